@@ -107,9 +107,9 @@ class Told(RateModel):
         if world.drifting:
             self.common = DailyProfile(tuple(_shift(0)))
 
-    def start(self, page: Hashable, state: dict[str, Any]) -> PageStatistics:
+    def load_page(self, page: Hashable, state: dict[str, Any]) -> PageStatistics:
         """Remember whose memory it is."""
-        memory = super().start(page, state)
+        memory = super().load_page(page, state)
         self._page[id(memory)] = int(str(page))
         return memory
 
@@ -125,7 +125,7 @@ class Told(RateModel):
         """Nothing to learn."""
         self.now = now
 
-    def compare(self, memories: Sequence[PageStatistics]) -> None:
+    def refit(self, memories: Sequence[PageStatistics]) -> None:
         """Nothing to learn."""
 
 
@@ -142,7 +142,7 @@ class Outcome:
 def simulate(world: World, learn_days: int, rates: RateModel | None = None) -> Outcome:
     """Run the scheduler through the days and measure those after the learning."""
     pages, days = len(world.profiles), learn_days + MEASURE_DAYS
-    schedule = PollSchedule[int](POLLS_A_DAY, ceiling=CEILING_HOURS * HOUR, rates=rates)
+    schedule = PollSchedule[int](POLLS_A_DAY, max_age=CEILING_HOURS * HOUR, rates=rates)
     for number in range(pages):
         schedule.add(number)
     last = [0.0] * pages
@@ -150,14 +150,14 @@ def simulate(world: World, learn_days: int, rates: RateModel | None = None) -> O
     now = oldest = mass = waited = 0.0
     delays: list[float] = []
     while now < days * DAY:
-        if (page := schedule.next(now)) is None:
-            now += schedule.rest(now)
+        if (page := schedule.next_page(now)) is None:
+            now += schedule.seconds_until_next(now)
             continue
         found, expected, waiting = world.between(page, last[page], now)
         oldest = max(oldest, now - last[page])
         polls[int(now / DAY)] += 1
         last[page] = now
-        schedule.polled(page, now, found)
+        schedule.record_poll(page, now, found)
         if now >= learn_days * DAY:
             mass, waited = mass + expected, waited + waiting
             delays.extend(now - moment for moment in found)

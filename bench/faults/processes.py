@@ -166,8 +166,8 @@ class Stage:
 
     async def issue(self, network: str, kind: str, page: Page | None) -> Token:
         """A fresh credential of the network, handed over to ingest."""
-        wanted = {"kind": kind} | ({"page": page.native} if page else {})
-        given = await self.control(network, "tokens", wanted)
+        body = {"kind": kind} | ({"page": page.native} if page else {})
+        given = await self.control(network, "tokens", body)
         token = Token(network, given["items"][0] if "items" in given else given)
         await self.hand_over(token, page)
         return token

@@ -58,7 +58,7 @@ class Everyone:
     def page(self, network: str, external_id: str) -> PageRef | None:
         return next((page for page in self.pages(network) if page.external_id == external_id), None)
 
-    def credential(
+    def select(
         self, network: str, kind: TokenKind, page_id: UUID | None = None, *, method: str | None = None
     ) -> Credential | None:
         return self._credentials.get(page_id) if page_id is not None and kind is TokenKind.GROUP else None
@@ -66,19 +66,19 @@ class Everyone:
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"listening asked the accounts for {name}")
 
-    def calls_a_day(self, network: str, method: str) -> float | None:
+    def daily_call_limit(self, network: str, method: str) -> float | None:
         return None
 
-    def left(self, network: str, method: str) -> int | None:
+    def calls_left(self, network: str, method: str) -> int | None:
         return None
 
-    async def admit(self, credential: Credential, method: str) -> dict[str, str]:
+    async def begin_call(self, credential: Credential, method: str) -> dict[str, str]:
         return {}
 
-    async def answered(self, credential: Credential, method: str) -> None:
+    async def record_success(self, credential: Credential, method: str) -> None:
         return None
 
-    async def trouble(self, credential: Credential, state: TokenState, reason: str, **_more: Any) -> None:
+    async def record_failure(self, credential: Credential, state: TokenState, reason: str, **_more: Any) -> None:
         raise SystemExit(f"a token is in trouble: {state} {reason}")
 
 
@@ -88,31 +88,31 @@ class Counting:
     def __init__(self) -> None:
         self.items = 0
 
-    async def store(self, page: PageRef, way: str, parsed: ParsedBatch, **_more: Any) -> StoreResult:
-        if parsed.unreadable:
-            raise SystemExit(f"an event could not be read: {parsed.unreadable[0].reason}")
+    async def store(self, page: PageRef, source: str, parsed: ParsedBatch, **_more: Any) -> StoreResult:
+        if parsed.unparsed:
+            raise SystemExit(f"an event could not be read: {parsed.unparsed[0].reason}")
         self.items += len(parsed.items)
         return StoreResult(new=len(parsed.items))
 
-    async def stored(
+    async def living_ids(
         self, page: PageRef, kind: MessageKind, *, thread_key: str | None = None, since: datetime | None = None
     ) -> dict[str, datetime]:
         return {}
 
-    async def cursor(self, page: PageRef, way: str) -> dict[str, Any]:
+    async def cursor(self, page: PageRef, source: str) -> dict[str, Any]:
         return {}
 
-    async def marks(self, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
+    async def thread_states(self, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
         return {}
 
-    async def forget(self, thread_keys: Sequence[str]) -> None:
+    async def invalidate_threads(self, thread_keys: Sequence[str]) -> None:
         return None
 
-    def well(self, page: PageRef, way: str) -> None:
+    def report_success(self, page: PageRef, source: str) -> None:
         return None
 
-    def failed(self, page: PageRef, way: str, error: str) -> None:
-        raise SystemExit(f"{way} failed: {error}")
+    def report_failure(self, page: PageRef, source: str, error: str) -> None:
+        raise SystemExit(f"{source} failed: {error}")
 
 
 async def _bare(http: aiohttp.ClientSession, url: str, group: int, wait: int) -> None:
@@ -188,7 +188,7 @@ async def run(side: str, url: str, *, communities: int, seconds: float, wait: in
         ways = []
         if side == "ours":
             network = VkNetwork(http, Everyone(known), feed, ingest_settings())
-            ways = [way for name, way in network.ways().items() if name.startswith("vk:long_poll")]
+            ways = [way for name, way in network.source_loops().items() if name.startswith("vk:long_poll")]
         before = memory()
         tasks: list[asyncio.Future[None]]
         if side == "ours":

@@ -79,7 +79,7 @@ class CitizenWriter:
         page = str(self._random.choice(pages)["id"])
         kind = self._random.choices(MESSAGE_KINDS, weights=(6, 2, 2))[0]
         try:
-            self._world.citizen(page=page, kind=kind, text=generate_text(self._random))
+            self._world.citizen_writes(page=page, kind=kind, text=generate_text(self._random))
         except (RefusedError, UnknownError) as error:
             # A closed wall or a page without posts refuses people in life too.
             self._on_error(error)

@@ -9,7 +9,7 @@ class EmulatorClock:
     def __init__(self, shift_seconds: float = 0, day_seconds: float = 86_400) -> None:
         self._shift = shift_seconds
         self._day = day_seconds
-        self.ended_days = 0
+        self.skipped_days = 0
         """Days that were ended before their time; whoever ends them also keeps the number."""
 
     def now(self) -> float:
@@ -22,4 +22,4 @@ class EmulatorClock:
 
     def day(self) -> int:
         """Number of the emulator's current day."""
-        return int(self.now() // self._day) + self.ended_days
+        return int(self.now() // self._day) + self.skipped_days

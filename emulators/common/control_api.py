@@ -147,8 +147,8 @@ def _token_routes(
 ) -> None:
     @router.get("/tokens")
     async def tokens() -> dict[str, Any]:
-        breaker.script.look()
-        standing = faults.standing.codes()
+        breaker.script.run_due_steps()
+        standing = faults.persistent.codes()
         items = [item | {"standing": standing.get(item["token"])} for item in world.tokens()]
         return {"items": items}
 
@@ -160,9 +160,9 @@ def _token_routes(
         made = [world.create_token(kind=body.kind, page=body.page) for _ in range(body.count or 1)]
         working = {item["token"] for item in world.tokens()}
         for token in before - working:
-            faults.standing.revoked(token)
+            faults.persistent.token_revoked(token)
         page = made[0].get("page")
-        faults.standing.replaced(body.kind, None if page is None else str(page))
+        faults.persistent.token_replaced(body.kind, None if page is None else str(page))
         return made[0] if body.count is None else {"items": [item for item in made if item["token"] in working]}
 
     @router.post("/tokens/revoke")
@@ -184,16 +184,16 @@ def _world_routes(router: APIRouter, world: EmulatedNetwork) -> None:
     async def citizen(body: CitizenMessageIn) -> dict[str, Any]:
         if body.kind == "suggested_post":
             given = body.model_dump(include={"page", "text", "author", "attachments"})
-            return world.suggest(**given)
-        return world.citizen(**body.model_dump())
+            return world.citizen_suggests_post(**given)
+        return world.citizen_writes(**body.model_dump())
 
     @router.post("/post")
     async def post(body: CommunityPostIn) -> dict[str, Any]:
-        return world.post(**body.model_dump())
+        return world.community_posts(**body.model_dump())
 
     @router.post("/community")
     async def community(body: CommunityMessageIn) -> dict[str, Any]:
-        return world.community(**body.model_dump())
+        return world.community_writes(**body.model_dump())
 
     @router.post("/edit")
     async def edit(body: EditIn) -> dict[str, Any]:
@@ -205,8 +205,8 @@ def _world_routes(router: APIRouter, world: EmulatedNetwork) -> None:
 
     @router.get("/answers")
     async def answers(page: str | None = None) -> dict[str, Any]:
-        return {"items": world.answers(page)}
+        return {"items": world.published_replies(page)}
 
     @router.get("/counts")
     async def counts() -> dict[str, Any]:
-        return {"items": world.counts()}
+        return {"items": world.message_counts()}

@@ -57,7 +57,7 @@ async def write_csv_messages(world: EmulatedNetwork, body: bytes, plan: CsvFeedP
         page, kind = pages[number % len(pages)], plan.kind_of(number, len(pages))
         item: dict[str, Any] = {"row": row, "page": page, "kind": kind}
         try:
-            item |= world.citizen(page=str(page), kind=kind, text=rows[row][plan.column] or "")
+            item |= world.citizen_writes(page=str(page), kind=kind, text=rows[row][plan.column] or "")
             accepted += 1
         except RefusedError as error:
             item |= {"id": None, "thread": None, "error": {"code": error.code, "message": error.message}}

@@ -32,7 +32,7 @@ class EmulatedNetwork(Protocol):
     def revoke_token(self, token: str) -> None:
         """From now on the network refuses the token."""
 
-    def citizen(
+    def citizen_writes(
         self,
         *,
         page: str,
@@ -45,10 +45,10 @@ class EmulatedNetwork(Protocol):
     ) -> dict[str, Any]:
         """A citizen writes; answers id, thread and author."""
 
-    def post(self, *, page: str, text: str) -> dict[str, Any]:
+    def community_posts(self, *, page: str, text: str) -> dict[str, Any]:
         """The community publishes a post; answers id and thread."""
 
-    def community(
+    def community_writes(
         self,
         *,
         page: str,
@@ -59,7 +59,7 @@ class EmulatedNetwork(Protocol):
     ) -> dict[str, Any]:
         """The page's own staff write by hand; answers id."""
 
-    def suggest(
+    def citizen_suggests_post(
         self, *, page: str, text: str, author: str | None = None, attachments: Sequence[Any] = ()
     ) -> dict[str, Any]:
         """A citizen suggests a post, which waits for the staff; answers id, thread and author."""
@@ -87,11 +87,11 @@ class EmulatedNetwork(Protocol):
     ) -> dict[str, Any]:
         """A message, comment or post is deleted; `thread` as in `edit`."""
 
-    def answers(self, page: str | None = None) -> list[dict[str, Any]]:
+    def published_replies(self, page: str | None = None) -> list[dict[str, Any]]:
         """What the communities published as answers, oldest first."""
 
-    def calls(self) -> list[dict[str, Any]]:
+    def call_totals(self) -> list[dict[str, Any]]:
         """API calls by method and token kind."""
 
-    def counts(self) -> list[dict[str, Any]]:
+    def message_counts(self) -> list[dict[str, Any]]:
         """Stored texts by page and kind."""

@@ -71,22 +71,22 @@ class EmulatorStore:
         finally:
             self._depth = 0
 
-    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+    def insert(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Carry out one statement; answers the id of the row it inserted."""
         return self._connection.execute(sql, values).lastrowid or 0
 
-    def changed(self, sql: str, values: Sequence[Any] = ()) -> int:
+    def update(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Carry out one statement; answers how many rows it touched."""
         return self._connection.execute(sql, values).rowcount
 
-    def state(self, name: str) -> str | None:
+    def get_value(self, name: str) -> str | None:
         """A named value kept beside the network's own state."""
         found: str | None = self.value("SELECT value FROM emulator_state WHERE name = ?", (name,))
         return found
 
-    def keep(self, name: str, value: str) -> None:
+    def set_value(self, name: str, value: str) -> None:
         """Keep a named value."""
-        self.run(
+        self.insert(
             "INSERT INTO emulator_state (name, value) VALUES (?, ?)"
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, value),

@@ -29,13 +29,13 @@ def _authorize(world: OkState, incoming: BotRequest) -> tuple[BotMethod, str]:
     token = incoming.query.get("access_token", "")
     name = call_name(incoming.name, incoming.verb)
     page = world.tokens.bot(token)
-    world.rules.check_living(page)
+    world.rules.check_active(page)
     function = (GET_METHODS if incoming.verb == "GET" else POST_METHODS).get(incoming.name)
     if function is None:
         raise OkError(3)
-    slow_enough = world.second.allow(token, world.settings.bot_calls_per_second)
-    accepted = slow_enough and world.calls.within_day(token, name, world.settings.bot_calls_per_day)
-    world.calls.count(name, "group", token, accepted=accepted)
+    slow_enough = world.rate_limit.allow(token, world.settings.bot_calls_per_second)
+    accepted = slow_enough and world.call_counter.within_day(token, name, world.settings.bot_calls_per_day)
+    world.call_counter.count(name, "group", token, accepted=accepted)
     if not accepted:
         raise OkError(11 if slow_enough else 8)
     return function, page

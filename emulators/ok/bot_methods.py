@@ -117,7 +117,7 @@ def _recipient(call: BotCall, recipient: dict[str, Any]) -> Row:
     # The network's own examples put a chat's id into `user_id` too.
     if target.startswith("chat:") or call.chat or "chat_id" in recipient:
         return call.world.chats.chat(call.page, target)
-    row = call.world.chats.of_user(call.page, target.removeprefix("user:"))
+    row = call.world.chats.chat_of_user(call.page, target.removeprefix("user:"))
     if row is None:
         raise OkError(458)
     return row
@@ -129,7 +129,7 @@ def _send_to_many(call: BotCall, users: Any) -> dict[str, Any]:
     success: list[bool] = []
     chat_ids: list[str | None] = []
     for user in users:
-        row = call.world.chats.of_user(call.page, user.removeprefix("user:"))
+        row = call.world.chats.chat_of_user(call.page, user.removeprefix("user:"))
         if row is not None and not call.world.rules.may_message(call.page, row["uid"]):
             row = None
         success.append(row is not None)
@@ -152,7 +152,7 @@ def _write(call: BotCall, row: Row) -> Row:
     for attachment in given:
         if not isinstance(attachment, dict) or attachment.get("type") not in ATTACHMENT_TYPES:
             raise OkError(2001, "Invalid attachment", "attachment")
-    return call.world.answer_chat(row, text, attachments=given, reply_to=reply_to or None)
+    return call.world.reply_in_chat(row, text, attachments=given, reply_to=reply_to or None)
 
 
 def _control(call: BotCall, row: Row, control: Any) -> dict[str, Any]:

@@ -61,11 +61,11 @@ class SubscriptionsIn(RequestBody):
     drop: Literal[True]
 
 
-def ok_control_routes(world: OkState, door: EmulatedOk) -> APIRouter:
+def ok_control_routes(world: OkState, network: EmulatedOk) -> APIRouter:
     """Routes beside those of every network."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
-    _people_routes(router, world, door)
-    _webhook_routes(router, world, door)
+    _people_routes(router, world, network)
+    _webhook_routes(router, world, network)
 
     @router.get("/settings")
     async def settings() -> dict[str, Any]:
@@ -86,10 +86,10 @@ def ok_control_routes(world: OkState, door: EmulatedOk) -> APIRouter:
     return router
 
 
-def _people_routes(router: APIRouter, world: OkState, door: EmulatedOk) -> None:
+def _people_routes(router: APIRouter, world: OkState, network: EmulatedOk) -> None:
     @router.post("/page")
     async def page(body: PageRulesIn) -> dict[str, Any]:
-        uid = door.page(body.page)["uid"]
+        uid = network.page(body.page)["uid"]
         taken = None if body.screen_name is None else world.page_by_name(body.screen_name)
         if taken is not None and taken["uid"] != uid:
             raise BadInputError("screen_name", "another page has this short name")
@@ -100,36 +100,36 @@ def _people_routes(router: APIRouter, world: OkState, door: EmulatedOk) -> None:
         with world.store.transaction():
             world.rules.change(uid, given)
             for name, value in own.items():
-                world.store.run(f"UPDATE pages SET {name} = ? WHERE uid = ?", (value, uid))  # noqa: S608
-        row = door.page(uid)
-        return door.page_shown(row) | {"info": serializers.group_info(world, row)}
+                world.store.insert(f"UPDATE pages SET {name} = ? WHERE uid = ?", (value, uid))  # noqa: S608
+        row = network.page(uid)
+        return network.page_to_dict(row) | {"info": serializers.group_info(world, row)}
 
     @router.post("/person")
     async def person(body: PersonIn) -> dict[str, Any]:
-        uid = door.author(body.author)
+        uid = network.author(body.author)
         world.rules.set_person(uid, body.state)
         return {"author": uid, "state": body.state}
 
     @router.post("/permission")
     async def permission(body: PermissionIn) -> dict[str, Any]:
-        uid, group = door.author(body.author), door.page(body.page)["uid"]
+        uid, group = network.author(body.author), network.page(body.page)["uid"]
         with world.store.transaction():
             world.rules.allow_messages(group, uid, allowed=body.allowed)
             if body.allowed:
                 # A chat is there as soon as a person allows messages, before any is written.
-                world.chats.open(group, uid, str(serializers.user(world, uid)["name"]))
+                world.chats.get_or_create(group, uid, str(serializers.user(world, uid)["name"]))
         return {"page": group, "author": uid, "allowed": body.allowed}
 
     @router.post("/commenting")
     async def commenting(body: CommentingIn) -> dict[str, Any]:
         with mapping_errors():
-            topic = door.topic(door.page(body.page), body.thread)
+            topic = network.topic(network.page(body.page), body.thread)
         world.rules.close_topic(topic["id"], closed=body.closed)
         return {"thread": str(topic["id"]), "closed": body.closed}
 
     @router.post("/chat")
     async def chat(body: ChatIn) -> dict[str, Any]:
-        uid = door.page(body.page)["uid"]
+        uid = network.page(body.page)["uid"]
         if (body.title is not None) != (body.event == "TITLE_CHANGED"):
             raise BadInputError("title", "goes with the event TITLE_CHANGED and with no other")
         with mapping_errors(), world.store.transaction():
@@ -144,13 +144,13 @@ def _people_routes(router: APIRouter, world: OkState, door: EmulatedOk) -> None:
         return {"thread": f"chat:{row['id']}", "event": event}
 
 
-def _webhook_routes(router: APIRouter, world: OkState, door: EmulatedOk) -> None:
+def _webhook_routes(router: APIRouter, world: OkState, network: EmulatedOk) -> None:
     @router.get("/subscriptions")
     async def subscriptions(page: str | None = None, count: int = 50) -> dict[str, Any]:
         if not 0 <= count <= 1_000:
             raise BadInputError("count", "must be 0 to 1000")
-        return world.webhooks.overview(None if page is None else door.page(page)["uid"], count)
+        return world.webhooks.overview(None if page is None else network.page(page)["uid"], count)
 
     @router.post("/subscriptions")
     async def drop(body: SubscriptionsIn) -> dict[str, int]:
-        return {"dropped": world.webhooks.drop(door.page(body.page)["uid"])}
+        return {"dropped": world.webhooks.remove_subscriptions(network.page(body.page)["uid"])}

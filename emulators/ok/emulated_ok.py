@@ -40,9 +40,9 @@ class EmulatedOk:
 
     def pages(self) -> list[dict[str, Any]]:
         """All pages, oldest first."""
-        return [self.page_shown(row) for row in self.world.store.all("SELECT * FROM pages ORDER BY uid")]
+        return [self.page_to_dict(row) for row in self.world.store.all("SELECT * FROM pages ORDER BY uid")]
 
-    def page_shown(self, row: Row) -> dict[str, Any]:
+    def page_to_dict(self, row: Row) -> dict[str, Any]:
         """A group as the door shows it."""
         return {
             "id": row["uid"],
@@ -63,12 +63,12 @@ class EmulatedOk:
         """A group with a bot token and a first topic; the group of that short name, if there is one."""
         found = self.world.page_by_name(screen_name)
         if found is not None:
-            return self.page_shown(found)
+            return self.page_to_dict(found)
         if screen_name.isdigit():
             raise BadInputError("screen_name", "must not be a number alone")
         with self.world.store.transaction():
             uid = str(FIRST_PAGE + self.world.store.value("SELECT count(*) FROM pages"))
-            self.world.store.run(
+            self.world.store.insert(
                 "INSERT INTO pages (uid, name, screen_name, description, members_count, created_ms)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 (uid, name, screen_name, description, self._random.randint(150, 9_000), self.world.clock.now_ms()),
@@ -77,11 +77,11 @@ class EmulatedOk:
             self.world.discussions.add_topic(
                 uid, f"group:{uid}", f"Здравствуйте! Это официальная страница: {name}."
             )
-        return self.page_shown(self.page(uid))
+        return self.page_to_dict(self.page(uid))
 
     def tokens(self) -> list[dict[str, Any]]:
         """Credentials that work now."""
-        return self.world.tokens.items()
+        return self.world.tokens.to_dicts()
 
     def create_token(self, *, kind: TokenKind, page: str | None = None) -> dict[str, Any]:
         """A fresh credential.
@@ -94,7 +94,7 @@ class EmulatedOk:
             if row is None:
                 raise BadInputError("page", "a group token belongs to a page")
             if self.world.settings.subscriptions_end_with_token:
-                self.world.webhooks.drop(row["uid"])
+                self.world.webhooks.remove_subscriptions(row["uid"])
             return self.world.tokens.issue_group(row["uid"])
         if kind == "user":
             return self.world.tokens.issue_user(None if row is None else row["uid"])
@@ -115,7 +115,7 @@ class EmulatedOk:
             raise BadInputError("author", "must be the id of a user")
         if self.world.person(uid) is None:
             with self.world.store.transaction():
-                self.world.store.run(
+                self.world.store.insert(
                     "INSERT INTO people (uid, first_name, last_name) VALUES (?, 'Житель', ?)",
                     (uid, f"№{int(uid) % 10_000}"),
                 )
@@ -142,7 +142,7 @@ class EmulatedOk:
             raise UnknownError(f"no topic {thread} on this page")
         return topic
 
-    def citizen(
+    def citizen_writes(
         self,
         *,
         page: str,
@@ -182,27 +182,27 @@ class EmulatedOk:
         attachments: Sequence[Any],
     ) -> dict[str, Any]:
         world = self.world
-        world.rules.check_living(page["uid"])
-        if not world.rules.of(page["uid"]).messages_allowed:
+        world.rules.check_active(page["uid"])
+        if not world.rules.get(page["uid"]).messages_allowed:
             raise OkError(458)
         with world.store.transaction():
             # Whoever writes to a group thereby allows it to write back.
             world.rules.allow_messages(page["uid"], uid, allowed=True)
-            chat = world.chats.open(page["uid"], uid, str(serializers.user(world, uid)["name"]))
+            chat = world.chats.get_or_create(page["uid"], uid, str(serializers.user(world, uid)["name"]))
             message = world.chats.add(
                 chat, f"user:{uid}", text, reply_to=reply_to, attachments=attachments_in(attachments)
             )
             world.webhooks.publish(page["uid"], "MESSAGE_CREATED", serializers.message(world, message))
         return {"id": message["id"], "thread": f"chat:{chat['id']}", "author": uid}
 
-    def post(self, *, page: str, text: str) -> dict[str, Any]:
+    def community_posts(self, *, page: str, text: str) -> dict[str, Any]:
         """The group publishes a topic."""
         row = self.page(page)
         with mapping_errors():
             topic = self.world.discussions.add_topic(row["uid"], f"group:{row['uid']}", text)
         return {"id": topic, "thread": topic}
 
-    def community(
+    def community_writes(
         self,
         *,
         page: str,
@@ -248,7 +248,7 @@ class EmulatedOk:
             raise UnknownError(f"no {kind} {ident} in the thread {thread}")
         return kind, row
 
-    def suggest(
+    def citizen_suggests_post(
         self, *, page: str, text: str, author: str | None = None, attachments: Sequence[Any] = ()
     ) -> dict[str, Any]:
         """Nobody suggests here: a citizen's topic stands at once."""
@@ -300,15 +300,15 @@ class EmulatedOk:
 
     # --- what happened -----------------------------------------------------------------------------
 
-    def answers(self, page: str | None = None) -> list[dict[str, Any]]:
+    def published_replies(self, page: str | None = None) -> list[dict[str, Any]]:
         """Comments and messages in the groups' names that are still there, oldest first."""
         return published_replies(self.world.store, None if page is None else self.page(page)["uid"])
 
-    def calls(self) -> list[dict[str, Any]]:
+    def call_totals(self) -> list[dict[str, Any]]:
         """API calls by method and token kind."""
-        return self.world.calls.totals()
+        return self.world.call_counter.totals()
 
-    def counts(self) -> list[dict[str, Any]]:
+    def message_counts(self) -> list[dict[str, Any]]:
         """Stored texts by page, kind and side: the citizens' and the community's own."""
         return message_counts(self.world.store)
 

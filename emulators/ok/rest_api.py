@@ -41,10 +41,10 @@ async def answer_with_faults(
     world: OkState, knock: IncomingCall, work: Callable[[], Awaitable[CallAnswer]]
 ) -> Response:
     """Answer a call under what stands over its token and what strikes it."""
-    code = world.faults.standing.meet(knock.token, knock.method, knock.params)
+    code = world.faults.persistent.check_call(knock.token, knock.method, knock.params)
     if code is not None:
         return error_answer_for_code(code).response()
-    return await world.faults.around(world.faults.draw(knock.method), error_answer_for_code, work)
+    return await world.faults.apply(world.faults.draw(knock.method), error_answer_for_code, work)
 
 
 def _admit(world: OkState, name: str, params: dict[str, str]) -> tuple[Method, Session]:
@@ -53,9 +53,9 @@ def _admit(world: OkState, name: str, params: dict[str, str]) -> tuple[Method, S
     function = METHODS.get(name)
     if function is None:
         raise OkError(3)
-    slow_enough = world.second.allow(session.key, world.settings.calls_per_second)
-    accepted = slow_enough and world.calls.within_day(session.key, name, world.settings.calls_per_day)
-    world.calls.count(name, session.kind, session.key, accepted=accepted)
+    slow_enough = world.rate_limit.allow(session.key, world.settings.calls_per_second)
+    accepted = slow_enough and world.call_counter.within_day(session.key, name, world.settings.calls_per_day)
+    world.call_counter.count(name, session.kind, session.key, accepted=accepted)
     if not accepted:
         raise OkError(11 if slow_enough else 8)
     return function, session

@@ -39,7 +39,7 @@ def group(world: OkState, page: str) -> dict[str, Any]:
 
 def group_info(world: OkState, row: Row) -> dict[str, Any]:
     """A group as `group.getInfo` describes it, all fields; what it has not told is left out."""
-    rules = world.rules.of(row["uid"])
+    rules = world.rules.get(row["uid"])
     picture = f"{world.settings.base_url}/images/group.png"
     told: dict[str, Any] = {"phone": rules.phone, "address": rules.address, "homepage_url": rules.site}
     if rules.avatar:
@@ -125,7 +125,7 @@ def topic(row: Row) -> dict[str, Any]:
 def discussion(world: OkState, row: Row, uid: str) -> dict[str, Any]:
     """The discussion of a topic as one user sees it."""
     state = world.discussions
-    _, read_ms = state.mark(uid, row["id"])
+    _, read_ms = state.read_position(uid, row["id"])
     name = group(world, row["page"])["name"]
     return {
         "object_id": str(row["id"]),

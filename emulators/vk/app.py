@@ -60,7 +60,7 @@ def create_app(settings: VkSettings) -> tuple[FastAPI, EmulatedVk]:
     app.include_router(control_router(world, faults, writer))
     app.include_router(vk_control_routes(world))
     app.include_router(callback_control_routes(world))
-    ApiEndpoints(world, faults).mount(app)
+    ApiEndpoints(world, faults).add_routes(app)
     return app, world
 
 
@@ -72,12 +72,12 @@ class ApiEndpoints:
         self._faults = faults
         self._seconds = RateLimit(world.settings.rate_window_seconds)
 
-    def mount(self, app: FastAPI) -> None:
+    def add_routes(self, app: FastAPI) -> None:
         """Add the routes; both take GET and POST alike."""
-        app.add_api_route("/method/{name}", self.method, methods=["GET", "POST"])
-        app.add_api_route("/whp/{page}", self.poll, methods=["GET", "POST"])
+        app.add_api_route("/method/{name}", self.call_method, methods=["GET", "POST"])
+        app.add_api_route("/whp/{page}", self.long_poll, methods=["GET", "POST"])
 
-    async def method(self, name: str, request: Request) -> Response:
+    async def call_method(self, name: str, request: Request) -> Response:
         """One API call; whatever happens, HTTP 200 with an envelope."""
         params = await merged_params(request)
 
@@ -85,12 +85,12 @@ class ApiEndpoints:
             return self._refusal(vk_error(10 if code is None else code), name, params)
 
         try:
-            method, token = self._admit(name, params)
+            method, token = self._authorize(name, params)
         except RefusedError as error:
             return self._refusal(error, name, params).response()
 
         def standing(inner: str, given: Mapping[str, str]) -> int | None:
-            return self._faults.standing.meet(token.token, inner, given)
+            return self._faults.persistent.check_call(token.token, inner, given)
 
         async def carry_out() -> CallAnswer:
             try:
@@ -102,9 +102,9 @@ class ApiEndpoints:
             errors = {"execute_errors": result.errors} if result.errors else {}
             return CallAnswer({"response": result.response, **errors})
 
-        return await self._faults.around(self._faults.draw(name), refuse, carry_out)
+        return await self._faults.apply(self._faults.draw(name), refuse, carry_out)
 
-    async def poll(self, page: int, request: Request) -> Response:
+    async def long_poll(self, page: int, request: Request) -> Response:
         """One `a_check`; the fault `error` answers `failed` with the fault's code (2 by default)."""
         params = await merged_params(request)
         wait = params.get("wait", "25")
@@ -117,12 +117,12 @@ class ApiEndpoints:
         def refuse(code: int | None) -> CallAnswer:
             return CallAnswer({"failed": code or 2})
 
-        return await self._faults.around(self._faults.draw(POLL_METHOD), refuse, carry_out)
+        return await self._faults.apply(self._faults.draw(POLL_METHOD), refuse, carry_out)
 
-    def _admit(self, name: str, params: dict[str, str]) -> tuple[Method, Token]:
+    def _authorize(self, name: str, params: dict[str, str]) -> tuple[Method, Token]:
         """Check what stands over the token, then version, token, rights and limits, and count the call."""
         world, settings = self._world, self._world.settings
-        standing = self._faults.standing.meet(params.get("access_token"), name, params)
+        standing = self._faults.persistent.check_call(params.get("access_token"), name, params)
         if standing is not None:
             raise vk_error(standing)
         method = METHODS.get(name)
@@ -130,11 +130,11 @@ class ApiEndpoints:
             raise vk_error(3)
         if not params.get("v"):
             raise vk_error(8, "v (version) is required")
-        token = world.token_list.authorise(params.get("access_token"))
+        token = world.token_store.authorise(params.get("access_token"))
         per_second = settings.group_per_second if token.kind == "group" else settings.user_per_second
         key = f"group:{token.page}" if token.kind == "group" else token.token
         if not self._seconds.allow(key, per_second):
-            world.call_counts.count(name, token.kind, token.token, accepted=False)
+            world.call_counter.count(name, token.kind, token.token, accepted=False)
             raise vk_error(6)
         check_token_and_count(world, token, method)
         return method, token

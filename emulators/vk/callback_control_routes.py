@@ -29,7 +29,7 @@ def callback_control_routes(world: EmulatedVk) -> APIRouter:
     @router.post("/confirm")
     async def confirm(body: PageRequest) -> dict[str, Any]:
         page = world.page(body.page)["id"]
-        callbacks.ask_all(page)
+        callbacks.request_confirmations(page)
         return {"page": page, "asked": [row["id"] for row in callbacks.servers(page)]}
 
     @router.get("/callbacks")
@@ -37,7 +37,7 @@ def callback_control_routes(world: EmulatedVk) -> APIRouter:
         number = None if page is None else world.page(page)["id"]
         servers = [
             {name: row[name] for name in _SHOWN}
-            | {"confirmed": bool(row["active"]), "waiting": callbacks.waiting(row["id"])}
+            | {"confirmed": bool(row["active"]), "waiting": callbacks.queue_length(row["id"])}
             | {"paused_until": _moment(row["paused_until"]) if row["paused_until"] else None}
             for row in callbacks.servers(number)
         ]

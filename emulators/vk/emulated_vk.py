@@ -31,19 +31,19 @@ class EmulatedVk(VkState):
 
     def tokens(self) -> list[dict[str, Any]]:
         """See `World.tokens`."""
-        return [_token_view(token) for token in self.token_list.working()]
+        return [_token_view(token) for token in self.token_store.active()]
 
     def create_token(self, *, kind: TokenKind, page: str | None = None) -> dict[str, Any]:
         """See `World.create_token`."""
         number = None if page is None or kind == "service" else self.page(page)["id"]
-        return _token_view(self.token_list.create(kind, number))
+        return _token_view(self.token_store.create(kind, number))
 
     def revoke_token(self, token: str) -> None:
         """See `World.revoke_token`."""
-        if not self.token_list.revoke(token):
+        if not self.token_store.revoke(token):
             raise UnknownError("no such token")
 
-    def citizen(
+    def citizen_writes(
         self,
         *,
         page: str,
@@ -68,14 +68,14 @@ class EmulatedVk(VkState):
         topic = topic_of(thread)
         if topic is not None:
             self._topic_of(row["id"], topic, reply_to)
-            comment = self.board.add(row, topic, person, text, reply_to=reply_to, attachments=attachments)
+            comment = self.board.add_comment(row, topic, person, text, reply_to=reply_to, attachments=attachments)
             return {"id": comment["id"], "thread": thread, "author": person}
         target = self._post_of(row["id"], thread)
         self._comment_of(row["id"], reply_to)
         comment = self.wall.add_comment(row, target, person, text, reply_to=reply_to, attachments=attachments)
         return {"id": comment["id"], "thread": target, "author": person}
 
-    def suggest(
+    def citizen_suggests_post(
         self, *, page: str, text: str, author: str | None = None, attachments: Sequence[Any] = ()
     ) -> dict[str, Any]:
         """See `World.suggest`."""
@@ -83,13 +83,13 @@ class EmulatedVk(VkState):
         post = self.wall.add_post(self.page(page), person, text, attachments, suggest=True)
         return {"id": post, "thread": post, "author": person}
 
-    def post(self, *, page: str, text: str) -> dict[str, Any]:
+    def community_posts(self, *, page: str, text: str) -> dict[str, Any]:
         """See `World.post`."""
         row = self.page(page)
         post = self.wall.add_post(row, -row["id"], text)
         return {"id": post, "thread": post}
 
-    def community(
+    def community_writes(
         self,
         *,
         page: str,
@@ -104,14 +104,14 @@ class EmulatedVk(VkState):
         reply_to = optional("in_reply_to", in_reply_to)
         if topic is not None:
             self._topic_of(number, topic, reply_to)
-            answer = self.board.add(row, topic, -number, text, reply_to=reply_to)
+            answer = self.board.add_comment(row, topic, -number, text, reply_to=reply_to)
             return {"id": answer["id"], "thread": thread}
         where = integer("thread", thread)
         if kind == "message" or (kind is None and self.wall.post(number, where) is None):
-            if self.dialogs.dialog(number, where) is None:
+            if self.dialogs.get(number, where) is None:
                 raise UnknownError(f"no thread {where} on this page")
             self._message_of(number, reply_to)
-            message = self.dialogs.send(number, where, text, reply_to=reply_to, staff=STAFF_ID)
+            message = self.dialogs.community_writes(number, where, text, reply_to=reply_to, staff=STAFF_ID)
             return {"id": message["id"], "thread": where}
         self._post_of(number, thread)
         self._comment_of(number, reply_to)
@@ -157,7 +157,7 @@ class EmulatedVk(VkState):
             self.wall.delete(number, target, author if by == "author" and author > 0 else STAFF_ID)
         return {"id": target}
 
-    def answers(self, page: str | None = None) -> list[dict[str, Any]]:
+    def published_replies(self, page: str | None = None) -> list[dict[str, Any]]:
         """See `World.answers`."""
         number = None if page is None else self.page(page)["id"]
         living = "from_id < 0 AND NOT deleted AND (?1 IS NULL OR page = ?1)"
@@ -183,11 +183,11 @@ class EmulatedVk(VkState):
             for row in rows
         ]
 
-    def calls(self) -> list[dict[str, Any]]:
+    def call_totals(self) -> list[dict[str, Any]]:
         """See `World.calls`."""
-        return self.call_counts.totals()
+        return self.call_counter.totals()
 
-    def counts(self) -> list[dict[str, Any]]:
+    def message_counts(self) -> list[dict[str, Any]]:
         """See `World.counts`."""
         tables = {
             "comment": "comments",
@@ -213,12 +213,12 @@ class EmulatedVk(VkState):
     ) -> dict[str, Any]:
         check_page_exists(page)
         self._message_of(page["id"], reply_to)
-        message = self.dialogs.receive(page["id"], person, text, reply_to=reply_to, attachments=attachments)
+        message = self.dialogs.citizen_writes(page["id"], person, text, reply_to=reply_to, attachments=attachments)
         cmid = message["cmid"]
         return {"id": message["id"], "thread": person, "author": person, "conversation_message_id": cmid}
 
     def _person(self, author: str | None) -> int:
-        person = self.people.anyone() if author is None else integer("author", author)
+        person = self.people.random_citizen() if author is None else integer("author", author)
         if person <= 0:
             raise BadInputError("author", "a citizen's id is a positive number")
         if self.people.deactivated(person):

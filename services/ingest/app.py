@@ -1,4 +1,4 @@
-"""The ingest service's wiring."""
+"""Create the ingest service: routes, jobs and the worker."""
 
 from services.ingest.api import ROOT_ROUTERS, ROUTERS
 from services.ingest.worker import Worker

@@ -1,4 +1,4 @@
-"""Settings of ingest beside those every service has."""
+"""Settings of ingest, in addition to the settings shared by all services."""
 
 from functools import lru_cache
 from typing import Literal
@@ -19,15 +19,17 @@ class IngestSettings(BaseSettings):
 
     callbacks_url: str | None = Field(
         default=None,
-        description="Where networks reach the gateway, such as https://push.example.ru; none: no push",
+        description="Public URL of the gateway for callbacks, such as https://push.example.ru; unset: no push",
     )
 
     callbacks_backlog: int = Field(
-        default=2_000, ge=1, description="Pushed events that may wait to be stored; more are postponed"
+        default=2_000,
+        ge=1,
+        description="Pushed events that may wait to be stored; the network is asked to send more again later",
     )
 
     callbacks_page_backlog: int = Field(
-        default=500, ge=1, description="The same for the events of one page: a flooded page holds up no other"
+        default=500, ge=1, description="The same for one page, so that a busy page does not delay the others"
     )
 
     vk_api_url: str = "https://api.vk.com"
@@ -36,7 +38,7 @@ class IngestSettings(BaseSettings):
     vk_long_poll_wait: int = Field(default=25, ge=1, le=90)
     vk_key_seconds: float = Field(default=4 * 3600, description="Age at which a long poll's key is renewed")
     vk_silence_seconds: float = Field(
-        default=8 * 3600, description="A long poll that brings nothing for so long, unlike before, is opened anew"
+        default=8 * 3600, description="A long poll that brings no events for this long, unlike before, is reopened"
     )
     vk_wall_calls_a_day: int = Field(default=5_000, description="wall.get of one token, as the network allows")
     vk_calls_a_day: dict[str, int] = Field(
@@ -45,18 +47,18 @@ class IngestSettings(BaseSettings):
     vk_user_calls_a_second: float = 3
     vk_group_calls_a_second: float = 20
     vk_walk_thread_days: float = Field(
-        default=30, description="A walk also reads the threads of posts of the last so many days"
+        default=30, description="A scan also reads the threads of posts up to this many days old"
     )
     vk_push: Literal["long_poll", "callback", "both"] = Field(
-        default="long_poll", description="How VK brings events: `callback` needs an address that VK reaches"
+        default="long_poll", description="How VK delivers events: `callback` needs a URL that VK can reach"
     )
     vk_callbacks_seconds: float = Field(
-        default=600, description="How often a community's callback server is looked at"
+        default=600, description="How often a community's callback server is checked"
     )
     vk_closed_seconds: float = Field(default=3_600, description="How long what is closed is left alone")
     vk_boards_seconds: float = Field(default=3_600, description="How often a community's discussions are compared")
     vk_suggests_seconds: float = Field(
-        default=43_200, description="How often suggested posts are read where a person's token may; 0: never"
+        default=43_200, description="How often suggested posts are read when a user token has access; 0: never"
     )
     vk_boards: bool = Field(default=True, description="Whether discussions of communities are read")
     vk_dialogs_seconds: float = Field(default=600, description="How often a page's conversations are compared")
@@ -72,43 +74,43 @@ class IngestSettings(BaseSettings):
     ok_discussion_types: str = Field(
         default="GROUP_TOPIC,GROUP_PHOTO,GROUP_MOVIE", description="Which discussions of groups are read"
     )
-    ok_walk_seconds: float = Field(default=600, description="How often the list of discussions is walked down")
-    ok_walk_days: float = Field(default=14, description="How long ago the last comment may be in that walk")
+    ok_walk_seconds: float = Field(default=600, description="How often the whole list of discussions is read")
+    ok_walk_days: float = Field(
+        default=14, description="How old the last comment of a discussion may be in that pass"
+    )
     ok_topics_seconds: float = Field(default=1_800, description="How often a group's topics are compared")
     ok_closed_seconds: float = Field(default=3_600, description="How long what is closed is left alone")
     ok_chats_seconds: float = 4
     ok_chats_subscribed_seconds: float = Field(
         default=600, description="How often chats are compared while the network pushes them"
     )
-    ok_subscriptions_seconds: float = Field(
-        default=600, description="How often a group's subscription is looked at"
-    )
+    ok_subscriptions_seconds: float = Field(default=600, description="How often a group's subscription is checked")
 
     reconcile_period_seconds: float = Field(
         default=86_400, gt=0, description="How often each page is compared with the network"
     )
     reconcile_grace_seconds: float = Field(
-        default=900, ge=0, description="How long the ordinary ways may take before what is missing is a gap"
+        default=900, ge=0, description="How long regular sources have before a missing message counts as a gap"
     )
     reconcile_overlap_seconds: float = Field(
-        default=172_800, ge=0, description="How far each comparison reaches back behind the last one"
+        default=172_800, ge=0, description="How far each reconciliation overlaps the previous one"
     )
     reconcile_at_once: int = Field(default=2, ge=1, le=4)
     backfill_at_once: int = Field(default=2, ge=1, le=4)
 
     token_check_seconds: float = Field(
-        default=40, gt=0, description="How long a token may lie unused before it is tried by a cheap call"
+        default=40, gt=0, description="How long a token may be unused before a cheap call probes it"
     )
     network_day_seconds: float = Field(
-        default=86_400, gt=0, description="How long the networks' daily limits count back"
+        default=86_400, gt=0, description="Sliding window of the networks' daily limits"
     )
-    registry_seconds: float = Field(default=3, description="How soon new pages and tokens are noticed")
+    registry_seconds: float = Field(default=3, description="How often pages and tokens are reloaded")
     publish_settle_seconds: float = Field(
-        default=3, description="Beyond the call's timeout: how long a lost call may still take effect"
+        default=3, description="How long a call without a response may still take effect after its timeout"
     )
 
     def calls_a_day(self, network: str) -> dict[str, int]:
-        """Calls one token may make in the network's day, of the methods that are limited."""
+        """Return the daily call limits of one token, by method; unlimited methods are left out."""
         if network == "vk":
             return {"wall.get": self.vk_wall_calls_a_day, **self.vk_calls_a_day}
         return self.ok_calls_a_day if network == "ok" else {}
@@ -116,5 +118,5 @@ class IngestSettings(BaseSettings):
 
 @lru_cache
 def ingest_settings() -> IngestSettings:
-    """The process's settings, read once."""
+    """Return the settings of the process, read once."""
     return IngestSettings()

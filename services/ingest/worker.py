@@ -1,4 +1,4 @@
-"""What ingest does by itself: listens to all pages, publishes answers, recovers what was left behind."""
+"""The background worker of ingest: read all pages, publish replies, run periodic jobs."""
 
 import asyncio
 from collections.abc import Callable
@@ -32,14 +32,14 @@ from shared.tables.ingest import Publication
 
 log = logger(__name__)
 
-# A publication that nobody has touched for this long has lost its job.
+# An unfinished publication that was not updated for this long has lost its job.
 STALLED_AFTER = timedelta(seconds=60)
 RESTART_DELAY_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class CollectorRuntime:
-    """What lives as long as the worker: accounts, the feed, the networks and the publisher."""
+    """Objects shared by the worker's loops and jobs while it runs."""
 
     accounts: DatabaseTokenPool
     feed: DatabaseIntakeStore
@@ -48,36 +48,36 @@ class CollectorRuntime:
 
 
 class TaskSupervisor:
-    """Keeps one task per way: starts what the registry newly wants, ends what it no longer wants."""
+    """Runs one task per source loop and restarts a task that ends."""
 
     def __init__(self, report: Callable[[str, str | None], None]) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._report = report
 
-    def align(self, wanted: dict[str, SourceLoop]) -> None:
-        """Bring the running tasks to what is wanted."""
-        for name in self._tasks.keys() - wanted.keys():
+    def set_tasks(self, body: dict[str, SourceLoop]) -> None:
+        """Start tasks that are wanted and not running; cancel running tasks that are not wanted."""
+        for name in self._tasks.keys() - body.keys():
             self._tasks.pop(name).cancel()
-        for name, way in wanted.items():
+        for name, source in body.items():
             if name not in self._tasks:
-                self._tasks[name] = asyncio.create_task(self._keep(name, way), name=name)
+                self._tasks[name] = asyncio.create_task(self._run_and_restart(name, source), name=name)
 
-    async def _keep(self, name: str, way: SourceLoop) -> None:
+    async def _run_and_restart(self, name: str, source: SourceLoop) -> None:
         while True:
             try:
-                await way()
-                error = "the way ended"
+                await source()
+                error = "the loop ended"
             except TRANSIENT_ERRORS as trouble:
                 error = repr(trouble)
-            except Exception as bug:  # a bug in one way must not end the others
+            except Exception as bug:  # a bug in one loop must not end the others
                 error = repr(bug)
                 log.exception("a way failed", way=name)
             self._report(name, error)
             await asyncio.sleep(RESTART_DELAY_SECONDS)
             self._report(name, None)
 
-    async def end(self) -> None:
-        """End all tasks and wait for them."""
+    async def stop(self) -> None:
+        """Cancel all tasks and wait for them."""
         tasks = list(self._tasks.values())
         self._tasks.clear()
         for task in tasks:
@@ -86,28 +86,29 @@ class TaskSupervisor:
 
 
 class Worker:
-    """The worker of one process: `run` hangs under the service, `jobs` under its queue."""
+    """The worker of one process: `run` is the service's background task, `jobs` its job queue."""
 
     def __init__(self) -> None:
         self.jobs = Jobs("ingest")
         self.jobs.job(PUBLISH_JOB, on_held=_fail_dead_lettered_publication)(self._publish)
-        self.jobs.every("publications_recovery", "* * * * *")(self._recover)
+        self.jobs.every("publications_recovery", "* * * * *")(self._requeue_stalled_publications)
         self.jobs.every("purge", "17 * * * *")(self._purge)
         self.jobs.every("reencrypt", "47 18 * * *")(self._reencrypt)
         self._runtime: CollectorRuntime | None = None
         self._service: Service | None = None
 
     async def run(self, service: Service) -> None:
-        """Listen to the networks for ever; a lost database is waited for."""
+        """Read the networks until cancelled; retry while the database is unavailable."""
         settings = ingest_settings()
         supervisor = TaskSupervisor(service.report)
-        # Shorter than servers keep idle connections: a call on one they have just closed would be in doubt.
+        # Shorter than the servers' keep-alive: a call on a connection the server has just closed has no known
+        # outcome.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
         async with aiohttp.ClientSession(connector=connector, trace_configs=[send_deadline_tracing()]) as http:
             accounts, feed = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
             networks = catalogue.create_adapters(http, accounts, feed, settings)
             publisher = Publisher(service.database, feed, networks, settings.publish_settle_seconds)
-            own: dict[str, SourceLoop] = {
+            internal_loops: dict[str, SourceLoop] = {
                 "reconcile": ReconciliationRunner(service.database, feed, networks, settings).run,
                 "backfill": BackfillRunner(service.database, feed, networks, settings).run,
                 "figures": SourceMetrics(service.database).run,
@@ -118,24 +119,27 @@ class Worker:
                     try:
                         await accounts.refresh()
                         self._runtime = CollectorRuntime(accounts, feed, networks, publisher)
-                        supervisor.align(own | {k: v for one in networks.values() for k, v in one.ways().items()})
+                        supervisor.set_tasks(
+                            internal_loops
+                            | {k: v for one in networks.values() for k, v in one.source_loops().items()}
+                        )
                         await feed.flush()
                         service.report("registry", None)
                     except TRANSIENT_ERRORS as error:
-                        log.warning("the database is away", error=repr(error)[:300])
+                        log.warning("the database is unavailable", error=repr(error)[:300])
                         service.report("registry", repr(error)[:300])
                     await asyncio.sleep(settings.registry_seconds)
             finally:
                 self._runtime = None
-                await supervisor.end()
+                await supervisor.stop()
 
     async def _publish(self, payload: dict[str, Any]) -> None:
         if self._runtime is None:
             raise TryLater(timedelta(seconds=1), "the networks are not connected yet")
-        await self._runtime.publisher.carry_out(UUID(payload["publication_id"]))
+        await self._runtime.publisher.process(UUID(payload["publication_id"]))
 
-    async def _recover(self) -> None:
-        """Give a job to every unfinished publication that may have lost its own."""
+    async def _requeue_stalled_publications(self) -> None:
+        """Enqueue a job for every unfinished publication whose job may be lost."""
         if self._service is None:
             return
         async with self._service.database.write() as session:
@@ -157,18 +161,18 @@ class Worker:
                 )
 
     async def _purge(self) -> None:
-        """Delete what is past its term."""
+        """Delete expired rows."""
         if self._service is None:
             return
         terms = Terms()
         await purge(self._service.database, [*retention.rules(terms), *self.jobs.log_rules(terms)])
 
     async def _reencrypt(self) -> None:
-        """At night: bring all secrets under the newest key, so that an old one can be taken away."""
+        """Re-encrypt all secrets with the newest key, so that older keys can be removed."""
         if self._service is not None and (count := await reencrypt(self._service.database)):
-            log.info("secrets brought under the newest key", count=count)
+            log.info("secrets re-encrypted with the newest key", count=count)
 
 
 async def _fail_dead_lettered_publication(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
-    """Fail the publication whose job is held: another job would fail as this one did."""
+    """Fail the publication of a dead-lettered job: another job would fail in the same way."""
     await fail_dead_lettered(session, UUID(payload["publication_id"]))

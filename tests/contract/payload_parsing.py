@@ -35,7 +35,7 @@ class Outcome:
     def add(self, parse: Callable[..., Any], raw: Any, *args: Any) -> None:
         """Have one payload parsed."""
         self.calls.append((parse, raw, args))
-        self.parsed.add(parse, raw, *args)
+        self.parsed.parse(parse, raw, *args)
 
     def passed(self, kind: str) -> None:
         """Note a kind that brings no words."""
@@ -45,8 +45,8 @@ class Outcome:
     def told(self) -> dict[str, list[str]]:
         """The outcome as a test compares it."""
         return {
-            "messages": [f"{one.happened} {one.kind} {one.external_id}" for one in self.parsed.items],
-            "set_aside": [one.reason for one in self.parsed.unreadable],
+            "messages": [f"{one.change} {one.kind} {one.external_id}" for one in self.parsed.items],
+            "set_aside": [one.reason for one in self.parsed.unparsed],
             "wordless": self.wordless,
         }
 
@@ -137,15 +137,15 @@ def read_ok(raw: Any) -> Outcome:
     elif raw.keys() & {"discussions", "discussion"}:
         for one in raw.get("discussions") or [raw["discussion"]]:
             shown = ok.parse_discussion_row(one, TYPES)
-            outcome.passed("a discussion of something else" if shown is None else f"discussion {shown.place}")
+            outcome.passed("a discussion of something else" if shown is None else f"discussion {shown.key}")
     elif raw.keys() & {"webhookType", "sender", "recipient"}:
         outcome.add(ok.parse_webhook, raw, group)
-        if not outcome.parsed.items and not outcome.parsed.unreadable:
+        if not outcome.parsed.items and not outcome.parsed.unparsed:
             outcome.passed(f"event: {raw.get('webhookType', 'of 2017')}")
     elif raw.keys() & {"chats", "chat_id", "group_id", "success", "subscriptions"}:
         outcome.passed("answer without words")
     else:
-        outcome.parsed.add(_unknown, raw)
+        outcome.parsed.parse(_unknown, raw)
     return outcome
 
 

@@ -41,7 +41,7 @@ def _check(outcome: Outcome) -> None:
         assert item.external_id
         assert item.thread_key
         assert item.written_at.tzinfo is not None
-        assert item.text is not None or item.happened == "deleted"
+        assert item.text is not None or item.change == "deleted"
         json.dumps(item.raw)
 
 
@@ -88,8 +88,8 @@ def test_whatever_stands_in_a_field_no_parser_raises(path: Path) -> None:
         for broken in BROKEN:
             for spoilt in _spoilt(raw, broken):
                 parsed = ParsedBatch()
-                parsed.add(parse, spoilt, *args)
-                assert all(one.reason for one in parsed.unreadable)
+                parsed.parse(parse, spoilt, *args)
+                assert all(one.reason for one in parsed.unparsed)
                 assert all(one.external_id for one in parsed.items)
 
 

@@ -117,11 +117,11 @@ class FaultController:
     def __init__(self, world: EmulatedNetwork, faults: FaultInjector) -> None:
         self._world = world
         self._faults = faults
-        self.script = FaultScript(faults.store, faults.clock, lambda step: self.carry_out(_parsed(step)))
-        faults.before_call = self.script.call
-        faults.standing.before_meet = self.script.look
+        self.script = FaultScript(faults.store, faults.clock, lambda step: self.apply(_parsed(step)))
+        faults.before_call = self.script.count_call
+        faults.persistent.before_call = self.script.run_due_steps
 
-    def carry_out(self, body: StepBody) -> None:
+    def apply(self, body: StepBody) -> None:
         """Arm a fault, revoke a token or clear; raises `UnknownError` for a token that is not there."""
         match body:
             case RevokeStep():
@@ -150,7 +150,7 @@ class FaultController:
             raise UnknownError("no such token")
         self._reseed(body.seed)
         page = found.get("page")
-        self._faults.standing.arm(
+        self._faults.persistent.arm(
             body.token,
             body.code,
             body.until,
@@ -162,14 +162,14 @@ class FaultController:
     def revoke(self, token: str) -> None:
         """End a token and count the calls that are still made with it."""
         self._world.revoke_token(token)
-        self._faults.standing.revoked(token)
+        self._faults.persistent.token_revoked(token)
 
     def shown(self) -> dict[str, Any]:
         """All that is armed or stands."""
-        self.script.look()
+        self.script.run_due_steps()
         return {
             "items": self._faults.armed(),
-            "standing": self._faults.standing.items(),
+            "standing": self._faults.persistent.items(),
             "seed": self._faults.seed,
             "kinds": list(get_args(FaultKind)),
         }
@@ -184,7 +184,7 @@ def add_fault_routes(router: APIRouter, world: EmulatedNetwork, faults: FaultInj
         parsed = _parsed(body)
         if isinstance(parsed, RevokeStep | ClearStep):
             raise BadInputError("kind", "is missing")
-        breaker.carry_out(parsed)
+        breaker.apply(parsed)
         return breaker.shown()
 
     @router.get("/faults")
@@ -194,7 +194,7 @@ def add_fault_routes(router: APIRouter, world: EmulatedNetwork, faults: FaultInj
     @router.delete("/faults")
     async def clear(token: str | None = None) -> dict[str, Any]:
         if token is not None:
-            faults.standing.clear(token)
+            faults.persistent.clear(token)
         else:
             breaker.script.start([])
             faults.clear()
@@ -202,19 +202,19 @@ def add_fault_routes(router: APIRouter, world: EmulatedNetwork, faults: FaultInj
 
     @router.post("/solve")
     async def solve(body: SolveIn) -> dict[str, Any]:
-        breaker.script.look()
-        return faults.standing.solve(body.token)
+        breaker.script.run_due_steps()
+        return faults.persistent.solve_challenge(body.token)
 
     @router.post("/script")
     async def start(body: ScriptIn) -> dict[str, Any]:
         for number, step in enumerate(body.steps):
             _parsed(step.do, "steps", number, "do")
         breaker.script.start([step.model_dump(exclude_none=True) for step in body.steps])
-        return breaker.script.shown()
+        return breaker.script.to_dict()
 
     @router.get("/script")
     async def script() -> dict[str, Any]:
-        return breaker.script.shown()
+        return breaker.script.to_dict()
 
     @router.post("/day")
     async def end_day() -> dict[str, int]:
@@ -222,6 +222,6 @@ def add_fault_routes(router: APIRouter, world: EmulatedNetwork, faults: FaultInj
 
     @router.get("/calls")
     async def calls() -> dict[str, Any]:
-        return {"items": world.calls(), "by_token": faults.standing.by_token()}
+        return {"items": world.call_totals(), "by_token": faults.persistent.calls_by_token()}
 
     return breaker

@@ -52,12 +52,12 @@ class FaultInjector:
     ) -> None:
         self.store = store or EmulatorStore(Path(":memory:"), "")
         self.clock = clock or EmulatorClock()
-        self.clock.ended_days = int(self.store.state(ENDED_DAYS) or 0)
-        self.standing = PersistentFaults(self.store, self.clock)
+        self.clock.skipped_days = int(self.store.get_value(ENDED_DAYS) or 0)
+        self.persistent = PersistentFaults(self.store, self.clock)
         self.before_call: Callable[[], None] = lambda: None
         """Called before the faults of each call are drawn."""
-        self._seed = int(self.store.state(SEED) or seed)
-        self._draws = int(self.store.state(DRAWS) or 0)
+        self._seed = int(self.store.get_value(SEED) or seed)
+        self._draws = int(self.store.get_value(DRAWS) or 0)
         self._random = random.Random(self._seed)
         self._armed: dict[int, ArmedFault] = {
             row["id"]: fault_from_dict(json.loads(row["body"]))
@@ -68,8 +68,8 @@ class FaultInjector:
 
     def arm(self, fault: ArmedFault) -> None:
         """Add a fault, or a mix of several, to those armed."""
-        body = json.dumps(fault.shown())
-        self._armed[self.store.run("INSERT INTO armed_faults (body) VALUES (?)", (body,))] = fault
+        body = json.dumps(fault.to_dict())
+        self._armed[self.store.insert("INSERT INTO armed_faults (body) VALUES (?)", (body,))] = fault
 
     def reseed(self, seed: int) -> None:
         """Start the random sequence of another seed."""
@@ -83,31 +83,31 @@ class FaultInjector:
 
     def armed(self) -> list[dict[str, Any]]:
         """What is armed now; a fault counted by `next` leaves the list when it is used up."""
-        return [fault.shown() for fault in self._armed.values()]
+        return [fault.to_dict() for fault in self._armed.values()]
 
     def clear(self) -> None:
         """Disarm everything, standing faults too, and start the random sequence anew."""
         self._armed.clear()
-        self.store.run("DELETE FROM armed_faults")
-        self.standing.clear()
+        self.store.insert("DELETE FROM armed_faults")
+        self.persistent.clear()
         self._restart_sequence()
 
     def _restart_sequence(self) -> None:
         self._random.seed(self._seed)
         self._draws = 0
-        self.store.keep(SEED, str(self._seed))
-        self.store.keep(DRAWS, "0")
+        self.store.set_value(SEED, str(self._seed))
+        self.store.set_value(DRAWS, "0")
 
     def end_day(self) -> int:
         """End the emulator's day now; answers the number of the day that begins."""
-        self.clock.ended_days += 1
-        self.store.keep(ENDED_DAYS, str(self.clock.ended_days))
+        self.clock.skipped_days += 1
+        self.store.set_value(ENDED_DAYS, str(self.clock.skipped_days))
         return self.clock.day()
 
     def draw(self, method: str) -> list[Fault]:
         """The faults that hit this call of the method."""
         self.before_call()
-        return self._drawn(method, [ident for ident, fault in self._armed.items() if fault.concerns(method)])
+        return self._drawn(method, [ident for ident, fault in self._armed.items() if fault.applies_to(method)])
 
     def draw_push(self, name: str) -> list[Fault]:
         """The faults that hit something the network sends by itself, such as a webhook.
@@ -117,7 +117,7 @@ class FaultInjector:
         """
         named, mixed = [], []
         for ident, fault in self._armed.items():
-            names = fault.names()
+            names = fault.target_methods()
             if names is None and isinstance(fault, FaultMix):
                 mixed.append(ident)
             elif names is not None and name in names:
@@ -132,21 +132,21 @@ class FaultInjector:
         self._draws += 1
         hit = []
         with self.store.transaction():
-            self.store.keep(DRAWS, str(self._draws))
+            self.store.set_value(DRAWS, str(self._draws))
             for ident in candidates:
                 fault = self._armed[ident]
-                found = fault.hit(source)
+                found = fault.draw(source)
                 if found is not None:
                     hit.append(found)
-                if fault.used_up():
+                if fault.is_exhausted():
                     del self._armed[ident]
-                    self.store.run("DELETE FROM armed_faults WHERE id = ?", (ident,))
+                    self.store.insert("DELETE FROM armed_faults WHERE id = ?", (ident,))
                 elif found is not None or isinstance(fault, FaultMix):
-                    body = json.dumps(fault.shown())
-                    self.store.run("UPDATE armed_faults SET body = ? WHERE id = ?", (body, ident))
+                    body = json.dumps(fault.to_dict())
+                    self.store.insert("UPDATE armed_faults SET body = ? WHERE id = ?", (body, ident))
         return hit
 
-    async def around(
+    async def apply(
         self,
         hit: list[Fault],
         refuse: Callable[[int | None], CallAnswer],
@@ -172,12 +172,12 @@ class FaultInjector:
         if "wrong_json" in kinds:
             return json_response(UNEXPECTED_JSON, answer.headers, answer.status)
         if "duplicate" in kinds or "reorder" in kinds:
-            mangled = self.mangle(answer.content, hit)
+            mangled = self.repeat_or_shuffle(answer.content, hit)
             answer = CallAnswer(mangled, answer.headers, answer.status)
         response = answer.response()
         return TruncatedResponse(response) if "truncated" in kinds else response
 
-    def mangle(self, content: Any, hit: list[Fault]) -> Any:
+    def repeat_or_shuffle(self, content: Any, hit: list[Fault]) -> Any:
         """Repeat or shuffle the lists of an answer, as `duplicate` and `reorder` ask."""
         kinds = {fault.kind for fault in hit}
         if isinstance(content, list):
@@ -187,7 +187,7 @@ class FaultInjector:
             return items
         if isinstance(content, dict):
             return {
-                key: self.mangle(value, hit) if isinstance(value, list) or key == "response" else value
+                key: self.repeat_or_shuffle(value, hit) if isinstance(value, list) or key == "response" else value
                 for key, value in content.items()
             }
         return content

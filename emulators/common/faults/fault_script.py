@@ -24,7 +24,7 @@ class FaultScript:
         self._store = store
         self._clock = clock
         self._carry_out = carry_out
-        kept = store.state(STATE)
+        kept = store.get_value(STATE)
         self._state: dict[str, Any] = json.loads(kept) if kept else self._fresh([])
 
     def _fresh(self, steps: list[dict[str, Any]]) -> dict[str, Any]:
@@ -34,17 +34,17 @@ class FaultScript:
         """Replace the script; its first step waits from now on."""
         self._state = self._fresh(steps)
         self._keep()
-        self.look()
+        self.run_due_steps()
 
-    def call(self) -> None:
+    def count_call(self) -> None:
         """Carry out what is due before a call, then count the call."""
         if self._state["done"] == len(self._state["steps"]):
             return
-        self.look()
+        self.run_due_steps()
         self._state["calls"] += 1
         self._keep()
 
-    def look(self) -> None:
+    def run_due_steps(self) -> None:
         """Carry out what is due now."""
         state = self._state
         while state["done"] < len(state["steps"]):
@@ -65,9 +65,9 @@ class FaultScript:
             state.update(done=state["done"] + 1, calls=0, since_ms=since)
             self._keep()
 
-    def shown(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The steps with their states, how many are done, and the calls counted for the next one."""
-        self.look()
+        self.run_due_steps()
         done = self._state["done"]
         steps = []
         for number, step in enumerate(self._state["steps"]):
@@ -77,4 +77,4 @@ class FaultScript:
         return {"steps": steps, "done": done, "calls": self._state["calls"]}
 
     def _keep(self) -> None:
-        self._store.keep(STATE, json.dumps(self._state))
+        self._store.set_value(STATE, json.dumps(self._state))

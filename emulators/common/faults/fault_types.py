@@ -29,27 +29,27 @@ class Fault:
     seconds: float | None = None
     methods: list[str] | None = None
 
-    def names(self) -> list[str] | None:
+    def target_methods(self) -> list[str] | None:
         """The methods it is meant for; none: all."""
         return self.methods if self.method is None else [self.method, *(self.methods or ())]
 
-    def concerns(self, method: str) -> bool:
+    def applies_to(self, method: str) -> bool:
         """Whether calls of the method may be hit."""
-        names = self.names()
+        names = self.target_methods()
         return names is None or method in names
 
-    def hit(self, source: random.Random) -> "Fault | None":
+    def draw(self, source: random.Random) -> "Fault | None":
         """Decide about one call; a fault counted by `next` is used up at 0."""
         if self.next is None:
             return self if source.random() < (self.rate or 0) else None
         self.next -= 1
         return self
 
-    def used_up(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Whether it will hit nothing more."""
         return self.next is not None and self.next <= 0
 
-    def shown(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The fault as the control door shows it and the store keeps it."""
         return asdict(self)
 
@@ -65,15 +65,15 @@ class FaultMix:
     calls: int = 0
     hits: dict[str, int] = field(default_factory=dict)
 
-    def names(self) -> list[str] | None:
+    def target_methods(self) -> list[str] | None:
         """The methods it is meant for; none: all."""
         return self.methods
 
-    def concerns(self, method: str) -> bool:
+    def applies_to(self, method: str) -> bool:
         """Whether calls of the method may be hit."""
         return self.methods is None or method in self.methods
 
-    def hit(self, source: random.Random) -> Fault | None:
+    def draw(self, source: random.Random) -> Fault | None:
         """Decide about one call."""
         self.calls += 1
         if source.random() >= self.rate:
@@ -83,11 +83,11 @@ class FaultMix:
         self.hits[name] = self.hits.get(name, 0) + 1
         return chosen
 
-    def used_up(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Never: a share has no end."""
         return False
 
-    def shown(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The mix as the control door shows it and the store keeps it."""
         parts = [
             {"kind": part.kind, "code": part.code, "seconds": part.seconds, "weight": weight}

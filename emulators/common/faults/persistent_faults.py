@@ -23,14 +23,14 @@ class PersistentFaults:
     def __init__(self, store: EmulatorStore, clock: EmulatorClock) -> None:
         self._store = store
         self._clock = clock
-        self.before_meet: Callable[[], None] = lambda: None
+        self.before_call: Callable[[], None] = lambda: None
         """Called before a call meets what stands over its token."""
 
     def arm(
         self, token: str, code: int, until: Until, *, methods: list[str] | None, kind: str, page: str | None
     ) -> None:
         """From now on calls with the token get the error; `kind` and `page` tell what would replace it."""
-        self._store.run(
+        self._store.insert(
             "INSERT INTO standing_faults (token, code, methods, until, kind, page, day, since_ms)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -45,14 +45,14 @@ class PersistentFaults:
             ),
         )
 
-    def meet(self, token: str | None, method: str, params: Mapping[str, str]) -> int | None:
+    def check_call(self, token: str | None, method: str, params: Mapping[str, str]) -> int | None:
         """Count one call of a token and tell the error that stands over it, if one does.
 
         A call that carries the solution of a captcha ends that fault and goes on.
         """
         if not token:
             return None
-        self.before_meet()
+        self.before_call()
         code = None
         with self._store.transaction():
             for row in self._active(token):
@@ -61,10 +61,10 @@ class PersistentFaults:
                 if _carries_solution(row, params):
                     self._end(row["id"], "solved")
                     continue
-                self._store.run("UPDATE standing_faults SET calls = calls + 1 WHERE id = ?", (row["id"],))
+                self._store.insert("UPDATE standing_faults SET calls = calls + 1 WHERE id = ?", (row["id"],))
                 code = int(row["code"])
                 break
-            self._store.run(
+            self._store.insert(
                 "INSERT INTO token_calls (token, calls, while_standing) VALUES (?, 1, ?)"
                 " ON CONFLICT (token) DO UPDATE SET calls = calls + 1,"
                 " while_standing = while_standing + excluded.while_standing,"
@@ -73,22 +73,22 @@ class PersistentFaults:
             )
         return code
 
-    def stands(self, token: str, method: str, code: int) -> bool:
+    def is_active(self, token: str, method: str, code: int) -> bool:
         """Whether an error stands over a token for a method; asking counts no call."""
         return any(
             row["code"] == code and (row["methods"] is None or method in json.loads(row["methods"]))
             for row in self._active(token)
         )
 
-    def replaced(self, kind: str, page: str | None) -> None:
+    def token_replaced(self, kind: str, page: str | None) -> None:
         """A fresh token of the kind was issued: those that waited for it are dead for good."""
-        self._store.run(
+        self._store.insert(
             "UPDATE standing_faults SET replaced = 1"
             " WHERE until = 'replaced' AND kind = ? AND page IS ? AND ended IS NULL",
             (kind, page),
         )
 
-    def solve(self, token: str) -> dict[str, Any]:
+    def solve_challenge(self, token: str) -> dict[str, Any]:
         """A person solves what stands over a token.
 
         A captcha's solution has to be carried by a call; anything else is over at once. Raises
@@ -102,7 +102,7 @@ class PersistentFaults:
             self._end(row["id"], "solved")
             return {"code": row["code"], "success_token": None, "captcha_key": None, "ended": True}
         answer = {"success_token": secrets.token_urlsafe(24), "captcha_key": secrets.token_hex(3)}
-        self._store.run(
+        self._store.insert(
             "UPDATE standing_faults SET success_token = ?, captcha_key = ? WHERE id = ?",
             (answer["success_token"], answer["captcha_key"], row["id"]),
         )
@@ -110,14 +110,14 @@ class PersistentFaults:
 
     def clear(self, token: str | None = None) -> None:
         """End what stands over one token, or over all."""
-        self._store.run(
+        self._store.insert(
             "UPDATE standing_faults SET ended = 'cleared' WHERE ended IS NULL AND (?1 IS NULL OR token = ?1)",
             (token,),
         )
 
-    def revoked(self, token: str) -> None:
+    def token_revoked(self, token: str) -> None:
         """Count the further calls of a token that the network itself has ended."""
-        self._store.run(
+        self._store.insert(
             "INSERT INTO token_calls (token, revoked) VALUES (?, 1) ON CONFLICT (token) DO UPDATE SET revoked = 1",
             (token,),
         )
@@ -145,7 +145,7 @@ class PersistentFaults:
         rows = self._store.all("SELECT token, code FROM standing_faults WHERE ended IS NULL ORDER BY id DESC")
         return {row["token"]: row["code"] for row in rows}
 
-    def by_token(self) -> dict[str, dict[str, int]]:
+    def calls_by_token(self) -> dict[str, dict[str, int]]:
         """Calls of each token: all, those met by a standing fault, those after it was revoked."""
         return {
             row["token"]: {
@@ -163,13 +163,13 @@ class PersistentFaults:
         )
 
     def _end_day(self) -> None:
-        self._store.run(
+        self._store.insert(
             "UPDATE standing_faults SET ended = 'day_end' WHERE ended IS NULL AND until = 'day_end' AND day < ?",
             (self._clock.day(),),
         )
 
     def _end(self, ident: int, how: str) -> None:
-        self._store.run("UPDATE standing_faults SET ended = ? WHERE id = ?", (how, ident))
+        self._store.insert("UPDATE standing_faults SET ended = ? WHERE id = ?", (how, ident))
 
 
 def _carries_solution(row: Row, params: Mapping[str, str]) -> bool:

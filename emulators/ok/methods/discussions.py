@@ -69,7 +69,7 @@ def get_list(call: RestCall) -> dict[str, Any]:
     if types and serializers.GROUP_TOPIC not in types:
         return {"discussions": []}
     newer = direction == "BACKWARD"
-    rows = world.discussions.by_activity(uid, category, position, count, newer=newer)
+    rows = world.discussions.list_by_activity(uid, category, position, count, newer=newer)
     answer: dict[str, Any] = {"discussions": [serializers.discussion(world, row, uid) for row in rows]}
     if rows:
         edge = rows[0] if newer else rows[-1]
@@ -117,7 +117,7 @@ def get_comments(call: RestCall) -> dict[str, Any]:
     elif anchor == "LAST":
         number = state.last_number(topic["id"]) + (0 if direction == "FORWARD" else 1)
     elif anchor == "UNREAD":
-        number = state.mark(uid, topic["id"])[0]
+        number = state.read_position(uid, topic["id"])[0]
     else:
         (number,) = ids.decode_anchor(anchor, 1)
     if direction == "FORWARD":
@@ -179,7 +179,7 @@ def add_comment(call: RestCall) -> Any:
     as_admin = call.flag("as_admin")
     if as_admin:
         _administrator(call, topic["page"])
-    comment = call.world.answer_topic(
+    comment = call.world.reply_to_topic(
         topic,
         f"group:{topic['page']}" if as_admin else f"user:{call.user}",
         call.params.get("comment", ""),

@@ -22,7 +22,7 @@ def get_info(call: RestCall) -> Any:
     found = []
     for uid in uids:
         row = call.world.page_row(uid.removeprefix("group:"))
-        if row is None or call.world.rules.of(row["uid"]).removed:
+        if row is None or call.world.rules.get(row["uid"]).removed:
             continue
         info = serializers.group_info(call.world, row)
         if call.uid is not None and call.world.discussions.administers(call.uid, row["uid"]):

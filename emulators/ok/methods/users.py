@@ -22,7 +22,7 @@ def get_calls_left(call: RestCall) -> list[dict[str, Any]]:
     answer = []
     for name in call.values("methods"):
         left = call.world.calls_left(call.session.key, name) if name in METHODS else 0
-        if call.world.faults.standing.stands(call.session.key, name, LIMIT_REACHED):
+        if call.world.faults.persistent.is_active(call.session.key, name, LIMIT_REACHED):
             left = 0
         answer.append({"name": name, "callsLeft": left, "available": left > 0})
     return answer

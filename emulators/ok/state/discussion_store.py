@@ -43,13 +43,13 @@ class DiscussionStore:
             raise OkError(100, "Topic is empty")
         if len(text) > self.settings.topic_max_length:
             raise OkError(601)
-        self.rules.check_living(page)
+        self.rules.check_active(page)
         self.censor.check_words(text)
         now = self.clock.now_ms()
         with self.store.transaction():
             last = self.store.value("SELECT max(id) FROM topics")
             topic = FIRST_TOPIC if last is None else last + 1
-            self.store.run(
+            self.store.insert(
                 "INSERT INTO topics (id, page, author, text, attachments, created_ms, activity_ms, activity)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (topic, page, author, text, json.dumps(attachments or []), now, now, self._next_activity()),
@@ -82,7 +82,7 @@ class DiscussionStore:
         with self.store.transaction():
             number = (self.store.value("SELECT max(number) FROM comments") or 0) + 1
             comment = ids.comment_id(now, number, str(topic["id"]))
-            self.store.run(
+            self.store.insert(
                 "INSERT INTO comments (number, id, topic, page, author, text, attachments, created_ms,"
                 " reply_to, via) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -98,7 +98,7 @@ class DiscussionStore:
                     via,
                 ),
             )
-            self.store.run(
+            self.store.insert(
                 "UPDATE topics SET comments = comments + 1, activity_ms = max(activity_ms, ?), activity = ?"
                 " WHERE id = ?",
                 (now, self._next_activity(), topic["id"]),
@@ -110,7 +110,7 @@ class DiscussionStore:
         if not text or len(text) > self.settings.topic_max_length:
             raise OkError(601 if text else 100)
         with self.store.transaction():
-            self.store.run("UPDATE topics SET text = ? WHERE id = ?", (text, topic["id"]))
+            self.store.insert("UPDATE topics SET text = ? WHERE id = ?", (text, topic["id"]))
 
     def edit_comment(self, comment: Row, text: str) -> None:
         """Replace the text of a comment; its place and its dates stay."""
@@ -118,18 +118,18 @@ class DiscussionStore:
             raise OkError(100, "Invalid parameter comment", "comment")
         self.censor.check_words(text)
         with self.store.transaction():
-            self.store.run("UPDATE comments SET text = ? WHERE number = ?", (text, comment["number"]))
+            self.store.insert("UPDATE comments SET text = ? WHERE number = ?", (text, comment["number"]))
 
     def delete_topic(self, topic: Row, by: str) -> None:
         """Take a topic with its discussion out of sight."""
         with self.store.transaction():
-            self.store.run("UPDATE topics SET deleted_by = ? WHERE id = ?", (by, topic["id"]))
+            self.store.insert("UPDATE topics SET deleted_by = ? WHERE id = ?", (by, topic["id"]))
 
     def delete_comment(self, comment: Row, by: str) -> None:
         """Take a comment out of sight; only `includeRemoved` still shows it."""
         with self.store.transaction():
-            self.store.run("UPDATE comments SET deleted_by = ? WHERE number = ?", (by, comment["number"]))
-            self.store.run("UPDATE topics SET comments = comments - 1 WHERE id = ?", (comment["topic"],))
+            self.store.insert("UPDATE comments SET deleted_by = ? WHERE number = ?", (by, comment["number"]))
+            self.store.insert("UPDATE topics SET comments = comments - 1 WHERE id = ?", (comment["topic"],))
 
     # --- reading -----------------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ class DiscussionStore:
         )
         return rows[:count], len(rows) > count
 
-    def by_activity(
+    def list_by_activity(
         self, uid: str, category: str, position: tuple[int, int] | None, count: int, *, newer: bool
     ) -> list[Row]:
         """Topics a user sees in the list of discussions, the freshest activity first.
@@ -219,7 +219,7 @@ class DiscussionStore:
 
     def _share(self, topic: int) -> tuple[int, int]:
         page = self.store.value("SELECT page FROM topics WHERE id = ?", (topic,))
-        return self.settings.seed % SHARE_BASE, round(self.rules.of(page).comments_share * SHARE_BASE)
+        return self.settings.seed % SHARE_BASE, round(self.rules.get(page).comments_share * SHARE_BASE)
 
     def last_number(self, topic: int) -> int:
         """The position of the newest comment of a topic, 0 when it has none."""
@@ -241,13 +241,13 @@ class DiscussionStore:
 
     def administers(self, uid: str, page: str) -> bool:
         """Whether the user is an administrator of the group."""
-        if not self.rules.of(page).administered:
+        if not self.rules.get(page).administered:
             return False
         if self.administers_all(uid):
             return True
         return self.store.one("SELECT 1 FROM admins WHERE uid = ? AND page = ?", (uid, page)) is not None
 
-    def mark(self, uid: str, topic: int) -> tuple[int, int]:
+    def read_position(self, uid: str, topic: int) -> tuple[int, int]:
         """The last comment the user has read in a topic, and when (ms); zeros when never."""
         row = self.store.one("SELECT number, read_ms FROM marks WHERE uid = ? AND topic = ?", (uid, topic))
         return (row["number"], row["read_ms"]) if row else (0, 0)
@@ -255,7 +255,7 @@ class DiscussionStore:
     def mark_read(self, uid: str, topic: int) -> None:
         """Count everything under a topic as read by the user."""
         with self.store.transaction():
-            self.store.run(
+            self.store.insert(
                 "INSERT INTO marks (uid, topic, number, read_ms)"
                 " SELECT ?, ?, coalesce(max(number), 0), ? FROM comments WHERE topic = ?"
                 " ON CONFLICT (uid, topic) DO UPDATE SET number = excluded.number, read_ms = excluded.read_ms",
@@ -264,7 +264,7 @@ class DiscussionStore:
 
     def unread(self, uid: str, topic: int) -> int:
         """How many comments of others the user has not read."""
-        number, _ = self.mark(uid, topic)
+        number, _ = self.read_position(uid, topic)
         count = self.store.value(
             "SELECT count(*) FROM comments WHERE topic = ? AND number > ? AND author <> ? AND deleted_by IS NULL",
             (topic, number, f"user:{uid}"),

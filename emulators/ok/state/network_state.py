@@ -42,20 +42,20 @@ class OkState:
         self.discussions = DiscussionStore(self.store, settings, self.clock, self.rules)
         self.chats = ChatStore(self.store, settings, self.clock)
         self.webhooks = WebhookSender(self.store, settings, self.clock, self.faults)
-        self.calls = CallCounter(self.store, self.clock)
-        self.second = RateLimit(settings.rate_window_seconds)
-        self._settle()
+        self.call_counter = CallCounter(self.store, self.clock)
+        self.rate_limit = RateLimit(settings.rate_window_seconds)
+        self._create_citizens()
 
-    def _settle(self) -> None:
+    def _create_citizens(self) -> None:
         with self.store.transaction():
             for citizen in generate_citizens(self.settings.population, self.settings.seed):
-                self.store.run(
+                self.store.insert(
                     "INSERT OR IGNORE INTO people (uid, first_name, last_name) VALUES (?, ?, ?)",
                     (str(FIRST_CITIZEN + citizen.number), citizen.first_name, citizen.last_name),
                 )
 
     def _restore_settings(self) -> None:
-        for name, value in json.loads(self.store.state(SETTINGS) or "{}").items():
+        for name, value in json.loads(self.store.get_value(SETTINGS) or "{}").items():
             self.settings.__pydantic_validator__.validate_assignment(self.settings, name, value)
 
     def change_settings(self, changes: dict[str, Any]) -> None:
@@ -64,19 +64,19 @@ class OkState:
         for target in (trial, self.settings):
             for name, value in changes.items():
                 target.__pydantic_validator__.validate_assignment(target, name, value)
-        kept = json.loads(self.store.state(SETTINGS) or "{}")
-        self.store.keep(SETTINGS, json.dumps(kept | changes))
+        kept = json.loads(self.store.get_value(SETTINGS) or "{}")
+        self.store.set_value(SETTINGS, json.dumps(kept | changes))
 
     def check_read(self, uid: str | None, page: str) -> None:
         """Error 456 for a group that is blocked, 10 for one that is closed to the user."""
-        self.rules.check_living(page)
-        if self.rules.of(page).closed and (uid is None or not self.discussions.administers(uid, page)):
+        self.rules.check_active(page)
+        if self.rules.get(page).closed and (uid is None or not self.discussions.administers(uid, page)):
             raise OkError(10, "The group is closed")
 
     def readable_page(self, uid: str | None, page: str) -> Row:
         """A group whose content the user may read; errors 160 and 10."""
         row = self.page_row(page.removeprefix("group:"))
-        if row is None or self.rules.of(row["uid"]).deactivated or self.rules.of(row["uid"]).removed:
+        if row is None or self.rules.get(row["uid"]).deactivated or self.rules.get(row["uid"]).removed:
             raise OkError(160)
         self.check_read(uid, row["uid"])
         return row
@@ -119,7 +119,7 @@ class OkState:
         )
         return max(0, limit - int(used or 0))
 
-    def answer_topic(
+    def reply_to_topic(
         self, topic: Row, author: str, text: str, *, reply_to: str | None, attachments: list[Any]
     ) -> str:
         """A comment written through the API; answers its id."""
@@ -127,7 +127,7 @@ class OkState:
             topic, author, text, reply_to=reply_to, attachments=attachments, via="api"
         )
 
-    def answer_chat(self, chat: Row, text: str, *, reply_to: str | None, attachments: list[Any]) -> Row:
+    def reply_in_chat(self, chat: Row, text: str, *, reply_to: str | None, attachments: list[Any]) -> Row:
         """A message that the group's bot writes."""
         return self.chats.add(
             chat, f"group:{chat['page']}", text, reply_to=reply_to, attachments=attachments, via="api"

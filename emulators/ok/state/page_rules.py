@@ -47,15 +47,15 @@ class PageRuleStore:
             row["page"]: PageRules(**json.loads(row["rules"])) for row in store.all("SELECT * FROM page_rules")
         }
 
-    def of(self, page: str) -> PageRules:
+    def get(self, page: str) -> PageRules:
         """The rules of a group."""
         return self._rules.get(page, DEFAULT_RULES)
 
     def change(self, page: str, changes: dict[str, Any]) -> PageRules:
         """Change some rules of a group."""
-        rules = replace(self.of(page), **changes)
+        rules = replace(self.get(page), **changes)
         lost = rules.deactivated or rules.removed or not rules.administered
-        self.store.run(
+        self.store.insert(
             "INSERT INTO page_rules (page, rules, lost) VALUES (?, ?, ?)"
             " ON CONFLICT (page) DO UPDATE SET rules = excluded.rules, lost = excluded.lost",
             (page, json.dumps(asdict(rules)), lost),
@@ -72,7 +72,7 @@ class PageRuleStore:
 
     def set_person(self, uid: str, state: PersonState) -> None:
         """An account is deleted, blocked or back."""
-        self.store.run(
+        self.store.insert(
             "INSERT INTO people_states (uid, state) VALUES (?, ?)"
             " ON CONFLICT (uid) DO UPDATE SET state = excluded.state",
             (uid, state),
@@ -80,11 +80,11 @@ class PageRuleStore:
 
     def ban(self, page: str, uid: str) -> None:
         """The group allows a person no more comments."""
-        self.store.run("INSERT OR IGNORE INTO bans (page, uid) VALUES (?, ?)", (page, uid))
+        self.store.insert("INSERT OR IGNORE INTO bans (page, uid) VALUES (?, ?)", (page, uid))
 
     def allow_messages(self, page: str, uid: str, *, allowed: bool) -> None:
         """A person allows or forbids messages of the group."""
-        self.store.run(
+        self.store.insert(
             "INSERT INTO permissions (page, uid, allowed) VALUES (?, ?, ?)"
             " ON CONFLICT (page, uid) DO UPDATE SET allowed = excluded.allowed",
             (page, uid, allowed),
@@ -97,23 +97,23 @@ class PageRuleStore:
             if closed
             else "DELETE FROM closed_topics WHERE topic = ?"
         )
-        self.store.run(sql, (topic,))
+        self.store.insert(sql, (topic,))
 
     # --- what may be done --------------------------------------------------------------------------
 
-    def check_living(self, page: str) -> None:
+    def check_active(self, page: str) -> None:
         """Error 456 for a group that is blocked as a whole, 160 for one that is gone."""
-        if self.of(page).removed:
+        if self.get(page).removed:
             raise OkError(160)
-        if self.of(page).deactivated:
+        if self.get(page).deactivated:
             raise OkError(456, "Group is blocked")
 
     def check_comment(self, page: str, topic: int, author: str) -> None:
         """Error 456 where `author` (`user:…` or `group:…`) may not comment."""
-        self.check_living(page)
+        self.check_active(page)
         if self.store.one("SELECT 1 FROM closed_topics WHERE topic = ?", (topic,)) is not None:
             raise OkError(456, "Discussion is closed")
-        rules = self.of(page)
+        rules = self.get(page)
         kind, _, ident = author.partition(":")
         if rules.who_can_comment == "NOBODY" or (rules.who_can_comment == "ADMINS" and kind == "user"):
             raise OkError(456, "Comments are closed")
@@ -123,7 +123,7 @@ class PageRuleStore:
 
     def may_message(self, page: str, uid: str) -> bool:
         """Whether the group may write to a person it has a chat with."""
-        if not self.of(page).messages_allowed or self.person(uid) != "active":
+        if not self.get(page).messages_allowed or self.person(uid) != "active":
             return False
         allowed = self.store.value("SELECT allowed FROM permissions WHERE page = ? AND uid = ?", (page, uid))
         return allowed is None or bool(allowed)

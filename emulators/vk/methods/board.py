@@ -76,21 +76,21 @@ def create_comment(call: MethodCall) -> int:
         author = -page
     guid = call.text("guid")
     key = f"board:{topic['id']}:{author}:{guid}"
-    known = call.world.recall(page, key) if guid else None
+    known = call.world.get_deduplicated(page, key) if guid else None
     if known is not None:
         return known
     with call.world.store.transaction():
-        row = call.world.board.add(
+        row = call.world.board.add_comment(
             _community(call),
             topic["id"],
             author,
             call.text("message"),
-            attachments=call.words("attachments"),
+            attachments=call.list_param("attachments"),
             by_api=True,
         )
         number: int = row["id"]
         if guid:
-            call.world.remember(page, key, number)
+            call.world.save_deduplicated(page, key, number)
     return number
 
 
@@ -108,7 +108,7 @@ def edit_comment(call: MethodCall) -> int:
             row["topic_id"],
             row["id"],
             call.text("message"),
-            call.words("attachments") if given else None,
+            call.list_param("attachments") if given else None,
         )
     return 1
 

@@ -13,12 +13,12 @@ _PERMISSIONS = {"photos": 4, "messages": 4_096, "wall": 8_192, "docs": 131_072, 
 @method("groups.getById", "UGS")
 def get_by_id(call: MethodCall) -> dict[str, Any]:
     """Communities by id or short name; without any, the token's own."""
-    names = call.words("group_ids") or call.words("group_id")
+    names = call.list_param("group_ids") or call.list_param("group_id")
     if not names:
         if call.token.page is None:
             raise vk_error(100, "group_ids is undefined")
         names = [str(call.token.page)]
-    fields = frozenset(call.words("fields"))
+    fields = frozenset(call.list_param("fields"))
     groups = []
     for name in names[:500]:
         row = call.world.store.one("SELECT * FROM pages WHERE screen_name = ?", (name,))
@@ -65,7 +65,7 @@ def set_long_poll_settings(call: MethodCall) -> int:
     events |= {name: int(call.flag(name)) for name in EVENT_TYPES if name in call.params}
     enabled = int(call.flag("enabled")) if "enabled" in call.params else row["lp_enabled"]
     version = call.text("api_version") or row["lp_version"]
-    call.world.store.run(
+    call.world.store.insert(
         "UPDATE pages SET lp_enabled = ?, lp_version = ?, lp_events = ? WHERE id = ?",
         (enabled, version, json.dumps(events), page),
     )

@@ -78,7 +78,7 @@ def set_callback_settings(call: MethodCall) -> int:
         raise vk_error(100, "api_version is invalid")
     named = {name: int(call.flag(name)) for name in CALLBACK_TYPES if name in call.params}
     for row in _servers(call):
-        call.world.callbacks.set_wanted(row["id"], version or row["version"], json.loads(row["events"]) | named)
+        call.world.callbacks.set_events(row["id"], version or row["version"], json.loads(row["events"]) | named)
     return 1
 
 

@@ -77,7 +77,7 @@ def get_history(call: MethodCall) -> dict[str, Any]:
     rows = rows[max(offset, 0) :][:count]
     answer: dict[str, Any] = {"count": total, "items": [call.world.views.message(row) for row in rows]}
     if call.flag("extended"):
-        dialog = call.world.dialogs.dialog(page, peer)
+        dialog = call.world.dialogs.get(page, peer)
         answer["conversations"] = [] if dialog is None else [call.world.views.conversation(dialog)]
     return answer | _extended(call, page, [peer])
 
@@ -139,26 +139,26 @@ def mark_as_read(call: MethodCall) -> int:
 def is_messages_from_group_allowed(call: MethodCall) -> dict[str, int]:
     """Whether a person lets the community write."""
     page = call.managed_page()
-    return {"is_allowed": int(call.world.dialogs.allows(page, call.number("user_id", least=1)))}
+    return {"is_allowed": int(call.world.dialogs.is_allowed(page, call.number("user_id", least=1)))}
 
 
 def _send(call: MethodCall, page: int, peer: int, random_id: int) -> Row:
     key = f"message:{peer}:{random_id}"
-    known = call.world.recall(page, key) if random_id else None
+    known = call.world.get_deduplicated(page, key) if random_id else None
     row = None if known is None else call.world.dialogs.message(page, known)
     if row is not None:
         return row
     with call.world.store.transaction():
-        row = call.world.dialogs.send(
+        row = call.world.dialogs.community_writes(
             page,
             peer,
             call.text("message"),
             random_id=random_id,
             reply_to=call.optional("reply_to") or None,
-            attachments=call.words("attachment"),
+            attachments=call.list_param("attachment"),
         )
         if random_id:
-            call.world.remember(page, key, row["id"])
+            call.world.save_deduplicated(page, key, row["id"])
     return row
 
 

@@ -55,13 +55,13 @@ class MethodCall:
             raise vk_error(100, f"{name} should be greater or equal to {least}")
         return number
 
-    def words(self, name: str) -> list[str]:
+    def list_param(self, name: str) -> list[str]:
         """List parameter, joined by commas."""
         return [word.strip() for word in self.params.get(name, "").split(",") if word.strip()]
 
     def integers(self, name: str) -> list[int]:
         """List of whole numbers; raises error 100 for anything else."""
-        words = self.words(name)
+        words = self.list_param(name)
         if not all(_WHOLE.fullmatch(word) for word in words):
             raise vk_error(100, f"{name} is invalid")
         return [int(word) for word in words]
@@ -103,12 +103,12 @@ def check_token_and_count(world: EmulatedVk, token: Token, found: Method) -> Non
     """Count a call of the method; raises errors 27 and 28 for the wrong kind of token, 29 past the day's limit."""
     try:
         check_kind(token, found.kinds)
-        if not world.call_counts.within_day(token.token, found.name, world.settings.daily_limits.get(found.name)):
+        if not world.call_counter.within_day(token.token, found.name, world.settings.daily_limits.get(found.name)):
             raise vk_error(29)
     except RefusedError:
-        world.call_counts.count(found.name, token.kind, token.token, accepted=False)
+        world.call_counter.count(found.name, token.kind, token.token, accepted=False)
         raise
-    world.call_counts.count(found.name, token.kind, token.token, accepted=True)
+    world.call_counter.count(found.name, token.kind, token.token, accepted=True)
 
 
 def method(name: str, kinds: str) -> Callable[[Handler], Handler]:

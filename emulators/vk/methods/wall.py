@@ -50,7 +50,7 @@ def get(call: MethodCall) -> dict[str, Any]:
 @method("wall.getById", "US")
 def get_by_id(call: MethodCall) -> dict[str, Any]:
     """Named posts; those that are not there are left out."""
-    names = call.words("posts")
+    names = call.list_param("posts")
     if not names:
         raise vk_error(100, "posts is undefined")
     rows = []
@@ -77,14 +77,14 @@ def post(call: MethodCall) -> dict[str, Any]:
         author = -page["id"]
     guid = call.text("guid")
     key = f"post:{author}:{guid}"
-    known = call.world.recall(page["id"], key) if guid else None
+    known = call.world.get_deduplicated(page["id"], key) if guid else None
     if known is None:
         with call.world.store.transaction():
             known = call.world.wall.add_post(
-                page, author, call.text("message"), call.words("attachments"), by_api=True
+                page, author, call.text("message"), call.list_param("attachments"), by_api=True
             )
             if guid:
-                call.world.remember(page["id"], key, known)
+                call.world.save_deduplicated(page["id"], key, known)
     return {"post_id": known}
 
 
@@ -95,7 +95,7 @@ def edit(call: MethodCall) -> dict[str, Any]:
     given = "attachments" in call.params
     text = call.text("message") if "message" in call.params else row["text"]
     with mapping_unknown_errors():
-        call.world.wall.edit(row["page"], row["id"], text, call.words("attachments") if given else None)
+        call.world.wall.edit(row["page"], row["id"], text, call.list_param("attachments") if given else None)
     return {"post_id": row["id"]}
 
 

@@ -86,7 +86,7 @@ def create_comment(call: MethodCall) -> dict[str, Any]:
     author = -group if group else call.token.user_id or 0
     guid = call.text("guid")
     key = f"comment:{author}:{guid}"
-    known = call.world.recall(page, key) if guid else None
+    known = call.world.get_deduplicated(page, key) if guid else None
     row = None if known is None else call.world.wall.comment(page, known)
     if row is None:
         with call.world.store.transaction():
@@ -96,11 +96,11 @@ def create_comment(call: MethodCall) -> dict[str, Any]:
                 author,
                 call.text("message"),
                 reply_to=call.optional("reply_to_comment") or None,
-                attachments=call.words("attachments"),
+                attachments=call.list_param("attachments"),
                 by_api=True,
             )
             if guid:
-                call.world.remember(page, key, row["id"])
+                call.world.save_deduplicated(page, key, row["id"])
     return {"comment_id": row["id"], "parents_stack": [] if row["root_id"] is None else [row["root_id"]]}
 
 
@@ -111,7 +111,7 @@ def edit_comment(call: MethodCall) -> int:
     given = "attachments" in call.params
     with mapping_unknown_errors():
         call.world.wall.edit(
-            row["page"], row["id"], call.text("message"), call.words("attachments") if given else None
+            row["page"], row["id"], call.text("message"), call.list_param("attachments") if given else None
         )
     return 1
 

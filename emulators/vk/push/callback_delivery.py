@@ -72,11 +72,11 @@ class CallbackDelivery:
         task = self._tasks.get(number)
         if task is None or task.done():
             self._news[number] = asyncio.Event()
-            self._tasks[number] = asyncio.create_task(self._serve(number))
+            self._tasks[number] = asyncio.create_task(self._deliver_queue(number))
         else:
             self._news[number].set()
 
-    async def _serve(self, number: int) -> None:
+    async def _deliver_queue(self, number: int) -> None:
         while (server := self._callbacks.server(number)) is not None:
             if server["status"] == "wait":
                 await self._confirm(server)
@@ -102,25 +102,25 @@ class CallbackDelivery:
             body |= {"event_id": f"{server['id']:020x}{server['asked']:020x}", "v": server["version"]}
         answered = await self._post(server, body, 0, self._faults.draw_push(CONFIRMATION))
         rightly = (answered.status, answered.text) == (200, self._callbacks.code(server["page"]))
-        self._callbacks.note(server, None, "ok" if rightly else "failed", answered.status, answered.text)
-        self._callbacks.answered(server, rightly=rightly)
+        self._callbacks.log_delivery(server, None, "ok" if rightly else "failed", answered.status, answered.text)
+        self._callbacks.confirmation_answered(server, rightly=rightly)
 
     async def _deliver(self, server: Row, item: Row) -> None:
         hit = self._faults.draw_push(DELIVERY)
         kinds = {fault.kind for fault in hit}
         if "reorder" in kinds and not item["attempts"] and item["holds"]:
             overtaken_until = self._clock.now() + self._settings.callback_reorder_seconds
-            self._callbacks.later(item["seq"], overtaken_until, overtaken=True)
+            self._callbacks.postpone(item["seq"], overtaken_until, overtaken=True)
             return
         self._callbacks.attempt(item["seq"])
         body = json.loads(item["body"])
         answered = await self._post(server, body, item["attempts"], hit)
-        self._judge(server, item, answered)
+        self._record_response(server, item, answered)
         if "duplicate" in kinds:
             again = await self._post(server, body, item["attempts"], [])
-            self._callbacks.note(server, item, "duplicate", again.status, again.text)
+            self._callbacks.log_delivery(server, item, "duplicate", again.status, again.text)
 
-    def _judge(self, server: Row, item: Row, answered: DeliveryResponse) -> None:
+    def _record_response(self, server: Row, item: Row, answered: DeliveryResponse) -> None:
         callbacks = self._callbacks
         fresh = callbacks.server(server["id"])
         if fresh is None:
@@ -128,16 +128,16 @@ class CallbackDelivery:
         outcome = "ok"
         wait_until = self._asked_to_wait(answered)
         if (answered.status, answered.text) == (200, "ok"):
-            callbacks.done(fresh, item["seq"])
+            callbacks.delivered(fresh, item["seq"])
         elif (answered.status, answered.text) == (200, "remove"):
             outcome = "removed"
             callbacks.remove(fresh["page"], fresh["id"])
         elif wait_until is not None:
             outcome = "later"
-            callbacks.later(item["seq"], wait_until)
+            callbacks.postpone(item["seq"], wait_until)
         else:
             outcome = "failed" if callbacks.failed(fresh, item) else "given_up"
-        callbacks.note(fresh, item, outcome, answered.status, answered.text)
+        callbacks.log_delivery(fresh, item, outcome, answered.status, answered.text)
 
     def _asked_to_wait(self, answered: DeliveryResponse) -> float | None:
         if answered.status not in _RETRY_AFTER_STATUSES or not answered.retry_after:

@@ -48,12 +48,12 @@ class CallbackServers:
         if len(self.servers(page)) >= MAX_SERVERS:
             raise vk_error(2000)
         events = json.dumps(dict.fromkeys(CALLBACK_TYPES, 0))
-        number = self._store.run(
+        number = self._store.insert(
             "INSERT INTO callback_servers (page, url, title, secret, creator_id, events)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (page, url, title, secret, creator, events),
         )
-        self.ask(number)
+        self.request_confirmation(number)
         return number
 
     def change(self, page: int, number: int, url: str, title: str, secret: str) -> None:
@@ -61,36 +61,38 @@ class CallbackServers:
         _check(url, title, secret)
         if self.server(number, page) is None:
             raise vk_error(104)
-        self._store.run(
+        self._store.insert(
             "UPDATE callback_servers SET url = ?, title = ?, secret = ?, active = 0 WHERE id = ?",
             (url, title, secret, number),
         )
-        self.ask(number)
+        self.request_confirmation(number)
 
     def remove(self, page: int, number: int) -> None:
         """Forget a server and what it was to get; raises error 104."""
         if self.server(number, page) is None:
             raise vk_error(104)
         with self._store.transaction():
-            self._store.run("DELETE FROM callback_servers WHERE id = ?", (number,))
-            self._store.run("DELETE FROM callback_queue WHERE server = ?", (number,))
+            self._store.insert("DELETE FROM callback_servers WHERE id = ?", (number,))
+            self._store.insert("DELETE FROM callback_queue WHERE server = ?", (number,))
         self.on_work(number)
 
-    def ask(self, number: int) -> None:
+    def request_confirmation(self, number: int) -> None:
         """Have a server confirm itself; until it has answered its status is `wait`."""
-        self._store.run("UPDATE callback_servers SET status = 'wait', asked = asked + 1 WHERE id = ?", (number,))
+        self._store.insert(
+            "UPDATE callback_servers SET status = 'wait', asked = asked + 1 WHERE id = ?", (number,)
+        )
         self.on_work(number)
 
-    def set_wanted(self, number: int, version: str, events: dict[str, int]) -> None:
+    def set_events(self, number: int, version: str, events: dict[str, int]) -> None:
         """In which API version a server gets its events, and which."""
-        self._store.run(
+        self._store.insert(
             "UPDATE callback_servers SET version = ?, events = ? WHERE id = ?",
             (version, json.dumps(events), number),
         )
 
     def code(self, page: int) -> str:
         """The code with which the page's servers have to confirm themselves now."""
-        self._store.run(
+        self._store.insert(
             "INSERT INTO callback_codes (page, code) VALUES (?, ?) ON CONFLICT DO NOTHING",
             (page, secrets.token_hex(4)),
         )
@@ -101,18 +103,18 @@ class CallbackServers:
         """Change the code of a page; all its servers are asked anew."""
         code = secrets.token_hex(4)
         with self._store.transaction():
-            self._store.run("INSERT OR REPLACE INTO callback_codes (page, code) VALUES (?, ?)", (page, code))
-            self.ask_all(page)
+            self._store.insert("INSERT OR REPLACE INTO callback_codes (page, code) VALUES (?, ?)", (page, code))
+            self.request_confirmations(page)
         return code
 
-    def ask_all(self, page: int) -> None:
+    def request_confirmations(self, page: int) -> None:
         """Ask all servers of a page."""
         for row in self.servers(page):
-            self.ask(row["id"])
+            self.request_confirmation(row["id"])
 
-    def answered(self, server: Row, *, rightly: bool) -> None:
+    def confirmation_answered(self, server: Row, *, rightly: bool) -> None:
         """Note how a server answered the question of that moment; a question asked since then stays open."""
-        self._store.run(
+        self._store.insert(
             "UPDATE callback_servers SET status = ?, active = ?, failures = 0, paused_until = 0"
             " WHERE id = ? AND asked = ?",
             ("ok" if rightly else "failed", rightly, server["id"], server["asked"]),
@@ -125,7 +127,7 @@ class CallbackServers:
         for server in self._store.all("SELECT * FROM callback_servers WHERE page = ? AND active", (page,)):
             if not json.loads(server["events"]).get(kind):
                 continue
-            self._store.run(
+            self._store.insert(
                 "INSERT INTO callback_queue (server, event_id, kind, body, due) VALUES (?, ?, ?, ?, 0)",
                 (server["id"], event_id, kind, json.dumps(body(server["version"]), ensure_ascii=False)),
             )
@@ -140,22 +142,22 @@ class CallbackServers:
 
     def attempt(self, seq: int) -> None:
         """Count an attempt before it is made, so that one cut short by a crash counts as well."""
-        self._store.run("UPDATE callback_queue SET attempts = attempts + 1 WHERE seq = ?", (seq,))
+        self._store.insert("UPDATE callback_queue SET attempts = attempts + 1 WHERE seq = ?", (seq,))
 
-    def done(self, server: Row, seq: int) -> None:
+    def delivered(self, server: Row, seq: int) -> None:
         """The server took it."""
         with self._store.transaction():
-            self._store.run("DELETE FROM callback_queue WHERE seq = ?", (seq,))
-            self._store.run(
+            self._store.insert("DELETE FROM callback_queue WHERE seq = ?", (seq,))
+            self._store.insert(
                 "UPDATE callback_servers SET failures = 0,"
                 " status = CASE status WHEN 'failed' THEN 'ok' ELSE status END WHERE id = ? AND active",
                 (server["id"],),
             )
 
-    def later(self, seq: int, due: float, *, overtaken: bool = False) -> None:
+    def postpone(self, seq: int, due: float, *, overtaken: bool = False) -> None:
         """Send it again at a moment; `overtaken`: what comes after it need not wait."""
         holds = not overtaken and self._settings.callback_in_order
-        self._store.run("UPDATE callback_queue SET due = ?, holds = ? WHERE seq = ?", (due, holds, seq))
+        self._store.insert("UPDATE callback_queue SET due = ?, holds = ? WHERE seq = ?", (due, holds, seq))
 
     def failed(self, server: Row, item: Row) -> bool:
         """Note a failure: again by the schedule, or given up (false) when that is spent.
@@ -166,15 +168,17 @@ class CallbackServers:
         with self._store.transaction():
             again: bool = item["failures"] < len(schedule)
             if again:
-                self._store.run("UPDATE callback_queue SET failures = failures + 1 WHERE seq = ?", (item["seq"],))
-                self.later(item["seq"], now + schedule[item["failures"]])
+                self._store.insert(
+                    "UPDATE callback_queue SET failures = failures + 1 WHERE seq = ?", (item["seq"],)
+                )
+                self.postpone(item["seq"], now + schedule[item["failures"]])
             else:
-                self._store.run("DELETE FROM callback_queue WHERE seq = ?", (item["seq"],))
+                self._store.insert("DELETE FROM callback_queue WHERE seq = ?", (item["seq"],))
             failures = server["failures"] + 1
             limit = self._settings.callback_pause_after
-            self._store.run("UPDATE callback_servers SET failures = ? WHERE id = ?", (failures, server["id"]))
+            self._store.insert("UPDATE callback_servers SET failures = ? WHERE id = ?", (failures, server["id"]))
             if limit and failures % limit == 0:
-                self._store.run(
+                self._store.insert(
                     "UPDATE callback_servers SET status = 'failed', paused_until = ? WHERE id = ?",
                     (now + self._settings.callback_pause_seconds, server["id"]),
                 )
@@ -182,16 +186,16 @@ class CallbackServers:
 
     # What the control door shows
 
-    def note(self, server: Row, item: Row | None, outcome: str, status: int | None, answer: str) -> None:
+    def log_delivery(self, server: Row, item: Row | None, outcome: str, status: int | None, answer: str) -> None:
         """Write a delivery down; `item` is none for a confirmation."""
         values = ("", "confirmation", 0) if item is None else (item["event_id"], item["kind"], item["attempts"])
-        number = self._store.run(
+        number = self._store.insert(
             "INSERT INTO callback_log (page, server, event_id, kind, attempt, at, status, answer, outcome)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (server["page"], server["id"], *values, self._clock.now(), status, answer[:200], outcome),
         )
         if number % 100 == 0:
-            self._store.run("DELETE FROM callback_log WHERE id <= ?", (number - MAX_LOG_ROWS,))
+            self._store.insert("DELETE FROM callback_log WHERE id <= ?", (number - MAX_LOG_ROWS,))
 
     def log(self, page: int | None, limit: int) -> list[Row]:
         """The last deliveries, oldest first."""
@@ -200,7 +204,7 @@ class CallbackServers:
         )
         return rows[::-1]
 
-    def waiting(self, number: int) -> int:
+    def queue_length(self, number: int) -> int:
         """How much a server is still to get."""
         count: int = self._store.value("SELECT count(*) FROM callback_queue WHERE server = ?", (number,))
         return count

@@ -45,15 +45,15 @@ class BoardTopics:
             topic: int = (
                 self._store.value("SELECT coalesce(max(id), 0) + 1 FROM topics WHERE page = ?", (number,)) or 1
             )
-            self._store.run(
+            self._store.insert(
                 "INSERT INTO topics (page, id, title, created_by, at, updated, updated_by)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (number, topic, title, author, now, now, author),
             )
-            self.add(page, topic, author, text)
+            self.add_comment(page, topic, author, text)
         return topic
 
-    def add(
+    def add_comment(
         self,
         page: Row,
         topic_id: int,
@@ -81,16 +81,16 @@ class BoardTopics:
         media = attachments_to_json(attachments, self._settings.base_url, int(now))
         with self._store.transaction():
             comment = topic["last_id"] + 1
-            self._store.run(
+            self._store.insert(
                 "INSERT INTO board_comments (page, topic_id, id, reply_to, from_id, at, text, attachments, by_api)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (number, topic_id, comment, reply_to, from_id, now, text, media, by_api),
             )
-            self._store.run(
+            self._store.insert(
                 "UPDATE topics SET last_id = ?, updated = ?, updated_by = ? WHERE page = ? AND id = ?",
                 (comment, now, from_id, number, topic_id),
             )
-            return self._tell(number, topic_id, comment, "board_post_new")
+            return self._emit(number, topic_id, comment, "board_post_new")
 
     def edit(
         self, page: int, topic_id: int, number: int, text: str, attachments: Sequence[object] | None = None
@@ -102,12 +102,12 @@ class BoardTopics:
         now = self._clock.now()
         media = attachments_to_json(kept, self._settings.base_url, int(now))
         with self._store.transaction():
-            self._store.run(
+            self._store.insert(
                 "UPDATE board_comments SET text = ?, attachments = ?, edited = ?"
                 " WHERE page = ? AND topic_id = ? AND id = ?",
                 (text, media, now, page, topic_id, number),
             )
-            self._tell(page, topic_id, number, "board_post_edit")
+            self._emit(page, topic_id, number, "board_post_edit")
 
     def delete(self, page: int, topic_id: int, number: int) -> None:
         """Delete a comment; the event does not say who did it."""
@@ -124,11 +124,11 @@ class BoardTopics:
             raise UnknownError(f"no deleted comment {number} in this topic")
         with self._store.transaction():
             self._set_deleted(page, topic_id, number, deleted=False)
-            self._tell(page, topic_id, number, "board_post_restore")
+            self._emit(page, topic_id, number, "board_post_restore")
 
     def close(self, page: int, topic_id: int, *, closed: bool) -> None:
         """Close or open a topic."""
-        if not self._store.changed(
+        if not self._store.update(
             "UPDATE topics SET closed = ? WHERE page = ? AND id = ?", (closed, page, topic_id)
         ):
             raise UnknownError(f"no topic {topic_id} on this page")
@@ -156,7 +156,7 @@ class BoardTopics:
         attachments = json.loads(row["attachments"])
         return view | ({"attachments": attachments} if attachments else {})
 
-    def _tell(self, page: int, topic_id: int, number: int, kind: str) -> Row:
+    def _emit(self, page: int, topic_id: int, number: int, kind: str) -> Row:
         row = self.comment(page, topic_id, number)
         assert row is not None
         content = self.comment_view(row) | {"topic_id": topic_id, "topic_owner_id": -page}
@@ -170,7 +170,7 @@ class BoardTopics:
         return row
 
     def _set_deleted(self, page: int, topic_id: int, number: int, *, deleted: bool) -> None:
-        self._store.run(
+        self._store.insert(
             "UPDATE board_comments SET deleted = ? WHERE page = ? AND topic_id = ? AND id = ?",
             (deleted, page, topic_id, number),
         )

@@ -43,7 +43,7 @@ class Conversations:
         self._people = views.people
         self._events = events
 
-    def dialog(self, page: int, peer: int) -> Row | None:
+    def get(self, page: int, peer: int) -> Row | None:
         """The conversation, if the person ever wrote to the page."""
         return self._store.one("SELECT * FROM dialogs WHERE page = ? AND peer_id = ?", (page, peer))
 
@@ -51,7 +51,7 @@ class Conversations:
         """A message that is not deleted, by its id."""
         return self._store.one("SELECT * FROM messages WHERE page = ? AND id = ? AND NOT deleted", (page, number))
 
-    def receive(
+    def citizen_writes(
         self,
         page: int,
         author: int,
@@ -67,7 +67,7 @@ class Conversations:
             self._events.publish(page, "message_new", content)
         return row
 
-    def send(
+    def community_writes(
         self,
         page: int,
         peer: int,
@@ -88,7 +88,7 @@ class Conversations:
         block = self._store.value("SELECT block FROM privacy WHERE page = ? AND author = ?", (page, peer))
         if block is not None:
             raise vk_error(_BLOCKS[block])
-        if self.dialog(page, peer) is None:
+        if self.get(page, peer) is None:
             raise vk_error(901)
         with self._store.transaction():
             row = self._add(
@@ -103,23 +103,23 @@ class Conversations:
                 by_api=staff is None,
             )
             # Who answers has read what came before.
-            self._store.run(
+            self._store.insert(
                 "UPDATE dialogs SET in_read = ? WHERE page = ? AND peer_id = ?", (row["id"], page, peer)
             )
             self._events.publish(page, "message_reply", self._views.message(row))
         return row
 
-    def allows(self, page: int, peer: int) -> bool:
+    def is_allowed(self, page: int, peer: int) -> bool:
         """Whether the community may write to the person."""
         blocked = self._store.one("SELECT 1 FROM privacy WHERE page = ? AND author = ?", (page, peer))
-        return blocked is None and self.dialog(page, peer) is not None and not self._people.deactivated(peer)
+        return blocked is None and self.get(page, peer) is not None and not self._people.deactivated(peer)
 
     def set_block(self, page: int, author: int, block: str | None) -> None:
         """A person stops the community from writing, or (none) lets it again."""
         with self._store.transaction():
-            had = self._store.changed("DELETE FROM privacy WHERE page = ? AND author = ?", (page, author))
+            had = self._store.update("DELETE FROM privacy WHERE page = ? AND author = ?", (page, author))
             if block is not None:
-                self._store.run(
+                self._store.insert(
                     "INSERT INTO privacy (page, author, block) VALUES (?, ?, ?)", (page, author, block)
                 )
             if block == "no_permission":
@@ -129,7 +129,7 @@ class Conversations:
 
     def mark_read(self, page: int, peer: int) -> None:
         """The community has read the conversation to its end."""
-        self._store.run("UPDATE dialogs SET in_read = last_id WHERE page = ? AND peer_id = ?", (page, peer))
+        self._store.insert("UPDATE dialogs SET in_read = last_id WHERE page = ? AND peer_id = ?", (page, peer))
 
     def edit(self, page: int, number: int, text: str) -> None:
         """Change a message."""
@@ -137,7 +137,7 @@ class Conversations:
             raise UnknownError(f"no message {number} on this page")
         self._check(text, ())
         with self._store.transaction():
-            self._store.run(
+            self._store.insert(
                 "UPDATE messages SET text = ?, edited = ? WHERE page = ? AND id = ?",
                 (text, self._clock.now(), page, number),
             )
@@ -147,7 +147,7 @@ class Conversations:
 
     def delete(self, page: int, number: int) -> None:
         """Delete a message for both sides; VK has no event for it."""
-        if not self._store.changed(
+        if not self._store.update(
             "UPDATE messages SET deleted = 1 WHERE page = ? AND id = ? AND NOT deleted", (page, number)
         ):
             raise UnknownError(f"no message {number} on this page")
@@ -172,14 +172,14 @@ class Conversations:
                 raise vk_error(100, "reply_to is invalid")
         now = self._clock.now()
         media = attachments_to_json(attachments, self._settings.base_url, int(now))
-        self._store.run("UPDATE pages SET last_message_id = last_message_id + 1 WHERE id = ?", (page,))
+        self._store.insert("UPDATE pages SET last_message_id = last_message_id + 1 WHERE id = ?", (page,))
         number = self._store.value("SELECT last_message_id FROM pages WHERE id = ?", (page,))
-        self._store.run(
+        self._store.insert(
             "INSERT INTO dialogs (page, peer_id, last_id, last_cmid) VALUES (?, ?, ?, 1)"
             " ON CONFLICT DO UPDATE SET last_id = excluded.last_id, last_cmid = last_cmid + 1",
             (page, peer, number),
         )
-        self._store.run(
+        self._store.insert(
             "INSERT INTO messages (page, id, peer_id, cmid, from_id, at, text, attachments, random_id, reply_to,"
             " admin_id, by_api) SELECT page, last_id, peer_id, last_cmid, ?, ?, ?, ?, ?, ?, ?, ? FROM dialogs"
             " WHERE page = ? AND peer_id = ?",

@@ -33,7 +33,7 @@ class VkState:
         self.store = open_store(settings.data)
         # A copy: settings change while the network runs, and all its parts look at the same ones.
         self.settings = settings = settings.model_copy()
-        self._changed = json.loads(self.store.state(CHANGED_SETTINGS) or "{}")
+        self._changed = json.loads(self.store.get_value(CHANGED_SETTINGS) or "{}")
         self._apply(self._changed)
         self.clock = EmulatorClock(settings.clock_shift_seconds, settings.day_seconds)
         self.people = People(self.store, settings.population, settings.seed, settings.base_url)
@@ -44,17 +44,17 @@ class VkState:
         self.wall = Walls(self.store, self.clock, settings, self.views, events)
         self.board = BoardTopics(self.store, self.clock, settings, events)
         self.dialogs = Conversations(self.store, self.clock, settings, self.views, events)
-        self.token_list = TokenStore(self.store)
-        self.call_counts = CallCounter(self.store, self.clock)
-        if not any(token.kind != "group" for token in self.token_list.working()):
-            self.token_list.create("service")
-            self.token_list.create("user")
+        self.token_store = TokenStore(self.store)
+        self.call_counter = CallCounter(self.store, self.clock)
+        if not any(token.kind != "group" for token in self.token_store.active()):
+            self.token_store.create("service")
+            self.token_store.create("user")
 
     def change_settings(self, changes: dict[str, Any]) -> None:
         """Change settings for good, this file's restarts included; raises pydantic's `ValidationError`."""
         self._apply(changes)
         self._changed |= changes
-        self.store.keep(CHANGED_SETTINGS, json.dumps(self._changed))
+        self.store.set_value(CHANGED_SETTINGS, json.dumps(self._changed))
 
     def _apply(self, changes: dict[str, Any]) -> None:
         if changes:
@@ -77,7 +77,7 @@ class VkState:
         with self.store.transaction():
             number = max(self.store.value("SELECT max(id) FROM pages") or 0, FIRST_PAGE - 1) + 1
             events = json.dumps(dict.fromkeys(EVENT_TYPES, 1))
-            self.store.run(
+            self.store.insert(
                 "INSERT INTO pages (id, name, screen_name, description, last_message_id, lp_enabled, lp_version,"
                 " lp_events, lp_key, lp_key_at) VALUES (?, ?, ?, ?, ?, ?, '5.199', ?, ?, ?)",
                 (
@@ -92,7 +92,7 @@ class VkState:
                     self.clock.now(),
                 ),
             )
-            self.token_list.create("group", number)
+            self.token_store.create("group", number)
             row = self.page(str(number))
             self.wall.add_post(row, -number, FIRST_POST)
         return row
@@ -105,10 +105,10 @@ class VkState:
             changes["details"] = json.dumps(json.loads(row["details"]) | changes["details"], ensure_ascii=False)
         with self.store.transaction():
             for column, value in changes.items():
-                self.store.run(f"UPDATE pages SET {column} = ? WHERE id = ?", (value, page))  # noqa: S608
+                self.store.insert(f"UPDATE pages SET {column} = ? WHERE id = ?", (value, page))  # noqa: S608
         return self.page(str(page))
 
-    def recall(self, page: int, key: str) -> int | None:
+    def get_deduplicated(self, page: int, key: str) -> int | None:
         """What a client's idempotency key led to, if it is remembered still."""
         oldest = self.clock.now() - self.settings.dedupe_seconds
         result: int | None = self.store.value(
@@ -116,9 +116,9 @@ class VkState:
         )
         return result
 
-    def remember(self, page: int, key: str, result: int) -> None:
+    def save_deduplicated(self, page: int, key: str, result: int) -> None:
         """Keep what an idempotency key led to."""
-        self.store.run(
+        self.store.insert(
             "INSERT OR REPLACE INTO dedupe (page, key, at, result) VALUES (?, ?, ?, ?)",
             (page, key, self.clock.now(), result),
         )

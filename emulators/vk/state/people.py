@@ -20,7 +20,7 @@ class People:
         self._random = random.Random(seed)
         self._base_url = base_url
 
-    def anyone(self) -> int:
+    def random_citizen(self) -> int:
         """Id of some citizen."""
         return FIRST_CITIZEN + self._random.randrange(len(self._citizens))
 
@@ -59,6 +59,8 @@ class People:
     def deactivate(self, user_id: int, how: str | None) -> None:
         """Let a person go, or (none) come back."""
         if how is None:
-            self._store.run("DELETE FROM people_gone WHERE id = ?", (user_id,))
+            self._store.insert("DELETE FROM people_gone WHERE id = ?", (user_id,))
         else:
-            self._store.run("INSERT OR REPLACE INTO people_gone (id, deactivated) VALUES (?, ?)", (user_id, how))
+            self._store.insert(
+                "INSERT OR REPLACE INTO people_gone (id, deactivated) VALUES (?, ?)", (user_id, how)
+            )

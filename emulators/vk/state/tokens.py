@@ -33,16 +33,16 @@ class TokenStore:
         """A fresh token; a user token without a page belongs to the administrator of all pages."""
         token = f"vk1.a.{secrets.token_urlsafe(48)}"
         user = STAFF_ID if kind == "user" else None
-        self._store.run(
+        self._store.insert(
             "INSERT INTO tokens (token, kind, page, user_id) VALUES (?, ?, ?, ?)", (token, kind, page, user)
         )
         return Token(token, kind, page, user)
 
     def revoke(self, token: str) -> bool:
         """Kill a token; false when there is none such."""
-        return self._store.changed("UPDATE tokens SET revoked = 1 WHERE token = ?", (token,)) > 0
+        return self._store.update("UPDATE tokens SET revoked = 1 WHERE token = ?", (token,)) > 0
 
-    def working(self) -> list[Token]:
+    def active(self) -> list[Token]:
         """All that work, in the order of their making."""
         rows = self._store.all("SELECT * FROM tokens WHERE NOT revoked ORDER BY rowid")
         return [_token(row) for row in rows]

@@ -1,4 +1,4 @@
-"""The routes of ingest: parse, authorise, call one domain function, answer."""
+"""Routes of ingest. Each parses the request, checks the caller's rights and calls one domain function."""
 
 from services.ingest.api import (
     backfills,
@@ -19,7 +19,7 @@ ROUTERS = [
     reconciliations.router,
     callbacks.router,
     quarantine.router,
-    sources.router,  # last: /sources/{page_id} would take what is not named before it
+    sources.router,  # last: /sources/{page_id} would match the paths of the routers above
     publications.router,
 ]
 ROOT_ROUTERS = [publications.internal, page_lookup.internal, callbacks.push_router]

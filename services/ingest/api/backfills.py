@@ -1,4 +1,4 @@
-"""Routes of backfills: a page's history, fetched on demand."""
+"""Routes of backfills: fetch a page's history on demand."""
 
 from typing import Annotated
 from uuid import UUID
@@ -37,16 +37,17 @@ async def ask_backfill(
     session: Writing,
     caller: SourceManager,
     page_id: UUID,
-    wanted: BackfillIn,
+    body: BackfillIn,
     key: IdempotencyDep,
     response: Response,
 ) -> BackfillOut:
-    """One at a time for a page: 409 names in `backfill_id` the one under way. Opens no cases unless told to."""
+    """Queue a backfill. A page has at most one unfinished backfill: a second one gets 409 with its `backfill_id`.
+
+    It opens no appeals unless the body asks for them.
+    """
 
     async def work() -> BackfillOut:
-        return BackfillOut.model_validate(
-            await backfill_requests.request_backfill(session, caller, page_id, wanted)
-        )
+        return BackfillOut.model_validate(await backfill_requests.request_backfill(session, caller, page_id, body))
 
     return await once(
         session,
@@ -70,7 +71,7 @@ async def list_backfills(
     page_id: UUID | None = None,
     status: BackfillStatus | None = None,
 ) -> Page[BackfillOut]:
-    """Whose history was asked for, and how far it is fetched."""
+    """Return the backfills the caller may see, newest first, with their progress."""
     exact = {Backfill.page_id: page_id, Backfill.status: status}
     conditions = [column == value for column, value in exact.items() if value is not None]
     rows = await backfill_requests.list_backfills(session, caller, paging, conditions)
@@ -82,7 +83,7 @@ async def list_backfills(
     "/sources/backfills/{backfill_id}", tags=["sources"], responses=ITEM_PROBLEMS, summary="How far a backfill is"
 )
 async def get_backfill(session: Reading, caller: SourceReader, backfill_id: UUID) -> BackfillOut:
-    """Its status, its share, what it found, and what it waits for."""
+    """Return the backfill's status, progress and counts, and the reason for a wait."""
     return BackfillOut.model_validate(await backfill_requests.get_backfill(session, caller, backfill_id))
 
 
@@ -93,5 +94,5 @@ async def get_backfill(session: Reading, caller: SourceReader, backfill_id: UUID
     summary="Stop a backfill",
 )
 async def cancel_backfill(session: Writing, caller: SourceManager, backfill_id: UUID) -> BackfillOut:
-    """What is stored stays; one that has ended is left as it is (409)."""
+    """Cancel the backfill. Messages it has stored are kept; a finished backfill gets 409."""
     return BackfillOut.model_validate(await backfill_requests.cancel_backfill(session, caller, backfill_id))

@@ -1,4 +1,4 @@
-"""Where networks push events to, and the routes by which people set that up."""
+"""Endpoints that networks push events to, and the routes that configure them."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -46,9 +46,9 @@ router = APIRouter()
 SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
 SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 
-# When the network shall bring again what cannot be stored now.
+# Sent in Retry-After when an event cannot be stored now.
 RETRY_AFTER = timedelta(seconds=30)
-# The networks wait 5 to 10 seconds for an answer.
+# The networks wait 5 to 10 seconds for a response.
 ANSWER_TIMEOUT = 7.0
 LOGGED_PATH = "/callbacks/ok/…"
 
@@ -96,11 +96,11 @@ async def _answer(taken: Awaitable[str]) -> Response:
     summary="An event of VK",
 )
 async def vk_event(request: Request) -> Response:
-    """Callback API: known by `group_id` and `secret`; a second delivery of the same event changes nothing.
+    """Store one VK Callback API event, authenticated by `group_id` and `secret`. Repeated deliveries are ignored.
 
-    A confirmation is answered while a server that was just set up awaits it, and refused at any other time.
+    A confirmation request is answered only while a newly registered server waits for one; otherwise it gets 403.
     """
-    return await _answer(_receiver(request).vk(await request.body(), client_address(request)))
+    return await _answer(_receiver(request).receive_vk(await request.body(), client_address(request)))
 
 
 @push_router.post(
@@ -119,15 +119,15 @@ async def vk_event(request: Request) -> Response:
     summary="An event of OK",
 )
 async def ok_event(request: Request, secret: str) -> Response:
-    """Bot API: the address itself is the secret."""
-    # What may be logged from here on must not show it.
+    """Store one OK Bot API event. The last path segment is the page's secret."""
+    # The path contains the secret; logs written from here on must not.
     request.scope["path"] = LOGGED_PATH
     request.scope["raw_path"] = LOGGED_PATH.encode()
     try:
-        return await _answer(_receiver(request).ok(secret, await request.body(), client_address(request)))
+        return await _answer(_receiver(request).receive_ok(secret, await request.body(), client_address(request)))
     except Problem:
         raise
-    except Exception as bug:  # told here: whoever logs it further out knows the address
+    except Exception as bug:  # logged here: outer handlers would log the secret path
         if is_outage(bug):
             raise of_outage(request.method) from bug
         log.exception("a pushed event failed")
@@ -141,7 +141,10 @@ async def ok_event(request: Request, secret: str) -> Response:
     summary="Where a page's events are pushed to",
 )
 async def get_callback(session: Reading, caller: SourceReader, page_id: UUID) -> CallbackOut:
-    """Whether the network pushes, and why not if it does not; the secret is never shown."""
+    """Return whether the network pushes the page's events, and the reason if it does not.
+
+    Never shows the secret.
+    """
     return await admin.get_registration(session, caller, page_id)
 
 
@@ -152,7 +155,7 @@ async def get_callback(session: Reading, caller: SourceReader, page_id: UUID) ->
     summary="Take pushed events under this secret",
 )
 async def put_callback(session: Writing, caller: SourceManager, page_id: UUID, given: CallbackIn) -> CallbackOut:
-    """For a server that a person set up in the network; it is not watched over."""
+    """Register a callback server that a person set up in the network. Ingest does not monitor or repair it."""
     return await admin.register_manually(session, caller, page_id, given)
 
 
@@ -164,5 +167,5 @@ async def put_callback(session: Writing, caller: SourceManager, page_id: UUID, g
     summary="Take no more events under the page's secret",
 )
 async def delete_callback(session: Writing, caller: SourceManager, page_id: UUID) -> None:
-    """A page that is watched over gets a server of its own again."""
+    """Remove the registration. If ingest manages push for this network, it registers a new server for the page."""
     await admin.remove_registration(session, caller, page_id)

@@ -1,4 +1,4 @@
-"""Routes of messages: what came in."""
+"""Routes of stored messages."""
 
 from datetime import datetime
 from typing import Annotated
@@ -41,7 +41,7 @@ async def list_messages(
     received_from: Annotated[datetime | None, Query(description="RFC 3339 with offset, included")] = None,
     received_to: Annotated[datetime | None, Query(description="RFC 3339 with offset, not included")] = None,
 ) -> Page[MessageOut]:
-    """Comments, wall posts and private messages of citizens, and the community's own words."""
+    """Return messages of citizens and of the community itself: comments, wall posts and direct messages."""
     conditions = message_queries.list_conditions(
         network,
         kind,
@@ -69,5 +69,5 @@ async def list_messages(
     "/messages/{message_id}", tags=["messages"], responses=ITEM_PROBLEMS, summary="One message, all its texts"
 )
 async def get_message(session: Reading, caller: MessageReader, message_id: UUID) -> MessageDetail:
-    """The words, where they stand, and the versions before each edit."""
+    """Return one message with its text, its thread and the texts before each edit."""
     return await message_queries.get_message(session, caller, message_id)

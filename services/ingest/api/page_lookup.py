@@ -1,4 +1,4 @@
-"""Routes by which the registry asks what the networks say of pages."""
+"""Internal routes of page lookup, called by the registry."""
 
 from typing import Annotated
 
@@ -21,18 +21,18 @@ RegistryService = Annotated[ServiceCaller, internal_caller("registry")]
 
 @internal.post("/describe")
 async def describe_pages(
-    wanted: PageProfilesRequest, caller: RegistryService, service: ServiceDep, desk: PageLookupClientsDep
+    body: PageProfilesRequest, caller: RegistryService, service: ServiceDep, clients: PageLookupClientsDep
 ) -> PageProfiles:
-    """What the networks say of these pages now, and how many calls it took; `trouble` says why some are left out.
+    """Return the networks' current profiles of these pages and the number of calls made.
 
-    Pages that the registry does not hold as active are left out.
+    Leaves out pages that are not active in the registry; `trouble` says why other pages are missing.
     """
-    return await profiles.describe_pages(service.database, desk, wanted)
+    return await profiles.describe_pages(service.database, clients, body)
 
 
 @internal.post("/resolve")
 async def resolve_address(
-    wanted: AddressResolutionRequest, caller: RegistryService, desk: PageLookupClientsDep
+    body: AddressResolutionRequest, caller: RegistryService, clients: PageLookupClientsDep
 ) -> AddressResolution:
-    """Which community the id or the short name stands for, as its network says now."""
-    return await address_resolution.resolve_address(desk, wanted)
+    """Return the community that the id or short name currently refers to in its network."""
+    return await address_resolution.resolve_address(clients, body)

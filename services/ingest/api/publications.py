@@ -1,4 +1,4 @@
-"""Routes of publications: answers on their way into the networks; asked for by appeals, watched by people."""
+"""Routes of publications: appeals requests them, people list and retry them."""
 
 from typing import Annotated
 from uuid import UUID
@@ -43,7 +43,7 @@ async def list_publications(
     organisation_id: UUID | None = None,
     reply_id: UUID | None = None,
 ) -> Page[PublicationOut]:
-    """Newest first; `status=failed` are those that wait for a person."""
+    """Return publications, newest first. Those with `status=failed` need a person."""
     conditions = publication_requests.list_conditions(
         status, network, page_id=page_id, organisation_id=organisation_id, reply_id=reply_id
     )
@@ -54,7 +54,7 @@ async def list_publications(
 
 @router.get("/publications/{publication_id}", tags=["publications"], responses=ITEM_PROBLEMS, summary="One answer")
 async def get_publication(session: Reading, caller: PublicationReader, publication_id: UUID) -> PublicationOut:
-    """Its status, attempts, and why it failed if it did."""
+    """Return one publication with its status, attempts and failure reason."""
     return PublicationOut.model_validate(
         await publication_requests.get_publication(session, caller, publication_id)
     )
@@ -74,14 +74,14 @@ async def retry_publication(
     publication_id: UUID,
     body: PublicationRetry | None = None,
 ) -> PublicationOut:
-    """Puts all of the answer that failed back into the queue; one that has not failed is left as it is (409).
+    """Queue all failed parts of the reply again. A publication that has not failed gets 409.
 
-    What was ever sent is `uncertain` first: it goes out again only if the thread shows that it is not there.
+    A part that was ever sent becomes `uncertain` first: it is sent again only if the thread does not contain it.
 
-    The words belong to the case: a corrected `text` goes to `POST /appeals/{id}/replies/{reply_id}/retry`.
+    The text belongs to the appeal: send a corrected `text` to `POST /appeals/{id}/replies/{reply_id}/retry`.
     """
     if body is not None and body.text is not None:
-        detail = "Correct the words in the case: POST /api/v1/appeals/{id}/replies/{reply_id}/retry"
+        detail = "Correct the text in the appeal: POST /api/v1/appeals/{id}/replies/{reply_id}/retry"
         raise Invalid.field("/text", detail)
     row = await publication_requests.retry_publication(session, jobs_of(service), publication_id, caller=caller)
     return PublicationOut.model_validate(row)
@@ -92,11 +92,11 @@ async def request_publication(
     session: WritingUnchecked,
     caller: AppealsService,
     service: ServiceDep,
-    wanted: PublicationRequest,
+    body: PublicationRequest,
     response: Response,
 ) -> PublicationRequested:
-    """Another service asks for an answer to be published; idempotent by `reply_id`."""
-    row, new = await publication_requests.request_publication(session, jobs_of(service), wanted)
+    """Create the publications of a reply. Idempotent by `reply_id`: a repeated request gets 200."""
+    row, new = await publication_requests.request_publication(session, jobs_of(service), body)
     if not new:
         response.status_code = 200
     return PublicationRequested.model_validate(row)
@@ -110,7 +110,7 @@ async def retry_for_service(
     publication_id: UUID,
     body: PublicationRetry | None = None,
 ) -> PublicationRequested:
-    """Another service asks for a failed answer to be sent again, in other words if it gives them."""
+    """Queue a failed reply again, with the corrected text if the body has one."""
     row = await publication_requests.retry_publication(
         session, jobs_of(service), publication_id, text=body.text if body else None
     )

@@ -1,4 +1,4 @@
-"""Routes of what was set aside: payloads that no parser understood."""
+"""Routes of the quarantine: payloads that could not be parsed."""
 
 from typing import Annotated
 from uuid import UUID
@@ -38,7 +38,7 @@ async def list_set_aside(
     network: NetworkName | None = None,
     page_id: UUID | None = None,
 ) -> Page[QuarantinedPayloadOut]:
-    """With the reason, the way in and the time. Nothing that came is thrown away."""
+    """Return quarantined payloads, newest first, with the parse error, the source and the time."""
     exact = {QuarantinedPayload.network: network, QuarantinedPayload.page_id: page_id}
     conditions = [column == value for column, value in exact.items() if value is not None]
     rows = await quarantine.list_quarantined(session, caller, paging, conditions)
@@ -48,7 +48,7 @@ async def list_set_aside(
 
 @router.get("/sources/set-aside/{item_id}", responses=ITEM_PROBLEMS, summary="One payload that could not be read")
 async def get_set_aside(session: Reading, caller: SourceInspector, item_id: UUID) -> QuarantinedPayloadDetail:
-    """With the payload as it came, which may hold a citizen's words and name."""
+    """Return one entry with the raw payload, which may contain a citizen's text and name."""
     return await quarantine.get_quarantined(session, caller, item_id)
 
 
@@ -58,5 +58,5 @@ async def get_set_aside(session: Reading, caller: SourceInspector, item_id: UUID
     summary="Read it again",
 )
 async def read_again(session: Writing, caller: SourceManager, item_id: UUID) -> QuarantineRetryResult:
-    """Pushed events are read with today's parsers; what still cannot be read stays where it is (409, with why)."""
+    """Parse the pushed event again with the current parsers. If that fails, it stays here and the 409 says why."""
     return await quarantine.retry_quarantined(session, caller, item_id)

@@ -1,4 +1,4 @@
-"""Routes of reconciliations: what the networks hold, compared with what is stored."""
+"""Routes of reconciliations: comparisons of the stored messages with the network."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -49,7 +49,7 @@ def _conditions(
         try:
             conditions.append(Reconciliation.started_at >= started_from.astimezone(UTC))
         except OverflowError as error:
-            raise Invalid.field("query/started_from", "No calendar holds this moment") from error
+            raise Invalid.field("query/started_from", "The time is out of range") from error
     return conditions
 
 
@@ -64,21 +64,21 @@ async def ask_reconciliations(
     *,
     session: Writing,
     caller: SourceManager,
-    wanted: ReconciliationsIn = ReconciliationsIn(),
+    body: ReconciliationsIn = ReconciliationsIn(),
     key: IdempotencyDep,
     response: Response,
 ) -> ReconciliationsRequested:
-    """All pages that are followed, or those of one network; one or two at a time."""
+    """Queue a reconciliation of every active page, or of every active page of one network."""
 
     async def work() -> ReconciliationsRequested:
-        reconciliation_requests.validate_since(wanted.since)
+        reconciliation_requests.validate_since(body.since)
         started_at = clock.now()
         conditions = [caller.scope(registry.Page.organisation_id)]
-        if wanted.network is not None:
-            conditions.append(registry.Page.network == wanted.network)
+        if body.network is not None:
+            conditions.append(registry.Page.network == body.network)
         overlap = ingest_settings().reconcile_overlap_seconds
         asked = await reconciliation_requests.create_reconciliations(
-            session, conditions, overlap, wanted.since, started_at
+            session, conditions, overlap, body.since, started_at
         )
         return ReconciliationsRequested(pages=len(asked), started_at=started_at)
 
@@ -108,7 +108,7 @@ async def list_reconciliations(
     started_from: StartedFrom = None,
     with_gaps: Annotated[bool, Query(description="Those that found gaps alone")] = False,
 ) -> Page[ReconciliationOut]:
-    """What each comparison of a page with the network found."""
+    """Return reconciliations, last started first, with the number of gaps each found."""
     conditions = _conditions(network, page_id, started_from)
     if with_gaps:
         conditions.append(Reconciliation.gaps > 0)
@@ -128,7 +128,7 @@ async def sum_up_reconciliations(
     page_id: UUID | None = None,
     started_from: StartedFrom = None,
 ) -> ReconciliationSummary:
-    """How many were asked for and are finished, and what they found together."""
+    """Return how many reconciliations were requested and finished, and their total counts."""
     return await reconciliation_requests.summarize(session, caller, _conditions(network, page_id, started_from))
 
 
@@ -144,15 +144,18 @@ async def ask_reconciliation(
     session: Writing,
     caller: SourceManager,
     page_id: UUID,
-    wanted: ReconciliationIn = ReconciliationIn(),
+    body: ReconciliationIn = ReconciliationIn(),
     key: IdempotencyDep,
     response: Response,
 ) -> ReconciliationOut:
-    """Beside the daily schedule; what is missing is stored, and counted as a gap when it had had the time."""
+    """Queue a reconciliation of one page outside the daily schedule.
+
+    Missing messages are stored; one older than the grace period counts as a gap.
+    """
 
     async def work() -> ReconciliationOut:
         overlap = ingest_settings().reconcile_overlap_seconds
-        row = await reconciliation_requests.request_reconciliation(session, caller, page_id, wanted.since, overlap)
+        row = await reconciliation_requests.request_reconciliation(session, caller, page_id, body.since, overlap)
         return ReconciliationOut.model_validate(row)
 
     return await once(
@@ -176,7 +179,7 @@ async def ask_reconciliation(
 async def list_reconciliations_of_page(
     session: Reading, caller: SourceReader, page_id: UUID, paging: PagingDep, response: Response
 ) -> Page[ReconciliationOut]:
-    """What was compared, and what was missing; empty for a page that the caller may not see."""
+    """Return the page's reconciliations, last started first; empty for a page the caller may not see."""
     rows = await reconciliation_requests.list_reconciliations(
         session, caller, paging, [Reconciliation.page_id == page_id]
     )

@@ -33,7 +33,7 @@ async def list_sources(
     organisation_id: UUID | None = None,
     page_id: UUID | None = None,
 ) -> Page[PageSourcesOut]:
-    """Pages by name: ways in, lag, tokens, push, errors, gaps, and the last comparison with the network."""
+    """Return pages by name with their sources, lag, tokens, push state, errors, gaps and last reconciliation."""
     exact = {
         registry.Page.network: network,
         registry.Page.organisation_id: organisation_id,
@@ -47,7 +47,7 @@ async def list_sources(
 
 @router.get("/sources/budget", tags=["sources"], responses=LIST_PROBLEMS, summary="Calls left today")
 async def get_budget(session: Reading, caller: SourceInspector) -> CallBudgetList:
-    """Methods that a network limits by the day: what is used of the last 24 hours' limit, and what is left."""
+    """Return the calls used and left of each daily limited method over the last 24 hours."""
     return await source_metrics.call_budgets(session, ingest_settings())
 
 
@@ -55,5 +55,5 @@ async def get_budget(session: Reading, caller: SourceInspector) -> CallBudgetLis
     "/sources/{page_id}", tags=["sources"], responses=ITEM_PROBLEMS, summary="How one page is read, in full"
 )
 async def get_source(session: Reading, caller: SourceReader, page_id: UUID) -> PageSourcesDetail:
-    """With its own tokens, its last comparisons with the network, and its last backfill."""
+    """Return one page's sources with its own tokens, recent reconciliations and last backfill."""
     return await source_status.get_source(session, caller, page_id)

@@ -1,4 +1,4 @@
-"""Routes of the networks' credentials: written, never shown."""
+"""Routes of network tokens. The secrets are write-only."""
 
 from typing import Annotated
 from uuid import UUID
@@ -28,7 +28,7 @@ SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 
 @router.get("/sources/tokens", tags=["sources"], responses=LIST_PROBLEMS, summary="States of the credentials")
 async def list_tokens(session: Reading, caller: SourceInspector, page_id: UUID | None = None) -> NetworkTokenList:
-    """Which credentials there are and whether the networks accept them; the secrets are never shown."""
+    """Return the network tokens and their states. Never shows the secrets."""
     return NetworkTokenList(
         items=await token_admin.to_schemas(session, await token_admin.list_tokens(session, page_id))
     )
@@ -47,7 +47,7 @@ async def list_tokens(session: Reading, caller: SourceInspector, page_id: UUID |
 async def add_token(
     session: Writing, caller: SourceManager, service: ServiceDep, given: NetworkTokenIn, response: Response
 ) -> NetworkTokenDetail:
-    """Write-only: it is encrypted, used within seconds, and never shown again. Waiting answers are sent by it."""
+    """Store a token, encrypted; it is in use within seconds. Publications waiting for a token are queued again."""
     row, new = await token_admin.add_token(session, given, caller.actor)
     await publication_requests.requeue_waiting(session, jobs_of(service), row.network, row.page_id)
     if not new:
@@ -64,7 +64,7 @@ async def add_token(
 async def recover_token(
     session: Writing, caller: SourceManager, service: ServiceDep, token_id: UUID, given: NetworkTokenRecovery
 ) -> NetworkTokenDetail:
-    """A captcha is solved, or the credential was mended in the network; a healthy one is left as it is (409)."""
+    """Mark a token as usable after its captcha was solved or it was repaired. A healthy token gets 409."""
     row = await token_admin.recover_token(session, token_id, given, caller.actor)
     await publication_requests.requeue_waiting(session, jobs_of(service), row.network, row.page_id)
     return (await token_admin.to_schemas(session, [row]))[0]
@@ -78,5 +78,5 @@ async def recover_token(
     summary="Retire a credential",
 )
 async def retire_token(session: Writing, caller: SourceManager, token_id: UUID) -> None:
-    """It is forgotten, and not used any more within seconds."""
+    """Delete the token. It is out of use within seconds."""
     await token_admin.retire_token(session, token_id, caller.actor)

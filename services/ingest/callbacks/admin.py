@@ -51,16 +51,16 @@ async def register_manually(
         raise _wrong("/secret", "6 to 50 letters, digits or one of - . _ ~")
     code = _code(given.confirmation_code)
     before = (await repository.registrations_by_page(session, page.network, [page_id])).get(page_id)
-    same = before is not None and before.by_hand and before.secret == secret
+    same = before is not None and before.manual and before.secret == secret
     fresh = RegisteredCallback(
         page_id=page_id,
         url=_callback_url(page.network, secret),
         secret=secret,
         confirmation_code=code,
-        by_hand=True,
+        manual=True,
         state=before.state if before is not None and same else CallbackState.WAITING,
         checked_at=clock.now(),
-        awaits=CONFIRMATION_WINDOW_SECONDS,
+        confirmation_window_seconds=CONFIRMATION_WINDOW_SECONDS,
     )
     try:
         async with session.begin_nested():
@@ -114,9 +114,9 @@ def _out(page: Page, kept: RegisteredCallback) -> CallbackOut:
         page_id=kept.page_id,
         network=page.network,
         url=_callback_url(page.network, HIDDEN_VALUE)
-        if kept.by_hand
+        if kept.manual
         else kept.url.replace(f"/{kept.secret}", f"/{HIDDEN_VALUE}"),
-        by_hand=kept.by_hand,
+        by_hand=kept.manual,
         state=kept.state.value,
         reason=kept.reason,
         has_confirmation_code=kept.confirmation_code is not None,

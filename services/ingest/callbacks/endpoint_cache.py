@@ -30,8 +30,8 @@ class CallbackEndpoint:
 
     page: PageRef
     secret: str
-    code: str | None
-    by_hand: bool
+    confirmation_code: str | None
+    manual: bool
     updated_at: datetime
 
 
@@ -46,17 +46,17 @@ class EndpointCache:
         self._failed_at = -RETRY_DELAY_SECONDS
         self._lock = asyncio.Lock()
 
-    async def community(self, external_id: str) -> CallbackEndpoint | None:
+    async def by_page(self, external_id: str) -> CallbackEndpoint | None:
         """A page of VK by its community."""
         await self._not_older_than(CACHE_SECONDS)
         return self._by_community.get(external_id)
 
-    async def secret_path(self, secret: str) -> CallbackEndpoint | None:
+    async def by_secret(self, secret: str) -> CallbackEndpoint | None:
         """The page whose address ends with this secret."""
         await self._not_older_than(CACHE_SECONDS)
         return self._by_digest.get(token_digest("callback:ok", secret))
 
-    async def look_again(self) -> None:
+    async def refresh(self) -> None:
         """Have a page that was set up a moment ago found."""
         await self._not_older_than(MIN_REFRESH_SECONDS)
 

@@ -65,68 +65,69 @@ class PushReceiver:
             DatabaseIntakeStore(service.database),
             self._heard,
             backlog=settings.callbacks_backlog,
-            of_one_page=settings.callbacks_page_backlog,
+            page_backlog=settings.callbacks_page_backlog,
         )
         self._refusals = RejectedSenderLimit()
         self._heard_at: dict[UUID, float] = {}
-        self._told: dict[UUID, str] = {}
+        self._answered_codes: dict[UUID, str] = {}
         self._told_at: dict[UUID, tuple[float, str]] = {}
 
-    async def vk(self, body: bytes, sender: str | None) -> str:
+    async def receive_vk(self, body: bytes, sender: str | None) -> str:
         """What VK gets as an answer. Raises `NotNow` or the problem that it gets instead."""
         event = _object(body)
         kind, group = _kind(event), _group(event)
         given = event.pop("secret", None)
-        known = await self._admitted(group, given, sender, optional=kind == CONFIRMATION)
+        known = await self._authenticate(group, given, sender, optional=kind == CONFIRMATION)
         if kind == CONFIRMATION:
             return await self._code(known) if given is not None else await self._code_awaited(known, sender)
         parsed = ParsedBatch()
-        parsed.add(vk.parse_event, event, known.page)
+        parsed.parse(vk.parse_event, event, known.page)
         parsed.items = [
-            item if item.event_id else replace(item, event_id=_synthetic_event_id(event)) for item in parsed.items
+            item if item.push_event_id else replace(item, push_event_id=_synthetic_event_id(event))
+            for item in parsed.items
         ]
-        return await self._take("vk", known, parsed)
+        return await self._store("vk", known, parsed)
 
-    async def ok(self, secret: str, body: bytes, sender: str | None) -> str:
+    async def receive_ok(self, secret: str, body: bytes, sender: str | None) -> str:
         """What OK gets as an answer. Raises as `vk` does."""
         allowed = _sender_allowed(sender, self._settings.ok_webhook_networks)
-        known = await self._behind(secret, sender) if allowed else None
+        known = await self._by_secret_path(secret, sender) if allowed else None
         if known is None:
-            raise self._refusal("ok", sender)
+            raise self._rejection("ok", sender)
         event = _object(body)
         parsed = ParsedBatch()
-        parsed.add(ok.parse_webhook, event, known.page)
-        return await self._take("ok", known, parsed)
+        parsed.parse(ok.parse_webhook, event, known.page)
+        return await self._store("ok", known, parsed)
 
-    async def _take(self, network: str, known: CallbackEndpoint, parsed: ParsedBatch) -> str:
-        if not parsed.items and not parsed.unreadable:
+    async def _store(self, network: str, known: CallbackEndpoint, parsed: ParsedBatch) -> str:
+        if not parsed.items and not parsed.unparsed:
             PUSHED_EVENTS.labels(network, "ignored").inc()
             return ACCEPTED
         try:
-            await self._batches.put(known.page, parsed)
+            await self._batches.store(known.page, parsed)
         except EventNotStored:
             PUSHED_EVENTS.labels(network, "postponed").inc()
             raise
         PUSHED_EVENTS.labels(network, "stored").inc()
         return ACCEPTED
 
-    def _refusal(self, network: str, sender: str | None) -> Problem:
+    def _rejection(self, network: str, sender: str | None) -> Problem:
         """What a stranger gets: no word on what was wrong, and after too many tries none on anything."""
         PUSHED_EVENTS.labels(network, "refused").inc()
-        if self._refusals.too_many(sender):
+        if self._refusals.exceeded(sender):
             return TooManyRequests("Too many refused events from this address", headers={"Retry-After": "60"})
-        self._refusals.refused(sender)
+        self._refusals.record(sender)
         return Forbidden(REJECTED_TEXT)
 
-    async def _admitted(
+    async def _authenticate(
         self, group: str, given: object, sender: str | None, *, optional: bool
     ) -> CallbackEndpoint:
         try:
             # Whoever was refused too often is not looked for again.
-            for again in (False,) if self._refusals.too_many(sender) else (False, True):
+            for again in (False,) if self._refusals.exceeded(sender) else (False, True):
                 if again:
-                    await self._lookup.look_again()
-                known = await self._lookup.community(group)
+                    await self._lookup.refresh()
+                known = await self._lookup.by_page(group)
                 if known is not None and _secret_matches(given, known.secret, optional=optional):
                     return known
                 if known is None:
@@ -134,29 +135,29 @@ class PushReceiver:
                     _secret_matches(given, group, optional=False)
         except TRANSIENT_ERRORS as error:
             raise EventNotStored("the database is away") from error
-        raise self._refusal("vk", sender)
+        raise self._rejection("vk", sender)
 
-    async def _behind(self, secret: str, sender: str | None) -> CallbackEndpoint | None:
+    async def _by_secret_path(self, secret: str, sender: str | None) -> CallbackEndpoint | None:
         try:
-            known = await self._lookup.secret_path(secret)
-            if known is None and not self._refusals.too_many(sender):
-                await self._lookup.look_again()
-                known = await self._lookup.secret_path(secret)
+            known = await self._lookup.by_secret(secret)
+            if known is None and not self._refusals.exceeded(sender):
+                await self._lookup.refresh()
+                known = await self._lookup.by_secret(secret)
         except TRANSIENT_ERRORS as error:
             raise EventNotStored("the database is away") from error
         return known
 
     async def _code_awaited(self, known: CallbackEndpoint, sender: str | None) -> str:
         """The same for whoever shows no secret: told only while a server that was just set up awaits it."""
-        if self._refusals.too_many(sender):
-            raise self._refusal("vk", sender)
+        if self._refusals.exceeded(sender):
+            raise self._rejection("vk", sender)
         try:
             async with self._service.database.read() as session:
                 expected = await confirmation_expected(session, known.page.id)
         except TRANSIENT_ERRORS as error:
             raise EventNotStored("the database is away") from error
         if not expected:
-            raise self._refusal("vk", sender)
+            raise self._rejection("vk", sender)
         now = asyncio.get_running_loop().time()
         at, code = self._told_at.get(known.page.id, (-CODE_CACHE_SECONDS, None))
         if code is None or now - at >= CODE_CACHE_SECONDS:
@@ -167,18 +168,18 @@ class PushReceiver:
     async def _code(self, known: CallbackEndpoint) -> str:
         """The code of this moment: the network's own word now, else the one that is kept."""
         asked = await self._asked(known)
-        code = asked or known.code
+        code = asked or known.confirmation_code
         if code is None:
             PUSHED_EVENTS.labels("vk", "postponed").inc()
             raise EventNotStored("the confirmation code is not known now")
         page_id = known.page.id
-        if asked and known.by_hand and known.code and known.code != asked:
+        if asked and known.manual and known.confirmation_code and known.confirmation_code != asked:
             # A server set up on the settings page needs that page's code, which may differ from the one that
             # the network tells a token: both are given, in turn.
-            code = known.code if self._told.get(page_id) == asked else asked
-        elif asked and asked != known.code:
+            code = known.confirmation_code if self._answered_codes.get(page_id) == asked else asked
+        elif asked and asked != known.confirmation_code:
             await self._keep(known, asked)
-        self._told[page_id] = code
+        self._answered_codes[page_id] = code
         PUSHED_EVENTS.labels("vk", "confirmed").inc()
         return code
 
@@ -206,9 +207,9 @@ class PushReceiver:
         try:
             async with asyncio.timeout(CONFIRMATION_TIMEOUT):
                 book = CallbackRepository(self._service.database)
-                kept = (await book.kept("vk", [known.page.id])).get(known.page.id)
+                kept = (await book.by_page("vk", [known.page.id])).get(known.page.id)
                 if kept is not None:
-                    await book.keep("vk", replace(kept, confirmation_code=code))
+                    await book.save("vk", replace(kept, confirmation_code=code))
         except TRANSIENT_ERRORS as error:
             log.warning("the confirmation code cannot be kept", error=repr(error)[:200])
 
@@ -290,11 +291,11 @@ def _synthetic_event_id(event: Mapping[str, Any]) -> str:
 
 
 def _sender_allowed(sender: str | None, networks: str) -> bool:
-    wanted = [ipaddress.ip_network(one.strip()) for one in networks.split(",") if one.strip()]
-    if not wanted:
+    body = [ipaddress.ip_network(one.strip()) for one in networks.split(",") if one.strip()]
+    if not body:
         return True
     try:
         address = ipaddress.ip_address(sender or "")
     except ValueError:
         return False
-    return any(address in network for network in wanted)
+    return any(address in network for network in body)

@@ -51,7 +51,7 @@ def _callback(row: CallbackRegistration) -> RegisteredCallback:
         secret=secret["secret"],
         confirmation_code=secret.get("confirmation_code"),
         server_id=row.server_id,
-        by_hand=row.by_hand,
+        manual=row.by_hand,
         state=CallbackState(row.state),
         reason=row.reason,
         checked_at=row.checked_at,
@@ -68,7 +68,7 @@ async def save_registration(session: WriteSession, network: str, callback: Regis
         "secret": encrypt(secret),
         "digest": secret_digest(network, callback.page_id, callback.url, callback.secret),
         "server_id": callback.server_id,
-        "by_hand": callback.by_hand,
+        "by_hand": callback.manual,
         "state": callback.state.value,
         "reason": callback.reason,
         "checked_at": callback.checked_at,
@@ -76,8 +76,8 @@ async def save_registration(session: WriteSession, network: str, callback: Regis
     }
     before = await _as_recorded(session, callback.page_id)
     awaited = {}
-    if callback.awaits is not None:
-        awaited = {"awaited_until": func.now() + timedelta(seconds=callback.awaits)}
+    if callback.confirmation_window_seconds is not None:
+        awaited = {"awaited_until": func.now() + timedelta(seconds=callback.confirmation_window_seconds)}
     await session.execute(
         insert(CallbackRegistration)
         .values(page_id=callback.page_id, network=network, created_at=now, **fresh, **awaited)
@@ -134,17 +134,19 @@ class CallbackRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def kept(self, network: str, page_ids: Sequence[UUID] | None = None) -> dict[UUID, RegisteredCallback]:
+    async def by_page(
+        self, network: str, page_ids: Sequence[UUID] | None = None
+    ) -> dict[UUID, RegisteredCallback]:
         """What is kept of a network's pages, or of these alone, by page."""
         async with self._database.read() as session:
             return await registrations_by_page(session, network, page_ids)
 
-    async def keep(self, network: str, callback: RegisteredCallback) -> None:
+    async def save(self, network: str, callback: RegisteredCallback) -> None:
         """Write down where a page's events go to, in place of what was kept before."""
         async with self._database.write() as session:
             await save_registration(session, network, callback)
 
-    async def checked(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
+    async def record_check(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
         """Write down how a look at a page's push went."""
         async with self._database.write() as session:
             await record_check(session, page_id, state, reason)

@@ -15,12 +15,12 @@ class RejectedSenderLimit:
     def __init__(self) -> None:
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def too_many(self, sender: str | None) -> bool:
+    def exceeded(self, sender: str | None) -> bool:
         """Return whether this sender was refused too often in the last minute."""
         began, count = self._counts.get(sender or "", (0.0, 0))
         return count >= MAX_REJECTIONS and asyncio.get_running_loop().time() - began < PERIOD_SECONDS
 
-    def refused(self, sender: str | None) -> None:
+    def record(self, sender: str | None) -> None:
         """Count one more."""
         now = asyncio.get_running_loop().time()
         began, count = self._counts.pop(sender or "", (now, 0))

@@ -31,10 +31,12 @@ class PushStore(Protocol):
     async def store_many(self, arrivals: list[tuple[PageRef, str, ParsedBatch]]) -> object:
         """Store in one transaction."""
 
-    async def store(self, page: PageRef, way: str, parsed: ParsedBatch, *, marks: list[ThreadState]) -> object:
+    async def store(
+        self, page: PageRef, source: str, parsed: ParsedBatch, *, thread_states: list[ThreadState]
+    ) -> object:
         """Mark threads."""
 
-    async def forget(self, thread_keys: list[str]) -> None:
+    async def invalidate_threads(self, thread_keys: list[str]) -> None:
         """Have threads read again."""
 
 
@@ -58,20 +60,20 @@ class WriteBatcher:
     def __init__(
         self,
         feed: PushStore,
-        stored: Callable[[set[UUID]], Awaitable[None]],
+        on_committed: Callable[[set[UUID]], Awaitable[None]],
         *,
         backlog: int,
-        of_one_page: int | None = None,
+        page_backlog: int | None = None,
     ) -> None:
         self._feed = feed
-        self._stored = stored
+        self._stored = on_committed
         self._backlog = backlog
-        self._of_one_page = backlog if of_one_page is None else of_one_page
+        self._of_one_page = backlog if page_backlog is None else page_backlog
         self._queue: deque[_Waiting] = deque()
         self._waiting: Counter[UUID] = Counter()
         self._task: asyncio.Task[None] | None = None
 
-    async def put(self, page: PageRef, parsed: ParsedBatch) -> None:
+    async def store(self, page: PageRef, parsed: ParsedBatch) -> None:
         """Store an event with others. Raises `NotNow`."""
         if len(self._queue) >= self._backlog:
             raise EventNotStored("too many events wait to be stored")
@@ -118,11 +120,11 @@ class WriteBatcher:
         await self._feed.store_many(arrivals)
         for page_id, came in parsed.items():
             if found := suggested_thread_states(came):
-                await self._feed.store(pages[page_id], SOURCE, ParsedBatch(), marks=found)
+                await self._feed.store(pages[page_id], SOURCE, ParsedBatch(), thread_states=found)
         # Only announced: what became of the thread is compared with the network. Also for an event seen before:
         # its first delivery may have ended between the two transactions.
         if changed := [key for came in parsed.values() for key in threads_to_reread(came)]:
-            await self._feed.forget(sorted(changed))
+            await self._feed.invalidate_threads(sorted(changed))
         await self._stored(set(pages))
 
 

@@ -1,1 +1,1 @@
-"""What came in: taken once, kept exactly, changed in order, our own answers recognised."""
+"""Idempotent storage of incoming messages and their edits and deletions, and matching of our own replies."""

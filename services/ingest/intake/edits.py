@@ -1,4 +1,4 @@
-"""Edits, deletions and restorations of stored messages: the former text is kept, and who deleted is marked."""
+"""Apply edits, deletions and restorations to stored messages. Earlier texts are kept as versions."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,9 @@ from shared.events.outbox import NewEvent
 from shared.tables.ingest import Message, MessageVersion
 
 ACTOR = "ingest"
-# A network may show a deleted message from its caches for a while; what still stands then was restored.
+# Networks may return a deleted message from their caches for a while. One that is returned later was restored.
 CACHE_DELAY = timedelta(minutes=10)
-# Where the networks tell when the text was last edited.
+# Payload fields with the time of the last edit.
 EDIT_TIMES = ("update_time", "edited")
 
 
@@ -46,14 +46,17 @@ class BatchResult:
 async def apply_changes(
     session: WriteSession,
     batches: Sequence[IntakeBatch],
-    wanted: Mapping[MessageKey, Sequence[BatchItem]],
-    taken: Sequence[BatchResult],
+    body: Mapping[MessageKey, Sequence[BatchItem]],
+    results: Sequence[BatchResult],
 ) -> None:
-    """Change what is stored as `wanted` says, item after item; deletions of the unknown leave tombstones."""
+    """Apply the items in `wanted` to the stored messages, in order.
+
+    A deletion of a message that is not stored is saved as a pending deletion.
+    """
     names: dict[tuple[str, str], list[str]] = {}
-    for network, kind, external_id in sorted(wanted):
+    for network, kind, external_id in sorted(body):
         names.setdefault((network, kind), []).append(external_id)
-    missing = set(wanted)
+    missing = set(body)
     for (network, kind), external_ids in names.items():
         rows = await session.scalars(
             select(Message)
@@ -66,36 +69,36 @@ async def apply_changes(
             key = network, kind, message.external_id
             missing.discard(key)
             change = _MessageEditor(session, message)
-            for one in wanted[key]:
-                await change.apply(batches[one.batch], one.item, taken[one.batch])
-    await _changes_of_unknown_messages(session, batches, {key: wanted[key] for key in missing})
+            for one in body[key]:
+                await change.apply(batches[one.batch], one.item, results[one.batch])
+    await _changes_of_unknown_messages(session, batches, {key: body[key] for key in missing})
 
 
 async def apply_pending_deletions(
     session: WriteSession,
-    buried: Mapping[MessageKey, EarlyDeletion],
+    pending_deletions: Mapping[MessageKey, EarlyDeletion],
     fresh: Mapping[MessageKey, NewMessage],
-    taken: Sequence[BatchResult],
+    results: Sequence[BatchResult],
 ) -> None:
-    """What was deleted before it came is stored as deleted then."""
-    for key in sorted(buried):
+    """Mark new messages as deleted whose deletion was announced before they arrived."""
+    for key in sorted(pending_deletions):
         message = await session.get_one(Message, fresh[key].message_id)
-        at = min(buried[key].at, message.received_at)
+        at = min(pending_deletions[key].at, message.received_at)
         await _MessageEditor(session, message).delete(
-            _deleter(message, buried[key].deleter_key), at, taken[fresh[key].batch]
+            _deleter(message, pending_deletions[key].deleter_key), at, results[fresh[key].batch]
         )
 
 
 async def _changes_of_unknown_messages(
-    session: WriteSession, batches: Sequence[IntakeBatch], wanted: Mapping[MessageKey, Sequence[BatchItem]]
+    session: WriteSession, batches: Sequence[IntakeBatch], body: Mapping[MessageKey, Sequence[BatchItem]]
 ) -> None:
     gone, back = [], []
-    for key, told in wanted.items():
-        last = [one for one in told if one.item.happened in ("deleted", "restored")]
+    for key, items in body.items():
+        last = [one for one in items if one.item.change in ("deleted", "restored")]
         if not last:
             continue
         batch, item = batches[last[-1].batch], last[-1].item
-        if item.happened == "deleted":
+        if item.change == "deleted":
             gone.append((key, batch.page.id, _pseudonym(batch, item)))
         else:
             back.append(key)
@@ -106,37 +109,37 @@ async def _changes_of_unknown_messages(
 
 @dataclass(frozen=True)
 class _MessageEditor:
-    """Changes of one stored message, which is locked."""
+    """Applies changes to one stored message. The row must be locked."""
 
     session: WriteSession
     message: Message
 
-    async def apply(self, batch: IntakeBatch, item: IncomingItem, taken: BatchResult) -> None:
+    async def apply(self, batch: IntakeBatch, item: IncomingItem, result: BatchResult) -> None:
         message = self.message
-        if item.happened == "deleted":
+        if item.change == "deleted":
             if message.deleted_at is None:
-                await self.delete(_deleter(message, _pseudonym(batch, item)), clock.now(), taken)
+                await self.delete(_deleter(message, _pseudonym(batch, item)), clock.now(), result)
             return
         if message.deleted_at is not None and _is_restored(batch, item, message.deleted_at):
             await self._set(deleted_at=None, deleted_by=None)
-            taken.restored += 1
-            taken.events.append(message_event(message, "message.restored", {}))
+            result.restored += 1
+            result.events.append(message_event(message, "message.restored", {}))
         if item.text is None or replace_lone_surrogates(item.text) == message.text:
             return
         if _seen_before_the_edit(batch, item, message):
             return
         told, known = _edit_time(item.raw), _edit_time(message.raw)
         if told is not None and known is not None and told < known:
-            await self._slip_in(item)
+            await self._insert_older_version(item)
             return
         await self._edit(item)
-        taken.edited += 1
-        taken.events.append(message_event(message, "message.edited", {"version": message.version}))
+        result.edited += 1
+        result.events.append(message_event(message, "message.edited", {"version": message.version}))
 
-    async def delete(self, by: str, at: datetime, taken: BatchResult) -> None:
+    async def delete(self, by: str, at: datetime, result: BatchResult) -> None:
         await self._set(deleted_at=at, deleted_by=by)
-        taken.deleted += 1
-        taken.events.append(message_event(self.message, "message.deleted", {"deleted_by": by}))
+        result.deleted += 1
+        result.events.append(message_event(self.message, "message.deleted", {"deleted_by": by}))
 
     async def _edit(self, item: IncomingItem) -> None:
         now, message = clock.now(), self.message
@@ -149,8 +152,11 @@ class _MessageEditor:
             version=message.version + 1,
         )
 
-    async def _slip_in(self, item: IncomingItem) -> None:
-        """An edit that was overtaken by a later one: its text is a former one, and the present text stays."""
+    async def _insert_older_version(self, item: IncomingItem) -> None:
+        """Store the text of an edit that arrived after a later edit as an earlier version.
+
+        Keep the current text.
+        """
         text = replace_lone_surrogates(item.text or "")
         known = exists().where(and_(MessageVersion.message_id == self.message.id, MessageVersion.text == text))
         if await self.session.scalar(select(known)):
@@ -181,10 +187,10 @@ class _MessageEditor:
 
 
 def _is_restored(batch: IntakeBatch, item: IncomingItem, deleted_at: datetime) -> bool:
-    if item.happened == "restored":
+    if item.change == "restored":
         return True
     return (
-        item.happened == "seen"
+        item.change == "seen"
         and item.text is not None
         and batch.observed_at is not None
         and batch.observed_at >= deleted_at + CACHE_DELAY
@@ -192,13 +198,13 @@ def _is_restored(batch: IntakeBatch, item: IncomingItem, deleted_at: datetime) -
 
 
 def _seen_before_the_edit(batch: IntakeBatch, item: IncomingItem, message: Message) -> bool:
-    if item.happened != "seen" or batch.observed_at is None or message.edited_at is None:
+    if item.change != "seen" or batch.observed_at is None or message.edited_at is None:
         return False
     return message.edited_at >= batch.observed_at
 
 
 def _edit_time(raw: Mapping[str, Any]) -> int | None:
-    """When the network says that the text was last edited."""
+    """Return the time of the last edit from the payload, in seconds, or None."""
     for name in EDIT_TIMES:
         value = raw.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:
@@ -211,14 +217,14 @@ def _pseudonym(batch: IntakeBatch, item: IncomingItem) -> str | None:
 
 
 def _deleter(message: Message, deleter_key: str | None) -> str:
-    """Who deleted, where the network tells: its author, or someone of the community."""
+    """Return who deleted the message: "author", "community", or "unknown" if the network does not say."""
     if deleter_key is None:
         return "unknown"
     return "author" if deleter_key == message.author_key else "community"
 
 
 def message_event(message: Message, kind: str, data: dict[str, Any]) -> NewEvent:
-    """The event that a stored message changed."""
+    """Return the event for a change of a stored message."""
     return NewEvent(
         type=kind,
         subject_id=message.id,

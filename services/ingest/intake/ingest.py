@@ -1,8 +1,8 @@
-"""The one door for all that comes in: idempotent, in batches.
+"""Idempotent intake of batches: every source stores its items through this module.
 
-Whatever path brings an item, and however often, one row per (network, kind, external id) stands in the end.
-Edits keep the text before them, deletions keep the text and mark who and when. Events go out for changes only.
-What a network pushed under an event's id is taken once; what comes in the wrong order ends as in the right one.
+There is one row per (network, kind, external id), whichever source delivers an item and however often. Edits keep
+the earlier text; deletions keep the text and record who deleted it and when. Events are emitted for changes only.
+A pushed event is processed once per event id. Items that arrive out of order end in the same state as in order.
 """
 
 from collections import defaultdict
@@ -41,16 +41,16 @@ __all__ = ["BatchResult", "IntakeBatch", "ingest_batch", "ingest_batches"]
 
 async def ingest_batch(session: WriteSession, batch: IntakeBatch) -> BatchResult:
     """Store a batch in the session's transaction. Safe to repeat, whole or in part, in any order."""
-    (taken,) = await ingest_batches(session, [batch])
-    return taken
+    (results,) = await ingest_batches(session, [batch])
+    return results
 
 
 async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) -> list[BatchResult]:
-    """Store batches, of one page or of many, in the session's transaction; answers what each of them changed."""
-    taken = [BatchResult() for _ in batches]
+    """Store batches of any pages in the session's transaction; return what each batch changed."""
+    results = [BatchResult() for _ in batches]
     await quarantine_payloads(session, batches)
     if not any(batch.items for batch in batches):
-        return taken
+        return results
     connection = await driver_connection(session)
     by_key: dict[MessageKey, list[BatchItem]] = defaultdict(list)
     told = await without_repeated_events(connection, batches)
@@ -59,7 +59,7 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
     await lock_pages(connection, batches, told)
     first = {key: found for key, items in by_key.items() if (found := _first_with_text(items)) is not None}
     ordered = sorted(first)
-    # Our own answers are recognised under the lock that publishing holds too, taken in one order by all.
+    # Own replies are matched under the thread locks that publishing also takes; a fixed order prevents deadlocks.
     await lock_threads(session, {one.item.thread_key for one in first.values() if _may_be_our_reply(one.item)})
     pseudonyms = await upsert_authors(connection, batches, (first[key] for key in ordered))
     received_at = clock.now()
@@ -67,27 +67,29 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
     inserted = await insert_messages(connection, batches, list(arrivals.values()), received_at)
     fresh = {key: one for key, one in arrivals.items() if one.message_id in inserted}
     for one in fresh.values():
-        taken[one.batch].new += 1
+        results[one.batch].new += 1
     received = [
-        *await _match_and_announce(session, batches, fresh, taken, received_at),
+        *await _match_and_announce(session, batches, fresh, results, received_at),
         *await _reopen_historical(
             session, batches, {key: one for key, one in arrivals.items() if key not in fresh}
         ),
     ]
-    buried = await take_pending_deletions(connection, fresh)
-    living = {key for key in buried if fresh[key].item.happened == "restored"}
-    await apply_pending_deletions(session, {key: buried[key] for key in buried.keys() - living}, fresh, taken)
-    wanted, late = _remaining(by_key, fresh)
-    await apply_changes(session, batches, wanted, taken)
+    pending_deletions = await take_pending_deletions(connection, fresh)
+    living = {key for key in pending_deletions if fresh[key].item.change == "restored"}
+    await apply_pending_deletions(
+        session, {key: pending_deletions[key] for key in pending_deletions.keys() - living}, fresh, results
+    )
+    body, late = _remaining(by_key, fresh)
+    await apply_changes(session, batches, body, results)
     await save_original_texts(connection, late)
-    await emit(session, *received, *(event for one in taken for event in one.events))
-    return taken
+    await emit(session, *received, *(event for one in results for event in one.events))
+    return results
 
 
-def _first_with_text(told: Sequence[BatchItem]) -> BatchItem | None:
-    """What a message is stored from: its announcement, which has the first words, else the first with words."""
-    worded = [one for one in told if one.item.text is not None]
-    announced = [one for one in worded if one.item.happened == "new"]
+def _first_with_text(items: Sequence[BatchItem]) -> BatchItem | None:
+    """Return the item to create the message from: the announcement, else the first item that has a text."""
+    worded = [one for one in items if one.item.text is not None]
+    announced = [one for one in worded if one.item.change == "new"]
     return next(iter(announced or worded), None)
 
 
@@ -98,36 +100,34 @@ def _arrival(network: str, one: BatchItem, pseudonyms: Mapping[tuple[str, str], 
 
 
 def _may_be_our_reply(item: IncomingItem) -> bool:
-    """Whether the community says something in a thread: then it may be an answer of ours."""
+    """Return whether the item was written by the community in a thread, so that it may be a reply of ours."""
     return item.from_community and item.kind != "wall_post"
 
 
 def _remaining(
     by_key: Mapping[MessageKey, Sequence[BatchItem]], fresh: Mapping[MessageKey, NewMessage]
 ) -> tuple[dict[MessageKey, list[BatchItem]], list[tuple[MessageKey, IncomingItem]]]:
-    """What is to be compared with stored rows, and announcements of what was stored before they came."""
+    """Return the items to compare with stored rows, and the announcements that arrived after their message."""
     inserted_from = {id(one.item) for one in fresh.values()}
-    wanted: dict[MessageKey, list[BatchItem]] = {}
+    body: dict[MessageKey, list[BatchItem]] = {}
     late: list[tuple[MessageKey, IncomingItem]] = []
-    for key, told in by_key.items():
-        changes = [one for one in told if one.item.happened != "new" and id(one.item) not in inserted_from]
+    for key, items in by_key.items():
+        changes = [one for one in items if one.item.change != "new" and id(one.item) not in inserted_from]
         if changes:
-            wanted[key] = changes
+            body[key] = changes
         if key not in fresh:
-            late.extend(
-                (key, one.item) for one in told if one.item.happened == "new" and one.item.text is not None
-            )
-    return wanted, late
+            late.extend((key, one.item) for one in items if one.item.change == "new" and one.item.text is not None)
+    return body, late
 
 
 async def _match_and_announce(
     session: WriteSession,
     batches: Sequence[IntakeBatch],
     fresh: Mapping[MessageKey, NewMessage],
-    taken: Sequence[BatchResult],
+    results: Sequence[BatchResult],
     received_at: datetime,
 ) -> list[NewEvent]:
-    """Adopt our own answers among the new messages; the events that these were received, in order of writing."""
+    """Match own replies among the new messages; return a `message.received` event each, in order of writing."""
     spoken: dict[str, list[CommunityMessage]] = defaultdict(list)
     brought_by: dict[str, int] = {}
     for (network, _, _), one in fresh.items():
@@ -148,7 +148,7 @@ async def _match_and_announce(
             )
     ours: dict[UUID, UUID] = {}
     for network in sorted(spoken):
-        ours |= await match_own_replies(session, network, spoken[network], taken[brought_by[network]].events)
+        ours |= await match_own_replies(session, network, spoken[network], results[brought_by[network]].events)
     in_order = sorted(fresh.values(), key=lambda one: (one.item.written_at, one.item.external_id))
     return [_received(batches[one.batch], one, ours.get(one.message_id), received_at) for one in in_order]
 
@@ -169,7 +169,7 @@ def _received(batch: IntakeBatch, one: NewMessage, publication_id: UUID | None, 
             "from_community": item.from_community,
             "publication_id": None if publication_id is None else str(publication_id),
             "reply_to": item.reply_to,
-            "history": batch.history(item),
+            "history": batch.is_historical(item),
             "written_at": item.written_at.isoformat(),
             "received_at": received_at.isoformat(),
         },
@@ -179,14 +179,17 @@ def _received(batch: IntakeBatch, one: NewMessage, publication_id: UUID | None, 
 async def _reopen_historical(
     session: WriteSession, batches: Sequence[IntakeBatch], known: Mapping[MessageKey, NewMessage]
 ) -> list[NewEvent]:
-    """Citizens' messages that were stored as history and may open cases now: told once more, as received."""
-    wanted = {key: one for key, one in known.items() if batches[one.batch].open_cases}
-    if not wanted:
+    """Clear the history flag of stored messages that may now open appeals.
+
+    Return their `message.received` events.
+    """
+    body = {key: one for key, one in known.items() if batches[one.batch].open_appeals}
+    if not body:
         return []
     rows = await session.execute(
         update(Message)
         .where(
-            tuple_(Message.network, Message.kind, Message.external_id).in_(sorted(wanted)),
+            tuple_(Message.network, Message.kind, Message.external_id).in_(sorted(body)),
             Message.history,
             ~Message.from_community,
             Message.deleted_at.is_(None),
@@ -194,7 +197,7 @@ async def _reopen_historical(
         .values(history=False)
         .returning(Message.id, Message.network, Message.kind, Message.external_id, Message.received_at)
     )
-    found = [(row, wanted[row.network, row.kind, row.external_id]) for row in rows]
+    found = [(row, body[row.network, row.kind, row.external_id]) for row in rows]
     return [
         _received(batches[one.batch], replace(one, message_id=row.id), None, row.received_at)
         for row, one in sorted(found, key=lambda pair: (pair[1].item.written_at, pair[0].external_id))

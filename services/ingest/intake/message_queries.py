@@ -1,4 +1,4 @@
-"""Reading what was stored."""
+"""Queries of stored messages for the API."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,7 +21,7 @@ COLUMNS = [getattr(Message, name) for name in MessageOut.model_fields]
 
 
 def to_schema(row: Message) -> MessageOut:
-    """A row as it crosses the wire."""
+    """Return the row as an API object."""
     return MessageOut.model_validate(_values(row))
 
 
@@ -38,7 +38,7 @@ def list_conditions(
     deleted_by: str | None = None,
     **exact: UUID | str | None,
 ) -> list[ColumnElement[bool]]:
-    """The conditions of a list that is narrowed to these values of its columns; null narrows nothing."""
+    """Return the conditions that filter a list by these column values; None means no filter."""
     few = (
         (Message.network, network),
         (Message.kind, kind),
@@ -55,7 +55,7 @@ def list_conditions(
 async def list_messages(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> list[Message]:
-    """Messages, last received first; one more than the page holds."""
+    """Return messages, last received first: one more than the page size, to tell whether another page follows."""
     query = (
         select(Message)
         .options(load_only(*COLUMNS, raiseload=True))
@@ -70,7 +70,7 @@ async def list_messages(
 
 
 async def get_message(session: AsyncSession, caller: Caller, message_id: UUID) -> MessageDetail:
-    """A message that the caller may see, with its former texts. Raises `NotFound`."""
+    """Return a message the caller may see, with its earlier texts. Raises `NotFound`."""
     row = await session.scalar(
         select(Message)
         .options(load_only(*COLUMNS, raiseload=True))

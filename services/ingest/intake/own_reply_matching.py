@@ -1,9 +1,8 @@
-"""Recognising our own answers when they come back from the network.
+"""Match messages of the community with our own publications.
 
-The community's words in a thread are ours when a publication has that external id, or when one that was sent there
-and is not known to be there has the same text and target, and they came after it was first sent. "After" goes by
-the network's own order and by what was stored then, never by a clock. Publishing and intake take the same lock of
-a thread.
+A message is ours if a publication has its external id, or if a publication that was sent but not confirmed has the
+same text and target and was first sent before the message. "Before" is decided by the network's own order and by
+what was stored at the first send, never by a clock. Publishing and intake take the same advisory lock per thread.
 """
 
 import hashlib
@@ -26,14 +25,14 @@ from shared.tables.ingest import Message, Publication
 log = logger(__name__)
 
 ACTOR = "ingest"
-# So many of a thread's latest items are looked at to tell how far it has come.
+# How many of a thread's latest items are read to find its current position.
 RECENT_ITEMS = 500
 IN_FLIGHT_STATUSES = ("sending", "uncertain")
 
 
 @dataclass(frozen=True)
 class CommunityMessage:
-    """Words of the community that are stored."""
+    """A stored message written by the community."""
 
     message_id: UUID
     kind: str
@@ -51,16 +50,17 @@ def _lock_id(thread_key: str) -> int:
 
 
 async def lock_threads(session: WriteSession, thread_keys: Iterable[str]) -> None:
-    """Be alone with these threads until the transaction ends; several are taken in one order by everyone."""
+    """Take exclusive advisory locks on these threads until the transaction ends, in a fixed order."""
     for lock in sorted({_lock_id(key) for key in thread_keys}):
         await session.execute(select(func.pg_advisory_xact_lock(lock)))
 
 
 async def thread_baseline(session: WriteSession, publication: Publication) -> dict[str, Any]:
-    """Return how far the thread has come before a first send: `sent_after` and `stood_before` of the publication.
+    """Return the thread's position before a first send: `sent_after` and `stood_before` of the publication.
 
-    What is stored in it may lag behind the network: words that came there meanwhile count as later. They are the
-    same words to the same person, so nobody misses an answer by that. The thread must be locked.
+    The stored thread may lag behind the network, so a message written there meanwhile counts as later and may be
+    taken for ours. It has the same text and recipient, so the citizen is answered anyway. The thread must be
+    locked.
     """
     entry = NETWORKS[publication.network]
     rows = await session.execute(
@@ -69,23 +69,23 @@ async def thread_baseline(session: WriteSession, publication: Publication) -> di
         .order_by(Message.written_at.desc())
         .limit(RECENT_ITEMS)
     )
-    found = [(entry.position(row.external_id, row.written_at), row) for row in rows]
+    found = [(entry.thread_position(row.external_id, row.written_at), row) for row in rows]
     if not found:
         return {"sent_after": None, "stood_before": []}
-    after = max(position for position, _ in found) - entry.slack
+    after = max(position for position, _ in found) - entry.position_tolerance
     ours = [row.external_id for position, row in found if row.from_community and position >= after]
     return {"sent_after": after, "stood_before": ours}
 
 
 async def match_own_replies(
-    session: WriteSession, network: str, spoken: Sequence[CommunityMessage], events: list[NewEvent]
+    session: WriteSession, network: str, messages: Sequence[CommunityMessage], events: list[NewEvent]
 ) -> dict[UUID, UUID]:
-    """Find which of the community's words are publications of ours: message id → publication id.
+    """Match community messages with our publications; return publication ids by message id.
 
-    A publication that was in doubt, or had failed in doubt, becomes published; its event is appended. The threads
-    must be locked.
+    A matched publication that was uncertain or had failed becomes published and its event is appended to `events`.
+    The threads must be locked.
     """
-    if not spoken:
+    if not messages:
         return {}
     candidates = list(
         await session.scalars(
@@ -93,8 +93,8 @@ async def match_own_replies(
             .where(
                 Publication.network == network,
                 or_(
-                    Publication.external_id.in_([one.external_id for one in spoken]),
-                    Publication.thread_key.in_({one.thread_key for one in spoken})
+                    Publication.external_id.in_([one.external_id for one in messages]),
+                    Publication.thread_key.in_({one.thread_key for one in messages})
                     & Publication.sending_since.is_not(None)
                     & Publication.external_id.is_(None),
                 ),
@@ -103,11 +103,11 @@ async def match_own_replies(
             .with_for_update()
         )
     )
-    # A call in flight before one that was given up, then the earlier answer and part.
+    # Calls in flight before failed ones, then the earlier reply and part.
     candidates.sort(key=lambda one: (one.status not in IN_FLIGHT_STATUSES, one.created_at, one.reply_id, one.part))
-    position = NETWORKS[network].position
+    position = NETWORKS[network].thread_position
     ours: dict[UUID, UUID] = {}
-    for one in sorted(spoken, key=lambda item: (position(item.external_id, item.written_at), item.external_id)):
+    for one in sorted(messages, key=lambda item: (position(item.external_id, item.written_at), item.external_id)):
         found = next((each for each in candidates if _has_same_id(each, one)), None)
         found = found or next((each for each in candidates if _has_same_text_and_thread(each, one)), None)
         if found is None:
@@ -125,9 +125,9 @@ async def match_own_replies(
 
 
 async def match_stored_messages(session: WriteSession, publication: Publication) -> list[NewEvent]:
-    """Look for publications of a thread among the words that are stored as somebody else's; answers the events.
+    """Match stored community messages that belong to no publication; return the events to emit.
 
-    They came before the publication was in doubt, or were another publication's by mistake.
+    Such a message arrived before the publication became uncertain, or was matched with another one by mistake.
     """
     rows = await session.scalars(
         select(Message)
@@ -142,14 +142,14 @@ async def match_stored_messages(session: WriteSession, publication: Publication)
         .order_by(Message.written_at.desc())
         .limit(RECENT_ITEMS)
     )
-    spoken = [
+    messages = [
         CommunityMessage(
             row.id, row.kind, row.external_id, row.thread_key, row.reply_to, row.text, row.url, row.written_at
         )
         for row in rows
     ]
     events: list[NewEvent] = []
-    await match_own_replies(session, publication.network, spoken, events)
+    await match_own_replies(session, publication.network, messages, events)
     return events
 
 
@@ -158,11 +158,11 @@ def _has_same_id(publication: Publication, one: CommunityMessage) -> bool:
 
 
 def _has_same_text_and_thread(publication: Publication, one: CommunityMessage) -> bool:
-    """Return whether words are those of a publication that was sent and is not known to be in the network."""
+    """Return whether the message matches a publication that was sent but is not known to be in the network."""
     if publication.external_id is not None or publication.kind != one.kind:
         return False
     entry = NETWORKS[publication.network]
-    untold = one.reply_to is None and not entry.tells_target(publication.thread_key)
+    untold = one.reply_to is None and not entry.reports_reply_to(publication.thread_key)
     sent = (publication.text, *publication.sent_texts)
     return (
         publication.thread_key == one.thread_key
@@ -171,7 +171,7 @@ def _has_same_text_and_thread(publication: Publication, one: CommunityMessage) -
         and one.external_id not in publication.stood_before
         and (
             publication.sent_after is None
-            or entry.position(one.external_id, one.written_at) >= publication.sent_after
+            or entry.thread_position(one.external_id, one.written_at) >= publication.sent_after
         )
     )
 
@@ -186,9 +186,9 @@ async def mark_published(
     adopted: bool,
     text: str | None = None,
 ) -> list[NewEvent]:
-    """Mark a publication as published; return the event to emit once all parts of its answer are.
+    """Mark a publication as published; return the event to emit once all parts of its reply are published.
 
-    `text`: the words in the network: former ones where it was corrected after a call that took effect.
+    `text`: the text found in the network. It is an earlier text if the reply was corrected after a call succeeded.
     """
     changes = {
         "text": publication.text if text is None or same_text(text, publication.text) else text,

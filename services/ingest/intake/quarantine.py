@@ -1,4 +1,4 @@
-"""What no parser understood: shown to an operator, and read again when the parsers have learnt more."""
+"""Quarantined payloads: list them for operators and parse them again with current parsers."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ from shared.http.problems import Conflict, NotFound
 from shared.tables.ingest import QuarantinedPayload
 from shared.tables.registry import Page
 
-# What was pushed carries all that reading it takes; what a poll brought comes again with the next poll.
+# Only pushed payloads can be parsed again on their own; polled ones come again with the next poll.
 READERS: Mapping[str, Callable[[Any, PageRef], IncomingItem | None]] = {
     "vk": vk.parse_event,
     "ok": ok.parse_webhook,
@@ -47,7 +47,7 @@ def _visible(caller: Caller, *columns: Any) -> Select[Any]:
 async def list_quarantined(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> list[QuarantinedPayloadOut]:
-    """What was set aside, last first; one more than the page holds. Without the payloads, which hold names."""
+    """Return quarantined entries, newest first, one more than the page size; without payloads (personal data)."""
     query = (
         _visible(caller, *_SHOWN)
         .where(*conditions)
@@ -61,7 +61,7 @@ async def list_quarantined(
 
 
 async def get_quarantined(session: AsyncSession, caller: Caller, item_id: UUID) -> QuarantinedPayloadDetail:
-    """One of them with its payload. Raises `NotFound`."""
+    """Return one entry with its payload. Raises `NotFound`."""
     row = (
         await session.execute(
             _visible(caller, *_SHOWN, QuarantinedPayload.raw).where(QuarantinedPayload.id == item_id)
@@ -73,9 +73,9 @@ async def get_quarantined(session: AsyncSession, caller: Caller, item_id: UUID) 
 
 
 async def retry_quarantined(session: WriteSession, caller: Caller, item_id: UUID) -> QuarantineRetryResult:
-    """Read it with today's parsers, as if it came now; what is read is no longer set aside.
+    """Parse and store the payload with the current parsers, then delete the quarantine entry.
 
-    Raises `NotFound`, and `Conflict` with the reason when it still cannot be read.
+    Raises `NotFound`, or `Conflict` with the reason if it still cannot be parsed or stored.
     """
     query = (
         _visible(caller, QuarantinedPayload, Page)
@@ -88,7 +88,7 @@ async def retry_quarantined(session: WriteSession, caller: Caller, item_id: UUID
     item, page = row.QuarantinedPayload, row.Page
     read = READERS.get(item.network)
     if page is None or read is None:
-        raise Conflict("What came of no known page cannot be read again")
+        raise Conflict("The payload belongs to no known page and cannot be parsed again")
     ref = PageRef(
         id=page.id,
         organisation_id=page.organisation_id,
@@ -97,15 +97,15 @@ async def retry_quarantined(session: WriteSession, caller: Caller, item_id: UUID
         live_from=page.live_from,
     )
     parsed = ParsedBatch()
-    parsed.add(read, json.loads(item.raw), ref)
-    if parsed.unreadable:
-        raise Conflict(f"It still cannot be read: {parsed.unreadable[0].reason}")
+    parsed.parse(read, json.loads(item.raw), ref)
+    if parsed.unparsed:
+        raise Conflict(f"The payload still cannot be parsed: {parsed.unparsed[0].reason}")
     try:
-        taken = await ingest_batch(session, IntakeBatch(page=ref, way=item.way_in, items=parsed.items))
+        taken = await ingest_batch(session, IntakeBatch(page=ref, source=item.way_in, items=parsed.items))
     except DATA_ERRORS as error:
         if not is_data_error(error):
             raise
-        raise Conflict(f"The database refuses it: {type(error).__name__}") from error
+        raise Conflict(f"The database rejects the payload: {type(error).__name__}") from error
     await session.delete(item)
     return QuarantineRetryResult(
         new=taken.new, edited=taken.edited, deleted=taken.deleted, restored=taken.restored

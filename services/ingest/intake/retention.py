@@ -1,4 +1,4 @@
-"""What ingest keeps for a term only."""
+"""Retention rules of ingest's tables."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,13 +10,13 @@ from shared.database.purge import Rule, Terms, expired
 from shared.tables.appeals import OPEN_STATUSES, Appeal, AppealMessage
 from shared.tables.ingest import MessageVersion, PendingDeletion, ProcessedPushEvent, QuarantinedPayload
 
-# A network tries a push again for hours; what waits longer comes by polling, under no event's name.
+# Networks retry a push for hours; later the message comes by polling, which has no event ids.
 PROCESSED_EVENTS_KEPT = timedelta(days=3)
 PENDING_DELETIONS_KEPT = timedelta(days=30)
 
 
 def rules(terms: Terms) -> Sequence[Rule]:
-    """Return the rules of ingest's tables. Former texts of a message stay while its appeal is open."""
+    """Return the purge rules of ingest's tables. Earlier texts of a message are kept while its appeal is open."""
     awaited = (
         select(AppealMessage.message_id)
         .join(Appeal, Appeal.id == AppealMessage.appeal_id)

@@ -1,6 +1,6 @@
-"""Statements of the intake: many rows each, in one order for everyone, so that no two transactions wait in a ring.
+"""Bulk statements of the intake. All transactions lock rows in the same order, so they cannot deadlock.
 
-Order of locks: seen events, pages, threads, authors, messages, publications, sources.
+Lock order: processed events, pages, threads, authors, messages, publications, sources.
 """
 
 import json
@@ -79,26 +79,26 @@ MessageKey = tuple[str, str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class IntakeBatch:
-    """Items of one page that came by one way.
+    """Items of one page from one source.
 
-    `open_cases`: what was written before the page's go-live moment is no history.
+    `open_appeals`: messages written before the page's go-live time do not count as history.
     """
 
     page: PageRef
-    way: str
+    source: str
     items: Sequence[IncomingItem]
     unreadable: Sequence[UnparsedPayload] = ()
     observed_at: datetime | None = None
-    open_cases: bool = False
+    open_appeals: bool = False
 
-    def history(self, item: IncomingItem) -> bool:
-        """Whether it was written before anyone promised to answer here."""
-        return not self.open_cases and item.written_at < self.page.live_from
+    def is_historical(self, item: IncomingItem) -> bool:
+        """Return whether the item was written before the page's go-live time and must not open an appeal."""
+        return not self.open_appeals and item.written_at < self.page.live_from
 
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """An item and the number of the batch that told it."""
+    """An item and the index of its batch."""
 
     batch: int
     item: IncomingItem
@@ -106,7 +106,7 @@ class BatchItem:
 
 @dataclass(frozen=True, slots=True)
 class NewMessage(BatchItem):
-    """An item that is stored as a message of its own unless it is there already."""
+    """An item to insert as a message unless the message is already stored."""
 
     message_id: UUID
     author_key: str | None
@@ -114,26 +114,26 @@ class NewMessage(BatchItem):
 
 @dataclass(frozen=True, slots=True)
 class EarlyDeletion:
-    """A deletion that was announced before its message."""
+    """A deletion that arrived before its message."""
 
     deleter_key: str | None
     at: datetime
 
 
 def message_key(batch: IntakeBatch, item: IncomingItem) -> MessageKey:
-    """What makes a message unique."""
+    """Return the unique key of a message: network, kind, external id."""
     return batch.page.network, item.kind, item.external_id
 
 
 async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBatch]) -> None:
-    """Keep what no parser understood."""
+    """Store the payloads that could not be parsed."""
     now = clock.now()
     rows = [
         {
             "id": new_id(),
             "network": batch.page.network,
             "page_id": batch.page.id,
-            "way_in": batch.way,
+            "way_in": batch.source,
             "reason": without_nul(one.reason),
             "raw": _written(one.raw),
             "created_at": now,
@@ -146,19 +146,22 @@ async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBat
 
 
 def _written(raw: object) -> str:
-    """Return a payload as JSON; what nests too deep for that is told in words instead."""
+    """Return a payload as JSON, or a note if it is nested too deeply to be encoded."""
     try:
         return json.dumps(raw, default=repr)
     except RecursionError:
-        return json.dumps("the payload nests too deep to be kept")
+        return json.dumps("the payload is nested too deeply to be stored")
 
 
 async def without_repeated_events(
     connection: asyncpg.Connection, batches: Sequence[IntakeBatch]
 ) -> list[BatchItem]:
-    """All items, but those of events that came before, then or now; the events are noted as seen."""
+    """Return the items without those of already processed or repeated events.
+
+    Record the new events as processed.
+    """
     told = [BatchItem(number, item) for number, batch in enumerate(batches) for item in batch.items]
-    named = {_event(batches, one) for one in told if one.item.event_id is not None}
+    named = {_event(batches, one) for one in told if one.item.push_event_id is not None}
     if not named:
         return told
     ordered = sorted(named)
@@ -168,9 +171,9 @@ async def without_repeated_events(
     fresh = {(UUID(bytes=row["page_id"].bytes), row["event_id"]) for row in rows}
     kept, repeated = [], set()
     for one in told:
-        if one.item.event_id is not None:
+        if one.item.push_event_id is not None:
             event = _event(batches, one)
-            what = (event, one.item.kind, one.item.external_id, one.item.happened)
+            what = (event, one.item.kind, one.item.external_id, one.item.change)
             if event not in fresh or what in repeated:
                 continue
             repeated.add(what)
@@ -179,35 +182,35 @@ async def without_repeated_events(
 
 
 def _event(batches: Sequence[IntakeBatch], one: BatchItem) -> tuple[UUID, str]:
-    return batches[one.batch].page.id, without_nul(one.item.event_id or "")
+    return batches[one.batch].page.id, without_nul(one.item.push_event_id or "")
 
 
 async def lock_pages(
-    connection: asyncpg.Connection, batches: Sequence[IntakeBatch], told: Sequence[BatchItem]
+    connection: asyncpg.Connection, batches: Sequence[IntakeBatch], items: Sequence[BatchItem]
 ) -> None:
-    """Messages and deletions of a page must not pass each other unseen.
+    """Take advisory locks on the pages: exclusive for batches with deletions, shared otherwise.
 
-    Deletions are alone with the page, everything else shares it: a deletion sees the message that was committed
-    before it, or the message sees the tombstone.
+    Without them a message and its deletion in concurrent transactions would not see each other. With them the
+    deletion sees the committed message, or the message sees the pending deletion.
     """
-    alone = {batches[one.batch].page.id for one in told if one.item.happened == "deleted"}
-    pages = sorted({batches[one.batch].page.id for one in told})
+    alone = {batches[one.batch].page.id for one in items if one.item.change == "deleted"}
+    pages = sorted({batches[one.batch].page.id for one in items})
     for page in pages:
         shared = "" if page in alone else "_shared"
-        # 64 bits of a UUIDv7's random part: two pages with one lock would only wait for each other.
+        # 64 bits of a UUIDv7's random part. Two pages with the same lock only wait for each other.
         lock = int.from_bytes(page.bytes[8:], signed=True)
         await connection.execute(f"SELECT pg_advisory_xact_lock{shared}($1)", lock)
 
 
 async def upsert_authors(
-    connection: asyncpg.Connection, batches: Sequence[IntakeBatch], told: Iterable[BatchItem]
+    connection: asyncpg.Connection, batches: Sequence[IntakeBatch], items: Iterable[BatchItem]
 ) -> dict[tuple[str, str], str]:
-    """Keep who wrote, encrypted; answers pseudonyms by network and native id.
+    """Store the authors' identities, encrypted; return pseudonyms by (network, native id).
 
-    A name once told is not forgotten when a later answer tells none.
+    A stored name is kept if a later payload has none.
     """
     people: dict[tuple[str, str], Author] = {}
-    for one in told:
+    for one in items:
         author = one.item.author
         if author is None:
             continue
@@ -236,7 +239,7 @@ async def insert_messages(
     rows: Sequence[NewMessage],
     received_at: datetime,
 ) -> set[UUID]:
-    """Insert what is not there yet; answers the ids that were inserted."""
+    """Insert messages that are not stored yet; return the inserted ids."""
     inserted: set[UUID] = set()
     pages = [batch.page for batch in batches]
     common = (
@@ -244,7 +247,7 @@ async def insert_messages(
         [page.network for page in pages],
         [page.id for page in pages],
         [page.organisation_id for page in pages],
-        [batch.way for batch in batches],
+        [batch.source for batch in batches],
     )
     for start in range(0, len(rows), ROWS_PER_STATEMENT):
         chunk = rows[start : start + ROWS_PER_STATEMENT]
@@ -263,9 +266,9 @@ async def insert_messages(
             [encode_text(replace_lone_surrogates(item.text or "")) for item in items],
             [encode_exact_json(item.attachments) for item in items],
             [without_nul(item.url) for item in items],
-            [batches[one.batch].history(one.item) for one in chunk],
+            [batches[one.batch].is_historical(one.item) for one in chunk],
             [item.written_at for item in items],
-            [item.happened == "edited" for item in items],
+            [item.change == "edited" for item in items],
             [json.dumps(item.raw) for item in items],
         )
         inserted.update(UUID(bytes=row["id"].bytes) for row in found)
@@ -275,7 +278,7 @@ async def insert_messages(
 async def save_original_texts(
     connection: asyncpg.Connection, late: Sequence[tuple[MessageKey, IncomingItem]]
 ) -> None:
-    """Announcements that came after an edit of theirs: their text is the version before it."""
+    """Store the texts of announcements that arrived after an edit as the versions before the edit."""
     if late:
         await connection.execute(
             _INSERT_ORIGINALS,
@@ -291,7 +294,7 @@ async def save_original_texts(
 async def take_pending_deletions(
     connection: asyncpg.Connection, keys: Collection[MessageKey]
 ) -> dict[MessageKey, EarlyDeletion]:
-    """Take away the tombstones of these messages, and answer what they said."""
+    """Delete and return the pending deletions of these messages."""
     if not keys:
         return {}
     ordered = sorted(keys)
@@ -310,7 +313,7 @@ async def take_pending_deletions(
 async def save_pending_deletions(
     session: WriteSession, deletions: Iterable[tuple[MessageKey, UUID, str | None]]
 ) -> None:
-    """Remember deletions (message, page, deleter) of messages that have not come yet."""
+    """Store deletions (message key, page id, deleter) of messages that have not arrived yet."""
     now = clock.now()
     rows = [
         {

@@ -1,4 +1,4 @@
-"""Where the networks' adapters put what came in, with the cursor that says so, in one transaction."""
+"""Store what the network adapters read, together with the source's cursor, in one transaction."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ from shared.tables.ingest import Message, Source, Thread
 
 log = logger(__name__)
 
-# What goes into the transaction of a batch, told what the batch changed.
+# Runs in the transaction of a batch and receives what the batch changed.
 ExtraWork = Callable[[WriteSession, StoreResult], Awaitable[None]]
 
 DATA_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, RecursionError)
@@ -45,7 +45,7 @@ DATA_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, Recurs
 
 @dataclass(frozen=True)
 class _SourceStatus:
-    """How the last look at a source went."""
+    """Result of the last check of a source."""
 
     at: datetime
     error: str | None
@@ -53,57 +53,60 @@ class _SourceStatus:
 
 @dataclass(frozen=True)
 class _Delivery:
-    """A batch with what moves in its transaction."""
+    """A batch with the cursor and thread states saved in its transaction."""
 
     batch: IntakeBatch
     cursor: Mapping[str, Any] | None = None
-    marks: Sequence[ThreadState] = ()
-    also: ExtraWork | None = None
+    thread_states: Sequence[ThreadState] = ()
+    extra_work: ExtraWork | None = None
 
 
 class DatabaseIntakeStore:
-    """Implements `networks.port.Feed`. Looks without news are written together, every few seconds."""
+    """Implements `networks.port.IntakeStore`.
+
+    Results of checks without new items are written every few seconds.
+    """
 
     def __init__(self, database: Database) -> None:
         self.callbacks: CallbackRegistrations = CallbackRepository(database)
         self._database = database
-        self._looks: dict[tuple[UUID, str], _SourceStatus] = {}
+        self._statuses: dict[tuple[UUID, str], _SourceStatus] = {}
 
     async def store(
         self,
         page: PageRef,
-        way: str,
+        source: str,
         parsed: ParsedBatch,
         *,
         observed_at: datetime | None = None,
         cursor: Mapping[str, Any] | None = None,
-        marks: Sequence[ThreadState] = (),
-        open_cases: bool = False,
-        also: ExtraWork | None = None,
+        thread_states: Sequence[ThreadState] = (),
+        open_appeals: bool = False,
+        extra_work: ExtraWork | None = None,
     ) -> StoreResult:
-        """Store a batch and move the cursor and the marks with it; answers what it changed.
+        """Store a batch with its cursor and thread states; return what it changed.
 
-        With `open_cases`, what was written before the page's go-live moment is not history. `also` runs last in
-        the same transaction; what it raises undoes the batch.
+        With `open_appeals`, messages written before the page's go-live time do not count as history. `extra_work`
+        runs last in the same transaction; an exception from it rolls the batch back.
         """
         batch = IntakeBatch(
             page=page,
-            way=way,
+            source=source,
             items=parsed.items,
-            unreadable=parsed.unreadable,
+            unreadable=parsed.unparsed,
             observed_at=observed_at,
-            open_cases=open_cases,
+            open_appeals=open_appeals,
         )
-        (stored,) = await self._store_all([_Delivery(batch, cursor, marks, also)])
+        (stored,) = await self._store_all([_Delivery(batch, cursor, thread_states, extra_work)])
         return stored
 
     async def store_many(self, arrivals: Sequence[tuple[PageRef, str, ParsedBatch]]) -> list[StoreResult]:
-        """Store what came of many pages, (page, way, what came), in one transaction; answers in their order.
+        """Store batches of many pages, (page, source, batch), in one transaction; return results in their order.
 
-        What the database refuses of one is set aside and harms none of the others.
+        Items that the database rejects are quarantined; the other batches are stored.
         """
         deliveries = [
-            _Delivery(IntakeBatch(page=page, way=way, items=parsed.items, unreadable=parsed.unreadable))
+            _Delivery(IntakeBatch(page=page, source=way, items=parsed.items, unreadable=parsed.unparsed))
             for page, way, parsed in arrivals
         ]
         return await self._store_all(deliveries) if deliveries else []
@@ -114,30 +117,33 @@ class DatabaseIntakeStore:
         except DATA_ERRORS as error:
             if not is_data_error(error):
                 raise
-            # One by one nothing is lost and nothing doubled; what is at fault is found on the way.
-            stored = [await self._sifted(delivery, deliveries) for delivery in deliveries]
+            # Intake is idempotent, so each delivery can be stored alone to find the one with invalid data.
+            stored = [await self._store_one_by_one(delivery, deliveries) for delivery in deliveries]
         for delivery in deliveries:
-            self._looks.pop((delivery.batch.page.id, delivery.batch.way), None)
+            self._statuses.pop((delivery.batch.page.id, delivery.batch.source), None)
         return stored
 
     async def _store(self, deliveries: Sequence[_Delivery]) -> list[StoreResult]:
         taken: list[BatchResult] = []
-        # Two transactions that met crosswise: the one that the database ended begins again.
+        # Retry the transaction that the database aborted to resolve a deadlock.
         async for attempt in stamina.retry_context(on=is_deadlock, attempts=4, wait_initial=0.05, wait_max=0.5):
             with attempt:
                 async with self._database.write() as session:
                     taken = await ingest_batches(session, [delivery.batch for delivery in deliveries])
                     for delivery in deliveries:
-                        if delivery.marks:
-                            await save_thread_states(session, delivery.batch.page, delivery.marks)
+                        if delivery.thread_states:
+                            await save_thread_states(session, delivery.batch.page, delivery.thread_states)
                     await _record_success(session, list(zip(deliveries, taken, strict=True)))
                     for delivery, one in zip(deliveries, taken, strict=True):
-                        if delivery.also is not None:
-                            await delivery.also(session, _stored(one))
+                        if delivery.extra_work is not None:
+                            await delivery.extra_work(session, _stored(one))
         return [_stored(one) for one in taken]
 
-    async def _sifted(self, delivery: _Delivery, deliveries: Sequence[_Delivery]) -> StoreResult:
-        """Store a delivery alone; if the fault is in it, each item alone, and set aside what is refused."""
+    async def _store_one_by_one(self, delivery: _Delivery, deliveries: Sequence[_Delivery]) -> StoreResult:
+        """Store a delivery alone.
+
+        If the database rejects it, store each item alone and quarantine the rejected ones.
+        """
         if len(deliveries) > 1:
             try:
                 (stored,) = await self._store([delivery])
@@ -147,7 +153,7 @@ class DatabaseIntakeStore:
             else:
                 return stored
         batch = delivery.batch
-        log.warning("a batch holds what the database refuses", way=batch.way, page_id=str(batch.page.id))
+        log.warning("the database rejected a batch", way=batch.source, page_id=str(batch.page.id))
         total, refused = StoreResult(), list(batch.unreadable)
         for items in _grouped_by_event(batch.items):
             try:
@@ -156,21 +162,21 @@ class DatabaseIntakeStore:
             except DATA_ERRORS as error:
                 if not is_data_error(error):
                     raise
-                reason = f"the database refuses it: {type(error).__name__}"
+                reason = f"the database rejects it: {type(error).__name__}"
                 refused.extend(UnparsedPayload(reason, item.raw) for item in items)
 
         async def also(session: WriteSession, rest: StoreResult) -> None:
-            if delivery.also is not None:
-                await delivery.also(session, _sum(total, rest))
+            if delivery.extra_work is not None:
+                await delivery.extra_work(session, _sum(total, rest))
 
-        rest = replace(delivery, batch=replace(batch, items=(), unreadable=refused), also=also)
+        rest = replace(delivery, batch=replace(batch, items=(), unreadable=refused), extra_work=also)
         await self._store([rest])
         return total
 
-    async def stored(
+    async def living_ids(
         self, page: PageRef, kind: MessageKind, *, thread_key: str | None = None, since: datetime | None = None
     ) -> dict[str, datetime]:
-        """What is stored and not known as deleted, by external id: when it was written."""
+        """Return when the stored, undeleted messages were written, by external id."""
         query = select(Message.external_id, Message.written_at).where(
             Message.page_id == page.id, Message.kind == kind, Message.deleted_at.is_(None)
         )
@@ -181,14 +187,16 @@ class DatabaseIntakeStore:
         async with self._database.read() as session:
             return {row.external_id: row.written_at for row in await session.execute(query)}
 
-    async def cursor(self, page: PageRef, way: str) -> dict[str, Any]:
-        """Where a way into a page stands; empty at first."""
+    async def cursor(self, page: PageRef, source: str) -> dict[str, Any]:
+        """Return the cursor of a page's source; empty before the first read."""
         async with self._database.read() as session:
-            found = await session.scalar(select(Source.cursor).where(Source.page_id == page.id, Source.way == way))
+            found = await session.scalar(
+                select(Source.cursor).where(Source.page_id == page.id, Source.way == source)
+            )
         return dict(found or {})
 
-    async def marks(self, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
-        """How far these threads are read; unknown ones are left out."""
+    async def thread_states(self, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
+        """Return how far these threads are read; unknown threads are left out."""
         if not thread_keys:
             return {}
         async with self._database.read() as session:
@@ -197,20 +205,22 @@ class DatabaseIntakeStore:
             )
             return {row.thread_key: ThreadState(row.thread_key, row.marker, row.anchor) for row in rows}
 
-    async def differing(self, counts: Mapping[str, int], *, whole: bool = False) -> dict[str, int]:
-        """Of these threads, with the comments that the network counts: those of which we hold another number."""
+    async def threads_with_other_count(
+        self, counts: Mapping[str, int], *, include_known: bool = False
+    ) -> dict[str, int]:
+        """Return the stored comment count of those threads where it differs from the network's count."""
         if not counts:
             return {}
         async with self._database.read() as session:
-            return await threads_with_other_count(session, counts, whole=whole)
+            return await threads_with_other_count(session, counts, whole=include_known)
 
-    async def forget(self, thread_keys: Sequence[str]) -> None:
-        """Have these threads read again."""
+    async def invalidate_threads(self, thread_keys: Sequence[str]) -> None:
+        """Clear the markers of these threads so that they are read again."""
         async with self._database.write() as session:
             await session.execute(update(Thread).where(Thread.thread_key.in_(thread_keys)).values(marker=None))
 
-    async def spoken(self, ways: Sequence[str], since: datetime) -> dict[UUID, datetime]:
-        """Pages to which any of these ways brought something new after `since`: when it last did."""
+    async def active_pages(self, ways: Sequence[str], since: datetime) -> dict[UUID, datetime]:
+        """Return when any of these sources last brought a new message, for pages where that was after `since`."""
         last = func.max(Source.last_message_at)
         query = select(Source.page_id, last.label("last")).where(
             Source.way.in_(ways), Source.last_message_at > since
@@ -219,21 +229,21 @@ class DatabaseIntakeStore:
             rows = await session.execute(query.group_by(Source.page_id))
             return {row.page_id: row.last for row in rows}
 
-    def rates(self, way: str) -> RateStore:
-        """What is learnt of how often pages bring something by a way."""
-        return RateRepository(self._database, way)
+    def rate_store(self, source: str) -> RateStore:
+        """Return the store of learned message rates of a source."""
+        return RateRepository(self._database, source)
 
-    def well(self, page: PageRef, way: str) -> None:
-        """A look that found nothing new, or a connection that stands."""
-        self._looks[page.id, way] = _SourceStatus(clock.now(), None)
+    def report_success(self, page: PageRef, source: str) -> None:
+        """Record a check that found nothing new, or an open connection."""
+        self._statuses[page.id, source] = _SourceStatus(clock.now(), None)
 
-    def failed(self, page: PageRef, way: str, error: str) -> None:
-        """A look that failed; `/sources` shows it."""
-        self._looks[page.id, way] = _SourceStatus(clock.now(), without_nul(error)[:500])
+    def report_failure(self, page: PageRef, source: str, error: str) -> None:
+        """Record a failed check; `/sources` shows it."""
+        self._statuses[page.id, source] = _SourceStatus(clock.now(), without_nul(error)[:500])
 
     async def flush(self) -> None:
-        """Write down how the last looks went."""
-        looks = dict(self._looks)
+        """Write the results of the last checks to the database."""
+        looks = dict(self._statuses)
         if not looks:
             return
         rows: list[dict[str, Any]] = [
@@ -266,22 +276,23 @@ class DatabaseIntakeStore:
         async with self._database.write() as session:
             await session.execute(upsert, rows)
         for key, look in looks.items():
-            if self._looks.get(key) is look:
-                del self._looks[key]
+            if self._statuses.get(key) is look:
+                del self._statuses[key]
 
 
 def is_data_error(error: Exception) -> bool:
-    """Whether the values are at fault, not the moment: SQLSTATE class 22, which the driver uses too, limits of the
-    server (54), and values that nest too deep to be written.
+    """Return whether the values caused the error, so that a retry would fail too.
+
+    SQLSTATE class 22 (also used by the driver), server limits (54), and values nested too deeply to be encoded.
     """
     return isinstance(error, RecursionError) or sqlstate(error).startswith(("22", "54"))
 
 
 def _grouped_by_event(items: Sequence[IncomingItem]) -> list[list[IncomingItem]]:
-    """What one event brought is taken or refused together: its id is taken once."""
+    """Return the items grouped by event: an event is processed once, so its items succeed or fail together."""
     parts: dict[object, list[IncomingItem]] = {}
     for number, item in enumerate(items):
-        parts.setdefault(number if item.event_id is None else item.event_id, []).append(item)
+        parts.setdefault(number if item.push_event_id is None else item.push_event_id, []).append(item)
     return list(parts.values())
 
 
@@ -299,11 +310,11 @@ def _sum(total: StoreResult, taken: StoreResult | BatchResult) -> StoreResult:
 
 
 async def _record_success(session: WriteSession, done: Sequence[tuple[_Delivery, BatchResult]]) -> None:
-    """Each way went well; where it stands and when it last brought something moves with its batch."""
+    """Record success for each source, with the cursor and the time of the last new message."""
     now = clock.now()
     rows: dict[tuple[UUID, str], dict[str, Any]] = {}
     for delivery, taken in done:
-        key = delivery.batch.page.id, delivery.batch.way
+        key = delivery.batch.page.id, delivery.batch.source
         row = rows.setdefault(key, {"cursor": None, "last_message_at": None})
         if delivery.cursor is not None:
             row["cursor"] = dict(delivery.cursor)

@@ -1,4 +1,4 @@
-"""How far threads are read, and how their living comments compare with what the network counts."""
+"""How far threads are read, and the comparison of stored comments with the network's counts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -12,13 +12,13 @@ from shared import clock
 from shared.database.sessions import WriteSession
 from shared.tables.ingest import Thread
 
-# How long a difference that remains after a complete reading waits for the next one; then twice as long each time.
+# Delay before a thread is read again whose count still differs after a complete read; doubled each time.
 FIRST_RECHECK = timedelta(minutes=1)
 MAX_DOUBLINGS = 15
 # More comments than any thread has.
 MAX_COUNT = 1_000_000_000
 
-# The literals let the planner take the partial index of living comments.
+# The literals let the planner use the partial index of undeleted comments.
 _LIVING = """
 SELECT thread_key, count(*)::integer AS living FROM messages
 WHERE thread_key = ANY(:keys) AND kind = 'comment' AND deleted_at IS NULL GROUP BY thread_key
@@ -33,7 +33,7 @@ WHERE CASE WHEN :whole THEN u.count <> coalesce(l.living, 0)
     ELSE u.count - coalesce(l.living, 0) <> coalesce(t.difference, 0) OR t.recheck_at <= now() END
 """)  # noqa: S608 — constants alone
 
-# The same difference as before waits twice as long once its time has come; another one begins anew.
+# An unchanged difference doubles its delay when due; a new difference starts with the first delay.
 _COMPLETE = text(f"""
 UPDATE threads t SET
     difference = f.difference,
@@ -60,13 +60,13 @@ _COMPLETE = _COMPLETE.bindparams(
 async def threads_with_other_count(
     session: AsyncSession, counts: Mapping[str, int], *, whole: bool
 ) -> dict[str, int]:
-    """Return how many living comments we hold of those threads whose count differs; see `networks.port.Feed`."""
+    """Return the stored comment count of those threads where it differs; see `networks.port.IntakeStore`."""
     rows = await session.execute(_DIFFERING, {**_columns(counts), "whole": whole})
     return {row.thread_key: row.living for row in rows}
 
 
 async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequence[ThreadState]) -> None:
-    """Write down how far threads of a page are read, after what was read is stored in the same transaction."""
+    """Save how far threads of a page are read. The items read must be stored earlier in the same transaction."""
     now = clock.now()
     latest = {one.thread_key: one for one in marks}
     upsert = insert(Thread)
@@ -81,7 +81,7 @@ async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequen
                 "thread_key": key,
                 "page_id": page.id,
                 "marker": latest[key].marker,
-                "anchor": latest[key].anchor,
+                "anchor": latest[key].cursor,
                 "read_at": now,
             }
             for key in sorted(latest)
@@ -93,6 +93,6 @@ async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequen
 
 
 def _columns(counts: Mapping[str, int]) -> dict[str, list[str] | list[int]]:
-    """Two lists side by side; a number that no column holds is as wrong as the largest that one does."""
+    """Return keys and counts as parallel lists; counts are clamped to what the column can hold."""
     keys = sorted(counts)
     return {"keys": keys, "counts": [min(max(counts[key], 0), MAX_COUNT) for key in keys]}

@@ -1,4 +1,4 @@
-"""What every call to a network has in common: pacing by token, how it can end, and what an error means."""
+"""Shared by all network clients: rate limiting per token, outcomes of a call, treatment of errors."""
 
 import asyncio
 import time
@@ -22,43 +22,50 @@ from services.ingest.networks.port import Credential, TokenPool, TokenState
 class ErrorTreatment(StrEnum):
     """What to do about an error code."""
 
-    AGAIN = "again"  # the network's own trouble: it may even have done what was asked
-    SLOWER = "slower"  # certainly not carried out: too many calls in this second
-    LIMITED = "limited"  # this method is over for this token for a long while
-    FLOOD = "flood"  # the token sends too much alike: a pause of the method that grows
-    SCOPE = "scope"  # this token may not call this method; another may
-    CAPTCHA = "captcha"  # a person has to look
-    REVOKED = "revoked"  # the token is dead
-    BLOCKED = "blocked"  # the token's owner or application is stopped
-    DENIED = "denied"  # the right is missing, or the content is closed
-    GONE = "gone"  # the object is not there
-    REFUSED = "refused"  # this content or this receiver is not accepted
-    BUG = "bug"  # we asked wrongly
+    TRANSIENT = "again"  # the network failed internally; it may have carried out the call
+    RATE_LIMITED = "slower"  # not carried out: too many calls per second
+    QUOTA_EXHAUSTED = "limited"  # the token's quota for this method is exhausted
+    FLOOD_CONTROL = "flood"  # flood control: the method is paused, longer each time
+    MISSING_SCOPE = "scope"  # this token may not call this method; another may
+    CAPTCHA = "captcha"  # a person has to solve a captcha
+    REVOKED = "revoked"  # the token is no longer valid
+    BLOCKED = "blocked"  # the token's owner or application is blocked
+    DENIED = "denied"  # no permission, or the content is closed
+    NOT_FOUND = "gone"  # the object does not exist
+    CONTENT_REJECTED = "refused"  # this content or recipient is not accepted
+    CLIENT_ERROR = "bug"  # our request was invalid
 
 
 @dataclass(frozen=True)
 class TokenEffect:
-    """What a treatment does to the token. With `rest`, seconds, its method alone rests: each time twice as long
-    as the time before, up to `longest`. Without, the whole token waits for a person.
+    """Effect of a treatment on the token.
+
+    With `pause_seconds`, only the method is paused, twice as long each time, up to `max_pause_seconds`. Without
+    it, the whole token is unusable until a person acts.
     """
 
     state: TokenState
-    rest: float | None = None
-    longest: float | None = None
+    pause_seconds: float | None = None
+    max_pause_seconds: float | None = None
 
 
-# Treatments that are not here concern the call alone.
+# Other treatments affect only the call.
 TOKEN_STOPPING_EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
     ErrorTreatment.CAPTCHA: TokenEffect(TokenState.CAPTCHA),
     ErrorTreatment.REVOKED: TokenEffect(TokenState.REVOKED),
     ErrorTreatment.BLOCKED: TokenEffect(TokenState.BLOCKED),
 }
-# What another token may still do.
-TOKEN_TREATMENTS = {*TOKEN_STOPPING_EFFECTS, ErrorTreatment.LIMITED, ErrorTreatment.FLOOD, ErrorTreatment.SCOPE}
+# Errors of the token: another token may still succeed.
+TOKEN_TREATMENTS = {
+    *TOKEN_STOPPING_EFFECTS,
+    ErrorTreatment.QUOTA_EXHAUSTED,
+    ErrorTreatment.FLOOD_CONTROL,
+    ErrorTreatment.MISSING_SCOPE,
+}
 
 
 class CallError(Exception):
-    """The network answered with an error: the call was not carried out, unless `treatment` is `AGAIN`."""
+    """The network returned an error. The call was not carried out, unless the treatment is `TRANSIENT`."""
 
     def __init__(self, network: str, method: str, code: int, text: str, treatment: ErrorTreatment) -> None:
         super().__init__(f"{network} {method}: error {code}: {text}")
@@ -68,29 +75,29 @@ class CallError(Exception):
         self.treatment = treatment
 
 
-class NoValidResponse(Exception):  # noqa: N818 — nobody knows what became of it
-    """No readable answer came. `sent` is False when the call certainly never reached the network."""
+class NoValidResponse(Exception):  # noqa: N818 — the outcome is unknown
+    """No valid response was received. `was_sent` is False if the call certainly did not reach the network."""
 
     def __init__(self, network: str, method: str, why: str, *, sent: bool = True) -> None:
         super().__init__(f"{network} {method}: {why}")
-        self.sent = sent
+        self.was_sent = sent
 
 
 class NoUsableToken(Exception):  # noqa: N818
-    """No usable token for this method now."""
+    """There is no usable token for this method now."""
 
 
 class TokenNotUsable(NoUsableToken):
-    """This token may not be used any more, another may: nothing was sent."""
+    """This token is no longer usable; nothing was sent. Another token may be usable."""
 
 
 class CallAllowanceExhausted(Exception):  # noqa: N818
-    """The work at hand may make no more calls: nothing was sent."""
+    """The current work has used its call allowance; nothing was sent."""
 
 
 @dataclass
 class CallAllowance:
-    """How many calls a piece of work may still make, and how many it made: every attempt counts."""
+    """Calls that a piece of work may still make and has made. Every attempt counts."""
 
     left: int
     made: int = 0
@@ -101,7 +108,7 @@ _allowance: ContextVar[CallAllowance | None] = ContextVar("allowance", default=N
 
 @contextmanager
 def limit_calls(calls: int) -> Iterator[CallAllowance]:
-    """Within it, this task makes no more calls than that; one more raises `AllowanceSpent`."""
+    """Limit the calls of the current task within the context; a further call raises `CallAllowanceExhausted`."""
     allowance = CallAllowance(left=calls)
     before = _allowance.set(allowance)
     try:
@@ -111,7 +118,7 @@ def limit_calls(calls: int) -> Iterator[CallAllowance]:
 
 
 def use_call_allowance(network: str, method: str) -> None:
-    """Take the call that is about to be sent from the allowance, if the work has one."""
+    """Count a call about to be sent against the task's allowance, if it has one."""
     allowance = _allowance.get()
     if allowance is None:
         return
@@ -121,28 +128,28 @@ def use_call_allowance(network: str, method: str) -> None:
     allowance.made += 1
 
 
-# By the loop they wait in. The worker's client and that of the routes call with the same tokens: if each paced its
-# own calls alone, together they would break the limit all the time.
+# By event loop. The worker and the routes call with the same tokens; separate limiters would exceed the limit
+# together.
 _limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[UUID, float], AsyncLimiter]] = (
     WeakKeyDictionary()
 )
 
 
 async def wait_for_rate_limit(token_id: UUID, calls_a_second: float) -> None:
-    """Wait for the token's next turn in this process.
+    """Wait until the token may make its next call in this process.
 
-    Calls are spaced evenly: bursts would break a limit that counts any second.
+    Calls are evenly spaced, because the network's limit applies to any one-second window.
     """
     of_loop = _limiters.setdefault(asyncio.get_running_loop(), {})
     limiter = of_loop.get((token_id, calls_a_second))
     if limiter is None:
-        # A little slower than allowed: calls spaced here may arrive closer together there.
+        # Slightly slower than allowed: network jitter can bring calls closer together.
         limiter = of_loop[token_id, calls_a_second] = AsyncLimiter(1, 1.08 / calls_a_second)
     await limiter.acquire()
 
 
 def boottime_seconds() -> float:
-    """Seconds that never go back and, where the system counts them, go on while the machine sleeps."""
+    """Return a monotonic time in seconds that, where the system supports it, counts while the machine sleeps."""
     return time.clock_gettime(_TICKING)
 
 
@@ -150,39 +157,39 @@ _TICKING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SendDeadlinePassed(aiohttp.ClientError):
-    """The time in which the call might be sent is over: nothing was written to the network."""
+    """The send deadline of the call has passed; nothing was sent."""
 
 
 def check_send_deadline(not_after: float | None) -> None:
-    """Raise `TooLate` past the moment, on `ticks`, after which a call may not be sent."""
+    """Raise `SendDeadlinePassed` if `boottime_seconds()` has reached the deadline; None means no deadline."""
     if not_after is not None and boottime_seconds() >= not_after:
         raise SendDeadlinePassed
 
 
 def send_deadline_tracing() -> aiohttp.TraceConfig:
-    """The tracing of sessions that publish: `in_time` once more when the connection is open, before the request.
+    """Return tracing for sessions that publish: it checks the send deadline after connecting, before the request.
 
-    The moment comes as `trace_request_ctx={"not_after": …}`.
+    The deadline is passed as `trace_request_ctx={"not_after": …}`.
     """
     trace = aiohttp.TraceConfig()
 
     async def about_to_write(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
         check_send_deadline((context.trace_request_ctx or {}).get("not_after"))
 
-    # aiohttp tells of the headers before it writes them.
+    # aiohttp calls this before it writes the headers.
     trace.on_request_headers_sent.append(about_to_write)
     return trace
 
 
 def transport_failure(network: str, method: str, error: Exception) -> NoValidResponse:
-    """A transport failure as `CallLost`; addresses and tokens stay out of the message."""
+    """Return a transport error as `NoValidResponse`, without URLs and tokens in the message."""
     if isinstance(error, SendDeadlinePassed):
-        return NoValidResponse(network, method, "its time was over before it was sent", sent=False)
+        return NoValidResponse(network, method, "the send deadline passed before it was sent", sent=False)
     if isinstance(error, aiohttp.ClientConnectorError):
         return NoValidResponse(network, method, "no connection", sent=False)
     if isinstance(error, asyncio.TimeoutError):
-        return NoValidResponse(network, method, "no answer in time")
-    return NoValidResponse(network, method, f"no readable answer ({type(error).__name__})")
+        return NoValidResponse(network, method, "no response in time")
+    return NoValidResponse(network, method, f"no valid response ({type(error).__name__})")
 
 
 async def report_token_effect(
@@ -193,20 +200,20 @@ async def report_token_effect(
     *,
     challenge: Mapping[str, Any] | None = None,
 ) -> None:
-    """Tell the accounts what a refused call means for its token; nothing when it concerns the call alone."""
+    """Report the effect of a failed call on its token to the token pool; do nothing if `effect` is None."""
     if effect is None:
         return
     reason = f"error {failure.code} of {failure.method}: {failure.text}"
-    if effect.rest is None:
+    if effect.pause_seconds is None:
         asked = {**challenge, "method": failure.method} if challenge else None
-        await accounts.trouble(credential, effect.state, reason, challenge=asked)
+        await accounts.record_failure(credential, effect.state, reason, challenge=asked)
     else:
-        await accounts.trouble(
+        await accounts.record_failure(
             credential,
             effect.state,
             reason,
-            seconds=effect.rest,
-            longest=effect.longest,
+            pause_seconds=effect.pause_seconds,
+            max_pause_seconds=effect.max_pause_seconds,
             method=failure.method,
         )
 
@@ -216,6 +223,6 @@ CALL_SECONDS = Histogram("gospablik_network_call_seconds", "Time until the netwo
 
 
 def record_call(network: str, method: str, outcome: str, started: float) -> None:
-    """A call to a network ended; `started` by `time.perf_counter`."""
+    """Record a finished call in the metrics. `started`: its `time.perf_counter()` start."""
     CALLS.labels(network, method, outcome).inc()
     CALL_SECONDS.labels(network).observe(time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""The networks that ingest speaks to. A third one is one line here, beside its name in `shared.networks`."""
+"""Registry of the supported networks. A new network needs one entry here and its name in `shared.networks`."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -22,37 +22,37 @@ PageLookupFactory = Callable[[aiohttp.ClientSession, TokenPool, IngestSettings],
 
 
 def trailing_number(external_id: str, _written_at: datetime) -> int:
-    """The number that an id ends in: later items of a thread have greater ones."""
+    """Return the number at the end of an id, 0 if there is none; it grows within a thread."""
     found = re.search(r"\d+$", external_id)
     return int(found.group()) if found else 0
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """How a network's adapter is made, and what is to be known of it without one.
+    """Factories and constants of one network.
 
-    `max_length`: the longest answer it takes, in characters, by kind (comment, message). `directory`: how what it
-    tells of its pages is asked for; None: it tells nothing. `position`: where an item stands in its thread, of its
-    id and the network's own time; positions are compared with each other only. `slack`: by how much a later item
-    may yet have a smaller one. `tells_target`: whether comments of a thread name the comment they answer.
+    `max_length`: the longest reply in characters, by kind (comment, message). `create_page_lookup`: None if the
+    network has no page lookup. `thread_position`: an item's order in its thread, from its id and the network's
+    time; positions are only compared with each other. `position_tolerance`: how much smaller the position of a
+    later item may be. `reports_reply_to`: whether comments of a thread name the comment they reply to.
     """
 
-    build: AdapterFactory
+    create_adapter: AdapterFactory
     max_length: Mapping[str, int]
-    directory: PageLookupFactory | None = None
-    position: Callable[[str, datetime], int] = trailing_number
-    slack: int = 0
-    tells_target: Callable[[str], bool] = lambda _thread_key: True
+    create_page_lookup: PageLookupFactory | None = None
+    thread_position: Callable[[str, datetime], int] = trailing_number
+    position_tolerance: int = 0
+    reports_reply_to: Callable[[str], bool] = lambda _thread_key: True
 
 
 NETWORKS: dict[str, NetworkSpec] = {
-    "vk": NetworkSpec(vk.VkNetwork, vk.MAX_LENGTH, VkPageLookup, tells_target=vk_parse.reports_reply_to),
+    "vk": NetworkSpec(vk.VkNetwork, vk.MAX_LENGTH, VkPageLookup, reports_reply_to=vk_parse.reports_reply_to),
     "ok": NetworkSpec(
         ok.OkNetwork,
         ok.MAX_LENGTH,
         OkPageLookup,
-        position=ok_parse.thread_position,
-        slack=ok_parse.POSITION_TOLERANCE_MS,
+        thread_position=ok_parse.thread_position,
+        position_tolerance=ok_parse.POSITION_TOLERANCE_MS,
     ),
 }
 
@@ -60,28 +60,28 @@ NETWORKS: dict[str, NetworkSpec] = {
 def create_adapter(
     name: str, http: aiohttp.ClientSession, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
 ) -> NetworkAdapter:
-    """The adapter of one network. Raises KeyError for a name that is not in the catalogue."""
-    return NETWORKS[name].build(http, accounts, feed, settings)
+    """Return the adapter of one network. Raises KeyError for an unknown network."""
+    return NETWORKS[name].create_adapter(http, accounts, feed, settings)
 
 
 def create_adapters(
     http: aiohttp.ClientSession, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
 ) -> dict[str, NetworkAdapter]:
-    """The adapters of all networks, by name."""
+    """Return the adapters of all networks, by name."""
     return {name: create_adapter(name, http, accounts, feed, settings) for name in NETWORKS}
 
 
 def create_page_lookups(
     http: aiohttp.ClientSession, accounts: TokenPool, settings: IngestSettings
 ) -> dict[str, PageLookup]:
-    """What the networks that tell of their pages are asked through, by name."""
+    """Return the page lookups of the networks that have one, by name."""
     return {
-        name: entry.directory(http, accounts, settings)
+        name: entry.create_page_lookup(http, accounts, settings)
         for name, entry in NETWORKS.items()
-        if entry.directory is not None
+        if entry.create_page_lookup is not None
     }
 
 
 def max_text_length(network: str, kind: MessageKind) -> int:
-    """The longest answer that the network takes, in characters."""
+    """Return the longest reply that the network accepts, in characters."""
     return NETWORKS[network].max_length[kind]

@@ -1,4 +1,4 @@
-"""How a publishing call ends, told to the person who wrote the answer in plain words."""
+"""Map errors of network calls to outcomes of publishing and reading, with messages for the reply's author."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from services.ingest.networks.calls import CallError, ErrorTreatment, NoUsableToken, NoValidResponse
 from services.ingest.networks.port import PublishOutcomeUnknown, PublishRejected, ReadFailed
 
-_PERMANENT = {ErrorTreatment.DENIED, ErrorTreatment.GONE, ErrorTreatment.REFUSED}
+_PERMANENT = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND, ErrorTreatment.CONTENT_REJECTED}
 
 
 @dataclass(frozen=True)
 class UserMessage:
-    """What the person who wrote the answer reads, and whether trying again by itself can help."""
+    """Message for the reply's author, and whether the error is permanent; if not, retry after `retry_after` s."""
 
-    message: str
+    text: str
     permanent: bool
-    retry_in: float = 5.0
+    retry_after: float = 5.0
 
 
 _NO_RIGHT = UserMessage(
@@ -27,42 +27,44 @@ _NO_RIGHT = UserMessage(
 def user_message_for(
     code: int, known: Mapping[int, UserMessage], treatment: ErrorTreatment, title: str
 ) -> UserMessage:
-    """The words for an error code; for one without words of its own, the network's `title` and the number."""
+    """Return the message for an error code; for an unknown code, the network's `title` and the number."""
     if code in known:
         return known[code]
-    if treatment is ErrorTreatment.BUG:
+    if treatment is ErrorTreatment.CLIENT_ERROR:
         return UserMessage(f"{title} (ошибка {code}): сообщите оператору.", True)
     return UserMessage(f"{title} (ошибка {code}).", treatment in _PERMANENT)
 
 
 @contextmanager
 def mapping_publish_errors(network: str, words: Callable[[int], UserMessage]) -> Iterator[None]:
-    """Turn what a call raises into `Refused` (it certainly does not stand there) or `Unsure`."""
+    """Map call errors to `PublishRejected` (certainly not published) or `PublishOutcomeUnknown`."""
     try:
         yield
     except NoUsableToken as error:
         message = "У страницы нет действующего ключа доступа: ответ уйдёт, когда оператор добавит ключ."
         raise PublishRejected("no_token", message, permanent=False, retry_in=15, sent=False) from error
     except NoValidResponse as error:
-        if error.sent:
+        if error.was_sent:
             raise PublishOutcomeUnknown(str(error)) from error
         message = "Сеть недоступна, отправка повторится."
         raise PublishRejected("unreachable", message, permanent=False, sent=False) from error
     except CallError as error:
-        if error.treatment is ErrorTreatment.AGAIN:
+        if error.treatment is ErrorTreatment.TRANSIENT:
             raise PublishOutcomeUnknown(str(error)) from error
-        told = _NO_RIGHT if error.treatment is ErrorTreatment.SCOPE else words(error.code)
+        told = _NO_RIGHT if error.treatment is ErrorTreatment.MISSING_SCOPE else words(error.code)
         raise PublishRejected(
-            f"{network}:{error.code}", told.message, permanent=told.permanent, retry_in=told.retry_in
+            f"{network}:{error.code}", told.text, permanent=told.permanent, retry_in=told.retry_after
         ) from error
 
 
 @contextmanager
 def mapping_read_errors() -> Iterator[None]:
-    """Turn what ends a reading into `NotRead`: what the network refuses to show may stand there all the same."""
+    """Map call errors to `ReadFailed`: content that the network does not return may exist all the same."""
     try:
         yield
     except CallError as error:
-        raise ReadFailed(str(error), refused=error.treatment in {*_PERMANENT, ErrorTreatment.BUG}) from error
+        raise ReadFailed(
+            str(error), refused=error.treatment in {*_PERMANENT, ErrorTreatment.CLIENT_ERROR}
+        ) from error
     except (NoValidResponse, NoUsableToken) as error:
         raise ReadFailed(str(error)) from error

@@ -1,4 +1,4 @@
-"""What a network tells of its pages: the side of a network that the registry asks, beside `port.Network`."""
+"""Port for page lookup: profiles, post activity and address resolution, requested by the registry."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ PageAvailability = Literal["open", "closed", "gone"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostActivity:
-    """The community's own posts: when the last one was written, and how many in the last seven days."""
+    """Time of the community's last own post, and the number of its posts in the last seven days."""
 
-    last_at: datetime | None
-    week: int
+    last_post_at: datetime | None
+    posts_7_days: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageProfile:
-    """What a network says of a page. None: it does not tell.
+    """A page's profile in a network. None means that the network does not provide the value.
 
-    `outcome`: `closed` with the `reason` `deleted`, `banned`, `closed_group` or `private_group`; `gone` when the
-    network leaves the page out of its answer. `description` is the whole text, `phone`, `address` and `site` what
-    stands in fields of their own. `verified` is the network's own mark.
+    `availability`: `closed` with the `reason` `deleted`, `banned`, `closed_group` or `private_group`; `gone` if
+    the network's response omits the page. `phone`, `address` and `site` come from fields of their own, not from
+    `description`. `verified` is the network's own verification mark.
     """
 
     external_id: str
-    outcome: PageAvailability
+    availability: PageAvailability
     reason: str | None = None
     name: str | None = None
     screen_name: str | None = None
@@ -47,7 +47,7 @@ class PageProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Community:
-    """A community by its id, with its name and the short name of its address if it has one."""
+    """A community's id, name, and the short name of its URL if it has one."""
 
     external_id: str
     name: str
@@ -55,7 +55,7 @@ class Community:
 
 
 class CommunityNotFound(Exception):  # noqa: N818 — an answer of the network
-    """An address stands for no living community; `reason` is a sentence that says why."""
+    """An address refers to no active community; `reason` is a sentence that says why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -63,28 +63,34 @@ class CommunityNotFound(Exception):  # noqa: N818 — an answer of the network
 
 
 class PageLookup(Protocol):
-    """What a network tells of its pages. Each method raises what a call raises (see `calls`)."""
+    """Page lookup of one network. Each method raises the errors of a call (see `calls`)."""
 
-    batch: int
-    """How many pages one call describes."""
+    max_pages_per_call: int
+    """Maximum number of pages in one `describe` call."""
 
     async def describe(self, pages: Sequence[PageRef]) -> list[PageProfile]:
-        """What each of at most `batch` pages says of itself: one call, every page in the answer."""
+        """Return the profile of each of at most `max_pages_per_call` pages, with one call."""
 
-    async def posts(self, page: PageRef, since: datetime) -> PostActivity | None:
-        """The posts of one page, at the price of one call; None: the network does not show them."""
+    async def post_activity(self, page: PageRef, since: datetime) -> PostActivity | None:
+        """Return the post activity of one page, with one call; None if the network does not show the posts."""
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
-        """What an address stands for that names one of the two. Raises `NoCommunity` too."""
+        """Return the community with this id or short name.
+
+        Exactly one is given. Also raises `CommunityNotFound`.
+        """
 
 
 MAX_TEXT, MAX_DESCRIPTION = 1_000, 4_000
-# Beyond it no date of a post can be meant.
+# Larger values cannot be dates of posts.
 _LAST_SECOND = 4_102_444_800
 
 
 def extract_groups(answer: Any, network: str, method: str) -> list[dict[str, Any]]:
-    """The groups of an answer, in either shape that both networks use. Raises `CallLost` without a list."""
+    """Return the groups of a response, in either of the two shapes in use.
+
+    Raises `NoValidResponse` without a list.
+    """
     found = answer.get("groups") if isinstance(answer, dict) else answer
     if not isinstance(found, list):
         raise NoValidResponse(network, method, "no groups in the answer")
@@ -94,9 +100,9 @@ def extract_groups(answer: Any, network: str, method: str) -> list[dict[str, Any
 def groups_by_id(
     groups: Iterable[dict[str, Any]], name: str, asked: int, network: str, method: str
 ) -> dict[str, Any]:
-    """Groups by their id, which stands under `name`. Raises `CallLost` when the answer is not to be believed.
+    """Return groups by their id, read from the field `name`.
 
-    So it is when none of many is there, or when groups say not which ones they are.
+    Raises `NoValidResponse` if no group has an id, or if none of several requested groups is there.
     """
     groups = list(groups)
     found = {str(raw[name]): raw for raw in groups if raw.get(name)}
@@ -106,25 +112,25 @@ def groups_by_id(
 
 
 def clean_text(value: object, longest: int = MAX_TEXT) -> str | None:
-    """A text of a network as it can be kept; anything else, and nothing, is None."""
+    """Return a text of a network that can be stored, cut to `longest`; None for an empty or other value."""
     return without_nul(value)[:longest].strip() or None if isinstance(value, str) else None
 
 
 def parse_count(value: object) -> int | None:
-    """A count of a network; anything else is None."""
+    """Return a count of a network, or None if the value is not a valid count."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
 
 
 def post_activity(seconds: Iterable[object], since: datetime) -> PostActivity:
-    """Posts by the times they were written at, in seconds; what is no time is left out."""
+    """Return the post activity from post times in seconds; invalid times are ignored."""
     moments = [
         datetime.fromtimestamp(one, UTC)
         for one in seconds
         if isinstance(one, int | float) and 0 <= one < _LAST_SECOND
     ]
-    return PostActivity(last_at=max(moments, default=None), week=sum(at >= since for at in moments))
+    return PostActivity(last_post_at=max(moments, default=None), posts_7_days=sum(at >= since for at in moments))
 
 
 def nested_object(value: object) -> Mapping[str, Any]:
-    """An object inside an answer; anything else counts as empty."""
+    """Return a nested object of a response; empty if the value is not an object."""
     return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""One loop over many pages instead of a loop for each: every page in its time, few at once."""
+"""Run a check for many pages periodically, with limited concurrency, in one loop."""
 
 import asyncio
 import heapq
@@ -13,32 +13,32 @@ from shared.logs import logger
 
 log = logger(__name__)
 
-# How soon new pages are noticed, in seconds.
+# How often the list of pages is reloaded, in seconds.
 REFRESH_SECONDS = 1.0
 MAX_DELAY_WITHOUT_TOKEN = 120.0
 
 
 class PageScheduler:
-    """Calls `look` for each of `pages`; it answers in how many seconds to look again.
+    """Calls `check` for each of `pages`; it returns the seconds until the next check of the page.
 
-    A page that fails is told to `failed` and rests, longer each time; the others go on. Intervals are spread, so
-    that pages that came together do not stay together.
+    A failure is passed to `report_failure` and the page is retried with backoff; other pages are not affected.
+    Intervals have jitter, so that pages added together do not stay synchronised.
     """
 
     def __init__(
         self,
         name: str,
         pages: Callable[[], Sequence[PageRef]],
-        look: Callable[[PageRef], Awaitable[float]],
-        failed: Callable[[PageRef, str], None],
+        check: Callable[[PageRef], Awaitable[float]],
+        report_failure: Callable[[PageRef, str], None],
         *,
-        at_once: int,
+        concurrency: int,
     ) -> None:
         self._name = name
         self._pages = pages
-        self._look = look
-        self._failed = failed
-        self._at_once = at_once
+        self._check = check
+        self._report_failure = report_failure
+        self._concurrency = concurrency
         self._known: dict[UUID, PageRef] = {}
         self._notice_at = 0.0
         self._due: dict[UUID, float] = {}
@@ -49,8 +49,8 @@ class PageScheduler:
         self._again: set[UUID] = set()
         self._woken = asyncio.Event()
 
-    def ask(self, page: PageRef) -> None:
-        """Look at this page now; if it is being looked at, once more right after."""
+    def run_soon(self, page: PageRef) -> None:
+        """Check this page now; if a check is running, check it once more right after."""
         if page.id in self._out:
             self._again.add(page.id)
         elif page.id in self._due:
@@ -58,13 +58,13 @@ class PageScheduler:
         self._woken.set()
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Run checks until cancelled."""
         try:
             while True:
                 self._woken.clear()
-                rest = self._start_due()
+                delay = self._start_due()
                 try:
-                    async with asyncio.timeout(rest):
+                    async with asyncio.timeout(delay):
                         await self._woken.wait()
                 except TimeoutError:
                     continue
@@ -83,10 +83,10 @@ class PageScheduler:
         if now >= self._notice_at:
             self._notice_at = now + REFRESH_SECONDS
             self._align()
-        while self._queue and len(self._running) < self._at_once:
+        while self._queue and len(self._running) < self._concurrency:
             due, page_id = self._queue[0]
             if self._due.get(page_id) != due:
-                heapq.heappop(self._queue)  # gone, or put elsewhere since
+                heapq.heappop(self._queue)  # removed or rescheduled since
                 continue
             if due > now:
                 return min(due - now, REFRESH_SECONDS)
@@ -107,31 +107,31 @@ class PageScheduler:
             self._put(page_id, 0.0)
 
     async def _one(self, page: PageRef) -> None:
-        rest = 0.0
+        delay = 0.0
         try:
-            rest = await self._look(page) * random.uniform(0.9, 1.0)  # noqa: S311 — no secret
+            delay = await self._check(page) * random.uniform(0.9, 1.0)  # noqa: S311 — no secret
             self._failures.pop(page.id, None)
         except TRANSIENT_ERRORS as error:
-            rest = self._trouble(page, error, str(error))
+            delay = self._trouble(page, error, str(error))
         except Exception as bug:  # a bug about one page must not end the others
-            log.exception("a look failed", way=self._name, page_id=str(page.id))
-            rest = self._trouble(page, bug, repr(bug))
+            log.exception("a page check failed", way=self._name, page_id=str(page.id))
+            delay = self._trouble(page, bug, repr(bug))
         finally:
             self._out.discard(page.id)
             if page.id in self._again:
                 self._again.discard(page.id)
-                rest = min(rest, 1.0)
-            self._put(page.id, asyncio.get_running_loop().time() + rest)
+                delay = min(delay, 1.0)
+            self._put(page.id, asyncio.get_running_loop().time() + delay)
             self._woken.set()
 
     def _trouble(self, page: PageRef, error: Exception, words: str) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
-        rest = retry_delay(error, failures)
-        if isinstance(error, NoUsableToken):  # the page has a token, but it rests for this method
-            rest = min(rest * 2.0 ** min(failures - 1, 10), MAX_DELAY_WITHOUT_TOKEN)
-        log.warning("a look failed", way=self._name, page_id=str(page.id), error=words[:300], rest=rest)
-        self._failed(page, words)
-        return rest
+        delay = retry_delay(error, failures)
+        if isinstance(error, NoUsableToken):  # the page has a token, but the method is paused
+            delay = min(delay * 2.0 ** min(failures - 1, 10), MAX_DELAY_WITHOUT_TOKEN)
+        log.warning("a page check failed", way=self._name, page_id=str(page.id), error=words[:300], rest=delay)
+        self._report_failure(page, words)
+        return delay
 
     def _put(self, page_id: UUID, due: float) -> None:
         self._due[page_id] = due

@@ -36,7 +36,7 @@ class IncomingItem:
     event: what came under it once is not taken again.
     """
 
-    happened: ChangeKind
+    change: ChangeKind
     kind: MessageKind
     external_id: str
     thread_key: str
@@ -49,7 +49,7 @@ class IncomingItem:
     attachments: Sequence[Any] = ()
     url: str = ""
     deleted_by: Author | None = None
-    event_id: str | None = None
+    push_event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,14 @@ class ParsedBatch:
     """What came out of an answer: readable items, and what was set aside."""
 
     items: list[IncomingItem] = field(default_factory=list)
-    unreadable: list[UnparsedPayload] = field(default_factory=list)
+    unparsed: list[UnparsedPayload] = field(default_factory=list)
 
-    def add(self, parse: Callable[..., IncomingItem | None], raw: Any, *args: Any) -> None:
+    def parse(self, parse: Callable[..., IncomingItem | None], raw: Any, *args: Any) -> None:
         """Parse one payload; whatever is wrong with it concerns it alone."""
         try:
             item = parse(raw, *args)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError, RecursionError) as error:
-            self.unreadable.append(UnparsedPayload(describe_parse_error(error), raw))
+            self.unparsed.append(UnparsedPayload(describe_parse_error(error), raw))
         else:
             if item is not None:
                 self.items.append(item)
@@ -80,7 +80,7 @@ class ParsedBatch:
     def extend(self, other: "ParsedBatch") -> None:
         """Take over another answer's items."""
         self.items.extend(other.items)
-        self.unreadable.extend(other.unreadable)
+        self.unparsed.extend(other.unparsed)
 
 
 def describe_parse_error(error: Exception) -> str:
@@ -145,10 +145,10 @@ class OutgoingReply:
     page: PageRef
     kind: MessageKind
     thread_key: str
-    target: str | None
+    reply_to: str | None
     text: str
-    after: int | None = None
-    not_after: float = math.inf
+    baseline_position: int | None = None
+    send_deadline: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +172,8 @@ class PublishRejected(Exception):  # noqa: N818 — an outcome of publishing
         self.code = code
         self.message = message
         self.permanent = permanent
-        self.retry_in = retry_in
-        self.sent = sent
+        self.retry_after = retry_in
+        self.was_sent = sent
 
 
 class PublishOutcomeUnknown(Exception):  # noqa: N818 — an outcome of publishing
@@ -190,7 +190,7 @@ class ThreadState:
 
     thread_key: str
     marker: str | None
-    anchor: str | None = None
+    cursor: str | None = None
     count: int | None = None
 
 
@@ -212,10 +212,10 @@ class ScanStep:
     JSON. `share`: how much of the walk is done by this step, from 0 to 1, as well as it can be told.
     """
 
-    parsed: ParsedBatch
+    batch: ParsedBatch
     observed_at: datetime
     cursor: Mapping[str, Any]
-    share: float
+    progress: float
 
 
 class CallbackState(StrEnum):
@@ -239,24 +239,26 @@ class RegisteredCallback:
     secret: str = field(repr=False)
     confirmation_code: str | None = field(default=None, repr=False)
     server_id: str | None = None
-    by_hand: bool = False
+    manual: bool = False
     state: CallbackState = CallbackState.WAITING
     reason: str | None = None
     checked_at: datetime | None = None
     last_event_at: datetime | None = None
-    awaits: float | None = None
+    confirmation_window_seconds: float | None = None
 
 
 class CallbackRegistrations(Protocol):
     """What is kept of the pages' push. One call is one transaction."""
 
-    async def kept(self, network: str, page_ids: Sequence[UUID] | None = None) -> dict[UUID, RegisteredCallback]:
+    async def by_page(
+        self, network: str, page_ids: Sequence[UUID] | None = None
+    ) -> dict[UUID, RegisteredCallback]:
         """What is kept of a network's pages, or of these alone, by page."""
 
-    async def keep(self, network: str, callback: RegisteredCallback) -> None:
+    async def save(self, network: str, callback: RegisteredCallback) -> None:
         """Write down where a page's events go to, in place of what was kept before."""
 
-    async def checked(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
+    async def record_check(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
         """Write down how a look at a page's push went."""
 
 
@@ -269,7 +271,7 @@ class TokenPool(Protocol):
     def page(self, network: str, external_id: str) -> PageRef | None:
         """An active page by the network's own id."""
 
-    def credential(
+    def select(
         self, network: str, kind: TokenKind, page_id: UUID | None = None, *, method: str | None = None
     ) -> Credential | None:
         """A usable token, None when there is none: the least lately used, whose budget for `method` is not spent.
@@ -277,32 +279,32 @@ class TokenPool(Protocol):
         With `page_id`, the page's own or one of no page.
         """
 
-    def idle(self, network: str, seconds: float) -> Sequence[Credential]:
+    def idle_tokens(self, network: str, seconds: float) -> Sequence[Credential]:
         """Usable tokens of a network that no call has used for so long."""
 
-    def calls_a_day(self, network: str, method: str) -> float | None:
+    def daily_call_limit(self, network: str, method: str) -> float | None:
         """How many calls of a method all usable tokens together may make in 24 hours; None: no limit."""
 
-    def left(self, network: str, method: str) -> int | None:
+    def calls_left(self, network: str, method: str) -> int | None:
         """How many of them are left now; None: no limit."""
 
-    async def admit(self, credential: Credential, method: str) -> Mapping[str, str] | None:
+    async def begin_call(self, credential: Credential, method: str) -> Mapping[str, str] | None:
         """Right before a call: None when the token may not be used for it any more, or its budget is spent.
 
         Otherwise what the call has to carry beside its own parameters: the solution of a challenge.
         """
 
-    async def answered(self, credential: Credential, method: str) -> None:
+    async def record_success(self, credential: Credential, method: str) -> None:
         """The network took the call: a solved challenge is over, and so are growing pauses."""
 
-    async def trouble(
+    async def record_failure(
         self,
         credential: Credential,
         state: TokenState,
         reason: str,
         *,
-        seconds: float | None = None,
-        longest: float | None = None,
+        pause_seconds: float | None = None,
+        max_pause_seconds: float | None = None,
         method: str | None = None,
         challenge: Mapping[str, Any] | None = None,
     ) -> None:
@@ -319,10 +321,10 @@ class RateStore(Protocol):
     async def load(self) -> Mapping[UUID, dict[str, Any]]:
         """What is kept, by page."""
 
-    def changed(self, page_id: UUID) -> None:
+    def mark_changed(self, page_id: UUID) -> None:
         """The schedule has learnt something about this page."""
 
-    async def save_now_and_then(self, schedule: PollSchedule[UUID], now: float) -> None:
+    async def save_if_due(self, schedule: PollSchedule[UUID], now: float) -> None:
         """Keep what changed, about once a minute; `now` is any monotonic time in seconds."""
 
 
@@ -334,12 +336,12 @@ class IntakeStore(Protocol):
     async def store(
         self,
         page: PageRef,
-        way: str,
+        source: str,
         parsed: ParsedBatch,
         *,
         observed_at: datetime | None = None,
         cursor: Mapping[str, Any] | None = None,
-        marks: Sequence[ThreadState] = (),
+        thread_states: Sequence[ThreadState] = (),
     ) -> StoreResult:
         """Store a batch and move the cursor and the marks with it; answers what it changed.
 
@@ -349,16 +351,18 @@ class IntakeStore(Protocol):
     async def store_many(self, arrivals: Sequence[tuple[PageRef, str, ParsedBatch]]) -> Sequence[StoreResult]:
         """Store what was pushed for many pages, (page, way, what came), in one transaction."""
 
-    async def cursor(self, page: PageRef, way: str) -> dict[str, Any]:
+    async def cursor(self, page: PageRef, source: str) -> dict[str, Any]:
         """Where a way into a page stands; empty at first."""
 
-    async def marks(self, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
+    async def thread_states(self, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
         """How far these threads are read; unknown ones are left out."""
 
-    async def forget(self, thread_keys: Sequence[str]) -> None:
+    async def invalidate_threads(self, thread_keys: Sequence[str]) -> None:
         """Have these threads read again."""
 
-    async def differing(self, counts: Mapping[str, int], *, whole: bool = False) -> dict[str, int]:
+    async def threads_with_other_count(
+        self, counts: Mapping[str, int], *, include_known: bool = False
+    ) -> dict[str, int]:
         """Of these threads, with the comments that the network counts: those of which we hold another number.
 
         Answers how many living comments we hold. A difference that stayed after a complete reading (comments that
@@ -366,7 +370,7 @@ class IntakeStore(Protocol):
         it is not.
         """
 
-    async def stored(
+    async def living_ids(
         self, page: PageRef, kind: MessageKind, *, thread_key: str | None = None, since: datetime | None = None
     ) -> dict[str, datetime]:
         """What is stored and not known as deleted, by external id: when it was written.
@@ -375,16 +379,16 @@ class IntakeStore(Protocol):
         the same range tells what is gone: what stands here and not there, unless it was written meanwhile.
         """
 
-    async def spoken(self, ways: Sequence[str], since: datetime) -> dict[UUID, datetime]:
+    async def active_pages(self, ways: Sequence[str], since: datetime) -> dict[UUID, datetime]:
         """Pages to which any of these ways brought something new after `since`: when it last did."""
 
-    def rates(self, way: str) -> RateStore:
+    def rate_store(self, source: str) -> RateStore:
         """What is learnt of how often pages bring something by a way."""
 
-    def well(self, page: PageRef, way: str) -> None:
+    def report_success(self, page: PageRef, source: str) -> None:
         """A look that found nothing new, or a connection that stands."""
 
-    def failed(self, page: PageRef, way: str, error: str) -> None:
+    def report_failure(self, page: PageRef, source: str, error: str) -> None:
         """A look that failed; `/sources` shows it."""
 
 
@@ -396,16 +400,16 @@ class NetworkAdapter(Protocol):
 
     name: str
 
-    def ways(self) -> dict[str, SourceLoop]:
+    def source_loops(self) -> dict[str, SourceLoop]:
         """What has to run now, by name: the supervisor starts what is new and ends what is gone.
 
         A way runs for ever, mends itself, and lets only cancellation and bugs through.
         """
 
-    def max_length(self, kind: MessageKind) -> int:
+    def max_text_length(self, kind: MessageKind) -> int:
         """The longest text the network takes."""
 
-    def call_seconds(self) -> float:
+    def publish_timeout(self) -> float:
         """How long a publishing call may last at most."""
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
@@ -414,16 +418,16 @@ class NetworkAdapter(Protocol):
         Raises `Refused` or `Unsure`.
         """
 
-    async def read_back(self, outgoing: OutgoingReply) -> ParsedBatch:
+    async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """All that is in the answer's thread now and came after `outgoing.after`, or more.
 
         Raises `NotRead` when that could not be read whole, for whatever reason: a refusal is no empty thread.
         """
 
-    def look_soon(self, page: PageRef) -> None:
+    def request_check(self, page: PageRef) -> None:
         """Something of this page may have been missed: compare it as soon as the limits allow."""
 
-    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
+    def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """All that the network holds of a page and that was written at `since` or later, step by step.
 
         Comments count by their own time, under older posts too as far as the network lets them be found. `cursor`
@@ -437,4 +441,4 @@ class ReadFailed(Exception):  # noqa: N818 — an outcome of reading
 
     def __init__(self, reason: str, *, refused: bool = False) -> None:
         super().__init__(reason)
-        self.refused = refused
+        self.permanent = refused

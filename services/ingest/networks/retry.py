@@ -1,4 +1,4 @@
-"""Loops that never end for good: a failed round is reported and tried again after a bounded pause."""
+"""Loops that retry failed rounds with bounded backoff."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from shared.logs import logger
 
 log = logger(__name__)
 
-# What the world does to a loop; anything else is a bug, and the supervisor's to see.
+# Transient I/O errors. Any other exception is a bug and goes to the supervisor.
 TRANSIENT_ERRORS = (
     CallError,
     NoValidResponse,
@@ -33,28 +33,28 @@ NO_TOKEN_DELAY = 3.0
 
 
 async def run_periodically(
-    name: str, one_round: Callable[[], Awaitable[float]], failed: Callable[[str], None] | None = None
+    name: str, one_round: Callable[[], Awaitable[float]], report_failure: Callable[[str], None] | None = None
 ) -> None:
-    """Run `one_round` for ever; it answers how many seconds to rest before the next one."""
+    """Run `one_round` until cancelled; it returns the seconds until the next round. Failures are retried."""
     failures = 0
     while True:
         try:
-            rest = await one_round()
+            delay = await one_round()
         except TRANSIENT_ERRORS as error:
             failures += 1
-            rest = retry_delay(error, failures)
-            log.warning("a look failed", way=name, error=str(error)[:300], failures=failures, rest=rest)
-            if failed is not None:
-                failed(str(error))
+            delay = retry_delay(error, failures)
+            log.warning("a round failed", way=name, error=str(error)[:300], failures=failures, rest=delay)
+            if report_failure is not None:
+                report_failure(str(error))
         else:
             failures = 0
-        await asyncio.sleep(rest)
+        await asyncio.sleep(delay)
 
 
 def retry_delay(error: Exception, failures: int) -> float:
-    """How long to rest after a failure, in seconds; spread, so that many loops do not come back at once."""
+    """Return the delay after a failure in seconds, with jitter so that many loops do not retry at once."""
     if isinstance(error, NoUsableToken):
         return NO_TOKEN_DELAY
-    if isinstance(error, CallError) and error.treatment is ErrorTreatment.SLOWER:
+    if isinstance(error, CallError) and error.treatment is ErrorTreatment.RATE_LIMITED:
         return 1.0 + random.random()  # noqa: S311 — no secret
     return min(0.5 * 2.0 ** min(failures, 10), MAX_DELAY) * random.uniform(0.7, 1.0)  # noqa: S311

@@ -1,4 +1,4 @@
-"""Texts and payloads as the database can hold them, and back."""
+"""Convert texts and payloads to values that the database can store, and back."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from shared.tables.base import decode_text, encode_text
 
 
 def replace_lone_surrogates(text: str) -> str:
-    """The same text; half of a surrogate pair, which no UTF-8 can carry, becomes U+FFFD."""
+    """Return the text with lone surrogates, which UTF-8 cannot encode, replaced by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -16,7 +16,7 @@ def replace_lone_surrogates(text: str) -> str:
 
 
 def without_nul(text: str) -> str:
-    """Text of our own making or an address: NUL has no business in it."""
+    """Return the text without NUL and lone surrogates, for texts and URLs that need not be exact."""
     return replace_lone_surrogates(text).replace("\x00", "")
 
 
@@ -31,17 +31,17 @@ def _map_strings(value: Any, change: Any) -> Any:
 
 
 def encode_exact_json(value: Any) -> str:
-    """JSON for a jsonb column, which refuses NUL: texts inside are escaped as `ExactText` does."""
+    """Return JSON for a jsonb column, which rejects NUL: strings inside are escaped as in `ExactText`."""
     return json.dumps(_map_strings(value, lambda text: encode_text(replace_lone_surrogates(text))))
 
 
 def decode_exact_json(value: Any) -> Any:
-    """The inverse of `exact_json`, on what the column gave."""
+    """Return the value that `encode_exact_json` encoded, from the column's value."""
     return _map_strings(value, decode_text)
 
 
 def same_text(one: str, other: str) -> bool:
-    """Whether two texts are the same answer: networks trim the ends and have their own line breaks."""
+    """Return whether two texts are equal up to outer whitespace and line breaks, which networks change."""
     return _normal(one) == _normal(other)
 
 

@@ -1,4 +1,4 @@
-"""Tokens that nothing has used for a while are tried: one that died is known within a minute."""
+"""Probe idle tokens, so that an invalid token is detected within a minute."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,27 +11,31 @@ CONCURRENCY = 8
 
 
 class TokenProbe:
-    """Tries the idle tokens of a network by a cheap call; the client tells the accounts what comes of it."""
+    """Probes idle tokens of a network with a cheap call; the client reports the result to the token pool."""
 
     def __init__(
-        self, network: str, accounts: TokenPool, ask: Callable[[Credential], Awaitable[object]], seconds: float
+        self,
+        network: str,
+        accounts: TokenPool,
+        probe_call: Callable[[Credential], Awaitable[object]],
+        seconds: float,
     ) -> None:
         self._network = network
         self._accounts = accounts
-        self._ask = ask
+        self._probe_call = probe_call
         self._seconds = seconds
 
     async def run(self) -> None:
-        """Watch for ever."""
+        """Probe idle tokens until cancelled."""
         gate = asyncio.Semaphore(CONCURRENCY)
         while True:
-            idle = self._accounts.idle(self._network, self._seconds)
+            idle = self._accounts.idle_tokens(self._network, self._seconds)
             await asyncio.gather(*(self._one(credential, gate) for credential in idle))
             await asyncio.sleep(min(self._seconds / 8, 5))
 
     async def _one(self, credential: Credential, gate: asyncio.Semaphore) -> None:
         async with gate:
             try:
-                await self._ask(credential)
+                await self._probe_call(credential)
             except TRANSIENT_ERRORS:
-                return  # a refusal of the token is the accounts' already; anything else says nothing about it
+                return  # the client reports token errors to the pool; other errors say nothing about the token

@@ -15,15 +15,15 @@ log = logger(__name__)
 TIME_LIMIT_SECONDS = 8.0
 
 
-async def resolve_address(desk: PageLookupClients, wanted: AddressResolutionRequest) -> AddressResolution:
+async def resolve_address(desk: PageLookupClients, body: AddressResolutionRequest) -> AddressResolution:
     """What the address stands for; `none` says why it names no community, `unavailable` why nobody could ask."""
-    title = NETWORKS[wanted.network].title
-    directory = desk.directories.get(wanted.network)
+    title = NETWORKS[body.network].title
+    directory = desk.lookups.get(body.network)
     if directory is None:
         return AddressResolution(outcome="unavailable", reason=f"{title} cannot be asked for addresses")
     try:
         async with asyncio.timeout(TIME_LIMIT_SECONDS):
-            found = await directory.resolve(wanted.external_id, wanted.screen_name)
+            found = await directory.resolve(body.external_id, body.screen_name)
     except CommunityNotFound as answer:
         return AddressResolution(outcome="none", reason=answer.reason)
     except NoUsableToken:
@@ -31,6 +31,6 @@ async def resolve_address(desk: PageLookupClients, wanted: AddressResolutionRequ
             outcome="unavailable", reason=f"{title} cannot be asked now: there is no usable token"
         )
     except (CallError, NoValidResponse, TimeoutError) as error:
-        log.warning("an address was not resolved", network=wanted.network, error=str(error)[:300])
+        log.warning("an address was not resolved", network=body.network, error=str(error)[:300])
         return AddressResolution(outcome="unavailable", reason=f"{title} does not answer as it should: try again")
     return AddressResolution(outcome="found", community=ResolvedCommunity.model_validate(found))

@@ -15,8 +15,8 @@ class PageLookupClients:
     """The networks' directories with usable tokens; calls count in the same budget as the worker's."""
 
     def __init__(self, service: Service, settings: IngestSettings) -> None:
-        self.accounts = DatabaseTokenPool(service.database, settings)
-        self.directories = catalogue.create_page_lookups(service.http, self.accounts, settings)
+        self.token_pool = DatabaseTokenPool(service.database, settings)
+        self.lookups = catalogue.create_page_lookups(service.http, self.token_pool, settings)
         self._settings = settings
         self._refreshing = asyncio.Lock()
         self._refreshed_at: float | None = None
@@ -26,7 +26,7 @@ class PageLookupClients:
         async with self._refreshing:
             now = asyncio.get_running_loop().time()
             if self._refreshed_at is None or now - self._refreshed_at >= self._settings.registry_seconds:
-                await self.accounts.refresh()
+                await self.token_pool.refresh()
                 self._refreshed_at = asyncio.get_running_loop().time()
 
 

@@ -63,51 +63,53 @@ class _WallReader:
         self._left -= 1
         before, posts = self._allowance.made, None
         try:
-            posts = await directory.posts(page, clock.now() - WEEK)
+            posts = await directory.post_activity(page, clock.now() - WEEK)
         except CALL_FAILURES as error:
             log.warning("walls are not read any more", network=page.network, error=str(error)[:300])
             self._given_up.add(page.network)
         return posts, self._allowance.made - before
 
 
-async def describe_pages(database: Database, desk: PageLookupClients, wanted: PageProfilesRequest) -> PageProfiles:
+async def describe_pages(
+    database: Database, clients: PageLookupClients, body: PageProfilesRequest
+) -> PageProfiles:
     """What the networks say of the pages now.
 
     Pages whose network could not be asked are left out, and `trouble` says why. No more calls are made than were
     given, repeated attempts among them.
     """
-    with limit_calls(wanted.calls) as allowance:
-        answer = await _described(database, desk, wanted, allowance)
+    with limit_calls(body.calls) as allowance:
+        answer = await _described(database, clients, body, allowance)
     answer.calls = allowance.made
     return answer
 
 
 async def _described(
-    database: Database, desk: PageLookupClients, wanted: PageProfilesRequest, allowance: CallAllowance
+    database: Database, clients: PageLookupClients, body: PageProfilesRequest, allowance: CallAllowance
 ) -> PageProfiles:
     async with database.read() as session:
-        pages = await _pages(session, wanted.page_ids)
-        known = await _known_posts(session, wanted.page_ids, clock.now())
+        pages = await _pages(session, body.page_ids)
+        known = await _known_posts(session, body.page_ids, clock.now())
     answer = PageProfiles(items=[], calls=0)
     said: list[tuple[PageRef, PageProfile, PageLookup]] = []
     for network, some in pages.items():
-        directory = desk.directories.get(network)
+        directory = clients.lookups.get(network)
         if directory is None:
             answer.trouble = f"{network} tells nothing of its pages"
             continue
         try:
-            for start in range(0, len(some), directory.batch):
+            for start in range(0, len(some), directory.max_pages_per_call):
                 if allowance.left <= 0:
                     break
-                batch = some[start : start + directory.batch]
+                batch = some[start : start + directory.max_pages_per_call]
                 told = {one.external_id: one for one in await directory.describe(batch)}
                 said += [(page, told[page.external_id], directory) for page in batch]
         except CALL_FAILURES as error:
             log.warning("pages were not described", network=network, error=str(error)[:300])
             answer.trouble = str(error)[:300]
-    walls = _WallReader(known, wanted.walls, allowance)
+    walls = _WallReader(known, body.walls, allowance)
     for page, one, directory in said:
-        posts, calls = await walls.posts(page, directory) if one.outcome == "open" else (None, 0)
+        posts, calls = await walls.posts(page, directory) if one.availability == "open" else (None, 0)
         answer.items.append(_shown(page, one, posts, calls))
         await asyncio.sleep(0)  # looking for a phone may take milliseconds: others come in between
     return answer
@@ -117,21 +119,21 @@ def _shown(page: PageRef, said: PageProfile, posts: PostActivity | None, calls: 
     words = said.description or ""
     return PageProfileOut(
         page_id=page.id,
-        outcome=said.outcome,
+        outcome=said.availability,
         reason=said.reason,
         name=said.name,
         screen_name=said.screen_name,
         verified=said.verified,
         avatar=said.avatar,
         cover=said.cover,
-        description=None if said.outcome == "gone" else bool(words),
+        description=None if said.availability == "gone" else bool(words),
         phone=find_phone(said.phone or "") or said.phone or find_phone(words),
         address=said.address or find_address(words),
         site=said.site,
         comments_open=said.comments_open,
         members=said.members,
-        last_post_at=posts.last_at if posts else None,
-        posts_7_days=posts.week if posts else None,
+        last_post_at=posts.last_post_at if posts else None,
+        posts_7_days=posts.posts_7_days if posts else None,
         calls=calls,
     )
 
@@ -180,4 +182,4 @@ async def _known_posts(session: AsyncSession, page_ids: Sequence[UUID], now: dat
             Source.last_success_at >= now - WALL_DATA_VALID_FOR,
         )
     )
-    return {row.page_id: PostActivity(last_at=row.written_at, week=row.posts) for row in rows}
+    return {row.page_id: PostActivity(last_post_at=row.written_at, posts_7_days=row.posts) for row in rows}

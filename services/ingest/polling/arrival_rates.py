@@ -38,14 +38,14 @@ class TimeWarp:
         self._weights = [weight * scale for weight in weights]
         self._ends = [0.0, *accumulate(weight / len(weights) for weight in self._weights)]
 
-    def at(self, moment: float) -> float:
+    def warp(self, moment: float) -> float:
         """Days of this time at a moment."""
         day, second = divmod(moment, DAY)
         place = second / DAY * HOURS
         hour = min(int(place), HOURS - 1)
         return day + self._ends[hour] + (place - hour) * self._weights[hour] / HOURS
 
-    def moment(self, days: float) -> float:
+    def unwarp(self, days: float) -> float:
         """The inverse of `at`."""
         day, part = divmod(days, 1.0)
         hour = min(bisect_right(self._ends, part) - 1, HOURS - 1)
@@ -150,7 +150,7 @@ class RateModel:
         self._even = [0.0] * HOURS
         self._at = -inf
 
-    def start(self, page: Hashable, state: dict[str, Any]) -> PageStatistics:
+    def load_page(self, page: Hashable, state: dict[str, Any]) -> PageStatistics:
         """What is known of a page at first: what `Memory.dump` said of it, or nothing."""
         memory = PageStatistics.load(state)
         even = sum(memory.hours) / HOURS
@@ -177,7 +177,7 @@ class RateModel:
     def learn(self, memory: PageStatistics, since: float, now: float, found: Sequence[float]) -> None:
         """A page was watched from `since` to `now`, and people wrote at the moments `found`."""
         arrivals = self.profile(memory).arrivals
-        days = max(arrivals.at(now) - arrivals.at(since), 1e-9)
+        days = max(arrivals.warp(now) - arrivals.warp(since), 1e-9)
         count = len(found)
         passed = 0.0 if memory.at is None else max(now - memory.at, 0.0) / DAY
         shape, pull = self._shape, self._shape / self._mean
@@ -185,11 +185,11 @@ class RateModel:
         for n, half_life in enumerate(HALF_LIVES):
             kept = 0.5 ** (passed / half_life)
             alpha, beta = shape + kept * memory.seen[n], pull + kept * memory.days[n]
-            foretold = alpha * log(beta / (beta + days))
+            log_likelihood = alpha * log(beta / (beta + days))
             if count:
-                foretold += lgamma(alpha + count) - lgamma(alpha) + count * log(days / (beta + days))
-            memory.evidence[n] = own * memory.evidence[n] + foretold
-            memory.shared_evidence[n] = shared * memory.shared_evidence[n] + foretold
+                log_likelihood += lgamma(alpha + count) - lgamma(alpha) + count * log(days / (beta + days))
+            memory.evidence[n] = own * memory.evidence[n] + log_likelihood
+            memory.shared_evidence[n] = shared * memory.shared_evidence[n] + log_likelihood
             memory.seen[n] = kept * memory.seen[n] + count
             memory.days[n] = kept * memory.days[n] + days
         most = max(memory.evidence)
@@ -218,7 +218,7 @@ class RateModel:
         self._even = [n * kept for n in self._even]
         self._at = now
 
-    def compare(self, memories: Sequence[PageStatistics]) -> None:
+    def refit(self, memories: Sequence[PageStatistics]) -> None:
         """Learn from all pages together: how rates spread, the common day, which memory foretells best."""
         if not memories:
             return

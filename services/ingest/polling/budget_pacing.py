@@ -21,7 +21,7 @@ class BudgetPacer:
         self._at: float | None = None
         self._clock: TimeWarp | None = None
 
-    def change(self, budget: float) -> None:
+    def set_budget(self, budget: float) -> None:
         """Another budget from now on: the part of it that is used stays the same."""
         budget = max(budget, 0.0)
         if budget != self.budget:
@@ -32,9 +32,9 @@ class BudgetPacer:
                 self.used, self.credit = budget * (self._at - floor(self._at)), 0.0
             self.budget = budget
 
-    def move(self, now: float, clock: TimeWarp) -> None:
+    def advance(self, now: float, clock: TimeWarp) -> None:
         """Earn what the time since the last call is worth."""
-        reached = clock.at(now)
+        reached = clock.warp(now)
         if self._at is None:
             self.used = self.budget * (reached - floor(reached))  # the day so far is not to be caught up with
         elif self._clock is not clock:  # learnt anew: the same moment lies elsewhere in it
@@ -52,7 +52,7 @@ class BudgetPacer:
         self._at = reached
         self._clock = clock
 
-    def may(self, borrow: float = 0.0) -> bool:
+    def can_poll(self, borrow: float = 0.0) -> bool:
         """Whether one more poll is allowed when this share of the budget may be borrowed from later hours."""
         if self.used + 1 > self.budget + 1e-6:
             return False
@@ -66,14 +66,14 @@ class BudgetPacer:
         self.credit -= calls
         self.used += calls
 
-    def wait(self, now: float, clock: TimeWarp) -> float:
+    def seconds_until_poll(self, now: float, clock: TimeWarp) -> float:
         """Seconds until there is one poll to spend."""
-        self.move(now, clock)
-        reached = clock.at(now)
+        self.advance(now, clock)
+        reached = clock.warp(now)
         midnight = floor(reached) + 1.0
         to_earn = self.budget - self.used - self.credit
         missing = 1.0 - self.credit
         until = midnight
         if 0 < missing <= to_earn:
             until = reached + missing / to_earn * (midnight - reached)
-        return max(clock.moment(until) - now, 0.0) + 1e-6
+        return max(clock.unwarp(until) - now, 0.0) + 1e-6

@@ -45,20 +45,20 @@ class CallBudget:
         """Calls one token may make in the network's day; None: as many as it likes."""
         return self._settings.calls_a_day(network).get(method)
 
-    def spent(self, token_id: UUID, network: str, method: str, now: datetime) -> bool:
+    def is_exhausted(self, token_id: UUID, network: str, method: str, now: datetime) -> bool:
         """Whether the token has no call of this method left, as far as this process knows."""
         if self.limit(network, method) is None:
             return False
         until = self._spent_until.get((token_id, method))
         return until is not None and now < until
 
-    def left(self, token_id: UUID, network: str, method: str) -> int | None:
+    def calls_left(self, token_id: UUID, network: str, method: str) -> int | None:
         """Calls left of the day; None: no limit. As of the last `refresh`, and what this process took since."""
         limit = self.limit(network, method)
         if limit is None:
             return None
         key = (token_id, method)
-        if self.spent(token_id, network, method, clock.now()):
+        if self.is_exhausted(token_id, network, method, clock.now()):
             return 0
         held = self._blocks.get(key)
         return max(limit - self._counted.get(key, 0), 0) + (held.left if held else 0)
@@ -73,13 +73,13 @@ class CallBudget:
             )
             self._counted = {(row.token_id, row.method): int(row.calls) for row in rows}
 
-    async def take(self, token_id: UUID, network: str, method: str) -> bool:
+    async def reserve_call(self, token_id: UUID, network: str, method: str) -> bool:
         """Count one call before it is made; False when the token has none left."""
         limit = self.limit(network, method)
         if limit is None:
             return True
         key, now = (token_id, method), clock.now()
-        if self.spent(token_id, network, method, now):
+        if self.is_exhausted(token_id, network, method, now):
             return False
         bucket = self._bucket(now)
         block = self._blocks.get(key)
@@ -96,14 +96,14 @@ class CallBudget:
         block.left -= 1
         return True
 
-    def exhausted(self, token_id: UUID, method: str) -> None:
+    def mark_exhausted(self, token_id: UUID, method: str) -> None:
         """The network says that nothing is left: not before the next part of the day."""
         self._spent_until[token_id, method] = self._bucket(clock.now()) + timedelta(seconds=self._part)
 
     async def _reserve(self, key: Key, bucket: datetime, limit: int) -> _Block:
         token_id, method = key
         old = self._blocks.pop(key, None)
-        wanted = max(1, min(limit // BLOCK_SHARE, MAX_BLOCK))
+        body = max(1, min(limit // BLOCK_SHARE, MAX_BLOCK))
         async with self._database.write() as session:
             # One reservation of a token and method at a time, whatever process asks.
             await session.execute(
@@ -119,7 +119,7 @@ class CallBudget:
                 )
             )
             counted = int(counted or 0)
-            granted = max(min(wanted, limit - counted), 0)
+            granted = max(min(body, limit - counted), 0)
             if granted:
                 fresh = insert(CallCount).values(token_id=token_id, method=method, bucket=bucket, calls=granted)
                 await session.execute(
@@ -131,7 +131,7 @@ class CallBudget:
         self._counted[key] = counted + granted
         return _Block(bucket, granted)
 
-    async def sweep(self) -> None:
+    async def delete_expired(self) -> None:
         """Remove what no day counts any more."""
         async with self._database.write() as session:
             await session.execute(delete(CallCount).where(CallCount.bucket <= self._horizon(clock.now())))

@@ -43,8 +43,8 @@ class _Entry:
 class PageForecast:
     """What the scheduler expects of one page."""
 
-    messages_a_day: float
-    polls_a_day: float
+    messages_per_day: float
+    polls_per_day: float
     delay_seconds: float
     last_at: float | None
     due_at: float
@@ -55,20 +55,20 @@ class ScheduleForecast:
     """What the scheduler expects of all pages, and how the budget stands."""
 
     pages: int
-    polls_a_day: float
+    polls_per_day: float
     used_today: int
     left_today: int
     mean_delay_seconds: float = field(metadata={"of": "an average message"})
     longest_interval_seconds: float = field(metadata={"of": "the page that is looked at most seldom"})
-    keeps_ceiling: bool = True
+    meets_max_age: bool = True
 
 
 class PollSchedule(Generic[Page]):
     """`next` hands a page out; `polled` or `failed` takes it back and teaches; `push` puts one before its turn."""
 
-    def __init__(self, polls_a_day: float, *, ceiling: float = DAY, rates: RateModel | None = None) -> None:
+    def __init__(self, polls_a_day: float, *, max_age: float = DAY, rates: RateModel | None = None) -> None:
         self._rates = rates or RateModel()
-        self._ceiling = ceiling * MAX_AGE_SHARE
+        self._ceiling = max_age * MAX_AGE_SHARE
         self._pace = BudgetPacer(polls_a_day)
         self._entries: dict[Page, _Entry] = {}
         self._queue: list[tuple[float, int, Page]] = []
@@ -89,7 +89,7 @@ class PollSchedule(Generic[Page]):
         """Take a page in, with what `dump` said of it before; one without a past is looked at first."""
         if page in self._entries:
             return
-        entry = self._entries[page] = _Entry(self._rates.start(page, state or {}))
+        entry = self._entries[page] = _Entry(self._rates.load_page(page, state or {}))
         entry.last = entry.memory.at
         if entry.last is None:
             # Pages that came together must not be due together for ever.
@@ -103,48 +103,50 @@ class PollSchedule(Generic[Page]):
         self._asked.pop(page, None)
         self._oldest.pop(page, None)
 
-    def budget(self, polls_a_day: float) -> None:
+    def set_budget(self, polls_a_day: float) -> None:
         """Set how many polls a day may be spent from now on."""
         if polls_a_day != self._pace.budget:
-            self._pace.change(polls_a_day)
+            self._pace.set_budget(polls_a_day)
             self._compared = -inf
 
-    def spend(self, calls: int) -> None:
+    def spend_calls(self, calls: int) -> None:
         """Calls of the same budget that were no polls: further pages of an answer, a backfill."""
         self._pace.spend(calls)
 
-    def push(self, page: Page) -> None:
+    def prioritize(self, page: Page) -> None:
         """Somebody may be waiting there: look before its turn."""
         if page in self._entries:
             self._asked[page] = None
 
-    def next(self, now: float) -> Page | None:
+    def next_page(self, now: float) -> Page | None:
         """The page to look at now, None when the pace allows none. It is out until it is handed back."""
-        self._pace.move(now, self._rates.common.polls)
+        self._pace.advance(now, self._rates.common.polls)
         if now - self._compared >= REFIT_SECONDS:
-            self._compare(now)
+            self._refit(now)
         page = self._take(now)
         if page is not None:
             self._entries[page].out = True
             self._pace.spend(1)
         return page
 
-    def rest(self, now: float) -> float:
+    def seconds_until_next(self, now: float) -> float:
         """Seconds until `next` may answer a page, if nothing is pushed meanwhile."""
         head = self._head()
         if head is None and self._waiting() is None:
             return MAX_WAIT
-        wait = self._pace.wait(now, self._rates.common.polls)
+        wait = self._pace.seconds_until_poll(now, self._rates.common.polls)
         out_of_turn = self._waiting() is not None or self._too_old(now) is not None
-        if out_of_turn and self._pace.may(RESERVE_SHARE):
+        if out_of_turn and self._pace.can_poll(RESERVE_SHARE):
             return 0.0
         if head is not None and (later := self._entries[head].not_before - now) > 0:
             return min(later, MAX_WAIT)
-        if self._pace.may() or (head is not None and self._is_new(head)):
+        if self._pace.can_poll() or (head is not None and self._is_new(head)):
             return 0.0
         return min(wait, MAX_WAIT)
 
-    def polled(self, page: Page, now: float, found: Sequence[float] = (), *, since: float | None = None) -> None:
+    def record_poll(
+        self, page: Page, now: float, found: Sequence[float] = (), *, since: float | None = None
+    ) -> None:
         """The page was read at `now`; people wrote there at the moments `found`, and nobody knew of it before.
 
         A page's first poll teaches only with `since`: from when on `found` is complete.
@@ -166,7 +168,7 @@ class PollSchedule(Generic[Page]):
         self._oldest.move_to_end(page)
         self._put(page, entry, self._due(entry))
 
-    def failed(self, page: Page, now: float, rest: float) -> None:
+    def record_failure(self, page: Page, now: float, rest: float) -> None:
         """The page could not be read; it comes again after `rest` seconds, and nothing is learnt."""
         entry = self._entries.get(page)
         if entry is None:
@@ -177,14 +179,14 @@ class PollSchedule(Generic[Page]):
 
     def dump(self, page: Page) -> dict[str, Any]:
         """What is known of a page, as JSON, with what is expected of it: the source of a page shows that."""
-        expected = self.expected(page)
+        expected = self.page_forecast(page)
         return {
             **self._entries[page].memory.dump(),
-            "messages_a_day": round(expected.messages_a_day, 3),
+            "messages_a_day": round(expected.messages_per_day, 3),
             "expected_delay_seconds": round(expected.delay_seconds, 1),
         }
 
-    def expected(self, page: Page) -> PageForecast:
+    def page_forecast(self, page: Page) -> PageForecast:
         """What it expects of a page."""
         entry = self._entries[page]
         rate, interval = self._rates.rate(entry.memory), self._interval(entry)
@@ -192,7 +194,7 @@ class PollSchedule(Generic[Page]):
 
     def forecast(self, now: float) -> ScheduleForecast:
         """What it expects of all pages together, and how the budget stands."""
-        self._pace.move(now, self._rates.common.polls)
+        self._pace.advance(now, self._rates.common.polls)
         entries = self._entries.values()
         rates = [(self._rates.rate(entry.memory), self._interval(entry)) for entry in entries]
         messages = sum(rate for rate, _ in rates)
@@ -200,24 +202,24 @@ class PollSchedule(Generic[Page]):
         needed = sum(DAY / interval for _, interval in rates)
         return ScheduleForecast(
             pages=len(rates),
-            polls_a_day=self._pace.budget,
+            polls_per_day=self._pace.budget,
             used_today=round(self._pace.used),
             left_today=max(round(self._pace.budget - self._pace.used), 0),
             mean_delay_seconds=waited / messages if messages else 0.0,
             longest_interval_seconds=max((interval for _, interval in rates), default=0.0),
-            keeps_ceiling=needed <= self._pace.budget * 1.001,
+            meets_max_age=needed <= self._pace.budget * 1.001,
         )
 
     def _take(self, now: float) -> Page | None:
-        if (asked := self._waiting()) is not None and self._pace.may(RESERVE_SHARE):
+        if (asked := self._waiting()) is not None and self._pace.can_poll(RESERVE_SHARE):
             del self._asked[asked]
             return asked
-        if (old := self._too_old(now)) is not None and self._pace.may(RESERVE_SHARE):
+        if (old := self._too_old(now)) is not None and self._pace.can_poll(RESERVE_SHARE):
             return old
         head = self._head()
         if head is None or self._entries[head].not_before > now:
             return None
-        if not self._pace.may() and not self._is_new(head):
+        if not self._pace.can_poll() and not self._is_new(head):
             return None
         heappop(self._queue)
         return head
@@ -232,7 +234,7 @@ class PollSchedule(Generic[Page]):
         return None
 
     def _is_new(self, page: Page) -> bool:
-        return self._entries[page].last is None and self._pace.may(NEW_PAGE_SHARE)
+        return self._entries[page].last is None and self._pace.can_poll(NEW_PAGE_SHARE)
 
     def _too_old(self, now: float) -> Page | None:
         for page in self._oldest:
@@ -246,11 +248,11 @@ class PollSchedule(Generic[Page]):
     def _waiting(self) -> Page | None:
         return next((page for page in self._asked if not self._entries[page].out), None)
 
-    def _compare(self, now: float) -> None:
+    def _refit(self, now: float) -> None:
         """Learn from all pages together, set the price anew, and put the pages in their new order."""
         self._compared = now
-        self._rates.compare([entry.memory for entry in self._entries.values()])
-        self._pace.move(now, self._rates.common.polls)
+        self._rates.refit([entry.memory for entry in self._entries.values()])
+        self._pace.advance(now, self._rates.common.polls)
         self._step = self._price([self._root(entry) for entry in self._entries.values()])
         self._queue = []
         for page, entry in self._entries.items():
@@ -290,7 +292,7 @@ class PollSchedule(Generic[Page]):
         due = entry.last + self._ceiling
         if days * DAY < 2 * self._ceiling:
             polls = self._rates.profile(entry.memory).polls
-            due = min(due, polls.moment(polls.at(entry.last) + days))
+            due = min(due, polls.unwarp(polls.warp(entry.last) + days))
         return entry.last + (due - entry.last) * entry.phase
 
     def _put(self, page: Page, entry: _Entry, due: float) -> None:

@@ -20,11 +20,11 @@ CEILING_KEPT = Gauge(
 )
 
 
-def set_poll_gauges(way: str, delay_seconds: float, polls_left: int, *, ceiling_kept: bool) -> None:
+def set_poll_gauges(source: str, delay_seconds: float, polls_left: int, *, ceiling_kept: bool) -> None:
     """Set the gauges of a way's schedule."""
-    EXPECTED_DELAY.labels(way).set(delay_seconds)
-    POLLS_LEFT.labels(way).set(polls_left)
-    CEILING_KEPT.labels(way).set(ceiling_kept)
+    EXPECTED_DELAY.labels(source).set(delay_seconds)
+    POLLS_LEFT.labels(source).set(polls_left)
+    CEILING_KEPT.labels(source).set(ceiling_kept)
 
 
 SAVE_SECONDS = 60.0
@@ -34,9 +34,9 @@ CHUNK = 500
 class RateRepository:
     """Loads and saves the states of one way's schedule. Saving writes only what was polled since."""
 
-    def __init__(self, database: Database, way: str) -> None:
+    def __init__(self, database: Database, source: str) -> None:
         self._database = database
-        self._way = way
+        self._way = source
         self._changed: set[UUID] = set()
         self._saved_at = 0.0
 
@@ -46,16 +46,16 @@ class RateRepository:
             rows = await session.execute(select(PollRate.page_id, PollRate.state).where(PollRate.way == self._way))
             return {row.page_id: row.state for row in rows}
 
-    def changed(self, page_id: UUID) -> None:
+    def mark_changed(self, page_id: UUID) -> None:
         """The page was polled: its state is written with the next `save`."""
         self._changed.add(page_id)
 
     async def save(self, schedule: PollSchedule[UUID], pages: Iterable[UUID] | None = None) -> None:
         """Write the states of the pages polled since the last time (or of `pages`)."""
-        wanted = [one for one in (self._changed if pages is None else pages) if one in schedule]
+        body = [one for one in (self._changed if pages is None else pages) if one in schedule]
         now = clock.now()
-        for start in range(0, len(wanted), CHUNK):
-            chunk = wanted[start : start + CHUNK]
+        for start in range(0, len(body), CHUNK):
+            chunk = body[start : start + CHUNK]
             statement = insert(PollRate)
             async with self._database.write() as session:
                 await session.execute(
@@ -70,11 +70,11 @@ class RateRepository:
                 )
             self._changed.difference_update(chunk)
 
-    async def save_now_and_then(self, schedule: PollSchedule[UUID], now: float) -> None:
+    async def save_if_due(self, schedule: PollSchedule[UUID], now: float) -> None:
         """`save`, and show what is expected, once a minute; `now` is any monotonic time in seconds."""
         if now - self._saved_at < SAVE_SECONDS:
             return
         self._saved_at = now
         told = schedule.forecast(clock.now().timestamp())
-        set_poll_gauges(self._way, told.mean_delay_seconds, told.left_today, ceiling_kept=told.keeps_ceiling)
+        set_poll_gauges(self._way, told.mean_delay_seconds, told.left_today, ceiling_kept=told.meets_max_age)
         await self.save(schedule)

@@ -1,1 +1,1 @@
-"""Answers on their way out, exactly once."""
+"""Delivery of replies to the networks, exactly once."""

@@ -1,4 +1,4 @@
-"""Publications as others see them: asked for by appeals, listed, sent again."""
+"""Create, list and retry publications."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ from shared.ids import new_id
 from shared.jobs import Jobs
 from shared.tables.ingest import Message, Publication
 
-# More than this at once are left to their own pauses.
+# Publications beyond this number are retried after their own delays.
 MAX_REQUEUED = 500
 
 
@@ -33,50 +33,50 @@ async def _enqueue(
     session: WriteSession, jobs: Jobs, publication_id: UUID, delay: timedelta | None = None
 ) -> None:
     payload = {"publication_id": str(publication_id)}
-    # No dedupe key: a job that is just ending would swallow this one. Two jobs do no harm.
+    # No dedupe key: a job that is about to end would absorb this one. Two jobs are harmless.
     await jobs.enqueue(session, PUBLISH_JOB, payload, delay=delay)
 
 
 async def requeue_waiting(session: WriteSession, jobs: Jobs, network: str, page_id: UUID | None) -> None:
-    """A token has come (of a page, or of none): answers that waited for one are tried within seconds."""
+    """Queue waiting publications again after a token was added, of one page or (`page_id` None) of the network."""
     waiting = select(Publication.id).where(Publication.network == network, Publication.status == "queued")
     if page_id is not None:
         waiting = waiting.where(Publication.page_id == page_id)
-    # Workers know of the token when they have read the registry again.
+    # Workers use the token only after they have reloaded the pages and tokens.
     delay = timedelta(seconds=ingest_settings().registry_seconds + 1)
     for publication_id in await session.scalars(waiting.order_by(Publication.created_at).limit(MAX_REQUEUED)):
         await _enqueue(session, jobs, publication_id, delay)
 
 
 async def request_publication(
-    session: WriteSession, jobs: Jobs, wanted: PublicationRequest
+    session: WriteSession, jobs: Jobs, body: PublicationRequest
 ) -> tuple[Publication, bool]:
-    """Queue an answer to a citizen's message, once per reply, in as many parts as the network needs.
+    """Queue a reply to a citizen's message, once per `reply_id`, split into as many parts as the network needs.
 
-    Answers the first part and whether it is new. Raises `Invalid` for an unknown message, `KeyReused` when the
-    reply was asked for with another text.
+    Return the first part and whether it is new. Raises `Invalid` for an unknown message, `KeyReused` if the reply
+    was requested before with another text or message.
     """
-    message = await session.get(Message, wanted.message_id)
+    message = await session.get(Message, body.message_id)
     if message is None:
         detail = "No such message"
         raise Invalid(detail, errors=[FieldError(pointer="/message_id", detail=detail)])
     kind: MessageKind = "message" if message.kind == "message" else "comment"
-    parts = split_text(wanted.text, max_text_length(message.network, kind))
-    # Answers of one thread go out in the order in which they were asked for, whichever machine was asked.
+    parts = split_text(body.text, max_text_length(message.network, kind))
+    # The lock gives replies of one thread increasing creation times across all machines.
     await lock_threads(session, [message.thread_key])
     now = (await session.execute(select(DATABASE_NOW))).scalar_one()
     common = {
-        "reply_id": wanted.reply_id,
-        "appeal_id": wanted.appeal_id,
+        "reply_id": body.reply_id,
+        "appeal_id": body.appeal_id,
         "parts": len(parts),
         "page_id": message.page_id,
-        "organisation_id": wanted.organisation_id or message.organisation_id,
+        "organisation_id": body.organisation_id or message.organisation_id,
         "network": message.network,
         "kind": kind,
         "thread_key": message.thread_key,
-        # Networks refuse to answer a deleted comment: the thread is still the place.
+        # Networks reject a reply to a deleted comment, so it is posted to the thread.
         "target": message.external_id if message.kind == "comment" and message.deleted_at is None else None,
-        "on_behalf_of": wanted.on_behalf_of,
+        "on_behalf_of": body.on_behalf_of,
         "status": "queued",
         "attempts": 0,
         "version": 1,
@@ -85,7 +85,7 @@ async def request_publication(
     }
     ids = [new_id() for _ in parts]
     rows = [{**common, "id": ids[number], "part": number, "text": text} for number, text in enumerate(parts)]
-    # The first part decides who asks first; the others follow it.
+    # Inserting the first part decides which of two concurrent requests wins.
     made = await session.scalar(
         insert(Publication)
         .values(rows[0])
@@ -97,12 +97,12 @@ async def request_publication(
             await session.execute(insert(Publication), rows[1:])
         for publication_id in ids:
             await _enqueue(session, jobs, publication_id)
-    asked = await _parts(session, wanted.reply_id)
+    asked = await _parts(session, body.reply_id)
     await recorder.record(session, Publication, (recorder.made(row) for row in asked if made is not None))
     if not asked:
-        raise Conflict("The publication was removed in the same moment; ask again")
+        raise Conflict("The publication was removed by a concurrent request; repeat the request")
     if [row.text for row in asked] != parts or asked[0].thread_key != message.thread_key:
-        raise KeyReused.field("/reply_id", "This reply was asked for with another text or message")
+        raise KeyReused.field("/reply_id", "This reply was requested before with another text or message")
     return asked[0], made is not None
 
 
@@ -126,14 +126,14 @@ async def retry_publication(
     text: str | None = None,
     caller: Caller | None = None,
 ) -> Publication:
-    """Send what failed of an answer again, from its first attempt; answers its first part.
+    """Queue the failed parts of a reply again with a new attempt count; return its first part.
 
-    What was ever sent starts in doubt: it is sent when the thread shows that it is not there.
+    A part that was ever sent becomes `uncertain`: it is sent again only if the thread does not contain it.
 
-    `text`: the whole answer, corrected. What stands in the network already stays as it is, so the text has to
-    begin with those words; the rest is parted anew. With the words that it has, an answer that is on its way or
-    stands is left as it is: whoever asked did not get our answer and asks again. Raises `NotFound`, `Conflict`
-    unless it failed, `Invalid` for a text that would change what stands, or leave nothing to send.
+    `text`: the whole corrected reply. Published parts stay as they are, so the text has to begin with them; the
+    rest is split again. If the text is unchanged and nothing failed, the call is a repeated request and changes
+    nothing. Raises `NotFound`, `Conflict` if nothing failed, `Invalid` if the text would change published parts or
+    leave nothing to send.
     """
     query = select(Publication).where(Publication.id == publication_id)
     if caller is not None:
@@ -150,7 +150,7 @@ async def retry_publication(
         ):
             return rows[0]
         status = next((row.status for row in rows if row.status != "published"), "published")
-        raise Conflict(f"The publication is «{status}»; only a failed one is sent again")
+        raise Conflict(f"The publication is «{status}»; only a failed one can be retried")
     if text is not None:
         await _correct(session, rows, failed, text)
         rows = await _parts(session, named.reply_id)
@@ -158,7 +158,7 @@ async def retry_publication(
     now = (await session.execute(select(DATABASE_NOW))).scalar_one()
     busy = await _in_flight(session, named.thread_key)
     for row in failed:
-        # One at a time is in doubt; the others wait for their turn in the queue.
+        # One part of a thread is uncertain at a time; the others wait in the queue.
         doubt = row.sending_since is not None and not busy
         row.status, row.attempts, row.failure = "uncertain" if doubt else "queued", 0, None
         row.version += 1
@@ -170,7 +170,7 @@ async def retry_publication(
 
 
 def _without_whitespace(text: str) -> str:
-    # Parting an answer takes white space away.
+    # Splitting a reply drops whitespace between parts.
     return "".join(text.split())
 
 
@@ -186,14 +186,14 @@ async def _in_flight(session: WriteSession, thread_key: str) -> bool:
 async def _correct(
     session: WriteSession, rows: Sequence[Publication], failed: Sequence[Publication], text: str
 ) -> None:
-    """Put the corrected words into the parts that failed; more parts are added, too many are removed."""
-    standing = [row for row in rows if row.status != "failed"]
-    rest = remaining_text(text, [row.text for row in standing])
+    """Write the corrected text into the failed parts; add or delete parts as needed."""
+    published_parts = [row for row in rows if row.status != "failed"]
+    rest = remaining_text(text, [row.text for row in published_parts])
     if rest is None:
-        detail = "A part of the answer stands in the network: the corrected text must begin with its words"
+        detail = "A part of the reply is already published: the corrected text must begin with its text"
         raise Invalid.field("/text", detail)
     if not rest:
-        raise Invalid.field("/text", "All these words stand in the network already")
+        raise Invalid.field("/text", "The whole text is already published")
     first = failed[0]
     texts = split_text(rest, max_text_length(first.network, cast("MessageKind", first.kind)))
     for row, words in zip(failed, texts, strict=False):
@@ -224,15 +224,15 @@ async def _correct(
     await session.execute(
         update(Publication)
         .where(Publication.reply_id == first.reply_id)
-        .values(parts=len(standing) + len(texts))
+        .values(parts=len(published_parts) + len(texts))
         .execution_options(synchronize_session=False)
     )
-    # The rows that came and went are recorded; how many there are now follows from them.
+    # Only added and deleted rows are audited; the new `parts` value follows from them.
     await recorder.record(session, Publication)
 
 
 async def get_publication(session: AsyncSession, caller: Caller, publication_id: UUID) -> Publication:
-    """A publication that the caller may see. Raises `NotFound`."""
+    """Return a publication the caller may see. Raises `NotFound`."""
     row = await session.scalar(
         select(Publication).where(Publication.id == publication_id, caller.scope(Publication.organisation_id))
     )
@@ -244,7 +244,7 @@ async def get_publication(session: AsyncSession, caller: Caller, publication_id:
 def list_conditions(
     status: str | None = None, network: str | None = None, **exact: UUID | None
 ) -> list[ColumnElement[bool]]:
-    """The conditions of a list that is narrowed to these values of its columns; null narrows nothing."""
+    """Return the conditions that filter a list by these column values; None means no filter."""
     few = ((Publication.status, status), (Publication.network, network))
     return [
         *(column == inline_literal(value) for column, value in few if value is not None),
@@ -255,7 +255,7 @@ def list_conditions(
 async def list_publications(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> list[Publication]:
-    """Publications, newest first; one more than the page holds."""
+    """Return publications, newest first: one more than the page size, to tell whether another page follows."""
     query = (
         select(Publication)
         .where(caller.scope(Publication.organisation_id), *conditions)

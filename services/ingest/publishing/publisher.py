@@ -1,14 +1,14 @@
-"""Publishing an answer exactly once.
+"""Publish a reply exactly once.
 
-queued → `sending`, committed before the call → the call → published or failed. A crash, a timeout or a lost
-response leaves it in doubt: then the thread is read, and a comment of ours with that text and target is adopted;
-only when a whole reading shows none is it sent again. What was sent, unless it was refused for certain, is never
-sent again without such a reading, whoever asks. One publication at a time per thread, in order. A long answer goes
-out in parts, each of them exactly once; when one fails for good, the later ones fail with it. Events speak of the
-answer: they carry the id of its first part.
+States: queued → `sending`, committed before the call → published or failed. After a crash, a timeout or a lost
+response the outcome is unknown (`uncertain`). Then the thread is read: a comment with that text and target is
+matched with the publication; only if a complete read shows none is it sent again. Unless the network certainly
+rejected it, a sent publication is never sent again without such a read, whoever requests it. A thread has one
+publication in flight at a time, in order. A long reply is sent in parts, each exactly once; if one fails
+permanently, the later parts fail too. Events carry the id of the reply's first part.
 
-Whose turn a call is goes by the database's clock (`sending_since`); how long it may take, by a clock of its own
-machine that never goes back. No two machines' clocks are compared.
+The database's clock (`sending_since`) decides which call is current; a monotonic clock of the calling machine
+limits how long it may take. Clocks of two machines are never compared.
 """
 
 import asyncio
@@ -59,12 +59,12 @@ MAX_DELAY = 300.0
 # Calls without a response, each after a complete read that did not find it: the last is within an hour of the first.
 MAX_SILENT_ATTEMPTS = 16
 QUICK_ATTEMPTS = 4
-# What the network refuses for now is tried for at least so long: keys are replaced and limits end within a day.
+# Minimum time that temporary rejections are retried: tokens are replaced and limits expire within a day.
 RETRY_PERIOD = timedelta(days=1)
-# No call was made: the answer goes out soon after the cause has ended.
+# Applies if no call was made, so that the reply is sent soon after the cause has ended.
 NOT_CALLED_MAX_DELAY = 30.0
 READ_RETRY_MIN_DELAY = 5.0
-# How long a thread that the network refuses to show is asked for before a person has to look.
+# How long to retry reading a thread that the network refuses to return, before a person has to check it.
 CLOSED_THREAD_PERIOD = timedelta(minutes=10)
 THREAD_NOT_READABLE = {
     "code": "not_read",
@@ -91,26 +91,26 @@ DATABASE_NOW = func.clock_timestamp()
 
 @dataclass(frozen=True)
 class PublishCall:
-    """A call that is about to be made: its answer, since when the database has it, and what it had before."""
+    """A call to make: the reply, its `sending_since` in the database, and the value before it."""
 
     outgoing: OutgoingReply
-    since: datetime
-    before: datetime | None
+    started_at: datetime
+    previous_started_at: datetime | None
 
 
 @dataclass(frozen=True)
 class Publisher:
-    """Carries publications through. `settle` is how long a lost call may still take effect, in seconds."""
+    """Processes publications. `settle_seconds`: how long a call without a response may still take effect."""
 
     database: Database
     feed: DatabaseIntakeStore
     networks: Mapping[str, NetworkAdapter]
-    settle: float
+    settle_seconds: float
 
-    async def carry_out(self, publication_id: UUID) -> None:
-        """One step after another until the publication is done. Raises `TryLater` when it has to wait.
+    async def process(self, publication_id: UUID) -> None:
+        """Process a publication until it is finished. Raises `TryLater` if it has to wait.
 
-        May be called at any time, any number of times, by several processes.
+        Idempotent and safe to call from several processes at once.
         """
         page = await self._page(publication_id)
         if page is None:
@@ -125,14 +125,17 @@ class Publisher:
             if row.status == "queued" and row.sending_since is None:
                 call = await _start(session, row, page, network)
             else:
-                await self._doubt(session, row, network)
+                await self._wait_until_call_is_over(session, row, network)
         call = call or await self._send_again(row, page, network)
         if call is not None:
             await self._send(call, network)
 
     @asynccontextmanager
     async def _locked(self, publication_id: UUID) -> AsyncIterator[tuple[WriteSession, Publication]]:
-        """A transaction that is alone with the publication and its thread. Raises LookupError when it is gone."""
+        """Open a transaction that locks the publication and its thread.
+
+        Raises LookupError if it does not exist.
+        """
         named = select(Publication).where(Publication.id == publication_id)
         async with self.database.write() as session:
             thread_key = await session.scalar(named.with_only_columns(Publication.thread_key))
@@ -140,7 +143,7 @@ class Publisher:
                 await lock_threads(session, [thread_key])
             row = await session.scalar(named.with_for_update().execution_options(populate_existing=True))
             if row is None:
-                raise LookupError("the publication is gone")
+                raise LookupError("the publication does not exist")
             yield session, row
 
     async def _page(self, publication_id: UUID) -> PageRef | None:
@@ -160,34 +163,38 @@ class Publisher:
             live_from=page.live_from,
         )
 
-    async def _doubt(self, session: WriteSession, row: Publication, network: NetworkAdapter) -> None:
-        """A call was made and its outcome is not known here; wait until it can no longer take effect."""
-        lease = timedelta(seconds=delay_after_no_response(row.attempts, network.call_seconds() + self.settle))
+    async def _wait_until_call_is_over(
+        self, session: WriteSession, row: Publication, network: NetworkAdapter
+    ) -> None:
+        """Wait until a call of unknown outcome can take no more effect, then mark the publication uncertain."""
+        lease = timedelta(
+            seconds=delay_after_no_response(row.attempts, network.publish_timeout() + self.settle_seconds)
+        )
         since = row.sending_since or row.updated_at
         left = await session.scalar(select(literal(since) + lease - DATABASE_NOW))
         if left is not None and left > timedelta(0):
-            raise TryLater(left + timedelta(milliseconds=200), "a call is in flight or was lost")
+            raise TryLater(left + timedelta(milliseconds=200), "a call is in flight or its response was lost")
         if row.status != "uncertain":
             await _uncertain(session, row, "the outcome of a call is not known")
 
     async def _send_again(self, row: Publication, page: PageRef, network: NetworkAdapter) -> PublishCall | None:
-        """Read the thread; return the next call when the answer is not there, None when nothing is to be sent."""
-        # Twice: what is paged through while something is deleted from it may skip what comes after.
+        """Read the thread; return the next call if the reply is not there, None if nothing is to be sent."""
+        # Read twice: a deletion during pagination can make a read skip the item after it.
         for _ in range(2):
-            if await self._stands(row.id) or not await self._read(row, page, network):
+            if await self._is_in_network(row.id) or not await self._read(row, page, network):
                 return None
-        if await self._stands(row.id):
+        if await self._is_in_network(row.id):
             return None
         async with self._locked(row.id) as (session, now):
             if now.status != "uncertain" or now.sending_since != row.sending_since:
-                return None  # somebody else went on: that reading tells nothing of their call
+                return None  # another process made a call; the read says nothing about it
             most = MAX_SILENT_ATTEMPTS if now.failure is None else MAX_ATTEMPTS
             if now.attempts >= most and (now.failure is None or await _retry_period_over(session, now)):
                 await _fail(session, now, NO_RESPONSE)
                 return None
             return await _start(session, now, page, network)
 
-    async def _stands(self, publication_id: UUID) -> bool:
+    async def _is_in_network(self, publication_id: UUID) -> bool:
         """Return whether the publication is known to be in the network, or is found among the stored messages."""
         async with self._locked(publication_id) as (session, row):
             if row.status == "uncertain":
@@ -195,19 +202,19 @@ class Publisher:
             return row.status == "published"
 
     async def _read(self, row: Publication, page: PageRef, network: NetworkAdapter) -> bool:
-        """Store what the thread shows, where intake adopts what is ours; False when it was given up for good.
+        """Read and store the thread, so that intake matches our replies; return False if the publication failed.
 
-        Raises `TryLater` when the thread was not read whole.
+        Raises `TryLater` if the thread could not be read completely.
         """
         observed_at = clock.now()
         try:
-            parsed = await network.read_back(_outgoing(row, page, boottime_seconds()))
+            parsed = await network.read_thread(_outgoing(row, page, boottime_seconds()))
         except ReadFailed as error:
             return await self._not_read(row.id, error)
-        # What no parser understood may be ours; the ordinary ways set it aside.
+        # An unparsed payload may be ours, so the read is incomplete; the regular sources quarantine it.
         await self.feed.store(page, READ_BACK, ParsedBatch(parsed.items), observed_at=observed_at)
-        if parsed.unreadable:
-            return await self._not_read(row.id, ReadFailed(f"not understood: {parsed.unreadable[0].reason}"))
+        if parsed.unparsed:
+            return await self._not_read(row.id, ReadFailed(f"not parsed: {parsed.unparsed[0].reason}"))
         return True
 
     async def _not_read(self, publication_id: UUID, why: ReadFailed) -> bool:
@@ -215,30 +222,30 @@ class Publisher:
             if row.status != "uncertain":
                 return False
             waited = await session.scalar(select(DATABASE_NOW - literal(row.updated_at))) or timedelta(0)
-            if waited > (CLOSED_THREAD_PERIOD if why.refused else RETRY_PERIOD):
+            if waited > (CLOSED_THREAD_PERIOD if why.permanent else RETRY_PERIOD):
                 await _fail(session, row, THREAD_NOT_READABLE)
                 return False
-        pause = min(max(waited.total_seconds() / 4, READ_RETRY_MIN_DELAY), MAX_DELAY)
-        raise TryLater(timedelta(seconds=pause), f"the thread cannot be read: {why}")
+        delay = min(max(waited.total_seconds() / 4, READ_RETRY_MIN_DELAY), MAX_DELAY)
+        raise TryLater(timedelta(seconds=delay), f"the thread cannot be read: {why}")
 
     async def _send(self, call: PublishCall, network: NetworkAdapter) -> None:
         outgoing = call.outgoing
         try:
-            _check(outgoing, network.max_length(outgoing.kind))
+            _check(outgoing, network.max_text_length(outgoing.kind))
             try:
-                # Pacing included: nothing of this call may happen after others hold it for over.
-                async with asyncio.timeout(max(outgoing.not_after - boottime_seconds(), 0)):
+                # Includes waiting for the rate limit: the call must end before others consider it over.
+                async with asyncio.timeout(max(outgoing.send_deadline - boottime_seconds(), 0)):
                     published = await network.publish(outgoing)
             except TimeoutError as error:
-                raise PublishOutcomeUnknown("no answer in time") from error
+                raise PublishOutcomeUnknown("no response in time") from error
         except PublishRejected as refusal:
             await self._refused(call, refusal)
         except PublishOutcomeUnknown as doubt:
             async with self._locked(outgoing.id) as (session, row):
-                if row.status != "sending" or row.sending_since != call.since:
+                if row.status != "sending" or row.sending_since != call.started_at:
                     return
                 await _uncertain(session, row, str(doubt))
-            raise TryLater(timedelta(seconds=self.settle), "the answer to the call was lost") from doubt
+            raise TryLater(timedelta(seconds=self.settle_seconds), "the response to the call was lost") from doubt
         else:
             await self._published(outgoing.id, published)
 
@@ -247,7 +254,7 @@ class Publisher:
             if row.status == "published" and row.external_id == published.external_id:
                 return
             if row.external_id is not None:
-                # Adopted by likeness, and the network says otherwise: those words are someone else's.
+                # It was matched by text, but the network returned another id: the matched message is not ours.
                 await _swap_external_ids(session, row, published)
             events = await mark_published(
                 session,
@@ -263,23 +270,23 @@ class Publisher:
 
     async def _refused(self, call: PublishCall, refusal: PublishRejected) -> None:
         async with self._locked(call.outgoing.id) as (session, row):
-            if row.status != "sending" or row.sending_since != call.since:
+            if row.status != "sending" or row.sending_since != call.started_at:
                 return
             attempt = row.attempts
             final = refusal.permanent or (attempt >= MAX_ATTEMPTS and await _retry_period_over(session, row))
             reason = {"code": refusal.code, "message": refusal.message}
-            if not (refusal.permanent and refusal.sent):
-                # Nothing came of this call for certain: only an earlier one can have left the answer there.
-                await _change(session, row, sending_since=call.before)
+            if not (refusal.permanent and refusal.was_sent):
+                # This call certainly had no effect; only an earlier call can have published the reply.
+                await _change(session, row, sending_since=call.previous_started_at)
             if final:
                 await _fail(session, row, reason)
             else:
                 await _delay(session, row, reason)
         log.info("publication refused", publication_id=str(row.id), code=refusal.code, final=final)
         if not final:
-            longest = MAX_DELAY if refusal.sent else NOT_CALLED_MAX_DELAY
-            pause = min(refusal.retry_in * 2.0 ** min(attempt - 1, 10), longest)
-            raise TryLater(timedelta(seconds=pause), refusal.message)
+            longest = MAX_DELAY if refusal.was_sent else NOT_CALLED_MAX_DELAY
+            delay = min(refusal.retry_after * 2.0 ** min(attempt - 1, 10), longest)
+            raise TryLater(timedelta(seconds=delay), refusal.message)
 
 
 def delay_after_no_response(attempts: int, lease: float) -> float:
@@ -288,9 +295,9 @@ def delay_after_no_response(attempts: int, lease: float) -> float:
 
 
 async def fail_dead_lettered(session: WriteSession, publication_id: UUID) -> None:
-    """Fail a publication whose job is held, so that a person learns of it and the thread is free for others.
+    """Fail a publication whose job was dead-lettered, so that a person is told and the thread is not blocked.
 
-    A call that is made all the same tells its outcome, and what was sent is read back when it is sent again.
+    A call still in flight records its outcome later, and a retry reads the thread before it sends again.
     """
     named = select(Publication).where(Publication.id == publication_id)
     thread_key = await session.scalar(named.with_only_columns(Publication.thread_key))
@@ -303,9 +310,9 @@ async def fail_dead_lettered(session: WriteSession, publication_id: UUID) -> Non
 
 
 async def _wait_for_turn(session: WriteSession, row: Publication) -> None:
-    """Raise `TryLater` while an earlier answer of the thread is open, or any other is on its way.
+    """Raise `TryLater` while an earlier reply of the thread is unfinished or any other is in flight.
 
-    Of the parts of one answer the lower number is the earlier; a failed part takes those after it along.
+    Parts of one reply are ordered by part number.
     """
     older = tuple_(Publication.created_at, Publication.id) < tuple_(row.created_at, row.id)
     same = Publication.reply_id == row.reply_id
@@ -321,17 +328,17 @@ async def _wait_for_turn(session: WriteSession, row: Publication) -> None:
         .limit(1)
     )
     if (earlier := result.one_or_none()) is not None:
-        pause = 1 if earlier.failure is None else 5
-        raise TryLater(timedelta(seconds=pause), "another answer of this thread is not out yet")
+        delay = 1 if earlier.failure is None else 5
+        raise TryLater(timedelta(seconds=delay), "another reply of this thread is not finished")
 
 
 async def _start(session: WriteSession, row: Publication, page: PageRef, network: NetworkAdapter) -> PublishCall:
-    """Write down that the call is about to be made, and before the first one how far the thread has come."""
+    """Record that the call is about to be made, and before the first call the thread's position."""
     before = row.sending_since
     known = await thread_baseline(session, row) if before is None else {}
-    # A failover that lost this row would lose the call: the answer would be sent twice.
+    # If a failover lost this row, the call would be forgotten and the reply sent twice.
     await commit_on_standby(session)
-    # Before the database's moment: our time to send ends before the others' time to wait does.
+    # Read before the database's clock, so that our send deadline ends before other processes stop waiting.
     began = boottime_seconds()
     await _change(
         session,
@@ -344,7 +351,7 @@ async def _start(session: WriteSession, row: Publication, page: PageRef, network
     )
     if row.sending_since is None:
         raise AssertionError("the database has just set it")
-    return PublishCall(_outgoing(row, page, began + network.call_seconds()), row.sending_since, before)
+    return PublishCall(_outgoing(row, page, began + network.publish_timeout()), row.sending_since, before)
 
 
 def _outgoing(row: Publication, page: PageRef, not_after: float) -> OutgoingReply:
@@ -353,15 +360,15 @@ def _outgoing(row: Publication, page: PageRef, not_after: float) -> OutgoingRepl
         page=page,
         kind=cast("MessageKind", row.kind),
         thread_key=row.thread_key,
-        target=row.target,
+        reply_to=row.target,
         text=row.text,
-        after=row.sent_after,
-        not_after=not_after,
+        baseline_position=row.sent_after,
+        send_deadline=not_after,
     )
 
 
 async def _swap_external_ids(session: WriteSession, row: Publication, published: PublishedReply) -> None:
-    """Give back the words that were taken for this publication's; another's that has its own gets them instead."""
+    """Release the external id matched by mistake; a publication that holds ours gets it in exchange."""
     holder = await session.scalar(
         select(Publication)
         .where(
@@ -380,8 +387,8 @@ async def _swap_external_ids(session: WriteSession, row: Publication, published:
 
 
 def _check(found: OutgoingReply, longest: int) -> None:
-    """Raise `Refused` for what is not sent: it is too long, or this process stalled until its time was over."""
-    if boottime_seconds() >= found.not_after:
+    """Raise `PublishRejected` if the text is too long or this process stalled past the send deadline."""
+    if boottime_seconds() >= found.send_deadline:
         raise PublishRejected("late", "Отправка отложена и повторится.", permanent=False, sent=False)
     if len(found.text) > longest:
         message = f"Текст длиннее {longest} знаков: сократите его и отправьте снова."
@@ -402,7 +409,7 @@ _OWN = object()
 
 
 async def _link(session: WriteSession, row: Publication, external_id: str, publication_id: object = _OWN) -> None:
-    """Say of stored words whose they are: the publication's, or who else is named."""
+    """Link the stored message to this publication, or to `publication_id` if given (None: to no publication)."""
     await session.execute(
         update(Message)
         .where(Message.network == row.network, Message.kind == row.kind, Message.external_id == external_id)
@@ -415,7 +422,7 @@ async def _retry_period_over(session: WriteSession, row: Publication) -> bool:
 
 
 async def _fail(session: WriteSession, row: Publication, reason: dict[str, str]) -> None:
-    """It failed for good, and with it the parts after it, which would hang in the air."""
+    """Mark the publication as failed permanently, and its later queued parts with it."""
     failure = {**reason, "final": True}
     await session.execute(
         update(Publication)
@@ -431,7 +438,7 @@ async def _fail(session: WriteSession, row: Publication, reason: dict[str, str])
 
 
 async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]) -> None:
-    """It is tried again by itself; its author is told why, once for each reason."""
+    """Queue the publication for an automatic retry; emit an event once per reason."""
     failure = {**reason, "final": False}
     news = row.failure != failure
     await _change(session, row, status="queued", failure=failure, updated_at=DATABASE_NOW)
@@ -440,7 +447,7 @@ async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]
 
 
 async def _uncertain(session: WriteSession, row: Publication, reason: str) -> None:
-    log.warning("publication in doubt", publication_id=str(row.id), reason=reason)
+    log.warning("publication outcome unknown", publication_id=str(row.id), reason=reason)
     await _change(session, row, status="uncertain", version=row.version + 1, updated_at=DATABASE_NOW)
     await emit(session, await _event(session, row, "publication.uncertain", failure=OUTCOME_UNKNOWN))
 

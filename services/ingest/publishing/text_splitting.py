@@ -1,31 +1,30 @@
-"""An answer that is longer than the network takes, in parts that read on from each other.
+"""Split a reply that exceeds the network's length limit.
 
-A part ends at the end of a paragraph, else of a line, else of a sentence, else between words, and inside a word
-only when the word is longer than a part. Lengths are counted as the strictest networks do, in units of UTF-16:
-what lies beyond the basic plane counts twice.
+A part ends at a paragraph end, else a line end, else a sentence end, else between words, and inside a word only
+if the word is longer than a part. Lengths are in UTF-16 code units, as the strictest networks count: characters
+outside the Basic Multilingual Plane count twice.
 """
 
 import re
 import unicodedata
 from collections.abc import Sequence
 
-# Where a part may end, best first; the group is what is dropped between two parts.
+# Where a part may end, best first; the group is dropped between two parts.
 BREAK_PATTERNS = (
     re.compile(r"(\n[^\S\n]*\n)"),
     re.compile(r"(\n)"),
     re.compile(r"[.!?…]+[\"»”’)\]]*(\s)"),
     re.compile(r"(\s)"),
 )
-# A good end is looked for in what is left when this share of a part is full: parts of one line each help nobody.
+# A break is searched for only after this share of the limit, so that parts are not very short.
 MIN_FILL = 0.4
 JOINER = "\u200d"
 
 
 def split_text(text: str, limit: int) -> list[str]:
-    """Parts of at most `limit` UTF-16 units; one part, as it is, when it fits.
+    """Return the text in parts of at most `limit` UTF-16 code units; unchanged as one part if it fits.
 
-    The same words in the same order; only white space between two parts is lost. Raises ValueError for a limit
-    that no character fits into.
+    Only whitespace between parts is dropped. Raises ValueError if `limit` is less than 2.
     """
     if limit < 2:
         raise ValueError("a part must have room for any character")
@@ -40,12 +39,12 @@ def split_text(text: str, limit: int) -> list[str]:
     return [*parts, rest] if rest else parts
 
 
-def remaining_text(text: str, standing: Sequence[str]) -> str | None:
-    """What remains of a text when its first parts stand already; None when it does not begin with their words.
+def remaining_text(text: str, published_parts: Sequence[str]) -> str | None:
+    """Return the text after the published parts; None if it does not begin with them.
 
-    White space does not count: networks and splitting change it.
+    Whitespace is ignored: networks and splitting change it.
     """
-    said = "".join("".join(part.split()) for part in standing)
+    said = "".join("".join(part.split()) for part in published_parts)
     position = 0
     for letter in said:
         while position < len(text) and text[position].isspace():
@@ -65,7 +64,7 @@ def _length(text: str) -> int:
 
 
 def _fitting(text: str, limit: int) -> int:
-    """How many characters of the text fit."""
+    """Return how many characters of the text fit into `limit` UTF-16 code units."""
     if len(text) * 2 <= limit:
         return len(text)
     taken = 0
@@ -77,9 +76,9 @@ def _fitting(text: str, limit: int) -> int:
 
 
 def _cut(text: str, longest: int) -> int:
-    """Where the part ends; at most `longest`, at least one character."""
+    """Return where the part ends: at most `longest`, at least one character."""
     for end in BREAK_PATTERNS:
-        # One more character than fits: the white space after the part need not.
+        # One more character than fits: the whitespace after the part is dropped.
         found = [match.start(1) for match in end.finditer(text, int(longest * MIN_FILL), longest + 1)]
         good = [position for position in found if 0 < position <= longest]
         if good:
@@ -91,7 +90,7 @@ def _cut(text: str, longest: int) -> int:
 
 
 def _between_characters(text: str, longest: int) -> int:
-    """The last place up to `longest` that tears no letter from its accents and no emoji apart."""
+    """Return the last position up to `longest` that does not split a grapheme."""
     for position in range(longest, 0, -1):
         if not _is_one_grapheme(text, position):
             return position
@@ -99,7 +98,7 @@ def _between_characters(text: str, longest: int) -> int:
 
 
 def _is_one_grapheme(text: str, position: int) -> bool:
-    """Whether the characters on both sides of a place are seen as one."""
+    """Return whether the characters on both sides of a position belong to one grapheme."""
     before, after = text[position - 1], text[position]
     if JOINER in {before, after}:
         return True

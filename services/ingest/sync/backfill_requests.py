@@ -24,9 +24,9 @@ from shared.tables.ingest import Backfill
 _UNFINISHED_ROWS = text("status IN ('queued', 'running')")
 
 
-async def request_backfill(session: WriteSession, caller: Caller, page_id: UUID, wanted: BackfillIn) -> Backfill:
+async def request_backfill(session: WriteSession, caller: Caller, page_id: UUID, body: BackfillIn) -> Backfill:
     """Have a page's history fetched. Raises `NotFound`, `Invalid`, or `Conflict` while one is under way."""
-    validate_since(wanted.since)
+    validate_since(body.since)
     page = await get_active_page(session, caller, page_id)
     now = clock.now()
     made = await session.scalar(
@@ -35,8 +35,8 @@ async def request_backfill(session: WriteSession, caller: Caller, page_id: UUID,
             id=new_id(),
             page_id=page_id,
             organisation_id=page.organisation_id,
-            since=wanted.since,
-            open_cases=wanted.open_cases,
+            since=body.since,
+            open_cases=body.open_cases,
             status="queued",
             cursor={},
             asked_by=caller.actor,

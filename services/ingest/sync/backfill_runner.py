@@ -25,7 +25,12 @@ log = logger(__name__)
 SOURCE = "backfill"
 UNFINISHED_STATUSES = ("queued", "running")
 # What no waiting mends: the network will not show us the page, or we ask wrongly.
-PERMANENT_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.GONE, ErrorTreatment.REFUSED, ErrorTreatment.BUG}
+PERMANENT_TREATMENTS = {
+    ErrorTreatment.DENIED,
+    ErrorTreatment.NOT_FOUND,
+    ErrorTreatment.CONTENT_REJECTED,
+    ErrorTreatment.CLIENT_ERROR,
+}
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,10 @@ class BackfillRunner:
         self._pages: dict[UUID, PageRef] = {}
         self._rota = ResumableRunner(
             SOURCE,
-            at_once=settings.backfill_at_once,
-            waiting=self._waiting,
-            carry_out=self._carry_out,
-            put_off=self._put_off,
+            concurrency=settings.backfill_at_once,
+            list_pending=self._waiting,
+            process=self._carry_out,
+            record_delay=self._record_delay,
         )
 
     async def run(self) -> None:
@@ -83,7 +88,7 @@ class BackfillRunner:
             async with closing_scan(network, row.page, row.since, row.cursor) as steps:
                 async for step in steps:
                     row = await self._store(row, step)
-                    self._rota.progressed(row_id)
+                    self._rota.record_progress(row_id)
         except CallError as error:
             if error.treatment not in PERMANENT_TREATMENTS:
                 raise
@@ -123,7 +128,7 @@ class BackfillRunner:
 
     async def _store(self, row: _Row, step: ScanStep) -> _Row:
         """Store a step with its progress, in one transaction: one that was cancelled stores nothing more."""
-        found = row.found + len(step.parsed.items)
+        found = row.found + len(step.batch.items)
 
         async def progress(session: WriteSession, stored: StoreResult) -> None:
             moved = await session.scalar(
@@ -136,7 +141,7 @@ class BackfillRunner:
                 )
                 .values(
                     cursor=dict(step.cursor),
-                    share=min(max(step.share, 0.0), 1.0),
+                    share=min(max(step.progress, 0.0), 1.0),
                     found=found,
                     stored=Backfill.stored + stored.new,
                     error=None,
@@ -151,10 +156,10 @@ class BackfillRunner:
         await self._feed.store(
             row.page,
             SOURCE,
-            step.parsed,
+            step.batch,
             observed_at=step.observed_at,
-            open_cases=row.open_cases,
-            also=progress,
+            open_appeals=row.open_cases,
+            extra_work=progress,
         )
         return replace(row, cursor=dict(step.cursor), found=found)
 
@@ -165,13 +170,13 @@ class BackfillRunner:
                 raise RowSuperseded
             _close(kept, status, error)
         if error is None:
-            self._feed.well(row.page, SOURCE)
+            self._feed.report_success(row.page, SOURCE)
         else:
-            self._feed.failed(row.page, SOURCE, error)
+            self._feed.report_failure(row.page, SOURCE, error)
         self._pages.pop(row.id, None)
         log.info("backfill ended", backfill_id=str(row.id), status=status, found=row.found, error=error)
 
-    async def _put_off(self, row_id: UUID, why: str) -> None:
+    async def _record_delay(self, row_id: UUID, why: str) -> None:
         """It waits: for a token, for tomorrow's calls, for the network."""
         async with self._database.write() as session:
             await session.execute(
@@ -181,7 +186,7 @@ class BackfillRunner:
                 .execution_options(synchronize_session=False)
             )
         if row_id in self._pages:
-            self._feed.failed(self._pages[row_id], SOURCE, why)
+            self._feed.report_failure(self._pages[row_id], SOURCE, why)
 
 
 def _close(row: Backfill, status: str, error: str | None) -> None:

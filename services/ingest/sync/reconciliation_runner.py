@@ -45,7 +45,7 @@ class _Row:
     cursor: Mapping[str, Any]
     compared: int
     gaps: int
-    watched_from: datetime | None
+    gaps_count_from: datetime | None
 
 
 class ReconciliationRunner:
@@ -67,10 +67,10 @@ class ReconciliationRunner:
         self._pages: dict[UUID, PageRef] = {}
         self._rota = ResumableRunner(
             SOURCE,
-            at_once=settings.reconcile_at_once,
-            waiting=self._waiting,
-            carry_out=self._carry_out,
-            put_off=self._put_off,
+            concurrency=settings.reconcile_at_once,
+            list_pending=self._waiting,
+            process=self._carry_out,
+            record_delay=self._put_off,
         )
 
     async def run(self) -> None:
@@ -145,11 +145,11 @@ class ReconciliationRunner:
         async with closing_scan(network, row.page, row.since, row.cursor) as steps:
             async for step in steps:
                 row = await self._store(row, step)
-                self._rota.progressed(row_id)
+                self._rota.record_progress(row_id)
         try:
             await self._finish(row)
         except ReadFailed:
-            await self._begin_anew(row)
+            await self._restart_scan(row)
             raise
 
     async def _read(self, row_id: UUID) -> _Row:
@@ -174,13 +174,13 @@ class ReconciliationRunner:
             cursor=row.cursor,
             compared=row.compared,
             gaps=row.gaps,
-            watched_from=None if read_since is None else max(read_since, page.live_from),
+            gaps_count_from=None if read_since is None else max(read_since, page.live_from),
         )
 
     async def _store(self, row: _Row, step: ScanStep) -> _Row:
         """Store a step with its count, in one transaction."""
         began = clock.now()
-        compared = row.compared + len(step.parsed.items)
+        compared = row.compared + len(step.batch.items)
         gaps = 0
 
         async def count(session: WriteSession, stored: StoreResult) -> None:
@@ -216,7 +216,7 @@ class ReconciliationRunner:
                     .execution_options(synchronize_session=False)
                 )
 
-        await self._feed.store(row.page, SOURCE, step.parsed, observed_at=step.observed_at, also=count)
+        await self._feed.store(row.page, SOURCE, step.batch, observed_at=step.observed_at, extra_work=count)
         return replace(row, cursor=dict(step.cursor), compared=compared, gaps=row.gaps + gaps)
 
     async def _missing(self, session: WriteSession, row: _Row, step: ScanStep, began: datetime) -> tuple[int, int]:
@@ -228,9 +228,9 @@ class ReconciliationRunner:
                 )
             )
         )
-        if row.watched_from is None:
+        if row.gaps_count_from is None:
             return 0, 0
-        since = row.watched_from
+        since = row.gaps_count_from
         young = step.observed_at - self._grace
         return sum(since <= at < young for at in written), sum(at >= max(young, since) for at in written)
 
@@ -248,11 +248,11 @@ class ReconciliationRunner:
                 raise RowSuperseded
             if row.gaps:
                 await emit(session, _gap_found(row))
-        self._feed.well(row.page, SOURCE)
+        self._feed.report_success(row.page, SOURCE)
         self._pages.pop(row.id, None)
         log.info("page compared", page_id=str(row.page.id), compared=row.compared, gaps=row.gaps)
 
-    async def _begin_anew(self, row: _Row) -> None:
+    async def _restart_scan(self, row: _Row) -> None:
         """What the page's own token alone can read may be left out: walk from the start when it is mended."""
         async with self._database.write() as session:
             await session.execute(
@@ -271,7 +271,7 @@ class ReconciliationRunner:
                 .execution_options(synchronize_session=False)
             )
         if row_id in self._pages:
-            self._feed.failed(self._pages[row_id], SOURCE, why)
+            self._feed.report_failure(self._pages[row_id], SOURCE, why)
 
 
 async def _check_tokens(session: AsyncSession, page_id: UUID) -> None:

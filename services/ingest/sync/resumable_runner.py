@@ -27,7 +27,7 @@ async def closing_scan(
     network: NetworkAdapter, page: PageRef, since: datetime, cursor: Mapping[str, Any]
 ) -> AsyncIterator[AsyncIterator[ScanStep]]:
     """A walk that is closed however its reader ends."""
-    steps = network.walk(page, since, cursor)
+    steps = network.scan(page, since, cursor)
     try:
         yield steps
     finally:
@@ -46,21 +46,21 @@ class ResumableRunner:
         self,
         name: str,
         *,
-        at_once: int,
-        waiting: Callable[[], Awaitable[Sequence[UUID]]],
-        carry_out: Callable[[UUID], Awaitable[None]],
-        put_off: Callable[[UUID, str], Awaitable[None]],
+        concurrency: int,
+        list_pending: Callable[[], Awaitable[Sequence[UUID]]],
+        process: Callable[[UUID], Awaitable[None]],
+        record_delay: Callable[[UUID, str], Awaitable[None]],
     ) -> None:
         self._name = name
-        self._at_once = at_once
-        self._waiting = waiting
-        self._carry_out = carry_out
-        self._put_off = put_off
+        self._at_once = concurrency
+        self._waiting = list_pending
+        self._carry_out = process
+        self._put_off = record_delay
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._failures: dict[UUID, int] = {}
         self._not_before: dict[UUID, float] = {}
 
-    def progressed(self, row_id: UUID) -> None:
+    def record_progress(self, row_id: UUID) -> None:
         """The row got further: its next failure is a first one again."""
         self._failures.pop(row_id, None)
 
@@ -73,11 +73,11 @@ class ResumableRunner:
                     await self._start()
                 except TRANSIENT_ERRORS as error:
                     failures += 1
-                    rest = retry_delay(error, failures)
+                    delay = retry_delay(error, failures)
                     log.warning("unfinished work cannot be listed", work=self._name, error=repr(error)[:300])
                 else:
-                    failures, rest = 0, POLL_SECONDS
-                await self._rest(rest)
+                    failures, delay = 0, POLL_SECONDS
+                await self._rest(delay)
         finally:
             tasks = list(self._tasks.values())
             for task in tasks:
@@ -89,11 +89,11 @@ class ResumableRunner:
         if len(self._tasks) >= self._at_once:
             return
         now = asyncio.get_running_loop().time()
-        waiting = await self._waiting()
+        list_pending = await self._waiting()
         for known in (self._failures, self._not_before):
-            for row_id in known.keys() - set(waiting):
+            for row_id in known.keys() - set(list_pending):
                 del known[row_id]
-        for row_id in waiting:
+        for row_id in list_pending:
             if len(self._tasks) >= self._at_once:
                 return
             if row_id not in self._tasks and self._not_before.get(row_id, 0.0) <= now:
@@ -120,9 +120,9 @@ class ResumableRunner:
 
     async def _later(self, row_id: UUID, why: str) -> None:
         failures = self._failures[row_id] = self._failures.get(row_id, 0) + 1
-        rest = min(FIRST_DELAY * 2.0 ** (failures - 1), MAX_DELAY)
-        self._not_before[row_id] = asyncio.get_running_loop().time() + rest
-        log.warning("put off", work=self._name, row_id=str(row_id), error=why[:300], rest=rest)
+        delay = min(FIRST_DELAY * 2.0 ** (failures - 1), MAX_DELAY)
+        self._not_before[row_id] = asyncio.get_running_loop().time() + delay
+        log.warning("put off", work=self._name, row_id=str(row_id), error=why[:300], rest=delay)
         try:
             await self._put_off(row_id, why[:500])
         except TRANSIENT_ERRORS as error:

@@ -17,14 +17,14 @@ class PooledToken:
     state: str
     limited_until: datetime | None
     updated_at: datetime
-    methods: dict[str, datetime] = field(default_factory=dict)
+    limited_methods: dict[str, datetime] = field(default_factory=dict)
     # Goes with every call until one of the method that asked for it was taken.
     solution: Mapping[str, str] = field(default_factory=dict, repr=False)
     solution_for: str | None = None
-    strikes: dict[str, int] = field(default_factory=dict)
-    turn: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    last_use: int = 0
     used_at: datetime | None = None
-    unsaved: int = 0
+    unsaved_failures: int = 0
 
     def usable(self, method: str | None, now: datetime) -> bool:
         """Whether the network is believed to take it, for a method or at all."""
@@ -33,19 +33,19 @@ class PooledToken:
                 return False
         elif self.state != TokenState.HEALTHY:
             return False
-        until = self.methods.get(method or "")
+        until = self.limited_methods.get(method or "")
         return until is None or until <= now
 
-    def strike(self, method: str, seconds: float, longest: float | None) -> float:
+    def next_pause(self, method: str, seconds: float, longest: float | None) -> float:
         """How long to rest now: twice as long as the last time, unless a call went well meanwhile."""
-        strikes = self.strikes[method] = self.strikes.get(method, 0) + 1
-        wanted: float = seconds * 2.0 ** min(strikes - 1, 20)
-        return min(wanted, longest or seconds)
+        strikes = self.failures[method] = self.failures.get(method, 0) + 1
+        body: float = seconds * 2.0 ** min(strikes - 1, 20)
+        return min(body, longest or seconds)
 
-    def stop(self, state: TokenState, until: datetime | None, method: str | None) -> None:
+    def disable(self, state: TokenState, until: datetime | None, method: str | None) -> None:
         """Use it no more: for a method, or at all."""
         if method is not None and until is not None:
-            self.methods[method] = until
+            self.limited_methods[method] = until
         else:
             self.state, self.limited_until, self.solution = state.value, until, {}
 
@@ -71,10 +71,10 @@ def read_token(row: NetworkToken, before: PooledToken | None) -> PooledToken:
         state=row.state,
         limited_until=row.limited_until,
         updated_at=row.updated_at,
-        methods={method: datetime.fromisoformat(until) for method, until in limited.items()},
+        limited_methods={method: datetime.fromisoformat(until) for method, until in limited.items()},
         solution=secret.get("solution") or {},
         solution_for=(row.challenge or {}).get("method"),
-        strikes=before.strikes if before is not None else {},
-        turn=before.turn if before is not None else 0,
+        failures=before.failures if before is not None else {},
+        last_use=before.last_use if before is not None else 0,
         used_at=before.used_at if before is not None else None,
     )

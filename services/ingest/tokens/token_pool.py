@@ -42,8 +42,8 @@ class DatabaseTokenPool:
         self._pages: dict[tuple[str, str], PageRef] = {}
         self._tokens: dict[UUID, PooledToken] = {}
         # By network, kind and page: 2,000 pages each ask many times a minute.
-        self._pools: dict[tuple[str, TokenKind, UUID | None], list[PooledToken]] = {}
-        self._turns = count(1)
+        self._by_page: dict[tuple[str, TokenKind, UUID | None], list[PooledToken]] = {}
+        self._use_order = count(1)
         self._unsaved: list[TokenFailure] = []
         self._saving: set[asyncio.Task[None]] = set()
         self._swept = clock.now()
@@ -71,20 +71,20 @@ class DatabaseTokenPool:
             rows = list(await session.scalars(select(NetworkToken).order_by(NetworkToken.created_at.desc())))
         self._pages = found
         self._tokens = dict(self._renewed(rows))
-        self._pools = defaultdict(list)
+        self._by_page = defaultdict(list)
         for token in self._tokens.values():
-            self._pools[token.credential.network, token.credential.kind, token.credential.page_id].append(token)
+            self._by_page[token.credential.network, token.credential.kind, token.credential.page_id].append(token)
         await self.budget.refresh()
-        self._show()
+        self._update_metrics()
         if clock.now() - self._swept > CLEANUP_INTERVAL:
             self._swept = clock.now()
-            await self.budget.sweep()
+            await self.budget.delete_expired()
 
     def _renewed(self, rows: Sequence[NetworkToken]) -> Iterator[tuple[UUID, PooledToken]]:
         for row in rows:
             before = self._tokens.get(row.id)
             # What this process has just seen of a token is younger than the row.
-            if before is not None and (before.unsaved or before.updated_at == row.updated_at):
+            if before is not None and (before.unsaved_failures or before.updated_at == row.updated_at):
                 yield row.id, before
                 continue
             try:
@@ -92,14 +92,14 @@ class DatabaseTokenPool:
             except (InvalidToken, ValueError, KeyError) as error:
                 log.warning("token cannot be read", token_id=str(row.id), error=type(error).__name__)
 
-    def _show(self) -> None:
+    def _update_metrics(self) -> None:
         tokens = self._tokens.values()
         token_metrics.set_token_gauge(
             (one.credential.network, one.credential.kind.value, one.state) for one in tokens
         )
         for network in {one.credential.network for one in tokens}:
             for method in self._settings.calls_a_day(network):
-                if (left := self.left(network, method)) is not None:
+                if (left := self.calls_left(network, method)) is not None:
                     token_metrics.set_calls_left_gauge(network, method, left)
 
     def pages(self, network: str) -> Sequence[PageRef]:
@@ -110,7 +110,7 @@ class DatabaseTokenPool:
         """An active page by the network's own id."""
         return self._pages.get((network, external_id))
 
-    def credential(
+    def select(
         self, network: str, kind: TokenKind, page_id: UUID | None = None, *, method: str | None = None
     ) -> Credential | None:
         """A usable token, None when there is none: the least lately used, whose budget for `method` is not spent.
@@ -122,7 +122,7 @@ class DatabaseTokenPool:
         if chosen is None:
             return None
         if method is not None:
-            chosen.turn = next(self._turns)
+            chosen.last_use = next(self._use_order)
         return chosen.credential
 
     def _usable(
@@ -131,13 +131,13 @@ class DatabaseTokenPool:
         now = clock.now()
         usable = (
             one
-            for one in self._pools.get((network, kind, page_id), ())
+            for one in self._by_page.get((network, kind, page_id), ())
             if one.usable(method, now)
-            and not (method and self.budget.spent(one.credential.id, network, method, now))
+            and not (method and self.budget.is_exhausted(one.credential.id, network, method, now))
         )
-        return min(usable, key=lambda one: one.turn, default=None)
+        return min(usable, key=lambda one: one.last_use, default=None)
 
-    def idle(self, network: str, seconds: float) -> Sequence[Credential]:
+    def idle_tokens(self, network: str, seconds: float) -> Sequence[Credential]:
         """Usable tokens of a network that no call of this process has used for so long."""
         now = clock.now()
         since = now - timedelta(seconds=seconds)
@@ -149,15 +149,15 @@ class DatabaseTokenPool:
             and (one.used_at is None or one.used_at <= since)
         ]
 
-    def left(self, network: str, method: str) -> int | None:
+    def calls_left(self, network: str, method: str) -> int | None:
         """Calls of a method left of the network's day, over all usable tokens; None: no limit."""
         if self.budget.limit(network, method) is None:
             return None
         return sum(
-            self.budget.left(one.credential.id, network, method) or 0 for one in self._able(network, method)
+            self.budget.calls_left(one.credential.id, network, method) or 0 for one in self._able(network, method)
         )
 
-    def calls_a_day(self, network: str, method: str) -> float | None:
+    def daily_call_limit(self, network: str, method: str) -> float | None:
         """How many calls of a method all tokens together may make in 24 hours; None: no limit.
 
         A token counts while it is alive, even when its calls of today are spent.
@@ -177,12 +177,12 @@ class DatabaseTokenPool:
             if one.credential.network == network and one.credential.kind in kinds and one.usable(None, now)
         ]
 
-    async def admit(self, credential: Credential, method: str) -> Mapping[str, str] | None:
+    async def begin_call(self, credential: Credential, method: str) -> Mapping[str, str] | None:
         """Right before a call: None when the token may not be used for it any more, or its budget is spent.
 
         Otherwise what the call has to carry beside its own parameters: the solution of a challenge.
         """
-        if not await self.budget.take(credential.id, credential.network, method):
+        if not await self.budget.reserve_call(credential.id, credential.network, method):
             return None
         token, now = self._tokens.get(credential.id), clock.now()
         if token is None or not token.usable(method, now):
@@ -190,12 +190,12 @@ class DatabaseTokenPool:
         token.used_at = now
         return token.solution
 
-    async def answered(self, credential: Credential, method: str) -> None:
+    async def record_success(self, credential: Credential, method: str) -> None:
         """The network took the call: a solved challenge is over, and so are growing pauses."""
         token = self._tokens.get(credential.id)
         if token is None:
             return
-        token.strikes.pop(method, None)
+        token.failures.pop(method, None)
         if token.solution and token.solution_for in {None, method}:
             token.solution = {}
             try:
@@ -203,14 +203,14 @@ class DatabaseTokenPool:
             except DATABASE_ERRORS as error:  # the call went well all the same
                 log.warning("a solved challenge is still shown", error=type(error).__name__)
 
-    async def trouble(
+    async def record_failure(
         self,
         credential: Credential,
         state: TokenState,
         reason: str,
         *,
-        seconds: float | None = None,
-        longest: float | None = None,
+        pause_seconds: float | None = None,
+        max_pause_seconds: float | None = None,
         method: str | None = None,
         challenge: Mapping[str, Any] | None = None,
     ) -> None:
@@ -224,14 +224,14 @@ class DatabaseTokenPool:
         if token is None or not token.usable(method, now):
             return  # gone meanwhile, or another call was told the same
         until = None
-        if seconds is not None:
-            until = now + timedelta(seconds=token.strike(method or "", seconds, longest))
-        token.stop(state, until, method)
+        if pause_seconds is not None:
+            until = now + timedelta(seconds=token.next_pause(method or "", pause_seconds, max_pause_seconds))
+        token.disable(state, until, method)
         log.warning(
             "token in trouble", token_id=str(credential.id), state=state.value, reason=reason, method=method
         )
         trouble = TokenFailure(credential.id, state, reason, until, method, dict(challenge) if challenge else None)
-        token.unsaved += 1
+        token.unsaved_failures += 1
         # On its own: the supervisor ends the ways of a token it sees dead, this very call among them.
         task = asyncio.create_task(self._save(trouble))
         self._saving.add(task)
@@ -256,4 +256,4 @@ class DatabaseTokenPool:
 
     def _saved(self, trouble: TokenFailure) -> None:
         if (token := self._tokens.get(trouble.token_id)) is not None:
-            token.unsaved = max(token.unsaved - 1, 0)
+            token.unsaved_failures = max(token.unsaved_failures - 1, 0)

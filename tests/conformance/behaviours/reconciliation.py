@@ -58,11 +58,11 @@ async def _walked(
     items: list[IncomingItem] = []
     cursors: list[dict[str, Any]] = []
     shares: list[float] = []
-    async for step in network.walk(page, since, {}):
-        assert step.parsed.unreadable == []
-        items += step.parsed.items
+    async for step in network.scan(page, since, {}):
+        assert step.batch.unparsed == []
+        items += step.batch.items
         cursors.append(dict(step.cursor))
-        shares.append(step.share)
+        shares.append(step.progress)
     assert shares == sorted(shares), f"a walk does not get nearer to its end: {shares}"
     assert all(0 <= share <= 1 for share in shares)
     return items, cursors
@@ -76,7 +76,7 @@ async def a_walk_finds_all_that_stands(stand: Stand) -> None:
         found = {(item.kind, item.external_id): item for item in items if item.text is not None}
         for one in written:
             item = found[one.kind, one.external_id]
-            assert (item.text, item.thread_key, item.happened) == (one.text, one.thread_key, "seen")
+            assert (item.text, item.thread_key, item.change) == (one.text, one.thread_key, "seen")
 
 
 @behaviour()
@@ -84,7 +84,7 @@ async def a_walk_leaves_out_what_is_older(stand: Stand) -> None:
     _, page_id, _ = await _a_page_in_use(stand, "old")
     async with _adapter(stand, page_id) as (network, page):
         items, _ = await _walked(network, page, datetime.now(UTC) + timedelta(hours=1))
-        assert [item for item in items if item.happened != "deleted"] == []
+        assert [item for item in items if item.change != "deleted"] == []
 
 
 @behaviour()
@@ -95,13 +95,13 @@ async def a_walk_goes_on_from_where_it_stood(stand: Stand) -> None:
         for cut in range(len(cursors)):
             before: list[IncomingItem] = []
             cursor: dict[str, Any] = {}
-            walk = network.walk(page, LONG_AGO, {})
+            walk = network.scan(page, LONG_AGO, {})
             for _ in range(cut):
                 step = await anext(walk)
-                before += step.parsed.items
+                before += step.batch.items
                 cursor = dict(step.cursor)
-            async for step in network.walk(page, LONG_AGO, cursor):
-                before += step.parsed.items
+            async for step in network.scan(page, LONG_AGO, cursor):
+                before += step.batch.items
             assert {item.external_id for item in before} >= {one.external_id for one in written}
             assert {item.external_id for item in before} == {item.external_id for item in whole}
 
@@ -117,18 +117,18 @@ async def an_answer_that_stands_can_be_read_back(stand: Stand) -> None:
                 page=page,
                 kind=question.kind,
                 thread_key=question.thread_key,
-                target=question.external_id if comment else None,
+                reply_to=question.external_id if comment else None,
                 text=words("Ответ"),
             )
             published = await network.publish(outgoing)
             (own,) = [one for one in await stand.driver.answers(page_name) if one.text == outgoing.text]
             assert own.thread == question.thread
-            found = {item.external_id: item for item in (await network.read_back(outgoing)).items}
+            found = {item.external_id: item for item in (await network.read_thread(outgoing)).items}
             item = found[published.external_id]
             assert (item.text, item.from_community) == (outgoing.text, True)
-            assert (item.thread_key, item.reply_to) == (outgoing.thread_key, outgoing.target)
-            assert len(outgoing.text) <= network.max_length(question.kind)
-            assert network.max_length(question.kind) == catalogue.max_text_length(network.name, question.kind)
+            assert (item.thread_key, item.reply_to) == (outgoing.thread_key, outgoing.reply_to)
+            assert len(outgoing.text) <= network.max_text_length(question.kind)
+            assert network.max_text_length(question.kind) == catalogue.max_text_length(network.name, question.kind)
 
 
 async def _compared(stand: Stand, page_id: UUID) -> dict[str, Any]:

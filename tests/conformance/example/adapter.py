@@ -53,8 +53,9 @@ WAIT = 5.0
 # What each error code means for the token and the call, and what the person who wrote the answer reads.
 T = ErrorTreatment
 TREATMENTS = {
-    401: T.REVOKED, 403: T.DENIED, 404: T.GONE, 409: T.REFUSED, 410: T.GONE, 413: T.REFUSED, 429: T.SLOWER,
-    451: T.REFUSED, 500: T.AGAIN,
+    401: T.REVOKED, 403: T.DENIED, 404: T.NOT_FOUND, 409: T.CONTENT_REJECTED, 410: T.NOT_FOUND,
+    413: T.CONTENT_REJECTED, 429: T.RATE_LIMITED,
+    451: T.CONTENT_REJECTED, 500: T.TRANSIENT,
 }  # fmt: skip
 WORDS = {
     401: UserMessage("Ключ доступа не принимается сетью: сообщите оператору.", False, 5.0),
@@ -68,7 +69,7 @@ HISTORY_FORGOTTEN = 410
 
 def treatment(code: int) -> ErrorTreatment:
     """What to do about a code; an unknown one is ours to look at."""
-    return TREATMENTS.get(code, T.BUG)
+    return TREATMENTS.get(code, T.CLIENT_ERROR)
 
 
 def words(code: int) -> UserMessage:
@@ -81,7 +82,7 @@ def parse(raw: dict[str, Any], page: PageRef, change: Mapping[str, Any] | None =
     what: ChangeKind = "seen" if change is None else change["what"]
     by = None if change is None else change.get("by")
     return IncomingItem(
-        happened=what,
+        change=what,
         kind=raw["kind"],
         external_id=_id(page, int(raw["number"])),
         thread_key=f"{NAME}:{page.external_id}/{raw['thread']}",
@@ -94,7 +95,7 @@ def parse(raw: dict[str, Any], page: PageRef, change: Mapping[str, Any] | None =
         attachments=raw.get("attachments", ()),
         url=f"https://example.invalid/{page.external_id}/{raw['number']}",
         deleted_by=None if by is None else _author(page, str(by)),
-        event_id=None if change is None else str(change["id"]),
+        push_event_id=None if change is None else str(change["id"]),
     )
 
 
@@ -119,16 +120,16 @@ class Example:
         self._feed = feed
         self._compare: set[UUID] = set()
 
-    def ways(self) -> dict[str, SourceLoop]:
+    def source_loops(self) -> dict[str, SourceLoop]:
         """One per page with a token: its changes."""
         return {
             f"{NAME}:{WAY}:{page.id}": partial(self._listen, page)
             for page in self._accounts.pages(NAME)
-            if self._accounts.credential(NAME, TokenKind.GROUP, page.id) is not None
+            if self._accounts.select(NAME, TokenKind.GROUP, page.id) is not None
         }
 
     async def _listen(self, page: PageRef) -> None:
-        failed = partial(self._feed.failed, page, WAY)
+        failed = partial(self._feed.report_failure, page, WAY)
         await run_periodically(f"{WAY}:{page.external_id}", partial(self._look, page), failed)
 
     async def _look(self, page: PageRef) -> float:
@@ -145,11 +146,11 @@ class Example:
             self._compare.add(page.id)
             return 0
         if not answer["changes"]:
-            self._feed.well(page, WAY)
+            self._feed.report_success(page, WAY)
             return 0
         parsed = ParsedBatch()
         for change in answer["changes"]:
-            parsed.add(lambda raw, here: parse(raw["item"], here, raw), change, page)
+            parsed.parse(lambda raw, here: parse(raw["item"], here, raw), change, page)
         await self._feed.store(page, WAY, parsed, cursor={"last": stood + len(answer["changes"])})
         return 0
 
@@ -160,7 +161,7 @@ class Example:
             last = answer["last"] if last is None else last
             whole.extend(parsed)
         for kind in KINDS:
-            held = await self._feed.stored(page, kind)
+            held = await self._feed.living_ids(page, kind)
             for gone in held.keys() - {item.external_id for item in whole.items}:
                 if held[gone] < observed_at:
                     whole.items.append(_deleted(kind, gone, held[gone]))
@@ -174,15 +175,15 @@ class Example:
             answer = await self._call(page, "GET", "items", after=after)
             parsed = ParsedBatch()
             for raw in answer["items"]:
-                parsed.add(parse, raw, page)
+                parsed.parse(parse, raw, page)
             after, more = answer["after"], answer["more"]
             yield parsed, answer
 
-    def max_length(self, kind: MessageKind) -> int:
+    def max_text_length(self, kind: MessageKind) -> int:
         """The longest text the network takes."""
         return MAX_LENGTH[kind]
 
-    def call_seconds(self) -> float:
+    def publish_timeout(self) -> float:
         """How long a publishing call may last at most."""
         return CALL_SECONDS
 
@@ -193,7 +194,7 @@ class Example:
             "thread": outgoing.thread_key.rpartition("/")[2],
             "kind": outgoing.kind,
             "text": outgoing.text,
-            "reply_to": None if outgoing.target is None else int(outgoing.target.rpartition("/")[2]),
+            "reply_to": None if outgoing.reply_to is None else int(outgoing.reply_to.rpartition("/")[2]),
             "key": str(outgoing.id),
         }
         with mapping_publish_errors(NAME, words):
@@ -203,7 +204,7 @@ class Example:
         item = parse(answer, outgoing.page)
         return PublishedReply(item.external_id, item.url)
 
-    async def read_back(self, outgoing: OutgoingReply) -> ParsedBatch:
+    async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """What stands in the answer's thread. Raises `NotRead`."""
         parsed = ParsedBatch()
         try:
@@ -214,21 +215,21 @@ class Example:
         parsed.items = [item for item in parsed.items if item.thread_key == outgoing.thread_key]
         return parsed
 
-    def look_soon(self, page: PageRef) -> None:
+    def request_check(self, page: PageRef) -> None:
         """Compare the page in its next round."""
         self._compare.add(page.id)
 
-    async def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
+    async def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """All that stands on the page since a moment, a hundred items a step."""
         observed_at = clock.now()
         async for parsed, answer in self._standing(page, int(cursor.get("after", 0))):
             parsed.items = [item for item in parsed.items if item.written_at >= since]
             here, share = {"after": answer["after"]}, 0.5 if answer["more"] else 1.0
-            yield ScanStep(parsed=parsed, observed_at=observed_at, cursor=here, share=share)
+            yield ScanStep(batch=parsed, observed_at=observed_at, cursor=here, progress=share)
 
     async def _call(self, page: PageRef, verb: str, path: str, json: Any = None, **query: Any) -> Any:
-        credential = self._accounts.credential(NAME, TokenKind.GROUP, page.id)
-        if credential is None or await self._accounts.admit(credential, path) is None:
+        credential = self._accounts.select(NAME, TokenKind.GROUP, page.id)
+        if credential is None or await self._accounts.begin_call(credential, path) is None:
             raise NoUsableToken("the page has no usable token")
         headers = {"Authorization": f"Bearer {credential.token}"}
         query |= {} if json else {"page": page.external_id}
@@ -243,14 +244,14 @@ class Example:
         if answer.status != 200:
             code = int(answer.status)
             if treatment(code) is T.REVOKED:
-                await self._accounts.trouble(credential, TokenState.REVOKED, f"error {code} of {path}")
+                await self._accounts.record_failure(credential, TokenState.REVOKED, f"error {code} of {path}")
             raise CallError(NAME, path, code, "refused", treatment(code))
-        await self._accounts.answered(credential, path)
+        await self._accounts.record_success(credential, path)
         return body
 
 
 def _deleted(kind: MessageKind, external_id: str, written_at: datetime) -> IncomingItem:
     thread = f"{NAME}:{external_id}"
     return IncomingItem(
-        happened="deleted", kind=kind, external_id=external_id, thread_key=thread, written_at=written_at, raw={}
+        change="deleted", kind=kind, external_id=external_id, thread_key=thread, written_at=written_at, raw={}
     )

@@ -30,7 +30,7 @@ class Bench:
     def item(self, text: str | None = "Текст", **changes: Any) -> IncomingItem:
         """A comment of a citizen."""
         values: dict[str, Any] = {
-            "happened": "new",
+            "change": "new",
             "kind": "comment",
             "external_id": "-101_7",
             "thread_key": "vk:-101_3",
@@ -46,7 +46,7 @@ class Bench:
         """Pass items through the intake in a transaction of their own."""
         async with self.ingest.service.database.write() as session:
             return await ingest_batch(
-                session, IntakeBatch(page=page or self.page, way="test", items=items, **more)
+                session, IntakeBatch(page=page or self.page, source="test", items=items, **more)
             )
 
     async def row(self, external_id: str = "-101_7") -> asyncpg.Record:

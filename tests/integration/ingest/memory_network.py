@@ -32,10 +32,10 @@ from tests.support.service_under_test import insert_organisation, insert_page
 STEP = 3
 
 
-def comment(number: int, age: timedelta, *, text: str | None = None, happened: Any = "seen") -> IncomingItem:
+def comment(number: int, age: timedelta, *, text: str | None = None, change: Any = "seen") -> IncomingItem:
     """A citizen's comment, so old."""
     return IncomingItem(
-        happened=happened,
+        change=change,
         kind="comment",
         external_id=f"-101_{number}",
         thread_key="vk:-101_1",
@@ -63,15 +63,15 @@ class MemoryNetwork(NetworkAdapter):
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def ways(self) -> dict[str, SourceLoop]:
+    def source_loops(self) -> dict[str, SourceLoop]:
         """None."""
         return {}
 
-    def max_length(self, kind: MessageKind) -> int:
+    def max_text_length(self, kind: MessageKind) -> int:
         """As VK."""
         return 4_096
 
-    def call_seconds(self) -> float:
+    def publish_timeout(self) -> float:
         """Short."""
         return 1.0
 
@@ -79,14 +79,14 @@ class MemoryNetwork(NetworkAdapter):
         """Takes nothing."""
         raise PublishRejected("memory", "Сеть только для чтения.", permanent=True)
 
-    async def read_back(self, outgoing: OutgoingReply) -> ParsedBatch:
+    async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """Shows nothing."""
         raise ReadFailed("not here")
 
-    def look_soon(self, page: PageRef) -> None:
+    def request_check(self, page: PageRef) -> None:
         """Nothing to hurry."""
 
-    async def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
+    async def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """All items of the page since a moment, three at a time."""
         self.asked.append((since, dict(cursor)))
         held = [item for item in self.items if item.written_at >= since]
@@ -98,10 +98,10 @@ class MemoryNetwork(NetworkAdapter):
                 raise self.trouble.pop(0)
             upto = start + STEP
             yield ScanStep(
-                parsed=ParsedBatch(held[start:upto]),
+                batch=ParsedBatch(held[start:upto]),
                 observed_at=clock.now(),
                 cursor={"at": upto},
-                share=min(upto / len(held), 1.0),
+                progress=min(upto / len(held), 1.0),
             )
             start = upto
             steps += 1

@@ -43,15 +43,15 @@ class ScriptedNetwork:
         self.reads = 0
         self.on_read: Callable[[OutgoingReply], Awaitable[ParsedBatch]] | None = None
 
-    def ways(self) -> dict[str, SourceLoop]:
+    def source_loops(self) -> dict[str, SourceLoop]:
         """Nobody listens."""
         return {}
 
-    def max_length(self, kind: MessageKind) -> int:
+    def max_text_length(self, kind: MessageKind) -> int:
         """Short."""
         return 100
 
-    def call_seconds(self) -> float:
+    def publish_timeout(self) -> float:
         """Short, unless the test says otherwise."""
         return self.seconds
 
@@ -61,7 +61,7 @@ class ScriptedNetwork:
         assert self.on_publish is not None
         return await self.on_publish(outgoing)
 
-    async def read_back(self, outgoing: OutgoingReply) -> ParsedBatch:
+    async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """What the test says."""
         self.reads += 1
         if self.on_read is not None:
@@ -84,12 +84,14 @@ class Scene:
         self.publication_id = publication_id
         database = system.ingest.service.database
         self.feed = DatabaseIntakeStore(database)
-        self.publisher = Publisher(database, self.feed, {"vk": cast("NetworkAdapter", network)}, settle=0.1)
+        self.publisher = Publisher(
+            database, self.feed, {"vk": cast("NetworkAdapter", network)}, settle_seconds=0.1
+        )
 
     def spoken(self, number: int, text: str = "Ответ", **changes: Any) -> IncomingItem:
         """The community's comment in the thread, answering the question."""
         values: dict[str, Any] = {
-            "happened": "new",
+            "change": "new",
             "kind": "comment",
             "external_id": f"-101_{number}",
             "thread_key": THREAD,
@@ -112,7 +114,7 @@ class Scene:
         carried = publication_id or self.publication_id
         for _ in range(60):
             try:
-                await self.publisher.carry_out(carried)
+                await self.publisher.process(carried)
             except TryLater as later:
                 await asyncio.sleep(min(later.delay.total_seconds(), 0.7))
             row = await self.system.publication(str(carried))
@@ -161,7 +163,7 @@ async def made_scene(database: TestDatabase, keys_dir: Path, text: str = "Отв
             live_from=datetime(2020, 1, 1, tzinfo=UTC),
         )
         question = IncomingItem(
-            happened="new",
+            change="new",
             kind="comment",
             external_id="-101_7",
             thread_key=THREAD,

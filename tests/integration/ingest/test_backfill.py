@@ -131,7 +131,7 @@ async def test_a_stopped_worker_goes_on_from_its_cursor(
     [
         NoUsableToken("no calls of wall.get are left today"),
         NoValidResponse("vk", "wall.get", "no answer in time"),
-        CallError("vk", "wall.get", 29, "Rate limit reached", ErrorTreatment.LIMITED),
+        CallError("vk", "wall.get", 29, "Rate limit reached", ErrorTreatment.QUOTA_EXHAUSTED),
     ],
 )
 async def test_what_time_mends_is_waited_for(

@@ -42,7 +42,7 @@ def budget(tables: Database, limit: int, day: float = 86_400) -> CallBudget:
 
 async def taken(one: CallBudget, token_id: UUID, tries: int) -> int:
     """How many of so many calls are allowed."""
-    return sum([await one.take(token_id, "vk", "wall.get") for _ in range(tries)])
+    return sum([await one.reserve_call(token_id, "vk", "wall.get") for _ in range(tries)])
 
 
 async def test_no_more_calls_than_the_limit_over_all_processes(tables: Database) -> None:
@@ -57,9 +57,9 @@ async def test_a_method_without_a_limit_is_not_counted(tables: Database) -> None
     token_id = await token(tables)
     one = budget(tables, 5)
     for _ in range(20):
-        assert await one.take(token_id, "vk", "groups.getById")
-    assert one.left(token_id, "vk", "groups.getById") is None
-    assert one.left(token_id, "vk", "wall.get") == 5
+        assert await one.reserve_call(token_id, "vk", "groups.getById")
+    assert one.calls_left(token_id, "vk", "groups.getById") is None
+    assert one.calls_left(token_id, "vk", "wall.get") == 5
 
 
 async def test_a_killed_process_over_counts_by_no_more_than_its_block(tables: Database) -> None:
@@ -68,7 +68,7 @@ async def test_a_killed_process_over_counts_by_no_more_than_its_block(tables: Da
     assert await taken(killed, token_id, 7) == 7
     after = budget(tables, 1_000)
     await after.refresh()
-    left = after.left(token_id, "vk", "wall.get")
+    left = after.calls_left(token_id, "vk", "wall.get")
     assert left is not None
     assert 1_000 - 7 - 25 <= left <= 1_000 - 7
     assert await taken(after, token_id, 1_000) == left
@@ -78,14 +78,14 @@ async def test_what_was_called_a_day_ago_counts_no_more(tables: Database, databa
     token_id = await token(tables)
     first = budget(tables, 10)
     assert await taken(first, token_id, 11) == 10
-    assert first.left(token_id, "vk", "wall.get") == 0
+    assert first.calls_left(token_id, "vk", "wall.get") == 0
     eye: asyncpg.Connection = await database.connect()
     await eye.execute("UPDATE call_counts SET bucket = bucket - interval '23 hours'")
     assert await taken(budget(tables, 10), token_id, 1) == 0
     await eye.execute("UPDATE call_counts SET bucket = bucket - interval '90 minutes'")
     second = budget(tables, 10)
     assert await taken(second, token_id, 11) == 10
-    await second.sweep()
+    await second.delete_expired()
     assert await eye.fetchval("SELECT count(*) FROM call_counts") == 1
     await eye.close()
 
@@ -97,7 +97,7 @@ async def test_a_short_day_rolls_on_and_unused_calls_of_a_block_are_given_back(t
     await asyncio.sleep(2.1)
     assert await taken(one, token_id, 1) == 1
     await one.refresh()
-    left = one.left(token_id, "vk", "wall.get")
+    left = one.calls_left(token_id, "vk", "wall.get")
     assert left is not None
     assert left >= 2_000 - 2 - 1
 
@@ -107,19 +107,19 @@ async def test_the_pool_steps_over_a_spent_token_and_tells_what_is_left(tables: 
     settings = IngestSettings(vk_wall_calls_a_day=4)
     accounts = DatabaseTokenPool(tables, settings)
     await accounts.refresh()
-    assert accounts.calls_a_day("vk", "wall.get") == 8
-    assert accounts.left("vk", "wall.get") == 8
+    assert accounts.daily_call_limit("vk", "wall.get") == 8
+    assert accounts.calls_left("vk", "wall.get") == 8
     for _ in range(5):
-        await accounts.budget.take(spent, "vk", "wall.get")
-    assert accounts.left("vk", "wall.get") == 4
-    chosen = {accounts.credential("vk", TokenKind.SERVICE, method="wall.get") for _ in range(4)}
+        await accounts.budget.reserve_call(spent, "vk", "wall.get")
+    assert accounts.calls_left("vk", "wall.get") == 4
+    chosen = {accounts.select("vk", TokenKind.SERVICE, method="wall.get") for _ in range(4)}
     assert [one.id for one in chosen if one is not None] == [fresh]
-    assert accounts.credential("vk", TokenKind.SERVICE, method="wall.getById") is not None
+    assert accounts.select("vk", TokenKind.SERVICE, method="wall.getById") is not None
     for _ in range(5):
-        await accounts.budget.take(fresh, "vk", "wall.get")
-    assert accounts.credential("vk", TokenKind.SERVICE, method="wall.get") is None
-    assert accounts.left("vk", "wall.get") == 0
-    assert accounts.calls_a_day("vk", "wall.get") == 8, "tomorrow they are there again"
+        await accounts.budget.reserve_call(fresh, "vk", "wall.get")
+    assert accounts.select("vk", TokenKind.SERVICE, method="wall.get") is None
+    assert accounts.calls_left("vk", "wall.get") == 0
+    assert accounts.daily_call_limit("vk", "wall.get") == 8, "tomorrow they are there again"
 
 
 async def test_a_token_that_died_leaves_the_budget(tables: Database, database: TestDatabase) -> None:
@@ -133,5 +133,5 @@ async def test_a_token_that_died_leaves_the_budget(tables: Database, database: T
     )
     await eye.close()
     await accounts.refresh()
-    assert accounts.calls_a_day("vk", "wall.get") == 4
-    assert accounts.left("vk", "wall.get") == 4
+    assert accounts.daily_call_limit("vk", "wall.get") == 4
+    assert accounts.calls_left("vk", "wall.get") == 4

@@ -46,7 +46,7 @@ class Standing:
 
     def stands(self, number: int, text: str, **changes: Any) -> None:
         """A comment of the community stands there."""
-        self.items.append(self.scene.spoken(number, text, happened="seen", **changes))
+        self.items.append(self.scene.spoken(number, text, change="seen", **changes))
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Take it; the first `lost` calls have no answer."""
@@ -70,7 +70,7 @@ async def given_up(scene: Scene) -> None:
 
     scene.network.on_publish = publish
     with pytest.raises(TryLater):
-        await scene.publisher.carry_out(scene.publication_id)
+        await scene.publisher.process(scene.publication_id)
     with mock.patch("services.ingest.publishing.publisher.MAX_SILENT_ATTEMPTS", 1):
         assert (await scene.carry_through())["failure"]["code"] == "unanswered"
 
@@ -103,7 +103,7 @@ async def test_answer_whose_job_is_held_is_told_of_and_stands_once_when_it_is_se
     network = Standing(scene)
     network.lost = 1
     with pytest.raises(TryLater):
-        await scene.publisher.carry_out(scene.publication_id)
+        await scene.publisher.process(scene.publication_id)
 
     async def broken(_: OutgoingReply) -> ParsedBatch:
         raise ValueError("a fault of ours")
@@ -185,7 +185,7 @@ async def test_worker_with_another_clock_waits_until_the_call_is_over(scene: Sce
         await asyncio.sleep(0.02)
     skewed = clock.now() + timedelta(minutes=minutes)
     with mock.patch("shared.clock.now", return_value=skewed), pytest.raises(TryLater):
-        await scene.publisher.carry_out(scene.publication_id)
+        await scene.publisher.process(scene.publication_id)
     assert (await first)["status"] == "published"
     assert network.texts == ["Ответ"]
 
@@ -200,11 +200,11 @@ async def test_answer_is_not_sent_again_when_the_network_refuses_to_show_the_thr
     scene.network.on_publish, scene.network.on_read = publish, refuse
     for _ in range(4):
         with pytest.raises(TryLater):
-            await scene.publisher.carry_out(scene.publication_id)
+            await scene.publisher.process(scene.publication_id)
         await asyncio.sleep(0.5)
     assert (scene.network.calls, scene.network.reads > 0) == (1, True)
     await scene.system.eye.execute("UPDATE publications SET updated_at = updated_at - interval '11 minutes'")
-    await scene.publisher.carry_out(scene.publication_id)
+    await scene.publisher.process(scene.publication_id)
     shown = await scene.system.publication(str(scene.publication_id))
     assert (shown["status"], shown["failure"]["code"]) == ("failed", "not_read")
     # A person looked, the thread is open again, and the answer is not there.
@@ -220,11 +220,11 @@ async def test_thread_with_words_that_cannot_be_understood_is_not_read_whole(sce
     network.lost = 1
     stood = network.items[:]
     broken = ParsedBatch(stood)
-    broken.add(lambda raw: raw["text"], {"id": 31})
+    broken.parse(lambda raw: raw["text"], {"id": 31})
     scene.network.thread = broken
     for _ in range(3):
         with pytest.raises(TryLater):
-            await scene.publisher.carry_out(scene.publication_id)
+            await scene.publisher.process(scene.publication_id)
         await asyncio.sleep(0.5)
     assert scene.network.calls == 1
     scene.network.thread = ParsedBatch(network.items)
@@ -252,14 +252,14 @@ async def test_reading_made_before_anothers_call_allows_no_call(scene: Scene) ->
     async def until_uncertain(calls: int) -> None:
         while scene.network.calls < calls:
             with pytest.raises(TryLater):
-                await scene.publisher.carry_out(scene.publication_id)
+                await scene.publisher.process(scene.publication_id)
             await asyncio.sleep(0.2)
 
     scene.network.on_publish, scene.network.on_read = lost_without_effect, nothing
     await until_uncertain(1)
     await scene.system.eye.execute("UPDATE publications SET sending_since = sending_since - interval '1 minute'")
     scene.network.on_read = stalls
-    stalled = asyncio.create_task(scene.publisher.carry_out(scene.publication_id))
+    stalled = asyncio.create_task(scene.publisher.process(scene.publication_id))
     await reading.wait()
     scene.network.on_publish = network.publish
     await until_uncertain(2)
@@ -378,12 +378,12 @@ async def test_failed_answer_waits_for_a_later_one_that_is_on_its_way(scene: Sce
     scene.network.on_publish, scene.network.seconds = held, 20
     calls = scene.network.calls
     later = await scene.system.answer(scene.question_id, "Второй")
-    first = asyncio.create_task(scene.publisher.carry_out(UUID(later["id"])))
+    first = asyncio.create_task(scene.publisher.process(UUID(later["id"])))
     while scene.network.calls == calls:
         await asyncio.sleep(0.02)
     assert (await scene.retry()).status_code == 202
     with pytest.raises(TryLater):
-        await scene.publisher.carry_out(scene.publication_id)
+        await scene.publisher.process(scene.publication_id)
     go_on.set()
     await first
     assert (await scene.carry_through())["status"] == "published"
@@ -411,10 +411,10 @@ async def test_worker_that_stalled_after_it_wrote_sending_calls_no_network(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = Standing(scene)
-    moments = iter([100.0, 100.0 + scene.network.call_seconds()])
+    moments = iter([100.0, 100.0 + scene.network.publish_timeout()])
     monkeypatch.setattr("services.ingest.publishing.publisher.boottime_seconds", lambda: next(moments))
     with pytest.raises(TryLater):
-        await scene.publisher.carry_out(scene.publication_id)
+        await scene.publisher.process(scene.publication_id)
     assert (scene.network.calls, network.texts) == (0, [])
     monkeypatch.undo()
     assert (await scene.carry_through())["status"] == "published"
@@ -433,17 +433,20 @@ async def test_two_workers_send_a_lost_answer_again_once(scene: Scene) -> None:
 
     scene.network.on_publish = publish
     with pytest.raises(TryLater):
-        await scene.publisher.carry_out(scene.publication_id)
+        await scene.publisher.process(scene.publication_id)
     scene.network.seconds = 20
     await scene.system.eye.execute("UPDATE publications SET sending_since = sending_since - interval '1 minute'")
     other = Publisher(
-        scene.system.ingest.service.database, scene.feed, {"vk": cast("NetworkAdapter", scene.network)}, settle=0.1
+        scene.system.ingest.service.database,
+        scene.feed,
+        {"vk": cast("NetworkAdapter", scene.network)},
+        settle_seconds=0.1,
     )
 
     async def work(publisher: Publisher) -> None:
         for _ in range(30):
             try:
-                await publisher.carry_out(scene.publication_id)
+                await publisher.process(scene.publication_id)
             except TryLater:
                 await asyncio.sleep(0.1)
 

@@ -55,7 +55,7 @@ async def house(database: TestDatabase, keys_dir: Path) -> AsyncIterator[House]:
             )
             items = [
                 IncomingItem(
-                    happened="new",
+                    change="new",
                     kind="comment" if n else "wall_post",
                     external_id=f"{external_id}/{n}",
                     thread_key=f"{network}:{external_id}",

@@ -30,7 +30,7 @@ async def test_everything_comes_under_the_new_key_and_the_old_one_may_go(
         id=page_id, organisation_id=organisation, network="vk", external_id="101", live_from=clock.now()
     )
     words = IncomingItem(
-        happened="new",
+        change="new",
         kind="comment",
         external_id="-101_1",
         thread_key="vk:-101_1",
@@ -85,15 +85,15 @@ async def test_what_a_schedule_learnt_is_there_after_a_restart(database: TestDat
         assert await book.load() == {}
         schedule.add(page_id)
         for hour in range(5):
-            assert schedule.next(start + hour * 3_600) == page_id
-            schedule.polled(page_id, start + hour * 3_600, [start + hour * 3_600 - 60] * 3)
-            book.changed(page_id)
-        book.changed(uuid4())
+            assert schedule.next_page(start + hour * 3_600) == page_id
+            schedule.record_poll(page_id, start + hour * 3_600, [start + hour * 3_600 - 60] * 3)
+            book.mark_changed(page_id)
+        book.mark_changed(uuid4())
         await book.save(schedule)
         await book.save(schedule)
         again = PollSchedule[UUID](1_000)
         for known, state in (await RateRepository(ingest.service.database, "wall_poll").load()).items():
             again.add(known, state)
-        assert again.expected(page_id).last_at == schedule.expected(page_id).last_at
+        assert again.page_forecast(page_id).last_at == schedule.page_forecast(page_id).last_at
         assert again.dump(page_id)["seen"] == schedule.dump(page_id)["seen"]
         assert await RateRepository(ingest.service.database, "another_way").load() == {}

@@ -139,16 +139,16 @@ async def test_a_lost_database_is_waited_for(
             await _row(system, "text = $1", f"До {network}")
         await system.eye.execute("ALTER ROLE ingest NOLOGIN")
         await system.eye.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ingest'")
-        wanted = []
+        body = []
         for network, page in pages.items():
             for kind in ("comment", "wall_post", "message"):
-                wanted.append(f"Без базы {network} {kind}")
-                emulators[network].citizen(page, wanted[-1], kind)
+                body.append(f"Без базы {network} {kind}")
+                emulators[network].citizen(page, body[-1], kind)
         try:
             await asyncio.sleep(3)
         finally:
             await system.eye.execute("ALTER ROLE ingest LOGIN")
-        for text in wanted:
+        for text in body:
             await _row(system, "text = $1", text)
-        count = await system.eye.fetchval("SELECT count(*) FROM messages WHERE text = ANY($1::text[])", wanted)
-        assert count == len(wanted)
+        count = await system.eye.fetchval("SELECT count(*) FROM messages WHERE text = ANY($1::text[])", body)
+        assert count == len(body)

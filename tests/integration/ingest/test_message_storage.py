@@ -43,7 +43,7 @@ async def bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
 
 async def test_what_arrives_again_changes_nothing(bench: Bench) -> None:
     first = await bench.take(bench.item(), bench.item())
-    second = await bench.take(bench.item(), bench.item(happened="seen"))
+    second = await bench.take(bench.item(), bench.item(change="seen"))
     assert (first.new, second.new, second.edited) == (1, 0, 0)
     assert await bench.events() == ["message.received"]
     row = await bench.row()
@@ -52,10 +52,10 @@ async def test_what_arrives_again_changes_nothing(bench: Bench) -> None:
 
 async def test_the_announcement_of_an_old_text_does_not_undo_an_edit(bench: Bench) -> None:
     await bench.take(bench.item("Первый"))
-    await bench.take(bench.item("Второй", happened="edited"))
+    await bench.take(bench.item("Второй", change="edited"))
     await bench.take(bench.item("Первый"))
     stale = datetime.now(UTC) - timedelta(minutes=1)
-    await bench.take(bench.item("Первый", happened="seen"), observed_at=stale)
+    await bench.take(bench.item("Первый", change="seen"), observed_at=stale)
     row = await bench.row()
     assert (row["text"], row["version"]) == ("Второй", 2)
     shown = await bench.shown(row["id"])
@@ -65,13 +65,13 @@ async def test_the_announcement_of_an_old_text_does_not_undo_an_edit(bench: Benc
 
 async def test_a_poll_that_finds_another_text_is_an_edit(bench: Bench) -> None:
     await bench.take(bench.item("Первый"))
-    await bench.take(bench.item("Второй", happened="seen"), observed_at=datetime.now(UTC))
+    await bench.take(bench.item("Второй", change="seen"), observed_at=datetime.now(UTC))
     assert (await bench.row())["text"] == "Второй"
 
 
 @pytest.mark.parametrize("reordered", [False, True])
 async def test_edit_and_creation_in_one_batch(bench: Bench, *, reordered: bool) -> None:
-    items = [bench.item("Первый"), bench.item("Второй", happened="edited")]
+    items = [bench.item("Первый"), bench.item("Второй", change="edited")]
     await bench.take(*(items[::-1] if reordered else items))
     assert (await bench.row())["text"] == "Второй"
 
@@ -82,7 +82,7 @@ async def test_edit_and_creation_in_one_batch(bench: Bench, *, reordered: bool) 
 async def test_a_deletion_keeps_the_text_and_says_who(bench: Bench, deleter: str | None, by: str) -> None:
     await bench.take(bench.item("Неудобный вопрос"))
     deletion = bench.item(
-        None, happened="deleted", author=None, deleted_by=Author(native_id=deleter) if deleter else None
+        None, change="deleted", author=None, deleted_by=Author(native_id=deleter) if deleter else None
     )
     await bench.take(deletion, deletion)
     row = await bench.row()
@@ -93,9 +93,9 @@ async def test_a_deletion_keeps_the_text_and_says_who(bench: Bench, deleter: str
         f"/api/v1/messages?deleted_by={by}", headers=bench.ingest.headers("moderator")
     )
     assert [one["text"] for one in listed.json()["items"]] == ["Неудобный вопрос"]
-    await bench.take(bench.item("Неудобный вопрос", happened="seen"))
+    await bench.take(bench.item("Неудобный вопрос", change="seen"))
     assert (await bench.row())["deleted_at"] is not None
-    await bench.take(bench.item("Неудобный вопрос", happened="restored"))
+    await bench.take(bench.item("Неудобный вопрос", change="restored"))
     assert (await bench.row())["deleted_at"] is None
 
 
@@ -193,9 +193,11 @@ async def test_the_unreadable_is_set_aside_with_its_reason(bench: Bench) -> None
 async def test_the_cursor_moves_with_its_batch_or_not_at_all(bench: Bench) -> None:
     feed = DatabaseIntakeStore(bench.ingest.service.database)
     mark = ThreadState("vk:-101_3", "1", "a")
-    await feed.store(bench.page, "long_poll", ParsedBatch([bench.item()]), cursor={"ts": "5"}, marks=[mark])
+    await feed.store(
+        bench.page, "long_poll", ParsedBatch([bench.item()]), cursor={"ts": "5"}, thread_states=[mark]
+    )
     assert await feed.cursor(bench.page, "long_poll") == {"ts": "5"}
-    assert await feed.marks(["vk:-101_3", "vk:-101_4"]) == {"vk:-101_3": mark}
+    assert await feed.thread_states(["vk:-101_3", "vk:-101_4"]) == {"vk:-101_3": mark}
     foreign = PageRef(id=uuid4(), organisation_id=uuid4(), network="vk", external_id="9", live_from=MOMENT)
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await feed.store(foreign, "long_poll", ParsedBatch([bench.item(external_id="-9_1")]), cursor={"ts": "6"})
@@ -214,10 +216,10 @@ async def test_one_item_that_the_database_refuses_does_not_hold_up_the_others(be
 
 async def test_looks_are_shown_in_sources(bench: Bench) -> None:
     feed = DatabaseIntakeStore(bench.ingest.service.database)
-    feed.well(bench.page, "wall_poll")
-    feed.failed(bench.page, "long_poll", "no answer in time")
+    feed.report_success(bench.page, "wall_poll")
+    feed.report_failure(bench.page, "long_poll", "no answer in time")
     await feed.flush()
-    feed.failed(bench.page, "long_poll", "no answer in time")
+    feed.report_failure(bench.page, "long_poll", "no answer in time")
     await feed.flush()
     answer = await bench.ingest.client.get("/api/v1/sources", headers=bench.ingest.headers("operations"))
     (source,) = answer.json()["items"]

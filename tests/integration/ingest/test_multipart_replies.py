@@ -24,7 +24,7 @@ PARTS = ["Ямы засыплем завтра.", "Потом положим", "
 @pytest.fixture(autouse=True)
 def short_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network takes twenty characters."""
-    entry = catalogue.NetworkSpec(catalogue.NETWORKS["vk"].build, {"comment": LIMIT, "message": LIMIT})
+    entry = catalogue.NetworkSpec(catalogue.NETWORKS["vk"].create_adapter, {"comment": LIMIT, "message": LIMIT})
     monkeypatch.setitem(catalogue.NETWORKS, "vk", entry)
 
 
@@ -218,7 +218,7 @@ async def test_a_refusal_for_now_is_told_once_and_outlasts_many_attempts(scene: 
     delays = []
     for _ in range(12):
         with pytest.raises(TryLater) as later:
-            await scene.publisher.carry_out(scene.publication_id)
+            await scene.publisher.process(scene.publication_id)
         delays.append(later.value.delay)
     assert max(delays) <= timedelta(seconds=30)
     ((subject, data),) = await told(scene, "publication.delayed")
@@ -244,9 +244,9 @@ async def test_a_later_answer_waits_for_one_that_is_tried_again(scene: Scene) ->
     scene.network.on_publish = reluctant
     later = await scene.system.answer(scene.question_id, "Коротко")
     with pytest.raises(TryLater):
-        await scene.publisher.carry_out(scene.publication_id)
+        await scene.publisher.process(scene.publication_id)
     with pytest.raises(TryLater):
-        await scene.publisher.carry_out(UUID(later["id"]))
+        await scene.publisher.process(UUID(later["id"]))
     await asyncio.gather(scene.carry_through(UUID(later["id"])), carry_all(scene))
     assert taken == [*PARTS, "Коротко"]
     ((_, data),) = await told(scene, "publication.uncertain")

@@ -46,8 +46,8 @@ async def _walked(
     page: PageRef, since: datetime, cursor: Mapping[str, Any] | None = None
 ) -> list[tuple[set[str], Mapping[str, Any], float]]:
     return [
-        ({f"{item.kind} {item.external_id}" for item in one.parsed.items}, one.cursor, one.share)
-        async for one in _network().walk(page, since, cursor or {})
+        ({f"{item.kind} {item.external_id}" for item in one.batch.items}, one.cursor, one.progress)
+        async for one in _network().scan(page, since, cursor or {})
     ]
 
 
@@ -136,8 +136,8 @@ async def test_what_the_api_does_not_show_is_not_taken_for_removed(
         ok.post("page", page=page, comments_share=0.1)
         now = datetime.now(UTC)
         for _ in range(2):
-            way = "way = 'topics_poll' AND page_id = $1 AND last_success_at > $2"
-            now = (await _source(system, way, page_id, now))["last_success_at"]
+            source = "way = 'topics_poll' AND page_id = $1 AND last_success_at > $2"
+            now = (await _source(system, source, page_id, now))["last_success_at"]
         assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE deleted_at IS NOT NULL") == 0
 
 

@@ -31,7 +31,7 @@ async def bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
 def deletion(bench: Bench, by: str | None = None, **changes: object) -> IncomingItem:
     """The announcement that the comment was deleted."""
     deleter = Author(native_id=by) if by else None
-    return bench.item(None, happened="deleted", author=None, deleted_by=deleter, **changes)
+    return bench.item(None, change="deleted", author=None, deleted_by=deleter, **changes)
 
 
 async def texts(bench: Bench) -> list[str]:
@@ -41,23 +41,25 @@ async def texts(bench: Bench) -> list[str]:
 
 
 async def test_an_event_delivered_again_is_taken_once(bench: Bench) -> None:
-    await bench.take(bench.item("Первый", event_id="a"))
-    await bench.take(bench.item("Второй", happened="edited", event_id="b"))
-    await bench.take(bench.item("Третий", happened="edited", event_id="c"))
-    again = await bench.take(bench.item("Второй", happened="edited", event_id="b"))
+    await bench.take(bench.item("Первый", push_event_id="a"))
+    await bench.take(bench.item("Второй", change="edited", push_event_id="b"))
+    await bench.take(bench.item("Третий", change="edited", push_event_id="c"))
+    again = await bench.take(bench.item("Второй", change="edited", push_event_id="b"))
     assert again.edited == 0
     assert await texts(bench) == ["Первый", "Второй", "Третий"]
-    await bench.take(deletion(bench, event_id="d"))
-    await bench.take(bench.item("Третий", happened="restored", event_id="e"))
-    await bench.take(deletion(bench, event_id="d"))
+    await bench.take(deletion(bench, push_event_id="d"))
+    await bench.take(bench.item("Третий", change="restored", push_event_id="e"))
+    await bench.take(deletion(bench, push_event_id="d"))
     assert (await bench.row())["deleted_at"] is None
-    await bench.take(bench.item("Первый", event_id="a"), bench.item("Новое", external_id="-101_8", event_id="f"))
+    await bench.take(
+        bench.item("Первый", push_event_id="a"), bench.item("Новое", external_id="-101_8", push_event_id="f")
+    )
     assert (await bench.row("-101_8"))["text"] == "Новое"
 
 
 async def test_an_event_twice_in_one_batch_is_taken_once(bench: Bench) -> None:
-    first, second = (bench.item(text, happened="edited", event_id=text) for text in ("Второй", "Третий"))
-    taken = await bench.take(bench.item("Первый", event_id="a"), first, second, first)
+    first, second = (bench.item(text, change="edited", push_event_id=text) for text in ("Второй", "Третий"))
+    taken = await bench.take(bench.item("Первый", push_event_id="a"), first, second, first)
     assert taken.edited == 2
     assert (await bench.row())["text"] == "Третий"
 
@@ -66,24 +68,28 @@ async def test_the_same_event_id_of_another_page_is_another_event(bench: Bench, 
     organisation = await insert_organisation(database, name="Больница")
     page_id = await insert_page(database, organisation, external_id="102")
     other = PageRef(id=page_id, organisation_id=organisation, network="vk", external_id="102", live_from=MOMENT)
-    await bench.take(bench.item(event_id="a"))
-    await bench.take(bench.item(external_id="-102_7", thread_key="vk:-102_3", event_id="a"), page=other)
+    await bench.take(bench.item(push_event_id="a"))
+    await bench.take(bench.item(external_id="-102_7", thread_key="vk:-102_3", push_event_id="a"), page=other)
     assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 2
 
 
 async def test_an_event_that_was_rolled_back_is_not_seen(bench: Bench) -> None:
     with pytest.raises(ZeroDivisionError):
         async with bench.ingest.service.database.write() as session:
-            await ingest_batch(session, IntakeBatch(page=bench.page, way="test", items=[bench.item(event_id="a")]))
+            await ingest_batch(
+                session, IntakeBatch(page=bench.page, source="test", items=[bench.item(push_event_id="a")])
+            )
             raise ZeroDivisionError
-    assert (await bench.take(bench.item(event_id="a"))).new == 1
+    assert (await bench.take(bench.item(push_event_id="a"))).new == 1
 
 
 async def test_old_events_and_tombstones_are_forgotten(bench: Bench) -> None:
-    await bench.take(bench.item(event_id="old"), deletion(bench, external_id="-101_8"))
+    await bench.take(bench.item(push_event_id="old"), deletion(bench, external_id="-101_8"))
     await bench.eye.execute("UPDATE seen_events SET created_at = created_at - interval '4 days'")
     await bench.eye.execute("UPDATE tombstones SET created_at = created_at - interval '31 days'")
-    await bench.take(bench.item(external_id="-101_9", event_id="young"), deletion(bench, external_id="-101_10"))
+    await bench.take(
+        bench.item(external_id="-101_9", push_event_id="young"), deletion(bench, external_id="-101_10")
+    )
     await purge(bench.ingest.service.database, retention.rules(Terms()))
     assert await bench.eye.fetchval("SELECT array_agg(event_id) FROM seen_events") == ["young"]
     assert await bench.eye.fetchval("SELECT array_agg(external_id) FROM tombstones") == ["-101_10"]
@@ -104,7 +110,7 @@ async def test_a_deletion_before_the_message_is_applied_when_it_comes(
     assert await bench.events() == ["message.received", "message.deleted"]
     assert (await bench.told("message.deleted"))[0]["deleted_by"] == by
     assert await bench.eye.fetchval("SELECT count(*) FROM tombstones") == 0
-    await bench.take(bench.item("Неудобный вопрос", happened="seen"))
+    await bench.take(bench.item("Неудобный вопрос", change="seen"))
     assert len(await bench.events()) == 2
 
 
@@ -118,11 +124,11 @@ async def test_who_deleted_is_kept_when_a_later_answer_does_not_tell(bench: Benc
 
 async def test_a_restoration_takes_the_tombstone_away(bench: Bench) -> None:
     await bench.take(deletion(bench))
-    await bench.take(bench.item(None, happened="restored", author=None))
+    await bench.take(bench.item(None, change="restored", author=None))
     await bench.take(bench.item())
     assert (await bench.row())["deleted_at"] is None
     await bench.take(deletion(bench, external_id="-101_8"))
-    await bench.take(bench.item(external_id="-101_8", happened="restored"))
+    await bench.take(bench.item(external_id="-101_8", change="restored"))
     assert (await bench.row("-101_8"))["deleted_at"] is None
     assert await bench.eye.fetchval("SELECT count(*) FROM tombstones") == 0
 
@@ -140,19 +146,19 @@ async def test_what_a_later_look_still_finds_was_restored(bench: Bench) -> None:
     await bench.take(bench.item())
     await bench.take(deletion(bench))
     now = datetime.now(UTC)
-    await bench.take(bench.item(happened="seen"), observed_at=now + timedelta(minutes=1))
+    await bench.take(bench.item(change="seen"), observed_at=now + timedelta(minutes=1))
     assert (await bench.row())["deleted_at"] is not None
-    await bench.take(bench.item(happened="seen"), observed_at=now + timedelta(minutes=11))
+    await bench.take(bench.item(change="seen"), observed_at=now + timedelta(minutes=11))
     assert (await bench.row())["deleted_at"] is None
     assert (await bench.events())[-1] == "message.restored"
 
 
 async def test_an_edit_before_the_announcement(bench: Bench) -> None:
-    await bench.take(bench.item("Второй", happened="edited"))
+    await bench.take(bench.item("Второй", change="edited"))
     assert await texts(bench) == ["Второй"]
     await bench.take(bench.item("Первый"), bench.item("Первый"))
     assert await texts(bench) == ["Первый", "Второй"]
-    await bench.take(bench.item("Третий", happened="edited"))
+    await bench.take(bench.item("Третий", change="edited"))
     await bench.take(bench.item("Первый"))
     assert await texts(bench) == ["Первый", "Второй", "Третий"]
     assert await bench.events() == ["message.received", "message.edited"]
@@ -161,7 +167,7 @@ async def test_an_edit_before_the_announcement(bench: Bench) -> None:
 @pytest.mark.parametrize("time", ["update_time", "edited"])
 async def test_an_edit_that_was_overtaken_does_not_win(bench: Bench, time: str) -> None:
     def edit(number: int) -> IncomingItem:
-        return bench.item(f"Текст {number}", happened="edited", raw={time: 1_700_000_000 + number})
+        return bench.item(f"Текст {number}", change="edited", raw={time: 1_700_000_000 + number})
 
     await bench.take(bench.item("Текст 0"))
     await bench.take(edit(2))
@@ -176,7 +182,7 @@ async def test_an_edit_that_was_overtaken_does_not_win(bench: Bench, time: str) 
 async def test_any_order_of_announcement_edit_and_deletion_ends_the_same(
     bench: Bench, order: tuple[int, ...]
 ) -> None:
-    items = [bench.item("Первый"), bench.item("Второй", happened="edited"), deletion(bench, "42")]
+    items = [bench.item("Первый"), bench.item("Второй", change="edited"), deletion(bench, "42")]
     for number in order:
         await bench.take(items[number])
     row = await bench.row()
@@ -211,11 +217,13 @@ async def test_many_pages_are_stored_at_once(bench: Bench, database: TestDatabas
         )
 
     arrivals = [
-        (page, "callback", ParsedBatch([comment(page, n, event_id=f"{n}")])) for n in range(5) for page in pages
+        (page, "callback", ParsedBatch([comment(page, n, push_event_id=f"{n}")]))
+        for n in range(5)
+        for page in pages
     ]
-    arrivals.append((pages[0], "callback", ParsedBatch([comment(pages[0], 0, happened="deleted", text=None)])))
-    arrivals.append((pages[1], "callback", ParsedBatch([comment(pages[1], 0, event_id="0")])))
-    impossible = comment(pages[2], 9, event_id="9")
+    arrivals.append((pages[0], "callback", ParsedBatch([comment(pages[0], 0, change="deleted", text=None)])))
+    arrivals.append((pages[1], "callback", ParsedBatch([comment(pages[1], 0, push_event_id="0")])))
+    impossible = comment(pages[2], 9, push_event_id="9")
     arrivals.append((pages[2], "callback", ParsedBatch([impossible], [UnparsedPayload("a riddle", {})])))
     stored = await feed.store_many(arrivals)
     assert [one.new for one in stored] == [1] * 15 + [0, 0, 1]
@@ -228,9 +236,9 @@ async def test_many_pages_are_stored_at_once(bench: Bench, database: TestDatabas
 
 async def test_one_bad_page_does_not_hold_up_the_others(bench: Bench, database: TestDatabase) -> None:
     feed = DatabaseIntakeStore(bench.ingest.service.database)
-    bad = bench.item(external_id="-101_9", thread_key="vk:\x00", event_id="bad")
-    beside = bench.item(external_id="-101_10", event_id="beside")
-    good = bench.item(event_id="good")
+    bad = bench.item(external_id="-101_9", thread_key="vk:\x00", push_event_id="bad")
+    beside = bench.item(external_id="-101_10", push_event_id="beside")
+    good = bench.item(push_event_id="good")
     stored = await feed.store_many(
         [(bench.page, "callback", ParsedBatch([bad, beside])), (bench.page, "callback", ParsedBatch([good]))]
     )
@@ -296,9 +304,9 @@ async def test_the_feed_tells_what_is_stored(bench: Bench) -> None:
     ]
     stored = await feed.store(bench.page, "wall_poll", ParsedBatch(items))
     assert (stored.new, stored.deleted) == (5, 1)
-    assert set(await feed.stored(bench.page, "comment")) == {"-101_7", "-101_8", "-101_9"}
-    assert set(await feed.stored(bench.page, "comment", thread_key="vk:-101_3")) == {"-101_7", "-101_9"}
-    assert await feed.stored(bench.page, "comment", since=later) == {"-101_9": later}
+    assert set(await feed.living_ids(bench.page, "comment")) == {"-101_7", "-101_8", "-101_9"}
+    assert set(await feed.living_ids(bench.page, "comment", thread_key="vk:-101_3")) == {"-101_7", "-101_9"}
+    assert await feed.living_ids(bench.page, "comment", since=later) == {"-101_9": later}
 
 
 async def test_history_that_may_open_cases_is_told_once_more(bench: Bench) -> None:
@@ -309,9 +317,9 @@ async def test_history_that_may_open_cases_is_told_once_more(bench: Bench) -> No
     await bench.take(deletion(bench, external_id="-101_9"))
     feed = DatabaseIntakeStore(bench.ingest.service.database)
     fresh = bench.item("Ещё один", external_id="-101_10", written_at=before)
-    found = ParsedBatch([bench.item(written_at=before, happened="seen"), community, gone, fresh])
+    found = ParsedBatch([bench.item(written_at=before, change="seen"), community, gone, fresh])
     for _ in range(2):
-        await feed.store(bench.page, "backfill", found, open_cases=True)
+        await feed.store(bench.page, "backfill", found, open_appeals=True)
     marks = {row["external_id"]: row["history"] for row in await bench.eye.fetch("SELECT * FROM messages")}
     assert marks == {"-101_7": False, "-101_8": True, "-101_9": True, "-101_10": False}
     told = await bench.told("message.received")

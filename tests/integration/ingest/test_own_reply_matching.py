@@ -83,7 +83,7 @@ async def test_line_breaks_and_ends_that_the_network_changed_do_not_hide_ours(sc
 
 async def test_a_lost_call_that_worked_is_found_by_reading(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        scene.network.thread = ParsedBatch([scene.spoken(31, happened="seen")])
+        scene.network.thread = ParsedBatch([scene.spoken(31, change="seen")])
         raise PublishOutcomeUnknown("lost")
 
     scene.network.on_publish = publish
@@ -104,7 +104,7 @@ async def test_a_lost_call_that_did_not_work_is_made_again_only_after_reading(sc
     scene.network.on_publish = publish
     for _ in range(6):
         with pytest.raises(TryLater):
-            await scene.publisher.carry_out(scene.publication_id)
+            await scene.publisher.process(scene.publication_id)
         await asyncio.sleep(0.2)
     assert scene.network.calls == 1
     scene.network.thread = ParsedBatch()
@@ -130,7 +130,7 @@ async def test_two_jobs_at_once_call_once(scene: Scene) -> None:
 
     scene.network.on_publish, scene.network.seconds = publish, 20
     outcomes = await asyncio.gather(
-        *(scene.publisher.carry_out(scene.publication_id) for _ in range(3)), return_exceptions=True
+        *(scene.publisher.process(scene.publication_id) for _ in range(3)), return_exceptions=True
     )
     assert scene.network.calls == 1
     assert sum(isinstance(outcome, TryLater) for outcome in outcomes) == 2

@@ -109,9 +109,9 @@ async def test_without_calls_for_walls_the_posts_are_not_known(
     assert answer["items"][0]["posts_7_days"] is None
 
 
-@pytest.mark.parametrize(("network", "way"), [("vk", "wall_poll"), ("ok", "topics_poll")])
+@pytest.mark.parametrize(("network", "source"), [("vk", "wall_poll"), ("ok", "topics_poll")])
 async def test_posts_of_a_wall_that_was_read_today_cost_no_call(
-    network: str, way: str, asked: Asked, request: pytest.FixtureRequest
+    network: str, source: str, asked: Asked, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
     page_id = await asked.page(network, emulator.page(f"{network}_known"))
@@ -119,7 +119,7 @@ async def test_posts_of_a_wall_that_was_read_today_cost_no_call(
         "INSERT INTO sources (id, page_id, way, cursor, last_success_at, failures, updated_at)"
         " VALUES (gen_random_uuid(), $1, $2, '{}', now() - interval '20 hours', 0, now())",
         page_id,
-        way,
+        source,
     )
     for number, (days, own, deleted) in enumerate(
         [(1, True, False), (9, True, False), (0, False, False), (0, True, True)]
@@ -134,7 +134,7 @@ async def test_posts_of_a_wall_that_was_read_today_cost_no_call(
             page_id,
             asked.organisation,
             own,
-            way,
+            source,
             days,
             deleted,
         )

@@ -31,38 +31,43 @@ from tests.integration.ingest.conftest import KEYS
 from tests.integration.ingest.network_double import NetworkDouble, error, network_double
 
 THREADS: dict[str, dict[str, Any]] = {
-    "vk comment": {"kind": "comment", "thread_key": "vk:-101_3", "target": "-101_7"},
-    "vk discussion": {"kind": "comment", "thread_key": "vk:-101_board3", "target": "-101_board3_7"},
-    "vk message": {"kind": "message", "thread_key": "vk:101_5001", "target": None},
-    "ok comment": {"kind": "comment", "thread_key": "ok:60000000000001", "target": "60000000000001/MTc="},
-    "ok message": {"kind": "message", "thread_key": "ok:chat:C1", "target": None},
+    "vk comment": {"kind": "comment", "thread_key": "vk:-101_3", "reply_to": "-101_7"},
+    "vk discussion": {"kind": "comment", "thread_key": "vk:-101_board3", "reply_to": "-101_board3_7"},
+    "vk message": {"kind": "message", "thread_key": "vk:101_5001", "reply_to": None},
+    "ok comment": {"kind": "comment", "thread_key": "ok:60000000000001", "reply_to": "60000000000001/MTc="},
+    "ok message": {"kind": "message", "thread_key": "ok:chat:C1", "reply_to": None},
 }
 # The network's own troubles of a moment are tried again before a reading ends.
-MOMENTARY = {ErrorTreatment.AGAIN, ErrorTreatment.SLOWER}
+MOMENTARY = {ErrorTreatment.TRANSIENT, ErrorTreatment.RATE_LIMITED}
 CODES = {
     "vk": sorted({code for code, kind in vk_errors.TREATMENTS.items() if kind not in MOMENTARY} | {77_777}),
     "ok": sorted({code for code, kind in ok_errors.TREATMENTS.items() if kind not in MOMENTARY} | {77_777}),
 }
-OF_US = {ErrorTreatment.DENIED, ErrorTreatment.GONE, ErrorTreatment.REFUSED, ErrorTreatment.BUG}
+OF_US = {
+    ErrorTreatment.DENIED,
+    ErrorTreatment.NOT_FOUND,
+    ErrorTreatment.CONTENT_REJECTED,
+    ErrorTreatment.CLIENT_ERROR,
+}
 
 
 class Tokens:
     """One good token of each kind, whatever the network says of it."""
 
-    def credential(
+    def select(
         self, network: str, kind: TokenKind, page_id: Any = None, *, method: str | None = None
     ) -> Credential:
         """The token."""
         return Credential(id=uuid4(), network=network, kind=kind, page_id=page_id, token=f"{kind}-token")
 
-    async def admit(self, *_: object) -> dict[str, str]:
+    async def begin_call(self, *_: object) -> dict[str, str]:
         """It may be used."""
         return {}
 
-    async def answered(self, *_: object) -> None:
+    async def record_success(self, *_: object) -> None:
         """Well."""
 
-    async def trouble(self, *_: object, **__: object) -> None:
+    async def record_failure(self, *_: object, **__: object) -> None:
         """It goes on."""
 
 
@@ -112,15 +117,15 @@ async def test_thread_that_is_refused_is_not_an_empty_one(
         refusal: Any = error(code) if network == "vk" else {"error_code": code, "error_msg": "refused"}
         double.answer = partial(_answer, refusal)
         with pytest.raises(ReadFailed) as found:
-            await networks[network].read_back(outgoing(thread))
+            await networks[network].read_thread(outgoing(thread))
         # Error 7 speaks of a page's own token: another token may read.
-        assert code == 7 or found.value.refused is (treatment(code) in OF_US), code
+        assert code == 7 or found.value.permanent is (treatment(code) in OF_US), code
 
 
 async def test_place_that_is_not_read_is_not_an_empty_one(networks: dict[str, NetworkAdapter]) -> None:
     photo = {**THREADS["vk discussion"], "thread_key": "vk:-101_photo3"}
     with mock.patch.dict(THREADS, {"vk photo": photo}), pytest.raises(ReadFailed):
-        await networks["vk"].read_back(outgoing("vk photo"))
+        await networks["vk"].read_thread(outgoing("vk photo"))
 
 
 def _comment(number: int, ms: int) -> dict[str, Any]:
@@ -133,9 +138,9 @@ async def test_discussion_whose_rest_cannot_be_asked_for_is_not_read(
 ) -> None:
     double.answer = lambda _method, _params: {"comments": [_comment(1, 5_000)], "has_more": True}
     with pytest.raises(ReadFailed):
-        await networks["ok"].read_back(outgoing("ok comment", after=4_000))
+        await networks["ok"].read_thread(outgoing("ok comment", after=4_000))
     double.answer = lambda _method, _params: {"comments": [_comment(1, 5_000)], "has_more": False}
-    assert len((await networks["ok"].read_back(outgoing("ok comment", after=4_000))).items) == 1
+    assert len((await networks["ok"].read_thread(outgoing("ok comment", after=4_000))).items) == 1
 
 
 async def test_discussion_is_read_back_by_the_networks_own_time(
@@ -154,7 +159,7 @@ async def test_discussion_is_read_back_by_the_networks_own_time(
         return {"comments": rows, "has_more": True, "anchor": anchor}
 
     double.answer = answer
-    found = await networks["ok"].read_back(outgoing("ok comment", after=1_500))
+    found = await networks["ok"].read_thread(outgoing("ok comment", after=1_500))
     assert [item.external_id.partition("/")[2] for item in found.items] == ["c3", "c2", "c1"]
 
 
@@ -170,7 +175,7 @@ async def test_conversation_is_read_back_to_where_it_stood(
         return {"response": {"count": 1_000, "items": rows}}
 
     double.answer = answer
-    found = await networks["vk"].read_back(outgoing("vk message", after=550))
+    found = await networks["vk"].read_thread(outgoing("vk message", after=550))
     numbers = [int(item.external_id.rpartition("_")[2]) for item in found.items]
     assert (max(numbers), min(numbers)) == (1_000, 401)
 
@@ -186,7 +191,7 @@ async def test_nothing_is_sent_when_its_time_is_over(
         pytest.raises(PublishRejected) as refusal,
     ):
         await networks[thread[:2]].publish(outgoing(thread, not_after=5.0))
-    assert (refusal.value.sent, refusal.value.permanent) == (False, False)
+    assert (refusal.value.was_sent, refusal.value.permanent) == (False, False)
     assert double.calls == []
 
 
@@ -195,5 +200,5 @@ async def test_old_payload_that_nobody_understands_does_not_hide_an_answer_for_e
 ) -> None:
     broken = [{"id": 5}, {"id": 40, "from_id": 700}, {"id": 41, "from_id": -101}]
     double.answer = lambda _method, _params: {"response": {"items": broken, "current_level_count": 3}}
-    found = await networks["vk"].read_back(outgoing("vk comment", after=7))
-    assert [one.raw["id"] for one in found.unreadable] == [41]
+    found = await networks["vk"].read_thread(outgoing("vk comment", after=7))
+    assert [one.raw["id"] for one in found.unparsed] == [41]

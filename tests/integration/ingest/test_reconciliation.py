@@ -102,7 +102,7 @@ async def test_edits_and_deletions_are_found_likewise(database: TestDatabase, ey
         here.network.items = [
             comment(1, HOUR, text="Исправлено"),
             comment(2, 2 * HOUR),
-            comment(3, 3 * HOUR, happened="deleted"),
+            comment(3, 3 * HOUR, change="deleted"),
         ]
         row_id = await ask(here)
         async with running(reconciler(here)):

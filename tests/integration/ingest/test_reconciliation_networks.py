@@ -21,8 +21,12 @@ def _stop_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(*_: Any) -> list[Any]:
         return []
 
-    for way in ("ok.topic_poll.Topics.look", "ok.discussion_poll.Discussions._notice", "vk.wall_poll.Walls.look"):
-        monkeypatch.setattr(f"services.ingest.networks.{way}", nothing)
+    for source in (
+        "ok.topic_poll.TopicPoller.check_group",
+        "ok.discussion_poll.DiscussionPoller._notice",
+        "vk.wall_poll.WallPoller.poll_page",
+    ):
+        monkeypatch.setattr(f"services.ingest.networks.{source}", nothing)
 
 
 async def _post(system: Connected, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -111,15 +111,15 @@ async def test_calls_are_spread_over_all_tokens_of_a_kind(pool: Pool) -> None:
     for name in ("one", "two", "three"):
         await pool.add(name)
     for _ in range(9):
-        await pool.vk.ask("wall.getById", SERVICE, posts="-1_1")
+        await pool.vk.read_with_any_token("wall.getById", SERVICE, posts="-1_1")
     assert sorted(pool.network.tokens()) == ["one"] * 3 + ["three"] * 3 + ["two"] * 3
 
 
 async def test_a_pages_own_token_comes_before_one_of_no_page(pool: Pool) -> None:
     await pool.add("common", USER)
     await pool.add("own", GROUP)
-    await pool.vk.ask("groups.getById", GROUP, USER, page_id=pool.page_id)
-    await pool.vk.ask("groups.getById", GROUP, USER, page_id=uuid4())
+    await pool.vk.read_with_any_token("groups.getById", GROUP, USER, page_id=pool.page_id)
+    await pool.vk.read_with_any_token("groups.getById", GROUP, USER, page_id=uuid4())
     assert pool.network.tokens() == ["own", "common"]
 
 
@@ -132,14 +132,14 @@ async def test_a_dead_token_is_never_called_again_and_the_next_takes_over(
         error(code) if params["access_token"] == "bad" else {"response": {"items": [1]}}
     )
     for _ in range(6):
-        assert await pool.vk.ask("wall.getById", SERVICE, posts="-1_1") == {"items": [1]}
+        assert await pool.vk.read_with_any_token("wall.getById", SERVICE, posts="-1_1") == {"items": [1]}
     assert pool.network.tokens().count("bad") == 1
     assert (await pool.shown(first))["state"] == state
     assert (await pool.shown(second))["state"] == "healthy"
     assert await pool.events() == [(state, None)]
     pool.use()
     await pool.accounts.refresh()
-    await pool.vk.ask("wall.getById", SERVICE, posts="-1_1")
+    await pool.vk.read_with_any_token("wall.getById", SERVICE, posts="-1_1")
     assert pool.network.tokens().count("bad") == 1, "another process called it again"
 
 
@@ -148,7 +148,7 @@ async def test_calls_that_wait_for_their_turn_are_not_made_with_a_token_that_die
     pool.network.answer = lambda *_: error(5)
     pool.use(vk_user_calls_a_second=4)
     await pool.accounts.refresh()
-    credential = pool.vk.credential("wall.getById", SERVICE)
+    credential = pool.vk.select_token("wall.getById", SERVICE)
     outcomes = await asyncio.gather(
         *(pool.vk.call(credential, "wall.getById", posts=f"-1_{n}") for n in range(5)), return_exceptions=True
     )
@@ -163,7 +163,10 @@ async def test_reads_that_wait_go_on_with_another_token(pool: Pool) -> None:
     pool.use(vk_user_calls_a_second=10)
     await pool.accounts.refresh()
     assert (
-        await asyncio.gather(*(pool.vk.ask("wall.getById", SERVICE, posts=f"-1_{n}") for n in range(8))) == [1] * 8
+        await asyncio.gather(
+            *(pool.vk.read_with_any_token("wall.getById", SERVICE, posts=f"-1_{n}") for n in range(8))
+        )
+        == [1] * 8
     )
     assert pool.network.tokens().count("bad") == 1
 
@@ -171,7 +174,7 @@ async def test_reads_that_wait_go_on_with_another_token(pool: Pool) -> None:
 async def test_a_refusal_while_the_database_is_away_is_kept_and_saved_later(pool: Pool) -> None:
     token_id = await pool.add("bad")
     pool.network.answer = lambda *_: error(5)
-    credential = pool.vk.credential("wall.getById", SERVICE)
+    credential = pool.vk.select_token("wall.getById", SERVICE)
     await pool.eye.execute("REVOKE UPDATE ON network_tokens FROM gospablik_ingest")
     with pytest.raises(CallError):
         await pool.vk.call(credential, "wall.getById")
@@ -187,19 +190,19 @@ async def test_a_refusal_while_the_database_is_away_is_kept_and_saved_later(pool
 
 async def test_without_a_usable_token_it_says_so(pool: Pool) -> None:
     with pytest.raises(NoUsableToken):
-        await pool.vk.ask("wall.get", SERVICE, USER)
+        await pool.vk.read_with_any_token("wall.get", SERVICE, USER)
     await pool.add("only")
     pool.network.answer = lambda *_: error(5)
     with pytest.raises(NoUsableToken):
-        await pool.vk.ask("wall.getById", SERVICE)
+        await pool.vk.read_with_any_token("wall.getById", SERVICE)
 
 
 async def test_a_limited_method_rests_alone_longer_each_time_and_ends_by_itself(pool: Pool) -> None:
     token_id = await pool.add("one")
     pool.network.answer = lambda method, _: error(29) if method == "wall.search" else {"response": 1}
     with pytest.raises(NoUsableToken):
-        await pool.vk.ask("wall.search", SERVICE)
-    await pool.vk.ask("wall.getById", SERVICE)
+        await pool.vk.read_with_any_token("wall.search", SERVICE)
+    await pool.vk.read_with_any_token("wall.getById", SERVICE)
     shown = await pool.shown(token_id)
     assert shown["state"] == "healthy"
     assert list(shown["resting"]) == ["wall.search"]
@@ -210,7 +213,7 @@ async def test_a_limited_method_rests_alone_longer_each_time_and_ends_by_itself(
         await pool.eye.execute("UPDATE network_tokens SET usage = '{}', updated_at = now()")
         await pool.accounts.refresh()
         with pytest.raises(NoUsableToken):
-            await pool.vk.ask("wall.search", SERVICE)
+            await pool.vk.read_with_any_token("wall.search", SERVICE)
     assert rests[1] > 1.8 * rests[0]
 
 
@@ -246,7 +249,7 @@ async def test_the_current_captcha_is_solved_by_a_person_and_the_call_carries_it
 
     pool.network.answer = answer
     with pytest.raises(NoUsableToken):
-        await pool.vk.ask("wall.getComments", SERVICE)
+        await pool.vk.read_with_any_token("wall.getComments", SERVICE)
     shown = await pool.shown(token_id)
     assert shown["state"] == "captcha"
     assert shown["challenge"] == {
@@ -258,13 +261,13 @@ async def test_the_current_captcha_is_solved_by_a_person_and_the_call_carries_it
     recovered = await pool.post(f"/{token_id}/recover", 200, success_token="yes")
     assert recovered["state"] == "healthy"
     await pool.accounts.refresh()
-    await pool.vk.ask("wall.getById", SERVICE)
-    await pool.vk.ask("wall.getComments", SERVICE)
+    await pool.vk.read_with_any_token("wall.getById", SERVICE)
+    await pool.vk.read_with_any_token("wall.getComments", SERVICE)
     assert (await pool.shown(token_id))["challenge"] is None
     pool.use()
     await pool.accounts.refresh()
     pool.network.answer = lambda *_: {"response": 1}
-    await pool.vk.ask("wall.getComments", SERVICE)
+    await pool.vk.read_with_any_token("wall.getComments", SERVICE)
     assert "success_token" not in pool.network.calls[-1][1], "a solution serves once"
     assert await pool.events() == [("captcha", None), ("healthy", None)]
 
@@ -277,15 +280,15 @@ async def test_the_old_captcha_takes_what_the_picture_shows(pool: Pool) -> None:
         else error(14, captcha_sid="12", captcha_img="https://example/c.png")
     )
     with pytest.raises(NoUsableToken):
-        await pool.vk.ask("wall.getById", SERVICE)
+        await pool.vk.read_with_any_token("wall.getById", SERVICE)
     await pool.post(f"/{token_id}/recover", 200, captcha_key="wrong")
     await pool.accounts.refresh()
     with pytest.raises(NoUsableToken):
-        await pool.vk.ask("wall.getById", SERVICE)
+        await pool.vk.read_with_any_token("wall.getById", SERVICE)
     assert (await pool.shown(token_id))["state"] == "captcha"
     await pool.post(f"/{token_id}/recover", 200, captcha_key="abc")
     await pool.accounts.refresh()
-    assert await pool.vk.ask("wall.getById", SERVICE) == 1
+    assert await pool.vk.read_with_any_token("wall.getById", SERVICE) == 1
 
 
 async def test_recovering_and_retiring_are_for_those_who_manage_sources(pool: Pool) -> None:
@@ -295,7 +298,7 @@ async def test_recovering_and_retiring_are_for_those_who_manage_sources(pool: Po
     await pool.post(f"/{token_id}/recover", 403, role="head")
     pool.network.answer = lambda *_: error(5)
     with pytest.raises(NoUsableToken):
-        await pool.vk.ask("wall.getById", SERVICE)
+        await pool.vk.read_with_any_token("wall.getById", SERVICE)
     assert (await pool.post(f"/{token_id}/recover", 200))["state"] == "healthy"
     path = f"/api/v1/sources/tokens/{token_id}"
     for role, status in (("head", 403), ("moderator", 204), ("moderator", 404)):
@@ -303,7 +306,7 @@ async def test_recovering_and_retiring_are_for_those_who_manage_sources(pool: Po
         assert answer.status_code == status, answer.text
     await pool.accounts.refresh()
     with pytest.raises(NoUsableToken):
-        pool.vk.credential("wall.getById", SERVICE)
+        pool.vk.select_token("wall.getById", SERVICE)
     assert [state for state, _ in await pool.events()] == ["revoked", "healthy", "retired"]
 
 
@@ -311,7 +314,7 @@ async def test_entering_a_token_again_ends_its_trouble(pool: Pool) -> None:
     token_id = await pool.add("own", GROUP)
     pool.network.answer = lambda *_: error(27)
     with pytest.raises(NoUsableToken):
-        await pool.vk.ask("messages.getHistory", GROUP, page_id=pool.page_id)
+        await pool.vk.read_with_any_token("messages.getHistory", GROUP, page_id=pool.page_id)
     again = await pool.post("", 200, network="vk", kind="group", token="own", page_id=str(pool.page_id))
     assert (again["id"], again["state"]) == (token_id, "healthy")
     owners = await pool.eye.fetch(
@@ -328,7 +331,7 @@ async def test_ok_sessions_take_over_from_each_other_too(pool: Pool) -> None:
         {"error_code": 102, "error_msg": "PARAM_SESSION_EXPIRED"} if params["access_token"] == "bad" else [1]
     )
     for _ in range(4):
-        assert await pool.ok.read("group.getInfo", uids="1") == [1]
+        assert await pool.ok.read_with_any_session("group.getInfo", uids="1") == [1]
     assert pool.network.tokens().count("bad") == 1
     assert (await pool.shown(bad))["state"] == "revoked"
 
@@ -337,7 +340,7 @@ async def test_a_flood_of_ok_rests_the_method_shortly_and_then_longer(pool: Pool
     await pool.add("one", USER, "ok", application_key="KEY", session_secret_key="secret")
     pool.network.answer = lambda *_: {"error_code": 8, "error_msg": "FLOOD_BLOCKED"}
     with pytest.raises(NoUsableToken):
-        await pool.ok.read("discussions.getList")
+        await pool.ok.read_with_any_session("discussions.getList")
     assert 4 < await _rest_of(pool, "discussions.getList") < 6
 
 
@@ -356,7 +359,7 @@ async def test_many_reads_go_in_batches_and_what_fails_within_is_asked_alone(poo
         return {"response": inner, "execute_errors": [{"method": method, "error_code": 15, "error_msg": ""}]}
 
     pool.network.answer = answer
-    found = await pool.vk.read_many("wall.getComments", [{"post_id": n} for n in range(30)], SERVICE, USER)
+    found = await pool.vk.read_batch("wall.getComments", [{"post_id": n} for n in range(30)], SERVICE, USER)
     assert [one for one in found if not isinstance(one, CallError)] == [n for n in range(30) if n != 7]
     assert isinstance(found[7], CallError)
     assert found[7].treatment is ErrorTreatment.DENIED
@@ -366,7 +369,7 @@ async def test_many_reads_go_in_batches_and_what_fails_within_is_asked_alone(poo
 async def test_without_a_token_for_batches_reads_go_one_by_one(pool: Pool) -> None:
     await pool.add("service", SERVICE)
     pool.network.answer = lambda _, params: {"response": int(params["post_id"])}
-    found = await pool.vk.read_many("wall.getComments", [{"post_id": n} for n in range(3)], SERVICE, USER)
+    found = await pool.vk.read_batch("wall.getComments", [{"post_id": n} for n in range(3)], SERVICE, USER)
     assert found == [0, 1, 2]
     assert pool.network.methods() == ["wall.getComments"] * 3
 
@@ -374,7 +377,7 @@ async def test_without_a_token_for_batches_reads_go_one_by_one(pool: Pool) -> No
 async def test_a_method_with_a_daily_limit_never_goes_into_a_batch(pool: Pool) -> None:
     await pool.add("user", USER)
     pool.network.answer = lambda *_: {"response": 1}
-    assert await pool.vk.read_many("wall.get", [{"owner_id": n} for n in range(3)], USER) == [1, 1, 1]
+    assert await pool.vk.read_batch("wall.get", [{"owner_id": n} for n in range(3)], USER) == [1, 1, 1]
     assert pool.network.methods() == ["wall.get"] * 3
 
 
@@ -390,7 +393,7 @@ async def test_secrets_stand_in_no_log_no_error_and_no_representation(
         for code in all_codes:
             await pool.eye.execute("UPDATE network_tokens SET state = 'healthy', usage = '{}', updated_at = now()")
             await pool.accounts.refresh()
-            credential = pool.accounts.credential(network, kind)
+            credential = pool.accounts.select(network, kind)
             assert credential is not None
             # A network that repeats the token in its words.
             told = {"error_code": code, "error_msg": f"invalid {credential.token}"}
@@ -418,7 +421,7 @@ async def test_gauges_tell_the_states_and_counters_the_outcomes(pool: Pool) -> N
     before = REGISTRY.get_sample_value("gospablik_network_calls_total", labels) or 0
     pool.network.answer = lambda _, params: error(5) if params["access_token"] == "one" else {"response": 1}
     for _ in range(3):
-        await pool.vk.ask("wall.getReposts", SERVICE)
+        await pool.vk.read_with_any_token("wall.getReposts", SERVICE)
     await pool.accounts.refresh()
     for state in ("healthy", "revoked"):
         gauge = {"network": "vk", "kind": "service", "state": state}

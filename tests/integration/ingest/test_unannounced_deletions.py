@@ -24,9 +24,9 @@ from tests.support.eventually import eventually
 PATIENCE = 60
 NETWORKS = "services.ingest.networks"
 POLLS = (
-    f"{NETWORKS}.ok.discussion_poll.Discussions",
-    f"{NETWORKS}.ok.topic_poll.Topics",
-    f"{NETWORKS}.vk.wall_poll.Walls",
+    f"{NETWORKS}.ok.discussion_poll.DiscussionPoller",
+    f"{NETWORKS}.ok.topic_poll.TopicPoller",
+    f"{NETWORKS}.vk.wall_poll.WallPoller",
 )
 
 
@@ -69,7 +69,7 @@ async def _reconciled(system: Connected, page_id: UUID) -> Any:
 def _stored_before(external_id: str, thread_key: str) -> IncomingItem:
     """A comment as a backfill stores it, written an hour ago: old enough that its absence tells something."""
     return IncomingItem(
-        happened="seen",
+        change="seen",
         kind="comment",
         external_id=external_id,
         thread_key=thread_key,
@@ -194,12 +194,12 @@ async def test_a_difference_that_reading_does_not_mend_is_read_again_ever_more_r
         feed = DatabaseIntakeStore(bench.ingest.service.database)
         key = "vk:-101_3"
         await bench.take(bench.item())
-        assert await feed.differing({key: 1}) == {}
-        assert await feed.differing({key: 3}) == {key: 1}
+        assert await feed.threads_with_other_count({key: 1}) == {}
+        assert await feed.threads_with_other_count({key: 3}) == {key: 1}
 
         async def read(count: int) -> Any:
             await feed.store(
-                bench.page, "wall_poll", ParsedBatch(), marks=[ThreadState(key, str(count), count=count)]
+                bench.page, "wall_poll", ParsedBatch(), thread_states=[ThreadState(key, str(count), count=count)]
             )
             return await bench.eye.fetchrow(
                 "SELECT difference, rechecks, (recheck_at - now()) > $2 * interval '59 seconds' AS rests"
@@ -214,19 +214,19 @@ async def test_a_difference_that_reading_does_not_mend_is_read_again_ever_more_r
         for rechecks in range(4):
             row = await read(3)
             assert (row["difference"], row["rechecks"], row["rests"]) == (2, rechecks, True)
-            assert await feed.differing({key: 3}) == {}
-            assert await feed.differing({key: 3}, whole=True) == {key: 1}
+            assert await feed.threads_with_other_count({key: 3}) == {}
+            assert await feed.threads_with_other_count({key: 3}, include_known=True) == {key: 1}
             row = await read(3)  # by another way, before its time: it waits no longer for that
             assert row["rechecks"] == rechecks
             await due()
-            assert await feed.differing({key: 3}) == {key: 1}
+            assert await feed.threads_with_other_count({key: 3}) == {key: 1}
         # What changes is read at once, a deletion that makes the numbers equal too.
-        assert await feed.differing({key: 2}) == {key: 1}
-        assert await feed.differing({key: 1}) == {key: 1}
+        assert await feed.threads_with_other_count({key: 2}) == {key: 1}
+        assert await feed.threads_with_other_count({key: 1}) == {key: 1}
         row = await read(1)
         assert (row["difference"], row["rechecks"], row["rests"]) == (0, 0, None)
-        assert await feed.differing({key: 1}) == {}
-        assert await feed.differing({key: 10**30}) == {key: 1}
+        assert await feed.threads_with_other_count({key: 1}) == {}
+        assert await feed.threads_with_other_count({key: 10**30}) == {key: 1}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -260,11 +260,11 @@ def test_a_comment_that_cannot_be_parsed_hides_no_deletion_of_another() -> None:
     stored = {"-1_5": old, "-1_6": old, "-1_7": old}
     parsed = ParsedBatch()
     for raw in ({"id": 5}, {"id": 6, "date": "never"}):
-        parsed.add(_parse, raw)
-    assert [one.reason for one in parsed.unreadable] == ["no moment"]
-    assert ObservedIds(parsed).absent(stored, clock.now()) == ["-1_7"]
-    parsed.add(_parse, "no object")
-    assert ObservedIds(parsed).absent(stored, clock.now()) == [], "who knows which one that is"
+        parsed.parse(_parse, raw)
+    assert [one.reason for one in parsed.unparsed] == ["no moment"]
+    assert ObservedIds(parsed).missing(stored, clock.now()) == ["-1_7"]
+    parsed.parse(_parse, "no object")
+    assert ObservedIds(parsed).missing(stored, clock.now()) == [], "who knows which one that is"
 
 
 def _parse(raw: Any) -> IncomingItem:

@@ -10,25 +10,29 @@ from services.ingest.networks.vk import vk_errors as vk
 
 T = ErrorTreatment
 VK = {
-    5: T.REVOKED, 6: T.SLOWER, 9: T.FLOOD, 10: T.AGAIN, 14: T.CAPTCHA, 15: T.DENIED, 17: T.CAPTCHA, 18: T.GONE,
-    27: T.REVOKED, 28: T.REVOKED, 29: T.LIMITED, 30: T.DENIED, 203: T.DENIED, 212: T.DENIED, 213: T.REFUSED,
+    5: T.REVOKED, 6: T.RATE_LIMITED, 9: T.FLOOD_CONTROL, 10: T.TRANSIENT, 14: T.CAPTCHA, 15: T.DENIED,
+    17: T.CAPTCHA, 18: T.NOT_FOUND,
+    27: T.REVOKED, 28: T.REVOKED, 29: T.QUOTA_EXHAUSTED, 30: T.DENIED, 203: T.DENIED, 212: T.DENIED,
+    213: T.CONTENT_REJECTED,
 }  # fmt: skip
 OK = {
-    2: T.AGAIN, 8: T.FLOOD, 9: T.LIMITED, 10: T.DENIED, 11: T.LIMITED, 100: T.BUG, 101: T.BLOCKED,
-    102: T.REVOKED, 103: T.REVOKED, 104: T.BUG, 160: T.GONE, 300: T.GONE, 453: T.BUG, 454: T.REFUSED,
-    455: T.DENIED, 456: T.DENIED, 457: T.REVOKED, 458: T.DENIED, 700: T.GONE,
+    2: T.TRANSIENT, 8: T.FLOOD_CONTROL, 9: T.QUOTA_EXHAUSTED, 10: T.DENIED, 11: T.QUOTA_EXHAUSTED,
+    100: T.CLIENT_ERROR, 101: T.BLOCKED,
+    102: T.REVOKED, 103: T.REVOKED, 104: T.CLIENT_ERROR, 160: T.NOT_FOUND, 300: T.NOT_FOUND,
+    453: T.CLIENT_ERROR, 454: T.CONTENT_REJECTED,
+    455: T.DENIED, 456: T.DENIED, 457: T.REVOKED, 458: T.DENIED, 700: T.NOT_FOUND,
 }  # fmt: skip
 # What a token's state is after each of these; nothing: it stays as it was.
 STATES = {
     T.CAPTCHA: TokenState.CAPTCHA,
     T.REVOKED: TokenState.REVOKED,
     T.BLOCKED: TokenState.BLOCKED,
-    T.LIMITED: TokenState.LIMITED,
-    T.FLOOD: TokenState.LIMITED,
-    T.SCOPE: TokenState.LIMITED,
+    T.QUOTA_EXHAUSTED: TokenState.LIMITED,
+    T.FLOOD_CONTROL: TokenState.LIMITED,
+    T.MISSING_SCOPE: TokenState.LIMITED,
 }
 # A lost answer: nobody is told anything, the thread is read back.
-SILENT = {T.AGAIN}
+SILENT = {T.TRANSIENT}
 
 
 @pytest.mark.parametrize(("code", "expected"), VK.items())
@@ -46,16 +50,16 @@ def test_ok_codes_mean_what_the_protocol_says(code: int, expected: ErrorTreatmen
 def test_a_treatment_changes_the_tokens_state_or_leaves_it(
     effects: dict[ErrorTreatment, object], treatment: T
 ) -> None:
-    if effects is ok.EFFECTS and treatment is T.SCOPE:
+    if effects is ok.EFFECTS and treatment is T.MISSING_SCOPE:
         assert treatment not in effects  # no code of OK says so
         return
     effect = vk.EFFECTS.get(treatment) if effects is vk.EFFECTS else ok.EFFECTS.get(treatment)
     assert (effect.state if effect else None) == STATES.get(treatment)
     assert (effect is not None) == (treatment in TOKEN_TREATMENTS)
     if effect is not None and effect.state is TokenState.LIMITED:
-        assert effect.rest
-        assert effect.longest
-        assert effect.longest >= effect.rest
+        assert effect.pause_seconds
+        assert effect.max_pause_seconds
+        assert effect.max_pause_seconds >= effect.pause_seconds
 
 
 @pytest.mark.parametrize(
@@ -67,7 +71,7 @@ def test_the_author_of_an_answer_reads_plain_russian(network: str, code: int) ->
     error = CallError(network, "method", code, "SOME_ENGLISH text", treatment)
     with (
         pytest.raises((PublishRejected, PublishOutcomeUnknown)) as caught,
-        mapping_publish_errors(network, table.words),
+        mapping_publish_errors(network, table.user_message),
     ):
         raise error
     if treatment in SILENT:
@@ -78,7 +82,7 @@ def test_the_author_of_an_answer_reads_plain_russian(network: str, code: int) ->
     assert "ENGLISH" not in refused.message
     assert "(ошибка" not in refused.message, "the code has no words of its own"
     # What mends itself or what an operator mends is tried again; what the author must change is not.
-    again = treatment in TOKEN_TREATMENTS or treatment is T.SLOWER
+    again = treatment in TOKEN_TREATMENTS or treatment is T.RATE_LIMITED
     assert refused.permanent is not again
 
 
@@ -88,10 +92,10 @@ def test_the_author_of_an_answer_reads_plain_russian(network: str, code: int) ->
         (27, "messages.send", TokenKind.GROUP, T.REVOKED),
         (27, "wall.createComment", TokenKind.GROUP, T.REVOKED),
         (27, "groups.getLongPollServer", TokenKind.GROUP, T.REVOKED),
-        (27, "wall.get", TokenKind.GROUP, T.SCOPE),
-        (27, "messages.getHistory", TokenKind.SERVICE, T.SCOPE),
+        (27, "wall.get", TokenKind.GROUP, T.MISSING_SCOPE),
+        (27, "messages.getHistory", TokenKind.SERVICE, T.MISSING_SCOPE),
         (28, "wall.get", TokenKind.SERVICE, T.REVOKED),
-        (28, "wall.createComment", TokenKind.SERVICE, T.SCOPE),
+        (28, "wall.createComment", TokenKind.SERVICE, T.MISSING_SCOPE),
         (5, "wall.get", TokenKind.GROUP, T.REVOKED),
     ],
 )
@@ -105,15 +109,15 @@ def test_a_missing_scope_concerns_the_token_and_a_closed_wall_does_not() -> None
     closed = {"error_code": 15, "error_msg": "Access denied: wall is disabled"}
     scope = {"error_code": 15, "error_subcode": 1133}
     assert vk.call_treatment(closed, "wall.get", TokenKind.USER, own=False) is T.DENIED
-    assert vk.call_treatment(scope, "wall.get", TokenKind.USER, own=False) is T.SCOPE
-    assert vk.call_treatment({"error_code": 7}, "wall.createComment", TokenKind.GROUP, own=True) is T.SCOPE
+    assert vk.call_treatment(scope, "wall.get", TokenKind.USER, own=False) is T.MISSING_SCOPE
+    assert vk.call_treatment({"error_code": 7}, "wall.createComment", TokenKind.GROUP, own=True) is T.MISSING_SCOPE
     assert vk.call_treatment({"error_code": 7}, "wall.createComment", TokenKind.USER, own=False) is T.DENIED
 
 
 def test_codes_nobody_knows_are_ours_to_look_at() -> None:
-    assert vk.call_treatment({"error_code": 424_242}, "wall.get", TokenKind.USER, own=False) is T.BUG
-    assert vk.call_treatment({"error_code": "5"}, "wall.get", TokenKind.USER, own=False) is T.BUG
-    assert ok.treatment(424_242) is T.BUG
+    assert vk.call_treatment({"error_code": 424_242}, "wall.get", TokenKind.USER, own=False) is T.CLIENT_ERROR
+    assert vk.call_treatment({"error_code": "5"}, "wall.get", TokenKind.USER, own=False) is T.CLIENT_ERROR
+    assert ok.treatment(424_242) is T.CLIENT_ERROR
 
 
 def test_a_challenge_is_kept_in_either_shape_without_losing_digits() -> None:

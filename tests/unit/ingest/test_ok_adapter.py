@@ -41,7 +41,7 @@ AT = 1_767_225_600_000
 class Book:
     """One token of each kind."""
 
-    def credential(self, network: str, kind: TokenKind, page_id: UUID | None = None, **_: Any) -> Credential:
+    def select(self, network: str, kind: TokenKind, page_id: UUID | None = None, **_: Any) -> Credential:
         """The token."""
         return Credential(id=UUID(int=9), network=network, kind=kind, page_id=page_id, token="t")
 
@@ -59,22 +59,22 @@ class Kept:
     errors: list[str] = field(default_factory=list)
     callbacks: Any = None
 
-    async def cursor(self, page: PageRef, way: str) -> dict[str, Any]:
+    async def cursor(self, page: PageRef, source: str) -> dict[str, Any]:
         """Where the way stands."""
-        assert way == SOURCE
+        assert source == SOURCE
         return dict(self.at)
 
-    async def store(self, page: PageRef, way: str, parsed: ParsedBatch, **more: Any) -> StoreResult:
+    async def store(self, page: PageRef, source: str, parsed: ParsedBatch, **more: Any) -> StoreResult:
         """Keep a batch."""
         new = [item.external_id for item in parsed.items if item.external_id not in self.items]
         self.items += new
         self.at = dict(more["cursor"])
         return StoreResult(new=len(new))
 
-    def well(self, page: PageRef, way: str) -> None:
+    def report_success(self, page: PageRef, source: str) -> None:
         """A good look."""
 
-    def failed(self, page: PageRef, way: str, error: str) -> None:
+    def report_failure(self, page: PageRef, source: str, error: str) -> None:
         """A bad one."""
         self.errors.append(error)
 
@@ -97,7 +97,7 @@ class Wire:
     calls: list[str] = field(default_factory=list)
     breaks_after: int | None = None
 
-    async def read_graph(self, client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
+    async def read_bot_api(self, client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
         """A call that reads."""
         self.calls.append(path)
         if path == "chats":
@@ -118,9 +118,9 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     wire = Wire()
 
     async def read_graph(client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
-        return await wire.read_graph(client, credential, path, **query)
+        return await wire.read_bot_api(client, credential, path, **query)
 
-    monkeypatch.setattr(OkClient, "read_graph", read_graph)
+    monkeypatch.setattr(OkClient, "read_bot_api", read_graph)
     return wire
 
 
@@ -131,7 +131,7 @@ def _chats(kept: Kept, *, pushed: bool = False, **more: Any) -> tuple[ChatPoller
     settings = SETTINGS.model_copy(update=more)
     doubted: list[PageRef] = []
     client = OkClient(http, book, settings)
-    chats = ChatPoller(client, book, feed, settings, pushed=lambda _: pushed, doubt=doubted.append)
+    chats = ChatPoller(client, book, feed, settings, is_pushed=lambda _: pushed, on_push_loss=doubted.append)
     return chats, doubted
 
 
@@ -140,14 +140,14 @@ async def test_one_refused_chat_stops_no_other_and_is_read_when_it_opens(wire: W
     wire.closed = {"chat:a"}
     kept = Kept()
     chats, _ = _chats(kept, ok_closed_seconds=0.0)
-    await chats.look(PAGE)
+    await chats.check_group(PAGE)
     assert kept.items == ["chat:b/mid:chat:b.2"]
     assert "chat:a" in kept.at["closed"]
     assert any("переписка chat:a" in error and "458" in error for error in kept.errors)
     wire.closed = set()
     # A process that knows of it by the cursor alone.
     chats, _ = _chats(kept, ok_closed_seconds=0.0)
-    await chats.look(PAGE)
+    await chats.check_group(PAGE)
     assert sorted(kept.items) == ["chat:a/mid:chat:a.1", "chat:b/mid:chat:b.2"]
     assert "closed" not in kept.at
 
@@ -156,7 +156,7 @@ async def test_a_chat_of_many_pages_is_read_whole(wire: Wire) -> None:
     wire.chats = {"chat:a": [_message("chat:a", n) for n in range(1, 251)]}
     kept = Kept()
     chats, _ = _chats(kept)
-    await chats.look(PAGE)
+    await chats.check_group(PAGE)
     assert len(set(kept.items)) == 250
 
 
@@ -165,12 +165,12 @@ async def test_push_is_doubted_for_words_of_citizens_alone(wire: Wire, sender: s
     wire.chats = {"chat:a": [_message("chat:a", 1)]}
     kept = Kept()
     chats, doubted = _chats(kept, pushed=True)
-    await chats.look(PAGE)
+    await chats.check_group(PAGE)
     assert doubted == []  # what is older than the first look push was never asked for
     wire.chats["chat:a"].append(_message("chat:a", 5, sender))
-    await chats.look(PAGE)
+    await chats.check_group(PAGE)
     assert len(doubted) == doubts
-    await chats.look(PAGE)
+    await chats.check_group(PAGE)
     assert len(doubted) == doubts
 
 
@@ -178,9 +178,9 @@ async def test_nothing_new_costs_one_call(wire: Wire) -> None:
     wire.chats = {"chat:a": [_message("chat:a", 1)]}
     chats, _ = _chats(Kept())
     for _ in range(2):
-        await chats.look(PAGE)
+        await chats.check_group(PAGE)
     wire.calls.clear()
-    await chats.look(PAGE)
+    await chats.check_group(PAGE)
     assert wire.calls == ["chats"]
 
 
@@ -190,7 +190,7 @@ def _outgoing(thread: str, target: str | None) -> OutgoingReply:
         page=PAGE,
         kind="comment",
         thread_key=thread,
-        target=target,
+        reply_to=target,
         text="Ответ",
     )
 
@@ -251,12 +251,12 @@ async def test_a_first_look_that_breaks_goes_on_where_it_was_and_misses_nothing_
     kept = Kept()
     wire.breaks_after = 30
     with pytest.raises(NoValidResponse):
-        await _chats(kept)[0].look(PAGE)
+        await _chats(kept)[0].check_group(PAGE)
     assert 0 < len(kept.items) < 120
     wire.breaks_after = None
     chats, _ = _chats(kept)
-    await chats.look(PAGE)
+    await chats.check_group(PAGE)
     assert len(kept.items) == len(set(kept.items)) == 120
-    await chats.look(PAGE)
+    await chats.check_group(PAGE)
     assert kept.at["settled"]
     assert "floor" not in kept.at

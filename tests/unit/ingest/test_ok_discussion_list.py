@@ -69,11 +69,13 @@ class Wire:
             raise error
         return ParsedBatch(), "end"
 
-    async def compared(self, page: PageRef, place: str, count: int, feed: Any) -> tuple[ParsedBatch, str | None]:
+    async def comments_with_deletions(
+        self, page: PageRef, place: str, count: int, feed: Any
+    ) -> tuple[ParsedBatch, str | None]:
         """All comments of a discussion."""
         return await self.comments(page, place, None)
 
-    async def by_ids(self, wanted: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
+    async def topics_by_ids(self, body: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
         """No topics."""
         return []
 
@@ -85,22 +87,22 @@ class Memory:
     kept: dict[str, ThreadState] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
-    async def marks(self, keys: list[str]) -> dict[str, ThreadState]:
+    async def thread_states(self, keys: list[str]) -> dict[str, ThreadState]:
         """How far threads are read."""
         return {key: self.kept[key] for key in keys if key in self.kept}
 
-    async def differing(self, counts: dict[str, int]) -> dict[str, int]:
+    async def threads_with_other_count(self, counts: dict[str, int]) -> dict[str, int]:
         """As many are stored as the network counts."""
         return {}
 
-    async def store(self, page: PageRef, way: str, parsed: ParsedBatch, **more: Any) -> None:
+    async def store(self, page: PageRef, source: str, parsed: ParsedBatch, **more: Any) -> None:
         """Keep the marks."""
-        self.kept |= {mark.thread_key: mark for mark in more.get("marks", ())}
+        self.kept |= {mark.thread_key: mark for mark in more.get("thread_states", ())}
 
-    def well(self, page: PageRef, way: str) -> None:
+    def report_success(self, page: PageRef, source: str) -> None:
         """A good look."""
 
-    def failed(self, page: PageRef, way: str, error: str) -> None:
+    def report_failure(self, page: PageRef, source: str, error: str) -> None:
         """A bad one."""
         self.errors.append(error)
 
@@ -128,7 +130,9 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discussion_poll, "DISCUSSIONS_PER_ROUND", 4)
 
 
-def _refused(place: str, code: int = 458, treatment: ErrorTreatment = ErrorTreatment.REFUSED) -> CallError:
+def _refused(
+    place: str, code: int = 458, treatment: ErrorTreatment = ErrorTreatment.CONTENT_REJECTED
+) -> CallError:
     return CallError("ok", "discussions.getComments", code, place, treatment)
 
 
@@ -142,8 +146,8 @@ async def test_all_is_read_in_parts_the_freshest_first_and_old_discussions_are_l
     assert wire.read[:4] == ["0", "1", "2", "3"]
     # The page on which the horizon lies is the last that is asked for.
     assert max(int(anchor or 0) for anchor in wire.pages) == 60
-    assert listed.walked_since(clock.now() - timedelta(days=13))
-    assert not listed.walked_since(clock.now() - timedelta(days=15))
+    assert listed.covers(clock.now() - timedelta(days=13))
+    assert not listed.covers(clock.now() - timedelta(days=15))
     assert len(listed.of_group(GROUP, clock.now() - timedelta(hours=10, minutes=30))) == 11
 
 
@@ -168,7 +172,7 @@ async def test_a_refused_discussion_is_told_left_alone_and_asked_for_again() -> 
     assert wire.read.count("2") == 1
     assert any("приватности" in error and "обсуждение 2" in error for error in memory.errors)
     wire.trouble = lambda _: None
-    polling.look_soon(PAGE)
+    polling.request_check(PAGE)
     await polling._round()
     assert "ok:2" in memory.kept
 
@@ -200,12 +204,12 @@ async def test_a_place_in_the_list_that_is_not_known_any_more_begins_the_walk_an
     wire, memory = Wire([_row(n, timedelta(hours=1 + n)) for n in range(40)]), Memory()
     bad = ["page 20"]
     wire.trouble = lambda name: (
-        _refused(name, 100, ErrorTreatment.BUG) if bad and bad[0] == name and bad.pop() else None
+        _refused(name, 100, ErrorTreatment.CLIENT_ERROR) if bad and bad[0] == name and bad.pop() else None
     )
     _, polling = _made(wire, memory)
     for _ in range(30):
         try:
             await polling._round()
         except CallError as error:
-            assert error.treatment is ErrorTreatment.BUG  # noqa: PT017 — it may come once
+            assert error.treatment is ErrorTreatment.CLIENT_ERROR  # noqa: PT017 — it may come once
     assert len(memory.kept) == 40

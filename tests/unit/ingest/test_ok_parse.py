@@ -99,7 +99,7 @@ def test_who_speaks(who: dict[str, str], *, community: bool) -> None:
 
 def test_a_removed_comment_is_a_deletion() -> None:
     item = ok_payloads.parse_comment(COMMENT | {"type": "REMOVED_MESSAGE", "text": ""}, PAGE, TOPIC)
-    assert (item.happened, item.text, item.deleted_by) == ("deleted", None, None)
+    assert (item.change, item.text, item.deleted_by) == ("deleted", None, None)
 
 
 def test_a_reply_names_what_it_answers() -> None:
@@ -120,7 +120,7 @@ def test_messages_of_all_years(kind: dict[str, str], *, prefix: bool) -> None:
         }
     item = ok_payloads.parse_webhook(raw, PAGE)
     assert item is not None
-    assert (item.happened, item.event_id) == ("new", "mid:C0ffee00.1abc")
+    assert (item.change, item.push_event_id) == ("new", "mid:C0ffee00.1abc")
     assert item.external_id == "chat:C0ffee00/mid:C0ffee00.1abc"
     assert item.thread_key == "ok:chat:C0ffee00"
     assert item.raw["message"]["seq"] == 115000000000000001
@@ -201,11 +201,11 @@ def test_a_topic_of_several_blocks() -> None:
 )
 def test_the_unreadable_is_set_aside(raw: Any, reason: str) -> None:
     parsed = ParsedBatch()
-    parsed.add(ok_payloads.parse_comment, raw, PAGE, TOPIC)
-    parsed.add(ok_payloads.parse_comment, COMMENT, PAGE, TOPIC)
+    parsed.parse(ok_payloads.parse_comment, raw, PAGE, TOPIC)
+    parsed.parse(ok_payloads.parse_comment, COMMENT, PAGE, TOPIC)
     assert len(parsed.items) == 1
-    assert reason in parsed.unreadable[0].reason
-    assert parsed.unreadable[0].reason
+    assert reason in parsed.unparsed[0].reason
+    assert parsed.unparsed[0].reason
 
 
 @pytest.mark.parametrize(
@@ -242,9 +242,9 @@ def test_a_discussion_of_a_photo_carries_its_type_in_all_keys() -> None:
     }
     shown = ok_payloads.parse_discussion_row(raw, {"GROUP_TOPIC", "GROUP_PHOTO"})
     assert shown is not None
-    item = ok_payloads.parse_comment(COMMENT, PAGE, shown.place)
+    item = ok_payloads.parse_comment(COMMENT, PAGE, shown.key)
     assert (item.external_id, item.thread_key) == ("GROUP_PHOTO:77/MTc2", "ok:GROUP_PHOTO:77")
-    assert ok_payloads.split_discussion_key(shown.place) == ("GROUP_PHOTO", "77")
+    assert ok_payloads.split_discussion_key(shown.key) == ("GROUP_PHOTO", "77")
     assert ok_payloads.split_discussion_key(TOPIC) == ("GROUP_TOPIC", TOPIC)
 
 

@@ -34,14 +34,16 @@ class Wire:
     trouble: Exception | None = None
     confirms: bool = True
 
-    async def read_graph(self, client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
+    async def read_bot_api(self, client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
         """What is subscribed."""
         self.calls.append(path)
         if self.trouble is not None:
             raise self.trouble
         return {"subscriptions": [{"url": url, "time": 1} for url in self.urls]}
 
-    async def graph(self, client: OkClient, credential: Credential, path: str, *, body: dict[str, Any]) -> Any:
+    async def call_bot_api(
+        self, client: OkClient, credential: Credential, path: str, *, body: dict[str, Any]
+    ) -> Any:
         """Subscribe or unsubscribe."""
         self.calls.append(path)
         if path == "subscribe" and self.confirms:
@@ -63,27 +65,29 @@ class Kept:
         """Itself."""
         return self
 
-    def credential(self, network: str, kind: TokenKind, page_id: UUID | None = None, **_: Any) -> Credential:
+    def select(self, network: str, kind: TokenKind, page_id: UUID | None = None, **_: Any) -> Credential:
         """The token."""
         return Credential(id=UUID(int=9), network=network, kind=kind, page_id=page_id, token="t")
 
-    async def kept(self, network: str, page_ids: Sequence[UUID] | None = None) -> dict[UUID, RegisteredCallback]:
+    async def by_page(
+        self, network: str, page_ids: Sequence[UUID] | None = None
+    ) -> dict[UUID, RegisteredCallback]:
         """What is kept."""
         return {} if self.one is None else {PAGE.id: self.one}
 
-    async def keep(self, network: str, callback: RegisteredCallback) -> None:
+    async def save(self, network: str, callback: RegisteredCallback) -> None:
         """Keep it."""
         self.one = callback
 
-    async def checked(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
+    async def record_check(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
         """How a look went."""
         assert self.one is not None
         self.one = replace(self.one, state=state, reason=reason)
 
-    def well(self, page: PageRef, way: str) -> None:
+    def report_success(self, page: PageRef, source: str) -> None:
         """A good look."""
 
-    def failed(self, page: PageRef, way: str, error: str) -> None:
+    def report_failure(self, page: PageRef, source: str, error: str) -> None:
         """A bad one."""
         self.errors.append(error)
 
@@ -94,13 +98,13 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     wire = Wire()
 
     async def read_graph(client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
-        return await wire.read_graph(client, credential, path, **query)
+        return await wire.read_bot_api(client, credential, path, **query)
 
     async def graph(client: OkClient, credential: Credential, path: str, *, body: dict[str, Any]) -> Any:
-        return await wire.graph(client, credential, path, body=body)
+        return await wire.call_bot_api(client, credential, path, body=body)
 
-    monkeypatch.setattr(OkClient, "read_graph", read_graph)
-    monkeypatch.setattr(OkClient, "graph", graph)
+    monkeypatch.setattr(OkClient, "read_bot_api", read_graph)
+    monkeypatch.setattr(OkClient, "call_bot_api", graph)
     return wire
 
 
@@ -121,7 +125,7 @@ async def test_a_group_is_subscribed_once_to_an_address_nobody_can_guess(wire: W
     assert wire.urls == [FOREIGN, kept.one.url]
     assert kept.one.url == f"https://push.example/callbacks/ok/{kept.one.secret}"
     assert len(kept.one.secret) >= 40
-    assert (kept.one.state, watch.working(PAGE), missed) == (CallbackState.WORKING, True, [PAGE])
+    assert (kept.one.state, watch.is_working(PAGE), missed) == (CallbackState.WORKING, True, [PAGE])
     wire.calls.clear()
     await watch._watched(PAGE)
     assert (wire.calls, missed) == (["subscriptions"], [PAGE])
@@ -155,14 +159,14 @@ async def test_after_a_failed_look_messages_are_polled(wire: Wire, trouble: Exce
     missed.clear()
     wire.trouble = trouble
     rest = await watch._watched(PAGE)
-    assert (watch.working(PAGE), missed) == (False, [PAGE])
+    assert (watch.is_working(PAGE), missed) == (False, [PAGE])
     assert kept.one is not None
     assert kept.one.state is CallbackState.FAILED
     assert kept.one.reason
     assert rest == 3_600 if isinstance(trouble, CallError) else rest < 60
     wire.trouble = None
     await watch._watched(PAGE)
-    assert watch.working(PAGE)
+    assert watch.is_working(PAGE)
 
 
 async def test_what_the_network_does_not_confirm_does_not_work(wire: Wire) -> None:
@@ -170,7 +174,7 @@ async def test_what_the_network_does_not_confirm_does_not_work(wire: Wire) -> No
     kept = Kept()
     watch, _ = _watch(kept)
     await watch._watched(PAGE)
-    assert not watch.working(PAGE)
+    assert not watch.is_working(PAGE)
     assert "does not confirm" in kept.errors[-1]
 
 
@@ -178,31 +182,35 @@ async def test_a_doubted_push_is_subscribed_again_and_trusted_after_a_while(wire
     kept = Kept()
     watch, _ = _watch(kept)
     await watch._watched(PAGE)
-    watch.doubt(PAGE)
-    assert not watch.working(PAGE)
+    watch.report_loss(PAGE)
+    assert not watch.is_working(PAGE)
     wire.calls.clear()
     await watch._watched(PAGE)
     assert wire.calls == ["subscriptions", "subscribe"]
     assert kept.one is not None
-    assert (kept.one.state, kept.one.reason, watch.working(PAGE)) == (CallbackState.FAILED, PUSH_LOSS_TEXT, False)
+    assert (kept.one.state, kept.one.reason, watch.is_working(PAGE)) == (
+        CallbackState.FAILED,
+        PUSH_LOSS_TEXT,
+        False,
+    )
     await watch._watched(PAGE)
-    assert not watch.working(PAGE), "the trial is not over"
-    watch._on_trial[PAGE.id] = 0.0
+    assert not watch.is_working(PAGE), "the trial is not over"
+    watch._probation_until[PAGE.id] = 0.0
     await watch._watched(PAGE)
-    assert watch.working(PAGE)
+    assert watch.is_working(PAGE)
 
 
 @pytest.mark.parametrize("there", [True, False])
 async def test_push_set_up_by_hand_is_only_looked_at(wire: Wire, *, there: bool) -> None:
     kept = Kept(
         RegisteredCallback(
-            page_id=PAGE.id, url="https://a.example/callbacks/ok/by-hand", secret="by-hand", by_hand=True
+            page_id=PAGE.id, url="https://a.example/callbacks/ok/by-hand", secret="by-hand", manual=True
         )
     )
     wire.urls = ["https://other.example/callbacks/ok/by-hand"] if there else [FOREIGN]
     watch, _ = _watch(kept)
     await watch._watched(PAGE)
     assert wire.calls == ["subscriptions"]
-    assert watch.working(PAGE) is there
+    assert watch.is_working(PAGE) is there
     assert kept.one is not None
     assert kept.one.reason == (None if there else NOT_SUBSCRIBED_TEXT)

@@ -34,8 +34,8 @@ def test_counts_are_such_as_json_holds(given: object, kept: int | None) -> None:
 def test_posts_are_counted_from_the_times_that_are_times() -> None:
     day = NOW.timestamp()
     found = post_activity([day - 60, day - 9 * 86_400, None, "вчера", -1, 10**30], NOW - timedelta(days=7))
-    assert (found.last_at, found.week) == (NOW - timedelta(seconds=60), 1)
-    assert post_activity([], NOW).last_at is None
+    assert (found.last_post_at, found.posts_7_days) == (NOW - timedelta(seconds=60), 1)
+    assert post_activity([], NOW).last_post_at is None
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
@@ -66,4 +66,4 @@ def test_vk_takes_the_main_address_with_its_city_and_phone() -> None:
     [("ACTIVE", "open"), ("Мы открылись!", "open"), ("DISABLED", "closed"), ("BLOCKED", "closed")],
 )
 def test_only_known_words_of_ok_close_a_group(status: str, outcome: str) -> None:
-    assert ok._described("1", {"uid": "1", "status": status}).outcome == outcome
+    assert ok._described("1", {"uid": "1", "status": status}).availability == outcome

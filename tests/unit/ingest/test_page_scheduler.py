@@ -44,14 +44,14 @@ class Looks:
             raise NoValidResponse("vk", "look", "no answer in time")
         return self.rest
 
-    def rotation(self, at_once: int) -> PageScheduler:
+    def rotation(self, concurrency: int) -> PageScheduler:
         """The rotation over them."""
         return PageScheduler(
             "look",
             lambda: self.pages,
             self.look,
             lambda one, error: self.failures.append((one.external_id, error)),
-            at_once=at_once,
+            concurrency=concurrency,
         )
 
 
@@ -78,7 +78,7 @@ async def test_who_asks_comes_at_once_and_those_who_fail_rest_alone() -> None:
     rotation = looks.rotation(2)
     task = asyncio.create_task(rotation.run())
     await until(looks, 2)
-    rotation.ask(page(1))
+    rotation.run_soon(page(1))
     await until(looks, 3)
     assert looks.count["1"] == 2
     assert looks.failures[0][0] == "2"
@@ -98,7 +98,7 @@ async def test_who_asks_while_being_looked_at_is_looked_at_once_more() -> None:
     async with asyncio.timeout(30):
         while not looks.at_once:
             await asyncio.sleep(0)
-    rotation.ask(page(1))
+    rotation.run_soon(page(1))
     await until(looks, 2)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -41,15 +41,15 @@ def live(
     oldest: dict[int, float] = {}
     now = start
     while now < start + days * DAY:
-        page = schedule.next(now)
+        page = schedule.next_page(now)
         if page is None:
-            rest = schedule.rest(now)
+            rest = schedule.seconds_until_next(now)
             assert rest > 0
             now += rest
             continue
         since = last.get(page, now)
         oldest[page] = max(oldest.get(page, 0.0), now - since)
-        schedule.polled(page, now, writes(page, since, now))
+        schedule.record_poll(page, now, writes(page, since, now))
         last[page] = now
         by_page[page] += 1
         by_day[int((now - start) // DAY)] += 1
@@ -57,7 +57,7 @@ def live(
 
 
 def schedule_of(pages: int, polls_a_day: float, ceiling: float = DAY) -> PollSchedule[int]:
-    schedule = PollSchedule[int](polls_a_day, ceiling=ceiling)
+    schedule = PollSchedule[int](polls_a_day, max_age=ceiling)
     for page in range(pages):
         schedule.add(page)
     return schedule
@@ -90,22 +90,22 @@ def test_no_page_grows_older_than_the_ceiling_however_busy_others_are() -> None:
 def test_a_budget_too_small_for_the_ceiling_is_told_and_shared_fairly() -> None:
     schedule = schedule_of(50, 25)
     by_page, _, _ = live(schedule, 6)
-    assert not schedule.forecast(START + 6 * DAY).keeps_ceiling
+    assert not schedule.forecast(START + 6 * DAY).meets_max_age
     assert max(by_page.values()) - min(by_page.values()) <= 1
 
 
 def test_a_new_page_is_looked_at_first_and_a_hint_comes_before_its_turn() -> None:
     schedule = schedule_of(3, 100)
-    seen = {schedule.next(START) for _ in range(2)}
+    seen = {schedule.next_page(START) for _ in range(2)}
     for page in seen:
         assert page is not None
-        schedule.polled(page, START)
+        schedule.record_poll(page, START)
     assert seen <= {0, 1, 2}
     live(schedule, 1)
     now = START + DAY
-    schedule.push(2)
-    assert schedule.rest(now) == 0
-    assert schedule.next(now) == 2
+    schedule.prioritize(2)
+    assert schedule.seconds_until_next(now) == 0
+    assert schedule.next_page(now) == 2
 
 
 def test_hints_cannot_spend_the_whole_day_at_once() -> None:
@@ -113,32 +113,32 @@ def test_hints_cannot_spend_the_whole_day_at_once() -> None:
     live(schedule, 1)
     spent = 0
     for _ in range(100):
-        schedule.push(0)
-        if (page := schedule.next(START + DAY)) is None:
+        schedule.prioritize(0)
+        if (page := schedule.next_page(START + DAY)) is None:
             break
-        schedule.polled(page, START + DAY)
+        schedule.record_poll(page, START + DAY)
         spent += 1
     assert 0 < spent <= 25
 
 
 def test_a_page_that_is_out_is_not_given_twice_and_a_failed_one_waits() -> None:
     schedule = schedule_of(1, 1_000)
-    assert schedule.next(START) == 0
-    assert schedule.next(START + 600) is None
-    schedule.failed(0, START + 600, 300)
-    assert schedule.next(START + 899) is None
-    assert schedule.next(START + 901) == 0
+    assert schedule.next_page(START) == 0
+    assert schedule.next_page(START + 600) is None
+    schedule.record_failure(0, START + 600, 300)
+    assert schedule.next_page(START + 899) is None
+    assert schedule.next_page(START + 901) == 0
 
 
 def test_a_page_may_come_and_go_while_it_is_out() -> None:
     schedule = schedule_of(2, 1_000)
-    page = schedule.next(START)
+    page = schedule.next_page(START)
     assert page is not None
     schedule.remove(page)
-    schedule.polled(page, START + 1)
-    schedule.push(page)
+    schedule.record_poll(page, START + 1)
+    schedule.prioritize(page)
     assert page not in schedule
-    assert schedule.next(START + 1) == 1 - page
+    assert schedule.next_page(START + 1) == 1 - page
 
 
 def test_what_is_learnt_survives_a_restart_as_json() -> None:
@@ -148,10 +148,10 @@ def test_what_is_learnt_survives_a_restart_as_json() -> None:
     again = PollSchedule[int](200)
     for page in range(3):
         again.add(page, json.loads(json.dumps(schedule.dump(page))))
-    again.next(START + 8 * DAY)
+    again.next_page(START + 8 * DAY)
     for page in range(3):
-        before, after = schedule.expected(page), again.expected(page)
-        assert after.messages_a_day == pytest.approx(before.messages_a_day, rel=0.2)
+        before, after = schedule.page_forecast(page), again.page_forecast(page)
+        assert after.messages_per_day == pytest.approx(before.messages_per_day, rel=0.2)
         assert after.last_at == before.last_at
 
 
@@ -166,11 +166,11 @@ def test_a_state_it_cannot_read_is_a_page_without_a_past() -> None:
 def test_a_page_that_wakes_up_is_followed_within_a_day() -> None:
     schedule = schedule_of(40, 400)
     live(schedule, 14, regular([1.0] * 40))
-    assert schedule.expected(7).messages_a_day < 3
+    assert schedule.page_forecast(7).messages_per_day < 3
     awake = [1.0] * 40
     awake[7] = 60.0
     live(schedule, 1.5, regular(awake), START + 14 * DAY)
-    assert schedule.expected(7).messages_a_day > 20
+    assert schedule.page_forecast(7).messages_per_day > 20
 
 
 def test_the_busy_hours_get_more_polls() -> None:
@@ -184,11 +184,11 @@ def test_the_busy_hours_get_more_polls() -> None:
     live(schedule, 6, by_day)
     now, day, night = START + 6 * DAY, 0, 0
     while now < START + 7 * DAY:
-        page = schedule.next(now)
+        page = schedule.next_page(now)
         if page is None:
-            now += schedule.rest(now)
+            now += schedule.seconds_until_next(now)
             continue
-        schedule.polled(page, now, by_day(page, now - 3_600, now))
+        schedule.record_poll(page, now, by_day(page, now - 3_600, now))
         hour = int(now % DAY // 3_600)
         day, night = day + (9 <= hour < 21), night + (not 9 <= hour < 21)
     assert day > 2 * night
@@ -201,15 +201,15 @@ def test_the_forecast_says_what_comes_true() -> None:
     now = START + 10 * DAY
     told = schedule.forecast(now)
     waits: list[float] = []
-    last = {page: schedule.expected(page).last_at or now for page in range(40)}
+    last = {page: schedule.page_forecast(page).last_at or now for page in range(40)}
     while now < START + 14 * DAY:
-        page = schedule.next(now)
+        page = schedule.next_page(now)
         if page is None:
-            now += schedule.rest(now)
+            now += schedule.seconds_until_next(now)
             continue
         found = regular(rates)(page, last[page], now)
         waits += [now - moment for moment in found]
-        schedule.polled(page, now, found)
+        schedule.record_poll(page, now, found)
         last[page] = now
     assert told.pages == 40
     assert told.left_today + told.used_today == pytest.approx(300, abs=1)
@@ -219,13 +219,13 @@ def test_the_forecast_says_what_comes_true() -> None:
 def test_a_smaller_budget_counts_from_now_on() -> None:
     schedule = schedule_of(20, 1_000)
     live(schedule, 0.5)
-    schedule.budget(100)
+    schedule.set_budget(100)
     by_page, _, _ = live(schedule, 0.5, start=START + 0.5 * DAY)
     assert 30 <= by_page.total() <= 60
-    schedule.budget(0)
-    assert schedule.next(START + 1.2 * DAY) is None
-    assert schedule.rest(START + 1.2 * DAY) > 0
-    schedule.budget(100)
+    schedule.set_budget(0)
+    assert schedule.next_page(START + 1.2 * DAY) is None
+    assert schedule.seconds_until_next(START + 1.2 * DAY) > 0
+    schedule.set_budget(100)
     by_page, _, _ = live(schedule, 0.4, start=START + 1.2 * DAY)
     assert by_page.total() <= 50, "what was missed is not caught up with"
 
@@ -236,34 +236,34 @@ def test_history_teaches_at_the_first_poll() -> None:
     schedule.add("busy")
     schedule.add("quiet")
     for _ in range(2):
-        page = schedule.next(START)
+        page = schedule.next_page(START)
         assert page is not None
         found = [START - n * 600 for n in range(1, 100)] if page == "busy" else []
-        schedule.polled(page, START, found, since=START - DAY)
-    assert schedule.expected("busy").messages_a_day > 10 * schedule.expected("quiet").messages_a_day
+        schedule.record_poll(page, START, found, since=START - DAY)
+    assert schedule.page_forecast("busy").messages_per_day > 10 * schedule.page_forecast("quiet").messages_per_day
 
 
 @pytest.mark.parametrize("moment", [0.0, 3_599.0, 3_600.0, 86_399.0, 1.5 * DAY, START + 12_345.6])
 def test_a_clock_that_runs_unevenly_can_be_read_back(moment: float) -> None:
     clock = TimeWarp([1 + (hour % 5) for hour in range(HOURS)])
-    assert clock.moment(clock.at(moment)) == pytest.approx(moment, abs=1e-3)
-    assert clock.at(moment + DAY) == pytest.approx(clock.at(moment) + 1)
+    assert clock.unwarp(clock.warp(moment)) == pytest.approx(moment, abs=1e-3)
+    assert clock.warp(moment + DAY) == pytest.approx(clock.warp(moment) + 1)
 
 
 def test_the_pace_never_overspends_and_gives_back_what_was_borrowed() -> None:
     pace, clock = BudgetPacer(100), TimeWarp([1.0] * HOURS)
-    pace.move(START, clock)
-    assert not pace.may()
-    assert pace.may(0.2)
+    pace.advance(START, clock)
+    assert not pace.can_poll()
+    assert pace.can_poll(0.2)
     for _ in range(20):
         pace.spend(1)
-    assert not pace.may(0.2)
-    pace.move(START + DAY / 10, clock)
-    assert not pace.may()
+    assert not pace.can_poll(0.2)
+    pace.advance(START + DAY / 10, clock)
+    assert not pace.can_poll()
     spent = 20
     for step in range(1, 1_000):
-        pace.move(START + DAY * step / 1_000, clock)
-        while pace.may():
+        pace.advance(START + DAY * step / 1_000, clock)
+        while pace.can_poll():
             pace.spend(1)
             spent += 1
     assert 98 <= spent <= 100

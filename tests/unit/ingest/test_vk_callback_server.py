@@ -26,21 +26,21 @@ class Book:
         self.callbacks = self
         self.last: RegisteredCallback | None = None
 
-    async def kept(self, _network: str, _pages: Sequence[UUID] | None = None) -> dict[UUID, RegisteredCallback]:
+    async def by_page(self, _network: str, _pages: Sequence[UUID] | None = None) -> dict[UUID, RegisteredCallback]:
         """The server of the page."""
         return {} if self.last is None else {PAGE.id: self.last}
 
-    async def keep(self, _network: str, callback: RegisteredCallback) -> None:
+    async def save(self, _network: str, callback: RegisteredCallback) -> None:
         """Write it down."""
         self.last = callback
 
-    async def checked(self, *_: object) -> None:
+    async def record_check(self, *_: object) -> None:
         """Nobody asks here."""
 
-    def well(self, *_: object) -> None:
+    def report_success(self, *_: object) -> None:
         """Nobody asks here."""
 
-    failed = well
+    report_failure = report_success
 
 
 class Network:
@@ -51,7 +51,7 @@ class Network:
         self.servers: list[dict[str, Any]] = []
         self.awaited: list[tuple[str, float | None]] = []
 
-    def credential(self, *_: object, **__: object) -> None:
+    def select_token(self, *_: object, **__: object) -> None:
         """Any will do."""
 
     async def call(self, _credential: object, method: str, **_: Any) -> Any:
@@ -60,7 +60,7 @@ class Network:
             return {"items": self.servers}
         if method in {"groups.addCallbackServer", "groups.editCallbackServer"}:
             assert self._book.last is not None
-            self.awaited.append((method, self._book.last.awaits))
+            self.awaited.append((method, self._book.last.confirmation_window_seconds))
         return {"server_id": 7}
 
 

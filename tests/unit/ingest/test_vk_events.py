@@ -38,25 +38,25 @@ def test_comments_that_hang_under_no_post(kind: str, place: dict[str, int], thre
     for change, happened in (("new", "new"), ("edit", "edited"), ("restore", "restored")):
         item = vk_push.parse_event(event(f"{kind}_{change}", WROTE | place), PAGE)
         assert item is not None
-        assert (item.kind, item.happened, item.text) == ("comment", happened, "Когда приём?")
+        assert (item.kind, item.change, item.text) == ("comment", happened, "Когда приём?")
         assert item.external_id == f"-900001_{thread}_31"
         assert item.thread_key == f"vk:-900001_{thread}"
         assert item.url == f"https://vk.com/{url}"
     gone = vk_push.parse_event(event(f"{kind}_delete", {"id": 31, **place}), PAGE)
     assert gone is not None
-    assert (gone.happened, gone.external_id, gone.deleted_by) == ("deleted", f"-900001_{thread}_31", None)
+    assert (gone.change, gone.external_id, gone.deleted_by) == ("deleted", f"-900001_{thread}_31", None)
 
 
 def test_a_comment_of_another_page_is_set_aside() -> None:
     parsed = vk_push.parse_events([event("board_post_new", WROTE | {"topic_id": 5, "topic_owner_id": -5})], PAGE)
     assert parsed.items == []
-    assert "not this page's" in parsed.unreadable[0].reason
+    assert "not this page's" in parsed.unparsed[0].reason
 
 
 def test_an_event_keeps_its_name() -> None:
     item = vk_push.parse_event(event("wall_reply_new", WROTE | {"post_id": 12}, event_id="0f" * 20), PAGE)
     assert item is not None
-    assert item.event_id == "0f" * 20
+    assert item.push_event_id == "0f" * 20
 
 
 def test_posts_nobody_sees_and_posts_on_other_walls_bring_no_words() -> None:
@@ -67,7 +67,7 @@ def test_posts_nobody_sees_and_posts_on_other_walls_bring_no_words() -> None:
     assert [mark.thread_key for mark in suggested_posts.suggested_thread_states(offered)] == ["vk:-900001_40"]
     gone = vk_push.parse_event(event("wall_post_new", {"id": 40, "is_deleted": True, "owner_id": -900001}), PAGE)
     assert gone is not None
-    assert (gone.happened, gone.kind) == ("deleted", "wall_post")
+    assert (gone.change, gone.kind) == ("deleted", "wall_post")
 
 
 def test_a_message_of_2018_has_no_number_in_its_conversation() -> None:
@@ -81,7 +81,7 @@ def test_a_message_of_2018_has_no_number_in_its_conversation() -> None:
         "body": "Текст",
     }
     parsed = vk_push.parse_events([event("message_new", old)], PAGE)
-    assert parsed.unreadable[0].reason == "the field 'conversation_message_id' is missing"
+    assert parsed.unparsed[0].reason == "the field 'conversation_message_id' is missing"
     parsed = vk_push.parse_events([event("message_new", old | {"conversation_message_id": 3})], PAGE)
     assert (parsed.items[0].text, parsed.items[0].external_id) == ("Текст", "900001_700001_3")
 
@@ -94,13 +94,13 @@ def test_a_message_of_2018_has_no_number_in_its_conversation() -> None:
 def test_no_shape_breaks_the_parsers(kind: str, content: Any) -> None:
     parsed = vk_push.parse_events([event(kind, content)], PAGE)
     assert parsed.items == []
-    assert all(one.reason for one in parsed.unreadable)
+    assert all(one.reason for one in parsed.unparsed)
 
 
 def test_absence_counts_when_all_could_be_read_and_was_old_enough() -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
     stored = {"-900001_1": datetime(2026, 1, 1, tzinfo=UTC), "-900001_2": at}
     shown = vk_push.parse_events([], PAGE)
-    assert ObservedIds(shown).absent(stored, at) == ["-900001_1"]
+    assert ObservedIds(shown).missing(stored, at) == ["-900001_1"]
     unreadable = vk_push.parse_events([event("wall_reply_new", {})], PAGE)
-    assert ObservedIds(shown, unreadable).absent(stored, at) == []
+    assert ObservedIds(shown, unreadable).missing(stored, at) == []

@@ -33,7 +33,7 @@ COMMENT = {"id": 31, "from_id": 700001, "date": 1767225600, "text": "Когда 
 def test_comment_events_of_all_years(owner: dict[str, Any], envelope: dict[str, Any]) -> None:
     item = vk_push.parse_event(event("wall_reply_new", COMMENT | owner, **envelope), PAGE)
     assert item is not None
-    assert (item.happened, item.kind) == ("new", "comment")
+    assert (item.change, item.kind) == ("new", "comment")
     assert item.external_id == "-900001_31"
     assert item.thread_key == "vk:-900001_12"
     assert item.text == "Когда починят?"
@@ -62,7 +62,7 @@ def test_the_community_speaks() -> None:
 def test_a_deleted_comment_that_keeps_its_thread_has_neither_author_nor_text() -> None:
     bare = {"id": 31, "date": 1767225600, "parents_stack": [], "thread": {"count": 2}, "deleted": True}
     item = vk_payloads.parse_comment(bare, PAGE, 12, {}, "seen")
-    assert (item.happened, item.text, item.external_id) == ("deleted", None, "-900001_31")
+    assert (item.change, item.text, item.external_id) == ("deleted", None, "-900001_31")
 
 
 @pytest.mark.parametrize("name", ["deleter_id", "user_id"])
@@ -71,7 +71,7 @@ def test_a_deletion_names_who_deleted(name: str) -> None:
     item = vk_push.parse_event(event("wall_reply_delete", content), PAGE)
     assert item is not None
     assert item.deleted_by is not None
-    assert (item.happened, item.deleted_by.native_id) == ("deleted", "700001")
+    assert (item.change, item.deleted_by.native_id) == ("deleted", "700001")
 
 
 MESSAGE = {
@@ -141,7 +141,7 @@ def test_a_post_of_a_citizen_and_of_the_community() -> None:
 def test_the_unreadable_is_set_aside_and_loses_nothing_else(raw: Any, reason: str) -> None:
     parsed = vk_push.parse_events([raw, event("wall_reply_new", COMMENT)], PAGE)
     assert [item.external_id for item in parsed.items] == ["-900001_31"]
-    (aside,) = parsed.unreadable
+    (aside,) = parsed.unparsed
     assert reason in aside.reason
     assert aside.reason
     assert aside.raw == raw

@@ -50,12 +50,12 @@ class Store:
         self.batches.append(arrivals)
         return None
 
-    async def store(self, _page: PageRef, _way: str, _parsed: ParsedBatch, *, marks: list[Any]) -> object:
+    async def store(self, _page: PageRef, _way: str, _parsed: ParsedBatch, *, thread_states: list[Any]) -> object:
         """Mark threads."""
-        self.marked += [mark.thread_key for mark in marks]
+        self.marked += [mark.thread_key for mark in thread_states]
         return None
 
-    async def forget(self, thread_keys: list[str]) -> None:
+    async def invalidate_threads(self, thread_keys: list[str]) -> None:
         """Have threads read again."""
         self.forgotten += thread_keys
 
@@ -67,7 +67,7 @@ class Store:
 async def test_what_comes_together_is_stored_together() -> None:
     store = Store()
     batches = WriteBatcher(store, store.stored, backlog=1_000)
-    await asyncio.gather(*(batches.put(page(n % 3 + 1), comment(n % 3 + 1, n)) for n in range(1, 121)))
+    await asyncio.gather(*(batches.store(page(n % 3 + 1), comment(n % 3 + 1, n)) for n in range(1, 121)))
     assert sum(len(parsed.items) for batch in store.batches for _, _, parsed in batch) == 120
     assert len(store.batches) <= 2
     assert all(len(batch) <= 3 for batch in store.batches)
@@ -77,15 +77,15 @@ async def test_what_comes_together_is_stored_together() -> None:
 async def test_a_change_that_was_only_announced_has_its_thread_compared() -> None:
     store = Store()
     batches = WriteBatcher(store, store.stored, backlog=10)
-    await batches.put(page(1), comment(1, 5, "wall_reply_edit"))
-    await batches.put(page(1), comment(1, 6))
+    await batches.store(page(1), comment(1, 5, "wall_reply_edit"))
+    await batches.store(page(1), comment(1, 6))
     assert store.forgotten == ["vk:-1_12"]
 
 
 async def test_a_suggested_post_is_marked_as_one() -> None:
     store = Store()
     batches = WriteBatcher(store, store.stored, backlog=10)
-    await batches.put(page(1), comment(1, 5, "wall_post_new", post_type="suggest"))
+    await batches.store(page(1), comment(1, 5, "wall_post_new", post_type="suggest"))
     assert store.marked == ["vk:-1_5"]
 
 
@@ -95,12 +95,12 @@ async def test_whoever_waits_is_told_that_nothing_was_stored(error: Exception) -
     store.away = error
     batches = WriteBatcher(store, store.stored, backlog=10)
     results = await asyncio.gather(
-        *(batches.put(page(1), comment(1, n)) for n in range(1, 4)), return_exceptions=True
+        *(batches.store(page(1), comment(1, n)) for n in range(1, 4)), return_exceptions=True
     )
     expected = type(error) if isinstance(error, ZeroDivisionError) else EventNotStored
     assert {type(one) for one in results} == {expected}
     store.away = None
-    await batches.put(page(1), comment(1, 9))
+    await batches.store(page(1), comment(1, 9))
     assert len(store.batches) == 1
 
 
@@ -108,16 +108,16 @@ async def test_a_network_that_hung_up_leaves_nothing_behind() -> None:
     store = Store()
     batches = WriteBatcher(store, store.stored, backlog=2)
     store.free.clear()
-    first = asyncio.create_task(batches.put(page(1), comment(1, 1)))
+    first = asyncio.create_task(batches.store(page(1), comment(1, 1)))
     for _ in range(5):
         await asyncio.sleep(0)
-    gone = asyncio.create_task(batches.put(page(1), comment(1, 2)))
+    gone = asyncio.create_task(batches.store(page(1), comment(1, 2)))
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
     store.free.set()
     await first
-    await batches.put(page(1), comment(1, 3))
+    await batches.store(page(1), comment(1, 3))
     stored = [item.external_id for batch in store.batches for _, _, parsed in batch for item in parsed.items]
     assert stored == ["-1_1", "-1_3"]
 
@@ -126,7 +126,7 @@ async def test_more_than_the_backlog_is_postponed() -> None:
     store = Store()
     batches = WriteBatcher(store, store.stored, backlog=2)
     results = await asyncio.gather(
-        *(batches.put(page(1), comment(1, n)) for n in range(1, 6)), return_exceptions=True
+        *(batches.store(page(1), comment(1, n)) for n in range(1, 6)), return_exceptions=True
     )
     assert [type(one) for one in results].count(EventNotStored) == 3
 
@@ -134,13 +134,13 @@ async def test_more_than_the_backlog_is_postponed() -> None:
 async def test_a_flooded_page_holds_up_no_other() -> None:
     store = Store()
     store.free.clear()
-    batches = WriteBatcher(store, store.stored, backlog=100, of_one_page=3)
-    flood = [asyncio.create_task(batches.put(page(1), comment(1, n))) for n in range(3)]
+    batches = WriteBatcher(store, store.stored, backlog=100, page_backlog=3)
+    flood = [asyncio.create_task(batches.store(page(1), comment(1, n))) for n in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(EventNotStored):
-        await batches.put(page(1), comment(1, 9))
-    other = asyncio.create_task(batches.put(page(2), comment(2, 1)))
+        await batches.store(page(1), comment(1, 9))
+    other = asyncio.create_task(batches.store(page(2), comment(2, 1)))
     await asyncio.sleep(0)
     store.free.set()
     await asyncio.gather(*flood, other)
-    await batches.put(page(1), comment(1, 10))
+    await batches.store(page(1), comment(1, 10))

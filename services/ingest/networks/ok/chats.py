@@ -60,15 +60,15 @@ class ChatPoller:
         feed: IntakeStore,
         settings: IngestSettings,
         *,
-        pushed: Callable[[PageRef], bool],
-        doubt: Callable[[PageRef], None],
+        is_pushed: Callable[[PageRef], bool],
+        on_push_loss: Callable[[PageRef], None],
     ) -> None:
         self._client = client
         self._accounts = accounts
         self._feed = feed
         self._settings = settings
-        self._pushed = pushed
-        self._doubt = doubt
+        self._pushed = is_pushed
+        self._doubt = on_push_loss
         self._looked: dict[str, float] = {}
         self._rests = Cooldowns()
         self._cursors: dict[str, dict[str, Any]] = {}
@@ -85,33 +85,33 @@ class ChatPoller:
         async with asyncio.TaskGroup() as group:
             while True:
                 now = asyncio.get_running_loop().time()
-                await self._hear_talks(now)
+                await self._refresh_activity(now)
                 for page in self._accounts.pages(NETWORK):
                     if page.external_id not in self._busy and self._ready(page, now):
                         self._busy.add(page.external_id)
                         group.create_task(self._one(page, gate))
                 await asyncio.sleep(0.3)
 
-    def look_soon(self, page: PageRef) -> None:
+    def request_check(self, page: PageRef) -> None:
         """Something may have been missed: look now, and a little further back."""
         self._missed.add(page.external_id)
         self._looked.pop(page.external_id, None)
-        self._rests.wake(page.external_id)
+        self._rests.cancel(page.external_id)
 
     def _ready(self, page: PageRef, now: float) -> bool:
         looked = self._looked.get(page.external_id)
         if looked is not None and looked + self._period(page) > now:
             return False
-        if self._rests.rests(f"{page.external_id}/token"):
+        if self._rests.is_active(f"{page.external_id}/token"):
             return False
-        credential = self._accounts.credential(NETWORK, TokenKind.GROUP, page.id)
+        credential = self._accounts.select(NETWORK, TokenKind.GROUP, page.id)
         if credential is None:
-            self._rests.rest(f"{page.external_id}/token", NO_TOKEN_DELAY)
+            self._rests.start(f"{page.external_id}/token", NO_TOKEN_DELAY)
             return False
         if self._tokens.get(page.external_id) != credential.id:
             self._tokens[page.external_id] = credential.id
-            self._rests.wake(page.external_id)  # what one token is refused another may be shown
-        return not self._rests.rests(page.external_id)
+            self._rests.cancel(page.external_id)  # what one token is refused another may be shown
+        return not self._rests.is_active(page.external_id)
 
     def _period(self, page: PageRef) -> float:
         """Seconds between two looks at a group."""
@@ -124,13 +124,13 @@ class ChatPoller:
         share = (clock.now() - spoken).total_seconds() * RECHECK_FRACTION
         return min(max(share, self._settings.ok_chats_seconds), rarest)
 
-    async def _hear_talks(self, now: float) -> None:
+    async def _refresh_activity(self, now: float) -> None:
         if now < self._spoken_at + ACTIVITY_REFRESH_SECONDS:
             return
         self._spoken_at = now
         since = clock.now() - timedelta(seconds=self._settings.ok_chats_subscribed_seconds / RECHECK_FRACTION)
         try:
-            self._spoken = await self._feed.spoken((SOURCE, PUSH_WAY), since)
+            self._spoken = await self._feed.active_pages((SOURCE, PUSH_WAY), since)
         except TRANSIENT_ERRORS as error:  # with the database away no look can be stored either
             log.warning("talks are not known now", error=str(error)[:200])
 
@@ -140,24 +140,24 @@ class ChatPoller:
             async with gate:
                 # Before the look: what is asked for meanwhile is not forgotten.
                 self._looked[name] = asyncio.get_running_loop().time()
-                await self.look(page)
+                await self.check_group(page)
         except TRANSIENT_ERRORS as error:
             self._cursors.pop(name, None)
             self._looked.pop(name, None)
             told = str(error)
             if isinstance(error, CallError) and is_object_error(error):
                 told = describe_closed(error, f"группа {name}")
-                self._rests.rest(name, self._settings.ok_closed_seconds)
+                self._rests.start(name, self._settings.ok_closed_seconds)
             else:
-                self._rests.stumbled(name, self._settings.ok_chats_seconds, MAX_DELAY)
-            self._feed.failed(page, SOURCE, told)
+                self._rests.record_failure(name, self._settings.ok_chats_seconds, MAX_DELAY)
+            self._feed.report_failure(page, SOURCE, told)
             log.warning("a look failed", way=SOURCE, page=name, error=str(error)[:200])
         else:
-            self._rests.back(name)
+            self._rests.clear(name)
         finally:
             self._busy.discard(name)
 
-    async def look(self, page: PageRef) -> None:
+    async def check_group(self, page: PageRef) -> None:
         """Read the chats of a group that moved since the cursor, and those that were closed then."""
         name = page.external_id
         cursor = self._cursors.get(name)
@@ -172,10 +172,10 @@ class ChatPoller:
         observed_at = clock.now()
         moved = await self._moved(page, since=since, floor=floor, settled=settled)
         closed = {str(chat): int(at) for chat, at in dict(cursor.get("closed", {})).items()}
-        again = {chat: at for chat, at in closed.items() if not self._rests.rests(f"{name}/{chat}")}
+        again = {chat: at for chat, at in closed.items() if not self._rests.is_active(f"{name}/{chat}")}
         self._missed.discard(name)
         if not moved and not again and settled:
-            self._feed.well(page, SOURCE)
+            self._feed.report_success(page, SOURCE)
             return
         # The least fresh first, and a few at a time: what an interruption leaves undone is still to be seen.
         todo = sorted((at, chat_id) for chat_id, at in {**again, **moved}.items())
@@ -210,8 +210,8 @@ class ChatPoller:
                     if not is_object_error(error):
                         raise
                     closed[chat_id] = back
-                    self._rests.rest(f"{page.external_id}/{chat_id}", self._settings.ok_closed_seconds)
-                    self._feed.failed(page, SOURCE, describe_closed(error, f"переписка {chat_id}"))
+                    self._rests.start(f"{page.external_id}/{chat_id}", self._settings.ok_closed_seconds)
+                    self._feed.report_failure(page, SOURCE, describe_closed(error, f"переписка {chat_id}"))
                     log.warning("a chat was not read", page=page.external_id, chat=chat_id, error=str(error)[:200])
                     return ParsedBatch()
             closed.pop(chat_id, None)
@@ -229,7 +229,7 @@ class ChatPoller:
         moved: dict[str, int] = {}
         marker: str | None = None
         for _ in range(MAX_PAGES):
-            rows, marker = await self.listed(page, marker)
+            rows, marker = await self.list_chats(page, marker)
             older = 0
             for chat_id, at in rows:
                 if at > since or (not settled and at >= floor):
@@ -240,7 +240,7 @@ class ChatPoller:
                 break
         return moved
 
-    async def listed(self, page: PageRef, marker: str | None) -> tuple[list[tuple[str, int]], str | None]:
+    async def list_chats(self, page: PageRef, marker: str | None) -> tuple[list[tuple[str, int]], str | None]:
         """A page of a group's chats, the freshest first: (chat, last event in ms), and what leads on."""
         answer = await self._read(page, "chats", count=PAGE_SIZE, marker=marker)
         chats = answer.get("chats") if isinstance(answer, dict) else None
@@ -270,7 +270,7 @@ class ChatPoller:
             if not isinstance(rows, list):
                 raise NoValidResponse(NETWORK, "graph.messages", "no messages in the answer")
             for raw in rows:
-                parsed.add(ok_payloads.parse_message, raw, page, chat_id)
+                parsed.parse(ok_payloads.parse_message, raw, page, chat_id)
             times = [int(raw["timestamp"]) for raw in rows if isinstance(raw, dict) and raw.get("timestamp")]
             if len(rows) < PAGE_SIZE or not times:
                 return parsed
@@ -281,13 +281,13 @@ class ChatPoller:
                 return parsed
 
     async def _read(self, page: PageRef, path: str, **query: Any) -> Any:
-        credential = self._client.group(page.id, bot_method_name(path))
-        return await self._client.read_graph(credential, path, **query)
+        credential = self._client.group_token(page.id, bot_method_name(path))
+        return await self._client.read_bot_api(credential, path, **query)
 
     def has_token(self, page: PageRef) -> bool:
         """Whether the group's messages can be read now."""
         try:
-            self._client.group(page.id, "graph.chats.get")
+            self._client.group_token(page.id, "graph.chats.get")
         except NoUsableToken:
             return False
         return True

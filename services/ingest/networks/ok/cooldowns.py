@@ -5,7 +5,12 @@ import asyncio
 from services.ingest.networks.calls import CallError, ErrorTreatment
 
 # Of one group, discussion or chat alone: the others go on.
-OBJECT_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.GONE, ErrorTreatment.REFUSED, ErrorTreatment.BUG}
+OBJECT_TREATMENTS = {
+    ErrorTreatment.DENIED,
+    ErrorTreatment.NOT_FOUND,
+    ErrorTreatment.CONTENT_REJECTED,
+    ErrorTreatment.CLIENT_ERROR,
+}
 
 _WORDS = {
     10: "У ключа нет права читать это в группе",
@@ -40,24 +45,24 @@ class Cooldowns:
         self._until: dict[str, float] = {}
         self._failures: dict[str, int] = {}
 
-    def rests(self, name: str) -> bool:
+    def is_active(self, name: str) -> bool:
         """Whether it is to be left alone now."""
         return self._until.get(name, 0.0) > asyncio.get_running_loop().time()
 
-    def rest(self, name: str, seconds: float) -> None:
+    def start(self, name: str, seconds: float) -> None:
         """Leave it alone for so long."""
         self._until[name] = asyncio.get_running_loop().time() + seconds
 
-    def stumbled(self, name: str, first: float, most: float) -> None:
+    def record_failure(self, name: str, first: float, most: float) -> None:
         """Leave it alone after a failure, twice as long after each further one."""
         failures = self._failures[name] = self._failures.get(name, 0) + 1
-        self.rest(name, min(first * 2.0 ** min(failures - 1, 20), most))
+        self.start(name, min(first * 2.0 ** min(failures - 1, 20), most))
 
-    def back(self, name: str) -> None:
+    def clear(self, name: str) -> None:
         """It can be read again."""
         self._until.pop(name, None)
         self._failures.pop(name, None)
 
-    def wake(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         """Ask again now; how often it failed is not forgotten."""
         self._until.pop(name, None)

@@ -41,15 +41,15 @@ class DiscussionList:
         self._walking = False
         self._horizon = clock.now()
 
-    def walk_now(self) -> None:
+    def start_full_pass(self) -> None:
         """Have the list walked down from its top without waiting for the next time."""
         self._wanted = True
 
-    def walk_soon(self) -> None:
+    def request_full_pass(self) -> None:
         """The same, but no oftener than every `SOON_SECONDS`, whoever asks."""
         self._missed = True
 
-    def walked_since(self, since: datetime) -> bool:
+    def covers(self, since: datetime) -> bool:
         """Whether what is remembered is fresh and goes back to that moment."""
         if self._walked_at is None or self._walked_from is None or self._walked_from > since:
             return False
@@ -60,7 +60,7 @@ class DiscussionList:
         here = self._shown.get(group, {}).values()
         return [one for one in here if one.active_at is None or one.active_at >= since]
 
-    async def top(self, notice: RowHandler) -> None:
+    async def read_top(self, notice: RowHandler) -> None:
         """Show what is on top of the list, down to the first page of it without news."""
         anchor: str | None = None
         horizon = self._days_ago()
@@ -70,7 +70,7 @@ class DiscussionList:
                 return
         self._wanted = True  # more is new than one look takes
 
-    async def walk_on(self, notice: RowHandler) -> None:
+    async def continue_full_pass(self, notice: RowHandler) -> None:
         """Show the next pages of the walk; none while no walk is due."""
         now = asyncio.get_running_loop().time()
         if not self._walking:
@@ -85,7 +85,7 @@ class DiscussionList:
             try:
                 rows, after = await self.page(self._anchor)
             except CallError as error:
-                if error.treatment is ErrorTreatment.BUG:
+                if error.treatment is ErrorTreatment.CLIENT_ERROR:
                     self._walking, self._wanted = False, True  # the place in the list is not known any more
                 raise
             await notice(rows)
@@ -95,7 +95,7 @@ class DiscussionList:
                 return
 
     @property
-    def walking(self) -> bool:
+    def in_full_pass(self) -> bool:
         """Whether a walk is under way."""
         return self._walking
 
@@ -116,7 +116,7 @@ class DiscussionList:
             shown for raw in raw_rows if (shown := ok_payloads.parse_discussion_row(raw, self.types)) is not None
         ]
         for one in rows:
-            self._shown.setdefault(one.group, {})[one.place] = one
+            self._shown.setdefault(one.group_id, {})[one.key] = one
         return rows, after
 
 

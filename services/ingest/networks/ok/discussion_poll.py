@@ -39,19 +39,19 @@ class ChangedDiscussion:
     """A discussion that differs from what is stored; `whole`: reading on from its anchor does not mend that."""
 
     page: PageRef
-    shown: DiscussionRow
-    known: ThreadState | None
-    whole: bool = False
+    row: DiscussionRow
+    stored_state: ThreadState | None
+    read_whole: bool = False
 
     @property
-    def place(self) -> str:
+    def key(self) -> str:
         """Its name in our keys."""
-        return self.shown.place
+        return self.row.key
 
     @property
     def thread_key(self) -> str:
         """The key of its thread."""
-        return f"ok:{self.shown.place}"
+        return f"ok:{self.row.key}"
 
 
 class DiscussionPoller:
@@ -79,20 +79,20 @@ class DiscussionPoller:
 
     async def run(self) -> None:
         """Look for ever."""
-        self._listing.walk_now()
+        self._listing.start_full_pass()
         await run_periodically(SOURCE, self._round)
 
-    def look_soon(self, page: PageRef) -> None:
+    def request_check(self, page: PageRef) -> None:
         """Walk the list down again, and ask for what this page was refused."""
-        self._listing.walk_soon()
+        self._listing.request_full_pass()
         for one in self._todo.values():
             if one.page.id == page.id:
-                self._rests.wake(one.place)
+                self._rests.cancel(one.key)
 
     async def _round(self) -> float:
         pages = frozenset(page.external_id for page in self._accounts.pages(NETWORK))
         if not pages <= self._pages:
-            self._listing.walk_now()
+            self._listing.start_full_pass()
         self._pages = pages
         now = asyncio.get_running_loop().time()
         try:
@@ -102,11 +102,11 @@ class DiscussionPoller:
                 raise trouble
         except TRANSIENT_ERRORS as error:
             for page in self._accounts.pages(NETWORK):
-                self._feed.failed(page, SOURCE, str(error))
+                self._feed.report_failure(page, SOURCE, str(error))
             self._welled = frozenset()
             raise
         self._tell(pages, now)
-        return 0.05 if left or self._listing.walking else self._settings.ok_discussions_seconds
+        return 0.05 if left or self._listing.in_full_pass else self._settings.ok_discussions_seconds
 
     def _tell(self, pages: frozenset[str], now: float) -> None:
         """Tell how the look went: of single troubles each time, of the rest now and then."""
@@ -116,55 +116,55 @@ class DiscussionPoller:
         for page in self._accounts.pages(NETWORK):
             until, told = self._told.get(page.id, (0.0, ""))
             if until > now:
-                self._feed.failed(page, SOURCE, told)  # what was stored of the page meanwhile has replaced it
+                self._feed.report_failure(
+                    page, SOURCE, told
+                )  # what was stored of the page meanwhile has replaced it
             elif self._told.pop(page.id, None) is not None or every:
-                self._feed.well(page, SOURCE)
+                self._feed.report_success(page, SOURCE)
 
     async def _list(self) -> Exception | None:
         try:
-            await self._listing.top(self._notice)
-            await self._listing.walk_on(self._notice)
+            await self._listing.read_top(self._notice)
+            await self._listing.continue_full_pass(self._notice)
         except TRANSIENT_ERRORS as error:
             return error
         return None
 
     async def _notice(self, rows: list[DiscussionRow]) -> bool:
         """Put down the discussions that differ from what is stored; says whether there are any."""
-        found = [(page, one) for one in rows if (page := self._accounts.page(NETWORK, one.group)) is not None]
-        known = await self._feed.marks([f"ok:{one.place}" for _, one in found])
-        held = await self._feed.differing({f"ok:{one.place}": one.count for _, one in found})
+        found = [(page, one) for one in rows if (page := self._accounts.page(NETWORK, one.group_id)) is not None]
+        known = await self._feed.thread_states([f"ok:{one.key}" for _, one in found])
+        held = await self._feed.threads_with_other_count({f"ok:{one.key}": one.count for _, one in found})
         news = False
         for page, one in found:
-            key = f"ok:{one.place}"
+            key = f"ok:{one.key}"
             mark, living = known.get(key), held.get(key)
-            waiting = self._todo.get(one.place)
+            waiting = self._todo.get(one.key)
             marker = None if mark is None else mark.marker
             if marker == one.marker and living is None:
                 continue
-            if waiting is not None and waiting.shown.marker == one.marker:
+            if waiting is not None and waiting.row.marker == one.marker:
                 continue
             if waiting is not None:
-                self._rests.wake(one.place)
+                self._rests.cancel(one.key)
             # Fewer comments than we hold, or read on to here and still others than we hold.
             here = (marker or "").removeprefix(UNSETTLED_PREFIX) == one.marker
             whole = living is not None and (living > one.count or here)
-            self._todo[one.place] = ChangedDiscussion(page, one, mark, whole)
+            self._todo[one.key] = ChangedDiscussion(page, one, mark, whole)
             news = True
         return news
 
     async def _take(self) -> bool:
         """Read the freshest of what is put down; says whether more could be read now."""
-        for place, one in list(self._todo.items()):
+        for discussion, one in list(self._todo.items()):
             if self._accounts.page(NETWORK, one.page.external_id) is None:
-                del self._todo[place]
-        due = [one for one in self._todo.values() if not self._rests.rests(one.place)]
-        due.sort(
-            key=lambda one: "" if one.shown.active_at is None else one.shown.active_at.isoformat(), reverse=True
-        )
+                del self._todo[discussion]
+        due = [one for one in self._todo.values() if not self._rests.is_active(one.key)]
+        due.sort(key=lambda one: "" if one.row.active_at is None else one.row.active_at.isoformat(), reverse=True)
         now = due[:DISCUSSIONS_PER_ROUND]
         if not now:
             return False
-        await self._unknown_topics([one for one in now if one.known is None])
+        await self._unknown_topics([one for one in now if one.stored_state is None])
         gate = asyncio.Semaphore(CONCURRENCY)
         troubles = await asyncio.gather(*(self._one(one, gate) for one in now))
         for trouble in troubles:
@@ -179,73 +179,75 @@ class DiscussionPoller:
                 await self._comments(one)
             except TRANSIENT_ERRORS as error:
                 return self._troubled(one, error)
-        self._rests.back(one.place)
-        if self._todo.get(one.place) is one:
-            del self._todo[one.place]
+        self._rests.clear(one.key)
+        if self._todo.get(one.key) is one:
+            del self._todo[one.key]
         return None
 
     def _troubled(self, one: ChangedDiscussion, error: Exception) -> Exception | None:
         told = str(error)
         alone = is_object_error(error)
         if isinstance(error, CallError) and alone:
-            told = describe_closed(error, f"обсуждение {one.place}")
-            self._rests.rest(one.place, self._settings.ok_closed_seconds)
+            told = describe_closed(error, f"обсуждение {one.key}")
+            self._rests.start(one.key, self._settings.ok_closed_seconds)
         elif isinstance(error, NoUsableToken) or (
-            isinstance(error, CallError) and error.treatment is not ErrorTreatment.AGAIN
+            isinstance(error, CallError) and error.treatment is not ErrorTreatment.TRANSIENT
         ):
             return error
         else:
-            self._rests.stumbled(one.place, FIRST_DELAY, MAX_DELAY)
+            self._rests.record_failure(one.key, FIRST_DELAY, MAX_DELAY)
         self._told[one.page.id] = asyncio.get_running_loop().time() + ERROR_SHOWN_SECONDS, told
-        log.warning("a discussion was not read", place=one.place, error=str(error)[:200], closed=alone)
+        log.warning("a discussion was not read", place=one.key, error=str(error)[:200], closed=alone)
         return None
 
     async def _unknown_topics(self, moved: list[ChangedDiscussion]) -> None:
         """Store topics that are not known yet, before their comments."""
-        wanted = {
-            one.place: one.page
+        body = {
+            one.key: one.page
             for one in moved
-            if ok_payloads.split_discussion_key(one.place)[0] == ok_payloads.GROUP_TOPIC
+            if ok_payloads.split_discussion_key(one.key)[0] == ok_payloads.GROUP_TOPIC
         }
-        if not wanted:
+        if not body:
             return
         observed_at = clock.now()
         try:
-            by_page = await self._reader.by_ids(wanted)
+            by_page = await self._reader.topics_by_ids(body)
         except CallError as error:
             if not is_object_error(error):
                 raise
             by_page = []
             # One of them spoils the answer for all; what is wrong with it its comments will tell.
-            for place, page in wanted.items():
+            for discussion, page in body.items():
                 try:
-                    by_page += await self._reader.by_ids({place: page})
+                    by_page += await self._reader.topics_by_ids({discussion: page})
                 except CallError as single:
                     if not is_object_error(single):
                         raise
-                    log.warning("a topic was not read", place=place, error=str(single)[:200])
+                    log.warning("a topic was not read", place=discussion, error=str(single)[:200])
         for page, parsed in by_page:
             await self._feed.store(page, SOURCE, parsed, observed_at=observed_at)
 
     async def _comments(self, one: ChangedDiscussion) -> None:
         """Read a discussion on from its anchor; whole, when comments have vanished from it."""
         observed_at = clock.now()
-        before = comment_count(one.known)
-        whole = one.whole or one.known is None or one.known.anchor is None or one.shown.count < before
-        anchor = None if whole or one.known is None else one.known.anchor
+        before = comment_count(one.stored_state)
+        whole = (
+            one.read_whole or one.stored_state is None or one.stored_state.cursor is None or one.row.count < before
+        )
+        anchor = None if whole or one.stored_state is None else one.stored_state.cursor
         parsed, count = ParsedBatch(), None
-        if one.shown.count or before or one.whole:
+        if one.row.count or before or one.read_whole:
             if whole:
-                count = one.shown.count
-                parsed, anchor = await self._reader.compared(one.page, one.place, count, self._feed)
+                count = one.row.count
+                parsed, anchor = await self._reader.comments_with_deletions(one.page, one.key, count, self._feed)
             else:
-                parsed, anchor = await self._reader.comments(one.page, one.place, anchor)
-        marker = one.shown.marker
-        old = one.shown.active_at is not None and one.shown.active_at < observed_at - SETTLED_AFTER
-        if not old and (one.known is None or one.known.marker != UNSETTLED_PREFIX + marker):
+                parsed, anchor = await self._reader.comments(one.page, one.key, anchor)
+        marker = one.row.marker
+        old = one.row.active_at is not None and one.row.active_at < observed_at - SETTLED_AFTER
+        if not old and (one.stored_state is None or one.stored_state.marker != UNSETTLED_PREFIX + marker):
             marker = UNSETTLED_PREFIX + marker
         mark = ThreadState(one.thread_key, marker, anchor, count)
-        await self._feed.store(one.page, SOURCE, parsed, observed_at=observed_at, marks=[mark])
+        await self._feed.store(one.page, SOURCE, parsed, observed_at=observed_at, thread_states=[mark])
 
 
 def comment_count(mark: ThreadState | None) -> int:

@@ -30,7 +30,7 @@ class TopicPage:
     parsed: ParsedBatch
     counts: dict[str, int]
     anchor: str | None
-    whole: bool
+    is_complete: bool
 
 
 class DiscussionReader:
@@ -39,16 +39,16 @@ class DiscussionReader:
     def __init__(self, client: OkClient) -> None:
         self._client = client
 
-    async def comments(self, page: PageRef, place: str, anchor: str | None) -> tuple[ParsedBatch, str | None]:
+    async def comments(self, page: PageRef, discussion: str, anchor: str | None) -> tuple[ParsedBatch, str | None]:
         """Comments after an anchor (all without one), the removed ones as deletions, and where reading ended."""
         parsed = ParsedBatch()
         start = anchor or "FIRST"
         while True:
-            answer = await self._comments(place, start, "FORWARD", removed=True)
+            answer = await self._comments(discussion, start, "FORWARD", removed=True)
             rows = _rows(answer, "comments")
             names = ok_payloads.author_names(answer)
             for raw in rows:
-                parsed.add(ok_payloads.parse_comment, raw, page, place, names)
+                parsed.parse(ok_payloads.parse_comment, raw, page, discussion, names)
             reached = answer.get("anchor")
             if reached:
                 anchor = str(reached)
@@ -56,8 +56,8 @@ class DiscussionReader:
                 return parsed, anchor
             start = str(reached)
 
-    async def compared(
-        self, page: PageRef, place: str, count: int | None, feed: IntakeStore
+    async def comments_with_deletions(
+        self, page: PageRef, discussion: str, count: int | None, feed: IntakeStore
     ) -> tuple[ParsedBatch, str | None]:
         """All comments of a discussion, deletions of those that we hold and it has no longer, and where it ended.
 
@@ -66,20 +66,20 @@ class DiscussionReader:
         """
         observed_at = clock.now()
         # Read first: what is stored meanwhile may be younger than the reading.
-        held = await feed.stored(page, "comment", thread_key=f"ok:{place}")
-        parsed, anchor = await self.comments(page, place, None)
+        held = await feed.living_ids(page, "comment", thread_key=f"ok:{discussion}")
+        parsed, anchor = await self.comments(page, discussion, None)
         named = {item.external_id for item in parsed.items}
-        removed = {item.external_id for item in parsed.items if item.happened == "deleted"}
-        if not parsed.unreadable and len(named - removed) == count:
+        removed = {item.external_id for item in parsed.items if item.change == "deleted"}
+        if not parsed.unparsed and len(named - removed) == count:
             parsed.items += [
-                deletion(page, "comment", one, place, at)
+                deletion(page, "comment", one, discussion, at)
                 for one, at in sorted(held.items())
                 if one not in named and at < observed_at - RECENT
             ]
         return parsed, anchor
 
-    async def newest(
-        self, page: PageRef, place: str, since: datetime, *, removed: bool | None = None, whole: bool = False
+    async def newest_comments(
+        self, page: PageRef, discussion: str, since: datetime, *, removed: bool | None = None, whole: bool = False
     ) -> ParsedBatch:
         """Comments from the newest back to a moment; with `removed`, the removed ones as deletions.
 
@@ -88,11 +88,11 @@ class DiscussionReader:
         parsed = ParsedBatch()
         anchor = "LAST"
         while True:
-            answer = await self._comments(place, anchor, "BACKWARD", removed=removed)
+            answer = await self._comments(discussion, anchor, "BACKWARD", removed=removed)
             rows = _rows(answer, "comments")
             here, names = ParsedBatch(), ok_payloads.author_names(answer)
             for raw in rows:
-                here.add(ok_payloads.parse_comment, raw, page, place, names)
+                here.parse(ok_payloads.parse_comment, raw, page, discussion, names)
             parsed.extend(here)
             oldest = min((item.written_at for item in here.items), default=None)
             reached = answer.get("anchor")
@@ -105,9 +105,9 @@ class DiscussionReader:
                 return parsed
             anchor = str(reached)
 
-    async def _comments(self, place: str, anchor: str, direction: str, *, removed: bool | None = None) -> Any:
-        kind, ident = ok_payloads.split_discussion_key(place)
-        return await self._client.read(
+    async def _comments(self, discussion: str, anchor: str, direction: str, *, removed: bool | None = None) -> Any:
+        kind, ident = ok_payloads.split_discussion_key(discussion)
+        return await self._client.read_with_any_session(
             "discussions.getComments",
             discussionId=ident,
             discussionType=kind,
@@ -120,13 +120,13 @@ class DiscussionReader:
 
     async def topics(self, page: PageRef, anchor: str | None = None) -> TopicPage:
         """A page of a group's topics, the newest first."""
-        answer = await self._client.read(
+        answer = await self._client.read_with_any_session(
             "mediatopic.getTopics", gid=page.external_id, count=TOPICS_PER_CALL, anchor=anchor
         )
         parsed, counts = ParsedBatch(), {}
         rows = extract_topics(answer)
         for raw in rows:
-            parsed.add(ok_payloads.parse_topic, raw, page, ok_payloads.author_names(answer))
+            parsed.parse(ok_payloads.parse_topic, raw, page, ok_payloads.author_names(answer))
             summary = raw.get("discussion_summary") if isinstance(raw, dict) else None
             count = summary.get("comments_count") if isinstance(summary, dict) else None
             if isinstance(count, int):
@@ -137,24 +137,24 @@ class DiscussionReader:
         whole = anchor is None and len(rows) < TOPICS_PER_CALL and not more
         return TopicPage(parsed, counts, str(after) if more else None, whole)
 
-    async def by_ids(self, wanted: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
+    async def topics_by_ids(self, body: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
         """Topics by their ids, sorted by page; those that are gone are left out."""
-        answer = await self._client.read(
-            "mediatopic.getByIds", topic_ids=",".join(wanted), media_limit=MAX_MEDIA_BLOCKS
+        answer = await self._client.read_with_any_session(
+            "mediatopic.getByIds", topic_ids=",".join(body), media_limit=MAX_MEDIA_BLOCKS
         )
         found: dict[str, tuple[PageRef, ParsedBatch]] = {}
         for raw in extract_topics(answer):
-            page = wanted.get(str(raw.get("id"))) if isinstance(raw, dict) else None
+            page = body.get(str(raw.get("id"))) if isinstance(raw, dict) else None
             if page is None:
                 continue
             whole = raw
             if (
                 len(raw.get("media") or []) >= MAX_MEDIA_BLOCKS
             ):  # cut off at the limit: asked for alone, it comes whole
-                single = await self._client.read("mediatopic.getByIds", topic_ids=raw["id"])
+                single = await self._client.read_with_any_session("mediatopic.getByIds", topic_ids=raw["id"])
                 whole = next(iter(extract_topics(single)), raw)
             _, parsed = found.setdefault(page.external_id, (page, ParsedBatch()))
-            parsed.add(ok_payloads.parse_topic, whole, page, ok_payloads.author_names(answer))
+            parsed.parse(ok_payloads.parse_topic, whole, page, ok_payloads.author_names(answer))
         return list(found.values())
 
     async def discussions(self, types: str, anchor: str | None) -> tuple[list[Any], str | None]:
@@ -162,7 +162,7 @@ class DiscussionReader:
 
         It shows the groups of the session's user; sessions of one pool serve the same groups.
         """
-        answer = await self._client.read(
+        answer = await self._client.read_with_any_session(
             "discussions.getList", category="GROUP", types=types, count=COMMENTS_PER_CALL, anchor=anchor
         )
         if not isinstance(answer, dict):
@@ -173,16 +173,18 @@ class DiscussionReader:
         return rows, str(after) if rows and after and str(after) != anchor else None
 
 
-def deletion(page: PageRef, kind: MessageKind, external_id: str, place: str, written_at: datetime) -> IncomingItem:
+def deletion(
+    page: PageRef, kind: MessageKind, external_id: str, discussion: str, written_at: datetime
+) -> IncomingItem:
     """Return the deletion of an item that is gone; the network does not tell who removed it."""
     return IncomingItem(
-        happened="deleted",
+        change="deleted",
         kind=kind,
         external_id=external_id,
-        thread_key=f"ok:{place}",
+        thread_key=f"ok:{discussion}",
         written_at=written_at,
         raw={},
-        url=ok_payloads.discussion_url(page, place),
+        url=ok_payloads.discussion_url(page, discussion),
     )
 
 

@@ -55,7 +55,7 @@ def session_secret(credential: Credential) -> str:
 def is_transient(error: Exception) -> bool:
     """Whether a read is worth another try right away."""
     if isinstance(error, CallError):
-        return error.treatment is ErrorTreatment.AGAIN
+        return error.treatment is ErrorTreatment.TRANSIENT
     return isinstance(error, NoValidResponse)
 
 
@@ -68,21 +68,21 @@ class OkClient:
         self._settings = settings
         self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_seconds)
 
-    def user(self, method: str) -> Credential:
+    def user_session(self, method: str) -> Credential:
         """A usable user session. Raises `NoToken`."""
-        found = self._accounts.credential(NETWORK, TokenKind.USER, method=method)
+        found = self._accounts.select(NETWORK, TokenKind.USER, method=method)
         if found is None:
             raise NoUsableToken(f"no usable user session for {method}")
         return found
 
-    def group(self, page_id: Any, method: str) -> Credential:
+    def group_token(self, page_id: Any, method: str) -> Credential:
         """The usable token of a group. Raises `NoToken`."""
-        found = self._accounts.credential(NETWORK, TokenKind.GROUP, page_id, method=method)
+        found = self._accounts.select(NETWORK, TokenKind.GROUP, page_id, method=method)
         if found is None:
             raise NoUsableToken(f"no usable token of the group for {method}")
         return found
 
-    async def read(self, method: str, **params: Any) -> Any:
+    async def read_with_any_session(self, method: str, **params: Any) -> Any:
         """Call a REST method that changes nothing: transient failures are tried again a few times, and when a
         session is refused, the next takes over.
         """
@@ -92,7 +92,7 @@ class OkClient:
                     on=is_transient, attempts=4, wait_initial=0.3, wait_max=4
                 ):
                     with attempt:
-                        return await self.call(self.user(method), method, **params)
+                        return await self.call(self.user_session(method), method, **params)
             except CallError as error:
                 if error.treatment not in TOKEN_TREATMENTS:
                     raise
@@ -116,14 +116,14 @@ class OkClient:
         url = f"{self._settings.ok_api_url}/fb.do"
         return await self._answer(credential, method, "POST", url, not_after, data=form)
 
-    async def read_graph(self, credential: Credential, path: str, **query: Any) -> Any:
+    async def read_bot_api(self, credential: Credential, path: str, **query: Any) -> Any:
         """GET of the Bot API; transient failures are tried again a few times."""
         async for attempt in stamina.retry_context(on=is_transient, attempts=4, wait_initial=0.3, wait_max=4):
             with attempt:
-                return await self.graph(credential, path, query=query)
+                return await self.call_bot_api(credential, path, query=query)
         raise AssertionError("unreachable: the retry either returns or raises")
 
-    async def graph(
+    async def call_bot_api(
         self,
         credential: Credential,
         path: str,
@@ -148,7 +148,7 @@ class OkClient:
         self, credential: Credential, method: str, verb: str, url: str, not_after: float | None, **request: Any
     ) -> Any:
         await wait_for_rate_limit(credential.id, self._settings.ok_calls_a_second)
-        if await self._accounts.admit(credential, method) is None:
+        if await self._accounts.begin_call(credential, method) is None:
             raise TokenNotUsable(f"the token may not be used for {method} now")
         use_call_allowance(NETWORK, method)
         started = time.perf_counter()
@@ -166,7 +166,7 @@ class OkClient:
             record_call(NETWORK, method, "unreadable", started)
             raise NoValidResponse(NETWORK, method, f"no {name} in the answer")
         record_call(NETWORK, method, "answered", started)
-        await self._accounts.answered(credential, method)
+        await self._accounts.record_success(credential, method)
         return body
 
     async def _refused(

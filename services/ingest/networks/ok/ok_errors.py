@@ -11,29 +11,31 @@ NETWORK = "ok"
 T = ErrorTreatment
 TREATMENTS: dict[int, ErrorTreatment] = {
     # The network's own trouble.
-    1: T.AGAIN, 2: T.AGAIN, 30: T.AGAIN, 31: T.AGAIN, 5000: T.AGAIN, 9999: T.AGAIN,
+    1: T.TRANSIENT, 2: T.TRANSIENT, 30: T.TRANSIENT, 31: T.TRANSIENT, 5000: T.TRANSIENT, 9999: T.TRANSIENT,
     # The method rests for this token: too much at once; not from here; used up.
-    8: T.FLOOD,
-    7: T.LIMITED, 9: T.LIMITED, 11: T.LIMITED,
+    8: T.FLOOD_CONTROL,
+    7: T.QUOTA_EXHAUSTED, 9: T.QUOTA_EXHAUSTED, 11: T.QUOTA_EXHAUSTED,
     # The token waits for a person.
     101: T.BLOCKED, 210: T.BLOCKED, 900: T.BLOCKED,
     102: T.REVOKED, 103: T.REVOKED, 401: T.REVOKED, 402: T.REVOKED, 403: T.REVOKED, 457: T.REVOKED,
     514: T.CAPTCHA,
     # The token is well; the content is closed or gone, or what is sent is not accepted.
     10: T.DENIED, 24: T.DENIED, 50: T.DENIED, 200: T.DENIED, 455: T.DENIED, 456: T.DENIED, 458: T.DENIED,
-    160: T.GONE, 106: T.GONE, 300: T.GONE, 700: T.GONE, 702: T.GONE, 705: T.GONE, 706: T.GONE,
-    454: T.REFUSED, 511: T.REFUSED, 701: T.REFUSED, 704: T.REFUSED,
-    **dict.fromkeys(range(600, 608), T.REFUSED),
+    160: T.NOT_FOUND, 106: T.NOT_FOUND, 300: T.NOT_FOUND, 700: T.NOT_FOUND, 702: T.NOT_FOUND, 705: T.NOT_FOUND,
+    706: T.NOT_FOUND,
+    454: T.CONTENT_REJECTED, 511: T.CONTENT_REJECTED, 701: T.CONTENT_REJECTED, 704: T.CONTENT_REJECTED,
+    **dict.fromkeys(range(600, 608), T.CONTENT_REJECTED),
     # We asked wrongly: another try would be the same.
-    3: T.BUG, 4: T.BUG, 100: T.BUG, 104: T.BUG, 105: T.BUG, 110: T.BUG, 140: T.BUG, 141: T.BUG, 220: T.BUG,
-    451: T.BUG, 453: T.BUG, 1200: T.BUG, 2001: T.BUG,
+    3: T.CLIENT_ERROR, 4: T.CLIENT_ERROR, 100: T.CLIENT_ERROR, 104: T.CLIENT_ERROR, 105: T.CLIENT_ERROR,
+    110: T.CLIENT_ERROR, 140: T.CLIENT_ERROR, 141: T.CLIENT_ERROR, 220: T.CLIENT_ERROR,
+    451: T.CLIENT_ERROR, 453: T.CLIENT_ERROR, 1200: T.CLIENT_ERROR, 2001: T.CLIENT_ERROR,
 }  # fmt: skip
 
 # The network publishes no numbers: a pause begins short and doubles.
 EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
     **TOKEN_STOPPING_EFFECTS,
-    T.LIMITED: TokenEffect(TokenState.LIMITED, rest=900, longest=3 * 3_600),
-    T.FLOOD: TokenEffect(TokenState.LIMITED, rest=5, longest=900),
+    T.QUOTA_EXHAUSTED: TokenEffect(TokenState.LIMITED, pause_seconds=900, max_pause_seconds=3 * 3_600),
+    T.FLOOD_CONTROL: TokenEffect(TokenState.LIMITED, pause_seconds=5, max_pause_seconds=900),
 }
 
 
@@ -71,7 +73,7 @@ USER_MESSAGES: dict[int, UserMessage] = {
 
 def treatment(code: int) -> ErrorTreatment:
     """What to do about a code; an unknown one is ours to look at."""
-    return TREATMENTS.get(code, ErrorTreatment.BUG)
+    return TREATMENTS.get(code, ErrorTreatment.CLIENT_ERROR)
 
 
 def user_message(code: int) -> UserMessage:

@@ -53,59 +53,59 @@ class OkNetwork:
         self._listing = DiscussionList(self._reader, settings)
         self._discussions = DiscussionPoller(self._reader, self._listing, accounts, feed, settings)
         self._topics = TopicPoller(self._reader, accounts, feed, settings)
-        self._subscriptions = SubscriptionMonitor(self._client, accounts, feed, settings, self._missed)
-        self._tokens = TokenProbe(self.name, accounts, self._try, settings.token_check_seconds)
+        self._subscriptions = SubscriptionMonitor(self._client, accounts, feed, settings, self._on_possible_loss)
+        self._tokens = TokenProbe(self.name, accounts, self._probe, settings.token_check_seconds)
         self._chats = ChatPoller(
             self._client,
             accounts,
             feed,
             settings,
-            pushed=self._subscriptions.working,
-            doubt=self._subscriptions.doubt,
+            is_pushed=self._subscriptions.is_working,
+            on_push_loss=self._subscriptions.report_loss,
         )
 
-    async def _try(self, credential: Credential) -> object:
+    async def _probe(self, credential: Credential) -> object:
         if credential.kind is TokenKind.GROUP:
-            return await self._client.graph(credential, "info")
+            return await self._client.call_bot_api(credential, "info")
         page = next(iter(self._accounts.pages(self.name)), None)
         return page and await self._client.call(credential, "group.getInfo", uids=page.external_id, fields="uid")
 
-    def _missed(self, page: PageRef) -> None:
-        self._chats.look_soon(page)
+    def _on_possible_loss(self, page: PageRef) -> None:
+        self._chats.request_check(page)
 
-    def ways(self) -> dict[str, SourceLoop]:
+    def source_loops(self) -> dict[str, SourceLoop]:
         """Discussions and topics of all groups by the user sessions; chats and their push by the groups' bots."""
         ways: dict[str, SourceLoop] = {}
         if not self._accounts.pages(self.name):
             return ways
         ways[f"ok:{token_probe.SOURCE}"] = self._tokens.run
-        if self._accounts.credential(self.name, TokenKind.USER) is not None:
+        if self._accounts.select(self.name, TokenKind.USER) is not None:
             ways[f"ok:{discussion_poll.SOURCE}"] = self._discussions.run
             ways[f"ok:{topic_poll.SOURCE}"] = self._topics.run
         if any(self._chats.has_token(page) for page in self._accounts.pages(self.name)):
             ways[f"ok:{chats.SOURCE}"] = self._chats.run
-            if self._subscriptions.wanted:
+            if self._subscriptions.enabled:
                 ways[f"ok:{subscriptions.SOURCE}"] = self._subscriptions.run
         return ways
 
-    def look_soon(self, page: PageRef) -> None:
+    def request_check(self, page: PageRef) -> None:
         """Something of this page may have been missed: compare it as soon as the limits allow."""
-        self._discussions.look_soon(page)
-        self._topics.look_soon(page)
-        self._chats.look_soon(page)
+        self._discussions.request_check(page)
+        self._topics.request_check(page)
+        self._chats.request_check(page)
 
-    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
+    def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """All that the network holds of a group and that was written since; see `networks.port.Network`."""
         walk = OkPageScan(
             page, since, reader=self._reader, listing=self._listing, chats=self._chats, feed=self._feed
         )
         return walk.run(cursor)
 
-    def max_length(self, kind: MessageKind) -> int:
+    def max_text_length(self, kind: MessageKind) -> int:
         """The longest text the network takes."""
         return MAX_LENGTH[kind]
 
-    def call_seconds(self) -> float:
+    def publish_timeout(self) -> float:
         """How long a publishing call may last at most."""
         return self._settings.ok_call_seconds
 
@@ -116,45 +116,45 @@ class OkNetwork:
             return await write(outgoing)
 
     async def _comment(self, outgoing: OutgoingReply) -> PublishedReply:
-        place = outgoing.thread_key.removeprefix("ok:")
-        kind, ident = ok_payloads.split_discussion_key(place)
+        discussion = outgoing.thread_key.removeprefix("ok:")
+        kind, ident = ok_payloads.split_discussion_key(discussion)
         method = "discussions.addDiscussionComment"
         answer = await self._client.call(
-            self._client.user(method),
+            self._client.user_session(method),
             method,
             entityId=ident,
             entityType=kind,
             comment=outgoing.text,
-            reply_to_comment_id=outgoing.target.partition("/")[2] if outgoing.target else None,
+            reply_to_comment_id=outgoing.reply_to.partition("/")[2] if outgoing.reply_to else None,
             as_admin=True,
-            not_after=outgoing.not_after,
+            not_after=outgoing.send_deadline,
         )
         number = _comment_id(answer)
         if number is None:
             raise PublishOutcomeUnknown("the answer names no comment")
-        return PublishedReply(f"{place}/{number}", ok_payloads.discussion_url(outgoing.page, place))
+        return PublishedReply(f"{discussion}/{number}", ok_payloads.discussion_url(outgoing.page, discussion))
 
     async def _send(self, outgoing: OutgoingReply) -> PublishedReply:
         chat = outgoing.thread_key.removeprefix("ok:")
         path = f"messages/{chat}"
-        credential = self._client.group(outgoing.page.id, bot_method_name(path, posting=True))
+        credential = self._client.group_token(outgoing.page.id, bot_method_name(path, posting=True))
         body = {"recipient": {"chat_id": chat}, "message": {"text": outgoing.text}}
-        answer = await self._client.graph(credential, path, body=body, not_after=outgoing.not_after)
+        answer = await self._client.call_bot_api(credential, path, body=body, not_after=outgoing.send_deadline)
         number = answer.get("message_id") if isinstance(answer, dict) else None
         if not number:
             raise PublishOutcomeUnknown("the answer names no message")
         url = f"https://ok.ru/group/{outgoing.page.external_id}/messages"
         return PublishedReply(f"{chat}/{ok_payloads.with_prefix('mid', number)}", url)
 
-    async def read_back(self, outgoing: OutgoingReply) -> ParsedBatch:
+    async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
-        after = outgoing.after or 0
-        place = outgoing.thread_key.removeprefix("ok:")
+        after = outgoing.baseline_position or 0
+        discussion = outgoing.thread_key.removeprefix("ok:")
         with mapping_read_errors():
             if outgoing.kind == "message":
-                return await self._chats.history(outgoing.page, place, after)
-            return await self._reader.newest(
-                outgoing.page, place, ok_payloads.from_milliseconds(after), whole=True
+                return await self._chats.history(outgoing.page, discussion, after)
+            return await self._reader.newest_comments(
+                outgoing.page, discussion, ok_payloads.from_milliseconds(after), whole=True
             )
 
 

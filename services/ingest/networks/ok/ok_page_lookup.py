@@ -40,7 +40,7 @@ GROUP_NOT_FOUND = 160
 class OkPageLookup:
     """Implements `networks.directory.Directory` for OK; the network's mark is `gos_org`."""
 
-    batch = PAGES_PER_CALL
+    max_pages_per_call = PAGES_PER_CALL
 
     def __init__(self, http: aiohttp.ClientSession, accounts: TokenPool, settings: IngestSettings) -> None:
         self._client = OkClient(http, accounts, settings)
@@ -49,7 +49,7 @@ class OkPageLookup:
         """group.getInfo; groups it leaves out are missing."""
         uids = ",".join(page.external_id for page in pages)
         try:
-            answer = await self._client.read("group.getInfo", uids=uids, fields=PROFILE_FIELDS)
+            answer = await self._client.read_with_any_session("group.getInfo", uids=uids, fields=PROFILE_FIELDS)
         except CallError as error:
             if error.code != GROUP_NOT_FOUND or len(pages) > 1:
                 raise
@@ -58,10 +58,12 @@ class OkPageLookup:
         found = groups_by_id(groups, "uid", len(pages), NETWORK, "group.getInfo")
         return [_described(page.external_id, found.get(page.external_id)) for page in pages]
 
-    async def posts(self, page: PageRef, since: datetime) -> PostActivity | None:
+    async def post_activity(self, page: PageRef, since: datetime) -> PostActivity | None:
         """One mediatopic.getTopics; people's topics are not the group's."""
         try:
-            answer = await self._client.read("mediatopic.getTopics", gid=page.external_id, count=TOPICS_PER_CALL)
+            answer = await self._client.read_with_any_session(
+                "mediatopic.getTopics", gid=page.external_id, count=TOPICS_PER_CALL
+            )
         except CallError as error:
             if error.treatment not in OBJECT_TREATMENTS:
                 raise
@@ -82,13 +84,13 @@ class OkPageLookup:
 
 def _described(external_id: str, raw: Mapping[str, Any] | None) -> PageProfile:
     if raw is None:
-        return PageProfile(external_id=external_id, outcome="gone", reason="not_found")
+        return PageProfile(external_id=external_id, availability="gone", reason="not_found")
     outcome, reason = _outcome(raw)
     who = raw.get("who_can_comment")
-    place = [part for part in (clean_text(raw.get("city")), clean_text(raw.get("address"))) if part]
+    discussion = [part for part in (clean_text(raw.get("city")), clean_text(raw.get("address"))) if part]
     return PageProfile(
         external_id=external_id,
-        outcome=outcome,
+        availability=outcome,
         reason=reason,
         name=clean_text(raw.get("name")),
         screen_name=clean_text(raw.get("shortname")),
@@ -98,7 +100,7 @@ def _described(external_id: str, raw: Mapping[str, Any] | None) -> PageProfile:
         cover=bool(raw.get("cover")),
         description=clean_text(raw.get("description"), MAX_DESCRIPTION),
         phone=clean_text(raw.get("phone")),
-        address=", ".join(place) or None,
+        address=", ".join(discussion) or None,
         site=clean_text(raw.get("homepage_url")),
         comments_open=who == "EVERYONE" if isinstance(who, str) else None,
         members=parse_count(raw.get("members_count")),
@@ -146,8 +148,8 @@ async def community_by_name(client: OkClient, name: str) -> Community:
 
 async def _read(client: OkClient, method: str, **params: Any) -> Any:
     try:
-        return await client.read(method, **params)
+        return await client.read_with_any_session(method, **params)
     except CallError as error:
-        if error.treatment is not ErrorTreatment.GONE:
+        if error.treatment is not ErrorTreatment.NOT_FOUND:
             raise
         return []

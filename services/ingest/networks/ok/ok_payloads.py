@@ -29,8 +29,8 @@ class DiscussionRow:
     `place`: its name in our keys; `marker`: differs when something in it differs; `active_at`: the last comment.
     """
 
-    place: str
-    group: str
+    key: str
+    group_id: str
     marker: str
     count: int
     active_at: datetime | None
@@ -74,15 +74,15 @@ def discussion_key(kind: str, ident: Any) -> str:
     return str(ident) if kind == GROUP_TOPIC else f"{kind}:{ident}"
 
 
-def split_discussion_key(place: str) -> tuple[str, str]:
+def split_discussion_key(discussion: str) -> tuple[str, str]:
     """The inverse of `place_of`: the network's type and id of a discussion."""
-    kind, _, ident = place.rpartition(":")
+    kind, _, ident = discussion.rpartition(":")
     return kind or GROUP_TOPIC, ident
 
 
-def discussion_url(page: PageRef, place: str) -> str:
+def discussion_url(page: PageRef, discussion: str) -> str:
     """Where people see a discussion."""
-    kind, ident = split_discussion_key(place)
+    kind, ident = split_discussion_key(discussion)
     if kind == GROUP_MOVIE:
         return f"https://ok.ru/video/{ident}"
     group = f"https://ok.ru/group/{page.external_id}"
@@ -125,7 +125,7 @@ def parse_topic(
     blocks = [block for block in raw.get("media") or [] if isinstance(block, dict)]
     texts = [str(block.get("text", "")) for block in blocks if block.get("type") == "text"]
     return IncomingItem(
-        happened=happened,
+        change=happened,
         kind="wall_post",
         external_id=ident,
         thread_key=f"ok:{ident}",
@@ -140,7 +140,7 @@ def parse_topic(
 
 
 def parse_comment(
-    raw: dict[str, Any], page: PageRef, place: str, names: Names | None = None, happened: ChangeKind = "seen"
+    raw: dict[str, Any], page: PageRef, discussion: str, names: Names | None = None, happened: ChangeKind = "seen"
 ) -> IncomingItem:
     """A comment of a discussion; a removed one is a deletion, of which the network tells no author."""
     _object(raw, "comment")
@@ -153,18 +153,18 @@ def parse_comment(
     attachments = raw.get("attachments")
     name = raw.get("author_name") or (names or {}).get(writer or "")
     return IncomingItem(
-        happened="deleted" if removed else happened,
+        change="deleted" if removed else happened,
         kind="comment",
-        external_id=f"{place}/{_ident(raw, 'id')}",
-        thread_key=f"ok:{place}",
+        external_id=f"{discussion}/{_ident(raw, 'id')}",
+        thread_key=f"ok:{discussion}",
         written_at=written_at,
         raw=raw,
         author=None if writer is None else _author(writer, group=group, name=name),
         from_community=group and writer == page.external_id,
         text=None if removed else str(raw.get("text") or ""),
-        reply_to=f"{place}/{answered}" if answered else None,
+        reply_to=f"{discussion}/{answered}" if answered else None,
         attachments=attachments if isinstance(attachments, list) else (),
-        url=discussion_url(page, place),
+        url=discussion_url(page, discussion),
     )
 
 
@@ -209,25 +209,25 @@ def parse_message(
     """A message of a chat, as lists and webhooks of all years give it; raises what `Parsed.add` takes."""
     _object(raw, "message")
     content, sender = _part(raw, "message"), _part(raw, "sender")
-    place = with_prefix("chat", chat if chat is not None else _ident(_part(raw, "recipient"), "chat_id"))
+    discussion = with_prefix("chat", chat if chat is not None else _ident(_part(raw, "recipient"), "chat_id"))
     ref = _ident(sender, "user_id")
     writer, group = without_prefix(ref), ref.startswith("group:") or without_prefix(ref) == page.external_id
     attachments = content.get("attachments")
     answered = content.get("reply_to")
     return IncomingItem(
-        happened=happened,
+        change=happened,
         kind="message",
-        external_id=f"{place}/{with_prefix('mid', _ident(content, 'mid'))}",
-        thread_key=f"ok:{place}",
+        external_id=f"{discussion}/{with_prefix('mid', _ident(content, 'mid'))}",
+        thread_key=f"ok:{discussion}",
         written_at=from_milliseconds(raw["timestamp"]),
         raw=raw,
         author=_author(writer, group=group, name=None if group else sender.get("name")),
         from_community=group and writer == page.external_id,
         text=str(content.get("text") or ""),
-        reply_to=f"{place}/{with_prefix('mid', answered)}" if answered else None,
+        reply_to=f"{discussion}/{with_prefix('mid', answered)}" if answered else None,
         attachments=attachments if isinstance(attachments, list) else (),
         url=f"https://ok.ru/group/{page.external_id}/messages",
-        event_id=event_id,
+        push_event_id=event_id,
     )
 
 
@@ -271,5 +271,5 @@ def parse_discussion_row(raw: Any, types: Collection[str]) -> DiscussionRow | No
         active_at = from_moscow_time(str(active))
     except ValueError:
         active_at = None
-    place = discussion_key(kind, raw["object_id"])
-    return DiscussionRow(place, without_prefix(groups[0]), f"{active}|{count}", count, active_at)
+    discussion = discussion_key(kind, raw["object_id"])
+    return DiscussionRow(discussion, without_prefix(groups[0]), f"{active}|{count}", count, active_at)

@@ -58,16 +58,18 @@ class OkPageScan:
             except CallError as error:
                 if not is_object_error(error):
                     raise
-                self._feed.failed(self._page, SOURCE, describe_closed(error, f"группа {self._page.external_id}"))
+                self._feed.report_failure(
+                    self._page, SOURCE, describe_closed(error, f"группа {self._page.external_id}")
+                )
             except NoUsableToken:
                 if step != "chats":
                     raise
             following = [*STEPS, "done"][STEPS.index(step) + 1]
             yield ScanStep(
-                parsed=ParsedBatch(),
+                batch=ParsedBatch(),
                 observed_at=clock.now(),
                 cursor={"step": following},
-                share=PROGRESS_BEFORE_STEP[following],
+                progress=PROGRESS_BEFORE_STEP[following],
             )
 
     async def _topics(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
@@ -80,12 +82,14 @@ class OkPageScan:
             fresh = _since(found.parsed, self._since)
             if after not in places:
                 yield self._step("topics", fresh, observed_at, anchor=anchor, done=self._by_time(found.parsed))
-            others = await self._feed.differing(_threads(found.counts), whole=True)
-            for place in _rest(places, after):
-                if not found.counts.get(place, 1) and f"ok:{place}" not in others:
+            others = await self._feed.threads_with_other_count(_threads(found.counts), include_known=True)
+            for discussion in _rest(places, after):
+                if not found.counts.get(discussion, 1) and f"ok:{discussion}" not in others:
                     continue
                 done = self._by_time(found.parsed)
-                async for walked in self._comments("topics", place, found.counts.get(place), anchor, done):
+                async for walked in self._comments(
+                    "topics", discussion, found.counts.get(discussion), anchor, done
+                ):
                     yield walked
             # Comments under older topics are found by the list of discussions.
             if found.anchor is None or (found.parsed.items and not fresh.items):
@@ -94,7 +98,7 @@ class OkPageScan:
 
     async def _list(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Discussions of the group that moved since, under whatever they are."""
-        if self._listing.walked_since(self._since):
+        if self._listing.covers(self._since):
             shown = self._listing.of_group(self._page.external_id, self._since)
             async for walked in self._discussions(shown, cursor.get("after"), None):
                 yield walked
@@ -105,7 +109,8 @@ class OkPageScan:
             here = [
                 one
                 for one in rows
-                if one.group == self._page.external_id and (one.active_at is None or one.active_at >= self._since)
+                if one.group_id == self._page.external_id
+                and (one.active_at is None or one.active_at >= self._since)
             ]
             async for walked in self._discussions(here, after, anchor):
                 yield walked
@@ -118,45 +123,45 @@ class OkPageScan:
     async def _discussions(
         self, shown: Sequence[DiscussionRow], after: str | None, anchor: str | None
     ) -> AsyncIterator[ScanStep]:
-        places = sorted(one.place for one in shown)
+        places = sorted(one.key for one in shown)
         unread = [place for place in places if after is None or place > after]
-        counts = {one.place: one.count for one in shown}
+        counts = {one.key: one.count for one in shown}
         topics = [
             place for place in unread if ok_payloads.split_discussion_key(place)[0] == ok_payloads.GROUP_TOPIC
         ]
         for start in range(0, len(topics), 50):
             observed_at = clock.now()
-            wanted = dict.fromkeys(topics[start : start + 50], self._page)
-            for _, parsed in await self._reader.by_ids(wanted):
+            body = dict.fromkeys(topics[start : start + 50], self._page)
+            for _, parsed in await self._reader.topics_by_ids(body):
                 fresh = _since(parsed, self._since)
                 yield self._step("list", fresh, observed_at, anchor=anchor, after=after, done=0.0)
-        others = await self._feed.differing(_threads(counts), whole=True)
-        for number, place in enumerate(unread):
-            if counts[place] or f"ok:{place}" in others:
+        others = await self._feed.threads_with_other_count(_threads(counts), include_known=True)
+        for number, discussion in enumerate(unread):
+            if counts[discussion] or f"ok:{discussion}" in others:
                 done = number / len(unread)
-                async for walked in self._comments("list", place, counts[place], anchor, done):
+                async for walked in self._comments("list", discussion, counts[discussion], anchor, done):
                     yield walked
 
     async def _comments(
-        self, step: str, place: str, count: int | None, anchor: str | None, done: float
+        self, step: str, discussion: str, count: int | None, anchor: str | None, done: float
     ) -> AsyncIterator[ScanStep]:
         observed_at = clock.now()
         try:
-            comments, _ = await self._reader.compared(self._page, place, count, self._feed)
+            comments, _ = await self._reader.comments_with_deletions(self._page, discussion, count, self._feed)
         except CallError as error:
             if not is_object_error(error):
                 raise
-            self._feed.failed(self._page, SOURCE, describe_closed(error, f"обсуждение {place}"))
+            self._feed.report_failure(self._page, SOURCE, describe_closed(error, f"обсуждение {discussion}"))
             comments = ParsedBatch()
         fresh = _since(comments, self._since)
-        yield self._step(step, fresh, observed_at, anchor=anchor, after=place, done=done)
+        yield self._step(step, fresh, observed_at, anchor=anchor, after=discussion, done=done)
 
     async def _messages(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Messages since of all chats that moved since."""
         floor = int(self._since.timestamp() * 1000)
         marker, after = cursor.get("anchor"), cursor.get("after")
         while True:
-            rows, following = await self._chats.listed(self._page, marker)
+            rows, following = await self._chats.list_chats(self._page, marker)
             moved = [(chat, at) for chat, at in rows if at >= floor]
             for chat in _rest([chat for chat, _ in moved], after):
                 observed_at = clock.now()
@@ -165,7 +170,7 @@ class OkPageScan:
                 except CallError as error:
                     if not is_object_error(error):
                         raise
-                    self._feed.failed(self._page, SOURCE, describe_closed(error, f"переписка {chat}"))
+                    self._feed.report_failure(self._page, SOURCE, describe_closed(error, f"переписка {chat}"))
                     continue
                 done = self._passed(ok_payloads.from_milliseconds(dict(moved)[chat]))
                 yield self._step("chats", parsed, observed_at, anchor=marker, after=chat, done=done)
@@ -192,10 +197,10 @@ class OkPageScan:
         )
         at = {"step": step, "anchor": anchor, "after": after}
         return ScanStep(
-            parsed=parsed,
+            batch=parsed,
             observed_at=observed_at,
             cursor={key: value for key, value in at.items() if value is not None},
-            share=self._share,
+            progress=self._share,
         )
 
     def _by_time(self, parsed: ParsedBatch) -> float:
@@ -211,8 +216,8 @@ class OkPageScan:
 
 def _since(parsed: ParsedBatch, since: datetime) -> ParsedBatch:
     """The same without what was written before; deletions stay, whenever the words were written."""
-    kept = [item for item in parsed.items if item.written_at >= since or item.happened == "deleted"]
-    return ParsedBatch(kept, parsed.unreadable)
+    kept = [item for item in parsed.items if item.written_at >= since or item.change == "deleted"]
+    return ParsedBatch(kept, parsed.unparsed)
 
 
 def _threads(counts: Mapping[str, int]) -> dict[str, int]:

@@ -63,23 +63,23 @@ class SubscriptionMonitor:
         self._asked: dict[UUID, float] = {}
         self._tokens: dict[UUID, UUID] = {}
         self._working: set[UUID] = set()
-        self._doubted: set[UUID] = set()
+        self._suspected: set[UUID] = set()
         # Found working after a doubt, and trusted again when a whole period has passed without another one.
-        self._on_trial: dict[UUID, float] = {}
+        self._probation_until: dict[UUID, float] = {}
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """Whether the networks can reach us at all."""
         return bool(self._settings.callbacks_url)
 
-    def working(self, page: PageRef) -> bool:
+    def is_working(self, page: PageRef) -> bool:
         """Whether the group's messages are pushed, as far as this process has seen."""
         return page.id in self._working
 
-    def doubt(self, page: PageRef) -> None:
+    def report_loss(self, page: PageRef) -> None:
         """A message was found that push has not brought: look at the subscription now, poll meanwhile."""
         self._working.discard(page.id)
-        self._doubted.add(page.id)
+        self._suspected.add(page.id)
         self._due.pop(page.id, None)
 
     async def run(self) -> None:
@@ -103,7 +103,7 @@ class SubscriptionMonitor:
         if self._asked.get(page.id, 0.0) > now and (waits or page.id not in self._tokens):
             return False
         self._asked[page.id] = now + TOKEN_CHECK_SECONDS
-        credential = self._accounts.credential(NETWORK, TokenKind.GROUP, page.id)
+        credential = self._accounts.select(NETWORK, TokenKind.GROUP, page.id)
         if credential is None:
             self._working.discard(page.id)
             self._tokens.pop(page.id, None)
@@ -125,13 +125,13 @@ class SubscriptionMonitor:
     async def _watched(self, page: PageRef) -> float:
         """Look once; answers when to look again, in seconds."""
         try:
-            await self.look(page)
+            await self.check_group(page)
         except TRANSIENT_ERRORS as error:
             if page.id in self._working:
                 self._working.discard(page.id)
                 self._missed(page)
             failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
-            self._feed.failed(page, SOURCE, str(error))
+            self._feed.report_failure(page, SOURCE, str(error))
             log.warning("a subscription was not looked at", page=page.external_id, error=str(error)[:200])
             if isinstance(error, CallError) and is_object_error(error):
                 return self._settings.ok_closed_seconds
@@ -139,50 +139,50 @@ class SubscriptionMonitor:
         self._failures.pop(page.id, None)
         return self._settings.ok_subscriptions_seconds
 
-    async def look(self, page: PageRef) -> None:
+    async def check_group(self, page: PageRef) -> None:
         """See that the group is subscribed to its address. Raises what a call raises."""
         callback = await self._address(page)
         try:
             there = await self._subscribed(page)
-            doubted = page.id in self._doubted
-            if callback.by_hand:
+            doubted = page.id in self._suspected
+            if callback.manual:
                 await self._by_hand(page, callback, there)
                 return
             if callback.url not in there or doubted:
                 await self._subscribe(page, callback)
                 self._missed(page)
         except TRANSIENT_ERRORS as error:
-            await self._feed.callbacks.checked(page.id, CallbackState.FAILED, str(error)[:300])
+            await self._feed.callbacks.record_check(page.id, CallbackState.FAILED, str(error)[:300])
             raise
         now = asyncio.get_running_loop().time()
         if doubted:
-            self._doubted.discard(page.id)
-            self._on_trial[page.id] = now + self._settings.ok_subscriptions_seconds * 0.7
-        if self._on_trial.get(page.id, 0.0) > now:
-            await self._feed.callbacks.checked(page.id, CallbackState.FAILED, PUSH_LOSS_TEXT)
-            self._feed.failed(page, SOURCE, PUSH_LOSS_TEXT)
+            self._suspected.discard(page.id)
+            self._probation_until[page.id] = now + self._settings.ok_subscriptions_seconds * 0.7
+        if self._probation_until.get(page.id, 0.0) > now:
+            await self._feed.callbacks.record_check(page.id, CallbackState.FAILED, PUSH_LOSS_TEXT)
+            self._feed.report_failure(page, SOURCE, PUSH_LOSS_TEXT)
             return
-        self._on_trial.pop(page.id, None)
-        await self._feed.callbacks.checked(page.id, CallbackState.WORKING)
-        self._feed.well(page, SOURCE)
+        self._probation_until.pop(page.id, None)
+        await self._feed.callbacks.record_check(page.id, CallbackState.WORKING)
+        self._feed.report_success(page, SOURCE)
         self._working.add(page.id)
 
     async def _by_hand(self, page: PageRef, callback: RegisteredCallback, there: set[str]) -> None:
         """Look at what a person has subscribed, and change nothing."""
-        self._doubted.discard(page.id)
+        self._suspected.discard(page.id)
         if any(url.endswith(f"/callbacks/{NETWORK}/{callback.secret}") for url in there):
-            await self._feed.callbacks.checked(page.id, CallbackState.WORKING)
-            self._feed.well(page, SOURCE)
+            await self._feed.callbacks.record_check(page.id, CallbackState.WORKING)
+            self._feed.report_success(page, SOURCE)
             self._working.add(page.id)
             return
         self._working.discard(page.id)
-        await self._feed.callbacks.checked(page.id, CallbackState.FAILED, NOT_SUBSCRIBED_TEXT)
-        self._feed.failed(page, SOURCE, NOT_SUBSCRIBED_TEXT)
+        await self._feed.callbacks.record_check(page.id, CallbackState.FAILED, NOT_SUBSCRIBED_TEXT)
+        self._feed.report_failure(page, SOURCE, NOT_SUBSCRIBED_TEXT)
 
     async def _address(self, page: PageRef) -> RegisteredCallback:
         """The group's address, made and kept before the network hears of it."""
-        kept = (await self._feed.callbacks.kept(NETWORK, [page.id])).get(page.id)
-        if kept is not None and kept.by_hand:
+        kept = (await self._feed.callbacks.by_page(NETWORK, [page.id])).get(page.id)
+        if kept is not None and kept.manual:
             return kept
         secret = kept.secret if kept is not None else secrets.token_urlsafe(32)
         url = f"{(self._settings.callbacks_url or '').rstrip('/')}/callbacks/{NETWORK}/{secret}"
@@ -192,12 +192,12 @@ class SubscriptionMonitor:
         if kept is not None:
             fresh = replace(kept, url=url, state=CallbackState.WAITING, reason=None)
             await self._call(page, "unsubscribe", kept.url)
-        await self._feed.callbacks.keep(NETWORK, fresh)
+        await self._feed.callbacks.save(NETWORK, fresh)
         return fresh
 
     async def _subscribed(self, page: PageRef) -> set[str]:
-        credential = self._client.group(page.id, bot_method_name("subscriptions"))
-        answer = await self._client.read_graph(credential, "subscriptions")
+        credential = self._client.group_token(page.id, bot_method_name("subscriptions"))
+        answer = await self._client.read_bot_api(credential, "subscriptions")
         rows = answer.get("subscriptions") if isinstance(answer, dict) else None
         if not isinstance(rows, list):
             raise NoValidResponse(NETWORK, "graph.subscriptions", "no subscriptions in the answer")
@@ -210,7 +210,7 @@ class SubscriptionMonitor:
             raise NoValidResponse(NETWORK, "graph.subscribe", "the network does not confirm the subscription")
 
     async def _call(self, page: PageRef, what: str, url: str) -> object:
-        credential = self._client.group(page.id, bot_method_name(what, posting=True))
+        credential = self._client.group_token(page.id, bot_method_name(what, posting=True))
         body = {"url": url, **({"types": EVENT_TYPES} if what == "subscribe" else {})}
-        answer: object = await self._client.graph(credential, what, body=body)
+        answer: object = await self._client.call_bot_api(credential, what, body=body)
         return answer

@@ -53,14 +53,14 @@ class TopicPoller:
         """Look for ever."""
         await run_periodically(SOURCE, self._round)
 
-    def look_soon(self, page: PageRef) -> None:
+    def request_check(self, page: PageRef) -> None:
         """Compare this group next."""
         self._due.pop(page.external_id, None)
-        self._rests.wake(page.external_id)
+        self._rests.cancel(page.external_id)
 
     async def _round(self) -> float:
         pages = {page.external_id: page for page in self._accounts.pages(NETWORK)}
-        awake = [name for name in pages if not self._rests.rests(name)]
+        awake = [name for name in pages if not self._rests.is_active(name)]
         if not awake:
             return 1
         now = asyncio.get_running_loop().time()
@@ -71,47 +71,49 @@ class TopicPoller:
         period = self._settings.ok_topics_seconds
         self._due[name] = now + period * (QUIET_INTERVAL_FACTOR if name in self._quiet else 1)
         try:
-            await self.look(pages[name])
+            await self.check_group(pages[name])
         except CallError as error:
             if not is_object_error(error):
-                self._feed.failed(pages[name], SOURCE, str(error))
+                self._feed.report_failure(pages[name], SOURCE, str(error))
                 raise
             told = describe_closed(error, f"группа {name}")
-            self._feed.failed(pages[name], SOURCE, told)
+            self._feed.report_failure(pages[name], SOURCE, told)
             log.warning("a group is closed", page=name, error=str(error)[:200])
-            self._rests.rest(name, self._settings.ok_closed_seconds)
+            self._rests.start(name, self._settings.ok_closed_seconds)
         except TRANSIENT_ERRORS as error:
-            self._feed.failed(pages[name], SOURCE, str(error))
+            self._feed.report_failure(pages[name], SOURCE, str(error))
             raise
         else:
-            self._rests.back(name)
+            self._rests.clear(name)
         return period / (len(pages) * 4)
 
-    async def look(self, page: PageRef) -> None:
+    async def check_group(self, page: PageRef) -> None:
         """Compare the newest topics of a group, and the comments of those in use, with what is stored."""
         observed_at = clock.now()
         seen = await self._reader.topics(page)
         await self._feed.store(page, SOURCE, seen.parsed, observed_at=observed_at)
         await self._vanished(page, seen)
-        marks = await self._feed.marks([f"ok:{item.external_id}" for item in seen.parsed.items])
-        others = await self._feed.differing({f"ok:{place}": count for place, count in seen.counts.items()})
+        marks = await self._feed.thread_states([f"ok:{item.external_id}" for item in seen.parsed.items])
+        others = await self._feed.threads_with_other_count(
+            {f"ok:{place}": count for place, count in seen.counts.items()}
+        )
         whole, live = self._chosen(page, seen, marks, others.keys(), observed_at)
-        for place in whole:
-            await self._read(page, place, marks.get(f"ok:{place}"), seen.counts.get(place))
-        for place in live:
-            await self._read_back(page, place, observed_at - RECHECK_PERIOD)
+        for discussion in whole:
+            await self._read(page, discussion, marks.get(f"ok:{discussion}"), seen.counts.get(discussion))
+        for discussion in live:
+            await self._read_back(page, discussion, observed_at - RECHECK_PERIOD)
 
-    async def _read(self, page: PageRef, place: str, mark: ThreadState | None, count: int | None) -> None:
+    async def _read(self, page: PageRef, discussion: str, mark: ThreadState | None, count: int | None) -> None:
         """Read a discussion whole, and mark it as the list of discussions will show it."""
         observed_at = clock.now()
         try:
-            comments, anchor = await self._reader.compared(page, place, count, self._feed)
+            comments, anchor = await self._reader.comments_with_deletions(page, discussion, count, self._feed)
         except CallError as error:
             if is_object_error(error) and count is not None:
                 # What stays closed is asked for ever more rarely, like any difference that reading does not mend.
-                refused = replace(mark or ThreadState(f"ok:{place}", None), count=count)
-                await self._feed.store(page, SOURCE, ParsedBatch(), marks=[refused])
-            self._closed(page, place, error)
+                refused = replace(mark or ThreadState(f"ok:{discussion}", None), count=count)
+                await self._feed.store(page, SOURCE, ParsedBatch(), thread_states=[refused])
+            self._closed(page, discussion, error)
             return
         marks = []
         if count is not None:
@@ -119,25 +121,25 @@ class TopicPoller:
             said = None if mark is None else mark.marker
             if said is not None and count != comment_count(mark):
                 said = f"{_said(mark)}|{count}"
-            marks = [ThreadState(f"ok:{place}", said, anchor, count)]
-        await self._feed.store(page, SOURCE, comments, observed_at=observed_at, marks=marks)
+            marks = [ThreadState(f"ok:{discussion}", said, anchor, count)]
+        await self._feed.store(page, SOURCE, comments, observed_at=observed_at, thread_states=marks)
 
-    async def _read_back(self, page: PageRef, place: str, since: datetime) -> None:
+    async def _read_back(self, page: PageRef, discussion: str, since: datetime) -> None:
         """Read what is new in a discussion."""
         observed_at = clock.now()
         try:
-            comments = await self._reader.newest(page, place, since, removed=True)
+            comments = await self._reader.newest_comments(page, discussion, since, removed=True)
         except CallError as error:
-            self._closed(page, place, error)
+            self._closed(page, discussion, error)
             return
         await self._feed.store(page, SOURCE, comments, observed_at=observed_at)
 
-    def _closed(self, page: PageRef, place: str, error: CallError) -> None:
+    def _closed(self, page: PageRef, discussion: str, error: CallError) -> None:
         """One refused discussion stops no other. Raises what concerns all."""
         if not is_object_error(error):
             raise error
-        log.warning("a discussion was not read", place=place, error=str(error)[:200])
-        self._feed.failed(page, SOURCE, describe_closed(error, f"обсуждение {place}"))
+        log.warning("a discussion was not read", place=discussion, error=str(error)[:200])
+        self._feed.report_failure(page, SOURCE, describe_closed(error, f"обсуждение {discussion}"))
 
     def _chosen(
         self,
@@ -155,14 +157,14 @@ class TopicPoller:
         active: dict[str, datetime] = {}
         differ: set[str] = set()
         for item in seen.parsed.items:
-            place, mark = item.external_id, marks.get(f"ok:{item.external_id}")
-            count = seen.counts.get(place)
+            discussion, mark = item.external_id, marks.get(f"ok:{item.external_id}")
+            count = seen.counts.get(discussion)
             read = comment_count(mark) if mark is not None and mark.marker is not None else None
-            if f"ok:{place}" in others or (read is not None and count is not None and count != read):
-                differ.add(place)
+            if f"ok:{discussion}" in others or (read is not None and count is not None and count != read):
+                differ.add(discussion)
             elif count == 0 or (count is None and mark is not None and not comment_count(mark)):
                 continue
-            active[place] = max(item.written_at, _moment(_said(mark)) or item.written_at)
+            active[discussion] = max(item.written_at, _moment(_said(mark)) or item.written_at)
         order = sorted(active, key=lambda place: active[place], reverse=True)
         latest = max([*active.values(), *(item.written_at for item in seen.parsed.items)], default=None)
         (self._quiet.add if latest is None or latest < now - QUIET_AFTER else self._quiet.discard)(
@@ -181,27 +183,27 @@ class TopicPoller:
     async def _vanished(self, page: PageRef, seen: TopicPage) -> None:
         """Ask about topics that the group's list leaves out; what the network says is gone counts as removed."""
         oldest = min((item.written_at for item in seen.parsed.items), default=None)
-        if oldest is None and not seen.whole:
+        if oldest is None and not seen.is_complete:
             return
         shown = {item.external_id for item in seen.parsed.items}
-        stored = await self._feed.stored(page, "wall_post", since=None if seen.whole else oldest)
+        stored = await self._feed.living_ids(page, "wall_post", since=None if seen.is_complete else oldest)
         missing = sorted(stored.keys() - shown, key=lambda place: stored[place], reverse=True)
-        for place in missing[:MAX_MISSING_CHECKS]:
-            if not await self._gone(page, place):
+        for discussion in missing[:MAX_MISSING_CHECKS]:
+            if not await self._gone(page, discussion):
                 continue
-            parsed = ParsedBatch([deletion(page, "wall_post", place, place, stored[place])])
-            comments = await self._feed.stored(page, "comment", thread_key=f"ok:{place}")
-            parsed.items += [deletion(page, "comment", one, place, at) for one, at in comments.items()]
+            parsed = ParsedBatch([deletion(page, "wall_post", discussion, discussion, stored[discussion])])
+            comments = await self._feed.living_ids(page, "comment", thread_key=f"ok:{discussion}")
+            parsed.items += [deletion(page, "comment", one, discussion, at) for one, at in comments.items()]
             await self._feed.store(page, SOURCE, parsed)
 
-    async def _gone(self, page: PageRef, place: str) -> bool:
+    async def _gone(self, page: PageRef, discussion: str) -> bool:
         """Whether the network says of itself that there is no such topic: an omission alone proves nothing."""
-        if await self._reader.by_ids({place: page}):
+        if await self._reader.topics_by_ids({discussion: page}):
             return False
         try:
-            await self._reader.comments(page, place, None)
+            await self._reader.comments(page, discussion, None)
         except CallError as error:
-            if error.treatment is not ErrorTreatment.GONE:
+            if error.treatment is not ErrorTreatment.NOT_FOUND:
                 raise
             return True
         return False

@@ -90,25 +90,25 @@ class BoardReader:
             names = vk_payloads.author_names(answer)
             listed = list_items(answer, "board.getComments")
             for raw in listed:
-                parsed.add(_seen, raw, page, topic_id, names)
+                parsed.parse(_seen, raw, page, topic_id, names)
             offset += len(listed)
             if not listed or offset >= int_field(answer, "count"):
                 return parsed
 
-    async def compared(self, page: PageRef, topic_id: int, feed: IntakeStore) -> ParsedBatch:
+    async def comments_with_deletions(self, page: PageRef, topic_id: int, feed: IntakeStore) -> ParsedBatch:
         """All comments of a topic, and deletions of those that two readings no longer show."""
         observed_at = clock.now()
         parsed = await self.comments(page, topic_id)
         thread_key = vk_payloads.BOARD_THREAD.thread(page, topic_id)
-        stored = await feed.stored(page, "comment", thread_key=thread_key)
-        missing = ObservedIds(parsed).absent(stored, observed_at)
+        stored = await feed.living_ids(page, "comment", thread_key=thread_key)
+        missing = ObservedIds(parsed).missing(stored, observed_at)
         if missing:
             again = await self.comments(page, topic_id)
-            missing = ObservedIds(again).absent({one: stored[one] for one in missing}, observed_at)
+            missing = ObservedIds(again).missing({one: stored[one] for one in missing}, observed_at)
             parsed.items += [deletion("comment", one, thread_key, stored[one]) for one in missing]
         return parsed
 
-    async def look(self, page: PageRef, feed: IntakeStore) -> bool:
+    async def check_page(self, page: PageRef, feed: IntakeStore) -> bool:
         """Read topics that differ from what is stored; says whether the community lets them be read."""
         try:
             topics = await self.topics(page, limit=TOPICS_PER_CALL)
@@ -117,18 +117,20 @@ class BoardReader:
                 raise
             return False
         keys = {vk_payloads.BOARD_THREAD.thread(page, topic.id): topic for topic in topics}
-        known = await feed.marks(list(keys))
-        others = await feed.differing({key: topic.comments for key, topic in keys.items()})
+        known = await feed.thread_states(list(keys))
+        others = await feed.threads_with_other_count({key: topic.comments for key, topic in keys.items()})
         for key, topic in keys.items():
             mark = known.get(key)
             if mark is not None and mark.marker == topic.marker and key not in others:
                 continue
             observed_at = clock.now()
-            parsed = await self.compared(page, topic.id, feed)
+            parsed = await self.comments_with_deletions(page, topic.id, feed)
             marks = [ThreadState(key, topic.marker, count=topic.comments)]
-            await feed.store(page, SOURCE, parsed, observed_at=observed_at, marks=marks)
-        feed.well(page, SOURCE)
+            await feed.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
+        feed.report_success(page, SOURCE)
         return True
 
     async def _read(self, method: str, page: PageRef, **params: Any) -> Any:
-        return await self._client.ask(method, *READER_TOKEN_KINDS, group_id=page.external_id, **params)
+        return await self._client.read_with_any_token(
+            method, *READER_TOKEN_KINDS, group_id=page.external_id, **params
+        )

@@ -49,7 +49,7 @@ NOT_FOUND = 104
 async def fetch_confirmation_code(client: VkClient, page: PageRef) -> str | None:
     """The code that confirms our servers now. Raises `NoToken`, `CallError` or `CallLost`."""
     method = "groups.getCallbackConfirmationCode"
-    credential = client.credential(method, TokenKind.GROUP, page_id=page.id)
+    credential = client.select_token(method, TokenKind.GROUP, page_id=page.id)
     answer = await client.call(credential, method, group_id=page.external_id)
     code = answer.get("code") if isinstance(answer, dict) else None
     return str(code) if code else None
@@ -64,37 +64,37 @@ class CallbackServerMonitor:
         accounts: TokenPool,
         feed: IntakeStore,
         settings: IngestSettings,
-        missed: Callable[[PageRef], None],
+        on_possible_loss: Callable[[PageRef], None],
     ) -> None:
         self._client = client
         self._accounts = accounts
         self._feed = feed
         self._settings = settings
-        self._missed = missed
+        self._missed = on_possible_loss
         self._waited: dict[UUID, int] = {}
         self._tried: dict[UUID, int] = {}
         self._working: set[UUID] | None = None
         self._by_hand: set[UUID] = set()
-        self._rotation = PageScheduler(SOURCE, self._pages, self._look, self._failed, at_once=CONCURRENCY)
+        self._rotation = PageScheduler(SOURCE, self._pages, self._look, self._failed, concurrency=CONCURRENCY)
 
     @property
     def _callbacks(self) -> CallbackRegistrations:
         return self._feed.callbacks
 
-    def works(self, page: PageRef) -> bool:
+    def is_working(self, page: PageRef) -> bool:
         """Whether the page's events are pushed; so is held until the first look into what is kept."""
         return self._working is None or page.id in self._working
 
     async def run(self) -> None:
         """Watch for ever."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(run_periodically(f"{SOURCE}:known", self._know))
+            tasks.create_task(run_periodically(f"{SOURCE}:known", self._refresh_states))
             if self._settings.callbacks_url:
                 tasks.create_task(self._rotation.run())
 
-    async def _know(self) -> float:
-        kept = await self._callbacks.kept(NETWORK)
-        self._by_hand = {page_id for page_id, one in kept.items() if one.by_hand}
+    async def _refresh_states(self) -> float:
+        kept = await self._callbacks.by_page(NETWORK)
+        self._by_hand = {page_id for page_id, one in kept.items() if one.manual}
         self._working = {page_id for page_id, one in kept.items() if one.state is CallbackState.WORKING}
         return min(STATE_REFRESH_SECONDS, self._settings.vk_callbacks_seconds)
 
@@ -103,16 +103,16 @@ class CallbackServerMonitor:
             page
             for page in self._accounts.pages(NETWORK)
             if page.id not in self._by_hand
-            and self._accounts.credential(NETWORK, TokenKind.GROUP, page.id) is not None
+            and self._accounts.select(NETWORK, TokenKind.GROUP, page.id) is not None
         ]
 
     def _failed(self, page: PageRef, error: str) -> None:
-        self._feed.failed(page, SOURCE, error)
+        self._feed.report_failure(page, SOURCE, error)
 
     async def _look(self, page: PageRef) -> float:
         """Compare what is kept with what the network says; answers when to look again, in seconds."""
-        kept = (await self._callbacks.kept(NETWORK, [page.id])).get(page.id)
-        if kept is not None and kept.by_hand:
+        kept = (await self._callbacks.by_page(NETWORK, [page.id])).get(page.id)
+        if kept is not None and kept.manual:
             return self._settings.vk_callbacks_seconds
         mine = self._wanted(page, kept)
         try:
@@ -122,7 +122,7 @@ class CallbackServerMonitor:
             if reason is None:
                 raise
             if kept is None:
-                await self._callbacks.keep(NETWORK, mine)
+                await self._callbacks.save(NETWORK, mine)
             await self._state(page, CallbackState.FAILED, reason)
             return self._settings.vk_callbacks_seconds
 
@@ -138,23 +138,27 @@ class CallbackServerMonitor:
             await self._add(page, mine)
             return RECHECK_SECONDS
         if server.get("url") != mine.url or server.get("secret_key") != mine.secret:
-            return await self._ask_again(page, mine, server)
+            return await self._request_confirmation_again(page, mine, server)
         match server.get("status"):
             case "ok":
-                await self._listen(page, mine, server)
+                await self._ensure_events_set(page, mine, server)
                 return self._settings.vk_callbacks_seconds
             case "wait" if self._waited.get(page.id, 0) < MAX_WAITING_CHECKS:
                 self._waited[page.id] = self._waited.get(page.id, 0) + 1
                 return RECHECK_SECONDS
             case _:
-                return await self._ask_again(page, mine, server)
+                return await self._request_confirmation_again(page, mine, server)
 
     async def _add(self, page: PageRef, mine: RegisteredCallback) -> None:
         # Kept first: the network asks for the confirmation before it answers.
-        await self._callbacks.keep(
+        await self._callbacks.save(
             NETWORK,
             replace(
-                mine, server_id=None, state=CallbackState.WAITING, reason=None, awaits=CONFIRMATION_WINDOW_SECONDS
+                mine,
+                server_id=None,
+                state=CallbackState.WAITING,
+                reason=None,
+                confirmation_window_seconds=CONFIRMATION_WINDOW_SECONDS,
             ),
         )
         answer = await self._call(
@@ -163,19 +167,27 @@ class CallbackServerMonitor:
         number = answer.get("server_id") if isinstance(answer, dict) else None
         if not isinstance(number, int):
             raise NoValidResponse(NETWORK, "groups.addCallbackServer", "the answer names no server")
-        await self._want(page, number)
-        await self._callbacks.keep(NETWORK, replace(mine, server_id=str(number), state=CallbackState.WAITING))
+        await self._set_events(page, number)
+        await self._callbacks.save(NETWORK, replace(mine, server_id=str(number), state=CallbackState.WAITING))
         self._waited.pop(page.id, None)
 
-    async def _ask_again(self, page: PageRef, mine: RegisteredCallback, server: dict[str, Any]) -> float:
+    async def _request_confirmation_again(
+        self, page: PageRef, mine: RegisteredCallback, server: dict[str, Any]
+    ) -> float:
         """Write the server anew: the network then asks for the confirmation once more."""
         tried = self._tried[page.id] = self._tried.get(page.id, 0) + 1
         failed = tried > MAX_CONFIRMATION_REQUESTS
         state, reason = (CallbackState.FAILED, NOT_CONFIRMED_TEXT) if failed else (CallbackState.WAITING, None)
         number = int(server["id"])
-        await self._callbacks.keep(
+        await self._callbacks.save(
             NETWORK,
-            replace(mine, server_id=str(number), state=state, reason=reason, awaits=CONFIRMATION_WINDOW_SECONDS),
+            replace(
+                mine,
+                server_id=str(number),
+                state=state,
+                reason=reason,
+                confirmation_window_seconds=CONFIRMATION_WINDOW_SECONDS,
+            ),
         )
         if self._working is not None:
             self._working.discard(page.id)
@@ -187,41 +199,41 @@ class CallbackServerMonitor:
             title=TITLE,
             secret_key=mine.secret,
         )
-        await self._want(page, number)
+        await self._set_events(page, number)
         self._waited.pop(page.id, None)
         return self._settings.vk_callbacks_seconds if failed else RECHECK_SECONDS
 
-    async def _listen(self, page: PageRef, mine: RegisteredCallback, server: dict[str, Any]) -> None:
+    async def _ensure_events_set(self, page: PageRef, mine: RegisteredCallback, server: dict[str, Any]) -> None:
         """It works; see that it still brings what we understand."""
         number = int(server["id"])
-        wanted = await self._call(page, "groups.getCallbackSettings", server_id=number)
-        if not _brings_all(wanted):
-            await self._want(page, number)
+        body = await self._call(page, "groups.getCallbackSettings", server_id=number)
+        if not _brings_all(body):
+            await self._set_events(page, number)
         if mine.server_id != str(number):
-            await self._callbacks.keep(NETWORK, replace(mine, server_id=str(number)))
+            await self._callbacks.save(NETWORK, replace(mine, server_id=str(number)))
         self._waited.pop(page.id, None)
         self._tried.pop(page.id, None)
         await self._state(page, CallbackState.WORKING, None)
         if mine.state is not CallbackState.WORKING:
             self._missed(page)  # nothing was pushed until now
 
-    async def _want(self, page: PageRef, number: int) -> None:
+    async def _set_events(self, page: PageRef, number: int) -> None:
         flags = dict.fromkeys(vk_push.SUPPORTED_EVENTS, 1)
         await self._call(page, "groups.setCallbackSettings", server_id=number, api_version=VERSION, **flags)
 
     async def _state(self, page: PageRef, state: CallbackState, reason: str | None) -> None:
-        await self._callbacks.checked(page.id, state, reason)
+        await self._callbacks.record_check(page.id, state, reason)
         if state is CallbackState.WORKING:
             if self._working is not None:
                 self._working.add(page.id)
-            self._feed.well(page, SOURCE)
+            self._feed.report_success(page, SOURCE)
         else:
             if self._working is not None:
                 self._working.discard(page.id)
-            self._feed.failed(page, SOURCE, reason or state.value)
+            self._feed.report_failure(page, SOURCE, reason or state.value)
 
     async def _call(self, page: PageRef, method: str, **params: Any) -> Any:
-        credential = self._client.credential(method, TokenKind.GROUP, page_id=page.id)
+        credential = self._client.select_token(method, TokenKind.GROUP, page_id=page.id)
         return await self._client.call(credential, method, group_id=page.external_id, **params)
 
 
@@ -243,4 +255,4 @@ def _brings_all(answer: Any) -> bool:
 def _reason(error: CallError) -> str | None:
     if error.code == TOO_MANY_SERVERS:
         return SERVER_LIMIT_TEXT
-    return NOT_ALLOWED_TEXT if error.treatment in {ErrorTreatment.DENIED, ErrorTreatment.SCOPE} else None
+    return NOT_ALLOWED_TEXT if error.treatment in {ErrorTreatment.DENIED, ErrorTreatment.MISSING_SCOPE} else None

@@ -28,7 +28,7 @@ class Conversation:
 
     key: str
     peer: int
-    last: int
+    last_message_id: int
     last_at: datetime | None
 
 
@@ -37,9 +37,9 @@ class ConversationPage:
     """Some conversations with their messages; `listed` of `total` in the network."""
 
     parsed: ParsedBatch
-    listed: int
+    count: int
     total: int
-    last: bool
+    is_last: bool
 
 
 class ConversationReader:
@@ -52,29 +52,29 @@ class ConversationReader:
     def can_read(self, page: PageRef) -> bool:
         """Whether the page has a usable token of its own."""
         try:
-            self._client.credential("messages.getConversations", TokenKind.GROUP, page_id=page.id)
+            self._client.select_token("messages.getConversations", TokenKind.GROUP, page_id=page.id)
         except NoUsableToken:
             return False
         return True
 
-    async def look(self, page: PageRef) -> None:
+    async def check_page(self, page: PageRef) -> None:
         """Compare all conversations of a page, the freshest first, until a page of them has no news."""
         for offset in range(0, MAX_CONVERSATIONS, PAGE_SIZE):
             answer = await self._conversations(page, offset, PAGE_SIZE)
             talks = _talks(list_items(answer, "messages.getConversations"), page)
-            known = await self._feed.marks([talk.key for talk in talks])
+            known = await self._feed.thread_states([talk.key for talk in talks])
             news = [
                 (talk, int(mark.marker or 0) if (mark := known.get(talk.key)) else 0)
                 for talk in talks
-                if talk.key not in known or int(known[talk.key].marker or 0) < talk.last
+                if talk.key not in known or int(known[talk.key].marker or 0) < talk.last_message_id
             ]
             # The oldest first: what an interruption leaves undone stays on top of the list.
-            news.sort(key=lambda one: one[0].last)
+            news.sort(key=lambda one: one[0].last_message_id)
             for start in range(0, len(news), STORE_BATCH):
                 await self._catch_up(page, news[start : start + STORE_BATCH])
             if not news or len(talks) < PAGE_SIZE:
                 break
-        self._feed.well(page, SOURCE)
+        self._feed.report_success(page, SOURCE)
 
     async def _catch_up(self, page: PageRef, news: Sequence[tuple[Conversation, int]]) -> None:
         observed_at = clock.now()
@@ -83,15 +83,15 @@ class ConversationReader:
         for (talk, after), answer in zip(news, answers, strict=True):
             if not isinstance(answer, CallError):  # closed for us, as it will be next time
                 parsed.extend(await self.history(page, talk.peer, after=after, first=answer))
-            marks.append(ThreadState(talk.key, str(talk.last)))
-        await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, marks=marks)
+            marks.append(ThreadState(talk.key, str(talk.last_message_id)))
+        await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
 
     async def _first(self, page: PageRef, talks: Sequence[Conversation]) -> list[Any]:
         """The newest messages of each, a `CallError` where they may not be read."""
         calls = [{"group_id": page.external_id} | _history(talk.peer, 0) for talk in talks]
-        return await self._client.read_many("messages.getHistory", calls, TokenKind.GROUP, page_id=page.id)
+        return await self._client.read_batch("messages.getHistory", calls, TokenKind.GROUP, page_id=page.id)
 
-    async def since(self, page: PageRef, since: datetime, offset: int) -> ConversationPage:
+    async def read_since(self, page: PageRef, since: datetime, offset: int) -> ConversationPage:
         """Conversations from `offset` on, the freshest first, with what was said in them at `since` or later."""
         answer = await self._conversations(page, offset, SCAN_PAGE)
         listed = list_items(answer, "messages.getConversations")
@@ -126,7 +126,7 @@ class ConversationReader:
             listed = list_items(answer, "messages.getHistory")
             here = ParsedBatch()
             for raw in listed:
-                here.add(vk_payloads.parse_message, raw, page, names, "seen")
+                here.parse(vk_payloads.parse_message, raw, page, names, "seen")
             parsed.extend(here)
             oldest = min((int_field(raw, "id") for raw in listed if isinstance(raw, dict)), default=0)
             earliest = min((item.written_at for item in here.items), default=None)
@@ -138,7 +138,7 @@ class ConversationReader:
                 break
         return parsed
 
-    async def since_number(self, page: PageRef, peer: int, after: int) -> ParsedBatch:
+    async def read_after(self, page: PageRef, peer: int, after: int) -> ParsedBatch:
         """All messages of one conversation whose number in it is greater than `after`, or more.
 
         Raises `CallLost` when there are more than are ever read: then they are not all.
@@ -149,7 +149,7 @@ class ConversationReader:
             names = vk_payloads.author_names(answer)
             listed = list_items(answer, "messages.getHistory")
             for raw in listed:
-                parsed.add(vk_payloads.parse_message, raw, page, names, "seen")
+                parsed.parse(vk_payloads.parse_message, raw, page, names, "seen")
             oldest = min(
                 (int_field(raw, "conversation_message_id") for raw in listed if isinstance(raw, dict)), default=0
             )
@@ -163,7 +163,7 @@ class ConversationReader:
         )
 
     async def _read(self, page: PageRef, method: str, **params: Any) -> Any:
-        return await self._client.ask(
+        return await self._client.read_with_any_token(
             method, TokenKind.GROUP, page_id=page.id, group_id=page.external_id, **params
         )
 
@@ -185,7 +185,7 @@ def _talks(listed: list[Any], page: PageRef) -> list[Conversation]:
             Conversation(
                 key=f"vk:{page.external_id}_{peer['id']}",
                 peer=peer["id"],
-                last=int_field(conversation, "last_message_id"),
+                last_message_id=int_field(conversation, "last_message_id"),
                 last_at=datetime.fromtimestamp(date, UTC) if isinstance(date, int) else None,
             )
         )

@@ -72,15 +72,15 @@ class _Session:
 class LongPoll:
     """Listens for one page."""
 
-    __slots__ = ("_feed", "_gap", "_heard_at", "_mended", "_page", "_session", "_shared")
+    __slots__ = ("_feed", "_gap", "_last_event_at", "_page", "_recoveries", "_session", "_shared")
 
     def __init__(self, page: PageRef, shared: LongPollContext) -> None:
         self._page = page
         self._shared = shared
         self._feed = shared.feed
         self._session: _Session | None = None
-        self._mended = 0
-        self._heard_at = 0.0
+        self._recoveries = 0
+        self._last_event_at = 0.0
         self._gap = 0.0
 
     async def run(self) -> None:
@@ -88,7 +88,7 @@ class LongPoll:
         await run_periodically(f"{SOURCE}:{self._page.external_id}", self._round, self._failed)
 
     def _failed(self, error: str) -> None:
-        self._feed.failed(self._page, SOURCE, error)
+        self._feed.report_failure(self._page, SOURCE, error)
 
     async def _round(self) -> float:
         try:
@@ -101,16 +101,16 @@ class LongPoll:
             session = await self._open(session.ts)
         if silent:
             log.warning("nothing was heard for longer than usual", page_id=str(self._page.id), way=SOURCE)
-            self._heard_at = clock.now().timestamp()
+            self._last_event_at = clock.now().timestamp()
             self._shared.missed(self._page)
         self._session = session
         answer = await self._check(session)
         if "failed" in answer:
-            await self._mend(session, answer)
+            await self._recover(session, answer)
             # A page that fails for ever must not ask for keys in a tight loop.
-            self._mended += 1
-            return 0 if self._mended == 1 else min(2.0**self._mended, MAX_DELAY)
-        self._mended = 0
+            self._recoveries += 1
+            return 0 if self._recoveries == 1 else min(2.0**self._recoveries, MAX_DELAY)
+        self._recoveries = 0
         await self._take(session, answer)
         return 0
 
@@ -122,19 +122,19 @@ class LongPoll:
     def _is_silent(self) -> bool:
         # Some connections die without a word. Nights are silent too: hence the least length.
         least = self._shared.settings.vk_silence_seconds
-        return bool(self._gap) and clock.now().timestamp() - self._heard_at > max(
+        return bool(self._gap) and clock.now().timestamp() - self._last_event_at > max(
             least, SILENCE_FACTOR * self._gap
         )
 
     def _heard(self) -> None:
         now = clock.now().timestamp()
-        gap = now - self._heard_at
+        gap = now - self._last_event_at
         self._gap = gap if not self._gap else self._gap + (gap - self._gap) / INTERVAL_SMOOTHING
-        self._heard_at = now
+        self._last_event_at = now
 
     async def _resume(self) -> _Session:
         """Go on from the stored cursor; a page seen for the first time starts now and is polled for the rest."""
-        self._heard_at = clock.now().timestamp()
+        self._last_event_at = clock.now().timestamp()
         stored: dict[str, Any] = {}
         # A poll that only stands in for callbacks starts anew: it would bring what they have brought long ago.
         if self._shared.settings.vk_push != "callback":
@@ -153,8 +153,8 @@ class LongPoll:
         """A new key; `ts` stays unless there is none to keep."""
         client, method = self._shared.client, "groups.getLongPollServer"
         async with self._shared.opening:
-            credential = client.credential(method, TokenKind.GROUP, TokenKind.USER, page_id=self._page.id)
-            got = await client.read(credential, method, group_id=self._page.external_id)
+            credential = client.select_token(method, TokenKind.GROUP, TokenKind.USER, page_id=self._page.id)
+            got = await client.read_with_retries(credential, method, group_id=self._page.external_id)
         try:
             return _Session(
                 str(got["server"]), str(got["key"]), str(got["ts"]) if ts is None else ts, clock.now().timestamp()
@@ -179,7 +179,7 @@ class LongPoll:
             raise NoValidResponse(NETWORK, CHECK, "neither events nor a failure in the answer")
         return answer
 
-    async def _mend(self, session: _Session, answer: dict[str, Any]) -> None:
+    async def _recover(self, session: _Session, answer: dict[str, Any]) -> None:
         """failed 1: history is partly lost, go on from the given `ts`; 2: a new key; 3: a new start."""
         match answer["failed"]:
             case 1 if "ts" in answer:
@@ -196,7 +196,7 @@ class LongPoll:
     async def _take(self, session: _Session, answer: dict[str, Any]) -> None:
         ts, updates = str(answer["ts"]), answer.get("updates")
         if not updates and ts == session.ts:
-            self._feed.well(self._page, SOURCE)
+            self._feed.report_success(self._page, SOURCE)
             return
         if updates:
             self._heard()
@@ -207,8 +207,8 @@ class LongPoll:
             SOURCE,
             parsed,
             cursor=moved.cursor(),
-            marks=suggested_posts.suggested_thread_states(parsed),
+            thread_states=suggested_posts.suggested_thread_states(parsed),
         )
         self._session = moved
         if changed := vk_push.threads_to_reread(parsed):
-            await self._feed.forget(changed)
+            await self._feed.invalidate_threads(changed)

@@ -32,14 +32,14 @@ class VkPublisher:
         self._boards = boards
         self._dialogs = dialogs
 
-    async def write(self, outgoing: OutgoingReply) -> PublishedReply:
+    async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish an answer where it belongs."""
         if outgoing.kind == "message":
             return await self._message(outgoing)
         place = id_suffix(outgoing.thread_key)
         if place.isdecimal():
             return await self._comment(outgoing, place)
-        topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.kind)
+        topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.prefix)
         if not topic_id.isdecimal():
             raise PublishRejected("vk:place", UNSUPPORTED_THREAD_TEXT, permanent=True, sent=False)
         return await self._board(outgoing, int(topic_id))
@@ -47,7 +47,7 @@ class VkPublisher:
     async def _comment(self, outgoing: OutgoingReply, post_id: str) -> PublishedReply:
         page = outgoing.page.external_id
         method = "wall.createComment"
-        credential = self._client.credential(method, TokenKind.GROUP, TokenKind.USER, page_id=outgoing.page.id)
+        credential = self._client.select_token(method, TokenKind.GROUP, TokenKind.USER, page_id=outgoing.page.id)
         answer = await self._client.call(
             credential,
             method,
@@ -55,9 +55,9 @@ class VkPublisher:
             post_id=post_id,
             from_group=page,
             message=outgoing.text,
-            reply_to_comment=id_suffix(outgoing.target) if outgoing.target else None,
+            reply_to_comment=id_suffix(outgoing.reply_to) if outgoing.reply_to else None,
             guid=str(outgoing.id),
-            not_after=outgoing.not_after,
+            not_after=outgoing.send_deadline,
         )
         number = answer.get("comment_id") if isinstance(answer, dict) else None
         if not isinstance(number, int):
@@ -68,14 +68,14 @@ class VkPublisher:
         page = outgoing.page
         method = "board.createComment"
         number = await self._client.call(
-            self._client.credential(method, TokenKind.USER),
+            self._client.select_token(method, TokenKind.USER),
             method,
             group_id=page.external_id,
             topic_id=topic_id,
             message=outgoing.text,
             from_group=1,
             guid=str(outgoing.id),
-            not_after=outgoing.not_after,
+            not_after=outgoing.send_deadline,
         )
         if not isinstance(number, int) or isinstance(number, bool):
             raise PublishOutcomeUnknown("the answer names no comment")
@@ -87,7 +87,7 @@ class VkPublisher:
     async def _message(self, outgoing: OutgoingReply) -> PublishedReply:
         page, peer = outgoing.page.external_id, id_suffix(outgoing.thread_key)
         method = "messages.send"
-        credential = self._client.credential(method, TokenKind.GROUP, page_id=outgoing.page.id)
+        credential = self._client.select_token(method, TokenKind.GROUP, page_id=outgoing.page.id)
         # With peer_ids, unlike peer_id, the answer tells the number within the conversation.
         answer = await self._client.call(
             credential,
@@ -96,7 +96,7 @@ class VkPublisher:
             message=outgoing.text,
             random_id=_random_id(outgoing),
             group_id=page,
-            not_after=outgoing.not_after,
+            not_after=outgoing.send_deadline,
         )
         sent = answer[0] if isinstance(answer, list) and answer and isinstance(answer[0], dict) else {}
         if isinstance(sent.get("error"), dict):
@@ -108,14 +108,14 @@ class VkPublisher:
             raise PublishOutcomeUnknown("the answer names no message")
         return PublishedReply(f"{page}_{peer}_{number}", f"https://vk.com/gim{page}?sel={peer}")
 
-    async def standing(self, outgoing: OutgoingReply) -> ParsedBatch:
+    async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead` too."""
         place = id_suffix(outgoing.thread_key)
         if outgoing.kind == "message":
-            return await self._dialogs.since_number(outgoing.page, int(place), outgoing.after or 0)
+            return await self._dialogs.read_after(outgoing.page, int(place), outgoing.baseline_position or 0)
         if place.isdecimal():
-            return await self._reader.thread(outgoing.page, int(place))
-        topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.kind)
+            return await self._reader.read_thread(outgoing.page, int(place))
+        topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.prefix)
         if not topic_id.isdecimal():
             raise ReadFailed("comments of this place are not read", refused=True)
         return await self._boards.comments(outgoing.page, int(topic_id))

@@ -32,7 +32,7 @@ class SuggestedPosts:
     def can_read(self) -> bool:
         """Whether a person's token may read walls now."""
         try:
-            self._client.credential("wall.get", TokenKind.USER)
+            self._client.select_token("wall.get", TokenKind.USER)
         except NoUsableToken:
             return False
         return True
@@ -41,7 +41,7 @@ class SuggestedPosts:
         """All posts that wait for the community's decision."""
         parsed = ParsedBatch()
         for offset in range(0, MAX_DEPTH, POSTS_PER_CALL):
-            answer = await self._client.ask(
+            answer = await self._client.read_with_any_token(
                 "wall.get",
                 TokenKind.USER,
                 owner_id=f"-{page.external_id}",
@@ -53,17 +53,17 @@ class SuggestedPosts:
             names = vk_payloads.author_names(answer)
             listed = list_items(answer, "wall.get")
             for raw in listed:
-                parsed.add(vk_payloads.parse_post, raw, page, names, "seen")
+                parsed.parse(vk_payloads.parse_post, raw, page, names, "seen")
             if len(listed) < POSTS_PER_CALL:
                 break
         return parsed
 
-    async def look(self, page: PageRef, feed: IntakeStore, accounts: TokenPool) -> bool:
+    async def check_page(self, page: PageRef, feed: IntakeStore, accounts: TokenPool) -> bool:
         """Store what is suggested to a page; says whether our token manages it.
 
         Leaves the day's last calls to walls: this can wait.
         """
-        left, allowed = accounts.left(NETWORK, "wall.get"), accounts.calls_a_day(NETWORK, "wall.get")
+        left, allowed = accounts.calls_left(NETWORK, "wall.get"), accounts.daily_call_limit(NETWORK, "wall.get")
         if left is not None and allowed is not None and left < allowed * RESERVED_SHARE:
             return True
         observed_at = clock.now()
@@ -73,5 +73,7 @@ class SuggestedPosts:
             if error.treatment not in CLOSED_TREATMENTS:
                 raise
             return False
-        await feed.store(page, SOURCE, parsed, observed_at=observed_at, marks=suggested_thread_states(parsed))
+        await feed.store(
+            page, SOURCE, parsed, observed_at=observed_at, thread_states=suggested_thread_states(parsed)
+        )
         return True

@@ -31,13 +31,13 @@ EXECUTE_BATCH = 25
 # A read changes hands between tokens this often at most.
 MAX_TOKEN_SWITCHES = 8
 # What another token would be told as well: it concerns what was asked for.
-CONTENT_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.GONE, ErrorTreatment.REFUSED}
+CONTENT_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND, ErrorTreatment.CONTENT_REJECTED}
 
 
 def is_transient(error: Exception) -> bool:
     """Whether a read is worth another try right away."""
     if isinstance(error, CallError):
-        return error.treatment in {ErrorTreatment.AGAIN, ErrorTreatment.SLOWER}
+        return error.treatment in {ErrorTreatment.TRANSIENT, ErrorTreatment.RATE_LIMITED}
     return isinstance(error, NoValidResponse)
 
 
@@ -50,12 +50,14 @@ class VkClient:
         self._settings = settings
         self._timeout = aiohttp.ClientTimeout(total=settings.vk_call_seconds)
 
-    async def ask(self, method: str, *kinds: TokenKind, page_id: UUID | None = None, **params: Any) -> Any:
+    async def read_with_any_token(
+        self, method: str, *kinds: TokenKind, page_id: UUID | None = None, **params: Any
+    ) -> Any:
         """Read with any usable token of these kinds: when one fails, the next takes over. Raises `NoToken` too."""
         for _ in range(MAX_TOKEN_SWITCHES):
-            credential = self.credential(method, *kinds, page_id=page_id)
+            credential = self.select_token(method, *kinds, page_id=page_id)
             try:
-                return await self.read(credential, method, **params)
+                return await self.read_with_retries(credential, method, **params)
             except CallError as error:
                 if error.treatment not in TOKEN_TREATMENTS:
                     raise
@@ -63,7 +65,7 @@ class VkClient:
                 continue  # it died, or its budget was spent, while this call waited for its turn
         raise NoUsableToken(f"{MAX_TOKEN_SWITCHES} tokens in a row were refused for {method}")
 
-    async def read_many(
+    async def read_batch(
         self, method: str, calls: Sequence[Mapping[str, Any]], *kinds: TokenKind, page_id: UUID | None = None
     ) -> list[Any]:
         """`ask` for many parameter sets: answers in their order, a `CallError` where the content refuses itself.
@@ -83,7 +85,7 @@ class VkClient:
         self, method: str, params: Mapping[str, Any], kinds: Sequence[TokenKind], page_id: UUID | None
     ) -> Any:
         try:
-            return await self.ask(method, *kinds, page_id=page_id, **params)
+            return await self.read_with_any_token(method, *kinds, page_id=page_id, **params)
         except CallError as error:
             if error.treatment not in CONTENT_TREATMENTS:
                 raise
@@ -102,7 +104,7 @@ class VkClient:
             for number, one in enumerate(batch)
         )
         try:
-            answer = await self.ask("execute", *able, page_id=page_id, code=f"return [{inner}];")
+            answer = await self.read_with_any_token("execute", *able, page_id=page_id, code=f"return [{inner}];")
         except (CallError, NoValidResponse, NoUsableToken):
             return None
         if not isinstance(answer, list):
@@ -113,7 +115,7 @@ class VkClient:
             return None
         return [None if found[number] is False else found[number] for number in range(len(batch))]
 
-    async def read(self, credential: Credential, method: str, **params: Any) -> Any:
+    async def read_with_retries(self, credential: Credential, method: str, **params: Any) -> Any:
         """Call a method that changes nothing; transient failures are tried again a few times."""
         async for attempt in stamina.retry_context(on=is_transient, attempts=4, wait_initial=0.3, wait_max=4):
             with attempt:
@@ -130,7 +132,7 @@ class VkClient:
         group = credential.kind is TokenKind.GROUP
         a_second = self._settings.vk_group_calls_a_second if group else self._settings.vk_user_calls_a_second
         await wait_for_rate_limit(credential.id, a_second)
-        extra = await self._accounts.admit(credential, method)
+        extra = await self._accounts.begin_call(credential, method)
         if extra is None:
             raise TokenNotUsable(f"the token may not be used for {method} now")
         use_call_allowance(NETWORK, method)
@@ -151,7 +153,7 @@ class VkClient:
             record_call(NETWORK, method, "unreadable", started)
             raise NoValidResponse(NETWORK, method, "the answer is neither a response nor an error")
         record_call(NETWORK, method, "answered", started)
-        await self._accounts.answered(credential, method)
+        await self._accounts.record_success(credential, method)
         return body["response"]
 
     async def _refused(
@@ -168,11 +170,11 @@ class VkClient:
         )
         return failure
 
-    def credential(self, method: str, *kinds: TokenKind, page_id: UUID | None = None) -> Credential:
+    def select_token(self, method: str, *kinds: TokenKind, page_id: UUID | None = None) -> Credential:
         """A usable token of the first kind that has one. Raises `NoToken`."""
         for kind in kinds:
             own = page_id if kind is TokenKind.GROUP else None
-            found = self._accounts.credential(NETWORK, kind, own, method=method)
+            found = self._accounts.select(NETWORK, kind, own, method=method)
             if found is not None:
                 return found
         raise NoUsableToken(f"no usable token of kind {' or '.join(kinds)} for {method}")

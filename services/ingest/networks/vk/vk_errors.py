@@ -12,11 +12,11 @@ NETWORK = "vk"
 T = ErrorTreatment
 TREATMENTS: dict[int, ErrorTreatment] = {
     # The network's own trouble, and too many calls in this second.
-    1: T.AGAIN, 10: T.AGAIN, 36: T.AGAIN, 43: T.AGAIN, 950: T.AGAIN,
-    6: T.SLOWER,
+    1: T.TRANSIENT, 10: T.TRANSIENT, 36: T.TRANSIENT, 43: T.TRANSIENT, 950: T.TRANSIENT,
+    6: T.RATE_LIMITED,
     # The method rests for this token: a quantity is used up; too much alike.
-    29: T.LIMITED, 103: T.LIMITED,
-    9: T.FLOOD, 223: T.FLOOD,
+    29: T.QUOTA_EXHAUSTED, 103: T.QUOTA_EXHAUSTED,
+    9: T.FLOOD_CONTROL, 223: T.FLOOD_CONTROL,
     # The token waits for a person.
     14: T.CAPTCHA, 17: T.CAPTCHA, 24: T.CAPTCHA, 25: T.CAPTCHA, 703: T.CAPTCHA,
     3300: T.CAPTCHA, 3301: T.CAPTCHA, 3302: T.CAPTCHA, 3303: T.CAPTCHA, 3304: T.CAPTCHA,
@@ -26,23 +26,26 @@ TREATMENTS: dict[int, ErrorTreatment] = {
     # The token is well; the content is closed or gone, or what is sent is not accepted.
     7: T.DENIED, 15: T.DENIED, 20: T.DENIED, 21: T.DENIED, 30: T.DENIED, 203: T.DENIED, 210: T.DENIED,
     211: T.DENIED, 212: T.DENIED, 19: T.DENIED,
-    18: T.GONE, 104: T.GONE, 113: T.GONE, 125: T.GONE, 917: T.GONE, 927: T.GONE, 932: T.GONE, 945: T.GONE,
-    946: T.GONE, 1012: T.GONE,
-    213: T.REFUSED, 214: T.REFUSED, 222: T.REFUSED, 900: T.REFUSED, 901: T.REFUSED, 902: T.REFUSED,
-    910: T.REFUSED, 914: T.REFUSED, 943: T.REFUSED, 944: T.REFUSED, 985: T.REFUSED, 987: T.REFUSED,
-    988: T.REFUSED,
+    18: T.NOT_FOUND, 104: T.NOT_FOUND, 113: T.NOT_FOUND, 125: T.NOT_FOUND, 917: T.NOT_FOUND, 927: T.NOT_FOUND,
+    932: T.NOT_FOUND, 945: T.NOT_FOUND,
+    946: T.NOT_FOUND, 1012: T.NOT_FOUND,
+    213: T.CONTENT_REJECTED, 214: T.CONTENT_REJECTED, 222: T.CONTENT_REJECTED, 900: T.CONTENT_REJECTED,
+    901: T.CONTENT_REJECTED, 902: T.CONTENT_REJECTED,
+    910: T.CONTENT_REJECTED, 914: T.CONTENT_REJECTED, 943: T.CONTENT_REJECTED, 944: T.CONTENT_REJECTED,
+    985: T.CONTENT_REJECTED, 987: T.CONTENT_REJECTED,
+    988: T.CONTENT_REJECTED,
 }  # fmt: skip
 
 # Subcodes of "access denied" that speak of the token: its scopes, and the type of its application.
-SUBCODES: dict[tuple[int, int], ErrorTreatment] = {(15, 1133): T.SCOPE, (15, 1134): T.SCOPE}
+SUBCODES: dict[tuple[int, int], ErrorTreatment] = {(15, 1133): T.MISSING_SCOPE, (15, 1134): T.MISSING_SCOPE}
 
 # What the treatments do to a token beside those that wait for a person. Reported lengths of error 29 go from half
 # an hour to a day.
 EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
     **TOKEN_STOPPING_EFFECTS,
-    T.LIMITED: TokenEffect(TokenState.LIMITED, rest=1_800, longest=3 * 3_600),
-    T.FLOOD: TokenEffect(TokenState.LIMITED, rest=60, longest=3_600),
-    T.SCOPE: TokenEffect(TokenState.LIMITED, rest=3_600, longest=86_400),
+    T.QUOTA_EXHAUSTED: TokenEffect(TokenState.LIMITED, pause_seconds=1_800, max_pause_seconds=3 * 3_600),
+    T.FLOOD_CONTROL: TokenEffect(TokenState.LIMITED, pause_seconds=60, max_pause_seconds=3_600),
+    T.MISSING_SCOPE: TokenEffect(TokenState.LIMITED, pause_seconds=3_600, max_pause_seconds=86_400),
 }
 
 # What a token may call by its kind, as far as 27 and 28 can mean that it is dead: for another method they only say
@@ -110,7 +113,7 @@ USER_MESSAGES: dict[int, UserMessage] = {
 
 def treatment(code: int) -> ErrorTreatment:
     """What to do about a code; an unknown one is ours to look at."""
-    return TREATMENTS.get(code, ErrorTreatment.BUG)
+    return TREATMENTS.get(code, ErrorTreatment.CLIENT_ERROR)
 
 
 def call_treatment(error: Mapping[str, Any], method: str, kind: TokenKind, *, own: bool) -> ErrorTreatment:
@@ -119,9 +122,9 @@ def call_treatment(error: Mapping[str, Any], method: str, kind: TokenKind, *, ow
     if (code, subcode) in SUBCODES:
         return SUBCODES[code, subcode]
     if code == 7 and own:
-        return T.SCOPE  # with a common token it may be this page alone
+        return T.MISSING_SCOPE  # with a common token it may be this page alone
     if code in {27, 28} and not _token_may_call(kind, method):
-        return T.SCOPE
+        return T.MISSING_SCOPE
     return treatment(code)
 
 

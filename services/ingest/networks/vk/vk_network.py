@@ -67,46 +67,54 @@ class VkNetwork:
         self._walls = WallPoller(self._reader, accounts, feed, settings)
         self._dialogs = ConversationReader(self._client, feed)
         self._publishing = VkPublisher(self._client, self._reader, self._boards, self._dialogs)
-        self._talks = self._rotation(
+        self._conversation_scheduler = self._rotation(
             conversations.SOURCE, self._compare_dialogs, self._with_token, CONVERSATIONS_CONCURRENCY
         )
-        self._topics = self._rotation(boards.SOURCE, self._compare_boards, self._readable, BOARDS_CONCURRENCY)
-        self._offers = self._rotation(suggested_posts.SOURCE, self._compare_suggests, self._readable, 1)
-        self._watch = callback_servers.CallbackServerMonitor(
-            self._client, accounts, feed, settings, self.look_soon
+        self._board_scheduler = self._rotation(
+            boards.SOURCE, self._compare_boards, self._readable, BOARDS_CONCURRENCY
+        )
+        self._suggested_post_scheduler = self._rotation(
+            suggested_posts.SOURCE, self._compare_suggests, self._readable, 1
+        )
+        self._callback_monitor = callback_servers.CallbackServerMonitor(
+            self._client, accounts, feed, settings, self.request_check
         )
         self._tokens = TokenProbe(self.name, accounts, self._try, settings.token_check_seconds)
-        self._listening = long_poll.LongPollContext(self._client, http, feed, settings, self.look_soon)
+        self._long_poll_context = long_poll.LongPollContext(self._client, http, feed, settings, self.request_check)
 
-    def ways(self) -> dict[str, SourceLoop]:
+    def source_loops(self) -> dict[str, SourceLoop]:
         """A long poll per page with a token unless its events are pushed; one rotation for each other way."""
         ways: dict[str, SourceLoop] = {f"vk:{token_probe.SOURCE}": self._tokens.run}
         push = self._settings.vk_push
         with_token = self._with_token()
         for page in with_token:
-            if push != "callback" or not self._watch.works(page):
+            if push != "callback" or not self._callback_monitor.is_working(page):
                 ways[f"vk:{long_poll.SOURCE}:{page.id}"] = self._listener(page).run
         if with_token:
-            ways[f"vk:{conversations.SOURCE}"] = self._talks.run
+            ways[f"vk:{conversations.SOURCE}"] = self._conversation_scheduler.run
         if push != "long_poll":
-            ways[f"vk:{callback_servers.SOURCE}"] = self._watch.run
+            ways[f"vk:{callback_servers.SOURCE}"] = self._callback_monitor.run
         if self._reader.can_read():
             ways[f"vk:{WALL_WAY}"] = self._walls.run
             if self._settings.vk_boards:
-                ways[f"vk:{boards.SOURCE}"] = self._topics.run
+                ways[f"vk:{boards.SOURCE}"] = self._board_scheduler.run
         if self._settings.vk_suggests_seconds and self._suggests.can_read():
-            ways[f"vk:{suggested_posts.SOURCE}"] = self._offers.run
+            ways[f"vk:{suggested_posts.SOURCE}"] = self._suggested_post_scheduler.run
         return ways
 
     def _rotation(
         self,
-        way: str,
+        source: str,
         look: Callable[[PageRef], Awaitable[float]],
         pages: Callable[[], Sequence[PageRef]],
-        at_once: int,
+        concurrency: int,
     ) -> PageScheduler:
         return PageScheduler(
-            way, pages, look, lambda page, error: self._feed.failed(page, way, error), at_once=at_once
+            source,
+            pages,
+            look,
+            lambda page, error: self._feed.report_failure(page, source, error),
+            concurrency=concurrency,
         )
 
     async def _try(self, credential: Credential) -> object:
@@ -126,57 +134,57 @@ class VkNetwork:
         return [
             page
             for page in self._accounts.pages(self.name)
-            if self._accounts.credential(self.name, TokenKind.GROUP, page.id) is not None
+            if self._accounts.select(self.name, TokenKind.GROUP, page.id) is not None
         ]
 
     def _listener(self, page: PageRef) -> long_poll.LongPoll:
-        return long_poll.LongPoll(page, self._listening)
+        return long_poll.LongPoll(page, self._long_poll_context)
 
     async def _compare_dialogs(self, page: PageRef) -> float:
-        await self._dialogs.look(page)
+        await self._dialogs.check_page(page)
         return self._settings.vk_dialogs_seconds
 
     async def _compare_boards(self, page: PageRef) -> float:
-        opened = await self._boards.look(page, self._feed)
+        opened = await self._boards.check_page(page, self._feed)
         return self._settings.vk_boards_seconds * (1 if opened else CLOSED_INTERVAL_FACTOR)
 
     async def _compare_suggests(self, page: PageRef) -> float:
-        managed = await self._suggests.look(page, self._feed, self._accounts)
+        managed = await self._suggests.check_page(page, self._feed, self._accounts)
         return self._settings.vk_suggests_seconds * (1 if managed else CLOSED_INTERVAL_FACTOR)
 
-    def max_length(self, kind: MessageKind) -> int:
+    def max_text_length(self, kind: MessageKind) -> int:
         """The longest text the network takes."""
         return MAX_LENGTH[kind]
 
-    def call_seconds(self) -> float:
+    def publish_timeout(self) -> float:
         """How long a publishing call may last at most."""
         return self._settings.vk_call_seconds
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Write the answer as the community. Raises `Refused` or `Unsure`."""
         with mapping_publish_errors(self.name, vk_errors.user_message):
-            return await self._publishing.write(outgoing)
+            return await self._publishing.publish(outgoing)
 
-    async def read_back(self, outgoing: OutgoingReply) -> ParsedBatch:
+    async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
         with mapping_read_errors():
-            parsed = await self._publishing.standing(outgoing)
-        parsed.unreadable = [one for one in parsed.unreadable if _could_be_the_reply(one.raw, outgoing)]
+            parsed = await self._publishing.read_thread(outgoing)
+        parsed.unparsed = [one for one in parsed.unparsed if _could_be_the_reply(one.raw, outgoing)]
         return parsed
 
-    def look_soon(self, page: PageRef) -> None:
+    def request_check(self, page: PageRef) -> None:
         """Compare the page's wall and conversations as soon as the limits allow."""
-        self._walls.ask(page)
-        self._talks.ask(page)
+        self._walls.poll_soon(page)
+        self._conversation_scheduler.run_soon(page)
 
-    def walk(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
+    def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Wall with threads, discussions, suggested posts, conversations; see `port.Network.walk`."""
         one = VkPageScan(
             page,
             since,
             reader=self._reader,
             boards=self._boards,
-            offers=self._suggests,
+            suggested_posts=self._suggests,
             dialogs=self._dialogs,
             feed=self._feed,
             settings=self._settings,
@@ -191,4 +199,4 @@ def _could_be_the_reply(raw: Any, outgoing: OutgoingReply) -> bool:
     writer, number = raw.get("from_id"), raw.get("conversation_message_id" if outgoing.kind == "message" else "id")
     if isinstance(writer, int) and writer != -int(outgoing.page.external_id):
         return False
-    return not isinstance(number, int) or outgoing.after is None or number > outgoing.after
+    return not isinstance(number, int) or outgoing.baseline_position is None or number > outgoing.baseline_position

@@ -44,7 +44,7 @@ _CLOSED = {1: "closed_group", 2: "private_group"}
 class VkPageLookup:
     """Implements `networks.directory.Directory` for VK."""
 
-    batch = PAGES_PER_CALL
+    max_pages_per_call = PAGES_PER_CALL
 
     def __init__(self, http: aiohttp.ClientSession, accounts: TokenPool, settings: IngestSettings) -> None:
         self._client = VkClient(http, accounts, settings)
@@ -52,11 +52,11 @@ class VkPageLookup:
 
     async def describe(self, pages: Sequence[PageRef]) -> list[PageProfile]:
         """groups.getById by a service's or a person's token, else by a community's own."""
-        own = next((one.id for one in pages if self._accounts.credential(NETWORK, TokenKind.GROUP, one.id)), None)
+        own = next((one.id for one in pages if self._accounts.select(NETWORK, TokenKind.GROUP, one.id)), None)
         ids = ",".join(page.external_id for page in pages)
         kinds = (*READER_TOKEN_KINDS, TokenKind.GROUP)
         try:
-            answer = await self._client.ask(
+            answer = await self._client.read_with_any_token(
                 "groups.getById", *kinds, page_id=own, group_ids=ids, fields=PROFILE_FIELDS
             )
         except CallError as error:
@@ -68,15 +68,15 @@ class VkPageLookup:
         found = groups_by_id(groups, "id", len(pages), NETWORK, "groups.getById")
         return [_described(page.external_id, found.get(page.external_id)) for page in pages]
 
-    async def posts(self, page: PageRef, since: datetime) -> PostActivity | None:
+    async def post_activity(self, page: PageRef, since: datetime) -> PostActivity | None:
         """One wall.get of the community's own posts."""
         owner = f"-{page.external_id}"
         try:
-            answer = await self._client.ask(
+            answer = await self._client.read_with_any_token(
                 "wall.get", *READER_TOKEN_KINDS, owner_id=owner, filter="owner", count=POSTS_PER_CALL
             )
         except CallError as error:
-            if error.treatment not in CLOSED_TREATMENTS and error.treatment is not ErrorTreatment.REFUSED:
+            if error.treatment not in CLOSED_TREATMENTS and error.treatment is not ErrorTreatment.CONTENT_REJECTED:
                 raise
             return None
         listed = [raw.get("date") for raw in list_items(answer, "wall.get") if isinstance(raw, dict)]
@@ -85,7 +85,7 @@ class VkPageLookup:
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
         """By groups.getById; a short name by utils.resolveScreenName first."""
         pages = self._accounts.pages(NETWORK)
-        own = next((one.id for one in pages if self._accounts.credential(NETWORK, TokenKind.GROUP, one.id)), None)
+        own = next((one.id for one in pages if self._accounts.select(NETWORK, TokenKind.GROUP, one.id)), None)
         if external_id is not None:
             return await community_by_id(self._client, external_id, own)
         return await community_by_name(self._client, screen_name or "", own)
@@ -93,11 +93,11 @@ class VkPageLookup:
 
 def _described(external_id: str, raw: Mapping[str, Any] | None) -> PageProfile:
     if raw is None:
-        return PageProfile(external_id=external_id, outcome="gone", reason="not_found")
+        return PageProfile(external_id=external_id, availability="gone", reason="not_found")
     outcome, reason = _outcome(raw)
     return PageProfile(
         external_id=external_id,
-        outcome=outcome,
+        availability=outcome,
         reason=reason,
         name=clean_text(raw.get("name")),
         screen_name=clean_text(raw.get("screen_name")),
@@ -157,7 +157,9 @@ async def community_by_id(client: VkClient, external_id: str, own: UUID | None) 
     Raises `NoCommunity`, and what a call raises.
     """
     try:
-        answer = await client.ask("groups.getById", *LOOKUP_TOKEN_KINDS, page_id=own, group_ids=external_id)
+        answer = await client.read_with_any_token(
+            "groups.getById", *LOOKUP_TOKEN_KINDS, page_id=own, group_ids=external_id
+        )
     except CallError as error:
         if error.code not in NOT_FOUND_CODES:
             raise
@@ -171,7 +173,9 @@ async def community_by_id(client: VkClient, external_id: str, own: UUID | None) 
 async def community_by_name(client: VkClient, name: str, own: UUID | None) -> Community:
     """The community with this short name. Raises as `by_id` does."""
     try:
-        answer = await client.ask("utils.resolveScreenName", *LOOKUP_TOKEN_KINDS, page_id=own, screen_name=name)
+        answer = await client.read_with_any_token(
+            "utils.resolveScreenName", *LOOKUP_TOKEN_KINDS, page_id=own, screen_name=name
+        )
     except CallError as error:
         if error.code not in NOT_FOUND_CODES:
             raise

@@ -78,7 +78,7 @@ def parse_post(
         return _deleted("wall_post", wall, f"vk:{wall}", raw)
     writer = int_field_required(raw, "from_id")
     return IncomingItem(
-        happened=happened,
+        change=happened,
         kind="wall_post",
         external_id=wall,
         thread_key=f"vk:{wall}",
@@ -112,7 +112,7 @@ def parse_comment(
     answered = raw.get("reply_to_comment") or (parents[-1] if parents else None)
     reply = f"?reply={number}" + (f"&thread={parents[0]}" if parents else "")
     return IncomingItem(
-        happened=happened,
+        change=happened,
         kind="comment",
         external_id=external_id,
         thread_key=thread,
@@ -130,7 +130,7 @@ def parse_comment(
 def _deleted(kind: MessageKind, external_id: str, thread_key: str, raw: EventObject) -> IncomingItem:
     at = written_at(raw) if raw.get("date") is not None else datetime.fromtimestamp(0, UTC)
     return IncomingItem(
-        happened="deleted", kind=kind, external_id=external_id, thread_key=thread_key, written_at=at, raw=raw
+        change="deleted", kind=kind, external_id=external_id, thread_key=thread_key, written_at=at, raw=raw
     )
 
 
@@ -138,18 +138,18 @@ def _deleted(kind: MessageKind, external_id: str, thread_key: str, raw: EventObj
 class ThreadType:
     """Where comments stand that hang under no post, and how the network calls it."""
 
-    kind: str
+    prefix: str
     id_field: str
     owner_field: str
     link: str
 
     def thread(self, page: PageRef, number: int) -> str:
         """The thread key."""
-        return f"vk:-{page.external_id}_{self.kind}{number}"
+        return f"vk:-{page.external_id}_{self.prefix}{number}"
 
     def comment(self, page: PageRef, number: int, comment_id: int) -> str:
         """The external id of a comment: comments of two places may have one number."""
-        return f"-{page.external_id}_{self.kind}{number}_{comment_id}"
+        return f"-{page.external_id}_{self.prefix}{number}_{comment_id}"
 
     def url(self, page: PageRef, number: int, comment_id: int) -> str:
         """Where people read it."""
@@ -187,7 +187,7 @@ def parse_thread_comment(
     comment_id, writer = int_field_required(raw, "id"), int_field_required(raw, "from_id")
     answered = raw.get("reply_to_comment")
     return IncomingItem(
-        happened=happened,
+        change=happened,
         kind="comment",
         external_id=place.comment(page, at, comment_id),
         thread_key=place.thread(page, at),
@@ -214,7 +214,7 @@ def parse_message(
     reply = raw.get("reply_message")
     answered = reply.get("conversation_message_id") if isinstance(reply, dict) else None
     return IncomingItem(
-        happened=happened,
+        change=happened,
         kind="message",
         external_id=f"{conversation}_{int_field_required(raw, 'conversation_message_id')}",
         thread_key=f"vk:{conversation}",

@@ -34,7 +34,7 @@ def _deleted(external_id: str, thread_key: str, raw: EventObject) -> IncomingIte
     # Reality says `deleter_id`; `user_id` is the schema's name, and beside `deleter_id` it is the author.
     deleter = raw.get("deleter_id", raw.get("user_id"))
     return IncomingItem(
-        happened="deleted",
+        change="deleted",
         kind="comment",
         external_id=external_id,
         thread_key=thread_key,
@@ -100,14 +100,14 @@ def parse_event(raw: Any, page: PageRef) -> IncomingItem | None:
         raise TypeError("the event has no object")
     found = read(content, page)
     name = raw.get("event_id")
-    return replace(found, event_id=name) if found is not None and isinstance(name, str) and name else found
+    return replace(found, push_event_id=name) if found is not None and isinstance(name, str) and name else found
 
 
 def parse_events(updates: Any, page: PageRef) -> ParsedBatch:
     """All events of an answer; what cannot be read is set aside."""
     parsed = ParsedBatch()
     for raw in updates if isinstance(updates, list) else []:
-        parsed.add(parse_event, raw, page)
+        parsed.parse(parse_event, raw, page)
     return parsed
 
 
@@ -117,5 +117,5 @@ def threads_to_reread(parsed: ParsedBatch) -> list[str]:
     Not conversations: an edited message comes whole, and reading all of a long one again would cost much.
     """
     return sorted(
-        {item.thread_key for item in parsed.items if item.happened in ANNOUNCED_CHANGES and item.kind != "message"}
+        {item.thread_key for item in parsed.items if item.change in ANNOUNCED_CHANGES and item.kind != "message"}
     )

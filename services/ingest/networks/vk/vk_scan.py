@@ -38,7 +38,7 @@ class VkPageScan:
         *,
         reader: WallReader,
         boards: BoardReader,
-        offers: SuggestedPosts,
+        suggested_posts: SuggestedPosts,
         dialogs: ConversationReader,
         feed: IntakeStore,
         settings: IngestSettings,
@@ -47,13 +47,13 @@ class VkPageScan:
         self._since = since
         self._reader = reader
         self._boards = boards
-        self._suggests = offers
+        self._suggests = suggested_posts
         self._dialogs = dialogs
         self._feed = feed
         self._settings = settings
         self._started = clock.now()
         # Threads of older posts are read too: people go on writing there.
-        self._reach = min(since, self._started - timedelta(days=settings.vk_walk_thread_days))
+        self._thread_horizon = min(since, self._started - timedelta(days=settings.vk_walk_thread_days))
 
     async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Go on from the cursor to the end."""
@@ -69,7 +69,7 @@ class VkPageScan:
                 # Closed, switched off, or not in this network's API: there is nothing to walk over.
                 if error.treatment not in CLOSED_TREATMENTS and error.code not in UNAVAILABLE_CODES:
                     raise
-        yield ScanStep(parsed=ParsedBatch(), observed_at=clock.now(), cursor={"step": "done"}, share=1.0)
+        yield ScanStep(batch=ParsedBatch(), observed_at=clock.now(), cursor={"step": "done"}, progress=1.0)
 
     async def _wall(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         offset, below = int(cursor.get("offset", 0)), cursor.get("below")
@@ -78,31 +78,33 @@ class VkPageScan:
         first_look = clock.now()
         while True:
             observed_at = clock.now()
-            posts = await self._reader.posts(self._page, offset)
+            posts = await self._reader.read_posts(self._page, offset)
             seen.add(posts.parsed)
-            here = ParsedBatch(self._young(posts.parsed), posts.parsed.unreadable)
-            yield self._walked(here, observed_at, posts.oldest, step="wall", offset=offset, below=below)
-            done = posts.last or posts.oldest is None or posts.oldest < self._reach
-            others = await self._feed.differing(posts.counts, whole=True)
+            here = ParsedBatch(self._since_start(posts.parsed), posts.parsed.unparsed)
+            yield self._walked(here, observed_at, posts.oldest_at, step="wall", offset=offset, below=below)
+            done = posts.is_last or posts.oldest_at is None or posts.oldest_at < self._thread_horizon
+            others = await self._feed.threads_with_other_count(posts.counts, include_known=True)
             threads = {int(id_suffix(key)) for key, count in posts.counts.items() if count or key in others}
             todo = [one for one in sorted(threads, reverse=True) if below is None or one < int(below)]
             for start in range(0, len(todo), THREADS_PER_BATCH):
                 observed_at = clock.now()
                 batch = todo[start : start + THREADS_PER_BATCH]
                 comments = ParsedBatch()
-                for one in (await self._reader.compared(self._page, batch, self._feed)).values():
+                for one in (
+                    await self._reader.read_threads_with_deletions(self._page, batch, self._feed)
+                ).values():
                     comments.extend(one)
-                comments.items = self._young(comments)
+                comments.items = self._since_start(comments)
                 yield self._walked(
-                    comments, observed_at, posts.oldest, step="wall", offset=offset, below=batch[-1]
+                    comments, observed_at, posts.oldest_at, step="wall", offset=offset, below=batch[-1]
                 )
             below = None
             if done:
                 break
-            offset += len(posts.parsed.items) + len(posts.parsed.unreadable) - OVERLAP
+            offset += len(posts.parsed.items) + len(posts.parsed.unparsed) - OVERLAP
         if whole:
-            gone = await self._reader.gone_posts(self._page, seen, self._since, first_look, self._feed)
-            yield self._walked(ParsedBatch(gone), first_look, self._reach, step="boards")
+            gone = await self._reader.deleted_posts(self._page, seen, self._since, first_look, self._feed)
+            yield self._walked(ParsedBatch(gone), first_look, self._thread_horizon, step="boards")
 
     async def _topics(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         if not self._settings.vk_boards:
@@ -117,13 +119,16 @@ class VkPageScan:
             if topic.id <= done:
                 continue
             observed_at = clock.now()
-            parsed = await self._boards.compared(self._page, topic.id, self._feed)
-            parsed.items = self._young(parsed)
+            parsed = await self._boards.comments_with_deletions(self._page, topic.id, self._feed)
+            parsed.items = self._since_start(parsed)
             share = PROGRESS_BEFORE_STEP["boards"] + (place + 1) / len(fresh) * (
                 PROGRESS_BEFORE_STEP["suggests"] - PROGRESS_BEFORE_STEP["boards"]
             )
             yield ScanStep(
-                parsed=parsed, observed_at=observed_at, cursor={"step": "boards", "offset": topic.id}, share=share
+                batch=parsed,
+                observed_at=observed_at,
+                cursor={"step": "boards", "offset": topic.id},
+                progress=share,
             )
 
     async def _suggested(self, _cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
@@ -136,14 +141,14 @@ class VkPageScan:
             self._page,
             suggested_posts.SOURCE,
             ParsedBatch(),
-            marks=suggested_posts.suggested_thread_states(parsed),
+            thread_states=suggested_posts.suggested_thread_states(parsed),
         )
-        parsed.items = self._young(parsed)
+        parsed.items = self._since_start(parsed)
         yield ScanStep(
-            parsed=parsed,
+            batch=parsed,
             observed_at=observed_at,
             cursor={"step": "dialogs"},
-            share=PROGRESS_BEFORE_STEP["dialogs"],
+            progress=PROGRESS_BEFORE_STEP["dialogs"],
         )
 
     async def _talks(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
@@ -152,29 +157,29 @@ class VkPageScan:
         offset = int(cursor.get("offset", 0))
         while True:
             observed_at = clock.now()
-            talks = await self._dialogs.since(self._page, self._since, offset)
-            talks.parsed.items = self._young(talks.parsed)
-            offset += talks.listed
+            talks = await self._dialogs.read_since(self._page, self._since, offset)
+            talks.parsed.items = self._since_start(talks.parsed)
+            offset += talks.count
             share = PROGRESS_BEFORE_STEP["dialogs"] + (1 - PROGRESS_BEFORE_STEP["dialogs"]) * min(
                 offset / max(talks.total, 1), 1.0
             )
             yield ScanStep(
-                parsed=talks.parsed,
+                batch=talks.parsed,
                 observed_at=observed_at,
                 cursor={"step": "dialogs", "offset": offset},
-                share=share,
+                progress=share,
             )
-            if talks.last:
+            if talks.is_last:
                 break
 
-    def _young(self, parsed: ParsedBatch) -> list[Any]:
-        return [item for item in parsed.items if item.written_at >= self._since or item.happened == "deleted"]
+    def _since_start(self, parsed: ParsedBatch) -> list[Any]:
+        return [item for item in parsed.items if item.written_at >= self._since or item.change == "deleted"]
 
     def _walked(
         self, parsed: ParsedBatch, observed_at: datetime, oldest: datetime | None, **cursor: Any
     ) -> ScanStep:
-        span = (self._started - self._reach).total_seconds()
+        span = (self._started - self._thread_horizon).total_seconds()
         passed = 1.0 if oldest is None else (self._started - oldest).total_seconds() / max(span, 1.0)
         share = PROGRESS_BEFORE_STEP["boards"] * min(max(passed, 0.0), 1.0)
         kept = {name: value for name, value in cursor.items() if value is not None}
-        return ScanStep(parsed=parsed, observed_at=observed_at, cursor=kept, share=share)
+        return ScanStep(batch=parsed, observed_at=observed_at, cursor=kept, progress=share)

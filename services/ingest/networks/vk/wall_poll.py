@@ -63,20 +63,20 @@ class WallPoller:
         self._feed = feed
         self._settings = settings
         self._schedule: PollSchedule[UUID] = PollSchedule(0.0)
-        reader.on_wall_get = lambda: self._schedule.spend(1)
-        self._book: RateStore | None = None
+        reader.on_wall_get = lambda: self._schedule.spend_calls(1)
+        self._rate_store: RateStore | None = None
         self._known: Mapping[UUID, dict[str, Any]] = {}
         self._pages: dict[UUID, PageRef] = {}
-        self._rests: dict[UUID, float] = {}
+        self._not_before: dict[UUID, float] = {}
         self._failures: dict[UUID, int] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._aligned_at = -LONGEST_WAIT
 
-    def ask(self, page: PageRef) -> None:
+    def poll_soon(self, page: PageRef) -> None:
         """Look at this page's wall as soon as the limits allow."""
-        self._rests.pop(page.id, None)
-        self._schedule.push(page.id)
+        self._not_before.pop(page.id, None)
+        self._schedule.prioritize(page.id)
         self._woken.set()
 
     async def run(self) -> None:
@@ -90,18 +90,18 @@ class WallPoller:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def _round(self) -> float:
-        if self._book is None:
-            book = self._feed.rates(SOURCE)
+        if self._rate_store is None:
+            book = self._feed.rate_store(SOURCE)
             self._known = await book.load()
-            self._book = book
+            self._rate_store = book
         if asyncio.get_running_loop().time() >= self._aligned_at + LONGEST_WAIT:
             self._aligned_at = asyncio.get_running_loop().time()
             self._align()
         self._woken.clear()
         now = clock.now().timestamp()
         self._start(now)
-        await self._book.save_now_and_then(self._schedule, asyncio.get_running_loop().time())
-        wait = LONGEST_WAIT if len(self._running) >= CONCURRENCY else self._schedule.rest(now)
+        await self._rate_store.save_if_due(self._schedule, asyncio.get_running_loop().time())
+        wait = LONGEST_WAIT if len(self._running) >= CONCURRENCY else self._schedule.seconds_until_next(now)
         try:
             async with asyncio.timeout(min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)):
                 await self._woken.wait()
@@ -113,24 +113,24 @@ class WallPoller:
         self._pages = {page.id: page for page in self._accounts.pages(NETWORK)}
         for page_id in set(self._schedule.pages()) - self._pages.keys():
             self._schedule.remove(page_id)
-            self._rests.pop(page_id, None)
+            self._not_before.pop(page_id, None)
             self._failures.pop(page_id, None)
         for page_id in self._pages:
             self._schedule.add(page_id, self._known.get(page_id))
-        allowed = self._accounts.calls_a_day(NETWORK, "wall.get")
+        allowed = self._accounts.daily_call_limit(NETWORK, "wall.get")
         if allowed is None:
             allowed = float(self._settings.vk_wall_calls_a_day)
-        self._schedule.budget(allowed * SCHEDULED_BUDGET_SHARE)
+        self._schedule.set_budget(allowed * SCHEDULED_BUDGET_SHARE)
 
     def _start(self, now: float) -> None:
         while len(self._running) < CONCURRENCY:
-            page_id = self._schedule.next(now)
+            page_id = self._schedule.next_page(now)
             if page_id is None:
                 return
-            self._schedule.spend(-1)  # the calls themselves are counted where they are made
-            rest = self._rests.get(page_id, 0.0) - now
+            self._schedule.spend_calls(-1)  # the calls themselves are counted where they are made
+            rest = self._not_before.get(page_id, 0.0) - now
             if rest > 0:
-                self._schedule.failed(page_id, now, rest)
+                self._schedule.record_failure(page_id, now, rest)
                 return
             task = asyncio.create_task(self._one(self._pages[page_id]), name=f"{SOURCE}:{page_id}")
             self._running.add(task)
@@ -146,12 +146,12 @@ class WallPoller:
         rest = LONGEST_WAIT
         done = False
         try:
-            found = await self.look(page)
+            found = await self.poll_page(page)
             done = True
         except CallError as error:
             if error.treatment in CLOSED_TREATMENTS:
                 rest = self._settings.vk_closed_seconds
-                self._feed.failed(page, SOURCE, closed_reason(error))
+                self._feed.report_failure(page, SOURCE, closed_reason(error))
             else:
                 rest = self._trouble(page, error)
         except TRANSIENT_ERRORS as error:
@@ -160,22 +160,22 @@ class WallPoller:
             now = clock.now().timestamp()
             if done:
                 self._failures.pop(page.id, None)
-                self._rests.pop(page.id, None)
-                self._schedule.polled(page.id, now, [moment.timestamp() for moment in found])
-                if self._book is not None:
-                    self._book.changed(page.id)
+                self._not_before.pop(page.id, None)
+                self._schedule.record_poll(page.id, now, [moment.timestamp() for moment in found])
+                if self._rate_store is not None:
+                    self._rate_store.mark_changed(page.id)
             else:
-                self._rests[page.id] = now + rest
-                self._schedule.failed(page.id, now, rest)
+                self._not_before[page.id] = now + rest
+                self._schedule.record_failure(page.id, now, rest)
 
     def _trouble(self, page: PageRef, error: Exception) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
-        self._feed.failed(page, SOURCE, str(error))
+        self._feed.report_failure(page, SOURCE, str(error))
         rest = retry_delay(error, failures)
         log.warning("a look failed", way=SOURCE, page_id=str(page.id), error=str(error)[:300], rest=rest)
         return rest
 
-    async def look(self, page: PageRef) -> list[datetime]:
+    async def poll_page(self, page: PageRef) -> list[datetime]:
         """Read the wall of a page, and the threads that differ from what is stored.
 
         Answers when people wrote what was new, as well as it can be told.
@@ -183,20 +183,20 @@ class WallPoller:
         observed_at = clock.now()
         seen = ObservedIds()
         parsed, counts, back_to = await self._posts(page, seen)
-        known = await self._feed.marks(list(counts))
-        parsed.items += await self._reader.gone_posts(page, seen, back_to, observed_at, self._feed)
+        known = await self._feed.thread_states(list(counts))
+        parsed.items += await self._reader.deleted_posts(page, seen, back_to, observed_at, self._feed)
         quiet = [ThreadState(key, "0") for key, count in counts.items() if key not in known and count == 0]
-        stored = await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, marks=quiet)
+        stored = await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=quiet)
         found = _newest(parsed, stored.new)
-        others = await self._feed.differing(counts)
+        others = await self._feed.threads_with_other_count(counts)
         differing = [
             key
             for key, count in counts.items()
             if key in others or (count if key not in known else known[key].marker != str(count))
         ]
         # Those that push told to have changed first, then the posts of these days.
-        hinted = {key for key in differing if key in known and known[key].marker is None}
-        differing.sort(key=lambda key: (key not in hinted, -int(id_suffix(key))))
+        invalidated = {key for key in differing if key in known and known[key].marker is None}
+        differing.sort(key=lambda key: (key not in invalidated, -int(id_suffix(key))))
         for start in range(0, len(differing), THREADS_PER_BATCH):
             found += await self._read_threads(page, differing[start : start + THREADS_PER_BATCH], counts)
         return found
@@ -209,26 +209,28 @@ class WallPoller:
         counts: dict[str, int] = {}
         back_to: datetime | None = None
         for offset in range(0, MAX_DEPTH, POSTS_PER_CALL):
-            found = await self._reader.posts(page, offset)
+            found = await self._reader.read_posts(page, offset)
             seen.add(found.parsed)
             parsed.extend(found.parsed)
-            known = await self._feed.marks(list(found.counts))
+            known = await self._feed.thread_states(list(found.counts))
             counts |= found.counts
-            back_to = None if found.last else found.oldest
-            old = found.oldest is None or found.oldest < page.live_from
-            if found.last or old or known.keys() >= found.counts.keys():
+            back_to = None if found.is_last else found.oldest_at
+            old = found.oldest_at is None or found.oldest_at < page.live_from
+            if found.is_last or old or known.keys() >= found.counts.keys():
                 break
         return parsed, counts, back_to
 
     async def _read_threads(self, page: PageRef, keys: list[str], counts: Mapping[str, int]) -> list[datetime]:
         """Read threads whole. The mark is the count that was seen before: what came since differs from it."""
         observed_at = clock.now()
-        by_post = await self._reader.compared(page, [int(id_suffix(key)) for key in keys], self._feed)
+        by_post = await self._reader.read_threads_with_deletions(
+            page, [int(id_suffix(key)) for key in keys], self._feed
+        )
         parsed = ParsedBatch()
         for one in by_post.values():
             parsed.extend(one)
         marks = [ThreadState(key, str(counts[key]), count=counts[key]) for key in keys]
-        stored = await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, marks=marks)
+        stored = await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
         return _newest(parsed, stored.new)
 
 

@@ -19,7 +19,7 @@ THREADS_PER_BATCH = 10
 READER_TOKEN_KINDS = (TokenKind.SERVICE, TokenKind.USER)
 # What was written a moment ago may be missing from an answer that was being made then.
 RECENT = timedelta(seconds=60)
-CLOSED_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.GONE}
+CLOSED_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND}
 
 
 @dataclass
@@ -28,8 +28,8 @@ class WallPage:
 
     parsed: ParsedBatch = field(default_factory=ParsedBatch)
     counts: dict[str, int] = field(default_factory=dict)
-    oldest: datetime | None = None
-    last: bool = True
+    oldest_at: datetime | None = None
+    is_last: bool = True
 
 
 def list_items(answer: Any, method: str) -> list[Any]:
@@ -64,14 +64,14 @@ class ObservedIds:
     def add(self, parsed: ParsedBatch) -> None:
         """More of the same reading."""
         self._ids.update(item.external_id for item in parsed.items)
-        for one in parsed.unreadable:
+        for one in parsed.unparsed:
             ident = one.raw.get("id") if isinstance(one.raw, dict) else None
             if isinstance(ident, int):
                 self._unparsed.add(str(ident))
             else:
                 self._doubtful = True
 
-    def absent(self, stored: Mapping[str, datetime], observed_at: datetime) -> list[str]:
+    def missing(self, stored: Mapping[str, datetime], observed_at: datetime) -> list[str]:
         """What is stored and old enough to be seen, but was not."""
         if self._doubtful:
             return []
@@ -85,7 +85,7 @@ class ObservedIds:
 def deletion(kind: MessageKind, external_id: str, thread_key: str, written_at: datetime) -> IncomingItem:
     """The deletion of something that a complete reading no longer shows; nobody tells who deleted it."""
     return IncomingItem(
-        happened="deleted",
+        change="deleted",
         kind=kind,
         external_id=external_id,
         thread_key=thread_key,
@@ -105,29 +105,29 @@ class WallReader:
     def can_read(self) -> bool:
         """Whether there is a token that may read walls now."""
         try:
-            self._client.credential("wall.getComments", *READER_TOKEN_KINDS)
+            self._client.select_token("wall.getComments", *READER_TOKEN_KINDS)
         except NoUsableToken:
             return False
         return True
 
-    async def posts(self, page: PageRef, offset: int) -> WallPage:
+    async def read_posts(self, page: PageRef, offset: int) -> WallPage:
         """A hundred posts from `offset` on, newest first."""
         answer = await self._read(
             "wall.get", owner_id=f"-{page.external_id}", offset=offset, count=POSTS_PER_CALL, extended=1
         )
         listed = list_items(answer, "wall.get")
         names = vk_payloads.author_names(answer)
-        found = WallPage(last=len(listed) < POSTS_PER_CALL)
+        found = WallPage(is_last=len(listed) < POSTS_PER_CALL)
         for raw in listed:
-            found.parsed.add(vk_payloads.parse_post, raw, page, names, "seen")
+            found.parsed.parse(vk_payloads.parse_post, raw, page, names, "seen")
         for item in found.parsed.items:
             comments = item.raw.get("comments")
             found.counts[item.thread_key] = int_field(comments, "count") if isinstance(comments, dict) else 0
         dates = [item.written_at for item in found.parsed.items if not item.raw.get("is_pinned")]
-        found.oldest = min(dates, default=None)
+        found.oldest_at = min(dates, default=None)
         return found
 
-    async def thread(self, page: PageRef, post_id: int, first: Any = None) -> ParsedBatch:
+    async def read_thread(self, page: PageRef, post_id: int, first: Any = None) -> ParsedBatch:
         """All comments of a post, replies included. `first`: the answer to the first call, if it was made."""
         parsed = ParsedBatch()
         roots: list[tuple[int, int, int]] = []
@@ -139,10 +139,10 @@ class WallReader:
             names = vk_payloads.author_names(answer)
             listed = list_items(answer, "wall.getComments")
             for raw in listed:
-                parsed.add(vk_payloads.parse_comment, raw, page, post_id, names, "seen")
+                parsed.parse(vk_payloads.parse_comment, raw, page, post_id, names, "seen")
                 replies = _replies(raw)
                 for reply in replies:
-                    parsed.add(vk_payloads.parse_comment, reply, page, post_id, names, "seen")
+                    parsed.parse(vk_payloads.parse_comment, reply, page, post_id, names, "seen")
                 if (total := int_field(_thread(raw), "count")) > len(replies):
                     roots.append((raw["id"], len(replies), total))
             offset += len(listed)
@@ -161,30 +161,32 @@ class WallReader:
             names = vk_payloads.author_names(answer)
             listed = list_items(answer, "wall.getComments")
             for raw in listed:
-                parsed.add(vk_payloads.parse_comment, raw, page, post_id, names, "seen")
+                parsed.parse(vk_payloads.parse_comment, raw, page, post_id, names, "seen")
             if not listed:
                 break
             offset += len(listed)
             total = max(total, int_field(answer, "current_level_count"))
         return parsed
 
-    async def thread_if_open(self, page: PageRef, post_id: int) -> ParsedBatch | None:
+    async def read_thread_if_open(self, page: PageRef, post_id: int) -> ParsedBatch | None:
         """All comments of a post; None when it is closed or gone."""
         try:
-            return await self.thread(page, post_id)
+            return await self.read_thread(page, post_id)
         except CallError as error:
             if error.treatment not in CLOSED_TREATMENTS:
                 raise
             return None
 
-    async def compared(self, page: PageRef, post_ids: Sequence[int], feed: IntakeStore) -> dict[int, ParsedBatch]:
+    async def read_threads_with_deletions(
+        self, page: PageRef, post_ids: Sequence[int], feed: IntakeStore
+    ) -> dict[int, ParsedBatch]:
         """By post, all comments, and deletions of those that are stored but stand there no longer.
 
         An absence is believed when a second reading shows it too: comments that move while a thread is paged
         through may be skipped. What is closed or gone brings nothing.
         """
         observed_at = clock.now()
-        first = await self._client.read_many(
+        first = await self._client.read_batch(
             "wall.getComments", [_comments(page, post_id, 0) for post_id in post_ids], *READER_TOKEN_KINDS
         )
         found: dict[int, ParsedBatch] = {}
@@ -192,24 +194,24 @@ class WallReader:
             if isinstance(answer, CallError):
                 found[post_id] = ParsedBatch()
                 continue
-            parsed = await self.thread(page, post_id, answer)
+            parsed = await self.read_thread(page, post_id, answer)
             thread_key = f"vk:-{page.external_id}_{post_id}"
-            stored = await feed.stored(page, "comment", thread_key=thread_key)
-            missing = ObservedIds(parsed).absent(stored, observed_at)
-            again = await self.thread_if_open(page, post_id) if missing else None
+            stored = await feed.living_ids(page, "comment", thread_key=thread_key)
+            missing = ObservedIds(parsed).missing(stored, observed_at)
+            again = await self.read_thread_if_open(page, post_id) if missing else None
             if again is not None:
-                missing = ObservedIds(again).absent({one: stored[one] for one in missing}, observed_at)
+                missing = ObservedIds(again).missing({one: stored[one] for one in missing}, observed_at)
                 parsed.items += [deletion("comment", one, thread_key, stored[one]) for one in missing]
             found[post_id] = parsed
         return found
 
-    async def gone_posts(
+    async def deleted_posts(
         self, page: PageRef, seen: ObservedIds, since: datetime | None, observed_at: datetime, feed: IntakeStore
     ) -> list[IncomingItem]:
         """Deletions of stored posts that reading the wall back to `since`, or the whole of it, did not show."""
-        stored = await feed.stored(page, "wall_post", since=since)
-        missing = seen.absent(stored, observed_at)
-        marks = await feed.marks([f"vk:{one}" for one in missing])
+        stored = await feed.living_ids(page, "wall_post", since=since)
+        missing = seen.missing(stored, observed_at)
+        marks = await feed.thread_states([f"vk:{one}" for one in missing])
         # A suggested post stands on no wall until it is taken.
         missing = [one for one in missing if (mark := marks.get(f"vk:{one}")) is None or mark.marker != "suggest"]
         found: list[IncomingItem] = []
@@ -222,7 +224,7 @@ class WallReader:
                 key = f"vk:{one}"
                 found.append(deletion("wall_post", one, key, stored[one]))
                 # Its comments went with it, and no reading will show that.
-                comments = await feed.stored(page, "comment", thread_key=key)
+                comments = await feed.living_ids(page, "comment", thread_key=key)
                 found += [deletion("comment", name, key, at) for name, at in comments.items()]
         return found
 
@@ -238,7 +240,7 @@ class WallReader:
     async def _read(self, method: str, **params: Any) -> Any:
         if method == "wall.get":
             self.on_wall_get()
-        return await self._client.ask(method, *READER_TOKEN_KINDS, **params)
+        return await self._client.read_with_any_token(method, *READER_TOKEN_KINDS, **params)
 
 
 def _thread(raw: Any) -> dict[str, Any]:

@@ -55,9 +55,9 @@ def test_rate_is_a_share_and_the_same_for_a_seed() -> None:
 def test_mangling_touches_lists_only() -> None:
     faults = FaultInjector(3)
     content = {"response": {"count": 3, "items": [1, 2, 3]}, "ts": "5"}
-    twice = faults.mangle(content, [Fault("duplicate", next=1)])
+    twice = faults.repeat_or_shuffle(content, [Fault("duplicate", next=1)])
     assert twice == {"response": {"count": 3, "items": [1, 1, 2, 2, 3, 3]}, "ts": "5"}
-    shuffled = faults.mangle(list(range(50)), [Fault("reorder", next=1)])
+    shuffled = faults.repeat_or_shuffle(list(range(50)), [Fault("reorder", next=1)])
     assert shuffled != list(range(50))
     assert sorted(shuffled) == list(range(50))
 
@@ -92,9 +92,9 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
 
     def break_inside() -> None:
         with store.transaction():
-            store.run("INSERT INTO t VALUES (1)")
+            store.insert("INSERT INTO t VALUES (1)")
             with store.transaction():
-                store.run("INSERT INTO t VALUES (2)")
+                store.insert("INSERT INTO t VALUES (2)")
             raise ValueError
 
     with pytest.raises(ValueError):  # noqa: PT011
@@ -162,7 +162,7 @@ def test_a_citizen_writes_somewhere(world: EmulatedVk) -> None:
     writer = CitizenWriter(world, 5, 0, refused.append)
     for _ in range(40):
         writer.write_one()
-    written = sum(item["count"] for item in world.counts() if item["by"] == "citizens")
+    written = sum(item["count"] for item in world.message_counts() if item["by"] == "citizens")
     assert written + len(refused) == 40
     assert written > 0
     assert refused

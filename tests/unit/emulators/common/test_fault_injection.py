@@ -88,79 +88,79 @@ def test_a_push_is_hit_by_what_names_it_and_by_the_shuffling_of_a_mix() -> None:
     assert 70 < kinds["reorder"] < 130
     faults.arm(Fault("drop", next=1, method="webhook"))
     assert "drop" in {fault.kind for fault in faults.draw_push("webhook")}
-    assert faults.armed()[0] == Fault("drop", next=1).shown()
+    assert faults.armed()[0] == Fault("drop", next=1).to_dict()
 
 
 def stand(faults: FaultInjector, code: int, until: str, methods: list[str] | None = None) -> None:
     """Something stands over the token `t` of the page 7."""
-    faults.standing.arm("t", code, until, methods=methods, kind="group", page="7")  # type: ignore[arg-type]
+    faults.persistent.arm("t", code, until, methods=methods, kind="group", page="7")  # type: ignore[arg-type]
 
 
 def test_a_standing_fault_meets_its_token_and_methods_until_cleared(reopen: Reopen) -> None:
     faults = reopen()
     stand(faults, 14, "cleared", ["messages.send"])
-    assert faults.standing.meet("t", "wall.get", {}) is None
-    assert faults.standing.meet("other", "messages.send", {}) is None
-    assert faults.standing.meet("t", "messages.send", {}) == 14
+    assert faults.persistent.check_call("t", "wall.get", {}) is None
+    assert faults.persistent.check_call("other", "messages.send", {}) is None
+    assert faults.persistent.check_call("t", "messages.send", {}) == 14
     faults = reopen()
-    assert faults.standing.meet("t", "messages.send", {}) == 14
-    assert faults.standing.by_token()["t"] == {"calls": 3, "while_standing": 2, "after_revoked": 0}
-    faults.standing.clear("t")
-    assert reopen().standing.meet("t", "messages.send", {}) is None
-    assert faults.standing.items()[0]["ended"] == "cleared"
+    assert faults.persistent.check_call("t", "messages.send", {}) == 14
+    assert faults.persistent.calls_by_token()["t"] == {"calls": 3, "while_standing": 2, "after_revoked": 0}
+    faults.persistent.clear("t")
+    assert reopen().persistent.check_call("t", "messages.send", {}) is None
+    assert faults.persistent.items()[0]["ended"] == "cleared"
 
 
 def test_a_replaced_token_stays_dead(reopen: Reopen) -> None:
     faults = reopen()
     stand(faults, 5, "replaced")
-    faults.standing.replaced("group", "8")
-    assert not faults.standing.items()[0]["replaced"]
-    faults.standing.replaced("group", "7")
-    assert faults.standing.items()[0]["replaced"]
-    assert faults.standing.meet("t", "any", {}) == 5
-    assert faults.standing.meet("fresh", "any", {}) is None
+    faults.persistent.token_replaced("group", "8")
+    assert not faults.persistent.items()[0]["replaced"]
+    faults.persistent.token_replaced("group", "7")
+    assert faults.persistent.items()[0]["replaced"]
+    assert faults.persistent.check_call("t", "any", {}) == 5
+    assert faults.persistent.check_call("fresh", "any", {}) is None
 
 
 @pytest.mark.parametrize("field", ["success_token", "captcha_key"])
 def test_a_captcha_is_over_when_a_call_carries_the_solution(reopen: Reopen, field: str) -> None:
     faults = reopen()
     stand(faults, 14, "solved")
-    assert faults.standing.meet("t", "any", {field: ""}) == 14
-    solved = faults.standing.solve("t")
+    assert faults.persistent.check_call("t", "any", {field: ""}) == 14
+    solved = faults.persistent.solve_challenge("t")
     assert not solved["ended"]
     faults = reopen()
-    assert faults.standing.meet("t", "any", {}) == 14
-    assert faults.standing.meet("t", "any", {field: "wrong"}) == 14
-    assert faults.standing.meet("t", "any", {field: solved[field]}) is None
-    assert faults.standing.meet("t", "any", {}) is None
+    assert faults.persistent.check_call("t", "any", {}) == 14
+    assert faults.persistent.check_call("t", "any", {field: "wrong"}) == 14
+    assert faults.persistent.check_call("t", "any", {field: solved[field]}) is None
+    assert faults.persistent.check_call("t", "any", {}) is None
     with pytest.raises(UnknownError):
-        faults.standing.solve("t")
+        faults.persistent.solve_challenge("t")
 
 
 def test_a_validation_is_over_when_it_is_solved() -> None:
     faults = FaultInjector(1)
     stand(faults, 17, "solved")
-    assert faults.standing.meet("t", "any", {}) == 17
-    assert faults.standing.solve("t")["ended"]
-    assert faults.standing.meet("t", "any", {}) is None
+    assert faults.persistent.check_call("t", "any", {}) == 17
+    assert faults.persistent.solve_challenge("t")["ended"]
+    assert faults.persistent.check_call("t", "any", {}) is None
 
 
 def test_the_day_ends_what_stands_until_its_end(reopen: Reopen) -> None:
     faults = reopen()
     stand(faults, 29, "day_end", ["wall.get"])
-    assert faults.standing.meet("t", "wall.get", {}) == 29
+    assert faults.persistent.check_call("t", "wall.get", {}) == 29
     day = faults.clock.day()
     assert faults.end_day() == day + 1
-    assert faults.standing.meet("t", "wall.get", {}) is None
+    assert faults.persistent.check_call("t", "wall.get", {}) is None
     assert reopen().clock.day() == day + 1
 
 
 def test_calls_after_a_token_was_revoked_are_counted() -> None:
-    standing = FaultInjector(1).standing
-    assert standing.meet("t", "any", {}) is None
-    standing.revoked("t")
-    assert standing.meet("t", "any", {}) is None
-    assert standing.by_token()["t"] == {"calls": 2, "while_standing": 0, "after_revoked": 1}
+    standing = FaultInjector(1).persistent
+    assert standing.check_call("t", "any", {}) is None
+    standing.token_revoked("t")
+    assert standing.check_call("t", "any", {}) is None
+    assert standing.calls_by_token()["t"] == {"calls": 2, "while_standing": 0, "after_revoked": 1}
 
 
 class SetClock(EmulatorClock):
@@ -192,18 +192,18 @@ def test_a_script_goes_step_by_step_and_on_after_a_crash(tmp_path: Path) -> None
         ]
     )
     for _ in range(3):
-        script.call()
+        script.count_call()
     assert done == []
     script = FaultScript(store, clock, carry_out)
-    script.call()
+    script.count_call()
     assert done == ["first"]
     clock.ms += 4_999
-    assert [step["state"] for step in script.shown()["steps"]] == ["done", "waiting", "waiting", "waiting"]
+    assert [step["state"] for step in script.to_dict()["steps"]] == ["done", "waiting", "waiting", "waiting"]
     clock.ms += 1
-    shown = script.shown()
+    shown = script.to_dict()
     assert [step["state"] for step in shown["steps"]] == ["done", "done", "failed", "waiting"]
     assert shown["steps"][2]["error"] == "no such token"
-    script.call()
-    script.look()
+    script.count_call()
+    script.run_due_steps()
     assert done == ["first", "second", "last"]
     store.close()

@@ -13,7 +13,7 @@ PEER = 700_000_003
 
 def write(world: EmulatedVk, text: str, author: int = PEER) -> int:
     """A citizen writes to the page; gives the message's id."""
-    number: int = world.citizen(page="school1", kind="message", text=text, author=str(author))["id"]
+    number: int = world.citizen_writes(page="school1", kind="message", text=text, author=str(author))["id"]
     return number
 
 
@@ -23,7 +23,7 @@ def test_the_same_random_id_sends_once(world: EmulatedVk) -> None:
     assert call(world, "messages.send", "group", peer_id=PEER, random_id=5, message="Ответ") == first
     unchecked = [call(world, "messages.send", "group", peer_id=PEER, random_id=0, message="Да") for _ in range(2)]
     assert len({first, *unchecked}) == 3
-    assert [answer["text"] for answer in world.answers()] == ["Ответ", "Да", "Да"]
+    assert [answer["text"] for answer in world.published_replies()] == ["Ответ", "Да", "Да"]
 
 
 def test_nobody_is_written_to_who_did_not_write_first(world: EmulatedVk) -> None:
@@ -43,7 +43,7 @@ def test_numbers_in_page_and_conversation(world: EmulatedVk) -> None:
 def test_conversations_unread_and_unanswered(world: EmulatedVk) -> None:
     write(world, "Раз")
     write(world, "Два", PEER + 1)
-    world.community(page="school1", thread=str(PEER), text="Ответ")
+    world.community_writes(page="school1", thread=str(PEER), text="Ответ")
     listed = call(world, "messages.getConversations", "group")
     assert [item["conversation"]["peer"]["id"] for item in listed["items"]] == [PEER, PEER + 1]
     assert listed["unread_count"] == 1
@@ -68,7 +68,7 @@ def test_history_both_ways(world: EmulatedVk) -> None:
 
 def test_staff_cannot_write_where_there_is_no_thread(world: EmulatedVk) -> None:
     with pytest.raises(UnknownError):
-        world.community(page="school1", thread=str(PEER), text="Кому?")
+        world.community_writes(page="school1", thread=str(PEER), text="Кому?")
 
 
 def test_too_long_a_message_is_error_914(world: EmulatedVk) -> None:
@@ -82,7 +82,7 @@ def test_too_long_a_message_is_error_914(world: EmulatedVk) -> None:
     [("group", "user", 27), ("service", "group", 28), ("user", "group", 27)],
 )
 def test_the_wrong_kind_of_token(world: EmulatedVk, kind: str, allowed: str, code: int) -> None:
-    token = next(token for token in world.token_list.working() if token.kind == kind)
+    token = next(token for token in world.token_store.active() if token.kind == kind)
     with pytest.raises(RefusedError) as caught:
         check_kind(token, frozenset([allowed]))  # type: ignore[list-item]
     assert caught.value.code == code

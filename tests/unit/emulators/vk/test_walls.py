@@ -14,13 +14,13 @@ POST = 1
 
 def call(world: EmulatedVk, method: str, kind: str = "user", /, **params: object) -> Any:
     """An API call past the door, with a token of the kind."""
-    token = next(token for token in world.token_list.working() if token.kind == kind)
+    token = next(token for token in world.token_store.active() if token.kind == kind)
     return METHODS[method].handler(MethodCall(world, token, {key: str(value) for key, value in params.items()}))
 
 
 def comment(world: EmulatedVk, text: str, reply_to: int | None = None) -> int:
     """A citizen's comment under the first post."""
-    answer = world.citizen(
+    answer = world.citizen_writes(
         page="school1",
         kind="comment",
         text=text,
@@ -34,7 +34,7 @@ def comment(world: EmulatedVk, text: str, reply_to: int | None = None) -> int:
 
 def test_posts_and_comments_share_one_numbering(world: EmulatedVk) -> None:
     first = comment(world, "Раз")
-    post = world.post(page="school1", text="Новость")
+    post = world.community_posts(page="school1", text="Новость")
     assert (first, post["id"]) == (POST + 1, POST + 2)
 
 
@@ -89,7 +89,7 @@ def test_the_same_guid_publishes_once(world: EmulatedVk) -> None:
     assert call(world, "wall.createComment", "group", **where, guid="a") == first
     assert call(world, "wall.createComment", "group", **where, guid="b") != first
     assert call(world, "wall.createComment", "group", **where) != first
-    assert len(world.answers("school1")) == 3
+    assert len(world.published_replies("school1")) == 3
 
 
 def test_a_forgotten_guid_publishes_again(world: EmulatedVk) -> None:
@@ -103,9 +103,9 @@ def test_a_refused_comment_leaves_neither_row_nor_key(world: EmulatedVk) -> None
     where = {"owner_id": -PAGE, "post_id": POST, "guid": "a"}
     with pytest.raises(RefusedError):
         call(world, "wall.createComment", "group", **where, message="я" * 4_097)
-    assert world.answers() == []
+    assert world.published_replies() == []
     call(world, "wall.createComment", "group", **where, message="я" * 4_096)
-    assert len(world.answers()) == 1
+    assert len(world.published_replies()) == 1
 
 
 def test_closed_commenting_is_error_213(world: EmulatedVk) -> None:
@@ -126,8 +126,8 @@ def test_a_foreign_community_cannot_answer(world: EmulatedVk) -> None:
     ("wall", "filters"), [(1, {"all": 2, "owner": 1, "others": 1, "suggests": 0}), (2, {"all": 1, "suggests": 1})]
 )
 def test_filters_of_a_wall(world: EmulatedVk, wall: int, filters: dict[str, int]) -> None:
-    world.store.run("UPDATE pages SET wall = ?", (wall,))
-    world.citizen(page="school1", kind="wall_post", text="От гражданина")
+    world.store.insert("UPDATE pages SET wall = ?", (wall,))
+    world.citizen_writes(page="school1", kind="wall_post", text="От гражданина")
     counts = {name: call(world, "wall.get", owner_id=-PAGE, filter=name)["count"] for name in filters}
     assert counts == filters
 
@@ -141,9 +141,9 @@ def test_creating_a_page_again_changes_nothing(world: EmulatedVk) -> None:
 
 def test_what_is_not_there_is_unknown(world: EmulatedVk) -> None:
     with pytest.raises(UnknownError):
-        world.citizen(page="nobody", kind="comment", text="Кому?")
+        world.citizen_writes(page="nobody", kind="comment", text="Кому?")
     with pytest.raises(UnknownError):
-        world.citizen(page="school1", kind="comment", text="Куда?", thread="77")
+        world.citizen_writes(page="school1", kind="comment", text="Куда?", thread="77")
     with pytest.raises(UnknownError):
         world.edit(page="school1", id="77", text="Что?")
     with pytest.raises(UnknownError):
