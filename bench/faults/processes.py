@@ -119,11 +119,11 @@ class Stage:
         use = tokens.use_of("POST", path)
         return self._headers("appeals", "ingest", "appeals", act=str(UUID(int=1)), use=use)
 
-    async def control(self, network: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def control(self, network: str, path: str, wanted: dict[str, Any] | None = None) -> dict[str, Any]:
         """A call of an emulator's control door: GET without a body."""
         door = self.doors[network]
         answer = await (
-            door.get(f"/_control/{path}") if body is None else door.post(f"/_control/{path}", json=body)
+            door.get(f"/_control/{path}") if wanted is None else door.post(f"/_control/{path}", json=wanted)
         )
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
@@ -159,15 +159,15 @@ class Stage:
 
     async def hand_over(self, token: Token, page: Page | None) -> None:
         """Give a credential to ingest."""
-        body = {key: value for key, value in token.given.items() if key in TOKEN_FIELDS}
-        body |= {"network": token.network} | ({"page_id": str(page.id)} if page else {})
-        token.id = (await self.call("POST", "/sources/tokens", json=body))["id"]
+        wanted = {key: value for key, value in token.given.items() if key in TOKEN_FIELDS}
+        wanted |= {"network": token.network} | ({"page_id": str(page.id)} if page else {})
+        token.id = (await self.call("POST", "/sources/tokens", json=wanted))["id"]
         self.tokens.append(token)
 
     async def issue(self, network: str, kind: str, page: Page | None) -> Token:
         """A fresh credential of the network, handed over to ingest."""
-        body = {"kind": kind} | ({"page": page.native} if page else {})
-        given = await self.control(network, "tokens", body)
+        wanted = {"kind": kind} | ({"page": page.native} if page else {})
+        given = await self.control(network, "tokens", wanted)
         token = Token(network, given["items"][0] if "items" in given else given)
         await self.hand_over(token, page)
         return token

@@ -170,8 +170,8 @@ class Run:
             network = ("vk", "ok")[number % 2]
             page = self._chance.choice([one for one in self._stage.pages if one.network == network])
             text = f"{HASTY} {network} {turn} {number} {uuid4()}"
-            body = {"page": page.native, "kind": "comment", "text": text}
-            written = await self._stage.control(network, "citizen", body)
+            wanted = {"page": page.native, "kind": "comment", "text": text}
+            written = await self._stage.control(network, "citizen", wanted)
             due = time.monotonic() + self._chance.choice((0.0, self._chance.expovariate(0.5 / self._size.pause)))
             by = self._chance.choice(("author", "community"))
             self._hasty.append(Hasty(network, page.native, str(written["id"]), text, by, due))
@@ -180,15 +180,15 @@ class Run:
         """Delete what is due by then."""
         for one in [one for one in self._hasty if one.due <= until]:
             self._hasty.remove(one)
-            body = {"page": one.page, "id": one.number, "by": one.by, "kind": "comment"}
-            await self._stage.control(one.network, "delete", body)
+            wanted = {"page": one.page, "id": one.number, "by": one.by, "kind": "comment"}
+            await self._stage.control(one.network, "delete", wanted)
             self._deleted.append(one)
 
     async def _answer(self, network: str, turn: int) -> None:
         """Ask for this turn's share of the answers, to citizens whose words are stored."""
         half = self._size.answers // len(self._texts)
-        body = half * (turn + 1) // self._size.turns - half * turn // self._size.turns
-        while body > 0:
+        wanted = half * (turn + 1) // self._size.turns - half * turn // self._size.turns
+        while wanted > 0:
             rows = await self._stage.fetch(
                 "SELECT m.id, p.external_id FROM messages m JOIN pages p ON p.id = m.page_id WHERE m.network = $1"
                 " AND NOT m.from_community AND NOT m.id = ANY($2::uuid[]) AND NOT starts_with(m.text, $3)"
@@ -200,18 +200,18 @@ class Run:
             if not rows:
                 await asyncio.sleep(1)
                 continue
-            for row in self._chance.sample(rows, min(body, len(rows))):
+            for row in self._chance.sample(rows, min(wanted, len(rows))):
                 message, text = UUID(str(row["id"])), f"Ответ: бригада выйдет завтра, наряд {uuid4()}"
                 asked = await self._request(message, text)
                 self._answered.add(message)
                 self._answers.append(Answer(network, str(row["external_id"]), text, asked["id"]))
-                body -= 1
+                wanted -= 1
 
     async def _request(self, message: UUID, text: str) -> dict[str, Any]:
-        body = {"reply_id": str(uuid4()), "message_id": str(message), "text": text, "on_behalf_of": "bench"}
+        wanted = {"reply_id": str(uuid4()), "message_id": str(message), "text": text, "on_behalf_of": "bench"}
         for _ in range(120):
             try:
-                answer = await self._stage.api.post(PUBLISH, json=body, headers=self._stage.as_appeals(PUBLISH))
+                answer = await self._stage.api.post(PUBLISH, json=wanted, headers=self._stage.as_appeals(PUBLISH))
             except httpx.TransportError:
                 await asyncio.sleep(0.5)
                 continue
@@ -307,7 +307,7 @@ class Run:
         before = [row["id"] for row in await self._stage.fetch("SELECT id FROM reconciliations")]
         for network in self._texts:
             await self._stage.call("POST", "/sources/reconciliations", json={"network": network})
-        body = len(self._stage.pages)
+        wanted = len(self._stage.pages)
         deadline = time.monotonic() + self._size.patience
         while time.monotonic() < deadline:
             rows = await self._stage.fetch(
@@ -315,7 +315,7 @@ class Run:
                 " WHERE NOT id = ANY($1::uuid[]) ORDER BY page_id, started_at DESC",
                 before,
             )
-            if len(rows) == body and all(row["finished_at"] for row in rows):
+            if len(rows) == wanted and all(row["finished_at"] for row in rows):
                 return int(sum(row["gaps"] for row in rows))
             await asyncio.sleep(1)
         raise RuntimeError("reconciliation did not come to an end")

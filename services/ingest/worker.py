@@ -54,18 +54,18 @@ class TaskSupervisor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._report = report
 
-    def set_tasks(self, body: dict[str, SourceLoop]) -> None:
+    def set_tasks(self, wanted: dict[str, SourceLoop]) -> None:
         """Start tasks that are wanted and not running; cancel running tasks that are not wanted."""
-        for name in self._tasks.keys() - body.keys():
+        for name in self._tasks.keys() - wanted.keys():
             self._tasks.pop(name).cancel()
-        for name, source in body.items():
+        for name, loop in wanted.items():
             if name not in self._tasks:
-                self._tasks[name] = asyncio.create_task(self._run_and_restart(name, source), name=name)
+                self._tasks[name] = asyncio.create_task(self._run_and_restart(name, loop), name=name)
 
-    async def _run_and_restart(self, name: str, source: SourceLoop) -> None:
+    async def _run_and_restart(self, name: str, loop: SourceLoop) -> None:
         while True:
             try:
-                await source()
+                await loop()
                 error = "the loop ended"
             except TRANSIENT_ERRORS as trouble:
                 error = repr(trouble)
@@ -105,8 +105,8 @@ class Worker:
         # outcome.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
         async with aiohttp.ClientSession(connector=connector, trace_configs=[send_deadline_tracing()]) as http:
-            accounts, feed = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
-            networks = catalogue.create_adapters(http, accounts, feed, settings)
+            token_pool, feed = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
+            networks = catalogue.create_adapters(http, token_pool, feed, settings)
             publisher = Publisher(service.database, feed, networks, settings.publish_settle_seconds)
             internal_loops: dict[str, SourceLoop] = {
                 "reconcile": ReconciliationRunner(service.database, feed, networks, settings).run,
@@ -117,8 +117,8 @@ class Worker:
             try:
                 while True:
                     try:
-                        await accounts.refresh()
-                        self._runtime = CollectorRuntime(accounts, feed, networks, publisher)
+                        await token_pool.refresh()
+                        self._runtime = CollectorRuntime(token_pool, feed, networks, publisher)
                         supervisor.set_tasks(
                             internal_loops
                             | {k: v for one in networks.values() for k, v in one.source_loops().items()}

@@ -210,14 +210,14 @@ class Stand:
             external_id,
         )
 
-    async def arrived(self, what: Written, **body: Any) -> asyncpg.Record:
+    async def arrived(self, what: Written, **expected: Any) -> asyncpg.Record:
         """Wait until it is stored, with `wanted` in its columns; its place and author must be right."""
 
         async def look() -> asyncpg.Record | None:
             row = await self.stored(what)
-            return row if row is not None and all(row[key] == value for key, value in body.items()) else None
+            return row if row is not None and all(row[key] == value for key, value in expected.items()) else None
 
-        row = await self.eventually(look, f"not stored as {body}: {what}; stored: {await self.stored(what)}")
+        row = await self.eventually(look, f"not stored as {expected}: {what}; stored: {await self.stored(what)}")
         assert row["thread_key"] == what.thread_key
         return row
 

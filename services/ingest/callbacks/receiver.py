@@ -291,11 +291,11 @@ def _synthetic_event_id(event: Mapping[str, Any]) -> str:
 
 
 def _sender_allowed(sender: str | None, networks: str) -> bool:
-    body = [ipaddress.ip_network(one.strip()) for one in networks.split(",") if one.strip()]
-    if not body:
+    allowed = [ipaddress.ip_network(one.strip()) for one in networks.split(",") if one.strip()]
+    if not allowed:
         return True
     try:
         address = ipaddress.ip_address(sender or "")
     except ValueError:
         return False
-    return any(address in network for network in body)
+    return any(address in network for network in allowed)

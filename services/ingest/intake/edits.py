@@ -46,7 +46,7 @@ class BatchResult:
 async def apply_changes(
     session: WriteSession,
     batches: Sequence[IntakeBatch],
-    body: Mapping[MessageKey, Sequence[BatchItem]],
+    changes: Mapping[MessageKey, Sequence[BatchItem]],
     results: Sequence[BatchResult],
 ) -> None:
     """Apply the items in `wanted` to the stored messages, in order.
@@ -54,9 +54,9 @@ async def apply_changes(
     A deletion of a message that is not stored is saved as a pending deletion.
     """
     names: dict[tuple[str, str], list[str]] = {}
-    for network, kind, external_id in sorted(body):
+    for network, kind, external_id in sorted(changes):
         names.setdefault((network, kind), []).append(external_id)
-    missing = set(body)
+    missing = set(changes)
     for (network, kind), external_ids in names.items():
         rows = await session.scalars(
             select(Message)
@@ -69,9 +69,9 @@ async def apply_changes(
             key = network, kind, message.external_id
             missing.discard(key)
             change = _MessageEditor(session, message)
-            for one in body[key]:
+            for one in changes[key]:
                 await change.apply(batches[one.batch], one.item, results[one.batch])
-    await _changes_of_unknown_messages(session, batches, {key: body[key] for key in missing})
+    await _changes_of_unknown_messages(session, batches, {key: changes[key] for key in missing})
 
 
 async def apply_pending_deletions(
@@ -90,10 +90,10 @@ async def apply_pending_deletions(
 
 
 async def _changes_of_unknown_messages(
-    session: WriteSession, batches: Sequence[IntakeBatch], body: Mapping[MessageKey, Sequence[BatchItem]]
+    session: WriteSession, batches: Sequence[IntakeBatch], changes: Mapping[MessageKey, Sequence[BatchItem]]
 ) -> None:
     gone, back = [], []
-    for key, items in body.items():
+    for key, items in changes.items():
         last = [one for one in items if one.item.change in ("deleted", "restored")]
         if not last:
             continue

@@ -79,8 +79,8 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
     await apply_pending_deletions(
         session, {key: pending_deletions[key] for key in pending_deletions.keys() - living}, fresh, results
     )
-    body, late = _remaining(by_key, fresh)
-    await apply_changes(session, batches, body, results)
+    changes, late = _remaining(by_key, fresh)
+    await apply_changes(session, batches, changes, results)
     await save_original_texts(connection, late)
     await emit(session, *received, *(event for one in results for event in one.events))
     return results
@@ -109,15 +109,15 @@ def _remaining(
 ) -> tuple[dict[MessageKey, list[BatchItem]], list[tuple[MessageKey, IncomingItem]]]:
     """Return the items to compare with stored rows, and the announcements that arrived after their message."""
     inserted_from = {id(one.item) for one in fresh.values()}
-    body: dict[MessageKey, list[BatchItem]] = {}
+    remaining: dict[MessageKey, list[BatchItem]] = {}
     late: list[tuple[MessageKey, IncomingItem]] = []
     for key, items in by_key.items():
         changes = [one for one in items if one.item.change != "new" and id(one.item) not in inserted_from]
         if changes:
-            body[key] = changes
+            remaining[key] = changes
         if key not in fresh:
             late.extend((key, one.item) for one in items if one.item.change == "new" and one.item.text is not None)
-    return body, late
+    return remaining, late
 
 
 async def _match_and_announce(
@@ -183,13 +183,13 @@ async def _reopen_historical(
 
     Return their `message.received` events.
     """
-    body = {key: one for key, one in known.items() if batches[one.batch].open_appeals}
-    if not body:
+    candidates = {key: one for key, one in known.items() if batches[one.batch].open_appeals}
+    if not candidates:
         return []
     rows = await session.execute(
         update(Message)
         .where(
-            tuple_(Message.network, Message.kind, Message.external_id).in_(sorted(body)),
+            tuple_(Message.network, Message.kind, Message.external_id).in_(sorted(candidates)),
             Message.history,
             ~Message.from_community,
             Message.deleted_at.is_(None),
@@ -197,7 +197,7 @@ async def _reopen_historical(
         .values(history=False)
         .returning(Message.id, Message.network, Message.kind, Message.external_id, Message.received_at)
     )
-    found = [(row, body[row.network, row.kind, row.external_id]) for row in rows]
+    found = [(row, candidates[row.network, row.kind, row.external_id]) for row in rows]
     return [
         _received(batches[one.batch], replace(one, message_id=row.id), None, row.received_at)
         for row, one in sorted(found, key=lambda pair: (pair[1].item.written_at, pair[0].external_id))

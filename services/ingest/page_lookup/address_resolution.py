@@ -15,10 +15,10 @@ log = logger(__name__)
 TIME_LIMIT_SECONDS = 8.0
 
 
-async def resolve_address(desk: PageLookupClients, body: AddressResolutionRequest) -> AddressResolution:
+async def resolve_address(clients: PageLookupClients, body: AddressResolutionRequest) -> AddressResolution:
     """What the address stands for; `none` says why it names no community, `unavailable` why nobody could ask."""
     title = NETWORKS[body.network].title
-    directory = desk.lookups.get(body.network)
+    directory = clients.lookups.get(body.network)
     if directory is None:
         return AddressResolution(outcome="unavailable", reason=f"{title} cannot be asked for addresses")
     try:

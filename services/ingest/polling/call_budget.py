@@ -103,7 +103,7 @@ class CallBudget:
     async def _reserve(self, key: Key, bucket: datetime, limit: int) -> _Block:
         token_id, method = key
         old = self._blocks.pop(key, None)
-        body = max(1, min(limit // BLOCK_SHARE, MAX_BLOCK))
+        block = max(1, min(limit // BLOCK_SHARE, MAX_BLOCK))
         async with self._database.write() as session:
             # One reservation of a token and method at a time, whatever process asks.
             await session.execute(
@@ -119,7 +119,7 @@ class CallBudget:
                 )
             )
             counted = int(counted or 0)
-            granted = max(min(body, limit - counted), 0)
+            granted = max(min(block, limit - counted), 0)
             if granted:
                 fresh = insert(CallCount).values(token_id=token_id, method=method, bucket=bucket, calls=granted)
                 await session.execute(

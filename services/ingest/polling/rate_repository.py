@@ -52,10 +52,10 @@ class RateRepository:
 
     async def save(self, schedule: PollSchedule[UUID], pages: Iterable[UUID] | None = None) -> None:
         """Write the states of the pages polled since the last time (or of `pages`)."""
-        body = [one for one in (self._changed if pages is None else pages) if one in schedule]
+        changed = [one for one in (self._changed if pages is None else pages) if one in schedule]
         now = clock.now()
-        for start in range(0, len(body), CHUNK):
-            chunk = body[start : start + CHUNK]
+        for start in range(0, len(changed), CHUNK):
+            chunk = changed[start : start + CHUNK]
             statement = insert(PollRate)
             async with self._database.write() as session:
                 await session.execute(

@@ -39,8 +39,8 @@ class PooledToken:
     def next_pause(self, method: str, seconds: float, longest: float | None) -> float:
         """How long to rest now: twice as long as the last time, unless a call went well meanwhile."""
         strikes = self.failures[method] = self.failures.get(method, 0) + 1
-        body: float = seconds * 2.0 ** min(strikes - 1, 20)
-        return min(body, longest or seconds)
+        pause: float = seconds * 2.0 ** min(strikes - 1, 20)
+        return min(pause, longest or seconds)
 
     def disable(self, state: TokenState, until: datetime | None, method: str | None) -> None:
         """Use it no more: for a method, or at all."""

@@ -17,9 +17,9 @@ async def _one_of_each(stand: Stand, page: str, what: str, author: str) -> list[
     return [await stand.driver.citizen(page, words(what), kind, author=author) for kind in KINDS]
 
 
-async def _arrived_once(stand: Stand, written: list[Written], **body: Any) -> None:
+async def _arrived_once(stand: Stand, written: list[Written], **expected: Any) -> None:
     for one in written:
-        row = await stand.arrived(one, **body)
+        row = await stand.arrived(one, **expected)
         assert row["text"] == one.text
         assert len(await stand.events(row["id"], "message.received")) == 1
 

@@ -118,9 +118,9 @@ async def test_a_dead_token_is_shown_and_a_new_one_brings_all_that_was_missed(
 
         await eventually(revoked)
         fresh = emulator.post("tokens", kind="group", page=page)
-        body = {"network": network, "kind": "group", "page_id": str(page_id), "token": fresh["token"]}
+        expected = {"network": network, "kind": "group", "page_id": str(page_id), "token": fresh["token"]}
         answer = await system.ingest.client.post(
-            "/api/v1/sources/tokens", json=body, headers=system.ingest.headers("operations")
+            "/api/v1/sources/tokens", json=expected, headers=system.ingest.headers("operations")
         )
         assert answer.status_code == 201
         assert fresh["token"] not in answer.text
@@ -139,16 +139,16 @@ async def test_a_lost_database_is_waited_for(
             await _row(system, "text = $1", f"До {network}")
         await system.eye.execute("ALTER ROLE ingest NOLOGIN")
         await system.eye.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ingest'")
-        body = []
+        expected = []
         for network, page in pages.items():
             for kind in ("comment", "wall_post", "message"):
-                body.append(f"Без базы {network} {kind}")
-                emulators[network].citizen(page, body[-1], kind)
+                expected.append(f"Без базы {network} {kind}")
+                emulators[network].citizen(page, expected[-1], kind)
         try:
             await asyncio.sleep(3)
         finally:
             await system.eye.execute("ALTER ROLE ingest LOGIN")
-        for text in body:
+        for text in expected:
             await _row(system, "text = $1", text)
-        count = await system.eye.fetchval("SELECT count(*) FROM messages WHERE text = ANY($1::text[])", body)
-        assert count == len(body)
+        count = await system.eye.fetchval("SELECT count(*) FROM messages WHERE text = ANY($1::text[])", expected)
+        assert count == len(expected)

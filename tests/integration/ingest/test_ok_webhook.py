@@ -39,9 +39,9 @@ def _subscribe(ok: Emulator, page: str, url: str) -> None:
     assert answer.json() == {"success": True}
 
 
-async def _state(system: Connected, body: str) -> Any:
+async def _state(system: Connected, expected: str) -> Any:
     async def look() -> Any:
-        return await system.eye.fetchrow("SELECT * FROM callback_servers WHERE state = $1", body)
+        return await system.eye.fetchrow("SELECT * FROM callback_servers WHERE state = $1", expected)
 
     return await eventually(look, 60)
 

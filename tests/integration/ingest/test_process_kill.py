@@ -55,9 +55,9 @@ async def test_killed_again_and_again_while_people_write(
                 process.start()
 
             async def complete() -> bool:
-                body = [text for many in texts.values() for text in many]
-                found = await eye.fetch("SELECT text FROM messages WHERE text = ANY($1::text[])", body)
-                return sorted(row["text"] for row in found) == sorted(body)
+                expected = [text for many in texts.values() for text in many]
+                found = await eye.fetch("SELECT text FROM messages WHERE text = ANY($1::text[])", expected)
+                return sorted(row["text"] for row in found) == sorted(expected)
 
             await eventually(complete, seconds=60)
         assert await eye.fetchval("SELECT count(*) FROM set_aside") == 0

@@ -141,11 +141,11 @@ async def test_answers_of_one_thread_keep_their_order(
         await system.connect_page(network, emulator, page)
         message = await question(system, emulator, page, kind)
         emulator.post("faults", kind="lost_response", next=1, method=METHODS[network, kind])
-        body = [f"Ответ {number}" for number in range(4)]
-        asked = [await system.answer(message, text) for text in body]
+        expected = [f"Ответ {number}" for number in range(4)]
+        asked = [await system.answer(message, text) for text in expected]
         for one in asked:
             assert (await ended(system, one["id"]))["status"] == "published"
-        assert [shown["text"] for shown in emulator.answers(page)] == body
+        assert [shown["text"] for shown in emulator.answers(page)] == expected
 
 
 @pytest.mark.parametrize(

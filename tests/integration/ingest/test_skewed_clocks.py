@@ -116,10 +116,10 @@ async def test_every_answer_stands_once_in_its_place_whatever_the_clocks_say(
                 worker_process(database, keys_dir, **urls, clock_shift_seconds=str(SKEW)),
                 worker_process(database, keys_dir, **urls, clock_shift_seconds=str(-SKEW)),
             ):
-                body: dict[str, Counter[tuple[str, str]]] = {}
+                expected: dict[str, Counter[tuple[str, str]]] = {}
                 for name, emulator in emulators.items():
                     asked = await questions(name, emulator, pages[name], count)
-                    body[name] = Counter(
+                    expected[name] = Counter(
                         (str(one["thread"]), str(one["id"]) if one["kind"] == "comment" else "") for one in asked
                     )
                     rows = await stored(system, asked)
@@ -129,10 +129,10 @@ async def test_every_answer_stands_once_in_its_place_whatever_the_clocks_say(
                 async def published() -> bool:
                     for name, emulator in emulators.items():
                         found = await asyncio.to_thread(places, emulator, pages[name])
-                        assert not found - body[name], "an answer stands twice, or elsewhere"
+                        assert not found - expected[name], "an answer stands twice, or elsewhere"
                     states = await eye.fetch("SELECT status FROM publications")
                     return Counter(row["status"] for row in states) == {"published": 2 * count}
 
                 await eventually(published, seconds=SECONDS[count])
-                assert {name: places(emulator, pages[name]) for name, emulator in emulators.items()} == body
+                assert {name: places(emulator, pages[name]) for name, emulator in emulators.items()} == expected
     await eye.close()

@@ -169,21 +169,21 @@ async def test_a_walk_shows_all_and_goes_on_where_it_was_stopped(
 ) -> None:
     page = vk.page("vk_walked")
     topic = vk.post("board", page=page, title="Вопросы", text="Спрашивайте")
-    body = {f"-{page}_{topic['thread']}_{vk.citizen(page, 'В обсуждении', thread=topic['thread'])['id']}"}
+    expected = {f"-{page}_{topic['thread']}_{vk.citizen(page, 'В обсуждении', thread=topic['thread'])['id']}"}
     for n in range(12):
         post = vk.citizen(page, f"Запись {n}", "wall_post")
         reply = vk.citizen(page, f"Комментарий {n}", thread=post["thread"])
-        body |= {f"-{page}_{post['id']}", f"-{page}_{reply['id']}"}
+        expected |= {f"-{page}_{post['id']}", f"-{page}_{reply['id']}"}
     vk.citizen(page, "Сообщение", "message")
     async with connected(database, keys_dir, vk_api_url=vk.url) as system:
         page_id = await system.connect_page("vk", vk, page)
-        body.add((await _row(system, "text = $1", "Сообщение"))["external_id"])
+        expected.add((await _row(system, "text = $1", "Сообщение"))["external_id"])
         async with _adapter(database, system) as (network, accounts):
             ref = next(one for one in accounts.pages("vk") if one.id == page_id)
             since = clock.now() - timedelta(days=1)
             steps = await _walk(network, ref, since, {})
             seen = {item.external_id for step in steps for item in step.batch.items}
-            assert body <= seen
+            assert expected <= seen
             assert [step.progress for step in steps] == sorted(step.progress for step in steps)
             assert steps[-1].progress == 1.0
             # Stopped after each step, it shows the same.
@@ -191,7 +191,7 @@ async def test_a_walk_shows_all_and_goes_on_where_it_was_stopped(
                 before = await _walk(network, ref, since, {}, count)
                 after = await _walk(network, ref, since, before[-1].cursor)
                 again = {item.external_id for step in before + after for item in step.batch.items}
-                assert body <= again, count
+                assert expected <= again, count
             late = await _walk(network, ref, clock.now() + timedelta(hours=1), {})
             assert [item for step in late for item in step.batch.items] == []
             assert ref.live_from < datetime.now(UTC)
@@ -260,11 +260,11 @@ async def test_callback_servers_are_set_up_watched_and_mended(
         # Switched off by hand: what we understand is asked for again.
         call("groups.setCallbackSettings", server_id=again["server_id"], wall_reply_new=0)
 
-        async def body() -> bool:
+        async def expected() -> bool:
             answer = call("groups.getCallbackSettings", server_id=again["server_id"])
             return bool(answer["response"]["events"]["wall_reply_new"])
 
-        await eventually(body, seconds=60)
+        await eventually(expected, seconds=60)
         # A new code: confirmed with it.
         vk.post("callback_code", page=page)
 

@@ -75,7 +75,7 @@ class Wire:
         """All comments of a discussion."""
         return await self.comments(page, place, None)
 
-    async def topics_by_ids(self, body: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
+    async def topics_by_ids(self, pages: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
         """No topics."""
         return []
 

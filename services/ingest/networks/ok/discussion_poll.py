@@ -202,22 +202,22 @@ class DiscussionPoller:
 
     async def _unknown_topics(self, moved: list[ChangedDiscussion]) -> None:
         """Store topics that are not known yet, before their comments."""
-        body = {
+        topics = {
             one.key: one.page
             for one in moved
             if ok_payloads.split_discussion_key(one.key)[0] == ok_payloads.GROUP_TOPIC
         }
-        if not body:
+        if not topics:
             return
         observed_at = clock.now()
         try:
-            by_page = await self._reader.topics_by_ids(body)
+            by_page = await self._reader.topics_by_ids(topics)
         except CallError as error:
             if not is_object_error(error):
                 raise
             by_page = []
             # One of them spoils the answer for all; what is wrong with it its comments will tell.
-            for discussion, page in body.items():
+            for discussion, page in topics.items():
                 try:
                     by_page += await self._reader.topics_by_ids({discussion: page})
                 except CallError as single:

@@ -137,14 +137,14 @@ class DiscussionReader:
         whole = anchor is None and len(rows) < TOPICS_PER_CALL and not more
         return TopicPage(parsed, counts, str(after) if more else None, whole)
 
-    async def topics_by_ids(self, body: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
+    async def topics_by_ids(self, pages: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
         """Topics by their ids, sorted by page; those that are gone are left out."""
         answer = await self._client.read_with_any_session(
-            "mediatopic.getByIds", topic_ids=",".join(body), media_limit=MAX_MEDIA_BLOCKS
+            "mediatopic.getByIds", topic_ids=",".join(pages), media_limit=MAX_MEDIA_BLOCKS
         )
         found: dict[str, tuple[PageRef, ParsedBatch]] = {}
         for raw in extract_topics(answer):
-            page = body.get(str(raw.get("id"))) if isinstance(raw, dict) else None
+            page = pages.get(str(raw.get("id"))) if isinstance(raw, dict) else None
             if page is None:
                 continue
             whole = raw

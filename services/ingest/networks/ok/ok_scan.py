@@ -131,8 +131,8 @@ class OkPageScan:
         ]
         for start in range(0, len(topics), 50):
             observed_at = clock.now()
-            body = dict.fromkeys(topics[start : start + 50], self._page)
-            for _, parsed in await self._reader.topics_by_ids(body):
+            pages = dict.fromkeys(topics[start : start + 50], self._page)
+            for _, parsed in await self._reader.topics_by_ids(pages):
                 fresh = _since(parsed, self._since)
                 yield self._step("list", fresh, observed_at, anchor=anchor, after=after, done=0.0)
         others = await self._feed.threads_with_other_count(_threads(counts), include_known=True)

@@ -206,8 +206,8 @@ class CallbackServerMonitor:
     async def _ensure_events_set(self, page: PageRef, mine: RegisteredCallback, server: dict[str, Any]) -> None:
         """It works; see that it still brings what we understand."""
         number = int(server["id"])
-        body = await self._call(page, "groups.getCallbackSettings", server_id=number)
-        if not _brings_all(body):
+        settings = await self._call(page, "groups.getCallbackSettings", server_id=number)
+        if not _brings_all(settings):
             await self._set_events(page, number)
         if mine.server_id != str(number):
             await self._callbacks.save(NETWORK, replace(mine, server_id=str(number)))
