@@ -1,4 +1,4 @@
-"""In and out: what citizens wrote, how far each source is read, what we publish. Written by ingest."""
+"""Tables of ingest: messages, sources, tokens, reconciliations, backfills and publications."""
 
 from datetime import datetime
 from typing import Any
@@ -10,17 +10,17 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, CursorMixin, Exact, ExactText, Id, IdempotencyMixin, UpdatedAt
 
-# The empty array of a column.
+# Server default of array columns.
 EMPTY = text("'{}'")
 
 
 class Message(Base):
-    """One row per (network, kind, external id), whatever arrives twice.
+    """A message; one row per (network, kind, external id), however often it is delivered.
 
-    `kind`: comment | wall_post | message. `external_id` carries all that makes it unique in the network.
-    `thread_key` names the place an answer goes back to: a post with its comments, or a dialogue.
-    `from_community`: the page itself spoke; such words open no case. `publication_id`: they are ours.
-    `history`: written before the page's go-live moment. `raw` is the payload as it came.
+    `kind`: comment | wall_post | message. `external_id` is unique within network and kind.
+    `thread_key`: the thread a reply goes to: a post with its comments, a discussion or a conversation.
+    `from_community`: written by the page itself; opens no appeal. `publication_id`: it is our own publication.
+    `history`: written before the page's go-live time. `raw`: the payload as received.
     """
 
     __tablename__ = "messages"
@@ -87,9 +87,9 @@ class MessageVersion(Base):
 
 
 class PendingDeletion(Base):
-    """A deletion that was announced before the message itself came; it is applied when the message comes.
+    """A deletion received before its message; it is applied when the message arrives.
 
-    `deleter_key` is the pseudonym of who deleted, null where the network does not tell.
+    `deleter_key`: pseudonym of who deleted it, null if the network does not say.
     """
 
     __tablename__ = "tombstones"
@@ -103,7 +103,7 @@ class PendingDeletion(Base):
 
 
 class ProcessedPushEvent(Base):
-    """An event that a network pushed and that is stored: a second delivery of the same id changes nothing."""
+    """A pushed event that was stored; a second delivery with the same id is ignored."""
 
     __tablename__ = "seen_events"
     __table_args__ = (Index("ix_seen_events_created_at", "created_at"),)
@@ -114,7 +114,7 @@ class ProcessedPushEvent(Base):
 
 
 class Author(Base):
-    """Who wrote: a keyed digest for everyone, name and profile encrypted for those who may know."""
+    """An author: a keyed digest as pseudonym, and the encrypted name and profile."""
 
     __tablename__ = "authors"
 
@@ -126,9 +126,9 @@ class Author(Base):
 
 
 class Source(Base):
-    """How far one way into one page is read. `cursor` is moved in the transaction that stored its batch.
+    """How far one source of a page is read. `cursor` is saved in the transaction that stores its batch.
 
-    `gaps`: how many messages this way found that no ordinary way had brought although it had had the time.
+    `gaps`: how many messages this source found that no regular source had stored within the grace period.
     """
 
     __tablename__ = "sources"
@@ -151,10 +151,10 @@ class Source(Base):
 class Thread(Base):
     """How far one thread of a page is read.
 
-    `marker` is what the network said of the thread when it was last read completely (a count, a last id, a time
-    of activity): the thread is read again when the network says something else. `anchor`: where reading goes on.
-    `difference`: how many comments more the network counted than we held after the last complete reading. Another
-    difference is read at once, the same one at `recheck_at` (database time): after twice as long each time.
+    `marker`: state of the thread in the network at the last complete read (a count, a last id, a time of
+    activity); the thread is read again when it differs. `anchor`: cursor where reading continues. `difference`: how many more
+    comments the network counted than were stored after the last complete read. A changed difference causes a read
+    at once, an unchanged one at `recheck_at` (database time), with a delay that doubles each time.
     """
 
     __tablename__ = "threads"
@@ -171,7 +171,7 @@ class Thread(Base):
 
 
 class QuarantinedPayload(Base):
-    """A payload that could not be read, with the reason: nothing that came is thrown away."""
+    """A payload that could not be parsed or stored, with the reason."""
 
     __tablename__ = "set_aside"
     __table_args__ = (
@@ -189,10 +189,10 @@ class QuarantinedPayload(Base):
 
 
 class NetworkToken(Base):
-    """A credential of a network, encrypted; ingest alone may read `secret`.
+    """A network token, encrypted; only ingest may read `secret`.
 
-    `state`: healthy | limited | captcha | revoked | blocked. `usage` holds until when single methods rest.
-    `challenge`: what a person has to solve before the network takes the token again.
+    `state`: healthy | limited | captcha | revoked | blocked. `usage`: until when single methods are paused.
+    `challenge`: what a person has to solve before the network accepts the token again.
     """
 
     __tablename__ = "network_tokens"
@@ -214,7 +214,7 @@ class NetworkToken(Base):
 
 
 class CallCount(Base):
-    """Calls of a method by a token in one part of the network's day; reserved before they are made."""
+    """Calls of a method by a token in one time bucket; reserved before they are made."""
 
     __tablename__ = "call_counts"
     __table_args__ = (Index("ix_call_counts_bucket", "bucket"),)
@@ -226,7 +226,7 @@ class CallCount(Base):
 
 
 class PollRate(Base):
-    """What is learnt of how often a page brings something, so that a restart does not forget it."""
+    """Learned message rate of a page, saved so that it survives restarts."""
 
     __tablename__ = "poll_rates"
 
@@ -237,11 +237,11 @@ class PollRate(Base):
 
 
 class CallbackRegistration(Base):
-    """Where a network pushes the events of a page to, and whether it does.
+    """Where a network pushes the events of a page to, and whether it works.
 
-    `secret` and `confirmation_code` lie encrypted together; `digest` finds the page of a secret path.
-    `state`: waiting (asked for, not confirmed) | working | failed. `by_hand`: a person set it up in the network.
-    `awaited_until` (database time): so long the network is told the confirmation code.
+    `secret` also contains the confirmation code; both are encrypted. `digest` finds the page by a secret URL.
+    `state`: waiting (requested, not confirmed) | working | failed. `by_hand`: a person set it up in the network.
+    `awaited_until` (database time): until when the network may request the confirmation code.
     """
 
     __tablename__ = "callback_servers"
@@ -263,10 +263,10 @@ class CallbackRegistration(Base):
 
 
 class Reconciliation(Base):
-    """One comparison of what the network holds of a page with what is stored.
+    """One comparison of a page's stored messages with the network.
 
-    `compared` items were read; `gaps` were missing although ordinary ways had had the time, `late` were missing
-    but too young to count, `edited` and `deleted` had changed unnoticed. All of them are mended by it.
+    `compared`: items read; `gaps`: missing after the grace period; `late`: missing but too recent to count;
+    `edited`, `deleted`: changes that were not noticed before. The reconciliation stores all of them.
     """
 
     __tablename__ = "reconciliations"
@@ -296,10 +296,10 @@ class Reconciliation(Base):
 
 
 class Backfill(Base):
-    """A page's history being fetched: asked for once, resumed after every interruption.
+    """A backfill of a page's history, resumed after every interruption.
 
-    `status`: queued → running → done | failed | cancelled. `open_cases`: what is found may open cases although it
-    was written before the page's go-live moment. `share` is how much of it is done, from 0 to 1.
+    `status`: queued → running → done | failed | cancelled. `open_cases`: messages may open appeals although they
+    were written before the page's go-live time. `share`: progress from 0 to 1.
     """
 
     __tablename__ = "backfills"
@@ -331,13 +331,13 @@ class Backfill(Base):
 
 
 class Publication(Base):
-    """One answer, or one part of a long one, to be published exactly once; `reply_id` and `part` are its key.
+    """One reply, or one part of a long reply, to be published exactly once; unique by `reply_id` and `part`.
 
     `status`: queued → sending → published | failed; `uncertain` when a call may or may not have worked.
-    `part` counts from 0 to `parts` - 1; a part is sent when its elder stands in the network.
-    `sending_since`: when the latest call that may have taken effect began, by the database's clock; null: none was
-    made. `sent_after` and `stood_before`: where the thread stood before the first of them in the network's own
-    order, and the community's words that were stored from there on. `sent_texts`: former words of such calls.
+    `part` counts from 0 to `parts` - 1; a part is sent once the previous part is published.
+    `sending_since`: start of the latest call that may have taken effect, by the database's clock; null: no call.
+    `sent_after`, `stood_before`: the thread's position before the first such call, in the network's order, and the
+    community's messages stored from there on. `sent_texts`: earlier texts of such calls.
     """
 
     __tablename__ = "publications"
@@ -347,7 +347,7 @@ class Publication(Base):
         Index("ix_publications_created_at", "created_at", "id"),
         Index("ix_publications_organisation_id_created_at", "organisation_id", "created_at", "id"),
         Index("ix_publications_network_created_at", "network", "created_at", "id"),
-        # Those that are on their way or failed: few.
+        # Unfinished or failed publications: few rows.
         Index(
             "ix_publications_unpublished",
             "status",

@@ -1,1 +1,1 @@
-"""The door for events that networks push."""
+"""Receive events that networks push, and manage where they are pushed to."""

@@ -1,4 +1,4 @@
-"""A page's push as people see it and set it up by hand."""
+"""Show, register and remove the callback registration of a page for the API."""
 
 import re
 from dataclasses import replace
@@ -23,14 +23,14 @@ from shared.tables.ingest import CallbackRegistration
 from shared.tables.registry import Page
 
 HIDDEN_VALUE = "…"
-# How long a person has to have the network confirm the server, in seconds; the same request again gives more time.
+# Seconds in which a person has to have the network confirm the server; repeating the request extends the time.
 CONFIRMATION_WINDOW_SECONDS = 1_800.0
 _SECRET = re.compile(r"[A-Za-z0-9._~-]{6,50}")
 _CODE = re.compile(r"[A-Za-z0-9]{1,100}")
 
 
 async def get_registration(session: AsyncSession, caller: Caller, page_id: UUID) -> CallbackOut:
-    """The push of a page, without its secret. Raises `NotFound`."""
+    """Return the registration of a page without its secret. Raises `NotFound`."""
     page = await _page(session, caller, page_id)
     kept = (await repository.registrations_by_page(session, page.network, [page_id])).get(page_id)
     if kept is None:
@@ -41,9 +41,9 @@ async def get_registration(session: AsyncSession, caller: Caller, page_id: UUID)
 async def register_manually(
     session: WriteSession, caller: Caller, page_id: UUID, given: CallbackIn
 ) -> CallbackOut:
-    """Take events of a page under a secret that a person gave the network; nobody watches over such a server.
+    """Accept events of a page under a secret that a person configured in the network; it is not monitored.
 
-    Raises `NotFound`, `Invalid`, and `Conflict` when another page of the network has that secret.
+    Raises `NotFound`, `Invalid`, and `Conflict` if another page of the network uses this secret.
     """
     page = await _page(session, caller, page_id)
     secret = given.secret.get_secret_value()
@@ -66,14 +66,14 @@ async def register_manually(
         async with session.begin_nested():
             await repository.save_registration(session, page.network, fresh)
     except IntegrityError as error:
-        raise Conflict("Another page has this secret: choose one of its own") from error
+        raise Conflict("Another page uses this secret: choose a different one") from error
     if before is not None:
         fresh = replace(fresh, last_event_at=before.last_event_at)
     return _out(page, fresh)
 
 
 async def remove_registration(session: WriteSession, caller: Caller, page_id: UUID) -> None:
-    """Take no more events under the secret of a page; a watched page gets a server anew. Raises `NotFound`."""
+    """Delete the registration of a page; a monitored page is registered again. Raises `NotFound`."""
     page = await _page(session, caller, page_id)
     gone = await session.scalar(
         delete(CallbackRegistration)

@@ -1,4 +1,4 @@
-"""Whose a pushed event is: pages with a registered push, by community or by secret, kept for a few seconds."""
+"""Cache of pages with a callback registration, by community and by secret, for a few seconds."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from shared.tables.registry import Page
 log = logger(__name__)
 
 CACHE_SECONDS = 3.0
-# What is not found is looked for again, but strangers cannot make the database busy by that.
+# An unknown page causes a reload, limited to this rate so that strangers cannot load the database.
 MIN_REFRESH_SECONDS = 0.5
 READ_TIMEOUT = 3.0
 RETRY_DELAY_SECONDS = 2.0
@@ -26,7 +26,7 @@ RETRY_DELAY_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class CallbackEndpoint:
-    """A page whose events may be pushed here."""
+    """A page with the secrets of its callback registration."""
 
     page: PageRef
     secret: str
@@ -36,7 +36,7 @@ class CallbackEndpoint:
 
 
 class EndpointCache:
-    """Reads pages and secrets when asked and not fresh; with the database away, what was known goes on."""
+    """Reloads stale entries on access; while the database is unavailable, the last entries stay in use."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -47,17 +47,17 @@ class EndpointCache:
         self._lock = asyncio.Lock()
 
     async def by_page(self, external_id: str) -> CallbackEndpoint | None:
-        """A page of VK by its community."""
+        """Return the endpoint of a VK community, or None."""
         await self._not_older_than(CACHE_SECONDS)
         return self._by_community.get(external_id)
 
     async def by_secret(self, secret: str) -> CallbackEndpoint | None:
-        """The page whose address ends with this secret."""
+        """Return the endpoint whose URL ends with this secret, or None."""
         await self._not_older_than(CACHE_SECONDS)
         return self._by_digest.get(token_digest("callback:ok", secret))
 
     async def refresh(self) -> None:
-        """Have a page that was set up a moment ago found."""
+        """Reload the entries, so that a page registered a moment ago is found."""
         await self._not_older_than(MIN_REFRESH_SECONDS)
 
     async def _not_older_than(self, seconds: float) -> None:
@@ -69,14 +69,14 @@ class EndpointCache:
             started = asyncio.get_running_loop().time()
             try:
                 if started - self._failed_at < RETRY_DELAY_SECONDS:
-                    raise ReadFailed("the database was away a moment ago")
+                    raise ReadFailed("the database was unavailable a moment ago")
                 async with asyncio.timeout(READ_TIMEOUT):
                     await self._read()
             except TRANSIENT_ERRORS as error:
                 if not isinstance(error, ReadFailed):
                     self._failed_at = asyncio.get_running_loop().time()
                 if self._read_at is None or seconds < CACHE_SECONDS:
-                    raise  # nothing is known, or not what is asked for
+                    raise  # nothing is cached yet, or a fresh entry is required
                 return
             self._read_at = started
 
@@ -127,6 +127,6 @@ def _decrypted(page: PageRef, secret: bytes, updated_at: datetime, *, by_hand: b
     try:
         found = decrypt(secret)
     except (InvalidToken, ValueError) as error:
-        log.warning("a callback's secret cannot be read", page_id=str(page.id), error=type(error).__name__)
+        log.warning("a callback secret could not be decrypted", page_id=str(page.id), error=type(error).__name__)
         return None
     return CallbackEndpoint(page, found["secret"], found.get("confirmation_code"), by_hand, updated_at)

@@ -1,4 +1,4 @@
-"""The door for events that networks push: who may, what is answered, and when it counts as taken."""
+"""Receive pushed events: authenticate the sender, store the event, answer confirmation requests."""
 
 import asyncio
 import hashlib
@@ -40,19 +40,17 @@ ACCEPTED = "ok"
 CONFIRMATION = "confirmation"
 CONFIRMATION_TIMEOUT = 3.0
 LAST_EVENT_WRITE_SECONDS = 30.0
-# How long a page's code is told again to strangers as it was: they cannot make us call the network.
+# How long a confirmation code is cached for unauthenticated requests, so that they cannot cause network calls.
 CODE_CACHE_SECONDS = 1.0
-# A long post with all its attachments has a tenth of this.
+# A long post with all its attachments is about a tenth of this.
 MAX_EVENT_BYTES = 512 * 1024
-REJECTED_TEXT = "Events of this community are not taken under this secret"
+REJECTED_TEXT = "Events of this community are not accepted with this secret"
 
-PUSHED_EVENTS = Counter(
-    "gospablik_callbacks_total", "Pushed events by how they were answered", ["network", "outcome"]
-)
+PUSHED_EVENTS = Counter("gospablik_callbacks_total", "Pushed events by outcome", ["network", "outcome"])
 
 
 class PushReceiver:
-    """Takes events of both networks in any process that serves the API."""
+    """Receives events of both networks in any process that serves the API."""
 
     def __init__(self, service: Service, settings: IngestSettings) -> None:
         self._service = service
@@ -73,7 +71,7 @@ class PushReceiver:
         self._told_at: dict[UUID, tuple[float, str]] = {}
 
     async def receive_vk(self, body: bytes, sender: str | None) -> str:
-        """What VK gets as an answer. Raises `NotNow` or the problem that it gets instead."""
+        """Process a VK event; return the response text. Raises `EventNotStored` or a problem."""
         event = _object(body)
         kind, group = _kind(event), _group(event)
         given = event.pop("secret", None)
@@ -89,7 +87,7 @@ class PushReceiver:
         return await self._store("vk", known, parsed)
 
     async def receive_ok(self, secret: str, body: bytes, sender: str | None) -> str:
-        """What OK gets as an answer. Raises as `vk` does."""
+        """Process an OK event; return the response text. Raises like `receive_vk`."""
         allowed = _sender_allowed(sender, self._settings.ok_webhook_networks)
         known = await self._by_secret_path(secret, sender) if allowed else None
         if known is None:
@@ -112,10 +110,10 @@ class PushReceiver:
         return ACCEPTED
 
     def _rejection(self, network: str, sender: str | None) -> Problem:
-        """What a stranger gets: no word on what was wrong, and after too many tries none on anything."""
+        """Return the problem for an unauthenticated event: the same for any cause, 429 after too many attempts."""
         PUSHED_EVENTS.labels(network, "refused").inc()
         if self._refusals.exceeded(sender):
-            return TooManyRequests("Too many refused events from this address", headers={"Retry-After": "60"})
+            return TooManyRequests("Too many rejected events from this address", headers={"Retry-After": "60"})
         self._refusals.record(sender)
         return Forbidden(REJECTED_TEXT)
 
@@ -123,7 +121,7 @@ class PushReceiver:
         self, group: str, given: object, sender: str | None, *, optional: bool
     ) -> CallbackEndpoint:
         try:
-            # Whoever was refused too often is not looked for again.
+            # A sender that was rejected too often causes no reload.
             for again in (False,) if self._refusals.exceeded(sender) else (False, True):
                 if again:
                     await self._lookup.refresh()
@@ -131,10 +129,10 @@ class PushReceiver:
                 if known is not None and _secret_matches(given, known.secret, optional=optional):
                     return known
                 if known is None:
-                    # As long as the comparison takes: an unknown community is told from a known one by nothing.
+                    # Constant time: the response time must not show whether the community is known.
                     _secret_matches(given, group, optional=False)
         except TRANSIENT_ERRORS as error:
-            raise EventNotStored("the database is away") from error
+            raise EventNotStored("the database is unavailable") from error
         raise self._rejection("vk", sender)
 
     async def _by_secret_path(self, secret: str, sender: str | None) -> CallbackEndpoint | None:
@@ -144,18 +142,18 @@ class PushReceiver:
                 await self._lookup.refresh()
                 known = await self._lookup.by_secret(secret)
         except TRANSIENT_ERRORS as error:
-            raise EventNotStored("the database is away") from error
+            raise EventNotStored("the database is unavailable") from error
         return known
 
     async def _code_awaited(self, known: CallbackEndpoint, sender: str | None) -> str:
-        """The same for whoever shows no secret: told only while a server that was just set up awaits it."""
+        """Return the confirmation code without a secret, only while a new server waits for its confirmation."""
         if self._refusals.exceeded(sender):
             raise self._rejection("vk", sender)
         try:
             async with self._service.database.read() as session:
                 expected = await confirmation_expected(session, known.page.id)
         except TRANSIENT_ERRORS as error:
-            raise EventNotStored("the database is away") from error
+            raise EventNotStored("the database is unavailable") from error
         if not expected:
             raise self._rejection("vk", sender)
         now = asyncio.get_running_loop().time()
@@ -166,16 +164,17 @@ class PushReceiver:
         return code
 
     async def _code(self, known: CallbackEndpoint) -> str:
-        """The code of this moment: the network's own word now, else the one that is kept."""
+        """Return the current confirmation code: fetched from the network, else the stored one."""
         asked = await self._asked(known)
         code = asked or known.confirmation_code
         if code is None:
             PUSHED_EVENTS.labels("vk", "postponed").inc()
-            raise EventNotStored("the confirmation code is not known now")
+            raise EventNotStored("the confirmation code is not known")
         page_id = known.page.id
         if asked and known.manual and known.confirmation_code and known.confirmation_code != asked:
-            # A server set up on the settings page needs that page's code, which may differ from the one that
-            # the network tells a token: both are given, in turn.
+            # A server created on the settings page needs the code shown there, which may differ from the API's
+            # code:
+            # the two are returned alternately.
             code = known.confirmation_code if self._answered_codes.get(page_id) == asked else asked
         elif asked and asked != known.confirmation_code:
             await self._keep(known, asked)
@@ -191,12 +190,12 @@ class PushReceiver:
                 return await fetch_confirmation_code(client, known.page)
         except (NoUsableToken, CallError, NoValidResponse, *TRANSIENT_ERRORS) as error:
             log.info(
-                "the confirmation code cannot be asked for", page_id=str(known.page.id), error=repr(error)[:200]
+                "the confirmation code could not be fetched", page_id=str(known.page.id), error=repr(error)[:200]
             )
             return None
 
     async def _fresh_tokens(self) -> None:
-        # Servers of many pages are confirmed together.
+        # Servers of many pages may be confirmed at the same time.
         async with self._renewing:
             now = asyncio.get_running_loop().time()
             if self._tokens_at is None or now - self._tokens_at > self._settings.registry_seconds:
@@ -211,7 +210,7 @@ class PushReceiver:
                 if kept is not None:
                     await book.save("vk", replace(kept, confirmation_code=code))
         except TRANSIENT_ERRORS as error:
-            log.warning("the confirmation code cannot be kept", error=repr(error)[:200])
+            log.warning("the confirmation code could not be saved", error=repr(error)[:200])
 
     async def _heard(self, pages: set[UUID]) -> None:
         now = asyncio.get_running_loop().time()
@@ -224,7 +223,7 @@ class PushReceiver:
             return
         async with self._service.database.write() as session:
             await record_events(session, due, clock.now())
-            # One that the watch looks after has its state from the network.
+            # The state of a monitored registration comes from the network instead.
             await session.execute(
                 update(CallbackRegistration)
                 .where(CallbackRegistration.page_id.in_(due), CallbackRegistration.by_hand)
@@ -235,9 +234,9 @@ class PushReceiver:
 
 def _object(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_EVENT_BYTES:
-        raise TooLarge(f"The event has {len(body)} bytes; at most {MAX_EVENT_BYTES} are taken")
+        raise TooLarge(f"The event has {len(body)} bytes; at most {MAX_EVENT_BYTES} are accepted")
     if too_deep(body):
-        raise BadRequest(f"The nesting of the body is deeper than {DEEPEST} levels")
+        raise BadRequest(f"The body is nested deeper than {DEEPEST} levels")
     try:
         found = json.loads(body)
     except UnicodeDecodeError as error:
@@ -245,7 +244,7 @@ def _object(body: bytes) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise BadRequest(f"The body is not JSON: {error.msg} at character {error.pos}") from error
     except (ValueError, RecursionError) as error:
-        raise BadRequest("The body is not JSON that can be read: a number or the nesting is too large") from error
+        raise BadRequest("The body cannot be parsed as JSON: a number or the nesting is too large") from error
     if not isinstance(found, dict):
         raise BadRequest(f"The body is not a JSON object but {_name(found)}")
     return found
@@ -259,7 +258,7 @@ def _name(value: object) -> str:
 def _kind(event: Mapping[str, Any]) -> str:
     kind = event.get("type")
     if not isinstance(kind, str) or not kind:
-        raise _wrong("/type", "names the kind of the event, and is missing or no string")
+        raise _wrong("/type", "must be a string with the type of the event")
     return kind
 
 
@@ -268,7 +267,7 @@ def _group(event: Mapping[str, Any]) -> str:
     if isinstance(group, str) and group.isascii() and group.isdecimal():
         return group
     if not isinstance(group, int) or isinstance(group, bool) or group <= 0:
-        raise _wrong("/group_id", "names the community, and is missing or no positive number")
+        raise _wrong("/group_id", "must be a positive number: the id of the community")
     return str(group)
 
 
@@ -279,13 +278,13 @@ def _wrong(pointer: str, detail: str) -> BadRequest:
 def _secret_matches(given: object, secret: str, *, optional: bool) -> bool:
     if given is None:
         return optional
-    # A surrogate is no part of any secret, and must not end the comparison early.
+    # No secret contains a surrogate; one in the input must not raise before the comparison.
     text = given if isinstance(given, str) else ""
     return hmac.compare_digest(text.encode(errors="replace"), secret.encode())
 
 
 def _synthetic_event_id(event: Mapping[str, Any]) -> str:
-    """A name for an event of an old version, which has none: the same event has the same one."""
+    """Return an id for an event of an old API version without one: a digest of its type and object."""
     told = {"type": event.get("type"), "object": event.get("object")}
     return "digest:" + hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 

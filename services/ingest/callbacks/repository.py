@@ -1,4 +1,4 @@
-"""Where networks push the events of a page to: kept with its secret, found by it."""
+"""Stored callback registrations: their secrets, states and confirmation windows."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -18,12 +18,15 @@ from shared.tables.ingest import CallbackRegistration
 
 
 def secret_digest(network: str, page_id: UUID, url: str, secret: str) -> str:
-    """Recognises a secret without keeping it readable; one that is part of the address finds its page alone."""
+    """Return a keyed digest of a secret.
+
+    If the secret is part of the URL, the digest alone identifies the page.
+    """
     return token_digest(f"callback:{network}", secret if secret in url else f"{page_id}\n{secret}")
 
 
 async def page_by_secret(session: AsyncSession, network: str, secret: str) -> UUID | None:
-    """The page whose address ends with this secret; None when there is no such page."""
+    """Return the id of the page whose URL ends with this secret, or None."""
     digest = token_digest(f"callback:{network}", secret)
     found: UUID | None = await session.scalar(
         select(CallbackRegistration.page_id).where(
@@ -36,7 +39,7 @@ async def page_by_secret(session: AsyncSession, network: str, secret: str) -> UU
 async def registrations_by_page(
     session: AsyncSession, network: str, page_ids: Sequence[UUID] | None = None
 ) -> dict[UUID, RegisteredCallback]:
-    """What is kept of a network's pages, or of these alone, by page."""
+    """Return the registrations of a network's pages, or of these pages only, by page id."""
     query = select(CallbackRegistration).where(CallbackRegistration.network == network)
     if page_ids is not None:
         query = query.where(CallbackRegistration.page_id.in_(page_ids))
@@ -60,7 +63,7 @@ def _callback(row: CallbackRegistration) -> RegisteredCallback:
 
 
 async def save_registration(session: WriteSession, network: str, callback: RegisteredCallback) -> None:
-    """Write down where a page's events go to, in place of what was kept before."""
+    """Save a page's registration, replacing the previous one, and record the change in the audit log."""
     secret = {"secret": callback.secret, "confirmation_code": callback.confirmation_code}
     now = clock.now()
     fresh: dict[str, Any] = {
@@ -90,7 +93,7 @@ async def save_registration(session: WriteSession, network: str, callback: Regis
 
 
 async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] | None:
-    """What the audit trail compares a change with."""
+    """Return the row before the change for the audit log, or None."""
     if not recorder.attributed(session):
         return None
     columns = CallbackRegistration.__table__.columns
@@ -102,7 +105,7 @@ async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] |
 async def record_check(
     session: WriteSession, page_id: UUID, state: CallbackState, reason: str | None = None
 ) -> None:
-    """Write down how a look at a page's push went."""
+    """Save the result of a check of a page's push."""
     now = clock.now()
     await session.execute(
         update(CallbackRegistration)
@@ -120,7 +123,7 @@ async def confirmation_expected(session: AsyncSession, page_id: UUID) -> bool:
 
 
 async def record_events(session: WriteSession, page_ids: Sequence[UUID], at: datetime) -> None:
-    """Write down that events of these pages came."""
+    """Save when events of these pages were last received."""
     await session.execute(
         update(CallbackRegistration)
         .where(CallbackRegistration.page_id.in_(sorted(page_ids)))
@@ -129,7 +132,7 @@ async def record_events(session: WriteSession, page_ids: Sequence[UUID], at: dat
 
 
 class CallbackRepository:
-    """Implements `networks.port.Callbacks`: each call is a transaction of its own."""
+    """Implements `networks.port.CallbackRegistrations`; each call is a transaction of its own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -137,16 +140,16 @@ class CallbackRepository:
     async def by_page(
         self, network: str, page_ids: Sequence[UUID] | None = None
     ) -> dict[UUID, RegisteredCallback]:
-        """What is kept of a network's pages, or of these alone, by page."""
+        """Return the registrations of a network's pages, or of these pages only, by page id."""
         async with self._database.read() as session:
             return await registrations_by_page(session, network, page_ids)
 
     async def save(self, network: str, callback: RegisteredCallback) -> None:
-        """Write down where a page's events go to, in place of what was kept before."""
+        """Save a page's registration, replacing the previous one."""
         async with self._database.write() as session:
             await save_registration(session, network, callback)
 
     async def record_check(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
-        """Write down how a look at a page's push went."""
+        """Save the result of a check of a page's push."""
         async with self._database.write() as session:
             await record_check(session, page_id, state, reason)

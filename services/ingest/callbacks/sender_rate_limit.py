@@ -1,27 +1,27 @@
-"""How often each sender was refused lately: whoever guesses is told to slow down."""
+"""Rate limit for senders of rejected events, against guessing of secrets."""
 
 import asyncio
 from collections import OrderedDict
 
 PERIOD_SECONDS = 60.0
 MAX_REJECTIONS = 60
-# Senders that are remembered; the one refused longest ago is forgotten first.
+# Number of senders kept; the one rejected longest ago is dropped first.
 MAX_SENDERS = 10_000
 
 
 class RejectedSenderLimit:
-    """Counts refused requests by sender. What is admitted is never held up: one address pushes for many pages."""
+    """Counts rejected events by sender. Accepted events do not count: one address pushes for many pages."""
 
     def __init__(self) -> None:
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def exceeded(self, sender: str | None) -> bool:
-        """Return whether this sender was refused too often in the last minute."""
+        """Return whether this sender was rejected too often in the last minute."""
         began, count = self._counts.get(sender or "", (0.0, 0))
         return count >= MAX_REJECTIONS and asyncio.get_running_loop().time() - began < PERIOD_SECONDS
 
     def record(self, sender: str | None) -> None:
-        """Count one more."""
+        """Count a rejected event."""
         now = asyncio.get_running_loop().time()
         began, count = self._counts.pop(sender or "", (now, 0))
         self._counts[sender or ""] = (began, count + 1) if now - began < PERIOD_SECONDS else (now, 1)

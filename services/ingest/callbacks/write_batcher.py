@@ -1,4 +1,4 @@
-"""Pushed events stored together: what comes while a transaction runs goes into the next one."""
+"""Batch writes of pushed events: events that arrive during a transaction go into the next one."""
 
 import asyncio
 from collections import Counter, deque
@@ -19,29 +19,29 @@ log = logger(__name__)
 
 SOURCE = "callback"
 MAX_BATCH = 200
-# The networks wait 5 to 10 seconds for an answer.
+# The networks wait 5 to 10 seconds for a response.
 STORE_TIMEOUT = 4.0
 
 QUEUED_EVENTS = Gauge("gospablik_callbacks_waiting", "Pushed events that wait to be stored")
 
 
 class PushStore(Protocol):
-    """The part of the feed that is needed here."""
+    """The methods of the intake store used here."""
 
     async def store_many(self, arrivals: list[tuple[PageRef, str, ParsedBatch]]) -> object:
-        """Store in one transaction."""
+        """Store batches of many pages in one transaction."""
 
     async def store(
         self, page: PageRef, source: str, parsed: ParsedBatch, *, thread_states: list[ThreadState]
     ) -> object:
-        """Mark threads."""
+        """Store a batch and thread states."""
 
     async def invalidate_threads(self, thread_keys: list[str]) -> None:
-        """Have threads read again."""
+        """Clear the markers of threads so that they are read again."""
 
 
 class EventNotStored(Exception):  # noqa: N818 — an outcome
-    """The event is not stored: the network has to bring it again."""
+    """The event was not stored; the network has to deliver it again."""
 
 
 @dataclass(eq=False, slots=True)
@@ -52,9 +52,9 @@ class _Waiting:
 
 
 class WriteBatcher:
-    """`put` returns when the event is committed. `stored` is told the pages of each committed batch.
+    """Stores events in batches. `on_committed` receives the page ids of each committed batch.
 
-    At most `backlog` events wait, and `of_one_page` of one page: a page that is flooded postpones its own alone.
+    At most `backlog` events wait, and at most `page_backlog` of one page, so that a busy page delays only itself.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class WriteBatcher:
         self._task: asyncio.Task[None] | None = None
 
     async def store(self, page: PageRef, parsed: ParsedBatch) -> None:
-        """Store an event with others. Raises `NotNow`."""
+        """Store an event; return once it is committed. Raises `EventNotStored`."""
         if len(self._queue) >= self._backlog:
             raise EventNotStored("too many events wait to be stored")
         if self._waiting[page.id] >= self._of_one_page:
@@ -91,7 +91,7 @@ class WriteBatcher:
             self._waiting[page.id] -= 1
             if not self._waiting[page.id]:
                 del self._waiting[page.id]
-            if one in self._queue:  # the network hung up: it will bring it again
+            if one in self._queue:  # the network closed the connection and will deliver the event again
                 self._queue.remove(one)
 
     async def _drain(self) -> None:
@@ -103,8 +103,8 @@ class WriteBatcher:
                     await self._write(batch)
             except TRANSIENT_ERRORS as error:
                 log.warning("pushed events could not be stored", events=len(batch), error=repr(error)[:300])
-                _end(batch, EventNotStored("the database is away"))
-            except Exception as bug:  # whoever waits must be answered
+                _end(batch, EventNotStored("the database is unavailable"))
+            except Exception as bug:  # the waiting requests must get a response
                 log.exception("pushed events could not be stored", events=len(batch))
                 _end(batch, bug)
             else:
@@ -121,8 +121,8 @@ class WriteBatcher:
         for page_id, came in parsed.items():
             if found := suggested_thread_states(came):
                 await self._feed.store(pages[page_id], SOURCE, ParsedBatch(), thread_states=found)
-        # Only announced: what became of the thread is compared with the network. Also for an event seen before:
-        # its first delivery may have ended between the two transactions.
+        # These events only announce a change: the thread has to be read again. Also for repeated events, because
+        # the first delivery may have failed between the two transactions.
         if changed := [key for came in parsed.values() for key in threads_to_reread(came)]:
             await self._feed.invalidate_threads(sorted(changed))
         await self._stored(set(pages))

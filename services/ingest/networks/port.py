@@ -1,6 +1,6 @@
-"""The port every network implements: what comes in, what goes out, and how either can end.
+"""The port that every network adapter implements, its data types and the services that adapters use.
 
-An adapter turns a network's wire into `Incoming` and back; everything after that is the same for all networks.
+An adapter converts a network's payloads to `IncomingItem` and replies to calls; all other code is shared.
 """
 
 import math
@@ -19,7 +19,7 @@ ChangeKind = Literal["new", "seen", "edited", "deleted", "restored"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Author:
-    """Who wrote, by the network's own id; the name where the network told it."""
+    """An author by the network's own id, with the name if the network provides it."""
 
     native_id: str
     name: str | None = None
@@ -28,12 +28,12 @@ class Author:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingItem:
-    """One thing that a network says.
+    """A message, or a change of one, as a network delivers it.
 
-    `happened`: "new" is an announcement, "seen" is the state that a poll found, which may differ from what is
-    stored; "edited", "deleted" and "restored" are announcements of a change. `text` is None where the network
-    does not tell it (deletions); such an item stores nothing new. `event_id` is the network's name of a pushed
-    event: what came under it once is not taken again.
+    `change`: "new" announces a message; "seen" is the state that a poll found, which may differ from the stored
+    one; "edited", "deleted" and "restored" announce a change. `text` is None if the network does not provide it
+    (deletions); such an item creates no message. `push_event_id`: the network's id of a pushed event, which is
+    processed once.
     """
 
     change: ChangeKind
@@ -54,7 +54,7 @@ class IncomingItem:
 
 @dataclass(frozen=True, slots=True)
 class UnparsedPayload:
-    """A payload that no parser understood, and why; an operator reads the reason."""
+    """A payload that could not be parsed, with the reason for the operator."""
 
     reason: str
     raw: Any
@@ -62,13 +62,13 @@ class UnparsedPayload:
 
 @dataclass(slots=True)
 class ParsedBatch:
-    """What came out of an answer: readable items, and what was set aside."""
+    """Result of parsing a response: items, and payloads that could not be parsed."""
 
     items: list[IncomingItem] = field(default_factory=list)
     unparsed: list[UnparsedPayload] = field(default_factory=list)
 
     def parse(self, parse: Callable[..., IncomingItem | None], raw: Any, *args: Any) -> None:
-        """Parse one payload; whatever is wrong with it concerns it alone."""
+        """Parse one payload and add the item; a parse error adds it to `unparsed`."""
         try:
             item = parse(raw, *args)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError, RecursionError) as error:
@@ -78,13 +78,13 @@ class ParsedBatch:
                 self.items.append(item)
 
     def extend(self, other: "ParsedBatch") -> None:
-        """Take over another answer's items."""
+        """Add another batch's items and unparsed payloads."""
         self.items.extend(other.items)
         self.unparsed.extend(other.unparsed)
 
 
 def describe_parse_error(error: Exception) -> str:
-    """Why a payload could not be read, in words."""
+    """Return why a payload could not be parsed."""
     if isinstance(error, KeyError):
         return f"the field {error.args[0]!r} is missing"
     return str(error) or type(error).__name__
@@ -92,7 +92,7 @@ def describe_parse_error(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRef:
-    """A page of the registry, as adapters need it."""
+    """A page of the registry, with the fields that adapters need."""
 
     id: UUID
     organisation_id: UUID
@@ -102,7 +102,7 @@ class PageRef:
 
 
 class TokenKind(StrEnum):
-    """Kinds of credentials."""
+    """Kinds of network tokens."""
 
     GROUP = "group"
     SERVICE = "service"
@@ -110,7 +110,7 @@ class TokenKind(StrEnum):
 
 
 class TokenState(StrEnum):
-    """Whether a credential may be used. `limited` ends by itself, the others need a person."""
+    """Whether a token may be used. `limited` expires by itself; the other unusable states need a person."""
 
     HEALTHY = "healthy"
     LIMITED = "limited"
@@ -121,7 +121,7 @@ class TokenState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """A token with what is needed to use it. Never logged: `repr` shows the id alone."""
+    """A token with the keys needed to use it. `repr` omits all secrets, so it is safe to log."""
 
     id: UUID
     network: str
@@ -135,10 +135,10 @@ class Credential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingReply:
-    """An answer to publish. `target` is the external id of the comment it answers, if it answers one.
+    """A reply to publish. `reply_to`: the external id of the comment it replies to, if any.
 
-    `after`: where the thread stood before the answer was first sent, in the network's own order (see `catalogue`);
-    None: not known. `not_after`: when it is too late to write anything to the network, as `calls.ticks` counts.
+    `baseline_position`: the thread's position before the first send, in the network's order (see `catalogue`);
+    None if unknown. `send_deadline`: the time, by `calls.boottime_seconds`, after which nothing may be sent.
     """
 
     id: UUID
@@ -153,16 +153,16 @@ class OutgoingReply:
 
 @dataclass(frozen=True, slots=True)
 class PublishedReply:
-    """It stands in the network under this id."""
+    """The reply is published under this id."""
 
     external_id: str
     url: str
 
 
 class PublishRejected(Exception):  # noqa: N818 — an outcome of publishing
-    """It certainly does not stand in the network. `message` is for the person who wrote the answer.
+    """The reply is certainly not published. `message` is for the author of the reply.
 
-    `sent` is False when nothing was sent to the network at all.
+    `was_sent` is False if nothing was sent to the network.
     """
 
     def __init__(
@@ -177,15 +177,15 @@ class PublishRejected(Exception):  # noqa: N818 — an outcome of publishing
 
 
 class PublishOutcomeUnknown(Exception):  # noqa: N818 — an outcome of publishing
-    """Nobody knows whether it stands in the network: the answer to the call was lost."""
+    """It is unknown whether the reply is published: the response to the call was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadState:
     """How far a thread is read: see `shared.tables.ingest.Thread`.
 
-    `count`: after a complete reading alone, how many comments the network had counted before it. What still
-    differs from our living rows then is remembered and read again ever more rarely.
+    `count`: set only after a complete read: the network's comment count before it. If it still differs from the
+    stored undeleted comments, the difference is saved and the thread is read again with growing delays.
     """
 
     thread_key: str
@@ -196,7 +196,7 @@ class ThreadState:
 
 @dataclass(frozen=True, slots=True)
 class StoreResult:
-    """What a batch changed in what is stored."""
+    """Numbers of messages that a batch changed in the database."""
 
     new: int = 0
     edited: int = 0
@@ -206,10 +206,10 @@ class StoreResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanStep:
-    """One step of a walk over all that the network holds of a page.
+    """One step of a scan over all content of a page.
 
-    `observed_at`: when the network was asked. `cursor`: a walk that is given it goes on after this step; small,
-    JSON. `share`: how much of the walk is done by this step, from 0 to 1, as well as it can be told.
+    `observed_at`: when the network was read. `cursor`: a small JSON object; a scan started with it continues after
+    this step. `progress`: estimated share of the scan done after this step, from 0 to 1.
     """
 
     batch: ParsedBatch
@@ -219,7 +219,7 @@ class ScanStep:
 
 
 class CallbackState(StrEnum):
-    """Whether a network pushes a page's events: asked for and not confirmed, coming, or not coming."""
+    """Whether a network pushes a page's events: requested but not confirmed, working, or failed."""
 
     WAITING = "waiting"
     WORKING = "working"
@@ -230,8 +230,8 @@ class CallbackState(StrEnum):
 class RegisteredCallback:
     """Where a network pushes the events of a page to: see `shared.tables.ingest.CallbackRegistration`.
 
-    `awaits`: for so many seconds from the moment it is kept, the network may ask for the confirmation code; None
-    leaves that as it was.
+    `confirmation_window_seconds`: how long after saving the network may request the confirmation code; None keeps
+    the current window.
     """
 
     page_id: UUID
@@ -248,54 +248,54 @@ class RegisteredCallback:
 
 
 class CallbackRegistrations(Protocol):
-    """What is kept of the pages' push. One call is one transaction."""
+    """The stored callback registrations of pages. Each call is one transaction."""
 
     async def by_page(
         self, network: str, page_ids: Sequence[UUID] | None = None
     ) -> dict[UUID, RegisteredCallback]:
-        """What is kept of a network's pages, or of these alone, by page."""
+        """Return the registrations of a network's pages, or of these pages only, by page id."""
 
     async def save(self, network: str, callback: RegisteredCallback) -> None:
-        """Write down where a page's events go to, in place of what was kept before."""
+        """Save a page's registration, replacing the previous one."""
 
     async def record_check(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
-        """Write down how a look at a page's push went."""
+        """Save the result of a check of a page's push."""
 
 
 class TokenPool(Protocol):
-    """The registry's pages and the tokens that may be used now."""
+    """The active pages and the usable tokens."""
 
     def pages(self, network: str) -> Sequence[PageRef]:
-        """Active pages of a network."""
+        """Return the active pages of a network."""
 
     def page(self, network: str, external_id: str) -> PageRef | None:
-        """An active page by the network's own id."""
+        """Return an active page by the network's own id, or None."""
 
     def select(
         self, network: str, kind: TokenKind, page_id: UUID | None = None, *, method: str | None = None
     ) -> Credential | None:
-        """A usable token, None when there is none: the least lately used, whose budget for `method` is not spent.
+        """Return the least recently used usable token with calls left for `method`, or None.
 
-        With `page_id`, the page's own or one of no page.
+        With `page_id`, a token of this page or one that belongs to no page.
         """
 
     def idle_tokens(self, network: str, seconds: float) -> Sequence[Credential]:
-        """Usable tokens of a network that no call has used for so long."""
+        """Return usable tokens of a network that no call has used for this long."""
 
     def daily_call_limit(self, network: str, method: str) -> float | None:
-        """How many calls of a method all usable tokens together may make in 24 hours; None: no limit."""
+        """Return how many calls of a method all usable tokens together may make in 24 hours; None: no limit."""
 
     def calls_left(self, network: str, method: str) -> int | None:
-        """How many of them are left now; None: no limit."""
+        """Return how many of these calls are left now; None: no limit."""
 
     async def begin_call(self, credential: Credential, method: str) -> Mapping[str, str] | None:
-        """Right before a call: None when the token may not be used for it any more, or its budget is spent.
+        """Reserve a call right before it is made; return None if the token may no longer make it.
 
-        Otherwise what the call has to carry beside its own parameters: the solution of a challenge.
+        Otherwise return parameters to add to the call: the solution of a challenge, if there is one.
         """
 
     async def record_success(self, credential: Credential, method: str) -> None:
-        """The network took the call: a solved challenge is over, and so are growing pauses."""
+        """Record a successful call: it ends a solved challenge and resets growing pauses."""
 
     async def record_failure(
         self,
@@ -308,28 +308,28 @@ class TokenPool(Protocol):
         method: str | None = None,
         challenge: Mapping[str, Any] | None = None,
     ) -> None:
-        """The network refused the token; from this moment on it is not used.
+        """Record that the network rejected the token; it is not used from now on.
 
-        With `method`, it rests for this method alone and `seconds` long; each time twice as long, up to `longest`.
+        With `method`, only this method is paused for `pause_seconds`, doubled each time up to `max_pause_seconds`.
         `challenge`: what a person has to solve.
         """
 
 
 class RateStore(Protocol):
-    """Keeps what a schedule of polls has learnt over restarts; see `schedule.PollSchedule`."""
+    """Persists the learned state of a poll schedule; see `polling.poll_schedule.PollSchedule`."""
 
     async def load(self) -> Mapping[UUID, dict[str, Any]]:
-        """What is kept, by page."""
+        """Return the stored state, by page id."""
 
     def mark_changed(self, page_id: UUID) -> None:
-        """The schedule has learnt something about this page."""
+        """Mark the state of this page as changed."""
 
     async def save_if_due(self, schedule: PollSchedule[UUID], now: float) -> None:
-        """Keep what changed, about once a minute; `now` is any monotonic time in seconds."""
+        """Save changed state about once a minute. `now`: any monotonic time in seconds."""
 
 
 class IntakeStore(Protocol):
-    """Where adapters put what came in. One call is one transaction. `callbacks`: where push is kept."""
+    """Storage that adapters write to. Each call is one transaction. `callbacks`: the callback registrations."""
 
     callbacks: CallbackRegistrations
 
@@ -343,92 +343,91 @@ class IntakeStore(Protocol):
         cursor: Mapping[str, Any] | None = None,
         thread_states: Sequence[ThreadState] = (),
     ) -> StoreResult:
-        """Store a batch and move the cursor and the marks with it; answers what it changed.
+        """Store a batch with its cursor and thread states; return what it changed.
 
-        `observed_at`: when the network was asked, for polls; a later edit that is already stored wins over it.
+        `observed_at`: when a poll read the network; a stored edit that is later takes precedence.
         """
 
     async def store_many(self, arrivals: Sequence[tuple[PageRef, str, ParsedBatch]]) -> Sequence[StoreResult]:
-        """Store what was pushed for many pages, (page, way, what came), in one transaction."""
+        """Store pushed batches of many pages, (page, source, batch), in one transaction."""
 
     async def cursor(self, page: PageRef, source: str) -> dict[str, Any]:
-        """Where a way into a page stands; empty at first."""
+        """Return the cursor of a page's source; empty before the first read."""
 
     async def thread_states(self, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
-        """How far these threads are read; unknown ones are left out."""
+        """Return how far these threads are read; unknown threads are left out."""
 
     async def invalidate_threads(self, thread_keys: Sequence[str]) -> None:
-        """Have these threads read again."""
+        """Clear the markers of these threads so that they are read again."""
 
     async def threads_with_other_count(
         self, counts: Mapping[str, int], *, include_known: bool = False
     ) -> dict[str, int]:
-        """Of these threads, with the comments that the network counts: those of which we hold another number.
+        """Return the stored comment count of those threads where it differs from the network's count in `counts`.
 
-        Answers how many living comments we hold. A difference that stayed after a complete reading (comments that
-        the network counts and does not show) is left out until it changes or its next reading is due; with `whole`
-        it is not.
+        A difference that remained after a complete read (comments that the network counts but does not show) is
+        left out until it changes or its recheck is due, unless `include_known`.
         """
 
     async def living_ids(
         self, page: PageRef, kind: MessageKind, *, thread_key: str | None = None, since: datetime | None = None
     ) -> dict[str, datetime]:
-        """What is stored and not known as deleted, by external id: when it was written.
+        """Return when the stored, undeleted messages of a page or thread were written, by external id.
 
-        Of one thread, or of the whole page; with `since`, only what was written then or later. A complete read of
-        the same range tells what is gone: what stands here and not there, unless it was written meanwhile.
+        With `since`, only those written then or later. A complete read of the same range shows deletions: messages
+        returned here but not by the network, unless they were written meanwhile.
         """
 
     async def active_pages(self, ways: Sequence[str], since: datetime) -> dict[UUID, datetime]:
-        """Pages to which any of these ways brought something new after `since`: when it last did."""
+        """Return when any of these sources last brought a new message, for pages where that was after `since`."""
 
     def rate_store(self, source: str) -> RateStore:
-        """What is learnt of how often pages bring something by a way."""
+        """Return the store of learned message rates of a source."""
 
     def report_success(self, page: PageRef, source: str) -> None:
-        """A look that found nothing new, or a connection that stands."""
+        """Record a check that found nothing new, or an open connection."""
 
     def report_failure(self, page: PageRef, source: str, error: str) -> None:
-        """A look that failed; `/sources` shows it."""
+        """Record a failed check; `/sources` shows it."""
 
 
 SourceLoop = Callable[[], Awaitable[None]]
 
 
 class NetworkAdapter(Protocol):
-    """A network: the ways into it, and the way out."""
+    """Adapter of one network: reads messages and publishes replies."""
 
     name: str
 
     def source_loops(self) -> dict[str, SourceLoop]:
-        """What has to run now, by name: the supervisor starts what is new and ends what is gone.
+        """Return the loops that have to run now, by name; the supervisor starts new ones and cancels removed ones.
 
-        A way runs for ever, mends itself, and lets only cancellation and bugs through.
+        A loop runs until cancelled, retries transient errors itself, and raises only for bugs.
         """
 
     def max_text_length(self, kind: MessageKind) -> int:
-        """The longest text the network takes."""
+        """Return the longest text that the network accepts, in characters."""
 
     def publish_timeout(self) -> float:
-        """How long a publishing call may last at most."""
+        """Return the timeout of a publishing call, in seconds."""
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
-        """Write the answer as the community; past `outgoing.not_after` nothing is sent.
+        """Publish the reply as the community; send nothing after `outgoing.send_deadline`.
 
-        Raises `Refused` or `Unsure`.
+        Raises `PublishRejected` or `PublishOutcomeUnknown`.
         """
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
-        """All that is in the answer's thread now and came after `outgoing.after`, or more.
+        """Return the current items of the reply's thread after `outgoing.baseline_position`; may return more.
 
-        Raises `NotRead` when that could not be read whole, for whatever reason: a refusal is no empty thread.
+        Raises `ReadFailed` if they could not be read completely: a rejected read is not an empty thread.
         """
 
     def request_check(self, page: PageRef) -> None:
-        """Something of this page may have been missed: compare it as soon as the limits allow."""
+        """Request a check of this page as soon as the limits allow, because messages may have been missed."""
 
     def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        """All that the network holds of a page and that was written at `since` or later, step by step.
+        """Yield all content of a page that was written at `since` or later, step by step.
 
         Comments count by their own time, under older posts too as far as the network lets them be found. `cursor`
         is empty, or the one of the last step that was stored. Raises what a call raises (see `calls`): the caller

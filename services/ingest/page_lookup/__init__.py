@@ -1,1 +1,1 @@
-"""What the networks say of pages: asked by the registry, answered at once."""
+"""Look up pages in the networks on request of the registry."""

@@ -1,4 +1,4 @@
-"""Which community an address names: one question of one network, answered at once or not at all."""
+"""Find the community of an address in its network, within a time limit."""
 
 import asyncio
 
@@ -11,16 +11,16 @@ from shared.networks import NETWORKS
 
 log = logger(__name__)
 
-# Less than a calling service waits for its answer.
+# Less than the timeout of the calling service.
 TIME_LIMIT_SECONDS = 8.0
 
 
 async def resolve_address(clients: PageLookupClients, body: AddressResolutionRequest) -> AddressResolution:
-    """What the address stands for; `none` says why it names no community, `unavailable` why nobody could ask."""
+    """Return the community of an address; `none` with the reason if there is none, `unavailable` on failure."""
     title = NETWORKS[body.network].title
     directory = clients.lookups.get(body.network)
     if directory is None:
-        return AddressResolution(outcome="unavailable", reason=f"{title} cannot be asked for addresses")
+        return AddressResolution(outcome="unavailable", reason=f"{title} does not support address lookup")
     try:
         async with asyncio.timeout(TIME_LIMIT_SECONDS):
             found = await directory.resolve(body.external_id, body.screen_name)
@@ -28,9 +28,11 @@ async def resolve_address(clients: PageLookupClients, body: AddressResolutionReq
         return AddressResolution(outcome="none", reason=answer.reason)
     except NoUsableToken:
         return AddressResolution(
-            outcome="unavailable", reason=f"{title} cannot be asked now: there is no usable token"
+            outcome="unavailable", reason=f"{title} cannot be queried now: there is no usable token"
         )
     except (CallError, NoValidResponse, TimeoutError) as error:
         log.warning("an address was not resolved", network=body.network, error=str(error)[:300])
-        return AddressResolution(outcome="unavailable", reason=f"{title} does not answer as it should: try again")
+        return AddressResolution(
+            outcome="unavailable", reason=f"{title} did not return a valid response: try again"
+        )
     return AddressResolution(outcome="found", community=ResolvedCommunity.model_validate(found))

@@ -1,4 +1,4 @@
-"""Phones and addresses in what a page says of itself in plain words."""
+"""Find phone numbers and addresses in the free text of a page's description."""
 
 import re
 
@@ -7,7 +7,7 @@ import phonenumbers
 REGION = "RU"
 MAX_TEXT = 4_000
 
-# A street or a square by its word, and a house number behind it: «ул. Ленина, 54», «пр-т Победы, д. 7а».
+# A word for street or square with a name and a house number: «ул. Ленина, 54», «пр-т Победы, д. 7а».
 _STREET = re.compile(
     r"\b(?:ул(?:ица|\.)|пр(?:оспект|-кт|-т|\.)|пер(?:еулок|\.)|пл(?:ощадь|\.)|б(?:ульвар|-р)|ш(?:оссе|\.)|мкр\.?"
     r"|микрорайон|наб(?:ережная|\.)|проезд|тракт|квартал|кв-л)\s{0,5}[«\"]?[\w.\-\s»\"]{2,60}?"
@@ -17,13 +17,13 @@ _STREET = re.compile(
 
 
 def find_phone(text: str) -> str | None:
-    """The first phone number of a text, in international form; numbers of other things are not taken for one."""
+    """Return the first phone number of a text in international form, or None; other numbers do not match."""
     for match in phonenumbers.PhoneNumberMatcher(text[:MAX_TEXT], REGION):
         return phonenumbers.format_number(match.number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
     return None
 
 
 def find_address(text: str) -> str | None:
-    """The first street with a house number in a text, as it is written there."""
+    """Return the first street with a house number, as written in the text, or None."""
     found = _STREET.search(text[:MAX_TEXT])
     return None if found is None else " ".join(found.group().split())

@@ -1,4 +1,4 @@
-"""Where requests about pages reach the networks: an API process has no worker whose clients it could use."""
+"""Network clients for page lookup in API processes, which do not run the worker."""
 
 import asyncio
 from typing import Annotated
@@ -12,7 +12,7 @@ from shared.service import Service, service_of
 
 
 class PageLookupClients:
-    """The networks' directories with usable tokens; calls count in the same budget as the worker's."""
+    """Page lookups of the networks with a token pool; calls count towards the same budgets as the worker's."""
 
     def __init__(self, service: Service, settings: IngestSettings) -> None:
         self.token_pool = DatabaseTokenPool(service.database, settings)
@@ -22,7 +22,7 @@ class PageLookupClients:
         self._refreshed_at: float | None = None
 
     async def refresh(self) -> None:
-        """Know the pages and tokens of these seconds."""
+        """Reload pages and tokens if they are stale."""
         async with self._refreshing:
             now = asyncio.get_running_loop().time()
             if self._refreshed_at is None or now - self._refreshed_at >= self._settings.registry_seconds:

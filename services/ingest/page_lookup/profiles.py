@@ -1,7 +1,7 @@
-"""Describing pages: what their networks say, and what ingest knows of their posts already.
+"""Page profiles: data from the networks, and post activity from stored posts where possible.
 
-A wall that ingest reads anyway costs no call here: its posts are stored. Only a wall that nobody has read since a
-day ago is asked for by itself, as far as the request allows calls.
+A wall that ingest reads needs no call here, because its posts are stored. Only a wall that was not read for a day
+is read separately, as far as the request allows calls.
 """
 
 import asyncio
@@ -36,15 +36,15 @@ log = logger(__name__)
 
 WALL_DATA_VALID_FOR = timedelta(hours=24)
 WEEK = timedelta(days=7)
-# Ways that bring a page's posts whole.
+# Sources that read all posts of a page.
 WALL_SOURCES = ("wall_poll", "topics_poll")
-# The caller waits: a wall that is not read by then is left for another day.
+# The caller waits: walls not read by then are left out until the next request.
 TIME_LIMIT_SECONDS = 40.0
 CALL_FAILURES = (CallAllowanceExhausted, CallError, NoValidResponse, NoUsableToken)
 
 
 class _WallReader:
-    """Reads walls one by one, as many as allowed, until time is up or the network no longer lets us."""
+    """Reads walls one by one until the allowed number, the time limit or a network error stops it."""
 
     def __init__(self, known: Mapping[UUID, PostActivity], allowed: int, allowance: CallAllowance) -> None:
         self._known = known
@@ -54,7 +54,7 @@ class _WallReader:
         self._given_up: set[str] = set()
 
     async def posts(self, page: PageRef, directory: PageLookup) -> tuple[PostActivity | None, int]:
-        """The posts of a page, None when nobody has read them, and how many calls that took."""
+        """Return the post activity of a page, None if it is unknown, and the number of calls made."""
         if page.id in self._known:
             return self._known[page.id], 0
         late = asyncio.get_running_loop().time() >= self._until
@@ -65,7 +65,7 @@ class _WallReader:
         try:
             posts = await directory.post_activity(page, clock.now() - WEEK)
         except CALL_FAILURES as error:
-            log.warning("walls are not read any more", network=page.network, error=str(error)[:300])
+            log.warning("reading of walls stopped", network=page.network, error=str(error)[:300])
             self._given_up.add(page.network)
         return posts, self._allowance.made - before
 
@@ -73,10 +73,9 @@ class _WallReader:
 async def describe_pages(
     database: Database, clients: PageLookupClients, body: PageProfilesRequest
 ) -> PageProfiles:
-    """What the networks say of the pages now.
+    """Return the current profiles of the pages.
 
-    Pages whose network could not be asked are left out, and `trouble` says why. No more calls are made than were
-    given, repeated attempts among them.
+    Pages whose network could not be queried are left out, and `trouble` says why. The call limit includes retries.
     """
     with limit_calls(body.calls) as allowance:
         answer = await _described(database, clients, body, allowance)
@@ -95,7 +94,7 @@ async def _described(
     for network, some in pages.items():
         directory = clients.lookups.get(network)
         if directory is None:
-            answer.trouble = f"{network} tells nothing of its pages"
+            answer.trouble = f"{network} has no page lookup"
             continue
         try:
             for start in range(0, len(some), directory.max_pages_per_call):
@@ -111,7 +110,7 @@ async def _described(
     for page, one, directory in said:
         posts, calls = await walls.posts(page, directory) if one.availability == "open" else (None, 0)
         answer.items.append(_shown(page, one, posts, calls))
-        await asyncio.sleep(0)  # looking for a phone may take milliseconds: others come in between
+        await asyncio.sleep(0)  # finding a phone may take milliseconds: let other tasks run in between
     return answer
 
 
@@ -139,7 +138,7 @@ def _shown(page: PageRef, said: PageProfile, posts: PostActivity | None, calls: 
 
 
 async def _pages(session: AsyncSession, page_ids: Sequence[UUID]) -> dict[str, list[PageRef]]:
-    """Active pages by network, in the order asked for."""
+    """Return active pages by network, in the requested order."""
     rows = await session.execute(
         select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.live_from).where(
             Page.id.in_(page_ids), Page.active
@@ -154,7 +153,7 @@ async def _pages(session: AsyncSession, page_ids: Sequence[UUID]) -> dict[str, l
 
 
 async def _known_posts(session: AsyncSession, page_ids: Sequence[UUID], now: datetime) -> dict[UUID, PostActivity]:
-    """The posts of pages whose walls have been read since a day ago, from what is stored."""
+    """Return the post activity of pages whose walls were read within the last day, from stored posts."""
     own = (Message.page_id == Source.page_id, Message.kind == "wall_post", Message.deleted_at.is_(None))
     last = (
         select(Message.written_at)

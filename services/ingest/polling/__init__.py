@@ -1,1 +1,1 @@
-"""When to look: budgets of calls, and the page where people most likely wait."""
+"""Call budgets, and the schedule of polls by expected new messages."""

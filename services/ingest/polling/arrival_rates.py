@@ -1,8 +1,8 @@
-"""What a page's polls teach about it: how many people write there, and at which hours.
+"""Estimate from polls how many messages a page gets per day, and at which hours.
 
-A rate is a Gamma posterior whose prior is fitted to all pages together. Several memories stand side by side, from
-short to long; each is weighed by how well it foretold what the polls found, so that a steady page is known
-precisely and a page that changes is followed. No clock and no I/O: moments are seconds since the epoch.
+The rate is a Gamma posterior with a prior fitted to all pages. Several estimates with short to long half-lives run
+in parallel, weighted by how well each predicted the polls, so that steady pages are estimated precisely and
+changing pages are followed quickly. No clock and no I/O: times are seconds since the epoch.
 """
 
 from bisect import bisect_right
@@ -14,24 +14,24 @@ from typing import Any
 
 DAY = 86_400.0
 HOURS = 24
-# How long the memories last: the days after which what was seen counts half.
+# Half-lives of the estimates, in days.
 HALF_LIVES = (0.5, 2.0, 7.0, 28.0)
-# Who foretold better on this page lately, in days; and over all pages.
+# Half-lives of the prediction scores, in days: of one page, and of all pages.
 PAGE_EVIDENCE_HALF_LIFE = 2.0
 SHARED_EVIDENCE_HALF_LIFE = 7.0
-# All pages together cannot overrule what one page shows by more than this (natural logarithm).
+# Upper limit of the shared score's influence on one page (natural logarithm).
 MAX_SHARED_WEIGHT = 6.0
 PROFILE_HALF_LIFE = 7.0
-# As many imagined messages pull the common profile towards flat, and a page's own towards the common one.
+# Pseudo-counts that pull the common profile towards flat, and a page's profile towards the common one.
 FLAT_MESSAGES = 48.0
 COMMON_MESSAGES = 60.0
 OWN_PROFILE_MIN_MESSAGES = 30.0
-# Not beyond: where pages are much alike, one that changes must still be believed.
+# Upper limit of the shape: even among similar pages, a change of one page must be followed.
 GAMMA_SHAPES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2)
 
 
 class TimeWarp:
-    """A time that runs faster in some hours of the day than in others; a day lasts a day in it."""
+    """Operational time: runs faster in busy hours; a whole day lasts a day in it."""
 
     def __init__(self, weights: Sequence[float]) -> None:
         scale = len(weights) / sum(weights)
@@ -39,14 +39,14 @@ class TimeWarp:
         self._ends = [0.0, *accumulate(weight / len(weights) for weight in self._weights)]
 
     def warp(self, moment: float) -> float:
-        """Days of this time at a moment."""
+        """Return the operational time at a moment, in days."""
         day, second = divmod(moment, DAY)
         place = second / DAY * HOURS
         hour = min(int(place), HOURS - 1)
         return day + self._ends[hour] + (place - hour) * self._weights[hour] / HOURS
 
     def unwarp(self, days: float) -> float:
-        """The inverse of `at`."""
+        """Return the moment of an operational time; the inverse of `warp`."""
         day, part = divmod(days, 1.0)
         hour = min(bisect_right(self._ends, part) - 1, HOURS - 1)
         return (day + (hour + (part - self._ends[hour]) * HOURS / self._weights[hour]) / HOURS) * DAY
@@ -59,7 +59,7 @@ class DailyProfile:
     share: tuple[float, ...]
     arrivals: TimeWarp = field(init=False)
     polls: TimeWarp = field(init=False)
-    # Polls go with the square root of the rate: by this the day's profile counts into it.
+    # Polls are proportional to the square root of the rate, so the profile enters with this exponent.
     root: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ FLAT = DailyProfile((1.0,) * HOURS)
 
 
 def _profile(came: Sequence[float], expected: Sequence[float], weight: float) -> DailyProfile:
-    """Messages by hour against those that would have come at an even rate, pulled towards that."""
+    """Return the ratio of messages by hour to those expected at an even rate, shrunk towards `weight`."""
     pull = weight / HOURS
     return _even([(n + pull) / (even + pull) for n, even in zip(came, expected, strict=True)])
 
@@ -89,7 +89,7 @@ def _even(shares: Sequence[float]) -> DailyProfile:
 
 @dataclass
 class PageStatistics:
-    """What is known of one page: messages and days seen, by memory; hours of messages; evidence."""
+    """Statistics of one page: messages and days observed per half-life, hours of messages, prediction scores."""
 
     seen: list[float] = field(default_factory=lambda: [0.0] * len(HALF_LIVES))
     days: list[float] = field(default_factory=lambda: [0.0] * len(HALF_LIVES))
@@ -100,7 +100,7 @@ class PageStatistics:
     profile: DailyProfile | None = None
 
     def dump(self) -> dict[str, Any]:
-        """As JSON; `load` takes it back."""
+        """Return the state as JSON for `load`."""
         state: dict[str, Any] = {
             "seen": _short(self.seen),
             "days": _short(self.days),
@@ -114,7 +114,7 @@ class PageStatistics:
 
     @classmethod
     def load(cls, state: dict[str, Any]) -> "PageStatistics":
-        """What `dump` wrote; whatever does not fit the present memories is forgotten."""
+        """Return the statistics from `dump`; values that do not match the current half-lives are dropped."""
         memory = cls()
         lists = {"seen": "seen", "days": "days", "evidence": "evidence", "shared": "shared_evidence"}
         found = {ours: _numbers(state.get(theirs), len(HALF_LIVES)) for theirs, ours in lists.items()}
@@ -137,21 +137,21 @@ def _numbers(value: Any, length: int) -> list[float] | None:
 
 
 class RateModel:
-    """Learns all pages' rates, in messages a day."""
+    """Estimates the rates of all pages, in messages per day."""
 
     def __init__(self, mean: float = 1.0) -> None:
         self.common = FLAT
         self._mean = mean
         self._shape = 0.5
         self._weights = [0.0] * len(HALF_LIVES)
-        # Of all pages, by hour of the day: messages, and how many an even rate would have brought in the time
-        # that was watched. The hours just past are watched by few polls yet.
+        # Of all pages, by hour of the day: messages, and how many an even rate would have brought in the observed
+        # time. The most recent hours have been observed by few polls so far.
         self._came = [0.0] * HOURS
         self._even = [0.0] * HOURS
         self._at = -inf
 
     def load_page(self, page: Hashable, state: dict[str, Any]) -> PageStatistics:
-        """What is known of a page at first: what `Memory.dump` said of it, or nothing."""
+        """Return the statistics of a page from `PageStatistics.dump`, or empty ones."""
         memory = PageStatistics.load(state)
         even = sum(memory.hours) / HOURS
         self._came = [n + own for n, own in zip(self._came, memory.hours, strict=True)]
@@ -159,7 +159,7 @@ class RateModel:
         return memory
 
     def rate(self, memory: PageStatistics) -> float:
-        """What is expected of a page, in messages a day."""
+        """Return the expected messages per day of a page."""
         shape, pull = self._shape, self._shape / self._mean
         logs = [shared + own for shared, own in zip(self._weights, memory.evidence, strict=True)]
         most = max(logs)
@@ -171,11 +171,11 @@ class RateModel:
         return sum(means) / sum(weights)
 
     def profile(self, memory: PageStatistics) -> DailyProfile:
-        """How a page's messages spread over the day; the common spread until it has enough of its own."""
+        """Return the daily profile of a page; the common profile until it has enough messages."""
         return memory.profile or self.common
 
     def learn(self, memory: PageStatistics, since: float, now: float, found: Sequence[float]) -> None:
-        """A page was watched from `since` to `now`, and people wrote at the moments `found`."""
+        """Update a page's statistics: it was observed from `since` to `now` with messages at the times `found`."""
         arrivals = self.profile(memory).arrivals
         days = max(arrivals.warp(now) - arrivals.warp(since), 1e-9)
         count = len(found)
@@ -219,7 +219,7 @@ class RateModel:
         self._at = now
 
     def refit(self, memories: Sequence[PageStatistics]) -> None:
-        """Learn from all pages together: how rates spread, the common day, which memory foretells best."""
+        """Refit the prior, the common daily profile and the weights of the half-lives to all pages."""
         if not memories:
             return
         self._fit_prior(memories)

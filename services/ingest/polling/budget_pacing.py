@@ -1,18 +1,18 @@
-"""Spends a day's budget of polls over the day as people write, and never more than it.
+"""Spread a daily budget of polls over the day in proportion to expected messages, without exceeding it.
 
-Pure: no clock and no I/O. Moments are seconds since the epoch; days begin at midnight UTC.
+No clock and no I/O: times are seconds since the epoch; days begin at midnight UTC.
 """
 
 from math import floor
 
 from services.ingest.polling.arrival_rates import TimeWarp
 
-# What a pause may save up.
+# How many polls may accumulate during a pause.
 BURST_SHARE = 0.02
 
 
 class BudgetPacer:
-    """Polls earned and spent. What is left of the day is earned in step with a clock that the caller learns."""
+    """Counts polls earned and spent. The rest of the day's budget is earned along the caller's `TimeWarp`."""
 
     def __init__(self, budget: float) -> None:
         self.budget = max(budget, 0.0)
@@ -22,22 +22,22 @@ class BudgetPacer:
         self._clock: TimeWarp | None = None
 
     def set_budget(self, budget: float) -> None:
-        """Another budget from now on: the part of it that is used stays the same."""
+        """Change the daily budget; the used share of it stays the same."""
         budget = max(budget, 0.0)
         if budget != self.budget:
             if self.budget > 0:
                 share = budget / self.budget
                 self.used, self.credit = self.used * share, self.credit * share
-            elif self._at is not None:  # what was missed meanwhile is not to be caught up with
+            elif self._at is not None:  # polls missed meanwhile are not made up for
                 self.used, self.credit = budget * (self._at - floor(self._at)), 0.0
             self.budget = budget
 
     def advance(self, now: float, clock: TimeWarp) -> None:
-        """Earn what the time since the last call is worth."""
+        """Earn the polls of the time since the last call."""
         reached = clock.warp(now)
         if self._at is None:
-            self.used = self.budget * (reached - floor(reached))  # the day so far is not to be caught up with
-        elif self._clock is not clock:  # learnt anew: the same moment lies elsewhere in it
+            self.used = self.budget * (reached - floor(reached))  # the past part of the day is not made up for
+        elif self._clock is not clock:  # the time warp was refitted: the same moment has another value in it
             pass
         else:
             while reached > self._at:
@@ -53,7 +53,7 @@ class BudgetPacer:
         self._clock = clock
 
     def can_poll(self, borrow: float = 0.0) -> bool:
-        """Whether one more poll is allowed when this share of the budget may be borrowed from later hours."""
+        """Return whether one more poll is allowed if this share of the budget may be borrowed from later hours."""
         if self.used + 1 > self.budget + 1e-6:
             return False
         if borrow <= 0:
@@ -62,12 +62,12 @@ class BudgetPacer:
         return self.credit > -min(self.budget * borrow, left / 2)
 
     def spend(self, calls: float) -> None:
-        """So many calls were made."""
+        """Count calls that were made."""
         self.credit -= calls
         self.used += calls
 
     def seconds_until_poll(self, now: float, clock: TimeWarp) -> float:
-        """Seconds until there is one poll to spend."""
+        """Return the seconds until one poll can be spent."""
         self.advance(now, clock)
         reached = clock.warp(now)
         midnight = floor(reached) + 1.0

@@ -1,7 +1,7 @@
-"""Calls a day by method and token: counted in the database before they are made, in blocks.
+"""Daily call limits per method and token, reserved in the database in blocks before the calls are made.
 
-The day is the network's and counts back from now. A process that is killed leaves its block counted: too much is
-counted then, never too little.
+The day is a sliding window of the network's day length. A killed process leaves its block reserved, so the count
+may be too high but never too low.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.tables.ingest import CallCount
 
-# Finer than hours: the oldest part counts whole until the day has left it behind.
+# Buckets shorter than an hour: the oldest one counts in full until it leaves the window.
 BUCKETS_PER_DAY = 96
 BLOCK_SHARE = 200
 MAX_BLOCK = 25
@@ -31,7 +31,7 @@ class _Block:
 
 
 class CallBudget:
-    """How many calls of limited methods each token has left."""
+    """Tracks how many calls of limited methods each token has left."""
 
     def __init__(self, database: Database, settings: IngestSettings) -> None:
         self._database = database
@@ -42,18 +42,18 @@ class CallBudget:
         self._spent_until: dict[Key, datetime] = {}
 
     def limit(self, network: str, method: str) -> int | None:
-        """Calls one token may make in the network's day; None: as many as it likes."""
+        """Return how many calls one token may make in the network's day; None: no limit."""
         return self._settings.calls_a_day(network).get(method)
 
     def is_exhausted(self, token_id: UUID, network: str, method: str, now: datetime) -> bool:
-        """Whether the token has no call of this method left, as far as this process knows."""
+        """Return whether the token has no calls of this method left, as far as this process knows."""
         if self.limit(network, method) is None:
             return False
         until = self._spent_until.get((token_id, method))
         return until is not None and now < until
 
     def calls_left(self, token_id: UUID, network: str, method: str) -> int | None:
-        """Calls left of the day; None: no limit. As of the last `refresh`, and what this process took since."""
+        """Return the calls left, None: no limit; as of the last `refresh`, minus this process's calls since."""
         limit = self.limit(network, method)
         if limit is None:
             return None
@@ -64,7 +64,7 @@ class CallBudget:
         return max(limit - self._counted.get(key, 0), 0) + (held.left if held else 0)
 
     async def refresh(self) -> None:
-        """Read again what all processes have counted."""
+        """Reload the counts of all processes."""
         async with self._database.read() as session:
             rows = await session.execute(
                 select(CallCount.token_id, CallCount.method, func.sum(CallCount.calls).label("calls"))
@@ -74,7 +74,7 @@ class CallBudget:
             self._counted = {(row.token_id, row.method): int(row.calls) for row in rows}
 
     async def reserve_call(self, token_id: UUID, network: str, method: str) -> bool:
-        """Count one call before it is made; False when the token has none left."""
+        """Reserve one call before it is made; return False if the token has none left."""
         limit = self.limit(network, method)
         if limit is None:
             return True
@@ -85,7 +85,7 @@ class CallBudget:
         block = self._blocks.get(key)
         if block is None or block.bucket != bucket or block.left <= 0:
             block = await self._reserve(key, bucket, limit)
-            # Several calls may have waited for the lock: what they reserved adds up.
+            # Several calls may have waited for the lock; their reservations add up.
             held = self._blocks.get(key)
             if held is not None and held.bucket == bucket:
                 block.left += held.left
@@ -97,7 +97,7 @@ class CallBudget:
         return True
 
     def mark_exhausted(self, token_id: UUID, method: str) -> None:
-        """The network says that nothing is left: not before the next part of the day."""
+        """Record that the network reports an exhausted limit: no calls before the next bucket."""
         self._spent_until[token_id, method] = self._bucket(clock.now()) + timedelta(seconds=self._part)
 
     async def _reserve(self, key: Key, bucket: datetime, limit: int) -> _Block:
@@ -105,7 +105,7 @@ class CallBudget:
         old = self._blocks.pop(key, None)
         block = max(1, min(limit // BLOCK_SHARE, MAX_BLOCK))
         async with self._database.write() as session:
-            # One reservation of a token and method at a time, whatever process asks.
+            # The lock allows one reservation per token and method at a time across processes.
             await session.execute(
                 select(func.pg_advisory_xact_lock(func.hashtextextended(f"calls:{token_id}:{method}", 0)))
             )
@@ -132,7 +132,7 @@ class CallBudget:
         return _Block(bucket, granted)
 
     async def delete_expired(self) -> None:
-        """Remove what no day counts any more."""
+        """Delete buckets that have left the window."""
         async with self._database.write() as session:
             await session.execute(delete(CallCount).where(CallCount.bucket <= self._horizon(clock.now())))
 

@@ -1,9 +1,9 @@
-"""Which page to look at next, so that people who wrote wait as little as the budget of polls allows.
+"""Choose the page to poll next, to minimise the mean delay of messages within a budget of polls.
 
-For known rates the mean wait is least when polls go with the square root of the rate: a page is due when
-rate × age² reaches a price that is the same for all pages and is set so that the budget is just spent. The day's
-profile is taken in by letting time run faster in busy hours. No page grows older than a ceiling.
-Pure: no clock and no I/O. Moments are seconds since the epoch.
+For known rates the mean delay is minimal if polls are proportional to the square root of the rate: a page is due
+when rate × age² reaches a threshold, equal for all pages and set so that the budget is just spent. The daily
+profile enters as operational time that runs faster in busy hours. `max_age` limits the age of every page.
+No clock and no I/O: times are seconds since the epoch.
 """
 
 from collections import OrderedDict
@@ -18,9 +18,9 @@ from services.ingest.polling.budget_pacing import BudgetPacer
 
 Page = TypeVar("Page", bound=Hashable)
 
-# A page is due this much before it would be too old: others may be due in the same minute.
+# A page is due this share before its maximum age, because others may be due in the same minute.
 MAX_AGE_SHARE = 0.97
-# What pages out of turn may borrow from the hours to come: hints and the ceiling; new pages, which may be many.
+# Budget share that may be borrowed from later hours: for prioritised and overdue pages; for new pages.
 RESERVE_SHARE = 0.2
 NEW_PAGE_SHARE = 0.02
 REFIT_SECONDS = 3_600.0
@@ -41,7 +41,7 @@ class _Entry:
 
 @dataclass(frozen=True)
 class PageForecast:
-    """What the scheduler expects of one page."""
+    """Forecast for one page."""
 
     messages_per_day: float
     polls_per_day: float
@@ -52,19 +52,19 @@ class PageForecast:
 
 @dataclass(frozen=True)
 class ScheduleForecast:
-    """What the scheduler expects of all pages, and how the budget stands."""
+    """Forecast for all pages, and the state of the budget."""
 
     pages: int
     polls_per_day: float
     used_today: int
     left_today: int
     mean_delay_seconds: float = field(metadata={"of": "an average message"})
-    longest_interval_seconds: float = field(metadata={"of": "the page that is looked at most seldom"})
+    longest_interval_seconds: float = field(metadata={"of": "the page that is polled least often"})
     meets_max_age: bool = True
 
 
 class PollSchedule(Generic[Page]):
-    """`next` hands a page out; `polled` or `failed` takes it back and teaches; `push` puts one before its turn."""
+    """Poll schedule. `next_page` hands out a page, `record_poll` or `record_failure` returns it."""
 
     def __init__(self, polls_a_day: float, *, max_age: float = DAY, rates: RateModel | None = None) -> None:
         self._rates = rates or RateModel()
@@ -82,44 +82,44 @@ class PollSchedule(Generic[Page]):
         return page in self._entries
 
     def pages(self) -> list[Page]:
-        """The pages it knows."""
+        """Return the scheduled pages."""
         return list(self._entries)
 
     def add(self, page: Page, state: dict[str, Any] | None = None) -> None:
-        """Take a page in, with what `dump` said of it before; one without a past is looked at first."""
+        """Add a page with its state from `dump`; a page without state is polled first."""
         if page in self._entries:
             return
         entry = self._entries[page] = _Entry(self._rates.load_page(page, state or {}))
         entry.last = entry.memory.at
         if entry.last is None:
-            # Pages that came together must not be due together for ever.
+            # Jitter: pages added together must not stay due together.
             entry.phase = 0.4 + 0.6 * (len(self._entries) * _GOLDEN % 1)
-        self._compared = -inf  # the price changes with every page
+        self._compared = -inf  # the threshold changes with every page
         self._put(page, entry, self._due(entry))
 
     def remove(self, page: Page) -> None:
-        """Forget a page."""
+        """Remove a page."""
         self._entries.pop(page, None)
         self._asked.pop(page, None)
         self._oldest.pop(page, None)
 
     def set_budget(self, polls_a_day: float) -> None:
-        """Set how many polls a day may be spent from now on."""
+        """Set the number of polls per day."""
         if polls_a_day != self._pace.budget:
             self._pace.set_budget(polls_a_day)
             self._compared = -inf
 
     def spend_calls(self, calls: int) -> None:
-        """Calls of the same budget that were no polls: further pages of an answer, a backfill."""
+        """Count calls of the same budget that were not polls: further result pages, a backfill."""
         self._pace.spend(calls)
 
     def prioritize(self, page: Page) -> None:
-        """Somebody may be waiting there: look before its turn."""
+        """Move a page to the front, because it probably has new messages."""
         if page in self._entries:
             self._asked[page] = None
 
     def next_page(self, now: float) -> Page | None:
-        """The page to look at now, None when the pace allows none. It is out until it is handed back."""
+        """Return the page to poll now, or None if pacing allows none. It stays handed out until it is recorded."""
         self._pace.advance(now, self._rates.common.polls)
         if now - self._compared >= REFIT_SECONDS:
             self._refit(now)
@@ -130,7 +130,7 @@ class PollSchedule(Generic[Page]):
         return page
 
     def seconds_until_next(self, now: float) -> float:
-        """Seconds until `next` may answer a page, if nothing is pushed meanwhile."""
+        """Return the seconds until `next_page` may return a page, if none is prioritised meanwhile."""
         head = self._head()
         if head is None and self._waiting() is None:
             return MAX_WAIT
@@ -147,9 +147,9 @@ class PollSchedule(Generic[Page]):
     def record_poll(
         self, page: Page, now: float, found: Sequence[float] = (), *, since: float | None = None
     ) -> None:
-        """The page was read at `now`; people wrote there at the moments `found`, and nobody knew of it before.
+        """Record a poll of the page at `now` that found unknown messages written at the times `found`.
 
-        A page's first poll teaches only with `since`: from when on `found` is complete.
+        The first poll of a page is learned from only with `since`, from which on `found` is complete.
         """
         entry = self._entries.get(page)
         if entry is None:
@@ -178,7 +178,7 @@ class PollSchedule(Generic[Page]):
         self._put(page, entry, max(self._due(entry), entry.not_before))
 
     def dump(self, page: Page) -> dict[str, Any]:
-        """What is known of a page, as JSON, with what is expected of it: the source of a page shows that."""
+        """Return a page's state as JSON, with its forecast, which the sources API shows."""
         expected = self.page_forecast(page)
         return {
             **self._entries[page].memory.dump(),
@@ -187,13 +187,13 @@ class PollSchedule(Generic[Page]):
         }
 
     def page_forecast(self, page: Page) -> PageForecast:
-        """What it expects of a page."""
+        """Return the forecast for a page."""
         entry = self._entries[page]
         rate, interval = self._rates.rate(entry.memory), self._interval(entry)
         return PageForecast(rate, DAY / interval, interval / 2, entry.last, entry.due)
 
     def forecast(self, now: float) -> ScheduleForecast:
-        """What it expects of all pages together, and how the budget stands."""
+        """Return the forecast for all pages and the state of the budget."""
         self._pace.advance(now, self._rates.common.polls)
         entries = self._entries.values()
         rates = [(self._rates.rate(entry.memory), self._interval(entry)) for entry in entries]
@@ -249,7 +249,7 @@ class PollSchedule(Generic[Page]):
         return next((page for page in self._asked if not self._entries[page].out), None)
 
     def _refit(self, now: float) -> None:
-        """Learn from all pages together, set the price anew, and put the pages in their new order."""
+        """Refit the model to all pages, recompute the threshold, and reorder the queue."""
         self._compared = now
         self._rates.refit([entry.memory for entry in self._entries.values()])
         self._pace.advance(now, self._rates.common.polls)
@@ -267,7 +267,7 @@ class PollSchedule(Generic[Page]):
         return max(sqrt(self._rates.rate(memory)) * self._rates.profile(memory).root, 1e-6)
 
     def _price(self, roots: Sequence[float]) -> float:
-        """Days × √rate at which a page is due, such that the day's polls are just spent."""
+        """Return the threshold, in days × √rate, at which a page is due so that the day's polls are just spent."""
         floor = DAY / self._ceiling
         free = sorted(roots, reverse=True)
         left = self._pace.budget - floor * len(free)

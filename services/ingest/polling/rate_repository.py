@@ -1,4 +1,4 @@
-"""Keeps what a schedule has learnt in `poll_rates`, so that a restart does not begin anew."""
+"""Persist the learned state of poll schedules in `poll_rates`, so that it survives restarts."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -21,7 +21,7 @@ CEILING_KEPT = Gauge(
 
 
 def set_poll_gauges(source: str, delay_seconds: float, polls_left: int, *, ceiling_kept: bool) -> None:
-    """Set the gauges of a way's schedule."""
+    """Set the gauges of a source's poll schedule."""
     EXPECTED_DELAY.labels(source).set(delay_seconds)
     POLLS_LEFT.labels(source).set(polls_left)
     CEILING_KEPT.labels(source).set(ceiling_kept)
@@ -32,7 +32,7 @@ CHUNK = 500
 
 
 class RateRepository:
-    """Loads and saves the states of one way's schedule. Saving writes only what was polled since."""
+    """Loads and saves the page states of one source's schedule. Saves only pages polled since the last save."""
 
     def __init__(self, database: Database, source: str) -> None:
         self._database = database
@@ -41,17 +41,17 @@ class RateRepository:
         self._saved_at = 0.0
 
     async def load(self) -> dict[UUID, dict[str, Any]]:
-        """States by page, for `PollSchedule.add`."""
+        """Return the states by page, for `PollSchedule.add`."""
         async with self._database.read() as session:
             rows = await session.execute(select(PollRate.page_id, PollRate.state).where(PollRate.way == self._way))
             return {row.page_id: row.state for row in rows}
 
     def mark_changed(self, page_id: UUID) -> None:
-        """The page was polled: its state is written with the next `save`."""
+        """Mark a page so that the next `save` writes its state."""
         self._changed.add(page_id)
 
     async def save(self, schedule: PollSchedule[UUID], pages: Iterable[UUID] | None = None) -> None:
-        """Write the states of the pages polled since the last time (or of `pages`)."""
+        """Write the states of the pages polled since the last save, or of `pages`."""
         changed = [one for one in (self._changed if pages is None else pages) if one in schedule]
         now = clock.now()
         for start in range(0, len(changed), CHUNK):
@@ -71,7 +71,7 @@ class RateRepository:
             self._changed.difference_update(chunk)
 
     async def save_if_due(self, schedule: PollSchedule[UUID], now: float) -> None:
-        """`save`, and show what is expected, once a minute; `now` is any monotonic time in seconds."""
+        """Save and update the gauges once a minute. `now`: any monotonic time in seconds."""
         if now - self._saved_at < SAVE_SECONDS:
             return
         self._saved_at = now

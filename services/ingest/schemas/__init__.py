@@ -1,1 +1,1 @@
-"""What crosses the wire, by what it is about."""
+"""Request and response models of the API, by resource."""

@@ -1,15 +1,15 @@
-"""What bodies of requests and rows that are shown have in common."""
+"""Base classes of request and response models."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class RequestModel(BaseModel):
-    """A body from outside: a field nobody knows is a mistake that is named, not dropped."""
+    """A request body; unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class RowModel(BaseModel):
-    """Made from a row."""
+    """A response model built from a row."""
 
     model_config = ConfigDict(from_attributes=True)

@@ -1,1 +1,1 @@
-"""How each page is read, for people and for metrics."""
+"""Status of each page's sources, for the API and for metrics."""

@@ -1,4 +1,4 @@
-"""Figures over all pages: how far behind reading is, what was missed, and which calls are left today."""
+"""Metrics over all pages: reading lag, gaps, and calls left today."""
 
 import asyncio
 from collections import defaultdict
@@ -21,16 +21,18 @@ from shared.tables.registry import Page
 
 STALE_AFTER = timedelta(hours=1)
 UPDATE_SECONDS = 15.0
-# Limited methods are called with tokens of these kinds; a group's token reads its own page alone.
+# Limited methods are called with tokens of these kinds; a group token reads only its own page.
 SHARED_TOKEN_KINDS = ("service", "user")
 
-LAG = Gauge("gospablik_source_lag_seconds", "Of the page that was looked at longest ago", ["network"])
-STALE_PAGES = Gauge("gospablik_sources_behind", "Pages without a good look for more than an hour", ["network"])
+LAG = Gauge("gospablik_source_lag_seconds", "Lag of the page checked longest ago", ["network"])
+STALE_PAGES = Gauge(
+    "gospablik_sources_behind", "Pages without a successful check for more than an hour", ["network"]
+)
 GAPS = Gauge("gospablik_source_gaps", "Messages that reconciliation found missing, ever", ["network"])
 
 
 async def update_metrics(session: AsyncSession) -> None:
-    """Set the figures by network. A page that was never looked at counts from when it was registered."""
+    """Set the gauges by network. A page that was never checked counts from its registration."""
     ways = (
         select(
             func.max(Source.last_success_at).filter(REGULAR_SOURCES).label("seen"),
@@ -61,13 +63,13 @@ async def update_metrics(session: AsyncSession) -> None:
 
 
 class SourceMetrics:
-    """Keeps the figures for Prometheus up to date."""
+    """Updates the Prometheus gauges periodically."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def run(self) -> None:
-        """Measure for ever."""
+        """Update the gauges until cancelled."""
         await run_periodically("figures", self._round)
 
     async def _round(self) -> float:
@@ -77,7 +79,7 @@ class SourceMetrics:
 
 
 async def call_budgets(session: AsyncSession, settings: IngestSettings) -> CallBudgetList:
-    """Methods with a limit a day: how many tokens may call them, what they used of it, what is left."""
+    """Return the methods with a daily limit: tokens that may call them, calls used and calls left."""
     now = clock.now()
     tokens = await session.execute(
         select(NetworkToken.id, NetworkToken.network).where(

@@ -1,4 +1,4 @@
-"""How each page is read: by which ways, how far behind, by whose tokens, and what was missed."""
+"""Status of each page: its sources, their lag, its tokens and its gaps."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ AnyRow = Row[*tuple[Any, ...]]
 
 READ_BACK = "read_back"
 RECENT_RECONCILIATIONS = 10
-# The best first: a page is as well off as its best token.
+# Best state first: the state of a page's best token counts.
 TOKEN_STATES = ("healthy", "limited", "captcha", "blocked", "revoked")
 UNUSABLE_TOKEN_STATES = {"captcha", "blocked", "revoked"}
 
@@ -51,7 +51,7 @@ _TOKEN = [getattr(NetworkToken, name) for name in NetworkTokenOut.model_fields]
 async def list_sources(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> tuple[list[PageSourcesOut], dict[UUID, str]]:
-    """Active pages by name with how they are read, one more than the page holds; and the pages' sort keys."""
+    """Return active pages by name with their status, one more than the page size, and their sort keys."""
     query = (
         select(*_PAGE)
         .where(Page.active, caller.scope(Page.organisation_id), *conditions)
@@ -70,7 +70,7 @@ async def list_sources(
 
 
 async def get_source(session: AsyncSession, caller: Caller, page_id: UUID) -> PageSourcesDetail:
-    """One page in full, followed or not. Raises `NotFound`."""
+    """Return the full status of one page, active or not. Raises `NotFound`."""
     query = select(*_PAGE).where(Page.id == page_id, caller.scope(Page.organisation_id))
     page = (await session.execute(query)).one_or_none()
     if page is None:
@@ -98,7 +98,7 @@ async def get_source(session: AsyncSession, caller: Caller, page_id: UUID) -> Pa
 
 @dataclass
 class _PageRows:
-    """What the tables say of some pages, read in one query each."""
+    """Rows of some pages by table, loaded with one query per table."""
 
     ways: dict[UUID, list[Source]] = field(default_factory=lambda: defaultdict(list))
     tokens: list[AnyRow] = field(default_factory=list)
@@ -159,7 +159,7 @@ async def _known(session: AsyncSession, page_ids: Sequence[UUID]) -> _PageRows:
 
 
 def _shown(page: AnyRow, known: _PageRows, now: datetime) -> dict[str, Any]:
-    """A page as it crosses the wire."""
+    """Return the fields of a page's API object."""
     sources = known.ways[page.id]
     ordinary = [one for one in sources if one.way not in NON_REGULAR_SOURCES]
     seen = max((one.last_success_at for one in ordinary if one.last_success_at), default=None)
@@ -209,10 +209,10 @@ def _way(source: Source, now: datetime) -> SourceOut:
 
 
 def token_state(tokens: Iterable[AnyRow], now: datetime) -> PageTokenStateOut:
-    """How well off a page is with these tokens: as its best one, and of equals as the newest."""
+    """Return the token state of a page: the best state of its tokens, of equal ones the newest."""
     found = [_one_token(row, now) for row in tokens]
     if not found:
-        return PageTokenStateOut(state="none", reason="no token was entered for this page", until=None)
+        return PageTokenStateOut(state="none", reason="no token was added for this page", until=None)
     return min(found, key=lambda one: TOKEN_STATES.index(one.state))
 
 

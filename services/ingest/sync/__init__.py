@@ -1,1 +1,1 @@
-"""What the network holds beside what is stored: gaps found and filled, history fetched."""
+"""Reconciliation with the networks, which finds and fills gaps, and backfill of history."""

@@ -1,4 +1,4 @@
-"""Backfills as others see them: asked for, listed, cancelled."""
+"""Request, list and cancel backfills."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,12 +20,12 @@ from shared.http.problems import Conflict, NotFound
 from shared.ids import new_id
 from shared.tables.ingest import Backfill
 
-# As the index is written, without parameters: under a plan made for any parameters the index is not recognised.
+# The same text as the index predicate, without parameters: a generic plan would not use the partial index.
 _UNFINISHED_ROWS = text("status IN ('queued', 'running')")
 
 
 async def request_backfill(session: WriteSession, caller: Caller, page_id: UUID, body: BackfillIn) -> Backfill:
-    """Have a page's history fetched. Raises `NotFound`, `Invalid`, or `Conflict` while one is under way."""
+    """Queue a backfill of a page. Raises `NotFound`, `Invalid`, or `Conflict` while another one is unfinished."""
     validate_since(body.since)
     page = await get_active_page(session, caller, page_id)
     now = clock.now()
@@ -50,7 +50,7 @@ async def request_backfill(session: WriteSession, caller: Caller, page_id: UUID,
         running = await session.scalar(
             select(Backfill.id).where(Backfill.page_id == page_id, Backfill.status.in_(UNFINISHED_STATUSES))
         )
-        raise Conflict("A backfill of this page is under way", backfill_id=running)
+        raise Conflict("A backfill of this page is already running", backfill_id=running)
     row = await session.get_one(Backfill, made)
     await recorder.record(session, Backfill, [recorder.made(row)])
     return row
@@ -61,7 +61,7 @@ def _visible(caller: Caller, backfill_id: UUID) -> Select[Backfill]:
 
 
 async def get_backfill(session: AsyncSession, caller: Caller, backfill_id: UUID) -> Backfill:
-    """A backfill that the caller may see. Raises `NotFound`."""
+    """Return a backfill the caller may see. Raises `NotFound`."""
     row = await session.scalar(_visible(caller, backfill_id))
     if row is None:
         raise NotFound("There is no such backfill")
@@ -71,7 +71,7 @@ async def get_backfill(session: AsyncSession, caller: Caller, backfill_id: UUID)
 async def list_backfills(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> list[Backfill]:
-    """Backfills, newest first; one more than the page holds."""
+    """Return backfills, newest first: one more than the page size."""
     query = (
         select(Backfill)
         .where(caller.scope(Backfill.organisation_id), *conditions)
@@ -85,7 +85,7 @@ async def list_backfills(
 
 
 async def cancel_backfill(session: WriteSession, caller: Caller, backfill_id: UUID) -> Backfill:
-    """Stop a backfill; what is stored stays. Raises `NotFound`, or `Conflict` for one that has ended."""
+    """Cancel a backfill; stored messages are kept. Raises `NotFound`, or `Conflict` if it has finished."""
     row = await session.scalar(_visible(caller, backfill_id).with_for_update())
     if row is None:
         raise NotFound("There is no such backfill")

@@ -1,4 +1,4 @@
-"""Fetching a page's history: asked for once, carried on after every interruption."""
+"""Fetch the history of pages, resuming after interruptions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ log = logger(__name__)
 
 SOURCE = "backfill"
 UNFINISHED_STATUSES = ("queued", "running")
-# What no waiting mends: the network will not show us the page, or we ask wrongly.
+# Errors that a retry cannot solve: the network denies access, or the request is invalid.
 PERMANENT_TREATMENTS = {
     ErrorTreatment.DENIED,
     ErrorTreatment.NOT_FOUND,
@@ -35,7 +35,7 @@ PERMANENT_TREATMENTS = {
 
 @dataclass(frozen=True)
 class _Row:
-    """A backfill as it stands."""
+    """The current state of a backfill."""
 
     id: UUID
     page: PageRef
@@ -46,7 +46,7 @@ class _Row:
 
 
 class BackfillRunner:
-    """Walks the pages whose history is asked for; progress is kept with each step that is stored."""
+    """Scans pages with a requested backfill; progress is saved with each stored step."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class BackfillRunner:
         )
 
     async def run(self) -> None:
-        """Work for ever."""
+        """Process backfills until cancelled."""
         await self._rota.run()
 
     async def _waiting(self) -> list[UUID]:
@@ -92,12 +92,12 @@ class BackfillRunner:
         except CallError as error:
             if error.treatment not in PERMANENT_TREATMENTS:
                 raise
-            await self._end(row, "failed", f"the network refuses: {error}"[:500])
+            await self._end(row, "failed", f"the network rejected the request: {error}"[:500])
             return
         await self._end(row, "done", None)
 
     async def _begin(self, row_id: UUID) -> _Row | None:
-        """Take the row up; None when there is nothing to be done any more."""
+        """Start or resume the backfill; return None if it is already finished."""
         async with self._database.write() as session:
             found = (
                 await session.execute(
@@ -119,7 +119,7 @@ class BackfillRunner:
                 found=row.found,
             )
             if not page.active:
-                _close(row, "failed", "the page is no longer followed")
+                _close(row, "failed", "the page is no longer active")
                 return None
             if row.status != "running":
                 row.status, row.updated_at = "running", clock.now()
@@ -127,7 +127,7 @@ class BackfillRunner:
         return begun
 
     async def _store(self, row: _Row, step: ScanStep) -> _Row:
-        """Store a step with its progress, in one transaction: one that was cancelled stores nothing more."""
+        """Store a step and its progress in one transaction; a cancelled backfill stores nothing more."""
         found = row.found + len(step.batch.items)
 
         async def progress(session: WriteSession, stored: StoreResult) -> None:
@@ -177,7 +177,7 @@ class BackfillRunner:
         log.info("backfill ended", backfill_id=str(row.id), status=status, found=row.found, error=error)
 
     async def _record_delay(self, row_id: UUID, why: str) -> None:
-        """It waits: for a token, for tomorrow's calls, for the network."""
+        """Save the reason why the backfill waits: no token, no calls left, or a network error."""
         async with self._database.write() as session:
             await session.execute(
                 update(Backfill)

@@ -1,4 +1,4 @@
-"""Reconciliations as others see them: asked for, listed, summed up."""
+"""Request, list and summarize reconciliations."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,22 +19,22 @@ from shared.tables.ingest import Reconciliation, Source
 from shared.tables.registry import Page
 
 SOURCE = "reconcile"
-# These look into the past, or at our own answers; all other ways read on by themselves.
+# Sources that read history or our own replies; all others read new messages continuously.
 NON_REGULAR_SOURCES = frozenset({SOURCE, "backfill", "read_back"})
 REGULAR_SOURCES = Source.way.not_in(sorted(NON_REGULAR_SOURCES))
-# How far back a page is compared that never was: what is older is asked for by a backfill.
+# How far back the first reconciliation of a page reads; older history needs a backfill.
 FIRST_LOOKBACK = timedelta(days=30)
-# Before this the networks held nothing.
+# The networks have no content before this.
 EARLIEST_SINCE = datetime(2006, 1, 1, tzinfo=UTC)
 
 
 def _moment(source_id: UUID | None) -> datetime | None:
-    # A row is made when its way is first read, and its id holds that moment; networks tell times in whole seconds.
+    # The row is created when the source is first read, and its UUIDv7 holds that time; networks use whole seconds.
     return None if source_id is None else datetime.fromtimestamp((source_id.int >> 80) // 1000, UTC)
 
 
 async def first_read_at(session: AsyncSession, page_id: UUID) -> datetime | None:
-    """When an ordinary way into the page was first read; None when none was."""
+    """Return when a regular source of the page was first read, or None."""
     first = select(Source.id).where(Source.page_id == page_id, REGULAR_SOURCES).order_by(Source.id).limit(1)
     return _moment(await session.scalar(first))
 
@@ -46,7 +46,7 @@ async def create_reconciliations(
     since: datetime | None = None,
     started_at: datetime | None = None,
 ) -> list[UUID]:
-    """Have these pages compared, from where the last comparison left off or from `since`, whichever is earlier."""
+    """Queue reconciliations of pages, from the end of the last one or from `since`, whichever is earlier."""
     last = (
         select(func.max(Reconciliation.started_at).label("at"))
         .where(
@@ -95,29 +95,29 @@ async def create_reconciliations(
 
 
 def validate_since(since: datetime | None) -> None:
-    """Raise `Invalid` for a moment that is not past, or before the networks were there."""
+    """Raise `Invalid` for a time in the future or before the networks existed."""
     if since is None:
         return
     if since > clock.now():
-        raise Invalid.field("/since", "The moment has not come yet")
+        raise Invalid.field("/since", "The time is in the future")
     if since < EARLIEST_SINCE:
-        raise Invalid.field("/since", f"The networks hold nothing from before {EARLIEST_SINCE.date()}")
+        raise Invalid.field("/since", f"The networks have no content before {EARLIEST_SINCE.date()}")
 
 
 async def get_active_page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
-    """A page that is read and that the caller may see. Raises `NotFound`, or `Conflict` for one not followed."""
+    """Return an active page the caller may see. Raises `NotFound`, or `Conflict` if the page is not active."""
     page = await session.scalar(select(Page).where(Page.id == page_id, caller.scope(Page.organisation_id)))
     if page is None:
         raise NotFound("There is no such page")
     if not page.active:
-        raise Conflict("The page is not followed: make it active first")
+        raise Conflict("The page is not active: activate it first")
     return page
 
 
 async def request_reconciliation(
     session: WriteSession, caller: Caller, page_id: UUID, since: datetime | None, overlap_seconds: float
 ) -> Reconciliation:
-    """Have one page compared now. Raises `NotFound`, `Conflict` or `Invalid`."""
+    """Queue a reconciliation of one page. Raises `NotFound`, `Conflict` or `Invalid`."""
     validate_since(since)
     await get_active_page(session, caller, page_id)
     (row_id,) = await create_reconciliations(session, [Page.id == page_id], overlap_seconds, since)
@@ -127,7 +127,7 @@ async def request_reconciliation(
 async def list_reconciliations(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> list[Reconciliation]:
-    """Reconciliations, last begun first; one more than the page holds."""
+    """Return reconciliations, last started first: one more than the page size."""
     query = (
         select(Reconciliation)
         .join(Page, Page.id == Reconciliation.page_id)
@@ -144,7 +144,7 @@ async def list_reconciliations(
 async def summarize(
     session: AsyncSession, caller: Caller, conditions: Sequence[ColumnElement[bool]]
 ) -> ReconciliationSummary:
-    """All that is known of these reconciliations together."""
+    """Return the total counts of these reconciliations."""
     row = Reconciliation
     counts = {name: func.coalesce(func.sum(getattr(row, name)), 0) for name in ("compared", "gaps", "late")}
     counts |= {name: func.coalesce(func.sum(getattr(row, name)), 0) for name in ("edited", "deleted")}

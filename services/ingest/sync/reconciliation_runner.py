@@ -1,6 +1,6 @@
-"""Comparing what the networks hold with what is stored, page by page, about once a day.
+"""Compare the stored messages with the networks, page by page, about once a day.
 
-What no ordinary way had brought although it had the time is a gap: stored now, counted, and told to others.
+A message that no regular source had stored within the grace period is a gap: it is stored, counted and reported.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ from shared.tables.registry import Page
 log = logger(__name__)
 
 SCHEDULE_LOCK = 0x7265636F  # "reco"
-# A page's comparisons are forgotten after this; its gaps stay counted.
+# Reconciliations are deleted after this; the gap counts of pages are kept.
 KEPT_FOR = timedelta(days=90)
-PAGE_INACTIVE_TEXT = "the page is no longer followed"
-# States of a token that only a person ends.
+PAGE_INACTIVE_TEXT = "the page is no longer active"
+# Token states that only a person can end.
 UNUSABLE_TOKEN_STATES = frozenset({TokenState.CAPTCHA, TokenState.REVOKED, TokenState.BLOCKED})
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A reconciliation as it stands. What was written before `watched_from` is nobody's gap."""
+    """The current state of a reconciliation. Messages written before `gaps_count_from` are not gaps."""
 
     id: UUID
     page: PageRef
@@ -49,7 +49,7 @@ class _Row:
 
 
 class ReconciliationRunner:
-    """Compares every active page once a period, spread evenly, and those that somebody asks for at once."""
+    """Reconciles every active page once per period, evenly spread, and requested pages at once."""
 
     def __init__(
         self,
@@ -74,12 +74,12 @@ class ReconciliationRunner:
         )
 
     async def run(self) -> None:
-        """Compare for ever. Nothing is scheduled at first: after a stop the ordinary ways have to catch up."""
+        """Run until cancelled. The schedule starts late, so that regular sources can catch up after a stop."""
         self._next_at = asyncio.get_running_loop().time() + self._settings.reconcile_grace_seconds
         await self._rota.run()
 
     async def _waiting(self) -> list[UUID]:
-        """What is unfinished, of each page the eldest; one that is due by the schedule is added."""
+        """Return the oldest unfinished reconciliation of each page, after adding one that is due."""
         now = asyncio.get_running_loop().time()
         async with self._database.write() as session:
             await session.execute(
@@ -104,7 +104,7 @@ class ReconciliationRunner:
         return list(eldest.values())
 
     async def _schedule(self, session: WriteSession) -> float:
-        """Add the page that waits longest, if one is due; answers in how many seconds the next may be added."""
+        """Add the page that waits longest, if one is due; return the seconds until the next may be added."""
         period = self._settings.reconcile_period_seconds
         if not await session.scalar(select(func.pg_try_advisory_xact_lock(SCHEDULE_LOCK))):
             return 1.0
@@ -123,7 +123,7 @@ class ReconciliationRunner:
             .where(
                 *followed,
                 func.coalesce(last.c.started_at <= clock.now() - timedelta(seconds=period), True),
-                # One that is unfinished goes on from where it stands.
+                # An unfinished reconciliation continues from its cursor.
                 ~and_(last.c.started_at.is_not(None), last.c.finished_at.is_(None)),
             )
             .order_by(last.c.started_at.asc().nulls_first(), Page.id)
@@ -178,7 +178,7 @@ class ReconciliationRunner:
         )
 
     async def _store(self, row: _Row, step: ScanStep) -> _Row:
-        """Store a step with its count, in one transaction."""
+        """Store a step and its counts in one transaction."""
         began = clock.now()
         compared = row.compared + len(step.batch.items)
         gaps = 0
@@ -220,7 +220,7 @@ class ReconciliationRunner:
         return replace(row, cursor=dict(step.cursor), compared=compared, gaps=row.gaps + gaps)
 
     async def _missing(self, session: WriteSession, row: _Row, step: ScanStep, began: datetime) -> tuple[int, int]:
-        """Of what this step stored newly: how much is a gap, and how much is too young to tell."""
+        """Return how many messages first stored by this step are gaps, and how many are too recent to count."""
         written = list(
             await session.scalars(
                 select(Message.written_at).where(
@@ -253,7 +253,7 @@ class ReconciliationRunner:
         log.info("page compared", page_id=str(row.page.id), compared=row.compared, gaps=row.gaps)
 
     async def _restart_scan(self, row: _Row) -> None:
-        """What the page's own token alone can read may be left out: walk from the start when it is mended."""
+        """Restart the scan: content that only the page's own token can read may have been left out so far."""
         async with self._database.write() as session:
             await session.execute(
                 update(Reconciliation)
@@ -275,7 +275,7 @@ class ReconciliationRunner:
 
 
 async def _check_tokens(session: AsyncSession, page_id: UUID) -> None:
-    """Raise `NotRead` when the page has tokens of its own and the network takes none of them."""
+    """Raise `ReadFailed` if the page has tokens of its own and none of them is usable."""
     own = list(
         await session.execute(
             select(NetworkToken.state, NetworkToken.reason)
@@ -284,11 +284,11 @@ async def _check_tokens(session: AsyncSession, page_id: UUID) -> None:
         )
     )
     if own and all(token.state in UNUSABLE_TOKEN_STATES for token in own):
-        raise ReadFailed(f"the page's token is {own[0].state}: {own[0].reason or 'no reason is known'}")
+        raise ReadFailed(f"the page's token is {own[0].state}: {own[0].reason or 'unknown reason'}")
 
 
 def page_ref(page: Page) -> PageRef:
-    """A page of the registry, as adapters need it."""
+    """Return the page's row as a `PageRef`."""
     return PageRef(
         id=page.id,
         organisation_id=page.organisation_id,

@@ -1,4 +1,4 @@
-"""Long work that stands in rows: a few at once, each resumed after whatever interrupts it."""
+"""Run long tasks stored as rows, a few at a time, resuming each after an interruption."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -19,14 +19,14 @@ MAX_DELAY = 600.0
 
 
 class RowSuperseded(Exception):  # noqa: N818 — an outcome
-    """The row was finished, cancelled or carried on elsewhere: what was about to be stored with it is not."""
+    """The row was finished, cancelled or taken over by another process; its transaction is rolled back."""
 
 
 @asynccontextmanager
 async def closing_scan(
     network: NetworkAdapter, page: PageRef, since: datetime, cursor: Mapping[str, Any]
 ) -> AsyncIterator[AsyncIterator[ScanStep]]:
-    """A walk that is closed however its reader ends."""
+    """Yield a scan's iterator and close it when the context ends."""
     steps = network.scan(page, since, cursor)
     try:
         yield steps
@@ -36,10 +36,10 @@ async def closing_scan(
 
 
 class ResumableRunner:
-    """Carries out rows: `waiting` names those that are unfinished, in order, `carry_out` does one of them.
+    """Processes rows: `list_pending` returns the unfinished ids in order, `process` works on one of them.
 
-    A row that cannot go on now is told why by `put_off` and rests, longer each time it gets nowhere; the others
-    go on meanwhile. `carry_out` answers nothing; it raises what stopped it. Runs until it is cancelled.
+    If `process` raises, the reason is saved by `record_delay` and the row is retried with backoff, which restarts
+    after progress. Other rows are not affected.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class ResumableRunner:
         self._not_before: dict[UUID, float] = {}
 
     def record_progress(self, row_id: UUID) -> None:
-        """The row got further: its next failure is a first one again."""
+        """Record progress of a row: its backoff starts again from the first delay."""
         self._failures.pop(row_id, None)
 
     async def run(self) -> None:
-        """Work for ever; a lost database is waited for."""
+        """Process rows until cancelled; retry while the database is unavailable."""
         failures = 0
         try:
             while True:
@@ -74,7 +74,7 @@ class ResumableRunner:
                 except TRANSIENT_ERRORS as error:
                     failures += 1
                     delay = retry_delay(error, failures)
-                    log.warning("unfinished work cannot be listed", work=self._name, error=repr(error)[:300])
+                    log.warning("pending rows could not be listed", work=self._name, error=repr(error)[:300])
                 else:
                     failures, delay = 0, POLL_SECONDS
                 await self._rest(delay)
@@ -111,19 +111,19 @@ class ResumableRunner:
         try:
             await self._carry_out(row_id)
         except RowSuperseded:
-            log.info("carried on elsewhere", work=self._name, row_id=str(row_id))
+            log.info("row taken over elsewhere", work=self._name, row_id=str(row_id))
         except TRANSIENT_ERRORS as error:
             await self._later(row_id, str(error) or repr(error))
         except Exception as bug:  # a bug in one row must not end the others
-            log.exception("unfinished work failed", work=self._name, row_id=str(row_id))
+            log.exception("processing a row failed", work=self._name, row_id=str(row_id))
             await self._later(row_id, repr(bug))
 
     async def _later(self, row_id: UUID, why: str) -> None:
         failures = self._failures[row_id] = self._failures.get(row_id, 0) + 1
         delay = min(FIRST_DELAY * 2.0 ** (failures - 1), MAX_DELAY)
         self._not_before[row_id] = asyncio.get_running_loop().time() + delay
-        log.warning("put off", work=self._name, row_id=str(row_id), error=why[:300], rest=delay)
+        log.warning("row delayed", work=self._name, row_id=str(row_id), error=why[:300], rest=delay)
         try:
             await self._put_off(row_id, why[:500])
         except TRANSIENT_ERRORS as error:
-            log.warning("the reason cannot be written down", work=self._name, error=repr(error)[:300])
+            log.warning("the delay reason could not be saved", work=self._name, error=repr(error)[:300])

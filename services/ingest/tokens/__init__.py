@@ -1,1 +1,1 @@
-"""Credentials of the networks: kept secret, spread over calls, parked when refused, mended."""
+"""Network tokens: encrypted storage, selection per call, and their states."""

@@ -1,4 +1,4 @@
-"""Pseudonyms of authors, and what lies encrypted: tokens and identities."""
+"""Encryption of tokens and identities, and keyed digests used as pseudonyms."""
 
 import hashlib
 import hmac
@@ -17,22 +17,22 @@ def _fernet(keys: str) -> MultiFernet:
 
 
 def encrypt(value: dict[str, Any]) -> bytes:
-    """A document as it lies in the database."""
+    """Return the JSON object encrypted with the newest key."""
     keys = ingest_settings().encryption_keys.get_secret_value()
     return _fernet(keys).encrypt(json.dumps(value, ensure_ascii=False, sort_keys=True).encode())
 
 
 def decrypt(value: bytes) -> dict[str, Any]:
-    """The inverse of `encrypt`; raises `cryptography.fernet.InvalidToken` when no key fits."""
+    """Return the object that `encrypt` encrypted. Raises `cryptography.fernet.InvalidToken` if no key fits."""
     keys = ingest_settings().encryption_keys.get_secret_value()
     document: dict[str, Any] = json.loads(_fernet(keys).decrypt(value))
     return document
 
 
 def reencrypted(value: bytes) -> bytes | None:
-    """The same under the newest key; None when it lies under it already.
+    """Return the value re-encrypted with the newest key; None if that key encrypted it already.
 
-    Raises `cryptography.fernet.InvalidToken` when no key fits.
+    Raises `cryptography.fernet.InvalidToken` if no key fits.
     """
     keys = ingest_settings().encryption_keys.get_secret_value()
     newest = next(key.strip() for key in keys.split(",") if key.strip())
@@ -49,10 +49,10 @@ def _digest(purpose: str, value: str) -> str:
 
 
 def author_key(network: str, native_id: str) -> str:
-    """The pseudonym of an author: the same for the same person, and no way back without the key."""
+    """Return the pseudonym of an author: stable per person, and not reversible without the key."""
     return _digest(f"author:{network}", native_id)
 
 
 def token_digest(network: str, token: str) -> str:
-    """Recognises a token that is already known, without keeping it readable."""
+    """Return a keyed digest by which a stored token can be found without storing it in plain text."""
     return _digest(f"token:{network}", token)

@@ -1,4 +1,4 @@
-"""One token as this process knows it."""
+"""State of one token in this process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ from shared.tables.ingest import NetworkToken
 
 @dataclass
 class PooledToken:
-    """A credential, whether it may be used, and what a call with it has to carry."""
+    """A token with its state and the parameters that calls with it have to carry."""
 
     credential: Credential
     state: str
     limited_until: datetime | None
     updated_at: datetime
     limited_methods: dict[str, datetime] = field(default_factory=dict)
-    # Goes with every call until one of the method that asked for it was taken.
+    # Sent with every call until a call of the challenged method succeeds.
     solution: Mapping[str, str] = field(default_factory=dict, repr=False)
     solution_for: str | None = None
     failures: dict[str, int] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class PooledToken:
     unsaved_failures: int = 0
 
     def usable(self, method: str | None, now: datetime) -> bool:
-        """Whether the network is believed to take it, for a method or at all."""
+        """Return whether the token is usable, for a method or at all."""
         if self.state == TokenState.LIMITED:
             if self.limited_until is None or self.limited_until > now:
                 return False
@@ -37,13 +37,13 @@ class PooledToken:
         return until is None or until <= now
 
     def next_pause(self, method: str, seconds: float, longest: float | None) -> float:
-        """How long to rest now: twice as long as the last time, unless a call went well meanwhile."""
+        """Return the next pause in seconds: doubled each time, reset by a successful call."""
         strikes = self.failures[method] = self.failures.get(method, 0) + 1
         pause: float = seconds * 2.0 ** min(strikes - 1, 20)
         return min(pause, longest or seconds)
 
     def disable(self, state: TokenState, until: datetime | None, method: str | None) -> None:
-        """Use it no more: for a method, or at all."""
+        """Disable the token for a method until `until`, or entirely."""
         if method is not None and until is not None:
             self.limited_methods[method] = until
         else:
@@ -51,9 +51,9 @@ class PooledToken:
 
 
 def read_token(row: NetworkToken, before: PooledToken | None) -> PooledToken:
-    """A stored credential; what only this process knows of it is taken over from `before`.
+    """Return the pooled token of a row; in-memory state is copied from `before`.
 
-    Raises `cryptography.fernet.InvalidToken`, `ValueError` or `KeyError` when it cannot be read.
+    Raises `cryptography.fernet.InvalidToken`, `ValueError` or `KeyError` if it cannot be decrypted.
     """
     secret = decrypt(row.secret)
     limited: dict[str, str] = row.usage.get("limited", {})

@@ -1,6 +1,6 @@
-"""Rotation of the encryption key without a stop: whatever lies under an older key is brought under the newest.
+"""Re-encrypt stored secrets with the newest key, so that keys can be rotated without downtime.
 
-The operator puts the new key first and keeps the old ones behind it; when this has run, they may go.
+The operator puts the new key first and keeps the old ones after it; once this has run, they can be removed.
 """
 
 from typing import Any
@@ -25,9 +25,9 @@ SECRETS: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], ..
 
 
 async def reencrypt(database: Database) -> int:
-    """Bring all secrets under the newest key, in batches; returns how many were not under it.
+    """Re-encrypt all secrets in batches; return how many were encrypted with an older key.
 
-    What no key opens is left as it is and logged.
+    Secrets that no key can decrypt are logged and left unchanged.
     """
     count = 0
     for key, column in SECRETS:
@@ -38,7 +38,7 @@ async def reencrypt(database: Database) -> int:
             if after is None:
                 break
     if count:
-        log.info("secrets brought under the newest key", count=count)
+        log.info("secrets re-encrypted with the newest key", count=count)
     return count
 
 
@@ -55,14 +55,14 @@ async def _batch(
         try:
             again = reencrypted(value)
         except InvalidToken:
-            log.warning("no key opens this secret", table=key.class_.__tablename__, row=str(name))
+            log.warning("no key can decrypt this secret", table=key.class_.__tablename__, row=str(name))
             continue
         if again is not None:
             fresh.append((name, value, again))
     if fresh:
         async with database.write() as session:
             for name, value, again in fresh:
-                # Another secret may have been written meanwhile: that one is newer anyhow.
+                # Skip a secret that was replaced meanwhile: it is encrypted with the newest key.
                 await session.execute(
                     update(key.class_).where(key == name, column == value).values({column.key: again})
                 )

@@ -1,4 +1,4 @@
-"""Credentials of the networks: written, given back, retired; never shown."""
+"""Add, recover, list and delete network tokens. Secrets are never returned."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ from shared.tables.registry import Page
 
 
 async def add_token(session: WriteSession, given: NetworkTokenIn, actor: str) -> tuple[NetworkToken, bool]:
-    """Keep a credential; says whether it is new. One that is known already counts as healthy again.
+    """Store a token; return its row and whether it is new. A known token becomes healthy again.
 
-    Raises `Invalid` when the page is missing, unknown or of another network.
+    Raises `Invalid` if the page is missing, unknown or of another network.
     """
     await _check_page(session, given)
     secret = {
@@ -69,15 +69,15 @@ async def add_token(session: WriteSession, given: NetworkTokenIn, actor: str) ->
 async def recover_token(
     session: WriteSession, token_id: UUID, given: NetworkTokenRecovery, actor: str
 ) -> NetworkToken:
-    """Take a credential back into use: a person has solved what the network asked for, or mended it there.
+    """Make a token usable again after a person solved its challenge or repaired it in the network.
 
-    The next calls carry the solution. Raises `NotFound`, `Conflict` when the credential is healthy, `Invalid` when
-    the solution does not fit what was asked.
+    The next calls carry the solution. Raises `NotFound`, `Conflict` if the token is healthy, `Invalid` if the
+    solution does not match the challenge.
     """
     row = await _locked(session, token_id)
     now = clock.now()
     if row.state == TokenState.HEALTHY and not limited_methods(row, now):
-        raise Conflict("The credential is healthy: there is nothing to recover from")
+        raise Conflict("The token is healthy: there is nothing to recover from")
     solution = _solution(row.challenge or {}, given)
     drop_solution(row)
     if solution:
@@ -92,7 +92,7 @@ async def recover_token(
 
 
 async def retire_token(session: WriteSession, token_id: UUID, actor: str) -> None:
-    """Forget a credential. Raises `NotFound`."""
+    """Delete a token. Raises `NotFound`."""
     row = await _locked(session, token_id)
     await emit_state_changed(session, row, state="retired", reason="a person retired it", actor=actor)
     await session.delete(row)
@@ -122,14 +122,14 @@ def _solution(challenge: dict[str, Any], given: NetworkTokenRecovery) -> dict[st
 
 
 def limited_methods(row: NetworkToken, now: datetime) -> dict[str, datetime]:
-    """Methods that rest for a credential, and until when."""
+    """Return the paused methods of a token and when each pause ends."""
     limited: dict[str, str] = row.usage.get("limited", {})
     until = {method: datetime.fromisoformat(moment) for method, moment in limited.items()}
     return {method: moment for method, moment in until.items() if moment > now}
 
 
 async def to_schemas(session: AsyncSession, rows: Sequence[NetworkToken]) -> list[NetworkTokenDetail]:
-    """Credentials as far as they may be shown, with the calls of limited methods in the network's day."""
+    """Return tokens as API objects without secrets, with their calls of limited methods in the network's day."""
     settings, now = ingest_settings(), clock.now()
     day = timedelta(seconds=settings.network_day_seconds)
     counted = await session.execute(
@@ -181,7 +181,7 @@ def _given(value: object) -> str | None:
 
 
 async def list_tokens(session: AsyncSession, page_id: UUID | None = None) -> list[NetworkToken]:
-    """All credentials, newest first, as far as they may be shown."""
+    """Return all tokens, or those of one page, newest first."""
     query = select(NetworkToken).order_by(NetworkToken.created_at.desc(), NetworkToken.id.desc())
     if page_id is not None:
         query = query.where(NetworkToken.page_id == page_id)

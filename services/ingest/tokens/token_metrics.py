@@ -1,4 +1,4 @@
-"""How tokens and calls look from outside: an event when a token's state changes, and figures for Prometheus."""
+"""Token metrics for Prometheus, and the event of a changed token state."""
 
 from collections import Counter as Tally
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def token_state_event(
     actor: str = ACTOR,
     method: str | None = None,
 ) -> NewEvent:
-    """A credential is in another state: who runs the system must know. With `method`, it rests for this alone."""
+    """Return the event for operators that a token's state changed; with `method`, only for this method."""
     return NewEvent(
         type=STATE_CHANGED,
         subject_id=token_id,
@@ -48,7 +48,7 @@ def token_state_event(
 
 
 def set_token_gauge(tokens: Iterable[tuple[str, str, str]]) -> None:
-    """Set the gauge of credentials by (network, kind, state)."""
+    """Set the gauge of tokens by (network, kind, state)."""
     TOKENS.clear()
     for (network, kind, state), count in Tally(tokens).items():
         TOKENS.labels(network, kind, state).set(count)

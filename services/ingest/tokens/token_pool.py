@@ -1,4 +1,4 @@
-"""The registry's pages and the tokens that may be used now: a snapshot, renewed every few seconds."""
+"""Snapshot of the active pages and usable tokens, reloaded every few seconds."""
 
 import asyncio
 from collections import defaultdict
@@ -28,12 +28,12 @@ from shared.tables.registry import Page
 log = logger(__name__)
 
 CLEANUP_INTERVAL = timedelta(hours=1)
-# What must not turn a call's outcome into another: the database is away, and the next refresh goes on.
+# A database error must not change the outcome of a call; the next refresh retries.
 DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class DatabaseTokenPool:
-    """Implements `networks.port.Accounts` over the tables of registry and ingest."""
+    """Implements `networks.port.TokenPool` with the tables of registry and ingest."""
 
     def __init__(self, database: Database, settings: IngestSettings | None = None) -> None:
         self._database = database
@@ -41,7 +41,7 @@ class DatabaseTokenPool:
         self.budget = CallBudget(database, self._settings)
         self._pages: dict[tuple[str, str], PageRef] = {}
         self._tokens: dict[UUID, PooledToken] = {}
-        # By network, kind and page: 2,000 pages each ask many times a minute.
+        # Indexed by network, kind and page: 2,000 pages each select a token many times a minute.
         self._by_page: dict[tuple[str, TokenKind, UUID | None], list[PooledToken]] = {}
         self._use_order = count(1)
         self._unsaved: list[TokenFailure] = []
@@ -49,7 +49,7 @@ class DatabaseTokenPool:
         self._swept = clock.now()
 
     async def refresh(self) -> None:
-        """Read pages and tokens again; what could not be decrypted is logged and left out."""
+        """Reload pages and tokens; tokens that cannot be decrypted are logged and left out."""
         await self._save_left_over()
         await expire_limits(self._database)
         async with self._database.read() as session:
@@ -83,14 +83,14 @@ class DatabaseTokenPool:
     def _renewed(self, rows: Sequence[NetworkToken]) -> Iterator[tuple[UUID, PooledToken]]:
         for row in rows:
             before = self._tokens.get(row.id)
-            # What this process has just seen of a token is younger than the row.
+            # Failures seen by this process and not saved yet are newer than the row.
             if before is not None and (before.unsaved_failures or before.updated_at == row.updated_at):
                 yield row.id, before
                 continue
             try:
                 yield row.id, read_token(row, before)
             except (InvalidToken, ValueError, KeyError) as error:
-                log.warning("token cannot be read", token_id=str(row.id), error=type(error).__name__)
+                log.warning("token could not be decrypted", token_id=str(row.id), error=type(error).__name__)
 
     def _update_metrics(self) -> None:
         tokens = self._tokens.values()
@@ -103,19 +103,19 @@ class DatabaseTokenPool:
                     token_metrics.set_calls_left_gauge(network, method, left)
 
     def pages(self, network: str) -> Sequence[PageRef]:
-        """Active pages of a network."""
+        """Return the active pages of a network."""
         return [page for page in self._pages.values() if page.network == network]
 
     def page(self, network: str, external_id: str) -> PageRef | None:
-        """An active page by the network's own id."""
+        """Return an active page by the network's own id, or None."""
         return self._pages.get((network, external_id))
 
     def select(
         self, network: str, kind: TokenKind, page_id: UUID | None = None, *, method: str | None = None
     ) -> Credential | None:
-        """A usable token, None when there is none: the least lately used, whose budget for `method` is not spent.
+        """Return the least recently used usable token with calls left for `method`, or None.
 
-        With `page_id`, the page's own or one of no page.
+        With `page_id`, a token of this page or one that belongs to no page.
         """
         own = self._usable(network, kind, page_id, method) if page_id is not None else None
         chosen = own or self._usable(network, kind, None, method)
@@ -138,7 +138,7 @@ class DatabaseTokenPool:
         return min(usable, key=lambda one: one.last_use, default=None)
 
     def idle_tokens(self, network: str, seconds: float) -> Sequence[Credential]:
-        """Usable tokens of a network that no call of this process has used for so long."""
+        """Return usable tokens of a network that no call of this process has used for this long."""
         now = clock.now()
         since = now - timedelta(seconds=seconds)
         return [
@@ -150,7 +150,7 @@ class DatabaseTokenPool:
         ]
 
     def calls_left(self, network: str, method: str) -> int | None:
-        """Calls of a method left of the network's day, over all usable tokens; None: no limit."""
+        """Return the calls of a method left in the network's day, over all usable tokens; None: no limit."""
         if self.budget.limit(network, method) is None:
             return None
         return sum(
@@ -158,9 +158,9 @@ class DatabaseTokenPool:
         )
 
     def daily_call_limit(self, network: str, method: str) -> float | None:
-        """How many calls of a method all tokens together may make in 24 hours; None: no limit.
+        """Return how many calls of a method all tokens together may make in 24 hours; None: no limit.
 
-        A token counts while it is alive, even when its calls of today are spent.
+        A valid token counts even if it has no calls left today.
         """
         limit = self.budget.limit(network, method)
         if limit is None:
@@ -178,9 +178,9 @@ class DatabaseTokenPool:
         ]
 
     async def begin_call(self, credential: Credential, method: str) -> Mapping[str, str] | None:
-        """Right before a call: None when the token may not be used for it any more, or its budget is spent.
+        """Reserve a call right before it is made; return None if the token may no longer make it.
 
-        Otherwise what the call has to carry beside its own parameters: the solution of a challenge.
+        Otherwise return parameters to add to the call: the solution of a challenge, if there is one.
         """
         if not await self.budget.reserve_call(credential.id, credential.network, method):
             return None
@@ -191,7 +191,7 @@ class DatabaseTokenPool:
         return token.solution
 
     async def record_success(self, credential: Credential, method: str) -> None:
-        """The network took the call: a solved challenge is over, and so are growing pauses."""
+        """Record a successful call: it ends a solved challenge and resets growing pauses."""
         token = self._tokens.get(credential.id)
         if token is None:
             return
@@ -200,8 +200,8 @@ class DatabaseTokenPool:
             token.solution = {}
             try:
                 await clear_challenge(self._database, credential.id)
-            except DATABASE_ERRORS as error:  # the call went well all the same
-                log.warning("a solved challenge is still shown", error=type(error).__name__)
+            except DATABASE_ERRORS as error:  # the call itself succeeded
+                log.warning("a solved challenge could not be cleared", error=type(error).__name__)
 
     async def record_failure(
         self,
@@ -214,25 +214,23 @@ class DatabaseTokenPool:
         method: str | None = None,
         challenge: Mapping[str, Any] | None = None,
     ) -> None:
-        """The network refused the token; from this moment on it is not used.
+        """Record that the network rejected the token; it is not used from now on.
 
-        With `method`, it rests for this method alone and `seconds` long; each time twice as long, up to `longest`.
+        With `method`, only this method is paused for `pause_seconds`, doubled each time up to `max_pause_seconds`.
         `challenge`: what a person has to solve.
         """
         now = clock.now()
         token = self._tokens.get(credential.id)
         if token is None or not token.usable(method, now):
-            return  # gone meanwhile, or another call was told the same
+            return  # deleted meanwhile, or another call reported the same
         until = None
         if pause_seconds is not None:
             until = now + timedelta(seconds=token.next_pause(method or "", pause_seconds, max_pause_seconds))
         token.disable(state, until, method)
-        log.warning(
-            "token in trouble", token_id=str(credential.id), state=state.value, reason=reason, method=method
-        )
+        log.warning("token rejected", token_id=str(credential.id), state=state.value, reason=reason, method=method)
         trouble = TokenFailure(credential.id, state, reason, until, method, dict(challenge) if challenge else None)
         token.unsaved_failures += 1
-        # On its own: the supervisor ends the ways of a token it sees dead, this very call among them.
+        # In a task of its own: the supervisor may cancel the loop that made this call once the token is unusable.
         task = asyncio.create_task(self._save(trouble))
         self._saving.add(task)
         task.add_done_callback(self._saving.discard)
@@ -243,7 +241,7 @@ class DatabaseTokenPool:
             await save_failure(self._database, trouble)
         except DATABASE_ERRORS as error:
             self._unsaved.append(trouble)
-            log.warning("a token's trouble is not saved yet", error=type(error).__name__)
+            log.warning("a token failure could not be saved yet", error=type(error).__name__)
         else:
             self._saved(trouble)
 

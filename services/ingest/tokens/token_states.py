@@ -1,4 +1,4 @@
-"""States of credentials in the database: how each begins and ends, with its event in the same transaction."""
+"""Changes of token states in the database, each with its event in the same transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from shared.tables.registry import Page
 
 @dataclass(frozen=True)
 class TokenFailure:
-    """What the network said of a token; with `method` and `until`, of one method of it."""
+    """A failure that the network reported for a token; with `method` and `until`, for one method only."""
 
     token_id: UUID
     state: TokenState
@@ -60,7 +60,7 @@ async def emit_state_changed(
 
 
 async def save_failure(database: Database, trouble: TokenFailure) -> None:
-    """Write it down, with the event, unless it is written already."""
+    """Save the failure and emit its event, unless it is already saved."""
     async with database.write() as session:
         row = await session.scalar(
             select(NetworkToken).where(NetworkToken.id == trouble.token_id).with_for_update()
@@ -87,7 +87,7 @@ async def save_failure(database: Database, trouble: TokenFailure) -> None:
 
 
 async def expire_limits(database: Database) -> None:
-    """What was limited until now is healthy again."""
+    """Set tokens whose limit has expired back to healthy."""
     now = clock.now()
     over = (NetworkToken.state == TokenState.LIMITED.value, NetworkToken.limited_until <= now)
     async with database.read() as session:
@@ -101,7 +101,7 @@ async def expire_limits(database: Database) -> None:
 
 
 async def clear_challenge(database: Database, token_id: UUID) -> None:
-    """A call with the solution went well."""
+    """Delete the challenge after a call with its solution succeeded."""
     async with database.write() as session:
         row = await session.scalar(select(NetworkToken).where(NetworkToken.id == token_id).with_for_update())
         if row is None or row.state != TokenState.HEALTHY:
@@ -112,7 +112,7 @@ async def clear_challenge(database: Database, token_id: UUID) -> None:
 
 
 def drop_solution(row: NetworkToken) -> None:
-    """A solution serves once."""
+    """Remove the solution from the secret: it can be used only once."""
     secret = decrypt(row.secret)
     if secret.pop("solution", None) is not None:
         row.secret = encrypt(secret)

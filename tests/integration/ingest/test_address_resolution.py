@@ -104,7 +104,7 @@ async def test_the_token_of_one_community_is_enough(
 async def test_without_a_token_nobody_can_be_asked(network: str, ingest: ServiceUnderTest) -> None:
     answer = await ask(ingest, network=network, screen_name="school71")
     assert answer["outcome"] == "unavailable"
-    assert answer["reason"] == f"{TITLES[network]} cannot be asked now: there is no usable token"
+    assert answer["reason"] == f"{TITLES[network]} cannot be queried now: there is no usable token"
 
 
 async def test_a_network_that_answers_nonsense_is_unavailable(vk: Emulator, ingest: ServiceUnderTest) -> None:
@@ -116,7 +116,7 @@ async def test_a_network_that_answers_nonsense_is_unavailable(vk: Emulator, inge
     finally:
         vk.door.delete("/_control/faults")
     assert answer["outcome"] == "unavailable"
-    assert "does not answer as it should" in answer["reason"]
+    assert "did not return a valid response" in answer["reason"]
 
 
 @pytest.mark.parametrize(

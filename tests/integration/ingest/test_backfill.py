@@ -160,7 +160,7 @@ async def test_what_no_time_mends_fails_with_words(database: TestDatabase, api: 
         asked = await ask(api, here.page.id)
         async with running(backfiller(here)):
             failed = await until(api, asked["id"], "failed")
-        assert failed["error"] == "the network refuses: vk wall.get: error 15: Access denied"
+        assert failed["error"] == "the network rejected the request: vk wall.get: error 15: Access denied"
         again = await ask(api, here.page.id)
         assert again["id"] != asked["id"]
 

@@ -132,7 +132,7 @@ async def test_a_page_tells_what_it_is_read_by(
 @pytest.mark.parametrize(
     "case",
     [
-        ([], [], "no_token", ("none", "no token was entered for this page")),
+        ([], [], "no_token", ("none", "no token was added for this page")),
         ([], [{"state": "healthy"}], "waiting", ("healthy", None)),
         ([{"state": "revoked", "reason": "vk 5"}], [], "no_token", ("revoked", "vk 5")),
         ([{"state": "revoked", "reason": "vk 5"}], [{"state": "healthy"}], "failing", ("revoked", "vk 5")),
