@@ -152,9 +152,9 @@ class Thread(Base):
     """How far one thread of a page is read.
 
     `marker`: state of the thread in the network at the last complete read (a count, a last id, a time of
-    activity); the thread is read again when it differs. `anchor`: cursor where reading continues. `difference`: how many more
-    comments the network counted than were stored after the last complete read. A changed difference causes a read
-    at once, an unchanged one at `recheck_at` (database time), with a delay that doubles each time.
+    activity); the thread is read again when it differs. `anchor`: cursor where reading continues. `difference`:
+    how many more comments the network counted than were stored after the last complete read. A changed difference
+    causes a read at once, an unchanged one at `recheck_at` (database time), with a delay that doubles each time.
     """
 
     __tablename__ = "threads"

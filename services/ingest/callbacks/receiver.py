@@ -173,8 +173,7 @@ class PushReceiver:
         page_id = known.page.id
         if asked and known.manual and known.confirmation_code and known.confirmation_code != asked:
             # A server created on the settings page needs the code shown there, which may differ from the API's
-            # code:
-            # the two are returned alternately.
+            # code: the two are returned alternately.
             code = known.confirmation_code if self._answered_codes.get(page_id) == asked else asked
         elif asked and asked != known.confirmation_code:
             await self._keep(known, asked)

@@ -1,6 +1,6 @@
-"""Polling private messages of each group by its bot's token: rarely while the network pushes them.
+"""Poll direct messages of each group with its bot token, rarely while the network pushes them.
 
-What the group's own staff write by hand is not pushed: where somebody wrote lately, a look comes more often.
+Replies that staff write in the network are not pushed, so chats with recent messages are polled more often.
 """
 
 import asyncio
@@ -27,30 +27,30 @@ SOURCE = "chats_poll"
 PAGE_SIZE = 100
 MAX_PAGES = 200
 CONCURRENCY = 8
-# Of one group: so many chats are read side by side, and so many are stored together.
+# Of one group: how many chats are read concurrently, and how many are stored together.
 CHATS_AT_ONCE = 4
 STORE_BATCH = 20
-# Looks overlap by this much once after news: another message may carry the same millisecond.
+# Overlap of the poll after new messages: another message may have the same millisecond.
 OVERLAP_MS = 3_000
-# A look that was asked for goes back so far: something may have been missed.
+# How far back a requested check reads, because messages may have been missed.
 LOSS_LOOKBACK_MS = 600_000
-# A chat that moved is read back so far beyond the cursor: an edited message moves nothing by itself.
+# How far before the cursor a changed chat is read: an edit alone does not change the chat.
 EDIT_LOOKBACK_MS = 86_400_000
-# What push has had this long for, and a poll finds, push has lost.
+# A message this old that a poll finds first was lost by push.
 PUSH_GRACE_MS = 30_000
 MAX_DELAY = 60.0
-# A talk is looked at again after this share of the time since its last words: an answer by hand is seen so late.
+# A chat is polled again after this fraction of the time since its last message, to find replies by staff.
 RECHECK_FRACTION = 0.05
-# How often it is asked where talks go on, in seconds.
+# How often the list of active chats is reloaded, in seconds.
 ACTIVITY_REFRESH_SECONDS = 2.0
-# How soon a group without a token is asked about again, in seconds.
+# How soon a group without a token is checked again, in seconds.
 NO_TOKEN_DELAY = 5.0
 
 
 class ChatPoller:
-    """Goes round all groups that have a bot's token, a few at once.
+    """Polls all groups that have a bot token, a few at a time.
 
-    `pushed` tells whether the network pushes a group's messages now; `doubt` is told of a group where it did not.
+    `is_pushed` returns whether the network pushes a group's messages; `on_push_loss` reports a group where it fails.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ChatPoller:
         self._spoken_at = 0.0
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Poll until cancelled."""
         self._looked.clear()
         gate = asyncio.Semaphore(CONCURRENCY)
         async with asyncio.TaskGroup() as group:
@@ -93,7 +93,7 @@ class ChatPoller:
                 await asyncio.sleep(0.3)
 
     def request_check(self, page: PageRef) -> None:
-        """Something may have been missed: look now, and a little further back."""
+        """Poll the group now and further back, because messages may have been missed."""
         self._missed.add(page.external_id)
         self._looked.pop(page.external_id, None)
         self._rests.cancel(page.external_id)
@@ -110,11 +110,11 @@ class ChatPoller:
             return False
         if self._tokens.get(page.external_id) != credential.id:
             self._tokens[page.external_id] = credential.id
-            self._rests.cancel(page.external_id)  # what one token is refused another may be shown
+            self._rests.cancel(page.external_id)  # another token may have access
         return not self._rests.is_active(page.external_id)
 
     def _period(self, page: PageRef) -> float:
-        """Seconds between two looks at a group."""
+        """Return the seconds between two polls of a group."""
         if not self._pushed(page):
             return self._settings.ok_chats_seconds
         rarest = self._settings.ok_chats_subscribed_seconds
@@ -131,14 +131,14 @@ class ChatPoller:
         since = clock.now() - timedelta(seconds=self._settings.ok_chats_subscribed_seconds / RECHECK_FRACTION)
         try:
             self._spoken = await self._feed.active_pages((SOURCE, PUSH_WAY), since)
-        except TRANSIENT_ERRORS as error:  # with the database away no look can be stored either
-            log.warning("talks are not known now", error=str(error)[:200])
+        except TRANSIENT_ERRORS as error:  # without the database no result could be stored either
+            log.warning("active chats could not be loaded", error=str(error)[:200])
 
     async def _one(self, page: PageRef, gate: asyncio.Semaphore) -> None:
         name = page.external_id
         try:
             async with gate:
-                # Before the look: what is asked for meanwhile is not forgotten.
+                # Cleared before the poll, so that a request during it is not lost.
                 self._looked[name] = asyncio.get_running_loop().time()
                 await self.check_group(page)
         except TRANSIENT_ERRORS as error:
@@ -158,7 +158,7 @@ class ChatPoller:
             self._busy.discard(name)
 
     async def check_group(self, page: PageRef) -> None:
-        """Read the chats of a group that moved since the cursor, and those that were closed then."""
+        """Read the chats of a group that changed since the cursor, and those that were closed before."""
         name = page.external_id
         cursor = self._cursors.get(name)
         if cursor is None:
@@ -167,7 +167,7 @@ class ChatPoller:
         since = int(cursor.get("since", 0))
         settled = bool(cursor.get("settled")) and not missed
         floor = since if settled else max(since - (LOSS_LOOKBACK_MS if missed else OVERLAP_MS), 0)
-        # A look that was cut short left chats unread from further back.
+        # An interrupted poll left unread chats further back.
         floor = min(floor, int(cursor.get("floor", floor)))
         observed_at = clock.now()
         moved = await self._moved(page, since=since, floor=floor, settled=settled)
@@ -177,7 +177,7 @@ class ChatPoller:
         if not moved and not again and settled:
             self._feed.report_success(page, SOURCE)
             return
-        # The least fresh first, and a few at a time: what an interruption leaves undone is still to be seen.
+        # Oldest first, a few at a time: chats left by an interruption still differ from the cursor.
         todo = sorted((at, chat_id) for chat_id, at in {**again, **moved}.items())
         reached = since
         for start in range(0, max(len(todo), 1), STORE_BATCH):
@@ -185,7 +185,7 @@ class ChatPoller:
             parsed = await self._read_part(page, [chat_id for _, chat_id in part], floor, closed)
             last = start + STORE_BATCH >= len(todo)
             reached = max([reached, *(at for at, chat_id in part if chat_id in moved)])
-            # A second look without anything younger settles the cursor.
+            # A second poll without newer messages settles the cursor.
             after: dict[str, Any] = {"since": reached, "settled": last and reached == since and since > 0}
             if not last:
                 after["floor"] = floor
@@ -198,7 +198,7 @@ class ChatPoller:
                 self._doubt(page)
 
     async def _read_part(self, page: PageRef, chats: list[str], floor: int, closed: dict[str, int]) -> ParsedBatch:
-        """Histories of some chats, read side by side; one that is closed rests alone and is kept in `closed`."""
+        """Return the histories of some chats, read concurrently; closed chats are added to `closed`."""
         gate = asyncio.Semaphore(CHATS_AT_ONCE)
 
         async def one(chat_id: str) -> ParsedBatch:
@@ -225,7 +225,7 @@ class ChatPoller:
         return parsed
 
     async def _moved(self, page: PageRef, *, since: int, floor: int, settled: bool) -> dict[str, int]:
-        """Chats with an event after the cursor: when, in ms, by chat."""
+        """Return the time of the last event, in ms, of chats that changed after the cursor."""
         moved: dict[str, int] = {}
         marker: str | None = None
         for _ in range(MAX_PAGES):
@@ -241,11 +241,11 @@ class ChatPoller:
         return moved
 
     async def list_chats(self, page: PageRef, marker: str | None) -> tuple[list[tuple[str, int]], str | None]:
-        """A page of a group's chats, the freshest first: (chat, last event in ms), and what leads on."""
+        """Return a page of chats, most recent first, as (chat, last event in ms), and the next page's marker."""
         answer = await self._read(page, "chats", count=PAGE_SIZE, marker=marker)
         chats = answer.get("chats") if isinstance(answer, dict) else None
         if not isinstance(chats, list):
-            raise NoValidResponse(NETWORK, "graph.chats", "no chats in the answer")
+            raise NoValidResponse(NETWORK, "graph.chats", "no chats in the response")
         rows = [
             (str(chat["chat_id"]), int(chat.get("lastEventTime") or 0))
             for chat in chats
@@ -255,7 +255,7 @@ class ChatPoller:
         return rows, str(after) if after and str(after) != marker else None
 
     async def history(self, page: PageRef, chat_id: str, floor: int) -> ParsedBatch:
-        """Messages of a chat written at `floor` (ms) or later."""
+        """Return messages of a chat written at `floor` (ms) or later."""
         parsed = ParsedBatch()
         newest: int | None = None
         while True:
@@ -268,13 +268,13 @@ class ChatPoller:
             )
             rows = answer.get("messages") if isinstance(answer, dict) else None
             if not isinstance(rows, list):
-                raise NoValidResponse(NETWORK, "graph.messages", "no messages in the answer")
+                raise NoValidResponse(NETWORK, "graph.messages", "no messages in the response")
             for raw in rows:
                 parsed.parse(ok_payloads.parse_message, raw, page, chat_id)
             times = [int(raw["timestamp"]) for raw in rows if isinstance(raw, dict) and raw.get("timestamp")]
             if len(rows) < PAGE_SIZE or not times:
                 return parsed
-            # Both bounds are included; a whole page within one millisecond cannot be asked for otherwise.
+            # Both bounds are inclusive; otherwise a full page within one millisecond could not be passed.
             oldest = min(times)
             newest = oldest if oldest != newest else oldest - 1
             if newest < floor:
@@ -285,7 +285,7 @@ class ChatPoller:
         return await self._client.read_bot_api(credential, path, **query)
 
     def has_token(self, page: PageRef) -> bool:
-        """Whether the group's messages can be read now."""
+        """Return whether the group's messages can be read now."""
         try:
             self._client.group_token(page.id, "graph.chats.get")
         except NoUsableToken:
@@ -294,7 +294,7 @@ class ChatPoller:
 
 
 def _active_pages(parsed: ParsedBatch, since: int, late: float) -> bool:
-    """Whether citizens wrote something after the last look that push has had time to bring."""
+    """Return whether citizens wrote messages after the last poll that push should have delivered by now."""
     return any(
         not item.from_community and since < item.written_at.timestamp() * 1000 < late for item in parsed.items
     )

@@ -1,10 +1,10 @@
-"""What OK refuses to show: said in words, left alone for a long while, then asked for again."""
+"""Cooldowns of OK objects that cannot be read, and the description of the reason."""
 
 import asyncio
 
 from services.ingest.networks.calls import CallError, ErrorTreatment
 
-# Of one group, discussion or chat alone: the others go on.
+# Errors of one group, discussion or chat; others are not affected.
 OBJECT_TREATMENTS = {
     ErrorTreatment.DENIED,
     ErrorTreatment.NOT_FOUND,
@@ -28,41 +28,41 @@ _WORDS = {
 
 
 def is_object_error(error: BaseException) -> bool:
-    """Whether the network refuses this object, and not us or this moment."""
+    """Return whether the error concerns this object, not the token or a temporary condition."""
     return isinstance(error, CallError) and error.treatment in OBJECT_TREATMENTS
 
 
 def describe_closed(error: CallError, what: str) -> str:
-    """What an operator reads at the source; `what` names the object."""
+    """Return the error shown at the source; `what` names the object."""
     told = _WORDS.get(error.code, f"Одноклассники не показывают это: {error.text}")
     return f"{told} ({what}, ошибка {error.code})"
 
 
 class Cooldowns:
-    """Until when something is left alone, by name. Kept in memory: after a restart all is asked for again."""
+    """Cooldowns by name, in memory only: after a restart everything is tried again."""
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
         self._failures: dict[str, int] = {}
 
     def is_active(self, name: str) -> bool:
-        """Whether it is to be left alone now."""
+        """Return whether a cooldown is active."""
         return self._until.get(name, 0.0) > asyncio.get_running_loop().time()
 
     def start(self, name: str, seconds: float) -> None:
-        """Leave it alone for so long."""
+        """Start a cooldown."""
         self._until[name] = asyncio.get_running_loop().time() + seconds
 
     def record_failure(self, name: str, first: float, most: float) -> None:
-        """Leave it alone after a failure, twice as long after each further one."""
+        """Start a cooldown after a failure, doubled with each further failure up to the maximum."""
         failures = self._failures[name] = self._failures.get(name, 0) + 1
         self.start(name, min(first * 2.0 ** min(failures - 1, 20), most))
 
     def clear(self, name: str) -> None:
-        """It can be read again."""
+        """Remove the cooldown and its failure count."""
         self._until.pop(name, None)
         self._failures.pop(name, None)
 
     def cancel(self, name: str) -> None:
-        """Ask again now; how often it failed is not forgotten."""
+        """End the cooldown now but keep its failure count."""
         self._until.pop(name, None)

@@ -1,7 +1,7 @@
-"""The one list of all groups' discussions: looked at on top every moment, walked down now and then.
+"""The list of all groups' discussions: its top is polled frequently, the whole list periodically.
 
-The walk goes on a few pages at a time from where it stopped, so that neither a failure nor its length holds up
-what is fresh. What it saw is remembered: the walk over a single group finds its discussions here.
+A full pass reads a few pages at a time, so that neither a failure nor its length delays the top of the list. Its
+rows are kept in memory: the scan of a single group takes its discussions from here.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ from services.ingest.networks.ok.ok_payloads import DiscussionRow
 from services.ingest.settings import IngestSettings
 from shared import clock
 
-# Pages of the list in one look: on top until one brings nothing new, and of the walk.
+# Pages per round: at the top until a page has nothing new, and of the full pass.
 TOP_PAGES = 20
 PASS_PAGES = 10
 MIN_PASS_INTERVAL = 60.0
 
-# Takes rows and says whether anything in them is news.
+# Receives rows and returns whether any of them is new.
 RowHandler = Callable[[list[DiscussionRow]], Awaitable[bool]]
 
 
 class DiscussionList:
-    """Reads the list and shows its rows to whoever compares them with what is stored."""
+    """Reads the list and passes its rows to a handler."""
 
     def __init__(self, reader: DiscussionReader, settings: IngestSettings) -> None:
         self._reader = reader
@@ -42,36 +42,36 @@ class DiscussionList:
         self._horizon = clock.now()
 
     def start_full_pass(self) -> None:
-        """Have the list walked down from its top without waiting for the next time."""
+        """Start a full pass from the top now."""
         self._wanted = True
 
     def request_full_pass(self) -> None:
-        """The same, but no oftener than every `SOON_SECONDS`, whoever asks."""
+        """Start a full pass unless one started within the last `MIN_PASS_INTERVAL` seconds."""
         self._missed = True
 
     def covers(self, since: datetime) -> bool:
-        """Whether what is remembered is fresh and goes back to that moment."""
+        """Return whether the rows in memory are fresh and go back to that time."""
         if self._walked_at is None or self._walked_from is None or self._walked_from > since:
             return False
         return asyncio.get_running_loop().time() - self._walked_at <= 2 * self._settings.ok_walk_seconds
 
     def of_group(self, group: str, since: datetime) -> list[DiscussionRow]:
-        """Discussions of a group that moved since a moment, as far as they are remembered."""
+        """Return the rows in memory of a group's discussions that changed since a time."""
         here = self._shown.get(group, {}).values()
         return [one for one in here if one.active_at is None or one.active_at >= since]
 
     async def read_top(self, notice: RowHandler) -> None:
-        """Show what is on top of the list, down to the first page of it without news."""
+        """Read the list from the top until a page has nothing new, passing its rows to `notice`."""
         anchor: str | None = None
         horizon = self._days_ago()
         for _ in range(TOP_PAGES):
             rows, anchor = await self.page(anchor)
             if not await notice(rows) or anchor is None or _reached(rows, horizon):
                 return
-        self._wanted = True  # more is new than one look takes
+        self._wanted = True  # more is new than one round reads
 
     async def continue_full_pass(self, notice: RowHandler) -> None:
-        """Show the next pages of the walk; none while no walk is due."""
+        """Read the next pages of the full pass, if one is due."""
         now = asyncio.get_running_loop().time()
         if not self._walking:
             due = self._walked_at is None or now - self._walked_at >= self._settings.ok_walk_seconds
@@ -86,7 +86,7 @@ class DiscussionList:
                 rows, after = await self.page(self._anchor)
             except CallError as error:
                 if error.treatment is ErrorTreatment.CLIENT_ERROR:
-                    self._walking, self._wanted = False, True  # the place in the list is not known any more
+                    self._walking, self._wanted = False, True  # the network no longer knows the anchor
                 raise
             await notice(rows)
             self._anchor = after
@@ -96,7 +96,7 @@ class DiscussionList:
 
     @property
     def in_full_pass(self) -> bool:
-        """Whether a walk is under way."""
+        """Return whether a full pass is running."""
         return self._walking
 
     def _days_ago(self) -> datetime:
@@ -110,7 +110,7 @@ class DiscussionList:
             self._shown[group] = recent
 
     async def page(self, anchor: str | None) -> tuple[list[DiscussionRow], str | None]:
-        """A page of the list, and what leads on; its rows are remembered."""
+        """Return a page of the list and the next anchor; keep its rows in memory."""
         raw_rows, after = await self._reader.discussions(self._asked, anchor)
         rows = [
             shown for raw in raw_rows if (shown := ok_payloads.parse_discussion_row(raw, self.types)) is not None
@@ -121,5 +121,5 @@ class DiscussionList:
 
 
 def _reached(rows: list[DiscussionRow], horizon: datetime) -> bool:
-    """Whether what follows these rows is older than that."""
+    """Return whether all rows after these are older than the horizon."""
     return any(one.active_at is not None and one.active_at < horizon for one in rows)

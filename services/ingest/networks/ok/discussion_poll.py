@@ -1,4 +1,4 @@
-"""Polling discussions: one list tells which discussions of all groups moved, and those are read on."""
+"""Poll discussions: find changed ones in the list of all groups' discussions and read their new comments."""
 
 import asyncio
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ from shared.logs import logger
 log = logger(__name__)
 
 SOURCE = "discussions_poll"
-# How many discussions are read before the top of the list is looked at again, and how many at once.
+# How many discussions are read before the top of the list is read again, and how many concurrently.
 DISCUSSIONS_PER_ROUND = 50
 CONCURRENCY = 4
-# A mark whose second is not over: the same second may bring more without another count.
+# Prefix of a marker whose second has not ended: more comments may come in the same second.
 UNSETTLED_PREFIX = "~"
 SETTLED_AFTER = timedelta(minutes=5)
-# How long a trouble with one discussion stays at its source before the next good look replaces it, in seconds.
+# How long the error of one discussion is shown before a success replaces it, in seconds.
 ERROR_SHOWN_SECONDS = 10.0
 FIRST_DELAY, MAX_DELAY = 2.0, 120.0
-# How often good looks are told of, in seconds: each is a row of every page.
+# How often success is reported, in seconds: each report writes a row per page.
 SUCCESS_REPORT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedDiscussion:
-    """A discussion that differs from what is stored; `whole`: reading on from its anchor does not mend that."""
+    """A discussion that differs from the stored state; `read_whole`: reading on from its anchor is not enough."""
 
     page: PageRef
     row: DiscussionRow
@@ -45,17 +45,17 @@ class ChangedDiscussion:
 
     @property
     def key(self) -> str:
-        """Its name in our keys."""
+        """Return the discussion key."""
         return self.row.key
 
     @property
     def thread_key(self) -> str:
-        """The key of its thread."""
+        """Return the thread key."""
         return f"ok:{self.row.key}"
 
 
 class DiscussionPoller:
-    """Reads what is new in the discussions of all groups of the registry."""
+    """Reads new comments in the discussions of all groups of the registry."""
 
     def __init__(
         self,
@@ -78,12 +78,12 @@ class DiscussionPoller:
         self._welled: frozenset[str] = frozenset()
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Poll until cancelled."""
         self._listing.start_full_pass()
         await run_periodically(SOURCE, self._round)
 
     def request_check(self, page: PageRef) -> None:
-        """Walk the list down again, and ask for what this page was refused."""
+        """Request a full pass, and end the cooldowns of this page's discussions."""
         self._listing.request_full_pass()
         for one in self._todo.values():
             if one.page.id == page.id:
@@ -97,7 +97,7 @@ class DiscussionPoller:
         now = asyncio.get_running_loop().time()
         try:
             trouble = await self._list()
-            left = await self._take()  # what is put down already needs no list
+            left = await self._take()  # the discussions found so far are read without the list
             if trouble is not None:
                 raise trouble
         except TRANSIENT_ERRORS as error:
@@ -109,16 +109,14 @@ class DiscussionPoller:
         return 0.05 if left or self._listing.in_full_pass else self._settings.ok_discussions_seconds
 
     def _tell(self, pages: frozenset[str], now: float) -> None:
-        """Tell how the look went: of single troubles each time, of the rest now and then."""
+        """Report the result of the round: errors of single discussions each time, success periodically."""
         every = now - self._welled_at >= SUCCESS_REPORT_SECONDS or pages != self._welled
         if every:
             self._welled_at, self._welled = now, pages
         for page in self._accounts.pages(NETWORK):
             until, told = self._told.get(page.id, (0.0, ""))
             if until > now:
-                self._feed.report_failure(
-                    page, SOURCE, told
-                )  # what was stored of the page meanwhile has replaced it
+                self._feed.report_failure(page, SOURCE, told)  # a batch stored meanwhile has replaced the error
             elif self._told.pop(page.id, None) is not None or every:
                 self._feed.report_success(page, SOURCE)
 
@@ -131,7 +129,7 @@ class DiscussionPoller:
         return None
 
     async def _notice(self, rows: list[DiscussionRow]) -> bool:
-        """Put down the discussions that differ from what is stored; says whether there are any."""
+        """Queue the discussions that differ from the stored state; return whether there are any."""
         found = [(page, one) for one in rows if (page := self._accounts.page(NETWORK, one.group_id)) is not None]
         known = await self._feed.thread_states([f"ok:{one.key}" for _, one in found])
         held = await self._feed.threads_with_other_count({f"ok:{one.key}": one.count for _, one in found})
@@ -147,7 +145,7 @@ class DiscussionPoller:
                 continue
             if waiting is not None:
                 self._rests.cancel(one.key)
-            # Fewer comments than we hold, or read on to here and still others than we hold.
+            # Fewer comments than stored, or already read to the end and the count still differs.
             here = (marker or "").removeprefix(UNSETTLED_PREFIX) == one.marker
             whole = living is not None and (living > one.count or here)
             self._todo[one.key] = ChangedDiscussion(page, one, mark, whole)
@@ -155,7 +153,7 @@ class DiscussionPoller:
         return news
 
     async def _take(self) -> bool:
-        """Read the freshest of what is put down; says whether more could be read now."""
+        """Read the most recent queued discussions; return whether more could be read now."""
         for discussion, one in list(self._todo.items()):
             if self._accounts.page(NETWORK, one.page.external_id) is None:
                 del self._todo[discussion]
@@ -173,7 +171,7 @@ class DiscussionPoller:
         return len(due) > len(now)
 
     async def _one(self, one: ChangedDiscussion, gate: asyncio.Semaphore) -> Exception | None:
-        """Read one discussion; answers a trouble that concerns all of them."""
+        """Read one discussion; return an error that concerns all of them, else None."""
         async with gate:
             try:
                 await self._comments(one)
@@ -201,7 +199,7 @@ class DiscussionPoller:
         return None
 
     async def _unknown_topics(self, moved: list[ChangedDiscussion]) -> None:
-        """Store topics that are not known yet, before their comments."""
+        """Store topics that are not stored yet, before their comments."""
         topics = {
             one.key: one.page
             for one in moved
@@ -216,7 +214,7 @@ class DiscussionPoller:
             if not is_object_error(error):
                 raise
             by_page = []
-            # One of them spoils the answer for all; what is wrong with it its comments will tell.
+            # One topic fails the call for all; its error is reported when its comments are read.
             for discussion, page in topics.items():
                 try:
                     by_page += await self._reader.topics_by_ids({discussion: page})
@@ -228,7 +226,7 @@ class DiscussionPoller:
             await self._feed.store(page, SOURCE, parsed, observed_at=observed_at)
 
     async def _comments(self, one: ChangedDiscussion) -> None:
-        """Read a discussion on from its anchor; whole, when comments have vanished from it."""
+        """Read a discussion from its anchor, or completely if comments are missing."""
         observed_at = clock.now()
         before = comment_count(one.stored_state)
         whole = (
@@ -251,6 +249,6 @@ class DiscussionPoller:
 
 
 def comment_count(mark: ThreadState | None) -> int:
-    """How many comments a discussion had when it was read."""
+    """Return the comment count in a marker."""
     tail = (mark.marker or "").rpartition("|")[2] if mark is not None else ""
     return int(tail) if tail.isdigit() else 0

@@ -1,4 +1,4 @@
-"""Reading topics and the comments of discussions, as all ways of polling need it."""
+"""Read topics and comments of discussions; used by all pollers and scans."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,9 +14,9 @@ from shared import clock
 COMMENTS_PER_CALL = 100
 TOPICS_PER_CALL = 50
 COMMENT_FIELDS = "comment.*,date_ms"
-# Topics asked for together come with at most so many blocks each.
+# Maximum media blocks per topic in a request for several topics.
 MAX_MEDIA_BLOCKS = 3
-# What was written a moment ago may be missing from an answer that was being made then.
+# A response generated at the same time may lack an item this recent.
 RECENT = timedelta(seconds=60)
 
 
@@ -24,7 +24,7 @@ RECENT = timedelta(seconds=60)
 class TopicPage:
     """A page of a group's topics, newest first.
 
-    `counts`: comments by topic; unknown ones are left out. `whole`: the group has no further topics.
+    `counts`: comments by topic; unknown ones are left out. `is_complete`: the group has no further topics.
     """
 
     parsed: ParsedBatch
@@ -34,13 +34,13 @@ class TopicPage:
 
 
 class DiscussionReader:
-    """Reads through the client; parses for a page."""
+    """Reads through the client and parses for a page."""
 
     def __init__(self, client: OkClient) -> None:
         self._client = client
 
     async def comments(self, page: PageRef, discussion: str, anchor: str | None) -> tuple[ParsedBatch, str | None]:
-        """Comments after an anchor (all without one), the removed ones as deletions, and where reading ended."""
+        """Return comments after an anchor (None: all), removed ones as deletions, and the last anchor."""
         parsed = ParsedBatch()
         start = anchor or "FIRST"
         while True:
@@ -59,13 +59,13 @@ class DiscussionReader:
     async def comments_with_deletions(
         self, page: PageRef, discussion: str, count: int | None, feed: IntakeStore
     ) -> tuple[ParsedBatch, str | None]:
-        """All comments of a discussion, deletions of those that we hold and it has no longer, and where it ended.
+        """Return all comments of a discussion, deletions of stored ones that are missing, and the last anchor.
 
-        The network names removed comments as long as it pleases. One that it leaves out counts as removed only
-        where it shows as many comments as it counts: groups may show fewer than there are.
+        The network lists removed comments for an unknown time. A missing comment counts as removed only if the
+        network returns as many comments as it counts, because groups may show fewer than exist.
         """
         observed_at = clock.now()
-        # Read first: what is stored meanwhile may be younger than the reading.
+        # Load stored ids first: messages stored meanwhile may be newer than the read.
         held = await feed.living_ids(page, "comment", thread_key=f"ok:{discussion}")
         parsed, anchor = await self.comments(page, discussion, None)
         named = {item.external_id for item in parsed.items}
@@ -81,9 +81,9 @@ class DiscussionReader:
     async def newest_comments(
         self, page: PageRef, discussion: str, since: datetime, *, removed: bool | None = None, whole: bool = False
     ) -> ParsedBatch:
-        """Comments from the newest back to a moment; with `removed`, the removed ones as deletions.
+        """Return comments from the newest back to a time; with `removed`, removed ones as deletions.
 
-        With `whole`, raises `CallLost` when the network tells of more but not how to go on.
+        With `whole`, raises `NoValidResponse` if the network reports more comments without an anchor.
         """
         parsed = ParsedBatch()
         anchor = "LAST"
@@ -101,7 +101,7 @@ class DiscussionReader:
                 return parsed
             if not reached or reached == anchor:
                 if whole:
-                    raise NoValidResponse(NETWORK, "discussions.getComments", "no anchor leads on")
+                    raise NoValidResponse(NETWORK, "discussions.getComments", "no anchor for the next page")
                 return parsed
             anchor = str(reached)
 
@@ -119,7 +119,7 @@ class DiscussionReader:
         )
 
     async def topics(self, page: PageRef, anchor: str | None = None) -> TopicPage:
-        """A page of a group's topics, the newest first."""
+        """Return a page of a group's topics, newest first."""
         answer = await self._client.read_with_any_session(
             "mediatopic.getTopics", gid=page.external_id, count=TOPICS_PER_CALL, anchor=anchor
         )
@@ -132,13 +132,13 @@ class DiscussionReader:
             if isinstance(count, int):
                 counts[str(raw.get("id"))] = count
         after = answer.get("anchor")
-        # Whether this list has further pages is not documented: only an anchor of its own leads on.
+        # Whether this list has further pages is not documented; only a new anchor shows it.
         more = bool(rows) and after is not None and str(after) != anchor
         whole = anchor is None and len(rows) < TOPICS_PER_CALL and not more
         return TopicPage(parsed, counts, str(after) if more else None, whole)
 
     async def topics_by_ids(self, pages: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
-        """Topics by their ids, sorted by page; those that are gone are left out."""
+        """Return topics by their ids, grouped by page; missing ones are left out."""
         answer = await self._client.read_with_any_session(
             "mediatopic.getByIds", topic_ids=",".join(pages), media_limit=MAX_MEDIA_BLOCKS
         )
@@ -150,7 +150,7 @@ class DiscussionReader:
             whole = raw
             if (
                 len(raw.get("media") or []) >= MAX_MEDIA_BLOCKS
-            ):  # cut off at the limit: asked for alone, it comes whole
+            ):  # cut at the limit; a request for this topic alone returns it completely
                 single = await self._client.read_with_any_session("mediatopic.getByIds", topic_ids=raw["id"])
                 whole = next(iter(extract_topics(single)), raw)
             _, parsed = found.setdefault(page.external_id, (page, ParsedBatch()))
@@ -158,15 +158,15 @@ class DiscussionReader:
         return list(found.values())
 
     async def discussions(self, types: str, anchor: str | None) -> tuple[list[Any], str | None]:
-        """A page of the list of all groups' discussions, the freshest first, and what leads on.
+        """Return a page of all groups' discussions, most recent first, and the next anchor.
 
-        It shows the groups of the session's user; sessions of one pool serve the same groups.
+        The list contains the groups of the session's user; all sessions of a pool have the same groups.
         """
         answer = await self._client.read_with_any_session(
             "discussions.getList", category="GROUP", types=types, count=COMMENTS_PER_CALL, anchor=anchor
         )
         if not isinstance(answer, dict):
-            raise NoValidResponse(NETWORK, "discussions.getList", "the answer is no object")
+            raise NoValidResponse(NETWORK, "discussions.getList", "the response is not an object")
         rows = answer.get("discussions")
         rows = rows if isinstance(rows, list) else []
         after = answer.get("anchor")
@@ -176,7 +176,7 @@ class DiscussionReader:
 def deletion(
     page: PageRef, kind: MessageKind, external_id: str, discussion: str, written_at: datetime
 ) -> IncomingItem:
-    """Return the deletion of an item that is gone; the network does not tell who removed it."""
+    """Return the deletion of a missing item; who removed it is unknown."""
     return IncomingItem(
         change="deleted",
         kind=kind,
@@ -189,9 +189,9 @@ def deletion(
 
 
 def extract_topics(answer: Any) -> list[Any]:
-    """The topics of an answer. Raises `CallLost` when it is no such answer."""
+    """Return the topics of a response. Raises `NoValidResponse` if it has no topics."""
     if not isinstance(answer, dict):
-        raise NoValidResponse(NETWORK, "mediatopic", "the answer is no object")
+        raise NoValidResponse(NETWORK, "mediatopic", "the response is not an object")
     found = answer.get("media_topics")
     return found if isinstance(found, list) else []
 

@@ -1,4 +1,4 @@
-"""Calls to OK: signed REST calls with a user's session, and the Bot API with a group's token."""
+"""Client of OK: signed REST calls with a user session, and the Bot API with a group token."""
 
 import hashlib
 import json
@@ -27,10 +27,10 @@ from services.ingest.networks.ok.ok_errors import EFFECTS, NETWORK, treatment
 from services.ingest.networks.port import Credential, TokenKind, TokenPool
 from services.ingest.settings import IngestSettings
 
-# A read changes hands between tokens this often at most.
+# How many sessions a read tries at most.
 MAX_SESSION_SWITCHES = 8
 _UNSIGNED = {"access_token", "session_key", "sig"}
-# There is no envelope: an answer without its list is none, and is asked for again.
+# Responses have no envelope: one without its list is invalid and the read is retried.
 _LISTS = {
     "discussions.getComments": "comments",
     "graph.chats.get": "chats",
@@ -39,13 +39,13 @@ _LISTS = {
 
 
 def signature(params: Mapping[str, str], secret: str) -> str:
-    """The network's signature: MD5 of the sorted parameters and the secret, by its own rule."""
+    """Return OK's request signature: MD5 of the sorted parameters and the secret, as OK documents it."""
     signed = "".join(f"{key}={value}" for key, value in sorted(params.items()) if key not in _UNSIGNED)
     return hashlib.md5((signed + secret).encode(), usedforsecurity=False).hexdigest()
 
 
 def session_secret(credential: Credential) -> str:
-    """The secret of a session: given, or made of the token and the application's secret."""
+    """Return the session secret: the given one, or derived from the token and the application secret."""
     if credential.session_secret_key:
         return credential.session_secret_key
     material = credential.token + (credential.application_secret_key or "")
@@ -53,14 +53,14 @@ def session_secret(credential: Credential) -> str:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether a read is worth another try right away."""
+    """Return whether a failed read should be retried at once."""
     if isinstance(error, CallError):
         return error.treatment is ErrorTreatment.TRANSIENT
     return isinstance(error, NoValidResponse)
 
 
 class OkClient:
-    """Speaks to both APIs under the tokens' limits and tells the accounts when a token is in trouble."""
+    """Calls both APIs within the tokens' limits and reports token failures to the token pool."""
 
     def __init__(self, http: aiohttp.ClientSession, accounts: TokenPool, settings: IngestSettings) -> None:
         self._http = http
@@ -69,22 +69,23 @@ class OkClient:
         self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_seconds)
 
     def user_session(self, method: str) -> Credential:
-        """A usable user session. Raises `NoToken`."""
+        """Return a usable user session. Raises `NoUsableToken`."""
         found = self._accounts.select(NETWORK, TokenKind.USER, method=method)
         if found is None:
             raise NoUsableToken(f"no usable user session for {method}")
         return found
 
     def group_token(self, page_id: Any, method: str) -> Credential:
-        """The usable token of a group. Raises `NoToken`."""
+        """Return the usable token of a group. Raises `NoUsableToken`."""
         found = self._accounts.select(NETWORK, TokenKind.GROUP, page_id, method=method)
         if found is None:
             raise NoUsableToken(f"no usable token of the group for {method}")
         return found
 
     async def read_with_any_session(self, method: str, **params: Any) -> Any:
-        """Call a REST method that changes nothing: transient failures are tried again a few times, and when a
-        session is refused, the next takes over.
+        """Call a read-only REST method.
+
+        Retry transient failures a few times, with the next session if one fails.
         """
         for _ in range(MAX_SESSION_SWITCHES):
             try:
@@ -97,15 +98,15 @@ class OkClient:
                 if error.treatment not in TOKEN_TREATMENTS:
                     raise
             except TokenNotUsable:
-                continue  # it died, or its budget was spent, while this call waited for its turn
-        raise NoUsableToken(f"{MAX_SESSION_SWITCHES} sessions in a row were refused for {method}")
+                continue  # it became unusable while this call waited for the rate limit
+        raise NoUsableToken(f"{MAX_SESSION_SWITCHES} sessions in a row were rejected for {method}")
 
     async def call(
         self, credential: Credential, method: str, *, not_after: float | None = None, **params: Any
     ) -> Any:
-        """Call a REST method once; answers its JSON value. Past `not_after`, on `ticks`, nothing is sent.
+        """Call a REST method once; return its JSON value. After `not_after` (`boottime_seconds`) nothing is sent.
 
-        Raises `CallError`, `CallLost`, or `TokenUnfit` when the token may not be used any more: nothing was sent.
+        Raises `CallError`, `NoValidResponse`, or `TokenNotUsable` if the token is unusable and nothing was sent.
         """
         form = {key: _plain(value) for key, value in params.items() if value is not None and value != ""}
         form |= {"method": method, "format": "json"}
@@ -117,7 +118,7 @@ class OkClient:
         return await self._answer(credential, method, "POST", url, not_after, data=form)
 
     async def read_bot_api(self, credential: Credential, path: str, **query: Any) -> Any:
-        """GET of the Bot API; transient failures are tried again a few times."""
+        """Send a GET to the Bot API; retry transient failures a few times."""
         async for attempt in stamina.retry_context(on=is_transient, attempts=4, wait_initial=0.3, wait_max=4):
             with attempt:
                 return await self.call_bot_api(credential, path, query=query)
@@ -132,9 +133,9 @@ class OkClient:
         body: Mapping[str, Any] | None = None,
         not_after: float | None = None,
     ) -> Any:
-        """One call of the Bot API, a POST when there is a body. Raises as `call` does."""
+        """Call the Bot API once, with POST if there is a body. Raises like `call`."""
         params = {key: _plain(value) for key, value in (query or {}).items() if value is not None}
-        params["access_token"] = credential.token  # this API takes it nowhere else
+        params["access_token"] = credential.token  # this API accepts the token only here
         url = f"{self._settings.ok_api_url}/graph/me/{path}"
         method = bot_method_name(path, posting=body is not None)
         if body is None:
@@ -149,7 +150,7 @@ class OkClient:
     ) -> Any:
         await wait_for_rate_limit(credential.id, self._settings.ok_calls_a_second)
         if await self._accounts.begin_call(credential, method) is None:
-            raise TokenNotUsable(f"the token may not be used for {method} now")
+            raise TokenNotUsable(f"the token is not usable for {method} now")
         use_call_allowance(NETWORK, method)
         started = time.perf_counter()
         try:
@@ -183,7 +184,7 @@ class OkClient:
 
 
 def bot_method_name(path: str, *, posting: bool = False) -> str:
-    """The name of a Bot API call, as limits are kept for it."""
+    """Return the name of a Bot API call, under which its limits are stored."""
     return f"graph.{path.partition('/')[0]}.{'post' if posting else 'get'}"
 
 

@@ -1,4 +1,4 @@
-"""What each error code of OK means for the token, the call and the person: one table."""
+"""Error codes of OK: their treatment, their effect on the token and the message for the reply's author."""
 
 from collections.abc import Mapping
 
@@ -10,28 +10,28 @@ NETWORK = "ok"
 
 T = ErrorTreatment
 TREATMENTS: dict[int, ErrorTreatment] = {
-    # The network's own trouble.
+    # Internal errors of the network.
     1: T.TRANSIENT, 2: T.TRANSIENT, 30: T.TRANSIENT, 31: T.TRANSIENT, 5000: T.TRANSIENT, 9999: T.TRANSIENT,
-    # The method rests for this token: too much at once; not from here; used up.
+    # The method is paused for this token: flood control, blocked address, quota exhausted.
     8: T.FLOOD_CONTROL,
     7: T.QUOTA_EXHAUSTED, 9: T.QUOTA_EXHAUSTED, 11: T.QUOTA_EXHAUSTED,
-    # The token waits for a person.
+    # The token needs a person.
     101: T.BLOCKED, 210: T.BLOCKED, 900: T.BLOCKED,
     102: T.REVOKED, 103: T.REVOKED, 401: T.REVOKED, 402: T.REVOKED, 403: T.REVOKED, 457: T.REVOKED,
     514: T.CAPTCHA,
-    # The token is well; the content is closed or gone, or what is sent is not accepted.
+    # The token is fine; the content is closed or missing, or the sent content is not accepted.
     10: T.DENIED, 24: T.DENIED, 50: T.DENIED, 200: T.DENIED, 455: T.DENIED, 456: T.DENIED, 458: T.DENIED,
     160: T.NOT_FOUND, 106: T.NOT_FOUND, 300: T.NOT_FOUND, 700: T.NOT_FOUND, 702: T.NOT_FOUND, 705: T.NOT_FOUND,
     706: T.NOT_FOUND,
     454: T.CONTENT_REJECTED, 511: T.CONTENT_REJECTED, 701: T.CONTENT_REJECTED, 704: T.CONTENT_REJECTED,
     **dict.fromkeys(range(600, 608), T.CONTENT_REJECTED),
-    # We asked wrongly: another try would be the same.
+    # The request is invalid; a retry would fail too.
     3: T.CLIENT_ERROR, 4: T.CLIENT_ERROR, 100: T.CLIENT_ERROR, 104: T.CLIENT_ERROR, 105: T.CLIENT_ERROR,
     110: T.CLIENT_ERROR, 140: T.CLIENT_ERROR, 141: T.CLIENT_ERROR, 220: T.CLIENT_ERROR,
     451: T.CLIENT_ERROR, 453: T.CLIENT_ERROR, 1200: T.CLIENT_ERROR, 2001: T.CLIENT_ERROR,
 }  # fmt: skip
 
-# The network publishes no numbers: a pause begins short and doubles.
+# OK does not publish its limits: pauses begin short and double.
 EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
     **TOKEN_STOPPING_EFFECTS,
     T.QUOTA_EXHAUSTED: TokenEffect(TokenState.LIMITED, pause_seconds=900, max_pause_seconds=3 * 3_600),
@@ -72,10 +72,10 @@ USER_MESSAGES: dict[int, UserMessage] = {
 
 
 def treatment(code: int) -> ErrorTreatment:
-    """What to do about a code; an unknown one is ours to look at."""
+    """Return the treatment of a code; `CLIENT_ERROR` for an unknown code."""
     return TREATMENTS.get(code, ErrorTreatment.CLIENT_ERROR)
 
 
 def user_message(code: int) -> UserMessage:
-    """What to tell a person about a refused answer."""
+    """Return the message for the author of a rejected reply."""
     return user_message_for(code, USER_MESSAGES, treatment(code), "Одноклассники отказали")

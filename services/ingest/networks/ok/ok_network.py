@@ -1,4 +1,4 @@
-"""OK behind the port: ways in and the way out."""
+"""OK adapter: implements the port with the pollers and the client of OK."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
@@ -38,7 +38,7 @@ MAX_LENGTH: dict[str, int] = {"comment": 3_000, "message": 4_000}
 
 
 class OkNetwork:
-    """Implements `networks.port.Network` for OK."""
+    """Implements `networks.port.NetworkAdapter` for OK."""
 
     name = ok_errors.NETWORK
 
@@ -74,7 +74,7 @@ class OkNetwork:
         self._chats.request_check(page)
 
     def source_loops(self) -> dict[str, SourceLoop]:
-        """Discussions and topics of all groups by the user sessions; chats and their push by the groups' bots."""
+        """Return the loops for discussions and topics (user sessions), chats and subscriptions (group tokens)."""
         ways: dict[str, SourceLoop] = {}
         if not self._accounts.pages(self.name):
             return ways
@@ -89,28 +89,28 @@ class OkNetwork:
         return ways
 
     def request_check(self, page: PageRef) -> None:
-        """Something of this page may have been missed: compare it as soon as the limits allow."""
+        """Request a check of this page as soon as the limits allow, because messages may have been missed."""
         self._discussions.request_check(page)
         self._topics.request_check(page)
         self._chats.request_check(page)
 
     def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        """All that the network holds of a group and that was written since; see `networks.port.Network`."""
+        """Scan all content of a group written since a time; see `networks.port.NetworkAdapter`."""
         walk = OkPageScan(
             page, since, reader=self._reader, listing=self._listing, chats=self._chats, feed=self._feed
         )
         return walk.run(cursor)
 
     def max_text_length(self, kind: MessageKind) -> int:
-        """The longest text the network takes."""
+        """Return the longest text that the network accepts, in characters."""
         return MAX_LENGTH[kind]
 
     def publish_timeout(self) -> float:
-        """How long a publishing call may last at most."""
+        """Return the timeout of a publishing call, in seconds."""
         return self._settings.ok_call_seconds
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
-        """Write the answer as the community. Raises `Refused` or `Unsure`."""
+        """Publish the reply as the community. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
         write = self._send if outgoing.kind == "message" else self._comment
         with mapping_publish_errors(self.name, ok_errors.user_message):
             return await write(outgoing)
@@ -131,7 +131,7 @@ class OkNetwork:
         )
         number = _comment_id(answer)
         if number is None:
-            raise PublishOutcomeUnknown("the answer names no comment")
+            raise PublishOutcomeUnknown("no comment id in the response")
         return PublishedReply(f"{discussion}/{number}", ok_payloads.discussion_url(outgoing.page, discussion))
 
     async def _send(self, outgoing: OutgoingReply) -> PublishedReply:
@@ -142,12 +142,12 @@ class OkNetwork:
         answer = await self._client.call_bot_api(credential, path, body=body, not_after=outgoing.send_deadline)
         number = answer.get("message_id") if isinstance(answer, dict) else None
         if not number:
-            raise PublishOutcomeUnknown("the answer names no message")
+            raise PublishOutcomeUnknown("no message id in the response")
         url = f"https://ok.ru/group/{outgoing.page.external_id}/messages"
         return PublishedReply(f"{chat}/{ok_payloads.with_prefix('mid', number)}", url)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
-        """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
+        """Return the reply's thread after `outgoing.baseline_position`. Raises `ReadFailed`."""
         after = outgoing.baseline_position or 0
         discussion = outgoing.thread_key.removeprefix("ok:")
         with mapping_read_errors():
@@ -159,7 +159,7 @@ class OkNetwork:
 
 
 def _comment_id(answer: Any) -> str | None:
-    """The id of a new comment: the network's documents leave open whether it answers an id or an object."""
+    """Return the id of a new comment: OK does not document whether the response is an id or an object."""
     if isinstance(answer, str | int) and not isinstance(answer, bool) and answer:
         return str(answer)
     if isinstance(answer, dict):

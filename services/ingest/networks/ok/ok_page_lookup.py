@@ -1,4 +1,4 @@
-"""What OK tells of groups: 100 of them in one call, and the newest topics of a group."""
+"""Page lookup of OK: profiles of up to 100 groups per call, and the newest topics of a group."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -32,13 +32,13 @@ PROFILE_FIELDS = (
     "uid,name,shortname,description,members_count,gos_org,who_can_comment,private,status,disable_reason,"
     "photo_id,main_photo,cover,phone,address,city,homepage_url"
 )
-# Whether the network has other words for it is not published; what we do not know counts as living.
+# OK does not publish the list of statuses; an unknown status counts as active.
 INACTIVE_STATUSES = {"DISABLED", "BLOCKED", "DELETED"}
 GROUP_NOT_FOUND = 160
 
 
 class OkPageLookup:
-    """Implements `networks.directory.Directory` for OK; the network's mark is `gos_org`."""
+    """Implements `networks.lookup_port.PageLookup` for OK; the verification mark is `gos_org`."""
 
     max_pages_per_call = PAGES_PER_CALL
 
@@ -46,7 +46,7 @@ class OkPageLookup:
         self._client = OkClient(http, accounts, settings)
 
     async def describe(self, pages: Sequence[PageRef]) -> list[PageProfile]:
-        """group.getInfo; groups it leaves out are missing."""
+        """Return profiles by group.getInfo; groups missing from the response are `gone`."""
         uids = ",".join(page.external_id for page in pages)
         try:
             answer = await self._client.read_with_any_session("group.getInfo", uids=uids, fields=PROFILE_FIELDS)
@@ -59,7 +59,10 @@ class OkPageLookup:
         return [_described(page.external_id, found.get(page.external_id)) for page in pages]
 
     async def post_activity(self, page: PageRef, since: datetime) -> PostActivity | None:
-        """One mediatopic.getTopics; people's topics are not the group's."""
+        """Return the activity of the group's own topics by one mediatopic.getTopics.
+
+        Citizens' topics do not count.
+        """
         try:
             answer = await self._client.read_with_any_session(
                 "mediatopic.getTopics", gid=page.external_id, count=TOPICS_PER_CALL
@@ -76,7 +79,7 @@ class OkPageLookup:
         return post_activity([ms / 1000 for ms in listed if ms is not None], since)
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
-        """By group.getInfo; a short name by url.getInfo first."""
+        """Return the group by group.getInfo; a short name needs url.getInfo first."""
         if external_id is not None:
             return await community_by_id(self._client, external_id)
         return await community_by_name(self._client, screen_name or "")
@@ -95,7 +98,7 @@ def _described(external_id: str, raw: Mapping[str, Any] | None) -> PageProfile:
         name=clean_text(raw.get("name")),
         screen_name=clean_text(raw.get("shortname")),
         verified=raw.get("gos_org") if isinstance(raw.get("gos_org"), bool) else None,
-        # Pictures that a group has not are left out of the answer.
+        # The response omits pictures that a group does not have.
         avatar=bool(raw.get("photo_id") or raw.get("main_photo")),
         cover=bool(raw.get("cover")),
         description=clean_text(raw.get("description"), MAX_DESCRIPTION),
@@ -120,7 +123,7 @@ COMMUNITY_FIELDS = "uid,name,shortname,status,disable_reason"
 
 
 async def community_by_id(client: OkClient, external_id: str) -> Community:
-    """The group with this id. Raises `NoCommunity`, and what a call raises."""
+    """Return the group with this id. Raises `CommunityNotFound` and the errors of a call."""
     answer = await _read(client, "group.getInfo", uids=external_id, fields=COMMUNITY_FIELDS)
     for raw in extract_groups(answer, NETWORK, "group.getInfo"):
         if str(raw.get("uid")) != external_id:
@@ -129,13 +132,13 @@ async def community_by_id(client: OkClient, external_id: str) -> Community:
             raise CommunityNotFound("The group is deleted or blocked")
         name = clean_text(raw.get("name"))
         if name is None:
-            raise NoValidResponse(NETWORK, "group.getInfo", "no name in the answer")
+            raise NoValidResponse(NETWORK, "group.getInfo", "no name in the response")
         return Community(external_id=external_id, name=name, screen_name=clean_text(raw.get("shortname")))
     raise CommunityNotFound(f"Одноклассники have no group with the id {external_id}")
 
 
 async def community_by_name(client: OkClient, name: str) -> Community:
-    """The group with this short name. Raises as `by_id` does."""
+    """Return the group with this short name. Raises like `community_by_id`."""
     answer = await _read(client, "url.getInfo", url=f"https://ok.ru/{name}")
     told = answer if isinstance(answer, dict) else {}
     kind, number = str(told.get("type", "UNKNOWN")).upper(), told.get("objectIdStr") or told.get("objectId")

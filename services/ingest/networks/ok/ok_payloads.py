@@ -1,6 +1,6 @@
-"""OK's topics, comments and messages as `Incoming`. Unknown fields are ignored, old forms accepted.
+"""Parse OK topics, comments and messages to `IncomingItem`. Unknown fields are ignored, old formats accepted.
 
-Ids are text, and stay as the network gives them.
+Ids are strings and are kept as the network returns them.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ from services.ingest.networks.port import Author, ChangeKind, IncomingItem, Page
 MOSCOW = ZoneInfo("Europe/Moscow")
 GROUP_TOPIC = "GROUP_TOPIC"
 GROUP_MOVIE = "GROUP_MOVIE"
-# Events of the Bot API about buttons and about chats themselves: nobody says anything in them.
+# Bot API events about buttons and chats, which contain no message.
 IGNORED_EVENTS = {"MESSAGE_CALLBACK", "CHAT_SYSTEM"}
 # Types of removed comments; the network publishes no list.
 REMOVED_TYPES = ("REMOVED", "DELETED")
@@ -24,9 +24,9 @@ Names = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class DiscussionRow:
-    """A discussion as the list of discussions shows it.
+    """A row of the list of discussions.
 
-    `place`: its name in our keys; `marker`: differs when something in it differs; `active_at`: the last comment.
+    `key`: discussion key; `marker`: changes when the discussion changes; `active_at`: time of the last comment.
     """
 
     key: str
@@ -37,51 +37,51 @@ class DiscussionRow:
 
 
 def from_milliseconds(ms: Any) -> datetime:
-    """Milliseconds since the epoch. Raises ValueError when it is no moment."""
+    """Return the time of milliseconds since the epoch. Raises ValueError if the value is not valid."""
     try:
         return datetime.fromtimestamp(int(ms) / 1000, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
-        raise ValueError(f"{str(ms)[:40]!r} is no moment in milliseconds") from None
+        raise ValueError(f"{str(ms)[:40]!r} is not a time in milliseconds") from None
 
 
 def thread_position(_external_id: str, written_at: datetime) -> int:
-    """Where an item stands in its discussion or chat: ids tell no order, the network's own milliseconds do."""
+    """Return an item's order in its discussion or chat: its time in ms, because ids are not ordered."""
     return int(written_at.timestamp() * 1000)
 
 
-# The network is many machines, whose clocks are set now and then.
+# The clocks of OK's machines may differ or be adjusted.
 POSITION_TOLERANCE_MS = 3_600_000
 
 
 def from_moscow_time(value: str) -> datetime:
-    """A date without a zone is Moscow wall time, whatever zone this server is in."""
+    """Return the time of a date without a zone, which OK gives in Moscow time."""
     return datetime.strptime(value, "%Y-%m-%d %H:%M:%S").replace(tzinfo=MOSCOW).astimezone(UTC)
 
 
 def without_prefix(ref: Any) -> str:
-    """An id without its prefix `user:` or `group:`."""
+    """Return an id without its prefix `user:` or `group:`."""
     return str(ref).rpartition(":")[2]
 
 
 def with_prefix(prefix: str, ident: Any) -> str:
-    """An id with its prefix, whether the network gave it or not."""
+    """Return an id with its prefix, whether or not it already has it."""
     text = str(ident)
     return text if text.startswith(f"{prefix}:") else f"{prefix}:{text}"
 
 
 def discussion_key(kind: str, ident: Any) -> str:
-    """A discussion's name in our keys: the bare id of a topic, `TYPE:id` of anything else."""
+    """Return the discussion key: the id of a topic, `TYPE:id` for other types."""
     return str(ident) if kind == GROUP_TOPIC else f"{kind}:{ident}"
 
 
 def split_discussion_key(discussion: str) -> tuple[str, str]:
-    """The inverse of `place_of`: the network's type and id of a discussion."""
+    """Return the type and id of a discussion key; the inverse of `discussion_key`."""
     kind, _, ident = discussion.rpartition(":")
     return kind or GROUP_TOPIC, ident
 
 
 def discussion_url(page: PageRef, discussion: str) -> str:
-    """Where people see a discussion."""
+    """Return the public URL of a discussion."""
     kind, ident = split_discussion_key(discussion)
     if kind == GROUP_MOVIE:
         return f"https://ok.ru/video/{ident}"
@@ -90,7 +90,7 @@ def discussion_url(page: PageRef, discussion: str) -> str:
 
 
 def author_names(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Names of people in an answer's `entities`."""
+    """Return names of users from a response's `entities`, by id."""
     entities = answer.get("entities")
     users = entities.get("users") if isinstance(entities, dict) else None
     names: dict[str, str] = {}
@@ -114,7 +114,7 @@ def _author(ident: str, *, group: bool, name: Any = None) -> Author:
 def parse_topic(
     raw: dict[str, Any], page: PageRef, names: Names | None = None, happened: ChangeKind = "seen"
 ) -> IncomingItem:
-    """A media topic of the group: a post of the community or of a citizen."""
+    """Return the item of a media topic: a post of the community or of a citizen."""
     _object(raw, "topic")
     owner = raw.get("owner_ref")
     if owner is not None and without_prefix(owner) != page.external_id:
@@ -142,7 +142,7 @@ def parse_topic(
 def parse_comment(
     raw: dict[str, Any], page: PageRef, discussion: str, names: Names | None = None, happened: ChangeKind = "seen"
 ) -> IncomingItem:
-    """A comment of a discussion; a removed one is a deletion, of which the network tells no author."""
+    """Return the item of a comment; a removed comment is a deletion without who removed it."""
     _object(raw, "comment")
     removed = any(word in str(raw.get("type", "")).upper() for word in REMOVED_TYPES)
     group, writer = _who(raw)
@@ -169,7 +169,7 @@ def parse_comment(
 
 
 def _who(raw: dict[str, Any]) -> tuple[bool, str | None]:
-    """Whether a group wrote a comment, and who; None for people whose profile is gone, whom it shows as empty."""
+    """Return whether a group wrote the comment, and its author; None for a deleted profile (empty author)."""
     ref = raw.get("author_ref")
     group = raw.get("author_type") == "GROUP" or str(ref or "").startswith("group:")
     writer = without_prefix(ref) if ref else ""
@@ -184,7 +184,7 @@ def _object(raw: Any, what: str) -> None:
 
 
 def _part(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """An object inside an object. Raises KeyError or TypeError."""
+    """Return a nested object. Raises KeyError or TypeError."""
     found = raw[name]
     if not isinstance(found, dict):
         raise TypeError(f"the field {name!r} is no object")
@@ -192,7 +192,7 @@ def _part(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _ident(raw: Mapping[str, Any], name: str) -> str:
-    """An id inside an object, as text. Raises KeyError or ValueError."""
+    """Return an id field as a string. Raises KeyError or ValueError."""
     found = raw[name]
     if isinstance(found, bool) or not isinstance(found, str | int) or not without_prefix(found):
         raise ValueError(f"the field {name!r} is no id")
@@ -206,7 +206,7 @@ def parse_message(
     happened: ChangeKind = "seen",
     event_id: str | None = None,
 ) -> IncomingItem:
-    """A message of a chat, as lists and webhooks of all years give it; raises what `Parsed.add` takes."""
+    """Return the item of a chat message, in any format of lists and webhooks; raises if it is invalid."""
     _object(raw, "message")
     content, sender = _part(raw, "message"), _part(raw, "sender")
     discussion = with_prefix("chat", chat if chat is not None else _ident(_part(raw, "recipient"), "chat_id"))
@@ -232,27 +232,27 @@ def parse_message(
 
 
 def parse_webhook(raw: Any, page: PageRef) -> IncomingItem | None:
-    """An event that the Bot API pushed, with or without its type; None for kinds that bring no words.
+    """Return the item of a pushed Bot API event, with or without its type; None for types without a message.
 
-    Raises KeyError, TypeError or ValueError, with the reason in words, for what is incomplete or unknown.
+    Raises KeyError, TypeError or ValueError with the reason for an incomplete or unknown event.
     """
     _object(raw, "event")
     kind = raw.get("webhookType")
     if kind is not None and not isinstance(kind, str):
-        raise ValueError("the field 'webhookType' is no text")
+        raise ValueError("the field 'webhookType' is not a string")
     if kind in IGNORED_EVENTS:
         return None
     if kind not in {None, "MESSAGE_CREATED"}:
         raise ValueError(f"events of type {str(kind)[:40]!r} are unknown")
     if kind is None and "message" not in raw and ("payload" in raw or "chat" in raw):
-        return None  # of 2017: a pressed button, or a change of the chat itself
+        return None  # format of 2017: a pressed button, or a change of the chat
     return parse_message(
         raw, page, happened="new", event_id=with_prefix("mid", _ident(_part(raw, "message"), "mid"))
     )
 
 
 def parse_discussion_row(raw: Any, types: Collection[str]) -> DiscussionRow | None:
-    """A discussion of a group, as the list shows it; None for discussions of other types and of no group."""
+    """Return the row of a group's discussion; None for discussions of other types or of no group."""
     kind = raw.get("object_type") if isinstance(raw, dict) else None
     if not isinstance(kind, str) or kind not in types or not raw.get("object_id"):
         return None

@@ -1,4 +1,4 @@
-"""A walk over all that OK holds of a group: topics with their comments, discussions that moved, messages."""
+"""Scan all content of an OK group: topics with comments, changed discussions, messages."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
@@ -16,15 +16,15 @@ from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, Sca
 from shared import clock
 
 STEPS = ("topics", "list", "chats")
-# How much of the work lies before each of them, as a rule.
+# Typical share of the work done before each step.
 PROGRESS_BEFORE_STEP = {"topics": 0.0, "list": 0.6, "chats": 0.85, "done": 1.0}
 
 
 class OkPageScan:
-    """One group's walk.
+    """Scan of one group.
 
-    The cursor is `{step, anchor, after}`: the page of a list that is being worked on, and what was done of it
-    last. Done again, a step stores the same.
+    The cursor is `{step, anchor, after}`: the current page of a list and the last finished entry of it. Steps are
+    idempotent.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class OkPageScan:
         self._share = 0.0
 
     async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        """Go on from the cursor to the end."""
+        """Continue from the cursor to the end."""
         ways = {"topics": self._topics, "list": self._list, "chats": self._messages}
         first = str(cursor.get("step", STEPS[0]))
         todo = STEPS[STEPS.index(first) :] if first in STEPS else ()
@@ -73,7 +73,7 @@ class OkPageScan:
             )
 
     async def _topics(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        """Topics of the group written since, newest first, each with all its comments since."""
+        """Yield topics written since the start time, newest first, each with its comments since then."""
         anchor, after = cursor.get("anchor"), cursor.get("after")
         while True:
             observed_at = clock.now()
@@ -91,13 +91,13 @@ class OkPageScan:
                     "topics", discussion, found.counts.get(discussion), anchor, done
                 ):
                     yield walked
-            # Comments under older topics are found by the list of discussions.
+            # Comments on older topics are found through the list of discussions.
             if found.anchor is None or (found.parsed.items and not fresh.items):
                 return
             anchor, after = found.anchor, None
 
     async def _list(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        """Discussions of the group that moved since, under whatever they are."""
+        """Yield discussions of any type that changed since the start time."""
         if self._listing.covers(self._since):
             shown = self._listing.of_group(self._page.external_id, self._since)
             async for walked in self._discussions(shown, cursor.get("after"), None):
@@ -157,7 +157,7 @@ class OkPageScan:
         yield self._step(step, fresh, observed_at, anchor=anchor, after=discussion, done=done)
 
     async def _messages(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        """Messages since of all chats that moved since."""
+        """Yield messages since the start time of all chats that changed since then."""
         floor = int(self._since.timestamp() * 1000)
         marker, after = cursor.get("anchor"), cursor.get("after")
         while True:
@@ -189,7 +189,7 @@ class OkPageScan:
         done: float,
     ) -> ScanStep:
         following = [*STEPS, "done"][STEPS.index(step) + 1]
-        # An estimate by time or by number: it must not go back where one takes over from the other.
+        # The estimate is by time or by number; progress must not decrease when the method changes.
         self._share = max(
             self._share,
             PROGRESS_BEFORE_STEP[step]
@@ -207,7 +207,7 @@ class OkPageScan:
         return self._passed(min((item.written_at for item in parsed.items), default=None))
 
     def _passed(self, reached: datetime | None) -> float:
-        """How much of the time from now back to `since` lies behind."""
+        """Return the share of the time from now back to `since` that has been read."""
         whole = (self._started - self._since).total_seconds()
         if reached is None or whole <= 0:
             return 0.0
@@ -215,7 +215,7 @@ class OkPageScan:
 
 
 def _since(parsed: ParsedBatch, since: datetime) -> ParsedBatch:
-    """The same without what was written before; deletions stay, whenever the words were written."""
+    """Return the batch without items written before `since`; deletions are kept."""
     kept = [item for item in parsed.items if item.written_at >= since or item.change == "deleted"]
     return ParsedBatch(kept, parsed.unparsed)
 
@@ -225,6 +225,6 @@ def _threads(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _rest(names: Sequence[str], after: str | None) -> list[str]:
-    """What follows a name; all when it is not there any more."""
+    """Return the names after `after`; all names if it is not in the list."""
     listed = list(names)
     return listed[listed.index(after) + 1 :] if after in listed else listed

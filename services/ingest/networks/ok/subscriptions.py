@@ -1,6 +1,6 @@
-"""Watch over the groups' subscriptions: the network drops them after hours without success, and says nothing.
+"""Monitor the groups' webhook subscriptions, which OK drops silently after hours of failed deliveries.
 
-Each group's messages are pushed to an address with a secret of its own. What others have subscribed is left alone.
+Each group's messages are pushed to a URL with its own secret. Subscriptions of others are not touched.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ log = logger(__name__)
 
 SOURCE = "callback"
 CONCURRENCY = 8
-# How often a group that waits is asked whether it has a token, or another one, in seconds.
+# How often a waiting group is checked for a new token, in seconds.
 TOKEN_CHECK_SECONDS = 5.0
 EVENT_TYPES = ["MESSAGE_CREATED"]
 PUSH_LOSS_TEXT = "Сообщение нашёл опрос, а уведомления о нём не было"
@@ -39,9 +39,9 @@ NOT_SUBSCRIBED_TEXT = "Подписки на адрес, заданный вру
 
 
 class SubscriptionMonitor:
-    """Subscribes every group that has a bot's token, and looks from time to time whether it still is.
+    """Subscribes every group that has a bot token, and checks its subscription periodically.
 
-    `missed` is told of a group whose messages may not have been pushed for a while.
+    `on_possible_loss` is called for a group whose messages may not have been pushed for a while.
     """
 
     def __init__(
@@ -64,26 +64,26 @@ class SubscriptionMonitor:
         self._tokens: dict[UUID, UUID] = {}
         self._working: set[UUID] = set()
         self._suspected: set[UUID] = set()
-        # Found working after a doubt, and trusted again when a whole period has passed without another one.
+        # Found working after a reported loss; trusted again after a whole period without another loss.
         self._probation_until: dict[UUID, float] = {}
 
     @property
     def enabled(self) -> bool:
-        """Whether the networks can reach us at all."""
+        """Return whether a public callback URL is configured."""
         return bool(self._settings.callbacks_url)
 
     def is_working(self, page: PageRef) -> bool:
-        """Whether the group's messages are pushed, as far as this process has seen."""
+        """Return whether the group's messages are pushed, as far as this process knows."""
         return page.id in self._working
 
     def report_loss(self, page: PageRef) -> None:
-        """A message was found that push has not brought: look at the subscription now, poll meanwhile."""
+        """Report a message that push did not deliver: check the subscription now and poll meanwhile."""
         self._working.discard(page.id)
         self._suspected.add(page.id)
         self._due.pop(page.id, None)
 
     async def run(self) -> None:
-        """Watch for ever. What an earlier run knew is looked at anew."""
+        """Check the subscriptions until cancelled. State of an earlier run is discarded."""
         self._working.clear()
         self._due.clear()
         gate = asyncio.Semaphore(CONCURRENCY)
@@ -108,7 +108,7 @@ class SubscriptionMonitor:
             self._working.discard(page.id)
             self._tokens.pop(page.id, None)
             return False
-        # What one token is refused another may be allowed.
+        # Another token may be accepted.
         fresh = self._tokens.get(page.id) != credential.id
         self._tokens[page.id] = credential.id
         return fresh or not waits
@@ -117,13 +117,13 @@ class SubscriptionMonitor:
         try:
             async with gate:
                 rest = await self._watched(page)
-            # Spread: two thousand groups must not be looked at in the same moment for ever.
+            # Jitter: two thousand groups must not be checked at the same time.
             self._due[page.id] = asyncio.get_running_loop().time() + rest * random.uniform(0.8, 1.0)  # noqa: S311
         finally:
             self._busy.discard(page.id)
 
     async def _watched(self, page: PageRef) -> float:
-        """Look once; answers when to look again, in seconds."""
+        """Check once; return the seconds until the next check."""
         try:
             await self.check_group(page)
         except TRANSIENT_ERRORS as error:
@@ -132,7 +132,7 @@ class SubscriptionMonitor:
                 self._missed(page)
             failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
             self._feed.report_failure(page, SOURCE, str(error))
-            log.warning("a subscription was not looked at", page=page.external_id, error=str(error)[:200])
+            log.warning("a subscription could not be checked", page=page.external_id, error=str(error)[:200])
             if isinstance(error, CallError) and is_object_error(error):
                 return self._settings.ok_closed_seconds
             return retry_delay(error, failures)
@@ -140,7 +140,7 @@ class SubscriptionMonitor:
         return self._settings.ok_subscriptions_seconds
 
     async def check_group(self, page: PageRef) -> None:
-        """See that the group is subscribed to its address. Raises what a call raises."""
+        """Ensure that the group's URL is subscribed. Raises the errors of a call."""
         callback = await self._address(page)
         try:
             there = await self._subscribed(page)
@@ -168,7 +168,7 @@ class SubscriptionMonitor:
         self._working.add(page.id)
 
     async def _by_hand(self, page: PageRef, callback: RegisteredCallback, there: set[str]) -> None:
-        """Look at what a person has subscribed, and change nothing."""
+        """Check a manual subscription without changing it."""
         self._suspected.discard(page.id)
         if any(url.endswith(f"/callbacks/{NETWORK}/{callback.secret}") for url in there):
             await self._feed.callbacks.record_check(page.id, CallbackState.WORKING)
@@ -180,7 +180,7 @@ class SubscriptionMonitor:
         self._feed.report_failure(page, SOURCE, NOT_SUBSCRIBED_TEXT)
 
     async def _address(self, page: PageRef) -> RegisteredCallback:
-        """The group's address, made and kept before the network hears of it."""
+        """Return the group's callback URL, created and saved before it is sent to the network."""
         kept = (await self._feed.callbacks.by_page(NETWORK, [page.id])).get(page.id)
         if kept is not None and kept.manual:
             return kept
@@ -200,14 +200,14 @@ class SubscriptionMonitor:
         answer = await self._client.read_bot_api(credential, "subscriptions")
         rows = answer.get("subscriptions") if isinstance(answer, dict) else None
         if not isinstance(rows, list):
-            raise NoValidResponse(NETWORK, "graph.subscriptions", "no subscriptions in the answer")
+            raise NoValidResponse(NETWORK, "graph.subscriptions", "no subscriptions in the response")
         return {str(row["url"]) for row in rows if isinstance(row, dict) and row.get("url")}
 
     async def _subscribe(self, page: PageRef, callback: RegisteredCallback) -> None:
-        log.info("a group is subscribed again", page=page.external_id)
+        log.info("a group was subscribed again", page=page.external_id)
         answer = await self._call(page, "subscribe", callback.url)
         if not isinstance(answer, dict) or answer.get("success") is not True:
-            raise NoValidResponse(NETWORK, "graph.subscribe", "the network does not confirm the subscription")
+            raise NoValidResponse(NETWORK, "graph.subscribe", "the network did not confirm the subscription")
 
     async def _call(self, page: PageRef, what: str, url: str) -> object:
         credential = self._client.group_token(page.id, bot_method_name(what, posting=True))

@@ -1,4 +1,4 @@
-"""Slow comparison: topics of each group, edited and removed ones among them, and discussions read again whole."""
+"""Compare each group's topics periodically, including edits and removals, and read discussions completely."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -21,21 +21,21 @@ from shared.logs import logger
 log = logger(__name__)
 
 SOURCE = "topics_poll"
-# Of a group's newest topics with comments, the freshest are read again: edits change neither date nor count.
+# How many of a group's newest topics with comments are read again: edits change neither date nor count.
 RECHECKED_TOPICS = 8
-# Those whose count tells that something came or went are read whole, at most so many at once.
+# How many topics with a changed count are read completely in one check.
 MAX_FULL_READS = 20
-# So far back; one of the others is read whole, in turn.
+# How far back topics are rechecked; one of the older ones is read completely in turn.
 RECHECK_PERIOD = timedelta(days=7)
-# A group where nobody wrote for so long is looked at more rarely.
+# A group without messages for this long is checked less often.
 QUIET_AFTER = timedelta(days=3)
 QUIET_INTERVAL_FACTOR = 4
-# How many vanished topics are asked about in one look.
+# How many missing topics are looked up in one check.
 MAX_MISSING_CHECKS = 5
 
 
 class TopicPoller:
-    """Goes round all groups; every group is looked at once in `ok_topics_seconds`, quiet ones more rarely."""
+    """Checks every group once per `ok_topics_seconds`, quiet groups less often."""
 
     def __init__(
         self, reader: DiscussionReader, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
@@ -50,11 +50,11 @@ class TopicPoller:
         self._rests = Cooldowns()
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Check groups until cancelled."""
         await run_periodically(SOURCE, self._round)
 
     def request_check(self, page: PageRef) -> None:
-        """Compare this group next."""
+        """Check this group next."""
         self._due.pop(page.external_id, None)
         self._rests.cancel(page.external_id)
 
@@ -88,7 +88,7 @@ class TopicPoller:
         return period / (len(pages) * 4)
 
     async def check_group(self, page: PageRef) -> None:
-        """Compare the newest topics of a group, and the comments of those in use, with what is stored."""
+        """Compare a group's newest topics, and the comments of active ones, with the stored messages."""
         observed_at = clock.now()
         seen = await self._reader.topics(page)
         await self._feed.store(page, SOURCE, seen.parsed, observed_at=observed_at)
@@ -104,20 +104,20 @@ class TopicPoller:
             await self._read_back(page, discussion, observed_at - RECHECK_PERIOD)
 
     async def _read(self, page: PageRef, discussion: str, mark: ThreadState | None, count: int | None) -> None:
-        """Read a discussion whole, and mark it as the list of discussions will show it."""
+        """Read a discussion completely, and save the marker that the list of discussions will show."""
         observed_at = clock.now()
         try:
             comments, anchor = await self._reader.comments_with_deletions(page, discussion, count, self._feed)
         except CallError as error:
             if is_object_error(error) and count is not None:
-                # What stays closed is asked for ever more rarely, like any difference that reading does not mend.
+                # A discussion that stays closed is retried with growing delays, like any remaining difference.
                 refused = replace(mark or ThreadState(f"ok:{discussion}", None), count=count)
                 await self._feed.store(page, SOURCE, ParsedBatch(), thread_states=[refused])
             self._closed(page, discussion, error)
             return
         marks = []
         if count is not None:
-            # One that the list of discussions has not shown yet stays to be looked at there.
+            # A discussion not yet seen in the list is left to the discussion poll.
             said = None if mark is None else mark.marker
             if said is not None and count != comment_count(mark):
                 said = f"{_said(mark)}|{count}"
@@ -125,7 +125,7 @@ class TopicPoller:
         await self._feed.store(page, SOURCE, comments, observed_at=observed_at, thread_states=marks)
 
     async def _read_back(self, page: PageRef, discussion: str, since: datetime) -> None:
-        """Read what is new in a discussion."""
+        """Read the new comments of a discussion."""
         observed_at = clock.now()
         try:
             comments = await self._reader.newest_comments(page, discussion, since, removed=True)
@@ -135,7 +135,7 @@ class TopicPoller:
         await self._feed.store(page, SOURCE, comments, observed_at=observed_at)
 
     def _closed(self, page: PageRef, discussion: str, error: CallError) -> None:
-        """One refused discussion stops no other. Raises what concerns all."""
+        """Skip a discussion that cannot be read. Raises errors that concern all discussions."""
         if not is_object_error(error):
             raise error
         log.warning("a discussion was not read", place=discussion, error=str(error)[:200])
@@ -149,10 +149,10 @@ class TopicPoller:
         others: Collection[str],
         now: datetime,
     ) -> tuple[list[str], list[str]]:
-        """Discussions to read again now: whole, and as far as they are new.
+        """Return the discussions to read completely, and those to read for new comments.
 
-        Whole: those whose count of comments is not the one that was read or not the number that is stored (these
-        are `others`), and one of the quiet ones in turn.
+        Completely: those whose count differs from the last read or from the stored comments (`others`), and one of
+        the quiet ones in turn.
         """
         active: dict[str, datetime] = {}
         differ: set[str] = set()
@@ -181,7 +181,7 @@ class TopicPoller:
         return whole, live
 
     async def _vanished(self, page: PageRef, seen: TopicPage) -> None:
-        """Ask about topics that the group's list leaves out; what the network says is gone counts as removed."""
+        """Look up topics missing from the group's list; those that the network reports as missing are removed."""
         oldest = min((item.written_at for item in seen.parsed.items), default=None)
         if oldest is None and not seen.is_complete:
             return
@@ -197,7 +197,7 @@ class TopicPoller:
             await self._feed.store(page, SOURCE, parsed)
 
     async def _gone(self, page: PageRef, discussion: str) -> bool:
-        """Whether the network says of itself that there is no such topic: an omission alone proves nothing."""
+        """Return whether the network reports the topic as missing: an omission from the list is no proof."""
         if await self._reader.topics_by_ids({discussion: page}):
             return False
         try:
@@ -210,7 +210,7 @@ class TopicPoller:
 
 
 def _said(mark: ThreadState | None) -> str:
-    """What the list of discussions said of the last comment's time when it was read."""
+    """Return the time of the last comment from a marker."""
     return "" if mark is None else (mark.marker or "").removeprefix(UNSETTLED_PREFIX).rpartition("|")[0]
 
 

@@ -1,4 +1,4 @@
-"""Discussions of a community: topics, and the comments in them."""
+"""Read the discussions of a community: topics and their comments."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ _seen = partial(vk_payloads.parse_thread_comment, place=vk_payloads.BOARD_THREAD
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic and how it stands: when it was written to last, and how many comments it has."""
+    """A topic with the time of its last change and its comment count."""
 
     id: int
     updated_at: datetime
@@ -38,18 +38,18 @@ class Topic:
 
     @property
     def marker(self) -> str:
-        """Differs when something was written or deleted since."""
+        """Return a marker that changes when a comment is written or deleted."""
         return f"{int(self.updated_at.timestamp())}/{self.comments}"
 
 
 class BoardReader:
-    """Reads topics by a token that may: a service's or a person's."""
+    """Reads topics with a service or user token."""
 
     def __init__(self, client: VkClient) -> None:
         self._client = client
 
     async def topics(self, page: PageRef, *, limit: int = MAX_TOPICS) -> list[Topic]:
-        """Topics, those written to last first; pinned ones stand before them."""
+        """Return topics, last updated first; pinned topics come before them."""
         found: list[Topic] = []
         for offset in range(0, limit, TOPICS_PER_CALL):
             answer = await self._read(
@@ -74,7 +74,7 @@ class BoardReader:
         return found
 
     async def comments(self, page: PageRef, topic_id: int) -> ParsedBatch:
-        """All comments of a topic."""
+        """Return all comments of a topic."""
         parsed = ParsedBatch()
         offset = 0
         while True:
@@ -96,7 +96,7 @@ class BoardReader:
                 return parsed
 
     async def comments_with_deletions(self, page: PageRef, topic_id: int, feed: IntakeStore) -> ParsedBatch:
-        """All comments of a topic, and deletions of those that two readings no longer show."""
+        """Return all comments of a topic, and deletions of stored ones that are missing from two reads."""
         observed_at = clock.now()
         parsed = await self.comments(page, topic_id)
         thread_key = vk_payloads.BOARD_THREAD.thread(page, topic_id)
@@ -109,7 +109,7 @@ class BoardReader:
         return parsed
 
     async def check_page(self, page: PageRef, feed: IntakeStore) -> bool:
-        """Read topics that differ from what is stored; says whether the community lets them be read."""
+        """Read topics that differ from the stored state; return whether the community allows reading them."""
         try:
             topics = await self.topics(page, limit=TOPICS_PER_CALL)
         except CallError as error:

@@ -1,4 +1,4 @@
-"""Watches over the Callback API: a server of ours for each community, confirmed, with the events we understand."""
+"""Monitor VK callback servers: one per community, confirmed, with the supported events enabled."""
 
 import asyncio
 import secrets
@@ -32,10 +32,10 @@ VERSION = "5.199"
 CONCURRENCY = 4
 RECHECK_SECONDS = 5.0
 STATE_REFRESH_SECONDS = 30.0
-# A confirmation that has not come after so many looks is asked for again.
+# After this many checks without a confirmation, it is requested again.
 MAX_WAITING_CHECKS = 6
 MAX_CONFIRMATION_REQUESTS = 3
-# How long after writing a server the network may ask for its confirmation, in seconds: beyond our own patience.
+# How long after saving a server the network may request its confirmation, in seconds; longer than our retries.
 CONFIRMATION_WINDOW_SECONDS = 120.0
 SERVER_LIMIT_TEXT = "У сообщества уже десять серверов Callback API: удалите лишний в настройках сообщества."
 NOT_CONFIRMED_TEXT = "Сеть не смогла подтвердить адрес: проверьте, что он доступен из интернета."
@@ -47,7 +47,7 @@ NOT_FOUND = 104
 
 
 async def fetch_confirmation_code(client: VkClient, page: PageRef) -> str | None:
-    """The code that confirms our servers now. Raises `NoToken`, `CallError` or `CallLost`."""
+    """Return the current confirmation code. Raises `NoUsableToken`, `CallError` or `NoValidResponse`."""
     method = "groups.getCallbackConfirmationCode"
     credential = client.select_token(method, TokenKind.GROUP, page_id=page.id)
     answer = await client.call(credential, method, group_id=page.external_id)
@@ -56,7 +56,7 @@ async def fetch_confirmation_code(client: VkClient, page: PageRef) -> str | None
 
 
 class CallbackServerMonitor:
-    """Sets servers up, mends what fails, leaves strangers' servers and those set up by hand alone."""
+    """Creates and repairs callback servers; does not touch servers of others or those set up manually."""
 
     def __init__(
         self,
@@ -82,11 +82,11 @@ class CallbackServerMonitor:
         return self._feed.callbacks
 
     def is_working(self, page: PageRef) -> bool:
-        """Whether the page's events are pushed; so is held until the first look into what is kept."""
+        """Return whether the page's events are pushed; True until the registrations are first loaded."""
         return self._working is None or page.id in self._working
 
     async def run(self) -> None:
-        """Watch for ever."""
+        """Check the servers until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_periodically(f"{SOURCE}:known", self._refresh_states))
             if self._settings.callbacks_url:
@@ -110,7 +110,7 @@ class CallbackServerMonitor:
         self._feed.report_failure(page, SOURCE, error)
 
     async def _look(self, page: PageRef) -> float:
-        """Compare what is kept with what the network says; answers when to look again, in seconds."""
+        """Compare the registration with the network; return the seconds until the next check."""
         kept = (await self._callbacks.by_page(NETWORK, [page.id])).get(page.id)
         if kept is not None and kept.manual:
             return self._settings.vk_callbacks_seconds
@@ -150,7 +150,7 @@ class CallbackServerMonitor:
                 return await self._request_confirmation_again(page, mine, server)
 
     async def _add(self, page: PageRef, mine: RegisteredCallback) -> None:
-        # Kept first: the network asks for the confirmation before it answers.
+        # Saved first: the network requests the confirmation before it responds.
         await self._callbacks.save(
             NETWORK,
             replace(
@@ -166,7 +166,7 @@ class CallbackServerMonitor:
         )
         number = answer.get("server_id") if isinstance(answer, dict) else None
         if not isinstance(number, int):
-            raise NoValidResponse(NETWORK, "groups.addCallbackServer", "the answer names no server")
+            raise NoValidResponse(NETWORK, "groups.addCallbackServer", "no server id in the response")
         await self._set_events(page, number)
         await self._callbacks.save(NETWORK, replace(mine, server_id=str(number), state=CallbackState.WAITING))
         self._waited.pop(page.id, None)
@@ -174,7 +174,7 @@ class CallbackServerMonitor:
     async def _request_confirmation_again(
         self, page: PageRef, mine: RegisteredCallback, server: dict[str, Any]
     ) -> float:
-        """Write the server anew: the network then asks for the confirmation once more."""
+        """Save the server in the network again, so that it requests the confirmation again."""
         tried = self._tried[page.id] = self._tried.get(page.id, 0) + 1
         failed = tried > MAX_CONFIRMATION_REQUESTS
         state, reason = (CallbackState.FAILED, NOT_CONFIRMED_TEXT) if failed else (CallbackState.WAITING, None)
@@ -204,7 +204,7 @@ class CallbackServerMonitor:
         return self._settings.vk_callbacks_seconds if failed else RECHECK_SECONDS
 
     async def _ensure_events_set(self, page: PageRef, mine: RegisteredCallback, server: dict[str, Any]) -> None:
-        """It works; see that it still brings what we understand."""
+        """Ensure that a working server still has the supported events enabled."""
         number = int(server["id"])
         settings = await self._call(page, "groups.getCallbackSettings", server_id=number)
         if not _brings_all(settings):
@@ -215,7 +215,7 @@ class CallbackServerMonitor:
         self._tried.pop(page.id, None)
         await self._state(page, CallbackState.WORKING, None)
         if mine.state is not CallbackState.WORKING:
-            self._missed(page)  # nothing was pushed until now
+            self._missed(page)  # no events were pushed until now
 
     async def _set_events(self, page: PageRef, number: int) -> None:
         flags = dict.fromkeys(vk_push.SUPPORTED_EVENTS, 1)
@@ -240,7 +240,7 @@ class CallbackServerMonitor:
 def _ours(listed: list[Any], mine: RegisteredCallback) -> dict[str, Any] | None:
     servers = [one for one in listed if isinstance(one, dict) and isinstance(one.get("id"), int)]
     by_id = next((one for one in servers if str(one["id"]) == mine.server_id), None)
-    # Ours too when the answer that named it was lost.
+    # Also ours if the response with its id was lost.
     by_url = next((one for one in servers if one.get("url") == mine.url and one.get("title") == TITLE), None)
     return by_id or by_url
 

@@ -1,4 +1,4 @@
-"""Comparing conversations with what is stored, by the community's own token."""
+"""Compare conversations with the stored messages, with the community's own token."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from shared import clock
 SOURCE = "dialogs_poll"
 PAGE_SIZE = 200
 SCAN_PAGE = 20
-# Conversations that are read and stored together.
+# How many conversations are read and stored together.
 STORE_BATCH = 10
 MAX_DEPTH = 5_000
 MAX_CONVERSATIONS = 100_000
@@ -34,7 +34,7 @@ class Conversation:
 
 @dataclass
 class ConversationPage:
-    """Some conversations with their messages; `listed` of `total` in the network."""
+    """A page of conversations with their messages: `count` of `total` in the network."""
 
     parsed: ParsedBatch
     count: int
@@ -43,14 +43,14 @@ class ConversationPage:
 
 
 class ConversationReader:
-    """Reads the conversations of a page whose last message is not stored yet."""
+    """Reads conversations of a page whose last message is not stored yet."""
 
     def __init__(self, client: VkClient, feed: IntakeStore) -> None:
         self._client = client
         self._feed = feed
 
     def can_read(self, page: PageRef) -> bool:
-        """Whether the page has a usable token of its own."""
+        """Return whether the page has a usable token of its own."""
         try:
             self._client.select_token("messages.getConversations", TokenKind.GROUP, page_id=page.id)
         except NoUsableToken:
@@ -58,7 +58,7 @@ class ConversationReader:
         return True
 
     async def check_page(self, page: PageRef) -> None:
-        """Compare all conversations of a page, the freshest first, until a page of them has no news."""
+        """Compare conversations of a page, most recent first, until a result page has nothing new."""
         for offset in range(0, MAX_CONVERSATIONS, PAGE_SIZE):
             answer = await self._conversations(page, offset, PAGE_SIZE)
             talks = _talks(list_items(answer, "messages.getConversations"), page)
@@ -68,7 +68,7 @@ class ConversationReader:
                 for talk in talks
                 if talk.key not in known or int(known[talk.key].marker or 0) < talk.last_message_id
             ]
-            # The oldest first: what an interruption leaves undone stays on top of the list.
+            # Oldest first: after an interruption the unread ones are still at the top of the list.
             news.sort(key=lambda one: one[0].last_message_id)
             for start in range(0, len(news), STORE_BATCH):
                 await self._catch_up(page, news[start : start + STORE_BATCH])
@@ -81,18 +81,18 @@ class ConversationReader:
         answers = await self._first(page, [talk for talk, _ in news])
         parsed, marks = ParsedBatch(), []
         for (talk, after), answer in zip(news, answers, strict=True):
-            if not isinstance(answer, CallError):  # closed for us, as it will be next time
+            if not isinstance(answer, CallError):  # closed for us; a retry would fail too
                 parsed.extend(await self.history(page, talk.peer, after=after, first=answer))
             marks.append(ThreadState(talk.key, str(talk.last_message_id)))
         await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
 
     async def _first(self, page: PageRef, talks: Sequence[Conversation]) -> list[Any]:
-        """The newest messages of each, a `CallError` where they may not be read."""
+        """Return the newest messages of each conversation, or the `CallError` of one that may not be read."""
         calls = [{"group_id": page.external_id} | _history(talk.peer, 0) for talk in talks]
         return await self._client.read_batch("messages.getHistory", calls, TokenKind.GROUP, page_id=page.id)
 
     async def read_since(self, page: PageRef, since: datetime, offset: int) -> ConversationPage:
-        """Conversations from `offset` on, the freshest first, with what was said in them at `since` or later."""
+        """Return conversations from `offset` on, most recent first, with their messages from `since` on."""
         answer = await self._conversations(page, offset, SCAN_PAGE)
         listed = list_items(answer, "messages.getConversations")
         parsed = ParsedBatch()
@@ -113,9 +113,9 @@ class ConversationReader:
         since: datetime | None = None,
         first: Any = None,
     ) -> ParsedBatch:
-        """Messages of one conversation, newest first: younger than the message `after` and than `since`.
+        """Return messages of one conversation, newest first, later than the message `after` and than `since`.
 
-        `first`: the answer to the first call, if it was made.
+        `first`: the response of the first call, if it was already made.
         """
         parsed = ParsedBatch()
         for offset in range(0, MAX_DEPTH, PAGE_SIZE):
@@ -139,9 +139,9 @@ class ConversationReader:
         return parsed
 
     async def read_after(self, page: PageRef, peer: int, after: int) -> ParsedBatch:
-        """All messages of one conversation whose number in it is greater than `after`, or more.
+        """Return all messages of one conversation with a number greater than `after`; may return more.
 
-        Raises `CallLost` when there are more than are ever read: then they are not all.
+        Raises `NoValidResponse` if there are more than the read limit.
         """
         parsed = ParsedBatch()
         for offset in range(0, MAX_DEPTH, PAGE_SIZE):
@@ -155,7 +155,7 @@ class ConversationReader:
             )
             if len(listed) < PAGE_SIZE or oldest <= after:
                 return parsed
-        raise NoValidResponse(NETWORK, "messages.getHistory", "the conversation is longer than is read")
+        raise NoValidResponse(NETWORK, "messages.getHistory", "the conversation is longer than the read limit")
 
     async def _conversations(self, page: PageRef, offset: int, count: int) -> Any:
         return await self._read(

@@ -1,6 +1,6 @@
-"""Bots Long Poll of one page: events as they happen, the cursor stored with the batch it ends.
+"""Bots Long Poll of one page: stores events as they happen, with the cursor in the same transaction.
 
-Thousands of these run in one process: what they have in common is in `Listening`, and one holds little.
+Thousands of polls run in one process, so shared state is in `LongPollContext` and one poll is small.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ SOURCE = "long_poll"
 CHECK = "a_check"
 MAX_DELAY = 60.0
 NO_TOKEN_DELAY = 20.0
-# Keys that are asked for at once: a start must not bring thousands of calls together.
+# Concurrent key requests: a start must not make thousands of calls at once.
 KEY_REQUEST_CONCURRENCY = 16
-# Silence counts as strange when it lasts so many times the usual pause between events.
+# Silence counts as unusual if it exceeds the usual interval between events by this factor.
 SILENCE_FACTOR = 10
 INTERVAL_SMOOTHING = 8
 
 
 class LongPollContext:
-    """What all long polls share. `missed` is called when events may have been lost: a poll has to look."""
+    """State shared by all long polls. `on_possible_loss` requests a poll when events may have been lost."""
 
     def __init__(
         self,
@@ -51,14 +51,14 @@ class LongPollContext:
         self.feed = feed
         self.settings = settings
         self.missed = missed
-        # The network holds a call for `wait` seconds; proxies and scheduling add a little.
+        # The network holds a call for `wait` seconds; proxies and scheduling add some time.
         self.timeout = aiohttp.ClientTimeout(total=settings.vk_long_poll_wait + 10, connect=10)
         self.opening = asyncio.Semaphore(KEY_REQUEST_CONCURRENCY)
 
 
 @dataclass(slots=True)
 class _Session:
-    """Where the poll stands. `ts` moves only after its batch is committed."""
+    """Server, key and cursor of a long poll. `ts` advances only after its batch is committed."""
 
     server: str
     key: str
@@ -70,7 +70,7 @@ class _Session:
 
 
 class LongPoll:
-    """Listens for one page."""
+    """Long poll of one page."""
 
     __slots__ = ("_feed", "_gap", "_last_event_at", "_page", "_recoveries", "_session", "_shared")
 
@@ -84,7 +84,7 @@ class LongPoll:
         self._gap = 0.0
 
     async def run(self) -> None:
-        """Listen for ever."""
+        """Receive events until cancelled."""
         await run_periodically(f"{SOURCE}:{self._page.external_id}", self._round, self._failed)
 
     def _failed(self, error: str) -> None:
@@ -93,21 +93,21 @@ class LongPoll:
     async def _round(self) -> float:
         try:
             session = self._session or await self._resume()
-        except NoUsableToken as error:  # the page has a token, but it rests for this method
+        except NoUsableToken as error:  # the page has a token, but the method is paused
             self._failed(str(error))
             return NO_TOKEN_DELAY
         silent = self._is_silent()
         if silent or self._is_old(session):
             session = await self._open(session.ts)
         if silent:
-            log.warning("nothing was heard for longer than usual", page_id=str(self._page.id), way=SOURCE)
+            log.warning("no events for longer than usual", page_id=str(self._page.id), way=SOURCE)
             self._last_event_at = clock.now().timestamp()
             self._shared.missed(self._page)
         self._session = session
         answer = await self._check(session)
         if "failed" in answer:
             await self._recover(session, answer)
-            # A page that fails for ever must not ask for keys in a tight loop.
+            # A page that always fails must not request keys in a tight loop.
             self._recoveries += 1
             return 0 if self._recoveries == 1 else min(2.0**self._recoveries, MAX_DELAY)
         self._recoveries = 0
@@ -115,12 +115,12 @@ class LongPoll:
         return 0
 
     def _is_old(self, session: _Session) -> bool:
-        # Keys that were opened together are not renewed together.
+        # Jitter: keys requested together must not be renewed together.
         age = clock.now().timestamp() - session.opened_at
         return age > self._shared.settings.vk_key_seconds * (0.75 + self._page.id.int % 1_000 / 4_000)
 
     def _is_silent(self) -> bool:
-        # Some connections die without a word. Nights are silent too: hence the least length.
+        # Some connections die silently. Nights are quiet too, hence the minimum.
         least = self._shared.settings.vk_silence_seconds
         return bool(self._gap) and clock.now().timestamp() - self._last_event_at > max(
             least, SILENCE_FACTOR * self._gap
@@ -133,10 +133,10 @@ class LongPoll:
         self._last_event_at = now
 
     async def _resume(self) -> _Session:
-        """Go on from the stored cursor; a page seen for the first time starts now and is polled for the rest."""
+        """Continue from the stored cursor; a new page starts now, and a poll reads what came before."""
         self._last_event_at = clock.now().timestamp()
         stored: dict[str, Any] = {}
-        # A poll that only stands in for callbacks starts anew: it would bring what they have brought long ago.
+        # A long poll that only replaces failed callbacks starts now: callbacks have delivered earlier events.
         if self._shared.settings.vk_push != "callback":
             async with self._shared.opening:
                 stored = await self._feed.cursor(self._page, SOURCE)
@@ -150,7 +150,7 @@ class LongPoll:
         return session
 
     async def _open(self, ts: str | None) -> _Session:
-        """A new key; `ts` stays unless there is none to keep."""
+        """Request a new key; keep `ts` unless there is none."""
         client, method = self._shared.client, "groups.getLongPollServer"
         async with self._shared.opening:
             credential = client.select_token(method, TokenKind.GROUP, TokenKind.USER, page_id=self._page.id)
@@ -160,7 +160,7 @@ class LongPoll:
                 str(got["server"]), str(got["key"]), str(got["ts"]) if ts is None else ts, clock.now().timestamp()
             )
         except (KeyError, TypeError) as error:
-            raise NoValidResponse(NETWORK, method, "no server in the answer") from error
+            raise NoValidResponse(NETWORK, method, "no server in the response") from error
 
     async def _check(self, session: _Session) -> dict[str, Any]:
         query = {
@@ -176,11 +176,11 @@ class LongPoll:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise transport_failure(NETWORK, CHECK, error) from None
         if not isinstance(answer, dict) or not ("ts" in answer or "failed" in answer):
-            raise NoValidResponse(NETWORK, CHECK, "neither events nor a failure in the answer")
+            raise NoValidResponse(NETWORK, CHECK, "neither events nor a failure in the response")
         return answer
 
     async def _recover(self, session: _Session, answer: dict[str, Any]) -> None:
-        """failed 1: history is partly lost, go on from the given `ts`; 2: a new key; 3: a new start."""
+        """Handle the `failed` codes: 1: history is partly lost, use the given `ts`; 2: new key; 3: start anew."""
         match answer["failed"]:
             case 1 if "ts" in answer:
                 session.ts = str(answer["ts"])

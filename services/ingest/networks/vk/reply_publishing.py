@@ -1,4 +1,4 @@
-"""Writing as the community: under posts, in discussions, in conversations; and reading back what stands there."""
+"""Publish replies as the community to posts, discussions and conversations, and read their threads."""
 
 from services.ingest.networks.calls import CallError
 from services.ingest.networks.port import (
@@ -22,7 +22,7 @@ UNSUPPORTED_THREAD_TEXT = (
 
 
 class VkPublisher:
-    """The way out. Calls raise as `VkClient.call` does; the caller turns that into words."""
+    """Publishes replies. Raises the errors of `VkClient.call`; the caller maps them to outcomes."""
 
     def __init__(
         self, client: VkClient, reader: WallReader, boards: BoardReader, dialogs: ConversationReader
@@ -33,7 +33,7 @@ class VkPublisher:
         self._dialogs = dialogs
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
-        """Publish an answer where it belongs."""
+        """Publish a reply to its thread."""
         if outgoing.kind == "message":
             return await self._message(outgoing)
         place = id_suffix(outgoing.thread_key)
@@ -61,7 +61,7 @@ class VkPublisher:
         )
         number = answer.get("comment_id") if isinstance(answer, dict) else None
         if not isinstance(number, int):
-            raise PublishOutcomeUnknown("the answer names no comment")
+            raise PublishOutcomeUnknown("no comment id in the response")
         return PublishedReply(f"-{page}_{number}", f"https://vk.com/wall-{page}_{post_id}?reply={number}")
 
     async def _board(self, outgoing: OutgoingReply, topic_id: int) -> PublishedReply:
@@ -78,7 +78,7 @@ class VkPublisher:
             not_after=outgoing.send_deadline,
         )
         if not isinstance(number, int) or isinstance(number, bool):
-            raise PublishOutcomeUnknown("the answer names no comment")
+            raise PublishOutcomeUnknown("no comment id in the response")
         return PublishedReply(
             vk_payloads.BOARD_THREAD.comment(page, topic_id, number),
             vk_payloads.BOARD_THREAD.url(page, topic_id, number),
@@ -88,7 +88,7 @@ class VkPublisher:
         page, peer = outgoing.page.external_id, id_suffix(outgoing.thread_key)
         method = "messages.send"
         credential = self._client.select_token(method, TokenKind.GROUP, page_id=outgoing.page.id)
-        # With peer_ids, unlike peer_id, the answer tells the number within the conversation.
+        # With peer_ids, unlike peer_id, the response contains the number within the conversation.
         answer = await self._client.call(
             credential,
             method,
@@ -102,14 +102,16 @@ class VkPublisher:
         if isinstance(sent.get("error"), dict):
             code = sent["error"].get("code")
             code = code if isinstance(code, int) else 0
-            raise CallError(vk_errors.NETWORK, method, code, "refused for this person", vk_errors.treatment(code))
+            raise CallError(
+                vk_errors.NETWORK, method, code, "rejected for this recipient", vk_errors.treatment(code)
+            )
         number = sent.get("conversation_message_id")
         if not isinstance(number, int) or number <= 0:
-            raise PublishOutcomeUnknown("the answer names no message")
+            raise PublishOutcomeUnknown("no message id in the response")
         return PublishedReply(f"{page}_{peer}_{number}", f"https://vk.com/gim{page}?sel={peer}")
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
-        """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead` too."""
+        """Return the reply's thread after `outgoing.baseline_position`. Also raises `ReadFailed`."""
         place = id_suffix(outgoing.thread_key)
         if outgoing.kind == "message":
             return await self._dialogs.read_after(outgoing.page, int(place), outgoing.baseline_position or 0)
@@ -117,10 +119,10 @@ class VkPublisher:
             return await self._reader.read_thread(outgoing.page, int(place))
         topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.prefix)
         if not topic_id.isdecimal():
-            raise ReadFailed("comments of this place are not read", refused=True)
+            raise ReadFailed("comments of this type of thread are not read", refused=True)
         return await self._boards.comments(outgoing.page, int(topic_id))
 
 
 def _random_id(outgoing: OutgoingReply) -> int:
-    """The idempotency key of a message: a positive int32 that is the same for all attempts."""
+    """Return the idempotency key of a message: a positive int32, the same for all attempts."""
     return (outgoing.id.int & 0x7FFFFFFF) or 1

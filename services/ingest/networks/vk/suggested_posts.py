@@ -1,4 +1,4 @@
-"""Suggested posts: what people offer to a wall, seen only by tokens of those who manage it."""
+"""Read suggested posts, which only tokens of community managers can see."""
 
 from services.ingest.networks.calls import CallError, NoUsableToken
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ThreadState, TokenKind, TokenPool
@@ -15,7 +15,7 @@ RESERVED_SHARE = 0.2
 
 
 def suggested_thread_states(parsed: ParsedBatch) -> list[ThreadState]:
-    """Suggested posts among what was read, marked: their absence from the wall means nothing."""
+    """Return thread states that mark suggested posts: they are not on the wall but not deleted."""
     return [
         ThreadState(item.thread_key, SUGGESTED_MARKER)
         for item in parsed.items
@@ -24,13 +24,13 @@ def suggested_thread_states(parsed: ParsedBatch) -> list[ThreadState]:
 
 
 class SuggestedPosts:
-    """Reads the suggested posts of a page by a person's token."""
+    """Reads the suggested posts of a page with a user token."""
 
     def __init__(self, client: VkClient) -> None:
         self._client = client
 
     def can_read(self) -> bool:
-        """Whether a person's token may read walls now."""
+        """Return whether a user token may read walls now."""
         try:
             self._client.select_token("wall.get", TokenKind.USER)
         except NoUsableToken:
@@ -38,7 +38,7 @@ class SuggestedPosts:
         return True
 
     async def read(self, page: PageRef) -> ParsedBatch:
-        """All posts that wait for the community's decision."""
+        """Return all posts that wait for approval by the community."""
         parsed = ParsedBatch()
         for offset in range(0, MAX_DEPTH, POSTS_PER_CALL):
             answer = await self._client.read_with_any_token(
@@ -59,9 +59,9 @@ class SuggestedPosts:
         return parsed
 
     async def check_page(self, page: PageRef, feed: IntakeStore, accounts: TokenPool) -> bool:
-        """Store what is suggested to a page; says whether our token manages it.
+        """Store the suggested posts of a page; return whether our token manages the page.
 
-        Leaves the day's last calls to walls: this can wait.
+        Reserves the last calls of the day for wall polls, which are more urgent.
         """
         left, allowed = accounts.calls_left(NETWORK, "wall.get"), accounts.daily_call_limit(NETWORK, "wall.get")
         if left is not None and allowed is not None and left < allowed * RESERVED_SHARE:

@@ -1,4 +1,4 @@
-"""Calls to the VK API: one token, one method, one clear outcome."""
+"""Client of the VK API."""
 
 import json
 import time
@@ -28,21 +28,21 @@ from services.ingest.networks.vk.vk_errors import EFFECTS, NETWORK, call_treatme
 from services.ingest.settings import IngestSettings
 
 EXECUTE_BATCH = 25
-# A read changes hands between tokens this often at most.
+# How many tokens a read tries at most.
 MAX_TOKEN_SWITCHES = 8
-# What another token would be told as well: it concerns what was asked for.
+# Errors of the requested content: another token would get the same.
 CONTENT_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND, ErrorTreatment.CONTENT_REJECTED}
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether a read is worth another try right away."""
+    """Return whether a failed read should be retried at once."""
     if isinstance(error, CallError):
         return error.treatment in {ErrorTreatment.TRANSIENT, ErrorTreatment.RATE_LIMITED}
     return isinstance(error, NoValidResponse)
 
 
 class VkClient:
-    """Speaks to the API under the tokens' limits and tells the accounts when a token is in trouble."""
+    """Calls the API within the tokens' limits and reports token failures to the token pool."""
 
     def __init__(self, http: aiohttp.ClientSession, accounts: TokenPool, settings: IngestSettings) -> None:
         self._http = http
@@ -53,7 +53,7 @@ class VkClient:
     async def read_with_any_token(
         self, method: str, *kinds: TokenKind, page_id: UUID | None = None, **params: Any
     ) -> Any:
-        """Read with any usable token of these kinds: when one fails, the next takes over. Raises `NoToken` too."""
+        """Read with any usable token of these kinds, trying the next if one fails. Also raises `NoUsableToken`."""
         for _ in range(MAX_TOKEN_SWITCHES):
             credential = self.select_token(method, *kinds, page_id=page_id)
             try:
@@ -62,16 +62,16 @@ class VkClient:
                 if error.treatment not in TOKEN_TREATMENTS:
                     raise
             except TokenNotUsable:
-                continue  # it died, or its budget was spent, while this call waited for its turn
-        raise NoUsableToken(f"{MAX_TOKEN_SWITCHES} tokens in a row were refused for {method}")
+                continue  # it became unusable while this call waited for the rate limit
+        raise NoUsableToken(f"{MAX_TOKEN_SWITCHES} tokens in a row were rejected for {method}")
 
     async def read_batch(
         self, method: str, calls: Sequence[Mapping[str, Any]], *kinds: TokenKind, page_id: UUID | None = None
     ) -> list[Any]:
-        """`ask` for many parameter sets: answers in their order, a `CallError` where the content refuses itself.
+        """Read with many parameter sets; return responses in their order, a `CallError` for inaccessible content.
 
-        Up to 25 go into one call of `execute` where a user's or a community's token may; what fails within is
-        asked again alone. Methods with a daily limit are asked one by one: each inner call would count.
+        Up to 25 reads go into one `execute` call of a user or group token; failed ones are repeated alone. Methods
+        with a daily limit are called one by one, because each inner call counts.
         """
         answers: list[Any] = []
         for start in range(0, len(calls), EXECUTE_BATCH):
@@ -94,7 +94,7 @@ class VkClient:
     async def _execute(
         self, method: str, batch: Sequence[Mapping[str, Any]], kinds: Sequence[TokenKind], page_id: UUID | None
     ) -> list[Any] | None:
-        """Answers of a batch, None for those that failed; None when no batch can be asked."""
+        """Return the responses of a batch, None for failed ones; None if no token can run a batch."""
         able = [kind for kind in kinds if kind is not TokenKind.SERVICE]
         if not able or method in self._settings.calls_a_day(NETWORK):
             return None
@@ -116,7 +116,7 @@ class VkClient:
         return [None if found[number] is False else found[number] for number in range(len(batch))]
 
     async def read_with_retries(self, credential: Credential, method: str, **params: Any) -> Any:
-        """Call a method that changes nothing; transient failures are tried again a few times."""
+        """Call a read-only method; retry transient failures a few times."""
         async for attempt in stamina.retry_context(on=is_transient, attempts=4, wait_initial=0.3, wait_max=4):
             with attempt:
                 return await self.call(credential, method, **params)
@@ -125,16 +125,16 @@ class VkClient:
     async def call(
         self, credential: Credential, method: str, *, not_after: float | None = None, **params: Any
     ) -> Any:
-        """Call a method once; answers what stands under `response`. Past `not_after`, on `ticks`, nothing is sent.
+        """Call a method once; return the value of `response`. Nothing is sent after `not_after`.
 
-        Raises `CallError`, `CallLost`, or `TokenUnfit` when the token may not be used any more: nothing was sent.
+        Raises `CallError`, `NoValidResponse`, or `TokenNotUsable` if the token is unusable and nothing was sent.
         """
         group = credential.kind is TokenKind.GROUP
         a_second = self._settings.vk_group_calls_a_second if group else self._settings.vk_user_calls_a_second
         await wait_for_rate_limit(credential.id, a_second)
         extra = await self._accounts.begin_call(credential, method)
         if extra is None:
-            raise TokenNotUsable(f"the token may not be used for {method} now")
+            raise TokenNotUsable(f"the token is not usable for {method} now")
         use_call_allowance(NETWORK, method)
         form = _form(params) | dict(extra) | {"access_token": credential.token, "v": self._settings.vk_version}
         url = f"{self._settings.vk_api_url}/method/{method}"
@@ -151,7 +151,7 @@ class VkClient:
             raise await self._refused(credential, method, body["error"], started)
         if not isinstance(body, dict) or "response" not in body:
             record_call(NETWORK, method, "unreadable", started)
-            raise NoValidResponse(NETWORK, method, "the answer is neither a response nor an error")
+            raise NoValidResponse(NETWORK, method, "the body has neither a response nor an error")
         record_call(NETWORK, method, "answered", started)
         await self._accounts.record_success(credential, method)
         return body["response"]
@@ -171,7 +171,7 @@ class VkClient:
         return failure
 
     def select_token(self, method: str, *kinds: TokenKind, page_id: UUID | None = None) -> Credential:
-        """A usable token of the first kind that has one. Raises `NoToken`."""
+        """Return a usable token of the first kind that has one. Raises `NoUsableToken`."""
         for kind in kinds:
             own = page_id if kind is TokenKind.GROUP else None
             found = self._accounts.select(NETWORK, kind, own, method=method)

@@ -1,4 +1,4 @@
-"""What each error code of VK means for the token, the call and the person: one table."""
+"""Error codes of VK: their treatment, their effect on the token and the message for the reply's author."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,19 +11,19 @@ NETWORK = "vk"
 
 T = ErrorTreatment
 TREATMENTS: dict[int, ErrorTreatment] = {
-    # The network's own trouble, and too many calls in this second.
+    # Internal errors of the network, and too many calls per second.
     1: T.TRANSIENT, 10: T.TRANSIENT, 36: T.TRANSIENT, 43: T.TRANSIENT, 950: T.TRANSIENT,
     6: T.RATE_LIMITED,
-    # The method rests for this token: a quantity is used up; too much alike.
+    # The method is paused for this token: quota exhausted, or flood control.
     29: T.QUOTA_EXHAUSTED, 103: T.QUOTA_EXHAUSTED,
     9: T.FLOOD_CONTROL, 223: T.FLOOD_CONTROL,
-    # The token waits for a person.
+    # The token needs a person.
     14: T.CAPTCHA, 17: T.CAPTCHA, 24: T.CAPTCHA, 25: T.CAPTCHA, 703: T.CAPTCHA,
     3300: T.CAPTCHA, 3301: T.CAPTCHA, 3302: T.CAPTCHA, 3303: T.CAPTCHA, 3304: T.CAPTCHA,
     5: T.REVOKED, 27: T.REVOKED, 28: T.REVOKED, 1114: T.REVOKED, 1116: T.REVOKED, 1117: T.REVOKED,
     1118: T.REVOKED, 3609: T.REVOKED,
     2: T.BLOCKED, 37: T.BLOCKED, 42: T.BLOCKED, 3610: T.BLOCKED, 3611: T.BLOCKED,
-    # The token is well; the content is closed or gone, or what is sent is not accepted.
+    # The token is fine; the content is closed or missing, or the sent content is not accepted.
     7: T.DENIED, 15: T.DENIED, 20: T.DENIED, 21: T.DENIED, 30: T.DENIED, 203: T.DENIED, 210: T.DENIED,
     211: T.DENIED, 212: T.DENIED, 19: T.DENIED,
     18: T.NOT_FOUND, 104: T.NOT_FOUND, 113: T.NOT_FOUND, 125: T.NOT_FOUND, 917: T.NOT_FOUND, 927: T.NOT_FOUND,
@@ -36,11 +36,11 @@ TREATMENTS: dict[int, ErrorTreatment] = {
     988: T.CONTENT_REJECTED,
 }  # fmt: skip
 
-# Subcodes of "access denied" that speak of the token: its scopes, and the type of its application.
+# Subcodes of "access denied" that concern the token: its scopes and the type of its application.
 SUBCODES: dict[tuple[int, int], ErrorTreatment] = {(15, 1133): T.MISSING_SCOPE, (15, 1134): T.MISSING_SCOPE}
 
-# What the treatments do to a token beside those that wait for a person. Reported lengths of error 29 go from half
-# an hour to a day.
+# Effects of treatments on a token, in addition to those that need a person. Error 29 was reported to last from
+# half an hour to a day.
 EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
     **TOKEN_STOPPING_EFFECTS,
     T.QUOTA_EXHAUSTED: TokenEffect(TokenState.LIMITED, pause_seconds=1_800, max_pause_seconds=3 * 3_600),
@@ -48,8 +48,8 @@ EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
     T.MISSING_SCOPE: TokenEffect(TokenState.LIMITED, pause_seconds=3_600, max_pause_seconds=86_400),
 }
 
-# What a token may call by its kind, as far as 27 and 28 can mean that it is dead: for another method they only say
-# that it is not for this kind.
+# Methods by token kind for which errors 27 and 28 mean that the token is invalid; for other methods they only mean
+# that the kind may not call them.
 _GROUP_MAY = ("messages.", "users.get", "execute")
 _GROUP_MAY_TOO = {
     "wall.createComment", "wall.openComments", "wall.closeComments", "board.deleteComment",
@@ -112,24 +112,24 @@ USER_MESSAGES: dict[int, UserMessage] = {
 
 
 def treatment(code: int) -> ErrorTreatment:
-    """What to do about a code; an unknown one is ours to look at."""
+    """Return the treatment of a code; `CLIENT_ERROR` for an unknown code."""
     return TREATMENTS.get(code, ErrorTreatment.CLIENT_ERROR)
 
 
 def call_treatment(error: Mapping[str, Any], method: str, kind: TokenKind, *, own: bool) -> ErrorTreatment:
-    """What an error object means for a call of `method` with a token of `kind`; `own`: a page's own token."""
+    """Return the treatment of an error of `method` with a token of `kind`; `own`: a page's own token."""
     code, subcode = _number(error.get("error_code")), _number(error.get("error_subcode"))
     if (code, subcode) in SUBCODES:
         return SUBCODES[code, subcode]
     if code == 7 and own:
-        return T.MISSING_SCOPE  # with a common token it may be this page alone
+        return T.MISSING_SCOPE  # with a shared token it may concern only this page
     if code in {27, 28} and not _token_may_call(kind, method):
         return T.MISSING_SCOPE
     return treatment(code)
 
 
 def extract_challenge(error: Mapping[str, Any]) -> dict[str, str] | None:
-    """What a person has to solve, in either shape the network has: as text, since numbers exceed 2^53."""
+    """Return the challenge for a person, in either of VK's formats; values as text, since numbers exceed 2^53."""
     names = ("redirect_uri", "remixstlid", "captcha_sid", "captcha_img", "confirmation_text")
     found = {name: str(error[name]) for name in names if error.get(name)}
     return found or None
@@ -140,5 +140,5 @@ def _number(value: object) -> int:
 
 
 def user_message(code: int) -> UserMessage:
-    """What to tell a person about a refused answer."""
+    """Return the message for the author of a rejected reply."""
     return user_message_for(code, USER_MESSAGES, treatment(code), "ВКонтакте отказала")

@@ -1,4 +1,4 @@
-"""VK behind the port: ways in and the way out."""
+"""VK adapter: implements the port with the readers and the publisher of VK."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -44,13 +44,13 @@ from services.ingest.settings import IngestSettings
 
 CONVERSATIONS_CONCURRENCY = 8
 BOARDS_CONCURRENCY = 2
-# How many times longer what is closed, or not ours to manage, is left alone.
+# Factor of the interval for content that is closed or that we do not manage.
 CLOSED_INTERVAL_FACTOR = 12
 MAX_LENGTH: dict[str, int] = {"comment": 4_096, "message": 4_096}
 
 
 class VkNetwork:
-    """Implements `networks.port.Network` for VK."""
+    """Implements `networks.port.NetworkAdapter` for VK."""
 
     name = vk_errors.NETWORK
 
@@ -83,7 +83,7 @@ class VkNetwork:
         self._long_poll_context = long_poll.LongPollContext(self._client, http, feed, settings, self.request_check)
 
     def source_loops(self) -> dict[str, SourceLoop]:
-        """A long poll per page with a token unless its events are pushed; one rotation for each other way."""
+        """Return a long poll per page with a token whose events are not pushed, and one loop per other source."""
         ways: dict[str, SourceLoop] = {f"vk:{token_probe.SOURCE}": self._tokens.run}
         push = self._settings.vk_push
         with_token = self._with_token()
@@ -153,20 +153,20 @@ class VkNetwork:
         return self._settings.vk_suggests_seconds * (1 if managed else CLOSED_INTERVAL_FACTOR)
 
     def max_text_length(self, kind: MessageKind) -> int:
-        """The longest text the network takes."""
+        """Return the longest text that the network accepts, in characters."""
         return MAX_LENGTH[kind]
 
     def publish_timeout(self) -> float:
-        """How long a publishing call may last at most."""
+        """Return the timeout of a publishing call, in seconds."""
         return self._settings.vk_call_seconds
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
-        """Write the answer as the community. Raises `Refused` or `Unsure`."""
+        """Publish the reply as the community. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
         with mapping_publish_errors(self.name, vk_errors.user_message):
             return await self._publishing.publish(outgoing)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
-        """All that is in the answer's thread now and came after `outgoing.after`. Raises `NotRead`."""
+        """Return the reply's thread after `outgoing.baseline_position`. Raises `ReadFailed`."""
         with mapping_read_errors():
             parsed = await self._publishing.read_thread(outgoing)
         parsed.unparsed = [one for one in parsed.unparsed if _could_be_the_reply(one.raw, outgoing)]
@@ -178,7 +178,7 @@ class VkNetwork:
         self._conversation_scheduler.run_soon(page)
 
     def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        """Wall with threads, discussions, suggested posts, conversations; see `port.Network.walk`."""
+        """Scan wall, threads, discussions, suggested posts and conversations; see `port.NetworkAdapter.scan`."""
         one = VkPageScan(
             page,
             since,
@@ -193,7 +193,7 @@ class VkNetwork:
 
 
 def _could_be_the_reply(raw: Any, outgoing: OutgoingReply) -> bool:
-    """Whether a payload that no parser understood may be the answer: not what is older, nor what others wrote."""
+    """Return whether an unparsed payload may be the reply: it is not older and not written by others."""
     if not isinstance(raw, dict):
         return True
     writer, number = raw.get("from_id"), raw.get("conversation_message_id" if outgoing.kind == "message" else "id")

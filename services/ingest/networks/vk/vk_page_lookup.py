@@ -1,4 +1,4 @@
-"""What VK tells of communities: 500 of them in one call, and the newest posts of a wall."""
+"""Page lookup of VK: profiles of up to 500 communities per call, and the newest posts of a wall."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -36,13 +36,13 @@ PROFILE_FIELDS = (
     "is_closed,deactivated,screen_name"
 )
 INVALID_PARAMETER = 100
-# What the state of a wall lets citizens do: open and limited ones take comments, switched off and closed ones not.
+# Whether citizens may comment, by wall state: open and limited walls accept comments, others do not.
 _COMMENTS = {0: False, 1: True, 2: True, 3: False}
 _CLOSED = {1: "closed_group", 2: "private_group"}
 
 
 class VkPageLookup:
-    """Implements `networks.directory.Directory` for VK."""
+    """Implements `networks.lookup_port.PageLookup` for VK."""
 
     max_pages_per_call = PAGES_PER_CALL
 
@@ -51,7 +51,7 @@ class VkPageLookup:
         self._accounts = accounts
 
     async def describe(self, pages: Sequence[PageRef]) -> list[PageProfile]:
-        """groups.getById by a service's or a person's token, else by a community's own."""
+        """Return profiles by groups.getById with a service or user token, else with a page's own token."""
         own = next((one.id for one in pages if self._accounts.select(NETWORK, TokenKind.GROUP, one.id)), None)
         ids = ",".join(page.external_id for page in pages)
         kinds = (*READER_TOKEN_KINDS, TokenKind.GROUP)
@@ -60,7 +60,7 @@ class VkPageLookup:
                 "groups.getById", *kinds, page_id=own, group_ids=ids, fields=PROFILE_FIELDS
             )
         except CallError as error:
-            # Said when none of the ids exists; of many that is not to be believed.
+            # The error if none of the ids exists; not plausible for many ids.
             if error.code != INVALID_PARAMETER or len(pages) > 1:
                 raise
             answer = []
@@ -69,7 +69,7 @@ class VkPageLookup:
         return [_described(page.external_id, found.get(page.external_id)) for page in pages]
 
     async def post_activity(self, page: PageRef, since: datetime) -> PostActivity | None:
-        """One wall.get of the community's own posts."""
+        """Return the activity of the community's own posts by one wall.get."""
         owner = f"-{page.external_id}"
         try:
             answer = await self._client.read_with_any_token(
@@ -83,7 +83,7 @@ class VkPageLookup:
         return post_activity(listed, since)
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
-        """By groups.getById; a short name by utils.resolveScreenName first."""
+        """Return the community by groups.getById; a short name needs utils.resolveScreenName first."""
         pages = self._accounts.pages(NETWORK)
         own = next((one.id for one in pages if self._accounts.select(NETWORK, TokenKind.GROUP, one.id)), None)
         if external_id is not None:
@@ -143,18 +143,18 @@ def _flag(value: object) -> bool | None:
     return bool(value) if isinstance(value, int) else None
 
 
-# A community's token first: it is allowed more calls a second, and walls are not read with it.
+# Group tokens first: they allow more calls per second and do not read walls.
 LOOKUP_TOKEN_KINDS = (TokenKind.GROUP, *READER_TOKEN_KINDS)
 COMMUNITY_TYPES = {"group", "page", "event"}
-# No such community: by their ids, and by what their addresses say.
+# Error codes for "no such community", by id and by short name.
 NOT_FOUND_CODES = {100, 104, 113, 125}
 DEACTIVATED_TEXTS = {"deleted": "The community is deleted", "banned": "The community is blocked by the network"}
 
 
 async def community_by_id(client: VkClient, external_id: str, own: UUID | None) -> Community:
-    """The community with this id; `own`: a page whose token may ask where no common one can.
+    """Return the community with this id; `own`: a page whose token is used if there is no shared one.
 
-    Raises `NoCommunity`, and what a call raises.
+    Raises `CommunityNotFound` and the errors of a call.
     """
     try:
         answer = await client.read_with_any_token(
@@ -171,7 +171,7 @@ async def community_by_id(client: VkClient, external_id: str, own: UUID | None) 
 
 
 async def community_by_name(client: VkClient, name: str, own: UUID | None) -> Community:
-    """The community with this short name. Raises as `by_id` does."""
+    """Return the community with this short name. Raises like `community_by_id`."""
     try:
         answer = await client.read_with_any_token(
             "utils.resolveScreenName", *LOOKUP_TOKEN_KINDS, page_id=own, screen_name=name
@@ -180,7 +180,7 @@ async def community_by_name(client: VkClient, name: str, own: UUID | None) -> Co
         if error.code not in NOT_FOUND_CODES:
             raise
         answer = []
-    # Nothing is an empty list there, something an object.
+    # The response is an empty list if nothing was found, else an object.
     if not isinstance(answer, dict):
         raise CommunityNotFound(f"ВКонтакте knows nobody under the name «{name}»")
     kind, number = answer.get("type"), answer.get("group_id") or answer.get("object_id")
@@ -189,7 +189,7 @@ async def community_by_name(client: VkClient, name: str, own: UUID | None) -> Co
     if kind not in COMMUNITY_TYPES:
         raise CommunityNotFound(f"«{name}» is an application, not a community")
     if not isinstance(number, int):
-        raise NoValidResponse(NETWORK, "utils.resolveScreenName", "no id in the answer")
+        raise NoValidResponse(NETWORK, "utils.resolveScreenName", "no id in the response")
     return await community_by_id(client, str(number), own)
 
 
@@ -198,7 +198,7 @@ def _community(external_id: str, raw: Mapping[str, Any]) -> Community:
         raise CommunityNotFound(DEACTIVATED_TEXTS.get(str(gone), DEACTIVATED_TEXTS["banned"]))
     name, given = clean_text(raw.get("name")), clean_text(raw.get("screen_name"))
     if name is None:
-        raise NoValidResponse(NETWORK, "groups.getById", "no name in the answer")
-    # Without a name of its own a community answers to club1, public1 or event1.
+        raise NoValidResponse(NETWORK, "groups.getById", "no name in the response")
+    # A community without a short name has the URL club1, public1 or event1.
     plain = given is None or re.fullmatch(rf"(?:club|public|event){external_id}", given)
     return Community(external_id=external_id, name=name, screen_name=None if plain else given)

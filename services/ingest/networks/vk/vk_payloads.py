@@ -1,4 +1,4 @@
-"""VK's posts, comments and messages as `Incoming`. Unknown fields are ignored, old names accepted."""
+"""Parse VK posts, comments and messages to `IncomingItem`. Unknown fields are ignored, old names accepted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ EventObject = dict[str, Any]
 
 
 def int_field_required(raw: Mapping[str, Any], *names: str) -> int:
-    """The first of these fields that is there, as a number. Raises KeyError or ValueError."""
+    """Return the first of these fields that exists as a number. Raises KeyError or ValueError."""
     for name in names:
         if raw.get(name) is not None:
             return int(raw[name])
@@ -20,12 +20,12 @@ def int_field_required(raw: Mapping[str, Any], *names: str) -> int:
 
 
 def written_at(raw: Mapping[str, Any]) -> datetime:
-    """When it was written."""
+    """Return when the item was written."""
     return datetime.fromtimestamp(int_field_required(raw, "date"), UTC)
 
 
 def author_names(answer: Mapping[str, Any]) -> dict[int, str]:
-    """Names of people and communities in an extended answer; communities are negative."""
+    """Return names from an extended response by id; ids of communities are negative."""
     names: dict[int, str] = {}
     for profile in _list(answer, "profiles"):
         full = f"{profile.get('first_name', '')} {profile.get('last_name', '')}".strip()
@@ -43,13 +43,13 @@ def _list(answer: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def to_author(number: int, names: Names | None = None) -> Author:
-    """Who stands behind an id: a person, or a community when it is negative."""
+    """Return the author with this id: a user, or a community if it is negative."""
     url = f"https://vk.com/id{number}" if number > 0 else f"https://vk.com/club{-number}"
     return Author(native_id=str(number), name=(names or {}).get(number), url=url)
 
 
 def check_owner(raw: Mapping[str, Any], page: PageRef, *more: str) -> None:
-    """Raises ValueError when it stands at another page. `more`: further fields that name the owner."""
+    """Raise ValueError if the item belongs to another page. `more`: further fields with the owner."""
     for name in ("owner_id", "post_owner_id", "to_id", *more):
         if raw.get(name) is not None and int(raw[name]) != -int(page.external_id):
             raise ValueError(f"{name} {raw[name]} is not this page's")
@@ -70,7 +70,7 @@ def _attachments(raw: Mapping[str, Any]) -> Sequence[Any]:
 def parse_post(
     raw: EventObject, page: PageRef, names: Names | None = None, happened: ChangeKind = "new"
 ) -> IncomingItem:
-    """A post on the page's wall."""
+    """Return the item of a post on the page's wall."""
     check_owner(raw, page)
     number = int_field_required(raw, "id")
     wall = f"-{page.external_id}_{number}"
@@ -99,7 +99,7 @@ def parse_comment(
     names: Names | None = None,
     happened: ChangeKind = "new",
 ) -> IncomingItem:
-    """A comment under a post; a deleted one that keeps its thread has neither author nor text."""
+    """Return the item of a comment to a post; a deleted one with replies has neither author nor text."""
     check_owner(raw, page)
     number = int_field_required(raw, "id")
     place = post_id if post_id is not None else int_field_required(raw, "post_id")
@@ -136,7 +136,7 @@ def _deleted(kind: MessageKind, external_id: str, thread_key: str, raw: EventObj
 
 @dataclass(frozen=True)
 class ThreadType:
-    """Where comments stand that hang under no post, and how the network calls it."""
+    """A type of thread other than a post, with the network's names for it."""
 
     prefix: str
     id_field: str
@@ -144,20 +144,20 @@ class ThreadType:
     link: str
 
     def thread(self, page: PageRef, number: int) -> str:
-        """The thread key."""
+        """Return the thread key."""
         return f"vk:-{page.external_id}_{self.prefix}{number}"
 
     def comment(self, page: PageRef, number: int, comment_id: int) -> str:
-        """The external id of a comment: comments of two places may have one number."""
+        """Return the external id of a comment: comments of different threads may have the same number."""
         return f"-{page.external_id}_{self.prefix}{number}_{comment_id}"
 
     def url(self, page: PageRef, number: int, comment_id: int) -> str:
-        """Where people read it."""
+        """Return the public URL of the comment."""
         return self.link.format(page=page.external_id, number=number, comment=comment_id)
 
 
 def reports_reply_to(thread_key: str) -> bool:
-    """Whether comments of a thread name the comment they answer: under posts they do, elsewhere they do not."""
+    """Return whether comments of a thread name the comment they reply to: only those of posts do."""
     return thread_key.rpartition("_")[2].isdecimal()
 
 
@@ -181,7 +181,7 @@ def parse_thread_comment(
     place: ThreadType,
     happened: ChangeKind = "new",
 ) -> IncomingItem:
-    """A comment in a discussion, under a photo, a video or goods."""
+    """Return the item of a comment to a discussion, photo, video or market item."""
     check_owner(raw, page, place.owner_field)
     at = int_field_required(raw, place.id_field) if number is None else number
     comment_id, writer = int_field_required(raw, "id"), int_field_required(raw, "from_id")
@@ -205,7 +205,7 @@ def parse_thread_comment(
 def parse_message(
     raw: EventObject, page: PageRef, names: Names | None = None, happened: ChangeKind = "new"
 ) -> IncomingItem:
-    """A message of a conversation, from either side."""
+    """Return the item of a message of a conversation, from either side."""
     group = int(page.external_id)
     out = bool(raw.get("out")) or raw.get("from_id") == -group
     peer = int_field_required(raw, "peer_id", "user_id")

@@ -1,4 +1,4 @@
-"""Events of Long Poll and Callback API as `Incoming`: one table of what each kind means."""
+"""Parse events of the Long Poll and Callback APIs to `IncomingItem`, with one table of event types."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,26 +12,26 @@ from services.ingest.networks.vk.vk_payloads import EventObject, ThreadType, int
 
 UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 ANNOUNCED_CHANGES = {"edited", "deleted", "restored"}
-# Posts that nobody can see yet.
+# Posts that are not public yet.
 HIDDEN_POSTS = {"postpone"}
 
 
 def deleted_comment(raw: EventObject, page: PageRef) -> IncomingItem:
-    """The event that a comment was deleted; it names who did it, and no text."""
+    """Return the deletion of a comment; the event contains who deleted it but no text."""
     vk_payloads.check_owner(raw, page)
     name = f"-{page.external_id}_{int_field_required(raw, 'id')}"
     return _deleted(name, f"vk:-{page.external_id}_{int_field_required(raw, 'post_id')}", raw)
 
 
 def deleted_thread_comment(raw: EventObject, page: PageRef, place: ThreadType) -> IncomingItem:
-    """The same for a comment that hangs under no post."""
+    """Return the deletion of a comment in a thread other than a post."""
     vk_payloads.check_owner(raw, page, place.owner_field)
     number = int_field_required(raw, place.id_field)
     return _deleted(place.comment(page, number, int_field_required(raw, "id")), place.thread(page, number), raw)
 
 
 def _deleted(external_id: str, thread_key: str, raw: EventObject) -> IncomingItem:
-    # Reality says `deleter_id`; `user_id` is the schema's name, and beside `deleter_id` it is the author.
+    # Real events have `deleter_id`. `user_id` is the schema's name; next to `deleter_id` it is the author.
     deleter = raw.get("deleter_id", raw.get("user_id"))
     return IncomingItem(
         change="deleted",
@@ -50,7 +50,7 @@ def _post(raw: EventObject, page: PageRef) -> IncomingItem | None:
 
 def _repost(raw: EventObject, page: PageRef) -> IncomingItem | None:
     owner = raw.get("owner_id", raw.get("to_id"))
-    # Mostly it stands on the wall of the person who shared it: no words on this page.
+    # A repost is mostly on the wall of the person who shared it and is no message to this page.
     if owner is not None and int(owner) != -int(page.external_id):
         return None
     return _post(raw, page)
@@ -84,7 +84,7 @@ SUPPORTED_EVENTS = tuple(_EVENTS)
 
 
 def parse_event(raw: Any, page: PageRef) -> IncomingItem | None:
-    """An event; None for kinds that bring no words."""
+    """Return the item of an event; None for event types without a message."""
     if not isinstance(raw, dict):
         raise TypeError("the event is not an object")
     if "group_id" in raw and int(raw["group_id"]) != int(page.external_id):
@@ -104,7 +104,7 @@ def parse_event(raw: Any, page: PageRef) -> IncomingItem | None:
 
 
 def parse_events(updates: Any, page: PageRef) -> ParsedBatch:
-    """All events of an answer; what cannot be read is set aside."""
+    """Return the batch of all events of a response, with the unparsed ones."""
     parsed = ParsedBatch()
     for raw in updates if isinstance(updates, list) else []:
         parsed.parse(parse_event, raw, page)
@@ -112,9 +112,9 @@ def parse_events(updates: Any, page: PageRef) -> ParsedBatch:
 
 
 def threads_to_reread(parsed: ParsedBatch) -> list[str]:
-    """Threads of which a change was announced: what became of them is compared with the network.
+    """Return the threads that have to be read again because an event announced a change without its result.
 
-    Not conversations: an edited message comes whole, and reading all of a long one again would cost much.
+    Conversations are left out: an edited message comes complete, and long ones are expensive to read again.
     """
     return sorted(
         {item.thread_key for item in parsed.items if item.change in ANNOUNCED_CHANGES and item.kind != "message"}

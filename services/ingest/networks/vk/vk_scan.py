@@ -1,4 +1,4 @@
-"""A walk over all that VK holds of a page: wall with threads, discussions, suggested posts, conversations."""
+"""Scan all content of a VK page: wall with threads, discussions, suggested posts, conversations."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
@@ -20,16 +20,16 @@ from services.ingest.networks.vk.wall_reader import (
 from services.ingest.settings import IngestSettings
 from shared import clock
 
-# Posts that come while a wall is paged through push others to the next page; those that go pull some forward.
+# Result pages overlap: posts added during pagination move others to the next page, deleted ones the reverse.
 OVERLAP = 5
 UNAVAILABLE_CODES = {3, 23}
 STEPS = ("wall", "boards", "suggests", "dialogs")
-# How much of the work lies before each of them, as a rule.
+# Typical share of the work done before each step.
 PROGRESS_BEFORE_STEP = {"wall": 0.0, "boards": 0.7, "suggests": 0.8, "dialogs": 0.82, "done": 1.0}
 
 
 class VkPageScan:
-    """One page's walk. The cursor is `{step, offset, below}`: what is at `offset` and `below` is still to do."""
+    """Scan of one page. The cursor is `{step, offset, below}`: items at `offset` and below `below` remain."""
 
     def __init__(
         self,
@@ -52,11 +52,11 @@ class VkPageScan:
         self._feed = feed
         self._settings = settings
         self._started = clock.now()
-        # Threads of older posts are read too: people go on writing there.
+        # Threads of older posts are read too, because people still comment there.
         self._thread_horizon = min(since, self._started - timedelta(days=settings.vk_walk_thread_days))
 
     async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        """Go on from the cursor to the end."""
+        """Continue from the cursor to the end."""
         ways = {"wall": self._wall, "boards": self._topics, "suggests": self._suggested, "dialogs": self._talks}
         first = str(cursor.get("step", STEPS[0]))
         todo = STEPS[STEPS.index(first) :] if first in STEPS else ()
@@ -66,7 +66,7 @@ class VkPageScan:
                 async for walked in ways[step](at):
                     yield walked
             except CallError as error:
-                # Closed, switched off, or not in this network's API: there is nothing to walk over.
+                # Closed, disabled, or not supported by the API: there is nothing to scan.
                 if error.treatment not in CLOSED_TREATMENTS and error.code not in UNAVAILABLE_CODES:
                     raise
         yield ScanStep(batch=ParsedBatch(), observed_at=clock.now(), cursor={"step": "done"}, progress=1.0)
@@ -136,7 +136,7 @@ class VkPageScan:
             return
         observed_at = clock.now()
         parsed = await self._suggests.read(self._page)
-        # Known as suggested before anybody misses them on the wall.
+        # Stored as suggested before the wall is compared, so that they do not count as deleted.
         await self._feed.store(
             self._page,
             suggested_posts.SOURCE,

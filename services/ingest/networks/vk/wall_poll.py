@@ -1,8 +1,8 @@
-"""Comparing walls with what is stored: what push did not bring, polling finds.
+"""Poll walls to find messages that push did not deliver.
 
-One wall.get tells the comment counts of a hundred posts. Threads are read again, whole, whose count is not the one
-that was read before, or not the number of living comments that are stored.
-Which wall comes next the schedule says, within the day's budget of wall.get.
+One wall.get returns the comment counts of a hundred posts. A thread is read completely if its count differs from
+the one at the last read, or from the number of stored undeleted comments. The poll schedule chooses the next wall
+within the daily budget of wall.get.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ log = logger(__name__)
 SOURCE = "wall_poll"
 MAX_DEPTH = 1_000
 CONCURRENCY = 4
-# What is left of the day's calls for walks, suggested posts and what people ask for.
+# The rest of the day's calls is for scans, suggested posts and requested checks.
 SCHEDULED_BUDGET_SHARE = 0.9
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 1.0
 _CLOSED_WORDS = {
@@ -47,13 +47,13 @@ _CLOSED_WORDS = {
 
 
 def closed_reason(error: CallError) -> str:
-    """Why a wall cannot be read, for the people who look after the page."""
+    """Return why a wall cannot be read, for the page's administrators."""
     reason = _CLOSED_WORDS.get(error.code, error.text or "доступа нет")
     return f"Стену прочитать нельзя: {reason} (ошибка {error.code})."
 
 
 class WallPoller:
-    """Looks at all walls, as often as it pays; those that ask come first."""
+    """Polls all walls by the schedule; requested pages come first."""
 
     def __init__(
         self, reader: WallReader, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
@@ -74,13 +74,13 @@ class WallPoller:
         self._aligned_at = -LONGEST_WAIT
 
     def poll_soon(self, page: PageRef) -> None:
-        """Look at this page's wall as soon as the limits allow."""
+        """Poll this page's wall as soon as the limits allow."""
         self._not_before.pop(page.id, None)
         self._schedule.prioritize(page.id)
         self._woken.set()
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Poll walls until cancelled."""
         try:
             await run_periodically(SOURCE, self._round)
         finally:
@@ -127,7 +127,7 @@ class WallPoller:
             page_id = self._schedule.next_page(now)
             if page_id is None:
                 return
-            self._schedule.spend_calls(-1)  # the calls themselves are counted where they are made
+            self._schedule.spend_calls(-1)  # the client counts the calls
             rest = self._not_before.get(page_id, 0.0) - now
             if rest > 0:
                 self._schedule.record_failure(page_id, now, rest)
@@ -140,7 +140,7 @@ class WallPoller:
         self._running.discard(task)
         self._woken.set()
         if not task.cancelled() and (bug := task.exception()) is not None:
-            log.error("a look at a wall failed", error=repr(bug))
+            log.error("polling a wall failed", error=repr(bug))
 
     async def _one(self, page: PageRef) -> None:
         rest = LONGEST_WAIT
@@ -176,9 +176,9 @@ class WallPoller:
         return rest
 
     async def poll_page(self, page: PageRef) -> list[datetime]:
-        """Read the wall of a page, and the threads that differ from what is stored.
+        """Read the wall of a page and the threads that differ from the stored state.
 
-        Answers when people wrote what was new, as well as it can be told.
+        Return when the new messages were written; estimated if unknown.
         """
         observed_at = clock.now()
         seen = ObservedIds()
@@ -194,7 +194,7 @@ class WallPoller:
             for key, count in counts.items()
             if key in others or (count if key not in known else known[key].marker != str(count))
         ]
-        # Those that push told to have changed first, then the posts of these days.
+        # Threads that push reported as changed first, then recent posts.
         invalidated = {key for key in differing if key in known and known[key].marker is None}
         differing.sort(key=lambda key: (key not in invalidated, -int(id_suffix(key))))
         for start in range(0, len(differing), THREADS_PER_BATCH):
@@ -204,7 +204,7 @@ class WallPoller:
     async def _posts(
         self, page: PageRef, seen: ObservedIds
     ) -> tuple[ParsedBatch, dict[str, int], datetime | None]:
-        """Posts down to the first page of posts that brings nothing unknown; comment counts; how far back."""
+        """Return posts up to the first result page without new ones, comment counts, and how far back they go."""
         parsed = ParsedBatch()
         counts: dict[str, int] = {}
         back_to: datetime | None = None
@@ -221,7 +221,7 @@ class WallPoller:
         return parsed, counts, back_to
 
     async def _read_threads(self, page: PageRef, keys: list[str], counts: Mapping[str, int]) -> list[datetime]:
-        """Read threads whole. The mark is the count that was seen before: what came since differs from it."""
+        """Read threads completely. The marker is the earlier count, so that comments written since change it."""
         observed_at = clock.now()
         by_post = await self._reader.read_threads_with_deletions(
             page, [int(id_suffix(key)) for key in keys], self._feed
@@ -235,6 +235,6 @@ class WallPoller:
 
 
 def _newest(parsed: ParsedBatch, count: int) -> list[datetime]:
-    """When people wrote the youngest of these: what is new is young."""
+    """Return the times of the newest `count` items: the new ones are the latest."""
     written = sorted(item.written_at for item in parsed.items if not item.from_community and item.text is not None)
     return written[-count:] if count else []

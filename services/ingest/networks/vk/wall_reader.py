@@ -1,4 +1,4 @@
-"""Reading walls: posts by hundreds, threads whole, and what was stored but is there no longer."""
+"""Read posts and complete threads of walls, and detect deleted ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,17 +14,17 @@ from shared import clock
 
 POSTS_PER_CALL = 100
 COMMENTS_PER_CALL = 100
-# Threads that are read and stored together.
+# How many threads are read and stored together.
 THREADS_PER_BATCH = 10
 READER_TOKEN_KINDS = (TokenKind.SERVICE, TokenKind.USER)
-# What was written a moment ago may be missing from an answer that was being made then.
+# A response generated at the same time may lack an item this recent.
 RECENT = timedelta(seconds=60)
 CLOSED_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND}
 
 
 @dataclass
 class WallPage:
-    """One page of a wall: the posts, the comment counts by thread key, and where it ends."""
+    """A result page of a wall: posts, comment counts by thread key, and whether it is the last."""
 
     parsed: ParsedBatch = field(default_factory=ParsedBatch)
     counts: dict[str, int] = field(default_factory=dict)
@@ -33,26 +33,26 @@ class WallPage:
 
 
 def list_items(answer: Any, method: str) -> list[Any]:
-    """What the answer lists. Raises `CallLost` when it is no list."""
+    """Return the items of a response. Raises `NoValidResponse` if there is no list."""
     if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
-        raise NoValidResponse(NETWORK, method, "no items in the answer")
+        raise NoValidResponse(NETWORK, method, "no items in the response")
     found: list[Any] = answer["items"]
     return found
 
 
 def int_field(answer: Mapping[str, Any], name: str, default: int = 0) -> int:
-    """A number of an answer; anything else counts as absent."""
+    """Return an integer field of a response, or `default` if it is missing or not an integer."""
     value = answer.get(name, default)
     return value if isinstance(value, int) else default
 
 
 def id_suffix(key: str) -> str:
-    """What stands behind the last underscore of an id or a thread key."""
+    """Return the number after the last underscore of an id or thread key."""
     return key.rpartition("_")[2]
 
 
 class ObservedIds:
-    """The ids of what a reading showed, parsed or not. Once a payload shows no id, nothing counts as absent."""
+    """Ids seen by a read, parsed or not. If one payload has no id, nothing counts as missing."""
 
     def __init__(self, *parsed: ParsedBatch) -> None:
         self._ids: set[str] = set()
@@ -62,7 +62,7 @@ class ObservedIds:
             self.add(one)
 
     def add(self, parsed: ParsedBatch) -> None:
-        """More of the same reading."""
+        """Add a batch of the same read."""
         self._ids.update(item.external_id for item in parsed.items)
         for one in parsed.unparsed:
             ident = one.raw.get("id") if isinstance(one.raw, dict) else None
@@ -72,7 +72,7 @@ class ObservedIds:
                 self._doubtful = True
 
     def missing(self, stored: Mapping[str, datetime], observed_at: datetime) -> list[str]:
-        """What is stored and old enough to be seen, but was not."""
+        """Return stored items that are old enough to be returned by the read but were not."""
         if self._doubtful:
             return []
         return sorted(
@@ -83,7 +83,7 @@ class ObservedIds:
 
 
 def deletion(kind: MessageKind, external_id: str, thread_key: str, written_at: datetime) -> IncomingItem:
-    """The deletion of something that a complete reading no longer shows; nobody tells who deleted it."""
+    """Return the deletion of an item missing from a complete read; who deleted it is unknown."""
     return IncomingItem(
         change="deleted",
         kind=kind,
@@ -95,15 +95,15 @@ def deletion(kind: MessageKind, external_id: str, thread_key: str, written_at: d
 
 
 class WallReader:
-    """Reads walls by a token that may: a service's or a person's."""
+    """Reads walls with a service or user token."""
 
     def __init__(self, client: VkClient) -> None:
         self._client = client
-        # wall.get has a daily budget: whoever plans it is told of each call.
+        # wall.get has a daily limit, so the scheduler is notified of each call.
         self.on_wall_get: Callable[[], None] = lambda: None
 
     def can_read(self) -> bool:
-        """Whether there is a token that may read walls now."""
+        """Return whether there is a token that may read walls now."""
         try:
             self._client.select_token("wall.getComments", *READER_TOKEN_KINDS)
         except NoUsableToken:
@@ -111,7 +111,7 @@ class WallReader:
         return True
 
     async def read_posts(self, page: PageRef, offset: int) -> WallPage:
-        """A hundred posts from `offset` on, newest first."""
+        """Return a hundred posts from `offset` on, newest first."""
         answer = await self._read(
             "wall.get", owner_id=f"-{page.external_id}", offset=offset, count=POSTS_PER_CALL, extended=1
         )
@@ -128,7 +128,7 @@ class WallReader:
         return found
 
     async def read_thread(self, page: PageRef, post_id: int, first: Any = None) -> ParsedBatch:
-        """All comments of a post, replies included. `first`: the answer to the first call, if it was made."""
+        """Return all comments of a post with replies. `first`: the response of the first call, if already made."""
         parsed = ParsedBatch()
         roots: list[tuple[int, int, int]] = []
         offset = 0
@@ -169,7 +169,7 @@ class WallReader:
         return parsed
 
     async def read_thread_if_open(self, page: PageRef, post_id: int) -> ParsedBatch | None:
-        """All comments of a post; None when it is closed or gone."""
+        """Return all comments of a post; None if it is closed or missing."""
         try:
             return await self.read_thread(page, post_id)
         except CallError as error:
@@ -180,10 +180,10 @@ class WallReader:
     async def read_threads_with_deletions(
         self, page: PageRef, post_ids: Sequence[int], feed: IntakeStore
     ) -> dict[int, ParsedBatch]:
-        """By post, all comments, and deletions of those that are stored but stand there no longer.
+        """Return, by post, all comments and deletions of stored comments that are missing.
 
-        An absence is believed when a second reading shows it too: comments that move while a thread is paged
-        through may be skipped. What is closed or gone brings nothing.
+        A comment counts as deleted if it is missing from two reads, because pagination may skip comments when
+        others are deleted meanwhile. Closed and missing posts are left out.
         """
         observed_at = clock.now()
         first = await self._client.read_batch(
@@ -208,11 +208,11 @@ class WallReader:
     async def deleted_posts(
         self, page: PageRef, seen: ObservedIds, since: datetime | None, observed_at: datetime, feed: IntakeStore
     ) -> list[IncomingItem]:
-        """Deletions of stored posts that reading the wall back to `since`, or the whole of it, did not show."""
+        """Return deletions of stored posts that a read of the wall back to `since` (None: all) did not return."""
         stored = await feed.living_ids(page, "wall_post", since=since)
         missing = seen.missing(stored, observed_at)
         marks = await feed.thread_states([f"vk:{one}" for one in missing])
-        # A suggested post stands on no wall until it is taken.
+        # A suggested post is not on the wall until it is approved.
         missing = [one for one in missing if (mark := marks.get(f"vk:{one}")) is None or mark.marker != "suggest"]
         found: list[IncomingItem] = []
         for start in range(0, len(missing), POSTS_PER_CALL):
@@ -223,7 +223,7 @@ class WallReader:
                     continue
                 key = f"vk:{one}"
                 found.append(deletion("wall_post", one, key, stored[one]))
-                # Its comments went with it, and no reading will show that.
+                # Its comments were deleted with it, which no read would show.
                 comments = await feed.living_ids(page, "comment", thread_key=key)
                 found += [deletion("comment", name, key, at) for name, at in comments.items()]
         return found
@@ -254,7 +254,7 @@ def _replies(raw: Any) -> list[Any]:
 
 
 def _comments(page: PageRef, post_id: int, offset: int, *, comment_id: int | None = None) -> dict[str, Any]:
-    """Parameters of wall.getComments: the top level with the first replies, or one thread."""
+    """Return parameters of wall.getComments: top level with first replies, or one comment's replies."""
     params = {
         "owner_id": f"-{page.external_id}",
         "post_id": post_id,
