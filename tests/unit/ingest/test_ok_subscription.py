@@ -175,7 +175,7 @@ async def test_what_the_network_does_not_confirm_does_not_work(wire: Wire) -> No
     watch, _ = _watch(kept)
     await watch._watched(PAGE)
     assert not watch.is_working(PAGE)
-    assert "does not confirm" in kept.errors[-1]
+    assert "did not confirm" in kept.errors[-1]
 
 
 async def test_a_doubted_push_is_subscribed_again_and_trusted_after_a_while(wire: Wire) -> None:
