@@ -1,4 +1,4 @@
-"""Call limits: so many a second, so many a day; counts outlive a restart."""
+"""Call limits per second and per day; counts survive a restart."""
 
 import time
 from collections import defaultdict, deque
@@ -15,7 +15,7 @@ class RateLimit:
         self._calls: dict[str, deque[float]] = defaultdict(deque)
 
     def allow(self, key: str, limit: int) -> bool:
-        """Count one call and tell whether it fits; 0 means no limit."""
+        """Count one call and return whether it is within the limit; 0 means no limit."""
         if limit <= 0:
             return True
         now = time.monotonic()
@@ -36,7 +36,7 @@ class CallCounter:
         self._clock = clock
 
     def within_day(self, token: str, method: str, limit: int | None) -> bool:
-        """Whether the token may call the method once more today; 0 or none means no limit."""
+        """Return whether the token may call the method once more today; 0 or None means no limit."""
         if not limit:
             return True
         used = self._store.value(
@@ -46,7 +46,7 @@ class CallCounter:
         return (used or 0) < limit
 
     def count(self, method: str, kind: str, token: str, *, accepted: bool) -> None:
-        """Write one call down."""
+        """Record one call."""
         self._store.insert(
             "INSERT INTO calls (day, method, kind, token, accepted, refused) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET accepted = accepted + excluded.accepted,"
@@ -55,7 +55,7 @@ class CallCounter:
         )
 
     def totals(self) -> list[dict[str, object]]:
-        """Counts of all days by method and token kind, with today's beside them."""
+        """Return the counts of all days and of today, by method and token kind."""
         rows: list[Row] = self._store.all(
             "SELECT method, kind, sum(accepted) AS accepted, sum(refused) AS refused,"
             " sum(CASE WHEN day = ? THEN accepted ELSE 0 END) AS accepted_today"

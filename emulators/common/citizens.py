@@ -1,4 +1,4 @@
-"""Invented citizens: a stable population, and those of them who write by themselves."""
+"""Generated citizens: a stable population, and a writer that lets them write at random."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ _WOMEN_LAST = "Багрова Ветлугина Гармажапова Даль
 
 @dataclass(frozen=True)
 class Citizen:
-    """An invented person; `number` counts from zero and never changes for a seed."""
+    """A generated person; `number` counts from zero and is stable for a seed."""
 
     number: int
     first_name: str
@@ -26,7 +26,7 @@ class Citizen:
 
 
 def generate_citizens(size: int, seed: int) -> list[Citizen]:
-    """The same `size` persons for the same seed."""
+    """Return `size` persons; the same for the same seed."""
     source = random.Random(seed)
     people = []
     for number in range(size):
@@ -51,11 +51,11 @@ class CitizenWriter:
 
     @property
     def per_minute(self) -> float:
-        """Messages a minute over all pages."""
+        """Return the messages per minute over all pages."""
         return self._per_minute
 
     def set_rate(self, per_minute: float) -> None:
-        """Change the rate at once; 0 stops the writing."""
+        """Change the rate immediately; 0 stops the writer."""
         self._per_minute = per_minute
         self._changed.set()
 
@@ -67,12 +67,12 @@ class CitizenWriter:
             try:
                 await asyncio.wait_for(self._changed.wait(), pause)
             except TimeoutError:
-                # The pause may end in the very turn of the loop that changed the rate: the new rate counts.
+                # The pause may end in the same loop iteration that changed the rate; the new rate applies.
                 if not self._changed.is_set():
                     self.write_one()
 
     def write_one(self) -> None:
-        """One citizen writes one message now, if there is a page to write to."""
+        """Let one citizen write one message now, if there is a page."""
         pages = self._world.pages()
         if not pages:
             return
@@ -81,5 +81,5 @@ class CitizenWriter:
         try:
             self._world.citizen_writes(page=page, kind=kind, text=generate_text(self._random))
         except (RefusedError, UnknownError) as error:
-            # A closed wall or a page without posts refuses people in life too.
+            # A closed wall or a page without posts rejects real citizens too.
             self._on_error(error)

@@ -1,4 +1,4 @@
-"""The control door: through it tests and demonstrations move citizens, staff, tokens and faults."""
+"""Control API: tests and demonstrations use it to control citizens, staff, tokens and faults."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
@@ -81,17 +81,17 @@ class CitizenRateIn(RequestBody):
 
 
 class ControlRoute(APIRoute):
-    """Turns what goes wrong in a world into the door's own answers."""
+    """Maps errors of the emulated network to responses of the control API."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The route's handler, wrapped."""
+        """Return the route's handler with the error mapping."""
         handle = super().get_route_handler()
 
         async def wrapped(request: Request) -> Response:
             try:
                 return await handle(request)
             except RequestValidationError as error:
-                # The input is left out: it may hold text that no UTF-8 answer can carry.
+                # The input is left out: it may contain text that UTF-8 cannot encode.
                 detail = [
                     {"loc": list(item["loc"]), "msg": item["msg"], "type": item["type"]} for item in error.errors()
                 ]
@@ -110,7 +110,7 @@ class ControlRoute(APIRoute):
 def control_router(
     world: EmulatedNetwork, faults: FaultInjector, writer: CitizenWriter | None = None
 ) -> APIRouter:
-    """Routes under `/_control`; without a writer the rate of citizens cannot be changed (404)."""
+    """Return the routes under `/_control`; without a writer the citizens' rate cannot be changed (404)."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     _world_routes(router, world)
     breaker = add_fault_routes(router, world, faults)

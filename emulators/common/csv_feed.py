@@ -15,7 +15,7 @@ YIELD_EVERY = 100
 
 @dataclass(frozen=True)
 class CsvFeedPlan:
-    """Which rows are taken (`offset`, `offset + step`, …) and what becomes of them."""
+    """Which rows are used (`offset`, `offset + step`, …) and for which kinds of message."""
 
     column: str = "text"
     kind: Literal[MessageKind, "mixed"] = "mixed"
@@ -24,22 +24,22 @@ class CsvFeedPlan:
     detail: bool = False
 
     def takes(self, row: int) -> bool:
-        """Whether the row, counted from zero after the header, is taken."""
+        """Return whether the row, counted from zero after the header, is used."""
         return row >= self.offset and (row - self.offset) % self.step == 0
 
     def kind_of(self, number: int, pages: int) -> MessageKind:
-        """Kind of the message made of the row taken as the given number."""
+        """Return the message kind for the row used as the given number."""
         if self.kind != "mixed":
             return self.kind
-        # Where pages divide by three, a plain turn would give each page one kind only.
+        # If the number of pages is divisible by three, plain rotation would give each page only one kind.
         turn = number + number // pages if pages % len(MESSAGE_KINDS) == 0 else number
         return MESSAGE_KINDS[turn % len(MESSAGE_KINDS)]
 
 
 async def write_csv_messages(world: EmulatedNetwork, body: bytes, plan: CsvFeedPlan) -> dict[str, Any]:
-    """Let one citizen write each taken row; texts the network refuses are counted, not raised.
+    """Let a citizen write the text of each used row; count texts that the network rejects.
 
-    Raises `BadInputError` for what is no UTF-8 CSV with the asked column, `UnknownError` when there is no page.
+    Raises `BadInputError` if the body is not UTF-8 CSV with the given column, `UnknownError` if there is no page.
     """
     csv.field_size_limit(MAX_FIELD)
     try:

@@ -1,8 +1,8 @@
-"""What can go wrong in an emulated world, whichever the network."""
+"""Errors of an emulated network."""
 
 
 class RefusedError(Exception):
-    """The network itself would refuse this, with its own code and message."""
+    """The real network would reject this, with its own code and message."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -15,7 +15,7 @@ class UnknownError(Exception):
 
 
 class BadInputError(Exception):
-    """A request of the control door that makes no sense; `field` names the part at fault."""
+    """An invalid request to the control API; `field` names the invalid field."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)

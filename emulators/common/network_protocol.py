@@ -1,4 +1,4 @@
-"""What the control door asks of a network's world."""
+"""The interface that the control API needs from an emulated network."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
@@ -10,27 +10,27 @@ MESSAGE_KINDS: tuple[MessageKind, ...] = ("comment", "wall_post", "message")
 
 
 class EmulatedNetwork(Protocol):
-    """State of one network, and what citizens and the communities' own staff do in it.
+    """State of one network, with the actions of citizens and of the communities' staff.
 
-    Ids and page names come as text and leave in the network's own type. Every change is committed
-    before the method returns. Raises `UnknownError` for a page, thread, id or token that is not there,
-    `RefusedError` for what the network itself would refuse, `BadInputError` for what makes no sense.
+    Ids and page names are passed as text and returned in the network's own type. Every change is committed
+    before the method returns. Raises `UnknownError` for an unknown page, thread, id or token,
+    `RefusedError` for what the real network would reject, `BadInputError` for invalid input.
     """
 
     def pages(self) -> list[dict[str, Any]]:
-        """All pages: id, name, screen_name, url and more."""
+        """Return all pages: id, name, screen_name, url and more."""
 
     def create_page(self, *, name: str, screen_name: str, description: str = "") -> dict[str, Any]:
-        """A page with working tokens and a first post; the page that has the name, if there is one."""
+        """Create a page with working tokens and a first post, or return the existing page of this short name."""
 
     def tokens(self) -> list[dict[str, Any]]:
-        """Credentials that work now."""
+        """Return the active tokens."""
 
     def create_token(self, *, kind: TokenKind, page: str | None = None) -> dict[str, Any]:
-        """A fresh credential beside those that work."""
+        """Create a token in addition to the active ones."""
 
     def revoke_token(self, token: str) -> None:
-        """From now on the network refuses the token."""
+        """Revoke the token; the network rejects it from now on."""
 
     def citizen_writes(
         self,
@@ -43,10 +43,10 @@ class EmulatedNetwork(Protocol):
         in_reply_to: str | None = None,
         attachments: Sequence[Any] = (),
     ) -> dict[str, Any]:
-        """A citizen writes; answers id, thread and author."""
+        """Let a citizen write; return id, thread and author."""
 
     def community_posts(self, *, page: str, text: str) -> dict[str, Any]:
-        """The community publishes a post; answers id and thread."""
+        """Let the community publish a post; return id and thread."""
 
     def community_writes(
         self,
@@ -57,12 +57,12 @@ class EmulatedNetwork(Protocol):
         in_reply_to: str | None = None,
         kind: MessageKind | None = None,
     ) -> dict[str, Any]:
-        """The page's own staff write by hand; answers id."""
+        """Let the page's staff write manually; return the id."""
 
     def citizen_suggests_post(
         self, *, page: str, text: str, author: str | None = None, attachments: Sequence[Any] = ()
     ) -> dict[str, Any]:
-        """A citizen suggests a post, which waits for the staff; answers id, thread and author."""
+        """Let a citizen suggest a post, which waits for approval; return id, thread and author."""
 
     def edit(
         self,
@@ -74,7 +74,7 @@ class EmulatedNetwork(Protocol):
         kind: MessageKind | None = None,
         by: Actor = "author",
     ) -> dict[str, Any]:
-        """A text is changed; `thread` is needed where ids are numbered anew in each thread."""
+        """Edit a text; `thread` is needed if ids are unique only within a thread."""
 
     def delete(
         self,
@@ -85,13 +85,13 @@ class EmulatedNetwork(Protocol):
         kind: MessageKind | None = None,
         by: Actor = "author",
     ) -> dict[str, Any]:
-        """A message, comment or post is deleted; `thread` as in `edit`."""
+        """Delete a message, comment or post; `thread` as in `edit`."""
 
     def published_replies(self, page: str | None = None) -> list[dict[str, Any]]:
-        """What the communities published as answers, oldest first."""
+        """Return the replies that the communities published, oldest first."""
 
     def call_totals(self) -> list[dict[str, Any]]:
-        """API calls by method and token kind."""
+        """Return the number of API calls by method and token kind."""
 
     def message_counts(self) -> list[dict[str, Any]]:
-        """Stored texts by page and kind."""
+        """Return the number of stored texts by page and kind."""

@@ -1,4 +1,4 @@
-"""Forms of what the control door takes, common to its parts."""
+"""Request models shared by the parts of the control API."""
 
 import json
 from typing import Annotated
@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 
 def _reference(value: object) -> object:
-    # Clients hold ids of VK as numbers and ids of OK as text; inside they are text.
+    # Clients send VK ids as numbers and OK ids as text; internally they are text.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value
@@ -17,14 +17,14 @@ Reference = Annotated[str, BeforeValidator(_reference), Field(min_length=1, max_
 
 
 class RequestBody(BaseModel):
-    """A JSON object without unknown names and without text that no network could hold."""
+    """A JSON object without unknown fields and without text that no network can store."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def _storable(cls, data: object) -> object:
-        # JSON can spell half of a surrogate pair, which no network and no database can hold.
+        # JSON can contain a lone surrogate, which no network and no database can store.
         try:
             json.dumps(data, ensure_ascii=False).encode()
         except UnicodeEncodeError:
@@ -33,7 +33,7 @@ class RequestBody(BaseModel):
 
 
 class PageProfileIn(RequestBody):
-    """What a page shows of itself; what is left out stays as it is, an empty text takes it away."""
+    """A page's profile; omitted fields stay unchanged, an empty text removes a value."""
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
     screen_name: str | None = Field(default=None, min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_.]*$")

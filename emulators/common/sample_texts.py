@@ -1,4 +1,4 @@
-"""What invented citizens write: our own sentences about the republic's everyday life."""
+"""Sample texts of generated citizens about everyday life in the republic."""
 
 import random
 
@@ -131,7 +131,7 @@ CHATTER = (
 
 
 def generate_text(source: random.Random) -> str:
-    """One sentence; about six of ten need no answer."""
+    """Return one sentence; about six of ten need no answer."""
     templates = ISSUES if source.random() < 0.4 else CHATTER
     return source.choice(templates).format(
         place=source.choice(SETTLEMENTS),

@@ -1,4 +1,4 @@
-"""The HTTP server of an emulator, with a way to hang up on a client as a broken network does."""
+"""HTTP server of an emulator that can drop connections to simulate network failures."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ JSON_UTF8 = "application/json; charset=utf-8"
 
 
 class DroppingProtocol(HttpToolsProtocol):
-    """Hands its transport to the application, which may then drop the connection."""
+    """Passes its transport to the application, which can then drop the connection."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -24,12 +24,12 @@ class DroppingProtocol(HttpToolsProtocol):
 
 
 def json_bytes(content: Any) -> bytes:
-    """JSON as the networks write it: UTF-8, no needless spaces."""
+    """Return compact UTF-8 JSON, as the networks send it."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def json_response(content: Any, headers: dict[str, str] | None = None, status: int = 200) -> Response:
-    """A response with the content type that clients of both networks insist on."""
+    """Return a response with the content type that clients of both networks require."""
     return Response(json_bytes(content), status, headers=headers, media_type=JSON_UTF8)
 
 
@@ -39,7 +39,7 @@ def _transport(scope: Scope) -> asyncio.Transport:
 
 
 class DroppedConnection(Response):
-    """Closes the connection without a byte of answer."""
+    """Closes the connection without sending a response."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         _transport(scope).abort()
@@ -47,7 +47,7 @@ class DroppedConnection(Response):
 
 
 class TruncatedResponse(Response):
-    """Promises the whole body, sends half of it and hangs up."""
+    """Announces the full content length, sends half of the body and closes the connection."""
 
     def __init__(self, whole: Response) -> None:
         super().__init__(status_code=whole.status_code)
@@ -72,7 +72,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, host: str, port: int, on_exit: Callable[[], None] = lambda: None) -> None:
-    """Serve until a signal; `on_exit` runs at the signal, to let go of the calls being held."""
+    """Serve until a signal; `on_exit` runs at the signal, to release held calls."""
     config = uvicorn.Config(
         app,
         host=host,

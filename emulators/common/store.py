@@ -1,4 +1,4 @@
-"""SQLite storage: one file per network, nothing acknowledged before it is committed."""
+"""SQLite storage: one file per network; every change is committed before it is acknowledged."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -31,13 +31,13 @@ CREATE TABLE IF NOT EXISTS token_calls (
 
 
 class EmulatorStore:
-    """One connection, used from the event loop's thread only."""
+    """One SQLite connection, used only from the event loop's thread."""
 
     def __init__(self, path: Path, schema: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
-        # In WAL mode NORMAL loses nothing when the process dies; only a power cut may take the last commits.
+        # In WAL mode NORMAL loses nothing if the process dies; only a power failure may lose the last commits.
         self._connection.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
             + COMMON_SCHEMA
@@ -46,12 +46,12 @@ class EmulatorStore:
         self._depth = 0
 
     def close(self) -> None:
-        """Close the file; what was committed stays."""
+        """Close the file."""
         self._connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all that happens inside, or nothing; an inner transaction joins the outer one."""
+        """Open a transaction; a nested transaction joins the outer one."""
         if self._depth:
             self._depth += 1
             try:
@@ -72,20 +72,20 @@ class EmulatorStore:
             self._depth = 0
 
     def insert(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Carry out one statement; answers the id of the row it inserted."""
+        """Execute one statement; return the id of the inserted row."""
         return self._connection.execute(sql, values).lastrowid or 0
 
     def update(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Carry out one statement; answers how many rows it touched."""
+        """Execute one statement; return the number of changed rows."""
         return self._connection.execute(sql, values).rowcount
 
     def get_value(self, name: str) -> str | None:
-        """A named value kept beside the network's own state."""
+        """Return a named value, or None."""
         found: str | None = self.value("SELECT value FROM emulator_state WHERE name = ?", (name,))
         return found
 
     def set_value(self, name: str, value: str) -> None:
-        """Keep a named value."""
+        """Save a named value."""
         self.insert(
             "INSERT INTO emulator_state (name, value) VALUES (?, ?)"
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -93,15 +93,15 @@ class EmulatorStore:
         )
 
     def all(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        """All rows of a query."""
+        """Return all rows of a query."""
         return self._connection.execute(sql, values).fetchall()
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
-        """First row of a query, or none."""
+        """Return the first row of a query, or None."""
         row: Row | None = self._connection.execute(sql, values).fetchone()
         return row
 
     def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
-        """First column of the first row, or none."""
+        """Return the first column of the first row, or None."""
         row = self.one(sql, values)
         return None if row is None else row[0]

@@ -1,1 +1,1 @@
-"""Odnoklassniki on the wire: REST with signatures, the Bot API, webhooks out, and a control door."""
+"""Odnoklassniki on the wire: REST with signatures, the Bot API, webhooks out, and a control API."""

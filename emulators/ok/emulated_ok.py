@@ -1,4 +1,4 @@
-"""What the control door does to the network: citizens, staff, pages and credentials."""
+"""What the control API does to the network: citizens, staff, pages and credentials."""
 
 import random
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Wiring of the VK emulator: API calls, Bots Long Poll and the control door."""
+"""Wiring of the VK emulator: API calls, Bots Long Poll and the control API."""
 
 import asyncio
 import logging

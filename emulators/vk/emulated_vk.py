@@ -1,4 +1,4 @@
-"""The emulated VK as the control door moves it: what citizens and staff do there."""
+"""The emulated VK as the control API uses it: actions of citizens and staff."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,28 +18,28 @@ from emulators.vk.state.walls import Walls
 
 
 class EmulatedVk(VkState):
-    """Implements the control door's `World` for VK; ids are integers, threads of topics `board<ID>`."""
+    """Implements `EmulatedNetwork` for VK; ids are integers, threads of topics `board<ID>`."""
 
     def pages(self) -> list[dict[str, Any]]:
-        """See `World.pages`."""
+        """See `EmulatedNetwork.pages`."""
         return [_page_view(row) for row in self.store.all("SELECT * FROM pages ORDER BY id")]
 
     def create_page(self, *, name: str, screen_name: str, description: str = "") -> dict[str, Any]:
-        """See `World.create_page`."""
+        """See `EmulatedNetwork.create_page`."""
         present = self.store.one("SELECT * FROM pages WHERE screen_name = ?", (screen_name,))
         return _page_view(present or self.add_page(name, screen_name, description))
 
     def tokens(self) -> list[dict[str, Any]]:
-        """See `World.tokens`."""
+        """See `EmulatedNetwork.tokens`."""
         return [_token_view(token) for token in self.token_store.active()]
 
     def create_token(self, *, kind: TokenKind, page: str | None = None) -> dict[str, Any]:
-        """See `World.create_token`."""
+        """See `EmulatedNetwork.create_token`."""
         number = None if page is None or kind == "service" else self.page(page)["id"]
         return _token_view(self.token_store.create(kind, number))
 
     def revoke_token(self, token: str) -> None:
-        """See `World.revoke_token`."""
+        """See `EmulatedNetwork.revoke_token`."""
         if not self.token_store.revoke(token):
             raise UnknownError("no such token")
 
@@ -54,7 +54,7 @@ class EmulatedVk(VkState):
         in_reply_to: str | None = None,
         attachments: Sequence[Any] = (),
     ) -> dict[str, Any]:
-        """See `World.citizen`."""
+        """See `EmulatedNetwork.citizen_writes`."""
         row = self.page(page)
         reply_to = optional("in_reply_to", in_reply_to)
         person = self._person(thread if kind == "message" and author is None else author)
@@ -78,13 +78,13 @@ class EmulatedVk(VkState):
     def citizen_suggests_post(
         self, *, page: str, text: str, author: str | None = None, attachments: Sequence[Any] = ()
     ) -> dict[str, Any]:
-        """See `World.suggest`."""
+        """See `EmulatedNetwork.citizen_suggests_post`."""
         person = self._person(author)
         post = self.wall.add_post(self.page(page), person, text, attachments, suggest=True)
         return {"id": post, "thread": post, "author": person}
 
     def community_posts(self, *, page: str, text: str) -> dict[str, Any]:
-        """See `World.post`."""
+        """See `EmulatedNetwork.community_posts`."""
         row = self.page(page)
         post = self.wall.add_post(row, -row["id"], text)
         return {"id": post, "thread": post}
@@ -98,7 +98,7 @@ class EmulatedVk(VkState):
         in_reply_to: str | None = None,
         kind: MessageKind | None = None,
     ) -> dict[str, Any]:
-        """See `World.community`."""
+        """See `EmulatedNetwork.community_writes`."""
         row = self.page(page)
         number, topic = row["id"], topic_of(thread)
         reply_to = optional("in_reply_to", in_reply_to)
@@ -128,7 +128,7 @@ class EmulatedVk(VkState):
         kind: MessageKind | None = None,
         by: Actor = "author",
     ) -> dict[str, Any]:
-        """See `World.edit`."""
+        """See `EmulatedNetwork.edit`."""
         number, target, topic = self.page(page)["id"], integer("id", id), topic_of(thread)
         if topic is not None:
             self.board.edit(number, topic, target, text)
@@ -145,7 +145,7 @@ class EmulatedVk(VkState):
         kind: MessageKind | None = None,
         by: Actor = "author",
     ) -> dict[str, Any]:
-        """See `World.delete`."""
+        """See `EmulatedNetwork.delete`."""
         number, target, topic = self.page(page)["id"], integer("id", id), topic_of(thread)
         if topic is not None:
             self.board.delete(number, topic, target)
@@ -158,7 +158,7 @@ class EmulatedVk(VkState):
         return {"id": target}
 
     def published_replies(self, page: str | None = None) -> list[dict[str, Any]]:
-        """See `World.answers`."""
+        """See `EmulatedNetwork.published_replies`."""
         number = None if page is None else self.page(page)["id"]
         living = "from_id < 0 AND NOT deleted AND (?1 IS NULL OR page = ?1)"
         rows = self.store.all(
@@ -184,11 +184,11 @@ class EmulatedVk(VkState):
         ]
 
     def call_totals(self) -> list[dict[str, Any]]:
-        """See `World.calls`."""
+        """See `EmulatedNetwork.call_totals`."""
         return self.call_counter.totals()
 
     def message_counts(self) -> list[dict[str, Any]]:
-        """See `World.counts`."""
+        """See `EmulatedNetwork.message_counts`."""
         tables = {
             "comment": "comments",
             "wall_post": "posts",

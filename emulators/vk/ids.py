@@ -1,4 +1,4 @@
-"""Ids as the control door gets them, as text."""
+"""Ids as the control API gets them, as text."""
 
 from emulators.common.errors import BadInputError
 

@@ -1,4 +1,4 @@
-"""The part of the control door that breaks the network: faults, scripts, the day, calls of tokens."""
+"""Part of the control API for faults, fault scripts, the emulator's day and calls by token."""
 
 from typing import Any, Literal, get_args
 
@@ -101,7 +101,7 @@ def _form(given: dict[str, Any]) -> TypeAdapter[Any]:
 
 
 def _parsed(given: dict[str, Any], *where: str | int) -> StepBody:
-    """The form that the names of a body ask for; what does not fit it is told as of the body's own."""
+    """Return the body parsed by the model that its fields select; errors refer to fields of the body."""
     try:
         found: StepBody = _form(given).validate_python(given)
     except ValidationError as error:
@@ -112,7 +112,7 @@ def _parsed(given: dict[str, Any], *where: str | int) -> StepBody:
 
 
 class FaultController:
-    """Carries out what the door and its script ask of the faults and tokens of a network."""
+    """Applies faults and revokes tokens for the control API and its script."""
 
     def __init__(self, world: EmulatedNetwork, faults: FaultInjector) -> None:
         self._world = world
@@ -122,7 +122,7 @@ class FaultController:
         faults.persistent.before_call = self.script.run_due_steps
 
     def apply(self, body: StepBody) -> None:
-        """Arm a fault, revoke a token or clear; raises `UnknownError` for a token that is not there."""
+        """Arm a fault, revoke a token or clear faults; raises `UnknownError` for an unknown token."""
         match body:
             case RevokeStep():
                 self.revoke(body.revoke)
@@ -160,12 +160,12 @@ class FaultController:
         )
 
     def revoke(self, token: str) -> None:
-        """End a token and count the calls that are still made with it."""
+        """Revoke a token and count the calls that are still made with it."""
         self._world.revoke_token(token)
         self._faults.persistent.token_revoked(token)
 
     def shown(self) -> dict[str, Any]:
-        """All that is armed or stands."""
+        """Return all armed and persistent faults."""
         self.script.run_due_steps()
         return {
             "items": self._faults.armed(),
@@ -176,7 +176,7 @@ class FaultController:
 
 
 def add_fault_routes(router: APIRouter, world: EmulatedNetwork, faults: FaultInjector) -> FaultController:
-    """Add the routes; answers what carries them out."""
+    """Add the routes; return the controller that executes them."""
     breaker = FaultController(world, faults)
 
     @router.post("/faults")

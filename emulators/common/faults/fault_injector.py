@@ -1,4 +1,4 @@
-"""Faults armed through the control door: what a network does to its clients on a bad day."""
+"""Inject faults, armed through the control API, into calls and pushes of an emulated network."""
 
 import asyncio
 import json
@@ -23,22 +23,22 @@ SEED, DRAWS, ENDED_DAYS = "fault_seed", "fault_draws", "ended_days"
 
 @dataclass(frozen=True)
 class CallAnswer:
-    """What a call would answer if nothing went wrong."""
+    """The response of a call without faults."""
 
     content: Any
     headers: dict[str, str] | None = None
     status: int = 200
 
     def response(self) -> Response:
-        """The answer on the wire."""
+        """Return the HTTP response."""
         return json_response(self.content, self.headers, self.status)
 
 
 class FaultInjector:
-    """Holds what is armed and decides, from a seed, which calls it hits.
+    """Holds the armed faults and decides, from a seed, which calls they hit.
 
-    With the network's store all of it outlives a crash; without one it is kept in memory. The clock must
-    be the one that the network counts its days by.
+    With the network's store all state survives a crash; without one it is in memory. The clock must be the one
+    that defines the network's days.
     """
 
     def __init__(
@@ -72,21 +72,21 @@ class FaultInjector:
         self._armed[self.store.insert("INSERT INTO armed_faults (body) VALUES (?)", (body,))] = fault
 
     def reseed(self, seed: int) -> None:
-        """Start the random sequence of another seed."""
+        """Restart the random sequence with another seed."""
         self._seed = seed
         self._restart_sequence()
 
     @property
     def seed(self) -> int:
-        """The seed of the random sequence."""
+        """Return the seed of the random sequence."""
         return self._seed
 
     def armed(self) -> list[dict[str, Any]]:
-        """What is armed now; a fault counted by `next` leaves the list when it is used up."""
+        """Return the armed faults; a fault with `next` is removed when it is used up."""
         return [fault.to_dict() for fault in self._armed.values()]
 
     def clear(self) -> None:
-        """Disarm everything, standing faults too, and start the random sequence anew."""
+        """Disarm all faults, including persistent ones, and restart the random sequence."""
         self._armed.clear()
         self.store.insert("DELETE FROM armed_faults")
         self.persistent.clear()
@@ -99,21 +99,21 @@ class FaultInjector:
         self.store.set_value(DRAWS, "0")
 
     def end_day(self) -> int:
-        """End the emulator's day now; answers the number of the day that begins."""
+        """End the emulator's day now; return the number of the new day."""
         self.clock.skipped_days += 1
         self.store.set_value(ENDED_DAYS, str(self.clock.skipped_days))
         return self.clock.day()
 
     def draw(self, method: str) -> list[Fault]:
-        """The faults that hit this call of the method."""
+        """Return the faults that hit this call of the method."""
         self.before_call()
         return self._drawn(method, [ident for ident, fault in self._armed.items() if fault.applies_to(method)])
 
     def draw_push(self, name: str) -> list[Fault]:
-        """The faults that hit something the network sends by itself, such as a webhook.
+        """Return the faults that hit a push of the network, such as a webhook.
 
-        Those that name it, and of a mix over all methods what repeats or shuffles. Faults armed for no
-        method in particular are meant for calls and are not used up here.
+        These are faults that name it, and repeats or reorders of a mix over all methods. Faults without methods
+        apply to calls and are not used up here.
         """
         named, mixed = [], []
         for ident, fault in self._armed.items():
@@ -127,7 +127,7 @@ class FaultInjector:
     def _drawn(self, method: str, candidates: list[int]) -> list[Fault]:
         if not candidates:
             return []
-        # A source of its own for each draw: after a crash the sequence goes on where it was.
+        # A separate random source per draw, so that the sequence continues after a crash.
         source = random.Random(f"{self._seed}:{self._draws}:{method}")
         self._draws += 1
         hit = []
@@ -152,9 +152,9 @@ class FaultInjector:
         refuse: Callable[[int | None], CallAnswer],
         carry_out: Callable[[], Awaitable[CallAnswer]],
     ) -> Response:
-        """Answer a call under the drawn faults.
+        """Respond to a call with the drawn faults.
 
-        `error`, `timeout` and `drop` strike before the call has any effect; the others after it.
+        `error`, `timeout` and `drop` apply before the call has any effect; the others after it.
         """
         kinds = {fault.kind: fault for fault in hit}
         if "timeout" in kinds:
@@ -178,7 +178,7 @@ class FaultInjector:
         return TruncatedResponse(response) if "truncated" in kinds else response
 
     def repeat_or_shuffle(self, content: Any, hit: list[Fault]) -> Any:
-        """Repeat or shuffle the lists of an answer, as `duplicate` and `reorder` ask."""
+        """Repeat or shuffle the lists of a response for `duplicate` and `reorder`."""
         kinds = {fault.kind for fault in hit}
         if isinstance(content, list):
             items = [item for item in content for _ in range(2)] if "duplicate" in kinds else list(content)

@@ -1,4 +1,4 @@
-"""A script of faults: what is to happen after so many calls or so much time, in order."""
+"""A script of faults: steps executed in order, each after a number of calls or a time."""
 
 import json
 from collections.abc import Callable
@@ -12,10 +12,10 @@ STATE = "script"
 
 
 class FaultScript:
-    """One script at a time; its place in it outlives a crash.
+    """Runs one script at a time; its position survives a crash.
 
-    A step waits from the moment its elder was carried out. Time is looked at when a call comes or when
-    the control door is asked, so a step may be carried out late but never unseen.
+    A step waits from the execution of the previous step. Time is checked on calls and on requests to the control
+    API, so a step may run late but always before the next call or request.
     """
 
     def __init__(
@@ -31,13 +31,13 @@ class FaultScript:
         return {"steps": steps, "done": 0, "calls": 0, "since_ms": self._clock.now_ms(), "failed": {}}
 
     def start(self, steps: list[dict[str, Any]]) -> None:
-        """Replace the script; its first step waits from now on."""
+        """Replace the script; its first step starts waiting now."""
         self._state = self._fresh(steps)
         self._keep()
         self.run_due_steps()
 
     def count_call(self) -> None:
-        """Carry out what is due before a call, then count the call."""
+        """Run the steps due before a call, then count the call."""
         if self._state["done"] == len(self._state["steps"]):
             return
         self.run_due_steps()
@@ -45,7 +45,7 @@ class FaultScript:
         self._keep()
 
     def run_due_steps(self) -> None:
-        """Carry out what is due now."""
+        """Run the steps due now."""
         state = self._state
         while state["done"] < len(state["steps"]):
             step = state["steps"][state["done"]]
@@ -66,7 +66,7 @@ class FaultScript:
             self._keep()
 
     def to_dict(self) -> dict[str, Any]:
-        """The steps with their states, how many are done, and the calls counted for the next one."""
+        """Return the steps with their states, the number of finished steps, and the calls counted for the next one."""
         self.run_due_steps()
         done = self._state["done"]
         steps = []

@@ -1,4 +1,4 @@
-"""Forms of armed faults: one kind by itself, or several mixed by weight."""
+"""Types of armed faults: a single fault, or a mix by weight."""
 
 import random
 from dataclasses import asdict, dataclass, field
@@ -19,7 +19,7 @@ FaultKind = Literal[
 
 @dataclass
 class Fault:
-    """One armed fault: hits a share of the calls (`rate`) or the next so many (`next`)."""
+    """One armed fault: hits a share of the calls (`rate`) or a number of next calls (`next`)."""
 
     kind: FaultKind
     rate: float | None = None
@@ -39,24 +39,24 @@ class Fault:
         return names is None or method in names
 
     def draw(self, source: random.Random) -> "Fault | None":
-        """Decide about one call; a fault counted by `next` is used up at 0."""
+        """Return the faults for one call; a fault with `next` is used up at 0."""
         if self.next is None:
             return self if source.random() < (self.rate or 0) else None
         self.next -= 1
         return self
 
     def is_exhausted(self) -> bool:
-        """Whether it will hit nothing more."""
+        """Return whether it cannot hit any more calls."""
         return self.next is not None and self.next <= 0
 
     def to_dict(self) -> dict[str, Any]:
-        """The fault as the control door shows it and the store keeps it."""
+        """Return the fault as shown by the control API and saved in the store."""
         return asdict(self)
 
 
 @dataclass
 class FaultMix:
-    """Several faults of which one, chosen by weight, hits each call of a share `rate`."""
+    """A mix of faults: one of them, chosen by weight, hits each call of a share `rate`."""
 
     mix: list[Fault]
     weights: list[float]
@@ -74,7 +74,7 @@ class FaultMix:
         return self.methods is None or method in self.methods
 
     def draw(self, source: random.Random) -> Fault | None:
-        """Decide about one call."""
+        """Return the faults for one call."""
         self.calls += 1
         if source.random() >= self.rate:
             return None
@@ -84,11 +84,11 @@ class FaultMix:
         return chosen
 
     def is_exhausted(self) -> bool:
-        """Never: a share has no end."""
+        """Return False: a rate is never used up."""
         return False
 
     def to_dict(self) -> dict[str, Any]:
-        """The mix as the control door shows it and the store keeps it."""
+        """Return the mix as shown by the control API and saved in the store."""
         parts = [
             {"kind": part.kind, "code": part.code, "seconds": part.seconds, "weight": weight}
             for part, weight in zip(self.mix, self.weights, strict=True)
@@ -107,7 +107,7 @@ ArmedFault = Fault | FaultMix
 
 
 def fault_from_dict(shown: dict[str, Any]) -> ArmedFault:
-    """What `shown` of a fault or a mix described."""
+    """Return the fault or mix from its `to_dict`."""
     if shown["kind"] != "mix":
         return Fault(**shown)
     parts = shown["mix"]

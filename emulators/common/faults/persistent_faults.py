@@ -1,4 +1,4 @@
-"""Faults that stand over one token until something ends them, and how often each token called meanwhile."""
+"""Persistent faults of single tokens, and the number of calls by each token meanwhile."""
 
 import json
 import secrets
@@ -11,25 +11,28 @@ from emulators.common.store import EmulatorStore, Row
 
 Until = Literal["replaced", "solved", "day_end", "cleared"]
 CAPTCHA = 14
-"""The one error that a person's solution ends only when a call carries it."""
+"""The error (captcha) that ends only when a call carries the solution."""
 
 
 class PersistentFaults:
-    """Standing faults and the calls of every token; all of it is in the store.
+    """Persistent faults and the calls of every token, saved in the store.
 
-    A network calls `meet` once for each call, before it checks the token itself.
+    A network calls `check_call` once for each call, before it checks the token itself.
     """
 
     def __init__(self, store: EmulatorStore, clock: EmulatorClock) -> None:
         self._store = store
         self._clock = clock
         self.before_call: Callable[[], None] = lambda: None
-        """Called before a call meets what stands over its token."""
+        """Called before a call is checked for persistent faults."""
 
     def arm(
         self, token: str, code: int, until: Until, *, methods: list[str] | None, kind: str, page: str | None
     ) -> None:
-        """From now on calls with the token get the error; `kind` and `page` tell what would replace it."""
+        """Make all calls with the token fail with the error.
+
+        `kind` and `page` describe the token that replaces it.
+        """
         self._store.insert(
             "INSERT INTO standing_faults (token, code, methods, until, kind, page, day, since_ms)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -46,9 +49,9 @@ class PersistentFaults:
         )
 
     def check_call(self, token: str | None, method: str, params: Mapping[str, str]) -> int | None:
-        """Count one call of a token and tell the error that stands over it, if one does.
+        """Count one call of a token and return its persistent error, if there is one.
 
-        A call that carries the solution of a captcha ends that fault and goes on.
+        A call with the solution of a captcha ends that fault and succeeds.
         """
         if not token:
             return None
@@ -74,14 +77,14 @@ class PersistentFaults:
         return code
 
     def is_active(self, token: str, method: str, code: int) -> bool:
-        """Whether an error stands over a token for a method; asking counts no call."""
+        """Return whether a token has a persistent error for a method, without counting a call."""
         return any(
             row["code"] == code and (row["methods"] is None or method in json.loads(row["methods"]))
             for row in self._active(token)
         )
 
     def token_replaced(self, kind: str, page: str | None) -> None:
-        """A fresh token of the kind was issued: those that waited for it are dead for good."""
+        """Record that a new token of the kind was issued: the tokens it replaces stay invalid."""
         self._store.insert(
             "UPDATE standing_faults SET replaced = 1"
             " WHERE until = 'replaced' AND kind = ? AND page IS ? AND ended IS NULL",
@@ -89,10 +92,10 @@ class PersistentFaults:
         )
 
     def solve_challenge(self, token: str) -> dict[str, Any]:
-        """A person solves what stands over a token.
+        """Solve the challenge of a token.
 
-        A captcha's solution has to be carried by a call; anything else is over at once. Raises
-        `UnknownError` when nothing to be solved stands over the token.
+        The solution of a captcha has to be carried by a call; other challenges end at once. Raises `UnknownError`
+        if the token has no challenge.
         """
         rows = [row for row in self._active(token) if row["until"] == "solved"]
         if not rows:
@@ -109,21 +112,21 @@ class PersistentFaults:
         return {"code": row["code"], **answer, "ended": False}
 
     def clear(self, token: str | None = None) -> None:
-        """End what stands over one token, or over all."""
+        """End the persistent faults of one token, or of all."""
         self._store.insert(
             "UPDATE standing_faults SET ended = 'cleared' WHERE ended IS NULL AND (?1 IS NULL OR token = ?1)",
             (token,),
         )
 
     def token_revoked(self, token: str) -> None:
-        """Count the further calls of a token that the network itself has ended."""
+        """Start counting the further calls of a revoked token."""
         self._store.insert(
             "INSERT INTO token_calls (token, revoked) VALUES (?, 1) ON CONFLICT (token) DO UPDATE SET revoked = 1",
             (token,),
         )
 
     def items(self) -> list[dict[str, Any]]:
-        """All standing faults there ever were, oldest first, with what ended them."""
+        """Return all persistent faults, ended ones included, oldest first, with what ended them."""
         self._end_day()
         return [
             {
@@ -140,13 +143,13 @@ class PersistentFaults:
         ]
 
     def codes(self) -> dict[str, int]:
-        """The error that stands over each token, where one does."""
+        """Return the persistent error by token."""
         self._end_day()
         rows = self._store.all("SELECT token, code FROM standing_faults WHERE ended IS NULL ORDER BY id DESC")
         return {row["token"]: row["code"] for row in rows}
 
     def calls_by_token(self) -> dict[str, dict[str, int]]:
-        """Calls of each token: all, those met by a standing fault, those after it was revoked."""
+        """Return calls by token: all, those during a persistent fault, those after revocation."""
         return {
             row["token"]: {
                 "calls": row["calls"],

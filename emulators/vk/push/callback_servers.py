@@ -16,7 +16,7 @@ MAX_SERVERS = 10
 MAX_TITLE = 14
 MAX_SECRET = 50
 MAX_LOG_ROWS = 5_000
-"""Deliveries remembered for the control door, over all communities."""
+"""Deliveries remembered for the control API, over all communities."""
 
 
 class CallbackServers:
@@ -184,7 +184,7 @@ class CallbackServers:
                 )
         return again
 
-    # What the control door shows
+    # What the control API shows
 
     def log_delivery(self, server: Row, item: Row | None, outcome: str, status: int | None, answer: str) -> None:
         """Write a delivery down; `item` is none for a confirmation."""

@@ -108,7 +108,7 @@ def _author(page: PageRef, ident: str) -> Author:
 
 
 class Example:
-    """Implements `networks.port.Network`."""
+    """Implements `networks.port.NetworkAdapter`."""
 
     name = NAME
 
@@ -188,7 +188,7 @@ class Example:
         return CALL_SECONDS
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
-        """Write the answer as the page. Raises `Refused` or `Unsure`."""
+        """Publish the reply as the page. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
         body = {
             "page": outgoing.page.external_id,
             "thread": outgoing.thread_key.rpartition("/")[2],
@@ -205,7 +205,7 @@ class Example:
         return PublishedReply(item.external_id, item.url)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
-        """What stands in the answer's thread. Raises `NotRead`."""
+        """Return the items of the reply's thread. Raises `ReadFailed`."""
         parsed = ParsedBatch()
         try:
             async for part, _ in self._standing(outgoing.page):

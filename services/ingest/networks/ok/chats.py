@@ -50,7 +50,7 @@ NO_TOKEN_DELAY = 5.0
 class ChatPoller:
     """Polls all groups that have a bot token, a few at a time.
 
-    `is_pushed` returns whether the network pushes a group's messages; `on_push_loss` reports a group where it fails.
+    `is_pushed` tells whether the network pushes a group's messages; `on_push_loss` reports a group where it fails.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ class Caller:
     request: Callable[[dict[str, Any]], tuple[str, dict[str, str]]]
 
     async def door(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Knock at the control door."""
+        """Knock at the control API."""
         path = f"/_control/{path}"
         response = await (self.http.get(path) if body is None else self.http.post(path, json=body))
         assert response.status_code == 200, response.text

@@ -28,7 +28,7 @@ class Network:
         self.topic = (await self.call("mediatopic.getTopics", gid=self.page))["media_topics"][0]["id"]
 
     async def door(self, path: str, body: dict[str, Any] | None = None, *, status: int = 200) -> Any:
-        """Knock at the control door."""
+        """Knock at the control API."""
         if body is None:
             response = await self.http.get(f"/_control/{path}")
         else:

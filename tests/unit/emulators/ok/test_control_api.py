@@ -1,4 +1,4 @@
-"""The control door: citizens and staff write, change and delete; texts stay as they were given."""
+"""The control API: citizens and staff write, change and delete; texts stay as they were given."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The control door breaks the network: mixes, standing faults, scripts, the day, tokens."""
+"""The control API breaks the network: mixes, standing faults, scripts, the day, tokens."""
 
 from typing import Any
 
