@@ -66,7 +66,7 @@ class FaultScript:
             self._keep()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the steps with their states, the number of finished steps, and the calls counted for the next one."""
+        """Return the steps with their states, the number of finished steps, and the calls counted for the next."""
         self.run_due_steps()
         done = self._state["done"]
         steps = []

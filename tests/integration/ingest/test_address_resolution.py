@@ -46,7 +46,7 @@ async def ask(ingest: ServiceUnderTest, **body: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_an_id_and_a_short_name_lead_to_the_same_community(
+async def test_id_and_short_name_resolve_to_same_community(
     network: str, ingest: ServiceUnderTest, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
@@ -63,7 +63,7 @@ async def test_an_id_and_a_short_name_lead_to_the_same_community(
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_what_stands_for_no_community_says_why(
+async def test_address_of_no_community_returns_reason(
     network: str, ingest: ServiceUnderTest, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
@@ -81,7 +81,7 @@ async def test_what_stands_for_no_community_says_why(
         assert reason in answer["reason"]
 
 
-async def test_a_person_of_vk_is_no_community(vk: Emulator, ingest: ServiceUnderTest) -> None:
+async def test_vk_user_is_not_a_community(vk: Emulator, ingest: ServiceUnderTest) -> None:
     vk.page("vk_any")
     await with_tokens(ingest, "vk", vk)
     answer = await ask(ingest, network="vk", screen_name="id700000005")
@@ -89,7 +89,7 @@ async def test_a_person_of_vk_is_no_community(vk: Emulator, ingest: ServiceUnder
     assert "a person's page" in answer["reason"]
 
 
-async def test_the_token_of_one_community_is_enough(
+async def test_one_group_token_is_enough_to_resolve(
     vk: Emulator, ingest: ServiceUnderTest, database: TestDatabase
 ) -> None:
     own, other = vk.page("vk_own"), vk.page("vk_other")
@@ -101,13 +101,13 @@ async def test_the_token_of_one_community_is_enough(
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_without_a_token_nobody_can_be_asked(network: str, ingest: ServiceUnderTest) -> None:
+async def test_without_token_address_is_unavailable(network: str, ingest: ServiceUnderTest) -> None:
     answer = await ask(ingest, network=network, screen_name="school71")
     assert answer["outcome"] == "unavailable"
     assert answer["reason"] == f"{TITLES[network]} cannot be queried now: there is no usable token"
 
 
-async def test_a_network_that_answers_nonsense_is_unavailable(vk: Emulator, ingest: ServiceUnderTest) -> None:
+async def test_invalid_network_response_is_unavailable(vk: Emulator, ingest: ServiceUnderTest) -> None:
     vk.page("vk_any")
     await with_tokens(ingest, "vk", vk)
     vk.post("faults", kind="wrong_json", rate=1)
@@ -128,7 +128,7 @@ async def test_a_network_that_answers_nonsense_is_unavailable(vk: Emulator, inge
         {"network": "vk", "external_id": "-1"},
     ],
 )
-async def test_a_question_names_one_thing(body: dict[str, Any], ingest: ServiceUnderTest) -> None:
+async def test_request_with_id_and_name_is_rejected(body: dict[str, Any], ingest: ServiceUnderTest) -> None:
     headers = ingest.service_headers("registry")
     answer = await ingest.client.post("/internal/pages/resolve", json=body, headers=headers)
     assert answer.status_code == 422

@@ -72,7 +72,7 @@ async def until(api: ServiceUnderTest, backfill_id: str, status: str) -> dict[st
     return result
 
 
-async def test_history_comes_whole_and_stays_history(
+async def test_backfill_stores_all_messages_as_history(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     async with ground(database) as here:
@@ -90,7 +90,7 @@ async def test_history_comes_whole_and_stays_history(
         assert len(rows) == 6
 
 
-async def test_asked_to_it_lets_history_open_cases(
+async def test_backfill_with_open_cases_lets_history_open_appeals(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     async with ground(database) as here:
@@ -102,7 +102,7 @@ async def test_asked_to_it_lets_history_open_cases(
         assert await eye.fetchval("SELECT history FROM messages") is False
 
 
-async def test_a_stopped_worker_goes_on_from_its_cursor(
+async def test_stopped_backfill_resumes_from_cursor(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     async with ground(database) as here:
@@ -134,7 +134,7 @@ async def test_a_stopped_worker_goes_on_from_its_cursor(
         CallError("vk", "wall.get", 29, "Rate limit reached", ErrorTreatment.QUOTA_EXHAUSTED),
     ],
 )
-async def test_what_time_mends_is_waited_for(
+async def test_transient_errors_delay_backfill(
     database: TestDatabase, api: ServiceUnderTest, trouble: Exception
 ) -> None:
     async with ground(database) as here:
@@ -153,7 +153,7 @@ async def test_what_time_mends_is_waited_for(
         assert (done["stored"], done["error"]) == (1, None)
 
 
-async def test_what_no_time_mends_fails_with_words(database: TestDatabase, api: ServiceUnderTest) -> None:
+async def test_permanent_errors_fail_backfill_with_reason(database: TestDatabase, api: ServiceUnderTest) -> None:
     async with ground(database) as here:
         here.network.items = [comment(1, DAY)]
         here.network.trouble = [CallError("vk", "wall.get", 15, "Access denied", ErrorTreatment.DENIED)]
@@ -165,7 +165,7 @@ async def test_what_no_time_mends_fails_with_words(database: TestDatabase, api: 
         assert again["id"] != asked["id"]
 
 
-async def test_cancelled_it_stores_nothing_more(
+async def test_cancelled_backfill_stores_nothing_more(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     async with ground(database) as here:
@@ -191,7 +191,9 @@ async def test_cancelled_it_stores_nothing_more(
         assert await eye.fetchval("SELECT count(*) FROM messages") == 9
 
 
-async def test_one_at_a_time_and_only_what_can_be(database: TestDatabase, api: ServiceUnderTest) -> None:
+async def test_second_backfill_and_invalid_requests_are_rejected(
+    database: TestDatabase, api: ServiceUnderTest
+) -> None:
     page_id = await insert_page(database, await insert_organisation(database))
     path = f"/api/v1/sources/{page_id}/backfills"
     for since, why in (
@@ -234,7 +236,7 @@ async def test_one_at_a_time_and_only_what_can_be(database: TestDatabase, api: S
     assert foreign.status_code == 404
 
 
-async def test_two_workers_store_no_step_twice(
+async def test_two_workers_store_each_step_once(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     async with ground(database) as here:

@@ -45,7 +45,7 @@ async def taken(one: CallBudget, token_id: UUID, tries: int) -> int:
     return sum([await one.reserve_call(token_id, "vk", "wall.get") for _ in range(tries)])
 
 
-async def test_no_more_calls_than_the_limit_over_all_processes(tables: Database) -> None:
+async def test_limit_holds_across_processes(tables: Database) -> None:
     token_id = await token(tables)
     processes = [budget(tables, 300) for _ in range(3)]
     allowed = await asyncio.gather(*(taken(one, token_id, 200) for one in processes))
@@ -53,7 +53,7 @@ async def test_no_more_calls_than_the_limit_over_all_processes(tables: Database)
     assert await taken(budget(tables, 300), token_id, 1) == 0
 
 
-async def test_a_method_without_a_limit_is_not_counted(tables: Database) -> None:
+async def test_unlimited_method_is_not_counted(tables: Database) -> None:
     token_id = await token(tables)
     one = budget(tables, 5)
     for _ in range(20):
@@ -62,7 +62,7 @@ async def test_a_method_without_a_limit_is_not_counted(tables: Database) -> None
     assert one.calls_left(token_id, "vk", "wall.get") == 5
 
 
-async def test_a_killed_process_over_counts_by_no_more_than_its_block(tables: Database) -> None:
+async def test_killed_process_overcounts_at_most_one_block(tables: Database) -> None:
     token_id = await token(tables)
     killed = budget(tables, 1_000)
     assert await taken(killed, token_id, 7) == 7
@@ -74,7 +74,7 @@ async def test_a_killed_process_over_counts_by_no_more_than_its_block(tables: Da
     assert await taken(after, token_id, 1_000) == left
 
 
-async def test_what_was_called_a_day_ago_counts_no_more(tables: Database, database: TestDatabase) -> None:
+async def test_calls_older_than_a_day_do_not_count(tables: Database, database: TestDatabase) -> None:
     token_id = await token(tables)
     first = budget(tables, 10)
     assert await taken(first, token_id, 11) == 10
@@ -90,7 +90,7 @@ async def test_what_was_called_a_day_ago_counts_no_more(tables: Database, databa
     await eye.close()
 
 
-async def test_a_short_day_rolls_on_and_unused_calls_of_a_block_are_given_back(tables: Database) -> None:
+async def test_short_day_slides_and_unused_block_calls_are_returned(tables: Database) -> None:
     token_id = await token(tables)
     one = budget(tables, 2_000, day=96.0)  # parts of a second
     assert await taken(one, token_id, 1) == 1
@@ -102,7 +102,7 @@ async def test_a_short_day_rolls_on_and_unused_calls_of_a_block_are_given_back(t
     assert left >= 2_000 - 2 - 1
 
 
-async def test_the_pool_steps_over_a_spent_token_and_tells_what_is_left(tables: Database) -> None:
+async def test_pool_skips_exhausted_token_and_reports_calls_left(tables: Database) -> None:
     spent, fresh = await token(tables, "spent"), await token(tables, "fresh")
     settings = IngestSettings(vk_wall_calls_a_day=4)
     accounts = DatabaseTokenPool(tables, settings)
@@ -122,7 +122,7 @@ async def test_the_pool_steps_over_a_spent_token_and_tells_what_is_left(tables: 
     assert accounts.daily_call_limit("vk", "wall.get") == 8, "tomorrow they are there again"
 
 
-async def test_a_token_that_died_leaves_the_budget(tables: Database, database: TestDatabase) -> None:
+async def test_invalid_token_does_not_count_in_budget(tables: Database, database: TestDatabase) -> None:
     await token(tables, "dead")
     await token(tables, "alive")
     eye: asyncpg.Connection = await database.connect()

@@ -92,7 +92,7 @@ def taken(answer: httpx.Response) -> bool:
     return answer.status_code == 200 and answer.content == b"ok" and plain
 
 
-async def test_an_event_is_stored_when_ok_is_said(database: TestDatabase, keys_dir: Path) -> None:
+async def test_event_is_stored_before_ok_response(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
         assert taken(await one.push(comment()))
         (row,) = await one.messages()
@@ -106,7 +106,9 @@ async def test_an_event_is_stored_when_ok_is_said(database: TestDatabase, keys_d
         assert SECRET not in shown.text
 
 
-async def test_strangers_and_wrong_secrets_are_refused_alike(database: TestDatabase, keys_dir: Path) -> None:
+async def test_unknown_community_and_wrong_secret_get_same_response(
+    database: TestDatabase, keys_dir: Path
+) -> None:
     async with bench(database, keys_dir) as one:
         bodies = [
             comment(secret="wrong"),
@@ -123,7 +125,7 @@ async def test_strangers_and_wrong_secrets_are_refused_alike(database: TestDatab
         assert await one.messages() == []
 
 
-async def test_what_comes_twice_counts_once(database: TestDatabase, keys_dir: Path) -> None:
+async def test_repeated_event_is_stored_once(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
         first = comment()
         edits = [comment(text=text, kind="wall_reply_edit") for text in ("Второй", "Третий")]
@@ -135,9 +137,7 @@ async def test_what_comes_twice_counts_once(database: TestDatabase, keys_dir: Pa
         assert sorted(kinds) == ["message.edited", "message.edited", "message.received"]
 
 
-async def test_events_of_old_versions_have_no_id_and_count_once_too(
-    database: TestDatabase, keys_dir: Path
-) -> None:
+async def test_repeated_event_without_id_is_stored_once(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
         events = [
             comment(),
@@ -169,7 +169,7 @@ UNREADABLE = [
 ]
 
 
-async def test_what_cannot_be_read_is_told(database: TestDatabase, keys_dir: Path) -> None:
+async def test_invalid_body_is_rejected_with_reason(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
         for body, named in UNREADABLE:
             answer = await one.push(body)
@@ -178,14 +178,14 @@ async def test_what_cannot_be_read_is_told(database: TestDatabase, keys_dir: Pat
             assert named in answer.json()["detail"], (body[:50], answer.text)
 
 
-async def test_a_body_of_five_megabytes_is_refused(database: TestDatabase, keys_dir: Path) -> None:
+async def test_body_of_five_megabytes_is_rejected(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
         answer = await one.push(comment(text="д" * 2_500_000))
         assert answer.status_code == 413
         assert await one.messages() == []
 
 
-async def test_unknown_kinds_are_taken_and_unreadable_ones_set_aside(
+async def test_unknown_event_types_are_accepted_and_invalid_ones_quarantined(
     database: TestDatabase, keys_dir: Path
 ) -> None:
     async with bench(database, keys_dir) as one:
@@ -202,7 +202,7 @@ async def test_unknown_kinds_are_taken_and_unreadable_ones_set_aside(
         assert await one.messages() == []
 
 
-async def test_two_hundred_at_once_are_each_stored_once(database: TestDatabase, keys_dir: Path) -> None:
+async def test_two_hundred_concurrent_events_are_each_stored_once(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
         events = [comment(number) for number in range(1, 201)]
         answers = await asyncio.gather(*(one.push(event) for event in [*events, *events[:50]]))
@@ -211,7 +211,7 @@ async def test_two_hundred_at_once_are_each_stored_once(database: TestDatabase, 
         assert await one.eye.fetchval("SELECT count(*) FROM events WHERE type = 'message.received'") == 200
 
 
-async def test_a_stranger_gets_no_code_and_has_no_call_made_when_nothing_awaits_confirmation(
+async def test_confirmation_without_pending_server_is_rejected_without_call(
     database: TestDatabase, keys_dir: Path
 ) -> None:
     async with network_double() as network, bench(database, keys_dir, vk_api_url=network.url) as one:
@@ -238,9 +238,7 @@ async def test_a_stranger_gets_no_code_and_has_no_call_made_when_nothing_awaits_
         assert len(network.calls) <= 2
 
 
-async def test_a_sender_who_is_refused_again_and_again_is_told_to_slow_down(
-    database: TestDatabase, keys_dir: Path
-) -> None:
+async def test_sender_of_many_rejected_events_gets_429(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
         guesses = [
             await one.push(comment(secret=f"guess {n}")) for n in range(sender_rate_limit.MAX_REJECTIONS + 5)
@@ -254,7 +252,7 @@ async def test_a_sender_who_is_refused_again_and_again_is_told_to_slow_down(
         assert (await one.push(comment(secret="guess"), **other)).status_code == 403
 
 
-async def test_an_event_that_nests_too_deep_fails_none_that_come_with_it(
+async def test_deeply_nested_event_does_not_fail_other_events(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if a parser had let it through: the intake itself must hold.
@@ -271,7 +269,7 @@ async def test_an_event_that_nests_too_deep_fails_none_that_come_with_it(
         assert {row["external_id"] for row in await one.messages()} >= {f"-{GROUP}_{n}" for n in range(1, 20)}
 
 
-async def test_every_json_body_that_nests_too_deep_is_refused(database: TestDatabase, keys_dir: Path) -> None:
+async def test_deeply_nested_json_body_is_rejected_on_every_route(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
         body = b'{"secret": ' + b"[" * 800 + b"]" * 800 + b"}"
         headers = one.ingest.headers("moderator")
@@ -284,12 +282,12 @@ async def test_every_json_body_that_nests_too_deep_is_refused(database: TestData
         assert answer.status_code == 400
 
 
-async def test_an_event_that_is_too_large_is_refused(database: TestDatabase, keys_dir: Path) -> None:
+async def test_too_large_event_is_rejected(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
         assert (await one.push(comment(text="x" * receiver.MAX_EVENT_BYTES))).status_code == 413
 
 
-async def test_a_confirmation_is_answered_with_the_kept_code(database: TestDatabase, keys_dir: Path) -> None:
+async def test_confirmation_returns_stored_code(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
         for more in ({}, {"secret": SECRET}, {"event_id": "0" * 40, "v": "5.199", "secret": SECRET}):
             answer = await one.push({"type": "confirmation", "group_id": GROUP, **more})
@@ -301,7 +299,7 @@ async def test_a_confirmation_is_answered_with_the_kept_code(database: TestDatab
         assert answer.status_code == 503
 
 
-async def test_without_the_database_the_network_is_asked_to_come_again(
+async def test_event_without_database_gets_503_with_retry_after(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with bench(database, keys_dir) as one:
@@ -323,7 +321,7 @@ async def test_without_the_database_the_network_is_asked_to_come_again(
         await admin.close()
 
 
-async def test_a_database_that_is_gone_loses_nothing(database: TestDatabase, keys_dir: Path) -> None:
+async def test_events_during_database_outage_are_stored_later(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
         assert taken(await one.push(comment(1)))
         server = await asyncpg.connect(database.admin_url)
@@ -349,7 +347,7 @@ async def test_a_database_that_is_gone_loses_nothing(database: TestDatabase, key
         await eye.close()
 
 
-async def test_more_than_can_be_stored_is_postponed(database: TestDatabase, keys_dir: Path) -> None:
+async def test_events_beyond_backlog_get_503(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir, callbacks_backlog="5") as one:
         events = [comment(number) for number in range(1, 301)]
         answers = await asyncio.gather(*(one.push(event) for event in events))
@@ -370,7 +368,7 @@ def chat_message(number: int = 1, **more: Any) -> Any:
     } | more
 
 
-async def test_events_of_ok_are_known_by_their_address(database: TestDatabase, keys_dir: Path) -> None:
+async def test_ok_event_is_authenticated_by_url(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir, ok_webhook_networks="217.20.145.192/28, 127.0.0.1/32") as one:
         organisation = await one.eye.fetchval("SELECT organisation_id FROM pages LIMIT 1")
         page_id = await insert_page(database, organisation, network="ok", external_id="60000001")
@@ -395,7 +393,7 @@ async def test_events_of_ok_are_known_by_their_address(database: TestDatabase, k
         assert [(row["network"], row["kind"]) for row in rows] == [("ok", "message")] * 2
 
 
-async def test_setting_a_push_up_by_hand(database: TestDatabase, keys_dir: Path) -> None:
+async def test_manual_registration_is_created_shown_and_removed(database: TestDatabase, keys_dir: Path) -> None:
     async with bench(database, keys_dir) as one:
         client, path = one.ingest.client, f"/api/v1/sources/{one.page_id}/callback"
         manager = one.ingest.headers("moderator")
@@ -413,7 +411,7 @@ async def test_setting_a_push_up_by_hand(database: TestDatabase, keys_dir: Path)
         assert (await one.push(comment())).status_code == 403
 
 
-async def test_the_code_that_the_network_tells_now_is_answered(
+async def test_confirmation_returns_current_code_of_network(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = vk.page("vk_confirmation")

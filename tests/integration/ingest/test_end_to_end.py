@@ -29,7 +29,7 @@ async def answered(system: Connected, publication_id: str) -> dict[str, Any] | N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_vk_words_come_in_and_the_answer_goes_out(
+async def test_vk_message_is_stored_and_reply_is_published(
     vk: Emulator, database: TestDatabase, keys_dir: Path, kind: str
 ) -> None:
     page = vk.page(f"vk_walk_{kind}")
@@ -58,7 +58,7 @@ async def test_vk_words_come_in_and_the_answer_goes_out(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_ok_words_come_in_and_the_answer_goes_out(
+async def test_ok_message_is_stored_and_reply_is_published(
     ok: Emulator, database: TestDatabase, keys_dir: Path, kind: str
 ) -> None:
     page = ok.page(f"ok_walk_{kind}")

@@ -75,7 +75,7 @@ async def given_up(scene: Scene) -> None:
         assert (await scene.carry_through())["failure"]["code"] == "unanswered"
 
 
-async def test_answer_sent_again_after_late_effect_stands_once(scene: Scene) -> None:
+async def test_retried_reply_is_published_once_after_late_effect(scene: Scene) -> None:
     await given_up(scene)
     network = Standing(scene)
     network.stands(40, "Ответ")  # the last call took effect after all; nobody has seen it
@@ -87,7 +87,7 @@ async def test_answer_sent_again_after_late_effect_stands_once(scene: Scene) -> 
     assert len(await scene.system.events("publication.published")) == 1
 
 
-async def test_answer_sent_again_by_a_request_whose_response_was_lost_is_taken_once(scene: Scene) -> None:
+async def test_repeated_retry_request_is_processed_once(scene: Scene) -> None:
     await given_up(scene)
     network = Standing(scene)
     first, repeated = await scene.retry("Ответ"), await scene.retry("Ответ")
@@ -99,7 +99,7 @@ async def test_answer_sent_again_by_a_request_whose_response_was_lost_is_taken_o
     assert network.texts == ["Ответ"]
 
 
-async def test_answer_whose_job_is_held_is_told_of_and_stands_once_when_it_is_sent_again(scene: Scene) -> None:
+async def test_reply_of_dead_lettered_job_fails_and_retry_publishes_once(scene: Scene) -> None:
     network = Standing(scene)
     network.lost = 1
     with pytest.raises(TryLater):
@@ -122,7 +122,7 @@ async def test_answer_whose_job_is_held_is_told_of_and_stands_once_when_it_is_se
     assert network.texts == ["Ответ"]
 
 
-async def test_failed_answer_whose_call_took_effect_late_is_published_when_it_is_seen(scene: Scene) -> None:
+async def test_failed_reply_is_published_when_its_comment_is_seen(scene: Scene) -> None:
     await given_up(scene)
     await scene.hear(scene.spoken(40))
     assert (await scene.system.publication(str(scene.publication_id)))["external_id"] == "-101_40"
@@ -131,7 +131,7 @@ async def test_failed_answer_whose_call_took_effect_late_is_published_when_it_is
     assert (await scene.retry()).status_code == 409
 
 
-async def test_answer_stored_as_somebody_elses_is_found_when_sent_again(scene: Scene) -> None:
+async def test_retry_matches_stored_comment_of_reply(scene: Scene) -> None:
     await given_up(scene)
     await scene.hear(scene.spoken(40))
     # As a version before this one left it: failed, and its words stored without a link.
@@ -146,7 +146,7 @@ async def test_answer_stored_as_somebody_elses_is_found_when_sent_again(scene: S
     assert (done["external_id"], network.texts) == ("-101_40", [])
 
 
-async def test_deleted_words_are_not_taken_for_an_answer_that_is_sent_again(scene: Scene) -> None:
+async def test_deleted_comment_does_not_match_retried_reply(scene: Scene) -> None:
     await given_up(scene)
     await scene.hear(scene.spoken(40, "Другое"))
     await scene.system.eye.execute("UPDATE messages SET text = 'Ответ', deleted_at = now() WHERE from_community")
@@ -157,7 +157,7 @@ async def test_deleted_words_are_not_taken_for_an_answer_that_is_sent_again(scen
 
 
 @pytest.mark.parametrize("minutes", [-5, -3, 5])
-async def test_lost_answer_is_found_whatever_the_networks_clock_says(scene: Scene, minutes: int) -> None:
+async def test_lost_reply_is_matched_despite_network_clock_skew(scene: Scene, minutes: int) -> None:
     written_at = datetime.now(UTC) + timedelta(minutes=minutes)
 
     async def publish(outgoing: OutgoingReply) -> PublishedReply:
@@ -171,7 +171,7 @@ async def test_lost_answer_is_found_whatever_the_networks_clock_says(scene: Scen
 
 
 @pytest.mark.parametrize("minutes", [-5, 5])
-async def test_worker_with_another_clock_waits_until_the_call_is_over(scene: Scene, minutes: int) -> None:
+async def test_worker_with_skewed_clock_waits_until_call_is_over(scene: Scene, minutes: int) -> None:
     network = Standing(scene)
     publish = network.publish
 
@@ -190,7 +190,7 @@ async def test_worker_with_another_clock_waits_until_the_call_is_over(scene: Sce
     assert network.texts == ["Ответ"]
 
 
-async def test_answer_is_not_sent_again_when_the_network_refuses_to_show_the_thread(scene: Scene) -> None:
+async def test_unreadable_thread_prevents_resending(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         raise PublishOutcomeUnknown("lost")
 
@@ -215,7 +215,7 @@ async def test_answer_is_not_sent_again_when_the_network_refuses_to_show_the_thr
     assert network.texts == ["Ответ"]
 
 
-async def test_thread_with_words_that_cannot_be_understood_is_not_read_whole(scene: Scene) -> None:
+async def test_unparsed_comment_makes_thread_read_incomplete(scene: Scene) -> None:
     network = Standing(scene)
     network.lost = 1
     stood = network.items[:]
@@ -231,7 +231,7 @@ async def test_thread_with_words_that_cannot_be_understood_is_not_read_whole(sce
     assert (await scene.carry_through())["external_id"] == "-101_31"
 
 
-async def test_reading_made_before_anothers_call_allows_no_call(scene: Scene) -> None:
+async def test_read_before_another_workers_call_prevents_resending(scene: Scene) -> None:
     """A worker reads, stalls, and goes on when another worker has called in the meantime."""
     network = Standing(scene)
     network.lost = 2
@@ -271,7 +271,7 @@ async def test_reading_made_before_anothers_call_allows_no_call(scene: Scene) ->
     assert network.texts == ["Ответ"]
 
 
-async def test_refusal_for_now_after_a_lost_call_does_not_spare_the_reading(scene: Scene) -> None:
+async def test_temporary_rejection_after_lost_call_still_requires_read(scene: Scene) -> None:
     network = Standing(scene)
     publish = network.publish
     late: list[OutgoingReply] = []
@@ -291,9 +291,7 @@ async def test_refusal_for_now_after_a_lost_call_does_not_spare_the_reading(scen
 
 
 @pytest.mark.parametrize(("code", "sent"), [("vk:6", True), ("unreachable", False)])
-async def test_what_was_certainly_not_carried_out_goes_out_where_nobody_can_read(
-    scene: Scene, code: str, *, sent: bool
-) -> None:
+async def test_rejected_call_is_repeated_without_reading_thread(scene: Scene, code: str, *, sent: bool) -> None:
     network = Standing(scene)
     publish = network.publish
     scene.network.thread = None
@@ -308,7 +306,7 @@ async def test_what_was_certainly_not_carried_out_goes_out_where_nobody_can_read
     assert (network.texts, scene.network.reads) == (["Ответ"], 0)
 
 
-async def test_same_words_that_stood_before_by_hand_are_not_taken_for_a_lost_answer(scene: Scene) -> None:
+async def test_earlier_manual_comment_with_same_text_does_not_match(scene: Scene) -> None:
     network = Standing(scene)
     network.stands(20, "Ответ")
     await scene.hear(*network.items)
@@ -325,14 +323,14 @@ async def test_same_words_that_stood_before_by_hand_are_not_taken_for_a_lost_ans
     assert await scene.link(20) is None
 
 
-async def test_old_words_that_come_late_are_not_taken_for_a_failed_answer(scene: Scene) -> None:
+async def test_old_comment_stored_late_does_not_match_failed_reply(scene: Scene) -> None:
     await given_up(scene)
     await scene.hear(scene.spoken(5))  # before the question, which is number 7: history that was read only now
     assert (await scene.system.publication(str(scene.publication_id)))["status"] == "failed"
     assert await scene.link(5) is None
 
 
-async def test_same_words_by_hand_after_a_failure_are_the_answer(scene: Scene) -> None:
+async def test_manual_comment_with_same_text_after_failure_matches(scene: Scene) -> None:
     await given_up(scene)
     network = Standing(scene)
     network.stands(50, "Ответ")
@@ -341,7 +339,7 @@ async def test_same_words_by_hand_after_a_failure_are_the_answer(scene: Scene) -
     assert network.texts == ["Ответ"]
 
 
-async def test_corrected_answer_does_not_join_the_former_words_that_stand(scene: Scene) -> None:
+async def test_corrected_reply_is_not_sent_if_former_text_is_published(scene: Scene) -> None:
     await given_up(scene)
     network = Standing(scene)
     network.stands(40, "Ответ")
@@ -351,7 +349,7 @@ async def test_corrected_answer_does_not_join_the_former_words_that_stand(scene:
     assert network.texts == ["Ответ"]
 
 
-async def test_answer_in_a_discussion_that_tells_no_target_is_found(scene: Scene) -> None:
+async def test_lost_reply_is_matched_without_reply_to(scene: Scene) -> None:
     """Push stores the words before the response is lost; discussions do not name whom a comment answers."""
     place: dict[str, Any] = {"thread_key": "vk:-101_board3", "reply_to": None}
     await scene.system.eye.execute("UPDATE publications SET thread_key = 'vk:-101_board3'")
@@ -365,7 +363,7 @@ async def test_answer_in_a_discussion_that_tells_no_target_is_found(scene: Scene
     assert (done["external_id"], scene.network.calls) == ("-101_board3_31", 1)
 
 
-async def test_failed_answer_waits_for_a_later_one_that_is_on_its_way(scene: Scene) -> None:
+async def test_retried_reply_waits_for_later_one_in_flight(scene: Scene) -> None:
     await given_up(scene)
     network = Standing(scene)
     publish = network.publish
@@ -390,7 +388,7 @@ async def test_failed_answer_waits_for_a_later_one_that_is_on_its_way(scene: Sce
     assert network.texts == ["Второй", "Ответ"]
 
 
-async def test_response_that_names_what_another_answer_took_is_believed(scene: Scene) -> None:
+async def test_response_id_overrides_match_by_text(scene: Scene) -> None:
     """A failed answer and a new one of the same words: each ends with a comment of its own."""
     await given_up(scene)
     again = await scene.system.answer(scene.question_id, "Ответ")
@@ -407,7 +405,7 @@ async def test_response_that_names_what_another_answer_took_is_believed(scene: S
     assert (await scene.link(30), await scene.link(31)) == (scene.publication_id, UUID(again["id"]))
 
 
-async def test_worker_that_stalled_after_it_wrote_sending_calls_no_network(
+async def test_worker_stalled_after_sending_state_makes_no_call(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = Standing(scene)
@@ -421,7 +419,7 @@ async def test_worker_that_stalled_after_it_wrote_sending_calls_no_network(
     assert (network.texts, scene.network.reads) == (["Ответ"], 0)
 
 
-async def test_two_workers_send_a_lost_answer_again_once(scene: Scene) -> None:
+async def test_two_workers_resend_lost_reply_once(scene: Scene) -> None:
     network = Standing(scene)
 
     async def publish(outgoing: OutgoingReply) -> PublishedReply:
@@ -467,7 +465,7 @@ CREATE CONSTRAINT TRIGGER note_wait AFTER UPDATE ON publications DEFERRABLE INIT
 
 
 @pytest.mark.parametrize(("usual", "then"), [("off", "on"), ("remote_apply", "remote_apply")])
-async def test_standby_knows_of_an_answer_before_it_is_sent(
+async def test_sending_state_is_on_standby_before_call(
     database: TestDatabase, keys_dir: Path, usual: str, then: str
 ) -> None:
     """Whatever commits wait for elsewhere, `sending` is on the standby before the network is called."""

@@ -72,7 +72,7 @@ async def house(database: TestDatabase, keys_dir: Path) -> AsyncIterator[House]:
         yield House(ingest, organisations, pages)
 
 
-async def test_lists_are_paged_newest_first_and_bound_to_their_filter(house: House) -> None:
+async def test_lists_are_paged_newest_first_and_cursor_is_bound_to_filter(house: House) -> None:
     first = (await house.get("/messages?limit=4")).json()
     second = (await house.get(f"/messages?limit=4&cursor={first['next_cursor']}")).json()
     third = (await house.get(f"/messages?limit=4&cursor={second['next_cursor']}")).json()
@@ -97,11 +97,11 @@ async def test_lists_are_paged_newest_first_and_bound_to_their_filter(house: Hou
         ("received_to=2020-01-01T00:00:00%2B08:00", 0),
     ],
 )
-async def test_filters(house: House, query: str, count: int) -> None:
+async def test_filters_narrow_message_list(house: House, query: str, count: int) -> None:
     assert len((await house.get(f"/messages?{query}")).json()["items"]) == count
 
 
-async def test_an_organisation_sees_its_own_only(house: House) -> None:
+async def test_organisation_sees_only_its_own_messages(house: House) -> None:
     mine, foreign = house.organisations
     own = (await house.get("/messages", "executor", mine)).json()["items"]
     assert {one["organisation_id"] for one in own} == {str(mine)}
@@ -128,12 +128,12 @@ async def test_an_organisation_sees_its_own_only(house: House) -> None:
         ("/sources/set-aside", "operations", 200),
     ],
 )
-async def test_rights(house: House, path: str, role: str, status: int) -> None:
+async def test_routes_require_rights(house: House, path: str, role: str, status: int) -> None:
     organisation = house.organisations[0] if role == "executor" else None
     assert (await house.get(path, role, organisation)).status_code == status
 
 
-async def test_without_a_token_nothing_is_told(house: House) -> None:
+async def test_request_without_token_is_rejected(house: House) -> None:
     for path in ("messages", f"messages/{uuid4()}", "sources", "sources/tokens", "publications"):
         answer = await house.ingest.client.get(f"/api/v1/{path}")
         assert answer.status_code == 401
@@ -144,7 +144,7 @@ async def test_without_a_token_nothing_is_told(house: House) -> None:
     assert refused.status_code == 401
 
 
-async def test_credentials_are_write_only(house: House, database: TestDatabase) -> None:
+async def test_token_secrets_are_never_returned(house: House, database: TestDatabase) -> None:
     body = {"network": "ok", "kind": "user", "token": "very-secret-token", "session_secret_key": "other-secret"}
     first = await house.add_token(body)
     again = await house.add_token(body, "operations")
@@ -172,14 +172,14 @@ async def test_credentials_are_write_only(house: House, database: TestDatabase) 
         ({"surprise": 1}, "/surprise"),
     ],
 )
-async def test_a_wrong_credential_is_refused_by_field(house: House, changes: dict[str, Any], pointer: str) -> None:
+async def test_invalid_token_request_names_field(house: House, changes: dict[str, Any], pointer: str) -> None:
     answer = await house.add_token({"network": "vk", "kind": "service", "token": "abc"} | changes)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
     assert (await house.get("/sources/tokens")).json()["items"] == []
 
 
-async def test_a_pages_token_is_of_the_pages_network(house: House) -> None:
+async def test_page_token_of_other_network_is_rejected(house: House) -> None:
     body = {"network": "vk", "kind": "group", "token": "abc", "page_id": str(house.pages[1])}
     answer = await house.add_token(body)
     assert answer.json()["errors"][0]["pointer"] == "/network"
@@ -196,7 +196,9 @@ async def test_a_pages_token_is_of_the_pages_network(house: House) -> None:
         ({"reply_id": None}, "/reply_id"),
     ],
 )
-async def test_a_wrong_request_for_an_answer(house: House, changes: dict[str, Any], pointer: str) -> None:
+async def test_invalid_publication_request_is_rejected(
+    house: House, changes: dict[str, Any], pointer: str
+) -> None:
     message = (await house.get("/messages")).json()["items"][0]
     body = {"reply_id": str(uuid4()), "message_id": message["id"], "text": "Ответ", "on_behalf_of": "x"}
     answer = await house.ingest.client.post(
@@ -235,7 +237,7 @@ async def test_publications_are_listed_and_scoped(house: House) -> None:
     assert early.status_code == 409
 
 
-async def test_the_openapi_document_names_every_public_route(house: House) -> None:
+async def test_openapi_document_contains_every_public_route(house: House) -> None:
     document = (await house.ingest.client.get("/openapi.json")).json()
     paths = set(document["paths"])
     assert paths >= {
@@ -253,7 +255,7 @@ async def test_the_openapi_document_names_every_public_route(house: House) -> No
     assert not any(path.startswith("/internal") for path in paths)
 
 
-async def test_deleted_messages_are_found_by_their_own_index(house: House, database: TestDatabase) -> None:
+async def test_list_of_deleted_messages_uses_its_index(house: House, database: TestDatabase) -> None:
     eye = await database.connect()
     await eye.execute(
         """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,

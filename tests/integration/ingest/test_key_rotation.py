@@ -21,9 +21,7 @@ from tests.support.service_under_test import insert_organisation, insert_page, s
 OLD = KEYS["ENCRYPTION_KEYS"]
 
 
-async def test_everything_comes_under_the_new_key_and_the_old_one_may_go(
-    database: TestDatabase, keys_dir: Path
-) -> None:
+async def test_all_secrets_are_reencrypted_with_new_key(database: TestDatabase, keys_dir: Path) -> None:
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation, network="vk", external_id="101")
     page = PageRef(
@@ -63,7 +61,7 @@ async def test_everything_comes_under_the_new_key_and_the_old_one_may_go(
         Fernet(OLD).decrypt(token)
 
 
-async def test_a_secret_that_no_key_opens_stays_as_it_is(database: TestDatabase, keys_dir: Path) -> None:
+async def test_undecryptable_secret_is_left_unchanged(database: TestDatabase, keys_dir: Path) -> None:
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
         async with ingest.service.database.write() as session:
             await add_token(
@@ -76,7 +74,7 @@ async def test_a_secret_that_no_key_opens_stays_as_it_is(database: TestDatabase,
         await eye.close()
 
 
-async def test_what_a_schedule_learnt_is_there_after_a_restart(database: TestDatabase, keys_dir: Path) -> None:
+async def test_schedule_state_survives_restart(database: TestDatabase, keys_dir: Path) -> None:
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation, network="vk", external_id="101")
     start = clock.now().timestamp()

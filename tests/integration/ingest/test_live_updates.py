@@ -19,7 +19,7 @@ async def _row(system: Connected, condition: str, *values: Any) -> Any:
     return await eventually(look, seconds=30)
 
 
-async def test_vk_edits_and_deletions(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+async def test_vk_edits_and_deletions_are_stored(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
     page = vk.page("vk_changes")
     async with connected(database, keys_dir, vk_api_url=vk.url) as system:
         await system.connect_page("vk", vk, page)
@@ -54,7 +54,7 @@ async def test_ok_edits_and_deletions_are_found_by_polling(
 
 
 @pytest.mark.parametrize("loss", ["key_expired", "history_trimmed", "history_lost"])
-async def test_vk_gaps_of_push_are_filled_by_polling(
+async def test_vk_polling_stores_messages_missed_by_push(
     vk: Emulator, database: TestDatabase, keys_dir: Path, loss: str
 ) -> None:
     page = vk.page(f"vk_gap_{loss}")
@@ -77,7 +77,7 @@ async def test_vk_gaps_of_push_are_filled_by_polling(
         assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE NOT from_community") == len(texts)
 
 
-async def test_vk_a_thread_longer_than_a_page_is_read_whole(
+async def test_vk_thread_of_several_pages_is_read_completely(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = vk.page("vk_long_thread")
@@ -94,7 +94,7 @@ async def test_vk_a_thread_longer_than_a_page_is_read_whole(
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_a_dead_token_is_shown_and_a_new_one_brings_all_that_was_missed(
+async def test_invalid_token_is_shown_and_new_one_reads_missed_messages(
     request: pytest.FixtureRequest, database: TestDatabase, keys_dir: Path, network: str
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
@@ -127,7 +127,7 @@ async def test_a_dead_token_is_shown_and_a_new_one_brings_all_that_was_missed(
         await _row(system, "text = $1", f"Во время {network}")
 
 
-async def test_a_lost_database_is_waited_for(
+async def test_worker_resumes_after_database_outage(
     vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     pages = {"vk": vk.page("vk_lost_database"), "ok": ok.page("ok_lost_database")}

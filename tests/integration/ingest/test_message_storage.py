@@ -41,7 +41,7 @@ async def bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
         yield made
 
 
-async def test_what_arrives_again_changes_nothing(bench: Bench) -> None:
+async def test_repeated_item_changes_nothing(bench: Bench) -> None:
     first = await bench.take(bench.item(), bench.item())
     second = await bench.take(bench.item(), bench.item(change="seen"))
     assert (first.new, second.new, second.edited) == (1, 0, 0)
@@ -50,7 +50,7 @@ async def test_what_arrives_again_changes_nothing(bench: Bench) -> None:
     assert (row["version"], row["history"], row["deleted_at"]) == (1, False, None)
 
 
-async def test_the_announcement_of_an_old_text_does_not_undo_an_edit(bench: Bench) -> None:
+async def test_old_announcement_does_not_undo_edit(bench: Bench) -> None:
     await bench.take(bench.item("Первый"))
     await bench.take(bench.item("Второй", change="edited"))
     await bench.take(bench.item("Первый"))
@@ -63,14 +63,14 @@ async def test_the_announcement_of_an_old_text_does_not_undo_an_edit(bench: Benc
     assert await bench.events() == ["message.received", "message.edited"]
 
 
-async def test_a_poll_that_finds_another_text_is_an_edit(bench: Bench) -> None:
+async def test_changed_text_in_poll_is_an_edit(bench: Bench) -> None:
     await bench.take(bench.item("Первый"))
     await bench.take(bench.item("Второй", change="seen"), observed_at=datetime.now(UTC))
     assert (await bench.row())["text"] == "Второй"
 
 
 @pytest.mark.parametrize("reordered", [False, True])
-async def test_edit_and_creation_in_one_batch(bench: Bench, *, reordered: bool) -> None:
+async def test_edit_and_creation_in_one_batch_store_both_texts(bench: Bench, *, reordered: bool) -> None:
     items = [bench.item("Первый"), bench.item("Второй", change="edited")]
     await bench.take(*(items[::-1] if reordered else items))
     assert (await bench.row())["text"] == "Второй"
@@ -79,7 +79,7 @@ async def test_edit_and_creation_in_one_batch(bench: Bench, *, reordered: bool) 
 @pytest.mark.parametrize(
     ("deleter", "by"), [("5001", "author"), ("-101", "community"), ("42", "community"), (None, "unknown")]
 )
-async def test_a_deletion_keeps_the_text_and_says_who(bench: Bench, deleter: str | None, by: str) -> None:
+async def test_deletion_keeps_text_and_records_deleter(bench: Bench, deleter: str | None, by: str) -> None:
     await bench.take(bench.item("Неудобный вопрос"))
     deletion = bench.item(
         None, change="deleted", author=None, deleted_by=Author(native_id=deleter) if deleter else None
@@ -99,7 +99,7 @@ async def test_a_deletion_keeps_the_text_and_says_who(bench: Bench, deleter: str
     assert (await bench.row())["deleted_at"] is None
 
 
-async def test_the_same_native_id_on_two_pages_is_two_messages(bench: Bench, database: TestDatabase) -> None:
+async def test_same_native_id_on_two_pages_is_two_messages(bench: Bench, database: TestDatabase) -> None:
     organisation = await insert_organisation(database, name="Больница")
     other_id = await insert_page(database, organisation, external_id="102")
     other = PageRef(id=other_id, organisation_id=organisation, network="vk", external_id="102", live_from=MOMENT)
@@ -108,7 +108,7 @@ async def test_the_same_native_id_on_two_pages_is_two_messages(bench: Bench, dat
     assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 2
 
 
-async def test_hostile_texts_come_back_byte_for_byte(bench: Bench) -> None:
+async def test_hostile_texts_are_stored_exactly(bench: Bench) -> None:
     media = [[{"type": "doc", "doc": {"title": text, text or "пусто": [text]}}] for text in HOSTILE]
     raws = [{"text": text, "more": [text]} for text in HOSTILE]
     await bench.take(
@@ -125,13 +125,13 @@ async def test_hostile_texts_come_back_byte_for_byte(bench: Bench) -> None:
         assert json.loads(row["raw"]) == raws[number]
 
 
-async def test_half_a_surrogate_pair_is_replaced_and_loses_nothing_else(bench: Bench) -> None:
+async def test_lone_surrogate_is_replaced(bench: Bench) -> None:
     await bench.take(bench.item("до\ud83dпосле"), bench.item("целый", external_id="-101_8"))
     assert (await bench.row())["text"] == "до\ufffdпосле"
     assert (await bench.row("-101_8"))["text"] == "целый"
 
 
-async def test_any_text_comes_back(database: TestDatabase, keys_dir: Path) -> None:
+async def test_any_text_is_stored_exactly(database: TestDatabase, keys_dir: Path) -> None:
     async with made_bench(database, keys_dir) as bench:
         texts: list[str] = []
 
@@ -154,7 +154,7 @@ async def test_any_text_comes_back(database: TestDatabase, keys_dir: Path) -> No
         assert all(texts[int(name.rpartition("_")[2])] == text for name, text in found.items())
 
 
-async def test_authors_are_pseudonyms_and_their_names_lie_encrypted(bench: Bench) -> None:
+async def test_authors_are_pseudonymous_and_names_encrypted(bench: Bench) -> None:
     await bench.take(bench.item())
     await bench.take(bench.item(external_id="-101_8", author=Author(native_id="5001")))
     first, second = await bench.row(), await bench.row("-101_8")
@@ -166,14 +166,14 @@ async def test_authors_are_pseudonyms_and_their_names_lie_encrypted(bench: Bench
     assert identity == {"id": "5001", "name": "Имя Фамилия", "url": "https://vk.com/id5001"}
 
 
-async def test_what_was_written_before_the_page_went_live_is_history(bench: Bench) -> None:
+async def test_message_before_go_live_is_history(bench: Bench) -> None:
     await bench.take(bench.item(written_at=datetime(2026, 2, 28, 23, 59, tzinfo=UTC)))
     assert (await bench.row())["history"] is True
     data = json.loads(await bench.eye.fetchval("SELECT data FROM events"))
     assert data["history"] is True
 
 
-async def test_events_go_out_in_the_order_of_writing(bench: Bench) -> None:
+async def test_events_are_emitted_in_order_of_writing(bench: Bench) -> None:
     items = [
         bench.item(external_id=f"-101_{n}", written_at=MOMENT + timedelta(minutes=n)) for n in (3, 1, 2, 9, 4)
     ]
@@ -183,14 +183,14 @@ async def test_events_go_out_in_the_order_of_writing(bench: Bench) -> None:
     assert moments == sorted(moments)
 
 
-async def test_the_unreadable_is_set_aside_with_its_reason(bench: Bench) -> None:
+async def test_unparsed_payload_is_quarantined_with_reason(bench: Bench) -> None:
     await bench.take(bench.item(), unreadable=[UnparsedPayload("the field 'id' is missing", {"text": "\x00"})])
     row = await bench.eye.fetchrow("SELECT * FROM set_aside")
     assert row is not None
     assert (row["reason"], json.loads(row["raw"])) == ("the field 'id' is missing", {"text": "\x00"})
 
 
-async def test_the_cursor_moves_with_its_batch_or_not_at_all(bench: Bench) -> None:
+async def test_cursor_is_saved_with_its_batch_or_not_at_all(bench: Bench) -> None:
     feed = DatabaseIntakeStore(bench.ingest.service.database)
     mark = ThreadState("vk:-101_3", "1", "a")
     await feed.store(
@@ -205,7 +205,7 @@ async def test_the_cursor_moves_with_its_batch_or_not_at_all(bench: Bench) -> No
     assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 1
 
 
-async def test_one_item_that_the_database_refuses_does_not_hold_up_the_others(bench: Bench) -> None:
+async def test_item_rejected_by_database_does_not_block_others(bench: Bench) -> None:
     feed = DatabaseIntakeStore(bench.ingest.service.database)
     impossible = bench.item(external_id="-101_9", thread_key="vk:\x00")
     await feed.store(bench.page, "long_poll", ParsedBatch([impossible, bench.item()]), cursor={"ts": "7"})
@@ -214,7 +214,7 @@ async def test_one_item_that_the_database_refuses_does_not_hold_up_the_others(be
     assert await feed.cursor(bench.page, "long_poll") == {"ts": "7"}
 
 
-async def test_looks_are_shown_in_sources(bench: Bench) -> None:
+async def test_check_results_are_shown_in_sources(bench: Bench) -> None:
     feed = DatabaseIntakeStore(bench.ingest.service.database)
     feed.report_success(bench.page, "wall_poll")
     feed.report_failure(bench.page, "long_poll", "no answer in time")

@@ -75,7 +75,7 @@ async def told(scene: Scene, kind: str) -> list[tuple[UUID, dict[str, Any]]]:
     return [(row["subject_id"], json.loads(row["data"])) for row in await scene.system.events(kind)]
 
 
-async def test_a_long_answer_goes_out_in_order_and_is_told_once(scene: Scene) -> None:
+async def test_long_reply_is_published_in_order_with_one_event(scene: Scene) -> None:
     taken = takes(scene)
     assert [(one["part"], one["parts"], one["text"]) for one in await scene.parts()] == [
         (number, 4, text) for number, text in enumerate(PARTS)
@@ -90,7 +90,7 @@ async def test_a_long_answer_goes_out_in_order_and_is_told_once(scene: Scene) ->
     assert data["published_at"] > done[0]["published_at"][:19]
 
 
-async def test_the_same_long_answer_asked_again_is_the_same(scene: Scene) -> None:
+async def test_repeated_request_of_long_reply_returns_same_publication(scene: Scene) -> None:
     reply = UUID((await scene.parts())[0]["reply_id"])
     again = await scene.system.answer(scene.question_id, TEXT, reply)
     assert again["id"] == str(scene.publication_id)
@@ -104,14 +104,14 @@ async def test_the_same_long_answer_asked_again_is_the_same(scene: Scene) -> Non
     assert refused.status_code == 422
 
 
-async def test_a_later_answer_waits_for_all_parts(scene: Scene) -> None:
+async def test_later_reply_waits_for_all_parts(scene: Scene) -> None:
     taken = takes(scene)
     later = await scene.system.answer(scene.question_id, "Коротко")
     await asyncio.gather(scene.carry_through(UUID(later["id"])), carry_all(scene))
     assert taken == [*PARTS, "Коротко"]
 
 
-async def test_lost_calls_of_parts_are_found_by_push_and_by_reading(scene: Scene) -> None:
+async def test_lost_calls_of_parts_are_matched_by_push_and_read(scene: Scene) -> None:
     calls: list[str] = []
 
     async def publish(outgoing: OutgoingReply) -> PublishedReply:
@@ -132,7 +132,7 @@ async def test_lost_calls_of_parts_are_found_by_push_and_by_reading(scene: Scene
     assert await scene.system.eye.fetchval("SELECT count(*) FROM messages WHERE publication_id IS NOT NULL") == 4
 
 
-async def test_when_a_part_fails_those_after_it_fail_and_all_are_tried_again(scene: Scene) -> None:
+async def test_failed_part_fails_later_parts_and_retry_sends_all(scene: Scene) -> None:
     taken = refuses(scene, "асфальт")
     done = await carry_all(scene)
     assert taken == PARTS[:2]
@@ -152,7 +152,7 @@ async def test_when_a_part_fails_those_after_it_fail_and_all_are_tried_again(sce
     assert (await scene.retry()).status_code == 409
 
 
-async def test_any_part_names_the_answer_that_is_sent_again(scene: Scene) -> None:
+async def test_retry_by_any_part_retries_the_reply(scene: Scene) -> None:
     refuses(scene, "Ямы")
     last = (await carry_all(scene))[3]
     assert (await scene.retry(publication_id=last["id"])).status_code == 202
@@ -161,7 +161,7 @@ async def test_any_part_names_the_answer_that_is_sent_again(scene: Scene) -> Non
 
 
 @pytest.mark.parametrize("text", ["Коротко.", "Совсем другие слова, и их так много, что частей шесть. " * 2])
-async def test_corrected_words_are_parted_anew(scene: Scene, text: str) -> None:
+async def test_corrected_text_is_split_again(scene: Scene, text: str) -> None:
     refuses(scene, "Ямы")
     await carry_all(scene)
     taken = takes(scene)
@@ -174,7 +174,7 @@ async def test_corrected_words_are_parted_anew(scene: Scene, text: str) -> None:
     assert len(data["external_ids"]) == len(taken)
 
 
-async def test_what_stands_is_kept_and_the_rest_is_corrected(scene: Scene) -> None:
+async def test_published_parts_are_kept_when_text_is_corrected(scene: Scene) -> None:
     refuses(scene, "асфальт")
     await carry_all(scene)
     for wrong in ("Совсем другое.", "Ямы засыплем завтра. Потом положим"):
@@ -190,7 +190,7 @@ async def test_what_stands_is_kept_and_the_rest_is_corrected(scene: Scene) -> No
     assert len(await scene.system.events("publication.published")) == 1
 
 
-async def test_words_are_not_corrected_behind_the_back_of_the_case(scene: Scene) -> None:
+async def test_text_correction_by_public_route_is_rejected(scene: Scene) -> None:
     refuses(scene, "Ямы")
     await carry_all(scene)
     path = f"/api/v1/publications/{scene.publication_id}/retry"
@@ -201,7 +201,7 @@ async def test_words_are_not_corrected_behind_the_back_of_the_case(scene: Scene)
     assert (await scene.system.ingest.client.post(path, headers=headers)).status_code == 202
 
 
-async def test_a_refusal_for_now_is_told_once_and_outlasts_many_attempts(scene: Scene) -> None:
+async def test_temporary_rejection_is_reported_once_and_retried(scene: Scene) -> None:
     taken = takes(scene)
     publish = scene.network.on_publish
     assert publish is not None
@@ -229,7 +229,7 @@ async def test_a_refusal_for_now_is_told_once_and_outlasts_many_attempts(scene: 
     assert taken == PARTS
 
 
-async def test_a_later_answer_waits_for_one_that_is_tried_again(scene: Scene) -> None:
+async def test_later_reply_waits_for_one_being_retried(scene: Scene) -> None:
     taken = takes(scene)
     publish = scene.network.on_publish
     assert publish is not None
@@ -253,7 +253,7 @@ async def test_a_later_answer_waits_for_one_that_is_tried_again(scene: Scene) ->
     assert any("а" <= letter <= "я" for letter in data["failure"]["message"])
 
 
-async def test_a_refusal_for_now_that_lasts_for_days_is_final(scene: Scene) -> None:
+async def test_temporary_rejection_lasting_days_is_final(scene: Scene) -> None:
     async def flooded(_: OutgoingReply) -> PublishedReply:
         raise PublishRejected("vk:9", "Слишком часто.", permanent=False)
 
@@ -263,11 +263,11 @@ async def test_a_refusal_for_now_that_lasts_for_days_is_final(scene: Scene) -> N
     assert (done["status"], done["attempts"], done["failure"]["code"]) == ("failed", 8, "vk:9")
 
 
-async def test_an_unknown_publication_is_not_sent_again(scene: Scene) -> None:
+async def test_retry_of_unknown_publication_gets_404(scene: Scene) -> None:
     assert (await scene.retry(publication_id=str(uuid4()))).status_code == 404
 
 
-async def test_a_new_token_wakes_the_answers_that_waited_for_one(scene: Scene) -> None:
+async def test_new_token_requeues_waiting_replies(scene: Scene) -> None:
     jobs = "SELECT count(*) FROM ingest_jobs.pgqueuer WHERE entrypoint = 'publish' AND status = 'queued'"
     before = await scene.system.eye.fetchval(jobs)
     body = {"network": "vk", "kind": "group", "page_id": str(scene.page.id), "token": "fresh"}

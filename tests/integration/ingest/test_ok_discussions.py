@@ -71,7 +71,7 @@ def _written(ok: Emulator, page: str) -> set[str]:
     return names
 
 
-async def test_a_walk_finds_everything_and_goes_on_from_any_step(
+async def test_scan_finds_everything_and_resumes_from_any_step(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_walked")
@@ -99,7 +99,7 @@ async def test_a_walk_finds_everything_and_goes_on_from_any_step(
         assert [names for names, _, _ in await _walked(ref, clock.now() + timedelta(hours=1)) if names] == []
 
 
-async def test_removed_comments_and_topics_are_noticed_and_the_words_stay(
+async def test_removed_comments_and_topics_are_marked_and_texts_kept(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_removed")
@@ -123,7 +123,7 @@ async def test_removed_comments_and_topics_are_noticed_and_the_words_stay(
         await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"{topic}/{stays['id']}")
 
 
-async def test_what_the_api_does_not_show_is_not_taken_for_removed(
+async def test_comments_hidden_by_api_are_not_marked_removed(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_shows_fewer")
@@ -141,7 +141,7 @@ async def test_what_the_api_does_not_show_is_not_taken_for_removed(
         assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE deleted_at IS NOT NULL") == 0
 
 
-async def test_a_closed_group_rests_says_why_and_comes_back(
+async def test_closed_group_shows_reason_and_recovers(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     closed, open_ = ok.page("ok_closed"), ok.page("ok_open")
@@ -170,7 +170,9 @@ async def test_a_closed_group_rests_says_why_and_comes_back(
         await _source(system, "page_id = $1 AND way = 'topics_poll' AND failures = 0", closed_id)
 
 
-async def test_one_refused_discussion_stops_no_other(ok: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+async def test_unreadable_discussion_does_not_block_others(
+    ok: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
     page = ok.page("ok_refused")
     settings = {"ok_api_url": ok.url, "ok_closed_seconds": "2"}
     async with connected(database, keys_dir, **settings) as system:
@@ -191,7 +193,7 @@ async def test_one_refused_discussion_stops_no_other(ok: Emulator, database: Tes
         await _source(system, f"{told} AND failures = 0", page_id)
 
 
-async def test_comments_without_milliseconds_have_moscow_time_and_people_who_are_gone_keep_their_words(
+async def test_comment_without_ms_has_moscow_time_and_deleted_author_keeps_text(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_dates")

@@ -64,7 +64,7 @@ async def _polled(system: Connected) -> None:
     await eventually(again, 60)
 
 
-async def test_a_pushed_message_is_stored_once_also_when_polled(
+async def test_message_pushed_and_polled_is_stored_once(
     ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay
 ) -> None:
     page = ok.page("ok_pushed")
@@ -93,7 +93,7 @@ async def test_a_pushed_message_is_stored_once_also_when_polled(
         assert url.rpartition("/")[2].encode() not in kept["secret"] + kept["digest"].encode()
 
 
-async def test_a_lost_subscription_comes_back_and_nothing_is_missed(
+async def test_lost_subscription_is_restored_without_missed_messages(
     ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay
 ) -> None:
     page = ok.page("ok_dropped")
@@ -117,7 +117,7 @@ async def test_a_lost_subscription_comes_back_and_nothing_is_missed(
         assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 1
 
 
-async def test_push_that_brings_nothing_is_noticed_by_polling(
+async def test_polling_detects_failed_push(
     ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chats, "PUSH_GRACE_MS", 500)
@@ -153,7 +153,7 @@ async def test_push_that_brings_nothing_is_noticed_by_polling(
         await _state(system, "working")
 
 
-async def test_after_a_restart_chats_are_polled_at_once(
+async def test_chats_are_polled_right_after_restart(
     ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay
 ) -> None:
     page = ok.page("ok_restarted")
@@ -175,7 +175,7 @@ async def test_after_a_restart_chats_are_polled_at_once(
         assert _subscribed(ok, page) == [url]
 
 
-async def test_without_an_address_nobody_is_subscribed(
+async def test_without_callback_url_no_group_is_subscribed(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_no_push")

@@ -40,7 +40,7 @@ async def texts(bench: Bench) -> list[str]:
     return [*(one["text"] for one in shown["versions"]), shown["text"]]
 
 
-async def test_an_event_delivered_again_is_taken_once(bench: Bench) -> None:
+async def test_repeated_event_is_processed_once(bench: Bench) -> None:
     await bench.take(bench.item("Первый", push_event_id="a"))
     await bench.take(bench.item("Второй", change="edited", push_event_id="b"))
     await bench.take(bench.item("Третий", change="edited", push_event_id="c"))
@@ -57,14 +57,14 @@ async def test_an_event_delivered_again_is_taken_once(bench: Bench) -> None:
     assert (await bench.row("-101_8"))["text"] == "Новое"
 
 
-async def test_an_event_twice_in_one_batch_is_taken_once(bench: Bench) -> None:
+async def test_event_twice_in_one_batch_is_processed_once(bench: Bench) -> None:
     first, second = (bench.item(text, change="edited", push_event_id=text) for text in ("Второй", "Третий"))
     taken = await bench.take(bench.item("Первый", push_event_id="a"), first, second, first)
     assert taken.edited == 2
     assert (await bench.row())["text"] == "Третий"
 
 
-async def test_the_same_event_id_of_another_page_is_another_event(bench: Bench, database: TestDatabase) -> None:
+async def test_same_event_id_of_other_page_is_another_event(bench: Bench, database: TestDatabase) -> None:
     organisation = await insert_organisation(database, name="Больница")
     page_id = await insert_page(database, organisation, external_id="102")
     other = PageRef(id=page_id, organisation_id=organisation, network="vk", external_id="102", live_from=MOMENT)
@@ -73,7 +73,7 @@ async def test_the_same_event_id_of_another_page_is_another_event(bench: Bench, 
     assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 2
 
 
-async def test_an_event_that_was_rolled_back_is_not_seen(bench: Bench) -> None:
+async def test_rolled_back_event_is_not_recorded_as_processed(bench: Bench) -> None:
     with pytest.raises(ZeroDivisionError):
         async with bench.ingest.service.database.write() as session:
             await ingest_batch(
@@ -83,7 +83,7 @@ async def test_an_event_that_was_rolled_back_is_not_seen(bench: Bench) -> None:
     assert (await bench.take(bench.item(push_event_id="a"))).new == 1
 
 
-async def test_old_events_and_tombstones_are_forgotten(bench: Bench) -> None:
+async def test_old_event_ids_and_pending_deletions_are_purged(bench: Bench) -> None:
     await bench.take(bench.item(push_event_id="old"), deletion(bench, external_id="-101_8"))
     await bench.eye.execute("UPDATE seen_events SET created_at = created_at - interval '4 days'")
     await bench.eye.execute("UPDATE tombstones SET created_at = created_at - interval '31 days'")
@@ -96,9 +96,7 @@ async def test_old_events_and_tombstones_are_forgotten(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("deleter", "by"), [("5001", "author"), ("42", "community"), (None, "unknown")])
-async def test_a_deletion_before_the_message_is_applied_when_it_comes(
-    bench: Bench, deleter: str | None, by: str
-) -> None:
+async def test_deletion_before_message_is_applied_on_arrival(bench: Bench, deleter: str | None, by: str) -> None:
     taken = await bench.take(deletion(bench, deleter))
     assert (taken.new, taken.deleted) == (0, 0)
     assert await bench.events() == []
@@ -114,7 +112,7 @@ async def test_a_deletion_before_the_message_is_applied_when_it_comes(
     assert len(await bench.events()) == 2
 
 
-async def test_who_deleted_is_kept_when_a_later_answer_does_not_tell(bench: Bench) -> None:
+async def test_deleter_is_kept_if_later_item_has_none(bench: Bench) -> None:
     await bench.take(deletion(bench))
     await bench.take(deletion(bench, "42"))
     await bench.take(deletion(bench))
@@ -122,7 +120,7 @@ async def test_who_deleted_is_kept_when_a_later_answer_does_not_tell(bench: Benc
     assert (await bench.row())["deleted_by"] == "community"
 
 
-async def test_a_restoration_takes_the_tombstone_away(bench: Bench) -> None:
+async def test_restoration_removes_pending_deletion(bench: Bench) -> None:
     await bench.take(deletion(bench))
     await bench.take(bench.item(None, change="restored", author=None))
     await bench.take(bench.item())
@@ -133,7 +131,7 @@ async def test_a_restoration_takes_the_tombstone_away(bench: Bench) -> None:
     assert await bench.eye.fetchval("SELECT count(*) FROM tombstones") == 0
 
 
-async def test_a_message_and_its_deletion_at_the_same_moment(bench: Bench) -> None:
+async def test_concurrent_message_and_deletion_end_deleted(bench: Bench) -> None:
     for number in range(20):
         name = f"-101_{number}"
         await asyncio.gather(
@@ -142,7 +140,7 @@ async def test_a_message_and_its_deletion_at_the_same_moment(bench: Bench) -> No
         assert (await bench.row(name))["deleted_at"] is not None
 
 
-async def test_what_a_later_look_still_finds_was_restored(bench: Bench) -> None:
+async def test_message_found_by_later_poll_is_restored(bench: Bench) -> None:
     await bench.take(bench.item())
     await bench.take(deletion(bench))
     now = datetime.now(UTC)
@@ -153,7 +151,7 @@ async def test_what_a_later_look_still_finds_was_restored(bench: Bench) -> None:
     assert (await bench.events())[-1] == "message.restored"
 
 
-async def test_an_edit_before_the_announcement(bench: Bench) -> None:
+async def test_edit_before_announcement_keeps_both_texts(bench: Bench) -> None:
     await bench.take(bench.item("Второй", change="edited"))
     assert await texts(bench) == ["Второй"]
     await bench.take(bench.item("Первый"), bench.item("Первый"))
@@ -165,7 +163,7 @@ async def test_an_edit_before_the_announcement(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("time", ["update_time", "edited"])
-async def test_an_edit_that_was_overtaken_does_not_win(bench: Bench, time: str) -> None:
+async def test_overtaken_edit_does_not_replace_later_text(bench: Bench, time: str) -> None:
     def edit(number: int) -> IncomingItem:
         return bench.item(f"Текст {number}", change="edited", raw={time: 1_700_000_000 + number})
 
@@ -179,9 +177,7 @@ async def test_an_edit_that_was_overtaken_does_not_win(bench: Bench, time: str) 
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-async def test_any_order_of_announcement_edit_and_deletion_ends_the_same(
-    bench: Bench, order: tuple[int, ...]
-) -> None:
+async def test_any_order_of_changes_ends_in_same_state(bench: Bench, order: tuple[int, ...]) -> None:
     items = [bench.item("Первый"), bench.item("Второй", change="edited"), deletion(bench, "42")]
     for number in order:
         await bench.take(items[number])
@@ -189,13 +185,13 @@ async def test_any_order_of_announcement_edit_and_deletion_ends_the_same(
     assert (row["deleted_by"], await texts(bench)) == ("community", ["Первый", "Второй"])
 
 
-async def test_a_message_of_attachments_alone_is_stored(bench: Bench) -> None:
+async def test_message_with_only_attachments_is_stored(bench: Bench) -> None:
     await bench.take(bench.item("", attachments=[{"type": "photo", "photo": {"id": 1}}]))
     shown = await bench.shown((await bench.row())["id"])
     assert (shown["text"], shown["attachments"]) == ("", [{"type": "photo", "photo": {"id": 1}}])
 
 
-async def test_many_pages_are_stored_at_once(bench: Bench, database: TestDatabase) -> None:
+async def test_batches_of_many_pages_are_stored_together(bench: Bench, database: TestDatabase) -> None:
     feed = DatabaseIntakeStore(bench.ingest.service.database)
     organisation = await insert_organisation(database, name="Больница")
     pages = []
@@ -234,7 +230,7 @@ async def test_many_pages_are_stored_at_once(bench: Bench, database: TestDatabas
     assert await feed.store_many([]) == []
 
 
-async def test_one_bad_page_does_not_hold_up_the_others(bench: Bench, database: TestDatabase) -> None:
+async def test_invalid_item_of_one_page_does_not_block_others(bench: Bench, database: TestDatabase) -> None:
     feed = DatabaseIntakeStore(bench.ingest.service.database)
     bad = bench.item(external_id="-101_9", thread_key="vk:\x00", push_event_id="bad")
     beside = bench.item(external_id="-101_10", push_event_id="beside")
@@ -247,7 +243,7 @@ async def test_one_bad_page_does_not_hold_up_the_others(bench: Bench, database: 
     assert await bench.eye.fetchval("SELECT count(*) FROM set_aside") == 1
 
 
-async def test_deliveries_at_the_same_time_do_not_block_each_other(bench: Bench) -> None:
+async def test_concurrent_deliveries_do_not_deadlock(bench: Bench) -> None:
     feed = DatabaseIntakeStore(bench.ingest.service.database)
 
     def load(seed: int) -> list[tuple[PageRef, str, ParsedBatch]]:
@@ -270,9 +266,7 @@ async def test_deliveries_at_the_same_time_do_not_block_each_other(bench: Bench)
     assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 40
 
 
-async def test_a_transaction_that_the_database_ended_begins_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_deadlocked_transaction_is_retried(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     tries = 0
 
     async def deadlocked(session: WriteSession, batches: Sequence[IntakeBatch]) -> list[BatchResult]:
@@ -291,7 +285,7 @@ async def test_a_transaction_that_the_database_ended_begins_again(
     assert await bench.events() == ["message.received"]
 
 
-async def test_the_feed_tells_what_is_stored(bench: Bench) -> None:
+async def test_store_returns_stored_messages_and_states(bench: Bench) -> None:
     feed = DatabaseIntakeStore(bench.ingest.service.database)
     later = MOMENT + timedelta(days=1)
     items = [
@@ -309,7 +303,7 @@ async def test_the_feed_tells_what_is_stored(bench: Bench) -> None:
     assert await feed.living_ids(bench.page, "comment", since=later) == {"-101_9": later}
 
 
-async def test_history_that_may_open_cases_is_told_once_more(bench: Bench) -> None:
+async def test_history_allowed_to_open_appeals_is_emitted_again(bench: Bench) -> None:
     before = datetime(2026, 2, 1, tzinfo=UTC)
     community = bench.item("Мы", external_id="-101_8", written_at=before, from_community=True)
     gone = bench.item("Удалён", external_id="-101_9", written_at=before)

@@ -23,7 +23,7 @@ async def scene(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Scene]:
         yield made
 
 
-async def test_push_wins_the_race_with_the_response(scene: Scene) -> None:
+async def test_push_before_response_publishes_reply(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         await scene.hear(scene.spoken(31))
         return PublishedReply("-101_31", "u")
@@ -37,7 +37,7 @@ async def test_push_wins_the_race_with_the_response(scene: Scene) -> None:
     assert f'"publication_id": "{scene.publication_id}"' in received[-1]["data"]
 
 
-async def test_the_response_wins_over_a_likeness(scene: Scene) -> None:
+async def test_response_id_wins_over_text_match(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         await scene.hear(scene.spoken(31))  # the staff wrote the same words by hand in the same moment
         return PublishedReply("-101_32", "u")
@@ -61,7 +61,7 @@ async def test_the_response_wins_over_a_likeness(scene: Scene) -> None:
         {"from_community": False},
     ],
 )
-async def test_only_the_same_words_to_the_same_person_are_ours(scene: Scene, changes: dict[str, Any]) -> None:
+async def test_only_same_text_to_same_person_matches(scene: Scene, changes: dict[str, Any]) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         await scene.hear(scene.spoken(31, **changes))
         return PublishedReply("-101_32", "u")
@@ -71,7 +71,7 @@ async def test_only_the_same_words_to_the_same_person_are_ours(scene: Scene, cha
     assert await scene.link(31) is None
 
 
-async def test_line_breaks_and_ends_that_the_network_changed_do_not_hide_ours(scene: Scene) -> None:
+async def test_changed_whitespace_still_matches(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         await scene.hear(scene.spoken(31, text=" Ответ\r\n"))
         raise PublishOutcomeUnknown("lost")
@@ -81,7 +81,7 @@ async def test_line_breaks_and_ends_that_the_network_changed_do_not_hide_ours(sc
     assert (done["external_id"], scene.network.calls) == ("-101_31", 1)
 
 
-async def test_a_lost_call_that_worked_is_found_by_reading(scene: Scene) -> None:
+async def test_lost_successful_call_is_found_by_reading(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         scene.network.thread = ParsedBatch([scene.spoken(31, change="seen")])
         raise PublishOutcomeUnknown("lost")
@@ -94,7 +94,7 @@ async def test_a_lost_call_that_worked_is_found_by_reading(scene: Scene) -> None
     assert len(await scene.system.events("publication.uncertain")) == 1
 
 
-async def test_a_lost_call_that_did_not_work_is_made_again_only_after_reading(scene: Scene) -> None:
+async def test_lost_failed_call_is_repeated_only_after_reading(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
             scene.network.thread = None  # nobody can read now: nothing may be sent either
@@ -112,7 +112,7 @@ async def test_a_lost_call_that_did_not_work_is_made_again_only_after_reading(sc
     assert (done["external_id"], scene.network.calls) == ("-101_33", 2)
 
 
-async def test_a_call_that_hangs_is_given_up_and_looked_after(scene: Scene) -> None:
+async def test_hanging_call_times_out_and_thread_is_read(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
             await asyncio.sleep(30)
@@ -123,7 +123,7 @@ async def test_a_call_that_hangs_is_given_up_and_looked_after(scene: Scene) -> N
     assert (done["external_id"], done["attempts"]) == ("-101_34", 2)
 
 
-async def test_two_jobs_at_once_call_once(scene: Scene) -> None:
+async def test_two_concurrent_jobs_make_one_call(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         await asyncio.sleep(0.2)
         return PublishedReply("-101_35", "u")
@@ -136,7 +136,7 @@ async def test_two_jobs_at_once_call_once(scene: Scene) -> None:
     assert sum(isinstance(outcome, TryLater) for outcome in outcomes) == 2
 
 
-async def test_a_network_that_never_answers_ends_in_a_failure_that_is_shown(scene: Scene) -> None:
+async def test_network_without_responses_fails_publication(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         raise PublishOutcomeUnknown("lost")
 

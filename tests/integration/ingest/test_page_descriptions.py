@@ -74,7 +74,7 @@ def calls(emulator: Emulator) -> int:
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_a_page_tells_what_it_shows(network: str, asked: Asked, request: pytest.FixtureRequest) -> None:
+async def test_profile_contains_page_data(network: str, asked: Asked, request: pytest.FixtureRequest) -> None:
     emulator: Emulator = request.getfixturevalue(network)
     name = f"{network}_shows"
     page = emulator.page(name)
@@ -98,7 +98,7 @@ async def test_a_page_tells_what_it_shows(network: str, asked: Asked, request: p
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_without_calls_for_walls_the_posts_are_not_known(
+async def test_posts_are_unknown_without_calls_for_walls(
     network: str, asked: Asked, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
@@ -110,7 +110,7 @@ async def test_without_calls_for_walls_the_posts_are_not_known(
 
 
 @pytest.mark.parametrize(("network", "source"), [("vk", "wall_poll"), ("ok", "topics_poll")])
-async def test_posts_of_a_wall_that_was_read_today_cost_no_call(
+async def test_recently_read_wall_costs_no_call(
     network: str, source: str, asked: Asked, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
@@ -157,7 +157,7 @@ async def test_posts_of_a_wall_that_was_read_today_cost_no_call(
         ("ok", {"removed": True}, "gone", "not_found"),
     ],
 )
-async def test_pages_that_are_closed_or_gone_are_told_from_those_that_live(
+async def test_closed_and_missing_pages_are_reported(
     *,
     network: str,
     change: dict[str, Any],
@@ -177,7 +177,7 @@ async def test_pages_that_are_closed_or_gone_are_told_from_those_that_live(
     assert answer["calls"] == 2, "no wall is asked for that the network does not show"
 
 
-async def test_no_more_calls_are_made_than_were_given(asked: Asked, vk: Emulator, ok: Emulator) -> None:
+async def test_call_limit_of_request_is_kept(asked: Asked, vk: Emulator, ok: Emulator) -> None:
     ids = [await asked.page("vk", vk.page("vk_first")), await asked.page("ok", ok.page("ok_second"))]
     before = calls(vk) + calls(ok)
     answer = await asked.describe(*ids, calls=1, walls=5)
@@ -188,15 +188,13 @@ async def test_no_more_calls_are_made_than_were_given(asked: Asked, vk: Emulator
     assert [item["posts_7_days"] for item in answer["items"]] == [1, None]
 
 
-async def test_an_id_the_network_does_not_know_is_gone(asked: Asked) -> None:
+async def test_unknown_id_is_gone(asked: Asked) -> None:
     page_id = await asked.page("vk", "199999999")
     (said,) = (await asked.describe(page_id))["items"]
     assert (said["outcome"], said["reason"]) == ("gone", "not_found")
 
 
-async def test_a_network_that_does_not_answer_is_no_word_on_its_pages(
-    asked: Asked, vk: Emulator, ok: Emulator
-) -> None:
+async def test_pages_of_unreachable_network_are_left_out(asked: Asked, vk: Emulator, ok: Emulator) -> None:
     ids = [await asked.page("vk", vk.page("vk_silent")), await asked.page("ok", ok.page("ok_speaks"))]
     vk.post("faults", kind="error", rate=1, code=10, method="groups.getById")
     answer = await asked.describe(*ids)
@@ -205,7 +203,7 @@ async def test_a_network_that_does_not_answer_is_no_word_on_its_pages(
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_that_none_of_many_is_there_is_not_believed(
+async def test_response_without_any_of_many_pages_is_an_error(
     network: str, asked: Asked, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue(network)
@@ -216,7 +214,7 @@ async def test_that_none_of_many_is_there_is_not_believed(
 
 @pytest.mark.parametrize("granted", [1, 2, 5])
 @pytest.mark.parametrize(("network", "method"), [("vk", "groups.getById"), ("ok", "group.getInfo")])
-async def test_repeated_attempts_are_calls_too(
+async def test_retries_count_as_calls(
     granted: int, network: str, method: str, asked: Asked, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
@@ -229,7 +227,7 @@ async def test_repeated_attempts_are_calls_too(
     assert answer["calls"] == calls(emulator) - before == min(granted, 4), "four attempts, or as many as granted"
 
 
-async def test_either_shape_of_a_groups_answer_is_read(asked: Asked, ok: Emulator) -> None:
+async def test_both_formats_of_groups_response_are_read(asked: Asked, ok: Emulator) -> None:
     page_id = await asked.page("ok", ok.page("ok_shape"))
     ok.post("settings", group_info_answer="groups")
     try:
@@ -251,7 +249,7 @@ async def test_either_shape_of_a_groups_answer_is_read(asked: Asked, ok: Emulato
         ("ok", {"who_can_comment": "NOBODY"}, False),
     ],
 )
-async def test_whether_citizens_may_comment(
+async def test_wall_state_sets_comments_open(
     *, network: str, change: dict[str, Any], open_: bool, asked: Asked, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
@@ -261,7 +259,7 @@ async def test_whether_citizens_may_comment(
     assert said["comments_open"] is open_
 
 
-async def test_a_community_token_alone_is_enough_to_describe_vk(
+async def test_group_token_is_enough_to_describe_vk_page(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = vk.page("vk_own_token")
@@ -285,7 +283,7 @@ async def test_a_community_token_alone_is_enough_to_describe_vk(
     assert found["calls"] == 1
 
 
-async def test_only_services_ask(asked: Asked) -> None:
+async def test_only_internal_services_may_call(asked: Asked) -> None:
     answer = await asked.ingest.client.post(
         "/internal/pages/describe",
         json={"page_ids": [str(UUID(int=1))]},

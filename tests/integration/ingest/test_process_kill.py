@@ -35,7 +35,7 @@ async def _feed(emulator: Emulator, texts: list[str]) -> None:
     assert answer.json()["accepted"] == len(texts), answer.text
 
 
-async def test_killed_again_and_again_while_people_write(
+async def test_repeated_kills_lose_and_duplicate_no_message(
     vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path, eye: asyncpg.Connection
 ) -> None:
     organisation = await insert_organisation(database)
@@ -65,7 +65,7 @@ async def test_killed_again_and_again_while_people_write(
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
 @pytest.mark.parametrize("kind", ["comment", "message"])
-async def test_an_answer_in_flight_at_the_kill_is_published_once(
+async def test_reply_in_flight_at_kill_is_published_once(
     vk: Emulator,
     ok: Emulator,
     database: TestDatabase,

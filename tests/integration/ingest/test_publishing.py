@@ -74,7 +74,7 @@ async def linked(system: Connected, publication: dict[str, Any]) -> Any:
         *(pytest.param(kind, marks=pytest.mark.long) for kind in ("truncated", "wrong_json", "drop")),
     ],
 )
-async def test_an_answer_whose_call_is_lost_is_published_once(
+async def test_reply_with_lost_call_is_published_once(
     emulator: Emulator, database: TestDatabase, keys_dir: Path, *, network: str, kind: str, fault: str
 ) -> None:
     page = emulator.page(f"lost_{kind}_{fault}")
@@ -92,7 +92,7 @@ async def test_an_answer_whose_call_is_lost_is_published_once(
 
 @pytest.mark.long
 @pytest.mark.parametrize(("network", "kind"), METHODS)
-async def test_the_same_answer_asked_twice_is_published_once(
+async def test_reply_requested_twice_is_published_once(
     emulator: Emulator, database: TestDatabase, keys_dir: Path, network: str, kind: str
 ) -> None:
     page = emulator.page(f"twice_{kind}")
@@ -114,7 +114,7 @@ async def test_the_same_answer_asked_twice_is_published_once(
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_answer_to_a_deleted_comment_stands_in_its_thread(
+async def test_reply_to_deleted_comment_is_posted_to_thread(
     emulator: Emulator, database: TestDatabase, keys_dir: Path, network: str
 ) -> None:
     page = emulator.page("deleted_target")
@@ -133,7 +133,7 @@ async def test_answer_to_a_deleted_comment_stands_in_its_thread(
 
 
 @pytest.mark.parametrize(("network", "kind"), [("vk", "comment"), ("ok", "comment"), ("vk", "message")])
-async def test_answers_of_one_thread_keep_their_order(
+async def test_replies_of_one_thread_are_published_in_order(
     emulator: Emulator, database: TestDatabase, keys_dir: Path, network: str, kind: str
 ) -> None:
     page = emulator.page(f"order_{kind}")
@@ -152,7 +152,7 @@ async def test_answers_of_one_thread_keep_their_order(
     ("network", "kind", "code"),
     [("vk", "comment", 213), ("vk", "comment", 222), ("vk", "message", 901), ("ok", "comment", 454)],
 )
-async def test_a_refusal_for_good_is_told_in_plain_words_and_can_be_sent_again(
+async def test_permanent_rejection_has_message_and_can_be_retried(
     emulator: Emulator, database: TestDatabase, keys_dir: Path, *, network: str, kind: str, code: int
 ) -> None:
     page = emulator.page(f"refused_{kind}_{code}")
@@ -182,7 +182,7 @@ async def test_a_refusal_for_good_is_told_in_plain_words_and_can_be_sent_again(
 
 
 @pytest.mark.parametrize(("network", "kind"), METHODS)
-async def test_a_text_that_is_too_long_goes_out_in_parts(
+async def test_too_long_text_is_published_in_parts(
     emulator: Emulator, database: TestDatabase, keys_dir: Path, network: str, kind: str
 ) -> None:
     page = emulator.page(f"too_long_{kind}")
@@ -205,7 +205,7 @@ async def test_a_text_that_is_too_long_goes_out_in_parts(
 
 
 @pytest.mark.long
-async def test_a_transient_refusal_is_tried_again_and_shown(
+async def test_transient_rejection_is_shown_and_retried(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = vk.page("slower")
@@ -227,7 +227,7 @@ async def test_a_transient_refusal_is_tried_again_and_shown(
 
 
 @pytest.mark.parametrize(("network", "kind"), METHODS)
-async def test_what_the_staff_write_by_hand_is_not_taken_for_ours(
+async def test_manual_comment_of_staff_is_not_matched(
     emulator: Emulator, database: TestDatabase, keys_dir: Path, network: str, kind: str
 ) -> None:
     page = emulator.page(f"hand_{kind}")

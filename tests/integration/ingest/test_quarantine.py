@@ -57,7 +57,7 @@ async def the_only(bench: Bench) -> dict[str, Any]:
     return found
 
 
-async def test_it_is_listed_with_its_reason_and_without_the_payload(bench: Bench, database: TestDatabase) -> None:
+async def test_list_shows_reason_without_payload(bench: Bench, database: TestDatabase) -> None:
     other = await ok_page(bench, database)
     for number in range(3):
         await put_aside(bench, EVENT, f"reason {number}")
@@ -73,7 +73,7 @@ async def test_it_is_listed_with_its_reason_and_without_the_payload(bench: Bench
     assert [item["reason"] for item in of_ok] == [item["reason"] for item in of_page] == ["reason 3"]
 
 
-async def test_the_payload_is_for_those_who_manage_sources(bench: Bench) -> None:
+async def test_payload_requires_source_right(bench: Bench) -> None:
     await put_aside(bench, {**EVENT, "more": "\x00"})
     item = await the_only(bench)
     shown = await call(bench, f"/{item['id']}")
@@ -87,7 +87,7 @@ async def test_the_payload_is_for_those_who_manage_sources(bench: Bench) -> None
     assert (await call(bench, f"/{uuid4()}")).status_code == 404
 
 
-async def test_an_organisation_does_not_see_anothers(bench: Bench, database: TestDatabase) -> None:
+async def test_organisation_does_not_see_quarantine_of_others(bench: Bench, database: TestDatabase) -> None:
     await put_aside(bench, MESSAGE, page=await ok_page(bench, database))
     own = bench.ingest.headers("executor", bench.page.organisation_id)
     listed = await bench.ingest.client.get("/api/v1/sources/set-aside", headers=own)
@@ -95,7 +95,9 @@ async def test_an_organisation_does_not_see_anothers(bench: Bench, database: Tes
 
 
 @pytest.mark.parametrize("raw", [EVENT, MESSAGE], ids=["vk", "ok"])
-async def test_what_can_be_read_now_is_stored(bench: Bench, database: TestDatabase, raw: dict[str, Any]) -> None:
+async def test_retry_stores_payload_that_parses_now(
+    bench: Bench, database: TestDatabase, raw: dict[str, Any]
+) -> None:
     await put_aside(bench, raw, page=await ok_page(bench, database) if raw is MESSAGE else None)
     item = await the_only(bench)
     read = await call(bench, f"/{item['id']}/retry", method="POST")
@@ -106,7 +108,7 @@ async def test_what_can_be_read_now_is_stored(bench: Bench, database: TestDataba
     assert (await call(bench, f"/{item['id']}/retry", method="POST")).status_code == 404
 
 
-async def test_what_still_cannot_be_read_stays(bench: Bench) -> None:
+async def test_retry_keeps_payload_that_still_fails(bench: Bench) -> None:
     await put_aside(bench, BROKEN)
     item = await the_only(bench)
     refused = await call(bench, f"/{item['id']}/retry", method="POST")

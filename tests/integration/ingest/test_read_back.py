@@ -108,7 +108,7 @@ def _answer(answer: Any, _method: str, _params: dict[str, str]) -> Any:
 
 
 @pytest.mark.parametrize("thread", THREADS)
-async def test_thread_that_is_refused_is_not_an_empty_one(
+async def test_rejected_thread_read_raises_instead_of_empty(
     double: NetworkDouble, networks: dict[str, NetworkAdapter], thread: str
 ) -> None:
     network = thread[:2]
@@ -122,7 +122,7 @@ async def test_thread_that_is_refused_is_not_an_empty_one(
         assert code == 7 or found.value.permanent is (treatment(code) in OF_US), code
 
 
-async def test_place_that_is_not_read_is_not_an_empty_one(networks: dict[str, NetworkAdapter]) -> None:
+async def test_unsupported_thread_type_raises_instead_of_empty(networks: dict[str, NetworkAdapter]) -> None:
     photo = {**THREADS["vk discussion"], "thread_key": "vk:-101_photo3"}
     with mock.patch.dict(THREADS, {"vk photo": photo}), pytest.raises(ReadFailed):
         await networks["vk"].read_thread(outgoing("vk photo"))
@@ -133,7 +133,7 @@ def _comment(number: int, ms: int) -> dict[str, Any]:
     return {"id": f"c{number}", "text": f"Слова {number}", "date_ms": ms, "type": "ACTIVE_MESSAGE", **group}
 
 
-async def test_discussion_whose_rest_cannot_be_asked_for_is_not_read(
+async def test_discussion_without_next_anchor_is_incomplete(
     double: NetworkDouble, networks: dict[str, NetworkAdapter]
 ) -> None:
     double.answer = lambda _method, _params: {"comments": [_comment(1, 5_000)], "has_more": True}
@@ -143,7 +143,7 @@ async def test_discussion_whose_rest_cannot_be_asked_for_is_not_read(
     assert len((await networks["ok"].read_thread(outgoing("ok comment", after=4_000))).items) == 1
 
 
-async def test_discussion_is_read_back_by_the_networks_own_time(
+async def test_discussion_is_read_back_by_network_time(
     double: NetworkDouble, networks: dict[str, NetworkAdapter]
 ) -> None:
     """The network's clock stands years behind ours; pages of one comment each, the newest first."""
@@ -163,7 +163,7 @@ async def test_discussion_is_read_back_by_the_networks_own_time(
     assert [item.external_id.partition("/")[2] for item in found.items] == ["c3", "c2", "c1"]
 
 
-async def test_conversation_is_read_back_to_where_it_stood(
+async def test_conversation_is_read_back_to_baseline(
     double: NetworkDouble, networks: dict[str, NetworkAdapter]
 ) -> None:
     """More was written meanwhile than one answer of the network holds."""
@@ -182,7 +182,7 @@ async def test_conversation_is_read_back_to_where_it_stood(
 
 @pytest.mark.parametrize("thread", THREADS)
 @pytest.mark.parametrize("moments", [[10.0], [0.0, 10.0]])
-async def test_nothing_is_sent_when_its_time_is_over(
+async def test_nothing_is_sent_after_deadline(
     double: NetworkDouble, networks: dict[str, NetworkAdapter], thread: str, moments: list[float]
 ) -> None:
     """Over before the call, or while the connection was made."""
@@ -195,7 +195,7 @@ async def test_nothing_is_sent_when_its_time_is_over(
     assert double.calls == []
 
 
-async def test_old_payload_that_nobody_understands_does_not_hide_an_answer_for_ever(
+async def test_old_unparsed_payload_does_not_block_read(
     double: NetworkDouble, networks: dict[str, NetworkAdapter]
 ) -> None:
     broken = [{"id": 5}, {"id": 40, "from_id": 700}, {"id": 41, "from_id": -101}]

@@ -62,7 +62,7 @@ async def gaps_told(eye: asyncpg.Connection) -> list[int]:
     return [json.loads(row["data"])["count"] for row in rows]
 
 
-async def test_exactly_what_is_missing_is_a_gap(database: TestDatabase, eye: asyncpg.Connection) -> None:
+async def test_missing_messages_are_counted_as_gaps(database: TestDatabase, eye: asyncpg.Connection) -> None:
     async with ground(database) as here:
         held = [comment(n, n * HOUR) for n in range(1, 9)]
         fresh = comment(20, timedelta(minutes=2))
@@ -81,7 +81,7 @@ async def test_exactly_what_is_missing_is_a_gap(database: TestDatabase, eye: asy
         assert await gaps_told(eye) == [2]
 
 
-async def test_nothing_missing_is_no_gap_the_second_time(database: TestDatabase, eye: asyncpg.Connection) -> None:
+async def test_second_reconciliation_finds_no_gap(database: TestDatabase, eye: asyncpg.Connection) -> None:
     async with ground(database) as here:
         here.network.items = [comment(n, n * HOUR) for n in range(1, 4)]
         await here.push(*here.network.items[1:])
@@ -96,7 +96,7 @@ async def test_nothing_missing_is_no_gap_the_second_time(database: TestDatabase,
         assert await gaps_told(eye) == [1]
 
 
-async def test_edits_and_deletions_are_found_likewise(database: TestDatabase, eye: asyncpg.Connection) -> None:
+async def test_reconciliation_finds_edits_and_deletions(database: TestDatabase, eye: asyncpg.Connection) -> None:
     async with ground(database) as here:
         await here.push(*(comment(n, n * HOUR) for n in range(1, 4)))
         here.network.items = [
@@ -111,7 +111,7 @@ async def test_edits_and_deletions_are_found_likewise(database: TestDatabase, ey
         assert await gaps_told(eye) == []
 
 
-async def test_a_stopped_worker_goes_on_from_its_cursor_and_counts_once(
+async def test_stopped_reconciliation_resumes_and_counts_once(
     database: TestDatabase, eye: asyncpg.Connection
 ) -> None:
     async with ground(database) as here:
@@ -135,7 +135,7 @@ async def test_a_stopped_worker_goes_on_from_its_cursor_and_counts_once(
         assert await gaps_told(eye) == [8]
 
 
-async def test_two_workers_count_no_gap_twice(database: TestDatabase, eye: asyncpg.Connection) -> None:
+async def test_two_workers_count_each_gap_once(database: TestDatabase, eye: asyncpg.Connection) -> None:
     async with ground(database) as here:
         here.network.items = [comment(n, n * HOUR) for n in range(1, 20)]
         await here.push(here.network.items[-1])
@@ -148,7 +148,7 @@ async def test_two_workers_count_no_gap_twice(database: TestDatabase, eye: async
         assert await gaps_told(eye) == [18]
 
 
-async def test_what_cannot_be_counted_is_not_stored(database: TestDatabase, eye: asyncpg.Connection) -> None:
+async def test_step_that_cannot_be_counted_is_not_stored(database: TestDatabase, eye: asyncpg.Connection) -> None:
     async with ground(database) as here:
         here.network.items = [comment(n, n * HOUR) for n in range(1, 4)]
         row_id = await ask(here)
@@ -168,7 +168,7 @@ async def test_what_cannot_be_counted_is_not_stored(database: TestDatabase, eye:
         assert await eye.fetchval("SELECT count(*) FROM messages") == 3
 
 
-async def test_without_a_token_it_rests_with_the_reason_and_goes_on(
+async def test_reconciliation_without_token_waits_and_resumes(
     database: TestDatabase, eye: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_DELAY", 0.2)
@@ -188,7 +188,7 @@ async def test_without_a_token_it_rests_with_the_reason_and_goes_on(
         assert (row["compared"], row["error"]) == (1, None)
 
 
-async def test_a_page_whose_token_is_dead_is_put_off_and_read_whole_later(
+async def test_page_with_invalid_token_is_delayed_and_scanned_later(
     database: TestDatabase, eye: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_DELAY", 0.2)
@@ -224,7 +224,7 @@ async def test_a_page_whose_token_is_dead_is_put_off_and_read_whole_later(
         assert (row["compared"], row["error"]) == (10, None)
 
 
-async def test_a_network_without_an_answer_holds_up_no_other_page(
+async def test_unreachable_network_does_not_block_other_pages(
     database: TestDatabase, eye: asyncpg.Connection
 ) -> None:
     async with ground(database) as here:
@@ -244,7 +244,7 @@ async def test_a_network_without_an_answer_holds_up_no_other_page(
             assert await eventually(told, 60) == "there is no adapter for the network «ok»"
 
 
-async def test_every_page_is_compared_once_a_period(database: TestDatabase, eye: asyncpg.Connection) -> None:
+async def test_every_page_is_reconciled_once_per_period(database: TestDatabase, eye: asyncpg.Connection) -> None:
     async with ground(database) as here:
         await more_pages(database, here.page, network="vk", names="102 103")
         await more_pages(database, here.page, network="vk", names="104", active=False)
@@ -264,9 +264,7 @@ async def test_every_page_is_compared_once_a_period(database: TestDatabase, eye:
         assert await eye.fetchval("SELECT count(*) FROM reconciliations") == 4, "the one of long ago is forgotten"
 
 
-async def test_it_reaches_back_to_where_the_last_one_left_off(
-    database: TestDatabase, eye: asyncpg.Connection
-) -> None:
+async def test_reconciliation_starts_at_end_of_last_one(database: TestDatabase, eye: asyncpg.Connection) -> None:
     async with ground(database) as here:
         await here.push(comment(1, HOUR))
         await age_first_reading(database, here.page.id, 5 * HOUR)

@@ -56,7 +56,7 @@ async def _lose(system: Connected, *texts: str) -> None:
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_a_gap_is_found_exactly_and_history_comes_again(
+async def test_gap_is_found_and_backfill_stores_history_again(
     request: pytest.FixtureRequest,
     database: TestDatabase,
     keys_dir: Path,
@@ -114,7 +114,7 @@ async def test_a_gap_is_found_exactly_and_history_comes_again(
         assert await all_stored()
 
 
-async def test_a_revoked_token_is_shown_within_a_minute(
+async def test_revoked_token_is_shown_within_a_minute(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = vk.page("vk_revoked_source")

@@ -94,7 +94,7 @@ def places(emulator: Emulator, page: str) -> "Counter[tuple[str, str]]":
         ),
     ],
 )
-async def test_every_answer_stands_once_in_its_place_whatever_the_clocks_say(
+async def test_every_reply_is_published_once_despite_skewed_clocks(
     database: TestDatabase, keys_dir: Path, tmp_path: Path, *, ahead: int, count: int
 ) -> None:
     def clock(seconds: int) -> dict[str, str]:

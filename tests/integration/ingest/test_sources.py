@@ -67,7 +67,7 @@ async def token(eye: asyncpg.Connection, page_id: UUID | None, state: str, **val
     )
 
 
-async def test_a_page_tells_what_it_is_read_by(
+async def test_page_shows_its_sources(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     organisation = await insert_organisation(database)
@@ -142,7 +142,7 @@ async def test_a_page_tells_what_it_is_read_by(
         ([{"state": "limited", "reason": "vk 29", "age": 60}], [], "waiting", ("healthy", None)),
     ],
 )
-async def test_the_state_of_a_pages_tokens(
+async def test_page_shows_best_token_state(
     database: TestDatabase,
     eye: asyncpg.Connection,
     api: ServiceUnderTest,
@@ -159,7 +159,7 @@ async def test_the_state_of_a_pages_tokens(
     assert (page["token"]["state"], page["token"]["reason"]) == shown
 
 
-async def test_a_method_that_rests_is_a_limit(
+async def test_paused_method_is_shown_as_limit(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     page_id = await insert_page(database, await insert_organisation(database))
@@ -172,13 +172,13 @@ async def test_a_method_that_rests_is_a_limit(
     assert page["token"]["until"] is not None
 
 
-async def test_the_item_hides_no_other_route(database: TestDatabase, api: ServiceUnderTest) -> None:
+async def test_item_route_does_not_shadow_other_routes(database: TestDatabase, api: ServiceUnderTest) -> None:
     for path in ("/tokens", "/budget", "/backfills", "/reconciliations", "/reconciliations/summary"):
         await get(api, path)
     await get(api, "/not-a-page", 422)
 
 
-async def test_many_pages_cost_no_more_queries_than_one(
+async def test_page_count_does_not_change_query_count(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     organisation = await insert_organisation(database)
@@ -211,7 +211,7 @@ async def test_many_pages_cost_no_more_queries_than_one(
     assert few < 12
 
 
-async def test_comparisons_are_asked_for_and_summed_up(
+async def test_reconciliations_are_requested_and_summarized(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     organisation = await insert_organisation(database)
@@ -248,7 +248,7 @@ async def test_comparisons_are_asked_for_and_summed_up(
     assert refused.status_code == 409
 
 
-async def test_the_budget_of_the_day(
+async def test_budget_shows_calls_used_and_left(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     page_id = await insert_page(database, await insert_organisation(database))
@@ -267,7 +267,7 @@ async def test_the_budget_of_the_day(
     assert refused.status_code == 403
 
 
-async def test_the_figures_of_all_pages(
+async def test_metrics_cover_all_pages(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     organisation = await insert_organisation(database)

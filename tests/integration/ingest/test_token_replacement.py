@@ -57,9 +57,7 @@ async def written(run: Connected, page_id: UUID, text: str) -> bool:
     return bool(count)
 
 
-async def test_a_captcha_is_solved_and_what_was_written_meanwhile_comes_in(
-    at_work: Connected, vk: Emulator
-) -> None:
+async def test_solved_captcha_resumes_reading_without_loss(at_work: Connected, vk: Emulator) -> None:
     page = vk.page("captcha")
     page_id = await at_work.connect_page("vk", vk, page)
     vk.citizen(page, "до", kind="message")
@@ -92,9 +90,7 @@ async def test_a_captcha_is_solved_and_what_was_written_meanwhile_comes_in(
     assert calls(vk, token)["while_standing"] <= 3
 
 
-async def test_a_revoked_token_is_left_alone_and_a_new_one_brings_the_page_back(
-    at_work: Connected, vk: Emulator
-) -> None:
+async def test_revoked_token_is_unused_and_new_one_resumes_page(at_work: Connected, vk: Emulator) -> None:
     page = vk.page("revoked")
     page_id = await at_work.connect_page("vk", vk, page)
     vk.citizen(page, "до", kind="message")

@@ -107,7 +107,7 @@ async def pool(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Pool]:
         yield Pool(ingest, network, eye, database, page_id, organisation, accounts, vk, ok)
 
 
-async def test_calls_are_spread_over_all_tokens_of_a_kind(pool: Pool) -> None:
+async def test_calls_are_spread_over_tokens_of_a_kind(pool: Pool) -> None:
     for name in ("one", "two", "three"):
         await pool.add(name)
     for _ in range(9):
@@ -115,7 +115,7 @@ async def test_calls_are_spread_over_all_tokens_of_a_kind(pool: Pool) -> None:
     assert sorted(pool.network.tokens()) == ["one"] * 3 + ["three"] * 3 + ["two"] * 3
 
 
-async def test_a_pages_own_token_comes_before_one_of_no_page(pool: Pool) -> None:
+async def test_page_token_is_preferred_to_shared_one(pool: Pool) -> None:
     await pool.add("common", USER)
     await pool.add("own", GROUP)
     await pool.vk.read_with_any_token("groups.getById", GROUP, USER, page_id=pool.page_id)
@@ -124,9 +124,7 @@ async def test_a_pages_own_token_comes_before_one_of_no_page(pool: Pool) -> None
 
 
 @pytest.mark.parametrize(("code", "state"), [(5, "revoked"), (37, "blocked"), (17, "captcha")])
-async def test_a_dead_token_is_never_called_again_and_the_next_takes_over(
-    pool: Pool, code: int, state: str
-) -> None:
+async def test_invalid_token_is_not_called_again(pool: Pool, code: int, state: str) -> None:
     first, second = await pool.add("bad"), await pool.add("good")
     pool.network.answer = lambda _, params: (
         error(code) if params["access_token"] == "bad" else {"response": {"items": [1]}}
@@ -143,7 +141,7 @@ async def test_a_dead_token_is_never_called_again_and_the_next_takes_over(
     assert pool.network.tokens().count("bad") == 1, "another process called it again"
 
 
-async def test_calls_that_wait_for_their_turn_are_not_made_with_a_token_that_died_meanwhile(pool: Pool) -> None:
+async def test_waiting_calls_are_not_made_with_token_invalidated_meanwhile(pool: Pool) -> None:
     await pool.add("bad")
     pool.network.answer = lambda *_: error(5)
     pool.use(vk_user_calls_a_second=4)
@@ -156,7 +154,7 @@ async def test_calls_that_wait_for_their_turn_are_not_made_with_a_token_that_die
     assert len(pool.network.calls) == 1
 
 
-async def test_reads_that_wait_go_on_with_another_token(pool: Pool) -> None:
+async def test_waiting_reads_switch_to_another_token(pool: Pool) -> None:
     await pool.add("bad")
     await pool.add("good")
     pool.network.answer = lambda _, params: error(5) if params["access_token"] == "bad" else {"response": 1}
@@ -171,7 +169,7 @@ async def test_reads_that_wait_go_on_with_another_token(pool: Pool) -> None:
     assert pool.network.tokens().count("bad") == 1
 
 
-async def test_a_refusal_while_the_database_is_away_is_kept_and_saved_later(pool: Pool) -> None:
+async def test_token_failure_during_outage_is_saved_later(pool: Pool) -> None:
     token_id = await pool.add("bad")
     pool.network.answer = lambda *_: error(5)
     credential = pool.vk.select_token("wall.getById", SERVICE)
@@ -188,7 +186,7 @@ async def test_a_refusal_while_the_database_is_away_is_kept_and_saved_later(pool
     assert len(pool.network.calls) == 1
 
 
-async def test_without_a_usable_token_it_says_so(pool: Pool) -> None:
+async def test_call_without_usable_token_raises(pool: Pool) -> None:
     with pytest.raises(NoUsableToken):
         await pool.vk.read_with_any_token("wall.get", SERVICE, USER)
     await pool.add("only")
@@ -197,7 +195,7 @@ async def test_without_a_usable_token_it_says_so(pool: Pool) -> None:
         await pool.vk.read_with_any_token("wall.getById", SERVICE)
 
 
-async def test_a_limited_method_rests_alone_longer_each_time_and_ends_by_itself(pool: Pool) -> None:
+async def test_limited_method_is_paused_with_growing_delay(pool: Pool) -> None:
     token_id = await pool.add("one")
     pool.network.answer = lambda method, _: error(29) if method == "wall.search" else {"response": 1}
     with pytest.raises(NoUsableToken):

@@ -105,7 +105,7 @@ def _calls(emulator: Emulator, method: str) -> int:
 
 @pytest.mark.parametrize("named", [True, False], ids=["named_as_removed", "left_out"])
 @both_looks
-async def test_ok_comment_deleted_before_the_next_look_is_deleted_here(
+async def test_ok_comment_deleted_between_polls_is_marked_deleted(
     ok: Emulator, database: TestDatabase, keys_dir: Path, look: str, named: bool
 ) -> None:
     page = ok.page(f"ok_unnoticed_{look}_{named}")
@@ -132,7 +132,7 @@ async def test_ok_comment_deleted_before_the_next_look_is_deleted_here(
 
 
 @both_looks
-async def test_vk_comment_whose_deletion_nobody_heard_is_deleted_here(
+async def test_vk_comment_with_missed_deletion_event_is_marked_deleted(
     vk: Emulator, database: TestDatabase, keys_dir: Path, look: str
 ) -> None:
     page = vk.page(f"vk_unnoticed_{look}")
@@ -151,7 +151,7 @@ async def test_vk_comment_whose_deletion_nobody_heard_is_deleted_here(
         assert (row["deleted_by"], row["text"]) == ("unknown", "Нет воды")
 
 
-async def test_vk_topic_of_a_community_loses_a_comment_that_is_gone(
+async def test_vk_board_comment_missing_in_network_is_marked_deleted(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = vk.page("vk_unnoticed_board")
@@ -166,7 +166,7 @@ async def test_vk_topic_of_a_community_loses_a_comment_that_is_gone(
         await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", item.external_id)
 
 
-async def test_comments_that_the_network_counts_and_does_not_show_cost_no_calls_for_ever(
+async def test_hidden_counted_comments_do_not_cause_endless_reads(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_counts_more")
@@ -187,7 +187,7 @@ async def test_comments_that_the_network_counts_and_does_not_show_cost_no_calls_
         assert _calls(ok, "discussions.getComments") <= before + 1
 
 
-async def test_a_difference_that_reading_does_not_mend_is_read_again_ever_more_rarely(
+async def test_remaining_difference_is_rechecked_with_growing_delay(
     database: TestDatabase, keys_dir: Path
 ) -> None:
     async with made_bench(database, keys_dir) as bench:
@@ -230,9 +230,7 @@ async def test_a_difference_that_reading_does_not_mend_is_read_again_ever_more_r
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_living_comments_are_counted_by_their_index(
-    database: TestDatabase, keys_dir: Path, mode: str
-) -> None:
+async def test_count_of_undeleted_comments_uses_index(database: TestDatabase, keys_dir: Path, mode: str) -> None:
     async with made_bench(database, keys_dir) as bench:
         await bench.eye.execute(
             """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
@@ -255,7 +253,7 @@ async def test_living_comments_are_counted_by_their_index(
         assert plan.buffers < 500, plan
 
 
-def test_a_comment_that_cannot_be_parsed_hides_no_deletion_of_another() -> None:
+def test_unparsed_comment_does_not_hide_other_deletions() -> None:
     old = clock.now() - timedelta(hours=1)
     stored = {"-1_5": old, "-1_6": old, "-1_7": old}
     parsed = ParsedBatch()

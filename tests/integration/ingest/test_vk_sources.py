@@ -49,7 +49,7 @@ def _deaf(vk: Emulator) -> None:
 POLLED = {"vk_wall_calls_a_day": "50000", "vk_long_poll_wait": "1"}
 
 
-async def test_a_deleted_post_is_noticed_by_its_absence(
+async def test_missing_post_is_marked_deleted(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.ingest.networks.vk.wall_reader.RECENT", timedelta(0))
@@ -74,9 +74,7 @@ async def test_a_deleted_post_is_noticed_by_its_absence(
         assert (row["version"], row["deleted_at"]) == (2, None)
 
 
-async def test_a_closed_wall_says_so_and_comes_back_when_it_opens(
-    vk: Emulator, database: TestDatabase, keys_dir: Path
-) -> None:
+async def test_closed_wall_shows_reason_and_recovers(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
     page = vk.page("vk_closed_wall")
     _deaf(vk)
     vk.post("wall", page=page, state="disabled")
@@ -90,7 +88,9 @@ async def test_a_closed_wall_says_so_and_comes_back_when_it_opens(
         await _source(system, page_id, "wall_poll", "failures = 0")
 
 
-async def test_discussions_are_read_and_answered(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+async def test_board_comments_are_read_and_replied_to(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
     page = vk.page("vk_board")
     topic = vk.post("board", page=page, title="Вопросы", text="Спрашивайте")
     _deaf(vk)
@@ -120,7 +120,7 @@ async def test_discussions_are_read_and_answered(vk: Emulator, database: TestDat
         assert row["deleted_by"] == "unknown"  # in discussions the network does not tell who
 
 
-async def test_suggested_posts_are_read_and_not_taken_for_deleted(
+async def test_suggested_posts_are_stored_and_not_marked_deleted(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.ingest.networks.vk.wall_reader.RECENT", timedelta(0))
@@ -164,7 +164,7 @@ async def _walk(
     return walked
 
 
-async def test_a_walk_shows_all_and_goes_on_where_it_was_stopped(
+async def test_scan_yields_everything_and_resumes_from_cursor(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = vk.page("vk_walked")
@@ -215,7 +215,7 @@ def _servers(vk: Emulator, page: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_callback_servers_are_set_up_watched_and_mended(
+async def test_callback_servers_are_created_monitored_and_repaired(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page, port = vk.page("vk_callback"), free_port()
@@ -277,7 +277,7 @@ async def test_callback_servers_are_set_up_watched_and_mended(
         assert [one["title"] for one in _servers(vk, page)].count("other") == 1
 
 
-async def test_a_community_full_of_servers_is_told_in_words(
+async def test_server_limit_of_community_is_shown_as_reason(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = vk.page("vk_callback_full")
@@ -307,7 +307,9 @@ async def test_a_community_full_of_servers_is_told_in_words(
         await _row(system, "external_id = $1", f"-{page}_{comment['id']}")
 
 
-async def test_what_both_ways_push_counts_once(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+async def test_event_pushed_by_both_sources_is_stored_once(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
     page, port = vk.page("vk_both"), free_port()
     settings = {
         "vk_api_url": vk.url,

@@ -6,7 +6,7 @@ from uuid import uuid4
 from services.ingest.networks.calls import wait_for_rate_limit
 
 
-async def test_two_clients_of_one_token_share_its_rate() -> None:
+async def test_two_clients_share_rate_limit_of_token() -> None:
     token, loop = uuid4(), asyncio.get_running_loop()
 
     async def client() -> None:
@@ -19,6 +19,6 @@ async def test_two_clients_of_one_token_share_its_rate() -> None:
     assert loop.time() - begun >= 5 / 20
 
 
-async def test_tokens_do_not_wait_for_each_other() -> None:
+async def test_tokens_have_separate_rate_limits() -> None:
     async with asyncio.timeout(30):
         await asyncio.gather(*(wait_for_rate_limit(uuid4(), 0.01) for _ in range(20)))

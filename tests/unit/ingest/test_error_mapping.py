@@ -36,20 +36,18 @@ SILENT = {T.TRANSIENT}
 
 
 @pytest.mark.parametrize(("code", "expected"), VK.items())
-def test_vk_codes_mean_what_the_protocol_says(code: int, expected: ErrorTreatment) -> None:
+def test_vk_codes_have_documented_treatment(code: int, expected: ErrorTreatment) -> None:
     assert vk.TREATMENTS[code] is expected
 
 
 @pytest.mark.parametrize(("code", "expected"), OK.items())
-def test_ok_codes_mean_what_the_protocol_says(code: int, expected: ErrorTreatment) -> None:
+def test_ok_codes_have_documented_treatment(code: int, expected: ErrorTreatment) -> None:
     assert ok.TREATMENTS[code] is expected
 
 
 @pytest.mark.parametrize("treatment", ErrorTreatment)
 @pytest.mark.parametrize("effects", [vk.EFFECTS, ok.EFFECTS])
-def test_a_treatment_changes_the_tokens_state_or_leaves_it(
-    effects: dict[ErrorTreatment, object], treatment: T
-) -> None:
+def test_treatment_sets_expected_token_state(effects: dict[ErrorTreatment, object], treatment: T) -> None:
     if effects is ok.EFFECTS and treatment is T.MISSING_SCOPE:
         assert treatment not in effects  # no code of OK says so
         return
@@ -65,7 +63,7 @@ def test_a_treatment_changes_the_tokens_state_or_leaves_it(
 @pytest.mark.parametrize(
     ("network", "code"), [("vk", code) for code in VK] + [("ok", code) for code in OK], ids=str
 )
-def test_the_author_of_an_answer_reads_plain_russian(network: str, code: int) -> None:
+def test_reply_author_gets_russian_message(network: str, code: int) -> None:
     table = vk if network == "vk" else ok
     treatment = table.treatment(code)
     error = CallError(network, "method", code, "SOME_ENGLISH text", treatment)
@@ -99,13 +97,13 @@ def test_the_author_of_an_answer_reads_plain_russian(network: str, code: int) ->
         (5, "wall.get", TokenKind.GROUP, T.REVOKED),
     ],
 )
-def test_the_wrong_kind_of_token_is_our_mistake_and_no_death(
+def test_wrong_token_kind_is_missing_scope_not_revoked(
     code: int, method: str, kind: TokenKind, expected: ErrorTreatment
 ) -> None:
     assert vk.call_treatment({"error_code": code}, method, kind, own=kind is TokenKind.GROUP) is expected
 
 
-def test_a_missing_scope_concerns_the_token_and_a_closed_wall_does_not() -> None:
+def test_missing_scope_affects_token_and_closed_wall_does_not() -> None:
     closed = {"error_code": 15, "error_msg": "Access denied: wall is disabled"}
     scope = {"error_code": 15, "error_subcode": 1133}
     assert vk.call_treatment(closed, "wall.get", TokenKind.USER, own=False) is T.DENIED
@@ -114,13 +112,13 @@ def test_a_missing_scope_concerns_the_token_and_a_closed_wall_does_not() -> None
     assert vk.call_treatment({"error_code": 7}, "wall.createComment", TokenKind.USER, own=False) is T.DENIED
 
 
-def test_codes_nobody_knows_are_ours_to_look_at() -> None:
+def test_unknown_codes_are_client_errors() -> None:
     assert vk.call_treatment({"error_code": 424_242}, "wall.get", TokenKind.USER, own=False) is T.CLIENT_ERROR
     assert vk.call_treatment({"error_code": "5"}, "wall.get", TokenKind.USER, own=False) is T.CLIENT_ERROR
     assert ok.treatment(424_242) is T.CLIENT_ERROR
 
 
-def test_a_challenge_is_kept_in_either_shape_without_losing_digits() -> None:
+def test_challenge_is_kept_in_both_formats_with_all_digits() -> None:
     now = {"error_code": 14, "redirect_uri": "https://id.example/c", "remixstlid": 9_007_199_254_740_997}
     old = {"error_code": 14, "captcha_sid": "12", "captcha_img": "https://example/c.png"}
     assert vk.extract_challenge(now) == {"redirect_uri": "https://id.example/c", "remixstlid": "9007199254740997"}

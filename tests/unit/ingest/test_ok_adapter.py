@@ -135,7 +135,7 @@ def _chats(kept: Kept, *, pushed: bool = False, **more: Any) -> tuple[ChatPoller
     return chats, doubted
 
 
-async def test_one_refused_chat_stops_no_other_and_is_read_when_it_opens(wire: Wire) -> None:
+async def test_closed_chat_does_not_block_others_and_is_read_later(wire: Wire) -> None:
     wire.chats = {"chat:a": [_message("chat:a", 1)], "chat:b": [_message("chat:b", 2)]}
     wire.closed = {"chat:a"}
     kept = Kept()
@@ -152,7 +152,7 @@ async def test_one_refused_chat_stops_no_other_and_is_read_when_it_opens(wire: W
     assert "closed" not in kept.at
 
 
-async def test_a_chat_of_many_pages_is_read_whole(wire: Wire) -> None:
+async def test_chat_of_many_pages_is_read_completely(wire: Wire) -> None:
     wire.chats = {"chat:a": [_message("chat:a", n) for n in range(1, 251)]}
     kept = Kept()
     chats, _ = _chats(kept)
@@ -161,7 +161,7 @@ async def test_a_chat_of_many_pages_is_read_whole(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(("sender", "doubts"), [("user:700001", 1), (f"group:{GROUP}", 0)])
-async def test_push_is_doubted_for_words_of_citizens_alone(wire: Wire, sender: str, doubts: int) -> None:
+async def test_only_citizen_messages_report_push_loss(wire: Wire, sender: str, doubts: int) -> None:
     wire.chats = {"chat:a": [_message("chat:a", 1)]}
     kept = Kept()
     chats, doubted = _chats(kept, pushed=True)
@@ -174,7 +174,7 @@ async def test_push_is_doubted_for_words_of_citizens_alone(wire: Wire, sender: s
     assert len(doubted) == doubts
 
 
-async def test_nothing_new_costs_one_call(wire: Wire) -> None:
+async def test_poll_without_news_costs_one_call(wire: Wire) -> None:
     wire.chats = {"chat:a": [_message("chat:a", 1)]}
     chats, _ = _chats(Kept())
     for _ in range(2):
@@ -203,7 +203,7 @@ def _outgoing(thread: str, target: str | None) -> OutgoingReply:
         ("GROUP_MOVIE:78", None, "GROUP_MOVIE", "78"),
     ],
 )
-async def test_an_answer_goes_to_a_discussion_of_its_type(
+async def test_reply_is_sent_with_discussion_type(
     monkeypatch: pytest.MonkeyPatch, place: str, answered: str | None, kind: str, ident: str
 ) -> None:
     sent: dict[str, Any] = {}
@@ -225,7 +225,7 @@ async def test_an_answer_goes_to_a_discussion_of_its_type(
 
 
 @pytest.mark.parametrize("code", [10, 50, 454, 456, 458, 511, 700, 702, 704])
-async def test_a_refusal_is_told_in_words_of_its_own(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+async def test_rejection_has_message_for_author(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     async def call(client: OkClient, credential: Credential, method: str, **params: Mapping[str, Any]) -> Any:
         raise CallError("ok", method, code, "TEXT", treatment(code))
 
@@ -240,7 +240,7 @@ async def test_a_refusal_is_told_in_words_of_its_own(monkeypatch: pytest.MonkeyP
     assert len(refused.value.message) > 25
 
 
-async def test_a_first_look_that_breaks_goes_on_where_it_was_and_misses_nothing_old(wire: Wire) -> None:
+async def test_interrupted_first_poll_resumes_without_loss(wire: Wire) -> None:
     day = 86_400_000
     for number in range(60):
         chat = f"chat:C{number:02d}"

@@ -136,7 +136,7 @@ def _refused(
     return CallError("ok", "discussions.getComments", code, place, treatment)
 
 
-async def test_all_is_read_in_parts_the_freshest_first_and_old_discussions_are_left_to_the_backfill() -> None:
+async def test_list_is_read_in_parts_most_recent_first() -> None:
     rows = [_row(n, timedelta(hours=n)) for n in range(60)] + [_row(n, timedelta(days=n)) for n in range(60, 80)]
     wire, memory = Wire(rows), Memory()
     listed, polling = _made(wire, memory, ok_walk_days=14)
@@ -151,7 +151,7 @@ async def test_all_is_read_in_parts_the_freshest_first_and_old_discussions_are_l
     assert len(listed.of_group(GROUP, clock.now() - timedelta(hours=10, minutes=30))) == 11
 
 
-async def test_a_quiet_list_costs_one_call() -> None:
+async def test_unchanged_list_costs_one_call() -> None:
     wire, memory = Wire([_row(n, timedelta(hours=1 + n)) for n in range(30)]), Memory()
     _, polling = _made(wire, memory)
     for _ in range(20):
@@ -162,7 +162,7 @@ async def test_a_quiet_list_costs_one_call() -> None:
     assert (wire.pages, wire.read) == ([None], [])
 
 
-async def test_a_refused_discussion_is_told_left_alone_and_asked_for_again() -> None:
+async def test_closed_discussion_is_reported_and_retried_later() -> None:
     wire, memory = Wire([_row(n, timedelta(hours=1)) for n in range(4)]), Memory()
     wire.trouble = lambda name: _refused(name) if name == "2" else None
     _, polling = _made(wire, memory, ok_closed_seconds=3_600)
@@ -177,7 +177,7 @@ async def test_a_refused_discussion_is_told_left_alone_and_asked_for_again() -> 
     assert "ok:2" in memory.kept
 
 
-async def test_a_walk_goes_on_where_a_trouble_stopped_it() -> None:
+async def test_full_pass_resumes_after_error() -> None:
     wire, memory = Wire([_row(n, timedelta(hours=1 + n)) for n in range(40)]), Memory()
     stopped = {"page 20", "page 25"}
 
@@ -200,7 +200,7 @@ async def test_a_walk_goes_on_where_a_trouble_stopped_it() -> None:
     assert wire.pages.count("35") == 1
 
 
-async def test_a_place_in_the_list_that_is_not_known_any_more_begins_the_walk_anew() -> None:
+async def test_unknown_anchor_restarts_full_pass() -> None:
     wire, memory = Wire([_row(n, timedelta(hours=1 + n)) for n in range(40)]), Memory()
     bad = ["page 20"]
     wire.trouble = lambda name: (

@@ -57,19 +57,19 @@ def credential(**secrets: str) -> Credential:
         ),
     ],
 )
-def test_signatures_of_the_published_examples(secrets: dict[str, str], sig: str) -> None:
+def test_signatures_match_published_examples(secrets: dict[str, str], sig: str) -> None:
     params = {"application_key": "ABCDEFGHIGKLMNOPK", "method": "events.get", "format": "json"}
     params |= {"access_token": "not signed", "session_key": "not signed"}
     assert signature(params, session_secret(credential(**secrets))) == sig
 
 
-def test_secrets_are_not_in_the_representation() -> None:
+def test_repr_contains_no_secrets() -> None:
     shown = repr(credential(token="very-secret", session_secret_key="hidden"))
     assert "secret" not in shown.replace("session_secret_key", "")
     assert "hidden" not in shown
 
 
-def test_a_comment_with_and_without_its_moment() -> None:
+def test_comment_time_with_and_without_milliseconds() -> None:
     dated = ok_payloads.parse_comment(COMMENT, PAGE, TOPIC)
     exact = ok_payloads.parse_comment(COMMENT | {"date_ms": 1767225600123}, PAGE, TOPIC)
     assert dated.written_at == datetime(2026, 1, 1, 0, 0, tzinfo=UTC)  # Moscow wall time
@@ -93,16 +93,16 @@ def test_moscow_was_four_hours_ahead_until_october_2014(year: tuple[str, int]) -
         ({"author_ref": "user:560000000002"}, False),
     ],
 )
-def test_who_speaks(who: dict[str, str], *, community: bool) -> None:
+def test_author_of_comment_is_recognised(who: dict[str, str], *, community: bool) -> None:
     assert ok_payloads.parse_comment(COMMENT | who, PAGE, TOPIC).from_community is community
 
 
-def test_a_removed_comment_is_a_deletion() -> None:
+def test_removed_comment_is_a_deletion() -> None:
     item = ok_payloads.parse_comment(COMMENT | {"type": "REMOVED_MESSAGE", "text": ""}, PAGE, TOPIC)
     assert (item.change, item.text, item.deleted_by) == ("deleted", None, None)
 
 
-def test_a_reply_names_what_it_answers() -> None:
+def test_reply_has_reply_to() -> None:
     assert (
         ok_payloads.parse_comment(COMMENT | {"reply_to_comment_id": "MTc1"}, PAGE, TOPIC).reply_to
         == f"{TOPIC}/MTc1"
@@ -111,7 +111,7 @@ def test_a_reply_names_what_it_answers() -> None:
 
 @pytest.mark.parametrize("kind", [{}, {"webhookType": "MESSAGE_CREATED"}])
 @pytest.mark.parametrize("prefix", [True, False])
-def test_messages_of_all_years(kind: dict[str, str], *, prefix: bool) -> None:
+def test_messages_of_all_formats_are_parsed(kind: dict[str, str], *, prefix: bool) -> None:
     raw: dict[str, Any] = MESSAGE | kind
     if not prefix:
         raw = raw | {
@@ -127,13 +127,13 @@ def test_messages_of_all_years(kind: dict[str, str], *, prefix: bool) -> None:
     assert not item.from_community
 
 
-def test_the_groups_own_message() -> None:
+def test_group_message_is_from_community() -> None:
     item = ok_payloads.parse_message(MESSAGE | {"sender": {"user_id": "group:50000000000001"}}, PAGE)
     assert item.from_community
 
 
 @pytest.mark.parametrize("kind", ["CHAT_SYSTEM", "MESSAGE_CALLBACK"])
-def test_an_event_without_words_is_passed_over(kind: str) -> None:
+def test_event_without_message_is_ignored(kind: str) -> None:
     assert ok_payloads.parse_webhook({"webhookType": kind, "mid": "mid:1"}, PAGE) is None
 
 
@@ -163,13 +163,13 @@ def _without(*path: str) -> dict[str, Any]:
         ([MESSAGE], "no object"),
     ],
 )
-def test_an_incomplete_event_says_what_it_lacks(raw: Any, reason: str) -> None:
+def test_incomplete_event_raises_reason(raw: Any, reason: str) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)) as caught:
         ok_payloads.parse_webhook(raw, PAGE)
     assert reason in describe_parse_error(caught.value)
 
 
-def test_a_topic_of_several_blocks() -> None:
+def test_topic_blocks_are_joined() -> None:
     raw = {
         "id": TOPIC,
         "created_ms": 1767225600000,
@@ -199,7 +199,7 @@ def test_a_topic_of_several_blocks() -> None:
         ({key: value for key, value in COMMENT.items() if key != "author_id"}, "'author_id' is missing"),
     ],
 )
-def test_the_unreadable_is_set_aside(raw: Any, reason: str) -> None:
+def test_invalid_payload_is_unparsed(raw: Any, reason: str) -> None:
     parsed = ParsedBatch()
     parsed.parse(ok_payloads.parse_comment, raw, PAGE, TOPIC)
     parsed.parse(ok_payloads.parse_comment, COMMENT, PAGE, TOPIC)

@@ -116,7 +116,7 @@ def _watch(kept: Kept, url: str = "https://push.example/") -> tuple[Subscription
     return SubscriptionMonitor(OkClient(http, book, settings), book, book, settings, missed.append), missed
 
 
-async def test_a_group_is_subscribed_once_to_an_address_nobody_can_guess(wire: Wire) -> None:
+async def test_group_is_subscribed_once_to_secret_url(wire: Wire) -> None:
     wire.urls = [FOREIGN]
     kept = Kept()
     watch, missed = _watch(kept)
@@ -132,7 +132,7 @@ async def test_a_group_is_subscribed_once_to_an_address_nobody_can_guess(wire: W
     assert kept.one.secret not in repr(kept.one)
 
 
-async def test_a_new_address_takes_the_place_of_ours_alone(wire: Wire) -> None:
+async def test_new_url_replaces_only_our_subscription(wire: Wire) -> None:
     kept = Kept()
     watch, _ = _watch(kept)
     await watch._watched(PAGE)
@@ -152,7 +152,7 @@ async def test_a_new_address_takes_the_place_of_ours_alone(wire: Wire) -> None:
         CallError("ok", "graph.subscriptions", 456, "closed", ErrorTreatment.DENIED),
     ],
 )
-async def test_after_a_failed_look_messages_are_polled(wire: Wire, trouble: Exception) -> None:
+async def test_failed_check_switches_to_polling(wire: Wire, trouble: Exception) -> None:
     kept = Kept()
     watch, missed = _watch(kept)
     await watch._watched(PAGE)
@@ -169,7 +169,7 @@ async def test_after_a_failed_look_messages_are_polled(wire: Wire, trouble: Exce
     assert watch.is_working(PAGE)
 
 
-async def test_what_the_network_does_not_confirm_does_not_work(wire: Wire) -> None:
+async def test_unconfirmed_subscription_is_not_working(wire: Wire) -> None:
     wire.confirms = False
     kept = Kept()
     watch, _ = _watch(kept)
@@ -178,7 +178,7 @@ async def test_what_the_network_does_not_confirm_does_not_work(wire: Wire) -> No
     assert "did not confirm" in kept.errors[-1]
 
 
-async def test_a_doubted_push_is_subscribed_again_and_trusted_after_a_while(wire: Wire) -> None:
+async def test_reported_loss_resubscribes_and_ends_after_period(wire: Wire) -> None:
     kept = Kept()
     watch, _ = _watch(kept)
     await watch._watched(PAGE)
@@ -201,7 +201,7 @@ async def test_a_doubted_push_is_subscribed_again_and_trusted_after_a_while(wire
 
 
 @pytest.mark.parametrize("there", [True, False])
-async def test_push_set_up_by_hand_is_only_looked_at(wire: Wire, *, there: bool) -> None:
+async def test_manual_subscription_is_only_checked(wire: Wire, *, there: bool) -> None:
     kept = Kept(
         RegisteredCallback(
             page_id=PAGE.id, url="https://a.example/callbacks/ok/by-hand", secret="by-hand", manual=True

@@ -18,20 +18,20 @@ ODD: list[Any] = [None, True, -1, 10**30, 1.5, "", "\x00", "\ud83d", [], [[]], {
     ("given", "kept"),
     [("  Школа № 1 ", "Школа № 1"), ("a\x00b", "ab"), ("x\ud83d", "x\ufffd"), ("", None), (7, None), (None, None)],
 )
-def test_words_are_such_as_can_be_kept(given: object, kept: str | None) -> None:
+def test_clean_text_is_storable(given: object, kept: str | None) -> None:
     assert clean_text(given) == kept
 
 
-def test_words_are_bounded() -> None:
+def test_clean_text_is_cut_to_limit() -> None:
     assert clean_text("я" * 5_000) == "я" * 1_000
 
 
 @pytest.mark.parametrize(("given", "kept"), [(5, 5), (0, 0), (-1, None), (2**60, None), (True, None), ("5", None)])
-def test_counts_are_such_as_json_holds(given: object, kept: int | None) -> None:
+def test_parse_count_accepts_only_valid_counts(given: object, kept: int | None) -> None:
     assert parse_count(given) == kept
 
 
-def test_posts_are_counted_from_the_times_that_are_times() -> None:
+def test_post_activity_ignores_invalid_times() -> None:
     day = NOW.timestamp()
     found = post_activity([day - 60, day - 9 * 86_400, None, "вчера", -1, 10**30], NOW - timedelta(days=7))
     assert (found.last_post_at, found.posts_7_days) == (NOW - timedelta(seconds=60), 1)
@@ -39,7 +39,7 @@ def test_posts_are_counted_from_the_times_that_are_times() -> None:
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-def test_odd_fields_of_vk_break_nothing(odd: object) -> None:
+def test_unexpected_vk_fields_are_ignored(odd: object) -> None:
     fields = (*vk.PROFILE_FIELDS.split(","), "name")
     said = vk._described("1", {"id": 1} | dict.fromkeys(fields, odd))
     assert said.name is None or "\x00" not in said.name
@@ -47,13 +47,13 @@ def test_odd_fields_of_vk_break_nothing(odd: object) -> None:
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-def test_odd_fields_of_ok_break_nothing(odd: object) -> None:
+def test_unexpected_ok_fields_are_ignored(odd: object) -> None:
     said = ok._described("1", dict.fromkeys(ok.PROFILE_FIELDS.split(","), odd))
     assert said.name is None or "\x00" not in said.name
     assert said.members is None
 
 
-def test_vk_takes_the_main_address_with_its_city_and_phone() -> None:
+def test_vk_profile_has_main_address_with_city_and_phone() -> None:
     place = {"id": 1, "address": "Ленина, 54", "city": {"id": 1, "title": "Улан-Удэ"}, "phone": "8 301 221-44-11"}
     said = vk._described(
         "1", {"id": 1, "addresses": {"is_enabled": True, "main_address": place}, "contacts": [{}]}
@@ -65,5 +65,5 @@ def test_vk_takes_the_main_address_with_its_city_and_phone() -> None:
     ("status", "outcome"),
     [("ACTIVE", "open"), ("Мы открылись!", "open"), ("DISABLED", "closed"), ("BLOCKED", "closed")],
 )
-def test_only_known_words_of_ok_close_a_group(status: str, outcome: str) -> None:
+def test_only_known_ok_statuses_close_group(status: str, outcome: str) -> None:
     assert ok._described("1", {"uid": "1", "status": status}).availability == outcome

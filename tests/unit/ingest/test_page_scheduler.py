@@ -62,7 +62,7 @@ async def until(looks: Looks, seen: int) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_all_pages_are_looked_at_and_few_at_once() -> None:
+async def test_all_pages_are_checked_with_limited_concurrency() -> None:
     looks = Looks([page(number) for number in range(40)])
     task = asyncio.create_task(looks.rotation(3).run())
     await until(looks, 40)
@@ -72,7 +72,7 @@ async def test_all_pages_are_looked_at_and_few_at_once() -> None:
     assert looks.most == 3
 
 
-async def test_who_asks_comes_at_once_and_those_who_fail_rest_alone() -> None:
+async def test_requested_page_runs_at_once_and_failing_page_backs_off() -> None:
     looks = Looks([page(1), page(2)])
     looks.broken = {"2"}
     rotation = looks.rotation(2)
@@ -91,7 +91,7 @@ async def test_who_asks_comes_at_once_and_those_who_fail_rest_alone() -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_who_asks_while_being_looked_at_is_looked_at_once_more() -> None:
+async def test_request_during_check_runs_one_more_check() -> None:
     looks = Looks([page(1)])
     rotation = looks.rotation(1)
     task = asyncio.create_task(rotation.run())

@@ -63,7 +63,7 @@ def schedule_of(pages: int, polls_a_day: float, ceiling: float = DAY) -> PollSch
     return schedule
 
 
-def test_polls_go_with_the_square_root_of_the_rate() -> None:
+def test_polls_are_proportional_to_square_root_of_rate() -> None:
     rates = [64.0] * 5 + [16.0] * 5 + [4.0] * 5
     schedule = schedule_of(15, 300)
     live(schedule, 10, regular(rates))
@@ -73,28 +73,28 @@ def test_polls_go_with_the_square_root_of_the_rate() -> None:
     assert middle / quiet == pytest.approx(2, rel=0.2)
 
 
-def test_no_day_spends_more_than_the_budget_and_hardly_less() -> None:
+def test_daily_polls_stay_within_and_near_budget() -> None:
     schedule = schedule_of(100, 400)
     _, by_day, _ = live(schedule, 5, regular([1.0 + page % 7 for page in range(100)]))
     assert max(by_day.values()) <= 400
     assert min(by_day[day] for day in range(1, 5)) >= 390
 
 
-def test_no_page_grows_older_than_the_ceiling_however_busy_others_are() -> None:
+def test_no_page_exceeds_max_age() -> None:
     schedule = schedule_of(200, 500)
     rates = [400.0] * 20 + [0.01] * 180
     _, _, oldest = live(schedule, 6, regular(rates))
     assert max(oldest.values()) <= DAY
 
 
-def test_a_budget_too_small_for_the_ceiling_is_told_and_shared_fairly() -> None:
+def test_budget_too_small_for_max_age_is_reported_and_shared() -> None:
     schedule = schedule_of(50, 25)
     by_page, _, _ = live(schedule, 6)
     assert not schedule.forecast(START + 6 * DAY).meets_max_age
     assert max(by_page.values()) - min(by_page.values()) <= 1
 
 
-def test_a_new_page_is_looked_at_first_and_a_hint_comes_before_its_turn() -> None:
+def test_new_and_prioritized_pages_come_first() -> None:
     schedule = schedule_of(3, 100)
     seen = {schedule.next_page(START) for _ in range(2)}
     for page in seen:
@@ -108,7 +108,7 @@ def test_a_new_page_is_looked_at_first_and_a_hint_comes_before_its_turn() -> Non
     assert schedule.next_page(now) == 2
 
 
-def test_hints_cannot_spend_the_whole_day_at_once() -> None:
+def test_prioritized_pages_cannot_spend_whole_budget() -> None:
     schedule = schedule_of(1, 100)
     live(schedule, 1)
     spent = 0
@@ -121,7 +121,7 @@ def test_hints_cannot_spend_the_whole_day_at_once() -> None:
     assert 0 < spent <= 25
 
 
-def test_a_page_that_is_out_is_not_given_twice_and_a_failed_one_waits() -> None:
+def test_page_is_handed_out_once_and_failed_page_waits() -> None:
     schedule = schedule_of(1, 1_000)
     assert schedule.next_page(START) == 0
     assert schedule.next_page(START + 600) is None
@@ -130,7 +130,7 @@ def test_a_page_that_is_out_is_not_given_twice_and_a_failed_one_waits() -> None:
     assert schedule.next_page(START + 901) == 0
 
 
-def test_a_page_may_come_and_go_while_it_is_out() -> None:
+def test_page_may_be_removed_and_added_while_handed_out() -> None:
     schedule = schedule_of(2, 1_000)
     page = schedule.next_page(START)
     assert page is not None
@@ -141,7 +141,7 @@ def test_a_page_may_come_and_go_while_it_is_out() -> None:
     assert schedule.next_page(START + 1) == 1 - page
 
 
-def test_what_is_learnt_survives_a_restart_as_json() -> None:
+def test_state_survives_restart_as_json() -> None:
     rates = [50.0, 2.0, 0.2]
     schedule = schedule_of(3, 200)
     live(schedule, 8, regular(rates))
@@ -155,7 +155,7 @@ def test_what_is_learnt_survives_a_restart_as_json() -> None:
         assert after.last_at == before.last_at
 
 
-def test_a_state_it_cannot_read_is_a_page_without_a_past() -> None:
+def test_invalid_state_is_treated_as_new_page() -> None:
     states: list[dict[str, Any]] = [{"seen": "x"}, {"at": 5.0, "seen": [1]}, {"hours": []}]
     for state in states:
         memory = PageStatistics.load(state)
@@ -163,7 +163,7 @@ def test_a_state_it_cannot_read_is_a_page_without_a_past() -> None:
         assert not any(memory.seen)
 
 
-def test_a_page_that_wakes_up_is_followed_within_a_day() -> None:
+def test_increased_rate_is_followed_within_a_day() -> None:
     schedule = schedule_of(40, 400)
     live(schedule, 14, regular([1.0] * 40))
     assert schedule.page_forecast(7).messages_per_day < 3
@@ -173,7 +173,7 @@ def test_a_page_that_wakes_up_is_followed_within_a_day() -> None:
     assert schedule.page_forecast(7).messages_per_day > 20
 
 
-def test_the_busy_hours_get_more_polls() -> None:
+def test_busy_hours_get_more_polls() -> None:
     source = random.Random(5)
     schedule = schedule_of(30, 600)
 
@@ -194,7 +194,7 @@ def test_the_busy_hours_get_more_polls() -> None:
     assert day > 2 * night
 
 
-def test_the_forecast_says_what_comes_true() -> None:
+def test_forecast_matches_simulation() -> None:
     rates = [24.0] * 10 + [2.0] * 30
     schedule = schedule_of(40, 300)
     live(schedule, 10, regular(rates))
@@ -216,7 +216,7 @@ def test_the_forecast_says_what_comes_true() -> None:
     assert told.mean_delay_seconds == pytest.approx(sum(waits) / len(waits), rel=0.2)
 
 
-def test_a_smaller_budget_counts_from_now_on() -> None:
+def test_smaller_budget_applies_from_now_on() -> None:
     schedule = schedule_of(20, 1_000)
     live(schedule, 0.5)
     schedule.set_budget(100)
@@ -230,7 +230,7 @@ def test_a_smaller_budget_counts_from_now_on() -> None:
     assert by_page.total() <= 50, "what was missed is not caught up with"
 
 
-def test_history_teaches_at_the_first_poll() -> None:
+def test_first_poll_learns_from_history() -> None:
     rates = RateModel()
     schedule = PollSchedule[str](100, rates=rates)
     schedule.add("busy")
@@ -244,13 +244,13 @@ def test_history_teaches_at_the_first_poll() -> None:
 
 
 @pytest.mark.parametrize("moment", [0.0, 3_599.0, 3_600.0, 86_399.0, 1.5 * DAY, START + 12_345.6])
-def test_a_clock_that_runs_unevenly_can_be_read_back(moment: float) -> None:
+def test_time_warp_is_invertible(moment: float) -> None:
     clock = TimeWarp([1 + (hour % 5) for hour in range(HOURS)])
     assert clock.unwarp(clock.warp(moment)) == pytest.approx(moment, abs=1e-3)
     assert clock.warp(moment + DAY) == pytest.approx(clock.warp(moment) + 1)
 
 
-def test_the_pace_never_overspends_and_gives_back_what_was_borrowed() -> None:
+def test_pacer_never_overspends_and_repays_borrowed_polls() -> None:
     pace, clock = BudgetPacer(100), TimeWarp([1.0] * HOURS)
     pace.advance(START, clock)
     assert not pace.can_poll()

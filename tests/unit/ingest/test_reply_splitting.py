@@ -23,7 +23,7 @@ def bare(text: str) -> str:
 
 @settings(max_examples=300, database=None, derandomize=True, deadline=None)
 @given(WORDS | st.text(max_size=200), st.integers(2, 60))
-def test_parts_fit_and_say_the_same(text: str, limit: int) -> None:
+def test_parts_fit_limit_and_keep_text(text: str, limit: int) -> None:
     parts = split_text(text, limit)
     assert all(units(part) <= limit for part in parts)
     assert bare("".join(parts)) == bare(text)
@@ -35,20 +35,20 @@ def test_parts_fit_and_say_the_same(text: str, limit: int) -> None:
 @given(
     st.lists(st.text(alphabet="абвгд,.!", min_size=1, max_size=20), min_size=1, max_size=40), st.integers(20, 60)
 )
-def test_words_that_fit_are_never_torn(words: list[str], limit: int) -> None:
+def test_words_shorter_than_limit_are_not_split(words: list[str], limit: int) -> None:
     assert " ".join(split_text(" ".join(words), limit)).split() == words
 
 
 @settings(max_examples=200, database=None, derandomize=True, deadline=None)
 @given(WORDS, st.integers(2, 60), st.integers(0, 5))
-def test_what_remains_after_the_parts_that_stand(text: str, limit: int, count: int) -> None:
+def test_remaining_text_follows_published_parts(text: str, limit: int, count: int) -> None:
     parts = split_text(text, limit)
     rest = remaining_text(text, parts[:count])
     assert rest is not None
     assert bare(rest) == bare("".join(parts[count:]))
 
 
-def test_what_fits_is_left_as_it_is() -> None:
+def test_text_within_limit_is_unchanged() -> None:
     assert split_text(" так и есть \n", 13) == [" так и есть \n"]
 
 
@@ -62,32 +62,32 @@ def test_what_fits_is_left_as_it_is() -> None:
         ("Одно.\n\nДва слова и ещё много других слов", ["Одно.\n\nДва слова и", "ещё много других", "слов"]),
     ],
 )
-def test_breaks_where_people_would(text: str, parts: list[str]) -> None:
+def test_breaks_prefer_paragraphs_and_sentences(text: str, parts: list[str]) -> None:
     assert split_text(text, 20) == parts
 
 
 @pytest.mark.parametrize("cluster", ["👩‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "e\u0301\u0302", "🇷🇺"])
-def test_nothing_seen_as_one_is_torn(cluster: str) -> None:
+def test_graphemes_are_not_split(cluster: str) -> None:
     parts = split_text(cluster * 40, 50)
     assert len(parts) > 1
     assert all(part.replace(cluster, "") == "" for part in parts)
 
 
-def test_a_cluster_longer_than_a_part_is_torn_and_not_lost() -> None:
+def test_grapheme_longer_than_limit_is_split_without_loss() -> None:
     assert "".join(split_text("а" + "\u0301" * 50, 20)) == "а" + "\u0301" * 50
 
 
-def test_emoji_count_as_the_strictest_network_counts_them() -> None:
+def test_emoji_count_as_two_units() -> None:
     assert [len(part) for part in split_text("😀" * 10, 10)] == [5, 5]
 
 
-def test_other_words_than_those_that_stand() -> None:
+def test_remaining_text_of_other_text_is_none() -> None:
     assert remaining_text("Раз. Два. Три.", ["Раз.", "Два."]) == "Три."
     assert remaining_text("Раз.  Два.", ["Раз.", "Два."]) == ""
     assert remaining_text("Раз! Два. Три.", ["Раз.", "Два."]) is None
     assert remaining_text("Раз.", ["Раз.", "Два."]) is None
 
 
-def test_a_limit_without_room_is_an_error() -> None:
+def test_limit_below_two_raises() -> None:
     with pytest.raises(ValueError, match="room"):
         split_text("а", 1)

@@ -64,7 +64,7 @@ class Network:
         return {"server_id": 7}
 
 
-async def test_confirmation_is_awaited_whenever_a_server_was_written() -> None:
+async def test_saved_server_opens_confirmation_window() -> None:
     book = Book()
     network = Network(book)
     settings = IngestSettings(**KEYS, callbacks_url="https://feedback.example.org")

@@ -34,7 +34,9 @@ def event(kind: str, content: Any, **more: Any) -> Any:
         ("market_comment", {"item_id": 8, "market_owner_id": -900001}, "market8", "product-900001_8"),
     ],
 )
-def test_comments_that_hang_under_no_post(kind: str, place: dict[str, int], thread: str, url: str) -> None:
+def test_comments_of_other_thread_types_are_parsed(
+    kind: str, place: dict[str, int], thread: str, url: str
+) -> None:
     for change, happened in (("new", "new"), ("edit", "edited"), ("restore", "restored")):
         item = vk_push.parse_event(event(f"{kind}_{change}", WROTE | place), PAGE)
         assert item is not None
@@ -47,19 +49,19 @@ def test_comments_that_hang_under_no_post(kind: str, place: dict[str, int], thre
     assert (gone.change, gone.external_id, gone.deleted_by) == ("deleted", f"-900001_{thread}_31", None)
 
 
-def test_a_comment_of_another_page_is_set_aside() -> None:
+def test_comment_of_other_page_is_unparsed() -> None:
     parsed = vk_push.parse_events([event("board_post_new", WROTE | {"topic_id": 5, "topic_owner_id": -5})], PAGE)
     assert parsed.items == []
     assert "not this page's" in parsed.unparsed[0].reason
 
 
-def test_an_event_keeps_its_name() -> None:
+def test_event_id_is_kept() -> None:
     item = vk_push.parse_event(event("wall_reply_new", WROTE | {"post_id": 12}, event_id="0f" * 20), PAGE)
     assert item is not None
     assert item.push_event_id == "0f" * 20
 
 
-def test_posts_nobody_sees_and_posts_on_other_walls_bring_no_words() -> None:
+def test_hidden_and_foreign_posts_are_ignored() -> None:
     post = {"id": 40, "from_id": 700001, "owner_id": -900001, "date": 1767225600, "text": "Запись"}
     assert vk_push.parse_event(event("wall_post_new", post | {"post_type": "postpone"}), PAGE) is None
     assert vk_push.parse_event(event("wall_repost", post | {"owner_id": 700001}), PAGE) is None
@@ -70,7 +72,7 @@ def test_posts_nobody_sees_and_posts_on_other_walls_bring_no_words() -> None:
     assert (gone.change, gone.kind) == ("deleted", "wall_post")
 
 
-def test_a_message_of_2018_has_no_number_in_its_conversation() -> None:
+def test_message_of_2018_has_no_conversation_number() -> None:
     old = {
         "id": 27,
         "date": 1533397795,
@@ -91,13 +93,13 @@ def test_a_message_of_2018_has_no_number_in_its_conversation() -> None:
     [None, [], "text", 5, {"id": "x"}, {"id": 1, "from_id": [], "date": 1}, {"id": 1, "from_id": 1, "date": 1e40}],
 )
 @pytest.mark.parametrize("kind", vk_push.SUPPORTED_EVENTS)
-def test_no_shape_breaks_the_parsers(kind: str, content: Any) -> None:
+def test_parsers_never_raise_on_any_json(kind: str, content: Any) -> None:
     parsed = vk_push.parse_events([event(kind, content)], PAGE)
     assert parsed.items == []
     assert all(one.reason for one in parsed.unparsed)
 
 
-def test_absence_counts_when_all_could_be_read_and_was_old_enough() -> None:
+def test_missing_item_is_deleted_only_if_old_and_read_complete() -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
     stored = {"-900001_1": datetime(2026, 1, 1, tzinfo=UTC), "-900001_2": at}
     shown = vk_push.parse_events([], PAGE)

@@ -30,7 +30,7 @@ COMMENT = {"id": 31, "from_id": 700001, "date": 1767225600, "text": "Когда 
     "owner", [{"post_owner_id": -900001}, {"owner_id": -900001, "post_owner_id": -900001, "parents_stack": []}, {}]
 )
 @pytest.mark.parametrize("envelope", [{}, {"event_id": "0f" * 20, "v": "5.199"}])
-def test_comment_events_of_all_years(owner: dict[str, Any], envelope: dict[str, Any]) -> None:
+def test_comment_events_of_all_formats_are_parsed(owner: dict[str, Any], envelope: dict[str, Any]) -> None:
     item = vk_push.parse_event(event("wall_reply_new", COMMENT | owner, **envelope), PAGE)
     assert item is not None
     assert (item.change, item.kind) == ("new", "comment")
@@ -44,7 +44,7 @@ def test_comment_events_of_all_years(owner: dict[str, Any], envelope: dict[str, 
     assert not item.from_community
 
 
-def test_a_reply_in_a_thread_names_what_it_answers() -> None:
+def test_reply_in_thread_has_reply_to() -> None:
     deep = vk_payloads.parse_comment(COMMENT | {"parents_stack": [20], "reply_to_comment": 25}, PAGE)
     shallow = vk_payloads.parse_comment(COMMENT | {"parents_stack": [20]}, PAGE)
     assert deep.reply_to == "-900001_25"
@@ -52,7 +52,7 @@ def test_a_reply_in_a_thread_names_what_it_answers() -> None:
     assert deep.url == "https://vk.com/wall-900001_12?reply=31&thread=20"
 
 
-def test_the_community_speaks() -> None:
+def test_community_comment_is_from_community() -> None:
     item = vk_payloads.parse_comment(COMMENT | {"from_id": -900001}, PAGE)
     other = vk_payloads.parse_comment(COMMENT | {"from_id": -5}, PAGE)
     assert item.from_community
@@ -66,7 +66,7 @@ def test_a_deleted_comment_that_keeps_its_thread_has_neither_author_nor_text() -
 
 
 @pytest.mark.parametrize("name", ["deleter_id", "user_id"])
-def test_a_deletion_names_who_deleted(name: str) -> None:
+def test_deletion_has_deleter(name: str) -> None:
     content = {"owner_id": -900001, "id": 31, name: 700001, "post_id": 12}
     item = vk_push.parse_event(event("wall_reply_delete", content), PAGE)
     assert item is not None
@@ -103,7 +103,7 @@ def test_old_names_of_message_fields() -> None:
 
 
 @pytest.mark.parametrize("author", [{"from_id": -900001}, {"from_id": 123, "admin_author_id": 123}])
-def test_the_staffs_own_message(author: dict[str, int]) -> None:
+def test_staff_message_is_from_community(author: dict[str, int]) -> None:
     item = vk_push.parse_event(event("message_reply", MESSAGE | {"out": 1} | author), PAGE)
     assert item is not None
     assert item.from_community
@@ -138,7 +138,7 @@ def test_a_post_of_a_citizen_and_of_the_community() -> None:
         (event("message_new", {"message": {"text": "?"}}), "is missing"),
     ],
 )
-def test_the_unreadable_is_set_aside_and_loses_nothing_else(raw: Any, reason: str) -> None:
+def test_invalid_payload_is_unparsed_and_others_are_kept(raw: Any, reason: str) -> None:
     parsed = vk_push.parse_events([raw, event("wall_reply_new", COMMENT)], PAGE)
     assert [item.external_id for item in parsed.items] == ["-900001_31"]
     (aside,) = parsed.unparsed
@@ -148,13 +148,13 @@ def test_the_unreadable_is_set_aside_and_loses_nothing_else(raw: Any, reason: st
 
 
 @pytest.mark.parametrize("kind", ["like_add", "group_join", "message_typing_state", "photo_new", "poll_vote_new"])
-def test_events_without_words_for_us_are_passed_over(kind: str) -> None:
+def test_events_without_message_are_ignored(kind: str) -> None:
     parsed = vk_push.parse_events([event(kind, {"user_id": 1})], PAGE)
     assert parsed == ParsedBatch()
 
 
 @pytest.mark.parametrize("updates", [None, {}, "x", 5])
-def test_updates_that_are_no_list(updates: Any) -> None:
+def test_updates_of_wrong_type_are_unparsed(updates: Any) -> None:
     assert vk_push.parse_events(updates, PAGE) == ParsedBatch()
 
 

@@ -64,7 +64,7 @@ class Store:
         self.heard.append(pages)
 
 
-async def test_what_comes_together_is_stored_together() -> None:
+async def test_concurrent_events_are_stored_in_one_batch() -> None:
     store = Store()
     batches = WriteBatcher(store, store.stored, backlog=1_000)
     await asyncio.gather(*(batches.store(page(n % 3 + 1), comment(n % 3 + 1, n)) for n in range(1, 121)))
@@ -74,7 +74,7 @@ async def test_what_comes_together_is_stored_together() -> None:
     assert set().union(*store.heard) == {UUID(int=n) for n in (1, 2, 3)}
 
 
-async def test_a_change_that_was_only_announced_has_its_thread_compared() -> None:
+async def test_announced_change_invalidates_thread() -> None:
     store = Store()
     batches = WriteBatcher(store, store.stored, backlog=10)
     await batches.store(page(1), comment(1, 5, "wall_reply_edit"))
@@ -82,7 +82,7 @@ async def test_a_change_that_was_only_announced_has_its_thread_compared() -> Non
     assert store.forgotten == ["vk:-1_12"]
 
 
-async def test_a_suggested_post_is_marked_as_one() -> None:
+async def test_suggested_post_is_marked() -> None:
     store = Store()
     batches = WriteBatcher(store, store.stored, backlog=10)
     await batches.store(page(1), comment(1, 5, "wall_post_new", post_type="suggest"))
@@ -90,7 +90,7 @@ async def test_a_suggested_post_is_marked_as_one() -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("away"), TimeoutError(), ZeroDivisionError("a bug")])
-async def test_whoever_waits_is_told_that_nothing_was_stored(error: Exception) -> None:
+async def test_failed_batch_raises_for_all_waiting(error: Exception) -> None:
     store = Store()
     store.away = error
     batches = WriteBatcher(store, store.stored, backlog=10)
@@ -104,7 +104,7 @@ async def test_whoever_waits_is_told_that_nothing_was_stored(error: Exception) -
     assert len(store.batches) == 1
 
 
-async def test_a_network_that_hung_up_leaves_nothing_behind() -> None:
+async def test_cancelled_request_leaves_queue() -> None:
     store = Store()
     batches = WriteBatcher(store, store.stored, backlog=2)
     store.free.clear()
@@ -122,7 +122,7 @@ async def test_a_network_that_hung_up_leaves_nothing_behind() -> None:
     assert stored == ["-1_1", "-1_3"]
 
 
-async def test_more_than_the_backlog_is_postponed() -> None:
+async def test_events_beyond_backlog_are_rejected() -> None:
     store = Store()
     batches = WriteBatcher(store, store.stored, backlog=2)
     results = await asyncio.gather(
@@ -131,7 +131,7 @@ async def test_more_than_the_backlog_is_postponed() -> None:
     assert [type(one) for one in results].count(EventNotStored) == 3
 
 
-async def test_a_flooded_page_holds_up_no_other() -> None:
+async def test_busy_page_does_not_delay_others() -> None:
     store = Store()
     store.free.clear()
     batches = WriteBatcher(store, store.stored, backlog=100, page_backlog=3)

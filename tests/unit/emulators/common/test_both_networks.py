@@ -78,7 +78,7 @@ async def caller(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     store.close()
 
 
-async def test_a_mix_strikes_its_share(caller: Caller) -> None:
+async def test_mix_hits_its_share_of_calls(caller: Caller) -> None:
     user = await caller.user()
     parts = [{"kind": "error", "code": 1}, {"kind": "error", "code": 10, "weight": 3}]
     await caller.door("faults", {"mix": parts, "rate": 0.25, "seed": 2})
@@ -87,7 +87,7 @@ async def test_a_mix_strikes_its_share(caller: Caller) -> None:
     assert codes.count(10) > codes.count(1) > 0
 
 
-async def test_a_captcha_stands_until_a_call_carries_its_solution(caller: Caller) -> None:
+async def test_captcha_ends_when_call_carries_solution(caller: Caller) -> None:
     user = await caller.user()
     await caller.door("faults", {"kind": "standing", "code": 14, "token": user["token"], "until": "solved"})
     assert await caller.code(user) == 14
@@ -99,7 +99,7 @@ async def test_a_captcha_stands_until_a_call_carries_its_solution(caller: Caller
     assert by_token[user["token"]] == {"calls": 4, "while_standing": 2, "after_revoked": 0}
 
 
-async def test_a_dead_token_is_replaced_by_one_of_three(caller: Caller) -> None:
+async def test_invalid_token_is_replaced(caller: Caller) -> None:
     dead = await caller.user()
     await caller.door("faults", {"kind": "standing", "code": 5, "token": dead["token"], "until": "replaced"})
     fresh = (await caller.door("tokens", {"kind": "user", "count": 3}))["items"]
@@ -109,7 +109,7 @@ async def test_a_dead_token_is_replaced_by_one_of_three(caller: Caller) -> None:
     assert (standing["active"], standing["replaced"]) == (True, True)
 
 
-async def test_a_day_and_a_script(caller: Caller) -> None:
+async def test_day_ends_and_script_runs(caller: Caller) -> None:
     user = await caller.user()
     standing = {"kind": "standing", "code": 29, "token": user["token"], "until": "day_end"}
     steps = [{"after_calls": 1, "do": standing}, {"after_calls": 0, "do": {"kind": "error", "code": 6, "next": 1}}]

@@ -33,7 +33,7 @@ def world(tmp_path: Path) -> Iterator[EmulatedVk]:
     made.store.close()
 
 
-def test_next_is_used_up_and_keeps_to_its_method() -> None:
+def test_next_fault_is_used_up_on_its_method() -> None:
     faults = FaultInjector(1)
     faults.arm(Fault("error", next=2, method="wall.get", code=10))
     assert faults.draw("users.get") == []
@@ -41,7 +41,7 @@ def test_next_is_used_up_and_keeps_to_its_method() -> None:
     assert faults.armed() == []
 
 
-def test_rate_is_a_share_and_the_same_for_a_seed() -> None:
+def test_rate_hits_share_reproducibly_by_seed() -> None:
     def hits(seed: int) -> list[int]:
         faults = FaultInjector(seed)
         faults.arm(Fault("drop", rate=0.3))
@@ -52,7 +52,7 @@ def test_rate_is_a_share_and_the_same_for_a_seed() -> None:
     assert hits(1) != hits(2)
 
 
-def test_mangling_touches_lists_only() -> None:
+def test_repeat_and_shuffle_change_only_lists() -> None:
     faults = FaultInjector(3)
     content = {"response": {"count": 3, "items": [1, 2, 3]}, "ts": "5"}
     twice = faults.repeat_or_shuffle(content, [Fault("duplicate", next=1)])
@@ -62,14 +62,14 @@ def test_mangling_touches_lists_only() -> None:
     assert sorted(shuffled) == list(range(50))
 
 
-def test_second_limit_slides() -> None:
+def test_per_second_limit_is_a_sliding_window() -> None:
     limit = RateLimit(window_seconds=1_000)
     assert [limit.allow("a", 2) for _ in range(3)] == [True, True, False]
     assert limit.allow("b", 2)
     assert all(limit.allow("a", 0) for _ in range(5))
 
 
-def test_daily_counts_are_kept_in_the_file_and_start_anew(tmp_path: Path) -> None:
+def test_daily_counts_are_saved_and_reset(tmp_path: Path) -> None:
     path = tmp_path / "calls.sqlite3"
     store = EmulatorStore(path, "")
     calls = CallCounter(store, EmulatorClock())
@@ -87,7 +87,7 @@ def test_daily_counts_are_kept_in_the_file_and_start_anew(tmp_path: Path) -> Non
     again.close()
 
 
-def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
+def test_failed_transaction_is_rolled_back(tmp_path: Path) -> None:
     store = EmulatorStore(tmp_path / "t.sqlite3", "CREATE TABLE IF NOT EXISTS t (n INTEGER);")
 
     def break_inside() -> None:
@@ -103,7 +103,7 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     store.close()
 
 
-async def test_feed_takes_every_second_row_byte_for_byte(world: EmulatedVk) -> None:
+async def test_csv_feed_writes_every_second_row_exactly(world: EmulatedVk) -> None:
     texts = ["а\nб", "мимо", 'с "кавычками"', "мимо", "\u0000<br>", "мимо", "длиннее пятнадцати знаков", "мимо"]
     rows = "".join('"{}"\r\n'.format(text.replace('"', '""')) for text in texts)
     plan = CsvFeedPlan(kind="comment", offset=0, step=2, detail=True)
@@ -132,7 +132,7 @@ def test_mixed_kinds_reach_every_page(pages: int) -> None:
         (b"", CsvFeedPlan(), "column"),
     ],
 )
-async def test_feed_refuses_what_is_no_csv(world: EmulatedVk, body: bytes, plan: CsvFeedPlan, field: str) -> None:
+async def test_csv_feed_rejects_invalid_csv(world: EmulatedVk, body: bytes, plan: CsvFeedPlan, field: str) -> None:
     with pytest.raises(BadInputError) as caught:
         await write_csv_messages(world, body, plan)
     assert caught.value.field == field
@@ -143,7 +143,7 @@ def test_citizens_are_the_same_for_a_seed() -> None:
     assert generate_citizens(50, 7) != generate_citizens(50, 8)
 
 
-def test_sentences_are_many_whole_and_mostly_need_no_answer() -> None:
+def test_sample_texts_are_varied_and_complete() -> None:
     assert len(set(ISSUES + CHATTER)) == len(ISSUES) + len(CHATTER) >= 60
     source = random.Random(1)
     assert not any("{" in generate_text(source) for _ in range(500))
@@ -157,7 +157,7 @@ def _invented(count: int) -> list[str]:
     return [generate_text(source) for _ in range(count)]
 
 
-def test_a_citizen_writes_somewhere(world: EmulatedVk) -> None:
+def test_citizen_writes_one_message(world: EmulatedVk) -> None:
     refused: list[Exception] = []
     writer = CitizenWriter(world, 5, 0, refused.append)
     for _ in range(40):

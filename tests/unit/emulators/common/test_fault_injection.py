@@ -37,7 +37,7 @@ def mix(rate: float = 0.25) -> FaultMix:
     return FaultMix(parts, [2, 2, 2, 1, 1, 1], rate)
 
 
-def test_a_mix_hits_a_quarter_of_the_calls_with_one_fault_each(reopen: Reopen) -> None:
+def test_mix_hits_quarter_of_calls_with_one_fault_each(reopen: Reopen) -> None:
     faults = reopen()
     faults.arm(mix())
     drawn = [faults.draw("any") for _ in range(4_000)]
@@ -51,7 +51,7 @@ def test_a_mix_hits_a_quarter_of_the_calls_with_one_fault_each(reopen: Reopen) -
     assert shown["hits"]["error 6"] == codes[("error", 6)]
 
 
-def test_the_sequence_is_the_seeds_and_goes_on_after_a_crash(reopen: Reopen) -> None:
+def test_random_sequence_follows_seed_and_survives_crash(reopen: Reopen) -> None:
     def kinds(faults: FaultInjector, count: int) -> list[list[str]]:
         return [[fault.kind for fault in faults.draw("m")] for _ in range(count)]
 
@@ -69,7 +69,7 @@ def test_the_sequence_is_the_seeds_and_goes_on_after_a_crash(reopen: Reopen) -> 
     assert kinds(reopen(), 200) == whole
 
 
-def test_what_is_counted_by_next_survives_a_crash(reopen: Reopen) -> None:
+def test_next_counter_survives_crash(reopen: Reopen) -> None:
     faults = reopen()
     faults.arm(Fault("drop", next=2, methods=["a", "b"]))
     assert faults.draw("c") == []
@@ -79,7 +79,7 @@ def test_what_is_counted_by_next_survives_a_crash(reopen: Reopen) -> None:
     assert reopen().armed() == []
 
 
-def test_a_push_is_hit_by_what_names_it_and_by_the_shuffling_of_a_mix() -> None:
+def test_push_is_hit_by_its_faults_and_reorder_of_mix() -> None:
     faults = FaultInjector(1)
     faults.arm(Fault("drop", next=1))
     faults.arm(FaultMix([Fault("reorder"), Fault("timeout")], [1, 1], 1.0))
@@ -96,7 +96,7 @@ def stand(faults: FaultInjector, code: int, until: str, methods: list[str] | Non
     faults.persistent.arm("t", code, until, methods=methods, kind="group", page="7")  # type: ignore[arg-type]
 
 
-def test_a_standing_fault_meets_its_token_and_methods_until_cleared(reopen: Reopen) -> None:
+def test_persistent_fault_hits_token_and_methods_until_cleared(reopen: Reopen) -> None:
     faults = reopen()
     stand(faults, 14, "cleared", ["messages.send"])
     assert faults.persistent.check_call("t", "wall.get", {}) is None
@@ -110,7 +110,7 @@ def test_a_standing_fault_meets_its_token_and_methods_until_cleared(reopen: Reop
     assert faults.persistent.items()[0]["ended"] == "cleared"
 
 
-def test_a_replaced_token_stays_dead(reopen: Reopen) -> None:
+def test_replaced_token_stays_invalid(reopen: Reopen) -> None:
     faults = reopen()
     stand(faults, 5, "replaced")
     faults.persistent.token_replaced("group", "8")
@@ -122,7 +122,7 @@ def test_a_replaced_token_stays_dead(reopen: Reopen) -> None:
 
 
 @pytest.mark.parametrize("field", ["success_token", "captcha_key"])
-def test_a_captcha_is_over_when_a_call_carries_the_solution(reopen: Reopen, field: str) -> None:
+def test_captcha_is_over_after_call_with_solution(reopen: Reopen, field: str) -> None:
     faults = reopen()
     stand(faults, 14, "solved")
     assert faults.persistent.check_call("t", "any", {field: ""}) == 14
@@ -137,7 +137,7 @@ def test_a_captcha_is_over_when_a_call_carries_the_solution(reopen: Reopen, fiel
         faults.persistent.solve_challenge("t")
 
 
-def test_a_validation_is_over_when_it_is_solved() -> None:
+def test_validation_is_over_when_solved() -> None:
     faults = FaultInjector(1)
     stand(faults, 17, "solved")
     assert faults.persistent.check_call("t", "any", {}) == 17
@@ -145,7 +145,7 @@ def test_a_validation_is_over_when_it_is_solved() -> None:
     assert faults.persistent.check_call("t", "any", {}) is None
 
 
-def test_the_day_ends_what_stands_until_its_end(reopen: Reopen) -> None:
+def test_day_end_clears_faults_until_day_end(reopen: Reopen) -> None:
     faults = reopen()
     stand(faults, 29, "day_end", ["wall.get"])
     assert faults.persistent.check_call("t", "wall.get", {}) == 29
@@ -155,7 +155,7 @@ def test_the_day_ends_what_stands_until_its_end(reopen: Reopen) -> None:
     assert reopen().clock.day() == day + 1
 
 
-def test_calls_after_a_token_was_revoked_are_counted() -> None:
+def test_calls_after_revocation_are_counted() -> None:
     standing = FaultInjector(1).persistent
     assert standing.check_call("t", "any", {}) is None
     standing.token_revoked("t")
@@ -172,7 +172,7 @@ class SetClock(EmulatorClock):
         return self.ms
 
 
-def test_a_script_goes_step_by_step_and_on_after_a_crash(tmp_path: Path) -> None:
+def test_script_runs_in_order_and_survives_crash(tmp_path: Path) -> None:
     done: list[str] = []
     clock = SetClock()
     store = EmulatorStore(tmp_path / "script.sqlite3", "")

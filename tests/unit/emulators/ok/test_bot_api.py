@@ -5,7 +5,7 @@ import base64
 from tests.unit.emulators.ok.signed_client import Network
 
 
-async def test_group_of_the_token(network: Network) -> None:
+async def test_info_returns_group_of_token(network: Network) -> None:
     assert await network.graph("info") == {"name": "Школа № 1", "group_id": f"group:{network.page}"}
     for token, code in (("wrong", 103), ("", 103), (network.user["token"], 103)):
         response = await network.http.get("/graph/me/info", params={"access_token": token})
@@ -14,7 +14,7 @@ async def test_group_of_the_token(network: Network) -> None:
         assert response.headers["invocation-error"] == str(code)
 
 
-async def test_a_new_token_ends_the_old_one(network: Network) -> None:
+async def test_new_bot_token_ends_old_one(network: Network) -> None:
     fresh = await network.door("tokens", {"kind": "group", "page": network.page})
     assert (await network.graph("info"))["error_code"] == 102
     network.bot = fresh["token"]

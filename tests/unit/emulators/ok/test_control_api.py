@@ -60,7 +60,7 @@ async def test_feed_keeps_every_byte_and_spreads_over_pages(network: Network) ->
         assert topics["media_topics"][0]["media"][0]["text"] == HOSTILE[item["row"]]
 
 
-async def test_page_is_made_once(network: Network) -> None:
+async def test_page_is_created_once(network: Network) -> None:
     again = await network.door("pages", {"name": "Другое имя", "screen_name": "school1"})
     assert again["id"] == network.page
     assert again["name"] == "Школа № 1"
@@ -140,13 +140,15 @@ async def test_texts_are_edited_and_deleted(network: Network) -> None:
         ("tokens/revoke", {"token": "never issued"}, 404),
     ],
 )
-async def test_nonsense_is_refused(network: Network, path: str, body: dict[str, Any], status: int) -> None:
+async def test_invalid_requests_are_rejected(
+    network: Network, path: str, body: dict[str, Any], status: int
+) -> None:
     answer = await network.door(path, body, status=status)
     assert "code" in answer["error"] if status == 400 else answer["detail"]
     assert (await network.comments())["comments"] == []
 
 
-async def test_lone_surrogate_is_refused(network: Network) -> None:
+async def test_lone_surrogate_is_rejected(network: Network) -> None:
     body = b'{"page": "school1", "kind": "comment", "text": "\\ud800"}'
     response = await network.http.post(
         "/_control/citizen", content=body, headers={"Content-Type": "application/json"}

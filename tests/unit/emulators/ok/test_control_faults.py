@@ -36,7 +36,7 @@ async def test_a_mix_of_faults_in_one_call(network: Network) -> None:
         assert isinstance(await network.call("group.getInfo", uids=network.page), list)
 
 
-async def test_a_token_dies_and_is_replaced(network: Network) -> None:
+async def test_token_is_invalidated_and_replaced(network: Network) -> None:
     old = network.user
     body = {"kind": "standing", "code": 102, "token": old["token"], "until": "replaced"}
     (standing,) = (await network.door("faults", body))["standing"]
@@ -55,7 +55,7 @@ async def test_a_token_dies_and_is_replaced(network: Network) -> None:
     assert (standing["replaced"], standing["calls"]) == (True, 4)
 
 
-async def test_a_bots_token_dies_for_one_method(network: Network) -> None:
+async def test_bot_token_fails_for_one_method(network: Network) -> None:
     body = {"kind": "standing", "code": 457, "token": network.bot, "methods": ["graph.user.chats.get"]}
     await network.door("faults", body)
     assert (await network.graph("chats"))["error_code"] == 457
@@ -134,7 +134,7 @@ async def test_a_script_in_order(network: Network) -> None:
     assert (await network.door("calls"))["by_token"][token]["after_revoked"] == 1
 
 
-async def test_a_script_kills_a_token_at_the_very_call(network: Network) -> None:
+async def test_script_invalidates_token_at_exact_call(network: Network) -> None:
     token = network.user["token"]
     before = (await network.door("calls"))["by_token"][token]["calls"]
     body = {"kind": "standing", "code": 102, "token": token}
@@ -170,5 +170,5 @@ async def test_bad_input_names_the_field(
     assert answer["detail"][0]["loc"][-1] == field
 
 
-async def test_a_standing_fault_needs_a_token_that_works(network: Network) -> None:
+async def test_persistent_fault_requires_active_token(network: Network) -> None:
     await network.door("faults", {"kind": "standing", "code": 5, "token": "nobody"}, status=404)

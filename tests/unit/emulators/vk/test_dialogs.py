@@ -26,7 +26,7 @@ def test_the_same_random_id_sends_once(world: EmulatedVk) -> None:
     assert [answer["text"] for answer in world.published_replies()] == ["Ответ", "Да", "Да"]
 
 
-def test_nobody_is_written_to_who_did_not_write_first(world: EmulatedVk) -> None:
+def test_message_to_user_who_never_wrote_is_rejected(world: EmulatedVk) -> None:
     with pytest.raises(RefusedError) as caught:
         call(world, "messages.send", "group", peer_id=PEER, random_id=1, message="Здравствуйте")
     assert caught.value.code == 901

@@ -47,7 +47,7 @@ def run(code: str, limits: Limits | None = None, **args: str) -> Any:
         ("return 9007199254740993;", 9_007_199_254_740_993),
     ],
 )
-def test_what_scripts_give(code: str, result: object) -> None:
+def test_scripts_return_expected_values(code: str, result: object) -> None:
     assert run(code, name="Школа") == result
 
 
@@ -65,7 +65,7 @@ def test_what_scripts_give(code: str, result: object) -> None:
         ("(" * 20_000, "nested too deeply"),
     ],
 )
-def test_where_code_does_not_compile(code: str, place: str) -> None:
+def test_compile_error_names_position(code: str, place: str) -> None:
     with pytest.raises(CompileError) as caught:
         parse(code)
     assert place in str(caught.value)
@@ -88,7 +88,7 @@ def test_where_code_does_not_compile(code: str, place: str) -> None:
         ("var a = 1; a.b = 2;", "Cannot set"),
     ],
 )
-def test_why_a_script_fails(code: str, reason: str) -> None:
+def test_runtime_error_names_cause(code: str, reason: str) -> None:
     with pytest.raises(ScriptError) as caught:
         run(code)
     assert reason in str(caught.value)

@@ -115,7 +115,7 @@ def test_closed_commenting_is_error_213(world: EmulatedVk) -> None:
     assert caught.value.code == 213
 
 
-def test_a_foreign_community_cannot_answer(world: EmulatedVk) -> None:
+def test_other_community_cannot_reply(world: EmulatedVk) -> None:
     other = world.create_page(name="Другая", screen_name="other")["id"]
     with pytest.raises(RefusedError) as caught:
         call(world, "wall.createComment", "group", owner_id=-other, post_id=1, message="Чужое")
@@ -139,7 +139,7 @@ def test_creating_a_page_again_changes_nothing(world: EmulatedVk) -> None:
     assert call(world, "wall.get", owner_id=-PAGE)["count"] == 1
 
 
-def test_what_is_not_there_is_unknown(world: EmulatedVk) -> None:
+def test_unknown_ids_raise_unknown_error(world: EmulatedVk) -> None:
     with pytest.raises(UnknownError):
         world.citizen_writes(page="nobody", kind="comment", text="Кому?")
     with pytest.raises(UnknownError):
