@@ -78,9 +78,9 @@ class CallError(Exception):
 class NoValidResponse(Exception):  # noqa: N818 — the outcome is unknown
     """No valid response was received. `was_sent` is False if the call certainly did not reach the network."""
 
-    def __init__(self, network: str, method: str, why: str, *, sent: bool = True) -> None:
+    def __init__(self, network: str, method: str, why: str, *, was_sent: bool = True) -> None:
         super().__init__(f"{network} {method}: {why}")
-        self.was_sent = sent
+        self.was_sent = was_sent
 
 
 class NoUsableToken(Exception):  # noqa: N818
@@ -184,9 +184,9 @@ def send_deadline_tracing() -> aiohttp.TraceConfig:
 def transport_failure(network: str, method: str, error: Exception) -> NoValidResponse:
     """Return a transport error as `NoValidResponse`, without URLs and tokens in the message."""
     if isinstance(error, SendDeadlinePassed):
-        return NoValidResponse(network, method, "the send deadline passed before it was sent", sent=False)
+        return NoValidResponse(network, method, "the send deadline passed before it was sent", was_sent=False)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return NoValidResponse(network, method, "no connection", sent=False)
+        return NoValidResponse(network, method, "no connection", was_sent=False)
     if isinstance(error, asyncio.TimeoutError):
         return NoValidResponse(network, method, "no response in time")
     return NoValidResponse(network, method, f"no valid response ({type(error).__name__})")

@@ -42,18 +42,18 @@ def mapping_publish_errors(network: str, words: Callable[[int], UserMessage]) ->
         yield
     except NoUsableToken as error:
         message = "У страницы нет действующего ключа доступа: ответ уйдёт, когда оператор добавит ключ."
-        raise PublishRejected("no_token", message, permanent=False, retry_in=15, sent=False) from error
+        raise PublishRejected("no_token", message, permanent=False, retry_after=15, was_sent=False) from error
     except NoValidResponse as error:
         if error.was_sent:
             raise PublishOutcomeUnknown(str(error)) from error
         message = "Сеть недоступна, отправка повторится."
-        raise PublishRejected("unreachable", message, permanent=False, sent=False) from error
+        raise PublishRejected("unreachable", message, permanent=False, was_sent=False) from error
     except CallError as error:
         if error.treatment is ErrorTreatment.TRANSIENT:
             raise PublishOutcomeUnknown(str(error)) from error
         told = _NO_RIGHT if error.treatment is ErrorTreatment.MISSING_SCOPE else words(error.code)
         raise PublishRejected(
-            f"{network}:{error.code}", told.text, permanent=told.permanent, retry_in=told.retry_after
+            f"{network}:{error.code}", told.text, permanent=told.permanent, retry_after=told.retry_after
         ) from error
 
 
@@ -64,7 +64,7 @@ def mapping_read_errors() -> Iterator[None]:
         yield
     except CallError as error:
         raise ReadFailed(
-            str(error), refused=error.treatment in {*_PERMANENT, ErrorTreatment.CLIENT_ERROR}
+            str(error), permanent=error.treatment in {*_PERMANENT, ErrorTreatment.CLIENT_ERROR}
         ) from error
     except (NoValidResponse, NoUsableToken) as error:
         raise ReadFailed(str(error)) from error

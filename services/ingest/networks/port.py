@@ -166,14 +166,14 @@ class PublishRejected(Exception):  # noqa: N818 — an outcome of publishing
     """
 
     def __init__(
-        self, code: str, message: str, *, permanent: bool, retry_in: float = 2.0, sent: bool = True
+        self, code: str, message: str, *, permanent: bool, retry_after: float = 2.0, was_sent: bool = True
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.permanent = permanent
-        self.retry_after = retry_in
-        self.was_sent = sent
+        self.retry_after = retry_after
+        self.was_sent = was_sent
 
 
 class PublishOutcomeUnknown(Exception):  # noqa: N818 — an outcome of publishing
@@ -438,6 +438,6 @@ class NetworkAdapter(Protocol):
 class ReadFailed(Exception):  # noqa: N818 — an outcome of reading
     """The network could not be read now; the reason is in the message. `refused`: waiting alone will not help."""
 
-    def __init__(self, reason: str, *, refused: bool = False) -> None:
+    def __init__(self, reason: str, *, permanent: bool = False) -> None:
         super().__init__(reason)
-        self.permanent = refused
+        self.permanent = permanent

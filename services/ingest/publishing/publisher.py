@@ -389,10 +389,10 @@ async def _swap_external_ids(session: WriteSession, row: Publication, published:
 def _check(found: OutgoingReply, longest: int) -> None:
     """Raise `PublishRejected` if the text is too long or this process stalled past the send deadline."""
     if boottime_seconds() >= found.send_deadline:
-        raise PublishRejected("late", "Отправка отложена и повторится.", permanent=False, sent=False)
+        raise PublishRejected("late", "Отправка отложена и повторится.", permanent=False, was_sent=False)
     if len(found.text) > longest:
         message = f"Текст длиннее {longest} знаков: сократите его и отправьте снова."
-        raise PublishRejected("too_long", message, permanent=True, sent=False)
+        raise PublishRejected("too_long", message, permanent=True, was_sent=False)
 
 
 async def _change(session: WriteSession, row: Publication, **values: object) -> None:

@@ -195,7 +195,7 @@ async def test_unreadable_thread_prevents_resending(scene: Scene) -> None:
         raise PublishOutcomeUnknown("lost")
 
     async def refuse(_: OutgoingReply) -> ParsedBatch:
-        raise ReadFailed("access denied", refused=True)
+        raise ReadFailed("access denied", permanent=True)
 
     scene.network.on_publish, scene.network.on_read = publish, refuse
     for _ in range(4):
@@ -282,7 +282,7 @@ async def test_temporary_rejection_after_lost_call_still_requires_read(scene: Sc
             raise PublishOutcomeUnknown("lost")
         if scene.network.calls == 2:
             network.stands(30, late[0].text)  # the first call takes effect now
-            raise PublishRejected("vk:6", "Медленнее.", permanent=False, retry_in=0.1)
+            raise PublishRejected("vk:6", "Медленнее.", permanent=False, retry_after=0.1)
         return await publish(outgoing)
 
     scene.network.on_publish = lost_then_refused
@@ -298,7 +298,7 @@ async def test_rejected_call_is_repeated_without_reading_thread(scene: Scene, co
 
     async def refused_first(outgoing: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
-            raise PublishRejected(code, "Позже.", permanent=False, retry_in=0.1, sent=sent)
+            raise PublishRejected(code, "Позже.", permanent=False, retry_after=0.1, was_sent=sent)
         return await publish(outgoing)
 
     scene.network.on_publish = refused_first

@@ -211,7 +211,9 @@ async def test_temporary_rejection_is_reported_once_and_retried(scene: Scene) ->
         nonlocal refusals
         if refusals < 12:
             refusals += 1
-            raise PublishRejected("no_token", "У страницы нет ключа.", permanent=False, retry_in=15, sent=False)
+            raise PublishRejected(
+                "no_token", "У страницы нет ключа.", permanent=False, retry_after=15, was_sent=False
+            )
         return await publish(outgoing)
 
     scene.network.on_publish = without_a_key
@@ -236,7 +238,7 @@ async def test_later_reply_waits_for_one_being_retried(scene: Scene) -> None:
 
     async def reluctant(outgoing: OutgoingReply) -> PublishedReply:
         if scene.network.calls in {1, 2, 4}:
-            raise PublishRejected("vk:6", "Медленнее.", permanent=False, retry_in=0.1)
+            raise PublishRejected("vk:6", "Медленнее.", permanent=False, retry_after=0.1)
         if scene.network.calls == 6:
             raise PublishOutcomeUnknown("lost")
         return await publish(outgoing)

@@ -41,7 +41,7 @@ class VkPublisher:
             return await self._comment(outgoing, place)
         topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.prefix)
         if not topic_id.isdecimal():
-            raise PublishRejected("vk:place", UNSUPPORTED_THREAD_TEXT, permanent=True, sent=False)
+            raise PublishRejected("vk:place", UNSUPPORTED_THREAD_TEXT, permanent=True, was_sent=False)
         return await self._board(outgoing, int(topic_id))
 
     async def _comment(self, outgoing: OutgoingReply, post_id: str) -> PublishedReply:
@@ -119,7 +119,7 @@ class VkPublisher:
             return await self._reader.read_thread(outgoing.page, int(place))
         topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.prefix)
         if not topic_id.isdecimal():
-            raise ReadFailed("comments of this type of thread are not read", refused=True)
+            raise ReadFailed("comments of this type of thread are not read", permanent=True)
         return await self._boards.comments(outgoing.page, int(topic_id))
 
 
