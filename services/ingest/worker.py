@@ -41,8 +41,8 @@ RESTART_DELAY_SECONDS = 5.0
 class CollectorRuntime:
     """Objects shared by the worker's loops and jobs while it runs."""
 
-    accounts: DatabaseTokenPool
-    feed: DatabaseIntakeStore
+    token_pool: DatabaseTokenPool
+    intake: DatabaseIntakeStore
     networks: dict[str, NetworkAdapter]
     publisher: Publisher
 
@@ -105,12 +105,12 @@ class Worker:
         # outcome.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
         async with aiohttp.ClientSession(connector=connector, trace_configs=[send_deadline_tracing()]) as http:
-            token_pool, feed = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
-            networks = catalogue.create_adapters(http, token_pool, feed, settings)
-            publisher = Publisher(service.database, feed, networks, settings.publish_settle_seconds)
+            token_pool, intake = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
+            networks = catalogue.create_adapters(http, token_pool, intake, settings)
+            publisher = Publisher(service.database, intake, networks, settings.publish_settle_seconds)
             internal_loops: dict[str, SourceLoop] = {
-                "reconcile": ReconciliationRunner(service.database, feed, networks, settings).run,
-                "backfill": BackfillRunner(service.database, feed, networks, settings).run,
+                "reconcile": ReconciliationRunner(service.database, intake, networks, settings).run,
+                "backfill": BackfillRunner(service.database, intake, networks, settings).run,
                 "figures": SourceMetrics(service.database).run,
             }
             self._service = service
@@ -118,12 +118,12 @@ class Worker:
                 while True:
                     try:
                         await token_pool.refresh()
-                        self._runtime = CollectorRuntime(token_pool, feed, networks, publisher)
+                        self._runtime = CollectorRuntime(token_pool, intake, networks, publisher)
                         supervisor.set_tasks(
                             internal_loops
                             | {k: v for one in networks.values() for k, v in one.source_loops().items()}
                         )
-                        await feed.flush()
+                        await intake.flush()
                         service.report("registry", None)
                     except TRANSIENT_ERRORS as error:
                         log.warning("the database is unavailable", error=repr(error)[:300])

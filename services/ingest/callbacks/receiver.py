@@ -56,7 +56,7 @@ class PushReceiver:
         self._service = service
         self._settings = settings
         self._lookup = EndpointCache(service.database)
-        self._accounts = DatabaseTokenPool(service.database)
+        self._token_pool = DatabaseTokenPool(service.database)
         self._tokens_at: float | None = None
         self._renewing = asyncio.Lock()
         self._batches = WriteBatcher(
@@ -185,7 +185,7 @@ class PushReceiver:
         try:
             async with asyncio.timeout(CONFIRMATION_TIMEOUT):
                 await self._fresh_tokens()
-                client = VkClient(self._service.http, self._accounts, self._settings)
+                client = VkClient(self._service.http, self._token_pool, self._settings)
                 return await fetch_confirmation_code(client, known.page)
         except (NoUsableToken, CallError, NoValidResponse, *TRANSIENT_ERRORS) as error:
             log.info(
@@ -198,7 +198,7 @@ class PushReceiver:
         async with self._renewing:
             now = asyncio.get_running_loop().time()
             if self._tokens_at is None or now - self._tokens_at > self._settings.registry_seconds:
-                await self._accounts.refresh()
+                await self._token_pool.refresh()
                 self._tokens_at = now
 
     async def _keep(self, known: CallbackEndpoint, code: str) -> None:
@@ -235,7 +235,7 @@ def _object(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_EVENT_BYTES:
         raise TooLarge(f"The event has {len(body)} bytes; at most {MAX_EVENT_BYTES} are accepted")
     if too_deep(body):
-        raise BadRequest(f"The body is nested deeper than {DEEPEST} levels")
+        raise BadRequest(f"The nesting of the body is deeper than {DEEPEST} levels")
     try:
         found = json.loads(body)
     except UnicodeDecodeError as error:

@@ -59,13 +59,13 @@ class WriteBatcher:
 
     def __init__(
         self,
-        feed: PushStore,
+        intake: PushStore,
         on_committed: Callable[[set[UUID]], Awaitable[None]],
         *,
         backlog: int,
         page_backlog: int | None = None,
     ) -> None:
-        self._feed = feed
+        self._intake = intake
         self._stored = on_committed
         self._backlog = backlog
         self._of_one_page = backlog if page_backlog is None else page_backlog
@@ -117,14 +117,14 @@ class WriteBatcher:
             pages[one.page.id] = one.page
             parsed.setdefault(one.page.id, ParsedBatch()).extend(one.parsed)
         arrivals = [(pages[page_id], SOURCE, parsed[page_id]) for page_id in sorted(pages)]
-        await self._feed.store_many(arrivals)
+        await self._intake.store_many(arrivals)
         for page_id, came in parsed.items():
             if found := suggested_thread_states(came):
-                await self._feed.store(pages[page_id], SOURCE, ParsedBatch(), thread_states=found)
+                await self._intake.store(pages[page_id], SOURCE, ParsedBatch(), thread_states=found)
         # These events only announce a change: the thread has to be read again. Also for repeated events, because
         # the first delivery may have failed between the two transactions.
         if changed := [key for came in parsed.values() for key in threads_to_reread(came)]:
-            await self._feed.invalidate_threads(sorted(changed))
+            await self._intake.invalidate_threads(sorted(changed))
         await self._stored(set(pages))
 
 

@@ -193,7 +193,7 @@ def transport_failure(network: str, method: str, error: Exception) -> NoValidRes
 
 
 async def report_token_effect(
-    accounts: TokenPool,
+    token_pool: TokenPool,
     credential: Credential,
     failure: CallError,
     effect: TokenEffect | None,
@@ -206,9 +206,9 @@ async def report_token_effect(
     reason = f"error {failure.code} of {failure.method}: {failure.text}"
     if effect.pause_seconds is None:
         asked = {**challenge, "method": failure.method} if challenge else None
-        await accounts.record_failure(credential, effect.state, reason, challenge=asked)
+        await token_pool.record_failure(credential, effect.state, reason, challenge=asked)
     else:
-        await accounts.record_failure(
+        await token_pool.record_failure(
             credential,
             effect.state,
             reason,

@@ -58,25 +58,25 @@ NETWORKS: dict[str, NetworkSpec] = {
 
 
 def create_adapter(
-    name: str, http: aiohttp.ClientSession, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
+    name: str, http: aiohttp.ClientSession, token_pool: TokenPool, intake: IntakeStore, settings: IngestSettings
 ) -> NetworkAdapter:
     """Return the adapter of one network. Raises KeyError for an unknown network."""
-    return NETWORKS[name].create_adapter(http, accounts, feed, settings)
+    return NETWORKS[name].create_adapter(http, token_pool, intake, settings)
 
 
 def create_adapters(
-    http: aiohttp.ClientSession, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
+    http: aiohttp.ClientSession, token_pool: TokenPool, intake: IntakeStore, settings: IngestSettings
 ) -> dict[str, NetworkAdapter]:
     """Return the adapters of all networks, by name."""
-    return {name: create_adapter(name, http, accounts, feed, settings) for name in NETWORKS}
+    return {name: create_adapter(name, http, token_pool, intake, settings) for name in NETWORKS}
 
 
 def create_page_lookups(
-    http: aiohttp.ClientSession, accounts: TokenPool, settings: IngestSettings
+    http: aiohttp.ClientSession, token_pool: TokenPool, settings: IngestSettings
 ) -> dict[str, PageLookup]:
     """Return the page lookups of the networks that have one, by name."""
     return {
-        name: entry.create_page_lookup(http, accounts, settings)
+        name: entry.create_page_lookup(http, token_pool, settings)
         for name, entry in NETWORKS.items()
         if entry.create_page_lookup is not None
     }

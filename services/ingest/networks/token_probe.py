@@ -16,12 +16,12 @@ class TokenProbe:
     def __init__(
         self,
         network: str,
-        accounts: TokenPool,
+        token_pool: TokenPool,
         probe_call: Callable[[Credential], Awaitable[object]],
         seconds: float,
     ) -> None:
         self._network = network
-        self._accounts = accounts
+        self._token_pool = token_pool
         self._probe_call = probe_call
         self._seconds = seconds
 
@@ -29,7 +29,7 @@ class TokenProbe:
         """Probe idle tokens until cancelled."""
         gate = asyncio.Semaphore(CONCURRENCY)
         while True:
-            idle = self._accounts.idle_tokens(self._network, self._seconds)
+            idle = self._token_pool.idle_tokens(self._network, self._seconds)
             await asyncio.gather(*(self._one(credential, gate) for credential in idle))
             await asyncio.sleep(min(self._seconds / 8, 5))
 

@@ -103,7 +103,7 @@ class Publisher:
     """Processes publications. `settle_seconds`: how long a call without a response may still take effect."""
 
     database: Database
-    feed: DatabaseIntakeStore
+    intake: DatabaseIntakeStore
     networks: Mapping[str, NetworkAdapter]
     settle_seconds: float
 
@@ -212,7 +212,7 @@ class Publisher:
         except ReadFailed as error:
             return await self._not_read(row.id, error)
         # An unparsed payload may be ours, so the read is incomplete; the regular sources quarantine it.
-        await self.feed.store(page, READ_BACK, ParsedBatch(parsed.items), observed_at=observed_at)
+        await self.intake.store(page, READ_BACK, ParsedBatch(parsed.items), observed_at=observed_at)
         if parsed.unparsed:
             return await self._not_read(row.id, ReadFailed(f"not parsed: {parsed.unparsed[0].reason}"))
         return True

@@ -51,12 +51,12 @@ class BackfillRunner:
     def __init__(
         self,
         database: Database,
-        feed: DatabaseIntakeStore,
+        intake: DatabaseIntakeStore,
         networks: Mapping[str, NetworkAdapter],
         settings: IngestSettings,
     ) -> None:
         self._database = database
-        self._feed = feed
+        self._intake = intake
         self._networks = networks
         self._pages: dict[UUID, PageRef] = {}
         self._rota = ResumableRunner(
@@ -153,7 +153,7 @@ class BackfillRunner:
             if moved is None:
                 raise RowSuperseded
 
-        await self._feed.store(
+        await self._intake.store(
             row.page,
             SOURCE,
             step.batch,
@@ -170,9 +170,9 @@ class BackfillRunner:
                 raise RowSuperseded
             _close(kept, status, error)
         if error is None:
-            self._feed.report_success(row.page, SOURCE)
+            self._intake.report_success(row.page, SOURCE)
         else:
-            self._feed.report_failure(row.page, SOURCE, error)
+            self._intake.report_failure(row.page, SOURCE, error)
         self._pages.pop(row.id, None)
         log.info("backfill ended", backfill_id=str(row.id), status=status, found=row.found, error=error)
 
@@ -186,7 +186,7 @@ class BackfillRunner:
                 .execution_options(synchronize_session=False)
             )
         if row_id in self._pages:
-            self._feed.report_failure(self._pages[row_id], SOURCE, why)
+            self._intake.report_failure(self._pages[row_id], SOURCE, why)
 
 
 def _close(row: Backfill, status: str, error: str | None) -> None:

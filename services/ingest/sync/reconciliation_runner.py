@@ -54,12 +54,12 @@ class ReconciliationRunner:
     def __init__(
         self,
         database: Database,
-        feed: DatabaseIntakeStore,
+        intake: DatabaseIntakeStore,
         networks: Mapping[str, NetworkAdapter],
         settings: IngestSettings,
     ) -> None:
         self._database = database
-        self._feed = feed
+        self._intake = intake
         self._networks = networks
         self._settings = settings
         self._grace = timedelta(seconds=settings.reconcile_grace_seconds)
@@ -216,7 +216,7 @@ class ReconciliationRunner:
                     .execution_options(synchronize_session=False)
                 )
 
-        await self._feed.store(row.page, SOURCE, step.batch, observed_at=step.observed_at, extra_work=count)
+        await self._intake.store(row.page, SOURCE, step.batch, observed_at=step.observed_at, extra_work=count)
         return replace(row, cursor=dict(step.cursor), compared=compared, gaps=row.gaps + gaps)
 
     async def _missing(self, session: WriteSession, row: _Row, step: ScanStep, began: datetime) -> tuple[int, int]:
@@ -248,7 +248,7 @@ class ReconciliationRunner:
                 raise RowSuperseded
             if row.gaps:
                 await emit(session, _gap_found(row))
-        self._feed.report_success(row.page, SOURCE)
+        self._intake.report_success(row.page, SOURCE)
         self._pages.pop(row.id, None)
         log.info("page compared", page_id=str(row.page.id), compared=row.compared, gaps=row.gaps)
 
@@ -271,7 +271,7 @@ class ReconciliationRunner:
                 .execution_options(synchronize_session=False)
             )
         if row_id in self._pages:
-            self._feed.report_failure(self._pages[row_id], SOURCE, why)
+            self._intake.report_failure(self._pages[row_id], SOURCE, why)
 
 
 async def _check_tokens(session: AsyncSession, page_id: UUID) -> None:

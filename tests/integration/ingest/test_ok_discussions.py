@@ -37,7 +37,7 @@ def _network() -> NetworkAdapter:
 async def _page(page: str) -> PageRef:
     async def known() -> PageRef | None:
         runtime = worker._runtime
-        return None if runtime is None else runtime.accounts.page("ok", page)
+        return None if runtime is None else runtime.token_pool.page("ok", page)
 
     return await eventually(known, 60)
 

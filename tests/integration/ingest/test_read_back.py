@@ -138,9 +138,9 @@ async def test_discussion_without_next_anchor_is_incomplete(
 ) -> None:
     double.answer = lambda _method, _params: {"comments": [_comment(1, 5_000)], "has_more": True}
     with pytest.raises(ReadFailed):
-        await networks["ok"].read_thread(outgoing("ok comment", after=4_000))
+        await networks["ok"].read_thread(outgoing("ok comment", baseline_position=4_000))
     double.answer = lambda _method, _params: {"comments": [_comment(1, 5_000)], "has_more": False}
-    assert len((await networks["ok"].read_thread(outgoing("ok comment", after=4_000))).items) == 1
+    assert len((await networks["ok"].read_thread(outgoing("ok comment", baseline_position=4_000))).items) == 1
 
 
 async def test_discussion_is_read_back_by_network_time(
@@ -159,7 +159,7 @@ async def test_discussion_is_read_back_by_network_time(
         return {"comments": rows, "has_more": True, "anchor": anchor}
 
     double.answer = answer
-    found = await networks["ok"].read_thread(outgoing("ok comment", after=1_500))
+    found = await networks["ok"].read_thread(outgoing("ok comment", baseline_position=1_500))
     assert [item.external_id.partition("/")[2] for item in found.items] == ["c3", "c2", "c1"]
 
 
@@ -175,7 +175,7 @@ async def test_conversation_is_read_back_to_baseline(
         return {"response": {"count": 1_000, "items": rows}}
 
     double.answer = answer
-    found = await networks["vk"].read_thread(outgoing("vk message", after=550))
+    found = await networks["vk"].read_thread(outgoing("vk message", baseline_position=550))
     numbers = [int(item.external_id.rpartition("_")[2]) for item in found.items]
     assert (max(numbers), min(numbers)) == (1_000, 401)
 
@@ -190,7 +190,7 @@ async def test_nothing_is_sent_after_deadline(
         mock.patch("services.ingest.networks.calls.boottime_seconds", side_effect=moments),
         pytest.raises(PublishRejected) as refusal,
     ):
-        await networks[thread[:2]].publish(outgoing(thread, not_after=5.0))
+        await networks[thread[:2]].publish(outgoing(thread, send_deadline=5.0))
     assert (refusal.value.was_sent, refusal.value.permanent) == (False, False)
     assert double.calls == []
 
@@ -200,5 +200,5 @@ async def test_old_unparsed_payload_does_not_block_read(
 ) -> None:
     broken = [{"id": 5}, {"id": 40, "from_id": 700}, {"id": 41, "from_id": -101}]
     double.answer = lambda _method, _params: {"response": {"items": broken, "current_level_count": 3}}
-    found = await networks["vk"].read_thread(outgoing("vk comment", after=7))
+    found = await networks["vk"].read_thread(outgoing("vk comment", baseline_position=7))
     assert [one.raw["id"] for one in found.unparsed] == [41]

@@ -83,7 +83,7 @@ def _stored_before(external_id: str, thread_key: str) -> IncomingItem:
 async def _ref(network: str, page: str) -> PageRef:
     async def known() -> PageRef | None:
         runtime = worker._runtime
-        return None if runtime is None else runtime.accounts.page(network, page)
+        return None if runtime is None else runtime.token_pool.page(network, page)
 
     return await eventually(known, PATIENCE)
 

@@ -56,16 +56,16 @@ class ChatPoller:
     def __init__(
         self,
         client: OkClient,
-        accounts: TokenPool,
-        feed: IntakeStore,
+        token_pool: TokenPool,
+        intake: IntakeStore,
         settings: IngestSettings,
         *,
         is_pushed: Callable[[PageRef], bool],
         on_push_loss: Callable[[PageRef], None],
     ) -> None:
         self._client = client
-        self._accounts = accounts
-        self._feed = feed
+        self._token_pool = token_pool
+        self._intake = intake
         self._settings = settings
         self._pushed = is_pushed
         self._doubt = on_push_loss
@@ -86,7 +86,7 @@ class ChatPoller:
             while True:
                 now = asyncio.get_running_loop().time()
                 await self._refresh_activity(now)
-                for page in self._accounts.pages(NETWORK):
+                for page in self._token_pool.pages(NETWORK):
                     if page.external_id not in self._busy and self._ready(page, now):
                         self._busy.add(page.external_id)
                         group.create_task(self._one(page, gate))
@@ -104,7 +104,7 @@ class ChatPoller:
             return False
         if self._rests.is_active(f"{page.external_id}/token"):
             return False
-        credential = self._accounts.select(NETWORK, TokenKind.GROUP, page.id)
+        credential = self._token_pool.select(NETWORK, TokenKind.GROUP, page.id)
         if credential is None:
             self._rests.start(f"{page.external_id}/token", NO_TOKEN_DELAY)
             return False
@@ -130,7 +130,7 @@ class ChatPoller:
         self._spoken_at = now
         since = clock.now() - timedelta(seconds=self._settings.ok_chats_subscribed_seconds / RECHECK_FRACTION)
         try:
-            self._spoken = await self._feed.active_pages((SOURCE, PUSH_WAY), since)
+            self._spoken = await self._intake.active_pages((SOURCE, PUSH_WAY), since)
         except TRANSIENT_ERRORS as error:  # without the database no result could be stored either
             log.warning("active chats could not be loaded", error=str(error)[:200])
 
@@ -150,7 +150,7 @@ class ChatPoller:
                 self._rests.start(name, self._settings.ok_closed_seconds)
             else:
                 self._rests.record_failure(name, self._settings.ok_chats_seconds, MAX_DELAY)
-            self._feed.report_failure(page, SOURCE, told)
+            self._intake.report_failure(page, SOURCE, told)
             log.warning("a look failed", way=SOURCE, page=name, error=str(error)[:200])
         else:
             self._rests.clear(name)
@@ -162,7 +162,7 @@ class ChatPoller:
         name = page.external_id
         cursor = self._cursors.get(name)
         if cursor is None:
-            cursor = self._cursors[name] = await self._feed.cursor(page, SOURCE)
+            cursor = self._cursors[name] = await self._intake.cursor(page, SOURCE)
         missed = name in self._missed
         since = int(cursor.get("since", 0))
         settled = bool(cursor.get("settled")) and not missed
@@ -175,7 +175,7 @@ class ChatPoller:
         again = {chat: at for chat, at in closed.items() if not self._rests.is_active(f"{name}/{chat}")}
         self._missed.discard(name)
         if not moved and not again and settled:
-            self._feed.report_success(page, SOURCE)
+            self._intake.report_success(page, SOURCE)
             return
         # Oldest first, a few at a time: chats left by an interruption still differ from the cursor.
         todo = sorted((at, chat_id) for chat_id, at in {**again, **moved}.items())
@@ -191,7 +191,7 @@ class ChatPoller:
                 after["floor"] = floor
             if closed:
                 after["closed"] = dict(closed)
-            stored = await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, cursor=after)
+            stored = await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, cursor=after)
             self._cursors[name] = after
             late = observed_at.timestamp() * 1000 - PUSH_GRACE_MS
             if stored.new and since and self._pushed(page) and _active_pages(parsed, since, late):
@@ -211,7 +211,7 @@ class ChatPoller:
                         raise
                     closed[chat_id] = back
                     self._rests.start(f"{page.external_id}/{chat_id}", self._settings.ok_closed_seconds)
-                    self._feed.report_failure(page, SOURCE, describe_closed(error, f"переписка {chat_id}"))
+                    self._intake.report_failure(page, SOURCE, describe_closed(error, f"переписка {chat_id}"))
                     log.warning("a chat was not read", page=page.external_id, chat=chat_id, error=str(error)[:200])
                     return ParsedBatch()
             closed.pop(chat_id, None)

@@ -61,14 +61,14 @@ class DiscussionPoller:
         self,
         reader: DiscussionReader,
         listing: DiscussionList,
-        accounts: TokenPool,
-        feed: IntakeStore,
+        token_pool: TokenPool,
+        intake: IntakeStore,
         settings: IngestSettings,
     ) -> None:
         self._reader = reader
         self._listing = listing
-        self._accounts = accounts
-        self._feed = feed
+        self._token_pool = token_pool
+        self._intake = intake
         self._settings = settings
         self._rests = Cooldowns()
         self._todo: dict[str, ChangedDiscussion] = {}
@@ -90,7 +90,7 @@ class DiscussionPoller:
                 self._rests.cancel(one.key)
 
     async def _round(self) -> float:
-        pages = frozenset(page.external_id for page in self._accounts.pages(NETWORK))
+        pages = frozenset(page.external_id for page in self._token_pool.pages(NETWORK))
         if not pages <= self._pages:
             self._listing.start_full_pass()
         self._pages = pages
@@ -101,8 +101,8 @@ class DiscussionPoller:
             if trouble is not None:
                 raise trouble
         except TRANSIENT_ERRORS as error:
-            for page in self._accounts.pages(NETWORK):
-                self._feed.report_failure(page, SOURCE, str(error))
+            for page in self._token_pool.pages(NETWORK):
+                self._intake.report_failure(page, SOURCE, str(error))
             self._welled = frozenset()
             raise
         self._tell(pages, now)
@@ -113,12 +113,12 @@ class DiscussionPoller:
         every = now - self._welled_at >= SUCCESS_REPORT_SECONDS or pages != self._welled
         if every:
             self._welled_at, self._welled = now, pages
-        for page in self._accounts.pages(NETWORK):
+        for page in self._token_pool.pages(NETWORK):
             until, told = self._told.get(page.id, (0.0, ""))
             if until > now:
-                self._feed.report_failure(page, SOURCE, told)  # a batch stored meanwhile has replaced the error
+                self._intake.report_failure(page, SOURCE, told)  # a batch stored meanwhile has replaced the error
             elif self._told.pop(page.id, None) is not None or every:
-                self._feed.report_success(page, SOURCE)
+                self._intake.report_success(page, SOURCE)
 
     async def _list(self) -> Exception | None:
         try:
@@ -130,9 +130,9 @@ class DiscussionPoller:
 
     async def _notice(self, rows: list[DiscussionRow]) -> bool:
         """Queue the discussions that differ from the stored state; return whether there are any."""
-        found = [(page, one) for one in rows if (page := self._accounts.page(NETWORK, one.group_id)) is not None]
-        known = await self._feed.thread_states([f"ok:{one.key}" for _, one in found])
-        held = await self._feed.threads_with_other_count({f"ok:{one.key}": one.count for _, one in found})
+        found = [(page, one) for one in rows if (page := self._token_pool.page(NETWORK, one.group_id)) is not None]
+        known = await self._intake.thread_states([f"ok:{one.key}" for _, one in found])
+        held = await self._intake.threads_with_other_count({f"ok:{one.key}": one.count for _, one in found})
         news = False
         for page, one in found:
             key = f"ok:{one.key}"
@@ -155,7 +155,7 @@ class DiscussionPoller:
     async def _take(self) -> bool:
         """Read the most recent queued discussions; return whether more could be read now."""
         for discussion, one in list(self._todo.items()):
-            if self._accounts.page(NETWORK, one.page.external_id) is None:
+            if self._token_pool.page(NETWORK, one.page.external_id) is None:
                 del self._todo[discussion]
         due = [one for one in self._todo.values() if not self._rests.is_active(one.key)]
         due.sort(key=lambda one: "" if one.row.active_at is None else one.row.active_at.isoformat(), reverse=True)
@@ -223,7 +223,7 @@ class DiscussionPoller:
                         raise
                     log.warning("a topic was not read", place=discussion, error=str(single)[:200])
         for page, parsed in by_page:
-            await self._feed.store(page, SOURCE, parsed, observed_at=observed_at)
+            await self._intake.store(page, SOURCE, parsed, observed_at=observed_at)
 
     async def _comments(self, one: ChangedDiscussion) -> None:
         """Read a discussion from its anchor, or completely if comments are missing."""
@@ -237,7 +237,7 @@ class DiscussionPoller:
         if one.row.count or before or one.read_whole:
             if whole:
                 count = one.row.count
-                parsed, anchor = await self._reader.comments_with_deletions(one.page, one.key, count, self._feed)
+                parsed, anchor = await self._reader.comments_with_deletions(one.page, one.key, count, self._intake)
             else:
                 parsed, anchor = await self._reader.comments(one.page, one.key, anchor)
         marker = one.row.marker
@@ -245,7 +245,7 @@ class DiscussionPoller:
         if not old and (one.stored_state is None or one.stored_state.marker != UNSETTLED_PREFIX + marker):
             marker = UNSETTLED_PREFIX + marker
         mark = ThreadState(one.thread_key, marker, anchor, count)
-        await self._feed.store(one.page, SOURCE, parsed, observed_at=observed_at, thread_states=[mark])
+        await self._intake.store(one.page, SOURCE, parsed, observed_at=observed_at, thread_states=[mark])
 
 
 def comment_count(mark: ThreadState | None) -> int:

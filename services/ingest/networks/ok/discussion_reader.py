@@ -57,7 +57,7 @@ class DiscussionReader:
             start = str(reached)
 
     async def comments_with_deletions(
-        self, page: PageRef, discussion: str, count: int | None, feed: IntakeStore
+        self, page: PageRef, discussion: str, count: int | None, intake: IntakeStore
     ) -> tuple[ParsedBatch, str | None]:
         """Return all comments of a discussion, deletions of stored ones that are missing, and the last anchor.
 
@@ -66,7 +66,7 @@ class DiscussionReader:
         """
         observed_at = clock.now()
         # Load stored ids first: messages stored meanwhile may be newer than the read.
-        held = await feed.living_ids(page, "comment", thread_key=f"ok:{discussion}")
+        held = await intake.living_ids(page, "comment", thread_key=f"ok:{discussion}")
         parsed, anchor = await self.comments(page, discussion, None)
         named = {item.external_id for item in parsed.items}
         removed = {item.external_id for item in parsed.items if item.change == "deleted"}

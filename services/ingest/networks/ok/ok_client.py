@@ -62,22 +62,22 @@ def is_transient(error: Exception) -> bool:
 class OkClient:
     """Calls both APIs within the tokens' limits and reports token failures to the token pool."""
 
-    def __init__(self, http: aiohttp.ClientSession, accounts: TokenPool, settings: IngestSettings) -> None:
+    def __init__(self, http: aiohttp.ClientSession, token_pool: TokenPool, settings: IngestSettings) -> None:
         self._http = http
-        self._accounts = accounts
+        self._token_pool = token_pool
         self._settings = settings
         self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_seconds)
 
     def user_session(self, method: str) -> Credential:
         """Return a usable user session. Raises `NoUsableToken`."""
-        found = self._accounts.select(NETWORK, TokenKind.USER, method=method)
+        found = self._token_pool.select(NETWORK, TokenKind.USER, method=method)
         if found is None:
             raise NoUsableToken(f"no usable user session for {method}")
         return found
 
     def group_token(self, page_id: Any, method: str) -> Credential:
         """Return the usable token of a group. Raises `NoUsableToken`."""
-        found = self._accounts.select(NETWORK, TokenKind.GROUP, page_id, method=method)
+        found = self._token_pool.select(NETWORK, TokenKind.GROUP, page_id, method=method)
         if found is None:
             raise NoUsableToken(f"no usable token of the group for {method}")
         return found
@@ -149,7 +149,7 @@ class OkClient:
         self, credential: Credential, method: str, verb: str, url: str, not_after: float | None, **request: Any
     ) -> Any:
         await wait_for_rate_limit(credential.id, self._settings.ok_calls_a_second)
-        if await self._accounts.begin_call(credential, method) is None:
+        if await self._token_pool.begin_call(credential, method) is None:
             raise TokenNotUsable(f"the token is not usable for {method} now")
         use_call_allowance(NETWORK, method)
         started = time.perf_counter()
@@ -167,7 +167,7 @@ class OkClient:
             record_call(NETWORK, method, "unreadable", started)
             raise NoValidResponse(NETWORK, method, f"no {name} in the answer")
         record_call(NETWORK, method, "answered", started)
-        await self._accounts.record_success(credential, method)
+        await self._token_pool.record_success(credential, method)
         return body
 
     async def _refused(
@@ -179,7 +179,7 @@ class OkClient:
         kind = treatment(code)
         record_call(NETWORK, method, kind.value, started)
         failure = CallError(NETWORK, method, code, text, kind)
-        await report_token_effect(self._accounts, credential, failure, EFFECTS.get(kind))
+        await report_token_effect(self._token_pool, credential, failure, EFFECTS.get(kind))
         return failure
 
 

@@ -43,22 +43,24 @@ class OkNetwork:
     name = ok_errors.NETWORK
 
     def __init__(
-        self, http: aiohttp.ClientSession, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
+        self, http: aiohttp.ClientSession, token_pool: TokenPool, intake: IntakeStore, settings: IngestSettings
     ) -> None:
-        self._accounts = accounts
-        self._feed = feed
+        self._token_pool = token_pool
+        self._intake = intake
         self._settings = settings
-        self._client = OkClient(http, accounts, settings)
+        self._client = OkClient(http, token_pool, settings)
         self._reader = DiscussionReader(self._client)
         self._listing = DiscussionList(self._reader, settings)
-        self._discussions = DiscussionPoller(self._reader, self._listing, accounts, feed, settings)
-        self._topics = TopicPoller(self._reader, accounts, feed, settings)
-        self._subscriptions = SubscriptionMonitor(self._client, accounts, feed, settings, self._on_possible_loss)
-        self._tokens = TokenProbe(self.name, accounts, self._probe, settings.token_check_seconds)
+        self._discussions = DiscussionPoller(self._reader, self._listing, token_pool, intake, settings)
+        self._topics = TopicPoller(self._reader, token_pool, intake, settings)
+        self._subscriptions = SubscriptionMonitor(
+            self._client, token_pool, intake, settings, self._on_possible_loss
+        )
+        self._tokens = TokenProbe(self.name, token_pool, self._probe, settings.token_check_seconds)
         self._chats = ChatPoller(
             self._client,
-            accounts,
-            feed,
+            token_pool,
+            intake,
             settings,
             is_pushed=self._subscriptions.is_working,
             on_push_loss=self._subscriptions.report_loss,
@@ -67,7 +69,7 @@ class OkNetwork:
     async def _probe(self, credential: Credential) -> object:
         if credential.kind is TokenKind.GROUP:
             return await self._client.call_bot_api(credential, "info")
-        page = next(iter(self._accounts.pages(self.name)), None)
+        page = next(iter(self._token_pool.pages(self.name)), None)
         return page and await self._client.call(credential, "group.getInfo", uids=page.external_id, fields="uid")
 
     def _on_possible_loss(self, page: PageRef) -> None:
@@ -76,13 +78,13 @@ class OkNetwork:
     def source_loops(self) -> dict[str, SourceLoop]:
         """Return the loops for discussions and topics (user sessions), chats and subscriptions (group tokens)."""
         ways: dict[str, SourceLoop] = {}
-        if not self._accounts.pages(self.name):
+        if not self._token_pool.pages(self.name):
             return ways
         ways[f"ok:{token_probe.SOURCE}"] = self._tokens.run
-        if self._accounts.select(self.name, TokenKind.USER) is not None:
+        if self._token_pool.select(self.name, TokenKind.USER) is not None:
             ways[f"ok:{discussion_poll.SOURCE}"] = self._discussions.run
             ways[f"ok:{topic_poll.SOURCE}"] = self._topics.run
-        if any(self._chats.has_token(page) for page in self._accounts.pages(self.name)):
+        if any(self._chats.has_token(page) for page in self._token_pool.pages(self.name)):
             ways[f"ok:{chats.SOURCE}"] = self._chats.run
             if self._subscriptions.enabled:
                 ways[f"ok:{subscriptions.SOURCE}"] = self._subscriptions.run
@@ -97,7 +99,7 @@ class OkNetwork:
     def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Scan all content of a group written since a time; see `networks.port.NetworkAdapter`."""
         walk = OkPageScan(
-            page, since, reader=self._reader, listing=self._listing, chats=self._chats, feed=self._feed
+            page, since, reader=self._reader, listing=self._listing, chats=self._chats, intake=self._intake
         )
         return walk.run(cursor)
 

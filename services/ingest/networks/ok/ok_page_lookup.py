@@ -42,8 +42,8 @@ class OkPageLookup:
 
     max_pages_per_call = PAGES_PER_CALL
 
-    def __init__(self, http: aiohttp.ClientSession, accounts: TokenPool, settings: IngestSettings) -> None:
-        self._client = OkClient(http, accounts, settings)
+    def __init__(self, http: aiohttp.ClientSession, token_pool: TokenPool, settings: IngestSettings) -> None:
+        self._client = OkClient(http, token_pool, settings)
 
     async def describe(self, pages: Sequence[PageRef]) -> list[PageProfile]:
         """Return profiles by group.getInfo; groups missing from the response are `gone`."""

@@ -35,14 +35,14 @@ class OkPageScan:
         reader: DiscussionReader,
         listing: DiscussionList,
         chats: ChatPoller,
-        feed: IntakeStore,
+        intake: IntakeStore,
     ) -> None:
         self._page = page
         self._since = since
         self._reader = reader
         self._listing = listing
         self._chats = chats
-        self._feed = feed
+        self._intake = intake
         self._started = clock.now()
         self._share = 0.0
 
@@ -58,7 +58,7 @@ class OkPageScan:
             except CallError as error:
                 if not is_object_error(error):
                     raise
-                self._feed.report_failure(
+                self._intake.report_failure(
                     self._page, SOURCE, describe_closed(error, f"группа {self._page.external_id}")
                 )
             except NoUsableToken:
@@ -82,7 +82,7 @@ class OkPageScan:
             fresh = _since(found.parsed, self._since)
             if after not in places:
                 yield self._step("topics", fresh, observed_at, anchor=anchor, done=self._by_time(found.parsed))
-            others = await self._feed.threads_with_other_count(_threads(found.counts), include_known=True)
+            others = await self._intake.threads_with_other_count(_threads(found.counts), include_known=True)
             for discussion in _rest(places, after):
                 if not found.counts.get(discussion, 1) and f"ok:{discussion}" not in others:
                     continue
@@ -135,7 +135,7 @@ class OkPageScan:
             for _, parsed in await self._reader.topics_by_ids(pages):
                 fresh = _since(parsed, self._since)
                 yield self._step("list", fresh, observed_at, anchor=anchor, after=after, done=0.0)
-        others = await self._feed.threads_with_other_count(_threads(counts), include_known=True)
+        others = await self._intake.threads_with_other_count(_threads(counts), include_known=True)
         for number, discussion in enumerate(unread):
             if counts[discussion] or f"ok:{discussion}" in others:
                 done = number / len(unread)
@@ -147,11 +147,11 @@ class OkPageScan:
     ) -> AsyncIterator[ScanStep]:
         observed_at = clock.now()
         try:
-            comments, _ = await self._reader.comments_with_deletions(self._page, discussion, count, self._feed)
+            comments, _ = await self._reader.comments_with_deletions(self._page, discussion, count, self._intake)
         except CallError as error:
             if not is_object_error(error):
                 raise
-            self._feed.report_failure(self._page, SOURCE, describe_closed(error, f"обсуждение {discussion}"))
+            self._intake.report_failure(self._page, SOURCE, describe_closed(error, f"обсуждение {discussion}"))
             comments = ParsedBatch()
         fresh = _since(comments, self._since)
         yield self._step(step, fresh, observed_at, anchor=anchor, after=discussion, done=done)
@@ -170,7 +170,7 @@ class OkPageScan:
                 except CallError as error:
                     if not is_object_error(error):
                         raise
-                    self._feed.report_failure(self._page, SOURCE, describe_closed(error, f"переписка {chat}"))
+                    self._intake.report_failure(self._page, SOURCE, describe_closed(error, f"переписка {chat}"))
                     continue
                 done = self._passed(ok_payloads.from_milliseconds(dict(moved)[chat]))
                 yield self._step("chats", parsed, observed_at, anchor=marker, after=chat, done=done)

@@ -47,14 +47,14 @@ class SubscriptionMonitor:
     def __init__(
         self,
         client: OkClient,
-        accounts: TokenPool,
-        feed: IntakeStore,
+        token_pool: TokenPool,
+        intake: IntakeStore,
         settings: IngestSettings,
         missed: Callable[[PageRef], None],
     ) -> None:
         self._client = client
-        self._accounts = accounts
-        self._feed = feed
+        self._token_pool = token_pool
+        self._intake = intake
         self._settings = settings
         self._missed = missed
         self._due: dict[UUID, float] = {}
@@ -90,7 +90,7 @@ class SubscriptionMonitor:
         async with asyncio.TaskGroup() as group:
             while True:
                 now = asyncio.get_running_loop().time()
-                for page in self._accounts.pages(NETWORK):
+                for page in self._token_pool.pages(NETWORK):
                     if page.id not in self._busy and self._ready(page, now):
                         self._busy.add(page.id)
                         group.create_task(self._one(page, gate))
@@ -103,7 +103,7 @@ class SubscriptionMonitor:
         if self._asked.get(page.id, 0.0) > now and (waits or page.id not in self._tokens):
             return False
         self._asked[page.id] = now + TOKEN_CHECK_SECONDS
-        credential = self._accounts.select(NETWORK, TokenKind.GROUP, page.id)
+        credential = self._token_pool.select(NETWORK, TokenKind.GROUP, page.id)
         if credential is None:
             self._working.discard(page.id)
             self._tokens.pop(page.id, None)
@@ -131,7 +131,7 @@ class SubscriptionMonitor:
                 self._working.discard(page.id)
                 self._missed(page)
             failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
-            self._feed.report_failure(page, SOURCE, str(error))
+            self._intake.report_failure(page, SOURCE, str(error))
             log.warning("a subscription could not be checked", page=page.external_id, error=str(error)[:200])
             if isinstance(error, CallError) and is_object_error(error):
                 return self._settings.ok_closed_seconds
@@ -152,36 +152,36 @@ class SubscriptionMonitor:
                 await self._subscribe(page, callback)
                 self._missed(page)
         except TRANSIENT_ERRORS as error:
-            await self._feed.callbacks.record_check(page.id, CallbackState.FAILED, str(error)[:300])
+            await self._intake.callbacks.record_check(page.id, CallbackState.FAILED, str(error)[:300])
             raise
         now = asyncio.get_running_loop().time()
         if doubted:
             self._suspected.discard(page.id)
             self._probation_until[page.id] = now + self._settings.ok_subscriptions_seconds * 0.7
         if self._probation_until.get(page.id, 0.0) > now:
-            await self._feed.callbacks.record_check(page.id, CallbackState.FAILED, PUSH_LOSS_TEXT)
-            self._feed.report_failure(page, SOURCE, PUSH_LOSS_TEXT)
+            await self._intake.callbacks.record_check(page.id, CallbackState.FAILED, PUSH_LOSS_TEXT)
+            self._intake.report_failure(page, SOURCE, PUSH_LOSS_TEXT)
             return
         self._probation_until.pop(page.id, None)
-        await self._feed.callbacks.record_check(page.id, CallbackState.WORKING)
-        self._feed.report_success(page, SOURCE)
+        await self._intake.callbacks.record_check(page.id, CallbackState.WORKING)
+        self._intake.report_success(page, SOURCE)
         self._working.add(page.id)
 
     async def _by_hand(self, page: PageRef, callback: RegisteredCallback, there: set[str]) -> None:
         """Check a manual subscription without changing it."""
         self._suspected.discard(page.id)
         if any(url.endswith(f"/callbacks/{NETWORK}/{callback.secret}") for url in there):
-            await self._feed.callbacks.record_check(page.id, CallbackState.WORKING)
-            self._feed.report_success(page, SOURCE)
+            await self._intake.callbacks.record_check(page.id, CallbackState.WORKING)
+            self._intake.report_success(page, SOURCE)
             self._working.add(page.id)
             return
         self._working.discard(page.id)
-        await self._feed.callbacks.record_check(page.id, CallbackState.FAILED, NOT_SUBSCRIBED_TEXT)
-        self._feed.report_failure(page, SOURCE, NOT_SUBSCRIBED_TEXT)
+        await self._intake.callbacks.record_check(page.id, CallbackState.FAILED, NOT_SUBSCRIBED_TEXT)
+        self._intake.report_failure(page, SOURCE, NOT_SUBSCRIBED_TEXT)
 
     async def _address(self, page: PageRef) -> RegisteredCallback:
         """Return the group's callback URL, created and saved before it is sent to the network."""
-        kept = (await self._feed.callbacks.by_page(NETWORK, [page.id])).get(page.id)
+        kept = (await self._intake.callbacks.by_page(NETWORK, [page.id])).get(page.id)
         if kept is not None and kept.manual:
             return kept
         secret = kept.secret if kept is not None else secrets.token_urlsafe(32)
@@ -192,7 +192,7 @@ class SubscriptionMonitor:
         if kept is not None:
             fresh = replace(kept, url=url, state=CallbackState.WAITING, reason=None)
             await self._call(page, "unsubscribe", kept.url)
-        await self._feed.callbacks.save(NETWORK, fresh)
+        await self._intake.callbacks.save(NETWORK, fresh)
         return fresh
 
     async def _subscribed(self, page: PageRef) -> set[str]:

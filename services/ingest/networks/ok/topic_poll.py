@@ -38,11 +38,11 @@ class TopicPoller:
     """Checks every group once per `ok_topics_seconds`, quiet groups less often."""
 
     def __init__(
-        self, reader: DiscussionReader, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
+        self, reader: DiscussionReader, token_pool: TokenPool, intake: IntakeStore, settings: IngestSettings
     ) -> None:
         self._reader = reader
-        self._accounts = accounts
-        self._feed = feed
+        self._token_pool = token_pool
+        self._intake = intake
         self._settings = settings
         self._due: dict[str, float] = {}
         self._quiet: set[str] = set()
@@ -59,7 +59,7 @@ class TopicPoller:
         self._rests.cancel(page.external_id)
 
     async def _round(self) -> float:
-        pages = {page.external_id: page for page in self._accounts.pages(NETWORK)}
+        pages = {page.external_id: page for page in self._token_pool.pages(NETWORK)}
         awake = [name for name in pages if not self._rests.is_active(name)]
         if not awake:
             return 1
@@ -74,14 +74,14 @@ class TopicPoller:
             await self.check_group(pages[name])
         except CallError as error:
             if not is_object_error(error):
-                self._feed.report_failure(pages[name], SOURCE, str(error))
+                self._intake.report_failure(pages[name], SOURCE, str(error))
                 raise
             told = describe_closed(error, f"группа {name}")
-            self._feed.report_failure(pages[name], SOURCE, told)
+            self._intake.report_failure(pages[name], SOURCE, told)
             log.warning("a group is closed", page=name, error=str(error)[:200])
             self._rests.start(name, self._settings.ok_closed_seconds)
         except TRANSIENT_ERRORS as error:
-            self._feed.report_failure(pages[name], SOURCE, str(error))
+            self._intake.report_failure(pages[name], SOURCE, str(error))
             raise
         else:
             self._rests.clear(name)
@@ -91,10 +91,10 @@ class TopicPoller:
         """Compare a group's newest topics, and the comments of active ones, with the stored messages."""
         observed_at = clock.now()
         seen = await self._reader.topics(page)
-        await self._feed.store(page, SOURCE, seen.parsed, observed_at=observed_at)
+        await self._intake.store(page, SOURCE, seen.parsed, observed_at=observed_at)
         await self._vanished(page, seen)
-        marks = await self._feed.thread_states([f"ok:{item.external_id}" for item in seen.parsed.items])
-        others = await self._feed.threads_with_other_count(
+        marks = await self._intake.thread_states([f"ok:{item.external_id}" for item in seen.parsed.items])
+        others = await self._intake.threads_with_other_count(
             {f"ok:{place}": count for place, count in seen.counts.items()}
         )
         whole, live = self._chosen(page, seen, marks, others.keys(), observed_at)
@@ -107,12 +107,12 @@ class TopicPoller:
         """Read a discussion completely, and save the marker that the list of discussions will show."""
         observed_at = clock.now()
         try:
-            comments, anchor = await self._reader.comments_with_deletions(page, discussion, count, self._feed)
+            comments, anchor = await self._reader.comments_with_deletions(page, discussion, count, self._intake)
         except CallError as error:
             if is_object_error(error) and count is not None:
                 # A discussion that stays closed is retried with growing delays, like any remaining difference.
                 refused = replace(mark or ThreadState(f"ok:{discussion}", None), count=count)
-                await self._feed.store(page, SOURCE, ParsedBatch(), thread_states=[refused])
+                await self._intake.store(page, SOURCE, ParsedBatch(), thread_states=[refused])
             self._closed(page, discussion, error)
             return
         marks = []
@@ -122,7 +122,7 @@ class TopicPoller:
             if said is not None and count != comment_count(mark):
                 said = f"{_said(mark)}|{count}"
             marks = [ThreadState(f"ok:{discussion}", said, anchor, count)]
-        await self._feed.store(page, SOURCE, comments, observed_at=observed_at, thread_states=marks)
+        await self._intake.store(page, SOURCE, comments, observed_at=observed_at, thread_states=marks)
 
     async def _read_back(self, page: PageRef, discussion: str, since: datetime) -> None:
         """Read the new comments of a discussion."""
@@ -132,14 +132,14 @@ class TopicPoller:
         except CallError as error:
             self._closed(page, discussion, error)
             return
-        await self._feed.store(page, SOURCE, comments, observed_at=observed_at)
+        await self._intake.store(page, SOURCE, comments, observed_at=observed_at)
 
     def _closed(self, page: PageRef, discussion: str, error: CallError) -> None:
         """Skip a discussion that cannot be read. Raises errors that concern all discussions."""
         if not is_object_error(error):
             raise error
         log.warning("a discussion was not read", place=discussion, error=str(error)[:200])
-        self._feed.report_failure(page, SOURCE, describe_closed(error, f"обсуждение {discussion}"))
+        self._intake.report_failure(page, SOURCE, describe_closed(error, f"обсуждение {discussion}"))
 
     def _chosen(
         self,
@@ -186,15 +186,15 @@ class TopicPoller:
         if oldest is None and not seen.is_complete:
             return
         shown = {item.external_id for item in seen.parsed.items}
-        stored = await self._feed.living_ids(page, "wall_post", since=None if seen.is_complete else oldest)
+        stored = await self._intake.living_ids(page, "wall_post", since=None if seen.is_complete else oldest)
         missing = sorted(stored.keys() - shown, key=lambda place: stored[place], reverse=True)
         for discussion in missing[:MAX_MISSING_CHECKS]:
             if not await self._gone(page, discussion):
                 continue
             parsed = ParsedBatch([deletion(page, "wall_post", discussion, discussion, stored[discussion])])
-            comments = await self._feed.living_ids(page, "comment", thread_key=f"ok:{discussion}")
+            comments = await self._intake.living_ids(page, "comment", thread_key=f"ok:{discussion}")
             parsed.items += [deletion(page, "comment", one, discussion, at) for one, at in comments.items()]
-            await self._feed.store(page, SOURCE, parsed)
+            await self._intake.store(page, SOURCE, parsed)
 
     async def _gone(self, page: PageRef, discussion: str) -> bool:
         """Return whether the network reports the topic as missing: an omission from the list is no proof."""

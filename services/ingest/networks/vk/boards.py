@@ -95,12 +95,12 @@ class BoardReader:
             if not listed or offset >= int_field(answer, "count"):
                 return parsed
 
-    async def comments_with_deletions(self, page: PageRef, topic_id: int, feed: IntakeStore) -> ParsedBatch:
+    async def comments_with_deletions(self, page: PageRef, topic_id: int, intake: IntakeStore) -> ParsedBatch:
         """Return all comments of a topic, and deletions of stored ones that are missing from two reads."""
         observed_at = clock.now()
         parsed = await self.comments(page, topic_id)
         thread_key = vk_payloads.BOARD_THREAD.thread(page, topic_id)
-        stored = await feed.living_ids(page, "comment", thread_key=thread_key)
+        stored = await intake.living_ids(page, "comment", thread_key=thread_key)
         missing = ObservedIds(parsed).missing(stored, observed_at)
         if missing:
             again = await self.comments(page, topic_id)
@@ -108,7 +108,7 @@ class BoardReader:
             parsed.items += [deletion("comment", one, thread_key, stored[one]) for one in missing]
         return parsed
 
-    async def check_page(self, page: PageRef, feed: IntakeStore) -> bool:
+    async def check_page(self, page: PageRef, intake: IntakeStore) -> bool:
         """Read topics that differ from the stored state; return whether the community allows reading them."""
         try:
             topics = await self.topics(page, limit=TOPICS_PER_CALL)
@@ -117,17 +117,17 @@ class BoardReader:
                 raise
             return False
         keys = {vk_payloads.BOARD_THREAD.thread(page, topic.id): topic for topic in topics}
-        known = await feed.thread_states(list(keys))
-        others = await feed.threads_with_other_count({key: topic.comments for key, topic in keys.items()})
+        known = await intake.thread_states(list(keys))
+        others = await intake.threads_with_other_count({key: topic.comments for key, topic in keys.items()})
         for key, topic in keys.items():
             mark = known.get(key)
             if mark is not None and mark.marker == topic.marker and key not in others:
                 continue
             observed_at = clock.now()
-            parsed = await self.comments_with_deletions(page, topic.id, feed)
+            parsed = await self.comments_with_deletions(page, topic.id, intake)
             marks = [ThreadState(key, topic.marker, count=topic.comments)]
-            await feed.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
-        feed.report_success(page, SOURCE)
+            await intake.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
+        intake.report_success(page, SOURCE)
         return True
 
     async def _read(self, method: str, page: PageRef, **params: Any) -> Any:

@@ -61,14 +61,14 @@ class CallbackServerMonitor:
     def __init__(
         self,
         client: VkClient,
-        accounts: TokenPool,
-        feed: IntakeStore,
+        token_pool: TokenPool,
+        intake: IntakeStore,
         settings: IngestSettings,
         on_possible_loss: Callable[[PageRef], None],
     ) -> None:
         self._client = client
-        self._accounts = accounts
-        self._feed = feed
+        self._token_pool = token_pool
+        self._intake = intake
         self._settings = settings
         self._missed = on_possible_loss
         self._waited: dict[UUID, int] = {}
@@ -79,7 +79,7 @@ class CallbackServerMonitor:
 
     @property
     def _callbacks(self) -> CallbackRegistrations:
-        return self._feed.callbacks
+        return self._intake.callbacks
 
     def is_working(self, page: PageRef) -> bool:
         """Return whether the page's events are pushed; True until the registrations are first loaded."""
@@ -101,13 +101,13 @@ class CallbackServerMonitor:
     def _pages(self) -> Sequence[PageRef]:
         return [
             page
-            for page in self._accounts.pages(NETWORK)
+            for page in self._token_pool.pages(NETWORK)
             if page.id not in self._by_hand
-            and self._accounts.select(NETWORK, TokenKind.GROUP, page.id) is not None
+            and self._token_pool.select(NETWORK, TokenKind.GROUP, page.id) is not None
         ]
 
     def _failed(self, page: PageRef, error: str) -> None:
-        self._feed.report_failure(page, SOURCE, error)
+        self._intake.report_failure(page, SOURCE, error)
 
     async def _look(self, page: PageRef) -> float:
         """Compare the registration with the network; return the seconds until the next check."""
@@ -226,11 +226,11 @@ class CallbackServerMonitor:
         if state is CallbackState.WORKING:
             if self._working is not None:
                 self._working.add(page.id)
-            self._feed.report_success(page, SOURCE)
+            self._intake.report_success(page, SOURCE)
         else:
             if self._working is not None:
                 self._working.discard(page.id)
-            self._feed.report_failure(page, SOURCE, reason or state.value)
+            self._intake.report_failure(page, SOURCE, reason or state.value)
 
     async def _call(self, page: PageRef, method: str, **params: Any) -> Any:
         credential = self._client.select_token(method, TokenKind.GROUP, page_id=page.id)

@@ -45,9 +45,9 @@ class ConversationPage:
 class ConversationReader:
     """Reads conversations of a page whose last message is not stored yet."""
 
-    def __init__(self, client: VkClient, feed: IntakeStore) -> None:
+    def __init__(self, client: VkClient, intake: IntakeStore) -> None:
         self._client = client
-        self._feed = feed
+        self._intake = intake
 
     def can_read(self, page: PageRef) -> bool:
         """Return whether the page has a usable token of its own."""
@@ -62,7 +62,7 @@ class ConversationReader:
         for offset in range(0, MAX_CONVERSATIONS, PAGE_SIZE):
             answer = await self._conversations(page, offset, PAGE_SIZE)
             talks = _talks(list_items(answer, "messages.getConversations"), page)
-            known = await self._feed.thread_states([talk.key for talk in talks])
+            known = await self._intake.thread_states([talk.key for talk in talks])
             news = [
                 (talk, int(mark.marker or 0) if (mark := known.get(talk.key)) else 0)
                 for talk in talks
@@ -74,7 +74,7 @@ class ConversationReader:
                 await self._catch_up(page, news[start : start + STORE_BATCH])
             if not news or len(talks) < PAGE_SIZE:
                 break
-        self._feed.report_success(page, SOURCE)
+        self._intake.report_success(page, SOURCE)
 
     async def _catch_up(self, page: PageRef, news: Sequence[tuple[Conversation, int]]) -> None:
         observed_at = clock.now()
@@ -84,7 +84,7 @@ class ConversationReader:
             if not isinstance(answer, CallError):  # closed for us; a retry would fail too
                 parsed.extend(await self.history(page, talk.peer, after=after, first=answer))
             marks.append(ThreadState(talk.key, str(talk.last_message_id)))
-        await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
+        await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
 
     async def _first(self, page: PageRef, talks: Sequence[Conversation]) -> list[Any]:
         """Return the newest messages of each conversation, or the `CallError` of one that may not be read."""

@@ -42,13 +42,13 @@ class LongPollContext:
         self,
         client: VkClient,
         http: aiohttp.ClientSession,
-        feed: IntakeStore,
+        intake: IntakeStore,
         settings: IngestSettings,
         missed: Callable[[PageRef], None],
     ) -> None:
         self.client = client
         self.http = http
-        self.feed = feed
+        self.intake = intake
         self.settings = settings
         self.missed = missed
         # The network holds a call for `wait` seconds; proxies and scheduling add some time.
@@ -72,12 +72,12 @@ class _Session:
 class LongPoll:
     """Long poll of one page."""
 
-    __slots__ = ("_feed", "_gap", "_last_event_at", "_page", "_recoveries", "_session", "_shared")
+    __slots__ = ("_gap", "_intake", "_last_event_at", "_page", "_recoveries", "_session", "_shared")
 
     def __init__(self, page: PageRef, shared: LongPollContext) -> None:
         self._page = page
         self._shared = shared
-        self._feed = shared.feed
+        self._intake = shared.intake
         self._session: _Session | None = None
         self._recoveries = 0
         self._last_event_at = 0.0
@@ -88,7 +88,7 @@ class LongPoll:
         await run_periodically(f"{SOURCE}:{self._page.external_id}", self._round, self._failed)
 
     def _failed(self, error: str) -> None:
-        self._feed.report_failure(self._page, SOURCE, error)
+        self._intake.report_failure(self._page, SOURCE, error)
 
     async def _round(self) -> float:
         try:
@@ -139,13 +139,13 @@ class LongPoll:
         # A long poll that only replaces failed callbacks starts now: callbacks have delivered earlier events.
         if self._shared.settings.vk_push != "callback":
             async with self._shared.opening:
-                stored = await self._feed.cursor(self._page, SOURCE)
+                stored = await self._intake.cursor(self._page, SOURCE)
         try:
             return _Session(stored["server"], stored["key"], str(stored["ts"]), float(stored["opened_at"]))
         except KeyError:
             pass
         session = await self._open(None)
-        await self._feed.store(self._page, SOURCE, ParsedBatch(), cursor=session.cursor())
+        await self._intake.store(self._page, SOURCE, ParsedBatch(), cursor=session.cursor())
         self._shared.missed(self._page)
         return session
 
@@ -190,19 +190,19 @@ class LongPoll:
             case _:
                 session = await self._open(None)
                 self._shared.missed(self._page)
-        await self._feed.store(self._page, SOURCE, ParsedBatch(), cursor=session.cursor())
+        await self._intake.store(self._page, SOURCE, ParsedBatch(), cursor=session.cursor())
         self._session = session
 
     async def _take(self, session: _Session, answer: dict[str, Any]) -> None:
         ts, updates = str(answer["ts"]), answer.get("updates")
         if not updates and ts == session.ts:
-            self._feed.report_success(self._page, SOURCE)
+            self._intake.report_success(self._page, SOURCE)
             return
         if updates:
             self._heard()
         parsed = vk_push.parse_events(updates, self._page)
         moved = _Session(session.server, session.key, ts, session.opened_at)
-        await self._feed.store(
+        await self._intake.store(
             self._page,
             SOURCE,
             parsed,
@@ -211,4 +211,4 @@ class LongPoll:
         )
         self._session = moved
         if changed := vk_push.threads_to_reread(parsed):
-            await self._feed.invalidate_threads(changed)
+            await self._intake.invalidate_threads(changed)

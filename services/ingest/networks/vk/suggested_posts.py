@@ -58,12 +58,15 @@ class SuggestedPosts:
                 break
         return parsed
 
-    async def check_page(self, page: PageRef, feed: IntakeStore, accounts: TokenPool) -> bool:
+    async def check_page(self, page: PageRef, intake: IntakeStore, token_pool: TokenPool) -> bool:
         """Store the suggested posts of a page; return whether our token manages the page.
 
         Reserves the last calls of the day for wall polls, which are more urgent.
         """
-        left, allowed = accounts.calls_left(NETWORK, "wall.get"), accounts.daily_call_limit(NETWORK, "wall.get")
+        left, allowed = (
+            token_pool.calls_left(NETWORK, "wall.get"),
+            token_pool.daily_call_limit(NETWORK, "wall.get"),
+        )
         if left is not None and allowed is not None and left < allowed * RESERVED_SHARE:
             return True
         observed_at = clock.now()
@@ -73,7 +76,7 @@ class SuggestedPosts:
             if error.treatment not in CLOSED_TREATMENTS:
                 raise
             return False
-        await feed.store(
+        await intake.store(
             page, SOURCE, parsed, observed_at=observed_at, thread_states=suggested_thread_states(parsed)
         )
         return True

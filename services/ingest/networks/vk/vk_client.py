@@ -44,9 +44,9 @@ def is_transient(error: Exception) -> bool:
 class VkClient:
     """Calls the API within the tokens' limits and reports token failures to the token pool."""
 
-    def __init__(self, http: aiohttp.ClientSession, accounts: TokenPool, settings: IngestSettings) -> None:
+    def __init__(self, http: aiohttp.ClientSession, token_pool: TokenPool, settings: IngestSettings) -> None:
         self._http = http
-        self._accounts = accounts
+        self._token_pool = token_pool
         self._settings = settings
         self._timeout = aiohttp.ClientTimeout(total=settings.vk_call_seconds)
 
@@ -132,7 +132,7 @@ class VkClient:
         group = credential.kind is TokenKind.GROUP
         a_second = self._settings.vk_group_calls_a_second if group else self._settings.vk_user_calls_a_second
         await wait_for_rate_limit(credential.id, a_second)
-        extra = await self._accounts.begin_call(credential, method)
+        extra = await self._token_pool.begin_call(credential, method)
         if extra is None:
             raise TokenNotUsable(f"the token is not usable for {method} now")
         use_call_allowance(NETWORK, method)
@@ -153,7 +153,7 @@ class VkClient:
             record_call(NETWORK, method, "unreadable", started)
             raise NoValidResponse(NETWORK, method, "the body has neither a response nor an error")
         record_call(NETWORK, method, "answered", started)
-        await self._accounts.record_success(credential, method)
+        await self._token_pool.record_success(credential, method)
         return body["response"]
 
     async def _refused(
@@ -166,7 +166,7 @@ class VkClient:
         record_call(NETWORK, method, kind.value, started)
         failure = CallError(NETWORK, method, code, text, kind)
         await report_token_effect(
-            self._accounts, credential, failure, EFFECTS.get(kind), challenge=extract_challenge(error)
+            self._token_pool, credential, failure, EFFECTS.get(kind), challenge=extract_challenge(error)
         )
         return failure
 
@@ -174,7 +174,7 @@ class VkClient:
         """Return a usable token of the first kind that has one. Raises `NoUsableToken`."""
         for kind in kinds:
             own = page_id if kind is TokenKind.GROUP else None
-            found = self._accounts.select(NETWORK, kind, own, method=method)
+            found = self._token_pool.select(NETWORK, kind, own, method=method)
             if found is not None:
                 return found
         raise NoUsableToken(f"no usable token of kind {' or '.join(kinds)} for {method}")

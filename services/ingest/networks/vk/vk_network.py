@@ -55,17 +55,17 @@ class VkNetwork:
     name = vk_errors.NETWORK
 
     def __init__(
-        self, http: aiohttp.ClientSession, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
+        self, http: aiohttp.ClientSession, token_pool: TokenPool, intake: IntakeStore, settings: IngestSettings
     ) -> None:
-        self._accounts = accounts
-        self._feed = feed
+        self._token_pool = token_pool
+        self._intake = intake
         self._settings = settings
-        self._client = VkClient(http, accounts, settings)
+        self._client = VkClient(http, token_pool, settings)
         self._reader = WallReader(self._client)
         self._boards = BoardReader(self._client)
         self._suggests = SuggestedPosts(self._client)
-        self._walls = WallPoller(self._reader, accounts, feed, settings)
-        self._dialogs = ConversationReader(self._client, feed)
+        self._walls = WallPoller(self._reader, token_pool, intake, settings)
+        self._dialogs = ConversationReader(self._client, intake)
         self._publishing = VkPublisher(self._client, self._reader, self._boards, self._dialogs)
         self._conversation_scheduler = self._rotation(
             conversations.SOURCE, self._compare_dialogs, self._with_token, CONVERSATIONS_CONCURRENCY
@@ -77,10 +77,12 @@ class VkNetwork:
             suggested_posts.SOURCE, self._compare_suggests, self._readable, 1
         )
         self._callback_monitor = callback_servers.CallbackServerMonitor(
-            self._client, accounts, feed, settings, self.request_check
+            self._client, token_pool, intake, settings, self.request_check
         )
-        self._tokens = TokenProbe(self.name, accounts, self._try, settings.token_check_seconds)
-        self._long_poll_context = long_poll.LongPollContext(self._client, http, feed, settings, self.request_check)
+        self._tokens = TokenProbe(self.name, token_pool, self._try, settings.token_check_seconds)
+        self._long_poll_context = long_poll.LongPollContext(
+            self._client, http, intake, settings, self.request_check
+        )
 
     def source_loops(self) -> dict[str, SourceLoop]:
         """Return a long poll per page with a token whose events are not pushed, and one loop per other source."""
@@ -113,7 +115,7 @@ class VkNetwork:
             source,
             pages,
             look,
-            lambda page, error: self._feed.report_failure(page, source, error),
+            lambda page, error: self._intake.report_failure(page, source, error),
             concurrency=concurrency,
         )
 
@@ -124,17 +126,17 @@ class VkNetwork:
             case TokenKind.USER:
                 return await self._client.call(credential, "users.get")
             case TokenKind.SERVICE:
-                page = next(iter(self._accounts.pages(self.name)), None)
+                page = next(iter(self._token_pool.pages(self.name)), None)
                 return page and await self._client.call(credential, "groups.getById", group_id=page.external_id)
 
     def _readable(self) -> Sequence[PageRef]:
-        return self._accounts.pages(self.name)
+        return self._token_pool.pages(self.name)
 
     def _with_token(self) -> list[PageRef]:
         return [
             page
-            for page in self._accounts.pages(self.name)
-            if self._accounts.select(self.name, TokenKind.GROUP, page.id) is not None
+            for page in self._token_pool.pages(self.name)
+            if self._token_pool.select(self.name, TokenKind.GROUP, page.id) is not None
         ]
 
     def _listener(self, page: PageRef) -> long_poll.LongPoll:
@@ -145,11 +147,11 @@ class VkNetwork:
         return self._settings.vk_dialogs_seconds
 
     async def _compare_boards(self, page: PageRef) -> float:
-        opened = await self._boards.check_page(page, self._feed)
+        opened = await self._boards.check_page(page, self._intake)
         return self._settings.vk_boards_seconds * (1 if opened else CLOSED_INTERVAL_FACTOR)
 
     async def _compare_suggests(self, page: PageRef) -> float:
-        managed = await self._suggests.check_page(page, self._feed, self._accounts)
+        managed = await self._suggests.check_page(page, self._intake, self._token_pool)
         return self._settings.vk_suggests_seconds * (1 if managed else CLOSED_INTERVAL_FACTOR)
 
     def max_text_length(self, kind: MessageKind) -> int:
@@ -186,7 +188,7 @@ class VkNetwork:
             boards=self._boards,
             suggested_posts=self._suggests,
             dialogs=self._dialogs,
-            feed=self._feed,
+            intake=self._intake,
             settings=self._settings,
         )
         return one.run(cursor)

@@ -46,13 +46,13 @@ class VkPageLookup:
 
     max_pages_per_call = PAGES_PER_CALL
 
-    def __init__(self, http: aiohttp.ClientSession, accounts: TokenPool, settings: IngestSettings) -> None:
-        self._client = VkClient(http, accounts, settings)
-        self._accounts = accounts
+    def __init__(self, http: aiohttp.ClientSession, token_pool: TokenPool, settings: IngestSettings) -> None:
+        self._client = VkClient(http, token_pool, settings)
+        self._token_pool = token_pool
 
     async def describe(self, pages: Sequence[PageRef]) -> list[PageProfile]:
         """Return profiles by groups.getById with a service or user token, else with a page's own token."""
-        own = next((one.id for one in pages if self._accounts.select(NETWORK, TokenKind.GROUP, one.id)), None)
+        own = next((one.id for one in pages if self._token_pool.select(NETWORK, TokenKind.GROUP, one.id)), None)
         ids = ",".join(page.external_id for page in pages)
         kinds = (*READER_TOKEN_KINDS, TokenKind.GROUP)
         try:
@@ -84,8 +84,8 @@ class VkPageLookup:
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
         """Return the community by groups.getById; a short name needs utils.resolveScreenName first."""
-        pages = self._accounts.pages(NETWORK)
-        own = next((one.id for one in pages if self._accounts.select(NETWORK, TokenKind.GROUP, one.id)), None)
+        pages = self._token_pool.pages(NETWORK)
+        own = next((one.id for one in pages if self._token_pool.select(NETWORK, TokenKind.GROUP, one.id)), None)
         if external_id is not None:
             return await community_by_id(self._client, external_id, own)
         return await community_by_name(self._client, screen_name or "", own)

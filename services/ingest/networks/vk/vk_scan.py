@@ -40,7 +40,7 @@ class VkPageScan:
         boards: BoardReader,
         suggested_posts: SuggestedPosts,
         dialogs: ConversationReader,
-        feed: IntakeStore,
+        intake: IntakeStore,
         settings: IngestSettings,
     ) -> None:
         self._page = page
@@ -49,7 +49,7 @@ class VkPageScan:
         self._boards = boards
         self._suggests = suggested_posts
         self._dialogs = dialogs
-        self._feed = feed
+        self._intake = intake
         self._settings = settings
         self._started = clock.now()
         # Threads of older posts are read too, because people still comment there.
@@ -83,7 +83,7 @@ class VkPageScan:
             here = ParsedBatch(self._since_start(posts.parsed), posts.parsed.unparsed)
             yield self._walked(here, observed_at, posts.oldest_at, step="wall", offset=offset, below=below)
             done = posts.is_last or posts.oldest_at is None or posts.oldest_at < self._thread_horizon
-            others = await self._feed.threads_with_other_count(posts.counts, include_known=True)
+            others = await self._intake.threads_with_other_count(posts.counts, include_known=True)
             threads = {int(id_suffix(key)) for key, count in posts.counts.items() if count or key in others}
             todo = [one for one in sorted(threads, reverse=True) if below is None or one < int(below)]
             for start in range(0, len(todo), THREADS_PER_BATCH):
@@ -91,7 +91,7 @@ class VkPageScan:
                 batch = todo[start : start + THREADS_PER_BATCH]
                 comments = ParsedBatch()
                 for one in (
-                    await self._reader.read_threads_with_deletions(self._page, batch, self._feed)
+                    await self._reader.read_threads_with_deletions(self._page, batch, self._intake)
                 ).values():
                     comments.extend(one)
                 comments.items = self._since_start(comments)
@@ -103,7 +103,7 @@ class VkPageScan:
                 break
             offset += len(posts.parsed.items) + len(posts.parsed.unparsed) - OVERLAP
         if whole:
-            gone = await self._reader.deleted_posts(self._page, seen, self._since, first_look, self._feed)
+            gone = await self._reader.deleted_posts(self._page, seen, self._since, first_look, self._intake)
             yield self._walked(ParsedBatch(gone), first_look, self._thread_horizon, step="boards")
 
     async def _topics(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
@@ -119,7 +119,7 @@ class VkPageScan:
             if topic.id <= done:
                 continue
             observed_at = clock.now()
-            parsed = await self._boards.comments_with_deletions(self._page, topic.id, self._feed)
+            parsed = await self._boards.comments_with_deletions(self._page, topic.id, self._intake)
             parsed.items = self._since_start(parsed)
             share = PROGRESS_BEFORE_STEP["boards"] + (place + 1) / len(fresh) * (
                 PROGRESS_BEFORE_STEP["suggests"] - PROGRESS_BEFORE_STEP["boards"]
@@ -137,7 +137,7 @@ class VkPageScan:
         observed_at = clock.now()
         parsed = await self._suggests.read(self._page)
         # Stored as suggested before the wall is compared, so that they do not count as deleted.
-        await self._feed.store(
+        await self._intake.store(
             self._page,
             suggested_posts.SOURCE,
             ParsedBatch(),

@@ -56,11 +56,11 @@ class WallPoller:
     """Polls all walls by the schedule; requested pages come first."""
 
     def __init__(
-        self, reader: WallReader, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
+        self, reader: WallReader, token_pool: TokenPool, intake: IntakeStore, settings: IngestSettings
     ) -> None:
         self._reader = reader
-        self._accounts = accounts
-        self._feed = feed
+        self._token_pool = token_pool
+        self._intake = intake
         self._settings = settings
         self._schedule: PollSchedule[UUID] = PollSchedule(0.0)
         reader.on_wall_get = lambda: self._schedule.spend_calls(1)
@@ -91,7 +91,7 @@ class WallPoller:
 
     async def _round(self) -> float:
         if self._rate_store is None:
-            book = self._feed.rate_store(SOURCE)
+            book = self._intake.rate_store(SOURCE)
             self._known = await book.load()
             self._rate_store = book
         if asyncio.get_running_loop().time() >= self._aligned_at + LONGEST_WAIT:
@@ -110,14 +110,14 @@ class WallPoller:
         return 0
 
     def _align(self) -> None:
-        self._pages = {page.id: page for page in self._accounts.pages(NETWORK)}
+        self._pages = {page.id: page for page in self._token_pool.pages(NETWORK)}
         for page_id in set(self._schedule.pages()) - self._pages.keys():
             self._schedule.remove(page_id)
             self._not_before.pop(page_id, None)
             self._failures.pop(page_id, None)
         for page_id in self._pages:
             self._schedule.add(page_id, self._known.get(page_id))
-        allowed = self._accounts.daily_call_limit(NETWORK, "wall.get")
+        allowed = self._token_pool.daily_call_limit(NETWORK, "wall.get")
         if allowed is None:
             allowed = float(self._settings.vk_wall_calls_a_day)
         self._schedule.set_budget(allowed * SCHEDULED_BUDGET_SHARE)
@@ -151,7 +151,7 @@ class WallPoller:
         except CallError as error:
             if error.treatment in CLOSED_TREATMENTS:
                 rest = self._settings.vk_closed_seconds
-                self._feed.report_failure(page, SOURCE, closed_reason(error))
+                self._intake.report_failure(page, SOURCE, closed_reason(error))
             else:
                 rest = self._trouble(page, error)
         except TRANSIENT_ERRORS as error:
@@ -170,7 +170,7 @@ class WallPoller:
 
     def _trouble(self, page: PageRef, error: Exception) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
-        self._feed.report_failure(page, SOURCE, str(error))
+        self._intake.report_failure(page, SOURCE, str(error))
         rest = retry_delay(error, failures)
         log.warning("a look failed", way=SOURCE, page_id=str(page.id), error=str(error)[:300], rest=rest)
         return rest
@@ -183,12 +183,12 @@ class WallPoller:
         observed_at = clock.now()
         seen = ObservedIds()
         parsed, counts, back_to = await self._posts(page, seen)
-        known = await self._feed.thread_states(list(counts))
-        parsed.items += await self._reader.deleted_posts(page, seen, back_to, observed_at, self._feed)
+        known = await self._intake.thread_states(list(counts))
+        parsed.items += await self._reader.deleted_posts(page, seen, back_to, observed_at, self._intake)
         quiet = [ThreadState(key, "0") for key, count in counts.items() if key not in known and count == 0]
-        stored = await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=quiet)
+        stored = await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=quiet)
         found = _newest(parsed, stored.new)
-        others = await self._feed.threads_with_other_count(counts)
+        others = await self._intake.threads_with_other_count(counts)
         differing = [
             key
             for key, count in counts.items()
@@ -212,7 +212,7 @@ class WallPoller:
             found = await self._reader.read_posts(page, offset)
             seen.add(found.parsed)
             parsed.extend(found.parsed)
-            known = await self._feed.thread_states(list(found.counts))
+            known = await self._intake.thread_states(list(found.counts))
             counts |= found.counts
             back_to = None if found.is_last else found.oldest_at
             old = found.oldest_at is None or found.oldest_at < page.live_from
@@ -224,13 +224,13 @@ class WallPoller:
         """Read threads completely. The marker is the earlier count, so that comments written since change it."""
         observed_at = clock.now()
         by_post = await self._reader.read_threads_with_deletions(
-            page, [int(id_suffix(key)) for key in keys], self._feed
+            page, [int(id_suffix(key)) for key in keys], self._intake
         )
         parsed = ParsedBatch()
         for one in by_post.values():
             parsed.extend(one)
         marks = [ThreadState(key, str(counts[key]), count=counts[key]) for key in keys]
-        stored = await self._feed.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
+        stored = await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
         return _newest(parsed, stored.new)
 
 

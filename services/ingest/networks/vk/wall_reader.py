@@ -178,7 +178,7 @@ class WallReader:
             return None
 
     async def read_threads_with_deletions(
-        self, page: PageRef, post_ids: Sequence[int], feed: IntakeStore
+        self, page: PageRef, post_ids: Sequence[int], intake: IntakeStore
     ) -> dict[int, ParsedBatch]:
         """Return, by post, all comments and deletions of stored comments that are missing.
 
@@ -196,7 +196,7 @@ class WallReader:
                 continue
             parsed = await self.read_thread(page, post_id, answer)
             thread_key = f"vk:-{page.external_id}_{post_id}"
-            stored = await feed.living_ids(page, "comment", thread_key=thread_key)
+            stored = await intake.living_ids(page, "comment", thread_key=thread_key)
             missing = ObservedIds(parsed).missing(stored, observed_at)
             again = await self.read_thread_if_open(page, post_id) if missing else None
             if again is not None:
@@ -206,12 +206,12 @@ class WallReader:
         return found
 
     async def deleted_posts(
-        self, page: PageRef, seen: ObservedIds, since: datetime | None, observed_at: datetime, feed: IntakeStore
+        self, page: PageRef, seen: ObservedIds, since: datetime | None, observed_at: datetime, intake: IntakeStore
     ) -> list[IncomingItem]:
         """Return deletions of stored posts that a read of the wall back to `since` (None: all) did not return."""
-        stored = await feed.living_ids(page, "wall_post", since=since)
+        stored = await intake.living_ids(page, "wall_post", since=since)
         missing = seen.missing(stored, observed_at)
-        marks = await feed.thread_states([f"vk:{one}" for one in missing])
+        marks = await intake.thread_states([f"vk:{one}" for one in missing])
         # A suggested post is not on the wall until it is approved.
         missing = [one for one in missing if (mark := marks.get(f"vk:{one}")) is None or mark.marker != "suggest"]
         found: list[IncomingItem] = []
@@ -224,7 +224,7 @@ class WallReader:
                 key = f"vk:{one}"
                 found.append(deletion("wall_post", one, key, stored[one]))
                 # Its comments were deleted with it, which no read would show.
-                comments = await feed.living_ids(page, "comment", thread_key=key)
+                comments = await intake.living_ids(page, "comment", thread_key=key)
                 found += [deletion("comment", name, key, at) for name, at in comments.items()]
         return found
 
