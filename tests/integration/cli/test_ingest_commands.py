@@ -156,7 +156,7 @@ async def test_refusals_are_told_in_words(system: System) -> None:
     )
     assert "not let in" in await system.run("sources", code=1, GOSPABLIK_PASSWORD="wrong")
     assert "no day or moment" in await system.run("backfill", "--page", "School71", "--since", "soon", code=2)
-    assert "has not come" in await system.run("backfill", "--page", "School71", "--since", "2999-01-01", code=1)
+    assert "in the future" in await system.run("backfill", "--page", "School71", "--since", "2999-01-01", code=1)
     head = await system.run("backfill", "--page", "School71", *since, "--user", "head", code=1)
     assert "sources:manage" in head
     assert await system.eye.fetchval("SELECT count(*) FROM backfills") == 0

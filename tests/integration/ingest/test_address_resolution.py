@@ -1,4 +1,4 @@
-"""What ingest answers when the registry asks what an address stands for."""
+"""Address resolution: which community an id or short name refers to."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

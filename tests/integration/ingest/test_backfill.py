@@ -1,4 +1,4 @@
-"""History that is asked for comes whole, once, and opens cases only when it is told to."""
+"""Backfills: history is fetched completely and once, and opens appeals only on request."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -198,10 +198,10 @@ async def test_second_backfill_and_invalid_requests_are_rejected(
     path = f"/api/v1/sources/{page_id}/backfills"
     for since, why in (
         ("2026-01-01T00:00:00", "timezone"),
-        ((clock.now() + DAY).isoformat(), "has not come"),
-        ("1999-01-01T00:00:00+08:00", "nothing from before"),
-        ("0001-01-01T00:00:00+14:00", "nothing from before"),
-        ("9999-12-31T23:59:59-14:00", "has not come"),
+        ((clock.now() + DAY).isoformat(), "in the future"),
+        ("1999-01-01T00:00:00+08:00", "no content before"),
+        ("0001-01-01T00:00:00+14:00", "no content before"),
+        ("9999-12-31T23:59:59-14:00", "in the future"),
         (None, "valid"),
     ):
         refused = await api.client.post(path, json={"since": since}, headers=api.headers("operations"))

@@ -1,4 +1,4 @@
-"""Calls a day by method and token: counted before they are made, never overspent, given back by time."""
+"""Daily call limits per method and token: reserved before calls, never exceeded, released over time."""
 
 import asyncio
 from collections.abc import AsyncIterator

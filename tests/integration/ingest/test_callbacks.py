@@ -1,4 +1,4 @@
-"""The door for pushed events: who is admitted, what is answered, and that each event counts once."""
+"""Pushed events: authentication, responses, and idempotent storage."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Citizens' words in, answers out, over the real wire of both networks."""
+"""Messages in and replies out over HTTP with both emulated networks."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""An answer stands once whoever asks again, whatever the clocks say, and though the network refuses to be read."""
+"""Publishing is exactly once despite retries, clock skew and unreadable threads."""
 
 import asyncio
 from collections.abc import AsyncIterator

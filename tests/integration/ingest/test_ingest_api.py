@@ -1,4 +1,4 @@
-"""The routes of ingest: who may see what, filters, and bad input."""
+"""Routes of ingest: access, filters and invalid input."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""A new encryption key without a stop, and what a schedule keeps over a restart."""
+"""Rotation of the encryption key, and schedule state over a restart."""
 
 from pathlib import Path
 from uuid import UUID, uuid4

@@ -1,4 +1,4 @@
-"""What happens in the networks arrives: edits, deletions, gaps of push, dead tokens, a lost database."""
+"""Edits, deletions, missed events, invalid tokens and database outages with emulated networks."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The intake: one row whatever arrives twice, in whatever order, with every byte of the words."""
+"""Intake: one row per message in any order of items, with exact texts."""
 
 import json
 from collections.abc import AsyncIterator

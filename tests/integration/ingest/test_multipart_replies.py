@@ -1,4 +1,4 @@
-"""Long answers in parts, dead letters that are mended, and what the author of an answer is told."""
+"""Long replies in parts, failed replies that are retried, and the failure reasons shown to authors."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What stands in OK's groups is found, whatever is closed, removed or edited there."""
+"""OK discussions: closed, removed and edited content is found by polls and scans."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""OK pushes the groups' messages, and a watch keeps it so."""
+"""OK webhooks: pushed messages are stored and subscriptions are monitored."""
 
 import asyncio
 from collections.abc import AsyncIterator

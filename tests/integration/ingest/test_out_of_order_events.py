@@ -1,4 +1,4 @@
-"""The intake when things come twice, late, or in the wrong order; and history that may open cases after all."""
+"""Intake of repeated, late and out-of-order items, and of history that may open appeals."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""Our own words coming back: before the response, instead of it, or contradicting it."""
+"""Own replies are matched before the response, instead of it, or against it."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What ingest answers when the registry asks what the networks say of pages."""
+"""Page profiles that the registry requests from ingest."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

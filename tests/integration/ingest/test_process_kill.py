@@ -1,4 +1,4 @@
-"""kill -9 of the ingest process: nothing is lost, nothing stands twice."""
+"""Messages and replies survive kill -9 of the ingest process without loss or duplicates."""
 
 import asyncio
 from pathlib import Path

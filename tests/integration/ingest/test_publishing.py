@@ -1,4 +1,4 @@
-"""An answer stands in the network once, whatever happens to the calls."""
+"""Replies are published exactly once whatever happens to the calls."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What could not be read: shown with its reason, guarded, and read again when it can be."""
+"""Quarantined payloads: listing, access and parsing again."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What adapters promise of one answer: a thread is read whole or not at all, and nothing is sent too late."""
+"""Adapters read a reply's thread completely or raise, and send nothing after the deadline."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime

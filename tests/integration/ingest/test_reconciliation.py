@@ -1,4 +1,4 @@
-"""What no ordinary way brought is found, stored, counted once, and told; whatever interrupts it."""
+"""Reconciliation: gaps are found, stored and counted once despite interruptions."""
 
 import asyncio
 import json

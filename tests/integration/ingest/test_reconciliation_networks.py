@@ -1,4 +1,4 @@
-"""Both networks, compared with what is stored: what vanished here is found there, exactly."""
+"""Reconciliation with both emulated networks finds exactly the missing messages."""
 
 from datetime import timedelta
 from pathlib import Path

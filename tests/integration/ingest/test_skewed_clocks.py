@@ -1,4 +1,4 @@
-"""Two workers and two networks whose clocks are minutes apart, and lost responses: every answer stands once."""
+"""Replies are published once with skewed clocks of workers and networks and lost responses."""
 
 import asyncio
 from collections import Counter

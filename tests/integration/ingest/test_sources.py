@@ -1,4 +1,4 @@
-"""What `/sources` tells of a page: lag, tokens, push, gaps; of thousands of pages in a few queries."""
+"""The sources API: lag, tokens, push and gaps of thousands of pages in a few queries."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

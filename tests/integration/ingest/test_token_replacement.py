@@ -1,4 +1,4 @@
-"""Tokens that die in the middle of a run: what is left goes on, a person brings them back, no message is lost."""
+"""Tokens that become invalid during a run are replaced without losing messages."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The pool of tokens: which one is used, what ends one, and how a person brings it back."""
+"""The token pool: selection, failures and recovery of tokens."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -404,7 +404,7 @@ async def test_secrets_stand_in_no_log_no_error_and_no_representation(
     said += capsys.readouterr()
     said += [str(row["reason"]) for row in await pool.eye.fetch("SELECT reason FROM network_tokens")]
     said += [str(row["data"]) for row in await pool.eye.fetch("SELECT data FROM events")]
-    assert any("token in trouble" in words for words in said)
+    assert any("token rejected" in words for words in said)
     assert not [words for words in said if "very-secret" in words]
 
 

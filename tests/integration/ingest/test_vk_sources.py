@@ -1,4 +1,4 @@
-"""Ways into VK beside long poll: walls, discussions, suggested posts, walks, and the watch over callbacks."""
+"""VK sources other than long poll: walls, discussions, suggested posts, scans, callback servers."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A token's calls are spaced, whoever in the process makes them."""
+"""Rate limiting of a token's calls within a process."""
 
 import asyncio
 from uuid import uuid4

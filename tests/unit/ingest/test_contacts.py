@@ -1,4 +1,4 @@
-"""Phones and addresses in what pages say of themselves."""
+"""Phones and addresses found in page descriptions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The tables of error codes: every code that networks are known to answer means something, and says it."""
+"""Error codes of the networks: treatments, token states and messages."""
 
 import pytest
 

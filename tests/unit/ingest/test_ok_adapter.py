@@ -1,4 +1,4 @@
-"""OK's chats and answers against a network that is a table of answers."""
+"""OK chats and replies against a scripted network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The list of discussions: walked in parts, cheaply, and one refused discussion costs no other."""
+"""The list of discussions: full passes in parts, few calls, and errors of single discussions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""OK's payloads of all years become messages, or are set aside with a reason."""
+"""OK payloads of all formats are parsed, or rejected with a reason."""
 
 import copy
 from datetime import UTC, datetime

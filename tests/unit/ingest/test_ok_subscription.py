@@ -1,4 +1,4 @@
-"""The watch over OK's subscriptions: what is ours is kept up, what is not is left alone."""
+"""The subscription monitor of OK: our subscriptions are kept, those of others are not touched."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What networks tell of pages is read as far as it can be, and kept as far as it can be kept."""
+"""Profiles of pages: invalid fields are ignored, values are made storable."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""One loop over many pages: each in its time, few at once, a failing one alone rests."""
+"""The page scheduler: intervals, concurrency and backoff per page."""
 
 import asyncio
 from collections import Counter

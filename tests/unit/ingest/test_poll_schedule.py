@@ -1,4 +1,4 @@
-"""The scheduler: where polls go, what it learns, and that it keeps to its budget and its ceiling."""
+"""The poll schedule: distribution of polls, learning, budget and maximum age."""
 
 import json
 import random

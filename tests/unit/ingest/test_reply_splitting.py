@@ -1,4 +1,4 @@
-"""Parts of a long answer: all its words, nothing too long, broken where people would break."""
+"""Splitting of long replies: complete text, length limits and natural breaks."""
 
 import pytest
 from hypothesis import given, settings

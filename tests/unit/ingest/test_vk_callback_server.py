@@ -1,4 +1,4 @@
-"""A server that is set up at VK may ask for its confirmation, which shows no secret, before VK has answered us."""
+"""VK may request the confirmation of a new server before it responds to our call."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

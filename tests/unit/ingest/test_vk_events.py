@@ -1,4 +1,4 @@
-"""VK's events beside comments and messages of walls: discussions, photos, suggested posts, shapes of long ago."""
+"""VK events of discussions, photos, suggested posts and old formats."""
 
 from datetime import UTC, datetime
 from typing import Any

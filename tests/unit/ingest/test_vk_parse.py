@@ -1,4 +1,4 @@
-"""VK's payloads of all years become messages, or are set aside with a reason."""
+"""VK payloads of all formats are parsed, or rejected with a reason."""
 
 from datetime import UTC, datetime
 from typing import Any

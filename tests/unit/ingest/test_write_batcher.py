@@ -1,4 +1,4 @@
-"""Pushed events are stored together, and each is answered for by what became of its own batch."""
+"""Pushed events are stored in batches, and each caller gets the result of its own batch."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -151,7 +151,7 @@ class ChatPoller:
             else:
                 self._rests.record_failure(name, self._settings.ok_chats_seconds, MAX_DELAY)
             self._intake.report_failure(page, SOURCE, told)
-            log.warning("a look failed", way=SOURCE, page=name, error=str(error)[:200])
+            log.warning("a poll failed", way=SOURCE, page=name, error=str(error)[:200])
         else:
             self._rests.clear(name)
         finally:

@@ -1,4 +1,4 @@
-"""The same control calls break both networks."""
+"""The same control calls inject faults into both networks."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Faults, limits, the feed and the invented citizens, whichever the network."""
+"""Faults, limits, the CSV feed and the generated citizens of the emulators."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Mixed and standing faults, scripts and the emulator's day, with a restart in between."""
+"""Mixed and persistent faults, scripts and the emulator's day, over a restart."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

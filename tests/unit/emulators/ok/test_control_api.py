@@ -1,4 +1,4 @@
-"""The control API: citizens and staff write, change and delete; texts stay as they were given."""
+"""The control API: citizens and staff write, edit and delete; texts are kept exactly."""
 
 import csv
 import io

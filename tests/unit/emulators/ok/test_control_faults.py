@@ -1,4 +1,4 @@
-"""The control API breaks the network: mixes, standing faults, scripts, the day, tokens."""
+"""The control API injects mixes, persistent faults and scripts, ends days and revokes tokens."""
 
 from typing import Any
 

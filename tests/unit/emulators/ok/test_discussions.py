@@ -1,4 +1,4 @@
-"""Discussions, comments and topics as REST shows them."""
+"""Discussions, comments and topics of the REST API."""
 
 import base64
 import re

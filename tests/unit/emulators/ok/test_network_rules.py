@@ -1,4 +1,4 @@
-"""Groups that are closed or blocked, people who are gone, and words the network refuses."""
+"""Closed and blocked groups, deleted users and rejected texts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The signature of a call against the published examples."""
+"""Request signatures against the published examples."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Files of an earlier state open with what was added since."""
+"""State files of an earlier version are upgraded when opened."""
 
 import sqlite3
 

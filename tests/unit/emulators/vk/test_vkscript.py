@@ -1,4 +1,4 @@
-"""VKScript: what clients write runs, what they do not is refused with its place."""
+"""VKScript: supported code runs, errors name their position or cause."""
 
 import json
 from typing import Any

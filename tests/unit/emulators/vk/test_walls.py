@@ -1,4 +1,4 @@
-"""Walls: threads, deleted comments, paging, idempotency keys, refusals."""
+"""Walls: threads, deleted comments, pagination, idempotency keys, rejections."""
 
 from typing import Any
 
