@@ -23,7 +23,7 @@ router = APIRouter()
 MessageReader = Annotated[Caller, allowed(Right.MESSAGES_READ)]
 
 
-@router.get("/messages", tags=["messages"], responses=LIST_PROBLEMS, summary="What came in, last received first")
+@router.get("/messages", tags=["messages"], responses=LIST_PROBLEMS, summary="Messages, last received first")
 async def list_messages(
     session: Reading,
     caller: MessageReader,
@@ -66,7 +66,10 @@ async def list_messages(
 
 
 @router.get(
-    "/messages/{message_id}", tags=["messages"], responses=ITEM_PROBLEMS, summary="One message, all its texts"
+    "/messages/{message_id}",
+    tags=["messages"],
+    responses=ITEM_PROBLEMS,
+    summary="One message with its earlier texts",
 )
 async def get_message(session: Reading, caller: MessageReader, message_id: UUID) -> MessageDetail:
     """Return one message with its text, its thread and the texts before each edit."""

@@ -30,7 +30,7 @@ PublicationReader = Annotated[Caller, allowed(Right.APPEALS_READ)]
 PublicationSender = Annotated[Caller, allowed(Right.APPEALS_ANSWER)]
 
 
-@router.get("/publications", tags=["publications"], responses=LIST_PROBLEMS, summary="Answers on their way")
+@router.get("/publications", tags=["publications"], responses=LIST_PROBLEMS, summary="Publications, newest first")
 async def list_publications(
     session: Reading,
     caller: PublicationReader,
@@ -52,7 +52,9 @@ async def list_publications(
     return Page(items=[PublicationOut.model_validate(row) for row in kept], next_cursor=cursor)
 
 
-@router.get("/publications/{publication_id}", tags=["publications"], responses=ITEM_PROBLEMS, summary="One answer")
+@router.get(
+    "/publications/{publication_id}", tags=["publications"], responses=ITEM_PROBLEMS, summary="One publication"
+)
 async def get_publication(session: Reading, caller: PublicationReader, publication_id: UUID) -> PublicationOut:
     """Return one publication with its status, attempts and failure reason."""
     return PublicationOut.model_validate(
@@ -65,7 +67,7 @@ async def get_publication(session: Reading, caller: PublicationReader, publicati
     tags=["publications"],
     status_code=202,
     responses=ITEM_PROBLEMS | problems.responses(Conflict),
-    summary="Send a failed answer again",
+    summary="Retry a failed publication",
 )
 async def retry_publication(
     session: Writing,

@@ -28,7 +28,7 @@ SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
 SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 
 
-@router.get("/sources/set-aside", responses=LIST_PROBLEMS, summary="What could not be read, last first")
+@router.get("/sources/set-aside", responses=LIST_PROBLEMS, summary="Quarantined payloads, newest first")
 async def list_set_aside(
     session: Reading,
     caller: SourceReader,
@@ -46,7 +46,7 @@ async def list_set_aside(
     return Page(items=kept, next_cursor=cursor)
 
 
-@router.get("/sources/set-aside/{item_id}", responses=ITEM_PROBLEMS, summary="One payload that could not be read")
+@router.get("/sources/set-aside/{item_id}", responses=ITEM_PROBLEMS, summary="One quarantined payload")
 async def get_set_aside(session: Reading, caller: SourceInspector, item_id: UUID) -> QuarantinedPayloadDetail:
     """Return one entry with the raw payload, which may contain a citizen's text and name."""
     return await quarantine.get_quarantined(session, caller, item_id)
@@ -55,7 +55,7 @@ async def get_set_aside(session: Reading, caller: SourceInspector, item_id: UUID
 @router.post(
     "/sources/set-aside/{item_id}/retry",
     responses=ITEM_PROBLEMS | problems.responses(Conflict),
-    summary="Read it again",
+    summary="Parse a quarantined payload again",
 )
 async def read_again(session: Writing, caller: SourceManager, item_id: UUID) -> QuarantineRetryResult:
     """Parse the pushed event again with the current parsers. If that fails, it stays here and the 409 says why."""

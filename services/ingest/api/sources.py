@@ -22,7 +22,7 @@ SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
 SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
 
 
-@router.get("/sources", tags=["sources"], responses=LIST_PROBLEMS, summary="How each page is read")
+@router.get("/sources", tags=["sources"], responses=LIST_PROBLEMS, summary="Pages with their sources")
 async def list_sources(
     session: Reading,
     caller: SourceReader,
@@ -52,7 +52,7 @@ async def get_budget(session: Reading, caller: SourceInspector) -> CallBudgetLis
 
 
 @router.get(
-    "/sources/{page_id}", tags=["sources"], responses=ITEM_PROBLEMS, summary="How one page is read, in full"
+    "/sources/{page_id}", tags=["sources"], responses=ITEM_PROBLEMS, summary="One page with its sources, in full"
 )
 async def get_source(session: Reading, caller: SourceReader, page_id: UUID) -> PageSourcesDetail:
     """Return one page's sources with its own tokens, recent reconciliations and last backfill."""

@@ -26,7 +26,9 @@ SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
 SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 
 
-@router.get("/sources/tokens", tags=["sources"], responses=LIST_PROBLEMS, summary="States of the credentials")
+@router.get(
+    "/sources/tokens", tags=["sources"], responses=LIST_PROBLEMS, summary="Network tokens and their states"
+)
 async def list_tokens(session: Reading, caller: SourceInspector, page_id: UUID | None = None) -> NetworkTokenList:
     """Return the network tokens and their states. Never shows the secrets."""
     return NetworkTokenList(
@@ -42,7 +44,7 @@ async def list_tokens(session: Reading, caller: SourceInspector, page_id: UUID |
         200: {"model": NetworkTokenDetail, "description": "Known already; it counts as healthy again"},
         **problems.responses(BadRequest, Unauthenticated, Forbidden, Invalid),
     },
-    summary="Add a credential",
+    summary="Add a network token",
 )
 async def add_token(
     session: Writing, caller: SourceManager, service: ServiceDep, given: NetworkTokenIn, response: Response
@@ -59,7 +61,7 @@ async def add_token(
     "/sources/tokens/{token_id}/recover",
     tags=["sources"],
     responses=ITEM_PROBLEMS | problems.responses(BadRequest, Conflict),
-    summary="Take a credential back into use",
+    summary="Recover a network token",
 )
 async def recover_token(
     session: Writing, caller: SourceManager, service: ServiceDep, token_id: UUID, given: NetworkTokenRecovery
@@ -75,7 +77,7 @@ async def recover_token(
     tags=["sources"],
     status_code=204,
     responses=ITEM_PROBLEMS,
-    summary="Retire a credential",
+    summary="Delete a network token",
 )
 async def retire_token(session: Writing, caller: SourceManager, token_id: UUID) -> None:
     """Delete the token. It is out of use within seconds."""

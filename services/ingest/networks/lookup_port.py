@@ -93,7 +93,7 @@ def extract_groups(answer: Any, network: str, method: str) -> list[dict[str, Any
     """
     found = answer.get("groups") if isinstance(answer, dict) else answer
     if not isinstance(found, list):
-        raise NoValidResponse(network, method, "no groups in the answer")
+        raise NoValidResponse(network, method, "no groups in the response")
     return [raw for raw in found if isinstance(raw, dict)]
 
 
@@ -107,7 +107,7 @@ def groups_by_id(
     groups = list(groups)
     found = {str(raw[name]): raw for raw in groups if raw.get(name)}
     if not found and (groups or asked > 1):
-        raise NoValidResponse(network, method, "none of the groups in the answer")
+        raise NoValidResponse(network, method, "none of the groups in the response")
     return found
 
 

@@ -431,7 +431,7 @@ class NetworkAdapter(Protocol):
 
         Comments count by their own time, under older posts too as far as the network lets them be found. `cursor`
         is empty, or the one of the last step that was stored. Raises what a call raises (see `calls`): the caller
-        rests and goes on from its cursor.
+        waits and continues from its cursor.
         """
 
 

@@ -169,7 +169,7 @@ class PollSchedule(Generic[Page]):
         self._put(page, entry, self._due(entry))
 
     def record_failure(self, page: Page, now: float, rest: float) -> None:
-        """The page could not be read; it comes again after `rest` seconds, and nothing is learnt."""
+        """Record a failed poll: the page is due again after `rest` seconds, and nothing is learned."""
         entry = self._entries.get(page)
         if entry is None:
             return

@@ -1,4 +1,4 @@
-"""What crosses the wire: where networks push to."""
+"""API models of callback registrations."""
 
 from datetime import datetime
 from typing import Literal
@@ -11,26 +11,26 @@ from shared.networks import NetworkName
 
 
 class CallbackIn(RequestModel):
-    """A push that a person set up in the network. Never shown again."""
+    """A callback that a person configured in the network. The secret is never returned."""
 
     secret: SecretStr = Field(
         min_length=6,
         max_length=50,
         examples=["s3cret-of-the-server"],
-        description="The key of VK, or the address's end of OK",
+        description="VK: the secret key; OK: the last part of the URL",
     )
     confirmation_code: SecretStr | None = Field(
-        default=None, max_length=100, examples=["1a2b3c4d"], description="VK: what the settings page shows"
+        default=None, max_length=100, examples=["1a2b3c4d"], description="VK: the code shown on the settings page"
     )
 
 
 class CallbackOut(BaseModel):
-    """Where a network pushes a page's events to."""
+    """The callback registration of a page."""
 
     page_id: UUID
     network: NetworkName
-    url: str = Field(description="With the secret hidden where it is part of the address")
-    by_hand: bool = Field(description="Set up by a person, and not watched over")
+    url: str = Field(description="The secret is masked if it is part of the URL")
+    by_hand: bool = Field(description="Set up by a person and not monitored")
     state: Literal["waiting", "working", "failed"]
     reason: str | None
     has_confirmation_code: bool

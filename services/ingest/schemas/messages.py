@@ -1,4 +1,4 @@
-"""What crosses the wire: what came in, and what could not be read."""
+"""API models of messages."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -12,7 +12,7 @@ MessageKind = Literal["comment", "wall_post", "message"]
 
 
 class MessageOut(BaseModel):
-    """A citizen's or the community's words."""
+    """A message of a citizen or of the community."""
 
     id: UUID
     network: NetworkName
@@ -22,24 +22,24 @@ class MessageOut(BaseModel):
     organisation_id: UUID
     thread_key: str
     reply_to: str | None
-    author_key: str | None = Field(description="Pseudonym: the same person has the same one")
+    author_key: str | None = Field(description="Pseudonym, stable per person")
     from_community: bool
-    publication_id: UUID | None = Field(description="Set when the words are an answer published from here")
+    publication_id: UUID | None = Field(description="Set if the message is our own publication")
     text: str
     attachments: list[Any]
     url: str
-    history: bool = Field(description="Written before the page's go-live moment")
+    history: bool = Field(description="Written before the page's go-live time")
     way_in: str
     written_at: datetime
     received_at: datetime
     edited_at: datetime | None
     deleted_at: datetime | None
-    deleted_by: str | None = Field(description="author, community, or unknown where the network does not tell")
+    deleted_by: str | None = Field(description="author, community, or unknown if the network does not say")
     version: int
 
 
 class MessageVersionOut(BaseModel):
-    """The words before an edit."""
+    """The text before an edit."""
 
     version: int
     text: str
@@ -48,6 +48,6 @@ class MessageVersionOut(BaseModel):
 
 
 class MessageDetail(MessageOut):
-    """A message with the texts it had before, oldest first."""
+    """A message with its earlier texts, oldest first."""
 
     versions: list[MessageVersionOut]

@@ -1,4 +1,4 @@
-"""What crosses the wire between the registry and ingest about pages."""
+"""Models of page lookup between the registry and ingest."""
 
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -10,9 +10,9 @@ from shared.networks import NetworkName
 
 
 class PageProfilesRequest(BaseModel):
-    """Pages, and how many calls they may cost: `calls` in all, `walls` of them for single walls.
+    """Pages to look up within a limit: `calls` in total, `walls` of them for single walls.
 
-    Walls that are read anyway are not asked for. Pages for which no call is left are left out of the answer.
+    Walls that ingest reads anyway need no call. Pages for which no call is left are left out of the response.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -23,10 +23,10 @@ class PageProfilesRequest(BaseModel):
 
 
 class PageProfileOut(BaseModel):
-    """What a network says of a page; null: it does not tell.
+    """A page's profile in its network; null if the network does not provide the value.
 
-    `phone` and `address` come from fields of their own, else from the description's words. `posts_7_days` is null
-    where nobody has read the wall.
+    `phone` and `address` come from fields of their own, else from the description. `posts_7_days` is null if the
+    wall was not read.
     """
 
     page_id: UUID
@@ -45,11 +45,11 @@ class PageProfileOut(BaseModel):
     members: int | None
     last_post_at: datetime | None
     posts_7_days: int | None
-    calls: int = Field(description="Calls made for this page alone")
+    calls: int = Field(description="Calls made only for this page")
 
 
 class PageProfiles(BaseModel):
-    """The pages that could be asked about; `calls` counts all calls, those for many pages at once too."""
+    """The profiles that could be read; `calls` counts all calls, including those for several pages."""
 
     items: list[PageProfileOut]
     calls: int
@@ -57,7 +57,7 @@ class PageProfiles(BaseModel):
 
 
 class AddressResolutionRequest(BaseModel):
-    """A community of a network, by its id or by its short name."""
+    """A community of a network, by id or by short name."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -73,7 +73,7 @@ class AddressResolutionRequest(BaseModel):
 
 
 class ResolvedCommunity(BaseModel):
-    """A community as its network has it."""
+    """A community with the data of its network."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -83,7 +83,7 @@ class ResolvedCommunity(BaseModel):
 
 
 class AddressResolution(BaseModel):
-    """What became of the question; `reason` is a sentence for a person, absent when the community was found."""
+    """Result of an address lookup; `reason` is a sentence for a person, null if the community was found."""
 
     outcome: Literal["found", "none", "unavailable"]
     reason: str | None = None

@@ -1,4 +1,4 @@
-"""What crosses the wire: answers on their way out."""
+"""API models of publications."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -22,21 +22,21 @@ ReplyText = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidato
 
 
 class FailureOut(BaseModel):
-    """Why an answer is not out, in words for its author."""
+    """Why a reply is not published, with a message for its author."""
 
     code: str = Field(examples=["vk:213"])
     message: str = Field(examples=["Комментировать эту запись нельзя: комментарии закрыты."])
-    final: bool = Field(default=True, description="False: it is tried again by itself")
+    final: bool = Field(default=True, description="False: it is retried automatically")
 
 
 class PublicationOut(RowModel):
-    """An answer, or one part of a long one, on its way into the network."""
+    """The publication of a reply, or of one part of a long reply."""
 
     id: UUID
     reply_id: UUID
-    appeal_id: UUID | None = Field(description="The appeal whose reply it is; null where none was named")
-    part: int = Field(description="From 0; a part is sent when the one before it stands")
-    parts: int = Field(description="How many parts the answer has", examples=[1])
+    appeal_id: UUID | None = Field(description="The appeal of the reply; null if none was given")
+    part: int = Field(description="From 0; a part is sent once the previous one is published")
+    parts: int = Field(description="Number of parts of the reply", examples=[1])
     page_id: UUID
     organisation_id: UUID
     network: NetworkName
@@ -56,28 +56,30 @@ class PublicationOut(RowModel):
 
 
 class PublicationRequest(RequestModel):
-    """Appeals asks for an answer to be published."""
+    """Request of appeals to publish a reply."""
 
     reply_id: UUID
-    appeal_id: UUID | None = Field(default=None, description="The appeal whose reply it is")
+    appeal_id: UUID | None = Field(default=None, description="The appeal of the reply")
     message_id: UUID
     text: ReplyText
     on_behalf_of: str = Field(min_length=1, max_length=200)
-    organisation_id: UUID | None = Field(default=None, description="Whose answer it is; the page's by default")
+    organisation_id: UUID | None = Field(
+        default=None, description="The replying organisation; by default the page's"
+    )
 
 
 class PublicationRetry(RequestModel):
-    """How an answer that failed is sent again."""
+    """Request to retry a failed publication."""
 
     text: ReplyText | None = Field(
         default=None,
-        description="The whole answer, corrected; the same words when left out",
+        description="The whole corrected reply; unchanged if omitted",
         examples=["Ямочный ремонт начнётся во вторник."],
     )
 
 
 class PublicationRequested(RowModel):
-    """What became of the request."""
+    """Result of a publication request."""
 
     id: UUID
     status: PublicationStatus

@@ -1,4 +1,4 @@
-"""Quarantined payloads as they cross the wire."""
+"""API models of quarantined payloads."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from shared.networks import NetworkName
 
 
 class QuarantinedPayloadOut(RowModel):
-    """A payload that could not be read."""
+    """A payload that could not be parsed or stored."""
 
     id: UUID
     network: NetworkName
@@ -23,13 +23,13 @@ class QuarantinedPayloadOut(RowModel):
 
 
 class QuarantinedPayloadDetail(QuarantinedPayloadOut):
-    """With the payload as it came."""
+    """A quarantined payload with its raw content."""
 
     raw: Any
 
 
 class QuarantineRetryResult(BaseModel):
-    """What reading it again brought."""
+    """Messages changed by parsing the payload again."""
 
     new: int
     edited: int

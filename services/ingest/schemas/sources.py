@@ -1,4 +1,4 @@
-"""What crosses the wire: how each page is read."""
+"""API models of sources."""
 
 from datetime import datetime
 from typing import Literal
@@ -13,56 +13,56 @@ from shared.networks import NetworkName
 
 
 class SourceOut(BaseModel):
-    """One way into a page and how it goes."""
+    """One source of a page and its state."""
 
     way: str = Field(examples=["long_poll"])
-    last_success_at: datetime | None = Field(description="The last look that went well, with news or without")
+    last_success_at: datetime | None = Field(description="The last successful check, with or without new messages")
     last_message_at: datetime | None
     last_error_at: datetime | None
     last_error: str | None
-    failures: int = Field(description="Failures in a row")
-    lag_seconds: float | None = Field(description="Since the last look that went well")
+    failures: int = Field(description="Consecutive failures")
+    lag_seconds: float | None = Field(description="Seconds since the last successful check")
 
 
 class CallBudgetOut(BaseModel):
-    """Calls of a method that a network limits by the day, over all tokens that read for all pages."""
+    """Calls of a method with a daily limit, over all shared tokens."""
 
     network: NetworkName
     method: str = Field(examples=["wall.get"])
     tokens: int = Field(description="Usable now")
-    used_today: int = Field(description="Counted before they are made: after a crash rather too many than too few")
-    limit: int = Field(description="Of the usable tokens together")
+    used_today: int = Field(description="Reserved before they are made, so it may be too high after a crash")
+    limit: int = Field(description="Total of the usable tokens")
     left: int
 
 
 class CallBudgetList(BaseModel):
-    """All methods with a limit a day."""
+    """All methods with a daily limit."""
 
     items: list[CallBudgetOut]
 
 
 class PageTokenStateOut(BaseModel):
-    """Whether the network accepts us at a page."""
+    """State of a page's tokens."""
 
     state: Literal["healthy", "limited", "captcha", "revoked", "blocked", "none"] = Field(
-        description="Of the page's best token; limited ends by itself, captcha, revoked and blocked need a person"
+        description="State of the page's best token; limited expires, captcha, revoked and blocked need a person"
     )
     reason: str | None
-    until: datetime | None = Field(description="When a limit ends")
+    until: datetime | None = Field(description="When the limit expires")
 
 
 class CallbackStateOut(RowModel):
-    """Whether the network pushes the events of a page."""
+    """State of a page's callback registration."""
 
     state: Literal["waiting", "working", "failed"]
     reason: str | None
-    by_hand: bool = Field(description="A person set it up in the network")
+    by_hand: bool = Field(description="Set up by a person in the network")
     checked_at: datetime | None
     last_event_at: datetime | None
 
 
 class PageSourcesOut(BaseModel):
-    """A page as a source of messages."""
+    """A page with its sources."""
 
     page_id: UUID
     organisation_id: UUID
@@ -71,30 +71,30 @@ class PageSourcesOut(BaseModel):
     url: str
     live_from: datetime
     state: Literal["healthy", "waiting", "failing", "no_token"] = Field(
-        description="waiting: not looked at yet; failing: the last look of some way failed, or the token is dead"
+        description="waiting: not checked yet; failing: the last check of a source failed, or no token is usable"
     )
-    last_seen_at: datetime | None = Field(description="The last look of any way that went well")
+    last_seen_at: datetime | None = Field(description="The last successful check of any source")
     lag_seconds: float | None = Field(description="Since then")
     last_message_at: datetime | None
     last_message_way: str | None = Field(
-        description="The way that brought the last message", examples=["long_poll"]
+        description="The source that brought the last message", examples=["long_poll"]
     )
     expected_delay_seconds: float | None = Field(
-        description="How late polling brings a message on average; null where nothing is learnt yet"
+        description="Expected mean delay of polling; null if nothing is learned yet"
     )
-    gaps: int = Field(description="Messages that reconciliation found missing, ever")
+    gaps: int = Field(description="Total messages that reconciliation found missing")
     last_gap_at: datetime | None
     token: PageTokenStateOut
     push: CallbackStateOut | None = Field(
-        description="Null where no push is set up; long poll is a way of its own"
+        description="Null if no callback is registered; long poll is a separate source"
     )
     last_reconciliation: ReconciliationOut | None
     ways: list[SourceOut]
 
 
 class PageSourcesDetail(PageSourcesOut):
-    """A page as a source in full."""
+    """A page with its sources, in full."""
 
-    tokens: list[NetworkTokenOut] = Field(description="The page's own; those of all pages are at /sources/tokens")
+    tokens: list[NetworkTokenOut] = Field(description="The page's own tokens; all tokens are at /sources/tokens")
     reconciliations: list[ReconciliationOut] = Field(description="The last ten")
     backfill: BackfillOut | None = Field(description="The last one")

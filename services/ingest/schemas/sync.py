@@ -1,4 +1,4 @@
-"""What crosses the wire: comparisons with the networks, and history fetched."""
+"""API models of reconciliations and backfills."""
 
 from datetime import datetime
 from typing import Literal
@@ -13,30 +13,30 @@ BackfillStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 class ReconciliationIn(RequestModel):
-    """What to compare."""
+    """Request to reconcile one page."""
 
     since: AwareDatetime | None = Field(
         default=None,
-        description="What was written then or later; left out: from where the last one left off",
+        description="Messages written then or later; omitted: from the end of the last reconciliation",
         examples=["2026-11-20T00:00:00+08:00"],
     )
 
 
 class ReconciliationsIn(ReconciliationIn):
-    """Of which pages."""
+    """Request to reconcile many pages."""
 
-    network: NetworkName | None = Field(default=None, description="Left out: all networks")
+    network: NetworkName | None = Field(default=None, description="Omitted: all networks")
 
 
 class ReconciliationsRequested(BaseModel):
-    """What was asked for; `GET /sources/reconciliations/summary?started_from=` tells how it goes."""
+    """The queued reconciliations; `GET /sources/reconciliations/summary?started_from=` shows their progress."""
 
     pages: int
     started_at: datetime = Field(description="The same for all of them")
 
 
 class ReconciliationOut(RowModel):
-    """One comparison of a page with what is stored."""
+    """One reconciliation of a page."""
 
     id: UUID
     page_id: UUID
@@ -44,15 +44,15 @@ class ReconciliationOut(RowModel):
     started_at: datetime
     finished_at: datetime | None
     compared: int = Field(description="Read from the network")
-    gaps: int = Field(description="Missing although the ordinary ways had had the time; stored now")
-    late: int = Field(description="Missing, but written too recently to count; stored now")
-    edited: int = Field(description="Changed unnoticed")
+    gaps: int = Field(description="Missing after the grace period; stored now")
+    late: int = Field(description="Missing but too recent to count; stored now")
+    edited: int = Field(description="Edits that were not noticed before")
     deleted: int = Field(description="Gone unnoticed")
-    error: str | None = Field(description="Why it rests; it goes on by itself")
+    error: str | None = Field(description="Why it waits; it continues automatically")
 
 
 class ReconciliationSummary(BaseModel):
-    """Comparisons of many pages together."""
+    """Totals of reconciliations."""
 
     asked: int
     finished: int
@@ -65,18 +65,18 @@ class ReconciliationSummary(BaseModel):
 
 
 class BackfillIn(RequestModel):
-    """Which history to fetch."""
+    """Request to backfill a page's history."""
 
     since: AwareDatetime = Field(
-        description="What was written then or later", examples=["2026-01-01T00:00:00+08:00"]
+        description="Messages written then or later", examples=["2026-01-01T00:00:00+08:00"]
     )
     open_cases: bool = Field(
-        default=False, description="What is found may open cases although it was written before the go-live moment"
+        default=False, description="Messages may open appeals although they were written before the go-live time"
     )
 
 
 class BackfillOut(RowModel):
-    """A page's history being fetched."""
+    """A backfill of a page's history."""
 
     id: UUID
     page_id: UUID
@@ -84,10 +84,10 @@ class BackfillOut(RowModel):
     since: datetime
     open_cases: bool
     status: BackfillStatus
-    share: float = Field(description="How much is done, from 0 to 1")
+    share: float = Field(description="Progress from 0 to 1")
     found: int = Field(description="Read from the network")
     stored: int = Field(description="New among them")
-    error: str | None = Field(description="Why it failed, or what it waits for")
+    error: str | None = Field(description="Why it failed, or why it waits")
     asked_by: str
     created_at: datetime
     finished_at: datetime | None

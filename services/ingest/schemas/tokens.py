@@ -1,4 +1,4 @@
-"""What crosses the wire: credentials of the networks."""
+"""API models of network tokens."""
 
 from datetime import datetime
 from typing import Literal
@@ -11,11 +11,11 @@ from shared.networks import NetworkName
 
 
 class NetworkTokenIn(RequestModel):
-    """A credential of a network. Never shown again."""
+    """A network token to add. The secrets are never returned."""
 
     network: NetworkName = Field(examples=["ok"])
     kind: Literal["group", "service", "user"] = Field(examples=["user"])
-    page_id: UUID | None = Field(default=None, description="The page a group's token belongs to")
+    page_id: UUID | None = Field(default=None, description="The page of a group token")
     token: SecretStr = Field(min_length=1, max_length=4_000, examples=["-s-example"])
     application_key: SecretStr | None = Field(default=None, description="OK: key of the application")
     application_secret_key: SecretStr | None = Field(default=None, description="OK: secret of the application")
@@ -23,7 +23,7 @@ class NetworkTokenIn(RequestModel):
 
 
 class NetworkTokenOut(RowModel):
-    """What may be known of a credential."""
+    """A network token without secrets."""
 
     id: UUID
     network: NetworkName
@@ -37,25 +37,25 @@ class NetworkTokenOut(RowModel):
 
 
 class NetworkTokenDetail(NetworkTokenOut):
-    """What those who manage credentials may know beside."""
+    """A network token with details for those who manage tokens."""
 
-    resting: dict[str, datetime] = Field(description="Methods that rest, and until when")
-    challenge: dict[str, str] | None = Field(description="What a person has to solve before it is taken again")
+    resting: dict[str, datetime] = Field(description="Paused methods, and when each pause ends")
+    challenge: dict[str, str] | None = Field(description="What a person has to solve before the token is usable")
     calls_today: dict[str, int] = Field(description="Calls of limited methods in the network's day")
 
 
 class NetworkTokenRecovery(RequestModel):
-    """What a person did about a credential; empty: it was mended in the network itself."""
+    """How a person recovered a token; empty: it was repaired in the network."""
 
     success_token: SecretStr | None = Field(
-        default=None, max_length=4_000, description="VK: what the page at `redirect_uri` answered"
+        default=None, max_length=4_000, description="VK: the result of the page at `redirect_uri`"
     )
     captcha_key: str | None = Field(
-        default=None, max_length=200, description="VK: what the picture shows", examples=["q3ka"]
+        default=None, max_length=200, description="VK: the text in the captcha image", examples=["q3ka"]
     )
 
 
 class NetworkTokenList(BaseModel):
-    """All credentials."""
+    """All network tokens."""
 
     items: list[NetworkTokenDetail]
