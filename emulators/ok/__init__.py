@@ -1,1 +1,1 @@
-"""Odnoklassniki on the wire: REST with signatures, the Bot API, webhooks out, and a control API."""
+"""Odnoklassniki emulator: signed REST API, Bot API, outgoing webhooks and a control API."""

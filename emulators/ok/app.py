@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def create_app(settings: OkSettings) -> FastAPI:
-    """The network with its state, its webhooks and its citizens."""
+    """Return the application with its state, webhooks and citizens."""
     world = OkState(settings)
     door = EmulatedOk(world)
     writer = CitizenWriter(

@@ -1,4 +1,4 @@
-"""The Bot API's door: `/graph/me/<call>[/chat:ID]`."""
+"""HTTP routes of the Bot API: `/graph/me/<call>[/chat:ID]`."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from emulators.ok.state.network_state import OkState
 
 @dataclass(frozen=True, slots=True)
 class BotRequest:
-    """What came over the wire: verb, first path segment, the rest of the path, query and body."""
+    """A request: verb, first path segment, rest of the path, query and body."""
 
     verb: str
     name: str
@@ -25,7 +25,7 @@ class BotRequest:
 
 
 def _authorize(world: OkState, incoming: BotRequest) -> tuple[BotMethod, str]:
-    """The function and the group of a call that may go on; counts it, refused by a limit or not."""
+    """Return the function and group of an authorised call; count it even if a limit rejects it."""
     token = incoming.query.get("access_token", "")
     name = call_name(incoming.name, incoming.verb)
     page = world.tokens.bot(token)
@@ -42,7 +42,7 @@ def _authorize(world: OkState, incoming: BotRequest) -> tuple[BotMethod, str]:
 
 
 def _carry_out(world: OkState, incoming: BotRequest) -> CallAnswer:
-    """Check and carry out one call."""
+    """Check and execute one call."""
     try:
         function, page = _authorize(world, incoming)
         body = parse_body(incoming.raw, incoming.content_type) if incoming.verb == "POST" else {}

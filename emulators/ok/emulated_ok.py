@@ -1,4 +1,4 @@
-"""What the control API does to the network: citizens, staff, pages and credentials."""
+"""The emulated OK as the control API uses it: citizens, staff, pages and tokens."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ NOT_FOUND_CODES = frozenset({106, 300, 700, 702, 705})
 
 @contextmanager
 def mapping_errors() -> Iterator[None]:
-    """Turns the network's errors into the door's: what is missing, and what is refused."""
+    """Map the network's errors to errors of the control API: unknown objects and rejections."""
     try:
         yield
     except OkError as error:
@@ -30,7 +30,7 @@ def mapping_errors() -> Iterator[None]:
 
 
 class EmulatedOk:
-    """The network's side of `emulators.common.network_protocol.EmulatedNetwork`; all ids are text."""
+    """Implements `EmulatedNetwork` for OK; all ids are text."""
 
     def __init__(self, world: OkState) -> None:
         self.world = world
@@ -43,7 +43,7 @@ class EmulatedOk:
         return [self.page_to_dict(row) for row in self.world.store.all("SELECT * FROM pages ORDER BY uid")]
 
     def page_to_dict(self, row: Row) -> dict[str, Any]:
-        """A group as the door shows it."""
+        """Return a group as the control API shows it."""
         return {
             "id": row["uid"],
             "name": row["name"],
@@ -84,7 +84,7 @@ class EmulatedOk:
         return self.world.tokens.to_dicts()
 
     def create_token(self, *, kind: TokenKind, page: str | None = None) -> dict[str, Any]:
-        """A fresh credential.
+        """Create a token.
 
         A group's new bot token ends its earlier one, as in the network. A user's token with a page
         belongs to someone who administers that page alone.
@@ -101,7 +101,7 @@ class EmulatedOk:
         raise BadInputError("kind", "this network has no service tokens")
 
     def revoke_token(self, token: str) -> None:
-        """From now on the network calls the token expired."""
+        """Revoke the token; the network reports it as expired from now on."""
         self.world.tokens.revoke(token)
 
     # --- people and staff --------------------------------------------------------------------------
@@ -186,7 +186,7 @@ class EmulatedOk:
         if not world.rules.get(page["uid"]).messages_allowed:
             raise OkError(458)
         with world.store.transaction():
-            # Whoever writes to a group thereby allows it to write back.
+            # A person who writes to a group allows it to write back.
             world.rules.allow_messages(page["uid"], uid, allowed=True)
             chat = world.chats.get_or_create(page["uid"], uid, str(serializers.user(world, uid)["name"]))
             message = world.chats.add(
@@ -251,7 +251,7 @@ class EmulatedOk:
     def citizen_suggests_post(
         self, *, page: str, text: str, author: str | None = None, attachments: Sequence[Any] = ()
     ) -> dict[str, Any]:
-        """Nobody suggests here: a citizen's topic stands at once."""
+        """Raise `BadInputError`: OK has no suggested posts, a citizen's topic is published at once."""
         raise BadInputError("kind", "this network has no suggested posts")
 
     def edit(
@@ -264,7 +264,7 @@ class EmulatedOk:
         kind: MessageKind | None = None,
         by: Actor = "author",
     ) -> dict[str, Any]:
-        """A text is changed by whoever wrote it."""
+        """Edit a text as its author."""
         with mapping_errors():
             kind, row = self._target(page, id, kind, thread)
             writer = row["sender"] if kind == "message" else row["author"]
@@ -287,7 +287,7 @@ class EmulatedOk:
         kind: MessageKind | None = None,
         by: Actor = "author",
     ) -> dict[str, Any]:
-        """A message, comment or topic disappears."""
+        """Delete a message, comment or topic."""
         with mapping_errors():
             kind, row = self._target(page, id, kind, thread)
             if kind == "message":

@@ -29,7 +29,7 @@ POLL_METHOD = "a_check"
 
 
 def create_app(settings: VkSettings) -> tuple[FastAPI, EmulatedVk]:
-    """The application and its world; the world's file stays open until the application ends."""
+    """Return the application and its network state; the state file stays open until the application ends."""
     world = EmulatedVk(settings)
     settings = world.settings
     faults = FaultInjector(
@@ -78,7 +78,7 @@ class ApiEndpoints:
         app.add_api_route("/whp/{page}", self.long_poll, methods=["GET", "POST"])
 
     async def call_method(self, name: str, request: Request) -> Response:
-        """One API call; whatever happens, HTTP 200 with an envelope."""
+        """Handle one API call; always responds with HTTP 200 and an envelope."""
         params = await merged_params(request)
 
         def refuse(code: int | None) -> CallAnswer:
@@ -105,7 +105,7 @@ class ApiEndpoints:
         return await self._faults.apply(self._faults.draw(name), refuse, carry_out)
 
     async def long_poll(self, page: int, request: Request) -> Response:
-        """One `a_check`; the fault `error` answers `failed` with the fault's code (2 by default)."""
+        """Handle one `a_check`; the fault `error` returns `failed` with the fault's code (2 by default)."""
         params = await merged_params(request)
         wait = params.get("wait", "25")
         seconds = float(wait) if wait.isascii() and wait.isdigit() else 25.0
@@ -120,7 +120,7 @@ class ApiEndpoints:
         return await self._faults.apply(self._faults.draw(POLL_METHOD), refuse, carry_out)
 
     def _authorize(self, name: str, params: dict[str, str]) -> tuple[Method, Token]:
-        """Check what stands over the token, then version, token, rights and limits, and count the call."""
+        """Check persistent faults, version, token, rights and limits, and count the call."""
         world, settings = self._world, self._world.settings
         standing = self._faults.persistent.check_call(params.get("access_token"), name, params)
         if standing is not None:

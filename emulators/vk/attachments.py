@@ -1,4 +1,4 @@
-"""Attachments: from the short form of the API, or as whole objects of the network."""
+"""Attachments: from the API's short form, or as full objects."""
 
 import json
 import re
@@ -11,7 +11,7 @@ _SHORT = re.compile(r"(photo|video|audio|doc)(-?\d+)_(\d+)(?:_\w+)?")
 
 
 def to_attachment(item: object, base_url: str, date: int) -> dict[str, Any]:
-    """One attachment object of `photo-1_2`, of an address or of an object that has a `type`.
+    """Return the attachment object of `photo-1_2`, of a URL or of an object with a `type`.
 
     Raises error 100 for anything else.
     """
@@ -28,7 +28,7 @@ def to_attachment(item: object, base_url: str, date: int) -> dict[str, Any]:
 
 
 def attachments_to_json(items: Sequence[object], base_url: str, date: int) -> str:
-    """Attachments as they are kept; at most ten, as in the network."""
+    """Return attachments as stored JSON; at most ten, as in the network."""
     if len(items) > 10:
         raise vk_error(100, "too many attachments")
     return json.dumps([to_attachment(item, base_url, date) for item in items], ensure_ascii=False)

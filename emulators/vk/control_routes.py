@@ -1,4 +1,4 @@
-"""Controls that only VK has: walls, boards, suggestions, closed pages, persons, the fate of a long poll."""
+"""Control routes only of VK: walls, boards, suggestions, closed pages, users, long poll history."""
 
 from typing import Any, Literal
 
@@ -83,7 +83,7 @@ _WIDTH, _HEIGHT = 1_590, 400
 
 
 def _details(body: PageStateIn, base_url: str) -> dict[str, Any]:
-    """What the community's object shows of the facts given."""
+    """Return the fields of the community object for the given profile."""
     picture = {"url": f"{base_url}/images/cover.png", "width": _WIDTH, "height": _HEIGHT}
     shown: dict[str, Any] = {}
     if body.verified is not None:
@@ -169,7 +169,7 @@ def _page_routes(router: APIRouter, world: EmulatedVk) -> None:
         if taken is not None:
             raise BadInputError("screen_name", "another page has this short name")
         given = body.model_dump(exclude={"page", "fields", *_DETAILS}, exclude_unset=True)
-        # Of these only the deactivation can be taken back by a null.
+        # Of these fields only the deactivation can be removed by null.
         changes = {name: value for name, value in given.items() if value is not None or name == "deactivated"}
         details = _details(body, world.settings.base_url) | (body.fields or {})
         if details:
@@ -208,6 +208,6 @@ def _thread_routes(router: APIRouter, world: EmulatedVk) -> None:
     async def board(body: BoardIn) -> dict[str, Any]:
         row = world.page(body.page)
         author = STAFF_ID if body.author is None else integer("author", body.author)
-        # Staff open topics in the community's name.
+        # Staff open topics as the community.
         topic = world.board.add_topic(row, body.title, body.text, -row["id"] if author == STAFF_ID else author)
         return {"id": topic, "thread": f"{BOARD}{topic}"}

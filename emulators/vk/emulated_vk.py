@@ -166,7 +166,7 @@ class EmulatedVk(VkState):
             f" WHERE {living}"
             f" UNION ALL SELECT page, id, peer_id, reply_to, text, at, by_api FROM messages WHERE {living}"
             f" UNION ALL SELECT page, id, '{BOARD}' || topic_id, reply_to, text, at, by_api"
-            # The first comment of a topic is the topic itself.
+            # The first comment of a topic is the topic's own text.
             f" FROM board_comments WHERE {living} AND id > 1 ORDER BY at, id",
             (number,),
         )

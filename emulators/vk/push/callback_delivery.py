@@ -29,7 +29,7 @@ _RETRY_AFTER_STATUSES = (410, 429, 503)
 
 @dataclass(frozen=True)
 class DeliveryResponse:
-    """What a server answered; without a status it did not."""
+    """The response of a server; without a status there was none."""
 
     status: int | None
     text: str
@@ -37,7 +37,7 @@ class DeliveryResponse:
 
 
 class CallbackDelivery:
-    """One task for each server that has something to do, so that servers never wait for one another."""
+    """Delivers queued events with one task per server, so that servers do not wait for each other."""
 
     def __init__(
         self, callbacks: CallbackServers, clock: EmulatorClock, settings: VkSettings, faults: FaultInjector
@@ -51,14 +51,14 @@ class CallbackDelivery:
         self._http: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        """Take up what lies in the queue, and what comes from now on."""
+        """Start delivering queued and new events."""
         self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         self._callbacks.on_work = self._work
         for server in self._callbacks.servers():
             self._work(server["id"])
 
     async def stop(self) -> None:
-        """Stop in the middle of it; the queue keeps what was not taken."""
+        """Stop at once; undelivered events stay in the queue."""
         self._callbacks.on_work = lambda _: None
         for task in self._tasks.values():
             task.cancel()
@@ -150,7 +150,7 @@ class CallbackDelivery:
         return until if now < until < now + MAX_WAIT else None
 
     async def _post(self, server: Row, body: dict[str, Any], retries: int, hit: list[Fault]) -> DeliveryResponse:
-        """One request; faults that a network causes look like no answer to the sender."""
+        """Send one request; network faults look like a missing response."""
         assert self._http is not None
         faults = {fault.kind: fault for fault in hit}
         if "timeout" in faults or "drop" in faults or "error" in faults:
@@ -169,7 +169,7 @@ class CallbackDelivery:
                 server["url"], data=data, headers=headers, allow_redirects=False, timeout=timeout
             ) as response:
                 raw = await response.read()
-                # Any stray byte, a byte-order mark too, makes the answer another one.
+                # Any extra byte, even a byte-order mark, makes the response invalid.
                 text = raw.decode(errors="replace")
                 answered = DeliveryResponse(response.status, text, response.headers.get("Retry-After", ""))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:

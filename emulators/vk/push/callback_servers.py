@@ -1,4 +1,4 @@
-"""Callback API: the servers of a community, what each wants, and the queue of what it is still to get."""
+"""Callback API: the servers of a community, their enabled events and their delivery queues."""
 
 import json
 import secrets
@@ -20,7 +20,7 @@ MAX_LOG_ROWS = 5_000
 
 
 class CallbackServers:
-    """Servers and their queues; whoever sends is told by `on_work` that a server has something to do."""
+    """Servers and their queues; `on_work` notifies the sender that a server has work."""
 
     def __init__(self, store: EmulatorStore, clock: EmulatorClock, settings: VkSettings) -> None:
         self._store = store
@@ -31,13 +31,13 @@ class CallbackServers:
     # Servers
 
     def server(self, number: int, page: int | None = None) -> Row | None:
-        """A server by its id, of that page if one is named."""
+        """Return a server by its id, of the given page if any."""
         return self._store.one(
             "SELECT * FROM callback_servers WHERE id = ?1 AND (?2 IS NULL OR page = ?2)", (number, page)
         )
 
     def servers(self, page: int | None = None) -> list[Row]:
-        """Servers of a page, or of all, in the order of their making."""
+        """Return the servers of a page or of all pages, oldest first."""
         return self._store.all(
             "SELECT * FROM callback_servers WHERE (?1 IS NULL OR page = ?1) ORDER BY id", (page,)
         )
@@ -68,7 +68,7 @@ class CallbackServers:
         self.request_confirmation(number)
 
     def remove(self, page: int, number: int) -> None:
-        """Forget a server and what it was to get; raises error 104."""
+        """Delete a server and its queue; raises error 104."""
         if self.server(number, page) is None:
             raise vk_error(104)
         with self._store.transaction():
@@ -77,21 +77,21 @@ class CallbackServers:
         self.on_work(number)
 
     def request_confirmation(self, number: int) -> None:
-        """Have a server confirm itself; until it has answered its status is `wait`."""
+        """Request the confirmation of a server; its status is `wait` until it responds."""
         self._store.insert(
             "UPDATE callback_servers SET status = 'wait', asked = asked + 1 WHERE id = ?", (number,)
         )
         self.on_work(number)
 
     def set_events(self, number: int, version: str, events: dict[str, int]) -> None:
-        """In which API version a server gets its events, and which."""
+        """Set the API version and the events of a server."""
         self._store.insert(
             "UPDATE callback_servers SET version = ?, events = ? WHERE id = ?",
             (version, json.dumps(events), number),
         )
 
     def code(self, page: int) -> str:
-        """The code with which the page's servers have to confirm themselves now."""
+        """Return the current confirmation code of the page's servers."""
         self._store.insert(
             "INSERT INTO callback_codes (page, code) VALUES (?, ?) ON CONFLICT DO NOTHING",
             (page, secrets.token_hex(4)),
@@ -113,7 +113,7 @@ class CallbackServers:
             self.request_confirmation(row["id"])
 
     def confirmation_answered(self, server: Row, *, rightly: bool) -> None:
-        """Note how a server answered the question of that moment; a question asked since then stays open."""
+        """Record the response to a confirmation request; a later request stays open."""
         self._store.insert(
             "UPDATE callback_servers SET status = ?, active = ?, failures = 0, paused_until = 0"
             " WHERE id = ? AND asked = ?",
@@ -134,7 +134,7 @@ class CallbackServers:
             self.on_work(server["id"])
 
     def next(self, number: int) -> Row | None:
-        """What a server is to get next, due or not: what may be overtaken is skipped until it is due."""
+        """Return the next event of a server, due or not; events that may be overtaken are skipped until due."""
         return self._store.one(
             "SELECT * FROM callback_queue WHERE server = ?1 AND (holds OR due <= ?2) ORDER BY seq LIMIT 1",
             (number, self._clock.now()),
@@ -145,7 +145,7 @@ class CallbackServers:
         self._store.insert("UPDATE callback_queue SET attempts = attempts + 1 WHERE seq = ?", (seq,))
 
     def delivered(self, server: Row, seq: int) -> None:
-        """The server took it."""
+        """Record a delivered event."""
         with self._store.transaction():
             self._store.insert("DELETE FROM callback_queue WHERE seq = ?", (seq,))
             self._store.insert(
@@ -155,14 +155,14 @@ class CallbackServers:
             )
 
     def postpone(self, seq: int, due: float, *, overtaken: bool = False) -> None:
-        """Send it again at a moment; `overtaken`: what comes after it need not wait."""
+        """Schedule a resend; `overtaken`: later events need not wait for it."""
         holds = not overtaken and self._settings.callback_in_order
         self._store.insert("UPDATE callback_queue SET due = ?, holds = ? WHERE seq = ?", (due, holds, seq))
 
     def failed(self, server: Row, item: Row) -> bool:
-        """Note a failure: again by the schedule, or given up (false) when that is spent.
+        """Record a failure: resend by the schedule, or return False if no resends are left.
 
-        So many failures in a row pause the server, whatever they were about.
+        A number of consecutive failures pauses the server.
         """
         schedule, now = self._settings.callback_retry_seconds, self._clock.now()
         with self._store.transaction():
@@ -187,7 +187,7 @@ class CallbackServers:
     # What the control API shows
 
     def log_delivery(self, server: Row, item: Row | None, outcome: str, status: int | None, answer: str) -> None:
-        """Write a delivery down; `item` is none for a confirmation."""
+        """Log a delivery; `item` is None for a confirmation."""
         values = ("", "confirmation", 0) if item is None else (item["event_id"], item["kind"], item["attempts"])
         number = self._store.insert(
             "INSERT INTO callback_log (page, server, event_id, kind, attempt, at, status, answer, outcome)"
@@ -198,14 +198,14 @@ class CallbackServers:
             self._store.insert("DELETE FROM callback_log WHERE id <= ?", (number - MAX_LOG_ROWS,))
 
     def log(self, page: int | None, limit: int) -> list[Row]:
-        """The last deliveries, oldest first."""
+        """Return the last deliveries, oldest first."""
         rows = self._store.all(
             "SELECT * FROM callback_log WHERE (?1 IS NULL OR page = ?1) ORDER BY id DESC LIMIT ?2", (page, limit)
         )
         return rows[::-1]
 
     def queue_length(self, number: int) -> int:
-        """How much a server is still to get."""
+        """Return the number of queued events of a server."""
         count: int = self._store.value("SELECT count(*) FROM callback_queue WHERE server = ?", (number,))
         return count
 

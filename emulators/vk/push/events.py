@@ -10,14 +10,14 @@ _WRAPPED_SINCE = (5, 103)
 
 
 class EventPublisher:
-    """Hands every event to Bots Long Poll and to the servers of the Callback API."""
+    """Passes every event to Bots Long Poll and to the servers of the Callback API."""
 
     def __init__(self, longpoll: LongPollServer, callbacks: CallbackServers) -> None:
         self._longpoll = longpoll
         self._callbacks = callbacks
 
     def publish(self, page: int, kind: str, content: dict[str, Any]) -> None:
-        """Queue an event on all ways that want it, in the caller's transaction, under one id."""
+        """Queue an event for long poll and callback servers under one id, in the caller's transaction."""
 
         def body(version: str) -> dict[str, Any]:
             return {
@@ -34,7 +34,7 @@ class EventPublisher:
 
 
 def event_object_for_version(kind: str, content: dict[str, Any], version: str) -> dict[str, Any]:
-    """The object of an event as that API version has it: before 5.103 a new message came bare."""
+    """Return the object of an event in an API version: before 5.103 a new message had no wrapper object."""
     if kind == "message_new" and version_of(version) < _WRAPPED_SINCE:
         message: dict[str, Any] = content["message"]
         return message
@@ -42,6 +42,6 @@ def event_object_for_version(kind: str, content: dict[str, Any], version: str) -
 
 
 def version_of(text: str) -> tuple[int, int]:
-    """`5.199` as numbers that compare."""
+    """Return a version such as `5.199` as comparable numbers."""
     major, _, minor = text.partition(".")
     return int(major), int(minor)

@@ -70,7 +70,7 @@ MAX_WAIT = 90
 
 
 class LongPollServer:
-    """Queues of all communities; a held call costs one future and no look at the database."""
+    """Queues of all communities; a held call costs one future and no database query."""
 
     def __init__(self, store: EmulatorStore, clock: EmulatorClock, settings: VkSettings) -> None:
         self._store = store
@@ -123,12 +123,12 @@ class LongPollServer:
             await self._wait(page, left)
 
     def expire_key(self, page: int) -> None:
-        """The key dies: clients that wait or come with it get failed 2."""
+        """Expire the key: clients that use it get failed 2."""
         self._new_key(page)
         self._wake(page)
 
     def lose_history(self, page: int) -> None:
-        """Everything is lost, the key too: clients get failed 3."""
+        """Lose the history and the key: clients get failed 3."""
         with self._store.transaction():
             row = self._page(page)
             assert row is not None
@@ -138,13 +138,13 @@ class LongPollServer:
         self._wake(page)
 
     def trim_history(self, page: int) -> None:
-        """What is queued is lost: a client behind it gets failed 1 and the number to go on from."""
+        """Lose the queued events: a client behind them gets failed 1 and the number to continue from."""
         row = self._page(page)
         assert row is not None
         self._trim(page, row["lp_ts"])
 
     def close(self) -> None:
-        """Let go of all held calls: the process is about to end."""
+        """Release all held calls before the process ends."""
         self._closing = True
         for page in list(self._waiting):
             self._wake(page)
@@ -178,7 +178,7 @@ class LongPollServer:
             self._waiting[page].discard(waiter)
 
     def _wake(self, page: int) -> None:
-        # Waiters run after the present transaction: they look at the committed state, whatever it is.
+        # Waiters run after the current transaction and read the committed state.
         for waiter in self._waiting.pop(page, ()):
             if not waiter.done():
                 waiter.set_result(None)

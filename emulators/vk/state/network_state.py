@@ -1,4 +1,4 @@
-"""State of the emulated VK: its file, its pages and tokens, and the parts that work on them."""
+"""State of the emulated VK: its file, pages, tokens and the stores that use them."""
 
 import json
 import secrets
@@ -27,11 +27,11 @@ FIRST_POST = "Здравствуйте! Это официальная стран
 
 
 class VkState:
-    """What every method of the API works with; ids are integers."""
+    """The state that the API methods use; ids are integers."""
 
     def __init__(self, settings: VkSettings) -> None:
         self.store = open_store(settings.data)
-        # A copy: settings change while the network runs, and all its parts look at the same ones.
+        # A copy, because settings change while the network runs and all parts share them.
         self.settings = settings = settings.model_copy()
         self._changed = json.loads(self.store.get_value(CHANGED_SETTINGS) or "{}")
         self._apply(self._changed)
@@ -109,7 +109,7 @@ class VkState:
         return self.page(str(page))
 
     def get_deduplicated(self, page: int, key: str) -> int | None:
-        """What a client's idempotency key led to, if it is remembered still."""
+        """Return the stored result of a client's idempotency key, if it has not expired."""
         oldest = self.clock.now() - self.settings.dedupe_seconds
         result: int | None = self.store.value(
             "SELECT result FROM dedupe WHERE page = ? AND key = ? AND at > ?", (page, key, oldest)
@@ -117,7 +117,7 @@ class VkState:
         return result
 
     def save_deduplicated(self, page: int, key: str, result: int) -> None:
-        """Keep what an idempotency key led to."""
+        """Save the result of an idempotency key."""
         self.store.insert(
             "INSERT OR REPLACE INTO dedupe (page, key, at, result) VALUES (?, ?, ?, ?)",
             (page, key, self.clock.now(), result),

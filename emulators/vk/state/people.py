@@ -21,7 +21,7 @@ class People:
         self._base_url = base_url
 
     def random_citizen(self) -> int:
-        """Id of some citizen."""
+        """Return the id of a random citizen."""
         return FIRST_CITIZEN + self._random.randrange(len(self._citizens))
 
     def profile(self, user_id: int) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class People:
         return how
 
     def deactivate(self, user_id: int, how: str | None) -> None:
-        """Let a person go, or (none) come back."""
+        """Deactivate a user, or (None) reactivate them."""
         if how is None:
             self._store.insert("DELETE FROM people_gone WHERE id = ?", (user_id,))
         else:

@@ -21,7 +21,7 @@ def check_can_enter(page: Row, *, insider: bool) -> None:
 
 
 def check_can_read_wall(page: Row, *, insider: bool) -> None:
-    """Raise error 15 where the wall is not shown, and what `may_enter` raises."""
+    """Raise error 15 if the wall is not visible, and the errors of `check_can_enter`."""
     check_can_enter(page, insider=insider)
     if page["wall"] == WALL_DISABLED:
         raise vk_error(15, "wall is disabled")

@@ -24,7 +24,7 @@ class Token:
 
 
 class TokenStore:
-    """All tokens; a revoked one stays known as dead."""
+    """All tokens, including revoked ones."""
 
     def __init__(self, store: EmulatorStore) -> None:
         self._store = store
@@ -39,11 +39,11 @@ class TokenStore:
         return Token(token, kind, page, user)
 
     def revoke(self, token: str) -> bool:
-        """Kill a token; false when there is none such."""
+        """Revoke a token; return False if it does not exist."""
         return self._store.update("UPDATE tokens SET revoked = 1 WHERE token = ?", (token,)) > 0
 
     def active(self) -> list[Token]:
-        """All that work, in the order of their making."""
+        """Return the active tokens, oldest first."""
         rows = self._store.all("SELECT * FROM tokens WHERE NOT revoked ORDER BY rowid")
         return [_token(row) for row in rows]
 

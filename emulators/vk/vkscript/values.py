@@ -11,16 +11,16 @@ MAX_LENGTH = 5 * 1024 * 1024
 
 
 class ScriptError(Exception):
-    """What goes wrong while a script runs."""
+    """A runtime error of a script."""
 
 
 def is_truthy(value: Any) -> bool:
-    """Whether a condition holds: lists and objects do, even empty ones."""
+    """Return whether a value counts as true: lists and objects do, even empty ones."""
     return bool(value) or isinstance(value, list | dict)
 
 
 def to_number(value: Any) -> int | float:
-    """A value as a number; what is none counts as 0."""
+    """Return a value as a number; 0 if it is not numeric."""
     if isinstance(value, int | float):
         return int(value) if isinstance(value, bool) else value
     try:
@@ -33,7 +33,7 @@ def to_number(value: Any) -> int | float:
 
 
 def to_text(value: Any) -> str:
-    """A value as text: in concatenation, and as a parameter of the API."""
+    """Return a value as text, for concatenation and API parameters."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -44,7 +44,7 @@ def to_text(value: Any) -> str:
 
 
 def get_member(owner: Any, key: Any) -> Any:
-    """A property, an item or a length; what is not there is null."""
+    """Return a property, an item or a length; None if it does not exist."""
     if isinstance(owner, dict):
         return owner.get(to_text(key))
     if isinstance(owner, list | str):
@@ -56,7 +56,7 @@ def get_member(owner: Any, key: Any) -> Any:
 
 
 def apply_operator(sign: str, left: Any, right: Any) -> Any:
-    """A binary operation."""
+    """Return the result of a binary operation."""
     if sign in _EQUALITY:
         return _EQUALITY[sign](left, right)
     if sign == "+":
@@ -74,7 +74,7 @@ def apply_operator(sign: str, left: Any, right: Any) -> Any:
 
 
 def call_method(owner: Any, name: str, values: list[Any]) -> Any:
-    """A method of a list or of a text."""
+    """Call a method of a list or of a text."""
     methods = _TEXT_METHODS if isinstance(owner, str) else _LIST_METHODS
     if not isinstance(owner, str | list):
         raise ScriptError(f"Method {name} requires an array")
@@ -95,7 +95,7 @@ def _add(left: Any, right: Any) -> Any:
 
 
 def _short(value: Any) -> Any:
-    # A loop that doubles a value would otherwise fill the memory within the operations it has.
+    # Otherwise a loop that doubles a value could exhaust memory within the operation limit.
     if len(value) > MAX_LENGTH:
         raise ScriptError("The value is too long")
     return value
