@@ -47,7 +47,7 @@ class CallCounter:
 
     def count(self, method: str, kind: str, token: str, *, accepted: bool) -> None:
         """Record one call."""
-        self._store.insert(
+        self._store.execute(
             "INSERT INTO calls (day, method, kind, token, accepted, refused) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET accepted = accepted + excluded.accepted,"
             " refused = refused + excluded.refused",

@@ -71,8 +71,8 @@ class EmulatorStore:
         finally:
             self._depth = 0
 
-    def insert(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Execute one statement; return the id of the inserted row."""
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Execute one statement; return the id of the inserted row, if it is an INSERT."""
         return self._connection.execute(sql, values).lastrowid or 0
 
     def update(self, sql: str, values: Sequence[Any] = ()) -> int:
@@ -86,7 +86,7 @@ class EmulatorStore:
 
     def set_value(self, name: str, value: str) -> None:
         """Save a named value."""
-        self.insert(
+        self.execute(
             "INSERT INTO emulator_state (name, value) VALUES (?, ?)"
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, value),

@@ -100,7 +100,7 @@ def _people_routes(router: APIRouter, world: OkState, network: EmulatedOk) -> No
         with world.store.transaction():
             world.rules.change(uid, given)
             for name, value in own.items():
-                world.store.insert(f"UPDATE pages SET {name} = ? WHERE uid = ?", (value, uid))  # noqa: S608
+                world.store.execute(f"UPDATE pages SET {name} = ? WHERE uid = ?", (value, uid))  # noqa: S608
         row = network.page(uid)
         return network.page_to_dict(row) | {"info": serializers.group_info(world, row)}
 

@@ -68,7 +68,7 @@ class EmulatedOk:
             raise BadInputError("screen_name", "must not be a number alone")
         with self.world.store.transaction():
             uid = str(FIRST_PAGE + self.world.store.value("SELECT count(*) FROM pages"))
-            self.world.store.insert(
+            self.world.store.execute(
                 "INSERT INTO pages (uid, name, screen_name, description, members_count, created_ms)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 (uid, name, screen_name, description, self._random.randint(150, 9_000), self.world.clock.now_ms()),
@@ -115,7 +115,7 @@ class EmulatedOk:
             raise BadInputError("author", "must be the id of a user")
         if self.world.person(uid) is None:
             with self.world.store.transaction():
-                self.world.store.insert(
+                self.world.store.execute(
                     "INSERT INTO people (uid, first_name, last_name) VALUES (?, 'Житель', ?)",
                     (uid, f"№{int(uid) % 10_000}"),
                 )

@@ -38,7 +38,7 @@ class WebhookSender:
     def subscribe(self, page: str, url: str, types: list[str]) -> None:
         """Send events of a group to an address; a known address gets the new list of types."""
         with self.store.transaction():
-            self.store.insert(
+            self.store.execute(
                 "INSERT INTO subscriptions (page, url, types, created_ms) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (page, url) DO UPDATE SET types = excluded.types",
                 (page, url, ",".join(types), self.clock.now_ms()),
@@ -70,7 +70,7 @@ class WebhookSender:
                 copies = 0 if "drop" in faults else 2 if "duplicate" in faults else 1
                 due = now + (self.settings.webhook_reorder_ms if "reorder" in faults else 0)
                 for _ in range(copies):
-                    self.store.insert(
+                    self.store.execute(
                         "INSERT INTO deliveries (subscription, body, due_ms) VALUES (?, ?, ?)",
                         (row["id"], text, due),
                     )
@@ -137,29 +137,29 @@ class WebhookSender:
         with self.store.transaction():
             self._note(row, status)
             if status == OK_STATUS:
-                self.store.insert("DELETE FROM deliveries WHERE id = ?", (row["id"],))
-                self.store.insert(
+                self.store.execute("DELETE FROM deliveries WHERE id = ?", (row["id"],))
+                self.store.execute(
                     "UPDATE subscriptions SET failing_ms = NULL WHERE id = ?", (row["subscription"],)
                 )
                 return
             now = self.clock.now_ms()
             schedule = self.settings.webhook_retry_seconds
             delay = schedule[min(row["attempts"], len(schedule) - 1)]
-            self.store.insert(
+            self.store.execute(
                 "UPDATE deliveries SET attempts = attempts + 1, due_ms = ? WHERE id = ?",
                 (now + int(delay * 1000), row["id"]),
             )
-            self.store.insert(
+            self.store.execute(
                 "UPDATE subscriptions SET failing_ms = coalesce(failing_ms, ?) WHERE id = ?",
                 (now, row["subscription"]),
             )
 
     def _note(self, row: Row, status: int | None) -> None:
-        ident = self.store.insert(
+        ident = self.store.execute(
             "INSERT INTO delivery_log (page, url, body, attempt, status, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
             (row["page"], row["url"], row["body"], row["attempts"] + 1, status, self.clock.now_ms()),
         )
-        self.store.insert("DELETE FROM delivery_log WHERE id <= ?", (ident - LOG_LENGTH,))
+        self.store.execute("DELETE FROM delivery_log WHERE id <= ?", (ident - LOG_LENGTH,))
 
     def _remove_expired(self) -> None:
         since = self.clock.now_ms() - self.settings.webhook_patience_ms
@@ -210,5 +210,5 @@ class WebhookSender:
 
     def _remove(self, subscription: int) -> None:
         with self.store.transaction():
-            self.store.insert("DELETE FROM deliveries WHERE subscription = ?", (subscription,))
-            self.store.insert("DELETE FROM subscriptions WHERE id = ?", (subscription,))
+            self.store.execute("DELETE FROM deliveries WHERE subscription = ?", (subscription,))
+            self.store.execute("DELETE FROM subscriptions WHERE id = ?", (subscription,))

@@ -104,5 +104,5 @@ def open_store(path: Path) -> EmulatorStore:
     for table, column, kind in ADDED_COLUMNS:
         present = {row["name"] for row in store.all(f"PRAGMA table_info({table})")}
         if column not in present:
-            store.insert(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+            store.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
     return store

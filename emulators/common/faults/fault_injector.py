@@ -69,7 +69,7 @@ class FaultInjector:
     def arm(self, fault: ArmedFault) -> None:
         """Add a fault, or a mix of several, to those armed."""
         body = json.dumps(fault.to_dict())
-        self._armed[self.store.insert("INSERT INTO armed_faults (body) VALUES (?)", (body,))] = fault
+        self._armed[self.store.execute("INSERT INTO armed_faults (body) VALUES (?)", (body,))] = fault
 
     def reseed(self, seed: int) -> None:
         """Restart the random sequence with another seed."""
@@ -88,7 +88,7 @@ class FaultInjector:
     def clear(self) -> None:
         """Disarm all faults, including persistent ones, and restart the random sequence."""
         self._armed.clear()
-        self.store.insert("DELETE FROM armed_faults")
+        self.store.execute("DELETE FROM armed_faults")
         self.persistent.clear()
         self._restart_sequence()
 
@@ -140,10 +140,10 @@ class FaultInjector:
                     hit.append(found)
                 if fault.is_exhausted():
                     del self._armed[ident]
-                    self.store.insert("DELETE FROM armed_faults WHERE id = ?", (ident,))
+                    self.store.execute("DELETE FROM armed_faults WHERE id = ?", (ident,))
                 elif found is not None or isinstance(fault, FaultMix):
                     body = json.dumps(fault.to_dict())
-                    self.store.insert("UPDATE armed_faults SET body = ? WHERE id = ?", (body, ident))
+                    self.store.execute("UPDATE armed_faults SET body = ? WHERE id = ?", (body, ident))
         return hit
 
     async def apply(

@@ -33,7 +33,7 @@ class PersistentFaults:
 
         `kind` and `page` describe the token that replaces it.
         """
-        self._store.insert(
+        self._store.execute(
             "INSERT INTO standing_faults (token, code, methods, until, kind, page, day, since_ms)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -64,10 +64,10 @@ class PersistentFaults:
                 if _carries_solution(row, params):
                     self._end(row["id"], "solved")
                     continue
-                self._store.insert("UPDATE standing_faults SET calls = calls + 1 WHERE id = ?", (row["id"],))
+                self._store.execute("UPDATE standing_faults SET calls = calls + 1 WHERE id = ?", (row["id"],))
                 code = int(row["code"])
                 break
-            self._store.insert(
+            self._store.execute(
                 "INSERT INTO token_calls (token, calls, while_standing) VALUES (?, 1, ?)"
                 " ON CONFLICT (token) DO UPDATE SET calls = calls + 1,"
                 " while_standing = while_standing + excluded.while_standing,"
@@ -85,7 +85,7 @@ class PersistentFaults:
 
     def token_replaced(self, kind: str, page: str | None) -> None:
         """Record that a new token of the kind was issued: the tokens it replaces stay invalid."""
-        self._store.insert(
+        self._store.execute(
             "UPDATE standing_faults SET replaced = 1"
             " WHERE until = 'replaced' AND kind = ? AND page IS ? AND ended IS NULL",
             (kind, page),
@@ -105,7 +105,7 @@ class PersistentFaults:
             self._end(row["id"], "solved")
             return {"code": row["code"], "success_token": None, "captcha_key": None, "ended": True}
         answer = {"success_token": secrets.token_urlsafe(24), "captcha_key": secrets.token_hex(3)}
-        self._store.insert(
+        self._store.execute(
             "UPDATE standing_faults SET success_token = ?, captcha_key = ? WHERE id = ?",
             (answer["success_token"], answer["captcha_key"], row["id"]),
         )
@@ -113,14 +113,14 @@ class PersistentFaults:
 
     def clear(self, token: str | None = None) -> None:
         """End the persistent faults of one token, or of all."""
-        self._store.insert(
+        self._store.execute(
             "UPDATE standing_faults SET ended = 'cleared' WHERE ended IS NULL AND (?1 IS NULL OR token = ?1)",
             (token,),
         )
 
     def token_revoked(self, token: str) -> None:
         """Start counting the further calls of a revoked token."""
-        self._store.insert(
+        self._store.execute(
             "INSERT INTO token_calls (token, revoked) VALUES (?, 1) ON CONFLICT (token) DO UPDATE SET revoked = 1",
             (token,),
         )
@@ -166,13 +166,13 @@ class PersistentFaults:
         )
 
     def _end_day(self) -> None:
-        self._store.insert(
+        self._store.execute(
             "UPDATE standing_faults SET ended = 'day_end' WHERE ended IS NULL AND until = 'day_end' AND day < ?",
             (self._clock.day(),),
         )
 
     def _end(self, ident: int, how: str) -> None:
-        self._store.insert("UPDATE standing_faults SET ended = ? WHERE id = ?", (how, ident))
+        self._store.execute("UPDATE standing_faults SET ended = ? WHERE id = ?", (how, ident))
 
 
 def _carries_solution(row: Row, params: Mapping[str, str]) -> bool:

@@ -27,7 +27,7 @@ class ChatStore:
         return int(self.store.value(NEXT_ACTIVITY))
 
     def _active(self, chat: Row, now_ms: int) -> None:
-        self.store.insert(
+        self.store.execute(
             "UPDATE chats SET activity_ms = max(activity_ms, ?), activity = ? WHERE id = ?",
             (now_ms, self._next_activity(), chat["id"]),
         )
@@ -40,7 +40,7 @@ class ChatStore:
         now = self.clock.now_ms()
         with self.store.transaction():
             number = (self.store.value("SELECT max(number) FROM chats") or FIRST_CHAT - 1) + 1
-            self.store.insert(
+            self.store.execute(
                 "INSERT INTO chats (number, id, page, uid, title, created_ms, activity_ms, activity, seen_ms)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
                 (number, ids.chat_id(number), page, uid, title, now, now, self._next_activity()),
@@ -95,7 +95,7 @@ class ChatStore:
             number = (self.store.value("SELECT max(number) FROM messages") or 0) + 1
             seq = ids.message_seq(now, number)
             mid = ids.message_id(chat["id"], seq)
-            self.store.insert(
+            self.store.execute(
                 "INSERT INTO messages (number, id, seq, chat, page, sender, text, attachments, created_ms,"
                 " reply_to, via) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -140,20 +140,20 @@ class ChatStore:
         if not text or len(text) > self.settings.message_max_length:
             raise OkError(100, "Invalid text", "message")
         with self.store.transaction():
-            self.store.insert("UPDATE messages SET text = ? WHERE number = ?", (text, message["number"]))
+            self.store.execute("UPDATE messages SET text = ? WHERE number = ?", (text, message["number"]))
 
     def delete(self, message: Row, by: str) -> None:
         """Take a message out of the chat."""
         with self.store.transaction():
-            self.store.insert("UPDATE messages SET deleted_by = ? WHERE number = ?", (by, message["number"]))
+            self.store.execute("UPDATE messages SET deleted_by = ? WHERE number = ?", (by, message["number"]))
 
     def mark_seen(self, chat: Row) -> None:
         """Note that the group has seen the chat."""
         with self.store.transaction():
-            self.store.insert("UPDATE chats SET seen_ms = ? WHERE id = ?", (self.clock.now_ms(), chat["id"]))
+            self.store.execute("UPDATE chats SET seen_ms = ? WHERE id = ?", (self.clock.now_ms(), chat["id"]))
 
     def set_title(self, chat: Row, title: str) -> None:
         """Rename the chat, which is an event of the chat."""
         with self.store.transaction():
-            self.store.insert("UPDATE chats SET title = ? WHERE id = ?", (title, chat["id"]))
+            self.store.execute("UPDATE chats SET title = ? WHERE id = ?", (title, chat["id"]))
             self._active(chat, self.clock.now_ms())

@@ -49,7 +49,7 @@ class DiscussionStore:
         with self.store.transaction():
             last = self.store.value("SELECT max(id) FROM topics")
             topic = FIRST_TOPIC if last is None else last + 1
-            self.store.insert(
+            self.store.execute(
                 "INSERT INTO topics (id, page, author, text, attachments, created_ms, activity_ms, activity)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (topic, page, author, text, json.dumps(attachments or []), now, now, self._next_activity()),
@@ -82,7 +82,7 @@ class DiscussionStore:
         with self.store.transaction():
             number = (self.store.value("SELECT max(number) FROM comments") or 0) + 1
             comment = ids.comment_id(now, number, str(topic["id"]))
-            self.store.insert(
+            self.store.execute(
                 "INSERT INTO comments (number, id, topic, page, author, text, attachments, created_ms,"
                 " reply_to, via) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -98,7 +98,7 @@ class DiscussionStore:
                     via,
                 ),
             )
-            self.store.insert(
+            self.store.execute(
                 "UPDATE topics SET comments = comments + 1, activity_ms = max(activity_ms, ?), activity = ?"
                 " WHERE id = ?",
                 (now, self._next_activity(), topic["id"]),
@@ -110,7 +110,7 @@ class DiscussionStore:
         if not text or len(text) > self.settings.topic_max_length:
             raise OkError(601 if text else 100)
         with self.store.transaction():
-            self.store.insert("UPDATE topics SET text = ? WHERE id = ?", (text, topic["id"]))
+            self.store.execute("UPDATE topics SET text = ? WHERE id = ?", (text, topic["id"]))
 
     def edit_comment(self, comment: Row, text: str) -> None:
         """Replace the text of a comment; its place and its dates stay."""
@@ -118,18 +118,18 @@ class DiscussionStore:
             raise OkError(100, "Invalid parameter comment", "comment")
         self.censor.check_words(text)
         with self.store.transaction():
-            self.store.insert("UPDATE comments SET text = ? WHERE number = ?", (text, comment["number"]))
+            self.store.execute("UPDATE comments SET text = ? WHERE number = ?", (text, comment["number"]))
 
     def delete_topic(self, topic: Row, by: str) -> None:
         """Take a topic with its discussion out of sight."""
         with self.store.transaction():
-            self.store.insert("UPDATE topics SET deleted_by = ? WHERE id = ?", (by, topic["id"]))
+            self.store.execute("UPDATE topics SET deleted_by = ? WHERE id = ?", (by, topic["id"]))
 
     def delete_comment(self, comment: Row, by: str) -> None:
         """Take a comment out of sight; only `includeRemoved` still shows it."""
         with self.store.transaction():
-            self.store.insert("UPDATE comments SET deleted_by = ? WHERE number = ?", (by, comment["number"]))
-            self.store.insert("UPDATE topics SET comments = comments - 1 WHERE id = ?", (comment["topic"],))
+            self.store.execute("UPDATE comments SET deleted_by = ? WHERE number = ?", (by, comment["number"]))
+            self.store.execute("UPDATE topics SET comments = comments - 1 WHERE id = ?", (comment["topic"],))
 
     # --- reading -----------------------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ class DiscussionStore:
     def mark_read(self, uid: str, topic: int) -> None:
         """Count everything under a topic as read by the user."""
         with self.store.transaction():
-            self.store.insert(
+            self.store.execute(
                 "INSERT INTO marks (uid, topic, number, read_ms)"
                 " SELECT ?, ?, coalesce(max(number), 0), ? FROM comments WHERE topic = ?"
                 " ON CONFLICT (uid, topic) DO UPDATE SET number = excluded.number, read_ms = excluded.read_ms",

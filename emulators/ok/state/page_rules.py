@@ -55,7 +55,7 @@ class PageRuleStore:
         """Change some rules of a group."""
         rules = replace(self.get(page), **changes)
         lost = rules.deactivated or rules.removed or not rules.administered
-        self.store.insert(
+        self.store.execute(
             "INSERT INTO page_rules (page, rules, lost) VALUES (?, ?, ?)"
             " ON CONFLICT (page) DO UPDATE SET rules = excluded.rules, lost = excluded.lost",
             (page, json.dumps(asdict(rules)), lost),
@@ -72,7 +72,7 @@ class PageRuleStore:
 
     def set_person(self, uid: str, state: PersonState) -> None:
         """An account is deleted, blocked or back."""
-        self.store.insert(
+        self.store.execute(
             "INSERT INTO people_states (uid, state) VALUES (?, ?)"
             " ON CONFLICT (uid) DO UPDATE SET state = excluded.state",
             (uid, state),
@@ -80,11 +80,11 @@ class PageRuleStore:
 
     def ban(self, page: str, uid: str) -> None:
         """The group allows a person no more comments."""
-        self.store.insert("INSERT OR IGNORE INTO bans (page, uid) VALUES (?, ?)", (page, uid))
+        self.store.execute("INSERT OR IGNORE INTO bans (page, uid) VALUES (?, ?)", (page, uid))
 
     def allow_messages(self, page: str, uid: str, *, allowed: bool) -> None:
         """A person allows or forbids messages of the group."""
-        self.store.insert(
+        self.store.execute(
             "INSERT INTO permissions (page, uid, allowed) VALUES (?, ?, ?)"
             " ON CONFLICT (page, uid) DO UPDATE SET allowed = excluded.allowed",
             (page, uid, allowed),
@@ -97,7 +97,7 @@ class PageRuleStore:
             if closed
             else "DELETE FROM closed_topics WHERE topic = ?"
         )
-        self.store.insert(sql, (topic,))
+        self.store.execute(sql, (topic,))
 
     # --- what may be done --------------------------------------------------------------------------
 

@@ -31,10 +31,10 @@ class TokenStore:
         with store.transaction():
             if store.one("SELECT 1 FROM application") is None:
                 key = f"C{secrets.token_hex(8).upper()}"
-                store.insert(
+                store.execute(
                     "INSERT INTO application (key, secret) VALUES (?, ?)", (key, secrets.token_hex(12).upper())
                 )
-                store.insert(
+                store.execute(
                     "INSERT INTO people (uid, first_name, last_name, administers_all) VALUES (?, ?, ?, 1)",
                     (str(FIRST_ADMIN), "Администратор", "Страниц"),
                 )
@@ -51,12 +51,12 @@ class TokenStore:
             uid = str(FIRST_ADMIN)
             if page is not None:
                 uid = str(FIRST_ADMIN + self.store.value("SELECT count(*) FROM tokens WHERE kind = 'user'"))
-                self.store.insert(
+                self.store.execute(
                     "INSERT INTO people (uid, first_name, last_name) VALUES (?, ?, ?)",
                     (uid, "Сотрудник", f"Страницы {page}"),
                 )
-                self.store.insert("INSERT INTO admins (uid, page) VALUES (?, ?)", (uid, page))
-            self.store.insert(
+                self.store.execute("INSERT INTO admins (uid, page) VALUES (?, ?)", (uid, page))
+            self.store.execute(
                 "INSERT INTO tokens (token, kind, uid, session_secret) VALUES (?, 'user', ?, ?)",
                 (token, uid, secrets.token_hex(16)),
             )
@@ -69,8 +69,8 @@ class TokenStore:
         """
         token = f"tkn{secrets.token_urlsafe(16)}:{secrets.token_hex(8).upper()}"
         with self.store.transaction():
-            self.store.insert("INSERT INTO tokens (token, kind, page) VALUES (?, 'group', ?)", (token, page))
-            self.store.insert(
+            self.store.execute("INSERT INTO tokens (token, kind, page) VALUES (?, 'group', ?)", (token, page))
+            self.store.execute(
                 "UPDATE tokens SET revoked = 1 WHERE kind = 'group' AND page = ?1 AND rowid NOT IN ("
                 "SELECT rowid FROM tokens WHERE kind = 'group' AND page = ?1 AND NOT revoked"
                 " ORDER BY rowid DESC LIMIT ?2)",

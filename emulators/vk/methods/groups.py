@@ -65,7 +65,7 @@ def set_long_poll_settings(call: MethodCall) -> int:
     events |= {name: int(call.flag(name)) for name in EVENT_TYPES if name in call.params}
     enabled = int(call.flag("enabled")) if "enabled" in call.params else row["lp_enabled"]
     version = call.text("api_version") or row["lp_version"]
-    call.world.store.insert(
+    call.world.store.execute(
         "UPDATE pages SET lp_enabled = ?, lp_version = ?, lp_events = ? WHERE id = ?",
         (enabled, version, json.dumps(events), page),
     )

@@ -48,7 +48,7 @@ class CallbackServers:
         if len(self.servers(page)) >= MAX_SERVERS:
             raise vk_error(2000)
         events = json.dumps(dict.fromkeys(CALLBACK_TYPES, 0))
-        number = self._store.insert(
+        number = self._store.execute(
             "INSERT INTO callback_servers (page, url, title, secret, creator_id, events)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (page, url, title, secret, creator, events),
@@ -61,7 +61,7 @@ class CallbackServers:
         _check(url, title, secret)
         if self.server(number, page) is None:
             raise vk_error(104)
-        self._store.insert(
+        self._store.execute(
             "UPDATE callback_servers SET url = ?, title = ?, secret = ?, active = 0 WHERE id = ?",
             (url, title, secret, number),
         )
@@ -72,27 +72,27 @@ class CallbackServers:
         if self.server(number, page) is None:
             raise vk_error(104)
         with self._store.transaction():
-            self._store.insert("DELETE FROM callback_servers WHERE id = ?", (number,))
-            self._store.insert("DELETE FROM callback_queue WHERE server = ?", (number,))
+            self._store.execute("DELETE FROM callback_servers WHERE id = ?", (number,))
+            self._store.execute("DELETE FROM callback_queue WHERE server = ?", (number,))
         self.on_work(number)
 
     def request_confirmation(self, number: int) -> None:
         """Request the confirmation of a server; its status is `wait` until it responds."""
-        self._store.insert(
+        self._store.execute(
             "UPDATE callback_servers SET status = 'wait', asked = asked + 1 WHERE id = ?", (number,)
         )
         self.on_work(number)
 
     def set_events(self, number: int, version: str, events: dict[str, int]) -> None:
         """Set the API version and the events of a server."""
-        self._store.insert(
+        self._store.execute(
             "UPDATE callback_servers SET version = ?, events = ? WHERE id = ?",
             (version, json.dumps(events), number),
         )
 
     def code(self, page: int) -> str:
         """Return the current confirmation code of the page's servers."""
-        self._store.insert(
+        self._store.execute(
             "INSERT INTO callback_codes (page, code) VALUES (?, ?) ON CONFLICT DO NOTHING",
             (page, secrets.token_hex(4)),
         )
@@ -103,7 +103,7 @@ class CallbackServers:
         """Change the code of a page; all its servers are asked anew."""
         code = secrets.token_hex(4)
         with self._store.transaction():
-            self._store.insert("INSERT OR REPLACE INTO callback_codes (page, code) VALUES (?, ?)", (page, code))
+            self._store.execute("INSERT OR REPLACE INTO callback_codes (page, code) VALUES (?, ?)", (page, code))
             self.request_confirmations(page)
         return code
 
@@ -114,7 +114,7 @@ class CallbackServers:
 
     def confirmation_answered(self, server: Row, *, rightly: bool) -> None:
         """Record the response to a confirmation request; a later request stays open."""
-        self._store.insert(
+        self._store.execute(
             "UPDATE callback_servers SET status = ?, active = ?, failures = 0, paused_until = 0"
             " WHERE id = ? AND asked = ?",
             ("ok" if rightly else "failed", rightly, server["id"], server["asked"]),
@@ -127,7 +127,7 @@ class CallbackServers:
         for server in self._store.all("SELECT * FROM callback_servers WHERE page = ? AND active", (page,)):
             if not json.loads(server["events"]).get(kind):
                 continue
-            self._store.insert(
+            self._store.execute(
                 "INSERT INTO callback_queue (server, event_id, kind, body, due) VALUES (?, ?, ?, ?, 0)",
                 (server["id"], event_id, kind, json.dumps(body(server["version"]), ensure_ascii=False)),
             )
@@ -142,13 +142,13 @@ class CallbackServers:
 
     def attempt(self, seq: int) -> None:
         """Count an attempt before it is made, so that one cut short by a crash counts as well."""
-        self._store.insert("UPDATE callback_queue SET attempts = attempts + 1 WHERE seq = ?", (seq,))
+        self._store.execute("UPDATE callback_queue SET attempts = attempts + 1 WHERE seq = ?", (seq,))
 
     def delivered(self, server: Row, seq: int) -> None:
         """Record a delivered event."""
         with self._store.transaction():
-            self._store.insert("DELETE FROM callback_queue WHERE seq = ?", (seq,))
-            self._store.insert(
+            self._store.execute("DELETE FROM callback_queue WHERE seq = ?", (seq,))
+            self._store.execute(
                 "UPDATE callback_servers SET failures = 0,"
                 " status = CASE status WHEN 'failed' THEN 'ok' ELSE status END WHERE id = ? AND active",
                 (server["id"],),
@@ -157,7 +157,7 @@ class CallbackServers:
     def postpone(self, seq: int, due: float, *, overtaken: bool = False) -> None:
         """Schedule a resend; `overtaken`: later events need not wait for it."""
         holds = not overtaken and self._settings.callback_in_order
-        self._store.insert("UPDATE callback_queue SET due = ?, holds = ? WHERE seq = ?", (due, holds, seq))
+        self._store.execute("UPDATE callback_queue SET due = ?, holds = ? WHERE seq = ?", (due, holds, seq))
 
     def failed(self, server: Row, item: Row) -> bool:
         """Record a failure: resend by the schedule, or return False if no resends are left.
@@ -168,17 +168,17 @@ class CallbackServers:
         with self._store.transaction():
             again: bool = item["failures"] < len(schedule)
             if again:
-                self._store.insert(
+                self._store.execute(
                     "UPDATE callback_queue SET failures = failures + 1 WHERE seq = ?", (item["seq"],)
                 )
                 self.postpone(item["seq"], now + schedule[item["failures"]])
             else:
-                self._store.insert("DELETE FROM callback_queue WHERE seq = ?", (item["seq"],))
+                self._store.execute("DELETE FROM callback_queue WHERE seq = ?", (item["seq"],))
             failures = server["failures"] + 1
             limit = self._settings.callback_pause_after
-            self._store.insert("UPDATE callback_servers SET failures = ? WHERE id = ?", (failures, server["id"]))
+            self._store.execute("UPDATE callback_servers SET failures = ? WHERE id = ?", (failures, server["id"]))
             if limit and failures % limit == 0:
-                self._store.insert(
+                self._store.execute(
                     "UPDATE callback_servers SET status = 'failed', paused_until = ? WHERE id = ?",
                     (now + self._settings.callback_pause_seconds, server["id"]),
                 )
@@ -189,13 +189,13 @@ class CallbackServers:
     def log_delivery(self, server: Row, item: Row | None, outcome: str, status: int | None, answer: str) -> None:
         """Log a delivery; `item` is None for a confirmation."""
         values = ("", "confirmation", 0) if item is None else (item["event_id"], item["kind"], item["attempts"])
-        number = self._store.insert(
+        number = self._store.execute(
             "INSERT INTO callback_log (page, server, event_id, kind, attempt, at, status, answer, outcome)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (server["page"], server["id"], *values, self._clock.now(), status, answer[:200], outcome),
         )
         if number % 100 == 0:
-            self._store.insert("DELETE FROM callback_log WHERE id <= ?", (number - MAX_LOG_ROWS,))
+            self._store.execute("DELETE FROM callback_log WHERE id <= ?", (number - MAX_LOG_ROWS,))
 
     def log(self, page: int | None, limit: int) -> list[Row]:
         """Return the last deliveries, oldest first."""

@@ -88,8 +88,8 @@ class LongPollServer:
         if row is None or not row["lp_enabled"] or not json.loads(row["lp_events"]).get(kind):
             return
         ts = row["lp_ts"] + 1
-        self._store.insert("UPDATE pages SET lp_ts = ? WHERE id = ?", (ts, page))
-        self._store.insert(
+        self._store.execute("UPDATE pages SET lp_ts = ? WHERE id = ?", (ts, page))
+        self._store.execute(
             "INSERT INTO events (page, ts, body) VALUES (?, ?, ?)",
             (page, ts, json.dumps(body(row["lp_version"]), ensure_ascii=False)),
         )
@@ -133,7 +133,7 @@ class LongPollServer:
             row = self._page(page)
             assert row is not None
             self._new_key(page)
-            self._store.insert("UPDATE pages SET lp_lost_key = ? WHERE id = ?", (row["lp_key"], page))
+            self._store.execute("UPDATE pages SET lp_lost_key = ? WHERE id = ?", (row["lp_key"], page))
             self._trim(page, row["lp_ts"])
         self._wake(page)
 
@@ -185,14 +185,14 @@ class LongPollServer:
 
     def _new_key(self, page: int) -> str:
         key = secrets.token_hex(20)
-        self._store.insert(
+        self._store.execute(
             "UPDATE pages SET lp_key = ?, lp_key_at = ? WHERE id = ?", (key, self._clock.now(), page)
         )
         return key
 
     def _trim(self, page: int, up_to: int) -> None:
-        self._store.insert("DELETE FROM events WHERE page = ? AND ts <= ?", (page, up_to))
-        self._store.insert("UPDATE pages SET lp_floor = max(lp_floor, ?) WHERE id = ?", (up_to, page))
+        self._store.execute("DELETE FROM events WHERE page = ? AND ts <= ?", (page, up_to))
+        self._store.execute("UPDATE pages SET lp_floor = max(lp_floor, ?) WHERE id = ?", (up_to, page))
 
     def _page(self, page: int) -> Row | None:
         return self._store.one("SELECT * FROM pages WHERE id = ?", (page,))

@@ -45,7 +45,7 @@ class BoardTopics:
             topic: int = (
                 self._store.value("SELECT coalesce(max(id), 0) + 1 FROM topics WHERE page = ?", (number,)) or 1
             )
-            self._store.insert(
+            self._store.execute(
                 "INSERT INTO topics (page, id, title, created_by, at, updated, updated_by)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (number, topic, title, author, now, now, author),
@@ -81,12 +81,12 @@ class BoardTopics:
         media = attachments_to_json(attachments, self._settings.base_url, int(now))
         with self._store.transaction():
             comment = topic["last_id"] + 1
-            self._store.insert(
+            self._store.execute(
                 "INSERT INTO board_comments (page, topic_id, id, reply_to, from_id, at, text, attachments, by_api)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (number, topic_id, comment, reply_to, from_id, now, text, media, by_api),
             )
-            self._store.insert(
+            self._store.execute(
                 "UPDATE topics SET last_id = ?, updated = ?, updated_by = ? WHERE page = ? AND id = ?",
                 (comment, now, from_id, number, topic_id),
             )
@@ -102,7 +102,7 @@ class BoardTopics:
         now = self._clock.now()
         media = attachments_to_json(kept, self._settings.base_url, int(now))
         with self._store.transaction():
-            self._store.insert(
+            self._store.execute(
                 "UPDATE board_comments SET text = ?, attachments = ?, edited = ?"
                 " WHERE page = ? AND topic_id = ? AND id = ?",
                 (text, media, now, page, topic_id, number),
@@ -170,7 +170,7 @@ class BoardTopics:
         return row
 
     def _set_deleted(self, page: int, topic_id: int, number: int, *, deleted: bool) -> None:
-        self._store.insert(
+        self._store.execute(
             "UPDATE board_comments SET deleted = ? WHERE page = ? AND topic_id = ? AND id = ?",
             (deleted, page, topic_id, number),
         )

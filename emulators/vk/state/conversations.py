@@ -103,7 +103,7 @@ class Conversations:
                 by_api=staff is None,
             )
             # Who answers has read what came before.
-            self._store.insert(
+            self._store.execute(
                 "UPDATE dialogs SET in_read = ? WHERE page = ? AND peer_id = ?", (row["id"], page, peer)
             )
             self._events.publish(page, "message_reply", self._views.message(row))
@@ -119,7 +119,7 @@ class Conversations:
         with self._store.transaction():
             had = self._store.update("DELETE FROM privacy WHERE page = ? AND author = ?", (page, author))
             if block is not None:
-                self._store.insert(
+                self._store.execute(
                     "INSERT INTO privacy (page, author, block) VALUES (?, ?, ?)", (page, author, block)
                 )
             if block == "no_permission":
@@ -129,7 +129,7 @@ class Conversations:
 
     def mark_read(self, page: int, peer: int) -> None:
         """The community has read the conversation to its end."""
-        self._store.insert("UPDATE dialogs SET in_read = last_id WHERE page = ? AND peer_id = ?", (page, peer))
+        self._store.execute("UPDATE dialogs SET in_read = last_id WHERE page = ? AND peer_id = ?", (page, peer))
 
     def edit(self, page: int, number: int, text: str) -> None:
         """Change a message."""
@@ -137,7 +137,7 @@ class Conversations:
             raise UnknownError(f"no message {number} on this page")
         self._check(text, ())
         with self._store.transaction():
-            self._store.insert(
+            self._store.execute(
                 "UPDATE messages SET text = ?, edited = ? WHERE page = ? AND id = ?",
                 (text, self._clock.now(), page, number),
             )
@@ -172,14 +172,14 @@ class Conversations:
                 raise vk_error(100, "reply_to is invalid")
         now = self._clock.now()
         media = attachments_to_json(attachments, self._settings.base_url, int(now))
-        self._store.insert("UPDATE pages SET last_message_id = last_message_id + 1 WHERE id = ?", (page,))
+        self._store.execute("UPDATE pages SET last_message_id = last_message_id + 1 WHERE id = ?", (page,))
         number = self._store.value("SELECT last_message_id FROM pages WHERE id = ?", (page,))
-        self._store.insert(
+        self._store.execute(
             "INSERT INTO dialogs (page, peer_id, last_id, last_cmid) VALUES (?, ?, ?, 1)"
             " ON CONFLICT DO UPDATE SET last_id = excluded.last_id, last_cmid = last_cmid + 1",
             (page, peer, number),
         )
-        self._store.insert(
+        self._store.execute(
             "INSERT INTO messages (page, id, peer_id, cmid, from_id, at, text, attachments, random_id, reply_to,"
             " admin_id, by_api) SELECT page, last_id, peer_id, last_cmid, ?, ?, ?, ?, ?, ?, ?, ? FROM dialogs"
             " WHERE page = ? AND peer_id = ?",

@@ -77,7 +77,7 @@ class VkState:
         with self.store.transaction():
             number = max(self.store.value("SELECT max(id) FROM pages") or 0, FIRST_PAGE - 1) + 1
             events = json.dumps(dict.fromkeys(EVENT_TYPES, 1))
-            self.store.insert(
+            self.store.execute(
                 "INSERT INTO pages (id, name, screen_name, description, last_message_id, lp_enabled, lp_version,"
                 " lp_events, lp_key, lp_key_at) VALUES (?, ?, ?, ?, ?, ?, '5.199', ?, ?, ?)",
                 (
@@ -105,7 +105,7 @@ class VkState:
             changes["details"] = json.dumps(json.loads(row["details"]) | changes["details"], ensure_ascii=False)
         with self.store.transaction():
             for column, value in changes.items():
-                self.store.insert(f"UPDATE pages SET {column} = ? WHERE id = ?", (value, page))  # noqa: S608
+                self.store.execute(f"UPDATE pages SET {column} = ? WHERE id = ?", (value, page))  # noqa: S608
         return self.page(str(page))
 
     def get_deduplicated(self, page: int, key: str) -> int | None:
@@ -118,7 +118,7 @@ class VkState:
 
     def save_deduplicated(self, page: int, key: str, result: int) -> None:
         """Save the result of an idempotency key."""
-        self.store.insert(
+        self.store.execute(
             "INSERT OR REPLACE INTO dedupe (page, key, at, result) VALUES (?, ?, ?, ?)",
             (page, key, self.clock.now(), result),
         )

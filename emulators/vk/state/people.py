@@ -59,8 +59,8 @@ class People:
     def deactivate(self, user_id: int, how: str | None) -> None:
         """Deactivate a user, or (None) reactivate them."""
         if how is None:
-            self._store.insert("DELETE FROM people_gone WHERE id = ?", (user_id,))
+            self._store.execute("DELETE FROM people_gone WHERE id = ?", (user_id,))
         else:
-            self._store.insert(
+            self._store.execute(
                 "INSERT OR REPLACE INTO people_gone (id, deactivated) VALUES (?, ?)", (user_id, how)
             )

@@ -33,7 +33,7 @@ class TokenStore:
         """A fresh token; a user token without a page belongs to the administrator of all pages."""
         token = f"vk1.a.{secrets.token_urlsafe(48)}"
         user = STAFF_ID if kind == "user" else None
-        self._store.insert(
+        self._store.execute(
             "INSERT INTO tokens (token, kind, page, user_id) VALUES (?, ?, ?, ?)", (token, kind, page, user)
         )
         return Token(token, kind, page, user)

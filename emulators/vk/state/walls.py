@@ -74,7 +74,7 @@ class Walls:
         if row is None or row["post_type"] != "suggest":
             raise UnknownError(f"no suggested post {post_id} on this wall")
         with self._store.transaction():
-            self._store.insert("UPDATE posts SET deleted = 1 WHERE page = ? AND id = ?", (page, post_id))
+            self._store.execute("UPDATE posts SET deleted = 1 WHERE page = ? AND id = ?", (page, post_id))
             return self._insert_post(page, -page, row["text"], row["attachments"], signer=row["from_id"])
 
     def add_comment(
@@ -109,7 +109,7 @@ class Walls:
         media = attachments_to_json(attachments, self._settings.base_url, int(now))
         with self._store.transaction():
             comment = self._next_id(number)
-            self._store.insert(
+            self._store.execute(
                 "INSERT INTO comments (page, id, post_id, root_id, reply_to, from_id, at, text, attachments,"
                 " by_api) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (number, comment, post_id, root, reply_to, from_id, now, text, media, by_api),
@@ -131,7 +131,7 @@ class Walls:
         now = self._clock.now()
         media = attachments_to_json(kept, self._settings.base_url, int(now))
         with self._store.transaction():
-            self._store.insert(
+            self._store.execute(
                 f"UPDATE {table} SET text = ?, attachments = ?, edited = ? WHERE page = ? AND id = ?",  # noqa: S608
                 (text, media, now, page, number),
             )
@@ -142,7 +142,7 @@ class Walls:
         """Delete a post or a comment; only a comment causes an event, as in VK."""
         table, row = self._existing(page, number)
         with self._store.transaction():
-            self._store.insert(f"UPDATE {table} SET deleted = 1 WHERE page = ? AND id = ?", (page, number))  # noqa: S608
+            self._store.execute(f"UPDATE {table} SET deleted = 1 WHERE page = ? AND id = ?", (page, number))  # noqa: S608
             if table == "comments":
                 content = {"owner_id": -page, "id": number, "deleter_id": deleter, "post_id": row["post_id"]}
                 self._events.publish(page, "wall_reply_delete", content)
@@ -153,7 +153,7 @@ class Walls:
         if row is None or not row["deleted"]:
             raise UnknownError(f"no deleted comment {number} on this wall")
         with self._store.transaction():
-            self._store.insert("UPDATE comments SET deleted = 0 WHERE page = ? AND id = ?", (page, number))
+            self._store.execute("UPDATE comments SET deleted = 0 WHERE page = ? AND id = ?", (page, number))
             self._comment_event(page, number, "wall_reply_restore")
 
     def close_comments(self, page: int, post_id: int, *, closed: bool) -> None:
@@ -169,7 +169,7 @@ class Walls:
     ) -> int:
         with self._store.transaction():
             number = self._next_id(page)
-            self._store.insert(
+            self._store.execute(
                 "INSERT INTO posts (page, id, from_id, at, text, attachments, post_type, signer_id)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (page, number, from_id, self._clock.now(), text, media, kind, signer),
@@ -195,7 +195,7 @@ class Walls:
             self._events.publish(page, kind, self._views.comment_event(row))
 
     def _next_id(self, page: int) -> int:
-        self._store.insert("UPDATE pages SET last_wall_id = last_wall_id + 1 WHERE id = ?", (page,))
+        self._store.execute("UPDATE pages SET last_wall_id = last_wall_id + 1 WHERE id = ?", (page,))
         number: int = self._store.value("SELECT last_wall_id FROM pages WHERE id = ?", (page,))
         return number
 

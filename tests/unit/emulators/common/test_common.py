@@ -92,9 +92,9 @@ def test_failed_transaction_is_rolled_back(tmp_path: Path) -> None:
 
     def break_inside() -> None:
         with store.transaction():
-            store.insert("INSERT INTO t VALUES (1)")
+            store.execute("INSERT INTO t VALUES (1)")
             with store.transaction():
-                store.insert("INSERT INTO t VALUES (2)")
+                store.execute("INSERT INTO t VALUES (2)")
             raise ValueError
 
     with pytest.raises(ValueError):  # noqa: PT011

@@ -126,7 +126,7 @@ def test_other_community_cannot_reply(world: EmulatedVk) -> None:
     ("wall", "filters"), [(1, {"all": 2, "owner": 1, "others": 1, "suggests": 0}), (2, {"all": 1, "suggests": 1})]
 )
 def test_filters_of_a_wall(world: EmulatedVk, wall: int, filters: dict[str, int]) -> None:
-    world.store.insert("UPDATE pages SET wall = ?", (wall,))
+    world.store.execute("UPDATE pages SET wall = ?", (wall,))
     world.citizen_writes(page="school1", kind="wall_post", text="От гражданина")
     counts = {name: call(world, "wall.get", owner_id=-PAGE, filter=name)["count"] for name in filters}
     assert counts == filters
