@@ -4,7 +4,7 @@ import typer
 import uvicorn
 
 from cli.embedded.settings import SERVICES
-from services.gateway.settings import DeskSettings
+from services.gateway.settings import GatewaySettings
 from shared import service
 
 
@@ -20,7 +20,7 @@ def serve(name: str, process: service.Process) -> None:
 
 def serve_desk() -> None:
     """Serve the gateway's desk at GOSPABLIK_HOST and GOSPABLIK_PORT."""
-    settings = DeskSettings()
+    settings = GatewaySettings()
     uvicorn.run(
         "services.gateway.app:app",
         host=settings.host,

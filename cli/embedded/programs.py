@@ -11,7 +11,7 @@ from cli.embedded.postgres import SUPERUSER, Postgres
 from cli.embedded.secrets import Secrets
 from cli.embedded.settings import NETWORKS, SERVICES, EmbeddedSettings
 from cli.embedded.supervisord import Program
-from services.gateway.traefik.static_config import write_static
+from services.gateway.traefik.static_config import write_static_config
 
 GOSPABLIK = (sys.executable, "-m", "cli.main")
 
@@ -112,10 +112,10 @@ class Processes:
 
     def traefik(self) -> Program:
         """The gateway itself."""
-        static = write_static(
+        static = write_static_config(
             self._layout.run / "traefik.yml",
-            web=f"{self._settings.host}:{self._settings.port_gateway}",
-            own=f"{self._settings.host}:{self._settings.port_traefik}",
+            public_address=f"{self._settings.host}:{self._settings.port_gateway}",
+            admin_address=f"{self._settings.host}:{self._settings.port_traefik}",
         )
         environment = {"GOSPABLIK_DESK_URL": self._settings.url("desk"), **self._addresses()}
         return Program("traefik", (traefik_program(), f"--configFile={static}"), environment)

@@ -9,10 +9,10 @@ from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.gateway.aggregation import health
-from services.gateway.aggregation.openapi_cache import Documents
+from services.gateway.aggregation.openapi_cache import OpenApiCache
 from services.gateway.api import docs_page
-from services.gateway.api.error_pages import refusal
-from services.gateway.settings import DeskSettings
+from services.gateway.api.error_pages import error_page
+from services.gateway.settings import GatewaySettings
 from shared import logs
 from shared.api import openapi_document
 from shared.http import problems
@@ -26,7 +26,7 @@ offset; errors are `application/problem+json` (RFC 9457) and listed at `/problem
 """
 
 
-def build(settings: DeskSettings) -> FastAPI:
+def create_app(settings: GatewaySettings) -> FastAPI:
     """The desk as an ASGI application."""
     services = settings.service_urls()
 
@@ -35,7 +35,7 @@ def build(settings: DeskSettings) -> FastAPI:
         logs.configure("desk", "INFO")
         async with aiohttp.ClientSession() as http:
             app.state.http = http
-            app.state.documents = Documents(http, services, settings.documents_fresh_seconds)
+            app.state.documents = OpenApiCache(http, services, settings.documents_fresh_seconds)
             yield
 
     desk = FastAPI(
@@ -64,7 +64,7 @@ def build(settings: DeskSettings) -> FastAPI:
     )
     async def overall_health(request: Request) -> JSONResponse:
         """Whether every service is ready."""
-        document = await health.roll_up(request.app.state.http, services, settings.health_timeout_seconds)
+        document = await health.aggregate_health(request.app.state.http, services, settings.health_timeout_seconds)
         return JSONResponse(
             document,
             status_code=200 if document["status"] == "pass" else 503,
@@ -99,9 +99,9 @@ def build(settings: DeskSettings) -> FastAPI:
     @desk.get("/errors/{status}", include_in_schema=False)
     async def gateway_refusal(status: int, instance: str = "/") -> JSONResponse:
         """What Traefik shows in place of its own page."""
-        return refusal(status, instance, body_bytes=settings.gateway_body_bytes)
+        return error_page(status, instance, body_bytes=settings.gateway_body_bytes)
 
     return desk
 
 
-app = build(DeskSettings())
+app = create_app(GatewaySettings())

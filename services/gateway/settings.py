@@ -6,7 +6,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 
 
-class DeskSettings(BaseSettings):
+class GatewaySettings(BaseSettings):
     """Read from `GOSPABLIK_*`; the desk holds no secret and has no database."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")

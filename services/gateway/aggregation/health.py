@@ -9,11 +9,11 @@ import aiohttp
 MEDIA_TYPE = "application/health+json"
 
 
-async def roll_up(
+async def aggregate_health(
     http: aiohttp.ClientSession, services: Mapping[str, str], timeout_seconds: float
 ) -> dict[str, Any]:
     """Ask every service at once; `status` is `fail` when one fails or does not answer in time."""
-    answers = await asyncio.gather(*(_ask(http, url, timeout_seconds) for url in services.values()))
+    answers = await asyncio.gather(*(_fetch_readiness(http, url, timeout_seconds) for url in services.values()))
     checks = {f"{name}:ready": [answer] for name, answer in zip(services, answers, strict=True)}
     failed = [name for name, answer in zip(services, answers, strict=True) if answer["status"] != "pass"]
     document: dict[str, Any] = {"status": "fail" if failed else "pass", "checks": checks}
@@ -22,7 +22,7 @@ async def roll_up(
     return document
 
 
-async def _ask(http: aiohttp.ClientSession, url: str, timeout_seconds: float) -> dict[str, Any]:
+async def _fetch_readiness(http: aiohttp.ClientSession, url: str, timeout_seconds: float) -> dict[str, Any]:
     try:
         timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         async with http.get(f"{url}/health/ready", timeout=timeout) as response:

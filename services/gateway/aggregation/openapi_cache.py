@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from services.gateway.aggregation.openapi_merge import Document, merge
+from services.gateway.aggregation.openapi_merge import OpenApiDocument, merge_documents
 from shared.logs import logger
 
 log = logger(__name__)
@@ -20,34 +20,34 @@ _RETRY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Published:
+class MergedDocument:
     """The merged document as it is sent."""
 
     body: bytes
     etag: str
 
 
-class Documents:
+class OpenApiCache:
     """The services' documents and the one merged out of them."""
 
     def __init__(self, http: aiohttp.ClientSession, services: Mapping[str, str], fresh_seconds: float) -> None:
         self._http = http
         self._services = services
         self._fresh_seconds = fresh_seconds
-        self._known: dict[str, Document] = {}
-        self._published: Published | None = None
+        self._known: dict[str, OpenApiDocument] = {}
+        self._published: MergedDocument | None = None
         self._due = 0.0
         self._lock = asyncio.Lock()
 
-    async def published(self, own: Document) -> Published:
+    async def merged_document(self, own: OpenApiDocument) -> MergedDocument:
         """The merged document, at most `fresh_seconds` old where the services answer."""
         async with self._lock:
             if self._published is None or time.monotonic() >= self._due:
                 complete = await self._refresh()
                 missing = [name for name in self._services if name not in self._known]
                 in_order = {name: self._known[name] for name in self._services if name in self._known}
-                body = json.dumps(merge(in_order, own, missing=missing), ensure_ascii=False).encode()
-                self._published = Published(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+                body = json.dumps(merge_documents(in_order, own, missing=missing), ensure_ascii=False).encode()
+                self._published = MergedDocument(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
                 self._due = time.monotonic() + (self._fresh_seconds if complete else _RETRY_SECONDS)
             return self._published
 
@@ -56,7 +56,7 @@ class Documents:
         self._known |= {name: document for name, document in fetched if document is not None}
         return all(document is not None for _, document in fetched)
 
-    async def _fetch(self, name: str, url: str) -> tuple[str, Document | None]:
+    async def _fetch(self, name: str, url: str) -> tuple[str, OpenApiDocument | None]:
         try:
             timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
             async with self._http.get(f"{url}/openapi.json", timeout=timeout) as response:

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.logs import logger
 
-Document = dict[str, Any]
+OpenApiDocument = dict[str, Any]
 
 log = logger(__name__)
 
@@ -15,16 +15,18 @@ _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _PUBLIC = ("/api/v1/", "/callbacks/", "/.well-known/")
 
 
-def merge(documents: Mapping[str, Document], own: Document, *, missing: list[str]) -> Document:
+def merge_documents(
+    documents: Mapping[str, OpenApiDocument], gateway_document: OpenApiDocument, *, missing: list[str]
+) -> OpenApiDocument:
     """One document out of the services' (by name) and the desk's own.
 
     Components of one name are shared when they mean the same; otherwise each gets its service's name in
     front. `missing` lists the services whose routes are absent and appears as `x-missing`.
     """
     renamed = _rename_clashes(documents)
-    paths: dict[str, Document] = {}
-    components: dict[str, Document] = {}
-    tags: dict[str, Document] = {}
+    paths: dict[str, OpenApiDocument] = {}
+    components: dict[str, OpenApiDocument] = {}
+    tags: dict[str, OpenApiDocument] = {}
     for service, document in renamed.items():
         for path, item in document.get("paths", {}).items():
             if path.startswith(_PUBLIC):
@@ -32,17 +34,17 @@ def merge(documents: Mapping[str, Document], own: Document, *, missing: list[str
         for section, entries in document.get("components", {}).items():
             components.setdefault(section, {}).update(entries)
         tags |= {tag["name"]: tag for tag in document.get("tags", [])}
-    for path, item in own.get("paths", {}).items():
-        _add_path(paths, path, item, "gateway", own)
-    for section, entries in own.get("components", {}).items():
+    for path, item in gateway_document.get("paths", {}).items():
+        _add_path(paths, path, item, "gateway", gateway_document)
+    for section, entries in gateway_document.get("components", {}).items():
         for name, entry in entries.items():
             components.setdefault(section, {}).setdefault(name, entry)
     for operation in (operation for item in paths.values() for operation in _operations(item)):
         for name in operation.get("tags", []):
             tags.setdefault(name, {"name": name})
-    merged: Document = {
-        "openapi": own["openapi"],
-        "info": own["info"],
+    merged: OpenApiDocument = {
+        "openapi": gateway_document["openapi"],
+        "info": gateway_document["info"],
         "servers": [{"url": "/", "description": "This gateway"}],
         "tags": [tags[name] for name in sorted(tags)],
         "paths": dict(sorted(paths.items())),
@@ -53,11 +55,13 @@ def merge(documents: Mapping[str, Document], own: Document, *, missing: list[str
     return merged
 
 
-def _operations(item: Document) -> list[Document]:
+def _operations(item: OpenApiDocument) -> list[OpenApiDocument]:
     return [item[method] for method in _METHODS if method in item]
 
 
-def _add_path(paths: dict[str, Document], path: str, item: Document, service: str, document: Document) -> None:
+def _add_path(
+    paths: dict[str, OpenApiDocument], path: str, item: OpenApiDocument, service: str, document: OpenApiDocument
+) -> None:
     target = paths.setdefault(path, {})
     for key, value in item.items():
         if key in target:
@@ -73,12 +77,12 @@ def _add_path(paths: dict[str, Document], path: str, item: Document, service: st
         target[key] = operation
 
 
-def _rename_clashes(documents: Mapping[str, Document]) -> dict[str, Document]:
+def _rename_clashes(documents: Mapping[str, OpenApiDocument]) -> dict[str, OpenApiDocument]:
     clashes = _clashes(documents)
     renamed = {}
     for service, document in documents.items():
         mapping = {
-            f"#/components/{section}/{name}": f"#/components/{section}/{_own_name(service, name)}"
+            f"#/components/{section}/{name}": f"#/components/{section}/{_prefixed_name(service, name)}"
             for section, name in clashes
             if name in document.get("components", {}).get(section, {})
         }
@@ -86,25 +90,25 @@ def _rename_clashes(documents: Mapping[str, Document]) -> dict[str, Document]:
         for section, name in clashes:
             entries = result.get("components", {}).get(section, {})
             if name in entries:
-                entries[_own_name(service, name)] = entries.pop(name)
+                entries[_prefixed_name(service, name)] = entries.pop(name)
                 if section == "securitySchemes":
-                    _rename_security(result, name, _own_name(service, name))
+                    _rename_security(result, name, _prefixed_name(service, name))
         renamed[service] = result
     return renamed
 
 
-def _own_name(service: str, name: str) -> str:
+def _prefixed_name(service: str, name: str) -> str:
     return f"{service.capitalize()}{name}"
 
 
-def _clashes(documents: Mapping[str, Document]) -> set[tuple[str, str]]:
+def _clashes(documents: Mapping[str, OpenApiDocument]) -> set[tuple[str, str]]:
     """Names that mean different things in different services, directly or through what they refer to."""
-    found: dict[tuple[str, str], list[Any]] = {}
+    by_name: dict[tuple[str, str], list[Any]] = {}
     for document in documents.values():
         for section, entries in document.get("components", {}).items():
             for name, entry in entries.items():
-                found.setdefault((section, name), []).append(entry)
-    shared = {key: entries for key, entries in found.items() if len(entries) > 1}
+                by_name.setdefault((section, name), []).append(entry)
+    shared = {key: entries for key, entries in by_name.items() if len(entries) > 1}
     clashes = {key for key, entries in shared.items() if len({_canonical(entry) for entry in entries}) > 1}
     while True:
         through = {
@@ -142,7 +146,7 @@ def _rewrite(value: Any, mapping: Mapping[str, str]) -> Any:
     return mapping.get(value, value) if isinstance(value, str) else value
 
 
-def _rename_security(document: Document, old: str, new: str) -> None:
+def _rename_security(document: OpenApiDocument, old: str, new: str) -> None:
     operations = [operation for item in document.get("paths", {}).values() for operation in _operations(item)]
     for holder in (document, *operations):
         for requirement in holder.get("security", []):

@@ -48,7 +48,7 @@ _PAGE = """<!doctype html>
 </html>
 """
 
-_START = """window.ui = SwaggerUIBundle({
+_STARTUP_SCRIPT = """window.ui = SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#docs",
   deepLinking: true,
@@ -63,19 +63,19 @@ _START = """window.ui = SwaggerUIBundle({
 
 
 @router.get("/docs")
-async def page() -> HTMLResponse:
+async def get_docs_page() -> HTMLResponse:
     """The page."""
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"})
 
 
 @router.get("/docs/start.js")
-async def start() -> Response:
+async def get_startup_script() -> Response:
     """What starts Swagger UI."""
-    return Response(_START, media_type="text/javascript")
+    return Response(_STARTUP_SCRIPT, media_type="text/javascript")
 
 
 @router.get("/docs/{name}")
-async def asset(name: str) -> FileResponse:
+async def get_docs_asset(name: str) -> FileResponse:
     """One file of Swagger UI; only those the page names."""
     if name not in _SERVED:
         raise NotFound(f"No such file: {name}")

@@ -16,7 +16,7 @@ class GatewayTimeout(problems.Problem):
     title: ClassVar[str] = "A service took too long"
 
 
-def refusal(status: int, url: str, *, body_bytes: int) -> JSONResponse:
+def error_page(status: int, url: str, *, body_bytes: int) -> JSONResponse:
     """The problem document of a status that Traefik answered by itself."""
     return _problem(status, body_bytes).response(_instance(url))
 

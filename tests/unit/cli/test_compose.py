@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings
 from cli.deployment.prepare import new_environment, prepare
 from cli.embedded.settings import SERVICES
 from services.appeals.settings import AppealsSettings
-from services.gateway.settings import DeskSettings
+from services.gateway.settings import GatewaySettings
 from services.ingest.settings import IngestSettings
 from services.registry.settings import RegistrySettings
 from services.webhooks.settings import WebhooksSettings
@@ -25,7 +25,7 @@ _OWN: dict[str, type[BaseSettings]] = {
     "ingest": IngestSettings,
     "appeals": AppealsSettings,
     "webhooks": WebhooksSettings,
-    "desk": DeskSettings,
+    "desk": GatewaySettings,
 }
 _TERMS = {f"keep_{name}": field for name, field in Terms.model_fields.items()}
 
@@ -66,7 +66,7 @@ def test_required_settings_are_given_and_only_those_who_need_secrets_get_them(se
 
 
 def test_addresses_name_containers_that_exist(services: dict[str, Any]) -> None:
-    known = set(DeskSettings.model_fields)
+    known = set(GatewaySettings.model_fields)
     for container in (*SERVICES, "desk", "gateway"):
         environment = services[container]["environment"]
         for name in SERVICES:

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from aiohttp import web
 
-from services.gateway.app import build
-from services.gateway.settings import SERVICES, DeskSettings
+from services.gateway.app import create_app
+from services.gateway.settings import SERVICES, GatewaySettings
 from tests.unit.gateway.conftest import Serve
 
 
@@ -40,8 +40,8 @@ def services() -> dict[str, Fake]:
 
 
 @asynccontextmanager
-async def _desk(settings: DeskSettings) -> AsyncIterator[httpx.AsyncClient]:
-    app = build(settings)
+async def _desk(settings: GatewaySettings) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(settings)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://desk") as client,
@@ -52,7 +52,7 @@ async def _desk(settings: DeskSettings) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def desk(services: dict[str, Fake], serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
     urls = {f"{name}_url": await serve(fake) for name, fake in services.items()}
-    settings = DeskSettings.model_validate(
+    settings = GatewaySettings.model_validate(
         urls | {"health_timeout_seconds": 0.3, "documents_fresh_seconds": 0, "gateway_body_bytes": 2048}
     )
     async with _desk(settings) as client:
@@ -98,7 +98,7 @@ async def test_health_does_not_wait_for_a_silent_service(
 
 async def test_an_unreachable_service_fails_health_and_is_missing_in_the_document() -> None:
     urls = {f"{name}_url": "http://127.0.0.1:1" for name in SERVICES}
-    async with _desk(DeskSettings.model_validate(urls)) as client:
+    async with _desk(GatewaySettings.model_validate(urls)) as client:
         health = await client.get("/health")
         document = await client.get("/openapi.json")
     assert health.status_code == 503

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from services.gateway.aggregation.openapi_merge import Document, merge
+from services.gateway.aggregation.openapi_merge import OpenApiDocument, merge_documents
 
-OWN: Document = {
+OWN: OpenApiDocument = {
     "openapi": "3.1.0",
     "info": {"title": "All", "version": "1"},
     "paths": {"/health": {"get": {"tags": ["health"], "responses": {}}}},
 }
 
 
-def _service(path: str, schemas: dict[str, Any], **operation: Any) -> Document:
+def _service(path: str, schemas: dict[str, Any], **operation: Any) -> OpenApiDocument:
     return {
         "openapi": "3.1.0",
         "info": {},
@@ -25,7 +25,7 @@ def _ref(name: str) -> dict[str, str]:
 
 
 def test_paths_of_all_services_and_of_the_desk_stand_together() -> None:
-    merged = merge(
+    merged = merge_documents(
         {"registry": _service("/api/v1/pages", {}), "ingest": _service("/callbacks/vk", {})}, OWN, missing=[]
     )
     assert list(merged["paths"]) == ["/api/v1/pages", "/callbacks/vk", "/health"]
@@ -38,13 +38,18 @@ def test_paths_of_all_services_and_of_the_desk_stand_together() -> None:
 def test_what_the_gateway_does_not_route_is_left_out() -> None:
     inner = _service("/internal/publications", {}) | {}
     inner["paths"] |= {"/health/ready": {"get": {}}, "/metrics": {"get": {}}, "/api/v1/metrics/sla": {"get": {}}}
-    assert list(merge({"metrics": inner}, OWN, missing=[])["paths"]) == ["/api/v1/metrics/sla", "/health"]
+    assert list(merge_documents({"metrics": inner}, OWN, missing=[])["paths"]) == [
+        "/api/v1/metrics/sla",
+        "/health",
+    ]
 
 
 def test_methods_of_one_path_may_come_from_two_services() -> None:
     first = _service("/api/v1/messages/{id}/triage", {}, operationId="read")
-    second: Document = {"paths": {"/api/v1/messages/{id}/triage": {"post": {"operationId": "write"}}}}
-    item = merge({"ingest": first, "appeals": second}, OWN, missing=[])["paths"]["/api/v1/messages/{id}/triage"]
+    second: OpenApiDocument = {"paths": {"/api/v1/messages/{id}/triage": {"post": {"operationId": "write"}}}}
+    item = merge_documents({"ingest": first, "appeals": second}, OWN, missing=[])["paths"][
+        "/api/v1/messages/{id}/triage"
+    ]
     assert item["get"]["operationId"] == "read"
     assert item["post"]["operationId"] == "write"
 
@@ -52,7 +57,7 @@ def test_methods_of_one_path_may_come_from_two_services() -> None:
 def test_the_same_component_is_shared() -> None:
     problem = {"type": "object", "properties": {"title": {"type": "string"}}}
     documents = {name: _service(f"/api/v1/{name}", {"Problem": dict(problem)}) for name in ("pages", "appeals")}
-    assert merge(documents, OWN, missing=[])["components"]["schemas"] == {"Problem": problem}
+    assert merge_documents(documents, OWN, missing=[])["components"]["schemas"] == {"Problem": problem}
 
 
 def test_a_name_that_means_two_things_gets_its_services_name() -> None:
@@ -60,7 +65,7 @@ def test_a_name_that_means_two_things_gets_its_services_name() -> None:
     appeals = _service(
         "/api/v1/appeals", {"Item": {"type": "integer"}}, responses={"200": {"schema": _ref("Item")}}
     )
-    merged = merge({"registry": registry, "appeals": appeals}, OWN, missing=[])
+    merged = merge_documents({"registry": registry, "appeals": appeals}, OWN, missing=[])
     assert merged["components"]["schemas"] == {
         "AppealsItem": {"type": "integer"},
         "RegistryItem": {"type": "string"},
@@ -76,7 +81,7 @@ def test_a_clash_spreads_to_what_refers_to_it() -> None:
     shared = {"List": {"items": _ref("Item")}, "Fine": {"type": "null"}}
     registry = _service("/api/v1/pages", shared | {"Item": {"type": "string"}})
     appeals = _service("/api/v1/appeals", shared | {"Item": {"type": "integer"}})
-    schemas = merge({"registry": registry, "appeals": appeals}, OWN, missing=[])["components"]["schemas"]
+    schemas = merge_documents({"registry": registry, "appeals": appeals}, OWN, missing=[])["components"]["schemas"]
     assert set(schemas) == {"Fine", "AppealsItem", "AppealsList", "RegistryItem", "RegistryList"}
     assert schemas["RegistryList"] == {"items": _ref("RegistryItem")}
 
@@ -85,7 +90,7 @@ def test_discriminators_follow_the_new_names() -> None:
     union = {"discriminator": {"mapping": {"a": "#/components/schemas/Item"}}}
     registry = _service("/api/v1/pages", {"Item": {"type": "string"}, "Union": union})
     appeals = _service("/api/v1/appeals", {"Item": {"type": "integer"}})
-    schemas = merge({"registry": registry, "appeals": appeals}, OWN, missing=[])["components"]["schemas"]
+    schemas = merge_documents({"registry": registry, "appeals": appeals}, OWN, missing=[])["components"]["schemas"]
     assert schemas["Union"]["discriminator"]["mapping"] == {"a": "#/components/schemas/RegistryItem"}
 
 
@@ -94,7 +99,7 @@ def test_a_documents_own_security_goes_down_to_its_operations() -> None:
     document = _service("/api/v1/pages", {})
     document["security"] = [{"bearer": []}]
     document["components"]["securitySchemes"] = {"bearer": bearer}
-    merged = merge({"registry": document}, OWN, missing=["appeals"])
+    merged = merge_documents({"registry": document}, OWN, missing=["appeals"])
     assert merged["paths"]["/api/v1/pages"]["get"]["security"] == [{"bearer": []}]
     assert merged["components"]["securitySchemes"] == {"bearer": bearer}
     assert merged["x-missing"] == ["appeals"]
@@ -105,6 +110,6 @@ def test_security_schemes_that_differ_are_told_apart() -> None:
     for document, scheme in ((first, "bearer"), (second, "basic")):
         document["components"]["securitySchemes"] = {"auth": {"type": "http", "scheme": scheme}}
         next(iter(document["paths"].values()))["get"]["security"] = [{"auth": []}]
-    merged = merge({"registry": first, "appeals": second}, OWN, missing=[])
+    merged = merge_documents({"registry": first, "appeals": second}, OWN, missing=[])
     assert merged["paths"]["/api/v1/pages"]["get"]["security"] == [{"Registryauth": []}]
     assert set(merged["components"]["securitySchemes"]) == {"Registryauth", "Appealsauth"}

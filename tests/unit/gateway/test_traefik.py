@@ -14,7 +14,7 @@ from aiohttp import web
 
 from cli.embedded.programs import traefik_program
 from cli.embedded.temporary_postgres import free_port
-from services.gateway.traefik.static_config import write_static
+from services.gateway.traefik.static_config import write_static_config
 from tests.unit.gateway.conftest import Serve
 
 LIMIT = 1 << 20
@@ -84,7 +84,9 @@ async def gateway(serve: Serve, tmp_path: Path) -> AsyncIterator[Gateway]:
         "GOSPABLIK_GATEWAY_BODY_BYTES": str(LIMIT),
     }
     port = free_port()
-    static = write_static(tmp_path / "traefik.yml", web=f"127.0.0.1:{port}", own=f"127.0.0.1:{free_port()}")
+    static = write_static_config(
+        tmp_path / "traefik.yml", public_address=f"127.0.0.1:{port}", admin_address=f"127.0.0.1:{free_port()}"
+    )
     log = tmp_path / "traefik.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
