@@ -11,7 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators import classifier_agreement, sla, transfers
 from services.metrics.indicators.period import parse_period
-from services.metrics.schemas.metrics import Agreement, AgreementBy, Case, Figure, GroupBy, Handovers, Sla
+from services.metrics.schemas.metrics import (
+    AgreementGroupBy,
+    AgreementReport,
+    SlaAppeal,
+    SlaFigure,
+    SlaGroupBy,
+    SlaReport,
+    TransferReport,
+)
 from shared import clock
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, allowed
@@ -26,8 +34,8 @@ router = APIRouter(prefix="/metrics", tags=["metrics"])
 STATEMENT_TIMEOUT_MS = 10_000
 QUERY_CANCELED = "57014"
 
-Reader = Annotated[Caller, allowed(Right.METRICS_READ)]
-From = Annotated[
+MetricsReader = Annotated[Caller, allowed(Right.METRICS_READ)]
+PeriodFrom = Annotated[
     str | None,
     Query(
         alias="from",
@@ -35,7 +43,7 @@ From = Annotated[
         examples=["2026-11-23"],
     ),
 ]
-To = Annotated[
+PeriodTo = Annotated[
     str | None,
     Query(
         alias="to",
@@ -43,11 +51,11 @@ To = Annotated[
         examples=["2026-11-29"],
     ),
 ]
-ANSWERS = problems.responses(Unauthenticated, Forbidden, Invalid, Unavailable)
+COMMON_ERRORS = problems.responses(Unauthenticated, Forbidden, Invalid, Unavailable)
 
 
 @asynccontextmanager
-async def _bounded(session: AsyncSession) -> AsyncIterator[None]:
+async def _statement_timeout(session: AsyncSession) -> AsyncIterator[None]:
     """Statements of the block end after `STATEMENT_TIMEOUT_MS`; raises `Unavailable` then."""
     await session.execute(select(func.set_config("statement_timeout", str(STATEMENT_TIMEOUT_MS), True)))
     try:
@@ -58,19 +66,23 @@ async def _bounded(session: AsyncSession) -> AsyncIterator[None]:
         raise
 
 
-@router.get("/sla", responses=ANSWERS, summary="SLA figures of cases opened in a period")
+@router.get("/sla", responses=COMMON_ERRORS, summary="SLA figures of cases opened in a period")
 async def sla_figures(
-    session: Reading, caller: Reader, from_: From = None, to: To = None, group_by: GroupBy | None = None
-) -> Sla:
+    session: Reading,
+    caller: MetricsReader,
+    from_: PeriodFrom = None,
+    to: PeriodTo = None,
+    group_by: SlaGroupBy | None = None,
+) -> SlaReport:
     """How many cases were opened, answered, in time or not, and how soon, computed from the cases' rows.
 
     Organisation staff get the figures of their own organisation.
     """
     now = clock.now()
     period = parse_period(from_, to, now)
-    async with _bounded(session):
-        total, groups = await sla.figures(session, period, group_by, caller, now)
-    return Sla(
+    async with _statement_timeout(session):
+        total, groups = await sla.compute_sla(session, period, group_by, caller, now)
+    return SlaReport(
         start=period.start,
         end=period.end,
         zone=REGION_ZONE.key,
@@ -81,54 +93,62 @@ async def sla_figures(
     )
 
 
-@router.get("/sla/cases", responses=ANSWERS, summary="The cases behind a figure")
+@router.get("/sla/cases", responses=COMMON_ERRORS, summary="The cases behind a figure")
 async def sla_cases(
     *,
     session: Reading,
-    caller: Reader,
+    caller: MetricsReader,
     paging: PagingDep,
     response: Response,
-    figure: Annotated[Figure, Query(description="The figure whose cases to list")],
-    from_: From = None,
-    to: To = None,
-    group_by: Annotated[GroupBy | None, Query(description="With `key`: keep to one group of the figures")] = None,
+    figure: Annotated[SlaFigure, Query(description="The figure whose cases to list")],
+    from_: PeriodFrom = None,
+    to: PeriodTo = None,
+    group_by: Annotated[
+        SlaGroupBy | None, Query(description="With `key`: keep to one group of the figures")
+    ] = None,
     key: Annotated[
         str | None,
         Query(pattern=r"^[\w-]{1,100}$", description="`key` of the group; `none` for cases without one"),
     ] = None,
-) -> Page[Case]:
+) -> Page[SlaAppeal]:
     """Each case that the figure of the same period counted, newest first."""
     now = clock.now()
     period = parse_period(from_, to, now)
     if (group_by is None) != (key is None):
         missing = "key" if key is None else "group_by"
         raise Invalid.field(f"query/{missing}", "«group_by» and «key» go together")
-    async with _bounded(session):
-        rows = await sla.cases_behind(
+    async with _statement_timeout(session):
+        rows = await sla.list_counted_appeals(
             session, period, figure, caller, now, paging=paging, group_by=group_by, key=key
         )
     kept, cursor = paging.page(rows, lambda row: (row.opened_at, row.id), response)
-    return Page(items=[Case.model_validate(row, from_attributes=True) for row in kept], next_cursor=cursor)
+    return Page(items=[SlaAppeal.model_validate(row, from_attributes=True) for row in kept], next_cursor=cursor)
 
 
-@router.get("/agreement", responses=ANSWERS, summary="Agreement between the judge of messages and people")
+@router.get("/agreement", responses=COMMON_ERRORS, summary="Agreement between the judge of messages and people")
 async def agreement_figures(
-    session: Reading, caller: Reader, from_: From = None, to: To = None, group_by: AgreementBy | None = None
-) -> Agreement:
+    session: Reading,
+    caller: MetricsReader,
+    from_: PeriodFrom = None,
+    to: PeriodTo = None,
+    group_by: AgreementGroupBy | None = None,
+) -> AgreementReport:
     """How often the people who reviewed messages in the period agreed with what had been judged, by question.
 
     Organisation staff get the reviews of their own organisation's cases.
     """
     period = parse_period(from_, to, clock.now())
-    async with _bounded(session):
-        total, groups = await classifier_agreement.figures(session, period, group_by, caller)
-    return Agreement(
+    async with _statement_timeout(session):
+        total, groups = await classifier_agreement.compute_agreement(session, period, group_by, caller)
+    return AgreementReport(
         start=period.start, end=period.end, zone=REGION_ZONE.key, group_by=group_by, total=total, groups=groups
     )
 
 
-@router.get("/handovers", responses=ANSWERS, summary="Cases from hand to hand, by organisation")
-async def handover_figures(session: Reading, caller: Reader, from_: From = None, to: To = None) -> Handovers:
+@router.get("/handovers", responses=COMMON_ERRORS, summary="Cases from hand to hand, by organisation")
+async def handover_figures(
+    session: Reading, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
+) -> TransferReport:
     """Of the cases opened in the period: how many each organisation has had, passed on, got from another and gave
     back, and about how many a moderator was alerted since they went from hand to hand. The cases themselves are
     listed by `GET /appeals?handed_over_at_least=1`.
@@ -136,6 +156,6 @@ async def handover_figures(session: Reading, caller: Reader, from_: From = None,
     Organisation staff get the figures of their own organisation.
     """
     period = parse_period(from_, to, clock.now())
-    async with _bounded(session):
-        total, groups = await transfers.figures(session, period, caller)
-    return Handovers(start=period.start, end=period.end, zone=REGION_ZONE.key, total=total, groups=groups)
+    async with _statement_timeout(session):
+        total, groups = await transfers.compute_transfers(session, period, caller)
+    return TransferReport(start=period.start, end=period.end, zone=REGION_ZONE.key, total=total, groups=groups)

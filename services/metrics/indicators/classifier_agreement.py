@@ -13,14 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.period import Period
 from services.metrics.indicators.sla import NO_GROUP
-from services.metrics.schemas.metrics import Agreed, AgreedGroup, AgreementBy, Share
+from services.metrics.schemas.metrics import AgreementFigures, AgreementGroup, AgreementGroupBy, AgreementShare
 from shared.auth.callers import Caller
 from shared.clock import REGION_ZONE
 from shared.tables.appeals import Review, Topic
 from shared.tables.registry import Municipality, Organisation
 
-QUESTIONS = ("need", "group", "topic", "place", "urgency", "owner")
-LEVEL = 0.95
+ASPECTS = ("need", "group", "topic", "place", "urgency", "owner")
+CONFIDENCE_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,27 @@ class _Breakdown:
 
 
 _WEEK = func.to_char(func.timezone(REGION_ZONE.key, Review.created_at), 'IYYY-"W"IW')
-_PLACE = func.coalesce(Review.decided["place"]["municipality"].astext, Review.judged["municipality"].astext)
+_MUNICIPALITY = func.coalesce(Review.decided["place"]["municipality"].astext, Review.judged["municipality"].astext)
 _NAMELESS = cast(null(), Text)
-_BREAKDOWNS: dict[AgreementBy, _Breakdown] = {
-    AgreementBy.TOPIC: _Breakdown(
+_BREAKDOWNS: dict[AgreementGroupBy, _Breakdown] = {
+    AgreementGroupBy.TOPIC_GROUP: _Breakdown(
         cast(Review.group_id, Text), Topic.name.expression, func.to_char(Topic.position, "0000000000")
     ),
-    AgreementBy.MUNICIPALITY: _Breakdown(_PLACE, Municipality.name.expression, Municipality.sort_key.expression),
-    AgreementBy.ORGANISATION: _Breakdown(
+    AgreementGroupBy.MUNICIPALITY: _Breakdown(
+        _MUNICIPALITY, Municipality.name.expression, Municipality.sort_key.expression
+    ),
+    AgreementGroupBy.ORGANISATION: _Breakdown(
         cast(Review.organisation_id, Text), Organisation.name.expression, Organisation.sort_key.expression
     ),
-    AgreementBy.WEEK: _Breakdown(_WEEK, _NAMELESS, _WEEK),
-    AgreementBy.JUDGED_BY: _Breakdown(Review.judged_by.expression, _NAMELESS, Review.judged_by.expression),
+    AgreementGroupBy.WEEK: _Breakdown(_WEEK, _NAMELESS, _WEEK),
+    AgreementGroupBy.CLASSIFIED_BY: _Breakdown(
+        Review.judged_by.expression, _NAMELESS, Review.judged_by.expression
+    ),
 }
 _WHOLE = _Breakdown(_NAMELESS, _NAMELESS, _NAMELESS)
 
 
-def wilson(agreed: int, compared: int, level: float = LEVEL) -> tuple[float, float] | None:
+def wilson_interval(agreed: int, compared: int, level: float = CONFIDENCE_LEVEL) -> tuple[float, float] | None:
     """Wilson's interval of a share of so many; none of nothing."""
     if not compared:
         return None
@@ -60,21 +64,21 @@ def wilson(agreed: int, compared: int, level: float = LEVEL) -> tuple[float, flo
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _joined(query: Select[Any], group_by: AgreementBy | None) -> Select[Any]:
+def _joined(query: Select[Any], group_by: AgreementGroupBy | None) -> Select[Any]:
     query = query.select_from(Review)
-    if group_by == AgreementBy.TOPIC:
+    if group_by == AgreementGroupBy.TOPIC_GROUP:
         return query.outerjoin(Topic, Topic.id == Review.group_id)
-    if group_by == AgreementBy.MUNICIPALITY:
-        return query.outerjoin(Municipality, Municipality.oktmo == _PLACE)
-    if group_by == AgreementBy.ORGANISATION:
+    if group_by == AgreementGroupBy.MUNICIPALITY:
+        return query.outerjoin(Municipality, Municipality.oktmo == _MUNICIPALITY)
+    if group_by == AgreementGroupBy.ORGANISATION:
         return query.outerjoin(Organisation, Organisation.id == Review.organisation_id)
     return query
 
 
-def aggregate(period: Period, group_by: AgreementBy | None, caller: Caller) -> Select[Any]:
+def agreement_query(period: Period, group_by: AgreementGroupBy | None, caller: Caller) -> Select[Any]:
     """The one query behind the shares: a row per group, and the row of totals, whose `is_total` is 1."""
     breakdown = _BREAKDOWNS[group_by] if group_by else _WHOLE
-    answers = [getattr(Review, f"agrees_{question}").label(question) for question in QUESTIONS]
+    answers = [getattr(Review, f"agrees_{question}").label(question) for question in ASPECTS]
     reviews = (
         _joined(
             select(
@@ -91,7 +95,7 @@ def aggregate(period: Period, group_by: AgreementBy | None, caller: Caller) -> S
     column = reviews.c
     counts = [
         func.count().filter(condition).label(f"{question}_{name}")
-        for question in QUESTIONS
+        for question in ASPECTS
         for name, condition in (
             ("compared", column[question].is_not(None)),
             ("agreed", column[question].is_(True)),
@@ -110,30 +114,30 @@ def aggregate(period: Period, group_by: AgreementBy | None, caller: Caller) -> S
     return query
 
 
-async def figures(
-    session: AsyncSession, period: Period, group_by: AgreementBy | None, caller: Caller
-) -> tuple[Agreed, list[AgreedGroup]]:
+async def compute_agreement(
+    session: AsyncSession, period: Period, group_by: AgreementGroupBy | None, caller: Caller
+) -> tuple[AgreementFigures, list[AgreementGroup]]:
     """Totals and groups of the reviews that the caller may see."""
-    rows = (await session.execute(aggregate(period, group_by, caller))).all()
+    rows = (await session.execute(agreement_query(period, group_by, caller))).all()
     total = next(row for row in rows if row.is_total)
     groups = [
-        AgreedGroup(key=row.key if row.key is not None else NO_GROUP, name=row.name, **_shares(row))
+        AgreementGroup(key=row.key if row.key is not None else NO_GROUP, name=row.name, **_shares(row))
         for row in rows
         if not row.is_total
     ]
-    return Agreed(**_shares(total)), groups
+    return AgreementFigures(**_shares(total)), groups
 
 
 def _shares(row: Row[Any]) -> dict[str, Any]:
     values = row._mapping
     return {"reviewed": values["reviewed"]} | {
-        question: _share(values[f"{question}_agreed"], values[f"{question}_compared"]) for question in QUESTIONS
+        question: _share(values[f"{question}_agreed"], values[f"{question}_compared"]) for question in ASPECTS
     }
 
 
-def _share(agreed: int, compared: int) -> Share:
-    interval = wilson(agreed, compared)
-    return Share(
+def _share(agreed: int, compared: int) -> AgreementShare:
+    interval = wilson_interval(agreed, compared)
+    return AgreementShare(
         compared=compared,
         agreed=agreed,
         share=agreed / compared if compared else None,

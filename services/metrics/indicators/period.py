@@ -10,7 +10,7 @@ from shared.http.problems import FieldError, Invalid
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})")
 # A «+» sent unescaped in a query arrives as a space; nothing else can stand there.
-_LOST_PLUS = re.compile(r" (?=\d{2}:\d{2}$)")
+_UNESCAPED_PLUS = re.compile(r" (?=\d{2}:\d{2}$)")
 _YEARS = range(2000, 2100)
 
 
@@ -59,7 +59,7 @@ def parse_period(start: str | None, end: str | None, now: datetime) -> Period:
 def _boundary(name: str, value: str | None, errors: list[FieldError], *, whole_day: bool) -> datetime | None:
     if value is None:
         return None
-    value = _LOST_PLUS.sub("+", value)
+    value = _UNESCAPED_PLUS.sub("+", value)
     try:
         if _DATE.fullmatch(value):
             day = date.fromisoformat(value)

@@ -29,7 +29,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from services.metrics.indicators.period import Period
-from services.metrics.schemas.metrics import Case, Figure, Figures, Group, GroupBy, Quantiles
+from services.metrics.schemas.metrics import (
+    DurationQuantiles,
+    SlaAppeal,
+    SlaFigure,
+    SlaFigures,
+    SlaGroup,
+    SlaGroupBy,
+)
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.clock import REGION_ZONE
@@ -37,15 +44,15 @@ from shared.tables.appeals import Appeal, Topic
 from shared.tables.registry import Municipality, Organisation
 
 NO_GROUP = "none"
-APART = ("not_required", "merged", "triage")
+EXCLUDED_STATUSES = ("not_required", "merged", "triage")
 
 _local = func.timezone(REGION_ZONE.key, Appeal.opened_at)
 # The group of a case's topic; a case may also hold a group itself.
-_Above = aliased(Topic)
+_TopicGroup = aliased(Topic)
 
 
 @dataclass(frozen=True)
-class _Breakdown:
+class Breakdown:
     """How a case finds its group: the key, the name to show and what groups are ordered by."""
 
     key: ColumnElement[Any]
@@ -53,68 +60,68 @@ class _Breakdown:
     order: ColumnElement[Any]
 
 
-_BREAKDOWNS: dict[GroupBy, _Breakdown] = {
-    GroupBy.ORGANISATION: _Breakdown(
+_BREAKDOWNS: dict[SlaGroupBy, Breakdown] = {
+    SlaGroupBy.ORGANISATION: Breakdown(
         cast(Appeal.organisation_id, Text), Organisation.name.expression, Organisation.sort_key.expression
     ),
-    GroupBy.MUNICIPALITY: _Breakdown(
+    SlaGroupBy.MUNICIPALITY: Breakdown(
         Organisation.municipality.expression, Municipality.name.expression, Municipality.sort_key.expression
     ),
-    GroupBy.NETWORK: _Breakdown(Appeal.network.expression, cast(null(), Text), Appeal.network.expression),
-    GroupBy.TOPIC: _Breakdown(
+    SlaGroupBy.NETWORK: Breakdown(Appeal.network.expression, cast(null(), Text), Appeal.network.expression),
+    SlaGroupBy.TOPIC_GROUP: Breakdown(
         cast(func.coalesce(Topic.group_id, Topic.id), Text),
-        func.coalesce(_Above.name, Topic.name),
-        func.to_char(func.coalesce(_Above.position, Topic.position), "0000000000"),
+        func.coalesce(_TopicGroup.name, Topic.name),
+        func.to_char(func.coalesce(_TopicGroup.position, Topic.position), "0000000000"),
     ),
-    GroupBy.SUBTOPIC: _Breakdown(
+    SlaGroupBy.TOPIC: Breakdown(
         cast(Appeal.topic_id, Text), Topic.name.expression, func.to_char(Topic.position, "0000000000")
     ),
-    GroupBy.DAY: _Breakdown(
+    SlaGroupBy.DAY: Breakdown(
         func.to_char(_local, "YYYY-MM-DD"), cast(null(), Text), func.to_char(_local, "YYYY-MM-DD")
     ),
-    GroupBy.WEEK: _Breakdown(
+    SlaGroupBy.WEEK: Breakdown(
         func.to_char(_local, 'IYYY-"W"IW'), cast(null(), Text), func.to_char(_local, 'IYYY-"W"IW')
     ),
 }
-_WHOLE = _Breakdown(cast(null(), Text), cast(null(), Text), cast(null(), Text))
+_UNGROUPED = Breakdown(cast(null(), Text), cast(null(), Text), cast(null(), Text))
 
 
-def conditions(cases: Any, now: datetime) -> dict[Figure, ColumnElement[bool]]:
+def figure_conditions(appeals: Any, now: datetime) -> dict[SlaFigure, ColumnElement[bool]]:
     """Which cases each figure counts. `cases` has the columns of `Appeal`; `now` judges open deadlines.
 
     An answer given before any deadline was set is on time. A case closed without an answer is judged at the
     moment it was closed.
     """
-    counted = cases.status.not_in(APART)
-    answered = and_(counted, cases.first_response_at.is_not(None))
-    unanswered = and_(counted, cases.first_response_at.is_(None))
-    due = cases.first_response_due_at
-    judged_at = func.coalesce(cases.first_response_at, cases.closed_at, literal(now))
+    counted = appeals.status.not_in(EXCLUDED_STATUSES)
+    answered = and_(counted, appeals.first_response_at.is_not(None))
+    unanswered = and_(counted, appeals.first_response_at.is_(None))
+    due = appeals.first_response_due_at
+    judged_at = func.coalesce(appeals.first_response_at, appeals.closed_at, literal(now))
     overdue = and_(counted, due.is_not(None), judged_at > due)
     in_time = or_(due.is_(None), judged_at <= due)
     return {
-        Figure.OPENED: counted,
-        Figure.ANSWERED: answered,
-        Figure.ON_TIME: and_(answered, in_time),
-        Figure.OVERDUE: overdue,
-        Figure.WAITING: and_(unanswered, cases.closed_at.is_(None), in_time),
-        Figure.CLOSED_UNANSWERED: and_(unanswered, cases.closed_at.is_not(None), in_time),
-        Figure.NOT_REQUIRED: cases.status == "not_required",
-        Figure.MERGED: cases.status == "merged",
-        Figure.IN_TRIAGE: cases.status == "triage",
+        SlaFigure.OPENED: counted,
+        SlaFigure.ANSWERED: answered,
+        SlaFigure.ON_TIME: and_(answered, in_time),
+        SlaFigure.OVERDUE: overdue,
+        SlaFigure.WAITING: and_(unanswered, appeals.closed_at.is_(None), in_time),
+        SlaFigure.CLOSED_UNANSWERED: and_(unanswered, appeals.closed_at.is_not(None), in_time),
+        SlaFigure.NOT_REQUIRED: appeals.status == "not_required",
+        SlaFigure.MERGED: appeals.status == "merged",
+        SlaFigure.IN_TRIAGE: appeals.status == "triage",
     }
 
 
-def _joined(query: Select[Any], group_by: GroupBy | None) -> Select[Any]:
+def _joined(query: Select[Any], group_by: SlaGroupBy | None) -> Select[Any]:
     query = query.select_from(Appeal)
-    if group_by in {GroupBy.ORGANISATION, GroupBy.MUNICIPALITY}:
+    if group_by in {SlaGroupBy.ORGANISATION, SlaGroupBy.MUNICIPALITY}:
         query = query.outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
-    if group_by == GroupBy.MUNICIPALITY:
+    if group_by == SlaGroupBy.MUNICIPALITY:
         query = query.outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
-    if group_by in {GroupBy.TOPIC, GroupBy.SUBTOPIC}:
+    if group_by in {SlaGroupBy.TOPIC_GROUP, SlaGroupBy.TOPIC}:
         query = query.outerjoin(Topic, Topic.id == Appeal.topic_id)
-    if group_by == GroupBy.TOPIC:
-        query = query.outerjoin(_Above, _Above.id == Topic.group_id)
+    if group_by == SlaGroupBy.TOPIC_GROUP:
+        query = query.outerjoin(_TopicGroup, _TopicGroup.id == Topic.group_id)
     return query
 
 
@@ -124,9 +131,9 @@ def _opened_in(period: Period, caller: Caller) -> ColumnElement[bool]:
     )
 
 
-def aggregate(period: Period, group_by: GroupBy | None, caller: Caller, now: datetime) -> Select[Any]:
+def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: datetime) -> Select[Any]:
     """The one query behind the figures: a row per group, and the row of totals, whose `is_total` is 1."""
-    breakdown = _BREAKDOWNS[group_by] if group_by else _WHOLE
+    breakdown = _BREAKDOWNS[group_by] if group_by else _UNGROUPED
     # The keys are named in a subquery, so that grouping speaks of columns and not of repeated expressions.
     cases = (
         _joined(
@@ -148,8 +155,8 @@ def aggregate(period: Period, group_by: GroupBy | None, caller: Caller, now: dat
         .subquery("cases")
     )
     column = cases.c
-    counts = conditions(column, now)
-    counted = counts[Figure.OPENED]
+    counts = figure_conditions(column, now)
+    counted = counts[SlaFigure.OPENED]
     worked = column.first_response_working_seconds
     delay = extract("epoch", column.opened_at - column.written_at)
 
@@ -163,8 +170,8 @@ def aggregate(period: Period, group_by: GroupBy | None, caller: Caller, now: dat
         (func.grouping(column.key) if group_by else literal(1)).label("is_total"),
         *([column.key, column.name] if group_by else [cast(null(), Text).label("key")]),
         *(func.count().filter(condition).label(figure) for figure, condition in counts.items()),
-        quantile(0.5, worked, counts[Figure.ANSWERED]).label("response_median"),
-        quantile(0.9, worked, counts[Figure.ANSWERED]).label("response_p90"),
+        quantile(0.5, worked, counts[SlaFigure.ANSWERED]).label("response_median"),
+        quantile(0.9, worked, counts[SlaFigure.ANSWERED]).label("response_p90"),
         quantile(0.5, delay, counted).label("delay_median"),
         quantile(0.9, delay, counted).label("delay_p90"),
     ).select_from(cases)
@@ -173,42 +180,42 @@ def aggregate(period: Period, group_by: GroupBy | None, caller: Caller, now: dat
     return query
 
 
-async def figures(
-    session: AsyncSession, period: Period, group_by: GroupBy | None, caller: Caller, now: datetime
-) -> tuple[Figures, list[Group]]:
+async def compute_sla(
+    session: AsyncSession, period: Period, group_by: SlaGroupBy | None, caller: Caller, now: datetime
+) -> tuple[SlaFigures, list[SlaGroup]]:
     """Totals and groups of the cases that the caller may see."""
-    rows = (await session.execute(aggregate(period, group_by, caller, now))).all()
+    rows = (await session.execute(sla_query(period, group_by, caller, now))).all()
     total = next(row for row in rows if row.is_total)
     groups = [
-        Group(key=row.key if row.key is not None else NO_GROUP, name=row.name, **_figures(row))
+        SlaGroup(key=row.key if row.key is not None else NO_GROUP, name=row.name, **_figures(row))
         for row in rows
         if not row.is_total
     ]
-    return Figures(**_figures(total)), groups
+    return SlaFigures(**_figures(total)), groups
 
 
 def _figures(row: Row[Any]) -> dict[str, Any]:
     values = row._mapping
-    return {figure.value: values[figure.value] for figure in Figure} | {
-        "first_response": Quantiles(median=row.response_median, p90=row.response_p90),
-        "delay": Quantiles(median=row.delay_median, p90=row.delay_p90),
+    return {figure.value: values[figure.value] for figure in SlaFigure} | {
+        "first_response": DurationQuantiles(median=row.response_median, p90=row.response_p90),
+        "delay": DurationQuantiles(median=row.delay_median, p90=row.delay_p90),
     }
 
 
-async def cases_behind(
+async def list_counted_appeals(
     session: AsyncSession,
     period: Period,
-    figure: Figure,
+    figure: SlaFigure,
     caller: Caller,
     now: datetime,
     *,
     paging: Paging,
-    group_by: GroupBy | None = None,
+    group_by: SlaGroupBy | None = None,
     key: str | None = None,
 ) -> Sequence[Row[Any]]:
     """The rows that a figure counted, newest first, one more than the page holds; `key` keeps to one group."""
-    query = _joined(select(*(getattr(Appeal, name) for name in Case.model_fields)), group_by).where(
-        _opened_in(period, caller), conditions(Appeal, now)[figure]
+    query = _joined(select(*(getattr(Appeal, name) for name in SlaAppeal.model_fields)), group_by).where(
+        _opened_in(period, caller), figure_conditions(Appeal, now)[figure]
     )
     if group_by is not None:
         of = _BREAKDOWNS[group_by].key

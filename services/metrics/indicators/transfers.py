@@ -10,19 +10,19 @@ from sqlalchemy import Row, Select, Text, Uuid, and_, cast, func, literal, null,
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.period import Period
-from services.metrics.schemas.metrics import Handed, HandedGroup
+from services.metrics.schemas.metrics import TransferFigures, TransferGroup
 from shared.auth.callers import Caller
 from shared.tables.appeals import Alert, Appeal, Hand
 from shared.tables.registry import Organisation
 
-_NOWHERE = cast(null(), Uuid())
+_NO_ORGANISATION = cast(null(), Uuid())
 
 
-def aggregate(period: Period, caller: Caller) -> Select[Any]:
+def transfers_query(period: Period, caller: Caller) -> Select[Any]:
     """The one query behind the figures: a row per organisation, and the row of totals, whose `is_total` is 1."""
     opened = and_(Appeal.opened_at >= period.start, Appeal.opened_at < period.end)
     chain: dict[str, Any] = {"partition_by": Hand.appeal_id, "order_by": (Hand.at, Hand.id)}
-    given = (
+    assignments = (
         select(
             Hand.appeal_id,
             Hand.to_organisation_id.label("organisation_id"),
@@ -34,11 +34,11 @@ def aggregate(period: Period, caller: Caller) -> Select[Any]:
         .where(opened, Hand.to_organisation_id.is_not(None))
     )
     returned = (
-        select(Hand.appeal_id, Hand.from_organisation_id, _NOWHERE, _NOWHERE, literal(1))
+        select(Hand.appeal_id, Hand.from_organisation_id, _NO_ORGANISATION, _NO_ORGANISATION, literal(1))
         .join(Appeal, Appeal.id == Hand.appeal_id)
         .where(opened, Hand.kind == "returned")
     )
-    step = union_all(given, returned).subquery("step").c
+    step = union_all(assignments, returned).subquery("step").c
     organisation = Organisation.id, Organisation.name, Organisation.sort_key
     return (
         select(
@@ -59,13 +59,15 @@ def aggregate(period: Period, caller: Caller) -> Select[Any]:
     )
 
 
-async def figures(session: AsyncSession, period: Period, caller: Caller) -> tuple[Handed, list[HandedGroup]]:
+async def compute_transfers(
+    session: AsyncSession, period: Period, caller: Caller
+) -> tuple[TransferFigures, list[TransferGroup]]:
     """Totals and organisations that the caller may see."""
-    rows = (await session.execute(aggregate(period, caller))).all()
+    rows = (await session.execute(transfers_query(period, caller))).all()
     total = next(row for row in rows if row.is_total)
-    groups = [HandedGroup(key=row.key, name=row.name, **_figures(row)) for row in rows if not row.is_total]
-    return Handed(**_figures(total)), groups
+    groups = [TransferGroup(key=row.key, name=row.name, **_figures(row)) for row in rows if not row.is_total]
+    return TransferFigures(**_figures(total)), groups
 
 
 def _figures(row: Row[Any]) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in Handed.model_fields}
+    return {name: getattr(row, name) for name in TransferFigures.model_fields}

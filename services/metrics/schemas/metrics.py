@@ -7,19 +7,19 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 
-class GroupBy(StrEnum):
+class SlaGroupBy(StrEnum):
     """What the figures may be broken down by: `topic` is the classifier's group, `subtopic` the topic itself."""
 
     ORGANISATION = "organisation"
     MUNICIPALITY = "municipality"
     NETWORK = "network"
-    TOPIC = "topic"
-    SUBTOPIC = "subtopic"
+    TOPIC_GROUP = "topic"
+    TOPIC = "subtopic"
     DAY = "day"
     WEEK = "week"
 
 
-class Figure(StrEnum):
+class SlaFigure(StrEnum):
     """Figures that are counts, each of which can show its rows."""
 
     OPENED = "opened"
@@ -33,14 +33,14 @@ class Figure(StrEnum):
     IN_TRIAGE = "in_triage"
 
 
-class Quantiles(BaseModel):
+class DurationQuantiles(BaseModel):
     """Median and 90th percentile in seconds; null when there is nothing to measure."""
 
     median: float | None = Field(examples=[5400.0])
     p90: float | None = Field(examples=[21600.0])
 
 
-class Figures(BaseModel):
+class SlaFigures(BaseModel):
     """Figures of one set of cases. `opened = on_time + overdue + waiting + closed_unanswered`."""
 
     opened: int = Field(description="Cases opened in the period that ask for an answer", examples=[120])
@@ -49,14 +49,14 @@ class Figures(BaseModel):
     overdue: int = Field(description="Answered late, or unanswered past the deadline", examples=[14])
     waiting: int = Field(description="Unanswered and still within the deadline", examples=[15])
     closed_unanswered: int = Field(description="Closed within the deadline without a response", examples=[1])
-    first_response: Quantiles = Field(description="Working time to the first response")
-    delay: Quantiles = Field(description="Clock time from written in the network to received here")
+    first_response: DurationQuantiles = Field(description="Working time to the first response")
+    delay: DurationQuantiles = Field(description="Clock time from written in the network to received here")
     not_required: int = Field(description="Counted apart: judged to need no answer", examples=[40])
     merged: int = Field(description="Counted apart: merged into another case", examples=[3])
     in_triage: int = Field(description="Counted apart: waiting in the moderators' queue", examples=[5])
 
 
-class Group(Figures):
+class SlaGroup(SlaFigures):
     """Figures of one organisation, municipality, network, group of topics, topic, day or week."""
 
     key: str = Field(
@@ -66,7 +66,7 @@ class Group(Figures):
     name: str | None = Field(description="Name to show, where the group has one")
 
 
-class Sla(BaseModel):
+class SlaReport(BaseModel):
     """SLA figures of cases opened in a period."""
 
     start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
@@ -75,12 +75,12 @@ class Sla(BaseModel):
     )
     zone: str = Field(examples=["Asia/Irkutsk"])
     computed_at: datetime = Field(description="The moment at which «past the deadline» was judged")
-    group_by: GroupBy | None
-    total: Figures
-    groups: list[Group]
+    group_by: SlaGroupBy | None
+    total: SlaFigures
+    groups: list[SlaGroup]
 
 
-class Case(BaseModel):
+class SlaAppeal(BaseModel):
     """One row behind a figure."""
 
     id: UUID
@@ -96,17 +96,17 @@ class Case(BaseModel):
     closed_at: datetime | None
 
 
-class AgreementBy(StrEnum):
+class AgreementGroupBy(StrEnum):
     """What agreement may be broken down by: `topic` is the classifier's group, `judged_by` the model's version."""
 
-    TOPIC = "topic"
+    TOPIC_GROUP = "topic"
     MUNICIPALITY = "municipality"
     ORGANISATION = "organisation"
     WEEK = "week"
-    JUDGED_BY = "judged_by"
+    CLASSIFIED_BY = "judged_by"
 
 
-class Share(BaseModel):
+class AgreementShare(BaseModel):
     """How often people agreed; `low` and `high` are Wilson's interval of 95 %. Null of nothing."""
 
     compared: int = Field(description="Reviews in which both sides said something about it", examples=[50])
@@ -116,19 +116,19 @@ class Share(BaseModel):
     high: float | None = Field(examples=[0.957])
 
 
-class Agreed(BaseModel):
+class AgreementFigures(BaseModel):
     """Agreement between the judge of messages and the people who reviewed it."""
 
     reviewed: int = Field(description="Messages that people reviewed", examples=[60])
-    need: Share = Field(description="Whether an answer is due")
-    group: Share = Field(description="Group of topics")
-    topic: Share = Field(description="Topic")
-    place: Share = Field(description="Municipality")
-    urgency: Share
-    owner: Share = Field(description="Whom the rules gave the case to, or suggested")
+    need: AgreementShare = Field(description="Whether an answer is due")
+    group: AgreementShare = Field(description="Group of topics")
+    topic: AgreementShare = Field(description="Topic")
+    place: AgreementShare = Field(description="Municipality")
+    urgency: AgreementShare
+    owner: AgreementShare = Field(description="Whom the rules gave the case to, or suggested")
 
 
-class AgreedGroup(Agreed):
+class AgreementGroup(AgreementFigures):
     """Agreement on one group of topics, municipality, organisation, week or with one judge."""
 
     key: str = Field(
@@ -138,7 +138,7 @@ class AgreedGroup(Agreed):
     name: str | None = Field(description="Name to show, where the group has one")
 
 
-class Agreement(BaseModel):
+class AgreementReport(BaseModel):
     """Agreement in the reviews of a period."""
 
     start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
@@ -146,12 +146,12 @@ class Agreement(BaseModel):
         serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
     )
     zone: str = Field(examples=["Asia/Irkutsk"])
-    group_by: AgreementBy | None
-    total: Agreed
-    groups: list[AgreedGroup]
+    group_by: AgreementGroupBy | None
+    total: AgreementFigures
+    groups: list[AgreementGroup]
 
 
-class Handed(BaseModel):
+class TransferFigures(BaseModel):
     """How often cases went from hand to hand."""
 
     cases: int = Field(description="Cases opened in the period that an organisation has had", examples=[120])
@@ -167,14 +167,14 @@ class Handed(BaseModel):
     )
 
 
-class HandedGroup(Handed):
+class TransferGroup(TransferFigures):
     """How often the cases of one organisation went from hand to hand."""
 
     key: str = Field(description="Id of the organisation", examples=["0198f3a0-0000-7000-8000-000000000001"])
     name: str = Field(description="Name to show")
 
 
-class Handovers(BaseModel):
+class TransferReport(BaseModel):
     """Cases opened in a period, from hand to hand, by organisation."""
 
     start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
@@ -182,5 +182,5 @@ class Handovers(BaseModel):
         serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
     )
     zone: str = Field(examples=["Asia/Irkutsk"])
-    total: Handed
-    groups: list[HandedGroup]
+    total: TransferFigures
+    groups: list[TransferGroup]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.metrics.indicators.classifier_agreement import wilson
+from services.metrics.indicators.classifier_agreement import wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -11,11 +11,11 @@ from services.metrics.indicators.classifier_agreement import wilson
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_intervals_are_wilsons(agreed: int, compared: int, low: float, high: float) -> None:
-    found = wilson(agreed, compared)
+    found = wilson_interval(agreed, compared)
     assert found == pytest.approx((low, high), abs=5e-5)
-    mirrored = wilson(compared - agreed, compared)
+    mirrored = wilson_interval(compared - agreed, compared)
     assert mirrored == pytest.approx((1 - high, 1 - low), abs=5e-5)
 
 
 def test_of_nothing_there_is_no_interval() -> None:
-    assert wilson(0, 0) is None
+    assert wilson_interval(0, 0) is None
