@@ -8,10 +8,10 @@ from shared.tables.webhooks import WebhooksIdempotency
 service = Service(
     "webhooks",
     "Gospablik: webhooks and events",
-    routers=[webhooks.router, events.events],
+    routers=[webhooks.router, events.router],
     jobs=jobs.jobs,
     consumers=worker.consumers,
-    workers={"deliveries": worker.deliver},
+    workers={"deliveries": worker.run_dispatcher},
     answers=WebhooksIdempotency,
 )
-worker.register(service)
+worker.register_schedules(service)

@@ -20,14 +20,14 @@ from shared.tables.webhooks import WebhookDelivery, WebhooksCursor
 log = logger(__name__)
 
 
-def rules(terms: Terms) -> Sequence[Rule]:
+def purge_rules(terms: Terms) -> Sequence[Rule]:
     """Return the rules of webhooks' tables. What waits for its next attempt stays, however old."""
-    delivered, failed, told = (
+    delivered, failed, events_age = (
         timedelta(days=count) for count in (terms.deliveries_days, terms.failed_deliveries_days, terms.events_days)
     )
 
     async def some_events(session: WriteSession, limit: int) -> int:
-        return await _purge_events(session, told, limit)
+        return await _purge_events(session, events_age, limit)
 
     return (
         expired(

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.settings import FernetKeys
 
-Network = IPv4Network | IPv6Network
+IpNetwork = IPv4Network | IPv6Network
 
 
 class WebhooksSettings(BaseSettings):
@@ -20,7 +20,7 @@ class WebhooksSettings(BaseSettings):
     encryption_keys: FernetKeys = Field(
         description="Fernet keys that encrypt stored secrets, comma-separated, newest first"
     )
-    webhooks_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+    webhooks_allowed_networks: Annotated[tuple[IpNetwork, ...], NoDecode] = Field(
         default=(), description="Private networks that deliveries may reach: CIDR, comma-separated"
     )
     webhooks_personal_data_hosts: Annotated[frozenset[str], NoDecode] = Field(

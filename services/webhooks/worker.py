@@ -2,8 +2,8 @@
 
 from services.webhooks import retention
 from services.webhooks.deliveries.dispatcher import Dispatcher
-from services.webhooks.deliveries.fanout import ACCESS_TYPES, fan_out
-from services.webhooks.event_catalogue.catalogue import EventName
+from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, fan_out
+from services.webhooks.event_catalogue.catalogue import WebhookEventType
 from services.webhooks.jobs import jobs
 from services.webhooks.settings import webhooks_settings
 from shared.database.purge import Terms, purge
@@ -11,21 +11,21 @@ from shared.events.consumer import Consumer
 from shared.service import Service
 from shared.tables.webhooks import WebhooksCursor
 
-consumer = Consumer("webhooks-fanout", WebhooksCursor, (*EventName, *ACCESS_TYPES), fan_out, jobs)
+consumer = Consumer("webhooks-fanout", WebhooksCursor, (*WebhookEventType, *ACCESS_EVENT_TYPES), fan_out, jobs)
 
 consumers = (consumer,)
 
 
-async def deliver(service: Service) -> None:
+async def run_dispatcher(service: Service) -> None:
     """Send due deliveries for ever."""
     production = service.settings.environment == "production"
     await Dispatcher(service.database, webhooks_settings(), https_only=production).run()
 
 
-def register(service: Service) -> None:
+def register_schedules(service: Service) -> None:
     """Give the schedules their handlers."""
 
     @jobs.every("purge", "37 * * * *")
     async def purge_expired() -> None:
         terms = Terms()
-        await purge(service.database, [*retention.rules(terms), *jobs.log_rules(terms)])
+        await purge(service.database, [*retention.purge_rules(terms), *jobs.log_rules(terms)])

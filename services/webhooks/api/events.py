@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from services.webhooks.event_catalogue.catalogue import masked
+from services.webhooks.event_catalogue.catalogue import mask_personal_data
 from services.webhooks.feed import event_feed
-from services.webhooks.feed.positions import after_position, feed_position
-from services.webhooks.schemas.events import Feed, FeedEvent
+from services.webhooks.feed.positions import format_position, parse_position
+from services.webhooks.schemas.events import EventFeed, FeedEvent
 from shared.api.pagination import refuse_unknown_parameters
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right
@@ -15,12 +15,12 @@ from shared.http.problems import Forbidden, Gone, Invalid, Unauthenticated, resp
 from shared.service import Reading
 from shared.tables.common import Event
 
-events = APIRouter(tags=["events"], responses=responses(Unauthenticated, Forbidden, Invalid))
+router = APIRouter(tags=["events"], responses=responses(Unauthenticated, Forbidden, Invalid))
 
 EventReader = Annotated[Caller, allowed(Right.EVENTS_READ)]
 
 
-@events.get(
+@router.get(
     "/events",
     summary="The numbered feed of events",
     responses=responses(Gone),
@@ -42,7 +42,7 @@ async def read_events(
             examples=[["appeal.opened,appeal.answered"]],
         ),
     ] = None,
-) -> Feed:
+) -> EventFeed:
     """Events in order of their positions, each exactly once. Organisation staff see their organisation's.
 
     A type that does not exist answers 422, one that takes a right which the caller has not 403. `after=now` gives
@@ -50,20 +50,22 @@ async def read_events(
     reader that was away for longer gets 410 and is told where to go on.
     """
     asked = [part.strip() for value in types or () for part in value.split(",")]
-    wanted = event_feed.wanted_types(caller, asked)
+    event_types = event_feed.resolve_types(caller, asked)
     if after == "now":
-        return Feed(items=[], next_after=feed_position(await event_feed.last_position(session)))
-    found, reached = await event_feed.read(session, caller, after=after_position(after), limit=limit, types=wanted)
-    return Feed(items=[_of_feed(event) for event in found], next_after=feed_position(reached))
+        return EventFeed(items=[], next_after=format_position(await event_feed.last_position(session)))
+    events_read, reached = await event_feed.read_events(
+        session, caller, after=parse_position(after), limit=limit, types=event_types
+    )
+    return EventFeed(items=[_of_feed(event) for event in events_read], next_after=format_position(reached))
 
 
 def _of_feed(event: Event) -> FeedEvent:
     return FeedEvent(
-        position=feed_position(event.position or 0),
+        position=format_position(event.position or 0),
         id=event.id,
         type=event.type,
         subject_id=event.subject_id,
         organisation_id=event.organisation_id,
         occurred_at=event.occurred_at,
-        data=masked(event.data),
+        data=mask_personal_data(event.data),
     )

@@ -9,20 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.deliveries import deliveries
 from services.webhooks.endpoints import endpoints, entitlements
-from services.webhooks.endpoints.signing import Unreadable, Vault
-from services.webhooks.endpoints.ssrf_guard import Refused, check_url
-from services.webhooks.event_catalogue.catalogue import CATALOGUE, masked
+from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret
+from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, check_url
+from services.webhooks.event_catalogue.catalogue import CATALOGUE, mask_personal_data
 from services.webhooks.schemas.webhooks import (
-    AnyEventType,
-    Delivery,
-    DeliveryStatus,
-    DeliveryWithBody,
-    Endpoint,
-    EndpointChange,
-    EndpointNew,
-    EndpointWithSecret,
-    EventType,
-    EventTypeList,
+    DeliveredEventType,
+    WebhookDelivery,
+    WebhookDeliveryStatus,
+    WebhookDeliveryWithPayload,
+    WebhookEndpoint,
+    WebhookEndpointCreate,
+    WebhookEndpointUpdate,
+    WebhookEndpointWithSecret,
+    WebhookEventTypeInfo,
+    WebhookEventTypeList,
 )
 from services.webhooks.settings import webhooks_settings
 from shared.api.idempotency import IdempotencyDep, once
@@ -46,20 +46,20 @@ from shared.http.problems import (
 )
 from shared.service import Reading, Writing
 from shared.settings import settings
-from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhooksIdempotency
+from shared.tables import webhooks as tables
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=responses(Unauthenticated, Forbidden, Invalid))
 
 EndpointReader = Annotated[Caller, allowed(Right.WEBHOOKS_READ)]
-Manager = Annotated[Caller, allowed(Right.WEBHOOKS_MANAGE)]
-Consenter = Annotated[Caller, allowed(Right.WEBHOOKS_CONSENT)]
-ONE = responses(NotFound)
-CHANGE = responses(NotFound, PreconditionFailed, PreconditionRequired)
-ONCE = responses(InFlight, Conflict, KeyReused)
+WebhooksManager = Annotated[Caller, allowed(Right.WEBHOOKS_MANAGE)]
+WebhooksConsenter = Annotated[Caller, allowed(Right.WEBHOOKS_CONSENT)]
+NOT_FOUND_ERROR = responses(NotFound)
+UPDATE_ERRORS = responses(NotFound, PreconditionFailed, PreconditionRequired)
+IDEMPOTENCY_ERRORS = responses(InFlight, Conflict, KeyReused)
 
 
-def _vault() -> Vault:
-    return Vault(webhooks_settings().encryption_keys)
+def _cipher() -> SecretCipher:
+    return SecretCipher(webhooks_settings().encryption_keys)
 
 
 async def _check_url(url: str) -> None:
@@ -69,41 +69,43 @@ async def _check_url(url: str) -> None:
             webhooks_settings().webhooks_allowed_networks,
             https_only=settings().environment == "production",
         )
-    except Refused as refused:
+    except UrlNotAllowed as refused:
         raise Invalid.field("/url", str(refused)) from refused
 
 
-async def _shown(session: AsyncSession, endpoint: WebhookEndpoint, response: Response) -> Endpoint:
+async def _shown(session: AsyncSession, endpoint: tables.WebhookEndpoint, response: Response) -> WebhookEndpoint:
     set_etag(response, endpoint.version)
     [shown] = await _all_shown(session, [endpoint])
     return shown
 
 
-async def _all_shown(session: AsyncSession, rows: Sequence[WebhookEndpoint]) -> list[Endpoint]:
+async def _all_shown(session: AsyncSession, rows: Sequence[tables.WebhookEndpoint]) -> list[WebhookEndpoint]:
     asking = {row.id for row in rows if row.personal_data}
-    found = await entitlements.entitlements(session, webhooks_settings().webhooks_personal_data_hosts, asking)
-    shown = [Endpoint.model_validate(row, from_attributes=True) for row in rows]
+    by_endpoint = await entitlements.load_entitlements(
+        session, webhooks_settings().webhooks_personal_data_hosts, asking
+    )
+    shown = [WebhookEndpoint.model_validate(row, from_attributes=True) for row in rows]
     for one in shown:
-        if one.id in found:
-            one.personal_data_masked_because = found[one.id].masked_because
+        if one.id in by_endpoint:
+            one.personal_data_masked_because = by_endpoint[one.id].masking_reason
     return shown
 
 
-def _delivery(caller: Caller, found: WebhookDelivery) -> DeliveryWithBody:
-    shown = DeliveryWithBody.model_validate(found, from_attributes=True)
-    may_read = EVENT_RIGHTS[found.event_type] in caller.rights
-    shown.payload = masked(found.payload) if may_read else None
-    if shown.status is not DeliveryStatus.PENDING:
+def _delivery(caller: Caller, row: tables.WebhookDelivery) -> WebhookDeliveryWithPayload:
+    shown = WebhookDeliveryWithPayload.model_validate(row, from_attributes=True)
+    may_read = EVENT_RIGHTS[row.event_type] in caller.rights
+    shown.payload = mask_personal_data(row.payload) if may_read else None
+    if shown.status is not WebhookDeliveryStatus.PENDING:
         shown.next_attempt_at = None
     return shown
 
 
 @router.get("/event-types", summary="What an endpoint can subscribe to")
-async def event_types(caller: EndpointReader) -> EventTypeList:
+async def event_types(caller: EndpointReader) -> WebhookEventTypeList:
     """The catalogue: each type with the JSON Schema of its body and an example."""
-    return EventTypeList(
+    return WebhookEventTypeList(
         items=[
-            EventType(
+            WebhookEventTypeInfo(
                 type=name,
                 description=kind.description,
                 right=EVENT_RIGHTS[name],
@@ -134,10 +136,15 @@ async def event_types(caller: EndpointReader) -> EventTypeList:
     )
 
 
-@router.post("/endpoints", status_code=201, responses=ONCE, summary="Subscribe a system to events")
+@router.post("/endpoints", status_code=201, responses=IDEMPOTENCY_ERRORS, summary="Subscribe a system to events")
 async def create_endpoint(
-    *, session: Writing, caller: Manager, body: EndpointNew, idempotency: IdempotencyDep, response: Response
-) -> EndpointWithSecret:
+    *,
+    session: Writing,
+    caller: WebhooksManager,
+    body: WebhookEndpointCreate,
+    idempotency: IdempotencyDep,
+    response: Response,
+) -> WebhookEndpointWithSecret:
     """The secret in the answer is shown this once. Organisation staff get the events of their organisation.
 
     Each type takes a right (`GET /webhooks/event-types`). The caller becomes the endpoint's owner: it gets what
@@ -149,11 +156,11 @@ async def create_endpoint(
     made: list[str] = []
 
     # The remembered answer must not hold the secret, so it is added outside of it.
-    async def work() -> Endpoint:
+    async def work() -> WebhookEndpoint:
         endpoint, secret = await endpoints.create(
             session,
             caller,
-            _vault(),
+            _cipher(),
             webhooks_settings(),
             url=body.url,
             event_types=body.event_types,
@@ -166,46 +173,46 @@ async def create_endpoint(
 
     shown = await once(
         session,
-        WebhooksIdempotency,
+        tables.WebhooksIdempotency,
         caller=caller.subject,
         key=idempotency,
         response=response,
-        model=Endpoint,
+        model=WebhookEndpoint,
         work=work,
     )
     set_etag(response, shown.version)
     response.headers["Location"] = f"/api/v1/webhooks/endpoints/{shown.id}"
-    return EndpointWithSecret(**shown.model_dump(), secret=made[0] if made else None)
+    return WebhookEndpointWithSecret(**shown.model_dump(), secret=made[0] if made else None)
 
 
 @router.get("/endpoints", summary="The caller's endpoints")
 async def list_endpoints(
     session: Reading, caller: EndpointReader, paging: PagingDep, response: Response
-) -> Page[Endpoint]:
+) -> Page[WebhookEndpoint]:
     """Newest first, without secrets."""
-    rows = await endpoints.listed(session, caller, paging)
+    rows = await endpoints.list_endpoints(session, caller, paging)
     kept, cursor = paging.page(rows, lambda row: (row.id,), response)
     return Page(items=await _all_shown(session, kept), next_cursor=cursor)
 
 
-@router.get("/endpoints/{endpoint_id}", responses=ONE, summary="One endpoint")
+@router.get("/endpoints/{endpoint_id}", responses=NOT_FOUND_ERROR, summary="One endpoint")
 async def get_endpoint(
     session: Reading, caller: EndpointReader, endpoint_id: UUID, response: Response
-) -> Endpoint:
+) -> WebhookEndpoint:
     """Without its secret."""
     return await _shown(session, await endpoints.get(session, caller, endpoint_id), response)
 
 
-@router.patch("/endpoints/{endpoint_id}", responses=CHANGE, summary="Change an endpoint")
+@router.patch("/endpoints/{endpoint_id}", responses=UPDATE_ERRORS, summary="Change an endpoint")
 async def change_endpoint(
     *,
     session: Writing,
-    caller: Manager,
+    caller: WebhooksManager,
     endpoint_id: UUID,
-    body: EndpointChange,
+    body: WebhookEndpointUpdate,
     version: RequiredVersion,
     response: Response,
-) -> Endpoint:
+) -> WebhookEndpoint:
     """Switching it off gives up what still waits; those deliveries can be retried when it is on again.
 
     Who changes the URL or the types, or asks for personal data, must have the rights that this takes, and becomes
@@ -214,20 +221,26 @@ async def change_endpoint(
     if body.url is not None:
         await _check_url(body.url)
     changes = body.model_dump(exclude_unset=True)
-    found = await endpoints.change(
+    endpoint = await endpoints.change(
         session, caller, webhooks_settings(), endpoint_id, version=version, changes=changes
     )
-    return await _shown(session, found, response)
+    return await _shown(session, endpoint, response)
 
 
-@router.delete("/endpoints/{endpoint_id}", status_code=204, responses=ONE, summary="Delete an endpoint")
-async def delete_endpoint(session: Writing, caller: Manager, endpoint_id: UUID) -> None:
+@router.delete(
+    "/endpoints/{endpoint_id}", status_code=204, responses=NOT_FOUND_ERROR, summary="Delete an endpoint"
+)
+async def delete_endpoint(session: Writing, caller: WebhooksManager, endpoint_id: UUID) -> None:
     """Its deliveries go with it."""
-    await endpoints.remove(session, caller, endpoint_id)
+    await endpoints.delete_endpoint(session, caller, endpoint_id)
 
 
-@router.post("/endpoints/{endpoint_id}/take-over", responses=ONE, summary="Become the owner of an endpoint")
-async def take_over_endpoint(session: Writing, caller: Manager, endpoint_id: UUID, response: Response) -> Endpoint:
+@router.post(
+    "/endpoints/{endpoint_id}/take-over", responses=NOT_FOUND_ERROR, summary="Become the owner of an endpoint"
+)
+async def take_over_endpoint(
+    session: Writing, caller: WebhooksManager, endpoint_id: UUID, response: Response
+) -> WebhookEndpoint:
     """It gets what the caller may read, who must have the rights of its types, and is suspended no more."""
     return await _shown(session, await endpoints.take_over(session, caller, endpoint_id), response)
 
@@ -238,14 +251,16 @@ async def take_over_endpoint(session: Writing, caller: Manager, endpoint_id: UUI
     summary="Consent that an endpoint gets personal data",
 )
 async def consent_to_personal_data(
-    session: Writing, caller: Consenter, endpoint_id: UUID, response: Response
-) -> Endpoint:
+    session: Writing, caller: WebhooksConsenter, endpoint_id: UUID, response: Response
+) -> WebhookEndpoint:
     """For its present URL. Who consented and when is shown, and is in the audit trail."""
     return await _shown(session, await endpoints.consent(session, caller, endpoint_id), response)
 
 
-@router.delete("/endpoints/{endpoint_id}/consent", responses=ONE, summary="Withdraw that consent")
-async def withdraw_consent(session: Writing, caller: Consenter, endpoint_id: UUID, response: Response) -> Endpoint:
+@router.delete("/endpoints/{endpoint_id}/consent", responses=NOT_FOUND_ERROR, summary="Withdraw that consent")
+async def withdraw_consent(
+    session: Writing, caller: WebhooksConsenter, endpoint_id: UUID, response: Response
+) -> WebhookEndpoint:
     """Personal data is masked from now on, also in what waits to be sent."""
     return await _shown(session, await endpoints.withdraw_consent(session, caller, endpoint_id), response)
 
@@ -254,40 +269,45 @@ async def withdraw_consent(session: Writing, caller: Consenter, endpoint_id: UUI
     "/endpoints/{endpoint_id}/rotate-secret", responses=responses(NotFound, Conflict), summary="A new secret"
 )
 async def rotate_secret(
-    session: Writing, caller: Manager, endpoint_id: UUID, response: Response
-) -> EndpointWithSecret:
+    session: Writing, caller: WebhooksManager, endpoint_id: UUID, response: Response
+) -> WebhookEndpointWithSecret:
     """Shown this once. For 24 hours every attempt carries signatures of both secrets."""
     try:
-        endpoint, secret = await endpoints.rotate(session, caller, _vault(), endpoint_id)
-    except Unreadable as error:
+        endpoint, secret = await endpoints.rotate_secret(session, caller, _cipher(), endpoint_id)
+    except UndecryptableSecret as error:
         raise Conflict("The old secret cannot be read any more: make a new endpoint") from error
-    return EndpointWithSecret(**(await _shown(session, endpoint, response)).model_dump(), secret=secret)
+    return WebhookEndpointWithSecret(**(await _shown(session, endpoint, response)).model_dump(), secret=secret)
 
 
 @router.post(
     "/endpoints/{endpoint_id}/test",
     status_code=202,
-    responses=ONE | ONCE | responses(TooManyRequests),
+    responses=NOT_FOUND_ERROR | IDEMPOTENCY_ERRORS | responses(TooManyRequests),
     summary="Send webhook.test to an endpoint",
 )
 async def send_test(
-    *, session: Writing, caller: Manager, endpoint_id: UUID, idempotency: IdempotencyDep, response: Response
-) -> DeliveryWithBody:
+    *,
+    session: Writing,
+    caller: WebhooksManager,
+    endpoint_id: UUID,
+    idempotency: IdempotencyDep,
+    response: Response,
+) -> WebhookDeliveryWithPayload:
     """The delivery that is now on its way; ask for it again to see how it went. `RateLimit`: how many are left."""
 
-    async def work() -> DeliveryWithBody:
-        most = webhooks_settings().webhooks_tests_a_minute
-        delivery, left = await endpoints.send_test(session, caller, endpoint_id, most)
-        response.headers.update(endpoints.limit_headers_of_tests(most, left, 60))
+    async def work() -> WebhookDeliveryWithPayload:
+        limit = webhooks_settings().webhooks_tests_a_minute
+        delivery, left = await endpoints.send_test(session, caller, endpoint_id, limit)
+        response.headers.update(endpoints.test_rate_limit_headers(limit, left, 60))
         return _delivery(caller, delivery)
 
     return await once(
         session,
-        WebhooksIdempotency,
+        tables.WebhooksIdempotency,
         caller=caller.subject,
         key=idempotency,
         response=response,
-        model=DeliveryWithBody,
+        model=WebhookDeliveryWithPayload,
         work=work,
         status=202,
     )
@@ -301,23 +321,23 @@ async def list_deliveries(
     paging: PagingDep,
     response: Response,
     endpoint_id: UUID | None = None,
-    status: DeliveryStatus | None = None,
-    event_type: AnyEventType | None = None,
+    status: WebhookDeliveryStatus | None = None,
+    event_type: DeliveredEventType | None = None,
     event_id: UUID | None = None,
-) -> Page[Delivery]:
+) -> Page[WebhookDelivery]:
     """Newest first."""
-    rows = await deliveries.listed(
+    rows = await deliveries.list_deliveries(
         session, caller, paging, endpoint_id=endpoint_id, status=status, event_type=event_type, event_id=event_id
     )
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(
-        items=[Delivery(**_delivery(caller, row).model_dump(exclude={"payload"})) for row in kept],
+        items=[WebhookDelivery(**_delivery(caller, row).model_dump(exclude={"payload"})) for row in kept],
         next_cursor=cursor,
     )
 
 
-@router.get("/deliveries/{delivery_id}", responses=ONE, summary="One delivery with its body")
-async def get_delivery(session: Reading, caller: EndpointReader, delivery_id: UUID) -> DeliveryWithBody:
+@router.get("/deliveries/{delivery_id}", responses=NOT_FOUND_ERROR, summary="One delivery with its body")
+async def get_delivery(session: Reading, caller: EndpointReader, delivery_id: UUID) -> WebhookDeliveryWithPayload:
     """With what became of its attempts."""
     return _delivery(caller, await deliveries.get(session, caller, delivery_id))
 
@@ -328,6 +348,8 @@ async def get_delivery(session: Reading, caller: EndpointReader, delivery_id: UU
     responses=responses(NotFound, Conflict),
     summary="Send a delivery again",
 )
-async def retry_delivery(session: Writing, caller: Manager, delivery_id: UUID) -> DeliveryWithBody:
+async def retry_delivery(
+    session: Writing, caller: WebhooksManager, delivery_id: UUID
+) -> WebhookDeliveryWithPayload:
     """Now, under the same `webhook-id`, with a fresh round of attempts. Delivered ones are sent again too."""
     return _delivery(caller, await deliveries.retry(session, caller, delivery_id))

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks.endpoints.endpoints import require_sending
+from services.webhooks.endpoints.endpoints import require_receiving
 from shared import clock
 from shared.api.pagination import Paging, inline_literal
 from shared.auth.callers import Caller
@@ -16,7 +16,7 @@ from shared.http.problems import NotFound
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 
-async def listed(
+async def list_deliveries(
     session: AsyncSession,
     caller: Caller,
     paging: Paging,
@@ -45,14 +45,14 @@ async def listed(
 
 async def get(session: AsyncSession, caller: Caller, delivery_id: UUID) -> WebhookDelivery:
     """One delivery. Raises `NotFound` for none or another's."""
-    found = await session.scalar(
+    delivery = await session.scalar(
         select(WebhookDelivery).where(
             WebhookDelivery.id == delivery_id, caller.scope(WebhookDelivery.organisation_id)
         )
     )
-    if found is None:
+    if delivery is None:
         raise NotFound(f"No delivery {delivery_id}")
-    return found
+    return delivery
 
 
 async def retry(session: WriteSession, caller: Caller, delivery_id: UUID) -> WebhookDelivery:
@@ -60,18 +60,18 @@ async def retry(session: WriteSession, caller: Caller, delivery_id: UUID) -> Web
 
     Raises `Conflict` for an endpoint that is switched off or suspended.
     """
-    found = await get(session, caller, delivery_id)
+    delivery = await get(session, caller, delivery_id)
     # The endpoint first, as everywhere: whoever changes it locks it before its deliveries.
     endpoint = await session.scalar(
-        select(WebhookEndpoint).where(WebhookEndpoint.id == found.endpoint_id).with_for_update(read=True)
+        select(WebhookEndpoint).where(WebhookEndpoint.id == delivery.endpoint_id).with_for_update(read=True)
     )
     if endpoint is None:
         raise NotFound(f"No delivery {delivery_id}")
-    require_sending(endpoint)
-    await session.refresh(found, with_for_update=True)
-    found.status = "pending"
-    found.attempts = 0
-    found.next_attempt_at = clock.now()
-    found.delivered_at = None
+    require_receiving(endpoint)
+    await session.refresh(delivery, with_for_update=True)
+    delivery.status = "pending"
+    delivery.attempts = 0
+    delivery.next_attempt_at = clock.now()
+    delivery.delivered_at = None
     await session.flush()
-    return found
+    return delivery

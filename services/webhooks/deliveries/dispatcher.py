@@ -18,10 +18,10 @@ import aiohttp
 from sqlalchemy import DateTime, Integer, bindparam, select, text, update
 
 from services.webhooks.endpoints import entitlements, pending_deliveries
-from services.webhooks.endpoints.endpoints import switch_off
-from services.webhooks.endpoints.signing import Unreadable, Vault, signed_headers
-from services.webhooks.endpoints.ssrf_guard import Refused, guarded_socket, parse_url
-from services.webhooks.event_catalogue.catalogue import masked
+from services.webhooks.endpoints.endpoints import deactivate
+from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret, signed_headers
+from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, guarded_socket_factory, parse_url
+from services.webhooks.event_catalogue.catalogue import mask_personal_data
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
 from shared.database.sessions import Database
@@ -32,7 +32,7 @@ log = logger(__name__)
 
 # Published in docs/integrator/webhooks.md.
 # Pauses after the first, second, … failed attempt; then the delivery is failed.
-SCHEDULE = (
+RETRY_DELAYS = (
     timedelta(seconds=5),
     timedelta(seconds=30),
     timedelta(minutes=2),
@@ -44,13 +44,13 @@ SCHEDULE = (
     timedelta(hours=24),
 )
 IDLE_SECONDS = 0.5
-GATHER_SECONDS = 0.02
-EXCERPT_BYTES = 200
+RECORD_BATCH_SECONDS = 0.02
+RESPONSE_EXCERPT_BYTES = 200
 LEASE_MARGIN = timedelta(seconds=30)
-GONE = 410
+HTTP_GONE = 410
 # An endpoint gets half of all attempts at a time; one whose last attempt failed gets this many, so that a receiver
 # that lets every attempt run into its timeout holds up nobody else.
-FAILING_SHARE = 4
+FAILING_ENDPOINT_CONCURRENCY = 4
 
 _CLAIM = (
     text(
@@ -97,7 +97,7 @@ _CLAIM = (
 
 
 @dataclass(frozen=True)
-class Claimed:
+class ClaimedDelivery:
     """A delivery that this worker holds until its lease ends."""
 
     id: UUID
@@ -113,10 +113,10 @@ class Claimed:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttemptResult:
     """What came of one attempt; no error means the receiver took it."""
 
-    claim: Claimed
+    claim: ClaimedDelivery
     response_status: int | None = None
     error: str | None = None
 
@@ -126,20 +126,20 @@ class Dispatcher:
 
     def __init__(self, database: Database, settings: WebhooksSettings, *, https_only: bool) -> None:
         self._database = database
-        self._vault = Vault(settings.encryption_keys)
+        self._vault = SecretCipher(settings.encryption_keys)
         self._allowed = settings.webhooks_allowed_networks
         self._hosts = settings.webhooks_personal_data_hosts
         self._timeout = settings.webhooks_timeout_seconds
         self._concurrency = settings.webhooks_concurrency
         self._share = max(self._concurrency // 2, 1)
-        self._failing: set[UUID] = set()
+        self._failing_endpoints: set[UUID] = set()
         self._https_only = https_only
 
     def client(self) -> aiohttp.ClientSession:
         """The HTTP client: no proxy, no cookies, every address checked when its socket is made."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=self._concurrency, socket_factory=guarded_socket(self._allowed), use_dns_cache=False
+                limit=self._concurrency, socket_factory=guarded_socket_factory(self._allowed), use_dns_cache=False
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self._timeout, connect=min(5, self._timeout)),
@@ -148,14 +148,14 @@ class Dispatcher:
             trust_env=False,
         )
 
-    async def claim(self, limit: int, flying: Mapping[UUID, int] | None = None) -> list[Claimed]:
+    async def claim(self, limit: int, in_flight: Mapping[UUID, int] | None = None) -> list[ClaimedDelivery]:
         """Take up to `limit` due deliveries that may be sent, those due longest first; committed when it returns.
 
         `flying` counts the attempts of each endpoint that are on their way: none gets more than its share.
         """
         now = clock.now()
-        rooms = dict.fromkeys(self._failing, FAILING_SHARE)
-        for endpoint, count in (flying or {}).items():
+        rooms = dict.fromkeys(self._failing_endpoints, FAILING_ENDPOINT_CONCURRENCY)
+        for endpoint, count in (in_flight or {}).items():
             rooms[endpoint] = max(rooms.get(endpoint, self._share) - count, 0)
         async with self._database.write() as session:
             rows = await session.execute(
@@ -169,34 +169,36 @@ class Dispatcher:
                     "lease": now + timedelta(seconds=self._timeout) + LEASE_MARGIN,
                 },
             )
-            claims = [Claimed(**row._mapping, claimed_at=now) for row in rows]
-        return await self._entitled(claims)
+            claims = [ClaimedDelivery(**row._mapping, claimed_at=now) for row in rows]
+        return await self._filter_entitled(claims)
 
-    async def _entitled(self, claims: Sequence[Claimed]) -> list[Claimed]:
+    async def _filter_entitled(self, claims: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
         """Return those that the endpoints' owners may read now; give up others, suspend whose owner may not."""
         if not claims:
             return []
         async with self._database.read() as session:
-            found = await entitlements.entitlements(session, self._hosts, {claim.endpoint_id for claim in claims})
+            by_endpoint = await entitlements.load_entitlements(
+                session, self._hosts, {claim.endpoint_id for claim in claims}
+            )
         refused: dict[UUID, str] = {}
         for claim in claims:
-            entitled = found.get(claim.endpoint_id)
+            entitled = by_endpoint.get(claim.endpoint_id)
             # An endpoint that was deleted meanwhile has taken its deliveries along.
-            why = "the endpoint is gone" if entitled is None else entitled.type_refused_because(claim.event_type)
+            why = "the endpoint is gone" if entitled is None else entitled.refusal_reason(claim.event_type)
             if why is not None:
                 refused[claim.id] = why
         if refused:
             # Apart from the claim, which holds deliveries: endpoints are locked before them.
             async with self._database.write() as session:
-                await entitlements.suspend(session, found)
-                await pending_deliveries.give_up_these(session, refused)
+                await entitlements.suspend_unentitled(session, by_endpoint)
+                await pending_deliveries.fail_deliveries(session, refused)
         return [
-            replace(claim, personal_data=found[claim.endpoint_id].masked_because is None)
+            replace(claim, personal_data=by_endpoint[claim.endpoint_id].masking_reason is None)
             for claim in claims
             if claim.id not in refused
         ]
 
-    async def attempt(self, http: aiohttp.ClientSession, claim: Claimed) -> Outcome:
+    async def attempt(self, http: aiohttp.ClientSession, claim: ClaimedDelivery) -> AttemptResult:
         """Send once. Whatever the receiver or the way to it does becomes an outcome."""
         # The database keeps objects in an order of its own; people read the type first.
         ordered = {
@@ -208,10 +210,10 @@ class Dispatcher:
         }
         if not claim.personal_data:
             # Written when the endpoint still got all: what it may not get now does not leave.
-            ordered["data"] = masked(ordered["data"])
+            ordered["data"] = mask_personal_data(ordered["data"])
         body = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
         try:
-            keys = self._vault.open(claim.secret).signing(clock.now())
+            keys = self._vault.decrypt(claim.secret).active(clock.now())
             url = parse_url(claim.url, https_only=self._https_only)
             async with http.post(
                 url,
@@ -220,21 +222,21 @@ class Dispatcher:
                 allow_redirects=False,
             ) as response:
                 if 200 <= response.status < 300:
-                    return Outcome(claim, response.status)
+                    return AttemptResult(claim, response.status)
                 excerpt = await _excerpt(response)
-                return Outcome(claim, response.status, f"HTTP {response.status}{excerpt}")
+                return AttemptResult(claim, response.status, f"HTTP {response.status}{excerpt}")
         except TimeoutError:
-            return Outcome(claim, error=f"no answer within {self._timeout:g} s")
-        except (aiohttp.ClientError, OSError, ValueError, Refused, Unreadable) as error:
-            return Outcome(claim, error=_printable(str(error) or type(error).__name__))
+            return AttemptResult(claim, error=f"no answer within {self._timeout:g} s")
+        except (aiohttp.ClientError, OSError, ValueError, UrlNotAllowed, UndecryptableSecret) as error:
+            return AttemptResult(claim, error=_printable(str(error) or type(error).__name__))
 
-    async def record(self, outcomes: Sequence[Outcome]) -> None:
+    async def record(self, outcomes: Sequence[AttemptResult]) -> None:
         """Write outcomes down in one transaction; an endpoint that answered 410 is switched off."""
         now = clock.now()
         for outcome in outcomes:
             of = outcome.claim.endpoint_id
-            (self._failing.discard if outcome.error is None else self._failing.add)(of)
-        gone = [outcome.claim.endpoint_id for outcome in outcomes if outcome.response_status == GONE]
+            (self._failing_endpoints.discard if outcome.error is None else self._failing_endpoints.add)(of)
+        gone = [outcome.claim.endpoint_id for outcome in outcomes if outcome.response_status == HTTP_GONE]
         endpoints = sorted({outcome.claim.endpoint_id for outcome in outcomes})
         rows = WebhookDelivery.__table__
         statement = (
@@ -259,11 +261,11 @@ class Dispatcher:
             connection = await session.connection()
             await connection.execute(statement, [_row(outcome, now) for outcome in outcomes])
             if gone:
-                await switch_off(session, gone, "the receiver answered 410 Gone: the endpoint was switched off")
+                await deactivate(session, gone, "the receiver answered 410 Gone: the endpoint was switched off")
 
     async def run(self) -> None:
         """Deliver for ever, at most `webhooks_concurrency` attempts at a time."""
-        flying: dict[asyncio.Task[Outcome], UUID] = {}
+        flying: dict[asyncio.Task[AttemptResult], UUID] = {}
         async with self.client() as http:
             try:
                 while True:
@@ -277,7 +279,7 @@ class Dispatcher:
                     done, _ = await asyncio.wait(flying, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                     if done:
                         # Fast receivers answer together: one transaction then records many.
-                        await asyncio.sleep(GATHER_SECONDS)
+                        await asyncio.sleep(RECORD_BATCH_SECONDS)
                         done = {task for task in flying if task.done()}
                         for task in done:
                             del flying[task]
@@ -288,15 +290,15 @@ class Dispatcher:
                 await asyncio.gather(*flying, return_exceptions=True)
 
 
-def _row(outcome: Outcome, now: datetime) -> dict[str, Any]:
+def _row(outcome: AttemptResult, now: datetime) -> dict[str, Any]:
     claim = outcome.claim
     row = {"of": claim.id, "claimed_at": claim.claimed_at, "response": outcome.response_status}
     if outcome.error is None:
         return row | {"new_status": "delivered", "next": now, "error": None, "delivered": now}
-    last = claim.attempts > len(SCHEDULE) or outcome.response_status == GONE
+    last = claim.attempts > len(RETRY_DELAYS) or outcome.response_status == HTTP_GONE
     return row | {
         "new_status": "failed" if last else "pending",
-        "next": now if last else now + SCHEDULE[claim.attempts - 1],
+        "next": now if last else now + RETRY_DELAYS[claim.attempts - 1],
         "error": outcome.error,
         "delivered": None,
     }
@@ -304,10 +306,12 @@ def _row(outcome: Outcome, now: datetime) -> dict[str, Any]:
 
 async def _excerpt(response: aiohttp.ClientResponse) -> str:
     # A few bytes help the receiver's owner; no more of a foreign answer is read or kept.
-    found = await response.content.read(EXCERPT_BYTES)
-    text = _printable(found.decode("utf-8", errors="replace"))
+    excerpt_bytes = await response.content.read(RESPONSE_EXCERPT_BYTES)
+    text = _printable(excerpt_bytes.decode("utf-8", errors="replace"))
     return f": {text}" if text else ""
 
 
 def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)[:EXCERPT_BYTES].strip()
+    return "".join(character if character.isprintable() else " " for character in text)[
+        :RESPONSE_EXCERPT_BYTES
+    ].strip()

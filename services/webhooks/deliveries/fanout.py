@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.webhooks.endpoints import entitlements
 from services.webhooks.event_catalogue import message_text
-from services.webhooks.event_catalogue.catalogue import body_of_event
+from services.webhooks.event_catalogue.catalogue import delivery_body_of_event
 from services.webhooks.settings import webhooks_settings
 from shared import clock
 from shared.database.sessions import WriteSession
@@ -17,7 +17,7 @@ from shared.tables.common import Event
 from shared.tables.registry import Organisation
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
-CHUNK = 1000  # rows per INSERT: the protocol takes 32,767 parameters
+INSERT_BATCH_SIZE = 1000  # rows per INSERT: the protocol takes 32,767 parameters
 
 
 async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
@@ -26,8 +26,8 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
     Endpoints whose owner lost the rights are suspended first: registry's events that say so bring the others here.
     """
     hosts = webhooks_settings().webhooks_personal_data_hosts
-    entitled = await entitlements.entitlements(session, hosts)
-    await entitlements.suspend(session, entitled)
+    entitled = await entitlements.load_entitlements(session, hosts)
+    await entitlements.suspend_unentitled(session, entitled)
     # Shared locks: an endpoint that is being changed or deleted is waited for, so nothing is written beside it.
     endpoints = (
         await session.execute(
@@ -47,7 +47,7 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
         return
     names = await _names(session, {event.organisation_id for event in events if event.organisation_id})
     wanted = {kind for endpoint in endpoints for kind in endpoint.event_types}
-    texts = await message_text.of_events(session, [event for event in events if event.type in wanted])
+    texts = await message_text.load_message_texts(session, [event for event in events if event.type in wanted])
     now = clock.now()
     rows = []
     for event in events:
@@ -59,8 +59,8 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
         if not wanting:
             continue
         bodies = {
-            full: body_of_event(event, names, texts.get(event.id), personal_data=full)
-            for full in {entitled[endpoint.id].masked_because is None for endpoint in wanting}
+            full: delivery_body_of_event(event, names, texts.get(event.id), personal_data=full)
+            for full in {entitled[endpoint.id].masking_reason is None for endpoint in wanting}
         }
         rows += [
             {
@@ -69,7 +69,7 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
                 "event_id": event.id,
                 "event_type": event.type,
                 "organisation_id": endpoint.organisation_id,
-                "payload": bodies[entitled[endpoint.id].masked_because is None],
+                "payload": bodies[entitled[endpoint.id].masking_reason is None],
                 "status": "pending",
                 "attempts": 0,
                 "next_attempt_at": now,
@@ -77,8 +77,8 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
             }
             for endpoint in wanting
         ]
-    for start in range(0, len(rows), CHUNK):
-        statement = insert(WebhookDelivery).values(rows[start : start + CHUNK])
+    for start in range(0, len(rows), INSERT_BATCH_SIZE):
+        statement = insert(WebhookDelivery).values(rows[start : start + INSERT_BATCH_SIZE])
         await session.execute(
             statement.on_conflict_do_nothing(
                 index_elements=[WebhookDelivery.endpoint_id, WebhookDelivery.event_id]
@@ -89,11 +89,11 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
 async def _names(session: WriteSession, organisations: set[UUID]) -> dict[UUID, str]:
     if not organisations:
         return {}
-    found = await session.execute(
+    rows = await session.execute(
         select(Organisation.id, Organisation.name).where(Organisation.id.in_(organisations))
     )
-    return {row.id: row.name for row in found}
+    return {row.id: row.name for row in rows}
 
 
 # What registry tells of those whose rights bound an endpoint: such an event suspends it, whatever else happens.
-ACCESS_TYPES = ("person.changed", "client.changed", "organisation.changed")
+ACCESS_EVENT_TYPES = ("person.changed", "client.changed", "organisation.changed")

@@ -10,8 +10,8 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints import entitlements, pending_deliveries
-from services.webhooks.endpoints.signing import Secrets, Vault, new_secret
-from services.webhooks.event_catalogue.catalogue import TEST, body_of
+from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
+from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, delivery_body
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
 from shared.api.pagination import Paging
@@ -30,14 +30,14 @@ from shared.tables.registry import Person
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 # Whoever changes one of these, or asks for personal data, says where citizens' words go: the endpoint is theirs.
-DECIDING = frozenset({"url", "event_types"})
-TESTS_COUNTED = timedelta(minutes=1)
+OWNERSHIP_FIELDS = frozenset({"url", "event_types"})
+TEST_RATE_WINDOW = timedelta(minutes=1)
 
 
 async def create(
     session: WriteSession,
     caller: Caller,
-    vault: Vault,
+    cipher: SecretCipher,
     settings: WebhooksSettings,
     *,
     url: str,
@@ -53,7 +53,7 @@ async def create(
     _require_types(caller, event_types, caller.organisation_id, ())
     await _check_quota(session, caller.organisation_id, settings.webhooks_endpoints)
     if personal_data:
-        _require_reading(caller, caller.organisation_id, url, settings)
+        _require_personal_data_rights(caller, caller.organisation_id, url, settings)
     secret = new_secret()
     endpoint = WebhookEndpoint(
         id=new_id(),
@@ -61,7 +61,7 @@ async def create(
         url=url,
         description=description,
         event_types=list(dict.fromkeys(event_types)),
-        secret=vault.seal(Secrets(secret)),
+        secret=cipher.encrypt(SigningSecrets(secret)),
         active=True,
         personal_data=personal_data,
         created_by=caller.actor,
@@ -69,23 +69,25 @@ async def create(
         version=1,
     )
     if personal_data:
-        await _consent_if_theirs(session, caller, endpoint, ())
+        await _record_consent_if_allowed(session, caller, endpoint, ())
     session.add(endpoint)
     await session.flush()
     return endpoint, secret
 
 
-async def _check_quota(session: AsyncSession, organisation_id: UUID | None, most: int) -> None:
+async def _check_quota(session: AsyncSession, organisation_id: UUID | None, limit: int) -> None:
     # Two at once must not both find the last place free.
     await session.execute(
         select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhooks\n{organisation_id}", 0)))
     )
-    held = await session.scalar(
+    count = await session.scalar(
         select(func.count()).where(WebhookEndpoint.organisation_id.is_not_distinct_from(organisation_id))
     )
-    if (held or 0) >= most:
+    if (count or 0) >= limit:
         whose = "The centre" if organisation_id is None else "The organisation"
-        raise Conflict(f"{whose} has {held} endpoints, the most it may (GOSPABLIK_WEBHOOKS_ENDPOINTS): delete one")
+        raise Conflict(
+            f"{whose} has {count} endpoints, the most it may (GOSPABLIK_WEBHOOKS_ENDPOINTS): delete one"
+        )
 
 
 def _require_types(
@@ -101,9 +103,11 @@ def _require_types(
         raise Forbidden("; ".join(error.detail for error in errors), errors=errors)
 
 
-def _require_reading(caller: Caller, organisation_id: UUID | None, url: str, settings: WebhooksSettings) -> None:
+def _require_personal_data_rights(
+    caller: Caller, organisation_id: UUID | None, url: str, settings: WebhooksSettings
+) -> None:
     """Raise unless who asks for words unmasked may read them, for their own organisation, at a listed host."""
-    for right in entitlements.READING:
+    for right in entitlements.PERSONAL_DATA_RIGHTS:
         caller.require(right)
     if caller.organisation_id != organisation_id:
         raise Forbidden("Personal data is asked for by the endpoint's own organisation alone")
@@ -114,7 +118,7 @@ def _require_reading(caller: Caller, organisation_id: UUID | None, url: str, set
         )
 
 
-async def _consent_if_theirs(
+async def _record_consent_if_allowed(
     session: AsyncSession, caller: Caller, endpoint: WebhookEndpoint, lineage: Sequence[UUID]
 ) -> None:
     """Who may consent and asks consents by asking. A system never does."""
@@ -127,7 +131,7 @@ async def _is_person(session: AsyncSession, caller: Caller) -> bool:
     return await session.scalar(select(Person.id).where(Person.id == UUID(caller.subject))) is not None
 
 
-async def listed(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[WebhookEndpoint]:
+async def list_endpoints(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[WebhookEndpoint]:
     """The caller's endpoints, newest first, one more than the page holds."""
     query = select(WebhookEndpoint).where(caller.scope(WebhookEndpoint.organisation_id))
     after = paging.after((WebhookEndpoint.id,), (UUID,))
@@ -141,10 +145,10 @@ async def get(session: AsyncSession, caller: Caller, endpoint_id: UUID, *, lock:
     query = select(WebhookEndpoint).where(
         WebhookEndpoint.id == endpoint_id, caller.scope(WebhookEndpoint.organisation_id)
     )
-    found = await session.scalar(query.with_for_update() if lock else query)
-    if found is None:
+    endpoint = await session.scalar(query.with_for_update() if lock else query)
+    if endpoint is None:
         raise NotFound(f"No endpoint {endpoint_id}")
-    return found
+    return endpoint
 
 
 async def change(
@@ -169,27 +173,27 @@ async def change(
     changed = {name for name, value in changes.items() if getattr(endpoint, name) != value}
     for name in changed:
         setattr(endpoint, name, changes[name])
-    if changed & DECIDING or (endpoint.personal_data and "personal_data" in changed):
+    if changed & OWNERSHIP_FIELDS or (endpoint.personal_data and "personal_data" in changed):
         lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
         _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
         if endpoint.personal_data:
-            _require_reading(caller, endpoint.organisation_id, endpoint.url, settings)
-        _own(endpoint, caller)
+            _require_personal_data_rights(caller, endpoint.organisation_id, endpoint.url, settings)
+        _set_owner(endpoint, caller)
         if {"url", "personal_data"} & changed:
             endpoint.consent_by = endpoint.consent_at = None
         if endpoint.personal_data and endpoint.consent_at is None:
-            await _consent_if_theirs(session, caller, endpoint, lineage)
+            await _record_consent_if_allowed(session, caller, endpoint, lineage)
     if not endpoint.personal_data:
         endpoint.consent_by = endpoint.consent_at = None
     if changes:
         endpoint.version += 1
     await session.flush()
     if changes.get("active") is False:
-        await pending_deliveries.give_up(session, [endpoint.id], "the endpoint was switched off")
+        await pending_deliveries.fail_for_endpoints(session, [endpoint.id], "the endpoint was switched off")
     return endpoint
 
 
-def _own(endpoint: WebhookEndpoint, caller: Caller) -> None:
+def _set_owner(endpoint: WebhookEndpoint, caller: Caller) -> None:
     endpoint.owner_id = UUID(caller.subject)
     endpoint.suspended_at = endpoint.suspended_reason = None
 
@@ -199,7 +203,7 @@ async def take_over(session: WriteSession, caller: Caller, endpoint_id: UUID) ->
     endpoint = await get(session, caller, endpoint_id, lock=True)
     lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
     _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
-    _own(endpoint, caller)
+    _set_owner(endpoint, caller)
     endpoint.version += 1
     await session.flush()
     return endpoint
@@ -231,7 +235,7 @@ async def withdraw_consent(session: WriteSession, caller: Caller, endpoint_id: U
     return endpoint
 
 
-async def remove(session: WriteSession, caller: Caller, endpoint_id: UUID) -> None:
+async def delete_endpoint(session: WriteSession, caller: Caller, endpoint_id: UUID) -> None:
     """Delete the endpoint with its deliveries."""
     endpoint = await get(session, caller, endpoint_id, lock=True)
     await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
@@ -241,35 +245,35 @@ async def remove(session: WriteSession, caller: Caller, endpoint_id: UUID) -> No
     await session.flush()
 
 
-async def rotate(
-    session: WriteSession, caller: Caller, vault: Vault, endpoint_id: UUID
+async def rotate_secret(
+    session: WriteSession, caller: Caller, vault: SecretCipher, endpoint_id: UUID
 ) -> tuple[WebhookEndpoint, str]:
     """A new secret. For 24 hours attempts are signed with the old one too, so receivers can change over."""
     endpoint = await get(session, caller, endpoint_id, lock=True)
-    rotated = vault.open(endpoint.secret).rotated(clock.now())
-    endpoint.secret = vault.seal(rotated)
+    rotated = vault.decrypt(endpoint.secret).rotated(clock.now())
+    endpoint.secret = vault.encrypt(rotated)
     endpoint.version += 1
     await session.flush()
     return endpoint, rotated.current
 
 
 async def send_test(
-    session: WriteSession, caller: Caller, endpoint_id: UUID, most: int
+    session: WriteSession, caller: Caller, endpoint_id: UUID, limit: int
 ) -> tuple[WebhookDelivery, int]:
     """Write a `webhook.test` for this endpoint alone; return it and how many are left for this minute.
 
     Raises `Conflict` for an endpoint that is switched off or suspended, `TooManyRequests` beyond `most` a minute.
     """
     endpoint = await get(session, caller, endpoint_id, lock=True)
-    require_sending(endpoint)
-    left = await _tests_left(session, endpoint.organisation_id, most)
+    require_receiving(endpoint)
+    left = await _remaining_tests(session, endpoint.organisation_id, limit)
     now = clock.now()
     delivery_id = new_id()
     data = {"endpoint_id": str(endpoint.id)}
     await emit(
         session,
         NewEvent(
-            type=TEST,
+            type=TEST_EVENT_TYPE,
             subject_id=delivery_id,
             organisation_id=endpoint.organisation_id,
             actor=caller.actor,
@@ -282,9 +286,9 @@ async def send_test(
         id=delivery_id,
         endpoint_id=endpoint.id,
         event_id=event_id,
-        event_type=TEST,
+        event_type=TEST_EVENT_TYPE,
         organisation_id=endpoint.organisation_id,
-        payload=body_of(TEST, now, data, event_id=event_id),
+        payload=delivery_body(TEST_EVENT_TYPE, now, data, event_id=event_id),
         status="pending",
         attempts=0,
         next_attempt_at=now,
@@ -294,7 +298,7 @@ async def send_test(
     return delivery, left
 
 
-def require_sending(endpoint: WebhookEndpoint) -> None:
+def require_receiving(endpoint: WebhookEndpoint) -> None:
     """Raise `Conflict` for an endpoint that gets nothing now."""
     if not endpoint.active:
         raise Conflict("The endpoint is switched off: switch it on first")
@@ -302,12 +306,12 @@ def require_sending(endpoint: WebhookEndpoint) -> None:
         raise Conflict(f"The endpoint is suspended, since {endpoint.suspended_reason}: take it over first")
 
 
-def limit_headers_of_tests(most: int, left: int, reset: int) -> dict[str, str]:
+def test_rate_limit_headers(limit: int, remaining: int, reset: int) -> dict[str, str]:
     """Return the `RateLimit` fields of test deliveries."""
-    return rate_limit_headers("webhook-tests", most, int(TESTS_COUNTED.total_seconds()), left, reset)
+    return rate_limit_headers("webhook-tests", limit, int(TEST_RATE_WINDOW.total_seconds()), remaining, reset)
 
 
-async def _tests_left(session: AsyncSession, organisation_id: UUID | None, most: int) -> int:
+async def _remaining_tests(session: AsyncSession, organisation_id: UUID | None, limit: int) -> int:
     await session.execute(
         select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhook tests\n{organisation_id}", 0)))
     )
@@ -316,22 +320,22 @@ async def _tests_left(session: AsyncSession, organisation_id: UUID | None, most:
         select(WebhookDelivery.created_at)
         .where(
             WebhookDelivery.organisation_id.is_not_distinct_from(organisation_id),
-            WebhookDelivery.created_at > now - TESTS_COUNTED,
-            WebhookDelivery.event_type == TEST,
+            WebhookDelivery.created_at > now - TEST_RATE_WINDOW,
+            WebhookDelivery.event_type == TEST_EVENT_TYPE,
         )
         .order_by(WebhookDelivery.created_at)
     )
     sent = (await session.scalars(oldest_first)).all()
-    if len(sent) >= most:
-        wait = max(math.ceil((sent[-most] + TESTS_COUNTED - now).total_seconds()), 1)
+    if len(sent) >= limit:
+        wait = max(math.ceil((sent[-limit] + TEST_RATE_WINDOW - now).total_seconds()), 1)
         raise TooManyRequests(
-            f"At most {most} test deliveries a minute for one organisation; try again in {wait} s",
-            headers={"Retry-After": str(wait), **limit_headers_of_tests(most, 0, wait)},
+            f"At most {limit} test deliveries a minute for one organisation; try again in {wait} s",
+            headers={"Retry-After": str(wait), **test_rate_limit_headers(limit, 0, wait)},
         )
-    return most - len(sent) - 1
+    return limit - len(sent) - 1
 
 
-async def switch_off(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
+async def deactivate(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
     """Switch endpoints off because their receivers asked for it; what still waits for them is given up."""
     await session.execute(
         update(WebhookEndpoint)
@@ -339,4 +343,4 @@ async def switch_off(session: WriteSession, ids: Sequence[UUID], reason: str) ->
         .values(active=False, version=WebhookEndpoint.version + 1, updated_at=clock.now())
         .execution_options(synchronize_session=False)
     )
-    await pending_deliveries.give_up(session, ids, reason)
+    await pending_deliveries.fail_for_endpoints(session, ids, reason)

@@ -23,7 +23,7 @@ from shared.events.outbox import NewEvent, emit
 from shared.tables.registry import Organisation
 from shared.tables.webhooks import WebhookEndpoint
 
-READING = (Right.APPEALS_READ, Right.MESSAGES_READ)
+PERSONAL_DATA_RIGHTS = (Right.APPEALS_READ, Right.MESSAGES_READ)
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,17 @@ class Entitlement:
     owner_id: UUID | None
     organisation_id: UUID | None
     lineage: Sequence[UUID]
-    refused_because: str | None
-    masked_because: str | None
+    suspension_reason: str | None
+    masking_reason: str | None
 
-    def type_refused_because(self, event_type: str) -> str | None:
+    def refusal_reason(self, event_type: str) -> str | None:
         """Return why an event of this type must not reach the endpoint, null when it may."""
-        return self.refused_because or refusal(self.owner, [event_type], self.organisation_id, self.lineage)
+        return self.suspension_reason or refusal_reason(
+            self.owner, [event_type], self.organisation_id, self.lineage
+        )
 
 
-def refusal(
+def refusal_reason(
     owner: Caller | None, event_types: Collection[str], organisation_id: UUID | None, lineage: Collection[UUID]
 ) -> str | None:
     """Return why the owner may not have these events of this organisation sent; null when they may."""
@@ -59,11 +61,11 @@ def refusal(
 
 async def lineage_of(session: AsyncSession, organisation_id: UUID | None) -> Sequence[UUID]:
     """Return the ids from the top of the organisation's tree down to itself; none for the centre."""
-    found = await session.scalar(select(Organisation.lineage).where(Organisation.id == organisation_id))
-    return found or ()
+    lineage = await session.scalar(select(Organisation.lineage).where(Organisation.id == organisation_id))
+    return lineage or ()
 
 
-async def entitlements(
+async def load_entitlements(
     session: AsyncSession, hosts: Collection[str], ids: Collection[UUID] | None = None
 ) -> dict[UUID, Entitlement]:
     """Return what these endpoints may get; `ids` null: all that are on. `hosts` may get personal data."""
@@ -83,28 +85,34 @@ async def entitlements(
         query = query.where(WebhookEndpoint.id.in_(ids))
     rows = (await session.execute(query)).all()
     owners = await token_recheck.of_subjects(session, {row.owner_id for row in rows if row.owner_id})
-    found = {}
+    by_endpoint = {}
     for row in rows:
         owner, lineage = owners.get(row.owner_id), row.lineage or ()
         masked: str | None = "it was not asked for"
         if row.personal_data:
-            masked = masking(owner, row.organisation_id, row.url, hosts, consented=row.consent_at is not None)
-        found[row.id] = Entitlement(
+            masked = masking_reason(
+                owner, row.organisation_id, row.url, hosts, consented=row.consent_at is not None
+            )
+        by_endpoint[row.id] = Entitlement(
             owner=owner,
             owner_id=row.owner_id,
             organisation_id=row.organisation_id,
             lineage=lineage,
-            refused_because=refusal(owner, row.event_types, row.organisation_id, lineage),
-            masked_because=masked,
+            suspension_reason=refusal_reason(owner, row.event_types, row.organisation_id, lineage),
+            masking_reason=masked,
         )
-    return found
+    return by_endpoint
 
 
-def masking(
+def masking_reason(
     owner: Caller | None, organisation_id: UUID | None, url: str, hosts: Collection[str], *, consented: bool
 ) -> str | None:
     """Return why an endpoint that asks for personal data gets it masked; null when it does not."""
-    if owner is None or owner.organisation_id != organisation_id or not owner.rights.issuperset(READING):
+    if (
+        owner is None
+        or owner.organisation_id != organisation_id
+        or not owner.rights.issuperset(PERSONAL_DATA_RIGHTS)
+    ):
         return "its owner may not read the messages of this organisation"
     if not is_listed(url, hosts):
         return "its host is not among GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS"
@@ -118,23 +126,27 @@ def is_listed(url: str, hosts: Collection[str]) -> bool:
     return (URL(url).host or "").rstrip(".") in hosts
 
 
-async def suspend(session: WriteSession, found: Mapping[UUID, Entitlement]) -> set[UUID]:
+async def suspend_unentitled(session: WriteSession, entitlements_by_id: Mapping[UUID, Entitlement]) -> set[UUID]:
     """Suspend those whose owner has not the rights, give up what waits for them, and return their ids.
 
     An endpoint that got another owner meanwhile is left alone.
     """
-    refused = {of: one for of, one in sorted(found.items()) if one.refused_because is not None}
-    for endpoint_id, one in refused.items():
+    refused = {
+        of: entitlement
+        for of, entitlement in sorted(entitlements_by_id.items())
+        if entitlement.suspension_reason is not None
+    }
+    for endpoint_id, entitlement in refused.items():
         changed = await session.scalar(
             update(WebhookEndpoint)
             .where(
                 WebhookEndpoint.id == endpoint_id,
                 WebhookEndpoint.suspended_at.is_(None),
-                WebhookEndpoint.owner_id.is_not_distinct_from(one.owner_id),
+                WebhookEndpoint.owner_id.is_not_distinct_from(entitlement.owner_id),
             )
             .values(
                 suspended_at=clock.now(),
-                suspended_reason=one.refused_because,
+                suspended_reason=entitlement.suspension_reason,
                 version=WebhookEndpoint.version + 1,
                 updated_at=clock.now(),
             )
@@ -143,17 +155,17 @@ async def suspend(session: WriteSession, found: Mapping[UUID, Entitlement]) -> s
         )
         if changed is None:
             continue
-        await pending_deliveries.give_up(
-            session, [endpoint_id], f"the endpoint was suspended: {one.refused_because}"
+        await pending_deliveries.fail_for_endpoints(
+            session, [endpoint_id], f"the endpoint was suspended: {entitlement.suspension_reason}"
         )
         await emit(
             session,
             NewEvent(
                 type="webhook.suspended",
                 subject_id=endpoint_id,
-                organisation_id=one.organisation_id,
+                organisation_id=entitlement.organisation_id,
                 actor="webhooks",
-                data={"reason": one.refused_because},
+                data={"reason": entitlement.suspension_reason},
             ),
         )
     return set(refused)

@@ -10,7 +10,7 @@ from shared.database.sessions import WriteSession
 from shared.tables.webhooks import WebhookDelivery
 
 
-async def give_up(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
+async def fail_for_endpoints(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
     """Mark what waits for these endpoints as failed, with the reason; it can be retried by hand."""
     await session.execute(
         update(WebhookDelivery)
@@ -22,7 +22,7 @@ async def give_up(session: WriteSession, ids: Sequence[UUID], reason: str) -> No
     await recorder.record(session, WebhookDelivery)
 
 
-async def give_up_these(session: WriteSession, reasons: Mapping[UUID, str]) -> None:
+async def fail_deliveries(session: WriteSession, reasons: Mapping[UUID, str]) -> None:
     """Mark these deliveries as failed, each with its reason."""
     for delivery_id, reason in sorted(reasons.items()):
         await session.execute(

@@ -7,7 +7,7 @@ https://www.iana.org/assignments/iana-ipv6-special-registry
 
 from ipaddress import IPv4Network, IPv6Network
 
-SPECIAL_IPV4 = tuple(
+SPECIAL_PURPOSE_IPV4 = tuple(
     IPv4Network(block)
     for block in (
         "0.0.0.0/8",  # "This network", RFC 791
@@ -38,7 +38,7 @@ SPECIAL_IPV4 = tuple(
         "255.255.255.255/32",  # limited broadcast, RFC 8190
     )
 )
-SPECIAL_IPV6 = tuple(
+SPECIAL_PURPOSE_IPV6 = tuple(
     IPv6Network(block)
     for block in (
         "::1/128",  # loopback address, RFC 4291

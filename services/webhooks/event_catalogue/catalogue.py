@@ -12,38 +12,38 @@ from typing import Any
 from uuid import UUID
 
 from services.webhooks.event_catalogue.payloads import (
-    AlertData,
-    AnsweredData,
-    AppealData,
-    ClosedData,
-    Data,
-    DeletedData,
-    GapData,
-    IncidentData,
-    MovedData,
-    OverdueData,
-    PageChangedData,
-    PageMarkData,
-    PageMovedData,
-    PageRenamedData,
-    PageShutData,
-    PageStateData,
-    PageStepLostData,
-    PageStepReachedData,
-    PageStolenData,
-    ReclassifiedData,
-    ReplyFailedData,
-    SucceededData,
-    TestData,
-    TokenData,
-    WordedData,
+    AlertPayload,
+    AppealAnsweredPayload,
+    AppealClosedPayload,
+    AppealMessagePayload,
+    AppealOverduePayload,
+    AppealPayload,
+    AppealReclassifiedPayload,
+    AppealStatusPayload,
+    EventPayload,
+    GapFoundPayload,
+    IncidentPayload,
+    MessageDeletedPayload,
+    PageBadgeLostPayload,
+    PageChangedPayload,
+    PageClosedPayload,
+    PageRegisteredPayload,
+    PageRenamedPayload,
+    PageStepLostPayload,
+    PageStepReachedPayload,
+    PageTakeoverSuspectedPayload,
+    PageTransferredPayload,
+    ReplyFailedPayload,
+    SuccessionRecordedPayload,
+    TestPayload,
+    TokenStatePayload,
 )
-from services.webhooks.feed.positions import feed_position
+from services.webhooks.feed.positions import format_position
 from shared.masking import mask_values
 from shared.tables.common import Event
 
 
-class EventName(StrEnum):
+class WebhookEventType(StrEnum):
     """What an endpoint can subscribe to."""
 
     OPENED = "appeal.opened"
@@ -76,19 +76,19 @@ class EventName(StrEnum):
     ALERT_RAISED = "alert.raised"
 
 
-TEST = "webhook.test"
+TEST_EVENT_TYPE = "webhook.test"
 
 
 @dataclass(frozen=True)
-class Kind:
+class CatalogueEntry:
     """One entry of the catalogue."""
 
     description: str
-    data: type[Data]
+    data: type[EventPayload]
     example: Mapping[str, Any]
 
 
-_CASE = {
+_APPEAL_EXAMPLE = {
     "id": "0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10",
     "number": 1024,
     "status": "assigned",
@@ -109,7 +109,7 @@ _WORDED = {
     "message_id": "0198f3a0-7777-7000-8000-000000000010",
     "text": "Когда починят дорогу на ул. Бабушкина? Мой номер [телефон], [имя]",
 }
-_CLASS = {name: _CASE[name] for name in ("topic_id", "municipality", "settlement")}
+_CLASS = {name: _APPEAL_EXAMPLE[name] for name in ("topic_id", "municipality", "settlement")}
 _RECLASSIFIED = {
     "urgency": "high",
     "changed": ["urgency"],
@@ -219,95 +219,115 @@ _ALERT = {
     "incident_number": 7,
 }
 
-CATALOGUE: dict[str, Kind] = {
-    EventName.OPENED: Kind("A message that needs an answer opened a case", WordedData, _CASE | _WORDED),
-    EventName.MESSAGE_ADDED: Kind("The citizen wrote again in the open case", WordedData, _CASE | _WORDED),
-    EventName.ASSIGNED: Kind("The case went to an organisation", AppealData, _CASE),
-    EventName.MOVED: Kind(
-        "The case changed its status", MovedData, _CASE | {"from": "assigned", "to": "in_progress"}
+CATALOGUE: dict[str, CatalogueEntry] = {
+    WebhookEventType.OPENED: CatalogueEntry(
+        "A message that needs an answer opened a case", AppealMessagePayload, _APPEAL_EXAMPLE | _WORDED
     ),
-    EventName.RECLASSIFIED: Kind(
+    WebhookEventType.MESSAGE_ADDED: CatalogueEntry(
+        "The citizen wrote again in the open case", AppealMessagePayload, _APPEAL_EXAMPLE | _WORDED
+    ),
+    WebhookEventType.ASSIGNED: CatalogueEntry("The case went to an organisation", AppealPayload, _APPEAL_EXAMPLE),
+    WebhookEventType.MOVED: CatalogueEntry(
+        "The case changed its status",
+        AppealStatusPayload,
+        _APPEAL_EXAMPLE | {"from": "assigned", "to": "in_progress"},
+    ),
+    WebhookEventType.RECLASSIFIED: CatalogueEntry(
         "Topic, place or urgency of the case was changed, with it maybe the deadline",
-        ReclassifiedData,
-        _CASE | _RECLASSIFIED,
+        AppealReclassifiedPayload,
+        _APPEAL_EXAMPLE | _RECLASSIFIED,
     ),
-    EventName.ANSWERED: Kind("An answer was published in the network", AnsweredData, _CASE | _ANSWER),
-    EventName.OVERDUE: Kind("An answer is past its deadline", OverdueData, _CASE),
-    EventName.CLOSED: Kind(
-        "The case ended: closed, merged or found to need no answer", ClosedData, _CASE | _CLOSED
+    WebhookEventType.ANSWERED: CatalogueEntry(
+        "An answer was published in the network", AppealAnsweredPayload, _APPEAL_EXAMPLE | _ANSWER
     ),
-    EventName.REOPENED: Kind(
-        "A closed or answered case was opened again", AppealData, _CASE | {"status": "reopened"}
+    WebhookEventType.OVERDUE: CatalogueEntry(
+        "An answer is past its deadline", AppealOverduePayload, _APPEAL_EXAMPLE
     ),
-    EventName.REPLY_FAILED: Kind(
+    WebhookEventType.CLOSED: CatalogueEntry(
+        "The case ended: closed, merged or found to need no answer", AppealClosedPayload, _APPEAL_EXAMPLE | _CLOSED
+    ),
+    WebhookEventType.REOPENED: CatalogueEntry(
+        "A closed or answered case was opened again", AppealPayload, _APPEAL_EXAMPLE | {"status": "reopened"}
+    ),
+    WebhookEventType.REPLY_FAILED: CatalogueEntry(
         "A reply could not be published: somebody must mend it and try again",
-        ReplyFailedData,
-        _CASE | _REPLY_FAILED,
+        ReplyFailedPayload,
+        _APPEAL_EXAMPLE | _REPLY_FAILED,
     ),
-    EventName.DELETED: Kind("A message was removed in the network, by whomever", DeletedData, _DELETED),
-    EventName.TOKEN_CHANGED: Kind("A network refused a credential, or takes it again", TokenData, _TOKEN),
-    EventName.GAP_FOUND: Kind("Comparing a page with its network found messages that were missing", GapData, _GAP),
-    EventName.PAGE_REGISTERED: Kind("A page was registered", PageStateData, _PAGE | _KEPT),
-    EventName.PAGE_CHANGED: Kind(
-        "What the registry holds of a page changed", PageChangedData, _PAGE | _KEPT | {"changed": ["active"]}
+    WebhookEventType.DELETED: CatalogueEntry(
+        "A message was removed in the network, by whomever", MessageDeletedPayload, _DELETED
     ),
-    EventName.PAGE_STEP_REACHED: Kind(
+    WebhookEventType.TOKEN_CHANGED: CatalogueEntry(
+        "A network refused a credential, or takes it again", TokenStatePayload, _TOKEN
+    ),
+    WebhookEventType.GAP_FOUND: CatalogueEntry(
+        "Comparing a page with its network found messages that were missing", GapFoundPayload, _GAP
+    ),
+    WebhookEventType.PAGE_REGISTERED: CatalogueEntry(
+        "A page was registered", PageRegisteredPayload, _PAGE | _KEPT
+    ),
+    WebhookEventType.PAGE_CHANGED: CatalogueEntry(
+        "What the registry holds of a page changed", PageChangedPayload, _PAGE | _KEPT | {"changed": ["active"]}
+    ),
+    WebhookEventType.PAGE_STEP_REACHED: CatalogueEntry(
         "A page reached a step after its registration, or the step's day or evidence was put right",
-        PageStepReachedData,
+        PageStepReachedPayload,
         _PAGE | _REACHED,
     ),
-    EventName.PAGE_STEP_LOST: Kind(
-        "A page lost a step that is no mark: those have `page.mark_lost`", PageStepLostData, _PAGE | _STEP_LOST
+    WebhookEventType.PAGE_STEP_LOST: CatalogueEntry(
+        "A page lost a step that is no mark: those have `page.mark_lost`", PageStepLostPayload, _PAGE | _STEP_LOST
     ),
-    EventName.PAGE_CLOSED: Kind(
-        "The network shows a page to nobody, or to members only", PageShutData, _PAGE | {"reason": "banned"}
+    WebhookEventType.PAGE_CLOSED: CatalogueEntry(
+        "The network shows a page to nobody, or to members only", PageClosedPayload, _PAGE | {"reason": "banned"}
     ),
-    EventName.PAGE_UNREACHABLE: Kind(
-        "The network does not know a page any more", PageShutData, _PAGE | {"reason": "not_found"}
+    WebhookEventType.PAGE_UNREACHABLE: CatalogueEntry(
+        "The network does not know a page any more", PageClosedPayload, _PAGE | {"reason": "not_found"}
     ),
-    EventName.PAGE_RENAMED: Kind(
-        "A page has another name or short name in its network", PageRenamedData, _PAGE | _RENAMED
+    WebhookEventType.PAGE_RENAMED: CatalogueEntry(
+        "A page has another name or short name in its network", PageRenamedPayload, _PAGE | _RENAMED
     ),
-    EventName.PAGE_MARK_LOST: Kind("A page lost a mark that it had", PageMarkData, _PAGE | _MARK),
-    EventName.PAGE_CHANGED_HANDS: Kind(
+    WebhookEventType.PAGE_MARK_LOST: CatalogueEntry(
+        "A page lost a mark that it had", PageBadgeLostPayload, _PAGE | _MARK
+    ),
+    WebhookEventType.PAGE_CHANGED_HANDS: CatalogueEntry(
         "Another organisation keeps the page in the registry",
-        PageMovedData,
+        PageTransferredPayload,
         _PAGE | {"moved_from": "0198f3a0-0000-7000-8000-000000000008"},
     ),
-    EventName.PAGE_STOLEN: Kind(
+    WebhookEventType.PAGE_STOLEN: CatalogueEntry(
         "A page changed as stolen ones do: look at once",
-        PageStolenData,
+        PageTakeoverSuspectedPayload,
         _PAGE | _RENAMED | {"signs": ["name_and_address_changed"]},
     ),
-    EventName.SUCCEEDED: Kind(
+    WebhookEventType.SUCCEEDED: CatalogueEntry(
         "It was written down which bodies take over from an organisation, and from which day",
-        SucceededData,
+        SuccessionRecordedPayload,
         _SUCCEEDED,
     ),
-    EventName.INCIDENT_OPENED: Kind(
+    WebhookEventType.INCIDENT_OPENED: CatalogueEntry(
         "Cases were joined into an incident: by a person, or because many told of one thing at once",
-        IncidentData,
+        IncidentPayload,
         _INCIDENT,
     ),
-    EventName.INCIDENT_GROWN: Kind(
-        "An incident has 10, 20, 50, 100 … members by now", IncidentData, _INCIDENT | {"members": 20}
+    WebhookEventType.INCIDENT_GROWN: CatalogueEntry(
+        "An incident has 10, 20, 50, 100 … members by now", IncidentPayload, _INCIDENT | {"members": 20}
     ),
-    EventName.INCIDENT_CLOSED: Kind(
+    WebhookEventType.INCIDENT_CLOSED: CatalogueEntry(
         "A person closed an incident: nothing joins it any more",
-        IncidentData,
+        IncidentPayload,
         _INCIDENT | {"members": 204, "closed_at": "2026-11-23T18:00:00+08:00"},
     ),
-    EventName.ALERT_RAISED: Kind("A moderator must see something at once", AlertData, _ALERT),
-    TEST: Kind(
+    WebhookEventType.ALERT_RAISED: CatalogueEntry("A moderator must see something at once", AlertPayload, _ALERT),
+    TEST_EVENT_TYPE: CatalogueEntry(
         "Sent by POST /webhooks/endpoints/{id}/test, whatever the endpoint subscribes to",
-        TestData,
+        TestPayload,
         {"endpoint_id": "0198f3a0-2222-7000-8000-000000000003"},
     ),
 }
 
 
 # What names things of the registry and of a network: masking would break it, and it is nobody's words.
-KEPT = frozenset(
+UNMASKED_FIELDS = frozenset(
     {
         "id", "url", "reply_url", "organisation", "name", "screen_name", "code", "external_id", "external_ids",
         "thread_key", "author_key", "reply_to",
@@ -315,13 +335,13 @@ KEPT = frozenset(
 )  # fmt: skip
 
 
-def masked(data: Mapping[str, Any]) -> dict[str, Any]:
+def mask_personal_data(data: Mapping[str, Any]) -> dict[str, Any]:
     """What an event says, with personal data masked in all that may be somebody's words."""
-    found: dict[str, Any] = mask_values(dict(data), keep=KEPT)
-    return found
+    masked_data: dict[str, Any] = mask_values(dict(data), keep=UNMASKED_FIELDS)
+    return masked_data
 
 
-def body_of(
+def delivery_body(
     event_type: str,
     occurred_at: datetime,
     data: Mapping[str, Any],
@@ -341,21 +361,23 @@ def body_of(
     }
 
 
-def body_of_event(
+def delivery_body_of_event(
     event: Event, organisation_names: Mapping[UUID, str], text: str | None = None, *, personal_data: bool = False
 ) -> dict[str, Any]:
     """The body for an event of a case or of a page; `text` is what the citizen wrote.
 
     Personal data is masked in it unless `personal_data`.
     """
-    found = event.organisation_id
-    organisation = {"id": found, "name": organisation_names.get(found)} if found else None
+    organisation_id = event.organisation_id
+    organisation = (
+        {"id": organisation_id, "name": organisation_names.get(organisation_id)} if organisation_id else None
+    )
     data = {name: value for name, value in event.data.items() if name != "text"}
     data |= {"id": event.subject_id, "organisation": organisation}
     if text is not None:
         data["text"] = text
-    position = None if event.position is None else feed_position(event.position)
-    body = body_of(event.type, event.occurred_at, data, event_id=event.id, position=position)
+    position = None if event.position is None else format_position(event.position)
+    body = delivery_body(event.type, event.occurred_at, data, event_id=event.id, position=position)
     if not personal_data:
-        body["data"] = masked(body["data"])
+        body["data"] = mask_personal_data(body["data"])
     return body

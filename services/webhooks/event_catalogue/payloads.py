@@ -6,20 +6,20 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Data(BaseModel):
+class EventPayload(BaseModel):
     """What an event says: fields that are not named here stay in the house."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
 
-class OrganisationRef(Data):
+class OrganisationRef(EventPayload):
     """The organisation that answers."""
 
     id: UUID
     name: str | None
 
 
-class AppealData(Data):
+class AppealPayload(EventPayload):
     """The case at the moment of the event."""
 
     id: UUID
@@ -42,7 +42,7 @@ class AppealData(Data):
     resolution_due_at: datetime | None = None
 
 
-class ClassData(Data):
+class ClassificationPayload(EventPayload):
     """What a case is about, where and how urgent."""
 
     topic_id: UUID | None = None
@@ -51,18 +51,18 @@ class ClassData(Data):
     urgency: str | None = None
 
 
-class ReclassifiedData(AppealData):
+class AppealReclassifiedPayload(AppealPayload):
     """Also what was changed, and from what to what. Streets and houses are not told: the case shows them."""
 
     changed: list[str] | None = Field(
         default=None,
         description="Of `topic_id`, `municipality`, `settlement`, `street`, `house`, `urgency`",
     )
-    before: ClassData | None = None
-    after: ClassData | None = None
+    before: ClassificationPayload | None = None
+    after: ClassificationPayload | None = None
 
 
-class WordedData(AppealData):
+class AppealMessagePayload(AppealPayload):
     """Also what the citizen wrote: with personal data masked, unless the endpoint asks for it."""
 
     message_id: UUID | None = None
@@ -71,7 +71,7 @@ class WordedData(AppealData):
     )
 
 
-class MovedData(AppealData):
+class AppealStatusPayload(AppealPayload):
     """Also the statuses it moved between.
 
     Who loses the case gets the event too: there `left` is true, and `organisation` is the one that lost it.
@@ -82,7 +82,7 @@ class MovedData(AppealData):
     left: bool | None = Field(default=None, description="True: `organisation` has the case no more")
 
 
-class AnsweredData(AppealData):
+class AppealAnsweredPayload(AppealPayload):
     """Also the answer that was published; `origin` is `gospablik` or `network` (by hand)."""
 
     reply_id: UUID | None = None
@@ -93,7 +93,7 @@ class AnsweredData(AppealData):
     on_time: bool | None = None
 
 
-class ReplyFailedData(AppealData):
+class ReplyFailedPayload(AppealPayload):
     """Also the reply that reached nobody, and why."""
 
     reply_id: UUID | None = Field(
@@ -105,19 +105,19 @@ class ReplyFailedData(AppealData):
     failed_at: datetime | None = None
 
 
-class OverdueData(AppealData):
+class AppealOverduePayload(AppealPayload):
     """Also the date that an interim answer promised, if one did."""
 
     promised_at: datetime | None = None
 
 
-class ClosedData(AppealData):
+class AppealClosedPayload(AppealPayload):
     """Also how it ended."""
 
     outcome: str | None = None
 
 
-class DeletedData(Data):
+class MessageDeletedPayload(EventPayload):
     """A message that was removed in the network; its words stay here."""
 
     id: UUID = Field(description="Of the message")
@@ -128,7 +128,7 @@ class DeletedData(Data):
     deleted_by: str | None = Field(default=None, description="`author`, `community`, or `unknown`")
 
 
-class TokenData(Data):
+class TokenStatePayload(EventPayload):
     """A credential of a network that changed its state."""
 
     id: UUID = Field(description="Of the credential")
@@ -142,7 +142,7 @@ class TokenData(Data):
     organisation: OrganisationRef | None = None
 
 
-class GapData(Data):
+class GapFoundPayload(EventPayload):
     """Messages of a page that no ordinary way had brought; they are stored now."""
 
     id: UUID = Field(description="Of the page")
@@ -154,7 +154,7 @@ class GapData(Data):
     count: int | None = Field(default=None, description="How many were missing")
 
 
-class PageData(Data):
+class PagePayload(EventPayload):
     """An official page; `organisation` is the one that keeps it."""
 
     id: UUID = Field(description="Of the page")
@@ -164,21 +164,21 @@ class PageData(Data):
     organisation: OrganisationRef | None = None
 
 
-class PageStateData(PageData):
+class PageRegisteredPayload(PagePayload):
     """Also whether it is followed, and since when what citizens write there opens cases."""
 
     active: bool | None = None
     live_from: datetime | None = None
 
 
-class PageChangedData(PageStateData):
+class PageChangedPayload(PageRegisteredPayload):
     """Also the fields that changed, and the organisation that kept it before, if that is one of them."""
 
     changed: list[str] | None = None
     moved_from: UUID | None = None
 
 
-class PageStepReachedData(PageData):
+class PageStepReachedPayload(PagePayload):
     """Also which step of its way to being official and live, since when, and by what evidence."""
 
     step: str | None = Field(
@@ -188,7 +188,7 @@ class PageStepReachedData(PageData):
     evidence_kind: str | None = Field(default=None, description="`network`, `document`, `screenshot` or `manual`")
 
 
-class PageStepLostData(PageData):
+class PageStepLostPayload(PagePayload):
     """Also which step, and since when it stands no more."""
 
     step: str | None = Field(default=None, description="`created`, `connected`, `widgets` or `live`")
@@ -197,7 +197,7 @@ class PageStepLostData(PageData):
     reason: str | None = None
 
 
-class PageShutData(PageData):
+class PageClosedPayload(PagePayload):
     """Also why the network does not show it."""
 
     reason: str | None = Field(
@@ -205,27 +205,27 @@ class PageShutData(PageData):
     )
 
 
-class Renaming(Data):
+class ValueChange(EventPayload):
     """What a name was and what it is."""
 
     before: str | None
     after: str | None
 
 
-class PageRenamedData(PageData):
+class PageRenamedPayload(PagePayload):
     """Also the name, the short name in the address, or both, as they were and as they are."""
 
-    name: Renaming | None = None
-    screen_name: Renaming | None = None
+    name: ValueChange | None = None
+    screen_name: ValueChange | None = None
 
 
-class PageStolenData(PageRenamedData):
+class PageTakeoverSuspectedPayload(PageRenamedPayload):
     """Also what makes it suspicious."""
 
     signs: list[str] | None = Field(default=None, description="`name_and_address_changed`, `mark_lost_with_name`")
 
 
-class PageMarkData(PageData):
+class PageBadgeLostPayload(PagePayload):
     """Also which mark, and since when it stands no more."""
 
     step: str | None = Field(
@@ -236,13 +236,13 @@ class PageMarkData(PageData):
     reason: str | None = None
 
 
-class PageMovedData(PageData):
+class PageTransferredPayload(PagePayload):
     """Also the organisation that kept it before."""
 
     moved_from: UUID | None = None
 
 
-class SucceededData(Data):
+class SuccessionRecordedPayload(EventPayload):
     """What becomes of an organisation. Its cases and pages stay with it."""
 
     id: UUID = Field(description="Of the organisation")
@@ -252,7 +252,7 @@ class SucceededData(Data):
     successors: list[UUID] | None = Field(default=None, description="Ids of the organisations that take over")
 
 
-class IncidentData(Data):
+class IncidentPayload(EventPayload):
     """An incident at the moment of the event; its title stays in the house.
 
     Who leads it gets events of its own, with `own`: those count its own cases alone.
@@ -279,7 +279,7 @@ class IncidentData(Data):
     )
 
 
-class AlertData(Data):
+class AlertPayload(EventPayload):
     """What a moderator must see at once; the reason, which may quote a citizen, stays in the house."""
 
     id: UUID = Field(description="Of the alert")
@@ -291,7 +291,7 @@ class AlertData(Data):
     organisation: OrganisationRef | None = Field(default=None, description="Null: alerts are the centre's")
 
 
-class TestData(Data):
+class TestPayload(EventPayload):
     """Sent on request, to try an endpoint."""
 
     endpoint_id: UUID

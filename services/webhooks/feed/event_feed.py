@@ -5,27 +5,27 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks.feed.positions import feed_position
+from services.webhooks.feed.positions import format_position
 from shared.auth.callers import Caller
 from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.http.problems import Forbidden, Gone, Invalid
 from shared.tables.common import Event
 
 
-def wanted_types(caller: Caller, asked: Sequence[str]) -> list[str]:
+def resolve_types(caller: Caller, requested: Sequence[str]) -> list[str]:
     """Return the types that are shown: those asked for, or else all that the caller may read.
 
     Raises `Invalid` for a type that no service emits, `Forbidden` for one that takes a right the caller has not.
     """
-    if not asked:
+    if not requested:
         return [kind for kind, right in EVENT_RIGHTS.items() if right in caller.rights]
-    if unknown := sorted(set(asked) - EVENT_RIGHTS.keys()):
+    if unknown := sorted(set(requested) - EVENT_RIGHTS.keys()):
         named = ", ".join(f"«{kind}»" for kind in unknown)
         raise Invalid.field("query/types", f"No such type: {named}. There are: {', '.join(EVENT_RIGHTS)}")
-    for kind in asked:
+    for kind in requested:
         if EVENT_RIGHTS[kind] not in caller.rights:
             raise Forbidden.field("query/types", f"«{kind}» needs the right «{EVENT_RIGHTS[kind]}»")
-    return list(asked)
+    return list(requested)
 
 
 async def last_position(session: AsyncSession) -> int:
@@ -33,7 +33,7 @@ async def last_position(session: AsyncSession) -> int:
     return await session.scalar(select(func.coalesce(func.max(Event.position), 0))) or 0
 
 
-async def read(
+async def read_events(
     session: AsyncSession, caller: Caller, *, after: int, limit: int, types: Sequence[str]
 ) -> tuple[list[Event], int]:
     """Return events after a position in order, and the position to continue from, past those unseen too.
@@ -44,7 +44,7 @@ async def read(
     if after and oldest is not None and after < oldest - 1:
         raise Gone(
             f"Events {after + 1} to {oldest - 1} were deleted when their term had passed. Read what you missed"
-            f" from the lists, such as /appeals, then go on with after={feed_position(oldest - 1)}"
+            f" from the lists, such as /appeals, then go on with after={format_position(oldest - 1)}"
         )
     # Asked first: an event numbered in between is left for the next call instead of being passed over.
     last = await last_position(session)
@@ -54,7 +54,7 @@ async def read(
         caller.scope(Event.organisation_id),
         Event.type.in_(types),
     )
-    found = list(await session.scalars(query.order_by(Event.position).limit(limit)))
-    if len(found) == limit and found[-1].position is not None:
-        return found, found[-1].position
-    return found, max(after, last)
+    events = list(await session.scalars(query.order_by(Event.position).limit(limit)))
+    if len(events) == limit and events[-1].position is not None:
+        return events, events[-1].position
+    return events, max(after, last)

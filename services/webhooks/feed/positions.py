@@ -7,16 +7,16 @@ before goes on with it and passes over nothing.
 from shared.events.relay import EPOCH_BITS
 from shared.http.problems import Invalid
 
-MOST = 2**63 - 1
+MAX_POSITION = 2**63 - 1
 _NUMBER = (1 << EPOCH_BITS) - 1
 
 
-def feed_position(position: int) -> str:
+def format_position(position: int) -> str:
     """Return the place of an event as it is shown: send it as `after` to read on from there."""
     return f"{position >> EPOCH_BITS}.{position & _NUMBER}"
 
 
-def after_position(after: str) -> int:
+def parse_position(after: str) -> int:
     """Return the position that a cursor names; a bare number, as older readers kept it, is the position itself.
 
     Raises `Invalid` for what is no cursor.
@@ -25,6 +25,6 @@ def after_position(after: str) -> int:
     parts = [epoch, number] if dot else ["0", number]
     if all(part.isascii() and part.isdecimal() for part in parts) and (not dot or int(number) <= _NUMBER):
         position = (int(parts[0]) << EPOCH_BITS) + int(number)
-        if position <= MOST:
+        if position <= MAX_POSITION:
             return position
     raise Invalid.field("query/after", "Expected `next_after` of the answer before, `0`, or `now`")

@@ -19,7 +19,7 @@ class FeedEvent(BaseModel):
     data: dict[str, Any] = Field(description="Without citizens' words; personal data is masked")
 
 
-class Feed(BaseModel):
+class EventFeed(BaseModel):
     """Events in order. Ask again with `after = next_after`; no items means nothing new."""
 
     items: list[FeedEvent]

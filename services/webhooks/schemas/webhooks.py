@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from services.webhooks.event_catalogue.catalogue import TEST, EventName
+from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, WebhookEventType
 
 
 def _no_control_characters(value: str) -> str:
@@ -16,12 +16,12 @@ def _no_control_characters(value: str) -> str:
     return value
 
 
-Line = Annotated[str, AfterValidator(_no_control_characters)]
+MultilineText = Annotated[str, AfterValidator(_no_control_characters)]
 Url = Annotated[str, Field(min_length=1, max_length=2000, examples=["https://crm.example.org/hooks/gospablik"])]
 EventTypes = Annotated[
-    list[EventName], Field(min_length=1, max_length=50, examples=[["appeal.opened", "appeal.answered"]])
+    list[WebhookEventType], Field(min_length=1, max_length=50, examples=[["appeal.opened", "appeal.answered"]])
 ]
-Description = Annotated[Line, Field(max_length=500, examples=["Приёмная главы"])]
+Description = Annotated[MultilineText, Field(max_length=500, examples=["Приёмная главы"])]
 
 
 PersonalData = Annotated[
@@ -33,7 +33,7 @@ PersonalData = Annotated[
 ]
 
 
-class EndpointNew(BaseModel):
+class WebhookEndpointCreate(BaseModel):
     """Where a system wants its events."""
 
     model_config = ConfigDict(extra="forbid")
@@ -44,7 +44,7 @@ class EndpointNew(BaseModel):
     personal_data: PersonalData = False
 
 
-class EndpointChange(BaseModel):
+class WebhookEndpointUpdate(BaseModel):
     """Fields to change; those left out stay."""
 
     model_config = ConfigDict(extra="forbid")
@@ -63,7 +63,7 @@ class EndpointChange(BaseModel):
         return value
 
 
-class Endpoint(BaseModel):
+class WebhookEndpoint(BaseModel):
     """An endpoint; its secret is shown when it is made or rotated, and never again."""
 
     id: UUID
@@ -90,7 +90,7 @@ class Endpoint(BaseModel):
     updated_at: datetime
 
 
-class EndpointWithSecret(Endpoint):
+class WebhookEndpointWithSecret(WebhookEndpoint):
     """An endpoint and its signing secret."""
 
     secret: str | None = Field(
@@ -100,7 +100,7 @@ class EndpointWithSecret(Endpoint):
     )
 
 
-class DeliveryStatus(StrEnum):
+class WebhookDeliveryStatus(StrEnum):
     """`pending` waits for its (next) attempt; `failed` is given up and can be retried by hand."""
 
     PENDING = "pending"
@@ -108,14 +108,14 @@ class DeliveryStatus(StrEnum):
     FAILED = "failed"
 
 
-class Delivery(BaseModel):
+class WebhookDelivery(BaseModel):
     """One event on its way to one endpoint. `event_id` is the `webhook-id` of every attempt."""
 
     id: UUID
     endpoint_id: UUID
     event_id: UUID
     event_type: str
-    status: DeliveryStatus
+    status: WebhookDeliveryStatus
     attempts: int = Field(description="Attempts made since it was written or last retried by hand")
     next_attempt_at: datetime | None = Field(description="Null unless pending")
     last_attempt_at: datetime | None
@@ -125,7 +125,7 @@ class Delivery(BaseModel):
     created_at: datetime
 
 
-class DeliveryWithBody(Delivery):
+class WebhookDeliveryWithPayload(WebhookDelivery):
     """A delivery and its body."""
 
     payload: dict[str, Any] | None = Field(
@@ -133,10 +133,11 @@ class DeliveryWithBody(Delivery):
     )
 
 
-AnyEventType = StrEnum("AnyEventType", {name.name: name.value for name in EventName} | {"TEST": TEST})  # type: ignore[misc]
+_DELIVERED = {name.name: name.value for name in WebhookEventType} | {"TEST": TEST_EVENT_TYPE}
+DeliveredEventType = StrEnum("DeliveredEventType", _DELIVERED)  # type: ignore[misc]
 
 
-class EventType(BaseModel):
+class WebhookEventTypeInfo(BaseModel):
     """One entry of the catalogue."""
 
     type: str = Field(examples=["appeal.opened"])
@@ -146,7 +147,7 @@ class EventType(BaseModel):
     example: dict[str, Any] = Field(description="A body as it is sent")
 
 
-class EventTypeList(BaseModel):
+class WebhookEventTypeList(BaseModel):
     """The whole catalogue."""
 
-    items: list[EventType]
+    items: list[WebhookEventTypeInfo]

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from services.webhooks.endpoints.signing import Secrets, Vault, new_secret
+from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
 from shared.database.sessions import engine_of
 from shared.ids import new_id
 from shared.tables import appeals, ingest, registry, webhooks
@@ -332,14 +332,14 @@ async def _told(session: AsyncSession, things: dict[str, Any], mark: str, number
     things["entry_id"] = await _add(session, entry)
     endpoint = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/{mark}", description=f"Для {mark}",
-        secret=Vault(SecretStr(KEY)).seal(Secrets(new_secret())),
+        secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())),
         event_types=["page.changed"], created_by="matrix",
     )  # fmt: skip
     things["endpoint_id"] = await _add(session, endpoint)
     # Where citizens' words go as they were written.
     telling = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/telling-{mark}", description=f"Для {mark}",
-        secret=Vault(SecretStr(KEY)).seal(Secrets(new_secret())), event_types=["page.changed"],
+        secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())), event_types=["page.changed"],
         created_by="matrix", personal_data=True, consent_by=new_id(), consent_at=THEN,
     )  # fmt: skip
     things["telling_endpoint_id"] = await _add(session, telling)

@@ -12,7 +12,7 @@ from services.appeals import jobs
 from services.appeals.lifecycle import appeal_queries, breach_recording
 from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.replies import publication_requests
-from services.webhooks.event_catalogue.catalogue import body_of_event
+from services.webhooks.event_catalogue.catalogue import delivery_body_of_event
 from shared.tables.common import Event
 from tests.conftest import TestDatabase
 from tests.integration.appeals.conftest import WEDNESDAY, World, build_world, eventually
@@ -74,7 +74,7 @@ async def test_failed_reply_emits_an_event_with_appeal_and_reason(world: World) 
         type=row["type"], subject_id=row["subject_id"], organisation_id=row["organisation_id"],
         occurred_at=datetime.now(UTC), data=json.loads(row["data"]),
     )  # fmt: skip
-    data = body_of_event(event, {world.organisation: "Школа № 1"})["data"]
+    data = delivery_body_of_event(event, {world.organisation: "Школа № 1"})["data"]
     assert (data["id"], data["number"], data["reply_id"]) == (found["id"], found["number"], reply["id"])
     assert (data["kind"], data["code"], data["reason"]) == ("final", "vk:15", "Сеть не дала доступа.")
     assert data["organisation"]["name"] == "Школа № 1"

@@ -83,7 +83,9 @@ def _set_aside(name: str, *indexes: str, staff: bool = False, of_page: bool = Fa
 def _deliveries(name: str, *indexes: str, status: str | None = None, endpoint_id: UUID | None = None) -> Hot:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.WEBHOOKS_MANAGE, region, False)
-        await deliveries.listed(session, caller, PAGE, endpoint_id=endpoint_id, status=status, event_type=None)
+        await deliveries.list_deliveries(
+            session, caller, PAGE, endpoint_id=endpoint_id, status=status, event_type=None
+        )
 
     return Hot(f"deliveries: {name}", "webhooks", work, frozenset(indexes))
 

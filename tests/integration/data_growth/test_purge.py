@@ -29,7 +29,7 @@ def rules_of(service: str, terms: Terms) -> list[Rule]:
         "appeals": appeals_retention.purge_rules,
         "ingest": ingest_retention.rules,
         "registry": registry_retention.rules,
-        "webhooks": webhooks_retention.rules,
+        "webhooks": webhooks_retention.purge_rules,
     }
     log = [] if service == "registry" else Jobs(service).log_rules(terms)
     return [*of_service[service](terms), *log]

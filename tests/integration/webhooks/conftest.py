@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from services.webhooks.deliveries.dispatcher import Dispatcher, Outcome
+from services.webhooks.deliveries.dispatcher import AttemptResult, Dispatcher
 from services.webhooks.settings import webhooks_settings
 from services.webhooks.worker import consumer
 from shared.database.sessions import Database
@@ -123,7 +123,7 @@ class Hooks:
         settings = webhooks_settings().model_copy(update=changes)
         return Dispatcher(self.database, settings, https_only=False)
 
-    async def deliver(self, **changes: Any) -> list[Outcome]:
+    async def deliver(self, **changes: Any) -> list[AttemptResult]:
         """One round: claim what is due, send it, record it."""
         dispatcher = self.dispatcher(**changes)
         async with dispatcher.client() as http:

@@ -9,7 +9,7 @@ import pytest
 import standardwebhooks
 import svix
 
-from services.webhooks.deliveries.dispatcher import FAILING_SHARE, SCHEDULE
+from services.webhooks.deliveries.dispatcher import FAILING_ENDPOINT_CONCURRENCY, RETRY_DELAYS
 from services.webhooks.deliveries.fanout import fan_out
 from services.webhooks.worker import consumer
 from shared.events.consumer import Consumer
@@ -89,7 +89,7 @@ async def test_the_published_schedule_then_failed(hooks: Hooks, receiver: Receiv
     await hooks.fan_out()
     receiver.statuses = [503] * 20
     receiver.body = "try\x00 later" + "!" * 5000
-    for pause in SCHEDULE:
+    for pause in RETRY_DELAYS:
         await hooks.deliver()
         [delivery] = await hooks.deliveries()
         assert delivery["status"] == "pending"
@@ -99,7 +99,7 @@ async def test_the_published_schedule_then_failed(hooks: Hooks, receiver: Receiv
         await hooks.make_due()
     await hooks.deliver()
     [delivery] = await hooks.deliveries()
-    assert (delivery["status"], delivery["attempts"]) == ("failed", len(SCHEDULE) + 1)
+    assert (delivery["status"], delivery["attempts"]) == ("failed", len(RETRY_DELAYS) + 1)
     assert delivery["last_error"].startswith("HTTP 503: try  later!!!")
     assert len(delivery["last_error"]) < 250
     await hooks.make_due()
@@ -193,7 +193,7 @@ async def test_a_silent_receiver_holds_up_nobody_else(hooks: Hooks, receiver: Re
             await asyncio.sleep(0.02)
     await asyncio.sleep(1)
     busy = await hooks.sql("SELECT 1 FROM webhook_deliveries WHERE attempts > 0 AND event_type = 'appeal.opened'")
-    assert len(busy) == 8 + FAILING_SHARE
+    assert len(busy) == 8 + FAILING_ENDPOINT_CONCURRENCY
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     server.close()

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.webhooks.event_catalogue.catalogue import EventName
+from services.webhooks.event_catalogue.catalogue import WebhookEventType
 from shared.contracts.catalogue import EVENT_RIGHTS
 
 ROOT = Path(__file__).parents[3]
@@ -30,4 +30,4 @@ def test_table_holds_every_event_type_that_services_name() -> None:
 
 
 def test_every_type_that_webhooks_carry_has_its_right() -> None:
-    assert set(EventName) <= set(EVENT_RIGHTS)
+    assert set(WebhookEventType) <= set(EVENT_RIGHTS)

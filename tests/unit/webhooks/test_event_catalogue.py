@@ -6,7 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.webhooks.event_catalogue.catalogue import CATALOGUE, EventName, body_of, body_of_event
+from services.webhooks.event_catalogue.catalogue import (
+    CATALOGUE,
+    WebhookEventType,
+    delivery_body,
+    delivery_body_of_event,
+)
 from shared.tables.common import Event
 
 NOW = datetime(2026, 11, 25, 4, tzinfo=UTC)
@@ -17,9 +22,9 @@ def event(name: str, **data: Any) -> Event:
     return Event(id=uuid4(), type=name, subject_id=uuid4(), organisation_id=SCHOOL, occurred_at=NOW, data=data)
 
 
-@pytest.mark.parametrize("name", list(EventName))
+@pytest.mark.parametrize("name", list(WebhookEventType))
 def test_what_an_event_holds_of_a_citizen_never_leaves(name: str) -> None:
-    body = body_of_event(
+    body = delivery_body_of_event(
         event(name, number=7, network="vk", text="Мой телефон 8-900", author="Иван", author_key="k", raw={"x": 1}),
         {SCHOOL: "Школа № 1"},
     )
@@ -31,25 +36,25 @@ def test_what_an_event_holds_of_a_citizen_never_leaves(name: str) -> None:
     assert body["data"]["organisation"] == {"id": str(SCHOOL), "name": "Школа № 1"}
 
 
-@pytest.mark.parametrize("name", [EventName.OPENED, EventName.MESSAGE_ADDED])
+@pytest.mark.parametrize("name", [WebhookEventType.OPENED, WebhookEventType.MESSAGE_ADDED])
 def test_words_leave_masked_unless_asked_for(name: str) -> None:
     said = "Нет света на Жердева 20. Мария Ивановна, 8-924-123-45-67"
     told = event(name, number=7, message_id=str(uuid4()), url="https://vk.com/wall-1_2")
-    body = body_of_event(told, {SCHOOL: "Школа имени Марии Ивановны"}, said)
+    body = delivery_body_of_event(told, {SCHOOL: "Школа имени Марии Ивановны"}, said)
     assert body["data"]["text"] == "Нет света на Жердева 20. [имя], [телефон]"
     assert body["data"]["organisation"]["name"] == "Школа имени Марии Ивановны"
     assert (body["data"]["message_id"], body["data"]["url"]) == (told.data["message_id"], told.data["url"])
-    assert body_of_event(told, {}, said, personal_data=True)["data"]["text"] == said
+    assert delivery_body_of_event(told, {}, said, personal_data=True)["data"]["text"] == said
 
 
 def test_a_reason_in_somebodys_words_is_masked() -> None:
-    lost = event(EventName.PAGE_STEP_LOST, step="widgets", reason="Сняла Мария Ивановна, 89241234567")
-    assert body_of_event(lost, {})["data"]["reason"] == "Сняла [имя], [телефон]"
+    lost = event(WebhookEventType.PAGE_STEP_LOST, step="widgets", reason="Сняла Мария Ивановна, 89241234567")
+    assert delivery_body_of_event(lost, {})["data"]["reason"] == "Сняла [имя], [телефон]"
 
 
 def test_the_subject_is_the_id() -> None:
-    moved = event(EventName.MOVED, id=str(uuid4()), **{"from": "assigned", "to": "in_progress"})
-    data = body_of_event(moved, {})["data"]
+    moved = event(WebhookEventType.MOVED, id=str(uuid4()), **{"from": "assigned", "to": "in_progress"})
+    data = delivery_body_of_event(moved, {})["data"]
     assert data["id"] == str(moved.subject_id)
     assert (data["from"], data["to"]) == ("assigned", "in_progress")
     assert data["organisation"] == {"id": str(SCHOOL), "name": None}
@@ -58,5 +63,5 @@ def test_the_subject_is_the_id() -> None:
 @pytest.mark.parametrize("name", list(CATALOGUE))
 def test_examples_are_what_is_sent(name: str) -> None:
     kind = CATALOGUE[name]
-    assert body_of(name, NOW, kind.example)["data"] == dict(kind.example)
+    assert delivery_body(name, NOW, kind.example)["data"] == dict(kind.example)
     assert set(kind.example) <= set(kind.data.model_json_schema(by_alias=True)["properties"])

@@ -12,9 +12,9 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from services.webhooks.endpoints.signing import (
     ROTATION_OVERLAP,
-    Secrets,
-    Unreadable,
-    Vault,
+    SecretCipher,
+    SigningSecrets,
+    UndecryptableSecret,
     new_secret,
     signed_headers,
 )
@@ -45,21 +45,21 @@ def test_a_changed_body_id_or_secret_is_refused() -> None:
 
 
 def test_after_rotation_both_secrets_verify_for_a_day() -> None:
-    old = Secrets(new_secret())
+    old = SigningSecrets(new_secret())
     rotated = old.rotated(NOW)
-    headers = signed_headers(uuid4(), BODY, rotated.signing(NOW + ROTATION_OVERLAP - timedelta(seconds=1)))
+    headers = signed_headers(uuid4(), BODY, rotated.active(NOW + ROTATION_OVERLAP - timedelta(seconds=1)))
     for secret in (old.current, rotated.current):
         standardwebhooks.Webhook(secret).verify(BODY, headers)
         svix.Webhook(secret).verify(BODY, headers)
-    assert rotated.signing(NOW + ROTATION_OVERLAP) == [rotated.current]
+    assert rotated.active(NOW + ROTATION_OVERLAP) == [rotated.current]
     assert rotated.current != old.current
 
 
 def test_what_one_key_sealed_a_newer_set_opens() -> None:
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
-    value = Secrets(new_secret()).rotated(NOW)
-    sealed = Vault(SecretStr(old)).seal(value)
+    value = SigningSecrets(new_secret()).rotated(NOW)
+    sealed = SecretCipher(SecretStr(old)).encrypt(value)
     assert value.current.encode() not in sealed
-    assert Vault(SecretStr(f"{new}, {old}")).open(sealed) == value
-    with pytest.raises(Unreadable):
-        Vault(SecretStr(new)).open(sealed)
+    assert SecretCipher(SecretStr(f"{new}, {old}")).decrypt(sealed) == value
+    with pytest.raises(UndecryptableSecret):
+        SecretCipher(SecretStr(new)).decrypt(sealed)

@@ -7,8 +7,14 @@ import aiohttp
 import pytest
 from cryptography.fernet import Fernet
 
-from services.webhooks.endpoints.special_purpose_networks import SPECIAL_IPV4, SPECIAL_IPV6
-from services.webhooks.endpoints.ssrf_guard import Refused, check_url, guarded_socket, is_allowed, parse_url
+from services.webhooks.endpoints.special_purpose_networks import SPECIAL_PURPOSE_IPV4, SPECIAL_PURPOSE_IPV6
+from services.webhooks.endpoints.ssrf_guard import (
+    UrlNotAllowed,
+    check_url,
+    guarded_socket_factory,
+    is_allowed,
+    parse_url,
+)
 from services.webhooks.settings import WebhooksSettings
 from shared.database.outages import is_outage
 
@@ -35,7 +41,7 @@ def test_inside_is_refused(address: str) -> None:
     assert not is_allowed(address, ())
 
 
-@pytest.mark.parametrize("network", [*SPECIAL_IPV4, *SPECIAL_IPV6], ids=str)
+@pytest.mark.parametrize("network", [*SPECIAL_PURPOSE_IPV4, *SPECIAL_PURPOSE_IPV6], ids=str)
 def test_every_entry_of_the_special_purpose_registries_is_refused(network: IPv4Network | IPv6Network) -> None:
     middle = network.network_address + network.num_addresses // 2
     # What carries an IPv4 address is judged by that one: here a private one.
@@ -79,12 +85,12 @@ def test_an_allowed_network_opens_itself_only(address: str, allowed: bool) -> No
     ],
 )  # fmt: skip
 def test_malformed_urls_are_refused(url: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(UrlNotAllowed):
         parse_url(url, https_only=False)
 
 
 def test_production_wants_https() -> None:
-    with pytest.raises(Refused, match="https"):
+    with pytest.raises(UrlNotAllowed, match="https"):
         parse_url("http://example.org/", https_only=True)
     assert parse_url("https://example.org/a?b=c", https_only=True).host == "example.org"
 
@@ -95,12 +101,12 @@ def test_production_wants_https() -> None:
      "0177.0.0.1", "0", "10.0.0.1", "169.254.169.254", "[fe80::1]", "localhost.", "LOCALHOST", "①②⑦.⓪.⓪.①"],
 )  # fmt: skip
 async def test_hosts_inside_are_refused_when_saved(host: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(UrlNotAllowed):
         await check_url(f"https://{host}/hook", (), https_only=True)
 
 
 async def test_an_unknown_host_is_named() -> None:
-    with pytest.raises(Refused, match=r"nowhere\.invalid is not found"):
+    with pytest.raises(UrlNotAllowed, match=r"nowhere\.invalid is not found"):
         await check_url("https://nowhere.invalid/", (), https_only=True)
 
 
@@ -114,9 +120,9 @@ async def test_the_socket_is_never_made(host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         port = listener.getsockname()[1]
-        connector = aiohttp.TCPConnector(socket_factory=guarded_socket(()))
+        connector = aiohttp.TCPConnector(socket_factory=guarded_socket_factory(()))
         async with aiohttp.ClientSession(connector=connector) as http:
-            with pytest.raises((aiohttp.ClientError, ValueError, Refused)):
+            with pytest.raises((aiohttp.ClientError, ValueError, UrlNotAllowed)):
                 await http.post(f"http://{host}:{port}/", data=b"")
         with pytest.raises(BlockingIOError):
             listener.accept()
@@ -139,9 +145,9 @@ async def test_a_name_that_changes_its_address_is_caught() -> None:
         async def close(self) -> None:
             """Nothing to give back."""
 
-    connector = aiohttp.TCPConnector(socket_factory=guarded_socket(()), resolver=Rebound())
+    connector = aiohttp.TCPConnector(socket_factory=guarded_socket_factory(()), resolver=Rebound())
     async with aiohttp.ClientSession(connector=connector) as http:
-        with pytest.raises(Refused, match="inside a network") as refused:
+        with pytest.raises(UrlNotAllowed, match="inside a network") as refused:
             await http.post("http://crm.example.org/", data=b"")
     assert not is_outage(refused.value)
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.webhooks.deliveries.dispatcher import SCHEDULE
+from services.webhooks.deliveries.dispatcher import RETRY_DELAYS
 from services.webhooks.endpoints.signing import new_secret, signed_headers
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
 
@@ -30,7 +30,9 @@ def test_the_published_code_verifies(number: int) -> None:
 def test_the_published_schedule_is_the_one_in_use() -> None:
     row = next(line for line in TEXT.splitlines() if line.startswith("| pause |"))
     pauses = [cell.split() for cell in row.strip("|").split("|")[1:]]
-    assert [int(count) * UNITS[unit] for count, unit in pauses] == [pause.total_seconds() for pause in SCHEDULE]
+    assert [int(count) * UNITS[unit] for count, unit in pauses] == [
+        pause.total_seconds() for pause in RETRY_DELAYS
+    ]
 
 
 def test_every_type_is_described() -> None:
