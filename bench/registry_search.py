@@ -25,7 +25,7 @@ from bench.generated_region.generator import Region, generate
 from cli.deployment import provisioning as bootstrap
 from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
 from services.registry.organisations import search
-from services.registry.organisations.name_normalization import fold, telling
+from services.registry.organisations.name_normalization import distinctive_words, normalize_name
 from services.registry.persistence.sort_keys import sort_key
 from shared import clock
 from shared.database.sessions import Database
@@ -89,7 +89,7 @@ async def load(connection: asyncpg.Connection, region: Region) -> dict[str, UUID
     await connection.copy_records_to_table(
         "organisation_names",
         columns=["id", "organisation_id", "kind", "name", "folded", "created_at"],
-        records=[(new_id(), owner, kind, name, fold(name), now) for owner, kind, name in names],
+        records=[(new_id(), owner, kind, name, normalize_name(name), now) for owner, kind, name in names],
     )
     await connection.execute("VACUUM ANALYZE organisations, organisation_names")
     return ids
@@ -112,12 +112,12 @@ async def _ask(
 ) -> tuple[list[float], list[float], list[str]]:
     """Seconds of each bare query and of each search, and the questions that did not find theirs."""
     floor, ours, missed = [], [], set()
-    await bare.execute(f"SET pg_trgm.word_similarity_threshold = {search.NEAR}")
+    await bare.execute(f"SET pg_trgm.word_similarity_threshold = {search.STRICT_SIMILARITY}")
     await bare.execute("SET enable_seqscan = off")
     statement = await bare.prepare(BARE)
     for turn in range(rounds + 1):
         for question in asked:
-            key = telling(fold(question.asked))
+            key = distinctive_words(normalize_name(question.asked))
             started = time.perf_counter()
             await statement.fetch(key)
             between = time.perf_counter()

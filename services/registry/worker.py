@@ -6,7 +6,7 @@ from services.registry import retention
 from services.registry.authentication import client_secrets, sessions, throttle
 from services.registry.coverage import history
 from services.registry.organisations import names, successions
-from services.registry.page_checks.daily_run import Checks, through
+from services.registry.page_checks.daily_run import DailyCheck, via_ingest
 from services.registry.settings import registry_settings
 from shared import clock
 from shared.database.purge import Terms, purge
@@ -30,7 +30,7 @@ async def record_coverage(service: Service) -> None:
     """Write the day's coverage every hour, for ever: a day stays as its last hour found it."""
     while True:
         async with service.database.write() as session:
-            await history.record(session, clock.today())
+            await history.record_day(session, clock.today())
         await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -39,7 +39,7 @@ async def close_ended(service: Service) -> None:
     while True:
         while True:
             async with service.database.write() as session:
-                if not await successions.close_ended(session):
+                if not await successions.deactivate_ended(session):
                     break
         await asyncio.sleep(PAUSE_SECONDS)
 
@@ -48,14 +48,14 @@ async def keep_names(service: Service) -> None:
     """Fold names anew when the rules of folding have changed, and write down missing ones: at once, then daily."""
     while True:
         async with service.database.write() as session:
-            await names.put_right(session)
+            await names.refresh_normalized_names(session)
         await asyncio.sleep(24 * PAUSE_SECONDS)
 
 
 async def check_pages(service: Service) -> None:
     """Check all pages against their networks, part by part, once a day, for ever."""
-    checks = Checks(service.database, through(service.client()), registry_settings())
+    checks = DailyCheck(service.database, via_ingest(service.client()), registry_settings())
     rest = 0.0
     while True:
         await asyncio.sleep(rest)
-        rest = await checks.part()
+        rest = await checks.run_batch()

@@ -25,7 +25,7 @@ async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: s
         raise Conflict("Nobody locks themselves out: ask a colleague")
     if found.locked_at is not None:
         raise Conflict("The person is locked already")
-    versioned_update.apply(found, {"locked_at": clock.now(), "locked_reason": reason})
+    versioned_update.apply_changes(found, {"locked_at": clock.now(), "locked_reason": reason})
     await session.flush()
     await sessions.end_all(session, person_id)
     await access_events.tell(session, "person.changed", found, caller.actor, ["locked_at"])
@@ -40,7 +40,7 @@ async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Pers
     found = await people.one(session, caller, person_id, lock=True)
     check_hold(caller, found)
     check_rights(caller, Role(found.role))
-    changed = versioned_update.apply(found, {"locked_at": None, "locked_reason": None})
+    changed = versioned_update.apply_changes(found, {"locked_at": None, "locked_reason": None})
     await session.flush()
     await access_events.tell(session, "person.changed", found, caller.actor, set(changed) - {"locked_reason"})
     await throttle.forget(session, found.username)

@@ -88,7 +88,7 @@ async def change(
     if "beneath" in values:
         await check_place(session, caller, role, found.organisation_id, beneath=values["beneath"])
     _check_limits(caller, role, scopes, values.get("expires_at"))
-    changed = versioned_update.apply(found, values)
+    changed = versioned_update.apply_changes(found, values)
     await session.flush()
     await access_events.tell(session, "client.changed", found, caller.actor, changed)
     return found

@@ -162,7 +162,7 @@ async def change(
         subject = values["external_subject"]
         await _check_subject(session, subject, of=person_id)
         values["issuer"] = None if subject is None else settings().oidc_issuer
-    changed = versioned_update.apply(found, values)
+    changed = versioned_update.apply_changes(found, values)
     await session.flush()
     if set(changed) - {"full_name"}:
         await sessions.end_all(session, person_id)
@@ -185,7 +185,7 @@ async def ensure_demo_people(session: WriteSession, organisation_id: UUID | None
             continue
         found = await session.scalar(select(Person).where(Person.username == username))
         if found is not None:
-            versioned_update.apply(found, {"organisation_id": place})
+            versioned_update.apply_changes(found, {"organisation_id": place})
             continue
         session.add(
             Person(

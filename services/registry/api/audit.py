@@ -28,8 +28,8 @@ def _filter(
     organisation_id: UUID | None = None,
     start: Annotated[Moment | None, Query(alias="from", description="The first moment")] = None,
     end: Annotated[Moment | None, Query(alias="to", description="The moment that ends the time")] = None,
-) -> trail.Filter:
-    return trail.Filter(
+) -> trail.AuditFilter:
+    return trail.AuditFilter(
         actor=actor,
         on_behalf_of=on_behalf_of,
         action=action,
@@ -44,11 +44,11 @@ def _filter(
 async def list_audit(
     session: Reading,
     caller: AuditReader,
-    wanted: Annotated[trail.Filter, Depends(_filter)],
+    wanted: Annotated[trail.AuditFilter, Depends(_filter)],
     paging: PagingDep,
     response: Response,
 ) -> Page[AuditRow]:
     """Changes by people, systems and operators' commands, within a second of their commit; rows never change."""
-    rows = await trail.listed(session, caller, wanted, paging)
+    rows = await trail.list_entries(session, caller, wanted, paging)
     kept, cursor = paging.page(rows, lambda row: (row.position,), response)
     return Page(items=[AuditRow.model_validate(row) for row in kept], next_cursor=cursor)

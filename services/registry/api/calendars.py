@@ -25,10 +25,10 @@ from shared.tables.registry import RegistryIdempotency
 from shared.working_time import format_intervals
 
 FILE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {ical_export.MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "iCalendar"}
+    200: {"content": {ical_export.ICAL_MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "iCalendar"}
 }
 BODY = {
-    ical_export.MEDIA_TYPE: {
+    ical_export.ICAL_MEDIA_TYPE: {
         "schema": {"type": "string"},
         "example": "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//example//RU\r\nBEGIN:VEVENT\r\nUID:1@example\r\n"
         "DTSTART;VALUE=DATE:20280226\r\nSUMMARY:Сагаалган\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n",
@@ -38,15 +38,15 @@ BODY = {
 router = APIRouter(prefix="/calendars", tags=["calendars"], responses=COMMON)
 
 
-def _shown(whole: calendars.Whole) -> CalendarWithDays:
+def _shown(whole: calendars.CalendarDetails) -> CalendarWithDays:
     head = CalendarShown.model_validate(whole.row)
-    special = ((day, whole.working.exception(day)) for day in whole.working.special_days())
+    special = ((day, whole.working_calendar.exception(day)) for day in whole.working_calendar.special_days())
     days = [
         CalendarDayShown(
             day=day,
             intervals=format_intervals(found.intervals),
             title=found.title,
-            own=day in whole.working.exceptions,
+            own=day in whole.working_calendar.exceptions,
         )
         for day, found in special
         if found is not None
@@ -59,7 +59,7 @@ async def list_calendars(
     session: Reading, _caller: Reader, paging: PagingDep, response: Response
 ) -> Page[CalendarShown]:
     """Calendars without their single days."""
-    rows = await calendars.listed(session, paging)
+    rows = await calendars.list_calendars(session, paging)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=[CalendarShown.model_validate(row) for row in kept], next_cursor=cursor)
 
@@ -69,7 +69,7 @@ async def get_calendar(
     calendar_id: UUID, session: Reading, _caller: Reader, response: Response
 ) -> CalendarWithDays:
     """The weekly pattern and every day that differs from it, its base's among them, with the version as `ETag`."""
-    found = await calendars.one(session, calendar_id)
+    found = await calendars.get(session, calendar_id)
     set_etag(response, found.row.version)
     return _shown(found)
 
@@ -152,10 +152,10 @@ async def get_calendar_file(
     own: Annotated[bool, Query(description="Without the days of its base")] = False,
 ) -> Response:
     """A file for other calendars: a day off is an event of whole days, other hours one event per interval."""
-    found = await calendars.one(session, calendar_id)
+    found = await calendars.get(session, calendar_id)
     return Response(
-        ical_export.written(found, own=own),
-        media_type=ical_export.MEDIA_TYPE,
+        ical_export.to_ical(found, own_only=own),
+        media_type=ical_export.ICAL_MEDIA_TYPE,
         headers={"ETag": etag(found.row.version)},
     )
 
@@ -181,9 +181,9 @@ async def put_calendar_file(
 
     Each fault is named by its event, counted from 0: `/VEVENT/3/DTSTART`. Repeating events are refused.
     """
-    zone = (await calendars.one(session, calendar_id)).working.zone
-    found = await asyncio.to_thread(ical_import.read, await request.body(), zone)
-    start, end = found.within(start, end)
+    zone = (await calendars.get(session, calendar_id)).working_calendar.zone
+    found = await asyncio.to_thread(ical_import.parse_calendar, await request.body(), zone)
+    start, end = found.covered_dates(start, end)
     changed = await calendars.replace_days(
         session, calendar_id, start=start, end=end, days=found.days, version=version, actor=caller.actor
     )

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from services.registry.api.common import COMMON, Reader, Text, Words
 from services.registry.api.csv_response import CSV, WantsCsv, csv_answer
 from services.registry.coverage import history, missing, summary
-from services.registry.coverage.coverage_query import Filter
+from services.registry.coverage.coverage_query import CoverageFilter
 from services.registry.schemas.calendars import Date
 from services.registry.schemas.coverage import (
     ANY,
@@ -61,17 +61,17 @@ def _filter(
         UUID | Literal["none"] | None, Query(description="Directly beneath this organisation, or `none`")
     ] = None,
     beneath: Annotated[UUID | None, Query(description="Anywhere beneath this organisation")] = None,
-) -> Filter:
-    return Filter(
+) -> CoverageFilter:
+    return CoverageFilter(
         municipality=municipality,
         sphere=sphere,
         kind=kind.value if kind else None,
         owner_id=owner_id,
-        beneath=beneath,
+        ancestor_id=beneath,
     )
 
 
-Wanted = Annotated[Filter, Depends(_filter)]
+Wanted = Annotated[CoverageFilter, Depends(_filter)]
 
 
 def _today(now: datetime) -> date:
@@ -88,7 +88,7 @@ async def get_coverage(
 ) -> Coverage | Response:
     """Figures of now, in each network and in any; by district, main sphere, owner or kind when asked for."""
     now = clock.now()
-    total, groups = await summary.figures(session, _today(now), wanted, group_by)
+    total, groups = await summary.summarize(session, _today(now), wanted, group_by)
     if not as_csv:
         return Coverage(
             day=_today(now),
@@ -127,17 +127,17 @@ async def list_missing(
 ) -> Page[MissingPage] | Response:
     """Bodies by name, each with the network, what is lacking there and the page that comes closest."""
     today = _today(clock.now())
-    rows = await missing.listed(
+    rows = await missing.list_missing(
         session,
         today,
-        wanted.named(q),
-        missing.Lack(network=network, reason=reason),
+        wanted.with_name_query(q),
+        missing.MissingFilter(network=network, reason=reason),
         None if as_csv else paging,
     )
     if as_csv:
-        return csv_answer("coverage-missing", MISSING, [_cells(missing.shown(row)) for row in rows])
+        return csv_answer("coverage-missing", MISSING, [_cells(missing.present(row)) for row in rows])
     kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id, row.network), response)
-    return Page(items=[missing.shown(row) for row in kept], next_cursor=cursor)
+    return Page(items=[missing.present(row) for row in kept], next_cursor=cursor)
 
 
 def _cells(row: MissingPage) -> tuple[object, ...]:
@@ -177,13 +177,13 @@ async def list_history(
     start = start or end - A_YEAR
     if start > end:
         raise Invalid.field("query/from", "«from» is later than «to»")
-    points = await history.points(
+    points = await history.list_points(
         session,
         start=start,
         end=end,
-        step=step,
+        interval=step,
         network=network,
-        wanted=wanted,
+        filters=wanted,
         paging=None if as_csv else paging,
     )
     if as_csv:

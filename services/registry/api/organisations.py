@@ -47,39 +47,39 @@ def _filter(
     active: bool | None = None,
     on: Annotated[Day | None, Query(description="Those that were a body on this day")] = None,
     q: Words = None,
-) -> organisations.Filter:
-    return organisations.Filter(
+) -> organisations.OrganisationFilter:
+    return organisations.OrganisationFilter(
         code=code,
         kind=kind.value if kind else None,
         sphere=sphere,
         municipality=municipality,
         parent_id=parent_id,
-        beneath=beneath,
+        subtree_of=beneath,
         inn=inn,
         ogrn=ogrn,
         exempt=exempt,
         active=active,
-        on=on,
-        q=q,
+        valid_on=on,
+        name_query=q,
     )
 
 
 async def _shown(session: AsyncSession, row: tables.registry.Organisation) -> Organisation:
-    return Organisation.of(row, (await organisations.time_zones(session))(row.calendar_id))
+    return Organisation.of(row, (await organisations.time_zone_lookup(session))(row.calendar_id))
 
 
 @router.get("", summary="Organisations by name")
 async def list_organisations(
     session: Reading,
     _caller: Reader,
-    wanted: Annotated[organisations.Filter, Depends(_filter)],
+    wanted: Annotated[organisations.OrganisationFilter, Depends(_filter)],
     paging: PagingDep,
     response: Response,
 ) -> Page[Organisation]:
     """Organisations in the order of their names, narrowed by any of the filters."""
-    rows = await organisations.listed(session, wanted, paging)
+    rows = await organisations.list_organisations(session, wanted, paging)
     kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
-    zone_of = await organisations.time_zones(session)
+    zone_of = await organisations.time_zone_lookup(session)
     return Page(items=[Organisation.of(row, zone_of(row.calendar_id)) for row in kept], next_cursor=cursor)
 
 
@@ -88,7 +88,7 @@ async def get_organisation(
     organisation_id: UUID, session: Reading, _caller: Reader, response: Response
 ) -> Organisation:
     """The organisation, with its version as `ETag`."""
-    found = await organisations.one(session, organisation_id)
+    found = await organisations.get(session, organisation_id)
     set_etag(response, found.version)
     return await _shown(session, found)
 
@@ -154,7 +154,7 @@ async def list_names(
     organisation_id: UUID, session: Reading, _caller: Reader, paging: PagingDep, response: Response
 ) -> Page[NameShown]:
     """All its names, the newest entry first: those it has, those it had, and those people call it by."""
-    rows = await names.listed(session, organisation_id, paging)
+    rows = await names.list_names(session, organisation_id, paging)
     kept, cursor = paging.page(rows, lambda row: (row.id,), response)
     return Page(items=[NameShown.model_validate(row) for row in kept], next_cursor=cursor)
 
@@ -225,8 +225,8 @@ async def search_organisations(
                 kind=hit.organisation.kind,
                 municipality=hit.organisation.municipality,
                 active=hit.organisation.active,
-                found_by=hit.name,
-                found_by_kind=hit.name_kind,
+                found_by=hit.matched_name,
+                found_by_kind=hit.matched_name_kind,
                 score=hit.score,
             )
             for hit in hits
@@ -239,7 +239,7 @@ successions_router = APIRouter(
 )
 
 
-def _succession(row: successions.Shown) -> SuccessionShown:
+def _succession(row: successions.NamedSuccession) -> SuccessionShown:
     found, predecessor, successor = row
     return SuccessionShown(
         id=found.id,
@@ -257,7 +257,7 @@ async def list_successions(
     organisation_id: UUID, session: Reading, _caller: Reader, paging: PagingDep, response: Response
 ) -> Page[SuccessionShown]:
     """Both directions, the latest first: where it is the predecessor, and where it is the successor."""
-    rows = await successions.listed(session, organisation_id, paging)
+    rows = await successions.list_successions(session, organisation_id, paging)
     kept, cursor = paging.page(rows, lambda row: (row[0].took_place_on.isoformat(), row[0].id), response)
     return Page(items=[_succession(row) for row in kept], next_cursor=cursor)
 

@@ -39,8 +39,8 @@ def _filter(
     state: PageState | None = None,
     changed: Changed = None,
     field: What = None,
-) -> check_history.Filter:
-    return check_history.Filter(
+) -> check_history.PageCheckFilter:
+    return check_history.PageCheckFilter(
         network=network, organisation_id=organisation_id, state=state, changed=changed, field=field
     )
 
@@ -50,13 +50,13 @@ async def list_checks(
     *,
     session: Reading,
     _caller: Reader,
-    wanted: Annotated[check_history.Filter, Depends(_filter)],
+    wanted: Annotated[check_history.PageCheckFilter, Depends(_filter)],
     paging: PagingDep,
     response: Response,
     day: Day = None,
 ) -> Page[PageCheckOfDay]:
     """By the pages' names. `changed=true` are those to look at; `field=verified` those whose mark came or went."""
-    rows = await check_history.of_day(session, day or today(), wanted, paging)
+    rows = await check_history.list_of_day(session, day or today(), wanted, paging)
     kept, cursor = paging.page(rows, lambda row: (row[1].sort_key, row[1].id), response)
     return Page(items=[_of_day(*row) for row in kept], next_cursor=cursor)
 
@@ -66,7 +66,7 @@ async def list_check_days(
     session: Reading, _caller: Reader, paging: PagingDep, response: Response
 ) -> Page[ChecksDay]:
     """Day by day, newest first: pages checked and changed, and the calls that it cost."""
-    rows = await check_history.days(session, paging)
+    rows = await check_history.list_daily_totals(session, paging)
     kept, cursor = paging.page(rows, lambda row: (row.day.isoformat(),), response)
     return Page(items=[ChecksDay(**row._mapping) for row in kept], next_cursor=cursor)
 
@@ -76,7 +76,7 @@ async def list_checks_of_page(
     page_id: UUID, session: Reading, _caller: Reader, paging: PagingDep, response: Response
 ) -> Page[PageCheck]:
     """Newest first."""
-    rows = await check_history.of_page(session, page_id, paging)
+    rows = await check_history.list_of_page(session, page_id, paging)
     kept, cursor = paging.page(rows, lambda row: (row.day.isoformat(), row.id), response)
     return Page(items=[PageCheck(**_check(row)) for row in kept], next_cursor=cursor)
 

@@ -55,16 +55,18 @@ def _filter(
     step: Annotated[Step | None, Query(description="Pages on which this step stands")] = None,
     missing_step: Annotated[Step | None, Query(description="Pages that have not reached this step")] = None,
     q: Words = None,
-) -> pages.Filter:
-    return pages.Filter(
+) -> pages.PageFilter:
+    return pages.PageFilter(
         organisation_id=organisation_id,
         network=network,
         external_id=external_id,
-        address=None if address is None else address_resolution.parsed(address, network, pointer="query/address"),
+        address=None
+        if address is None
+        else address_resolution.parse_address_field(address, network, pointer="query/address"),
         active=active,
         step=step,
         missing_step=missing_step,
-        q=q,
+        name_query=q,
     )
 
 
@@ -72,7 +74,7 @@ def _filter(
 async def list_pages(
     session: Reading,
     _caller: Reader,
-    wanted: Annotated[pages.Filter, Depends(_filter)],
+    wanted: Annotated[pages.PageFilter, Depends(_filter)],
     paging: PagingDep,
     response: Response,
 ) -> Page[OfficialPage]:
@@ -80,17 +82,17 @@ async def list_pages(
 
     An `address` that can name no page is refused with 422 and the reason; one that names none here finds nothing.
     """
-    rows = await pages.listed(session, wanted, paging)
+    rows = await pages.list_pages(session, wanted, paging)
     kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
-    return Page(items=await pages.shown(session, kept), next_cursor=cursor)
+    return Page(items=await pages.present(session, kept), next_cursor=cursor)
 
 
 @router.get("/{page_id}", summary="One page", responses=ONE)
 async def get_page(page_id: UUID, session: Reading, _caller: Reader, response: Response) -> OfficialPage:
     """The page, with its version as `ETag`."""
-    found = await pages.one(session, page_id)
+    found = await pages.get(session, page_id)
     set_etag(response, found.version)
-    return (await pages.shown(session, [found]))[0]
+    return (await pages.present(session, [found]))[0]
 
 
 @router.post("/resolve", summary="Which page an address names", responses=BODY | ASKING)
@@ -103,8 +105,10 @@ async def resolve_address(
     calls of the network, hence the right to change the registry.
     """
     # No connection is held while the network is asked: the session opens one when it is first used.
-    community = await address_resolution.resolve(service.client(), body.address, body.network, act=caller.actor)
-    return await pages.whose(session, community)
+    community = await address_resolution.resolve_address(
+        service.client(), body.address, body.network, act=caller.actor
+    )
+    return await pages.describe_community(session, community)
 
 
 @router.post("", summary="Register a page", status_code=201, responses=NEW | ASKING)
@@ -121,11 +125,11 @@ async def post_page(
 
     A page that is registered already is refused with 409 and the name of its organisation.
     """
-    community = await address_resolution.of_new_page(service.client(), body, act=caller.actor)
+    community = await address_resolution.resolve_new_page(service.client(), body, act=caller.actor)
 
     async def work() -> OfficialPage:
         made = await pages.register(session, body, caller.actor, community)
-        return (await pages.shown(session, [made]))[0]
+        return (await pages.present(session, [made]))[0]
 
     made = await once(
         session,
@@ -153,7 +157,7 @@ async def patch_page(
     """Change the fields given; `If-Match` names the version that was seen."""
     found = await pages.change(session, page_id, body, version, caller.actor)
     set_etag(response, found.version)
-    return (await pages.shown(session, [found]))[0]
+    return (await pages.present(session, [found]))[0]
 
 
 steps_router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON)
@@ -175,7 +179,7 @@ async def list_lost_steps(
 ) -> Page[LostStep]:
     """The latest losses first: a page that lost its mark yesterday is here today, with why if it is known."""
     since = since or page_steps.today() - timedelta(days=1)
-    rows = await page_steps.lost(session, since, step, paging)
+    rows = await page_steps.list_lost(session, since, step, paging)
     kept, cursor = paging.page(rows, lambda row: (str(row[0].lost_on), row[0].id), response)
     return Page(items=[_lost(*row) for row in kept], next_cursor=cursor)
 
@@ -205,7 +209,7 @@ async def list_page_steps(
     page_id: UUID, session: Reading, _caller: Reader, paging: PagingDep, response: Response
 ) -> Page[PageStep]:
     """Those that stand and those that were lost, by when they were written down, newest first."""
-    rows = await page_steps.of_page(session, page_id, paging)
+    rows = await page_steps.list_of_page(session, page_id, paging)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=[PageStep.model_validate(row) for row in kept], next_cursor=cursor)
 
@@ -220,7 +224,7 @@ async def put_page_step(
     `verified` by itself; VK's public API names no state mark, so `marked` is confirmed by hand.
     """
     evidence = Evidence(kind=body.evidence_kind, text=body.evidence, confirmed_by=caller.actor)
-    found = await page_steps.record(session, page_id, step, evidence, reached_on=body.reached_on, within=caller)
+    found = await page_steps.confirm(session, page_id, step, evidence, reached_on=body.reached_on, caller=caller)
     return PageStep.model_validate(found)
 
 
@@ -235,8 +239,8 @@ async def delete_page_step(
     lost_on: Annotated[date | None, Query(description="Left out: today in the region")] = None,
 ) -> PageStep:
     """The step stands no more; it stays in the page's history and on the list of what was lost."""
-    found = await page_steps.lose(
-        session, page_id, step, reason=reason, actor=caller.actor, lost_on=lost_on, within=caller
+    found = await page_steps.mark_lost(
+        session, page_id, step, reason=reason, actor=caller.actor, lost_on=lost_on, caller=caller
     )
     if found is None:
         raise NotFound("The step does not stand on this page")

@@ -17,11 +17,11 @@ from shared.tables.registry import Organisation
 # Columns whose index has the trail's order too: the rows of one are read from the newest on.
 _INDEXED = ("actor", "on_behalf_of", "action", "subject_id", "organisation_id")
 # How far a row may stand from its time: its transaction takes a while, and clocks differ.
-_LATE = timedelta(days=1)
+_MAX_COMMIT_DELAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filter:
+class AuditFilter:
     """What the trail is narrowed to; null means any. `start` is included, `end` is not."""
 
     actor: str | None = None
@@ -33,11 +33,13 @@ class Filter:
     end: datetime | None = None
 
 
-async def listed(session: AsyncSession, caller: Caller, wanted: Filter, paging: Paging) -> list[AuditEntry]:
+async def list_entries(
+    session: AsyncSession, caller: Caller, filters: AuditFilter, paging: Paging
+) -> list[AuditEntry]:
     """Chained rows that the caller may see, newest first, one more than the limit."""
-    asked = {name: value for name in _INDEXED if (value := getattr(wanted, name)) is not None}
+    asked = {name: value for name in _INDEXED if (value := getattr(filters, name)) is not None}
     conditions = [getattr(AuditEntry, name) == value for name, value in asked.items()]
-    conditions += await _time(session, wanted)
+    conditions += await _time(session, filters)
     if (after := paging.after((AuditEntry.position,), (int,))) is not None:
         conditions.append(after)
     if asked or caller.reaches_region or not caller.beneath:
@@ -47,41 +49,41 @@ async def listed(session: AsyncSession, caller: Caller, wanted: Filter, paging: 
     return list(await session.scalars(_in_order(select(AuditEntry), conditions, paging.limit + 1)))
 
 
-def _in_order(query: Select[Any], conditions: Sequence[ColumnElement[bool]], most: int) -> Select[Any]:
+def _in_order(query: Select[Any], conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
     numbered = AuditEntry.position.is_not(None)
-    return query.where(numbered, *conditions).order_by(AuditEntry.position.desc()).limit(most)
+    return query.where(numbered, *conditions).order_by(AuditEntry.position.desc()).limit(limit)
 
 
-def _newest(caller: Caller, conditions: Sequence[ColumnElement[bool]], most: int) -> Select[Any]:
+def _newest(caller: Caller, conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
     """The newest positions of all that the caller reaches, by the newest of each organisation.
 
     Read in one order, the trail would be searched to its beginning for a place where little happens.
     """
     of_each = _in_order(
-        select(AuditEntry.position), [AuditEntry.organisation_id == Organisation.id, *conditions], most
+        select(AuditEntry.position), [AuditEntry.organisation_id == Organisation.id, *conditions], limit
     ).lateral("of_each")
     return (
         select(of_each.c.position)
         .join_from(Organisation, of_each, true())
         .where(caller.scope(Organisation.id))
         .order_by(of_each.c.position.desc())
-        .limit(most)
+        .limit(limit)
     )
 
 
-async def _time(session: AsyncSession, wanted: Filter) -> list[ColumnElement[bool]]:
+async def _time(session: AsyncSession, filters: AuditFilter) -> list[ColumnElement[bool]]:
     """The time asked for, and between which positions it lies, so that nothing outside of these is read."""
     position, at = AuditEntry.position, AuditEntry.created_at
     edge = select(position).where(position.is_not(None)).limit(1)
-    found: list[ColumnElement[bool]] = []
-    if (start := wanted.start) is not None:
-        found.append(at >= start)
-        before = edge.where(at < start - _LATE).order_by(at.desc(), position.desc())
+    conditions: list[ColumnElement[bool]] = []
+    if (start := filters.start) is not None:
+        conditions.append(at >= start)
+        before = edge.where(at < start - _MAX_COMMIT_DELAY).order_by(at.desc(), position.desc())
         if (place := await session.scalar(before)) is not None:
-            found.append(position > place)
-    if (end := wanted.end) is not None:
-        found.append(at < end)
-        behind = edge.where(at > end + _LATE).order_by(at, position)
+            conditions.append(position > place)
+    if (end := filters.end) is not None:
+        conditions.append(at < end)
+        behind = edge.where(at > end + _MAX_COMMIT_DELAY).order_by(at, position)
         if (place := await session.scalar(behind)) is not None:
-            found.append(position < place)
-    return found
+            conditions.append(position < place)
+    return conditions

@@ -24,29 +24,29 @@ from shared.working_time import WorkingCalendar
 
 
 @dataclass(frozen=True)
-class Whole:
+class CalendarDetails:
     """A calendar's row and what it says, its base's days among them."""
 
     row: Calendar
-    working: WorkingCalendar
+    working_calendar: WorkingCalendar
 
 
-async def listed(session: AsyncSession, paging: Paging) -> list[Calendar]:
+async def list_calendars(session: AsyncSession, paging: Paging) -> list[Calendar]:
     """Calendars, newest first, one more than the limit."""
     query = select(Calendar).order_by(Calendar.created_at.desc(), Calendar.id.desc()).limit(paging.limit + 1)
     after = paging.after((Calendar.created_at, Calendar.id), (datetime.fromisoformat, UUID))
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
-async def one(session: AsyncSession, calendar_id: UUID) -> Whole:
+async def get(session: AsyncSession, calendar_id: UUID) -> CalendarDetails:
     """A calendar with its days. Raises `NotFound`."""
     rows = await calendars.rows_of(session, [calendar_id])
     if calendar_id not in rows:
         raise NotFound("There is no such calendar")
-    return Whole(rows[calendar_id], (await calendars.working(session, rows))[calendar_id])
+    return CalendarDetails(rows[calendar_id], (await calendars.working(session, rows))[calendar_id])
 
 
-async def register(session: WriteSession, new: CalendarNew, actor: str) -> Whole:
+async def register(session: WriteSession, new: CalendarNew, actor: str) -> CalendarDetails:
     """A new calendar on top of the one it names, else of the region's. Raises `Invalid`."""
     base = await _base(session, new)
     if new.weekly is None and base is None:
@@ -57,7 +57,7 @@ async def register(session: WriteSession, new: CalendarNew, actor: str) -> Whole
     session.add(calendar)
     await session.flush()
     await emit(session, _event("calendar.registered", calendar, actor, {}))
-    return await one(session, calendar.id)
+    return await get(session, calendar.id)
 
 
 def _week(given: Mapping[Weekday, Sequence[tuple[str, str]]]) -> dict[str, Any]:
@@ -66,28 +66,28 @@ def _week(given: Mapping[Weekday, Sequence[tuple[str, str]]]) -> dict[str, Any]:
 
 
 async def change(
-    session: WriteSession, calendar_id: UUID, wanted: CalendarChange, version: int | None, actor: str
-) -> Whole:
+    session: WriteSession, calendar_id: UUID, update: CalendarChange, version: int | None, actor: str
+) -> CalendarDetails:
     """Change what was given. Raises `NotFound`, `PreconditionFailed`.
 
     Deadlines that were computed before stay as they are; calendars on top keep their own week and zone.
     """
-    found = await _locked(session, calendar_id, version)
-    values = wanted.changes()
-    if wanted.weekly is not None:
-        values["weekly"] = _week(wanted.weekly)
-    if changed := versioned_update.apply(found, values):
+    calendar = await _locked(session, calendar_id, version)
+    values = update.changes()
+    if update.weekly is not None:
+        values["weekly"] = _week(update.weekly)
+    if changed := versioned_update.apply_changes(calendar, values):
         await session.flush()
-        await emit(session, _event("calendar.changed", found, actor, {"changed": changed}))
-    return await one(session, calendar_id)
+        await emit(session, _event("calendar.changed", calendar, actor, {"changed": changed}))
+    return await get(session, calendar_id)
 
 
 async def _locked(session: WriteSession, calendar_id: UUID, version: int | None) -> Calendar:
-    found = await session.get(Calendar, calendar_id, with_for_update=True)
-    if found is None:
+    calendar = await session.get(Calendar, calendar_id, with_for_update=True)
+    if calendar is None:
         raise NotFound("There is no such calendar")
-    check_version(found.version, version)
-    return found
+    check_version(calendar.version, version)
+    return calendar
 
 
 async def _base(session: AsyncSession, new: CalendarNew) -> Calendar | None:
@@ -95,10 +95,10 @@ async def _base(session: AsyncSession, new: CalendarNew) -> Calendar | None:
         return await session.scalar(select(Calendar).where(Calendar.is_default))
     if new.base_id is None:
         return None
-    found = await session.get(Calendar, new.base_id)
-    if found is None:
+    base = await session.get(Calendar, new.base_id)
+    if base is None:
         raise Invalid.field("/base_id", "There is no such calendar")
-    return found
+    return base
 
 
 async def replace_days(
@@ -110,20 +110,23 @@ async def replace_days(
     days: Iterable[DayGiven],
     version: int | None,
     actor: str,
-) -> Whole:
+) -> CalendarDetails:
     """Make the calendar's own days between two dates exactly those given. Raises `NotFound`, `PreconditionFailed`.
 
     Nothing changes, the version included, when they are so already. Deadlines that were computed before stay as
     they are; new ones follow the new days.
     """
-    found = await _locked(session, calendar_id, version)
-    wanted = {given.day: ([list(pair) for pair in given.intervals], given.title) for given in days}
+    calendar = await _locked(session, calendar_id, version)
+    new_days = {
+        special_day.day: ([list(pair) for pair in special_day.intervals], special_day.title)
+        for special_day in days
+    }
     between = select(CalendarDay).where(
         CalendarDay.calendar_id == calendar_id, CalendarDay.day.between(start, end)
     )
     changed = False
     for row in list(await session.scalars(between)):
-        kept = wanted.pop(row.day, None)
+        kept = new_days.pop(row.day, None)
         if kept == (row.intervals, row.title):
             continue
         changed = True
@@ -131,16 +134,16 @@ async def replace_days(
             await session.delete(row)
         else:
             row.intervals, row.title = kept
-    if wanted or changed:
+    if new_days or changed:
         session.add_all(
             CalendarDay(calendar_id=calendar_id, day=day, intervals=intervals, title=title)
-            for day, (intervals, title) in wanted.items()
+            for day, (intervals, title) in new_days.items()
         )
-        found.version += 1
+        calendar.version += 1
         await session.flush()
         data = {"start": start.isoformat(), "end": end.isoformat()}
-        await emit(session, _event("calendar.changed", found, actor, data))
-    return await one(session, calendar_id)
+        await emit(session, _event("calendar.changed", calendar, actor, data))
+    return await get(session, calendar_id)
 
 
 def _event(kind: str, calendar: Calendar, actor: str, data: dict[str, Any]) -> NewEvent:

@@ -6,18 +6,18 @@ from zoneinfo import ZoneInfo
 
 from shared.working_time import A_DAY, END_OF_DAY
 
-LONGEST = 366
+MAX_DAYS_OF_EVENT = 366
 YEARS = range(2000, 2101)
-REPEATING = ("RRULE", "RDATE", "EXDATE", "RECURRENCE-ID")
+RECURRENCE_PROPERTIES = ("RRULE", "RDATE", "EXDATE", "RECURRENCE-ID")
 Interval = tuple[str, str]
 
 
-class Fault(Exception):  # noqa: N818 — a person's mistake in a file
+class IcalError(Exception):
     """What is wrong with one property of an event."""
 
     def __init__(self, name: str | None, detail: str) -> None:
         super().__init__(detail)
-        self.name = name
+        self.property_name = name
         self.detail = detail
 
 
@@ -28,34 +28,34 @@ def one_line(text: str) -> str:
 
 def title(event: Any) -> str:
     """What the event is called. Raises `Fault`."""
-    found = event.get("SUMMARY")
-    if isinstance(found, list):
-        raise Fault("SUMMARY", "is given twice")
-    return one_line(str(found or ""))
+    summary = event.get("SUMMARY")
+    if isinstance(summary, list):
+        raise IcalError("SUMMARY", "is given twice")
+    return one_line(str(summary or ""))
 
 
-def times(event: Any, zone: ZoneInfo) -> list[tuple[date, Interval | None]]:
+def dates_of_event(event: Any, zone: ZoneInfo) -> list[tuple[date, Interval | None]]:
     """Each date of the event with its working interval, or None for a day off. Raises `Fault`.
 
     An event that was cancelled has none. Moments without a zone are local ones.
     """
     for name, detail in event.errors:
-        raise Fault(name, detail)
-    for name in REPEATING:
+        raise IcalError(name, detail)
+    for name in RECURRENCE_PROPERTIES:
         if name in event:
-            raise Fault(name, "repeating events are not taken: give each date an event of its own")
+            raise IcalError(name, "repeating events are not taken: give each date an event of its own")
     if str(event.get("STATUS", "")).upper() == "CANCELLED":
         return []
     start, end = _value(event, "DTSTART"), _value(event, "DTEND")
     lasts = _value(event, "DURATION")
     if start is None or isinstance(start, timedelta):
-        raise Fault("DTSTART", "an event needs the date or the moment when it begins")
+        raise IcalError("DTSTART", "an event needs the date or the moment when it begins")
     last = "DTEND" if lasts is None else "DURATION"
     if lasts is not None:
         if end is not None or not isinstance(lasts, timedelta):
-            raise Fault("DURATION", "stands beside DTEND, or is none")
-        if abs(lasts) > LONGEST * A_DAY:
-            raise Fault("DURATION", f"longer than {LONGEST} days")
+            raise IcalError("DURATION", "stands beside DTEND, or is none")
+        if abs(lasts) > MAX_DAYS_OF_EVENT * A_DAY:
+            raise IcalError("DURATION", f"longer than {MAX_DAYS_OF_EVENT} days")
         end = start + lasts
     if isinstance(start, datetime):
         return [_working_time(start, end, last, zone)]
@@ -65,35 +65,35 @@ def times(event: Any, zone: ZoneInfo) -> list[tuple[date, Interval | None]]:
 def _value(event: Any, name: str) -> Any:
     value = event.get(name)
     if isinstance(value, list):
-        raise Fault(name, "is given twice")
+        raise IcalError(name, "is given twice")
     if value is None:
         return None
     moment = value.dt if hasattr(value, "dt") else None
     if isinstance(moment, datetime | date):
         if moment.year not in YEARS:
-            raise Fault(name, f"the year must be from {YEARS.start} to {YEARS.stop - 1}")
+            raise IcalError(name, f"the year must be from {YEARS.start} to {YEARS.stop - 1}")
         if isinstance(moment, datetime) and moment.tzinfo is None and "TZID" in value.params:
-            raise Fault(name, f"the time zone «{value.params['TZID']}» is not known")
+            raise IcalError(name, f"the time zone «{value.params['TZID']}» is not known")
     elif not isinstance(moment, timedelta):
-        raise Fault(name, "is no date, moment or duration")
+        raise IcalError(name, "is no date, moment or duration")
     return moment
 
 
 def _working_time(start: datetime, end: Any, last: str, zone: ZoneInfo) -> tuple[date, Interval]:
     if not isinstance(end, datetime):
-        raise Fault(last, "working time needs the moment when it ends")
+        raise IcalError(last, "working time needs the moment when it ends")
     opens, closes = (
         (moment.astimezone(zone) if moment.tzinfo else moment).replace(tzinfo=None) for moment in (start, end)
     )
     day = opens.date()
     if any(moment.second or moment.microsecond for moment in (opens, closes)):
-        raise Fault("DTSTART", "working time begins and ends at whole minutes")
+        raise IcalError("DTSTART", "working time begins and ends at whole minutes")
     if closes <= opens:
-        raise Fault(last, "is not after the start")
+        raise IcalError(last, "is not after the start")
     if closes == datetime.combine(day + A_DAY, time.min):
         return day, (f"{opens:%H:%M}", END_OF_DAY)
     if closes.date() != day:
-        raise Fault(last, "working time ends on the day on which it begins, at midnight at the latest")
+        raise IcalError(last, "working time ends on the day on which it begins, at midnight at the latest")
     return day, (f"{opens:%H:%M}", f"{closes:%H:%M}")
 
 
@@ -101,8 +101,10 @@ def _whole_days(start: date, end: Any, last: str) -> list[date]:
     if end is None:
         return [start]
     if isinstance(end, datetime) or not isinstance(end, date):
-        raise Fault(last, "an event of whole days ends with a date")
+        raise IcalError(last, "an event of whole days ends with a date")
     count = (end - start).days
-    if not 1 <= count <= LONGEST:
-        raise Fault(last, f"a day off lasts from 1 to {LONGEST} days; the end is the day after the last")
+    if not 1 <= count <= MAX_DAYS_OF_EVENT:
+        raise IcalError(
+            last, f"a day off lasts from 1 to {MAX_DAYS_OF_EVENT} days; the end is the day after the last"
+        )
     return [start + timedelta(days=place) for place in range(count)]

@@ -4,22 +4,24 @@ from datetime import UTC, date, datetime, time
 
 from icalendar import Calendar, Event
 
-from services.registry.calendars.calendars import Whole
+from services.registry.calendars.calendars import CalendarDetails
 from shared.working_time import A_DAY
 
-MEDIA_TYPE = "text/calendar"
+ICAL_MEDIA_TYPE = "text/calendar"
 
 
-def written(whole: Whole, *, own: bool = False) -> bytes:
+def to_ical(details: CalendarDetails, *, own_only: bool = False) -> bytes:
     """The calendar's special days as a file, those of its base too unless only its `own` are asked for."""
-    feed = Calendar.new(name=whole.row.name, prodid="-//Gospablik//Working calendars//RU", uid=str(whole.row.id))
+    feed = Calendar.new(
+        name=details.row.name, prodid="-//Gospablik//Working calendars//RU", uid=str(details.row.id)
+    )
     feed["X-WR-CALNAME"] = feed["NAME"]
-    days = sorted(whole.working.exceptions) if own else whole.working.special_days()
+    days = sorted(details.working_calendar.exceptions) if own_only else details.working_calendar.special_days()
     for day in days:
-        special = whole.working.exception(day)
+        special = details.working_calendar.exception(day)
         if special is None:
             continue
-        zone = whole.working.zone
+        zone = details.working_calendar.zone
         moments: list[tuple[date, date]] = [
             (
                 datetime.combine(day, start, zone),
@@ -29,8 +31,8 @@ def written(whole: Whole, *, own: bool = False) -> bytes:
         ] or [(day, day + A_DAY)]
         for place, (start, end) in enumerate(moments):
             event = Event()
-            event.add("uid", f"{day:%Y%m%d}-{place}@{whole.row.id}")
-            event.add("dtstamp", whole.row.updated_at.astimezone(UTC))
+            event.add("uid", f"{day:%Y%m%d}-{place}@{details.row.id}")
+            event.add("dtstamp", details.row.updated_at.astimezone(UTC))
             event.add("dtstart", start)
             event.add("dtend", end)
             event.add("summary", special.title)

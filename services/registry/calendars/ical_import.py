@@ -10,21 +10,21 @@ from icalendar import Calendar
 from icalendar.timezone import tzp
 from pydantic import ValidationError
 
-from services.registry.calendars.ical_events import Fault, Interval, one_line, times, title
+from services.registry.calendars.ical_events import IcalError, Interval, dates_of_event, one_line, title
 from services.registry.schemas.calendars import MAX_DAYS, CalendarDay
 from shared.http.problems import FieldError, Invalid
 
-SHOWN_FAULTS = 100
+MAX_SHOWN_ERRORS = 100
 _PARSING = Lock()
 # Where an event says what a day is made of.
-PROPERTIES = {"day": "DTSTART", "intervals": "DTSTART", "title": "SUMMARY"}
+PROPERTY_BY_FIELD = {"day": "DTSTART", "intervals": "DTSTART", "title": "SUMMARY"}
 
 
 @dataclass
 class _Day:
     """What the events of one date say; `place` is that of the first."""
 
-    place: int
+    event_index: int
     off: bool = False
     intervals: set[Interval] = field(default_factory=set)
     titles: list[str] = field(default_factory=list)
@@ -40,15 +40,15 @@ class _Day:
 
 
 @dataclass
-class Found:
+class ParsedCalendar:
     """The days of a file in order, and where each stands in it."""
 
     days: list[CalendarDay]
-    places: dict[date, int]
+    event_index_by_day: dict[date, int]
 
-    def within(self, start: date | None, end: date | None) -> tuple[date, date]:
+    def covered_dates(self, start: date | None, end: date | None) -> tuple[date, date]:
         """The time that the file is about: as given, else the whole years of its days. Raises `Invalid`."""
-        named = [found.day for found in self.days]
+        named = [parsed_day.day for parsed_day in self.days]
         if not named and not (start and end):
             raise Invalid.field("/VEVENT", "The file names no day: say by start and end when there are none")
         start = start or date((min(named, default=end) or date.min).year, 1, 1)
@@ -57,7 +57,8 @@ class Found:
             raise Invalid.field("query/end", "before the start")
         errors = [
             FieldError(
-                pointer=f"/VEVENT/{self.places[day]}/DTSTART", detail=f"{day} is not between {start} and {end}"
+                pointer=f"/VEVENT/{self.event_index_by_day[day]}/DTSTART",
+                detail=f"{day} is not between {start} and {end}",
             )
             for day in named
             if not start <= day <= end
@@ -67,7 +68,7 @@ class Found:
         return start, end
 
 
-def read(body: bytes, zone: ZoneInfo) -> Found:
+def parse_calendar(body: bytes, zone: ZoneInfo) -> ParsedCalendar:
     """The days that a file names, in the calendar's zone. Raises `Invalid`; events are counted from 0."""
     feed = _parsed(body)
     errors = [_error("/VCALENDAR", name, detail) for name, detail in feed.errors]
@@ -75,16 +76,16 @@ def read(body: bytes, zone: ZoneInfo) -> Found:
     for place, event in enumerate(feed.walk("VEVENT")):
         try:
             called = title(event)
-            for day, interval in times(event, zone):
+            for day, interval in dates_of_event(event, zone):
                 days.setdefault(day, _Day(place)).add(interval, called)
-        except Fault as fault:
-            errors.append(_error(f"/VEVENT/{place}", fault.name, fault.detail, event))
-    found = [made for day in sorted(days) if (made := _made(day, days[day], errors)) is not None]
+        except IcalError as fault:
+            errors.append(_error(f"/VEVENT/{place}", fault.property_name, fault.detail, event))
+    parsed_days = [made for day in sorted(days) if (made := _made(day, days[day], errors)) is not None]
     if len(days) > MAX_DAYS:
         errors.append(FieldError(pointer="/VEVENT", detail=f"more than {MAX_DAYS} days"))
     if errors:
-        raise Invalid(f"Faults in the iCalendar file: {len(errors)}", errors=errors[:SHOWN_FAULTS])
-    return Found(found, {day: known.place for day, known in days.items()})
+        raise Invalid(f"Faults in the iCalendar file: {len(errors)}", errors=errors[:MAX_SHOWN_ERRORS])
+    return ParsedCalendar(parsed_days, {day: known.event_index for day, known in days.items()})
 
 
 def _parsed(body: bytes) -> Any:
@@ -111,7 +112,7 @@ def _error(where: str, name: str | None, detail: str, event: Any = None) -> Fiel
 
 
 def _made(day: date, known: _Day, errors: list[FieldError]) -> CalendarDay | None:
-    where = f"/VEVENT/{known.place}"
+    where = f"/VEVENT/{known.event_index}"
     if known.off and known.intervals:
         errors.append(FieldError(pointer=f"{where}/DTSTART", detail=f"{day} is a day off and has working time"))
         return None
@@ -123,7 +124,7 @@ def _made(day: date, known: _Day, errors: list[FieldError]) -> CalendarDay | Non
         )
     except ValidationError as error:
         errors += [
-            FieldError(pointer=f"{where}/{PROPERTIES[str(item['loc'][0])]}", detail=f"{day}: {item['msg']}")
+            FieldError(pointer=f"{where}/{PROPERTY_BY_FIELD[str(item['loc'][0])]}", detail=f"{day}: {item['msg']}")
             for item in error.errors()
         ]
         return None

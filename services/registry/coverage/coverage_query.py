@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from services.registry.persistence.sort_keys import containing
+from services.registry.persistence.sort_keys import like_patterns
 from services.registry.schemas.coverage import ANY, NONE, Stage
 from services.registry.schemas.page_checks import PageState
 from services.registry.schemas.pages import Step
@@ -35,41 +35,41 @@ from shared.networks import NETWORKS
 from shared.organisation_status import works
 from shared.tables.registry import Organisation, Page, PageStep
 
-OWING_KINDS = ("regional", "municipality", "institution", "court")
+REQUIRED_KINDS = ("regional", "municipality", "institution", "court")
 CLOSED_STATES = (PageState.CLOSED, PageState.GONE)
 
-RANKS: dict[Stage, int] = {stage: rank for rank, stage in enumerate(Stage)}
+STAGE_RANKS: dict[Stage, int] = {stage: rank for rank, stage in enumerate(Stage)}
 STAGES = list(Stage)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filter:
+class CoverageFilter:
     """Which bodies are meant; null means any, `none` those without one."""
 
     municipality: str | None = None
     sphere: str | None = None
     kind: str | None = None
     owner_id: UUID | Literal["none"] | None = None
-    beneath: UUID | None = None
-    q: str | None = None
+    ancestor_id: UUID | None = None
+    name_query: str | None = None
 
-    def named(self, q: str | None) -> Self:
+    def with_name_query(self, q: str | None) -> Self:
         """The same, and with these words in the name."""
-        return replace(self, q=q)
+        return replace(self, name_query=q)
 
 
-def narrowed(wanted: Filter, columns: Any) -> list[ColumnElement[bool]]:
+def filter_conditions(filters: CoverageFilter, columns: Any) -> list[ColumnElement[bool]]:
     """The filter as conditions on columns named `municipality`, `sphere`, `kind` and `owner_id`."""
-    found: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = []
     for name in ("municipality", "sphere", "kind", "owner_id"):
-        value = getattr(wanted, name)
+        value = getattr(filters, name)
         if value is not None:
             named = getattr(columns, name)
-            found.append(named.is_(None) if value == NONE else named == value)
-    if wanted.beneath is not None:
-        owners = select(Organisation.id).where(Organisation.lineage.contains([wanted.beneath]))
-        found.append(columns.owner_id.in_(owners))
-    return found
+            conditions.append(named.is_(None) if value == NONE else named == value)
+    if filters.ancestor_id is not None:
+        owners = select(Organisation.id).where(Organisation.lineage.contains([filters.ancestor_id]))
+        conditions.append(columns.owner_id.in_(owners))
+    return conditions
 
 
 def _pages() -> Subquery:
@@ -85,10 +85,10 @@ def _pages() -> Subquery:
         .subquery("steps")
     )
     rank = case(
-        (or_(Page.active.is_(False), Page.state.in_(CLOSED_STATES)), RANKS[Stage.CLOSED]),
-        (func.coalesce(steps.c.verified, false()).is_(False), RANKS[Stage.NOT_VERIFIED]),
-        (steps.c.live.is_(False), RANKS[Stage.NOT_LIVE]),
-        else_=RANKS[Stage.LIVE],
+        (or_(Page.active.is_(False), Page.state.in_(CLOSED_STATES)), STAGE_RANKS[Stage.CLOSED]),
+        (func.coalesce(steps.c.verified, false()).is_(False), STAGE_RANKS[Stage.NOT_VERIFIED]),
+        (steps.c.live.is_(False), STAGE_RANKS[Stage.NOT_LIVE]),
+        else_=STAGE_RANKS[Stage.LIVE],
     )
     return (
         select(Page.id, Page.organisation_id, Page.network, rank.label("rank"))
@@ -101,7 +101,7 @@ def _networks() -> Values:
     return values(column("network", Text), name="networks").data([(name,) for name in (*NETWORKS, ANY)])
 
 
-def standing(today: date, wanted: Filter) -> Subquery:
+def best_pages_query(today: date, filters: CoverageFilter) -> Subquery:
     """A row per body and network, `any` included: who it is, whether it is exempt, its best page and `rank`."""
     bodies = (
         select(
@@ -118,10 +118,12 @@ def standing(today: date, wanted: Filter) -> Subquery:
         )
         .where(
             works(today),
-            Organisation.kind.in_(OWING_KINDS),
+            Organisation.kind.in_(REQUIRED_KINDS),
             or_(Organisation.valid_from.is_(None), Organisation.valid_from <= today),
         )
-        .where(*(Organisation.sort_key.like(word, escape="\\") for word in containing(wanted.q or "")))
+        .where(
+            *(Organisation.sort_key.like(word, escape="\\") for word in like_patterns(filters.name_query or ""))
+        )
         .subquery("bodies")
     )
     pages, networks = _pages(), _networks()
@@ -130,7 +132,7 @@ def standing(today: date, wanted: Filter) -> Subquery:
         select(
             *bodies.c,
             networks.c.network,
-            func.coalesce(func.max(pages.c.rank), literal(RANKS[Stage.NO_PAGE])).label("rank"),
+            func.coalesce(func.max(pages.c.rank), literal(STAGE_RANKS[Stage.NO_PAGE])).label("rank"),
             best[1].label("page_id"),
         )
         .select_from(bodies.join(networks, literal(True)))
@@ -141,7 +143,7 @@ def standing(today: date, wanted: Filter) -> Subquery:
                 or_(networks.c.network == ANY, pages.c.network == networks.c.network),
             ),
         )
-        .where(*narrowed(wanted, bodies.c))
+        .where(*filter_conditions(filters, bodies.c))
         .group_by(*bodies.c, networks.c.network)
         .subquery("standing")
     )

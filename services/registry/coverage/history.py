@@ -17,29 +17,31 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry.coverage.coverage_query import Filter, narrowed, standing
-from services.registry.coverage.summary import counts
-from services.registry.persistence.skip_scan import walked
+from services.registry.coverage.coverage_query import CoverageFilter, best_pages_query, filter_conditions
+from services.registry.coverage.summary import count_expressions
+from services.registry.persistence.skip_scan import distinct_days
 from services.registry.schemas.coverage import CoverageDayShown, Step
 from shared.api.pagination import Paging
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.registry import CoverageDay
 
-COVERAGE_LOCK = 0x636F7665  # "cove"
-GROUP = ("network", "municipality", "sphere", "owner_id", "kind")
-KEPT = ("total", "exempt", "covered", "live")
+COVERAGE_LOCK_KEY = 0x636F7665  # "cove"
+GROUP_COLUMNS = ("network", "municipality", "sphere", "owner_id", "kind")
+STORED_COUNTS = ("total", "exempt", "covered", "live")
 _LENGTHS: dict[Step, ColumnElement[timedelta]] = {step: literal_column(f"interval '1 {step}'") for step in Step}
 
 
-async def record(session: WriteSession, today: date) -> int:
+async def record_day(session: WriteSession, today: date) -> int:
     """Write the day's figures, in place of those written earlier that day; returns how many rows it took."""
-    await session.execute(select(func.pg_advisory_xact_lock(COVERAGE_LOCK)))
-    rows = standing(today, Filter()).c
-    found = counts(rows)
+    await session.execute(select(func.pg_advisory_xact_lock(COVERAGE_LOCK_KEY)))
+    rows = best_pages_query(today, CoverageFilter()).c
+    expressions = count_expressions(rows)
     groups = (
         await session.execute(
-            select(*rows[GROUP], *(found[name].label(name) for name in KEPT)).group_by(*rows[GROUP])
+            select(*rows[GROUP_COLUMNS], *(expressions[name].label(name) for name in STORED_COUNTS)).group_by(
+                *rows[GROUP_COLUMNS]
+            )
         )
     ).mappings()
     made = [{"id": new_id(), "day": today, **group} for group in groups]
@@ -49,26 +51,26 @@ async def record(session: WriteSession, today: date) -> int:
     return len(made)
 
 
-async def points(
+async def list_points(
     session: AsyncSession,
     *,
     start: date,
     end: date,
-    step: Step,
+    interval: Step,
     network: str,
-    wanted: Filter,
+    filters: CoverageFilter,
     paging: Paging | None,
 ) -> list[CoverageDayShown]:
     """One day per step, the last that was recorded in it, oldest first; one more than the limit."""
 
     def ends(day: ColumnElement[Any]) -> ColumnElement[date]:
-        return cast(func.date_trunc(step.value, day) + _LENGTHS[step], Date)
+        return cast(func.date_trunc(interval.value, day) + _LENGTHS[interval], Date)
 
     def first(*later: ColumnElement[bool]) -> ScalarSelect[date]:
         return select(func.min(CoverageDay.day)).where(CoverageDay.day <= end, *later).scalar_subquery()
 
     after = None if paging is None else paging.after((CoverageDay.day,), (date.fromisoformat,), descending=False)
-    steps = walked(
+    steps = distinct_days(
         first(CoverageDay.day >= start, true() if after is None else after),
         lambda day: first(CoverageDay.day >= ends(day)),
         None if paging is None else paging.limit + 1,
@@ -78,11 +80,15 @@ async def points(
         .where(CoverageDay.day.between(steps.c.day, end), CoverageDay.day < ends(steps.c.day))
         .lateral("last")
     )
-    sums: list[Any] = [func.coalesce(func.sum(getattr(CoverageDay, name)), 0).label(name) for name in KEPT]
+    sums: list[Any] = [
+        func.coalesce(func.sum(getattr(CoverageDay, name)), 0).label(name) for name in STORED_COUNTS
+    ]
     # Day by day: joined to them all, the planner might read the whole table.
     of_day = (
         select(*sums)
-        .where(CoverageDay.day == last.c.day, CoverageDay.network == network, *narrowed(wanted, CoverageDay))
+        .where(
+            CoverageDay.day == last.c.day, CoverageDay.network == network, *filter_conditions(filters, CoverageDay)
+        )
         .lateral("of_day")
     )
     query = (
@@ -91,6 +97,6 @@ async def points(
         .order_by(last.c.day)
     )
     return [
-        CoverageDayShown.counted(row["day"], {name: int(row[name]) for name in KEPT})
+        CoverageDayShown.counted(row["day"], {name: int(row[name]) for name in STORED_COUNTS})
         for row in (await session.execute(query)).mappings()
     ]

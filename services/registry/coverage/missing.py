@@ -9,22 +9,22 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from services.registry.coverage.coverage_query import RANKS, STAGES, Filter, standing
+from services.registry.coverage.coverage_query import STAGE_RANKS, STAGES, CoverageFilter, best_pages_query
 from services.registry.schemas.coverage import ANY, MissingPage, NamedBody, PageThere, Reason, Stage
 from shared.api.pagination import Paging
 from shared.tables.registry import Municipality, Organisation, Page
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lack:
+class MissingFilter:
     """Which lacks are meant; without a network those in each of them, `any` those in all of them together."""
 
     network: str | None = None
     reason: Reason | None = None
 
 
-def _query(today: date, wanted: Filter, lack: Lack) -> tuple[Select[Any], Any]:
-    rows = standing(today, wanted).c
+def _query(today: date, filters: CoverageFilter, lack: MissingFilter) -> tuple[Select[Any], Any]:
+    rows = best_pages_query(today, filters).c
     owner = aliased(Organisation)
     exempt = rows.exempt_reason.is_not(None)
     query = (
@@ -37,22 +37,26 @@ def _query(today: date, wanted: Filter, lack: Lack) -> tuple[Select[Any], Any]:
         .outerjoin(Municipality, Municipality.oktmo == rows.municipality)
         .outerjoin(owner, owner.id == rows.owner_id)
         .outerjoin(Page, Page.id == rows.page_id)
-        .where(rows.rank < RANKS[Stage.LIVE])
+        .where(rows.rank < STAGE_RANKS[Stage.LIVE])
         .where(rows.network == lack.network if lack.network else rows.network != ANY)
         .order_by(rows.sort_key, rows.id, rows.network)
     )
     if lack.reason is Reason.EXEMPT:
         query = query.where(exempt)
     elif lack.reason is not None:
-        query = query.where(~exempt, rows.rank == RANKS[Stage(lack.reason.value)])
+        query = query.where(~exempt, rows.rank == STAGE_RANKS[Stage(lack.reason.value)])
     return query, rows
 
 
-async def listed(
-    session: AsyncSession, today: date, wanted: Filter, lack: Lack, paging: Paging | None
+async def list_missing(
+    session: AsyncSession,
+    today: date,
+    filters: CoverageFilter,
+    missing_filter: MissingFilter,
+    paging: Paging | None,
 ) -> list[Row[Any]]:
     """Bodies without a live page by name, one more than the limit; all of them without paging."""
-    query, rows = _query(today, wanted, lack)
+    query, rows = _query(today, filters, missing_filter)
     if paging is not None:
         query = query.limit(paging.limit + 1)
         after = paging.after((rows.sort_key, rows.id, rows.network), (str, UUID, str), descending=False)
@@ -60,7 +64,7 @@ async def listed(
     return list((await session.execute(query)).all())
 
 
-def shown(row: Row[Any]) -> MissingPage:
+def present(row: Row[Any]) -> MissingPage:
     """A row of `listed` as it crosses the wire."""
     exempt = row.exempt_reason is not None
     return MissingPage(

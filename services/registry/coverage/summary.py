@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, Subquery, Text, and_, 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from services.registry.coverage.coverage_query import RANKS, Filter, standing
+from services.registry.coverage.coverage_query import STAGE_RANKS, CoverageFilter, best_pages_query
 from services.registry.schemas.coverage import (
     KIND_TITLES,
     NONE,
@@ -18,18 +18,18 @@ from services.registry.schemas.coverage import (
 )
 from shared.tables.registry import Municipality, Organisation
 
-COUNTS = ("total", "exempt", "covered", *(stage.value for stage in Stage))
+COUNT_NAMES = ("total", "exempt", "covered", *(stage.value for stage in Stage))
 
 
-def counts(rows: Any) -> dict[str, ColumnElement[int]]:
+def count_expressions(rows: Any) -> dict[str, ColumnElement[int]]:
     """What is counted of rows of `standing`; the stages count only bodies that owe a page, and sum to `total`."""
     owing = rows.exempt_reason.is_(None)
-    found = {
+    expressions = {
         "total": owing,
         "exempt": rows.exempt_reason.is_not(None),
-        "covered": and_(owing, rows.rank >= RANKS[Stage.NOT_LIVE]),
-    } | {stage.value: and_(owing, rows.rank == rank) for stage, rank in RANKS.items()}
-    return {name: func.count().filter(condition) for name, condition in found.items()}
+        "covered": and_(owing, rows.rank >= STAGE_RANKS[Stage.NOT_LIVE]),
+    } | {stage.value: and_(owing, rows.rank == rank) for stage, rank in STAGE_RANKS.items()}
+    return {name: func.count().filter(condition) for name, condition in expressions.items()}
 
 
 def _grouped(rows: Subquery, group_by: CoverageGroupBy | None) -> Select[Any]:
@@ -56,28 +56,28 @@ def _grouped(rows: Subquery, group_by: CoverageGroupBy | None) -> Select[Any]:
         .select_from(source)
         .subquery("grouped")
     )
-    found = counts(inner.c)
+    expressions = count_expressions(inner.c)
     return (
         select(
             inner.c.key,
             inner.c.name,
             inner.c.network,
-            *(condition.label(label) for label, condition in found.items()),
+            *(condition.label(label) for label, condition in expressions.items()),
         )
         .group_by(inner.c.key, inner.c.name, inner.c.order, inner.c.network)
         .order_by(inner.c.order.nulls_last(), inner.c.key.nulls_last())
     )
 
 
-async def figures(
-    session: AsyncSession, today: date, wanted: Filter, group_by: CoverageGroupBy | None
+async def summarize(
+    session: AsyncSession, today: date, filters: CoverageFilter, group_by: CoverageGroupBy | None
 ) -> tuple[list[NetworkFigures], list[CoverageGroup]]:
     """The whole and its groups, each by network; every body counts in exactly one group."""
-    whole: dict[str, dict[str, int]] = {}
+    totals: dict[str, dict[str, int]] = {}
     groups: dict[str, CoverageGroup] = {}
-    for row in (await session.execute(_grouped(standing(today, wanted), group_by))).mappings():
-        counted = {name: int(row[name]) for name in COUNTS}
-        sums = whole.setdefault(row["network"], dict.fromkeys(COUNTS, 0))
+    for row in (await session.execute(_grouped(best_pages_query(today, filters), group_by))).mappings():
+        counted = {name: int(row[name]) for name in COUNT_NAMES}
+        sums = totals.setdefault(row["network"], dict.fromkeys(COUNT_NAMES, 0))
         for name, count in counted.items():
             sums[name] += count
         key = NONE if row["key"] is None else str(row["key"])
@@ -87,7 +87,7 @@ async def figures(
     for group in groups.values():
         group.networks.sort(key=NetworkFigures.place)
     total = [
-        NetworkFigures.counted(network, whole.get(network, dict.fromkeys(COUNTS, 0)))
+        NetworkFigures.counted(network, totals.get(network, dict.fromkeys(COUNT_NAMES, 0)))
         for network in NetworkFigures.order()
     ]
     return total, list(groups.values()) if group_by else []

@@ -8,10 +8,10 @@ from sqlalchemy.exc import IntegrityError
 
 from services.registry.import_export.import_plan import BodyPlan, PagePlan, Plan
 from services.registry.organisations import names
-from services.registry.organisations.name_normalization import fold
-from services.registry.organisations.organisations import event_of
+from services.registry.organisations.name_normalization import normalize_name
+from services.registry.organisations.organisations import organisation_event
 from services.registry.pages import page_steps
-from services.registry.pages.pages import event_of as page_event_of
+from services.registry.pages.pages import page_event
 from services.registry.persistence import versioned_update
 from services.registry.persistence.sort_keys import sort_key
 from services.registry.schemas.pages import EvidenceKind
@@ -45,13 +45,13 @@ async def _bodies(session: WriteSession, plans: Sequence[BodyPlan], actor: str) 
         session.add(row)
     # Others may become children of the new ones.
     await session.flush()
-    events = [event_of("organisation.registered", row, actor) for row in rows]
+    events = [organisation_event("organisation.registered", row, actor) for row in rows]
     for row in rows:
-        await names.begin(session, row)
+        await names.add_initial_names(session, row)
     await _detach(session, [plan.id for plan in plans if plan.existing is not None and "parent_id" in plan.values])
     for plan in plans:
         if plan.existing is not None and (changed := await _change(session, plan, plan.existing)):
-            events.append(event_of("organisation.changed", plan.existing, actor, changed=changed))
+            events.append(organisation_event("organisation.changed", plan.existing, actor, changed=changed))
         for kind, wanted in plan.names.items():
             await _keep_names(session, plan, kind, wanted)
     await session.flush()
@@ -86,14 +86,14 @@ async def _change(session: WriteSession, plan: BodyPlan, row: Organisation) -> l
     values = plan.values
     if "name" in values:
         values = values | {"sort_key": sort_key(values["name"])}
-    changed = versioned_update.apply(row, values)
+    changed = versioned_update.apply_changes(row, values)
     if plan.names:
         if not changed:
             row.version += 1
         changed.append("names")
     if NAMES & values.keys():
         await session.flush()
-        await names.renamed(session, row, set(NAMES & values.keys()))
+        await names.record_rename(session, row, set(NAMES & values.keys()))
     return changed
 
 
@@ -113,7 +113,12 @@ async def _keep_names(
                 await session.delete(row)
     session.add_all(
         OrganisationName(
-            organisation_id=plan.id, kind=kind, name=name, folded=fold(str(name)), valid_from=begins, valid_to=ends
+            organisation_id=plan.id,
+            kind=kind,
+            name=name,
+            folded=normalize_name(str(name)),
+            valid_from=begins,
+            valid_to=ends,
         )
         for name, begins, ends in sorted(wanted, key=str)
     )
@@ -132,10 +137,10 @@ async def _pages(session: WriteSession, plans: Sequence[PagePlan], actor: str) -
         values = plan.values
         if "name" in values:
             values = values | {"sort_key": sort_key(values["name"])}
-        if changed := versioned_update.apply(plan.existing, values):
-            events.append(page_event_of("page.changed", plan.existing, actor, {"changed": changed}))
+        if changed := versioned_update.apply_changes(plan.existing, values):
+            events.append(page_event("page.changed", plan.existing, actor, {"changed": changed}))
     session.add_all(new)
     await session.flush()
     evidence = page_steps.Evidence(kind=EvidenceKind.MANUAL, confirmed_by=actor)
-    await page_steps.begin(session, [page.id for page in new], evidence)
-    return [page_event_of("page.registered", page, actor, {}) for page in new] + events
+    await page_steps.record_created(session, [page.id for page in new], evidence)
+    return [page_event("page.registered", page, actor, {}) for page in new] + events

@@ -16,7 +16,7 @@ from services.registry.import_export.page_plan import PagePlanner
 from services.registry.import_export.parsed_rows import Draft, read_drafts
 from services.registry.import_export.registry_snapshot import Known, load
 from services.registry.import_export.short_name_lookup import ShortNames
-from services.registry.organisations.organisations import hold_tree
+from services.registry.organisations.organisations import lock_tree
 from services.registry.schemas.import_export import (
     ChangedField,
     Counts,
@@ -81,7 +81,7 @@ async def _imported(
 ) -> ImportReport:
     if not dry_run:
         # Two imports, or an import and a move in the tree, would not see each other's rows.
-        await hold_tree(session)
+        await lock_tree(session)
     known = await load(session, lock=not dry_run)
     # In a thread: thousands of rows are compared while others are answered.
     plan = await asyncio.to_thread(_planned, file, known, resolved)

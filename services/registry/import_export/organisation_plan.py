@@ -73,7 +73,7 @@ def _plan(
 
 def _check_rules(draft: Draft, before: dict[str, Any], after: dict[str, Any], faults: Faults) -> None:
     given = frozenset(name for name, value in after.items() if name not in before or before[name] != value)
-    for error in validation.faults(after, given, clock.today()):
+    for error in validation.find_contradictions(after, given, clock.today()):
         cell = _place(draft, error.pointer.removeprefix("/"))
         if not draft.unread(cell):
             faults.add(cell.fault(error.detail))

@@ -10,7 +10,7 @@ from services.registry.import_export.parsed_rows import Cell, PageDraft
 from services.registry.import_export.registry_snapshot import Known
 from services.registry.import_export.row_validation import checked
 from services.registry.import_export.short_name_lookup import ShortNames, alone
-from services.registry.pages.page_addresses import Address, BadAddress, parse_address
+from services.registry.pages.page_addresses import InvalidPageAddress, PageAddress, parse_address
 from services.registry.schemas.pages import PageNew
 from shared.tables.registry import Page
 
@@ -53,13 +53,13 @@ class PagePlanner:
             reason = f"row {plan.draft.place.row} gives this page to another organisation"
             self._faults.add(draft.place.fault(reason))
 
-    def _address(self, draft: PageDraft) -> Address | None:
+    def _address(self, draft: PageDraft) -> PageAddress | None:
         text = draft.given("url")
         if text is None:
             return None
         try:
             found = parse_address(text, draft.network)
-        except BadAddress as error:
+        except InvalidPageAddress as error:
             self._faults.add(draft.cells["url"].fault(error.reason))
             return None
         given = draft.given("external_id")
@@ -68,7 +68,7 @@ class PagePlanner:
             self._faults.add(draft.cells["url"].fault(reason))
         return found
 
-    def _external_id(self, draft: PageDraft, address: Address | None) -> str | None:
+    def _external_id(self, draft: PageDraft, address: PageAddress | None) -> str | None:
         """The network's id of the page; null when a fault was noted."""
         if draft.broken("external_id"):
             return None
@@ -88,7 +88,7 @@ class PagePlanner:
         return found
 
     def _plan(
-        self, draft: PageDraft, body: BodyPlan, external_id: str, address: Address | None
+        self, draft: PageDraft, body: BodyPlan, external_id: str, address: PageAddress | None
     ) -> PagePlan | None:
         existing = self._known.pages.get((draft.network, external_id))
         if existing is not None and existing.organisation_id != body.id:
@@ -131,7 +131,7 @@ class PagePlanner:
         return plan
 
     @staticmethod
-    def _wanted(draft: PageDraft, address: Address | None) -> dict[str, Any]:
+    def _wanted(draft: PageDraft, address: PageAddress | None) -> dict[str, Any]:
         wanted = {
             name: draft.values[name]
             for name in _FIELDS

@@ -42,8 +42,8 @@ async def load(session: AsyncSession, *, lock: bool) -> Known:
     organisations = select(Organisation).order_by(Organisation.id)
     pages = select(Page).order_by(Page.id)
     if lock:
-        organisations = organisations.with_for_update(**versioned_update.HELD)
-        pages = pages.with_for_update(**versioned_update.HELD)
+        organisations = organisations.with_for_update(**versioned_update.FOR_NO_KEY_UPDATE)
+        pages = pages.with_for_update(**versioned_update.FOR_NO_KEY_UPDATE)
     names: dict[tuple[UUID, str], set[Dated]] = defaultdict(set)
     columns = (
         OrganisationName.organisation_id,

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registry.import_export.cell_errors import Faults
 from services.registry.import_export.parsed_rows import Draft, PageDraft
 from services.registry.pages import address_resolution
-from services.registry.pages.page_addresses import BadAddress, parse_address
+from services.registry.pages.page_addresses import InvalidPageAddress, parse_address
 from shared.http.problems import Invalid
 from shared.service_client import ServiceClient
 from shared.tables.registry import Page
@@ -28,7 +28,7 @@ def alone(draft: PageDraft) -> str | None:
     if (url := draft.given("url")) is not None:
         try:
             address = parse_address(url, draft.network)
-        except BadAddress:
+        except InvalidPageAddress:
             return None
         if address.external_id is not None:
             return None
@@ -64,7 +64,9 @@ async def ask(services: ServiceClient, waiting: Waiting, faults: Faults, *, act:
     # One after another: the networks take a few calls a second.
     for (network, name), page in waiting.items():
         try:
-            found[network, name] = (await address_resolution.resolve(services, name, network, act=act)).external_id
+            found[network, name] = (
+                await address_resolution.resolve_address(services, name, network, act=act)
+            ).external_id
         except Invalid as error:
             faults.add(page.place.fault(error.detail))
     return found

@@ -34,7 +34,7 @@ def _read() -> dict[str, str]:
 
 
 # An abbreviation and what it says; an empty one is a legal form, which says nothing of whose it is.
-_SPELT_OUT = _read()
+_ABBREVIATIONS = _read()
 
 # Phrases of a legal form, and words that many names have and none is found by.
 _PHRASES = tuple(
@@ -46,26 +46,26 @@ _PHRASES = tuple(
         (r"\bсредн\w* (?:обще)?образовательн\w*", ""),
     )
 )
-_IDLE = re.compile(
+_STOP_WORDS = re.compile(
     r"(?:муниципальн|государственн|бюджетн|автономн|казенн|учрежден|общеобразовательн|образовательн|профессиональн)\w*"
     r"|г|гор|город[ае]?|с|сел[оа]|п|пос|посел(?:ок|ка)|в|и|на|по|им|имени|номер|n|no"
 )
 
 
-def fold(name: str) -> str:
+def normalize_name(name: str) -> str:
     """The name as search compares it. A name of nothing but common words keeps them."""
     text = sort_key(name)
     for pattern, spelt in _SIGNS:
         text = pattern.sub(spelt, text)
     plain = [_of_one_alphabet(word) for word in _WORD.findall(text)]
-    text = " ".join(_SPELT_OUT.get(word, word) for word in plain)
+    text = " ".join(_ABBREVIATIONS.get(word, word) for word in plain)
     for pattern, spelt in _PHRASES:
         text = pattern.sub(spelt, text)
-    words = [word for word in text.split() if not _IDLE.fullmatch(word)]
+    words = [word for word in text.split() if not _STOP_WORDS.fullmatch(word)]
     return " ".join(dict.fromkeys(words or plain))
 
 
-def retyped(asked: str) -> str | None:
+def in_russian_layout(asked: str) -> str | None:
     """What was meant where nothing but Latin letters was typed: the same keys in the Russian layout."""
     text = asked.lower()
     if _CYRILLIC.search(text) or not re.search(r"[a-z]", text):
@@ -78,18 +78,18 @@ def _of_one_alphabet(word: str) -> str:
 
 
 # Stems of words that hundreds of names share: what a body is, not which.
-_COMMON = re.compile(
+_GENERIC_STEMS = re.compile(
     r"(?:школ|детск|сад|библиотек|сельск|городск|администрац|больниц|участков|район|центр|дом|культур|клуб|округ"
     r"|поселен|управлен|суд|музе|министерств|комитет|служб|основн)\w{0,4}"
 )
 
 
-def is_common(word: str) -> bool:
+def is_generic_word(word: str) -> bool:
     """Whether a folded word tells what kind of body it is rather than which."""
-    return _COMMON.fullmatch(word) is not None
+    return _GENERIC_STEMS.fullmatch(word) is not None
 
 
-def telling(folded: str) -> str:
+def distinctive_words(normalized: str) -> str:
     """The words that tell one body from others of its kind; all of them when there are none, or numbers alone."""
-    words = [word for word in folded.split() if not is_common(word)]
-    return " ".join(words) if any(not word.isdigit() for word in words) else folded
+    words = [word for word in normalized.split() if not is_generic_word(word)]
+    return " ".join(words) if any(not word.isdigit() for word in words) else normalized

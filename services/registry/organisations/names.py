@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry.organisations.name_normalization import fold
+from services.registry.organisations.name_normalization import normalize_name
 from services.registry.persistence import versioned_update
 from services.registry.schemas.organisations import NameNew
 from shared import clock
@@ -17,41 +17,41 @@ from shared.http.problems import Conflict, Duplicate, FieldError, NotFound
 from shared.ids import new_id
 from shared.tables.registry import Organisation, OrganisationName
 
-OWN_KINDS = {"name": "official", "short_name": "short"}
-STEP = 500
+CURRENT_NAME_KINDS = {"name": "official", "short_name": "short"}
+BATCH_SIZE = 500
 
 
-async def begin(session: WriteSession, organisation: Organisation) -> None:
+async def add_initial_names(session: WriteSession, organisation: Organisation) -> None:
     """Keep the names of a body that has just been registered."""
-    for field, kind in OWN_KINDS.items():
+    for field, kind in CURRENT_NAME_KINDS.items():
         if (name := getattr(organisation, field)) is not None:
             session.add(_row(organisation.id, kind, name, organisation.valid_from))
 
 
-async def renamed(session: WriteSession, organisation: Organisation, fields: set[str]) -> None:
+async def record_rename(session: WriteSession, organisation: Organisation, fields: set[str]) -> None:
     """Follow a change of `name` or `short_name`: the old one becomes a former name, until yesterday.
 
     A name that began today was never in force for a day: it is put right and leaves no former one.
     """
     day = clock.today()
-    for field in OWN_KINDS.keys() & fields:
-        kind = OWN_KINDS[field]
-        standing = await session.scalar(
+    for field in CURRENT_NAME_KINDS.keys() & fields:
+        kind = CURRENT_NAME_KINDS[field]
+        current = await session.scalar(
             select(OrganisationName).where(
                 OrganisationName.organisation_id == organisation.id, OrganisationName.kind == kind
             )
         )
         begins: date | None = day
-        if standing is not None and standing.valid_from is not None and standing.valid_from >= day:
-            begins = standing.valid_from
-            await session.delete(standing)
-        elif standing is not None:
-            standing.kind, standing.valid_to = "former", day - timedelta(days=1)
+        if current is not None and current.valid_from is not None and current.valid_from >= day:
+            begins = current.valid_from
+            await session.delete(current)
+        elif current is not None:
+            current.kind, current.valid_to = "former", day - timedelta(days=1)
         if (name := getattr(organisation, field)) is not None:
             session.add(_row(organisation.id, kind, name, begins))
 
 
-async def listed(session: AsyncSession, organisation_id: UUID, paging: Paging) -> list[OrganisationName]:
+async def list_names(session: AsyncSession, organisation_id: UUID, paging: Paging) -> list[OrganisationName]:
     """All names of a body, newest entry first, one more than the limit. Raises `NotFound`."""
     if await session.get(Organisation, organisation_id) is None:
         raise NotFound("There is no such organisation")
@@ -93,14 +93,14 @@ async def remove(session: WriteSession, organisation_id: UUID, name_id: UUID, ac
     row = await session.get(OrganisationName, name_id)
     if row is None or row.organisation_id != organisation_id:
         raise NotFound("The organisation has no such name")
-    if row.kind in OWN_KINDS.values():
+    if row.kind in CURRENT_NAME_KINDS.values():
         raise Conflict("This is the organisation's own name: change the organisation")
     await session.delete(row)
     await session.flush()
     await emit(session, _event(organisation, actor))
 
 
-async def put_right(session: WriteSession) -> int:
+async def refresh_normalized_names(session: WriteSession) -> int:
     """Fold anew what was folded by older rules, and write down own names that are missing; returns how many."""
     put = 0
     last = UUID(int=0)
@@ -108,10 +108,10 @@ async def put_right(session: WriteSession) -> int:
     while rows := list(await session.scalars(_after(last))):
         last = rows[-1].id
         for row in rows:
-            if row.folded != (folded := fold(row.name)):
+            if row.folded != (folded := normalize_name(row.name)):
                 row.folded = folded
                 put += 1
-    for field, kind in OWN_KINDS.items():
+    for field, kind in CURRENT_NAME_KINDS.items():
         column = getattr(Organisation, field)
         known = select(OrganisationName.organisation_id).where(OrganisationName.kind == kind)
         query = select(Organisation).where(column.is_not(None), Organisation.id.not_in(known))
@@ -124,7 +124,7 @@ async def put_right(session: WriteSession) -> int:
 
 def _after(last: UUID) -> Select[OrganisationName]:
     ordered = select(OrganisationName).order_by(OrganisationName.id)
-    return ordered.where(OrganisationName.id > last).limit(STEP)
+    return ordered.where(OrganisationName.id > last).limit(BATCH_SIZE)
 
 
 def _row(
@@ -135,17 +135,19 @@ def _row(
         organisation_id=organisation_id,
         kind=kind,
         name=name,
-        folded=fold(name),
+        folded=normalize_name(name),
         valid_from=valid_from,
         valid_to=valid_to,
     )
 
 
 async def _locked(session: WriteSession, organisation_id: UUID) -> Organisation:
-    found = await session.get(Organisation, organisation_id, with_for_update=versioned_update.HELD)
-    if found is None:
+    organisation = await session.get(
+        Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE
+    )
+    if organisation is None:
         raise NotFound("There is no such organisation")
-    return found
+    return organisation
 
 
 def _event(organisation: Organisation, actor: str) -> NewEvent:

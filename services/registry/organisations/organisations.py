@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.organisations import names
-from services.registry.organisations.validation import faults
+from services.registry.organisations.validation import find_contradictions
 from services.registry.persistence import versioned_update
-from services.registry.persistence.sort_keys import containing, sort_key
+from services.registry.persistence.sort_keys import like_patterns, sort_key
 from services.registry.schemas.organisations import OrganisationChange, OrganisationNew
 from shared import clock
 from shared.api.pagination import Paging
@@ -23,9 +23,9 @@ from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Duplicate, FieldError, Invalid, NotFound
 from shared.tables.registry import Calendar, Municipality, Organisation
 
-TREE_LOCK = 0x74726565  # "tree"
+TREE_LOCK_KEY = 0x74726565  # "tree"
 # Fields that say something together.
-RULED = (
+CROSS_CHECKED_FIELDS = (
     "oktmo",
     "municipality",
     "sphere",
@@ -38,7 +38,7 @@ RULED = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filter:
+class OrganisationFilter:
     """What a list of organisations is narrowed to; null means any."""
 
     code: str | None = None
@@ -46,46 +46,48 @@ class Filter:
     sphere: str | None = None
     municipality: str | None = None
     parent_id: UUID | None = None
-    beneath: UUID | None = None
+    subtree_of: UUID | None = None
     inn: str | None = None
     ogrn: str | None = None
     exempt: bool | None = None
     active: bool | None = None
-    on: date | None = None
-    q: str | None = None
+    valid_on: date | None = None
+    name_query: str | None = None
 
 
-async def listed(session: AsyncSession, wanted: Filter, paging: Paging) -> list[Organisation]:
+async def list_organisations(
+    session: AsyncSession, filters: OrganisationFilter, paging: Paging
+) -> list[Organisation]:
     """Organisations by name, one more than the limit."""
     query = select(Organisation).order_by(Organisation.sort_key, Organisation.id).limit(paging.limit + 1)
     for name in ("code", "kind", "municipality", "parent_id", "inn", "ogrn", "active"):
-        if (value := getattr(wanted, name)) is not None:
+        if (value := getattr(filters, name)) is not None:
             query = query.where(getattr(Organisation, name) == value)
-    if wanted.sphere is not None:
-        others = Organisation.other_spheres.contains([wanted.sphere])
-        query = query.where(or_(Organisation.sphere == wanted.sphere, others))
-    if wanted.beneath is not None:
-        query = query.where(Organisation.lineage.contains([wanted.beneath]))
-    if wanted.exempt is not None:
-        query = query.where(Organisation.exempt_reason.is_not(None) == wanted.exempt)
-    if wanted.on is not None:
-        query = query.where(func.coalesce(Organisation.valid_from, wanted.on) <= wanted.on)
-        query = query.where(func.coalesce(Organisation.valid_to, wanted.on) >= wanted.on)
-    for pattern in containing(wanted.q or ""):
+    if filters.sphere is not None:
+        others = Organisation.other_spheres.contains([filters.sphere])
+        query = query.where(or_(Organisation.sphere == filters.sphere, others))
+    if filters.subtree_of is not None:
+        query = query.where(Organisation.lineage.contains([filters.subtree_of]))
+    if filters.exempt is not None:
+        query = query.where(Organisation.exempt_reason.is_not(None) == filters.exempt)
+    if filters.valid_on is not None:
+        query = query.where(func.coalesce(Organisation.valid_from, filters.valid_on) <= filters.valid_on)
+        query = query.where(func.coalesce(Organisation.valid_to, filters.valid_on) >= filters.valid_on)
+    for pattern in like_patterns(filters.name_query or ""):
         query = query.where(Organisation.sort_key.like(pattern, escape="\\"))
     after = paging.after((Organisation.sort_key, Organisation.id), (str, UUID), descending=False)
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
-async def one(session: AsyncSession, organisation_id: UUID) -> Organisation:
+async def get(session: AsyncSession, organisation_id: UUID) -> Organisation:
     """The organisation. Raises `NotFound`."""
-    found = await session.get(Organisation, organisation_id)
-    if found is None:
+    organisation = await session.get(Organisation, organisation_id)
+    if organisation is None:
         raise NotFound("There is no such organisation")
-    return found
+    return organisation
 
 
-async def time_zones(session: AsyncSession) -> Callable[[UUID | None], str]:
+async def time_zone_lookup(session: AsyncSession) -> Callable[[UUID | None], str]:
     """What tells the time zone of a calendar; null is the region's."""
     rows = (await session.execute(select(Calendar.id, Calendar.time_zone, Calendar.is_default))).all()
     zones: dict[UUID | None, str] = {row.id: row.time_zone for row in rows}
@@ -98,53 +100,55 @@ async def register(session: WriteSession, new: OrganisationNew, actor: str) -> O
     values = new.model_dump(mode="python") | {"kind": new.kind.value, "sort_key": sort_key(new.name)}
     _check_fields(values, frozenset(new.model_fields_set))
     if new.parent_id is not None:
-        await hold_tree(session)
+        await lock_tree(session)
     await _check_references(session, values)
     await _check_code(session, new.code, own_id=None)
     organisation = Organisation(**values)
     await _flush(session, organisation)
-    await names.begin(session, organisation)
-    await emit(session, event_of("organisation.registered", organisation, actor))
+    await names.add_initial_names(session, organisation)
+    await emit(session, organisation_event("organisation.registered", organisation, actor))
     return organisation
 
 
 async def change(
-    session: WriteSession, organisation_id: UUID, wanted: OrganisationChange, version: int | None, actor: str
+    session: WriteSession, organisation_id: UUID, update: OrganisationChange, version: int | None, actor: str
 ) -> Organisation:
     """Change what was given. Raises `NotFound`, `PreconditionFailed`, `Duplicate` or `Invalid`."""
-    values = wanted.changes()
+    values = update.changes()
     if "parent_id" in values:
-        await hold_tree(session)
-    found = await session.get(Organisation, organisation_id, with_for_update=versioned_update.HELD)
-    if found is None:
+        await lock_tree(session)
+    organisation = await session.get(
+        Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE
+    )
+    if organisation is None:
         raise NotFound("There is no such organisation")
-    check_version(found.version, version)
-    _check_fields({name: getattr(found, name) for name in RULED} | values, frozenset(values))
+    check_version(organisation.version, version)
+    _check_fields({name: getattr(organisation, name) for name in CROSS_CHECKED_FIELDS} | values, frozenset(values))
     await _check_references(session, values)
     if values.get("parent_id") is not None:
-        await _check_no_ring(session, organisation_id, values["parent_id"])
+        await _check_no_cycle(session, organisation_id, values["parent_id"])
     if "code" in values:
         await _check_code(session, values["code"], own_id=organisation_id)
     if "name" in values:
         values["sort_key"] = sort_key(values["name"])
     if "kind" in values:
         values["kind"] = str(values["kind"])
-    if changed := versioned_update.apply(found, values):
-        await _flush(session, found)
-        await names.renamed(session, found, set(changed))
-        await emit(session, event_of("organisation.changed", found, actor, changed=changed))
-    return found
+    if changed := versioned_update.apply_changes(organisation, values):
+        await _flush(session, organisation)
+        await names.record_rename(session, organisation, set(changed))
+        await emit(session, organisation_event("organisation.changed", organisation, actor, changed=changed))
+    return organisation
 
 
-async def hold_tree(session: WriteSession) -> None:
+async def lock_tree(session: WriteSession) -> None:
     """Until the transaction ends nobody else moves, adds or detaches a body in the tree.
 
     Of two at once neither sees the other: they could close a ring, or leave a body with a lineage that is no more.
     """
-    await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK)))
+    await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK_KEY)))
 
 
-def event_of(event_type: str, organisation: Organisation, actor: str, /, **data: Any) -> NewEvent:
+def organisation_event(event_type: str, organisation: Organisation, actor: str, /, **data: Any) -> NewEvent:
     """An event of an organisation as it stands."""
     return NewEvent(
         type=event_type,
@@ -155,8 +159,8 @@ def event_of(event_type: str, organisation: Organisation, actor: str, /, **data:
     )
 
 
-def _check_fields(values: dict[str, Any], given: frozenset[str]) -> None:
-    if errors := faults(values, given, clock.today()):
+def _check_fields(values: dict[str, Any], changed_fields: frozenset[str]) -> None:
+    if errors := find_contradictions(values, changed_fields, clock.today()):
         raise Invalid("; ".join(f"{error.pointer}: {error.detail}" for error in errors), errors=errors)
 
 
@@ -198,7 +202,7 @@ async def _check_references(session: AsyncSession, values: dict[str, Any]) -> No
         raise Invalid("; ".join(f"{error.pointer}: {error.detail}" for error in errors), errors=errors)
 
 
-async def _check_no_ring(session: AsyncSession, own_id: UUID, parent_id: UUID) -> None:
+async def _check_no_cycle(session: AsyncSession, own_id: UUID, parent_id: UUID) -> None:
     above = await session.scalar(select(Organisation.lineage).where(Organisation.id == parent_id))
     if own_id in (above or ()):
         raise Invalid.field("/parent_id", "An organisation cannot belong to itself or to one beneath it")

@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from services.registry.organisations.organisations import event_of, hold_tree
+from services.registry.organisations.organisations import lock_tree, organisation_event
 from services.registry.persistence import versioned_update
 from services.registry.schemas.successions import SuccessionKind, SuccessionNew
 from shared import clock
@@ -22,13 +22,15 @@ from shared.events.outbox import emit
 from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, NotFound
 from shared.tables.registry import Organisation, Succession
 
-CLOSED_AT_ONCE = 200
-ACTOR = "registry"
+DEACTIVATION_BATCH_SIZE = 200
+SERVICE_NAME = "registry"
 
-Shown = Row[Succession, str, str]
+NamedSuccession = Row[Succession, str, str]
 
 
-async def listed(session: AsyncSession, organisation_id: UUID, paging: Paging) -> Sequence[Shown]:
+async def list_successions(
+    session: AsyncSession, organisation_id: UUID, paging: Paging
+) -> Sequence[NamedSuccession]:
     """Of whom it took over and who took over from it, latest first, one more than the limit. Raises `NotFound`."""
     if await session.get(Organisation, organisation_id) is None:
         raise NotFound("There is no such organisation")
@@ -39,23 +41,25 @@ async def listed(session: AsyncSession, organisation_id: UUID, paging: Paging) -
     return (await session.execute(query if after is None else query.where(after))).all()
 
 
-async def record(session: WriteSession, organisation_id: UUID, new: SuccessionNew, actor: str) -> Sequence[Shown]:
+async def record(
+    session: WriteSession, organisation_id: UUID, new: SuccessionNew, actor: str
+) -> Sequence[NamedSuccession]:
     """Write down what became of a body, and end it. Raises `NotFound`, `Invalid`, `Duplicate` or `Conflict`.
 
     A later call for the same day and kind adds successors.
     """
     # Two at once could close a ring that neither of them sees.
-    await hold_tree(session)
-    body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.HELD)
+    await lock_tree(session)
+    body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     if body is None:
         raise NotFound("There is no such organisation")
-    wanted = [successor.organisation_id for successor in new.successors]
+    successor_ids = [successor.organisation_id for successor in new.successors]
     earlier = list(await session.scalars(select(Succession).where(Succession.predecessor_id == organisation_id)))
-    _check_ended_once(earlier, new, wanted)
-    _check_count(new.kind, len(earlier) + len(wanted))
+    _check_ended_once(earlier, new, successor_ids)
+    _check_count(new.kind, len(earlier) + len(successor_ids))
     if body.valid_from is not None and new.took_place_on <= body.valid_from:
         raise Invalid.field("/took_place_on", "It would end before it began")
-    await _check_successors(session, organisation_id, wanted)
+    await _check_successors(session, organisation_id, successor_ids)
     rows = [
         Succession(
             predecessor_id=organisation_id,
@@ -64,52 +68,52 @@ async def record(session: WriteSession, organisation_id: UUID, new: SuccessionNe
             took_place_on=new.took_place_on,
             document=new.document,
         )
-        for successor in wanted
+        for successor in successor_ids
     ]
     session.add_all(rows)
     last = new.took_place_on - timedelta(days=1)
     ended = {"valid_to": last} | ({"active": False} if last < clock.today() else {})
-    changed = versioned_update.apply(body, ended)
+    changed = versioned_update.apply_changes(body, ended)
     await session.flush()
-    told = event_of(
+    event = organisation_event(
         "organisation.succeeded",
         body,
         actor,
         kind=new.kind.value,
         took_place_on=new.took_place_on.isoformat(),
-        successors=[str(successor) for successor in wanted],
+        successors=[str(successor) for successor in successor_ids],
     )
-    await emit(session, told)
+    await emit(session, event)
     if changed:
-        await emit(session, event_of("organisation.changed", body, actor, changed=changed))
+        await emit(session, organisation_event("organisation.changed", body, actor, changed=changed))
     made = Succession.id.in_([row.id for row in rows])
     return (await session.execute(_named().where(made).order_by(Succession.id))).all()
 
 
 async def remove(session: WriteSession, organisation_id: UUID, succession_id: UUID, actor: str) -> None:
     """Take back what was written down by mistake; the body's last day stays as it is. Raises `NotFound`."""
-    body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.HELD)
+    body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     row = await session.get(Succession, succession_id)
     if body is None or row is None or row.predecessor_id != organisation_id:
         raise NotFound("The organisation has no such succession")
     await session.delete(row)
     await session.flush()
-    await emit(session, event_of("organisation.changed", body, actor, changed=["successions"]))
+    await emit(session, organisation_event("organisation.changed", body, actor, changed=["successions"]))
 
 
-async def close_ended(session: WriteSession) -> int:
+async def deactivate_ended(session: WriteSession) -> int:
     """Make bodies inactive whose last day has passed; returns how many. One batch: call until it returns 0."""
     ended = await session.scalars(
         select(Organisation)
         .where(Organisation.active, Organisation.valid_to < clock.today())
         .order_by(Organisation.id)
-        .limit(CLOSED_AT_ONCE)
-        .with_for_update(skip_locked=True, **versioned_update.HELD)
+        .limit(DEACTIVATION_BATCH_SIZE)
+        .with_for_update(skip_locked=True, **versioned_update.FOR_NO_KEY_UPDATE)
     )
     events = []
     for body in ended:
-        changed = versioned_update.apply(body, {"active": False})
-        events.append(event_of("organisation.changed", body, ACTOR, changed=changed))
+        changed = versioned_update.apply_changes(body, {"active": False})
+        events.append(organisation_event("organisation.changed", body, SERVICE_NAME, changed=changed))
     await session.flush()
     await emit(session, *events)
     return len(events)
@@ -141,11 +145,11 @@ def _check_count(kind: SuccessionKind, count: int) -> None:
         raise Invalid.field("/successors", "A body is split among two or more")
 
 
-async def _check_successors(session: AsyncSession, organisation_id: UUID, wanted: Sequence[UUID]) -> None:
-    known = set(await session.scalars(select(Organisation.id).where(Organisation.id.in_(wanted))))
-    before = await _all_before(session, organisation_id)
+async def _check_successors(session: AsyncSession, organisation_id: UUID, successor_ids: Sequence[UUID]) -> None:
+    known = set(await session.scalars(select(Organisation.id).where(Organisation.id.in_(successor_ids))))
+    before = await _all_predecessors(session, organisation_id)
     errors = []
-    for place, successor in enumerate(wanted):
+    for place, successor in enumerate(successor_ids):
         detail = None
         if successor not in known:
             detail = "There is no such organisation"
@@ -159,7 +163,7 @@ async def _check_successors(session: AsyncSession, organisation_id: UUID, wanted
         raise Invalid("; ".join(f"{error.pointer}: {error.detail}" for error in errors), errors=errors)
 
 
-async def _all_before(session: AsyncSession, organisation_id: UUID) -> set[UUID]:
+async def _all_predecessors(session: AsyncSession, organisation_id: UUID) -> set[UUID]:
     """All bodies that this one took over from, however long ago."""
     chain = (
         select(Succession.predecessor_id)

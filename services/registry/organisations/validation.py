@@ -7,18 +7,20 @@ from typing import Any
 from shared.http.problems import FieldError
 
 
-def faults(values: Mapping[str, Any], given: frozenset[str], today: date) -> list[FieldError]:
+def find_contradictions(
+    values: Mapping[str, Any], changed_fields: frozenset[str], today: date
+) -> list[FieldError]:
     """What contradicts what. `values` are all fields as they would stand, `given` those that the caller named.
 
     A fault points to a field that was given, where there is one.
     """
-    found = []
+    errors = []
 
     def fault(detail: str, *fields: str) -> None:
-        at = next((name for name in fields if name in given), fields[0])
-        found.append(FieldError(pointer=f"/{at}", detail=detail))
+        at = next((name for name in fields if name in changed_fields), fields[0])
+        errors.append(FieldError(pointer=f"/{at}", detail=detail))
 
-    if not lies_in(values.get("oktmo"), values.get("municipality")):
+    if not oktmo_within_municipality(values.get("oktmo"), values.get("municipality")):
         fault("This ОКТМО lies outside the municipality", "oktmo", "municipality")
     others = values.get("other_spheres") or []
     if len({*others, values.get("sphere")}) != len(others) + 1:
@@ -30,11 +32,11 @@ def faults(values: Mapping[str, Any], given: frozenset[str], today: date) -> lis
     begins, ends = values.get("valid_from"), values.get("valid_to")
     if begins is not None and ends is not None and ends < begins:
         fault("The last day lies before the first", "valid_to", "valid_from")
-    if "active" in given and values.get("active") and ends is not None and ends < today:
+    if "active" in changed_fields and values.get("active") and ends is not None and ends < today:
         fault("Its last day has passed", "active")
-    return found
+    return errors
 
 
-def lies_in(oktmo: str | None, municipality: str | None) -> bool:
+def oktmo_within_municipality(oktmo: str | None, municipality: str | None) -> bool:
     """Whether a place lies in a district or city by the rule of the classifier: a code's zeros stand for all."""
     return oktmo is None or municipality is None or oktmo.startswith(municipality.removesuffix("000"))

@@ -9,7 +9,7 @@ from sqlalchemy import Row, bindparam, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.page_checks import change_detection
-from services.registry.page_checks.change_detection import Alarm, Before
+from services.registry.page_checks.change_detection import DetectedEvent, PreviousCheck
 from services.registry.pages import page_steps
 from services.registry.persistence import versioned_update
 from services.registry.schemas.page_checks import FactChange, PageState, Said, SaidOfPages
@@ -19,55 +19,66 @@ from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from shared.tables.registry import Page, PageCheck
 
-MARK_LOST = "page.mark_lost"
-SHOWN = "Сеть показывает свою отметку"
-LOST = "Сеть больше не показывает отметку"
+BADGE_LOST = "page.mark_lost"
+VERIFIED_EVIDENCE = "Сеть показывает свою отметку"
+VERIFIED_LOST_REASON = "Сеть больше не показывает отметку"
 
 
-async def take(
-    session: WriteSession, pages: Sequence[Row[*tuple[Any, ...]]], answer: SaidOfPages, day: date, now: datetime
+async def apply_results(
+    session: WriteSession,
+    pages: Sequence[Row[*tuple[Any, ...]]],
+    descriptions: SaidOfPages,
+    day: date,
+    now: datetime,
 ) -> int:
     """Keep the checks of a day; answers how many pages changed.
 
     `pages`: rows with id, organisation_id, network, external_id and url, in the order they were asked in. The
     network's mark confirms the step `verified`, its loss ends it.
     """
-    said = {one.page_id: one for one in answer.items}
-    asked = [page for page in pages if page.id in said]
+    described = {one.page_id: one for one in descriptions.items}
+    asked = [page for page in pages if page.id in described]
     if not asked:
         return 0
     asked_ids = [page.id for page in asked]
     # All at once and in the order that an import takes them: else each could wait for the other.
     await session.execute(
-        select(Page.id).where(Page.id.in_(asked_ids)).order_by(Page.id).with_for_update(**versioned_update.HELD)
+        select(Page.id)
+        .where(Page.id.in_(asked_ids))
+        .order_by(Page.id)
+        .with_for_update(**versioned_update.FOR_NO_KEY_UPDATE)
     )
-    before = await _before(session, asked_ids, day)
-    shared_calls = answer.calls - sum(one.calls for one in answer.items)
+    before = await _previous_checks(session, asked_ids, day)
+    shared_calls = descriptions.calls - sum(one.calls for one in descriptions.items)
     rows, events, verified, changed_pages = [], [], [], 0
     for page in asked:
-        one, past = said[page.id], before.get(page.id, Before())
-        changed = change_detection.changes(past, one)
+        one, past = described[page.id], before.get(page.id, PreviousCheck())
+        changed = change_detection.diff(past, one)
         changed_pages += bool(changed)
         rows.append(_row(page.id, one, changed, day, now) | {"calls": one.calls + shared_calls})
         shared_calls = 0
-        events += [_event(page, alarm, now) for alarm in change_detection.alarms(past, one, changed)]
-        if change_detection.mark_lost(changed):
-            events += await _lose_mark(session, page, now)
-        elif one.verified and not past.facts.get("verified"):
+        events += [_event(page, alarm, now) for alarm in change_detection.detect_events(past, one, changed)]
+        if change_detection.badge_lost(changed):
+            events += await _lose_badge(session, page, now)
+        elif one.verified and not past.snapshot.get("verified"):
             verified.append(page)
     await session.execute(insert(PageCheck), rows)
-    await _note(session, [(page.id, said[page.id].outcome) for page in asked], now)
-    await page_steps.seen(session, verified, Step.VERIFIED, SHOWN)
+    await _note(session, [(page.id, described[page.id].outcome) for page in asked], now)
+    await page_steps.confirm_from_network(session, verified, Step.VERIFIED, VERIFIED_EVIDENCE)
     await emit(session, *events)
     return changed_pages
 
 
-async def _lose_mark(session: WriteSession, page: Row[*tuple[Any, ...]], now: datetime) -> list[NewEvent]:
+async def _lose_badge(session: WriteSession, page: Row[*tuple[Any, ...]], now: datetime) -> list[NewEvent]:
     """End the step; where it did not stand, what others are told is left to the caller."""
-    lost = await page_steps.lose(session, page.id, Step.VERIFIED, reason=LOST, actor=page_steps.SYSTEM)
+    lost = await page_steps.mark_lost(
+        session, page.id, Step.VERIFIED, reason=VERIFIED_LOST_REASON, actor=page_steps.SERVICE_NAME
+    )
     if lost is not None:
         return []
-    return [_event(page, Alarm(MARK_LOST, {"step": Step.VERIFIED.value, "reason": LOST}), now)]
+    return [
+        _event(page, DetectedEvent(BADGE_LOST, {"step": Step.VERIFIED.value, "reason": VERIFIED_LOST_REASON}), now)
+    ]
 
 
 async def _note(session: WriteSession, states: Sequence[tuple[UUID, PageState]], now: datetime) -> None:
@@ -81,7 +92,9 @@ async def _note(session: WriteSession, states: Sequence[tuple[UUID, PageState]],
     )
 
 
-async def _before(session: AsyncSession, page_ids: Sequence[UUID], day: date) -> dict[UUID, Before]:
+async def _previous_checks(
+    session: AsyncSession, page_ids: Sequence[UUID], day: date
+) -> dict[UUID, PreviousCheck]:
     """By page, the state of the check before, and the facts of the last check at which the page told any."""
     earlier = (PageCheck.page_id == Page.id, PageCheck.day < day)
     last = (
@@ -105,15 +118,15 @@ async def _before(session: AsyncSession, page_ids: Sequence[UUID], day: date) ->
         .where(Page.id.in_(page_ids))
     )
     return {
-        page_id: Before(state, _told(told_state, reason, told))
-        for page_id, state, told_state, reason, told in rows
+        page_id: PreviousCheck(state, _visible_snapshot(snapshot_state, reason, snapshot))
+        for page_id, state, snapshot_state, reason, snapshot in rows
     }
 
 
-def _told(state: str | None, reason: str | None, kept: Mapping[str, Any] | None) -> dict[str, Any]:
+def _visible_snapshot(state: str | None, reason: str | None, kept: Mapping[str, Any] | None) -> dict[str, Any]:
     if state is None or kept is None:
         return {}
-    return {name: kept[name] for name in change_detection.told(state, reason) if name in kept}
+    return {name: kept[name] for name in change_detection.visible_fields(state, reason) if name in kept}
 
 
 def _row(page_id: UUID, one: Said, changed: Sequence[FactChange], day: date, now: datetime) -> dict[str, Any]:
@@ -124,17 +137,17 @@ def _row(page_id: UUID, one: Said, changed: Sequence[FactChange], day: date, now
         "checked_at": now,
         "outcome": one.outcome.value,
         "reason": one.reason,
-        "facts": change_detection.facts_of(one),
+        "facts": change_detection.snapshot_of(one),
         "changed": [change.model_dump(mode="json") for change in changed],
     }
 
 
-def _event(page: Row[*tuple[Any, ...]], alarm: Alarm, now: datetime) -> NewEvent:
+def _event(page: Row[*tuple[Any, ...]], alarm: DetectedEvent, now: datetime) -> NewEvent:
     return NewEvent(
-        type=alarm.kind,
+        type=alarm.event_type,
         subject_id=page.id,
         organisation_id=page.organisation_id,
-        actor=page_steps.SYSTEM,
+        actor=page_steps.SERVICE_NAME,
         occurred_at=now,
         data={"network": page.network, "external_id": page.external_id, "url": page.url, **alarm.data},
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry.persistence.skip_scan import walked
+from services.registry.persistence.skip_scan import distinct_days
 from services.registry.schemas.page_checks import PageState, Watched
 from shared.api.pagination import Paging
 from shared.http.problems import NotFound
@@ -17,7 +17,7 @@ from shared.tables.registry import Organisation, Page, PageCheck, PageCheckCalls
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filter:
+class PageCheckFilter:
     """What the list of a day is narrowed to; null means any."""
 
     network: str | None = None
@@ -27,11 +27,11 @@ class Filter:
     field: Watched | None = None
 
 
-_SOMETHING = func.jsonb_array_length(PageCheck.changed) > 0
+_HAS_CHANGES = func.jsonb_array_length(PageCheck.changed) > 0
 
 
-async def of_day(
-    session: AsyncSession, day: date, wanted: Filter, paging: Paging
+async def list_of_day(
+    session: AsyncSession, day: date, filters: PageCheckFilter, paging: Paging
 ) -> Sequence[Row[PageCheck, Page, Organisation]]:
     """Checks of a day with their pages and owners, by the pages' names, one more than the limit."""
     query = (
@@ -42,21 +42,21 @@ async def of_day(
         .order_by(Page.sort_key, Page.id)
         .limit(paging.limit + 1)
     )
-    if wanted.network is not None:
-        query = query.where(Page.network == wanted.network)
-    if wanted.organisation_id is not None:
-        query = query.where(Page.organisation_id == wanted.organisation_id)
-    if wanted.state is not None:
-        query = query.where(PageCheck.outcome == wanted.state)
-    if wanted.changed is not None:
-        query = query.where(_SOMETHING if wanted.changed else ~_SOMETHING)
-    if wanted.field is not None:
-        query = query.where(PageCheck.changed.contains([{"field": wanted.field}]))
+    if filters.network is not None:
+        query = query.where(Page.network == filters.network)
+    if filters.organisation_id is not None:
+        query = query.where(Page.organisation_id == filters.organisation_id)
+    if filters.state is not None:
+        query = query.where(PageCheck.outcome == filters.state)
+    if filters.changed is not None:
+        query = query.where(_HAS_CHANGES if filters.changed else ~_HAS_CHANGES)
+    if filters.field is not None:
+        query = query.where(PageCheck.changed.contains([{"field": filters.field}]))
     after = paging.after((Page.sort_key, Page.id), (str, UUID), descending=False)
     return (await session.execute(query if after is None else query.where(after))).all()
 
 
-async def of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageCheck]:
+async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageCheck]:
     """All checks of a page, newest first, one more than the limit. Raises `NotFound`."""
     if await session.get(Page, page_id) is None:
         raise NotFound("There is no such page")
@@ -70,11 +70,11 @@ async def of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
-async def days(session: AsyncSession, paging: Paging) -> Sequence[Row[*tuple[Any, ...]]]:
+async def list_daily_totals(session: AsyncSession, paging: Paging) -> Sequence[Row[*tuple[Any, ...]]]:
     """How the checks of each day went, newest first, one more than the limit."""
     after = paging.after((PageCheck.day,), (date.fromisoformat,))
     newest = select(func.max(PageCheck.day)).where(true() if after is None else after)
-    asked = walked(
+    asked = distinct_days(
         newest.scalar_subquery(),
         lambda day: select(func.max(PageCheck.day)).where(PageCheck.day < day).scalar_subquery(),
         paging.limit + 1,
@@ -83,7 +83,7 @@ async def days(session: AsyncSession, paging: Paging) -> Sequence[Row[*tuple[Any
     went = (
         select(
             func.count().label("pages"),
-            func.count().filter(_SOMETHING).label("changed"),
+            func.count().filter(_HAS_CHANGES).label("changed"),
             func.count().filter(PageCheck.outcome == PageState.CLOSED).label("closed"),
             func.count().filter(PageCheck.outcome == PageState.GONE).label("gone"),
         )

@@ -25,51 +25,51 @@ from shared.tables.registry import Page, PageCheck
 
 log = logger(__name__)
 
-PATH = "/internal/pages/describe"
-PATIENCE = aiohttp.ClientTimeout(total=90, connect=2)
-LOCK = 0x70616765  # "page"
+DESCRIBE_PATH = "/internal/pages/describe"
+REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=90, connect=2)
+LOCK_KEY = 0x70616765  # "page"
 # Pages in one request, and calls for single walls among its calls: ingest reads about three a second.
-PART = 500
-WALLS = 100
+BATCH_SIZE = 500
+MAX_WALL_READS = 100
 # Every network describes at least so many pages in one call: what the pages still due may cost.
-AT_LEAST_TOGETHER = 100
-NOTHING_DUE = 60.0
-FIRST_REST, LONGEST_REST = 15.0, 900.0
+MIN_PAGES_PER_CALL = 100
+IDLE_SECONDS = 60.0
+MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 15.0, 900.0
 
-Ask = Callable[[Sequence[UUID], int, int], Awaitable[SaidOfPages]]
+DescribePages = Callable[[Sequence[UUID], int, int], Awaitable[SaidOfPages]]
 """Asks ingest about pages: their ids, how many calls that may cost, and how many of these for single walls."""
 
 
-class Checks:
+class DailyCheck:
     """One daily run at a time, whatever number of workers there are."""
 
-    def __init__(self, database: Database, ask: Ask, settings: RegistrySettings) -> None:
+    def __init__(self, database: Database, describe_pages: DescribePages, settings: RegistrySettings) -> None:
         self._database = database
-        self._ask = ask
+        self._ask = describe_pages
         self._settings = settings
         self._rests: dict[str, tuple[int, datetime]] = {}
 
-    async def part(self) -> float:
+    async def run_batch(self) -> float:
         """Check the next part of the pages that are due; answers how many seconds to rest."""
         now = clock.now()
         day = now.astimezone(clock.REGION_ZONE).date()
         # The transaction waits for the networks with no lock but this one, so that no page is asked for twice.
         async with self._database.write() as session:
-            if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
-                return NOTHING_DUE
+            if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK_KEY))):
+                return IDLE_SECONDS
             pages = await self._due(session, day, now)
-            left = self._settings.page_checks_calls_a_day - await call_budget.spent(session, day)
+            left = self._settings.page_checks_calls_a_day - await call_budget.calls_spent(session, day)
             if not pages or left <= 0:
-                return NOTHING_DUE
+                return IDLE_SECONDS
             network = pages[0].network
-            reserve = await _count_due(session, day) // AT_LEAST_TOGETHER + 1
-            walls = 0 if network in self._rests else min(WALLS, len(pages), max(left - reserve, 0))
-            calls = min(left, len(pages) // AT_LEAST_TOGETHER + 1 + walls)
-            await call_budget.grant(self._database, day, network, calls)
+            reserve = await _count_due(session, day) // MIN_PAGES_PER_CALL + 1
+            walls = 0 if network in self._rests else min(MAX_WALL_READS, len(pages), max(left - reserve, 0))
+            calls = min(left, len(pages) // MIN_PAGES_PER_CALL + 1 + walls)
+            await call_budget.reserve(self._database, day, network, calls)
             answer = await self._asked(pages, calls, walls)
             if answer is not None:
-                await call_budget.settle(session, day, network, answer.calls - calls)
-                changed = await apply_results.take(session, pages, answer, day, now)
+                await call_budget.correct(session, day, network, answer.calls - calls)
+                changed = await apply_results.apply_results(session, pages, answer, day, now)
                 log.info(
                     "pages checked",
                     network=network,
@@ -88,18 +88,18 @@ class Checks:
         except (ServiceAway, ServiceRefused) as error:
             answer = SaidOfPages(items=[], calls=0, trouble=str(error))
         except ServiceUnavailable as error:
-            self._leave_alone(network, str(error))
+            self._back_off(network, str(error))
             return None
         if answer.trouble is not None or not answer.items:
-            self._leave_alone(network, answer.trouble or "ingest knows none of these pages")
+            self._back_off(network, answer.trouble or "ingest knows none of these pages")
         else:
             self._rests.pop(network, None)
         return answer
 
-    def _leave_alone(self, network: str, why: str) -> None:
+    def _back_off(self, network: str, why: str) -> None:
         """Let a network rest, longer each time; the others go on."""
         failures = self._rests.get(network, (0, clock.now()))[0] + 1
-        rest = min(FIRST_REST * 2.0 ** min(failures - 1, 10), LONGEST_REST)
+        rest = min(MIN_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 10), MAX_BACKOFF_SECONDS)
         self._rests[network] = failures, clock.now() + timedelta(seconds=rest)
         log.warning("pages were not checked", network=network, error=why[:300], rest=rest)
 
@@ -116,7 +116,7 @@ class Checks:
             select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.url)
             .where(_is_due(day), Page.network == network)
             .order_by(*order)
-            .limit(AT_LEAST_TOGETHER if network in self._rests else PART)
+            .limit(MIN_PAGES_PER_CALL if network in self._rests else BATCH_SIZE)
         )
         return list(rows)
 
@@ -129,13 +129,19 @@ async def _count_due(session: AsyncSession, day: date) -> int:
     return await session.scalar(select(func.count()).select_from(Page).where(_is_due(day))) or 0
 
 
-def through(services: ServiceClient) -> Ask:
+def via_ingest(services: ServiceClient) -> DescribePages:
     """Asking ingest over its internal route."""
 
     async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> SaidOfPages:
         body = {"page_ids": [str(one) for one in page_ids], "calls": calls, "walls": walls}
         answer = await services.post(
-            "ingest", PATH, body, act="registry", idempotency_key=str(new_id()), attempts=1, patience=PATIENCE
+            "ingest",
+            DESCRIBE_PATH,
+            body,
+            act="registry",
+            idempotency_key=str(new_id()),
+            attempts=1,
+            patience=REQUEST_TIMEOUT,
         )
         return SaidOfPages.model_validate(answer)
 

@@ -11,14 +11,14 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from shared.networks import NETWORKS
 
-LONGEST = 2000
+MAX_ADDRESS_LENGTH = 2000
 VK_HOSTS = frozenset({"vk.com", "m.vk.com", "new.vk.com", "vk.ru", "m.vk.ru", "vkontakte.ru", "m.vkontakte.ru"})
 OK_HOSTS = frozenset(
     {"ok.ru", "m.ok.ru", "mobile.ok.ru", "odnoklassniki.ru", "m.odnoklassniki.ru", "odnoklassniki.com"}
 )
-MESSENGERS = frozenset({"vk.me", "ok.me"})
-SHORTENERS = frozenset({"vk.cc", "clck.ru", "bit.ly", "goo.su"})
-OTHERS = {
+MESSENGER_HOSTS = frozenset({"vk.me", "ok.me"})
+SHORTENER_HOSTS = frozenset({"vk.cc", "clck.ru", "bit.ly", "goo.su"})
+OTHER_NETWORKS = {
     "t.me": "Telegram",
     "telegram.me": "Telegram",
     "telegram.org": "Telegram",
@@ -58,7 +58,7 @@ _DOMAIN = re.compile(r"\.(?:ru|com|me|org|net|su|info|рф|ком|ру)(?::[0-9]
 _WRAPPING = " \t\r\n<>()\"'«»„“”`,;"
 
 
-class BadAddress(ValueError):  # noqa: N818 — reads better where it is raised
+class InvalidPageAddress(ValueError):  # noqa: N818 — reads better where it is raised
     """The text names no community of a known network; `reason` is a sentence that says why."""
 
     def __init__(self, reason: str) -> None:
@@ -67,7 +67,7 @@ class BadAddress(ValueError):  # noqa: N818 — reads better where it is raised
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class PageAddress:
     """A community as its address names it: by the network's own id (digits), or by a short name (lower case)."""
 
     network: str
@@ -75,15 +75,15 @@ class Address:
     screen_name: str | None = None
 
 
-def parse_address(text: str, network: str | None = None) -> Address:
+def parse_address(text: str, network: str | None = None) -> PageAddress:
     """The community that the text names; `network` settles what names none itself, such as a bare id or name.
 
     Raises `BadAddress` with the reason.
     """
-    found = _parse(_cleaned(text), network)
-    if network is not None and found.network != network:
-        raise BadAddress(f"This is an address in {_title(found.network)}, not in {_title(network)}")
-    return found
+    parsed = _parse(_cleaned(text), network)
+    if network is not None and parsed.network != network:
+        raise InvalidPageAddress(f"This is an address in {_title(parsed.network)}, not in {_title(network)}")
+    return parsed
 
 
 def _title(network: str) -> str:
@@ -91,20 +91,20 @@ def _title(network: str) -> str:
 
 
 def _cleaned(text: str) -> str:
-    if len(text) > LONGEST:
-        raise BadAddress(f"The address is longer than {LONGEST} characters")
+    if len(text) > MAX_ADDRESS_LENGTH:
+        raise InvalidPageAddress(f"The address is longer than {MAX_ADDRESS_LENGTH} characters")
     # What a copied address carries unseen: byte order marks, zero-width and direction signs, soft hyphens.
     normal = "".join(sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign) != "Cf")
     mention = _VK_MENTION.search(normal)
     words = [mention[1]] if mention else [word for raw in normal.split() if (word := raw.strip(_WRAPPING))]
     if not words:
-        raise BadAddress("The address is empty")
+        raise InvalidPageAddress("The address is empty")
     if len(words) > 1:
         links = list(dict.fromkeys(word for word in words if _is_link(word)))
         if len(links) > 1:
-            raise BadAddress(f"There are {len(links)} addresses here: give one")
+            raise InvalidPageAddress(f"There are {len(links)} addresses here: give one")
         if not links:
-            raise BadAddress("There is no address in this text")
+            raise InvalidPageAddress("There is no address in this text")
         words = links
     return words[0].rstrip(".!")
 
@@ -113,7 +113,7 @@ def _is_link(word: str) -> bool:
     return _SCHEME.match(word) is not None or _HOST.match(word) is not None
 
 
-def _parse(word: str, network: str | None) -> Address:
+def _parse(word: str, network: str | None) -> PageAddress:
     # A short name may hold dots; a host ends in a domain that people know.
     if not _is_link(word) or (network is not None and "/" not in word and not _DOMAIN.search(word.lower())):
         return _bare(word, network)
@@ -123,7 +123,7 @@ def _parse(word: str, network: str | None) -> Address:
         return _vk(link)
     if host in OK_HOSTS:
         return _ok(link)
-    raise BadAddress(_foreign(host, word))
+    raise InvalidPageAddress(_foreign(host, word))
 
 
 def _split(word: str) -> SplitResult:
@@ -131,25 +131,27 @@ def _split(word: str) -> SplitResult:
     rest = word[scheme.end() :] if scheme else word
     named = scheme[0].rstrip("/:").lower() if scheme else ""
     if named not in {"", "http", "https"}:
-        raise BadAddress(f"«{named}:» is no web address")
+        raise InvalidPageAddress(f"«{named}:» is no web address")
     try:
         link = urlsplit(f"https://{rest.lstrip('/')}")
         port = link.port
     except ValueError as error:
-        raise BadAddress("This is no web address") from error
+        raise InvalidPageAddress("This is no web address") from error
     if port not in {None, 80, 443}:
-        raise BadAddress(f"No network answers at port {port}")
+        raise InvalidPageAddress(f"No network answers at port {port}")
     return link
 
 
 def _foreign(host: str, word: str) -> str:
     bare = host.removeprefix("m.").removeprefix("web.")
-    other = next((title for known, title in OTHERS.items() if bare == known or bare.endswith(f".{known}")), None)
+    other = next(
+        (title for known, title in OTHER_NETWORKS.items() if bare == known or bare.endswith(f".{known}")), None
+    )
     reasons: tuple[tuple[bool, str], ...] = (
         ("@" in word and "/" not in word, "This is an e-mail address"),
         (not host.isascii() or "xn--" in host, f"«{host}» is no network's host: its letters are not all Latin"),
-        (bare in MESSENGERS, "This is a link to a conversation, not to a page"),
-        (bare in SHORTENERS, "This is a shortened link: open it and give the address it leads to"),
+        (bare in MESSENGER_HOSTS, "This is a link to a conversation, not to a page"),
+        (bare in SHORTENER_HOSTS, "This is a shortened link: open it and give the address it leads to"),
         (other is not None, f"This is an address in {other}; pages are kept in {_known()}"),
         (
             host.endswith((".vk.com", ".vk.ru", ".ok.ru")),
@@ -164,25 +166,25 @@ def _known() -> str:
     return ", ".join(about.title for about in NETWORKS.values())
 
 
-def _bare(word: str, network: str | None) -> Address:
+def _bare(word: str, network: str | None) -> PageAddress:
     mentioned = word.startswith(("@", "*"))
     name = word.lstrip("@*").strip("/").lower()
     if "@" in name:
-        raise BadAddress("This is an e-mail address")
+        raise InvalidPageAddress("This is an e-mail address")
     if not re.search(r"\w", name):
-        raise BadAddress("There is no address in this text")
+        raise InvalidPageAddress("There is no address in this text")
     if re.fullmatch(r"-?[0-9]+", name):
         if network is None:
-            raise BadAddress("A bare number belongs to no network: say which, or give the whole address")
-        return Address(network, external_id=_id(name.removeprefix("-")))
+            raise InvalidPageAddress("A bare number belongs to no network: say which, or give the whole address")
+        return PageAddress(network, external_id=_id(name.removeprefix("-")))
     if network == "ok":
         return _ok_path([part for part in name.split("/") if part], {})
     # An @name and clubNNN are VK's own way to write an address.
     if network == "vk" or mentioned or _VK_CLUB.fullmatch(name) or _VK_THING.fullmatch(name):
         return _vk_path([part for part in name.split("/") if part], {})
     if not name.isascii():
-        raise BadAddress("An address holds Latin letters and digits only")
-    raise BadAddress("A bare name belongs to no network: say which, or give the whole address")
+        raise InvalidPageAddress("An address holds Latin letters and digits only")
+    raise InvalidPageAddress("A bare name belongs to no network: say which, or give the whole address")
 
 
 def _parts(link: SplitResult) -> tuple[list[str], dict[str, list[str]]]:
@@ -193,26 +195,26 @@ def _parts(link: SplitResult) -> tuple[list[str], dict[str, list[str]]]:
     return [part for part in path.split("/") if part], parse_qs(link.query)
 
 
-def _vk(link: SplitResult) -> Address:
+def _vk(link: SplitResult) -> PageAddress:
     return _vk_path(*_parts(link))
 
 
-def _vk_path(parts: list[str], query: dict[str, list[str]]) -> Address:
+def _vk_path(parts: list[str], query: dict[str, list[str]]) -> PageAddress:
     first = parts[0] if parts else ""
     section = _VK_SECTION.fullmatch(first) is not None
     if first == "" or section:
         # Over a feed or a search a post stands open in `w`, a photo or a video in `z`.
         for opened in (*query.get("w", ()), *query.get("z", ())):
-            if (found := _VK_THING.match(opened.lower())) and found[1]:
-                return Address("vk", external_id=_id(found[2]))
+            if (matched := _VK_THING.match(opened.lower())) and matched[1]:
+                return PageAddress("vk", external_id=_id(matched[2]))
     if first == "":
-        raise BadAddress("The address names no community, only the network")
-    if found := _VK_CLUB.fullmatch(first):
-        return Address("vk", external_id=_id(found[1]))
-    if found := _VK_THING.fullmatch(first):
-        if not found[1]:
-            raise BadAddress("This belongs to a person, not to a community")
-        return Address("vk", external_id=_id(found[2]))
+        raise InvalidPageAddress("The address names no community, only the network")
+    if matched := _VK_CLUB.fullmatch(first):
+        return PageAddress("vk", external_id=_id(matched[1]))
+    if matched := _VK_THING.fullmatch(first):
+        if not matched[1]:
+            raise InvalidPageAddress("This belongs to a person, not to a community")
+        return PageAddress("vk", external_id=_id(matched[2]))
     refused: tuple[tuple[bool, str], ...] = (
         (_VK_PERSON.fullmatch(first) is not None, "This is a person's page, not a community"),
         (_VK_DIALOG.fullmatch(first) is not None or first == "im", "This is a conversation, not a page"),
@@ -220,44 +222,44 @@ def _vk_path(parts: list[str], query: dict[str, list[str]]) -> Address:
         (_VK_APP.fullmatch(first) is not None, "This is an application or an article, not a community"),
         (section or first.endswith(".php"), f"«{first}» is a section of ВКонтакте, not a community"),
     )
-    return Address("vk", screen_name=_name(first, refused))
+    return PageAddress("vk", screen_name=_name(first, refused))
 
 
-def _ok(link: SplitResult) -> Address:
+def _ok(link: SplitResult) -> PageAddress:
     return _ok_path(*_parts(link))
 
 
-def _ok_path(parts: list[str], query: dict[str, list[str]]) -> Address:
-    for given in query.get("st.groupId", ()):
-        return Address("ok", external_id=_id(given))
+def _ok_path(parts: list[str], query: dict[str, list[str]]) -> PageAddress:
+    for group_id in query.get("st.groupId", ()):
+        return PageAddress("ok", external_id=_id(group_id))
     if not parts:
-        raise BadAddress("The address names no group, only the network")
+        raise InvalidPageAddress("The address names no group, only the network")
     first = parts[0]
     if first == "group" and len(parts) > 1:
-        return Address("ok", external_id=_id(parts[1]))
-    if found := re.fullmatch(r"group([0-9]+)", first):
-        return Address("ok", external_id=_id(found[1]))
+        return PageAddress("ok", external_id=_id(parts[1]))
+    if matched := re.fullmatch(r"group([0-9]+)", first):
+        return PageAddress("ok", external_id=_id(matched[1]))
     refused: tuple[tuple[bool, str], ...] = (
         (first == "profile", "This is a person's page, not a group"),
         (first == "messages", "This is a conversation, not a page"),
         (_OK_SECTION.fullmatch(first) is not None, f"«{first}» is a section of Одноклассники, not a group"),
     )
-    return Address("ok", screen_name=_name(first, refused))
+    return PageAddress("ok", screen_name=_name(first, refused))
 
 
 def _id(digits: str) -> str:
-    found = _ID.fullmatch(digits) if digits.isascii() else None
-    if found is None:
-        raise BadAddress("A community's id is 1 to 20 digits and not zero")
-    return found[1]
+    matched = _ID.fullmatch(digits) if digits.isascii() else None
+    if matched is None:
+        raise InvalidPageAddress("A community's id is 1 to 20 digits and not zero")
+    return matched[1]
 
 
 def _name(name: str, refused: tuple[tuple[bool, str], ...]) -> str:
     for applies, reason in refused:
         if applies:
-            raise BadAddress(reason)
+            raise InvalidPageAddress(reason)
     if not name.isascii():
-        raise BadAddress("A short name holds Latin letters only; this one holds others")
+        raise InvalidPageAddress("A short name holds Latin letters only; this one holds others")
     if not _NAME.fullmatch(name) or not re.search("[a-z]", name):
-        raise BadAddress("This is no short name: 2 to 64 Latin letters, digits, «.», «_» and «-»")
+        raise InvalidPageAddress("This is no short name: 2 to 64 Latin letters, digits, «.», «_» and «-»")
     return name

@@ -28,9 +28,9 @@ from shared.ids import new_id
 from shared.tables.registry import Organisation, Page, PageStep
 
 # Who confirms what the daily checks see.
-SYSTEM = "system"
+SERVICE_NAME = "system"
 # What people read beside a page's name: losing one of these is told as the loss of a mark.
-MARKS = frozenset({Step.VERIFIED, Step.MARKED})
+BADGES = frozenset({Step.VERIFIED, Step.MARKED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +47,14 @@ def today() -> date:
     return clock.now().astimezone(clock.REGION_ZONE).date()
 
 
-async def record(
+async def confirm(
     session: WriteSession,
     page_id: UUID,
     step: Step,
     evidence: Evidence,
     *,
     reached_on: date | None = None,
-    within: Caller | None = None,
+    caller: Caller | None = None,
 ) -> PageStep:
     """The step stands. One that stands already takes the new day and evidence; what `SYSTEM` sees adds nothing.
 
@@ -62,35 +62,35 @@ async def record(
     `page.step_reached` where something changed. Raises `NotFound`, or `Forbidden` for another's page; `Invalid`
     for a day to come; `Conflict` for a page that goes live without being verified.
     """
-    page = await _locked(session, page_id, within)
+    page = await _locked(session, page_id, caller)
     if reached_on is not None and reached_on > today():
         raise Invalid.field("/reached_on", "The day has not come yet")
-    standing = await _standing(session, page_id, step)
-    if standing is not None and evidence.confirmed_by == SYSTEM:
-        return standing
-    if step is Step.LIVE and await _standing(session, page_id, Step.VERIFIED) is None:
+    current = await _current_step(session, page_id, step)
+    if current is not None and evidence.confirmed_by == SERVICE_NAME:
+        return current
+    if step is Step.LIVE and await _current_step(session, page_id, Step.VERIFIED) is None:
         raise Conflict("The page is not verified: confirm the step «verified» first")
     values = {
-        "reached_on": reached_on or (standing.reached_on if standing else today()),
+        "reached_on": reached_on or (current.reached_on if current else today()),
         "evidence_kind": evidence.kind.value,
         "evidence": evidence.text,
         "confirmed_by": evidence.confirmed_by,
     }
-    if standing is None:
-        standing = PageStep(page_id=page_id, step=step.value, **values)
-        session.add(standing)
-    elif all(getattr(standing, name) == value for name, value in values.items() if name != "confirmed_by"):
-        return standing
+    if current is None:
+        current = PageStep(page_id=page_id, step=step.value, **values)
+        session.add(current)
+    elif all(getattr(current, name) == value for name, value in values.items() if name != "confirmed_by"):
+        return current
     else:
         for name, value in values.items():
-            setattr(standing, name, value)
+            setattr(current, name, value)
     await session.flush()
-    data = {"reached_on": standing.reached_on.isoformat(), "evidence_kind": standing.evidence_kind}
+    data = {"reached_on": current.reached_on.isoformat(), "evidence_kind": current.evidence_kind}
     await emit(session, _event("page.step_reached", page, step, evidence.confirmed_by, data))
-    return standing
+    return current
 
 
-async def begin(session: WriteSession, page_ids: Iterable[UUID], evidence: Evidence) -> None:
+async def record_created(session: WriteSession, page_ids: Iterable[UUID], evidence: Evidence) -> None:
     """New pages have reached `created` today; their registration is told by events of its own."""
     rows = _reached(page_ids, Step.CREATED, evidence)
     if rows:
@@ -100,20 +100,22 @@ async def begin(session: WriteSession, page_ids: Iterable[UUID], evidence: Evide
         )
 
 
-async def seen(session: WriteSession, pages: Iterable[Row[*tuple[Any, ...]]], step: Step, text: str) -> None:
+async def confirm_from_network(
+    session: WriteSession, pages: Iterable[Row[*tuple[Any, ...]]], step: Step, evidence_text: str
+) -> None:
     """The networks show that these pages have reached a step today; where it stands already nothing changes.
 
     `pages`: rows with what an event of a page says. Emits `page.step_reached` for each that is new.
     """
     by_id = {page.id: page for page in pages}
-    evidence = Evidence(kind=EvidenceKind.NETWORK, text=text, confirmed_by=SYSTEM)
+    evidence = Evidence(kind=EvidenceKind.NETWORK, text=evidence_text, confirmed_by=SERVICE_NAME)
     rows = _reached(by_id, step, evidence)
     if not rows:
         return
     new = await session.scalars(upsert(PageStep).values(rows).on_conflict_do_nothing().returning(PageStep.page_id))
     data = {"reached_on": today().isoformat(), "evidence_kind": evidence.kind.value}
     await emit(
-        session, *(_event("page.step_reached", by_id[page_id], step, SYSTEM, data) for page_id in new.all())
+        session, *(_event("page.step_reached", by_id[page_id], step, SERVICE_NAME, data) for page_id in new.all())
     )
 
 
@@ -133,7 +135,7 @@ def _reached(page_ids: Iterable[UUID], step: Step, evidence: Evidence) -> list[d
     ]
 
 
-async def lose(
+async def mark_lost(
     session: WriteSession,
     page_id: UUID,
     step: Step,
@@ -141,29 +143,29 @@ async def lose(
     reason: str,
     actor: str,
     lost_on: date | None = None,
-    within: Caller | None = None,
+    caller: Caller | None = None,
 ) -> PageStep | None:
     """The step stands no more; None when it did not stand. `lost_on` left out: today. `within` as for `record`.
 
     Emits `page.mark_lost` for `verified` and `marked`, `page.step_lost` for the others. Raises `NotFound`, or
     `Forbidden` for another's page; `Invalid` for a day to come or one before the step was reached.
     """
-    page = await _locked(session, page_id, within)
-    standing = await _standing(session, page_id, step)
-    if standing is None:
+    page = await _locked(session, page_id, caller)
+    current = await _current_step(session, page_id, step)
+    if current is None:
         return None
-    day = lost_on or max(today(), standing.reached_on)
-    if lost_on is not None and not standing.reached_on <= lost_on <= today():
+    day = lost_on or max(today(), current.reached_on)
+    if lost_on is not None and not current.reached_on <= lost_on <= today():
         raise Invalid.field("query/lost_on", "The day lies before the step was reached, or has not come yet")
-    standing.lost_on, standing.lost_reason = day, reason
+    current.lost_on, current.lost_reason = day, reason
     await session.flush()
-    kind = "page.mark_lost" if step in MARKS else "page.step_lost"
-    data = {"reached_on": standing.reached_on.isoformat(), "lost_on": day.isoformat(), "reason": reason}
+    kind = "page.mark_lost" if step in BADGES else "page.step_lost"
+    data = {"reached_on": current.reached_on.isoformat(), "lost_on": day.isoformat(), "reason": reason}
     await emit(session, _event(kind, page, step, actor, data))
-    return standing
+    return current
 
 
-async def of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageStep]:
+async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageStep]:
     """All steps of a page, those lost too, newest first, one more than the limit. Raises `NotFound`."""
     if await session.get(Page, page_id) is None:
         raise NotFound("There is no such page")
@@ -177,21 +179,21 @@ async def of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
-async def standing(session: AsyncSession, page_ids: Iterable[UUID]) -> dict[UUID, dict[Step, date]]:
+async def current_steps(session: AsyncSession, page_ids: Iterable[UUID]) -> dict[UUID, dict[Step, date]]:
     """The steps that stand, by page, in their usual order; a page without any has an empty entry."""
-    found: dict[UUID, dict[Step, date]] = {page_id: {} for page_id in page_ids}
+    by_page: dict[UUID, dict[Step, date]] = {page_id: {} for page_id in page_ids}
     rows = await session.execute(
         select(PageStep.page_id, PageStep.step, PageStep.reached_on).where(
-            PageStep.page_id.in_(list(found)), PageStep.lost_on.is_(None)
+            PageStep.page_id.in_(list(by_page)), PageStep.lost_on.is_(None)
         )
     )
     order = list(Step)
     for page_id, step, reached_on in sorted(rows, key=lambda row: order.index(Step(row.step))):
-        found[page_id][Step(step)] = reached_on
-    return found
+        by_page[page_id][Step(step)] = reached_on
+    return by_page
 
 
-async def lost(
+async def list_lost(
     session: AsyncSession, since: date, step: Step | None, paging: Paging
 ) -> list[tuple[PageStep, Page, Organisation, date | None]]:
     """Steps lost on `since` or later with their pages and owners, and when they were regained; newest first."""
@@ -215,7 +217,7 @@ async def lost(
 
 
 async def _locked(session: WriteSession, page_id: UUID, within: Caller | None) -> Page:
-    page = await session.get(Page, page_id, with_for_update=versioned_update.HELD)
+    page = await session.get(Page, page_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     if page is None:
         raise NotFound("There is no such page")
     if within is not None:
@@ -225,13 +227,13 @@ async def _locked(session: WriteSession, page_id: UUID, within: Caller | None) -
     return page
 
 
-async def _standing(session: AsyncSession, page_id: UUID, step: Step) -> PageStep | None:
-    found: PageStep | None = await session.scalar(
+async def _current_step(session: AsyncSession, page_id: UUID, step: Step) -> PageStep | None:
+    step_row: PageStep | None = await session.scalar(
         select(PageStep).where(
             PageStep.page_id == page_id, PageStep.step == step.value, PageStep.lost_on.is_(None)
         )
     )
-    return found
+    return step_row
 
 
 def _event(

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.pages import page_steps
 from services.registry.pages.address_resolution import Community
-from services.registry.pages.page_addresses import Address
+from services.registry.pages.page_addresses import PageAddress
 from services.registry.persistence import versioned_update
-from services.registry.persistence.sort_keys import containing, sort_key
+from services.registry.persistence.sort_keys import like_patterns, sort_key
 from services.registry.schemas.pages import (
     EvidenceKind,
     OfficialPage,
@@ -35,62 +35,62 @@ from shared.tables.registry import Organisation, Page, PageStep
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filter:
+class PageFilter:
     """What a list of pages is narrowed to; null means any."""
 
     organisation_id: UUID | None = None
     network: str | None = None
     external_id: str | None = None
-    address: Address | None = None
+    address: PageAddress | None = None
     active: bool | None = None
     step: Step | None = None
     missing_step: Step | None = None
-    q: str | None = None
+    name_query: str | None = None
 
 
-async def listed(session: AsyncSession, wanted: Filter, paging: Paging) -> list[Page]:
+async def list_pages(session: AsyncSession, filters: PageFilter, paging: Paging) -> list[Page]:
     """Pages by name, one more than the limit."""
     query = select(Page).order_by(Page.sort_key, Page.id).limit(paging.limit + 1)
     for name in ("organisation_id", "network", "external_id", "active"):
-        if (value := getattr(wanted, name)) is not None:
+        if (value := getattr(filters, name)) is not None:
             query = query.where(getattr(Page, name) == value)
-    if wanted.address is not None:
-        query = query.where(*_named_by(wanted.address))
-    if wanted.step is not None:
-        query = query.where(_stands(wanted.step))
-    if wanted.missing_step is not None:
-        query = query.where(~_stands(wanted.missing_step))
-    for pattern in containing(wanted.q or ""):
+    if filters.address is not None:
+        query = query.where(*_named_by(filters.address))
+    if filters.step is not None:
+        query = query.where(_has_step(filters.step))
+    if filters.missing_step is not None:
+        query = query.where(~_has_step(filters.missing_step))
+    for pattern in like_patterns(filters.name_query or ""):
         query = query.where(Page.sort_key.like(pattern, escape="\\"))
     after = paging.after((Page.sort_key, Page.id), (str, UUID), descending=False)
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
-async def one(session: AsyncSession, page_id: UUID) -> Page:
+async def get(session: AsyncSession, page_id: UUID) -> Page:
     """The page. Raises `NotFound`."""
-    found = await session.get(Page, page_id)
-    if found is None:
+    page = await session.get(Page, page_id)
+    if page is None:
         raise NotFound("There is no such page")
-    return found
+    return page
 
 
-async def shown(session: AsyncSession, pages: Sequence[Page]) -> list[OfficialPage]:
+async def present(session: AsyncSession, pages: Sequence[Page]) -> list[OfficialPage]:
     """The pages with the steps that stand."""
-    steps = await page_steps.standing(session, [page.id for page in pages])
+    steps = await page_steps.current_steps(session, [page.id for page in pages])
     return [OfficialPage(**PageRow.model_validate(page).model_dump(), steps=steps[page.id]) for page in pages]
 
 
-async def whose(session: AsyncSession, community: Community) -> ResolvedAddress:
+async def describe_community(session: AsyncSession, community: Community) -> ResolvedAddress:
     """The community as the network has it, with its page and owner when the registry knows it."""
-    found = await _known(session, community.network, community.external_id)
+    registered = await _known(session, community.network, community.external_id)
     return ResolvedAddress(
         network=community.network,
         external_id=community.external_id,
         name=community.name,
         screen_name=community.screen_name,
         url=community.url,
-        page_id=found.page_id if found else None,
-        owner=found.owner if found else None,
+        page_id=registered.page_id if registered else None,
+        owner=registered.owner if registered else None,
     )
 
 
@@ -103,31 +103,31 @@ async def register(session: WriteSession, new: PageNew, actor: str, community: C
     await _check_organisation(session, new.organisation_id)
     page = _made(new, community)
     pointer = "/external_id" if community is None else "/address"
-    await _check_unknown(session, page, pointer)
+    await _check_not_registered(session, page, pointer)
     try:
         async with session.begin_nested():
             session.add(page)
             await session.flush()
     except IntegrityError as error:
-        await _check_unknown(session, page, pointer)
+        await _check_not_registered(session, page, pointer)
         raise Duplicate("The page was registered just now") from error
     kind = EvidenceKind.MANUAL if community is None else EvidenceKind.NETWORK
-    await page_steps.begin(session, [page.id], page_steps.Evidence(kind=kind, confirmed_by=actor))
-    await emit(session, event_of("page.registered", page, actor, {}))
+    await page_steps.record_created(session, [page.id], page_steps.Evidence(kind=kind, confirmed_by=actor))
+    await emit(session, page_event("page.registered", page, actor, {}))
     return page
 
 
 def _made(new: PageNew, community: Community | None) -> Page:
-    given = {"network": new.network, "external_id": new.external_id, "name": new.name}
+    required = {"network": new.network, "external_id": new.external_id, "name": new.name}
     if community is not None:
         known = {"network": community.network, "external_id": community.external_id, "name": community.name}
-        given = {**known, "name": new.name or community.name}
+        required = {**known, "name": new.name or community.name}
     missing = [
-        FieldError(pointer=f"/{field}", detail="Field required") for field, value in given.items() if not value
+        FieldError(pointer=f"/{field}", detail="Field required") for field, value in required.items() if not value
     ]
     if missing:
         raise Invalid("Give the page's address, or its network, id and name", errors=missing)
-    values = {field: str(value) for field, value in given.items()}
+    values = {field: str(value) for field, value in required.items()}
     return Page(
         organisation_id=new.organisation_id,
         **values,
@@ -139,31 +139,31 @@ def _made(new: PageNew, community: Community | None) -> Page:
 
 
 async def change(
-    session: WriteSession, page_id: UUID, wanted: PageChange, version: int | None, actor: str
+    session: WriteSession, page_id: UUID, update: PageChange, version: int | None, actor: str
 ) -> Page:
     """Change what was given. Raises `NotFound`, `PreconditionFailed` or `Invalid`."""
-    found = await session.get(Page, page_id, with_for_update=versioned_update.HELD)
-    if found is None:
+    page = await session.get(Page, page_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
+    if page is None:
         raise NotFound("There is no such page")
-    check_version(found.version, version)
-    values = wanted.changes()
+    check_version(page.version, version)
+    values = update.changes()
     if "organisation_id" in values:
         await _check_organisation(session, values["organisation_id"])
     if "name" in values:
         values["sort_key"] = sort_key(values["name"])
-    before = found.organisation_id
-    if changed := versioned_update.apply(found, values):
+    before = page.organisation_id
+    if changed := versioned_update.apply_changes(page, values):
         await session.flush()
         data: dict[str, Any] = {"changed": changed}
-        if before != found.organisation_id:
+        if before != page.organisation_id:
             data["moved_from"] = str(before)
             moved = {"moved_from": str(before)}
-            await emit(session, event_of("page.changed_hands", found, actor, moved))
-        await emit(session, event_of("page.changed", found, actor, data))
-    return found
+            await emit(session, page_event("page.changed_hands", page, actor, moved))
+        await emit(session, page_event("page.changed", page, actor, data))
+    return page
 
 
-def event_of(kind: str, page: Page, actor: str, data: dict[str, Any]) -> NewEvent:
+def page_event(kind: str, page: Page, actor: str, data: dict[str, Any]) -> NewEvent:
     """An event of a page as it stands."""
     return NewEvent(
         type=kind,
@@ -188,39 +188,39 @@ async def _check_organisation(session: AsyncSession, organisation_id: UUID) -> N
 
 
 @dataclass(frozen=True)
-class _Known:
+class _RegisteredPage:
     page_id: UUID
     owner: Owner
 
 
-async def _known(session: AsyncSession, network: str, external_id: str) -> _Known | None:
-    found = (
+async def _known(session: AsyncSession, network: str, external_id: str) -> _RegisteredPage | None:
+    row = (
         await session.execute(
             select(Page.id, Organisation.id, Organisation.name)
             .join(Organisation, Organisation.id == Page.organisation_id)
             .where(Page.network == network, Page.external_id == external_id)
         )
     ).one_or_none()
-    return None if found is None else _Known(found[0], Owner(id=found[1], name=found[2]))
+    return None if row is None else _RegisteredPage(row[0], Owner(id=row[1], name=row[2]))
 
 
-async def _check_unknown(session: AsyncSession, new: Page, pointer: str) -> None:
-    found = await _known(session, new.network, new.external_id)
-    if found is not None:
-        detail = f"The page {new.external_id} of {new.network} belongs to «{found.owner.name}»"
+async def _check_not_registered(session: AsyncSession, new: Page, pointer: str) -> None:
+    registered = await _known(session, new.network, new.external_id)
+    if registered is not None:
+        detail = f"The page {new.external_id} of {new.network} belongs to «{registered.owner.name}»"
         raise Duplicate(
             detail,
             errors=[FieldError(pointer=pointer, detail=detail)],
-            page_id=found.page_id,
-            owner=found.owner.model_dump(),
+            page_id=registered.page_id,
+            owner=registered.owner.model_dump(),
         )
 
 
-def _named_by(address: Address) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _named_by(address: PageAddress) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     if address.external_id is not None:
         return Page.network == address.network, Page.external_id == address.external_id
     return Page.network == address.network, func.lower(Page.screen_name) == address.screen_name
 
 
-def _stands(step: Step) -> ColumnElement[bool]:
+def _has_step(step: Step) -> ColumnElement[bool]:
     return exists().where(PageStep.page_id == Page.id, PageStep.step == step.value, PageStep.lost_on.is_(None))

@@ -6,13 +6,13 @@ from datetime import date
 from sqlalchemy import ColumnElement, ScalarSelect, Subquery, literal, select
 
 
-def walked(
+def distinct_days(
     first: ScalarSelect[date],
-    following: Callable[[ColumnElement[date]], ScalarSelect[date]],
-    most: int | None,
+    next_day: Callable[[ColumnElement[date]], ScalarSelect[date]],
+    limit: int | None,
 ) -> Subquery:
     """The column `day`: `first` and what comes after it until there is nothing, `most` days if that is given."""
     start = select(first.label("day"), literal(1).label("place")).cte("walk", recursive=True)
-    step = select(following(start.c.day), start.c.place + 1).where(start.c.day.is_not(None))
-    whole = start.union_all(step if most is None else step.where(start.c.place < most))
-    return select(whole.c.day).where(whole.c.day.is_not(None)).subquery("days")
+    step = select(next_day(start.c.day), start.c.place + 1).where(start.c.day.is_not(None))
+    recursive = start.union_all(step if limit is None else step.where(start.c.place < limit))
+    return select(recursive.c.day).where(recursive.c.day.is_not(None)).subquery("days")

@@ -9,7 +9,7 @@ def sort_key(name: str) -> str:
     return " ".join(name.lower().replace("ё", "е").split())
 
 
-def containing(words: str) -> list[str]:
+def like_patterns(words: str) -> list[str]:
     """One LIKE pattern (escape `\\`) for each word asked for; a name fits when it fits all of them."""
     escaped = sort_key(words).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return [f"%{word}%" for word in escaped.split()]

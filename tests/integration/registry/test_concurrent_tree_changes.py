@@ -116,7 +116,7 @@ CHANGES: dict[str, Change] = {
     "its page is changed": lambda session, _body, page: pages.change(
         session, page, PageChange(name="Другая"), None, ACTOR
     ),
-    "its page reaches a step": lambda session, _body, page: page_steps.record(
+    "its page reaches a step": lambda session, _body, page: page_steps.confirm(
         session, page, Step.VERIFIED, page_steps.Evidence(kind=EvidenceKind.MANUAL, confirmed_by=ACTOR)
     ),
 }

@@ -244,7 +244,7 @@ async def test_the_share_over_time(registry: ServiceUnderTest, region: Region) -
 
     async def record(day: date) -> int:
         async with database.write() as session:
-            return await history.record(session, day)
+            return await history.record_day(session, day)
 
     await record(date(2026, 11, 20))
     await region.page("Школа 2", "vk", "verified", "live")

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.audit import trail
 from services.registry.coverage import history
-from services.registry.coverage.coverage_query import Filter
+from services.registry.coverage.coverage_query import CoverageFilter
 from services.registry.page_checks import check_history
 from services.registry.schemas.coverage import Step
 from shared.api.pagination import Paging
@@ -79,7 +79,9 @@ async def test_days_of_checks(
 
     async def read() -> dict[str, int]:
         return {
-            "days": await rows_read(registry, "page_checks", lambda session: check_history.days(session, FIVE))
+            "days": await rows_read(
+                registry, "page_checks", lambda session: check_history.list_daily_totals(session, FIVE)
+            )
         }
 
     await checked(owner, range(30))
@@ -87,7 +89,7 @@ async def test_days_of_checks(
     await checked(owner, range(30, 300))
     no_more(await read(), earlier)
     async with registry.service.database.read() as session:
-        (*_, last) = [row._mapping for row in await check_history.days(session, FIVE)]
+        (*_, last) = [row._mapping for row in await check_history.list_daily_totals(session, FIVE)]
     assert last == {
         "day": FIRST + 294 * DAY, "pages": 100, "changed": 0, "closed": 0, "gone": 100, "calls": 0,
     }  # fmt: skip
@@ -106,13 +108,13 @@ async def covered(owner: asyncpg.Connection, days: range) -> None:
 
 async def test_days_of_coverage(registry: ServiceUnderTest, owner: asyncpg.Connection) -> None:
     def points(step: Step) -> Listed:
-        return lambda session: history.points(
+        return lambda session: history.list_points(
             session,
             start=FIRST,
             end=date(2030, 1, 1),
-            step=step,
+            interval=step,
             network="vk",
-            wanted=Filter(),
+            filters=CoverageFilter(),
             paging=FIVE,
         )
 
@@ -150,14 +152,14 @@ async def test_the_trail(registry: ServiceUnderTest, database: TestDatabase, own
     await owner.execute("UPDATE organisations SET parent_id = $1 WHERE id = ANY($2)", ministry, schools)
     manager = Caller("m", "", Role.MANAGER, ministry, beneath=True, right=Right.AUDIT_READ)
     auditor = Caller("a", "", Role.AUDITOR, None, right=Right.AUDIT_READ)
-    early = trail.Filter(start=MIDNIGHT + 5 * DAY, end=MIDNIGHT + 20 * DAY)
+    early = trail.AuditFilter(start=MIDNIGHT + 5 * DAY, end=MIDNIGHT + 20 * DAY)
 
-    def rows(caller: Caller, wanted: trail.Filter) -> Listed:
-        return lambda session: trail.listed(session, caller, wanted, FIVE)
+    def rows(caller: Caller, wanted: trail.AuditFilter) -> Listed:
+        return lambda session: trail.list_entries(session, caller, wanted, FIVE)
 
     asked = {
-        "all": rows(auditor, trail.Filter()),
-        "beneath": rows(manager, trail.Filter()),
+        "all": rows(auditor, trail.AuditFilter()),
+        "beneath": rows(manager, trail.AuditFilter()),
         "early": rows(auditor, early),
         "early beneath": rows(manager, early),
     }

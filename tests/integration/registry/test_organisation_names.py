@@ -131,9 +131,9 @@ async def test_what_older_rules_left_is_put_right(registry: ServiceUnderTest, da
         by_hand,
     )
     async with registry.service.database.write() as session:
-        assert await names.put_right(session) == 2
+        assert await names.refresh_normalized_names(session) == 2
     async with registry.service.database.write() as session:
-        assert await names.put_right(session) == 0
+        assert await names.refresh_normalized_names(session) == 0
     rows = await connection.fetch("SELECT kind, name, folded FROM organisation_names ORDER BY kind")
     await connection.close()
     assert [tuple(row) for row in rows] == [

@@ -14,7 +14,7 @@ import pytest
 import time_machine
 
 from services.registry.page_checks import daily_run
-from services.registry.page_checks.daily_run import Ask, Checks
+from services.registry.page_checks.daily_run import DailyCheck, DescribePages
 from services.registry.schemas.page_checks import SaidOfPages
 from services.registry.settings import RegistrySettings
 from shared.service_client import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
@@ -64,7 +64,7 @@ class World:
     eye: asyncpg.Connection
     organisation: UUID
     networks: Networks
-    checks: Checks
+    checks: DailyCheck
 
     async def page(self, external_id: str, network: str = "vk") -> UUID:
         """A page of the registry."""
@@ -73,7 +73,7 @@ class World:
     async def run(self, at: datetime) -> float:
         """Take the next part at a moment; answers for how long the run rests."""
         with time_machine.travel(at, tick=False):
-            return await self.checks.part()
+            return await self.checks.run_batch()
 
     async def get(self, path: str, at: datetime = MONDAY) -> dict[str, Any]:
         """A list of the API as the centre reads it."""
@@ -93,7 +93,7 @@ class World:
 async def world(registry: ServiceUnderTest, database: TestDatabase) -> Any:
     networks = Networks()
     eye = await database.connect()
-    checks = Checks(registry.service.database, networks.ask, RegistrySettings(page_checks_calls_a_day=100))
+    checks = DailyCheck(registry.service.database, networks.ask, RegistrySettings(page_checks_calls_a_day=100))
     yield World(registry, database, eye, await insert_organisation(database), networks, checks)
     await eye.close()
 
@@ -179,7 +179,7 @@ async def test_a_network_that_cannot_be_asked_rests_and_nothing_is_said_of_its_p
     assert (await world.get(f"/pages/{page}"))["state"] == "open"
 
 
-def _failing(failure: Exception | None, made: list[int]) -> Ask:
+def _failing(failure: Exception | None, made: list[int]) -> DescribePages:
     """Networks that fail after every call that was granted was made; `None`: ingest still answers, and says so."""
 
     async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> SaidOfPages:
@@ -200,7 +200,7 @@ async def test_a_day_of_failures_costs_no_more_than_the_budget(world: World, fai
         made: list[int] = []
         for part in range(60):
             # Each time another worker, which knows nothing of the failures before.
-            checks = Checks(
+            checks = DailyCheck(
                 world.registry.service.database,
                 _failing(failure, made),
                 RegistrySettings(page_checks_calls_a_day=110),
@@ -209,7 +209,7 @@ async def test_a_day_of_failures_costs_no_more_than_the_budget(world: World, fai
                 time_machine.travel(MONDAY + day * DAY + part * timedelta(minutes=10), tick=False),
                 suppress(ValueError),
             ):
-                await checks.part()
+                await checks.run_batch()
         assert sum(made) == 110, "all of it, and not a call more"
 
 
@@ -240,12 +240,12 @@ async def test_a_network_that_failed_is_tried_with_few_calls_until_it_answers(wo
 async def test_what_never_reached_the_networks_costs_nothing(world: World, failure: Exception) -> None:
     await world.page("101")
     made: list[int] = []
-    checks = Checks(
+    checks = DailyCheck(
         world.registry.service.database, _failing(failure, made), RegistrySettings(page_checks_calls_a_day=100)
     )
     with time_machine.travel(MONDAY, tick=False):
-        await checks.part()
-        await checks.part()
+        await checks.run_batch()
+        await checks.run_batch()
     assert made == [2], "it rests"
     assert await world.eye.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
@@ -258,7 +258,7 @@ async def test_an_ingest_that_does_not_listen_costs_nothing(world: World) -> Non
     async with aiohttp.ClientSession() as http:
         settings = service.settings.model_copy(update={"ingest_url": url})
         services = ServiceClient("registry", service.signer, settings, http)
-        await Checks(service.database, daily_run.through(services), RegistrySettings()).part()
+        await DailyCheck(service.database, daily_run.via_ingest(services), RegistrySettings()).run_batch()
     assert await world.eye.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
 

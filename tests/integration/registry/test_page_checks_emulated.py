@@ -23,7 +23,7 @@ from emulators.ok.state.network_state import OkState
 from emulators.vk.emulated_vk import EmulatedVk
 from emulators.vk.settings import VkSettings
 from services.registry.page_checks import daily_run
-from services.registry.page_checks.daily_run import Checks
+from services.registry.page_checks.daily_run import DailyCheck
 from services.registry.settings import RegistrySettings
 from shared.service_client import ServiceClient
 from tests.conftest import TestDatabase
@@ -78,13 +78,13 @@ class Region:
     registry: ServiceUnderTest
     eye: asyncpg.Connection
     emulators: dict[str, Emulator]
-    checks: Checks
+    checks: DailyCheck
 
     async def day(self, at: datetime) -> None:
         """The run of a day to its end."""
         with time_machine.travel(at):
             for _ in range(30):
-                await self.checks.part()
+                await self.checks.run_batch()
 
     async def get(self, path: str) -> list[dict[str, Any]]:
         """A list of the API, whole."""
@@ -142,9 +142,9 @@ async def region(emulators: dict[str, Emulator], database: TestDatabase, keys_di
                         )
                         assert made.status_code in {200, 201}, made.text
             services = ServiceClient("registry", signer, settings.model_copy(update={"ingest_url": url}), http)
-            checks = Checks(
+            checks = DailyCheck(
                 registry.service.database,
-                daily_run.through(services),
+                daily_run.via_ingest(services),
                 RegistrySettings(page_checks_calls_a_day=BUDGET),
             )
             yield Region(registry, eye, emulators, checks)

@@ -44,8 +44,8 @@ async def test_search_asks_the_index(registry: ServiceUnderTest, database: TestD
     await load(connection, generate(organisations=300, pages=0))
     await connection.close()
     async with registry.service.database.read() as session:
-        await search.prepare(session, search.NEAR)
-        statement = search.near("кабанский", None)
+        await search.set_similarity_threshold(session, search.STRICT_SIMILARITY)
+        statement = search.similar_names_query("кабанский", None)
         literal = statement.compile(dialect=session.get_bind().dialect, compile_kwargs={"literal_binds": True})
         plan = await session.scalars(text(f"EXPLAIN {literal}".replace("%%", "%")))
         assert "ix_organisation_names_folded" in "\n".join(plan)

@@ -101,7 +101,7 @@ async def test_what_ends_later_is_closed_by_its_day(registry: ServiceUnderTest, 
     for moment, closed in (("2026-06-30T15:30:00+00:00", 0), ("2026-06-30T16:30:00+00:00", 1)):
         with time_machine.travel(moment, tick=False):
             async with registry.service.database.write() as session:
-                assert await successions.close_ended(session) == closed
+                assert await successions.deactivate_ended(session) == closed
     assert await state(registry, old) == (False, "2026-06-30")
     assert await state(registry, left) == (True, None)
     connection = await database.connect()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.registry.organisations.name_normalization import fold, retyped, telling
-from services.registry.organisations.search_ranking import Asked
+from services.registry.organisations.name_normalization import distinctive_words, in_russian_layout, normalize_name
+from services.registry.organisations.search_ranking import QueryMatcher
 
 
 @pytest.mark.parametrize(
@@ -44,38 +44,38 @@ from services.registry.organisations.search_ranking import Asked
     ],
 )
 def test_spellings_of_a_name_fold_into_one(names: tuple[str, ...], folded: str) -> None:
-    assert {fold(name) for name in names} == {folded}
+    assert {normalize_name(name) for name in names} == {folded}
 
 
 def test_a_ministry_keeps_what_it_is_for() -> None:
-    assert fold("Министерство здравоохранения") == "министерство здравоохранения"
-    assert fold("Минздрав") == "министерство здравоохранения"
+    assert normalize_name("Министерство здравоохранения") == "министерство здравоохранения"
+    assert normalize_name("Минздрав") == "министерство здравоохранения"
 
 
 def test_the_wrong_layout_is_read_as_meant() -> None:
-    assert retyped("irjkf 71") == "школа 71"
-    assert retyped("школа IT") is None
-    assert retyped("71") is None
+    assert in_russian_layout("irjkf 71") == "школа 71"
+    assert in_russian_layout("школа IT") is None
+    assert in_russian_layout("71") is None
 
 
 def test_the_words_that_tell_bodies_apart() -> None:
-    assert telling("школа 71 улан удэ") == "71 улан удэ"
-    assert telling("школа 71") == "школа 71"
-    assert telling("районная больница") == "районная больница"
+    assert distinctive_words("школа 71 улан удэ") == "71 улан удэ"
+    assert distinctive_words("школа 71") == "школа 71"
+    assert distinctive_words("районная больница") == "районная больница"
 
 
 def test_the_fitting_name_scores_best() -> None:
-    asked = Asked("школа 17 улан уде")
+    asked = QueryMatcher("школа 17 улан уде")
     exact, other_number, elsewhere = "школа 17 улан удэ", "школа 71 улан удэ", "школа 17 северобайкальск"
     assert asked.score(exact) > asked.score(other_number)
     assert asked.score(exact) > asked.score(elsewhere)
     assert asked.score("улан удэ 17 школа") == asked.score(exact)
-    assert Asked(exact).score(exact) == pytest.approx(1)
-    assert Asked(exact).score("") == 0
+    assert QueryMatcher(exact).score(exact) == pytest.approx(1)
+    assert QueryMatcher(exact).score("") == 0
 
 
 def test_words_may_be_joined_or_parted() -> None:
     parted, joined = "сад усть еловка", "сад устьеловка"
-    assert Asked(joined).score(parted) == pytest.approx(1)
-    assert Asked(parted).score(joined) == pytest.approx(1)
-    assert Asked(joined).score("сад усть петровка") < 0.9
+    assert QueryMatcher(joined).score(parted) == pytest.approx(1)
+    assert QueryMatcher(parted).score(joined) == pytest.approx(1)
+    assert QueryMatcher(joined).score("сад усть петровка") < 0.9

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.registry.organisations.validation import faults, lies_in
+from services.registry.organisations.validation import find_contradictions, oktmo_within_municipality
 
 TODAY = date(2026, 6, 15)
 
@@ -24,7 +24,7 @@ TODAY = date(2026, 6, 15)
     ],
 )
 def test_places_lie_where_their_code_says(oktmo: str | None, municipality: str | None, lies: bool) -> None:
-    assert lies_in(oktmo, municipality) is lies
+    assert oktmo_within_municipality(oktmo, municipality) is lies
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_places_lie_where_their_code_says(oktmo: str | None, municipality: str |
     ],
 )
 def test_a_fault_points_to_what_was_given(values: dict[str, Any], given: set[str], named: list[str]) -> None:
-    assert [fault.pointer for fault in faults(values, frozenset(given), TODAY)] == named
+    assert [fault.pointer for fault in find_contradictions(values, frozenset(given), TODAY)] == named

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.registry.pages.page_addresses import Address, BadAddress, parse_address
+from services.registry.pages.page_addresses import InvalidPageAddress, PageAddress, parse_address
 from shared.networks import NETWORKS
 
 with (Path(__file__).parent / "addresses.csv").open(encoding="utf-8", newline="") as _file:
@@ -22,13 +22,13 @@ def named(row: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("row", RESOLVED, ids=named)
 def test_an_address_names_a_community(row: dict[str, str]) -> None:
-    expected = Address(row["found"], row["external_id"] or None, row["screen_name"] or None)
+    expected = PageAddress(row["found"], row["external_id"] or None, row["screen_name"] or None)
     assert parse_address(row["text"], row["network"] or None) == expected
 
 
 @pytest.mark.parametrize("row", REFUSED, ids=named)
 def test_what_names_no_community_is_refused_with_the_reason(row: dict[str, str]) -> None:
-    with pytest.raises(BadAddress) as refused:
+    with pytest.raises(InvalidPageAddress) as refused:
         parse_address(row["text"], row["network"] or None)
     assert row["reason"] in refused.value.reason
 
@@ -43,25 +43,25 @@ def test_what_names_no_community_is_refused_with_the_reason(row: dict[str, str])
     ],
 )
 def test_what_a_copied_address_carries_unseen_does_not_matter(text: str) -> None:
-    assert parse_address(text) == Address("vk", "101")
+    assert parse_address(text) == PageAddress("vk", "101")
 
 
 def test_a_book_is_no_address() -> None:
-    with pytest.raises(BadAddress, match="longer than"):
+    with pytest.raises(InvalidPageAddress, match="longer than"):
         parse_address("vk.com/club101 " * 1_000)
 
 
-def outcome(text: str, network: str | None = None) -> Address | str:
+def outcome(text: str, network: str | None = None) -> PageAddress | str:
     try:
         return parse_address(text, network)
-    except BadAddress as refused:
+    except InvalidPageAddress as refused:
         return refused.reason
 
 
 @given(st.text(), st.sampled_from([None, *NETWORKS]))
 def test_any_text_ends_as_an_address_or_a_reason(text: str, network: str | None) -> None:
     found = outcome(text, network)
-    if isinstance(found, Address):
+    if isinstance(found, PageAddress):
         assert (found.external_id is None) != (found.screen_name is None)
         assert network in {None, found.network}
     else:
@@ -74,7 +74,7 @@ def test_any_text_ends_as_an_address_or_a_reason(text: str, network: str | None)
 )
 def test_any_path_ends_as_an_address_or_a_reason(start: str, path: str) -> None:
     found = outcome(start + path)
-    if isinstance(found, Address):
+    if isinstance(found, PageAddress):
         assert found.network == ("ok" if "ok.ru" in start else "vk")
     else:
         assert found

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from services.registry.page_checks import change_detection
-from services.registry.page_checks.change_detection import Before
+from services.registry.page_checks.change_detection import PreviousCheck
 from services.registry.schemas.page_checks import PageState, Said
 
 KNOWN: dict[str, Any] = {
@@ -21,8 +21,8 @@ KNOWN: dict[str, Any] = {
     "site": None,
     "comments_open": True,
 }
-FIRST = Before()
-YESTERDAY = Before("open", KNOWN)
+FIRST = PreviousCheck()
+YESTERDAY = PreviousCheck("open", KNOWN)
 
 
 def said(outcome: str = "open", reason: str | None = None, **more: Any) -> Said:
@@ -31,23 +31,23 @@ def said(outcome: str = "open", reason: str | None = None, **more: Any) -> Said:
     return Said(page_id=UUID(int=1), outcome=PageState(outcome), reason=reason, calls=0, **(told | more))
 
 
-def changed(before: Before, today: Said) -> dict[str, tuple[Any, Any]]:
+def changed(before: PreviousCheck, today: Said) -> dict[str, tuple[Any, Any]]:
     """The changes by field."""
-    return {one.field.value: (one.before, one.after) for one in change_detection.changes(before, today)}
+    return {one.field.value: (one.before, one.after) for one in change_detection.diff(before, today)}
 
 
-def alarmed(before: Before, today: Said) -> dict[str, Any]:
+def alarmed(before: PreviousCheck, today: Said) -> dict[str, Any]:
     """The alarms by kind."""
     return {
-        one.kind: one.data
-        for one in change_detection.alarms(before, today, change_detection.changes(before, today))
+        one.event_type: one.data
+        for one in change_detection.detect_events(before, today, change_detection.diff(before, today))
     }
 
 
 def test_members_and_posts_move_without_being_a_change() -> None:
     today = said(members=1000, posts_7_days=4)
     assert changed(YESTERDAY, today) == {}
-    assert change_detection.facts_of(today)["members"] == 1000
+    assert change_detection.snapshot_of(today)["members"] == 1000
 
 
 def test_what_differs_is_named_with_before_and_after() -> None:
@@ -62,7 +62,7 @@ def test_what_differs_is_named_with_before_and_after() -> None:
 
 def test_what_a_network_does_not_tell_is_no_change() -> None:
     assert changed(YESTERDAY, said(verified=None, comments_open=None)) == {}
-    assert changed(Before("open", KNOWN | {"verified": None}), said(verified=False)) == {}
+    assert changed(PreviousCheck("open", KNOWN | {"verified": None}), said(verified=False)) == {}
 
 
 def test_a_first_check_changes_nothing_but_tells_of_a_page_that_is_closed_already() -> None:
@@ -75,16 +75,16 @@ def test_a_page_that_closes_is_told_once() -> None:
     today = said("closed", "deleted")
     assert changed(YESTERDAY, today) == {"state": ("open", "closed")}
     assert set(alarmed(YESTERDAY, today)) == {"page.closed"}
-    assert alarmed(Before("closed", KNOWN), today) == {}
+    assert alarmed(PreviousCheck("closed", KNOWN), today) == {}
 
 
 def test_a_page_that_comes_back_is_compared_with_what_it_told_last() -> None:
     today = said(name="Магазин")
-    assert changed(Before("gone", KNOWN), today) == {
+    assert changed(PreviousCheck("gone", KNOWN), today) == {
         "state": ("gone", "open"),
         "name": (KNOWN["name"], "Магазин"),
     }
-    assert set(alarmed(Before("gone", KNOWN), today)) == {"page.renamed"}
+    assert set(alarmed(PreviousCheck("gone", KNOWN), today)) == {"page.renamed"}
 
 
 def test_a_group_for_members_still_shows_its_name_and_mark() -> None:
@@ -116,9 +116,9 @@ def test_a_theft_is_suspected_when_two_things_change_together(
     told = alarmed(YESTERDAY, said(**today))
     assert (told["page.stolen"]["signs"] if "page.stolen" in told else None) == signs
     assert ("page.renamed" in told) is bool({"name", "screen_name"} & set(today))
-    assert change_detection.mark_lost(change_detection.changes(YESTERDAY, said(**today))) is ("verified" in today)
+    assert change_detection.badge_lost(change_detection.diff(YESTERDAY, said(**today))) is ("verified" in today)
 
 
 def test_a_mark_that_comes_is_no_loss() -> None:
-    before = Before("open", KNOWN | {"verified": False})
-    assert not change_detection.mark_lost(change_detection.changes(before, said()))
+    before = PreviousCheck("open", KNOWN | {"verified": False})
+    assert not change_detection.badge_lost(change_detection.diff(before, said()))

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from services.registry.authentication.throttle import block_after
-from services.registry.persistence.sort_keys import containing, sort_key
+from services.registry.persistence.sort_keys import like_patterns, sort_key
 
 
 def test_names_fold() -> None:
@@ -11,8 +11,8 @@ def test_names_fold() -> None:
 
 
 def test_words_become_patterns_without_wild_cards() -> None:
-    assert containing("Школа 100%_\\") == ["%школа%", "%100\\%\\_\\\\%"]
-    assert containing("  ") == []
+    assert like_patterns("Школа 100%_\\") == ["%школа%", "%100\\%\\_\\\\%"]
+    assert like_patterns("  ") == []
 
 
 def test_blocks_double_up_to_a_bound() -> None:
