@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.generated_region.generator import generate
 from bench.generated_region.organisations import Organisation, OtherName
-from services.registry.import_export.columns import BY_FIELD
+from services.registry.import_export.columns import COLUMN_BY_FIELD
 
 _AS_THEY_ARE = (
     *("code", "name", "short_name", "kind", "sphere", "municipality", "oktmo", "inn", "ogrn"),
@@ -28,7 +28,7 @@ def region_csv(*, organisations: int = 2_000, pages: int = 3_600, seed: int = 1)
     """The region of `bench.generated_region.generator` as CSV, one row for an organisation."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(BY_FIELD[field].title for field in FIELDS)
+    writer.writerow(COLUMN_BY_FIELD[field].title for field in FIELDS)
     for body in generate(organisations=organisations, pages=pages, seed=seed).organisations:
         values = dict(_values(body))
         writer.writerow(values.get(field) or "" for field in FIELDS)

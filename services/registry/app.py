@@ -3,7 +3,7 @@
 from services.registry import api, worker
 from services.registry.api import import_export
 from services.registry.authentication import external_identities
-from services.registry.import_export.importer import MAX_BYTES
+from services.registry.import_export.importer import MAX_IMPORT_BYTES
 from shared.service import Service
 from shared.tables.registry import RegistryIdempotency
 
@@ -13,7 +13,7 @@ service = Service(
     routers=api.routers,
     root=api.root,
     find_person=external_identities.directly,
-    large_bodies={import_export.PATH: MAX_BYTES},
+    large_bodies={import_export.PATH: MAX_IMPORT_BYTES},
     workers={
         "forget-past": worker.forget_past,
         "coverage": worker.record_coverage,

@@ -8,7 +8,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
 from services.registry.api.common import COMMON, Editor, Reader
 from services.registry.import_export import exporter, short_name_lookup
-from services.registry.import_export.importer import ImportRefused, import_file, read_file
+from services.registry.import_export.importer import ImportRejected, import_file, read_file
 from services.registry.schemas.import_export import ImportReport
 from shared.api.idempotency import IdempotencyDep, once
 from shared.http.problems import (
@@ -61,7 +61,7 @@ _WRITTEN: dict[int | str, dict[str, Any]] = {
     summary="Import organisations and pages",
     openapi_extra=_FILE,
     responses=responses(Conflict, InFlight, TooLarge, Unavailable, UpstreamFailed)
-    | responses(Invalid, ImportRefused, KeyReused),
+    | responses(Invalid, ImportRejected, KeyReused),
 )
 async def import_organisations(
     *,
@@ -83,15 +83,17 @@ async def import_organisations(
     """
     _check_asked(request)
     file = await read_file(await request.body())
-    resolved: short_name_lookup.ShortNames = {}
+    resolved: short_name_lookup.IdByShortName = {}
     if resolve:
         # No connection is held while the networks are asked.
         async with service.database.read() as looking:
-            waiting = await short_name_lookup.unknown(looking, file.drafts)
-        resolved = await short_name_lookup.ask(service.client(), waiting, file.faults, act=caller.actor)
+            waiting = await short_name_lookup.find_unresolved(looking, file.organisations)
+        resolved = await short_name_lookup.resolve_short_names(
+            service.client(), waiting, file.errors, act=caller.actor
+        )
 
     async def work() -> ImportReport:
-        return await import_file(session, file, dry_run=dry_run, actor=caller.actor, resolved=resolved)
+        return await import_file(session, file, dry_run=dry_run, actor=caller.actor, short_names=resolved)
 
     if dry_run:
         return await work()
@@ -123,16 +125,18 @@ async def export_organisations(
     session: Reading,
     _caller: Reader,
     form: Annotated[Literal["csv", "xlsx"], Query(alias="format")] = "csv",
-    headings: Annotated[exporter.Headings, Query(description="English field names, or Russian headings")] = "en",
+    headings: Annotated[
+        exporter.HeadingLanguage, Query(description="English field names, or Russian headings")
+    ] = "en",
 ) -> Response:
     """Every organisation with its names and pages; imported into an empty system it gives the same file again.
 
     Calendars are named, not held: make them before. Steps, checks and successions of pages are not part of it.
     """
     registry = await exporter.read_registry(session)
-    rows = exporter.table(registry, headings)
+    rows = exporter.export_rows(registry, headings)
     saved = {"Content-Disposition": f'attachment; filename="organisations.{form}"'}
     if form == "xlsx":
-        return Response(await run_in_threadpool(exporter.xlsx, rows), media_type=XLSX, headers=saved)
-    chunks = iterate_in_threadpool(exporter.csv_chunks(rows))
+        return Response(await run_in_threadpool(exporter.to_xlsx, rows), media_type=XLSX, headers=saved)
+    chunks = iterate_in_threadpool(exporter.to_csv_chunks(rows))
     return StreamingResponse(chunks, media_type=CSV, headers=saved)

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Uuid, any_, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
-from services.registry.import_export.import_plan import BodyPlan, PagePlan, Plan
+from services.registry.import_export.import_plan import ImportPlan, OrganisationPlan, PagePlan
 from services.registry.organisations import names
 from services.registry.organisations.name_normalization import normalize_name
 from services.registry.organisations.organisations import organisation_event
@@ -23,23 +23,25 @@ from shared.http.problems import Conflict
 from shared.networks import NETWORKS
 from shared.tables.registry import Organisation, OrganisationName, Page
 
-NAMES = frozenset({"name", "short_name"})
+NAME_FIELDS = frozenset({"name", "short_name"})
 
 
-async def apply(session: WriteSession, plan: Plan, actor: str) -> None:
+async def apply_plan(session: WriteSession, plan: ImportPlan, actor: str) -> None:
     """Do what the plan says, in the session's transaction. Raises `Conflict` when somebody was faster."""
     events: list[NewEvent] = []
     try:
-        events += await _bodies(session, plan.bodies, actor)
-        events += await _pages(session, plan.pages, actor)
+        events += await _apply_organisations(session, plan.organisations, actor)
+        events += await _apply_pages(session, plan.pages, actor)
     except IntegrityError as error:
         raise Conflict("Somebody else registered one of these just now: import the file again") from error
     await emit(session, *events)
 
 
-async def _bodies(session: WriteSession, plans: Sequence[BodyPlan], actor: str) -> list[NewEvent]:
+async def _apply_organisations(
+    session: WriteSession, plans: Sequence[OrganisationPlan], actor: str
+) -> list[NewEvent]:
     rows: list[Organisation] = []
-    for plan in _owners_first([plan for plan in plans if plan.existing is None]):
+    for plan in _parents_first([plan for plan in plans if plan.existing is None]):
         row = Organisation(id=plan.id, **{"active": True} | plan.values, sort_key=sort_key(plan.name))
         rows.append(row)
         session.add(row)
@@ -52,17 +54,17 @@ async def _bodies(session: WriteSession, plans: Sequence[BodyPlan], actor: str) 
     for plan in plans:
         if plan.existing is not None and (changed := await _change(session, plan, plan.existing)):
             events.append(organisation_event("organisation.changed", plan.existing, actor, changed=changed))
-        for kind, wanted in plan.names.items():
-            await _keep_names(session, plan, kind, wanted)
+        for kind, plan_values in plan.names.items():
+            await _keep_names(session, plan, kind, plan_values)
     await session.flush()
     return events
 
 
-def _owners_first(plans: Sequence[BodyPlan]) -> Iterable[BodyPlan]:
+def _parents_first(plans: Sequence[OrganisationPlan]) -> Iterable[OrganisationPlan]:
     """The database takes a body only after the one it belongs to."""
     waiting = {plan.id: plan for plan in plans}
     for plan in plans:
-        line: list[BodyPlan] = []
+        line: list[OrganisationPlan] = []
         step: UUID | None = plan.id
         while step is not None and step in waiting:
             line.append(waiting.pop(step))
@@ -82,7 +84,7 @@ async def _detach(session: WriteSession, moving: Sequence[UUID]) -> None:
     await recorder.record(session, Organisation)
 
 
-async def _change(session: WriteSession, plan: BodyPlan, row: Organisation) -> list[str]:
+async def _change(session: WriteSession, plan: OrganisationPlan, row: Organisation) -> list[str]:
     values = plan.values
     if "name" in values:
         values = values | {"sort_key": sort_key(values["name"])}
@@ -91,14 +93,14 @@ async def _change(session: WriteSession, plan: BodyPlan, row: Organisation) -> l
         if not changed:
             row.version += 1
         changed.append("names")
-    if NAMES & values.keys():
+    if NAME_FIELDS & values.keys():
         await session.flush()
-        await names.record_rename(session, row, set(NAMES & values.keys()))
+        await names.record_rename(session, row, set(NAME_FIELDS & values.keys()))
     return changed
 
 
 async def _keep_names(
-    session: WriteSession, plan: BodyPlan, kind: str, wanted: Iterable[tuple[object, ...]]
+    session: WriteSession, plan: OrganisationPlan, kind: str, wanted: Iterable[tuple[object, ...]]
 ) -> None:
     wanted = set(wanted)
     if plan.existing is not None:
@@ -124,7 +126,7 @@ async def _keep_names(
     )
 
 
-async def _pages(session: WriteSession, plans: Sequence[PagePlan], actor: str) -> list[NewEvent]:
+async def _apply_pages(session: WriteSession, plans: Sequence[PagePlan], actor: str) -> list[NewEvent]:
     events: list[NewEvent] = []
     new: list[Page] = []
     for plan in plans:

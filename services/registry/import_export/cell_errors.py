@@ -4,23 +4,23 @@ from dataclasses import dataclass, field
 
 from openpyxl.utils import get_column_letter
 
-LONGEST_VALUE = 200
+MAX_SHOWN_VALUE_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class CellError:
     """One refused value: where it stands in the file, what it is and why it cannot be taken."""
 
     row: int
-    index: int
-    column: str
+    column_index: int
+    heading: str
     value: str
     reason: str
 
     @property
     def cell(self) -> str:
         """The cell as spreadsheets call it."""
-        return cell_name(self.row, self.index)
+        return cell_name(self.row, self.column_index)
 
 
 def cell_name(row: int, index: int) -> str:
@@ -28,26 +28,26 @@ def cell_name(row: int, index: int) -> str:
     return f"{get_column_letter(index + 1)}{row}"
 
 
-class BadCell(ValueError):  # noqa: N818 — reads better where it is raised
+class InvalidCellValue(ValueError):  # noqa: N818 — reads better where it is raised
     """The text of a cell is no value of its column; the message says why."""
 
 
 @dataclass
-class Faults:
+class CellErrors:
     """All faults of one file; a cell is refused once for one reason."""
 
-    found: dict[tuple[int, int, str], Fault] = field(default_factory=dict)
+    by_cell: dict[tuple[int, int, str], CellError] = field(default_factory=dict)
     _cells: set[tuple[int, int]] = field(default_factory=set)
 
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: CellError) -> None:
         """Note a fault."""
-        self.found.setdefault((fault.row, fault.index, fault.reason), fault)
-        self._cells.add((fault.row, fault.index))
+        self.by_cell.setdefault((fault.row, fault.column_index, fault.reason), fault)
+        self._cells.add((fault.row, fault.column_index))
 
-    def at(self, row: int, index: int) -> bool:
+    def has_error(self, row: int, index: int) -> bool:
         """Whether this cell is refused already."""
         return (row, index) in self._cells
 
-    def in_order(self) -> list[Fault]:
+    def in_order(self) -> list[CellError]:
         """By row, then by column."""
-        return sorted(self.found.values(), key=lambda fault: (fault.row, fault.index))
+        return sorted(self.by_cell.values(), key=lambda fault: (fault.row, fault.column_index))

@@ -7,8 +7,8 @@ from services.registry.persistence.sort_keys import sort_key
 from shared.networks import NETWORKS
 
 SHORT_TITLES = {"vk": "ВК", "ok": "ОК"}
-SPHERES = ("sphere", "sphere_2", "sphere_3")
-NAME = "name"
+SPHERE_FIELDS = ("sphere", "sphere_2", "sphere_3")
+NAME_FIELD = "name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Column:
 
     field: str
     title: str
-    others: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     exported: bool = True
 
 
@@ -26,14 +26,14 @@ class PageColumn:
     """A column about a page in `network`; `part` is what it says of the page."""
 
     network: str
-    part: str
+    page_field: str
 
 
-ORGANISATION = (
+ORGANISATION_COLUMNS = (
     Column("id", "Идентификатор"),
     Column("code", "Код", ("код организации",)),
     Column(
-        NAME,
+        NAME_FIELD,
         "Наименование",
         (
             "наименование подведомственной организации",
@@ -91,26 +91,26 @@ def _page_columns(network: str) -> Sequence[tuple[str, Column]]:
     )
 
 
-PAGES: dict[str, PageColumn] = {
+PAGE_COLUMNS: dict[str, PageColumn] = {
     column.field: PageColumn(network, part) for network in NETWORKS for part, column in _page_columns(network)
 }
-COLUMNS = (*ORGANISATION, *(column for network in NETWORKS for _, column in _page_columns(network)))
-EXPORTED = tuple(column for column in COLUMNS if column.exported)
-BY_FIELD = {column.field: column for column in COLUMNS}
+COLUMNS = (*ORGANISATION_COLUMNS, *(column for network in NETWORKS for _, column in _page_columns(network)))
+EXPORTED_COLUMNS = tuple(column for column in COLUMNS if column.exported)
+COLUMN_BY_FIELD = {column.field: column for column in COLUMNS}
 
 
-def folded(heading: str) -> str:
+def normalize_heading(heading: str) -> str:
     """A heading as it is compared: case, ё/е, spaces, quotation marks and a final colon do not tell apart."""
     return sort_key(heading.strip().strip("«»\"'*:.")).strip("«»\"'*:. ")
 
 
 _KNOWN = {
-    folded(heading): column.field
+    normalize_heading(heading): column.field
     for column in reversed(COLUMNS)
-    for heading in (*column.others, column.title, column.field)
+    for heading in (*column.aliases, column.title, column.field)
 }
 
 
-def field_of(heading: str) -> str | None:
+def field_of_heading(heading: str) -> str | None:
     """The field that a heading names; null: none of ours."""
-    return _KNOWN.get(folded(heading))
+    return _KNOWN.get(normalize_heading(heading))

@@ -14,32 +14,32 @@ from openpyxl.cell import WriteOnlyCell
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry.import_export.cell_values import KIND_TITLES, Dated, written, written_names
-from services.registry.import_export.columns import EXPORTED, NAME, PAGES
-from services.registry.import_export.registry_snapshot import OTHER_NAMES
+from services.registry.import_export.cell_values import KIND_LABELS, DatedName, format_cell, format_names
+from services.registry.import_export.columns import EXPORTED_COLUMNS, NAME_FIELD, PAGE_COLUMNS
+from services.registry.import_export.registry_snapshot import ADDITIONAL_NAME_KINDS
 from shared.networks import NETWORKS
 from shared.tables.registry import Calendar, Organisation, OrganisationName, Page
 from shared.tabular.formula_escaping import escaped, unescaped
 
-Headings = Literal["en", "ru"]
+HeadingLanguage = Literal["en", "ru"]
 CHUNK_ROWS = 500
 # What a row repeats of an organisation that has several pages in one network.
-_REPEATED = ("id", "code", NAME)
+_REPEATED = ("id", "code", NAME_FIELD)
 
 Row = list[str]
 
 
 @dataclass(frozen=True)
-class Registry:
+class ExportedRegistry:
     """Everything that is written out, read in one transaction."""
 
     organisations: Sequence[Organisation]
     pages: Mapping[UUID, Mapping[str, Sequence[Page]]]
-    names: Mapping[tuple[UUID, str], Sequence[Dated]]
+    names: Mapping[tuple[UUID, str], Sequence[DatedName]]
     calendars: Mapping[UUID, str]
 
 
-async def read_registry(session: AsyncSession) -> Registry:
+async def read_registry(session: AsyncSession) -> ExportedRegistry:
     """The registry by name, inactive organisations and pages included."""
     # One snapshot: no page without its organisation, however long the reading takes.
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
@@ -47,57 +47,66 @@ async def read_registry(session: AsyncSession) -> Registry:
     pages: dict[UUID, dict[str, list[Page]]] = defaultdict(lambda: defaultdict(list))
     for page in await session.scalars(select(Page).order_by(Page.network, Page.external_id)):
         pages[page.organisation_id][page.network].append(page)
-    names: dict[tuple[UUID, str], list[Dated]] = defaultdict(list)
-    for row in await session.scalars(select(OrganisationName).where(OrganisationName.kind.in_(OTHER_NAMES))):
+    names: dict[tuple[UUID, str], list[DatedName]] = defaultdict(list)
+    for row in await session.scalars(
+        select(OrganisationName).where(OrganisationName.kind.in_(ADDITIONAL_NAME_KINDS))
+    ):
         names[row.organisation_id, row.kind].append((row.name, row.valid_from, row.valid_to))
     calendars = (await session.execute(select(Calendar.id, Calendar.name))).all()
     called = [calendar.name for calendar in calendars]
-    return Registry(
+    return ExportedRegistry(
         organisations=organisations.all(),
         pages=pages,
         names=names,
         # A name that two calendars have would not be read back.
-        calendars={one.id: one.name if called.count(one.name) == 1 else str(one.id) for one in calendars},
+        calendars={
+            calendar_row.id: calendar_row.name if called.count(calendar_row.name) == 1 else str(calendar_row.id)
+            for calendar_row in calendars
+        },
     )
 
 
-def table(registry: Registry, headings: Headings = "en") -> Iterator[Row]:
+def export_rows(registry: ExportedRegistry, headings: HeadingLanguage = "en") -> Iterator[Row]:
     """The headings and all rows; an organisation has as many as the pages it keeps in one network."""
-    yield [column.field if headings == "en" else column.title for column in EXPORTED]
-    kinds = KIND_TITLES if headings == "ru" else {}
+    yield [column.field if headings == "en" else column.title for column in EXPORTED_COLUMNS]
+    kinds = KIND_LABELS if headings == "ru" else {}
     owners = {row.id: row.code or str(row.id) for row in registry.organisations}
     for organisation in registry.organisations:
-        whole = _body(organisation, registry)
-        whole["owner"] = owners[organisation.parent_id] if organisation.parent_id else ""
-        whole["kind"] = kinds.get(organisation.kind, organisation.kind)
+        organisation_values = _body(organisation, registry)
+        organisation_values["owner"] = owners[organisation.parent_id] if organisation.parent_id else ""
+        organisation_values["kind"] = kinds.get(organisation.kind, organisation.kind)
         pages = registry.pages.get(organisation.id, {})
         for number, kept in enumerate(
             list(zip_longest(*(pages.get(network, ()) for network in NETWORKS))) or [()]
         ):
-            said = whole if number == 0 else {name: whole[name] for name in _REPEATED}
-            said = said | {name: text for page in kept if page is not None for name, text in _page(page).items()}
-            yield [said.get(column.field, "") for column in EXPORTED]
+            own_values = (
+                organisation_values if number == 0 else {name: organisation_values[name] for name in _REPEATED}
+            )
+            own_values = own_values | {
+                name: text for page in kept if page is not None for name, text in _page(page).items()
+            }
+            yield [own_values.get(column.field, "") for column in EXPORTED_COLUMNS]
 
 
-def _body(row: Organisation, registry: Registry) -> dict[str, str]:
-    values: dict[str, Any] = {column.field: getattr(row, column.field, None) for column in EXPORTED}
+def _body(row: Organisation, registry: ExportedRegistry) -> dict[str, str]:
+    values: dict[str, Any] = {column.field: getattr(row, column.field, None) for column in EXPORTED_COLUMNS}
     spheres = [row.sphere, *row.other_spheres, None, None]
     values |= {"sphere": spheres[0], "sphere_2": spheres[1], "sphere_3": spheres[2]}
     values["calendar"] = registry.calendars[row.calendar_id] if row.calendar_id else None
-    values["aliases"] = written_names(registry.names.get((row.id, "alias"), ()))
-    values["former_names"] = written_names(registry.names.get((row.id, "former"), ()))
-    return {name: written(value) for name, value in values.items()}
+    values["aliases"] = format_names(registry.names.get((row.id, "alias"), ()))
+    values["former_names"] = format_names(registry.names.get((row.id, "former"), ()))
+    return {name: format_cell(value) for name, value in values.items()}
 
 
 def _page(page: Page) -> dict[str, str]:
     return {
-        field: written(getattr(page, about.part))
-        for field, about in PAGES.items()
+        field: format_cell(getattr(page, about.page_field))
+        for field, about in PAGE_COLUMNS.items()
         if about.network == page.network
     }
 
 
-def csv_chunks(rows: Iterator[Row]) -> Iterator[bytes]:
+def to_csv_chunks(rows: Iterator[Row]) -> Iterator[bytes]:
     """The rows as CSV, in pieces; with a byte order mark, without which office programs misread Cyrillic."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
@@ -112,7 +121,7 @@ def csv_chunks(rows: Iterator[Row]) -> Iterator[bytes]:
     yield (mark + buffer.getvalue()).encode()
 
 
-def xlsx(rows: Iterator[Row]) -> bytes:
+def to_xlsx(rows: Iterator[Row]) -> bytes:
     """The rows as a workbook of one sheet whose cells are all text, so that no number loses its zeros."""
     book = Workbook(write_only=True)
     sheet = book.create_sheet("Реестр")

@@ -12,20 +12,20 @@ from typing import Any
 
 import openpyxl
 
-from services.registry.import_export.columns import BY_FIELD, NAME, field_of
+from services.registry.import_export.columns import COLUMN_BY_FIELD, NAME_FIELD, field_of_heading
 from shared.http.problems import Invalid
 from shared.tabular.formula_escaping import unescaped
 
 MAX_ROWS = 20_000
 MAX_COLUMNS = 200
-MAX_UNPACKED = 256 * 1024 * 1024
+MAX_UNPACKED_BYTES = 256 * 1024 * 1024
 # Registries put a title above the headings.
-HEADING_ROWS = 20
+MAX_HEADING_ROW = 20
 _SPREADSHEET = b"PK\x03\x04"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class FileRow:
     """One row of a file; `number` is the one that spreadsheets show."""
 
     number: int
@@ -33,16 +33,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class FileTable:
     """The rows of a file below its headings; `columns` are the fields found, by their place."""
 
-    heading: Line
+    heading: FileRow
     columns: dict[str, int]
     ignored: list[str]
-    lines: list[Line]
+    rows: list[FileRow]
 
 
-def read_sheet(content: bytes) -> Sheet:
+def read_table(content: bytes) -> FileTable:
     """The table in a CSV or XLSX file, told apart by what is in it. Raises `Invalid` when there is none."""
     rows = _spreadsheet(content) if content.startswith(_SPREADSHEET) else _text(content)
     lines = _filled(rows)
@@ -51,7 +51,7 @@ def read_sheet(content: bytes) -> Sheet:
     columns: dict[str, int] = {}
     ignored: list[str] = []
     for index, title in enumerate(heading.cells):
-        field = field_of(title)
+        field = field_of_heading(title)
         if field is None:
             ignored += [title] if title else []
         elif field in columns:
@@ -60,26 +60,26 @@ def read_sheet(content: bytes) -> Sheet:
             )
         else:
             columns[field] = index
-    return Sheet(heading, columns, ignored, below)
+    return FileTable(heading, columns, ignored, below)
 
 
-def _filled(rows: Iterable[Sequence[str]]) -> list[Line]:
+def _filled(rows: Iterable[Sequence[str]]) -> list[FileRow]:
     """The rows that hold anything; spreadsheets add empty ones by the thousand."""
     lines = []
     for number, cells in enumerate(rows, 1):
         if any(cells):
-            lines.append(Line(number, cells))
+            lines.append(FileRow(number, cells))
         if len(lines) > MAX_ROWS:
             raise Invalid.field("/", f"The file has more than {MAX_ROWS} rows")
     return lines
 
 
-def _heading(lines: Sequence[Line]) -> Line:
-    for line in lines[:HEADING_ROWS]:
-        if any(field_of(cell) == NAME for cell in line.cells):
+def _heading(lines: Sequence[FileRow]) -> FileRow:
+    for line in lines[:MAX_HEADING_ROW]:
+        if any(field_of_heading(cell) == NAME_FIELD for cell in line.cells):
             return line
     seen = ", ".join(f"«{cell[:50]}»" for cell in lines[0].cells if cell)[:500] if lines else "nothing"
-    column = BY_FIELD[NAME]
+    column = COLUMN_BY_FIELD[NAME_FIELD]
     raise Invalid.field(
         "/",
         f"There is no column «{column.title}» (or `{column.field}`); the first row that is not empty has {seen}",
@@ -88,7 +88,7 @@ def _heading(lines: Sequence[Line]) -> Line:
 
 def _text(content: bytes) -> Iterator[list[str]]:
     text = _decoded(content)
-    delimiter = max((",", ";", "\t"), key=lambda one: _recognised(islice(_records(text, one), HEADING_ROWS)))
+    delimiter = max((",", ";", "\t"), key=lambda one: _recognised(islice(_records(text, one), MAX_HEADING_ROW)))
     return _records(text, delimiter)
 
 
@@ -104,7 +104,7 @@ def _decoded(content: bytes) -> str:
 
 def _recognised(rows: Iterable[Sequence[str]]) -> int:
     try:
-        return max((sum(field_of(cell) is not None for cell in row) for row in rows), default=0)
+        return max((sum(field_of_heading(cell) is not None for cell in row) for row in rows), default=0)
     except Invalid:
         return 0
 
@@ -147,8 +147,8 @@ def _trimmed(row: Sequence[Any]) -> Sequence[Any]:
 def _check_size(content: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > MAX_UNPACKED:
-        raise Invalid.field("/", f"The file unpacks to more than {MAX_UNPACKED // 2**20} MiB")
+    if unpacked > MAX_UNPACKED_BYTES:
+        raise Invalid.field("/", f"The file unpacks to more than {MAX_UNPACKED_BYTES // 2**20} MiB")
 
 
 def _cell(value: Any) -> str:

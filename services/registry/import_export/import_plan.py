@@ -4,15 +4,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
-from services.registry.import_export.cell_values import Dated
-from services.registry.import_export.parsed_rows import Cell, Draft, PageDraft
+from services.registry.import_export.cell_values import DatedName
+from services.registry.import_export.parsed_rows import Cell, ParsedOrganisation, ParsedPage
 from shared.tables.registry import Organisation, Page
 
-Outcome = Literal["added", "changed", "unchanged"]
+ImportOutcome = Literal["added", "changed", "unchanged"]
 
 
 @dataclass
-class Difference:
+class FieldDifference:
     """One field that will differ: `cell` says so, `before` and `after` are as cells would show them."""
 
     field: str
@@ -22,18 +22,18 @@ class Difference:
 
 
 @dataclass
-class BodyPlan:
+class OrganisationPlan:
     """An organisation: `values` are the columns to set, `names` the other names by kind where they differ."""
 
-    draft: Draft
+    parsed: ParsedOrganisation
     id: UUID
     existing: Organisation | None
     values: dict[str, Any]
-    names: dict[str, set[Dated]] = field(default_factory=dict)
-    differences: list[Difference] = field(default_factory=list)
+    names: dict[str, set[DatedName]] = field(default_factory=dict)
+    differences: list[FieldDifference] = field(default_factory=list)
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ImportOutcome:
         """What becomes of it."""
         if self.existing is None:
             return "added"
@@ -49,13 +49,13 @@ class BodyPlan:
 class PagePlan:
     """A page of an organisation: `values` are the columns to set."""
 
-    draft: PageDraft
+    parsed: ParsedPage
     existing: Page | None
     values: dict[str, Any]
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[FieldDifference] = field(default_factory=list)
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ImportOutcome:
         """What becomes of it."""
         if self.existing is None:
             return "added"
@@ -68,8 +68,8 @@ class PagePlan:
 
 
 @dataclass
-class Plan:
+class ImportPlan:
     """The whole import."""
 
-    bodies: list[BodyPlan]
+    organisations: list[OrganisationPlan]
     pages: list[PagePlan]

@@ -7,15 +7,15 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from services.registry.import_export.apply_plan import apply
-from services.registry.import_export.cell_errors import LONGEST_VALUE, Fault, Faults
-from services.registry.import_export.file_reader import Sheet, read_sheet
-from services.registry.import_export.import_plan import BodyPlan, PagePlan, Plan
-from services.registry.import_export.organisation_plan import plan_bodies
+from services.registry.import_export.apply_plan import apply_plan
+from services.registry.import_export.cell_errors import MAX_SHOWN_VALUE_LENGTH, CellError, CellErrors
+from services.registry.import_export.file_reader import FileTable, read_table
+from services.registry.import_export.import_plan import ImportPlan, OrganisationPlan, PagePlan
+from services.registry.import_export.organisation_plan import plan_organisations
 from services.registry.import_export.page_plan import PagePlanner
-from services.registry.import_export.parsed_rows import Draft, read_drafts
-from services.registry.import_export.registry_snapshot import Known, load
-from services.registry.import_export.short_name_lookup import ShortNames
+from services.registry.import_export.parsed_rows import ParsedOrganisation, parse_organisations
+from services.registry.import_export.registry_snapshot import RegistrySnapshot, load_snapshot
+from services.registry.import_export.short_name_lookup import IdByShortName
 from services.registry.organisations.organisations import lock_tree
 from services.registry.schemas.import_export import (
     ChangedField,
@@ -29,38 +29,38 @@ from shared.database.outages import is_deadlock
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, FieldError, Invalid
 
-MAX_BYTES = 16 * 1024 * 1024
-LISTED = 1_000
+MAX_IMPORT_BYTES = 16 * 1024 * 1024
+MAX_LISTED = 1_000
 
 
-class ImportRefused(Invalid):
+class ImportRejected(Invalid):
     """Cells of the file cannot be taken, so nothing of it was; `refused` names each with its reason."""
 
     slug, title = "import-refused", "The file was not imported"
 
 
 @dataclass(frozen=True)
-class File:
+class ParsedFile:
     """A file that was read: its organisations, and what was wrong with its cells so far."""
 
-    sheet: Sheet
-    drafts: list[Draft]
-    faults: Faults
+    sheet: FileTable
+    organisations: list[ParsedOrganisation]
+    errors: CellErrors
 
 
-async def read_file(content: bytes) -> File:
+async def read_file(content: bytes) -> ParsedFile:
     """Read a CSV or XLSX file. Raises `Invalid` when there is no table of organisations in it."""
     return await asyncio.to_thread(_read, content)
 
 
-def _read(content: bytes) -> File:
-    sheet = read_sheet(content)
-    faults = Faults()
-    return File(sheet, read_drafts(sheet, faults), faults)
+def _read(content: bytes) -> ParsedFile:
+    sheet = read_table(content)
+    faults = CellErrors()
+    return ParsedFile(sheet, parse_organisations(sheet, faults), faults)
 
 
 async def import_file(
-    session: WriteSession, file: File, *, dry_run: bool, actor: str, resolved: ShortNames | None = None
+    session: WriteSession, file: ParsedFile, *, dry_run: bool, actor: str, short_names: IdByShortName | None = None
 ) -> ImportReport:
     """Bring the registry to what the file says; a dry run only says what that would do.
 
@@ -69,7 +69,7 @@ async def import_file(
     meanwhile; then nothing was done. A dry run raises neither.
     """
     try:
-        return await _imported(session, file, dry_run=dry_run, actor=actor, resolved=resolved or {})
+        return await _imported(session, file, dry_run=dry_run, actor=actor, resolved=short_names or {})
     except DBAPIError as error:
         if not is_deadlock(error):
             raise
@@ -77,45 +77,45 @@ async def import_file(
 
 
 async def _imported(
-    session: WriteSession, file: File, *, dry_run: bool, actor: str, resolved: ShortNames
+    session: WriteSession, file: ParsedFile, *, dry_run: bool, actor: str, resolved: IdByShortName
 ) -> ImportReport:
     if not dry_run:
         # Two imports, or an import and a move in the tree, would not see each other's rows.
         await lock_tree(session)
-    known = await load(session, lock=not dry_run)
+    known = await load_snapshot(session, lock=not dry_run)
     # In a thread: thousands of rows are compared while others are answered.
-    plan = await asyncio.to_thread(_planned, file, known, resolved)
-    refused = file.faults.in_order()
+    plan = await asyncio.to_thread(_make_plan, file, known, resolved)
+    refused = file.errors.in_order()
     if not dry_run:
         if refused:
             raise _refusal(refused)
-        await apply(session, plan, actor)
+        await apply_plan(session, plan, actor)
     return ImportReport(
         dry_run=dry_run,
-        organisations=_counts(plan.bodies),
+        organisations=_counts(plan.organisations),
         pages=_counts(plan.pages),
         refused_count=len(refused),
-        refused=[_shown(fault) for fault in refused[:LISTED]],
+        refused=[_shown(fault) for fault in refused[:MAX_LISTED]],
         ignored_columns=file.sheet.ignored,
-        things=sorted(_things(plan, dry_run=dry_run), key=lambda thing: thing.row),
+        things=sorted(_entries(plan, dry_run=dry_run), key=lambda thing: thing.row),
     )
 
 
-def _planned(file: File, known: Known, resolved: ShortNames) -> Plan:
-    bodies = plan_bodies(file.drafts, known, file.faults)
+def _make_plan(file: ParsedFile, known: RegistrySnapshot, resolved: IdByShortName) -> ImportPlan:
+    bodies = plan_organisations(file.organisations, known, file.errors)
     short_names = {
         key: pages[0].external_id for key, pages in known.short_names.items() if len(pages) == 1
     } | dict(resolved)
-    planner = PagePlanner(known, short_names, file.faults)
+    planner = PagePlanner(known, short_names, file.errors)
     for body in bodies:
         planner.plan(body)
-    return Plan(bodies, planner.plans)
+    return ImportPlan(bodies, planner.plans)
 
 
-def _refusal(refused: Sequence[Fault]) -> ImportRefused:
-    listed = [_shown(fault) for fault in refused[:LISTED]]
-    more = f"; the first {LISTED} are listed" if len(refused) > LISTED else ""
-    return ImportRefused(
+def _refusal(refused: Sequence[CellError]) -> ImportRejected:
+    listed = [_shown(fault) for fault in refused[:MAX_LISTED]]
+    more = f"; the first {MAX_LISTED} are listed" if len(refused) > MAX_LISTED else ""
+    return ImportRejected(
         f"Nothing was changed. Cells that cannot be taken: {len(refused)}{more}",
         errors=[FieldError(pointer=f"cell/{one.cell}", detail=f"{one.column}: {one.reason}") for one in listed],
         refused_count=len(refused),
@@ -123,37 +123,37 @@ def _refusal(refused: Sequence[Fault]) -> ImportRefused:
     )
 
 
-def _shown(fault: Fault) -> RefusedCell:
+def _shown(fault: CellError) -> RefusedCell:
     return RefusedCell(
         row=fault.row,
-        column=fault.column,
+        column=fault.heading,
         cell=fault.cell,
-        value=fault.value[:LONGEST_VALUE],
+        value=fault.value[:MAX_SHOWN_VALUE_LENGTH],
         reason=fault.reason,
     )
 
 
-def _counts(plans: Sequence[BodyPlan] | Sequence[PagePlan]) -> Counts:
+def _counts(plans: Sequence[OrganisationPlan] | Sequence[PagePlan]) -> Counts:
     outcomes = [plan.outcome for plan in plans]
     return Counts(**{name: outcomes.count(name) for name in ("added", "changed", "unchanged")})
 
 
-def _things(plan: Plan, *, dry_run: bool) -> Iterator[ImportedThing]:
-    told: tuple[tuple[Subject, Sequence[BodyPlan] | Sequence[PagePlan]], ...] = (
-        ("organisation", plan.bodies),
+def _entries(plan: ImportPlan, *, dry_run: bool) -> Iterator[ImportedThing]:
+    plans_by_kind: tuple[tuple[Subject, Sequence[OrganisationPlan] | Sequence[PagePlan]], ...] = (
+        ("organisation", plan.organisations),
         ("page", plan.pages),
     )
-    for subject, plans in told:
-        for one in plans:
-            if one.outcome == "unchanged":
+    for subject, plans in plans_by_kind:
+        for entry_plan in plans:
+            if entry_plan.outcome == "unchanged":
                 continue
-            new: Any = one.id if isinstance(one, BodyPlan) else None
+            new: Any = entry_plan.id if isinstance(entry_plan, OrganisationPlan) else None
             yield ImportedThing(
-                row=one.draft.place.row,
+                row=entry_plan.parsed.main_cell.row,
                 subject=subject,
-                outcome=one.outcome,
-                id=one.existing.id if one.existing else None if dry_run else new,
-                name=one.name,
+                outcome=entry_plan.outcome,
+                id=entry_plan.existing.id if entry_plan.existing else None if dry_run else new,
+                name=entry_plan.name,
                 changed=[
                     ChangedField(
                         field=difference.field,
@@ -161,6 +161,6 @@ def _things(plan: Plan, *, dry_run: bool) -> Iterator[ImportedThing]:
                         before=difference.before,
                         after=difference.after,
                     )
-                    for difference in one.differences
+                    for difference in entry_plan.differences
                 ],
             )

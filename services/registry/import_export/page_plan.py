@@ -4,40 +4,40 @@ from typing import Any
 from uuid import UUID
 
 from services.registry.import_export import cell_values
-from services.registry.import_export.cell_errors import Faults
-from services.registry.import_export.import_plan import BodyPlan, Difference, PagePlan
-from services.registry.import_export.parsed_rows import Cell, PageDraft
-from services.registry.import_export.registry_snapshot import Known
-from services.registry.import_export.row_validation import checked
-from services.registry.import_export.short_name_lookup import ShortNames, alone
+from services.registry.import_export.cell_errors import CellErrors
+from services.registry.import_export.import_plan import FieldDifference, OrganisationPlan, PagePlan
+from services.registry.import_export.parsed_rows import Cell, ParsedPage
+from services.registry.import_export.registry_snapshot import RegistrySnapshot
+from services.registry.import_export.row_validation import validate_row
+from services.registry.import_export.short_name_lookup import IdByShortName, short_name_of
 from services.registry.pages.page_addresses import InvalidPageAddress, PageAddress, parse_address
 from services.registry.schemas.pages import PageNew
 from shared.tables.registry import Page
 
 _FIELDS = ("name", "screen_name", "url", "live_from", "active")
 # What a page always has: an empty cell leaves it as it is.
-_KEPT = frozenset({"name", "url", "live_from", "active"})
+_NEVER_EMPTIED = frozenset({"name", "url", "live_from", "active"})
 
 
 class PagePlanner:
     """Plans the pages of one file; each page belongs to one organisation."""
 
-    def __init__(self, known: Known, short_names: ShortNames, faults: Faults) -> None:
+    def __init__(self, known: RegistrySnapshot, short_names: IdByShortName, faults: CellErrors) -> None:
         self._known = known
         self._short_names = short_names
         self._faults = faults
         self._plans: dict[tuple[str, str], tuple[UUID, PagePlan]] = {}
 
-    def plan(self, body: BodyPlan) -> None:
+    def plan(self, body: OrganisationPlan) -> None:
         """Plan the pages of an organisation."""
-        for draft in body.draft.pages:
+        for draft in body.parsed.pages:
             address = self._address(draft)
             external_id = self._external_id(draft, address)
             if external_id is None:
                 continue
             key = draft.network, external_id
             if key in self._plans:
-                self._again(draft, body, *self._plans[key])
+                self._merge_repeated(draft, body, *self._plans[key])
             elif (plan := self._plan(draft, body, external_id, address)) is not None:
                 self._plans[key] = body.id, plan
 
@@ -46,61 +46,61 @@ class PagePlanner:
         """What was planned, in the file's order."""
         return [plan for _, plan in self._plans.values()]
 
-    def _again(self, draft: PageDraft, body: BodyPlan, owner: UUID, plan: PagePlan) -> None:
+    def _merge_repeated(self, draft: ParsedPage, body: OrganisationPlan, owner: UUID, plan: PagePlan) -> None:
         if owner == body.id:
-            plan.draft.join(draft, self._faults)
+            plan.parsed.merge(draft, self._faults)
         else:
-            reason = f"row {plan.draft.place.row} gives this page to another organisation"
-            self._faults.add(draft.place.fault(reason))
+            reason = f"row {plan.parsed.main_cell.row} gives this page to another organisation"
+            self._faults.add(draft.main_cell.error(reason))
 
-    def _address(self, draft: PageDraft) -> PageAddress | None:
-        text = draft.given("url")
+    def _address(self, draft: ParsedPage) -> PageAddress | None:
+        text = draft.get("url")
         if text is None:
             return None
         try:
-            found = parse_address(text, draft.network)
+            parsed = parse_address(text, draft.network)
         except InvalidPageAddress as error:
-            self._faults.add(draft.cells["url"].fault(error.reason))
+            self._faults.add(draft.cells["url"].error(error.reason))
             return None
-        given = draft.given("external_id")
-        if given is not None and found.external_id not in {None, given}:
-            reason = f"is the page {found.external_id}, and {draft.cells['external_id'].name} says {given}"
-            self._faults.add(draft.cells["url"].fault(reason))
-        return found
+        given_id = draft.get("external_id")
+        if given_id is not None and parsed.external_id not in {None, given_id}:
+            reason = f"is the page {parsed.external_id}, and {draft.cells['external_id'].name} says {given_id}"
+            self._faults.add(draft.cells["url"].error(reason))
+        return parsed
 
-    def _external_id(self, draft: PageDraft, address: PageAddress | None) -> str | None:
+    def _external_id(self, draft: ParsedPage, address: PageAddress | None) -> str | None:
         """The network's id of the page; null when a fault was noted."""
-        if draft.broken("external_id"):
+        if draft.is_invalid("external_id"):
             return None
-        if (given := draft.given("external_id")) is not None:
-            return str(given)
+        if (given_id := draft.get("external_id")) is not None:
+            return str(given_id)
         if address is not None and address.external_id is not None:
             return address.external_id
-        short_name = alone(draft)
+        short_name = short_name_of(draft)
         if short_name is None:
-            if not draft.given("url"):
-                self._faults.add(draft.place.fault("names no page: its id or its address is needed"))
+            if not draft.get("url"):
+                self._faults.add(draft.main_cell.error("names no page: its id or its address is needed"))
             return None
-        found = self._short_names.get((draft.network, short_name))
-        if found is None and not self._faults.at(draft.place.row, draft.place.index):
+        resolved_id = self._short_names.get((draft.network, short_name))
+        if resolved_id is None and not self._faults.has_error(draft.main_cell.row, draft.main_cell.column_index):
             reason = "is a short name nobody here knows: give the page's id, or let the networks be asked for it"
-            self._faults.add(draft.place.fault(reason))
-        return found
+            self._faults.add(draft.main_cell.error(reason))
+        return resolved_id
 
     def _plan(
-        self, draft: PageDraft, body: BodyPlan, external_id: str, address: PageAddress | None
+        self, draft: ParsedPage, body: OrganisationPlan, external_id: str, address: PageAddress | None
     ) -> PagePlan | None:
         existing = self._known.pages.get((draft.network, external_id))
         if existing is not None and existing.organisation_id != body.id:
             owner = self._known.organisations[existing.organisation_id].name
             reason = f"The page {external_id} of {draft.network} belongs to «{owner}»: move it first"
-            self._faults.add(draft.place.fault(reason))
+            self._faults.add(draft.main_cell.error(reason))
             return None
         wanted = self._wanted(draft, address)
         active = wanted.pop("active", None)
         before = _before(existing)
         if existing is None:
-            wanted.setdefault("name", body.values.get("short_name") or body.name or draft.place.text)
+            wanted.setdefault("name", body.values.get("short_name") or body.name or draft.main_cell.text)
         merged = {
             **before,
             **wanted,
@@ -108,7 +108,7 @@ class PagePlanner:
             "external_id": external_id,
             "organisation_id": body.id,
         }
-        valid = checked(PageNew, merged, draft, lambda name: _place(draft, name), self._faults)
+        valid = validate_row(PageNew, merged, draft, lambda name: _place(draft, name), self._faults)
         if valid is None:
             return None
         after = {name: getattr(valid, name) for name in ("name", "screen_name", "url", "live_from")}
@@ -126,16 +126,16 @@ class PagePlanner:
         for name, value in after.items():
             if before[name] != value:
                 plan.values[name] = value
-                shown = [cell_values.written(one) for one in (before[name], value)]
-                plan.differences.append(Difference(f"{draft.network}_{name}", _place(draft, name), *shown))
+                shown = [cell_values.format_cell(one) for one in (before[name], value)]
+                plan.differences.append(FieldDifference(f"{draft.network}_{name}", _place(draft, name), *shown))
         return plan
 
     @staticmethod
-    def _wanted(draft: PageDraft, address: PageAddress | None) -> dict[str, Any]:
+    def _wanted(draft: ParsedPage, address: PageAddress | None) -> dict[str, Any]:
         wanted = {
             name: draft.values[name]
             for name in _FIELDS
-            if name in draft.values and (draft.values[name] is not None or name not in _KEPT)
+            if name in draft.values and (draft.values[name] is not None or name not in _NEVER_EMPTIED)
         }
         if "url" in wanted:
             wanted["url"] = _link(wanted["url"])
@@ -152,8 +152,8 @@ def _before(existing: Page | None) -> dict[str, Any]:
     return {name: getattr(existing, name) for name in ("name", "screen_name", "url", "live_from")}
 
 
-def _place(draft: PageDraft, name: str) -> Cell:
-    return draft.cells.get(name, draft.place)
+def _place(draft: ParsedPage, name: str) -> Cell:
+    return draft.cells.get(name, draft.main_cell)
 
 
 def _link(text: str) -> str | None:

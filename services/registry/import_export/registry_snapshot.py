@@ -8,24 +8,24 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry.import_export.cell_values import Dated
+from services.registry.import_export.cell_values import DatedName
 from services.registry.persistence import versioned_update
 from services.registry.persistence.sort_keys import sort_key
 from shared.tables.registry import Calendar, Municipality, Organisation, OrganisationName, Page
 
 # Kinds of names that people give; the others are kept from the organisation itself.
-OTHER_NAMES = ("alias", "former")
+ADDITIONAL_NAME_KINDS = ("alias", "former")
 
 
 @dataclass
-class Known:
+class RegistrySnapshot:
     """The registry before the import."""
 
     organisations: dict[UUID, Organisation]
     pages: dict[tuple[str, str], Page]
     municipalities: dict[str, str]
     calendars: dict[str, list[UUID]]
-    names: dict[tuple[UUID, str], set[Dated]]
+    names: dict[tuple[UUID, str], set[DatedName]]
     short_names: dict[tuple[str, str], list[Page]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
@@ -34,7 +34,7 @@ class Known:
                 self.short_names[page.network, page.screen_name.lower()].append(page)
 
 
-async def load(session: AsyncSession, *, lock: bool) -> Known:
+async def load_snapshot(session: AsyncSession, *, lock: bool) -> RegistrySnapshot:
     """Read the registry; with `lock` nobody else changes an organisation or a page until the transaction ends.
 
     Rows are locked in the order of their ids, organisations first; who only refers to them goes on.
@@ -44,7 +44,7 @@ async def load(session: AsyncSession, *, lock: bool) -> Known:
     if lock:
         organisations = organisations.with_for_update(**versioned_update.FOR_NO_KEY_UPDATE)
         pages = pages.with_for_update(**versioned_update.FOR_NO_KEY_UPDATE)
-    names: dict[tuple[UUID, str], set[Dated]] = defaultdict(set)
+    names: dict[tuple[UUID, str], set[DatedName]] = defaultdict(set)
     columns = (
         OrganisationName.organisation_id,
         OrganisationName.kind,
@@ -52,7 +52,7 @@ async def load(session: AsyncSession, *, lock: bool) -> Known:
         OrganisationName.valid_from,
         OrganisationName.valid_to,
     )
-    other = select(*columns).where(OrganisationName.kind.in_(OTHER_NAMES))
+    other = select(*columns).where(OrganisationName.kind.in_(ADDITIONAL_NAME_KINDS))
     for owner, kind, name, valid_from, valid_to in await session.execute(other):
         names[owner, kind].add((name, valid_from, valid_to))
     calendars: dict[str, list[UUID]] = defaultdict(list)
@@ -62,7 +62,7 @@ async def load(session: AsyncSession, *, lock: bool) -> Known:
     municipalities: dict[str, str] = {}
     for oktmo, sorted_name in await session.execute(select(Municipality.oktmo, Municipality.sort_key)):
         municipalities |= {oktmo: oktmo, sorted_name: oktmo}
-    return Known(
+    return RegistrySnapshot(
         organisations={row.id: row for row in await session.scalars(organisations)},
         pages={(row.network, row.external_id): row for row in await session.scalars(pages)},
         municipalities=municipalities,
@@ -71,7 +71,7 @@ async def load(session: AsyncSession, *, lock: bool) -> Known:
     )
 
 
-class Directory:
+class OrganisationIndex:
     """Organisations by whatever names them: id, code, number, name or short name."""
 
     def __init__(self) -> None:
@@ -106,5 +106,7 @@ class Directory:
     def find(self, text: str) -> set[UUID]:
         """Whom the text names, by the surest of its readings that names any; who is no more comes last."""
         word = sort_key(text)
-        found = next((found for by in self._found.values() if (found := by.get(word, set()))), set[UUID]())
-        return found - self._ended or found
+        candidates = next(
+            (candidates for by in self._found.values() if (candidates := by.get(word, set()))), set[UUID]()
+        )
+        return candidates - self._ended or candidates

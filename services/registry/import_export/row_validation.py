@@ -5,19 +5,19 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from services.registry.import_export.cell_errors import Faults
-from services.registry.import_export.parsed_rows import Cell, Described
+from services.registry.import_export.cell_errors import CellErrors
+from services.registry.import_export.parsed_rows import Cell, ParsedFields
 
 T = TypeVar("T", bound=BaseModel)
 _PREFIX = "Value error, "
 
 
-def checked(
+def validate_row(
     schema: type[T],
     values: dict[str, Any],
-    described: Described,
-    place: Callable[[str], Cell],
-    faults: Faults,
+    fields: ParsedFields,
+    cell_of: Callable[[str], Cell],
+    errors: CellErrors,
 ) -> T | None:
     """The values as the schema takes them; null when it does not, and each fault is told at its cell.
 
@@ -27,11 +27,11 @@ def checked(
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        for found in error.errors(include_url=False, include_input=False, include_context=False):
-            name = "/".join(map(str, found["loc"]))
-            cell = place(name)
-            if not described.unread(cell):
-                faults.add(cell.fault(_reason(found["type"], found["msg"], name, cell)))
+        for detail in error.errors(include_url=False, include_input=False, include_context=False):
+            name = "/".join(map(str, detail["loc"]))
+            cell = cell_of(name)
+            if not fields.has_invalid_cell(cell):
+                errors.add(cell.error(_reason(detail["type"], detail["msg"], name, cell)))
     return None
 
 

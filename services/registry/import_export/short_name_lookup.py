@@ -5,27 +5,27 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry.import_export.cell_errors import Faults
-from services.registry.import_export.parsed_rows import Draft, PageDraft
+from services.registry.import_export.cell_errors import CellErrors
+from services.registry.import_export.parsed_rows import ParsedOrganisation, ParsedPage
 from services.registry.pages import address_resolution
 from services.registry.pages.page_addresses import InvalidPageAddress, parse_address
 from shared.http.problems import Invalid
 from shared.service_client import ServiceClient
 from shared.tables.registry import Page
 
-MAX_ASKED = 50
+MAX_LOOKUPS = 50
 
 # (network, short name in lower case) → the network's id of the community.
-ShortNames = Mapping[tuple[str, str], str]
-Waiting = dict[tuple[str, str], PageDraft]
+IdByShortName = Mapping[tuple[str, str], str]
+UnresolvedPages = dict[tuple[str, str], ParsedPage]
 
 
-def alone(draft: PageDraft) -> str | None:
+def short_name_of(draft: ParsedPage) -> str | None:
     """The short name by which a page is given, in lower case; null when its id is given or nothing names it."""
-    if draft.given("external_id") is not None or draft.broken("external_id"):
+    if draft.get("external_id") is not None or draft.is_invalid("external_id"):
         return None
-    name: str | None = draft.given("screen_name")
-    if (url := draft.given("url")) is not None:
+    name: str | None = draft.get("screen_name")
+    if (url := draft.get("url")) is not None:
         try:
             address = parse_address(url, draft.network)
         except InvalidPageAddress:
@@ -36,11 +36,11 @@ def alone(draft: PageDraft) -> str | None:
     return name.lower() if name else None
 
 
-async def unknown(session: AsyncSession, drafts: list[Draft]) -> Waiting:
+async def find_unresolved(session: AsyncSession, drafts: list[ParsedOrganisation]) -> UnresolvedPages:
     """The pages of a file whose short name no page of the registry has."""
-    waiting: Waiting = {}
+    waiting: UnresolvedPages = {}
     for page in _pages(drafts):
-        if (name := alone(page)) is not None:
+        if (name := short_name_of(page)) is not None:
             waiting.setdefault((page.network, name), page)
     rows = await session.execute(
         select(Page.network, func.lower(Page.screen_name)).where(Page.screen_name.is_not(None))
@@ -50,28 +50,30 @@ async def unknown(session: AsyncSession, drafts: list[Draft]) -> Waiting:
     return waiting
 
 
-async def ask(services: ServiceClient, waiting: Waiting, faults: Faults, *, act: str) -> ShortNames:
+async def resolve_short_names(
+    services: ServiceClient, waiting: UnresolvedPages, faults: CellErrors, *, act: str
+) -> IdByShortName:
     """Ask the networks; a name that stands for no community becomes a fault of its cell.
 
     Raises `Invalid` for more names than one request may ask for, `Unavailable` and `UpstreamFailed` as
     `resolving.resolve` does.
     """
-    if len(waiting) > MAX_ASKED:
+    if len(waiting) > MAX_LOOKUPS:
         raise Invalid.field(
-            "/", f"{len(waiting)} pages are given by a short name alone; {MAX_ASKED} can be asked for"
+            "/", f"{len(waiting)} pages are given by a short name alone; {MAX_LOOKUPS} can be asked for"
         )
-    found: dict[tuple[str, str], str] = {}
+    resolved: dict[tuple[str, str], str] = {}
     # One after another: the networks take a few calls a second.
     for (network, name), page in waiting.items():
         try:
-            found[network, name] = (
+            resolved[network, name] = (
                 await address_resolution.resolve_address(services, name, network, act=act)
             ).external_id
         except Invalid as error:
-            faults.add(page.place.fault(error.detail))
-    return found
+            faults.add(page.main_cell.error(error.detail))
+    return resolved
 
 
-def _pages(drafts: list[Draft]) -> Iterator[PageDraft]:
+def _pages(drafts: list[ParsedOrganisation]) -> Iterator[ParsedPage]:
     for draft in drafts:
         yield from draft.pages

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cli.atomic_files import replacing_table
 from services.appeals.moderation.training_set import _csv
 from services.registry.api.csv_response import csv_answer
-from services.registry.import_export.exporter import csv_chunks
+from services.registry.import_export.exporter import to_csv_chunks
 from shared.tabular.formula_escaping import escaped, harmless, unescaped
 
 SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -74,7 +74,7 @@ async def test_every_file_of_the_product_is_written_so(tmp_path: Path) -> None:
     answered = csv_answer("pages", ["номер", "слова"], [row])
     for written in (
         bytes(answered.body),
-        b"".join(csv_chunks(iter([row]))),
+        b"".join(to_csv_chunks(iter([row]))),
         _csv([row]),
         own.read_bytes(),
     ):

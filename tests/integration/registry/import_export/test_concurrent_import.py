@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 from sqlalchemy import select
 
-from services.registry.import_export.registry_snapshot import load
+from services.registry.import_export.registry_snapshot import load_snapshot
 from services.registry.page_checks.apply_results import apply_results
 from services.registry.schemas.page_checks import SaidOfPages
 from shared import clock
@@ -33,7 +33,7 @@ async def test_messages_come_in_while_a_file_is_imported(
     await stage(registry, database)
     other = await database.connect()
     async with registry.service.database.write() as session:
-        await load(session, lock=True)
+        await load_snapshot(session, lock=True)
         for table in ("organisations", "pages"):
             # What the database itself does when a row that refers to these is written.
             await other.execute(f"SELECT FROM {table} FOR KEY SHARE NOWAIT")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from services.registry.import_export.short_name_lookup import MAX_ASKED
+from services.registry.import_export.short_name_lookup import MAX_LOOKUPS
 from tests.conftest import TestDatabase
 from tests.integration.registry.import_export.conftest import csv_file, imported, send
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
@@ -92,8 +92,8 @@ async def test_a_network_that_is_away_is_not_a_fault_of_the_file(
 
 
 async def test_one_file_asks_for_so_many_and_no_more(registry: ServiceUnderTest, ingest: Ingest) -> None:
-    rows = [[f"s{n}", f"Школа {n}", "учреждение", f"vk.com/school_no_{n}", ""] for n in range(MAX_ASKED + 1)]
+    rows = [[f"s{n}", f"Школа {n}", "учреждение", f"vk.com/school_no_{n}", ""] for n in range(MAX_LOOKUPS + 1)]
     answer = await send(registry, csv_file(HEADINGS, *rows), resolve=True)
     assert answer.status_code == 422
-    assert f"{MAX_ASKED} can be asked" in answer.json()["detail"]
+    assert f"{MAX_LOOKUPS} can be asked" in answer.json()["detail"]
     assert ingest.asked == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.registry.import_export import cell_values
-from services.registry.import_export.cell_errors import BadCell, cell_name
+from services.registry.import_export.cell_errors import InvalidCellValue, cell_name
 from shared.clock import REGION_ZONE
 from shared.tabular.formula_escaping import unescaped
 
@@ -41,7 +41,7 @@ from shared.tabular.formula_escaping import unescaped
     ],
 )
 def test_cells_are_read(field: str, text: str, value: Any) -> None:
-    assert cell_values.read(field, text) == value
+    assert cell_values.parse_cell(field, text) == value
 
 
 @pytest.mark.parametrize(
@@ -61,22 +61,22 @@ def test_cells_are_read(field: str, text: str, value: Any) -> None:
 def test_what_is_no_value_is_told(field: str, text: str, reason: str) -> None:
     if field == "former_names":
         # What stands in brackets is a part of the name unless it is made of digits.
-        assert cell_values.read(field, text) == [(text, None, None)]
+        assert cell_values.parse_cell(field, text) == [(text, None, None)]
         text = "Детский сад [2020-13-01/]"
-    with pytest.raises(BadCell, match=reason):
-        cell_values.read(field, text)
+    with pytest.raises(InvalidCellValue, match=reason):
+        cell_values.parse_cell(field, text)
 
 
-@pytest.mark.parametrize("field", sorted(cell_values.READERS))
+@pytest.mark.parametrize("field", sorted(cell_values.PARSERS))
 @pytest.mark.parametrize("text", ["1" * 100_000, "1 " * 50_000, "a" + " " * 100_000 + "[", "9" * 50_000 + "E"])
 def test_long_cells_are_read_in_no_time(field: str, text: str) -> None:
-    with contextlib.suppress(BadCell):
-        cell_values.read(field, text)
+    with contextlib.suppress(InvalidCellValue):
+        cell_values.parse_cell(field, text)
 
 
 def test_names_may_have_days() -> None:
     text = "Лицей № 1\n Школа № 1 [2010-09-01/2019-12-31]\n\nГимназия [/31.12.2009]"
-    assert cell_values.names(text) == [
+    assert cell_values.parse_names(text) == [
         ("Лицей № 1", None, None),
         ("Школа № 1", date(2010, 9, 1), date(2019, 12, 31)),
         ("Гимназия", None, date(2009, 12, 31)),
@@ -88,8 +88,8 @@ day = st.none() | st.dates(date(1700, 1, 1), date(2999, 12, 31))
 
 
 @given(st.sets(st.tuples(line | st.just("x [1999-01-01/]") | st.just("Школа [/]"), day, day)))
-def test_names_are_read_back(names: set[cell_values.Dated]) -> None:
-    assert set(cell_values.names(cell_values.written_names(names))) == names
+def test_names_are_read_back(names: set[cell_values.DatedName]) -> None:
+    assert set(cell_values.parse_names(cell_values.format_names(names))) == names
 
 
 def test_an_apostrophe_of_the_author_stays() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.registry.import_export.columns import COLUMNS, field_of
+from services.registry.import_export.columns import COLUMNS, field_of_heading
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,11 @@ from services.registry.import_export.columns import COLUMNS, field_of
     ],
 )
 def test_headings_are_recognised(heading: str, field: str | None) -> None:
-    assert field_of(heading) == field
+    assert field_of_heading(heading) == field
 
 
 def test_each_heading_names_one_column() -> None:
     for column in COLUMNS:
-        assert {field_of(heading) for heading in (column.field, column.title, *column.others)} == {column.field}
+        assert {field_of_heading(heading) for heading in (column.field, column.title, *column.aliases)} == {
+            column.field
+        }

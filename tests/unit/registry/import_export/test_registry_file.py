@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 
 from services.registry.import_export import file_reader
-from services.registry.import_export.file_reader import read_sheet
+from services.registry.import_export.file_reader import read_table
 from shared.http.problems import Invalid
 
 TEXT = "Код;Наименование;Чужое\r\ns1;Школа № 1;x\r\n\r\ns2;«Ёлочка»;\r\n"
@@ -40,19 +40,19 @@ def workbook(*rows: list[Any]) -> bytes:
     ids=["utf-8", "with a mark", "cp1251", "utf-16", "commas", "tabs", "xlsx"],
 )
 def test_dialects_are_told_apart(content: bytes) -> None:
-    sheet = read_sheet(content)
+    sheet = read_table(content)
     assert sheet.columns == {"code": 0, "name": 1}
     assert sheet.ignored == ["Чужое"]
-    assert [(line.number, list(line.cells[:2])) for line in sheet.lines] == [
+    assert [(line.number, list(line.cells[:2])) for line in sheet.rows] == [
         (2, ["s1", "Школа № 1"]),
         (4, ["s2", "«Ёлочка»"]),
     ]
 
 
 def test_a_title_above_the_headings_is_passed_over() -> None:
-    sheet = read_sheet("Реестр организаций на 01.11.2026\n\nНаименование,ИНН\nШкола,1\n".encode())
+    sheet = read_table("Реестр организаций на 01.11.2026\n\nНаименование,ИНН\nШкола,1\n".encode())
     assert (sheet.heading.number, sheet.columns) == (3, {"name": 0, "inn": 1})
-    assert [line.number for line in sheet.lines] == [4]
+    assert [line.number for line in sheet.rows] == [4]
 
 
 def test_cells_of_a_spreadsheet_become_text() -> None:
@@ -60,8 +60,8 @@ def test_cells_of_a_spreadsheet_become_text() -> None:
     midnight = datetime(2016, 9, 1)  # noqa: DTZ001
     row = ["Школа", 1020300904326.0, 81701000, midnight, date(2020, 1, 2), True, 0.5, "'+7"]
     headings = ["Наименование", "ОГРН", "ОКТМО", "Действует с", "Действует по", "Статус", "Телефон", "Адрес"]
-    sheet = read_sheet(workbook(headings, row))
-    assert list(sheet.lines[0].cells) == [
+    sheet = read_table(workbook(headings, row))
+    assert list(sheet.rows[0].cells) == [
         *("Школа", "1020300904326", "81701000", "2016-09-01", "2020-01-02", "true", "0.5", "+7"),
     ]
 
@@ -82,18 +82,21 @@ def test_cells_of_a_spreadsheet_become_text() -> None:
 )
 def test_what_is_no_table_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(Invalid, match=reason):
-        read_sheet(content)
+        read_table(content)
 
 
 def test_empty_rows_do_not_count() -> None:
     with mock.patch.object(file_reader, "MAX_ROWS", 3):
-        sheet = read_sheet(("Наименование;Вид\n" + ";\n" * 500 + "Школа\nКлуб\n" + "\n" * 500).encode())
-    assert [line.number for line in sheet.lines] == [502, 503]
+        sheet = read_table(("Наименование;Вид\n" + ";\n" * 500 + "Школа\nКлуб\n" + "\n" * 500).encode())
+    assert [line.number for line in sheet.rows] == [502, 503]
 
 
 def test_a_file_has_a_size() -> None:
     content = ("Наименование\n" + "\n" * 50 + "Школа\n" * 3).encode()
     with mock.patch.object(file_reader, "MAX_ROWS", 3), pytest.raises(Invalid, match="more than 3 rows"):
-        read_sheet(content)
-    with mock.patch.object(file_reader, "MAX_UNPACKED", 100), pytest.raises(Invalid, match="unpacks to more"):
-        read_sheet(workbook(["Наименование"], ["Школа"]))
+        read_table(content)
+    with (
+        mock.patch.object(file_reader, "MAX_UNPACKED_BYTES", 100),
+        pytest.raises(Invalid, match="unpacks to more"),
+    ):
+        read_table(workbook(["Наименование"], ["Школа"]))
