@@ -39,7 +39,7 @@ async def add(username: str, full_name: str, role: str, subject: str | None = No
     try:
         async with database.write() as session:
             recorder.attribute(session, recorder.operator("registry", "add-person"))
-            await register(session, None, new, password_hash=await passwords.hashed_if_any(password))
+            await register(session, None, new, password_hash=await passwords.hash_optional_password(password))
     except Problem as problem:
         raise PersonRefusedError(problem.detail) from problem
     finally:

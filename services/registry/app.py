@@ -12,7 +12,7 @@ service = Service(
     "Gospablik: registry",
     routers=api.routers,
     root=api.root,
-    find_person=external_identities.directly,
+    find_person=external_identities.local_lookup,
     large_bodies={import_export.PATH: MAX_IMPORT_BYTES},
     workers={
         "forget-past": worker.forget_past,

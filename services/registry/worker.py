@@ -19,9 +19,9 @@ async def forget_past(service: Service) -> None:
     """Delete ended refresh tokens and secrets, old wrong passwords and old checks, every hour, for ever."""
     while True:
         async with service.database.write() as session:
-            await sessions.forget_expired(session)
-            await client_secrets.forget_expired(session)
-            await throttle.forget_old(session, clock.now())
+            await sessions.purge_expired(session)
+            await client_secrets.purge_expired(session)
+            await throttle.purge_expired(session, clock.now())
         await purge(service.database, retention.rules(Terms()))
         await asyncio.sleep(PAUSE_SECONDS)
 

@@ -8,17 +8,17 @@ from shared.events.outbox import NewEvent, emit
 from shared.tables.registry import ApiClient, Person
 
 
-async def tell(
+async def emit_access_changed(
     session: WriteSession,
     event_type: Literal["person.changed", "client.changed"],
-    who: Person | ApiClient,
+    subject: Person | ApiClient,
     actor: str,
     changed: Collection[str],
 ) -> None:
     """Emit that these fields of somebody's access changed; nothing when none did."""
     if changed:
-        data = {"changed": sorted(changed), "version": who.version}
+        data = {"changed": sorted(changed), "version": subject.version}
         event = NewEvent(
-            type=event_type, subject_id=who.id, organisation_id=who.organisation_id, actor=actor, data=data
+            type=event_type, subject_id=subject.id, organisation_id=subject.organisation_id, actor=actor, data=data
         )
         await emit(session, event)

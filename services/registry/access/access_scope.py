@@ -13,14 +13,19 @@ from shared.http.problems import Forbidden, Invalid
 from shared.tables.registry import Organisation
 
 
-class Placed(Protocol):
+class Scoped(Protocol):
     """Someone bound to an organisation, with or without all beneath it."""
 
     beneath: bool
 
 
-async def check_place(
-    session: AsyncSession, caller: Caller | None, role: Role, organisation_id: UUID | None, *, beneath: bool
+async def require_grantable_scope(
+    session: AsyncSession,
+    caller: Caller | None,
+    role: Role,
+    organisation_id: UUID | None,
+    *,
+    include_subordinates: bool,
 ) -> None:
     """Raise `Invalid` unless role and place go together, `Forbidden` unless the caller may give them.
 
@@ -30,7 +35,7 @@ async def check_place(
     if role in CENTRE_ROLES:
         if organisation_id is not None:
             raise Invalid.field("/organisation_id", f"The role «{role}» belongs to the centre: leave it out")
-        if beneath:
+        if include_subordinates:
             raise Invalid.field("/beneath", f"The role «{role}» belongs to the centre, which sees everything")
         if caller is not None and not caller.reaches_region:
             raise Forbidden(f"The role «{role}» is given by the centre alone")
@@ -44,20 +49,20 @@ async def check_place(
     within = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
     if await session.scalar(within) is None:
         raise Forbidden("Access to this organisation is not yours to give")
-    if beneath and not (caller.beneath or caller.reaches_region):
+    if include_subordinates and not (caller.beneath or caller.reaches_region):
         raise Forbidden("Access to all beneath an organisation is given by who has it")
 
 
-def check_hold(caller: Caller, found: Placed) -> None:
+def require_scope_not_wider(caller: Caller, target: Scoped) -> None:
     """Raise `Forbidden` when somebody found reaches further than the caller.
 
     Who could change their password or secret would have their reach.
     """
-    if found.beneath and not (caller.beneath or caller.reaches_region):
+    if target.beneath and not (caller.beneath or caller.reaches_region):
         raise Forbidden("They see all beneath the organisation: who may change them does too")
 
 
-def check_rights(caller: Caller | None, role: Role, scopes: Collection[str] | None = None) -> None:
+def require_grantable_rights(caller: Caller | None, role: Role, scopes: Collection[str] | None = None) -> None:
     """Raise `Forbidden` for rights that the caller's own scope leaves out; `scopes` null: all of the role's.
 
     `caller` null: the operator's own command. A person's token has no scope: their role says what they may give.

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from services.registry.access import access_events, people
-from services.registry.access.access_scope import check_hold, check_rights
+from services.registry.access.access_scope import require_grantable_rights, require_scope_not_wider
 from services.registry.authentication import sessions, throttle
 from services.registry.persistence import versioned_update
 from shared import clock
@@ -19,17 +19,17 @@ async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: s
 
     Raises `NotFound`, `Forbidden`, or `Conflict` for oneself and for who is locked already.
     """
-    found = await people.one(session, caller, person_id, lock=True)
-    check_hold(caller, found)
+    person = await people.get(session, caller, person_id, lock=True)
+    require_scope_not_wider(caller, person)
     if str(person_id) == caller.subject:
         raise Conflict("Nobody locks themselves out: ask a colleague")
-    if found.locked_at is not None:
+    if person.locked_at is not None:
         raise Conflict("The person is locked already")
-    versioned_update.apply_changes(found, {"locked_at": clock.now(), "locked_reason": reason})
+    versioned_update.apply_changes(person, {"locked_at": clock.now(), "locked_reason": reason})
     await session.flush()
     await sessions.end_all(session, person_id)
-    await access_events.tell(session, "person.changed", found, caller.actor, ["locked_at"])
-    return found
+    await access_events.emit_access_changed(session, "person.changed", person, caller.actor, ["locked_at"])
+    return person
 
 
 async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Person:
@@ -37,11 +37,13 @@ async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Pers
 
     Raises `NotFound`, `Forbidden`.
     """
-    found = await people.one(session, caller, person_id, lock=True)
-    check_hold(caller, found)
-    check_rights(caller, Role(found.role))
-    changed = versioned_update.apply_changes(found, {"locked_at": None, "locked_reason": None})
+    person = await people.get(session, caller, person_id, lock=True)
+    require_scope_not_wider(caller, person)
+    require_grantable_rights(caller, Role(person.role))
+    changed = versioned_update.apply_changes(person, {"locked_at": None, "locked_reason": None})
     await session.flush()
-    await access_events.tell(session, "person.changed", found, caller.actor, set(changed) - {"locked_reason"})
-    await throttle.forget(session, found.username)
-    return found
+    await access_events.emit_access_changed(
+        session, "person.changed", person, caller.actor, set(changed) - {"locked_reason"}
+    )
+    await throttle.clear_failures(session, person.username)
+    return person

@@ -8,7 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.access import access_events
-from services.registry.access.access_scope import check_hold, check_place, check_rights
+from services.registry.access.access_scope import (
+    require_grantable_rights,
+    require_grantable_scope,
+    require_scope_not_wider,
+)
 from services.registry.authentication import client_secrets
 from services.registry.persistence import versioned_update
 from services.registry.schemas.clients import ClientChange, ClientNew
@@ -22,7 +26,7 @@ from shared.http.problems import Invalid, NotFound
 from shared.tables.registry import ApiClient
 
 
-async def listed(
+async def list_clients(
     session: AsyncSession, caller: Caller, *, organisation_id: UUID | None, active: bool, paging: Paging
 ) -> list[ApiClient]:
     """Clients that the caller sees, newest first, one more than the limit."""
@@ -38,31 +42,31 @@ async def listed(
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
-async def one(session: AsyncSession, caller: Caller, client_id: UUID) -> ApiClient:
+async def get(session: AsyncSession, caller: Caller, client_id: UUID) -> ApiClient:
     """The client. Raises `NotFound` for none, or another's."""
-    found = await session.scalar(
+    client = await session.scalar(
         select(ApiClient).where(ApiClient.id == client_id, caller.scope(ApiClient.organisation_id))
     )
-    if found is None:
+    if client is None:
         raise NotFound("There is no such client")
-    return found
+    return client
 
 
-async def _standing(session: WriteSession, caller: Caller, client_id: UUID) -> ApiClient:
-    found = await session.scalar(
+async def _get_active_for_update(session: WriteSession, caller: Caller, client_id: UUID) -> ApiClient:
+    client = await session.scalar(
         select(ApiClient)
         .where(ApiClient.id == client_id, ApiClient.active, caller.scope(ApiClient.organisation_id))
         .with_for_update()
     )
-    if found is None:
+    if client is None:
         raise NotFound("There is no such client, or it was removed")
-    check_hold(caller, found)
-    return found
+    require_scope_not_wider(caller, client)
+    return client
 
 
 async def register(session: WriteSession, caller: Caller, new: ClientNew) -> tuple[ApiClient, str]:
     """A new client and its secret, which is kept as a digest alone. Raises `Invalid`, `Forbidden`."""
-    await check_place(session, caller, new.role, new.organisation_id, beneath=new.beneath)
+    await require_grantable_scope(session, caller, new.role, new.organisation_id, include_subordinates=new.beneath)
     _check_limits(caller, new.role, new.scopes, new.expires_at)
     client = ApiClient(
         name=new.name,
@@ -78,45 +82,47 @@ async def register(session: WriteSession, caller: Caller, new: ClientNew) -> tup
 
 
 async def change(
-    session: WriteSession, caller: Caller, client_id: UUID, wanted: ClientChange, version: int | None
+    session: WriteSession, caller: Caller, client_id: UUID, update: ClientChange, version: int | None
 ) -> ApiClient:
     """Change what was given. Raises `NotFound`, `Forbidden`, `PreconditionFailed`, `Invalid`."""
-    found = await _standing(session, caller, client_id)
-    check_version(found.version, version)
-    values = wanted.changes()
-    role, scopes = Role(found.role), values.get("scopes", found.scopes)
+    client = await _get_active_for_update(session, caller, client_id)
+    check_version(client.version, version)
+    values = update.changes()
+    role, scopes = Role(client.role), values.get("scopes", client.scopes)
     if "beneath" in values:
-        await check_place(session, caller, role, found.organisation_id, beneath=values["beneath"])
+        await require_grantable_scope(
+            session, caller, role, client.organisation_id, include_subordinates=values["beneath"]
+        )
     _check_limits(caller, role, scopes, values.get("expires_at"))
-    changed = versioned_update.apply_changes(found, values)
+    changed = versioned_update.apply_changes(client, values)
     await session.flush()
-    await access_events.tell(session, "client.changed", found, caller.actor, changed)
-    return found
+    await access_events.emit_access_changed(session, "client.changed", client, caller.actor, changed)
+    return client
 
 
 async def rotate(
     session: WriteSession, caller: Caller, client_id: UUID, overlap: timedelta
 ) -> tuple[ApiClient, str]:
     """A new secret; those before it end after `overlap`. Raises `NotFound`, `Forbidden`, `Conflict`."""
-    found = await _standing(session, caller, client_id)
+    client = await _get_active_for_update(session, caller, client_id)
     # Its secret opens what its rights allow, so whoever gets one must be free to give those.
-    _check_limits(caller, Role(found.role), found.scopes, None)
-    return found, await client_secrets.rotate(session, found.id, overlap)
+    _check_limits(caller, Role(client.role), client.scopes, None)
+    return client, await client_secrets.rotate(session, client.id, overlap)
 
 
-async def end_secret(session: WriteSession, caller: Caller, client_id: UUID, secret_id: UUID) -> None:
+async def revoke_secret(session: WriteSession, caller: Caller, client_id: UUID, secret_id: UUID) -> None:
     """One secret of the client works no longer. Raises `NotFound`."""
-    found = await _standing(session, caller, client_id)
-    await client_secrets.end(session, found.id, secret_id)
+    client = await _get_active_for_update(session, caller, client_id)
+    await client_secrets.revoke(session, client.id, secret_id)
 
 
-async def remove(session: WriteSession, caller: Caller, client_id: UUID) -> None:
+async def deactivate(session: WriteSession, caller: Caller, client_id: UUID) -> None:
     """The client may no longer sign in; its row stays, for what it did. Raises `NotFound`."""
-    found = await _standing(session, caller, client_id)
-    found.active = False
-    found.version += 1
+    client = await _get_active_for_update(session, caller, client_id)
+    client.active = False
+    client.version += 1
     await session.flush()
-    await access_events.tell(session, "client.changed", found, caller.actor, ["active"])
+    await access_events.emit_access_changed(session, "client.changed", client, caller.actor, ["active"])
 
 
 def _check_limits(caller: Caller, role: Role, scopes: Sequence[str] | None, expires_at: datetime | None) -> None:
@@ -124,6 +130,6 @@ def _check_limits(caller: Caller, role: Role, scopes: Sequence[str] | None, expi
     for index, scope in enumerate(scopes or ()):
         if scope not in RIGHTS[role]:
             raise Invalid.field(f"/scopes/{index}", f"The role «{role}» has no right «{scope}»")
-    check_rights(caller, role, scopes)
+    require_grantable_rights(caller, role, scopes)
     if expires_at is not None and expires_at <= clock.now():
         raise Invalid.field("/expires_at", "This moment is past")

@@ -7,7 +7,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.access import access_events
-from services.registry.access.access_scope import check_hold, check_place, check_rights
+from services.registry.access.access_scope import (
+    require_grantable_rights,
+    require_grantable_scope,
+    require_scope_not_wider,
+)
 from services.registry.authentication import passwords, sessions, sign_in
 from services.registry.persistence import versioned_update
 from services.registry.schemas.people import PersonChange, PersonNew
@@ -20,7 +24,7 @@ from shared.http.problems import Conflict, Duplicate, Invalid, NotFound
 from shared.settings import settings
 from shared.tables.registry import Person
 
-DEMO = {
+DEMO_PEOPLE = {
     "centre": ("Модератор центра", Role.MODERATOR),
     "head": ("Руководитель", Role.HEAD),
     "ops": ("Оператор системы", Role.OPERATIONS),
@@ -31,10 +35,10 @@ DEMO = {
     "approver": ("Согласующий организации", Role.APPROVER),
 }
 # Of these nobody changes their own: one who locks themselves out, or reaches further, must ask a colleague.
-OWN_ACCESS = ("active", "role", "organisation_id", "beneath")
+SELF_PROTECTED_FIELDS = ("active", "role", "organisation_id", "beneath")
 
 
-async def listed(
+async def list_people(
     session: AsyncSession,
     caller: Caller,
     *,
@@ -53,16 +57,16 @@ async def listed(
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
-async def one(session: AsyncSession, caller: Caller, person_id: UUID, *, lock: bool = False) -> Person:
+async def get(session: AsyncSession, caller: Caller, person_id: UUID, *, lock: bool = False) -> Person:
     """The person; `lock` keeps others from changing them. Raises `NotFound` also for a foreign one."""
     query = select(Person).where(Person.id == person_id, caller.scope(Person.organisation_id))
-    found = await session.scalar(query.with_for_update() if lock else query)
-    if found is None:
+    person = await session.scalar(query.with_for_update() if lock else query)
+    if person is None:
         raise NotFound("There is no such person")
-    return found
+    return person
 
 
-async def of_token(session: AsyncSession, caller: Caller) -> Person | None:
+async def find_by_token(session: AsyncSession, caller: Caller) -> Person | None:
     """The person whom the caller's token speaks for; None for a system."""
     try:
         person_id = UUID(caller.subject)
@@ -81,8 +85,8 @@ async def register(
     Raises `Duplicate` for a user name or an issuer's name in use, `Invalid` for role and place that do not fit,
     `Forbidden` for a place or rights that are not the caller's to give.
     """
-    await check_place(session, caller, new.role, new.organisation_id, beneath=new.beneath)
-    check_rights(caller, new.role)
+    await require_grantable_scope(session, caller, new.role, new.organisation_id, include_subordinates=new.beneath)
+    require_grantable_rights(caller, new.role)
     if new.password is None and new.external_subject is None:
         raise Invalid.field("/password", "Give a password, or the name that the issuer knows them by")
     await _check_subject(session, new.external_subject)
@@ -126,7 +130,7 @@ async def change(
     session: WriteSession,
     caller: Caller,
     person_id: UUID,
-    wanted: PersonChange,
+    update: PersonChange,
     version: int | None,
     *,
     password_hash: str | None,
@@ -138,22 +142,24 @@ async def change(
     Raises `NotFound`, `PreconditionFailed`, `Invalid`, `Forbidden` for what is not the caller's to give, or
     `Conflict` when someone locks themselves out.
     """
-    found = await one(session, caller, person_id, lock=True)
-    check_hold(caller, found)
-    check_version(found.version, version)
-    values = wanted.changes()
+    person = await get(session, caller, person_id, lock=True)
+    require_scope_not_wider(caller, person)
+    check_version(person.version, version)
+    values = update.changes()
     own = str(person_id) == caller.subject
-    if own and any(values.get(name, getattr(found, name)) != getattr(found, name) for name in OWN_ACCESS):
+    if own and any(
+        values.get(name, getattr(person, name)) != getattr(person, name) for name in SELF_PROTECTED_FIELDS
+    ):
         raise Conflict("Nobody changes their own access: ask a colleague")
-    role = Role(values.get("role", found.role))
+    role = Role(values.get("role", person.role))
     # Who sets somebody's password has what they have.
-    for held in (Role(found.role), role):
-        check_rights(caller, held)
+    for granted_role in (Role(person.role), role):
+        require_grantable_rights(caller, granted_role)
     if {"role", "organisation_id", "beneath"} & values.keys():
         # Who moves to the centre leaves what they were bound to.
-        values.setdefault("beneath", found.beneath and role not in CENTRE_ROLES)
-        place = values.get("organisation_id", found.organisation_id)
-        await check_place(session, caller, role, place, beneath=values["beneath"])
+        values.setdefault("beneath", person.beneath and role not in CENTRE_ROLES)
+        place = values.get("organisation_id", person.organisation_id)
+        await require_grantable_scope(session, caller, role, place, include_subordinates=values["beneath"])
         values["role"] = role.value
     if "password" in values:
         del values["password"]
@@ -162,14 +168,14 @@ async def change(
         subject = values["external_subject"]
         await _check_subject(session, subject, of=person_id)
         values["issuer"] = None if subject is None else settings().oidc_issuer
-    changed = versioned_update.apply_changes(found, values)
+    changed = versioned_update.apply_changes(person, values)
     await session.flush()
     if set(changed) - {"full_name"}:
         await sessions.end_all(session, person_id)
         # The digest of a password stays unmentioned.
-        told = {"password" if name == "password_hash" else name for name in changed}
-        await access_events.tell(session, "person.changed", found, caller.actor, told)
-    return found
+        changed_fields = {"password" if name == "password_hash" else name for name in changed}
+        await access_events.emit_access_changed(session, "person.changed", person, caller.actor, changed_fields)
+    return person
 
 
 async def ensure_demo_people(session: WriteSession, organisation_id: UUID | None = None) -> None:
@@ -179,13 +185,13 @@ async def ensure_demo_people(session: WriteSession, organisation_id: UUID | None
     """
     if settings().environment != "embedded":
         raise RuntimeError("The demo's people, whose password everybody knows, exist in the embedded run only")
-    for username, (full_name, role) in DEMO.items():
+    for username, (full_name, role) in DEMO_PEOPLE.items():
         place = None if role in CENTRE_ROLES else organisation_id
         if place is None and role not in CENTRE_ROLES:
             continue
-        found = await session.scalar(select(Person).where(Person.username == username))
-        if found is not None:
-            versioned_update.apply_changes(found, {"organisation_id": place})
+        person = await session.scalar(select(Person).where(Person.username == username))
+        if person is not None:
+            versioned_update.apply_changes(person, {"organisation_id": place})
             continue
         session.add(
             Person(
@@ -193,7 +199,7 @@ async def ensure_demo_people(session: WriteSession, organisation_id: UUID | None
                 full_name=full_name,
                 role=role.value,
                 organisation_id=place,
-                password_hash=await passwords.hashed(sign_in.DEMO_PASSWORD),
+                password_hash=await passwords.hash_password(sign_in.DEMO_PASSWORD),
             )
         )
     await session.flush()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.auth.rights import CENTRE_ROLES, RIGHTS, Reach, Relation, Right, Role
 
-MEANINGS: dict[Right, str] = {
+RIGHT_DESCRIPTIONS: dict[Right, str] = {
     Right.REGISTRY_READ: "read organisations, pages, municipalities, calendars and coverage; "
     "topics, SLA policies and routing rules too",
     Right.REGISTRY_WRITE: "register and change organisations, pages and calendars",
@@ -34,7 +34,7 @@ MEANINGS: dict[Right, str] = {
     Right.EVENTS_READ: "read the event feed",
     Right.AUDIT_READ: "read who changed what",
 }
-PEOPLE: dict[Role, str] = {
+ROLE_DESCRIPTIONS: dict[Role, str] = {
     Role.MODERATOR: "moderator of the centre",
     Role.ANALYST: "analyst of the centre: reads cases, messages and figures",
     Role.HEAD: "head: reads reports",
@@ -73,10 +73,10 @@ are. Nobody changes their own access. Roles of the centre are given by `operatio
 A test calls every route of every service as every role, for own, subordinate and foreign things, and compares the
 answers with these tables (`tests/integration/access`).
 """
-SIGN_IN = Path(__file__).with_name("sign_in.md").read_text(encoding="utf-8")
+SIGN_IN_SECTION = Path(__file__).with_name("sign_in.md").read_text(encoding="utf-8")
 
 
-REACHES = (
+REACH_ROWS = (
     ("`region`", Reach.REGION, False),
     ("`place`", Reach.PLACE, False),
     ("`place` with `beneath`", Reach.PLACE, True),
@@ -98,16 +98,16 @@ def render() -> str:
     ]
     for right in Right:
         cells = " | ".join(_cell(role, right) for role in roles)
-        lines.append(f"| `{right}` | {MEANINGS[right]} | {cells} |")
+        lines.append(f"| `{right}` | {RIGHT_DESCRIPTIONS[right]} | {cells} |")
     lines += ["", "| role | who | bound to |", "|---|---|---|"]
     for role in roles:
         place = "the centre" if role in CENTRE_ROLES else "an organisation, by choice with all beneath it"
-        lines.append(f"| `{role}` | {PEOPLE[role]} | {place} |")
+        lines.append(f"| `{role}` | {ROLE_DESCRIPTIONS[role]} | {place} |")
     lines += ["", "| reach | own | subordinate | foreign |", "|---|---|---|---|"]
-    for name, reach, beneath in REACHES:
+    for name, reach, beneath in REACH_ROWS:
         relations = reach.relations(beneath=beneath)
         lines.append(f"| {name} | " + " | ".join("yes" if r in relations else "–" for r in Relation) + " |")
-    return "\n".join([*lines, "", SIGN_IN])
+    return "\n".join([*lines, "", SIGN_IN_SECTION])
 
 
 if __name__ == "__main__":

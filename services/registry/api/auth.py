@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
 from services.registry.authentication import sessions, sign_in
-from services.registry.authentication.sessions import Origin
-from services.registry.authentication.sign_in import Issued, Issuer, Refused
+from services.registry.authentication.sessions import ClientInfo
+from services.registry.authentication.sign_in import IssuedTokens, OAuthRefusal, TokenIssuer
 from services.registry.schemas.auth import ExternalIssuer, OAuthError, PublicKeys, SignInWays, TokenAnswer
 from shared.audit import recorder
 from shared.database.outages import is_outage
@@ -89,7 +89,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     429: {"model": OAuthError, "description": "Too many sign in at once: come again after `Retry-After` seconds"},
     503: {"model": OAuthError, "description": "The database does not answer; try again after `Retry-After`"},
 }
-AWAY = Refused(
+AWAY = OAuthRefusal(
     "temporarily_unavailable",
     "Nobody can sign in or out for the moment: the service cannot reach its database. Whether a refresh token was "
     "used up is not known: if it is refused afterwards, sign in again",
@@ -102,11 +102,11 @@ async def _form(request: Request) -> dict[str, str]:
     """The form's fields; empty ones count as absent. Raises `Refused` for what OAuth does not allow."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != FORM:
-        raise Refused("invalid_request", f"The body must be {FORM}")
+        raise OAuthRefusal("invalid_request", f"The body must be {FORM}")
     fields: dict[str, str] = {}
     for name, value in (await request.form()).multi_items():
         if not isinstance(value, str) or name in fields:
-            raise Refused("invalid_request", f"The field «{name[:50]}» is given twice")
+            raise OAuthRefusal("invalid_request", f"The field «{name[:50]}» is given twice")
         if value:
             fields[name] = value
     return fields
@@ -114,15 +114,15 @@ async def _form(request: Request) -> dict[str, str]:
 
 def _needed(form: dict[str, str], name: str) -> str:
     if name not in form:
-        raise Refused("invalid_request", f"The field «{name}» is missing")
+        raise OAuthRefusal("invalid_request", f"The field «{name}» is missing")
     if len(form[name]) > 1000:
-        raise Refused("invalid_request", f"The field «{name}» is too long")
+        raise OAuthRefusal("invalid_request", f"The field «{name}» is too long")
     return form[name]
 
 
 def _revocable(form: dict[str, str]) -> str:
     if form.get("token_type_hint") == "access_token":
-        raise Refused("unsupported_token_type", "Access tokens end by themselves; send the refresh token")
+        raise OAuthRefusal("unsupported_token_type", "Access tokens end by themselves; send the refresh token")
     return _needed(form, "token")
 
 
@@ -132,46 +132,54 @@ def _client(request: Request, form: dict[str, str]) -> tuple[str, str]:
     if scheme.lower() != "basic":
         return _needed(form, "client_id"), _needed(form, "client_secret")
     if "client_secret" in form:
-        raise Refused("invalid_request", "The client's secret is given twice")
+        raise OAuthRefusal("invalid_request", "The client's secret is given twice")
     try:
         name, separator, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
     except ValueError as error:  # neither base64 nor UTF-8, or not even ASCII
-        raise Refused("invalid_client", "The header Authorization is malformed", status=401) from error
+        raise OAuthRefusal("invalid_client", "The header Authorization is malformed", status=401) from error
     if not separator:
-        raise Refused("invalid_client", "The header Authorization is malformed", status=401)
+        raise OAuthRefusal("invalid_client", "The header Authorization is malformed", status=401)
     return unquote_plus(name), unquote_plus(secret)
 
 
-def _issuer(service: ServiceDep) -> Issuer:
+def _issuer(service: ServiceDep) -> TokenIssuer:
     settings = service.settings
-    return Issuer.load(settings.keys_dir, production=not settings.embedded, passwords=settings.password_sign_in)
+    return TokenIssuer.load(
+        settings.keys_dir, production=not settings.embedded, passwords=settings.password_sign_in
+    )
 
 
-def _origin(request: Request) -> Origin:
+def _origin(request: Request) -> ClientInfo:
     agent = request.headers.get("user-agent", "").strip()[:300]
-    return Origin(recorder.origin(request).came_from, agent if agent.isprintable() and agent else None)
+    return ClientInfo(recorder.origin(request).came_from, agent if agent.isprintable() and agent else None)
 
 
-async def _grant(request: Request, service: ServiceDep, session: WritingUnchecked, issuer: Issuer) -> Issued:
+async def _grant(
+    request: Request, service: ServiceDep, session: WritingUnchecked, issuer: TokenIssuer
+) -> IssuedTokens:
     form = await _form(request)
     match _needed(form, "grant_type"):
-        case "password" | "refresh_token" if not issuer.passwords:
-            raise Refused("unsupported_grant_type", "People sign in at the region's issuer: see GET /auth/ways")
+        case "password" | "refresh_token" if not issuer.password_sign_in:
+            raise OAuthRefusal(
+                "unsupported_grant_type", "People sign in at the region's issuer: see GET /auth/ways"
+            )
         case "password":
             username, password = _needed(form, "username"), _needed(form, "password")
             # Before the first statement of `session`, which holds no connection until then.
             came_from = client_address(request)
-            compared = await sign_in.compare(service.database, issuer, username, password, came_from)
-            return await sign_in.by_password(session, issuer, compared, _origin(request))
+            compared = await sign_in.check_password(service.database, issuer, username, password, came_from)
+            return await sign_in.sign_in_person(session, issuer, compared, _origin(request))
         case "refresh_token":
-            return await sign_in.by_refresh(session, issuer, _needed(form, "refresh_token"), _origin(request))
+            return await sign_in.refresh_session(session, issuer, _needed(form, "refresh_token"), _origin(request))
         case "client_credentials":
-            return await sign_in.by_client(session, issuer, *_client(request, form), form.get("scope"))
+            return await sign_in.sign_in_client(session, issuer, *_client(request, form), form.get("scope"))
         case _:
-            raise Refused("unsupported_grant_type", "Known are password, refresh_token and client_credentials")
+            raise OAuthRefusal(
+                "unsupported_grant_type", "Known are password, refresh_token and client_credentials"
+            )
 
 
-def _refusal(refused: Refused) -> JSONResponse:
+def _refusal(refused: OAuthRefusal) -> JSONResponse:
     headers = dict(NO_STORE)
     if refused.status == 401:
         headers["WWW-Authenticate"] = 'Basic realm="gospablik", charset="UTF-8"'
@@ -196,7 +204,7 @@ async def token(
     response: Response,
     service: ServiceDep,
     session: WritingUnchecked,
-    issuer: Annotated[Issuer, Depends(_issuer)],
+    issuer: Annotated[TokenIssuer, Depends(_issuer)],
 ) -> TokenAnswer | JSONResponse:
     """The token endpoint of OAuth 2 (RFC 6749). Errors are `{error, error_description}`, as OAuth says.
 
@@ -206,14 +214,14 @@ async def token(
     """
     try:
         issued = await _grant(request, service, session, issuer)
-    except Refused as refused:
+    except OAuthRefusal as refused:
         return _refusal(refused)
     response.headers.update(NO_STORE)
     return TokenAnswer(
         access_token=issued.access_token,
         refresh_token=issued.refresh_token,
         scope=issued.scope,
-        expires_in=int(sign_in.ACCESS_LIFETIME.total_seconds()),
+        expires_in=int(sign_in.ACCESS_TOKEN_LIFETIME.total_seconds()),
     )
 
 
@@ -235,7 +243,7 @@ async def revoke(request: Request, session: WritingUnchecked) -> Response:
     """
     try:
         await sessions.end_by_token(session, _revocable(await _form(request)))
-    except Refused as refused:
+    except OAuthRefusal as refused:
         return _refusal(refused)
     return Response(headers=NO_STORE)
 

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/clients", tags=["access"], responses=COMMON)
 
 
 async def _shown(session: ReadSession | WriteSession, rows: Sequence[ApiClient]) -> list[ClientShown]:
-    found = await client_secrets.of_clients(session, [row.id for row in rows])
+    found = await client_secrets.active_by_client(session, [row.id for row in rows])
     columns = ClientShown.model_fields.keys() - {"secrets"}
     return [
         ClientShown.model_validate(
@@ -60,7 +60,9 @@ async def list_clients(
     active: Annotated[bool, Query(description="false: those that were removed")] = True,
 ) -> Page[ClientShown]:
     """Clients that may sign in; never their secrets."""
-    rows = await clients.listed(session, caller, organisation_id=organisation_id, active=active, paging=paging)
+    rows = await clients.list_clients(
+        session, caller, organisation_id=organisation_id, active=active, paging=paging
+    )
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=await _shown(session, kept), next_cursor=cursor)
 
@@ -68,7 +70,7 @@ async def list_clients(
 @router.get("/{client_id}", summary="One API client", responses=ONE)
 async def get_client(client_id: UUID, session: Reading, caller: ClientsReader, response: Response) -> ClientShown:
     """The client, with its version as `ETag`; a removed one too."""
-    found = await clients.one(session, caller, client_id)
+    found = await clients.get(session, caller, client_id)
     set_etag(response, found.version)
     (shown,) = await _shown(session, [found])
     return shown
@@ -121,10 +123,10 @@ async def post_secret(
 @router.delete("/{client_id}/secrets/{secret_id}", summary="End one secret", status_code=204, responses=ONE)
 async def delete_secret(client_id: UUID, secret_id: UUID, session: Writing, caller: ClientsManager) -> None:
     """The secret works no longer, at once; a client without one cannot sign in until it is given another."""
-    await clients.end_secret(session, caller, client_id, secret_id)
+    await clients.revoke_secret(session, caller, client_id, secret_id)
 
 
 @router.delete("/{client_id}", summary="Take an API client's access away", status_code=204, responses=ONE)
 async def delete_client(client_id: UUID, session: Writing, caller: ClientsManager) -> None:
     """The client can no longer sign in; a token given before lives on for 15 minutes at most."""
-    await clients.remove(session, caller, client_id)
+    await clients.deactivate(session, caller, client_id)

@@ -18,7 +18,7 @@ Others = Annotated[ServiceCaller, internal_caller("ingest", "appeals", "metrics"
 @internal.post("")
 async def post_identity(body: ExternalIdentity, session: WritingUnchecked, _caller: Others) -> ExternalClaims:
     """The person under that name at that issuer, as claims. Asked again it answers the same."""
-    found = await external_identities.find(session, body.issuer, body.subject, body.signed_in_at)
+    found = await external_identities.find_claims(session, body.issuer, body.subject, body.signed_in_at)
     if found is None:
         raise NotFound("Nobody has access under this name")
     return ExternalClaims.model_validate(found)

@@ -24,7 +24,7 @@ async def me(session: Reading, caller: CallerDep) -> Me:
         if found is None:
             raise Unauthenticated("The organisation of this token does not exist")
         organisation = MyOrganisation.model_validate(found, from_attributes=True)
-    person = await people.of_token(session, caller)
+    person = await people.find_by_token(session, caller)
     return Me(
         person=MyPerson(
             id=caller.subject,

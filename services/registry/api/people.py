@@ -24,11 +24,11 @@ MayManage = Annotated[Caller, allowed(Right.PEOPLE_MANAGE)]
 
 
 async def _new(_may: MayManage, body: PersonNew) -> tuple[PersonNew, str | None]:
-    return body, await passwords.hashed_if_any(body.password)
+    return body, await passwords.hash_optional_password(body.password)
 
 
 async def _changed(_may: MayManage, body: PersonChange) -> tuple[PersonChange, str | None]:
-    return body, await passwords.hashed_if_any(body.password)
+    return body, await passwords.hash_optional_password(body.password)
 
 
 New = Annotated[tuple[PersonNew, str | None], Depends(_new)]
@@ -47,7 +47,7 @@ async def list_people(
     active: bool | None = None,
 ) -> Page[PersonShown]:
     """People in the order of their user names, narrowed by any of the filters."""
-    rows = await people.listed(
+    rows = await people.list_people(
         session,
         caller,
         organisation_id=organisation_id,
@@ -62,7 +62,7 @@ async def list_people(
 @router.get("/{person_id}", summary="One person", responses=ONE)
 async def get_person(person_id: UUID, session: Reading, caller: PeopleReader, response: Response) -> PersonShown:
     """The person, with their version as `ETag`."""
-    found = await people.one(session, caller, person_id)
+    found = await people.get(session, caller, person_id)
     set_etag(response, found.version)
     return PersonShown.model_validate(found)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.registry.access import account_locks, people
-from services.registry.access.access_scope import check_hold
+from services.registry.access.access_scope import require_scope_not_wider
 from services.registry.api.common import BODY, COMMON, ONE, PeopleManager, PeopleReader
 from services.registry.authentication import sessions
 from services.registry.schemas.people import PersonShown
@@ -44,23 +44,23 @@ async def list_sessions(
     person_id: UUID, session: Reading, caller: PeopleReader, paging: PagingDep, response: Response
 ) -> Page[SessionShown]:
     """Those that live; a person who signs in at an external issuer has theirs there."""
-    found = await people.one(session, caller, person_id)
-    return _page(await sessions.listed(session, found.id, paging), caller, paging, response)
+    found = await people.get(session, caller, person_id)
+    return _page(await sessions.list_active(session, found.id, paging), caller, paging, response)
 
 
 @router.delete("/sessions", summary="End all sessions of a person", status_code=204)
 async def delete_sessions(person_id: UUID, session: Writing, caller: PeopleManager) -> None:
     """Access tokens given before read for 15 minutes at most, and change nothing."""
-    found = await people.one(session, caller, person_id, lock=True)
-    check_hold(caller, found)
+    found = await people.get(session, caller, person_id, lock=True)
+    require_scope_not_wider(caller, found)
     await sessions.end_all(session, found.id)
 
 
 @router.delete("/sessions/{session_id}", summary="End one session of a person", status_code=204)
 async def delete_session(person_id: UUID, session_id: UUID, session: Writing, caller: PeopleManager) -> None:
     """Its last access token reads for 15 minutes at most, and changes nothing."""
-    found = await people.one(session, caller, person_id, lock=True)
-    check_hold(caller, found)
+    found = await people.get(session, caller, person_id, lock=True)
+    require_scope_not_wider(caller, found)
     await sessions.end(session, found.id, session_id)
 
 
@@ -98,13 +98,13 @@ async def list_my_sessions(
     session: Reading, caller: CallerDep, paging: PagingDep, response: Response
 ) -> Page[SessionShown]:
     """Those that live; a system has none, and who signed in at an external issuer has theirs there."""
-    return _page(await sessions.listed(session, _subject(caller), paging), caller, paging, response)
+    return _page(await sessions.list_active(session, _subject(caller), paging), caller, paging, response)
 
 
 @own.delete("", summary="End the caller's other sessions", status_code=204)
 async def delete_my_other_sessions(session: Writing, caller: CallerDep) -> None:
     """All but the one that this request's token belongs to: after a lost telephone, say."""
-    await sessions.end_all(session, _subject(caller), but=caller.session_id)
+    await sessions.end_all(session, _subject(caller), except_session_id=caller.session_id)
 
 
 @own.delete("/{session_id}", summary="End one of the caller's sessions", status_code=204, responses=ONE)

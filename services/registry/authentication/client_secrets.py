@@ -15,32 +15,32 @@ from shared.http.problems import Conflict, NotFound
 from shared.tables.registry import ApiClient, ClientSecret
 
 # A program that makes secrets in a loop is stopped before it fills the table.
-MOST = 5
-REMEMBERED = timedelta(days=30)
+MAX_ACTIVE_SECRETS = 5
+EXPIRED_RETENTION = timedelta(days=30)
 
 
-def living(now: datetime) -> ColumnElement[bool]:
+def is_active(now: datetime) -> ColumnElement[bool]:
     """The secrets that work at this moment."""
     return or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > now)
 
 
-async def of_clients(session: AsyncSession, client_ids: Collection[UUID]) -> dict[UUID, list[ClientSecret]]:
+async def active_by_client(session: AsyncSession, client_ids: Collection[UUID]) -> dict[UUID, list[ClientSecret]]:
     """The living secrets of each client, newest first."""
     rows = await session.scalars(
         select(ClientSecret)
-        .where(ClientSecret.client_id.in_(client_ids), living(clock.now()))
+        .where(ClientSecret.client_id.in_(client_ids), is_active(clock.now()))
         .order_by(ClientSecret.created_at.desc(), ClientSecret.id.desc())
     )
-    found: dict[UUID, list[ClientSecret]] = {client_id: [] for client_id in client_ids}
+    by_client: dict[UUID, list[ClientSecret]] = {client_id: [] for client_id in client_ids}
     for row in rows:
-        found[row.client_id].append(row)
-    return found
+        by_client[row.client_id].append(row)
+    return by_client
 
 
 async def issue(session: WriteSession, client_id: UUID) -> str:
     """A new secret of the client, told here and never again."""
-    secret = passwords.random_secret()
-    session.add(ClientSecret(client_id=client_id, digest=passwords.digest(secret)))
+    secret = passwords.generate_secret()
+    session.add(ClientSecret(client_id=client_id, digest=passwords.secret_digest(secret)))
     await session.flush()
     return secret
 
@@ -51,31 +51,33 @@ async def rotate(session: WriteSession, client_id: UUID, overlap: timedelta) -> 
     Raises `Conflict` when too many work already.
     """
     now = clock.now()
-    standing = (await of_clients(session, [client_id]))[client_id]
-    if len(standing) >= MOST:
-        raise Conflict(f"{MOST} secrets work already: end one of them first")
-    for row in standing:
+    active = (await active_by_client(session, [client_id]))[client_id]
+    if len(active) >= MAX_ACTIVE_SECRETS:
+        raise Conflict(f"{MAX_ACTIVE_SECRETS} secrets work already: end one of them first")
+    for row in active:
         row.expires_at = now + overlap if row.expires_at is None else min(row.expires_at, now + overlap)
     return await issue(session, client_id)
 
 
-async def end(session: WriteSession, client_id: UUID, secret_id: UUID) -> None:
+async def revoke(session: WriteSession, client_id: UUID, secret_id: UUID) -> None:
     """The secret works no longer. Raises `NotFound`."""
     now = clock.now()
-    found = await session.scalar(
-        select(ClientSecret).where(ClientSecret.id == secret_id, ClientSecret.client_id == client_id, living(now))
+    client_secret = await session.scalar(
+        select(ClientSecret).where(
+            ClientSecret.id == secret_id, ClientSecret.client_id == client_id, is_active(now)
+        )
     )
-    if found is None:
+    if client_secret is None:
         raise NotFound("The client has no such secret, or it works no longer")
-    found.expires_at = now
+    client_secret.expires_at = now
     await session.flush()
 
 
-async def use(session: WriteSession, client_id: UUID, secret: str) -> bool:
+async def verify(session: WriteSession, client_id: UUID, secret: str) -> bool:
     """Whether this is a living secret of the client; remembers when it was used."""
-    now, shown = clock.now(), passwords.digest(secret)
+    now, shown = clock.now(), passwords.secret_digest(secret)
     rows = await session.execute(
-        select(ClientSecret.id, ClientSecret.digest).where(ClientSecret.client_id == client_id, living(now))
+        select(ClientSecret.id, ClientSecret.digest).where(ClientSecret.client_id == client_id, is_active(now))
     )
     used = [row.id for row in rows if secrets.compare_digest(row.digest, shown)]
     if not used:
@@ -90,6 +92,6 @@ async def use(session: WriteSession, client_id: UUID, secret: str) -> bool:
     return True
 
 
-async def forget_expired(session: WriteSession) -> None:
+async def purge_expired(session: WriteSession) -> None:
     """Delete secrets that ended a month ago."""
-    await session.execute(delete(ClientSecret).where(ClientSecret.expires_at < clock.now() - REMEMBERED))
+    await session.execute(delete(ClientSecret).where(ClientSecret.expires_at < clock.now() - EXPIRED_RETENTION))

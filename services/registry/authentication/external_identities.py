@@ -13,7 +13,9 @@ from shared.service import Service
 from shared.tables.registry import Person
 
 
-async def find(session: WriteSession, issuer: str, subject: str, signed_in_at: datetime) -> dict[str, Any] | None:
+async def find_claims(
+    session: WriteSession, issuer: str, subject: str, signed_in_at: datetime
+) -> dict[str, Any] | None:
     """The claims of the person of that name at that issuer; None when nobody has access under it, or is locked.
 
     Remembers when they last signed in.
@@ -29,7 +31,7 @@ async def find(session: WriteSession, issuer: str, subject: str, signed_in_at: d
     if person is None:
         return None
     if person.last_sign_in_at is None or person.last_sign_in_at < signed_in_at:
-        await sign_in.note_sign_in(session, person.id, signed_in_at)
+        await sign_in.record_sign_in(session, person.id, signed_in_at)
     return {
         "sub": str(person.id),
         "name": person.full_name,
@@ -39,11 +41,11 @@ async def find(session: WriteSession, issuer: str, subject: str, signed_in_at: d
     }
 
 
-def directly(service: Service) -> Find:
+def local_lookup(service: Service) -> Find:
     """Registry itself asks nobody: it has the people."""
 
     async def found(verified: Verified) -> dict[str, Any] | None:
         async with service.database.write() as session:
-            return await find(session, verified.issuer, verified.subject, verified.signed_in_at)
+            return await find_claims(session, verified.issuer, verified.subject, verified.signed_in_at)
 
     return found

@@ -20,7 +20,7 @@ Waiter = asyncio.Future[None]
 
 
 @dataclass
-class _Line:
+class _RoundRobin:
     """Those who wait, by address and user name."""
 
     by_address: OrderedDict[str, OrderedDict[str, deque[Waiter]]] = field(default_factory=OrderedDict)
@@ -43,24 +43,24 @@ class _Line:
         self._tidy(address, name)
         return waiter
 
-    def give_way(self, address: str, name: str) -> Waiter | None:
+    def evict_for(self, address: str, name: str) -> Waiter | None:
         """Take out the newest of the address that waits most often, or of the newcomer's address the newest of the
         name that does; None when that is the newcomer.
         """
-        most = max(self.by_address, key=self.waiting, default=None)
-        if most is None:
+        busiest = max(self.by_address, key=self.waiting, default=None)
+        if busiest is None:
             return None
-        if self.waiting(most) <= self.waiting(address) + 1:
-            most = address
+        if self.waiting(busiest) <= self.waiting(address) + 1:
+            busiest = address
             names = self.by_address.get(address, OrderedDict())
             if max(map(len, names.values()), default=0) <= len(names.get(name, ())) + 1:
                 return None
-        return self._newest(most)
+        return self._newest(busiest)
 
-    def newest_of_most(self) -> Waiter | None:
+    def evict_newest_of_busiest(self) -> Waiter | None:
         """Take out the newest of the address that waits most often."""
-        most = max(self.by_address, key=self.waiting, default=None)
-        return None if most is None else self._newest(most)
+        busiest = max(self.by_address, key=self.waiting, default=None)
+        return None if busiest is None else self._newest(busiest)
 
     def _newest(self, address: str) -> Waiter:
         names = self.by_address[address]
@@ -86,18 +86,18 @@ class _Line:
             del self.by_address[address]
 
 
-class Turns:
+class FairQueue:
     """`at_once` turns at a time; at most `most_waiting` wait, for `patience` seconds each, and `waiting` do."""
 
-    def __init__(self, *, at_once: int, most_waiting: int, patience: float = 10) -> None:
-        self._patience = patience
-        self._free = at_once
-        self._most_waiting = most_waiting
+    def __init__(self, *, concurrency: int, max_waiting: int, timeout_seconds: float = 10) -> None:
+        self._patience = timeout_seconds
+        self._free = concurrency
+        self._most_waiting = max_waiting
         self.waiting = 0
-        self._known, self._others = _Line(), _Line()
+        self._known, self._others = _RoundRobin(), _RoundRobin()
 
     @asynccontextmanager
-    async def turn(self, address: str, name: str, *, known: bool) -> AsyncIterator[None]:
+    async def slot(self, address: str, name: str, *, priority: bool) -> AsyncIterator[None]:
         """Hold a turn for the block. Raises `QueueFull`, also for who waits and has to give way."""
         if self._free:
             self._free -= 1
@@ -105,19 +105,19 @@ class Turns:
             try:
                 # The gateway gives up after 30 s, and then nobody would say when to come again.
                 async with asyncio.timeout(self._patience):
-                    await self._wait(address, name, self._known if known else self._others)
+                    await self._wait(address, name, self._known if priority else self._others)
             except TimeoutError:
                 raise QueueFull from None
         try:
             yield
         finally:
-            self._pass_on()
+            self._release()
 
-    async def _wait(self, address: str, name: str, line: _Line) -> None:
+    async def _wait(self, address: str, name: str, line: _RoundRobin) -> None:
         if self.waiting >= self._most_waiting:
             # Whoever is not known gives way to who is.
-            leaves = self._others.newest_of_most() if line is self._known else None
-            leaves = leaves or line.give_way(address, name)
+            leaves = self._others.evict_newest_of_busiest() if line is self._known else None
+            leaves = leaves or line.evict_for(address, name)
             if leaves is None:
                 raise QueueFull
             self.waiting -= 1
@@ -130,12 +130,12 @@ class Turns:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._pass_on()  # the turn came, and nobody is there to take it
+                self._release()  # the turn came, and nobody is there to take it
             elif line.remove(address, name, waiter):
                 self.waiting -= 1
             raise
 
-    def _pass_on(self) -> None:
+    def _release(self) -> None:
         while (waiter := self._known.next() or self._others.next()) is not None:
             self.waiting -= 1
             if not waiter.done():

@@ -19,72 +19,76 @@ from shared.http.problems import NotFound
 from shared.ids import new_id
 from shared.tables.registry import Person, RefreshToken
 
-LIFETIME = timedelta(days=14)
+REFRESH_TOKEN_LIFETIME = timedelta(days=14)
 # Two tabs of one browser refresh at once; who copied a token comes later.
-GRACE = timedelta(seconds=30)
-REMEMBERED_ADDRESSES = 50
+REUSE_GRACE_PERIOD = timedelta(seconds=30)
+MAX_KNOWN_ADDRESSES = 50
 
 
 @dataclass(frozen=True)
-class Origin:
+class ClientInfo:
     """What tells the owner of a session which one it is."""
 
-    came_from: str | None = None
+    ip_address: str | None = None
     user_agent: str | None = None
 
 
-async def held(session: WriteSession, person_id: UUID) -> Person | None:
+async def lock_person(session: WriteSession, person_id: UUID) -> Person | None:
     """The person as they are now, kept from change until the transaction ends."""
-    found: Person | None = await session.scalar(
+    person: Person | None = await session.scalar(
         select(Person).where(Person.id == person_id).with_for_update().execution_options(populate_existing=True)
     )
-    return found
+    return person
 
 
-async def begin(session: WriteSession, person_id: UUID, origin: Origin) -> tuple[UUID, str]:
+async def start(session: WriteSession, person_id: UUID, origin: ClientInfo) -> tuple[UUID, str]:
     """A new session and the token that continues it."""
     session_id = new_id()
-    token = passwords.random_secret()
+    token = passwords.generate_secret()
     new = RefreshToken(session_id=session_id, person_id=person_id, signed_in_at=clock.now())
     await _keep(session, new, token, origin)
     return session_id, token
 
 
-async def go_on(session: WriteSession, used: RefreshToken, successor: str, origin: Origin) -> None:
+async def rotate_refresh_token(
+    session: WriteSession, used_token: RefreshToken, successor: str, origin: ClientInfo
+) -> None:
     """Use a token up; its successor continues the session."""
     # The database's time: the next use may be read by another machine.
-    used.used_at = await session.scalar(select(func.now()))
-    continued = RefreshToken(session_id=used.session_id, person_id=used.person_id, signed_in_at=used.signed_in_at)
+    used_token.used_at = await session.scalar(select(func.now()))
+    continued = RefreshToken(
+        session_id=used_token.session_id, person_id=used_token.person_id, signed_in_at=used_token.signed_in_at
+    )
     await _keep(session, continued, successor, origin)
 
 
-async def lately_continued(session: WriteSession, used: RefreshToken, successor: str) -> bool:
+async def was_rotated_recently(session: WriteSession, used: RefreshToken, successor: str) -> bool:
     """Whether a used token was used within the grace time and its successor still waits for its first use."""
     now: datetime | None = await session.scalar(select(func.now()))
-    if used.used_at is None or now is None or used.used_at <= now - GRACE:
+    if used.used_at is None or now is None or used.used_at <= now - REUSE_GRACE_PERIOD:
         return False
     waits = select(RefreshToken.digest).where(
-        RefreshToken.digest == passwords.digest(successor), _living(used.person_id)
+        RefreshToken.digest == passwords.secret_digest(successor), _is_active(used.person_id)
     )
     return await session.scalar(waits) is not None
 
 
-async def addresses(session: AsyncSession, person_id: UUID) -> list[str | None]:
+async def known_addresses(session: AsyncSession, person_id: UUID) -> list[str | None]:
     """Where the person's sessions of the last weeks came from."""
     query = select(RefreshToken.came_from).where(RefreshToken.person_id == person_id).distinct()
-    return list(await session.scalars(query.limit(REMEMBERED_ADDRESSES)))
+    return list(await session.scalars(query.limit(MAX_KNOWN_ADDRESSES)))
 
 
-async def _keep(session: WriteSession, new: RefreshToken, token: str, origin: Origin) -> None:
-    new.digest = passwords.digest(token)
-    new.came_from, new.user_agent = origin.came_from, origin.user_agent
+async def _keep(session: WriteSession, new: RefreshToken, token: str, origin: ClientInfo) -> None:
+    new.digest = passwords.secret_digest(token)
+    new.came_from, new.user_agent = origin.ip_address, origin.user_agent
     new.created_at = clock.now()
-    new.expires_at = new.created_at + LIFETIME
+    new.expires_at = new.created_at + REFRESH_TOKEN_LIFETIME
     session.add(new)
     await session.flush()
 
 
-def _living(person_id: UUID) -> ColumnElement[bool]:
+def _is_active(person_id: UUID) -> ColumnElement[bool]:
     return and_(
         RefreshToken.person_id == person_id,
         RefreshToken.used_at.is_(None),
@@ -93,11 +97,11 @@ def _living(person_id: UUID) -> ColumnElement[bool]:
     )
 
 
-async def listed(session: AsyncSession, person_id: UUID, paging: Paging) -> list[RefreshToken]:
+async def list_active(session: AsyncSession, person_id: UUID, paging: Paging) -> list[RefreshToken]:
     """The living token of each of a person's sessions, the last used first, one more than the limit."""
     query = (
         select(RefreshToken)
-        .where(_living(person_id))
+        .where(_is_active(person_id))
         .order_by(RefreshToken.created_at.desc(), RefreshToken.session_id.desc())
         .limit(paging.limit + 1)
     )
@@ -111,34 +115,34 @@ async def end(session: WriteSession, person_id: UUID, session_id: UUID) -> None:
         raise NotFound("The person has no such session, or it has ended")
 
 
-async def end_all(session: WriteSession, person_id: UUID, *, but: UUID | None = None) -> None:
+async def end_all(session: WriteSession, person_id: UUID, *, except_session_id: UUID | None = None) -> None:
     """End all sessions of the person, but one when it is named."""
-    conditions = [] if but is None else [RefreshToken.session_id != but]
+    conditions = [] if except_session_id is None else [RefreshToken.session_id != except_session_id]
     await _end(session, person_id, *conditions)
 
 
 async def end_by_token(session: WriteSession, token: str) -> None:
     """End the session of a refresh token, used or not; an unknown one is no error (RFC 7009)."""
-    found = (
+    token_row = (
         await session.execute(
             select(RefreshToken.person_id, RefreshToken.session_id).where(
-                RefreshToken.digest == passwords.digest(token)
+                RefreshToken.digest == passwords.secret_digest(token)
             )
         )
     ).one_or_none()
-    if found is not None:
-        await _end(session, found.person_id, RefreshToken.session_id == found.session_id)
+    if token_row is not None:
+        await _end(session, token_row.person_id, RefreshToken.session_id == token_row.session_id)
 
 
 async def _end(session: WriteSession, person_id: UUID, *conditions: ColumnElement[bool]) -> int:
-    await held(session, person_id)
-    rows = (await session.scalars(select(RefreshToken).where(_living(person_id), *conditions))).all()
+    await lock_person(session, person_id)
+    rows = (await session.scalars(select(RefreshToken).where(_is_active(person_id), *conditions))).all()
     for row in rows:
         row.revoked_at = clock.now()
     await session.flush()
     return len(rows)
 
 
-async def forget_expired(session: WriteSession) -> None:
+async def purge_expired(session: WriteSession) -> None:
     """Delete refresh tokens that are past their time."""
     await session.execute(delete(RefreshToken).where(RefreshToken.expires_at < clock.now()))

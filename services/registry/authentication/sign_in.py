@@ -14,8 +14,8 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.authentication import client_secrets, passwords, sessions, throttle
-from services.registry.authentication.fair_queue import QueueFull, Turns
-from services.registry.authentication.throttle import Attempt
+from services.registry.authentication.fair_queue import FairQueue, QueueFull
+from services.registry.authentication.throttle import SignInAttempt
 from shared import clock, security_log
 from shared.audit import recorder
 from shared.auth import tokens
@@ -24,16 +24,16 @@ from shared.database.sessions import Database, WriteSession
 from shared.http.client_address import counted_address
 from shared.tables.registry import ApiClient, Person, RefreshToken
 
-ACCESS_LIFETIME = timedelta(minutes=15)
+ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)
 # Each comparison takes a core and 64 MiB for some 50 ms.
-TURNS = Turns(at_once=passwords.AT_ONCE, most_waiting=64)
+PASSWORD_CHECK_QUEUE = FairQueue(concurrency=passwords.MAX_CONCURRENT_HASHES, max_waiting=64)
 # Reading what is known of an attempt is cheap, but a flood's readings would all come before anybody else's.
-READINGS = Turns(at_once=2, most_waiting=256)
-FULL_RETRY_SECONDS = 2
+ATTEMPT_LOOKUP_QUEUE = FairQueue(concurrency=2, max_waiting=256)
+QUEUE_FULL_RETRY_SECONDS = 2
 DEMO_PASSWORD = "demo"  # noqa: S105 — known to everybody on purpose; refused in production
 
 
-class Refused(Exception):  # noqa: N818 — reads better where it is raised
+class OAuthRefusal(Exception):  # noqa: N818 — reads better where it is raised
     """A refusal in OAuth's words (RFC 6749, 5.2): `error` is its code, `description` is for people."""
 
     def __init__(self, error: str, description: str, *, status: int = 400, retry_after: int | None = None) -> None:
@@ -45,7 +45,7 @@ class Refused(Exception):  # noqa: N818 — reads better where it is raised
 
 
 @dataclass(frozen=True)
-class Issued:
+class IssuedTokens:
     """What a sign-in gives. Clients get no refresh token: they sign in again."""
 
     access_token: str
@@ -54,23 +54,23 @@ class Issued:
 
 
 @dataclass(frozen=True)
-class Issuer:
+class TokenIssuer:
     """Signs people's tokens. In production the demo's password opens nothing; without `passwords`, none does."""
 
     signer: tokens.Signer
     production: bool
-    passwords: bool = True
+    password_sign_in: bool = True
 
     @classmethod
-    def load(cls, keys_dir: Path, *, production: bool, passwords: bool) -> "Issuer":
+    def load(cls, keys_dir: Path, *, production: bool, passwords: bool) -> "TokenIssuer":
         """The issuer with the key of `keys_dir`, read at each start and each sign-in: keys may be changed."""
         key = tokens.read_key(keys_dir / "people.jwk")
         return cls(tokens.Signer(tokens.PEOPLE_ISSUER, key), production, passwords)
 
-    def successor(self, refresh_token: str) -> str:
+    def next_refresh_token(self, refresh_token: str) -> str:
         """The token that follows a refresh token: always the same; only who has the issuer's key finds it."""
         private = str(self.signer.key.as_dict(private=True)["d"])
-        return passwords.derived_secret(private, f"refresh token\n{refresh_token}")
+        return passwords.derive_secret(private, f"refresh token\n{refresh_token}")
 
     def access_token(
         self, who: Person | ApiClient, *, scope: str | None = None, session_id: UUID | None = None
@@ -79,7 +79,7 @@ class Issuer:
         return self.signer.sign(
             str(who.id),
             tokens.PEOPLE_AUDIENCE,
-            ACCESS_LIFETIME,
+            ACCESS_TOKEN_LIFETIME,
             name=who.full_name if isinstance(who, Person) else who.name,
             role=who.role,
             org=str(who.organisation_id) if who.organisation_id else None,
@@ -89,96 +89,98 @@ class Issuer:
         )
 
 
-def normal_username(username: str) -> str:
+def normalize_username(username: str) -> str:
     """User names are told apart without case."""
     return username.strip().lower()
 
 
 @dataclass(frozen=True)
-class Compared:
+class PasswordCheck:
     """What came of comparing a password with what was stored when the comparing began.
 
     `renewed` is the hash to store instead, where today's parameters are stronger.
     """
 
-    attempt: Attempt
+    attempt: SignInAttempt
     person_id: UUID | None
-    stored: str | None
-    good: bool
-    renewed: str | None
+    stored_hash: str | None
+    matches: bool
+    upgraded_hash: str | None
 
 
-async def compare(
-    database: Database, issuer: Issuer, username: str, password: str, came_from: str | None
-) -> Compared:
+async def check_password(
+    database: Database, issuer: TokenIssuer, username: str, password: str, ip_address: str | None
+) -> PasswordCheck:
     """Compare a password, which takes long: no connection is held meanwhile, so that guessing stops nobody's work.
 
     Raises `Refused` for a name that must wait, and with 429 when too many wait to be compared.
     """
-    name, address = normal_username(username), counted_address(came_from)
+    name, address = normalize_username(username), counted_address(ip_address)
     try:
-        async with READINGS.turn(address, name, known=False), database.read() as session:
-            person = await _person_named(session, name)
-            seen = [] if person is None else await sessions.addresses(session, person.id)
-            attempt = Attempt.of(name, came_from, seen)
+        async with ATTEMPT_LOOKUP_QUEUE.slot(address, name, priority=False), database.read() as session:
+            person = await _find_person(session, name)
+            seen = [] if person is None else await sessions.known_addresses(session, person.id)
+            attempt = SignInAttempt.classify(name, ip_address, seen)
             await _refuse_blocked(session, attempt, clock.now())
         stored = person.password_hash if person is not None and person.active else None
-        async with TURNS.turn(address, name, known=attempt.known):
-            good = await passwords.matches(stored, password)
+        async with PASSWORD_CHECK_QUEUE.slot(address, name, priority=attempt.from_known_address):
+            good = await passwords.verify_password(stored, password)
     except QueueFull:
         security_log.tell("sign_in_throttled", reason="queue", came_from=address)
-        raise Refused(
+        raise OAuthRefusal(
             "temporarily_unavailable",
-            f"Too many sign in at once; try again in {FULL_RETRY_SECONDS} s",
+            f"Too many sign in at once; try again in {QUEUE_FULL_RETRY_SECONDS} s",
             status=429,
-            retry_after=FULL_RETRY_SECONDS,
+            retry_after=QUEUE_FULL_RETRY_SECONDS,
         ) from None
     if issuer.production and password == DEMO_PASSWORD:
         good = False
-    renewed = await passwords.hashed(password) if good and stored and passwords.outdated(stored) else None
-    return Compared(attempt, person.id if person is not None else None, stored, good, renewed)
+    renewed = (
+        await passwords.hash_password(password) if good and stored and passwords.needs_rehash(stored) else None
+    )
+    return PasswordCheck(attempt, person.id if person is not None else None, stored, good, renewed)
 
 
-async def by_password(
-    session: WriteSession, issuer: Issuer, compared: Compared, origin: sessions.Origin
-) -> Issued:
+async def sign_in_person(
+    session: WriteSession, issuer: TokenIssuer, check: PasswordCheck, origin: sessions.ClientInfo
+) -> IssuedTokens:
     """A new session of a person. Raises `Refused`; what it counted must be committed all the same."""
     now = clock.now()
     # Again: else guesses sent all at once would all be answered before the first is counted.
-    await _refuse_blocked(session, compared.attempt, now)
-    if not compared.good or compared.person_id is None:
-        await throttle.note_failure(session, compared.attempt, now)
-        _tell("sign_in_failed", compared, reason="password")
-        raise Refused("invalid_grant", "The user name or the password is wrong")
+    await _refuse_blocked(session, check.attempt, now)
+    if not check.matches or check.person_id is None:
+        await throttle.record_failure(session, check.attempt, now)
+        _log_security_event("sign_in_failed", check, reason="password")
+        raise OAuthRefusal("invalid_grant", "The user name or the password is wrong")
     # What was changed meanwhile counts.
-    current = await sessions.held(session, compared.person_id)
-    if current is None or not current.active or current.password_hash != compared.stored:
-        raise Refused("invalid_grant", "The user name or the password is wrong")
-    await throttle.note_success(session, compared.attempt)
+    current = await sessions.lock_person(session, check.person_id)
+    if current is None or not current.active or current.password_hash != check.stored_hash:
+        raise OAuthRefusal("invalid_grant", "The user name or the password is wrong")
+    await throttle.record_success(session, check.attempt)
     if current.locked_at is not None:
-        _tell("sign_in_failed", compared, reason="locked")
+        _log_security_event("sign_in_failed", check, reason="locked")
     _refuse_locked(current)
-    if compared.renewed is not None:
-        current.password_hash = compared.renewed
-    await note_sign_in(session, current.id, now)
-    session_id, refresh_token = await sessions.begin(session, current.id, origin)
-    _tell("signed_in", compared)
-    return Issued(issuer.access_token(current, session_id=session_id), refresh_token)
+    if check.upgraded_hash is not None:
+        current.password_hash = check.upgraded_hash
+    await record_sign_in(session, current.id, now)
+    session_id, refresh_token = await sessions.start(session, current.id, origin)
+    _log_security_event("signed_in", check)
+    return IssuedTokens(issuer.access_token(current, session_id=session_id), refresh_token)
 
 
-def _tell(event: str, compared: Compared, **more: str) -> None:
+def _log_security_event(event: str, compared: PasswordCheck, **more: str) -> None:
     # People type passwords into the field for names: a name that is nobody's is not told.
     name = None if compared.person_id is None else compared.attempt.username
     person_id = None if compared.person_id is None else str(compared.person_id)
     security_log.tell(event, name=name, person_id=person_id, came_from=compared.attempt.address, **more)
 
 
-async def _refuse_blocked(session: AsyncSession, attempt: Attempt, now: datetime) -> None:
-    wait = await throttle.blocked_for(session, attempt, now)
+async def _refuse_blocked(session: AsyncSession, attempt: SignInAttempt, now: datetime) -> None:
+    wait = await throttle.remaining_block(session, attempt, now)
     if wait:
         security_log.tell("sign_in_throttled", reason="blocked", came_from=attempt.address)
         seconds = int(wait.total_seconds()) + 1
-        raise Refused(
+        raise OAuthRefusal(
             "temporarily_unavailable",
             f"Too many wrong passwords; try again in {seconds} s",
             retry_after=seconds,
@@ -188,10 +190,10 @@ async def _refuse_blocked(session: AsyncSession, attempt: Attempt, now: datetime
 def _refuse_locked(person: Person) -> None:
     # Only who knows the password learns it.
     if person.locked_at is not None:
-        raise Refused("invalid_grant", "The person is locked: ask who gives access to unlock them")
+        raise OAuthRefusal("invalid_grant", "The person is locked: ask who gives access to unlock them")
 
 
-async def note_sign_in(session: WriteSession, person_id: UUID, at: datetime) -> None:
+async def record_sign_in(session: WriteSession, person_id: UUID, at: datetime) -> None:
     """Remember when the person last signed in: no change of the person."""
     await session.execute(
         update(Person)
@@ -202,65 +204,78 @@ async def note_sign_in(session: WriteSession, person_id: UUID, at: datetime) -> 
     await recorder.record(session, Person)
 
 
-async def _person_named(session: AsyncSession, name: str) -> Person | None:
+async def _find_person(session: AsyncSession, name: str) -> Person | None:
     if "\x00" in name:  # which Postgres cannot even compare
         return None
-    found: Person | None = await session.scalar(select(Person).where(Person.username == name))
-    return found
+    person: Person | None = await session.scalar(select(Person).where(Person.username == name))
+    return person
 
 
-async def by_refresh(session: WriteSession, issuer: Issuer, token: str, origin: sessions.Origin) -> Issued:
+async def refresh_session(
+    session: WriteSession, issuer: TokenIssuer, token: str, origin: sessions.ClientInfo
+) -> IssuedTokens:
     """Continue a session: the token is used up and its successor given, the same again for a short while.
 
     Raises `Refused`; when the token was used longer ago, or its successor was, the session is ended, which must be
     committed.
     """
-    digest = passwords.digest(token)
+    digest = passwords.secret_digest(token)
     person_id = await session.scalar(select(RefreshToken.person_id).where(RefreshToken.digest == digest))
-    person = None if person_id is None else await sessions.held(session, person_id)
+    person = None if person_id is None else await sessions.lock_person(session, person_id)
     # Read while the person is held: of two that come at once the second sees the first's use.
-    found = await session.scalar(select(RefreshToken).where(RefreshToken.digest == digest))
-    if found is None or person is None or found.revoked_at is not None or found.expires_at <= clock.now():
-        raise Refused("invalid_grant", "The refresh token is unknown, expired or revoked")
-    successor = issuer.successor(token)
-    again = found.used_at is not None and await sessions.lately_continued(session, found, successor)
-    if found.used_at is not None and not again:
+    refresh_token = await session.scalar(select(RefreshToken).where(RefreshToken.digest == digest))
+    if (
+        refresh_token is None
+        or person is None
+        or refresh_token.revoked_at is not None
+        or refresh_token.expires_at <= clock.now()
+    ):
+        raise OAuthRefusal("invalid_grant", "The refresh token is unknown, expired or revoked")
+    successor = issuer.next_refresh_token(token)
+    again = refresh_token.used_at is not None and await sessions.was_rotated_recently(
+        session, refresh_token, successor
+    )
+    if refresh_token.used_at is not None and not again:
         # Somebody copied it: of all that signing in does, this alone stands in the trail.
         recorder.act_as(session, str(person.id))
-        security_log.tell("refresh_token_reused", person_id=str(person.id), session_id=str(found.session_id))
+        security_log.tell(
+            "refresh_token_reused", person_id=str(person.id), session_id=str(refresh_token.session_id)
+        )
         await sessions.end_by_token(session, token)
-        raise Refused("invalid_grant", "The refresh token was used before: its session is revoked, sign in again")
+        raise OAuthRefusal(
+            "invalid_grant", "The refresh token was used before: its session is revoked, sign in again"
+        )
     if not person.active:
-        raise Refused("invalid_grant", "The person may no longer sign in")
+        raise OAuthRefusal("invalid_grant", "The person may no longer sign in")
     _refuse_locked(person)
     if not again:
-        await sessions.go_on(session, found, successor, origin)
-    return Issued(issuer.access_token(person, session_id=found.session_id), successor)
+        await sessions.rotate_refresh_token(session, refresh_token, successor, origin)
+    return IssuedTokens(issuer.access_token(person, session_id=refresh_token.session_id), successor)
 
 
-async def by_client(
-    session: WriteSession, issuer: Issuer, client_id: str, secret: str, wanted: str | None = None
-) -> Issued:
+async def sign_in_client(
+    session: WriteSession, issuer: TokenIssuer, client_id: str, secret: str, requested_scope: str | None = None
+) -> IssuedTokens:
     """A token for a system, narrowed to the scope it wanted. Raises `Refused`, with 401 for a bad client."""
     try:
-        found = await session.get(ApiClient, UUID(client_id))
+        client = await session.get(ApiClient, UUID(client_id))
     except ValueError:
-        found = None
-    good = found is not None and await client_secrets.use(session, found.id, secret)
-    expired = found is not None and found.expires_at is not None and found.expires_at <= clock.now()
-    if found is None or not good or not found.active or expired:
-        security_log.tell("sign_in_failed", client_id=None if found is None else str(found.id), reason="client")
-        raise Refused("invalid_client", "The client is unknown, expired, or its secret is wrong", status=401)
-    scope = _scope(found, wanted)
-    security_log.tell("signed_in", client_id=str(found.id))
-    return Issued(issuer.access_token(found, scope=scope), None, scope)
+        client = None
+    good = client is not None and await client_secrets.verify(session, client.id, secret)
+    expired = client is not None and client.expires_at is not None and client.expires_at <= clock.now()
+    if client is None or not good or not client.active or expired:
+        security_log.tell("sign_in_failed", client_id=None if client is None else str(client.id), reason="client")
+        raise OAuthRefusal("invalid_client", "The client is unknown, expired, or its secret is wrong", status=401)
+    scope = _scope(client, requested_scope)
+    security_log.tell("signed_in", client_id=str(client.id))
+    return IssuedTokens(issuer.access_token(client, scope=scope), None, scope)
 
 
-def _scope(client: ApiClient, wanted: str | None) -> str | None:
-    held = None if client.scopes is None else set(client.scopes)
-    if wanted is None:
-        return None if held is None else " ".join(sorted(held))
-    asked = set(wanted.split())
-    if strange := sorted(asked - (RIGHTS[Role(client.role)].keys() if held is None else held)):
-        raise Refused("invalid_scope", f"The client has no right «{strange[0][:100]}»")
+def _scope(client: ApiClient, requested_scope: str | None) -> str | None:
+    allowed_scopes = None if client.scopes is None else set(client.scopes)
+    if requested_scope is None:
+        return None if allowed_scopes is None else " ".join(sorted(allowed_scopes))
+    asked = set(requested_scope.split())
+    if strange := sorted(asked - (RIGHTS[Role(client.role)].keys() if allowed_scopes is None else allowed_scopes)):
+        raise OAuthRefusal("invalid_scope", f"The client has no right «{strange[0][:100]}»")
     return " ".join(sorted(asked))

@@ -21,13 +21,13 @@ from shared.database.sessions import WriteSession
 from shared.http.client_address import counted_address
 from shared.tables.registry import SignInFailure
 
-ALLOWED = 5
-ALLOWED_KNOWN = 20
-ALLOWED_NAME = 50
-ALLOWED_ADDRESS = 100
-FIRST_BLOCK = timedelta(seconds=30)
-LONGEST_BLOCK = timedelta(minutes=15)
-FORGOTTEN_AFTER = timedelta(hours=1)
+MAX_FAILURES_PER_NAME_AND_ADDRESS = 5
+MAX_FAILURES_FROM_KNOWN_ADDRESS = 20
+MAX_FAILURES_PER_NAME = 50
+MAX_FAILURES_PER_ADDRESS = 100
+INITIAL_BLOCK = timedelta(seconds=30)
+MAX_BLOCK = timedelta(minutes=15)
+FAILURES_RESET_AFTER = timedelta(hours=1)
 
 
 def _digest(text: str) -> str:
@@ -36,48 +36,55 @@ def _digest(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class SignInAttempt:
     """A name tried from an address; `known`: that name has signed in from there lately."""
 
     username: str
     address: str
-    known: bool = False
+    from_known_address: bool = False
 
     @classmethod
-    def of(cls, username: str, came_from: str | None, seen: Sequence[str | None] = ()) -> "Attempt":
+    def classify(cls, username: str, came_from: str | None, seen: Sequence[str | None] = ()) -> "SignInAttempt":
         """The attempt of a name; `seen` are addresses that it has signed in from lately."""
         address = counted_address(came_from)
         return cls(username, address, address in {counted_address(one) for one in seen if one})
 
     @property
-    def counts(self) -> list[tuple[str, int]]:
+    def counters(self) -> list[tuple[str, int]]:
         """The counts that it is held to, each with how many wrong passwords it allows."""
         name, address = _digest(self.username), _digest(self.address)
-        pair = (f"{name}:{address}", ALLOWED_KNOWN if self.known else ALLOWED)
+        pair = (
+            f"{name}:{address}",
+            MAX_FAILURES_FROM_KNOWN_ADDRESS if self.from_known_address else MAX_FAILURES_PER_NAME_AND_ADDRESS,
+        )
         # Always in this order: two that count at once must not wait for each other.
-        return [pair] if self.known else [pair, (name, ALLOWED_NAME), (f":{address}", ALLOWED_ADDRESS)]
+        return (
+            [pair]
+            if self.from_known_address
+            else [pair, (name, MAX_FAILURES_PER_NAME), (f":{address}", MAX_FAILURES_PER_ADDRESS)]
+        )
 
 
-async def blocked_for(session: AsyncSession, attempt: Attempt, now: datetime) -> timedelta:
+async def remaining_block(session: AsyncSession, attempt: SignInAttempt, now: datetime) -> timedelta:
     """How long this attempt must still wait; zero when it may try."""
-    digests = [digest for digest, _ in attempt.counts]
+    digests = [digest for digest, _ in attempt.counters]
     until: datetime | None = await session.scalar(
         select(func.max(SignInFailure.blocked_until)).where(SignInFailure.digest.in_(digests))
     )
     return timedelta() if until is None else max(until - now, timedelta())
 
 
-def block_after(failures: int, allowed: int = ALLOWED) -> timedelta:
+def block_duration(failures: int, allowed: int = MAX_FAILURES_PER_NAME_AND_ADDRESS) -> timedelta:
     """How long is blocked after so many wrong passwords in a row."""
     if failures < allowed:
         return timedelta()
-    return min(FIRST_BLOCK * (1 << min(failures - allowed, 20)), LONGEST_BLOCK)
+    return min(INITIAL_BLOCK * (1 << min(failures - allowed, 20)), MAX_BLOCK)
 
 
-async def note_failure(session: WriteSession, attempt: Attempt, now: datetime) -> None:
+async def record_failure(session: WriteSession, attempt: SignInAttempt, now: datetime) -> None:
     """Count a wrong password; also of names that do not exist."""
-    fresh = SignInFailure.failed_at < now - FORGOTTEN_AFTER
-    for digest, allowed in attempt.counts:
+    fresh = SignInFailure.failed_at < now - FAILURES_RESET_AFTER
+    for digest, allowed in attempt.counters:
         failures = await session.scalar(
             insert(SignInFailure)
             .values(digest=digest, failures=1, failed_at=now)
@@ -90,20 +97,20 @@ async def note_failure(session: WriteSession, attempt: Attempt, now: datetime) -
         await session.execute(
             update(SignInFailure)
             .where(SignInFailure.digest == digest)
-            .values(blocked_until=now + block_after(failures or 1, allowed))
+            .values(blocked_until=now + block_duration(failures or 1, allowed))
         )
 
 
-async def note_success(session: WriteSession, attempt: Attempt) -> None:
+async def record_success(session: WriteSession, attempt: SignInAttempt) -> None:
     """A right password: forget the wrong ones before it, from there."""
-    await session.execute(delete(SignInFailure).where(SignInFailure.digest == attempt.counts[0][0]))
+    await session.execute(delete(SignInFailure).where(SignInFailure.digest == attempt.counters[0][0]))
 
 
-async def forget(session: WriteSession, username: str) -> None:
+async def clear_failures(session: WriteSession, username: str) -> None:
     """Forget the wrong passwords of a name, wherever they came from."""
     await session.execute(delete(SignInFailure).where(SignInFailure.digest.startswith(_digest(username))))
 
 
-async def forget_old(session: WriteSession, now: datetime) -> None:
+async def purge_expired(session: WriteSession, now: datetime) -> None:
     """Delete counts that no longer matter."""
-    await session.execute(delete(SignInFailure).where(SignInFailure.failed_at < now - FORGOTTEN_AFTER))
+    await session.execute(delete(SignInFailure).where(SignInFailure.failed_at < now - FAILURES_RESET_AFTER))

@@ -121,7 +121,7 @@ async def test_a_leaked_secret_ends_at_once(registry: ServiceUnderTest) -> None:
     assert [item["id"] for item in third["secrets"]] != [item["id"] for item in second["secrets"]]
     assert not await works(registry, client, second["secret"])
     assert await works(registry, client, third["secret"])
-    for _ in range(client_secrets.MOST - 1):
+    for _ in range(client_secrets.MAX_ACTIVE_SECRETS - 1):
         assert (await registry.client.post(path, json={}, headers=operations)).status_code == 201
     full = await registry.client.post(path, json={}, headers=operations)
     assert (full.status_code, full.json()["type"]) == (409, "/problems/conflict")
@@ -235,10 +235,10 @@ async def test_secrets_are_kept_as_digests_and_forgotten(
     rows = await connection.fetch("SELECT row_to_json(client_secrets)::text AS row FROM client_secrets")
     assert len(rows) == 2
     assert not any(client["secret"] in row["row"] for row in rows)
-    later = clock.now() + client_secrets.REMEMBERED + timedelta(seconds=1)
+    later = clock.now() + client_secrets.EXPIRED_RETENTION + timedelta(seconds=1)
     with mock.patch("services.registry.authentication.client_secrets.clock.now", return_value=later):
         async with registry.service.database.write() as session:
-            await client_secrets.forget_expired(session)
+            await client_secrets.purge_expired(session)
     assert await connection.fetchval("SELECT count(*) FROM client_secrets") == 1
     await connection.close()
 

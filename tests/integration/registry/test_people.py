@@ -46,7 +46,7 @@ async def test_no_connection_is_held_while_a_password_is_hashed(registry: Servic
         return f"hash {len(held)}"
 
     operations = registry.headers("operations", **{"If-Match": "*", "Idempotency-Key": "once"})
-    with mock.patch("services.registry.authentication.passwords.hashed", hashed):
+    with mock.patch("services.registry.authentication.passwords.hash_password", hashed):
         made = await registry.client.post(PATH, json=PERSON, headers=operations)
         change = {"password": "another horse 10"}
         changed = await registry.client.patch(f"{PATH}/{made.json()['id']}", json=change, headers=operations)

@@ -139,7 +139,7 @@ async def test_a_locked_person_is_out_until_unlocked(with_people: ServiceUnderTe
 
 
 async def test_unlocking_forgets_wrong_passwords(with_people: ServiceUnderTest) -> None:
-    for _ in range(throttle.ALLOWED):
+    for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
         await sign_in(with_people, username="head", password="guess")
     assert (await sign_in(with_people, username="head", password="demo")).status_code == 400
     path = f"{PEOPLE}/{await person_id(with_people, 'head')}/unlock"

@@ -22,8 +22,8 @@ from services.registry import worker
 from services.registry.access import people
 from services.registry.authentication import passwords, throttle
 from services.registry.authentication import sign_in as sign_in_module
-from services.registry.authentication.fair_queue import Turns
-from services.registry.authentication.sign_in import ACCESS_LIFETIME
+from services.registry.authentication.fair_queue import FairQueue
+from services.registry.authentication.sign_in import ACCESS_TOKEN_LIFETIME
 from shared import clock
 from shared.auth import tokens
 from shared.database.sessions import POOL_SIZES
@@ -60,7 +60,7 @@ async def test_the_published_keys_verify_a_token(with_people: ServiceUnderTest) 
     decoded = jwt.decode(body["access_token"], keys, algorithms=["Ed25519"])
     assert decoded.header["kid"].startswith("gospablik.")
     assert decoded.claims["role"] == "head"
-    assert decoded.claims["exp"] - decoded.claims["iat"] == ACCESS_LIFETIME.total_seconds()
+    assert decoded.claims["exp"] - decoded.claims["iat"] == ACCESS_TOKEN_LIFETIME.total_seconds()
 
 
 async def test_staff_see_their_organisation(registry: ServiceUnderTest, database: TestDatabase) -> None:
@@ -115,7 +115,7 @@ async def test_only_one_form_is_understood(with_people: ServiceUnderTest) -> Non
 
 
 async def test_guessing_is_slowed_down(with_people: ServiceUnderTest) -> None:
-    for _ in range(throttle.ALLOWED):
+    for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
         assert (await sign_in(with_people, username="ops", password="guess")).status_code == 400
     right = await sign_in(with_people, username="ops", password="demo")
     assert (right.status_code, right.json()["error"]) == (400, "temporarily_unavailable")
@@ -137,7 +137,7 @@ async def tried(registry: ServiceUnderTest, name: str, password: str, **headers:
 
 
 async def test_wrong_passwords_of_a_stranger_lock_nobody_out(with_people: ServiceUnderTest) -> None:
-    for _ in range(throttle.ALLOWED):
+    for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
         await tried(with_people, "ops", "guess", **ATTACKER)
     blocked = await tried(with_people, "ops", "demo", **ATTACKER)
     assert blocked.json()["error"] == "temporarily_unavailable"
@@ -151,7 +151,7 @@ async def test_guesses_from_many_addresses_block_the_name_but_where_it_signed_in
     with_people: ServiceUnderTest,
 ) -> None:
     assert (await tried(with_people, "ops", "demo", **OTHER)).status_code == 200
-    for number in range(throttle.ALLOWED_NAME):
+    for number in range(throttle.MAX_FAILURES_PER_NAME):
         await tried(with_people, "ops", "guess", **{"X-Forwarded-For": f"203.0.113.{number}"})
     fresh = await tried(with_people, "ops", "demo", **{"X-Forwarded-For": "203.0.113.200"})
     assert fresh.json()["error"] == "temporarily_unavailable"
@@ -161,7 +161,7 @@ async def test_guesses_from_many_addresses_block_the_name_but_where_it_signed_in
 
 async def test_guesses_of_many_names_block_the_address_but_who_works_there(with_people: ServiceUnderTest) -> None:
     assert (await tried(with_people, "ops", "demo", **ATTACKER)).status_code == 200
-    for number in range(throttle.ALLOWED_ADDRESS):
+    for number in range(throttle.MAX_FAILURES_PER_ADDRESS):
         await tried(with_people, f"guess{number}", "guess", **ATTACKER)
     assert (await tried(with_people, "centre", "demo", **ATTACKER)).json()["error"] == "temporarily_unavailable"
     assert (await tried(with_people, "ops", "demo", **ATTACKER)).status_code == 200
@@ -169,8 +169,8 @@ async def test_guesses_of_many_names_block_the_address_but_who_works_there(with_
 
 
 @contextmanager
-def held_comparisons(most_waiting: int) -> Iterator[tuple[Turns, list[str], asyncio.Event]]:
-    """Compare one password at a time, and none to its end before the event; gives those that were begun too."""
+def held_comparisons(max_waiting: int) -> Iterator[tuple[FairQueue, list[str], asyncio.Event]]:
+    """Check one password at a time and finish none before the event; yield the checks begun as well."""
     begun: list[str] = []
     released = asyncio.Event()
 
@@ -179,16 +179,16 @@ def held_comparisons(most_waiting: int) -> Iterator[tuple[Turns, list[str], asyn
         await released.wait()
         return password == "demo"
 
-    turns = Turns(at_once=1, most_waiting=most_waiting)
+    queue = FairQueue(concurrency=1, max_waiting=max_waiting)
     with (
-        mock.patch("services.registry.authentication.sign_in.passwords.matches", waits),
-        mock.patch("services.registry.authentication.sign_in.TURNS", turns),
+        mock.patch("services.registry.authentication.sign_in.passwords.verify_password", waits),
+        mock.patch("services.registry.authentication.sign_in.PASSWORD_CHECK_QUEUE", queue),
     ):
-        yield turns, begun, released
+        yield queue, begun, released
 
 
 async def test_a_full_queue_answers_429_and_lets_others_pass(with_people: ServiceUnderTest) -> None:
-    with held_comparisons(most_waiting=4) as (_, _, released):
+    with held_comparisons(max_waiting=4) as (_, _, released):
         async with asyncio.timeout(30):
             flood = [asyncio.create_task(tried(with_people, f"guess{n}", "guess", **ATTACKER)) for n in range(18)]
             while sum(task.done() for task in flood) < 13:
@@ -211,24 +211,24 @@ async def test_a_full_queue_answers_429_and_lets_others_pass(with_people: Servic
 async def test_a_floods_lookups_do_not_come_before_somebody_elses(with_people: ServiceUnderTest) -> None:
     begun: list[str] = []
     released = asyncio.Event()
-    looked_up = sign_in_module._person_named
+    looked_up = sign_in_module._find_person
 
     async def waits(session: AsyncSession, name: str) -> Person | None:
         begun.append(name)
         await released.wait()
         return await looked_up(session, name)
 
-    readings = Turns(at_once=2, most_waiting=64)
+    lookups = FairQueue(concurrency=2, max_waiting=64)
     with (
-        mock.patch("services.registry.authentication.sign_in._person_named", waits),
-        mock.patch("services.registry.authentication.sign_in.READINGS", readings),
+        mock.patch("services.registry.authentication.sign_in._find_person", waits),
+        mock.patch("services.registry.authentication.sign_in.ATTEMPT_LOOKUP_QUEUE", lookups),
     ):
         async with asyncio.timeout(30):
             flood = [asyncio.create_task(tried(with_people, f"guess{n}", "guess", **ATTACKER)) for n in range(18)]
-            while readings.waiting < 16:
+            while lookups.waiting < 16:
                 await asyncio.sleep(0.01)
             honest = asyncio.create_task(tried(with_people, "ops", "demo", **OTHER))
-            while readings.waiting < 17:
+            while lookups.waiting < 17:
                 await asyncio.sleep(0.01)
             assert len(begun) == 2
             released.set()
@@ -239,15 +239,15 @@ async def test_a_floods_lookups_do_not_come_before_somebody_elses(with_people: S
 
 async def test_who_signed_in_from_there_before_is_compared_before_strangers(with_people: ServiceUnderTest) -> None:
     assert (await tried(with_people, "ops", "demo", **OTHER)).status_code == 200
-    with held_comparisons(most_waiting=64) as (turns, begun, released):
+    with held_comparisons(max_waiting=64) as (queue, begun, released):
         async with asyncio.timeout(30):
             strangers = [
                 asyncio.create_task(tried(with_people, f"guess{n}", f"guess{n}", **OTHER)) for n in range(4)
             ]
-            while turns.waiting < 3:
+            while queue.waiting < 3:
                 await asyncio.sleep(0.01)
             known = asyncio.create_task(tried(with_people, "ops", "demo", **OTHER))
-            while turns.waiting < 4:
+            while queue.waiting < 4:
                 await asyncio.sleep(0.01)
             released.set()
             assert (await known).status_code == 200
@@ -259,7 +259,7 @@ async def test_no_connection_is_held_while_passwords_are_compared(with_people: S
     pool = with_people.service.database.engine.pool
     assert isinstance(pool, AsyncAdaptedQueuePool)
     guesses = POOL_SIZES["registry"] * 2
-    at_once = passwords.AT_ONCE
+    at_once = passwords.MAX_CONCURRENT_HASHES
     arrived, released = asyncio.Semaphore(0), asyncio.Event()
 
     async def waits(_stored: str | None, _password: str) -> bool:
@@ -267,7 +267,7 @@ async def test_no_connection_is_held_while_passwords_are_compared(with_people: S
         await released.wait()
         return False
 
-    with mock.patch("services.registry.authentication.sign_in.passwords.matches", waits):
+    with mock.patch("services.registry.authentication.sign_in.passwords.verify_password", waits):
         async with asyncio.timeout(30):
             flood = [
                 asyncio.create_task(sign_in(with_people, username=f"guess{n}", password="guess"))
@@ -275,7 +275,7 @@ async def test_no_connection_is_held_while_passwords_are_compared(with_people: S
             ]
             for _ in range(at_once):
                 await arrived.acquire()
-            while sign_in_module.TURNS.waiting < guesses - at_once:
+            while sign_in_module.PASSWORD_CHECK_QUEUE.waiting < guesses - at_once:
                 await asyncio.sleep(0.01)
             assert pool.checkedout() == 0
             read = await with_people.client.get("/api/v1/organisations", headers=with_people.headers("moderator"))
@@ -294,11 +294,11 @@ async def test_a_guess_compared_while_others_failed_must_wait_as_well(with_peopl
             await released.wait()
         return password == "demo"
 
-    with mock.patch("services.registry.authentication.sign_in.passwords.matches", right_one_waits):
+    with mock.patch("services.registry.authentication.sign_in.passwords.verify_password", right_one_waits):
         async with asyncio.timeout(30):
             right = asyncio.create_task(sign_in(with_people, username="ops", password="demo"))
             await compared.wait()
-            for _ in range(throttle.ALLOWED):
+            for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
                 await sign_in(with_people, username="ops", password="guess")
             released.set()
             answer = await right
@@ -314,7 +314,7 @@ async def test_a_hash_of_weaker_parameters_is_made_anew(
     assert (await sign_in(with_people, username="centre", password="demo")).status_code == 200
     renewed = await connection.fetchval("SELECT password_hash FROM people WHERE username = 'centre'")
     await connection.close()
-    assert not passwords.outdated(renewed)
+    assert not passwords.needs_rehash(renewed)
     assert (await sign_in(with_people, username="centre", password="demo")).status_code == 200
 
 
@@ -328,8 +328,8 @@ async def test_a_password_changed_while_it_is_compared_opens_nothing(
         return True
 
     with (
-        mock.patch("services.registry.authentication.sign_in.passwords.matches", matches),
-        mock.patch("services.registry.authentication.sign_in.passwords.outdated", return_value=False),
+        mock.patch("services.registry.authentication.sign_in.passwords.verify_password", matches),
+        mock.patch("services.registry.authentication.sign_in.passwords.needs_rehash", return_value=False),
     ):
         answer = await sign_in(with_people, username="centre", password="demo")
     await connection.close()

@@ -4,18 +4,18 @@ import asyncio
 
 import pytest
 
-from services.registry.authentication.fair_queue import QueueFull, Turns
+from services.registry.authentication.fair_queue import FairQueue, QueueFull
 
 
 class Stage:
     """Takes turns and writes down who had one."""
 
     def __init__(self, *, most_waiting: int = 100) -> None:
-        self.turns = Turns(at_once=1, most_waiting=most_waiting)
+        self.turns = FairQueue(concurrency=1, max_waiting=most_waiting)
         self.had: list[str] = []
 
     async def _one(self, address: str, name: str, known: bool) -> None:
-        async with self.turns.turn(address, name, known=known):
+        async with self.turns.slot(address, name, priority=known):
             self.had.append(name)
             await asyncio.sleep(0)
 
@@ -28,7 +28,7 @@ class Stage:
 async def test_flood_from_one_address_delays_only_that_address() -> None:
     stage = Stage()
     tasks = []
-    async with stage.turns.turn("x", "holder", known=False):
+    async with stage.turns.slot("x", "holder", priority=False):
         tasks += [await stage.come("flood", f"guess{number}") for number in range(18)]
         tasks.append(await stage.come("other", "honest"))
     await asyncio.gather(*tasks)
@@ -38,7 +38,7 @@ async def test_flood_from_one_address_delays_only_that_address() -> None:
 
 async def test_names_of_one_address_take_turns_too() -> None:
     stage = Stage()
-    async with stage.turns.turn("x", "holder", known=False):
+    async with stage.turns.slot("x", "holder", priority=False):
         tasks = [await stage.come("office", "guessed") for _ in range(18)]
         tasks.append(await stage.come("office", "honest"))
     await asyncio.gather(*tasks)
@@ -47,7 +47,7 @@ async def test_names_of_one_address_take_turns_too() -> None:
 
 async def test_who_signed_in_from_there_before_goes_first() -> None:
     stage = Stage()
-    async with stage.turns.turn("x", "holder", known=False):
+    async with stage.turns.slot("x", "holder", priority=False):
         tasks = [await stage.come(f"flood{number}", f"guess{number}") for number in range(18)]
         tasks.append(await stage.come("flood1", "honest", known=True))
     await asyncio.gather(*tasks)
@@ -57,7 +57,7 @@ async def test_who_signed_in_from_there_before_goes_first() -> None:
 @pytest.mark.parametrize("known", [False, True])
 async def test_the_newest_of_a_flood_gives_way_when_the_queue_is_full(known: bool) -> None:
     stage = Stage(most_waiting=3)
-    async with stage.turns.turn("x", "holder", known=False):
+    async with stage.turns.slot("x", "holder", priority=False):
         tasks = [await stage.come("flood", f"guess{number}") for number in range(3)]
         with pytest.raises(QueueFull):
             await (await stage.come("flood", "guess3"))
@@ -70,7 +70,7 @@ async def test_the_newest_of_a_flood_gives_way_when_the_queue_is_full(known: boo
 
 async def test_turn_of_a_cancelled_waiter_passes_to_the_next() -> None:
     stage = Stage()
-    async with stage.turns.turn("x", "holder", known=False):
+    async with stage.turns.slot("x", "holder", priority=False):
         waits = [await stage.come("a", f"gone{number}") for number in range(3)]
         for task in waits[:2]:
             task.cancel()
@@ -83,11 +83,11 @@ async def test_turn_of_a_cancelled_waiter_passes_to_the_next() -> None:
 
 
 async def test_who_waits_too_long_is_told_so_and_leaves_no_turn_behind() -> None:
-    turns = Turns(at_once=1, most_waiting=10, patience=0.01)
-    async with turns.turn("x", "holder", known=False):
+    turns = FairQueue(concurrency=1, max_waiting=10, timeout_seconds=0.01)
+    async with turns.slot("x", "holder", priority=False):
         with pytest.raises(QueueFull):
-            async with turns.turn("y", "waits", known=False):
+            async with turns.slot("y", "waits", priority=False):
                 raise AssertionError("the turn was never free")
     assert turns.waiting == 0
-    async with turns.turn("y", "next", known=False):
+    async with turns.slot("y", "next", priority=False):
         pass

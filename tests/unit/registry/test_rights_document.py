@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.registry.access.rights_document import MEANINGS, PEOPLE, render
+from services.registry.access.rights_document import RIGHT_DESCRIPTIONS, ROLE_DESCRIPTIONS, render
 from shared.auth.rights import RIGHTS, Right, Role
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operations" / "access.md"
@@ -13,8 +13,8 @@ def test_the_document_is_up_to_date() -> None:
 
 
 def test_every_right_and_role_is_explained() -> None:
-    assert set(MEANINGS) == set(Right)
-    assert set(PEOPLE) == set(Role) == set(RIGHTS)
+    assert set(RIGHT_DESCRIPTIONS) == set(Right)
+    assert set(ROLE_DESCRIPTIONS) == set(Role) == set(RIGHTS)
 
 
 def test_each_cell_says_what_the_code_does() -> None:

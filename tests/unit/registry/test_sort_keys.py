@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from services.registry.authentication.throttle import block_after
+from services.registry.authentication.throttle import block_duration
 from services.registry.persistence.sort_keys import like_patterns, sort_key
 
 
@@ -16,7 +16,7 @@ def test_words_become_patterns_without_wild_cards() -> None:
 
 
 def test_blocks_double_up_to_a_bound() -> None:
-    assert [block_after(failures) for failures in (1, 4, 5, 6, 9, 10, 10_000)] == [
+    assert [block_duration(failures) for failures in (1, 4, 5, 6, 9, 10, 10_000)] == [
         timedelta(),
         timedelta(),
         timedelta(seconds=30),
