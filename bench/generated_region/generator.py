@@ -23,7 +23,7 @@ from bench.generated_region.organisations import (
     bodies_of,
     regional_bodies,
 )
-from services.registry.schemas.tax_numbers import inn_check, ogrn_check
+from services.registry.schemas.tax_numbers import inn_check_digits, ogrn_check_digit
 
 ADJECTIVES = {"81701000": "Улан-Удэнск", "81720000": "Северобайкальск"}
 SETTLEMENTS_A_DISTRICT = 12
@@ -92,8 +92,8 @@ def _numbered(body: Organisation, n: int, rng: random.Random) -> Organisation:
         names = (OtherName("former", body.name.replace(" бюджетное", ""), None, date(2017, 12, 31)), *names)
     return replace(
         body,
-        inn=inn + inn_check(inn),
-        ogrn=ogrn + ogrn_check(ogrn),
+        inn=inn + inn_check_digits(inn),
+        ogrn=ogrn + ogrn_check_digit(ogrn),
         address=f"ул. {rng.choice(('Мира', 'Лесная', 'Школьная', 'Береговая', 'Новая'))}, {rng.randrange(1, 90)}",
         phone=f"8 (000) {n // 10_000:03}-{n // 100 % 100:02}-{n % 100:02}",
         email=f"{body.code}@example.org",

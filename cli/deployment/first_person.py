@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from services.registry.access.people import register
 from services.registry.authentication import passwords
-from services.registry.schemas.people import PersonNew
+from services.registry.schemas.people import PersonCreate
 from shared.audit import recorder
 from shared.auth.rights import Role
 from shared.database.sessions import Database
@@ -26,7 +26,7 @@ async def add(username: str, full_name: str, role: str, subject: str | None = No
     """
     password = None if subject else secrets.token_urlsafe(18)
     try:
-        new = PersonNew(
+        new = PersonCreate(
             username=username,
             full_name=full_name,
             role=Role(role),

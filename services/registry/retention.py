@@ -11,7 +11,7 @@ from shared.database.purge import Rule, Terms, expired
 from shared.tables.registry import PageCheck
 
 
-def rules(terms: Terms) -> Sequence[Rule]:
+def purge_rules(terms: Terms) -> Sequence[Rule]:
     """Return the rules of the registry's tables: the last check of a page stays, however old."""
     later = aliased(PageCheck)
     newer = select(later.id).where(later.page_id == PageCheck.page_id, later.day > PageCheck.day).exists()

@@ -12,18 +12,18 @@ from shared import clock
 from shared.database.purge import Terms, purge
 from shared.service import Service
 
-PAUSE_SECONDS = 3600
+INTERVAL_SECONDS = 3600
 
 
-async def forget_past(service: Service) -> None:
+async def purge_expired(service: Service) -> None:
     """Delete ended refresh tokens and secrets, old wrong passwords and old checks, every hour, for ever."""
     while True:
         async with service.database.write() as session:
             await sessions.purge_expired(session)
             await client_secrets.purge_expired(session)
             await throttle.purge_expired(session, clock.now())
-        await purge(service.database, retention.rules(Terms()))
-        await asyncio.sleep(PAUSE_SECONDS)
+        await purge(service.database, retention.purge_rules(Terms()))
+        await asyncio.sleep(INTERVAL_SECONDS)
 
 
 async def record_coverage(service: Service) -> None:
@@ -31,25 +31,25 @@ async def record_coverage(service: Service) -> None:
     while True:
         async with service.database.write() as session:
             await history.record_day(session, clock.today())
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(INTERVAL_SECONDS)
 
 
-async def close_ended(service: Service) -> None:
+async def deactivate_ended_organisations(service: Service) -> None:
     """Make bodies inactive whose last day has passed, every hour, for ever."""
     while True:
         while True:
             async with service.database.write() as session:
                 if not await successions.deactivate_ended(session):
                     break
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(INTERVAL_SECONDS)
 
 
-async def keep_names(service: Service) -> None:
+async def refresh_names(service: Service) -> None:
     """Fold names anew when the rules of folding have changed, and write down missing ones: at once, then daily."""
     while True:
         async with service.database.write() as session:
             await names.refresh_normalized_names(session)
-        await asyncio.sleep(24 * PAUSE_SECONDS)
+        await asyncio.sleep(24 * INTERVAL_SECONDS)
 
 
 async def check_pages(service: Service) -> None:

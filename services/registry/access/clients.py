@@ -15,7 +15,7 @@ from services.registry.access.access_scope import (
 )
 from services.registry.authentication import client_secrets
 from services.registry.persistence import versioned_update
-from services.registry.schemas.clients import ClientChange, ClientNew
+from services.registry.schemas.clients import ClientCreate, ClientUpdate
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
@@ -64,7 +64,7 @@ async def _get_active_for_update(session: WriteSession, caller: Caller, client_i
     return client
 
 
-async def register(session: WriteSession, caller: Caller, new: ClientNew) -> tuple[ApiClient, str]:
+async def register(session: WriteSession, caller: Caller, new: ClientCreate) -> tuple[ApiClient, str]:
     """A new client and its secret, which is kept as a digest alone. Raises `Invalid`, `Forbidden`."""
     await require_grantable_scope(session, caller, new.role, new.organisation_id, include_subordinates=new.beneath)
     _check_limits(caller, new.role, new.scopes, new.expires_at)
@@ -82,12 +82,12 @@ async def register(session: WriteSession, caller: Caller, new: ClientNew) -> tup
 
 
 async def change(
-    session: WriteSession, caller: Caller, client_id: UUID, update: ClientChange, version: int | None
+    session: WriteSession, caller: Caller, client_id: UUID, update: ClientUpdate, version: int | None
 ) -> ApiClient:
     """Change what was given. Raises `NotFound`, `Forbidden`, `PreconditionFailed`, `Invalid`."""
     client = await _get_active_for_update(session, caller, client_id)
     check_version(client.version, version)
-    values = update.changes()
+    values = update.given_values()
     role, scopes = Role(client.role), values.get("scopes", client.scopes)
     if "beneath" in values:
         await require_grantable_scope(

@@ -14,7 +14,7 @@ from services.registry.access.access_scope import (
 )
 from services.registry.authentication import passwords, sessions, sign_in
 from services.registry.persistence import versioned_update
-from services.registry.schemas.people import PersonChange, PersonNew
+from services.registry.schemas.people import PersonCreate, PersonUpdate
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
 from shared.auth.callers import Caller
@@ -76,7 +76,7 @@ async def find_by_token(session: AsyncSession, caller: Caller) -> Person | None:
 
 
 async def register(
-    session: WriteSession, caller: Caller | None, new: PersonNew, *, password_hash: str | None
+    session: WriteSession, caller: Caller | None, new: PersonCreate, *, password_hash: str | None
 ) -> Person:
     """A new person; `caller` null: made by the operator's own command.
 
@@ -130,7 +130,7 @@ async def change(
     session: WriteSession,
     caller: Caller,
     person_id: UUID,
-    update: PersonChange,
+    update: PersonUpdate,
     version: int | None,
     *,
     password_hash: str | None,
@@ -145,7 +145,7 @@ async def change(
     person = await get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
     check_version(person.version, version)
-    values = update.changes()
+    values = update.given_values()
     own = str(person_id) == caller.subject
     if own and any(
         values.get(name, getattr(person, name)) != getattr(person, name) for name in SELF_PROTECTED_FIELDS

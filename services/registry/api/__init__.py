@@ -22,7 +22,7 @@ routers = (
     import_export.router,  # before organisations, whose /organisations/{organisation_id} would take its paths
     organisations.search_router,  # likewise
     organisations.router,
-    organisations.municipalities,
+    organisations.municipalities_router,
     organisations.names_router,
     organisations.successions_router,
     page_checks.router,
@@ -32,8 +32,8 @@ routers = (
     coverage.router,
     people.router,
     sessions.router,
-    sessions.own,
+    sessions.my_sessions_router,
     clients.router,
     audit.router,
 )
-root = (auth.well_known, internal_identity.internal)
+root_routers = (auth.well_known_router, internal_identity.internal_router)

@@ -5,26 +5,26 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.registry.api.common import COMMON, Text
+from services.registry.api.common import COMMON_ERRORS, FilterText
 from services.registry.audit import trail
-from services.registry.schemas.audit import AuditRow
+from services.registry.schemas.audit import AuditEntry
 from services.registry.schemas.fields import Moment
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right
 from shared.service import Reading
 
-router = APIRouter(prefix="/audit", tags=["audit"], responses=COMMON)
+router = APIRouter(prefix="/audit", tags=["audit"], responses=COMMON_ERRORS)
 
 AuditReader = Annotated[Caller, allowed(Right.AUDIT_READ)]
 
 
 def _filter(
     *,
-    actor: Text = None,
-    on_behalf_of: Text = None,
-    action: Text = None,
-    subject_id: Text = None,
+    actor: FilterText = None,
+    on_behalf_of: FilterText = None,
+    action: FilterText = None,
+    subject_id: FilterText = None,
     organisation_id: UUID | None = None,
     start: Annotated[Moment | None, Query(alias="from", description="The first moment")] = None,
     end: Annotated[Moment | None, Query(alias="to", description="The moment that ends the time")] = None,
@@ -44,11 +44,11 @@ def _filter(
 async def list_audit(
     session: Reading,
     caller: AuditReader,
-    wanted: Annotated[trail.AuditFilter, Depends(_filter)],
+    filters: Annotated[trail.AuditFilter, Depends(_filter)],
     paging: PagingDep,
     response: Response,
-) -> Page[AuditRow]:
+) -> Page[AuditEntry]:
     """Changes by people, systems and operators' commands, within a second of their commit; rows never change."""
-    rows = await trail.list_entries(session, caller, wanted, paging)
+    rows = await trail.list_entries(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.position,), response)
-    return Page(items=[AuditRow.model_validate(row) for row in kept], next_cursor=cursor)
+    return Page(items=[AuditEntry.model_validate(row) for row in kept], next_cursor=cursor)

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from services.registry.authentication import sessions, sign_in
 from services.registry.authentication.sessions import ClientInfo
 from services.registry.authentication.sign_in import IssuedTokens, OAuthRefusal, TokenIssuer
-from services.registry.schemas.auth import ExternalIssuer, OAuthError, PublicKeys, SignInWays, TokenAnswer
+from services.registry.schemas.auth import ExternalIssuer, JsonWebKeySet, OAuthError, SignInMethods, TokenResponse
 from shared.audit import recorder
 from shared.database.outages import is_outage
 from shared.http.client_address import client_address
@@ -21,7 +21,7 @@ from shared.logs import logger
 from shared.service import ServiceDep, WritingUnchecked
 
 
-class _Route(APIRoute):
+class _OAuthErrorRoute(APIRoute):
     """Answers an outage in OAuth's shape too."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,21 +31,23 @@ class _Route(APIRoute):
             if not is_outage(error):
                 raise
             log.warning("sign-in met an outage", error=repr(error)[:300])
-            await _refusal(AWAY)(scope, receive, send)
+            await _refusal(DATABASE_UNAVAILABLE)(scope, receive, send)
 
 
-router = APIRouter(prefix="/auth", tags=["sign-in"], route_class=_Route)
-well_known = APIRouter(prefix="/.well-known", tags=["sign-in"])
+router = APIRouter(prefix="/auth", tags=["sign-in"], route_class=_OAuthErrorRoute)
+well_known_router = APIRouter(prefix="/.well-known", tags=["sign-in"])
 
 log = logger(__name__)
 
-FORM = "application/x-www-form-urlencoded"
+FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 def _form_body(properties: dict[str, Any], required: list[str], examples: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "object", "properties": properties, "required": required}
-    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema, "examples": examples}}}}
+    return {
+        "requestBody": {"required": True, "content": {FORM_MEDIA_TYPE: {"schema": schema, "examples": examples}}}
+    }
 
 
 TOKEN_BODY = _form_body(
@@ -83,13 +85,13 @@ REVOKE_BODY = _form_body(
     ["token"],
     {"sign out": {"value": {"token": "o3Q…", "token_type_hint": "refresh_token"}}},
 )
-REFUSALS: dict[int | str, dict[str, Any]] = {
+OAUTH_ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": OAuthError, "description": "Refused (RFC 6749, 5.2), not a problem document"},
     401: {"model": OAuthError, "description": "The client is not accepted (RFC 6749, 5.2)"},
     429: {"model": OAuthError, "description": "Too many sign in at once: come again after `Retry-After` seconds"},
     503: {"model": OAuthError, "description": "The database does not answer; try again after `Retry-After`"},
 }
-AWAY = OAuthRefusal(
+DATABASE_UNAVAILABLE = OAuthRefusal(
     "temporarily_unavailable",
     "Nobody can sign in or out for the moment: the service cannot reach its database. Whether a refresh token was "
     "used up is not known: if it is refused afterwards, sign in again",
@@ -101,8 +103,8 @@ AWAY = OAuthRefusal(
 async def _form(request: Request) -> dict[str, str]:
     """The form's fields; empty ones count as absent. Raises `Refused` for what OAuth does not allow."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != FORM:
-        raise OAuthRefusal("invalid_request", f"The body must be {FORM}")
+    if kind != FORM_MEDIA_TYPE:
+        raise OAuthRefusal("invalid_request", f"The body must be {FORM_MEDIA_TYPE}")
     fields: dict[str, str] = {}
     for name, value in (await request.form()).multi_items():
         if not isinstance(value, str) or name in fields:
@@ -193,9 +195,9 @@ def _refusal(refused: OAuthRefusal) -> JSONResponse:
 @router.post(
     "/token",
     summary="Sign in, or go on with a session",
-    response_model=TokenAnswer,
+    response_model=TokenResponse,
     response_model_exclude_none=True,
-    responses=REFUSALS,
+    responses=OAUTH_ERRORS,
     openapi_extra=TOKEN_BODY,
 )
 async def token(
@@ -205,7 +207,7 @@ async def token(
     service: ServiceDep,
     session: WritingUnchecked,
     issuer: Annotated[TokenIssuer, Depends(_issuer)],
-) -> TokenAnswer | JSONResponse:
+) -> TokenResponse | JSONResponse:
     """The token endpoint of OAuth 2 (RFC 6749). Errors are `{error, error_description}`, as OAuth says.
 
     An access token lives 15 minutes. A refresh token lives 14 days and is good for one use: within 30 seconds it
@@ -217,7 +219,7 @@ async def token(
     except OAuthRefusal as refused:
         return _refusal(refused)
     response.headers.update(NO_STORE)
-    return TokenAnswer(
+    return TokenResponse(
         access_token=issued.access_token,
         refresh_token=issued.refresh_token,
         scope=issued.scope,
@@ -231,8 +233,8 @@ async def token(
     response_class=Response,
     responses={
         200: {"description": "The session has ended, or there was none"},
-        400: REFUSALS[400],
-        503: REFUSALS[503],
+        400: OAUTH_ERRORS[400],
+        503: OAUTH_ERRORS[503],
     },
     openapi_extra=REVOKE_BODY,
 )
@@ -249,7 +251,7 @@ async def revoke(request: Request, session: WritingUnchecked) -> Response:
 
 
 @router.get("/ways", summary="How people sign in here")
-async def ways(service: ServiceDep) -> SignInWays:
+async def ways(service: ServiceDep) -> SignInMethods:
     """What a front end needs before anybody is signed in: its own form, or the region's OIDC issuer, or both."""
     config = service.settings
     external = None
@@ -257,11 +259,11 @@ async def ways(service: ServiceDep) -> SignInWays:
         external = ExternalIssuer(
             issuer=config.oidc_issuer, audience=config.oidc_audience, client_id=config.oidc_client_id
         )
-    return SignInWays(password=config.password_sign_in, external=external)
+    return SignInMethods(password=config.password_sign_in, external=external)
 
 
-@well_known.get("/jwks.json", summary="Keys that verify access tokens")
-async def jwks(service: ServiceDep, response: Response) -> PublicKeys:
+@well_known_router.get("/jwks.json", summary="Keys that verify access tokens")
+async def jwks(service: ServiceDep, response: Response) -> JsonWebKeySet:
     """Public keys (RFC 7517) of the issuer; a token's header names its key by `kid`."""
     response.headers["Cache-Control"] = "public, max-age=300"
-    return PublicKeys.model_validate(service.people_keys.as_dict(private=False))
+    return JsonWebKeySet.model_validate(service.people_keys.as_dict(private=False))

@@ -6,16 +6,23 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from services.registry.api.common import CHANGE, COMMON, NEW, ONE, Editor, Reader
+from services.registry.api.common import (
+    COMMON_ERRORS,
+    CREATE_ERRORS,
+    NOT_FOUND_ERROR,
+    UPDATE_ERRORS,
+    RegistryEditor,
+    RegistryReader,
+)
 from services.registry.calendars import calendars, ical_export, ical_import
 from services.registry.schemas.calendars import (
-    CalendarChange,
-    CalendarDayShown,
-    CalendarNew,
-    CalendarShown,
-    CalendarWithDays,
-    Date,
-    DaysReplacement,
+    Calendar,
+    CalendarCreate,
+    CalendarDate,
+    CalendarSummary,
+    CalendarUpdate,
+    SpecialDay,
+    SpecialDaysReplace,
 )
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
@@ -24,10 +31,10 @@ from shared.service import Reading, Writing
 from shared.tables.registry import RegistryIdempotency
 from shared.working_time import format_intervals
 
-FILE: dict[int | str, dict[str, Any]] = {
+ICAL_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"content": {ical_export.ICAL_MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "iCalendar"}
 }
-BODY = {
+ICAL_REQUEST_BODY = {
     ical_export.ICAL_MEDIA_TYPE: {
         "schema": {"type": "string"},
         "example": "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//example//RU\r\nBEGIN:VEVENT\r\nUID:1@example\r\n"
@@ -35,52 +42,54 @@ BODY = {
     }
 }
 
-router = APIRouter(prefix="/calendars", tags=["calendars"], responses=COMMON)
+router = APIRouter(prefix="/calendars", tags=["calendars"], responses=COMMON_ERRORS)
 
 
-def _shown(whole: calendars.CalendarDetails) -> CalendarWithDays:
-    head = CalendarShown.model_validate(whole.row)
-    special = ((day, whole.working_calendar.exception(day)) for day in whole.working_calendar.special_days())
+def _shown(details: calendars.CalendarDetails) -> Calendar:
+    head = CalendarSummary.model_validate(details.row)
+    special = ((day, details.working_calendar.exception(day)) for day in details.working_calendar.special_days())
     days = [
-        CalendarDayShown(
+        SpecialDay(
             day=day,
-            intervals=format_intervals(found.intervals),
-            title=found.title,
-            own=day in whole.working_calendar.exceptions,
+            intervals=format_intervals(interval_list.intervals),
+            title=interval_list.title,
+            own=day in details.working_calendar.exceptions,
         )
-        for day, found in special
-        if found is not None
+        for day, interval_list in special
+        if interval_list is not None
     ]
-    return CalendarWithDays(**head.model_dump(), days=days)
+    return Calendar(**head.model_dump(), days=days)
 
 
 @router.get("", summary="Working calendars, newest first")
 async def list_calendars(
-    session: Reading, _caller: Reader, paging: PagingDep, response: Response
-) -> Page[CalendarShown]:
+    session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
+) -> Page[CalendarSummary]:
     """Calendars without their single days."""
     rows = await calendars.list_calendars(session, paging)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
-    return Page(items=[CalendarShown.model_validate(row) for row in kept], next_cursor=cursor)
+    return Page(items=[CalendarSummary.model_validate(row) for row in kept], next_cursor=cursor)
 
 
-@router.get("/{calendar_id}", summary="One calendar with its special days", responses=ONE)
+@router.get("/{calendar_id}", summary="One calendar with its special days", responses=NOT_FOUND_ERROR)
 async def get_calendar(
-    calendar_id: UUID, session: Reading, _caller: Reader, response: Response
-) -> CalendarWithDays:
+    calendar_id: UUID, session: Reading, _caller: RegistryReader, response: Response
+) -> Calendar:
     """The weekly pattern and every day that differs from it, its base's among them, with the version as `ETag`."""
-    found = await calendars.get(session, calendar_id)
-    set_etag(response, found.row.version)
-    return _shown(found)
+    details = await calendars.get(session, calendar_id)
+    set_etag(response, details.row.version)
+    return _shown(details)
 
 
-@router.post("", summary="Make a calendar for organisations that work otherwise", status_code=201, responses=NEW)
+@router.post(
+    "", summary="Make a calendar for organisations that work otherwise", status_code=201, responses=CREATE_ERRORS
+)
 async def post_calendar(
-    body: CalendarNew, session: Writing, caller: Editor, key: IdempotencyDep, response: Response
-) -> CalendarWithDays:
+    body: CalendarCreate, session: Writing, caller: RegistryEditor, key: IdempotencyDep, response: Response
+) -> Calendar:
     """An organisation uses it once its `calendar_id` names it (`PATCH /organisations/{id}`)."""
 
-    async def work() -> CalendarWithDays:
+    async def work() -> Calendar:
         return _shown(await calendars.register(session, body, caller.actor))
 
     made = await once(
@@ -89,44 +98,48 @@ async def post_calendar(
         caller=caller.subject,
         key=key,
         response=response,
-        model=CalendarWithDays,
+        model=Calendar,
         work=work,
     )
     set_etag(response, made.version)
     return made
 
 
-@router.patch("/{calendar_id}", summary="Change a calendar's name, week or zone", responses=ONE | CHANGE)
+@router.patch(
+    "/{calendar_id}", summary="Change a calendar's name, week or zone", responses=NOT_FOUND_ERROR | UPDATE_ERRORS
+)
 async def patch_calendar(
     *,
     calendar_id: UUID,
-    body: CalendarChange,
+    body: CalendarUpdate,
     session: Writing,
-    caller: Editor,
+    caller: RegistryEditor,
     version: RequiredVersion,
     response: Response,
-) -> CalendarWithDays:
+) -> Calendar:
     """Change the fields given; `If-Match` names the version that was seen. Deadlines already set stay."""
-    found = await calendars.change(session, calendar_id, body, version, caller.actor)
-    set_etag(response, found.row.version)
-    return _shown(found)
+    details = await calendars.change(session, calendar_id, body, version, caller.actor)
+    set_etag(response, details.row.version)
+    return _shown(details)
 
 
-@router.put("/{calendar_id}/days", summary="Replace the special days of a time", responses=ONE | CHANGE)
+@router.put(
+    "/{calendar_id}/days", summary="Replace the special days of a time", responses=NOT_FOUND_ERROR | UPDATE_ERRORS
+)
 async def put_calendar_days(
     *,
     calendar_id: UUID,
-    body: DaysReplacement,
+    body: SpecialDaysReplace,
     session: Writing,
-    caller: Editor,
+    caller: RegistryEditor,
     version: RequiredVersion,
     response: Response,
-) -> CalendarWithDays:
+) -> Calendar:
     """The calendar's own special days from `start` to `end` become exactly those given.
 
     Its base's days are not touched: a date named here stands instead of the base's.
     """
-    found = await calendars.replace_days(
+    details = await calendars.replace_days(
         session,
         calendar_id,
         start=body.start,
@@ -135,57 +148,59 @@ async def put_calendar_days(
         version=version,
         actor=caller.actor,
     )
-    set_etag(response, found.row.version)
-    return _shown(found)
+    set_etag(response, details.row.version)
+    return _shown(details)
 
 
 @router.get(
     "/{calendar_id}/days.ics",
     summary="The special days as iCalendar",
-    responses=ONE | FILE,
+    responses=NOT_FOUND_ERROR | ICAL_RESPONSE,
     response_class=Response,
 )
 async def get_calendar_file(
     calendar_id: UUID,
     session: Reading,
-    _caller: Reader,
+    _caller: RegistryReader,
     own: Annotated[bool, Query(description="Without the days of its base")] = False,
 ) -> Response:
     """A file for other calendars: a day off is an event of whole days, other hours one event per interval."""
-    found = await calendars.get(session, calendar_id)
+    details = await calendars.get(session, calendar_id)
     return Response(
-        ical_export.to_ical(found, own_only=own),
+        ical_export.to_ical(details, own_only=own),
         media_type=ical_export.ICAL_MEDIA_TYPE,
-        headers={"ETag": etag(found.row.version)},
+        headers={"ETag": etag(details.row.version)},
     )
 
 
 @router.put(
     "/{calendar_id}/days.ics",
     summary="Replace the special days of a time by an iCalendar file",
-    responses=ONE | CHANGE,
-    openapi_extra={"requestBody": {"required": True, "content": BODY}},
+    responses=NOT_FOUND_ERROR | UPDATE_ERRORS,
+    openapi_extra={"requestBody": {"required": True, "content": ICAL_REQUEST_BODY}},
 )
 async def put_calendar_file(
     *,
     calendar_id: UUID,
     request: Request,
     session: Writing,
-    caller: Editor,
+    caller: RegistryEditor,
     version: RequiredVersion,
     response: Response,
-    start: Annotated[Date | None, Query(description="Left out: 1 January of the first year in the file")] = None,
-    end: Annotated[Date | None, Query(description="Left out: 31 December of the last year in it")] = None,
-) -> CalendarWithDays:
+    start: Annotated[
+        CalendarDate | None, Query(description="Left out: 1 January of the first year in the file")
+    ] = None,
+    end: Annotated[CalendarDate | None, Query(description="Left out: 31 December of the last year in it")] = None,
+) -> Calendar:
     """The calendar's own days from `start` to `end` become those of the file; sent again, it changes nothing.
 
     Each fault is named by its event, counted from 0: `/VEVENT/3/DTSTART`. Repeating events are refused.
     """
     zone = (await calendars.get(session, calendar_id)).working_calendar.zone
-    found = await asyncio.to_thread(ical_import.parse_calendar, await request.body(), zone)
-    start, end = found.covered_dates(start, end)
+    parsed = await asyncio.to_thread(ical_import.parse_calendar, await request.body(), zone)
+    start, end = parsed.covered_dates(start, end)
     changed = await calendars.replace_days(
-        session, calendar_id, start=start, end=end, days=found.days, version=version, actor=caller.actor
+        session, calendar_id, start=start, end=end, days=parsed.days, version=version, actor=caller.actor
     )
     set_etag(response, changed.row.version)
     return _shown(changed)

@@ -8,15 +8,22 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from services.registry.access import clients
-from services.registry.api.common import BODY, CHANGE, COMMON, ONE, ClientsManager, ClientsReader
+from services.registry.api.common import (
+    BODY_ERRORS,
+    COMMON_ERRORS,
+    NOT_FOUND_ERROR,
+    UPDATE_ERRORS,
+    ClientsManager,
+    ClientsReader,
+)
 from services.registry.authentication import client_secrets
 from services.registry.schemas.clients import (
-    ClientChange,
-    ClientNew,
-    ClientShown,
+    Client,
+    ClientCreate,
+    ClientSecret,
+    ClientSecretCreate,
+    ClientUpdate,
     ClientWithSecret,
-    SecretNew,
-    SecretShown,
 )
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
@@ -25,16 +32,16 @@ from shared.http.problems import Conflict, responses
 from shared.service import Reading, Writing
 from shared.tables.registry import ApiClient
 
-router = APIRouter(prefix="/clients", tags=["access"], responses=COMMON)
+router = APIRouter(prefix="/clients", tags=["access"], responses=COMMON_ERRORS)
 
 
-async def _shown(session: ReadSession | WriteSession, rows: Sequence[ApiClient]) -> list[ClientShown]:
-    found = await client_secrets.active_by_client(session, [row.id for row in rows])
-    columns = ClientShown.model_fields.keys() - {"secrets"}
+async def _shown(session: ReadSession | WriteSession, rows: Sequence[ApiClient]) -> list[Client]:
+    secrets_by_client = await client_secrets.active_by_client(session, [row.id for row in rows])
+    columns = Client.model_fields.keys() - {"secrets"}
     return [
-        ClientShown.model_validate(
+        Client.model_validate(
             {name: getattr(row, name) for name in columns}
-            | {"secrets": [SecretShown.model_validate(secret) for secret in found[row.id]]}
+            | {"secrets": [ClientSecret.model_validate(secret) for secret in secrets_by_client[row.id]]}
         )
         for row in rows
     ]
@@ -58,7 +65,7 @@ async def list_clients(
     response: Response,
     organisation_id: UUID | None = None,
     active: Annotated[bool, Query(description="false: those that were removed")] = True,
-) -> Page[ClientShown]:
+) -> Page[Client]:
     """Clients that may sign in; never their secrets."""
     rows = await clients.list_clients(
         session, caller, organisation_id=organisation_id, active=active, paging=paging
@@ -67,38 +74,38 @@ async def list_clients(
     return Page(items=await _shown(session, kept), next_cursor=cursor)
 
 
-@router.get("/{client_id}", summary="One API client", responses=ONE)
-async def get_client(client_id: UUID, session: Reading, caller: ClientsReader, response: Response) -> ClientShown:
+@router.get("/{client_id}", summary="One API client", responses=NOT_FOUND_ERROR)
+async def get_client(client_id: UUID, session: Reading, caller: ClientsReader, response: Response) -> Client:
     """The client, with its version as `ETag`; a removed one too."""
-    found = await clients.get(session, caller, client_id)
-    set_etag(response, found.version)
-    (shown,) = await _shown(session, [found])
+    client = await clients.get(session, caller, client_id)
+    set_etag(response, client.version)
+    (shown,) = await _shown(session, [client])
     return shown
 
 
-@router.post("", summary="Make an API client", status_code=201, responses=BODY)
+@router.post("", summary="Make an API client", status_code=201, responses=BODY_ERRORS)
 async def post_client(
-    body: ClientNew, session: Writing, caller: ClientsManager, response: Response
+    body: ClientCreate, session: Writing, caller: ClientsManager, response: Response
 ) -> ClientWithSecret:
     """The secret is in this answer and nowhere else, so a repeated request makes another client."""
     client, secret = await clients.register(session, caller, body)
     return await _with_secret(session, client, secret, response)
 
 
-@router.patch("/{client_id}", summary="Change an API client", responses=ONE | CHANGE)
+@router.patch("/{client_id}", summary="Change an API client", responses=NOT_FOUND_ERROR | UPDATE_ERRORS)
 async def patch_client(
     *,
     client_id: UUID,
-    body: ClientChange,
+    body: ClientUpdate,
     session: Writing,
     caller: ClientsManager,
     version: RequiredVersion,
     response: Response,
-) -> ClientShown:
+) -> Client:
     """Change the fields given. Tokens given before keep their scope for 15 minutes at most."""
-    found = await clients.change(session, caller, client_id, body, version)
-    set_etag(response, found.version)
-    (shown,) = await _shown(session, [found])
+    client = await clients.change(session, caller, client_id, body, version)
+    set_etag(response, client.version)
+    (shown,) = await _shown(session, [client])
     return shown
 
 
@@ -106,10 +113,10 @@ async def patch_client(
     "/{client_id}/secrets",
     summary="Change a client's secret",
     status_code=201,
-    responses=BODY | ONE | responses(Conflict),
+    responses=BODY_ERRORS | NOT_FOUND_ERROR | responses(Conflict),
 )
 async def post_secret(
-    client_id: UUID, body: SecretNew, session: Writing, caller: ClientsManager, response: Response
+    client_id: UUID, body: ClientSecretCreate, session: Writing, caller: ClientsManager, response: Response
 ) -> ClientWithSecret:
     """A new secret, in this answer and nowhere else; those before it end after `overlap_hours`.
 
@@ -120,13 +127,17 @@ async def post_secret(
     return await _with_secret(session, client, secret, response)
 
 
-@router.delete("/{client_id}/secrets/{secret_id}", summary="End one secret", status_code=204, responses=ONE)
+@router.delete(
+    "/{client_id}/secrets/{secret_id}", summary="End one secret", status_code=204, responses=NOT_FOUND_ERROR
+)
 async def delete_secret(client_id: UUID, secret_id: UUID, session: Writing, caller: ClientsManager) -> None:
     """The secret works no longer, at once; a client without one cannot sign in until it is given another."""
     await clients.revoke_secret(session, caller, client_id, secret_id)
 
 
-@router.delete("/{client_id}", summary="Take an API client's access away", status_code=204, responses=ONE)
+@router.delete(
+    "/{client_id}", summary="Take an API client's access away", status_code=204, responses=NOT_FOUND_ERROR
+)
 async def delete_client(client_id: UUID, session: Writing, caller: ClientsManager) -> None:
     """The client can no longer sign in; a token given before lives on for 15 minutes at most."""
     await clients.deactivate(session, caller, client_id)

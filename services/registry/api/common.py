@@ -22,18 +22,18 @@ from shared.http.problems import (
     responses,
 )
 
-Reader = Annotated[Caller, allowed(Right.REGISTRY_READ)]
-Editor = Annotated[Caller, allowed(Right.REGISTRY_WRITE)]
+RegistryReader = Annotated[Caller, allowed(Right.REGISTRY_READ)]
+RegistryEditor = Annotated[Caller, allowed(Right.REGISTRY_WRITE)]
 PeopleReader = Annotated[Caller, allowed(Right.PEOPLE_READ)]
 PeopleManager = Annotated[Caller, allowed(Right.PEOPLE_MANAGE)]
 ClientsReader = Annotated[Caller, allowed(Right.CLIENTS_READ)]
 ClientsManager = Annotated[Caller, allowed(Right.CLIENTS_MANAGE)]
 
-COMMON = responses(Unauthenticated, Forbidden, Invalid)
-ONE = responses(NotFound)
-BODY = responses(BadRequest)
-NEW = responses(BadRequest, Duplicate, InFlight) | responses(Invalid, KeyReused)
-CHANGE = responses(BadRequest, NotFound, Conflict, Duplicate, PreconditionFailed, PreconditionRequired)
+COMMON_ERRORS = responses(Unauthenticated, Forbidden, Invalid)
+NOT_FOUND_ERROR = responses(NotFound)
+BODY_ERRORS = responses(BadRequest)
+CREATE_ERRORS = responses(BadRequest, Duplicate, InFlight) | responses(Invalid, KeyReused)
+UPDATE_ERRORS = responses(BadRequest, NotFound, Conflict, Duplicate, PreconditionFailed, PreconditionRequired)
 
 
 def _storable(value: str | None) -> str | None:
@@ -42,7 +42,7 @@ def _storable(value: str | None) -> str | None:
     return value
 
 
-Words = Annotated[
+NameQuery = Annotated[
     str | None,
     Query(
         max_length=200,
@@ -51,4 +51,4 @@ Words = Annotated[
     ),
     AfterValidator(_storable),
 ]
-Text = Annotated[str | None, Query(max_length=100), AfterValidator(_storable)]
+FilterText = Annotated[str | None, Query(max_length=100), AfterValidator(_storable)]

@@ -6,21 +6,21 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.registry.api.common import COMMON, Reader, Text, Words
-from services.registry.api.csv_response import CSV, WantsCsv, csv_answer
+from services.registry.api.common import COMMON_ERRORS, FilterText, NameQuery, RegistryReader
+from services.registry.api.csv_response import CSV_RESPONSE, WantsCsv, csv_response
 from services.registry.coverage import history, missing, summary
 from services.registry.coverage.coverage_query import CoverageFilter
-from services.registry.schemas.calendars import Date
+from services.registry.schemas.calendars import CalendarDate
 from services.registry.schemas.coverage import (
-    ANY,
-    REASON_TITLES,
+    ANY_NETWORK,
+    REASON_LABELS,
     Coverage,
-    CoverageDayShown,
     CoverageGroupBy,
+    CoveragePoint,
+    HistoryInterval,
     MissingPage,
+    MissingReason,
     NetworkOrAny,
-    Reason,
-    Step,
     network_title,
 )
 from services.registry.schemas.fields import OrganisationKind
@@ -29,9 +29,9 @@ from shared.api.pagination import Page, PagingDep
 from shared.http.problems import Invalid
 from shared.service import Reading
 
-router = APIRouter(prefix="/coverage", tags=["coverage"], responses=COMMON)
+router = APIRouter(prefix="/coverage", tags=["coverage"], responses=COMMON_ERRORS)
 
-COUNTS = {
+COUNT_HEADINGS = {
     "total": "Обязаны вести страницу",
     "exempt": "Освобождены",
     "covered": "Есть подтверждённая",
@@ -39,13 +39,13 @@ COUNTS = {
     "live": "В работе",
     "live_share": "Доля в работе",
 }
-LACKS = {
+STAGE_HEADINGS = {
     "no_page": "Нет страницы",
     "closed": "Закрыта",
     "not_verified": "Не подтверждена",
     "not_live": "Не введена в работу",
 }
-MISSING = (
+MISSING_HEADINGS = (
     "Код", "Наименование", "Муниципалитет", "ОКТМО", "Сфера", "Учредитель", "Сеть", "Причина", "Страница",
     "Основание освобождения", "Документ",
 )  # fmt: skip
@@ -54,8 +54,8 @@ A_YEAR = timedelta(days=365)
 
 def _filter(
     *,
-    municipality: Annotated[Text, Query(description="OKTMO as in `GET /municipalities`, or `none`")] = None,
-    sphere: Annotated[Text, Query(description="The main sphere, or `none`")] = None,
+    municipality: Annotated[FilterText, Query(description="OKTMO as in `GET /municipalities`, or `none`")] = None,
+    sphere: Annotated[FilterText, Query(description="The main sphere, or `none`")] = None,
     kind: OrganisationKind | None = None,
     owner_id: Annotated[
         UUID | Literal["none"] | None, Query(description="Directly beneath this organisation, or `none`")
@@ -71,24 +71,24 @@ def _filter(
     )
 
 
-Wanted = Annotated[CoverageFilter, Depends(_filter)]
+CoverageFilterDep = Annotated[CoverageFilter, Depends(_filter)]
 
 
 def _today(now: datetime) -> date:
     return now.astimezone(clock.REGION_ZONE).date()
 
 
-@router.get("", summary="How many bodies have a page, by network", responses=CSV, response_model=Coverage)
+@router.get("", summary="How many bodies have a page, by network", responses=CSV_RESPONSE, response_model=Coverage)
 async def get_coverage(
     session: Reading,
-    _caller: Reader,
-    wanted: Wanted,
+    _caller: RegistryReader,
+    filters: CoverageFilterDep,
     as_csv: WantsCsv,
     group_by: CoverageGroupBy | None = None,
 ) -> Coverage | Response:
     """Figures of now, in each network and in any; by district, main sphere, owner or kind when asked for."""
     now = clock.now()
-    total, groups = await summary.summarize(session, _today(now), wanted, group_by)
+    total, groups = await summary.summarize(session, _today(now), filters, group_by)
     if not as_csv:
         return Coverage(
             day=_today(now),
@@ -97,10 +97,10 @@ async def get_coverage(
             total=total,
             groups=groups,
         )
-    named = {**COUNTS, **LACKS}
+    named = {**COUNT_HEADINGS, **STAGE_HEADINGS}
     rows = [(group.key, group.name, counted) for group in groups for counted in group.networks]
     rows += [("total", "Всего", counted) for counted in total]
-    return csv_answer(
+    return csv_response(
         "coverage",
         ("Ключ", "Название", "Сеть", *named.values()),
         [
@@ -110,32 +110,34 @@ async def get_coverage(
     )
 
 
-@router.get("/missing", summary="Who has no live page, and why", responses=CSV, response_model=Page[MissingPage])
+@router.get(
+    "/missing", summary="Who has no live page, and why", responses=CSV_RESPONSE, response_model=Page[MissingPage]
+)
 async def list_missing(
     *,
     session: Reading,
-    _caller: Reader,
-    wanted: Wanted,
+    _caller: RegistryReader,
+    filters: CoverageFilterDep,
     as_csv: WantsCsv,
     paging: PagingDep,
     response: Response,
     network: Annotated[
         NetworkOrAny | None, Query(description="Left out: a row for each network; `any`: who is live in none")
     ] = None,
-    reason: Reason | None = None,
-    q: Words = None,
+    reason: MissingReason | None = None,
+    q: NameQuery = None,
 ) -> Page[MissingPage] | Response:
     """Bodies by name, each with the network, what is lacking there and the page that comes closest."""
     today = _today(clock.now())
     rows = await missing.list_missing(
         session,
         today,
-        wanted.with_name_query(q),
+        filters.with_name_query(q),
         missing.MissingFilter(network=network, reason=reason),
         None if as_csv else paging,
     )
     if as_csv:
-        return csv_answer("coverage-missing", MISSING, [_cells(missing.present(row)) for row in rows])
+        return csv_response("coverage-missing", MISSING_HEADINGS, [_cells(missing.present(row)) for row in rows])
     kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id, row.network), response)
     return Page(items=[missing.present(row) for row in kept], next_cursor=cursor)
 
@@ -149,29 +151,31 @@ def _cells(row: MissingPage) -> tuple[object, ...]:
         row.sphere,
         row.owner.name if row.owner else None,
         network_title(row.network),
-        REASON_TITLES[row.reason],
+        REASON_LABELS[row.reason],
         row.page.url if row.page else None,
         row.exempt_reason,
         row.exempt_document,
     )
 
 
-@router.get("/history", summary="Coverage over time", responses=CSV, response_model=Page[CoverageDayShown])
+@router.get("/history", summary="Coverage over time", responses=CSV_RESPONSE, response_model=Page[CoveragePoint])
 async def list_history(
     *,
     session: Reading,
-    _caller: Reader,
-    wanted: Wanted,
+    _caller: RegistryReader,
+    filters: CoverageFilterDep,
     as_csv: WantsCsv,
     paging: PagingDep,
     response: Response,
     start: Annotated[
-        Date | None, Query(alias="from", description="First day; left out: a year before `to`")
+        CalendarDate | None, Query(alias="from", description="First day; left out: a year before `to`")
     ] = None,
-    end: Annotated[Date | None, Query(alias="to", description="Last day; left out: today")] = None,
-    step: Annotated[Step, Query(description="One point for each; it is the last day recorded in it")] = Step.DAY,
-    network: NetworkOrAny = ANY,
-) -> Page[CoverageDayShown] | Response:
+    end: Annotated[CalendarDate | None, Query(alias="to", description="Last day; left out: today")] = None,
+    step: Annotated[
+        HistoryInterval, Query(description="One point for each; it is the last day recorded in it")
+    ] = HistoryInterval.DAY,
+    network: NetworkOrAny = ANY_NETWORK,
+) -> Page[CoveragePoint] | Response:
     """Oldest first. A day is as it stood when it ended; days on which nothing ran are left out."""
     end = end or _today(clock.now())
     start = start or end - A_YEAR
@@ -183,11 +187,11 @@ async def list_history(
         end=end,
         interval=step,
         network=network,
-        filters=wanted,
+        filters=filters,
         paging=None if as_csv else paging,
     )
     if as_csv:
-        rows = [(point.day.isoformat(), *(getattr(point, field) for field in COUNTS)) for point in points]
-        return csv_answer("coverage-history", ("День", *COUNTS.values()), rows)
+        rows = [(point.day.isoformat(), *(getattr(point, field) for field in COUNT_HEADINGS)) for point in points]
+        return csv_response("coverage-history", ("День", *COUNT_HEADINGS.values()), rows)
     kept, cursor = paging.page(points, lambda point: (point.day.isoformat(),), response)
     return Page(items=kept, next_cursor=cursor)

@@ -12,9 +12,12 @@ from fastapi import Depends, Query, Request, Response
 
 from shared.tabular.formula_escaping import escaped
 
-MEDIA_TYPE = "text/csv"
-CSV: dict[int | str, dict[str, Any]] = {
-    200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "JSON, or CSV when asked for"}
+CSV_MEDIA_TYPE = "text/csv"
+CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {CSV_MEDIA_TYPE: {"schema": {"type": "string"}}},
+        "description": "JSON, or CSV when asked for",
+    }
 }
 
 
@@ -29,13 +32,13 @@ def wants_csv(
     if form is not None:
         return form == "csv"
     accepted = {part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")}
-    return MEDIA_TYPE in accepted and not accepted & {"application/json", "application/*"}
+    return CSV_MEDIA_TYPE in accepted and not accepted & {"application/json", "application/*"}
 
 
 WantsCsv = Annotated[bool, Depends(wants_csv)]
 
 
-def csv_answer(name: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+def csv_response(name: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
     """The rows as a file `<name>.csv`; None is an empty cell."""
     table = io.StringIO()
     writer = csv.writer(table)
@@ -43,6 +46,6 @@ def csv_answer(name: str, headings: Sequence[str], rows: Iterable[Sequence[objec
     writer.writerows([escaped(value) if isinstance(value, str) else value for value in row] for row in rows)
     return Response(
         table.getvalue().encode("utf-8-sig"),
-        media_type=MEDIA_TYPE,
+        media_type=CSV_MEDIA_TYPE,
         headers={"Content-Disposition": f'attachment; filename="{name}.csv"', "Vary": "Accept"},
     )

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
-from services.registry.api.common import COMMON, Editor, Reader
+from services.registry.api.common import COMMON_ERRORS, RegistryEditor, RegistryReader
 from services.registry.import_export import exporter, short_name_lookup
 from services.registry.import_export.importer import ImportRejected, import_file, read_file
 from services.registry.schemas.import_export import ImportReport
@@ -24,33 +24,33 @@ from shared.http.problems import (
 from shared.service import Reading, ServiceDep, Writing
 from shared.tables.registry import RegistryIdempotency
 
-router = APIRouter(prefix="/organisations", tags=["import and export"], responses=COMMON)
+router = APIRouter(prefix="/organisations", tags=["import and export"], responses=COMMON_ERRORS)
 
-PATH = "/api/v1/organisations/import"
-CSV = "text/csv"
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+IMPORT_PATH = "/api/v1/organisations/import"
+CSV_MEDIA_TYPE = "text/csv"
+XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _FILE: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "CSV (any delimiter of spreadsheets, UTF-8 or Windows-1251) or XLSX; told apart by content",
         "content": {
-            CSV: {
+            CSV_MEDIA_TYPE: {
                 "schema": {"type": "string"},
                 "example": "Код,Наименование,Вид,Ссылка ВК\nschool71,Школа № 71,учреждение,https://vk.com/club101\n",
             },
-            XLSX: {"schema": {"type": "string", "format": "binary"}},
+            XLSX_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}},
         },
     }
 }
 # What `curl -d` and `-F` and a browser's form send: the file is wrapped, or its lines are gone.
-FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-ASKED = {"dry_run", "resolve"}
+FORM_MEDIA_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+IMPORT_PARAMETERS = {"dry_run", "resolve"}
 _WRITTEN: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The table",
         "content": {
-            CSV: {"schema": {"type": "string"}},
-            XLSX: {"schema": {"type": "string", "format": "binary"}},
+            CSV_MEDIA_TYPE: {"schema": {"type": "string"}},
+            XLSX_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}},
         },
     }
 }
@@ -67,7 +67,7 @@ async def import_organisations(
     *,
     request: Request,
     session: Writing,
-    caller: Editor,
+    caller: RegistryEditor,
     key: IdempotencyDep,
     response: Response,
     service: ServiceDep,
@@ -111,10 +111,10 @@ async def import_organisations(
 
 def _check_asked(request: Request) -> None:
     """Raise `Invalid` where a mistake in the request would import something else, or in earnest."""
-    if request.headers.get("content-type", "").lower().startswith(FORMS):
+    if request.headers.get("content-type", "").lower().startswith(FORM_MEDIA_TYPES):
         raise Invalid("Send the file itself as the body (`curl --data-binary @FILE`) as text/csv, not as a form")
     # `dryrun` for `dry_run` would write.
-    if unknown := sorted(set(request.query_params) - ASKED):
+    if unknown := sorted(set(request.query_params) - IMPORT_PARAMETERS):
         raise Invalid.field(f"query/{unknown[0]}", "There is no such parameter")
 
 
@@ -123,7 +123,7 @@ def _check_asked(request: Request) -> None:
 )
 async def export_organisations(
     session: Reading,
-    _caller: Reader,
+    _caller: RegistryReader,
     form: Annotated[Literal["csv", "xlsx"], Query(alias="format")] = "csv",
     headings: Annotated[
         exporter.HeadingLanguage, Query(description="English field names, or Russian headings")
@@ -137,6 +137,6 @@ async def export_organisations(
     rows = exporter.export_rows(registry, headings)
     saved = {"Content-Disposition": f'attachment; filename="organisations.{form}"'}
     if form == "xlsx":
-        return Response(await run_in_threadpool(exporter.to_xlsx, rows), media_type=XLSX, headers=saved)
+        return Response(await run_in_threadpool(exporter.to_xlsx, rows), media_type=XLSX_MEDIA_TYPE, headers=saved)
     chunks = iterate_in_threadpool(exporter.to_csv_chunks(rows))
-    return StreamingResponse(chunks, media_type=CSV, headers=saved)
+    return StreamingResponse(chunks, media_type=CSV_MEDIA_TYPE, headers=saved)

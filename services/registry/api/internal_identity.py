@@ -5,20 +5,22 @@ from typing import Annotated
 from fastapi import APIRouter
 
 from services.registry.authentication import external_identities
-from services.registry.schemas.sessions import ExternalClaims, ExternalIdentity
+from services.registry.schemas.sessions import ExternalIdentityQuery, PersonClaims
 from shared.auth.callers import ServiceCaller, internal_caller
 from shared.http.problems import NotFound
 from shared.service import WritingUnchecked
 
-internal = APIRouter(prefix="/internal/identity", include_in_schema=False)
+internal_router = APIRouter(prefix="/internal/identity", include_in_schema=False)
 # Each of them takes tokens of people.
-Others = Annotated[ServiceCaller, internal_caller("ingest", "appeals", "metrics", "webhooks")]
+AnyOtherService = Annotated[ServiceCaller, internal_caller("ingest", "appeals", "metrics", "webhooks")]
 
 
-@internal.post("")
-async def post_identity(body: ExternalIdentity, session: WritingUnchecked, _caller: Others) -> ExternalClaims:
+@internal_router.post("")
+async def post_identity(
+    body: ExternalIdentityQuery, session: WritingUnchecked, _caller: AnyOtherService
+) -> PersonClaims:
     """The person under that name at that issuer, as claims. Asked again it answers the same."""
-    found = await external_identities.find_claims(session, body.issuer, body.subject, body.signed_in_at)
-    if found is None:
+    claims = await external_identities.find_claims(session, body.issuer, body.subject, body.signed_in_at)
+    if claims is None:
         raise NotFound("Nobody has access under this name")
-    return ExternalClaims.model_validate(found)
+    return PersonClaims.model_validate(claims)

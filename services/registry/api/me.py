@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from services.registry.access import people
-from services.registry.schemas.sessions import CallerKind, Me, MyOrganisation, MyPerson
+from services.registry.schemas.sessions import CallerKind, CallerOrganisation, CallerPerson, Me
 from shared import clock
 from shared.auth.callers import CallerDep
 from shared.http.problems import Forbidden, Unauthenticated, responses
@@ -20,17 +20,17 @@ async def me(session: Reading, caller: CallerDep) -> Me:
     """What the token says of its bearer, and what their role allows; organisation null means the centre."""
     organisation = None
     if caller.organisation_id is not None:
-        found = await session.get(Organisation, caller.organisation_id)
-        if found is None:
+        organisation_row = await session.get(Organisation, caller.organisation_id)
+        if organisation_row is None:
             raise Unauthenticated("The organisation of this token does not exist")
-        organisation = MyOrganisation.model_validate(found, from_attributes=True)
+        organisation = CallerOrganisation.model_validate(organisation_row, from_attributes=True)
     person = await people.find_by_token(session, caller)
     return Me(
-        person=MyPerson(
+        person=CallerPerson(
             id=caller.subject,
             name=caller.name,
             role=caller.role,
-            kind=CallerKind.SYSTEM if person is None else CallerKind.PERSON,
+            kind=CallerKind.CLIENT if person is None else CallerKind.PERSON,
             username=None if person is None else person.username,
             last_sign_in_at=None if person is None else person.last_sign_in_at,
         ),

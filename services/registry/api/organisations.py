@@ -7,20 +7,29 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry.api.common import CHANGE, COMMON, NEW, ONE, Editor, Reader, Text, Words
-from services.registry.organisations import names, organisations, search, successions
-from services.registry.schemas.fields import Day, OrganisationKind
-from services.registry.schemas.organisations import (
-    Found,
-    FoundList,
-    Municipality,
-    NameNew,
-    NameShown,
-    Organisation,
-    OrganisationChange,
-    OrganisationNew,
+from services.registry.api.common import (
+    COMMON_ERRORS,
+    CREATE_ERRORS,
+    NOT_FOUND_ERROR,
+    UPDATE_ERRORS,
+    FilterText,
+    NameQuery,
+    RegistryEditor,
+    RegistryReader,
 )
-from services.registry.schemas.successions import Party, SuccessionList, SuccessionNew, SuccessionShown
+from services.registry.organisations import names, organisations, search, successions
+from services.registry.schemas.fields import HistoricalDate, OrganisationKind
+from services.registry.schemas.organisations import (
+    Municipality,
+    Organisation,
+    OrganisationCreate,
+    OrganisationName,
+    OrganisationNameCreate,
+    OrganisationSearchHit,
+    OrganisationSearchResults,
+    OrganisationUpdate,
+)
+from services.registry.schemas.successions import Party, Succession, SuccessionCreate, SuccessionList
 from shared import tables
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
@@ -29,24 +38,24 @@ from shared.http.problems import Conflict, Duplicate, InFlight, responses
 from shared.service import Reading, Writing
 from shared.tables.registry import RegistryIdempotency
 
-router = APIRouter(prefix="/organisations", tags=["organisations"], responses=COMMON)
-municipalities = APIRouter(prefix="/municipalities", tags=["organisations"], responses=COMMON)
+router = APIRouter(prefix="/organisations", tags=["organisations"], responses=COMMON_ERRORS)
+municipalities_router = APIRouter(prefix="/municipalities", tags=["organisations"], responses=COMMON_ERRORS)
 
 
 def _filter(
     *,
-    code: Text = None,
+    code: FilterText = None,
     kind: OrganisationKind | None = None,
-    sphere: Annotated[Text, Query(description="Among its spheres, the main one or another")] = None,
-    municipality: Text = None,
+    sphere: Annotated[FilterText, Query(description="Among its spheres, the main one or another")] = None,
+    municipality: FilterText = None,
     parent_id: Annotated[UUID | None, Query(description="Directly beneath this organisation")] = None,
     beneath: Annotated[UUID | None, Query(description="This one and all beneath it, however deep")] = None,
-    inn: Text = None,
-    ogrn: Text = None,
+    inn: FilterText = None,
+    ogrn: FilterText = None,
     exempt: Annotated[bool | None, Query(description="true: those that keep no page, on a ground")] = None,
     active: bool | None = None,
-    on: Annotated[Day | None, Query(description="Those that were a body on this day")] = None,
-    q: Words = None,
+    on: Annotated[HistoricalDate | None, Query(description="Those that were a body on this day")] = None,
+    q: NameQuery = None,
 ) -> organisations.OrganisationFilter:
     return organisations.OrganisationFilter(
         code=code,
@@ -65,37 +74,37 @@ def _filter(
 
 
 async def _shown(session: AsyncSession, row: tables.registry.Organisation) -> Organisation:
-    return Organisation.of(row, (await organisations.time_zone_lookup(session))(row.calendar_id))
+    return Organisation.from_row(row, (await organisations.time_zone_lookup(session))(row.calendar_id))
 
 
 @router.get("", summary="Organisations by name")
 async def list_organisations(
     session: Reading,
-    _caller: Reader,
-    wanted: Annotated[organisations.OrganisationFilter, Depends(_filter)],
+    _caller: RegistryReader,
+    filters: Annotated[organisations.OrganisationFilter, Depends(_filter)],
     paging: PagingDep,
     response: Response,
 ) -> Page[Organisation]:
     """Organisations in the order of their names, narrowed by any of the filters."""
-    rows = await organisations.list_organisations(session, wanted, paging)
+    rows = await organisations.list_organisations(session, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
     zone_of = await organisations.time_zone_lookup(session)
-    return Page(items=[Organisation.of(row, zone_of(row.calendar_id)) for row in kept], next_cursor=cursor)
+    return Page(items=[Organisation.from_row(row, zone_of(row.calendar_id)) for row in kept], next_cursor=cursor)
 
 
-@router.get("/{organisation_id}", summary="One organisation", responses=ONE)
+@router.get("/{organisation_id}", summary="One organisation", responses=NOT_FOUND_ERROR)
 async def get_organisation(
-    organisation_id: UUID, session: Reading, _caller: Reader, response: Response
+    organisation_id: UUID, session: Reading, _caller: RegistryReader, response: Response
 ) -> Organisation:
     """The organisation, with its version as `ETag`."""
-    found = await organisations.get(session, organisation_id)
-    set_etag(response, found.version)
-    return await _shown(session, found)
+    organisation = await organisations.get(session, organisation_id)
+    set_etag(response, organisation.version)
+    return await _shown(session, organisation)
 
 
-@router.post("", summary="Register an organisation", status_code=201, responses=NEW)
+@router.post("", summary="Register an organisation", status_code=201, responses=CREATE_ERRORS)
 async def post_organisation(
-    body: OrganisationNew, session: Writing, caller: Editor, key: IdempotencyDep, response: Response
+    body: OrganisationCreate, session: Writing, caller: RegistryEditor, key: IdempotencyDep, response: Response
 ) -> Organisation:
     """A code in use is refused with 409 and the name of the organisation that has it."""
 
@@ -115,25 +124,25 @@ async def post_organisation(
     return made
 
 
-@router.patch("/{organisation_id}", summary="Change an organisation", responses=ONE | CHANGE)
+@router.patch("/{organisation_id}", summary="Change an organisation", responses=NOT_FOUND_ERROR | UPDATE_ERRORS)
 async def patch_organisation(
     *,
     organisation_id: UUID,
-    body: OrganisationChange,
+    body: OrganisationUpdate,
     session: Writing,
-    caller: Editor,
+    caller: RegistryEditor,
     version: RequiredVersion,
     response: Response,
 ) -> Organisation:
     """Change the fields given; `If-Match` names the version that was seen."""
-    found = await organisations.change(session, organisation_id, body, version, caller.actor)
-    set_etag(response, found.version)
-    return await _shown(session, found)
+    organisation = await organisations.change(session, organisation_id, body, version, caller.actor)
+    set_etag(response, organisation.version)
+    return await _shown(session, organisation)
 
 
-@municipalities.get("", summary="Districts and cities of the region")
+@municipalities_router.get("", summary="Districts and cities of the region")
 async def list_municipalities(
-    session: Reading, _caller: Reader, paging: PagingDep, response: Response
+    session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[Municipality]:
     """All municipalities that organisations may lie in, by name."""
     table = tables.registry.Municipality
@@ -145,34 +154,36 @@ async def list_municipalities(
 
 
 names_router = APIRouter(
-    prefix="/organisations/{organisation_id}/names", tags=["organisations"], responses=COMMON | ONE
+    prefix="/organisations/{organisation_id}/names",
+    tags=["organisations"],
+    responses=COMMON_ERRORS | NOT_FOUND_ERROR,
 )
 
 
 @names_router.get("", summary="Names of an organisation")
 async def list_names(
-    organisation_id: UUID, session: Reading, _caller: Reader, paging: PagingDep, response: Response
-) -> Page[NameShown]:
+    organisation_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
+) -> Page[OrganisationName]:
     """All its names, the newest entry first: those it has, those it had, and those people call it by."""
     rows = await names.list_names(session, organisation_id, paging)
     kept, cursor = paging.page(rows, lambda row: (row.id,), response)
-    return Page(items=[NameShown.model_validate(row) for row in kept], next_cursor=cursor)
+    return Page(items=[OrganisationName.model_validate(row) for row in kept], next_cursor=cursor)
 
 
-@names_router.post("", summary="Add a former name or an alias", status_code=201, responses=NEW)
+@names_router.post("", summary="Add a former name or an alias", status_code=201, responses=CREATE_ERRORS)
 async def post_name(
     *,
     organisation_id: UUID,
-    body: NameNew,
+    body: OrganisationNameCreate,
     session: Writing,
-    caller: Editor,
+    caller: RegistryEditor,
     key: IdempotencyDep,
     response: Response,
-) -> NameShown:
+) -> OrganisationName:
     """Search finds the organisation by it. Renaming an organisation keeps its old name by itself."""
 
-    async def work() -> NameShown:
-        return NameShown.model_validate(await names.add(session, organisation_id, body, caller.actor))
+    async def work() -> OrganisationName:
+        return OrganisationName.model_validate(await names.add(session, organisation_id, body, caller.actor))
 
     return await once(
         session,
@@ -180,7 +191,7 @@ async def post_name(
         caller=caller.subject,
         key=key,
         response=response,
-        model=NameShown,
+        model=OrganisationName,
         work=work,
     )
 
@@ -188,14 +199,14 @@ async def post_name(
 @names_router.delete(
     "/{name_id}", summary="Remove a former name or an alias", status_code=204, responses=responses(Conflict)
 )
-async def delete_name(organisation_id: UUID, name_id: UUID, session: Writing, caller: Editor) -> None:
+async def delete_name(organisation_id: UUID, name_id: UUID, session: Writing, caller: RegistryEditor) -> None:
     """Its official and its short name go with a change of the organisation, not here."""
     await names.remove(session, organisation_id, name_id, caller.actor)
 
 
-search_router = APIRouter(prefix="/organisations/search", tags=["organisations"], responses=COMMON)
+search_router = APIRouter(prefix="/organisations/search", tags=["organisations"], responses=COMMON_ERRORS)
 
-Asked = Annotated[
+SearchQuery = Annotated[
     str,
     Query(
         min_length=1,
@@ -209,16 +220,16 @@ Asked = Annotated[
 @search_router.get("", summary="Find an organisation by any of its names")
 async def search_organisations(
     session: Reading,
-    _caller: Reader,
-    q: Asked,
+    _caller: RegistryReader,
+    q: SearchQuery,
     limit: Annotated[int, Query(ge=1, le=50, description="How many, 50 at most")] = 10,
     active: bool | None = None,
-) -> FoundList:
+) -> OrganisationSearchResults:
     """The best first. Case, ё/е, abbreviations, word order and misspellings do not matter; numbers do."""
     hits = await search.search(session, q, limit=limit, active=active)
-    return FoundList(
+    return OrganisationSearchResults(
         items=[
-            Found(
+            OrganisationSearchHit(
                 id=hit.organisation.id,
                 code=hit.organisation.code,
                 name=hit.organisation.name,
@@ -235,27 +246,29 @@ async def search_organisations(
 
 
 successions_router = APIRouter(
-    prefix="/organisations/{organisation_id}/successions", tags=["organisations"], responses=COMMON | ONE
+    prefix="/organisations/{organisation_id}/successions",
+    tags=["organisations"],
+    responses=COMMON_ERRORS | NOT_FOUND_ERROR,
 )
 
 
-def _succession(row: successions.NamedSuccession) -> SuccessionShown:
-    found, predecessor, successor = row
-    return SuccessionShown(
-        id=found.id,
-        predecessor=Party(id=found.predecessor_id, name=predecessor),
-        successor=Party(id=found.successor_id, name=successor),
-        kind=found.kind,
-        took_place_on=found.took_place_on,
-        document=found.document,
-        created_at=found.created_at,
+def _succession(row: successions.NamedSuccession) -> Succession:
+    succession, predecessor, successor = row
+    return Succession(
+        id=succession.id,
+        predecessor=Party(id=succession.predecessor_id, name=predecessor),
+        successor=Party(id=succession.successor_id, name=successor),
+        kind=succession.kind,
+        took_place_on=succession.took_place_on,
+        document=succession.document,
+        created_at=succession.created_at,
     )
 
 
 @successions_router.get("", summary="What became of an organisation, and of whom it took over")
 async def list_successions(
-    organisation_id: UUID, session: Reading, _caller: Reader, paging: PagingDep, response: Response
-) -> Page[SuccessionShown]:
+    organisation_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
+) -> Page[Succession]:
     """Both directions, the latest first: where it is the predecessor, and where it is the successor."""
     rows = await successions.list_successions(session, organisation_id, paging)
     kept, cursor = paging.page(rows, lambda row: (row[0].took_place_on.isoformat(), row[0].id), response)
@@ -266,14 +279,14 @@ async def list_successions(
     "",
     summary="Write down what becomes of an organisation",
     status_code=201,
-    responses=NEW | responses(Conflict, Duplicate, InFlight),
+    responses=CREATE_ERRORS | responses(Conflict, Duplicate, InFlight),
 )
 async def post_successions(
     *,
     organisation_id: UUID,
-    body: SuccessionNew,
+    body: SuccessionCreate,
     session: Writing,
-    caller: Editor,
+    caller: RegistryEditor,
     key: IdempotencyDep,
     response: Response,
 ) -> SuccessionList:
@@ -299,6 +312,8 @@ async def post_successions(
 
 
 @successions_router.delete("/{succession_id}", summary="Take a succession back", status_code=204)
-async def delete_succession(organisation_id: UUID, succession_id: UUID, session: Writing, caller: Editor) -> None:
+async def delete_succession(
+    organisation_id: UUID, succession_id: UUID, session: Writing, caller: RegistryEditor
+) -> None:
     """For what was written down by mistake. The organisation's last day, and whether it is active, stay."""
     await successions.remove(session, organisation_id, succession_id, caller.actor)

@@ -6,17 +6,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.registry.api.common import COMMON, ONE, Reader
+from services.registry.api.common import COMMON_ERRORS, NOT_FOUND_ERROR, RegistryReader
 from services.registry.page_checks import check_history
 from services.registry.pages.page_steps import today
 from services.registry.schemas.page_checks import (
     CheckedPage,
-    ChecksDay,
     PageCheck,
-    PageCheckOfDay,
-    PageFacts,
+    PageCheckDay,
+    PageCheckWithPage,
+    PageSnapshot,
     PageState,
-    Watched,
+    WatchedPageField,
 )
 from services.registry.schemas.pages import Owner
 from shared.api.pagination import Page, PagingDep
@@ -24,21 +24,23 @@ from shared.networks import NetworkName
 from shared.service import Reading
 from shared.tables import registry as tables
 
-router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON)
+router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON_ERRORS)
 
-Day = Annotated[date | None, Query(description="The region's day; left out: today", examples=["2026-11-25"])]
-Changed = Annotated[
+CheckDayQuery = Annotated[
+    date | None, Query(description="The region's day; left out: today", examples=["2026-11-25"])
+]
+ChangedQuery = Annotated[
     bool | None, Query(description="true: only pages on which something is not as it was at the check before")
 ]
-What = Annotated[Watched | None, Query(description="Only pages on which this has changed")]
+ChangedFieldQuery = Annotated[WatchedPageField | None, Query(description="Only pages on which this has changed")]
 
 
 def _filter(
     network: NetworkName | None = None,
     organisation_id: UUID | None = None,
     state: PageState | None = None,
-    changed: Changed = None,
-    field: What = None,
+    changed: ChangedQuery = None,
+    field: ChangedFieldQuery = None,
 ) -> check_history.PageCheckFilter:
     return check_history.PageCheckFilter(
         network=network, organisation_id=organisation_id, state=state, changed=changed, field=field
@@ -49,31 +51,31 @@ def _filter(
 async def list_checks(
     *,
     session: Reading,
-    _caller: Reader,
-    wanted: Annotated[check_history.PageCheckFilter, Depends(_filter)],
+    _caller: RegistryReader,
+    filters: Annotated[check_history.PageCheckFilter, Depends(_filter)],
     paging: PagingDep,
     response: Response,
-    day: Day = None,
-) -> Page[PageCheckOfDay]:
+    day: CheckDayQuery = None,
+) -> Page[PageCheckWithPage]:
     """By the pages' names. `changed=true` are those to look at; `field=verified` those whose mark came or went."""
-    rows = await check_history.list_of_day(session, day or today(), wanted, paging)
+    rows = await check_history.list_of_day(session, day or today(), filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row[1].sort_key, row[1].id), response)
     return Page(items=[_of_day(*row) for row in kept], next_cursor=cursor)
 
 
 @router.get("/checks/days", summary="How the daily checks went")
 async def list_check_days(
-    session: Reading, _caller: Reader, paging: PagingDep, response: Response
-) -> Page[ChecksDay]:
+    session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
+) -> Page[PageCheckDay]:
     """Day by day, newest first: pages checked and changed, and the calls that it cost."""
     rows = await check_history.list_daily_totals(session, paging)
     kept, cursor = paging.page(rows, lambda row: (row.day.isoformat(),), response)
-    return Page(items=[ChecksDay(**row._mapping) for row in kept], next_cursor=cursor)
+    return Page(items=[PageCheckDay(**row._mapping) for row in kept], next_cursor=cursor)
 
 
-@router.get("/{page_id}/checks", summary="What the network said of a page, day by day", responses=ONE)
+@router.get("/{page_id}/checks", summary="What the network said of a page, day by day", responses=NOT_FOUND_ERROR)
 async def list_checks_of_page(
-    page_id: UUID, session: Reading, _caller: Reader, paging: PagingDep, response: Response
+    page_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[PageCheck]:
     """Newest first."""
     rows = await check_history.list_of_page(session, page_id, paging)
@@ -87,13 +89,13 @@ def _check(row: tables.PageCheck) -> dict[str, object]:
         "checked_at": row.checked_at,
         "state": row.outcome,
         "reason": row.reason,
-        "facts": PageFacts.model_validate(row.facts),
+        "facts": PageSnapshot.model_validate(row.facts),
         "changed": row.changed,
         "calls": row.calls,
     }
 
 
-def _of_day(row: tables.PageCheck, page: tables.Page, owner: tables.Organisation) -> PageCheckOfDay:
+def _of_day(row: tables.PageCheck, page: tables.Page, owner: tables.Organisation) -> PageCheckWithPage:
     checked = CheckedPage(
         id=page.id,
         network=page.network,
@@ -102,4 +104,4 @@ def _of_day(row: tables.PageCheck, page: tables.Page, owner: tables.Organisation
         url=page.url,
         owner=Owner(id=owner.id, name=owner.name),
     )
-    return PageCheckOfDay.model_validate({**_check(row), "page": checked})
+    return PageCheckWithPage.model_validate({**_check(row), "page": checked})

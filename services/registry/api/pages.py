@@ -6,22 +6,32 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.registry.api.common import BODY, CHANGE, COMMON, NEW, ONE, Editor, Reader, Text, Words
+from services.registry.api.common import (
+    BODY_ERRORS,
+    COMMON_ERRORS,
+    CREATE_ERRORS,
+    NOT_FOUND_ERROR,
+    UPDATE_ERRORS,
+    FilterText,
+    NameQuery,
+    RegistryEditor,
+    RegistryReader,
+)
 from services.registry.pages import address_resolution, page_steps, pages
 from services.registry.pages.page_steps import Evidence
 from services.registry.schemas.pages import (
-    AddressToResolve,
-    LostStep,
+    LostPageStep,
     OfficialPage,
     Owner,
-    PageChange,
-    PageNew,
+    PageAddressToResolve,
+    PageCreate,
     PageStep,
+    PageStepConfirm,
+    PageStepKind,
+    PageUpdate,
     PastedAddress,
-    Reason,
-    ResolvedAddress,
-    Step,
-    StepConfirmed,
+    ReasonText,
+    ResolvedPageAddress,
 )
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
@@ -34,16 +44,16 @@ from shared.service import Reading, ServiceDep, Writing
 from shared.tables import registry
 from shared.tables.registry import RegistryIdempotency
 
-router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON)
+router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON_ERRORS)
 
-ASKING = responses(Unavailable, UpstreamFailed)
+RESOLUTION_ERRORS = responses(Unavailable, UpstreamFailed)
 
 
 def _filter(
     *,
     organisation_id: UUID | None = None,
     network: NetworkName | None = None,
-    external_id: Text = None,
+    external_id: FilterText = None,
     address: Annotated[
         PastedAddress | None,
         Query(
@@ -52,9 +62,11 @@ def _filter(
         ),
     ] = None,
     active: bool | None = None,
-    step: Annotated[Step | None, Query(description="Pages on which this step stands")] = None,
-    missing_step: Annotated[Step | None, Query(description="Pages that have not reached this step")] = None,
-    q: Words = None,
+    step: Annotated[PageStepKind | None, Query(description="Pages on which this step stands")] = None,
+    missing_step: Annotated[
+        PageStepKind | None, Query(description="Pages that have not reached this step")
+    ] = None,
+    q: NameQuery = None,
 ) -> pages.PageFilter:
     return pages.PageFilter(
         organisation_id=organisation_id,
@@ -73,8 +85,8 @@ def _filter(
 @router.get("", summary="Official pages by name")
 async def list_pages(
     session: Reading,
-    _caller: Reader,
-    wanted: Annotated[pages.PageFilter, Depends(_filter)],
+    _caller: RegistryReader,
+    filters: Annotated[pages.PageFilter, Depends(_filter)],
     paging: PagingDep,
     response: Response,
 ) -> Page[OfficialPage]:
@@ -82,23 +94,23 @@ async def list_pages(
 
     An `address` that can name no page is refused with 422 and the reason; one that names none here finds nothing.
     """
-    rows = await pages.list_pages(session, wanted, paging)
+    rows = await pages.list_pages(session, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
     return Page(items=await pages.present(session, kept), next_cursor=cursor)
 
 
-@router.get("/{page_id}", summary="One page", responses=ONE)
-async def get_page(page_id: UUID, session: Reading, _caller: Reader, response: Response) -> OfficialPage:
+@router.get("/{page_id}", summary="One page", responses=NOT_FOUND_ERROR)
+async def get_page(page_id: UUID, session: Reading, _caller: RegistryReader, response: Response) -> OfficialPage:
     """The page, with its version as `ETag`."""
-    found = await pages.get(session, page_id)
-    set_etag(response, found.version)
-    return (await pages.present(session, [found]))[0]
+    page = await pages.get(session, page_id)
+    set_etag(response, page.version)
+    return (await pages.present(session, [page]))[0]
 
 
-@router.post("/resolve", summary="Which page an address names", responses=BODY | ASKING)
+@router.post("/resolve", summary="Which page an address names", responses=BODY_ERRORS | RESOLUTION_ERRORS)
 async def resolve_address(
-    body: AddressToResolve, session: Reading, caller: Editor, service: ServiceDep
-) -> ResolvedAddress:
+    body: PageAddressToResolve, session: Reading, caller: RegistryEditor, service: ServiceDep
+) -> ResolvedPageAddress:
     """The community behind an address as people paste it, asked of the network; and whose it is here, if anyone's.
 
     An address that names no community is refused with 422 and the reason. Changes nothing; it takes one or two
@@ -111,12 +123,12 @@ async def resolve_address(
     return await pages.describe_community(session, community)
 
 
-@router.post("", summary="Register a page", status_code=201, responses=NEW | ASKING)
+@router.post("", summary="Register a page", status_code=201, responses=CREATE_ERRORS | RESOLUTION_ERRORS)
 async def post_page(
     *,
-    body: PageNew,
+    body: PageCreate,
     session: Writing,
-    caller: Editor,
+    caller: RegistryEditor,
     service: ServiceDep,
     key: IdempotencyDep,
     response: Response,
@@ -144,39 +156,39 @@ async def post_page(
     return made
 
 
-@router.patch("/{page_id}", summary="Change a page", responses=ONE | CHANGE)
+@router.patch("/{page_id}", summary="Change a page", responses=NOT_FOUND_ERROR | UPDATE_ERRORS)
 async def patch_page(
     *,
     page_id: UUID,
-    body: PageChange,
+    body: PageUpdate,
     session: Writing,
-    caller: Editor,
+    caller: RegistryEditor,
     version: RequiredVersion,
     response: Response,
 ) -> OfficialPage:
     """Change the fields given; `If-Match` names the version that was seen."""
-    found = await pages.change(session, page_id, body, version, caller.actor)
-    set_etag(response, found.version)
-    return (await pages.present(session, [found]))[0]
+    page = await pages.change(session, page_id, body, version, caller.actor)
+    set_etag(response, page.version)
+    return (await pages.present(session, [page]))[0]
 
 
-steps_router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON)
+steps_router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON_ERRORS)
 
-Confirmer = Annotated[Caller, allowed(Right.PAGES_CONFIRM)]
+PagesConfirmer = Annotated[Caller, allowed(Right.PAGES_CONFIRM)]
 
 
 @steps_router.get("/lost", summary="Steps that pages had and lost")
 async def list_lost_steps(
     *,
     session: Reading,
-    _caller: Reader,
+    _caller: RegistryReader,
     paging: PagingDep,
     response: Response,
     since: Annotated[
         date | None, Query(description="Lost on this day or later. Left out: since yesterday")
     ] = None,
-    step: Step | None = None,
-) -> Page[LostStep]:
+    step: PageStepKind | None = None,
+) -> Page[LostPageStep]:
     """The latest losses first: a page that lost its mark yesterday is here today, with why if it is known."""
     since = since or page_steps.today() - timedelta(days=1)
     rows = await page_steps.list_lost(session, since, step, paging)
@@ -186,8 +198,8 @@ async def list_lost_steps(
 
 def _lost(
     gone: registry.PageStep, page: registry.Page, owner: registry.Organisation, regained: date | None
-) -> LostStep:
-    return LostStep.model_validate(
+) -> LostPageStep:
+    return LostPageStep.model_validate(
         {
             "page_id": page.id,
             "network": page.network,
@@ -204,9 +216,9 @@ def _lost(
     )
 
 
-@steps_router.get("/{page_id}/steps", summary="A page's steps", responses=ONE)
+@steps_router.get("/{page_id}/steps", summary="A page's steps", responses=NOT_FOUND_ERROR)
 async def list_page_steps(
-    page_id: UUID, session: Reading, _caller: Reader, paging: PagingDep, response: Response
+    page_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[PageStep]:
     """Those that stand and those that were lost, by when they were written down, newest first."""
     rows = await page_steps.list_of_page(session, page_id, paging)
@@ -214,9 +226,13 @@ async def list_page_steps(
     return Page(items=[PageStep.model_validate(row) for row in kept], next_cursor=cursor)
 
 
-@steps_router.put("/{page_id}/steps/{step}", summary="Confirm a step", responses=BODY | ONE | responses(Conflict))
+@steps_router.put(
+    "/{page_id}/steps/{step}",
+    summary="Confirm a step",
+    responses=BODY_ERRORS | NOT_FOUND_ERROR | responses(Conflict),
+)
 async def put_page_step(
-    page_id: UUID, step: Step, body: StepConfirmed, session: Writing, caller: Confirmer
+    page_id: UUID, step: PageStepKind, body: PageStepConfirm, session: Writing, caller: PagesConfirmer
 ) -> PageStep:
     """The page has reached the step; one that stands takes the new day and evidence.
 
@@ -224,24 +240,26 @@ async def put_page_step(
     `verified` by itself; VK's public API names no state mark, so `marked` is confirmed by hand.
     """
     evidence = Evidence(kind=body.evidence_kind, text=body.evidence, confirmed_by=caller.actor)
-    found = await page_steps.confirm(session, page_id, step, evidence, reached_on=body.reached_on, caller=caller)
-    return PageStep.model_validate(found)
+    confirmed = await page_steps.confirm(
+        session, page_id, step, evidence, reached_on=body.reached_on, caller=caller
+    )
+    return PageStep.model_validate(confirmed)
 
 
-@steps_router.delete("/{page_id}/steps/{step}", summary="A step is lost", responses=ONE)
+@steps_router.delete("/{page_id}/steps/{step}", summary="A step is lost", responses=NOT_FOUND_ERROR)
 async def delete_page_step(
     *,
     page_id: UUID,
-    step: Step,
+    step: PageStepKind,
     session: Writing,
-    caller: Confirmer,
-    reason: Annotated[Reason, Query(examples=["Отметка снята сетью"])],
+    caller: PagesConfirmer,
+    reason: Annotated[ReasonText, Query(examples=["Отметка снята сетью"])],
     lost_on: Annotated[date | None, Query(description="Left out: today in the region")] = None,
 ) -> PageStep:
     """The step stands no more; it stays in the page's history and on the list of what was lost."""
-    found = await page_steps.mark_lost(
+    lost_step = await page_steps.mark_lost(
         session, page_id, step, reason=reason, actor=caller.actor, lost_on=lost_on, caller=caller
     )
-    if found is None:
+    if lost_step is None:
         raise NotFound("The step does not stand on this page")
-    return PageStep.model_validate(found)
+    return PageStep.model_validate(lost_step)

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Response
 
 from services.registry.access import account_locks, people
 from services.registry.access.access_scope import require_scope_not_wider
-from services.registry.api.common import BODY, COMMON, ONE, PeopleManager, PeopleReader
+from services.registry.api.common import BODY_ERRORS, COMMON_ERRORS, NOT_FOUND_ERROR, PeopleManager, PeopleReader
 from services.registry.authentication import sessions
-from services.registry.schemas.people import PersonShown
-from services.registry.schemas.sessions import Lock, SessionShown
+from services.registry.schemas.people import Person
+from services.registry.schemas.sessions import LockPerson, Session
 from shared.api.pagination import Page, Paging, PagingDep
 from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller, CallerDep
@@ -18,14 +18,14 @@ from shared.http.problems import Conflict, Unauthenticated, responses
 from shared.service import Reading, Writing
 from shared.tables.registry import RefreshToken
 
-router = APIRouter(prefix="/people/{person_id}", tags=["access"], responses=COMMON | ONE)
-own = APIRouter(prefix="/me/sessions", tags=["access"], responses=COMMON)
+router = APIRouter(prefix="/people/{person_id}", tags=["access"], responses=COMMON_ERRORS | NOT_FOUND_ERROR)
+my_sessions_router = APIRouter(prefix="/me/sessions", tags=["access"], responses=COMMON_ERRORS)
 
 
-def _page(rows: Sequence[RefreshToken], caller: Caller, paging: Paging, response: Response) -> Page[SessionShown]:
+def _page(rows: Sequence[RefreshToken], caller: Caller, paging: Paging, response: Response) -> Page[Session]:
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.session_id), response)
     shown = [
-        SessionShown(
+        Session(
             id=row.session_id,
             signed_in_at=row.signed_in_at,
             last_used_at=row.created_at,
@@ -42,48 +42,48 @@ def _page(rows: Sequence[RefreshToken], caller: Caller, paging: Paging, response
 @router.get("/sessions", summary="Sessions of a person, the last used first")
 async def list_sessions(
     person_id: UUID, session: Reading, caller: PeopleReader, paging: PagingDep, response: Response
-) -> Page[SessionShown]:
+) -> Page[Session]:
     """Those that live; a person who signs in at an external issuer has theirs there."""
-    found = await people.get(session, caller, person_id)
-    return _page(await sessions.list_active(session, found.id, paging), caller, paging, response)
+    person = await people.get(session, caller, person_id)
+    return _page(await sessions.list_active(session, person.id, paging), caller, paging, response)
 
 
 @router.delete("/sessions", summary="End all sessions of a person", status_code=204)
 async def delete_sessions(person_id: UUID, session: Writing, caller: PeopleManager) -> None:
     """Access tokens given before read for 15 minutes at most, and change nothing."""
-    found = await people.get(session, caller, person_id, lock=True)
-    require_scope_not_wider(caller, found)
-    await sessions.end_all(session, found.id)
+    person = await people.get(session, caller, person_id, lock=True)
+    require_scope_not_wider(caller, person)
+    await sessions.end_all(session, person.id)
 
 
 @router.delete("/sessions/{session_id}", summary="End one session of a person", status_code=204)
 async def delete_session(person_id: UUID, session_id: UUID, session: Writing, caller: PeopleManager) -> None:
     """Its last access token reads for 15 minutes at most, and changes nothing."""
-    found = await people.get(session, caller, person_id, lock=True)
-    require_scope_not_wider(caller, found)
-    await sessions.end(session, found.id, session_id)
+    person = await people.get(session, caller, person_id, lock=True)
+    require_scope_not_wider(caller, person)
+    await sessions.end(session, person.id, session_id)
 
 
-@router.post("/lock", summary="Lock a person out", responses=BODY | responses(Conflict))
+@router.post("/lock", summary="Lock a person out", responses=BODY_ERRORS | responses(Conflict))
 async def post_lock(
-    person_id: UUID, body: Lock, session: Writing, caller: PeopleManager, response: Response
-) -> PersonShown:
+    person_id: UUID, body: LockPerson, session: Writing, caller: PeopleManager, response: Response
+) -> Person:
     """They cannot sign in until they are unlocked, and all their sessions end.
 
     Access tokens given before read for 15 minutes at most, those of an external issuer for one; they change
     nothing.
     """
-    found = await account_locks.lock(session, caller, person_id, body.reason)
-    set_etag(response, found.version)
-    return PersonShown.model_validate(found)
+    person = await account_locks.lock(session, caller, person_id, body.reason)
+    set_etag(response, person.version)
+    return Person.model_validate(person)
 
 
 @router.post("/unlock", summary="Let a person sign in again")
-async def post_unlock(person_id: UUID, session: Writing, caller: PeopleManager, response: Response) -> PersonShown:
+async def post_unlock(person_id: UUID, session: Writing, caller: PeopleManager, response: Response) -> Person:
     """Takes the lock away and forgets wrong passwords. Who is not locked stays as they are."""
-    found = await account_locks.unlock(session, caller, person_id)
-    set_etag(response, found.version)
-    return PersonShown.model_validate(found)
+    person = await account_locks.unlock(session, caller, person_id)
+    set_etag(response, person.version)
+    return Person.model_validate(person)
 
 
 def _subject(caller: Caller) -> UUID:
@@ -93,21 +93,23 @@ def _subject(caller: Caller) -> UUID:
         raise Unauthenticated("The token names nobody of this system") from error
 
 
-@own.get("", summary="The caller's own sessions, the last used first")
+@my_sessions_router.get("", summary="The caller's own sessions, the last used first")
 async def list_my_sessions(
     session: Reading, caller: CallerDep, paging: PagingDep, response: Response
-) -> Page[SessionShown]:
+) -> Page[Session]:
     """Those that live; a system has none, and who signed in at an external issuer has theirs there."""
     return _page(await sessions.list_active(session, _subject(caller), paging), caller, paging, response)
 
 
-@own.delete("", summary="End the caller's other sessions", status_code=204)
+@my_sessions_router.delete("", summary="End the caller's other sessions", status_code=204)
 async def delete_my_other_sessions(session: Writing, caller: CallerDep) -> None:
     """All but the one that this request's token belongs to: after a lost telephone, say."""
     await sessions.end_all(session, _subject(caller), except_session_id=caller.session_id)
 
 
-@own.delete("/{session_id}", summary="End one of the caller's sessions", status_code=204, responses=ONE)
+@my_sessions_router.delete(
+    "/{session_id}", summary="End one of the caller's sessions", status_code=204, responses=NOT_FOUND_ERROR
+)
 async def delete_my_session(session_id: UUID, session: Writing, caller: CallerDep) -> None:
     """Its last access token reads for 15 minutes at most, and changes nothing."""
     await sessions.end(session, _subject(caller), session_id)

@@ -10,8 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.persistence import versioned_update
-from services.registry.schemas.calendars import CalendarChange, CalendarNew, Weekday
-from services.registry.schemas.calendars import CalendarDay as DayGiven
+from services.registry.schemas.calendars import CalendarCreate, CalendarUpdate, SpecialDayInput, Weekday
 from shared import calendars
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
@@ -46,7 +45,7 @@ async def get(session: AsyncSession, calendar_id: UUID) -> CalendarDetails:
     return CalendarDetails(rows[calendar_id], (await calendars.working(session, rows))[calendar_id])
 
 
-async def register(session: WriteSession, new: CalendarNew, actor: str) -> CalendarDetails:
+async def register(session: WriteSession, new: CalendarCreate, actor: str) -> CalendarDetails:
     """A new calendar on top of the one it names, else of the region's. Raises `Invalid`."""
     base = await _base(session, new)
     if new.weekly is None and base is None:
@@ -66,14 +65,14 @@ def _week(given: Mapping[Weekday, Sequence[tuple[str, str]]]) -> dict[str, Any]:
 
 
 async def change(
-    session: WriteSession, calendar_id: UUID, update: CalendarChange, version: int | None, actor: str
+    session: WriteSession, calendar_id: UUID, update: CalendarUpdate, version: int | None, actor: str
 ) -> CalendarDetails:
     """Change what was given. Raises `NotFound`, `PreconditionFailed`.
 
     Deadlines that were computed before stay as they are; calendars on top keep their own week and zone.
     """
     calendar = await _locked(session, calendar_id, version)
-    values = update.changes()
+    values = update.given_values()
     if update.weekly is not None:
         values["weekly"] = _week(update.weekly)
     if changed := versioned_update.apply_changes(calendar, values):
@@ -90,8 +89,8 @@ async def _locked(session: WriteSession, calendar_id: UUID, version: int | None)
     return calendar
 
 
-async def _base(session: AsyncSession, new: CalendarNew) -> Calendar | None:
-    if new.on_the_regions:
+async def _base(session: AsyncSession, new: CalendarCreate) -> Calendar | None:
+    if new.extends_default:
         return await session.scalar(select(Calendar).where(Calendar.is_default))
     if new.base_id is None:
         return None
@@ -107,7 +106,7 @@ async def replace_days(
     *,
     start: date,
     end: date,
-    days: Iterable[DayGiven],
+    days: Iterable[SpecialDayInput],
     version: int | None,
     actor: str,
 ) -> CalendarDetails:

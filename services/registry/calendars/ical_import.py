@@ -11,7 +11,7 @@ from icalendar.timezone import tzp
 from pydantic import ValidationError
 
 from services.registry.calendars.ical_events import IcalError, Interval, dates_of_event, one_line, title
-from services.registry.schemas.calendars import MAX_DAYS, CalendarDay
+from services.registry.schemas.calendars import MAX_DAYS, SpecialDayInput
 from shared.http.problems import FieldError, Invalid
 
 MAX_SHOWN_ERRORS = 100
@@ -43,7 +43,7 @@ class _Day:
 class ParsedCalendar:
     """The days of a file in order, and where each stands in it."""
 
-    days: list[CalendarDay]
+    days: list[SpecialDayInput]
     event_index_by_day: dict[date, int]
 
     def covered_dates(self, start: date | None, end: date | None) -> tuple[date, date]:
@@ -111,13 +111,13 @@ def _error(where: str, name: str | None, detail: str, event: Any = None) -> Fiel
     return FieldError(pointer=named, detail=f"UID {uid}: {one_line(detail)}" if uid else one_line(detail))
 
 
-def _made(day: date, known: _Day, errors: list[FieldError]) -> CalendarDay | None:
+def _made(day: date, known: _Day, errors: list[FieldError]) -> SpecialDayInput | None:
     where = f"/VEVENT/{known.event_index}"
     if known.off and known.intervals:
         errors.append(FieldError(pointer=f"{where}/DTSTART", detail=f"{day} is a day off and has working time"))
         return None
     try:
-        return CalendarDay(
+        return SpecialDayInput(
             day=day,
             intervals=sorted(known.intervals),
             title="; ".join(filter(None, known.titles)),

@@ -28,9 +28,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from services.registry.persistence.sort_keys import like_patterns
-from services.registry.schemas.coverage import ANY, NONE, Stage
+from services.registry.schemas.coverage import ANY_NETWORK, NO_GROUP, CoverageStage
 from services.registry.schemas.page_checks import PageState
-from services.registry.schemas.pages import Step
+from services.registry.schemas.pages import PageStepKind
 from shared.networks import NETWORKS
 from shared.organisation_status import works
 from shared.tables.registry import Organisation, Page, PageStep
@@ -38,8 +38,8 @@ from shared.tables.registry import Organisation, Page, PageStep
 REQUIRED_KINDS = ("regional", "municipality", "institution", "court")
 CLOSED_STATES = (PageState.CLOSED, PageState.GONE)
 
-STAGE_RANKS: dict[Stage, int] = {stage: rank for rank, stage in enumerate(Stage)}
-STAGES = list(Stage)
+STAGE_RANKS: dict[CoverageStage, int] = {stage: rank for rank, stage in enumerate(CoverageStage)}
+STAGES = list(CoverageStage)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def filter_conditions(filters: CoverageFilter, columns: Any) -> list[ColumnEleme
         value = getattr(filters, name)
         if value is not None:
             named = getattr(columns, name)
-            conditions.append(named.is_(None) if value == NONE else named == value)
+            conditions.append(named.is_(None) if value == NO_GROUP else named == value)
     if filters.ancestor_id is not None:
         owners = select(Organisation.id).where(Organisation.lineage.contains([filters.ancestor_id]))
         conditions.append(columns.owner_id.in_(owners))
@@ -77,18 +77,18 @@ def _pages() -> Subquery:
     steps = (
         select(
             PageStep.page_id,
-            func.bool_or(PageStep.step == Step.VERIFIED).label("verified"),
-            func.bool_or(PageStep.step == Step.LIVE).label("live"),
+            func.bool_or(PageStep.step == PageStepKind.VERIFIED).label("verified"),
+            func.bool_or(PageStep.step == PageStepKind.LIVE).label("live"),
         )
         .where(PageStep.lost_on.is_(None))
         .group_by(PageStep.page_id)
         .subquery("steps")
     )
     rank = case(
-        (or_(Page.active.is_(False), Page.state.in_(CLOSED_STATES)), STAGE_RANKS[Stage.CLOSED]),
-        (func.coalesce(steps.c.verified, false()).is_(False), STAGE_RANKS[Stage.NOT_VERIFIED]),
-        (steps.c.live.is_(False), STAGE_RANKS[Stage.NOT_LIVE]),
-        else_=STAGE_RANKS[Stage.LIVE],
+        (or_(Page.active.is_(False), Page.state.in_(CLOSED_STATES)), STAGE_RANKS[CoverageStage.CLOSED]),
+        (func.coalesce(steps.c.verified, false()).is_(False), STAGE_RANKS[CoverageStage.NOT_VERIFIED]),
+        (steps.c.live.is_(False), STAGE_RANKS[CoverageStage.NOT_LIVE]),
+        else_=STAGE_RANKS[CoverageStage.LIVE],
     )
     return (
         select(Page.id, Page.organisation_id, Page.network, rank.label("rank"))
@@ -98,7 +98,7 @@ def _pages() -> Subquery:
 
 
 def _networks() -> Values:
-    return values(column("network", Text), name="networks").data([(name,) for name in (*NETWORKS, ANY)])
+    return values(column("network", Text), name="networks").data([(name,) for name in (*NETWORKS, ANY_NETWORK)])
 
 
 def best_pages_query(today: date, filters: CoverageFilter) -> Subquery:
@@ -132,7 +132,7 @@ def best_pages_query(today: date, filters: CoverageFilter) -> Subquery:
         select(
             *bodies.c,
             networks.c.network,
-            func.coalesce(func.max(pages.c.rank), literal(STAGE_RANKS[Stage.NO_PAGE])).label("rank"),
+            func.coalesce(func.max(pages.c.rank), literal(STAGE_RANKS[CoverageStage.NO_PAGE])).label("rank"),
             best[1].label("page_id"),
         )
         .select_from(bodies.join(networks, literal(True)))
@@ -140,7 +140,7 @@ def best_pages_query(today: date, filters: CoverageFilter) -> Subquery:
             pages,
             and_(
                 pages.c.organisation_id == bodies.c.id,
-                or_(networks.c.network == ANY, pages.c.network == networks.c.network),
+                or_(networks.c.network == ANY_NETWORK, pages.c.network == networks.c.network),
             ),
         )
         .where(*filter_conditions(filters, bodies.c))

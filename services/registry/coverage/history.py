@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registry.coverage.coverage_query import CoverageFilter, best_pages_query, filter_conditions
 from services.registry.coverage.summary import count_expressions
 from services.registry.persistence.skip_scan import distinct_days
-from services.registry.schemas.coverage import CoverageDayShown, Step
+from services.registry.schemas.coverage import CoveragePoint, HistoryInterval
 from shared.api.pagination import Paging
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
@@ -29,7 +29,9 @@ from shared.tables.registry import CoverageDay
 COVERAGE_LOCK_KEY = 0x636F7665  # "cove"
 GROUP_COLUMNS = ("network", "municipality", "sphere", "owner_id", "kind")
 STORED_COUNTS = ("total", "exempt", "covered", "live")
-_LENGTHS: dict[Step, ColumnElement[timedelta]] = {step: literal_column(f"interval '1 {step}'") for step in Step}
+_LENGTHS: dict[HistoryInterval, ColumnElement[timedelta]] = {
+    step: literal_column(f"interval '1 {step}'") for step in HistoryInterval
+}
 
 
 async def record_day(session: WriteSession, today: date) -> int:
@@ -56,11 +58,11 @@ async def list_points(
     *,
     start: date,
     end: date,
-    interval: Step,
+    interval: HistoryInterval,
     network: str,
     filters: CoverageFilter,
     paging: Paging | None,
-) -> list[CoverageDayShown]:
+) -> list[CoveragePoint]:
     """One day per step, the last that was recorded in it, oldest first; one more than the limit."""
 
     def ends(day: ColumnElement[Any]) -> ColumnElement[date]:
@@ -97,6 +99,6 @@ async def list_points(
         .order_by(last.c.day)
     )
     return [
-        CoverageDayShown.counted(row["day"], {name: int(row[name]) for name in STORED_COUNTS})
+        CoveragePoint.counted(row["day"], {name: int(row[name]) for name in STORED_COUNTS})
         for row in (await session.execute(query)).mappings()
     ]

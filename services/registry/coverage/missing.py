@@ -10,7 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from services.registry.coverage.coverage_query import STAGE_RANKS, STAGES, CoverageFilter, best_pages_query
-from services.registry.schemas.coverage import ANY, MissingPage, NamedBody, PageThere, Reason, Stage
+from services.registry.schemas.coverage import (
+    ANY_NETWORK,
+    CoverageStage,
+    MissingPage,
+    MissingReason,
+    NamedBody,
+    PageRef,
+)
 from shared.api.pagination import Paging
 from shared.tables.registry import Municipality, Organisation, Page
 
@@ -20,7 +27,7 @@ class MissingFilter:
     """Which lacks are meant; without a network those in each of them, `any` those in all of them together."""
 
     network: str | None = None
-    reason: Reason | None = None
+    reason: MissingReason | None = None
 
 
 def _query(today: date, filters: CoverageFilter, lack: MissingFilter) -> tuple[Select[Any], Any]:
@@ -37,14 +44,14 @@ def _query(today: date, filters: CoverageFilter, lack: MissingFilter) -> tuple[S
         .outerjoin(Municipality, Municipality.oktmo == rows.municipality)
         .outerjoin(owner, owner.id == rows.owner_id)
         .outerjoin(Page, Page.id == rows.page_id)
-        .where(rows.rank < STAGE_RANKS[Stage.LIVE])
-        .where(rows.network == lack.network if lack.network else rows.network != ANY)
+        .where(rows.rank < STAGE_RANKS[CoverageStage.LIVE])
+        .where(rows.network == lack.network if lack.network else rows.network != ANY_NETWORK)
         .order_by(rows.sort_key, rows.id, rows.network)
     )
-    if lack.reason is Reason.EXEMPT:
+    if lack.reason is MissingReason.EXEMPT:
         query = query.where(exempt)
     elif lack.reason is not None:
-        query = query.where(~exempt, rows.rank == STAGE_RANKS[Stage(lack.reason.value)])
+        query = query.where(~exempt, rows.rank == STAGE_RANKS[CoverageStage(lack.reason.value)])
     return query, rows
 
 
@@ -76,8 +83,8 @@ def present(row: Row[Any]) -> MissingPage:
         municipality_name=row.municipality_name,
         owner=NamedBody(id=row.owner_id, name=row.owner_name) if row.owner_id else None,
         network=row.network,
-        reason=Reason.EXEMPT if exempt else Reason(STAGES[row.rank].value),
+        reason=MissingReason.EXEMPT if exempt else MissingReason(STAGES[row.rank].value),
         exempt_reason=row.exempt_reason,
         exempt_document=row.exempt_document,
-        page=PageThere(id=row.page_id, url=row.page_url) if row.page_id else None,
+        page=PageRef(id=row.page_id, url=row.page_url) if row.page_id else None,
     )

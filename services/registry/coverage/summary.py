@@ -9,16 +9,16 @@ from sqlalchemy.orm import aliased
 
 from services.registry.coverage.coverage_query import STAGE_RANKS, CoverageFilter, best_pages_query
 from services.registry.schemas.coverage import (
-    KIND_TITLES,
-    NONE,
+    KIND_GROUP_LABELS,
+    NO_GROUP,
     CoverageGroup,
     CoverageGroupBy,
-    NetworkFigures,
-    Stage,
+    CoverageStage,
+    NetworkCoverage,
 )
 from shared.tables.registry import Municipality, Organisation
 
-COUNT_NAMES = ("total", "exempt", "covered", *(stage.value for stage in Stage))
+COUNT_NAMES = ("total", "exempt", "covered", *(stage.value for stage in CoverageStage))
 
 
 def count_expressions(rows: Any) -> dict[str, ColumnElement[int]]:
@@ -27,21 +27,21 @@ def count_expressions(rows: Any) -> dict[str, ColumnElement[int]]:
     expressions = {
         "total": owing,
         "exempt": rows.exempt_reason.is_not(None),
-        "covered": and_(owing, rows.rank >= STAGE_RANKS[Stage.NOT_LIVE]),
+        "covered": and_(owing, rows.rank >= STAGE_RANKS[CoverageStage.NOT_LIVE]),
     } | {stage.value: and_(owing, rows.rank == rank) for stage, rank in STAGE_RANKS.items()}
     return {name: func.count().filter(condition) for name, condition in expressions.items()}
 
 
 def _grouped(rows: Subquery, group_by: CoverageGroupBy | None) -> Select[Any]:
     """The counts by group and network; groups come in the order of their names, those without one last."""
-    key: ColumnElement[Any] = literal(NONE)
+    key: ColumnElement[Any] = literal(NO_GROUP)
     name: ColumnElement[Any] = literal(None, Text)
     order: ColumnElement[Any] = literal("")
     source: FromClause = rows
     if group_by is CoverageGroupBy.MUNICIPALITY:
         key, name, order = rows.c.municipality, Municipality.name.expression, Municipality.sort_key.expression
         source = rows.outerjoin(Municipality, Municipality.oktmo == rows.c.municipality)
-    elif group_by is CoverageGroupBy.OWNER:
+    elif group_by is CoverageGroupBy.PARENT:
         owner = aliased(Organisation)
         key, name, order = cast(rows.c.owner_id, Text), owner.name.expression, owner.sort_key.expression
         source = rows.outerjoin(owner, owner.id == rows.c.owner_id)
@@ -71,7 +71,7 @@ def _grouped(rows: Subquery, group_by: CoverageGroupBy | None) -> Select[Any]:
 
 async def summarize(
     session: AsyncSession, today: date, filters: CoverageFilter, group_by: CoverageGroupBy | None
-) -> tuple[list[NetworkFigures], list[CoverageGroup]]:
+) -> tuple[list[NetworkCoverage], list[CoverageGroup]]:
     """The whole and its groups, each by network; every body counts in exactly one group."""
     totals: dict[str, dict[str, int]] = {}
     groups: dict[str, CoverageGroup] = {}
@@ -80,14 +80,14 @@ async def summarize(
         sums = totals.setdefault(row["network"], dict.fromkeys(COUNT_NAMES, 0))
         for name, count in counted.items():
             sums[name] += count
-        key = NONE if row["key"] is None else str(row["key"])
-        title = KIND_TITLES[key] if group_by is CoverageGroupBy.KIND else row["name"]
+        key = NO_GROUP if row["key"] is None else str(row["key"])
+        title = KIND_GROUP_LABELS[key] if group_by is CoverageGroupBy.KIND else row["name"]
         group = groups.setdefault(key, CoverageGroup(key=key, name=title, networks=[]))
-        group.networks.append(NetworkFigures.counted(row["network"], counted))
+        group.networks.append(NetworkCoverage.from_counts(row["network"], counted))
     for group in groups.values():
-        group.networks.sort(key=NetworkFigures.place)
+        group.networks.sort(key=NetworkCoverage.sort_index)
     total = [
-        NetworkFigures.counted(network, totals.get(network, dict.fromkeys(COUNT_NAMES, 0)))
-        for network in NetworkFigures.order()
+        NetworkCoverage.from_counts(network, totals.get(network, dict.fromkeys(COUNT_NAMES, 0)))
+        for network in NetworkCoverage.order()
     ]
     return total, list(groups.values()) if group_by else []

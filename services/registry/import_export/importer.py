@@ -19,11 +19,11 @@ from services.registry.import_export.short_name_lookup import IdByShortName
 from services.registry.organisations.organisations import lock_tree
 from services.registry.schemas.import_export import (
     ChangedField,
-    Counts,
-    ImportedThing,
+    ImportCounts,
+    ImportedEntry,
+    ImportedKind,
     ImportReport,
-    RefusedCell,
-    Subject,
+    RejectedCell,
 )
 from shared.database.outages import is_deadlock
 from shared.database.sessions import WriteSession
@@ -123,8 +123,8 @@ def _refusal(refused: Sequence[CellError]) -> ImportRejected:
     )
 
 
-def _shown(fault: CellError) -> RefusedCell:
-    return RefusedCell(
+def _shown(fault: CellError) -> RejectedCell:
+    return RejectedCell(
         row=fault.row,
         column=fault.heading,
         cell=fault.cell,
@@ -133,13 +133,13 @@ def _shown(fault: CellError) -> RefusedCell:
     )
 
 
-def _counts(plans: Sequence[OrganisationPlan] | Sequence[PagePlan]) -> Counts:
+def _counts(plans: Sequence[OrganisationPlan] | Sequence[PagePlan]) -> ImportCounts:
     outcomes = [plan.outcome for plan in plans]
-    return Counts(**{name: outcomes.count(name) for name in ("added", "changed", "unchanged")})
+    return ImportCounts(**{name: outcomes.count(name) for name in ("added", "changed", "unchanged")})
 
 
-def _entries(plan: ImportPlan, *, dry_run: bool) -> Iterator[ImportedThing]:
-    plans_by_kind: tuple[tuple[Subject, Sequence[OrganisationPlan] | Sequence[PagePlan]], ...] = (
+def _entries(plan: ImportPlan, *, dry_run: bool) -> Iterator[ImportedEntry]:
+    plans_by_kind: tuple[tuple[ImportedKind, Sequence[OrganisationPlan] | Sequence[PagePlan]], ...] = (
         ("organisation", plan.organisations),
         ("page", plan.pages),
     )
@@ -148,7 +148,7 @@ def _entries(plan: ImportPlan, *, dry_run: bool) -> Iterator[ImportedThing]:
             if entry_plan.outcome == "unchanged":
                 continue
             new: Any = entry_plan.id if isinstance(entry_plan, OrganisationPlan) else None
-            yield ImportedThing(
+            yield ImportedEntry(
                 row=entry_plan.parsed.main_cell.row,
                 subject=subject,
                 outcome=entry_plan.outcome,

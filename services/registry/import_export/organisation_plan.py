@@ -20,12 +20,12 @@ from services.registry.import_export.registry_snapshot import RegistrySnapshot
 from services.registry.import_export.row_validation import validate_row
 from services.registry.organisations import validation
 from services.registry.persistence.sort_keys import sort_key
-from services.registry.schemas.organisations import NameNew, OrganisationNew
+from services.registry.schemas.organisations import OrganisationCreate, OrganisationNameCreate
 from shared import clock
 
 # Fields of the API whose column is called otherwise.
 _COLUMNS = {"parent_id": "owner", "calendar_id": "calendar", "other_spheres": "sphere_2"}
-_AS_THEY_ARE = frozenset(OrganisationNew.model_fields) - {*_COLUMNS, "sphere", "municipality"}
+_AS_THEY_ARE = frozenset(OrganisationCreate.model_fields) - {*_COLUMNS, "sphere", "municipality"}
 _NAMES = {"aliases": "alias", "former_names": "former"}
 _NEVER_EMPTY = frozenset({NAME_FIELD, "kind"})
 
@@ -58,12 +58,12 @@ def _plan(
     if match.id in owners:
         wanted["parent_id"] = owners[match.id]
     before = (
-        {name: getattr(match.existing, name) for name in OrganisationNew.model_fields} if match.existing else {}
+        {name: getattr(match.existing, name) for name in OrganisationCreate.model_fields} if match.existing else {}
     )
     merged = {
         name: value for name, value in (before | wanted).items() if value is not None or name not in _NEVER_EMPTY
     }
-    valid = validate_row(OrganisationNew, merged, draft, lambda name: _cell_of(draft, name), faults)
+    valid = validate_row(OrganisationCreate, merged, draft, lambda name: _cell_of(draft, name), faults)
     if valid is None:
         return plan
     after: dict[str, Any] = valid.model_dump() | {"kind": valid.kind.value}
@@ -171,7 +171,7 @@ def _plan_names(plan: OrganisationPlan, known: RegistrySnapshot, faults: CellErr
         wanted: set[DatedName] = has.copy() if kind == "former" else set()
         for name, begins, ends in plan.parsed.get(column) or ():
             values = {"kind": kind, "name": name, "valid_from": begins, "valid_to": ends}
-            valid = validate_row(NameNew, values, plan.parsed, _always(cell), faults)
+            valid = validate_row(OrganisationNameCreate, values, plan.parsed, _always(cell), faults)
             if valid is not None:
                 wanted.add((valid.name, valid.valid_from, valid.valid_to))
         if wanted != has:

@@ -11,7 +11,7 @@ from services.registry.import_export.registry_snapshot import RegistrySnapshot
 from services.registry.import_export.row_validation import validate_row
 from services.registry.import_export.short_name_lookup import IdByShortName, short_name_of
 from services.registry.pages.page_addresses import InvalidPageAddress, PageAddress, parse_address
-from services.registry.schemas.pages import PageNew
+from services.registry.schemas.pages import PageCreate
 from shared.tables.registry import Page
 
 _FIELDS = ("name", "screen_name", "url", "live_from", "active")
@@ -108,7 +108,7 @@ class PagePlanner:
             "external_id": external_id,
             "organisation_id": body.id,
         }
-        valid = validate_row(PageNew, merged, draft, lambda name: _place(draft, name), self._faults)
+        valid = validate_row(PageCreate, merged, draft, lambda name: _place(draft, name), self._faults)
         if valid is None:
             return None
         after = {name: getattr(valid, name) for name in ("name", "screen_name", "url", "live_from")}

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.organisations.name_normalization import normalize_name
 from services.registry.persistence import versioned_update
-from services.registry.schemas.organisations import NameNew
+from services.registry.schemas.organisations import OrganisationNameCreate
 from shared import clock
 from shared.api.pagination import Paging
 from shared.database.sessions import WriteSession
@@ -65,7 +65,9 @@ async def list_names(session: AsyncSession, organisation_id: UUID, paging: Pagin
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
-async def add(session: WriteSession, organisation_id: UUID, new: NameNew, actor: str) -> OrganisationName:
+async def add(
+    session: WriteSession, organisation_id: UUID, new: OrganisationNameCreate, actor: str
+) -> OrganisationName:
     """A former name or an alias. Raises `NotFound`, and `Duplicate` for one that is there with the same days."""
     organisation = await _locked(session, organisation_id)
     same = await session.scalar(

@@ -14,7 +14,7 @@ from services.registry.organisations import names
 from services.registry.organisations.validation import find_contradictions
 from services.registry.persistence import versioned_update
 from services.registry.persistence.sort_keys import like_patterns, sort_key
-from services.registry.schemas.organisations import OrganisationChange, OrganisationNew
+from services.registry.schemas.organisations import OrganisationCreate, OrganisationUpdate
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
@@ -95,7 +95,7 @@ async def time_zone_lookup(session: AsyncSession) -> Callable[[UUID | None], str
     return lambda calendar_id: zones.get(calendar_id, region)
 
 
-async def register(session: WriteSession, new: OrganisationNew, actor: str) -> Organisation:
+async def register(session: WriteSession, new: OrganisationCreate, actor: str) -> Organisation:
     """A new organisation. Raises `Duplicate` for a code in use, `Invalid` for what it refers to in vain."""
     values = new.model_dump(mode="python") | {"kind": new.kind.value, "sort_key": sort_key(new.name)}
     _check_fields(values, frozenset(new.model_fields_set))
@@ -111,10 +111,10 @@ async def register(session: WriteSession, new: OrganisationNew, actor: str) -> O
 
 
 async def change(
-    session: WriteSession, organisation_id: UUID, update: OrganisationChange, version: int | None, actor: str
+    session: WriteSession, organisation_id: UUID, update: OrganisationUpdate, version: int | None, actor: str
 ) -> Organisation:
     """Change what was given. Raises `NotFound`, `PreconditionFailed`, `Duplicate` or `Invalid`."""
-    values = update.changes()
+    values = update.given_values()
     if "parent_id" in values:
         await lock_tree(session)
     organisation = await session.get(

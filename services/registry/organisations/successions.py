@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 
 from services.registry.organisations.organisations import lock_tree, organisation_event
 from services.registry.persistence import versioned_update
-from services.registry.schemas.successions import SuccessionKind, SuccessionNew
+from services.registry.schemas.successions import SuccessionCreate, SuccessionKind
 from shared import clock
 from shared.api.pagination import Paging
 from shared.database.sessions import WriteSession
@@ -42,7 +42,7 @@ async def list_successions(
 
 
 async def record(
-    session: WriteSession, organisation_id: UUID, new: SuccessionNew, actor: str
+    session: WriteSession, organisation_id: UUID, new: SuccessionCreate, actor: str
 ) -> Sequence[NamedSuccession]:
     """Write down what became of a body, and end it. Raises `NotFound`, `Invalid`, `Duplicate` or `Conflict`.
 
@@ -128,7 +128,7 @@ def _named() -> Select[Succession, str, str]:
     )
 
 
-def _check_ended_once(earlier: Sequence[Succession], new: SuccessionNew, wanted: Sequence[UUID]) -> None:
+def _check_ended_once(earlier: Sequence[Succession], new: SuccessionCreate, wanted: Sequence[UUID]) -> None:
     for row in earlier:
         if (row.took_place_on, row.kind) != (new.took_place_on, new.kind.value):
             raise Conflict(f"It was {row.kind} on {row.took_place_on} already: a body ends once")

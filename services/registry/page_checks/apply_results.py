@@ -12,8 +12,8 @@ from services.registry.page_checks import change_detection
 from services.registry.page_checks.change_detection import DetectedEvent, PreviousCheck
 from services.registry.pages import page_steps
 from services.registry.persistence import versioned_update
-from services.registry.schemas.page_checks import FactChange, PageState, Said, SaidOfPages
-from services.registry.schemas.pages import Step
+from services.registry.schemas.page_checks import PageDescription, PageDescriptions, PageFieldChange, PageState
+from services.registry.schemas.pages import PageStepKind
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
@@ -27,7 +27,7 @@ VERIFIED_LOST_REASON = "Сеть больше не показывает отме
 async def apply_results(
     session: WriteSession,
     pages: Sequence[Row[*tuple[Any, ...]]],
-    descriptions: SaidOfPages,
+    descriptions: PageDescriptions,
     day: date,
     now: datetime,
 ) -> int:
@@ -64,7 +64,7 @@ async def apply_results(
             verified.append(page)
     await session.execute(insert(PageCheck), rows)
     await _note(session, [(page.id, described[page.id].outcome) for page in asked], now)
-    await page_steps.confirm_from_network(session, verified, Step.VERIFIED, VERIFIED_EVIDENCE)
+    await page_steps.confirm_from_network(session, verified, PageStepKind.VERIFIED, VERIFIED_EVIDENCE)
     await emit(session, *events)
     return changed_pages
 
@@ -72,12 +72,16 @@ async def apply_results(
 async def _lose_badge(session: WriteSession, page: Row[*tuple[Any, ...]], now: datetime) -> list[NewEvent]:
     """End the step; where it did not stand, what others are told is left to the caller."""
     lost = await page_steps.mark_lost(
-        session, page.id, Step.VERIFIED, reason=VERIFIED_LOST_REASON, actor=page_steps.SERVICE_NAME
+        session, page.id, PageStepKind.VERIFIED, reason=VERIFIED_LOST_REASON, actor=page_steps.SERVICE_NAME
     )
     if lost is not None:
         return []
     return [
-        _event(page, DetectedEvent(BADGE_LOST, {"step": Step.VERIFIED.value, "reason": VERIFIED_LOST_REASON}), now)
+        _event(
+            page,
+            DetectedEvent(BADGE_LOST, {"step": PageStepKind.VERIFIED.value, "reason": VERIFIED_LOST_REASON}),
+            now,
+        )
     ]
 
 
@@ -129,7 +133,9 @@ def _visible_snapshot(state: str | None, reason: str | None, kept: Mapping[str, 
     return {name: kept[name] for name in change_detection.visible_fields(state, reason) if name in kept}
 
 
-def _row(page_id: UUID, one: Said, changed: Sequence[FactChange], day: date, now: datetime) -> dict[str, Any]:
+def _row(
+    page_id: UUID, one: PageDescription, changed: Sequence[PageFieldChange], day: date, now: datetime
+) -> dict[str, Any]:
     return {
         "id": new_id(),
         "page_id": page_id,

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.registry.schemas.page_checks import FactChange, PageState, Said, Watched
+from services.registry.schemas.page_checks import PageDescription, PageFieldChange, PageState, WatchedPageField
 
 # What does not move by itself from day to day; members and posts do.
-WATCHED_FIELDS = tuple(one.value for one in Watched if one is not Watched.STATE)
+WATCHED_FIELDS = tuple(one.value for one in WatchedPageField if one is not WatchedPageField.STATE)
 # What a community that only its members see still shows of itself.
 _FIELDS_OF_CLOSED = ("name", "screen_name", "verified")
 MEMBERS_ONLY = frozenset({"closed_group", "private_group"})
@@ -39,16 +39,18 @@ class DetectedEvent:
     data: Mapping[str, Any]
 
 
-def snapshot_of(description: Said) -> dict[str, Any]:
+def snapshot_of(description: PageDescription) -> dict[str, Any]:
     """What is kept of an answer."""
     return description.model_dump(mode="json", include=set(SNAPSHOT_FIELDS))
 
 
-def diff(before: PreviousCheck, description: Said) -> list[FactChange]:
+def diff(before: PreviousCheck, description: PageDescription) -> list[PageFieldChange]:
     """What is not as it was: the state, and the facts as far as both checks tell them."""
     differences = []
     if before.state is not None and before.state != description.outcome:
-        differences.append(FactChange(field=Watched.STATE, before=before.state, after=description.outcome.value))
+        differences.append(
+            PageFieldChange(field=WatchedPageField.STATE, before=before.state, after=description.outcome.value)
+        )
     now = snapshot_of(description)
     for name in visible_fields(description.outcome, description.reason):
         if name not in before.snapshot:
@@ -56,16 +58,18 @@ def diff(before: PreviousCheck, description: Said) -> list[FactChange]:
         was, became = before.snapshot[name], now[name]
         untold = name in _OPTIONAL_FIELDS and (was is None or became is None)
         if was != became and not untold:
-            differences.append(FactChange(field=Watched(name), before=was, after=became))
+            differences.append(PageFieldChange(field=WatchedPageField(name), before=was, after=became))
     return differences
 
 
-def badge_lost(changed: list[FactChange]) -> bool:
+def badge_lost(changed: list[PageFieldChange]) -> bool:
     """Whether the network has taken its mark away."""
     return any(one.field == "verified" and one.before and not one.after for one in changed)
 
 
-def detect_events(before: PreviousCheck, description: Said, changed: list[FactChange]) -> list[DetectedEvent]:
+def detect_events(
+    before: PreviousCheck, description: PageDescription, changed: list[PageFieldChange]
+) -> list[DetectedEvent]:
     """What to tell others. A first check tells of a page that is closed or gone already.
 
     A theft is suspected when name and short name change in one day, or the mark goes together with the name: the

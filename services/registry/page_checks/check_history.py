@@ -10,7 +10,7 @@ from sqlalchemy import Row, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.persistence.skip_scan import distinct_days
-from services.registry.schemas.page_checks import PageState, Watched
+from services.registry.schemas.page_checks import PageState, WatchedPageField
 from shared.api.pagination import Paging
 from shared.http.problems import NotFound
 from shared.tables.registry import Organisation, Page, PageCheck, PageCheckCalls
@@ -24,7 +24,7 @@ class PageCheckFilter:
     organisation_id: UUID | None = None
     state: PageState | None = None
     changed: bool | None = None
-    field: Watched | None = None
+    field: WatchedPageField | None = None
 
 
 _HAS_CHANGES = func.jsonb_array_length(PageCheck.changed) > 0

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Row, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.page_checks import apply_results, call_budget
-from services.registry.schemas.page_checks import SaidOfPages
+from services.registry.schemas.page_checks import PageDescriptions
 from services.registry.settings import RegistrySettings
 from shared import clock
 from shared.database.sessions import Database
@@ -36,7 +36,7 @@ MIN_PAGES_PER_CALL = 100
 IDLE_SECONDS = 60.0
 MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 15.0, 900.0
 
-DescribePages = Callable[[Sequence[UUID], int, int], Awaitable[SaidOfPages]]
+DescribePages = Callable[[Sequence[UUID], int, int], Awaitable[PageDescriptions]]
 """Asks ingest about pages: their ids, how many calls that may cost, and how many of these for single walls."""
 
 
@@ -80,13 +80,15 @@ class DailyCheck:
                 )
         return self._settings.page_checks_pause_seconds
 
-    async def _asked(self, pages: Sequence[Row[*tuple[Any, ...]]], calls: int, walls: int) -> SaidOfPages | None:
+    async def _asked(
+        self, pages: Sequence[Row[*tuple[Any, ...]]], calls: int, walls: int
+    ) -> PageDescriptions | None:
         """What ingest says; None when its answer was lost, and nobody knows how many calls it made."""
         network = pages[0].network
         try:
             answer = await self._ask([page.id for page in pages], calls, walls)
         except (ServiceAway, ServiceRefused) as error:
-            answer = SaidOfPages(items=[], calls=0, trouble=str(error))
+            answer = PageDescriptions(items=[], calls=0, trouble=str(error))
         except ServiceUnavailable as error:
             self._back_off(network, str(error))
             return None
@@ -132,7 +134,7 @@ async def _count_due(session: AsyncSession, day: date) -> int:
 def via_ingest(services: ServiceClient) -> DescribePages:
     """Asking ingest over its internal route."""
 
-    async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> SaidOfPages:
+    async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> PageDescriptions:
         body = {"page_ids": [str(one) for one in page_ids], "calls": calls, "walls": walls}
         answer = await services.post(
             "ingest",
@@ -143,6 +145,6 @@ def via_ingest(services: ServiceClient) -> DescribePages:
             attempts=1,
             patience=REQUEST_TIMEOUT,
         )
-        return SaidOfPages.model_validate(answer)
+        return PageDescriptions.model_validate(answer)
 
     return ask

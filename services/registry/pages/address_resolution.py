@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.registry.pages.page_addresses import InvalidPageAddress, PageAddress, parse_address
-from services.registry.schemas.pages import PageNew
+from services.registry.schemas.pages import PageCreate
 from shared.http.problems import FieldError, Invalid, Unavailable, UpstreamFailed
 from shared.ids import new_id
 from shared.networks import NETWORKS
@@ -62,7 +62,7 @@ async def resolve_address(services: ServiceClient, text: str, network: str | Non
             raise Unavailable(answer["reason"])
 
 
-async def resolve_new_page(services: ServiceClient, new: PageNew, *, act: str) -> Community | None:
+async def resolve_new_page(services: ServiceClient, new: PageCreate, *, act: str) -> Community | None:
     """What the address of a new page names; None for a page that is given by its id. Raises as `resolve` does."""
     if new.address is None:
         return None

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from services.registry.persistence import versioned_update
-from services.registry.schemas.pages import EvidenceKind, Step
+from services.registry.schemas.pages import EvidenceKind, PageStepKind
 from shared import clock
 from shared.api.pagination import Paging
 from shared.audit import recorder
@@ -30,7 +30,7 @@ from shared.tables.registry import Organisation, Page, PageStep
 # Who confirms what the daily checks see.
 SERVICE_NAME = "system"
 # What people read beside a page's name: losing one of these is told as the loss of a mark.
-BADGES = frozenset({Step.VERIFIED, Step.MARKED})
+BADGES = frozenset({PageStepKind.VERIFIED, PageStepKind.GOV_BADGE})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def today() -> date:
 async def confirm(
     session: WriteSession,
     page_id: UUID,
-    step: Step,
+    step: PageStepKind,
     evidence: Evidence,
     *,
     reached_on: date | None = None,
@@ -68,7 +68,7 @@ async def confirm(
     current = await _current_step(session, page_id, step)
     if current is not None and evidence.confirmed_by == SERVICE_NAME:
         return current
-    if step is Step.LIVE and await _current_step(session, page_id, Step.VERIFIED) is None:
+    if step is PageStepKind.LIVE and await _current_step(session, page_id, PageStepKind.VERIFIED) is None:
         raise Conflict("The page is not verified: confirm the step «verified» first")
     values = {
         "reached_on": reached_on or (current.reached_on if current else today()),
@@ -92,7 +92,7 @@ async def confirm(
 
 async def record_created(session: WriteSession, page_ids: Iterable[UUID], evidence: Evidence) -> None:
     """New pages have reached `created` today; their registration is told by events of its own."""
-    rows = _reached(page_ids, Step.CREATED, evidence)
+    rows = _reached(page_ids, PageStepKind.CREATED, evidence)
     if rows:
         await session.execute(insert(PageStep), rows)
         await recorder.record(
@@ -101,7 +101,7 @@ async def record_created(session: WriteSession, page_ids: Iterable[UUID], eviden
 
 
 async def confirm_from_network(
-    session: WriteSession, pages: Iterable[Row[*tuple[Any, ...]]], step: Step, evidence_text: str
+    session: WriteSession, pages: Iterable[Row[*tuple[Any, ...]]], step: PageStepKind, evidence_text: str
 ) -> None:
     """The networks show that these pages have reached a step today; where it stands already nothing changes.
 
@@ -119,7 +119,7 @@ async def confirm_from_network(
     )
 
 
-def _reached(page_ids: Iterable[UUID], step: Step, evidence: Evidence) -> list[dict[str, Any]]:
+def _reached(page_ids: Iterable[UUID], step: PageStepKind, evidence: Evidence) -> list[dict[str, Any]]:
     return [
         {
             "id": new_id(),
@@ -138,7 +138,7 @@ def _reached(page_ids: Iterable[UUID], step: Step, evidence: Evidence) -> list[d
 async def mark_lost(
     session: WriteSession,
     page_id: UUID,
-    step: Step,
+    step: PageStepKind,
     *,
     reason: str,
     actor: str,
@@ -179,22 +179,22 @@ async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> 
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
-async def current_steps(session: AsyncSession, page_ids: Iterable[UUID]) -> dict[UUID, dict[Step, date]]:
+async def current_steps(session: AsyncSession, page_ids: Iterable[UUID]) -> dict[UUID, dict[PageStepKind, date]]:
     """The steps that stand, by page, in their usual order; a page without any has an empty entry."""
-    by_page: dict[UUID, dict[Step, date]] = {page_id: {} for page_id in page_ids}
+    by_page: dict[UUID, dict[PageStepKind, date]] = {page_id: {} for page_id in page_ids}
     rows = await session.execute(
         select(PageStep.page_id, PageStep.step, PageStep.reached_on).where(
             PageStep.page_id.in_(list(by_page)), PageStep.lost_on.is_(None)
         )
     )
-    order = list(Step)
-    for page_id, step, reached_on in sorted(rows, key=lambda row: order.index(Step(row.step))):
-        by_page[page_id][Step(step)] = reached_on
+    order = list(PageStepKind)
+    for page_id, step, reached_on in sorted(rows, key=lambda row: order.index(PageStepKind(row.step))):
+        by_page[page_id][PageStepKind(step)] = reached_on
     return by_page
 
 
 async def list_lost(
-    session: AsyncSession, since: date, step: Step | None, paging: Paging
+    session: AsyncSession, since: date, step: PageStepKind | None, paging: Paging
 ) -> list[tuple[PageStep, Page, Organisation, date | None]]:
     """Steps lost on `since` or later with their pages and owners, and when they were regained; newest first."""
     again = aliased(PageStep)
@@ -227,7 +227,7 @@ async def _locked(session: WriteSession, page_id: UUID, within: Caller | None) -
     return page
 
 
-async def _current_step(session: AsyncSession, page_id: UUID, step: Step) -> PageStep | None:
+async def _current_step(session: AsyncSession, page_id: UUID, step: PageStepKind) -> PageStep | None:
     step_row: PageStep | None = await session.scalar(
         select(PageStep).where(
             PageStep.page_id == page_id, PageStep.step == step.value, PageStep.lost_on.is_(None)
@@ -237,7 +237,7 @@ async def _current_step(session: AsyncSession, page_id: UUID, step: Step) -> Pag
 
 
 def _event(
-    kind: str, page: Page | Row[*tuple[Any, ...]], step: Step, actor: str, data: dict[str, Any]
+    kind: str, page: Page | Row[*tuple[Any, ...]], step: PageStepKind, actor: str, data: dict[str, Any]
 ) -> NewEvent:
     return NewEvent(
         type=kind,

@@ -17,12 +17,12 @@ from services.registry.persistence.sort_keys import like_patterns, sort_key
 from services.registry.schemas.pages import (
     EvidenceKind,
     OfficialPage,
+    OfficialPageBase,
     Owner,
-    PageChange,
-    PageNew,
-    PageRow,
-    ResolvedAddress,
-    Step,
+    PageCreate,
+    PageStepKind,
+    PageUpdate,
+    ResolvedPageAddress,
 )
 from shared import clock
 from shared.api.pagination import Paging
@@ -43,8 +43,8 @@ class PageFilter:
     external_id: str | None = None
     address: PageAddress | None = None
     active: bool | None = None
-    step: Step | None = None
-    missing_step: Step | None = None
+    step: PageStepKind | None = None
+    missing_step: PageStepKind | None = None
     name_query: str | None = None
 
 
@@ -77,13 +77,15 @@ async def get(session: AsyncSession, page_id: UUID) -> Page:
 async def present(session: AsyncSession, pages: Sequence[Page]) -> list[OfficialPage]:
     """The pages with the steps that stand."""
     steps = await page_steps.current_steps(session, [page.id for page in pages])
-    return [OfficialPage(**PageRow.model_validate(page).model_dump(), steps=steps[page.id]) for page in pages]
+    return [
+        OfficialPage(**OfficialPageBase.model_validate(page).model_dump(), steps=steps[page.id]) for page in pages
+    ]
 
 
-async def describe_community(session: AsyncSession, community: Community) -> ResolvedAddress:
+async def describe_community(session: AsyncSession, community: Community) -> ResolvedPageAddress:
     """The community as the network has it, with its page and owner when the registry knows it."""
     registered = await _known(session, community.network, community.external_id)
-    return ResolvedAddress(
+    return ResolvedPageAddress(
         network=community.network,
         external_id=community.external_id,
         name=community.name,
@@ -94,7 +96,7 @@ async def describe_community(session: AsyncSession, community: Community) -> Res
     )
 
 
-async def register(session: WriteSession, new: PageNew, actor: str, community: Community | None = None) -> Page:
+async def register(session: WriteSession, new: PageCreate, actor: str, community: Community | None = None) -> Page:
     """A new page; `community` is what its address was resolved to, if it was given by address.
 
     Raises `Duplicate`, naming the owner, when it is known; `Invalid` without its organisation, or when neither
@@ -117,7 +119,7 @@ async def register(session: WriteSession, new: PageNew, actor: str, community: C
     return page
 
 
-def _made(new: PageNew, community: Community | None) -> Page:
+def _made(new: PageCreate, community: Community | None) -> Page:
     required = {"network": new.network, "external_id": new.external_id, "name": new.name}
     if community is not None:
         known = {"network": community.network, "external_id": community.external_id, "name": community.name}
@@ -139,14 +141,14 @@ def _made(new: PageNew, community: Community | None) -> Page:
 
 
 async def change(
-    session: WriteSession, page_id: UUID, update: PageChange, version: int | None, actor: str
+    session: WriteSession, page_id: UUID, update: PageUpdate, version: int | None, actor: str
 ) -> Page:
     """Change what was given. Raises `NotFound`, `PreconditionFailed` or `Invalid`."""
     page = await session.get(Page, page_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     if page is None:
         raise NotFound("There is no such page")
     check_version(page.version, version)
-    values = update.changes()
+    values = update.given_values()
     if "organisation_id" in values:
         await _check_organisation(session, values["organisation_id"])
     if "name" in values:
@@ -222,5 +224,5 @@ def _named_by(address: PageAddress) -> tuple[ColumnElement[bool], ColumnElement[
     return Page.network == address.network, func.lower(Page.screen_name) == address.screen_name
 
 
-def _has_step(step: Step) -> ColumnElement[bool]:
+def _has_step(step: PageStepKind) -> ColumnElement[bool]:
     return exists().where(PageStep.page_id == Page.id, PageStep.step == step.value, PageStep.lost_on.is_(None))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer
 from services.registry.schemas.organisations import EXAMPLE_ID
 
 
-class AuditRow(BaseModel):
+class AuditEntry(BaseModel):
     """One change. Texts and names stand in it as `{"digest": …}`, secrets as `{"secret": true}`."""
 
     model_config = ConfigDict(from_attributes=True)

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class TokenAnswer(BaseModel):
+class TokenResponse(BaseModel):
     """A successful sign-in (RFC 6749, 5.1)."""
 
     access_token: str = Field(examples=["eyJhbGciOiJFZDI1NTE5Iiwia2lkIjoiZ29zcGFibGlrLjEifQ.eyJzdWIiOiI…"])
@@ -34,7 +34,7 @@ class OAuthError(BaseModel):
     error_description: str = Field(examples=["The user name or the password is wrong"])
 
 
-class PublicKey(BaseModel):
+class JsonWebKey(BaseModel):
     """A public key as JWK (RFC 7517)."""
 
     model_config = ConfigDict(extra="allow")
@@ -43,10 +43,10 @@ class PublicKey(BaseModel):
     kid: str = Field(examples=["gospablik.1"])
 
 
-class PublicKeys(BaseModel):
+class JsonWebKeySet(BaseModel):
     """The keys that verify access tokens."""
 
-    keys: list[PublicKey]
+    keys: list[JsonWebKey]
 
 
 class ExternalIssuer(BaseModel):
@@ -57,7 +57,7 @@ class ExternalIssuer(BaseModel):
     client_id: str | None = Field(description="The front end's id there", examples=["gospablik-web"])
 
 
-class SignInWays(BaseModel):
+class SignInMethods(BaseModel):
     """How people sign in here."""
 
     password: bool = Field(description="By `POST /auth/token` with `grant_type=password`")

@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from services.registry.schemas.fields import Change, Line, Name, Strict
+from services.registry.schemas.fields import Name, SingleLine, StrictModel, UpdateModel
 from services.registry.schemas.organisations import EXAMPLE_ID
 from shared.working_time import length, parse_intervals
 
@@ -26,9 +26,9 @@ def _in_order(value: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return value
 
 
-Zone = Annotated[str, AfterValidator(_known_zone), Field(max_length=64, examples=["Asia/Irkutsk"])]
-Time = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["09:00"])]
-End = Annotated[
+TimeZoneName = Annotated[str, AfterValidator(_known_zone), Field(max_length=64, examples=["Asia/Irkutsk"])]
+TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["09:00"])]
+EndOfInterval = Annotated[
     str,
     Field(
         pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$",
@@ -37,7 +37,7 @@ End = Annotated[
     ),
 ]
 Intervals = Annotated[
-    list[tuple[Time, End]],
+    list[tuple[TimeOfDay, EndOfInterval]],
     AfterValidator(_in_order),
     Field(
         max_length=12,
@@ -47,7 +47,7 @@ Intervals = Annotated[
 ]
 MAX_DAYS = 1000
 # Below this a deadline of some policies would lie beyond what a calendar is searched for.
-LEAST_WEEKLY = timedelta(hours=5)
+MIN_WEEKLY_HOURS = timedelta(hours=5)
 Weekday = Literal["1", "2", "3", "4", "5", "6", "7"]
 Weekly = Annotated[
     dict[Weekday, Intervals],
@@ -60,26 +60,26 @@ Weekly = Annotated[
 
 def _works(value: dict[Weekday, list[tuple[str, str]]]) -> dict[Weekday, list[tuple[str, str]]]:
     worked = sum((length(parse_intervals(spans)) for spans in value.values()), timedelta())
-    if worked < LEAST_WEEKLY:
+    if worked < MIN_WEEKLY_HOURS:
         raise ValueError("a week must hold at least 5 working hours: deadlines are counted in them")
     return value
 
 
 WorkingWeek = Annotated[Weekly, AfterValidator(_works)]
-Date = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
+CalendarDate = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 
 
-class CalendarDay(Strict):
+class SpecialDayInput(StrictModel):
     """A date that differs from the weekly pattern."""
 
     model_config = ConfigDict(from_attributes=True)
 
-    day: Date = Field(examples=["2026-02-18"])
+    day: CalendarDate = Field(examples=["2026-02-18"])
     intervals: Intervals
-    title: Annotated[Line, Field(min_length=1, max_length=200, examples=["Сагаалган"])]
+    title: Annotated[SingleLine, Field(min_length=1, max_length=200, examples=["Сагаалган"])]
 
 
-class CalendarNew(Strict):
+class CalendarCreate(StrictModel):
     """Working time of its own for one or more organisations, on top of another calendar."""
 
     name: Name = Field(examples=["Школы, шестидневная неделя"])
@@ -89,29 +89,31 @@ class CalendarNew(Strict):
         "that this one names itself. Left out: the region's; null: none",
         examples=[None],
     )
-    time_zone: Zone | None = Field(default=None, description="Left out: the base's", examples=["Asia/Irkutsk"])
+    time_zone: TimeZoneName | None = Field(
+        default=None, description="Left out: the base's", examples=["Asia/Irkutsk"]
+    )
     weekly: WorkingWeek | None = Field(default=None, description="Left out: as the base's week is now")
 
     @property
-    def on_the_regions(self) -> bool:
+    def extends_default(self) -> bool:
         """Whether it lies on the region's calendar, which then is not named."""
         return "base_id" not in self.model_fields_set
 
 
-class CalendarChange(Change):
+class CalendarUpdate(UpdateModel):
     """Fields to change; those left out stay. The base of a calendar never changes."""
 
     name: Name | None = Field(default=None, examples=["Школы, шестидневная неделя"])
-    time_zone: Zone | None = Field(default=None, examples=["Asia/Irkutsk"])
+    time_zone: TimeZoneName | None = Field(default=None, examples=["Asia/Irkutsk"])
     weekly: WorkingWeek | None = None
 
 
-class DaysReplacement(Strict):
+class SpecialDaysReplace(StrictModel):
     """A calendar's own special days between two dates; those not named follow its base and its weekly pattern."""
 
-    start: Date = Field(description="First date of the time replaced", examples=["2028-01-01"])
-    end: Date = Field(description="Last date of it", examples=["2028-12-31"])
-    days: Annotated[list[CalendarDay], Field(max_length=MAX_DAYS)]
+    start: CalendarDate = Field(description="First date of the time replaced", examples=["2028-01-01"])
+    end: CalendarDate = Field(description="Last date of it", examples=["2028-12-31"])
+    days: Annotated[list[SpecialDayInput], Field(max_length=MAX_DAYS)]
 
     @field_validator("end")
     @classmethod
@@ -122,8 +124,8 @@ class DaysReplacement(Strict):
 
     @field_validator("days")
     @classmethod
-    def _fits(cls, value: list[CalendarDay], info: ValidationInfo) -> list[CalendarDay]:
-        named = [given.day for given in value]
+    def _fits(cls, value: list[SpecialDayInput], info: ValidationInfo) -> list[SpecialDayInput]:
+        named = [special_day.day for special_day in value]
         start, end = info.data.get("start"), info.data.get("end")
         if start and end and (outside := [day for day in named if not start <= day <= end]):
             raise ValueError(f"{outside[0]} is not between start and end")
@@ -132,7 +134,7 @@ class DaysReplacement(Strict):
         return value
 
 
-class CalendarShown(BaseModel):
+class CalendarSummary(BaseModel):
     """A working calendar without its single days."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -150,13 +152,13 @@ class CalendarShown(BaseModel):
     updated_at: datetime
 
 
-class CalendarDayShown(CalendarDay):
+class SpecialDay(SpecialDayInput):
     """A date that differs from the weekly pattern, and whether this calendar says so itself."""
 
     own: bool = Field(description="false: the base's day, fitted to this week", examples=[True])
 
 
-class CalendarWithDays(CalendarShown):
+class Calendar(CalendarSummary):
     """A working calendar with the days that differ from its week, in order; those of its base among them."""
 
-    days: list[CalendarDayShown]
+    days: list[SpecialDay]

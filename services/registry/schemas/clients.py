@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.registry.schemas.fields import Change, Moment, Name, Strict
+from services.registry.schemas.fields import Moment, Name, StrictModel, UpdateModel
 from services.registry.schemas.organisations import EXAMPLE_ID
-from services.registry.schemas.people import Beneath, OrganisationId
+from services.registry.schemas.people import IncludeSubordinates, OrganisationId
 from shared.auth.rights import Right, Role
 
 
@@ -28,22 +28,22 @@ Scopes = Annotated[
 ]
 
 
-class ClientNew(Strict):
+class ClientCreate(StrictModel):
     """A system that signs in by itself."""
 
     name: Name = Field(examples=["Приёмная главы"])
     role: Role = Field(examples=["executor"])
     organisation_id: OrganisationId = None
-    beneath: Beneath = False
+    beneath: IncludeSubordinates = False
     scopes: Scopes = None
     expires_at: Moment | None = Field(default=None, description="Left out: it does not expire")
 
 
-class ClientChange(Change):
+class ClientUpdate(UpdateModel):
     """Fields to change; those left out stay. Role and organisation stay for ever: make another client."""
 
     name: Name | None = Field(default=None, examples=["Приёмная главы"])
-    beneath: Beneath | None = None
+    beneath: IncludeSubordinates | None = None
     scopes: Scopes = None
     expires_at: Moment | None = Field(default=None, description="null: it does not expire")
 
@@ -53,7 +53,7 @@ class ClientChange(Change):
         return frozenset({"scopes", "expires_at"})
 
 
-class SecretNew(Strict):
+class ClientSecretCreate(StrictModel):
     """A change of secrets."""
 
     overlap_hours: int = Field(
@@ -65,7 +65,7 @@ class SecretNew(Strict):
     )
 
 
-class SecretShown(BaseModel):
+class ClientSecret(BaseModel):
     """A secret that works; never the secret itself."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -76,7 +76,7 @@ class SecretShown(BaseModel):
     last_used_at: datetime | None
 
 
-class ClientShown(BaseModel):
+class Client(BaseModel):
     """An API client; its `id` is the `client_id` of `POST /auth/token`."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -93,10 +93,10 @@ class ClientShown(BaseModel):
     updated_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None = Field(description="When it last signed in")
-    secrets: list[SecretShown] = Field(description="Those that work, newest first")
+    secrets: list[ClientSecret] = Field(description="Those that work, newest first")
 
 
-class ClientWithSecret(ClientShown):
+class ClientWithSecret(Client):
     """A client with a new secret: shown now and never again."""
 
     secret: str = Field(description="The `client_secret`", examples=["8vJ0…"])

@@ -12,11 +12,11 @@ from services.registry.schemas.fields import OrganisationKind
 from services.registry.schemas.organisations import EXAMPLE_ID
 from shared.networks import NETWORKS
 
-ANY = "any"
-NONE = "none"
+ANY_NETWORK = "any"
+NO_GROUP = "none"
 
 
-class Stage(StrEnum):
+class CoverageStage(StrEnum):
     """How far a body's best page in a network has come; the order is the order of the way."""
 
     NO_PAGE = "no_page"
@@ -26,7 +26,7 @@ class Stage(StrEnum):
     LIVE = "live"
 
 
-class Reason(StrEnum):
+class MissingReason(StrEnum):
     """Why a body has no live page: the stage it stands at, or that it is freed of the duty."""
 
     NO_PAGE = "no_page"
@@ -36,20 +36,20 @@ class Reason(StrEnum):
     EXEMPT = "exempt"
 
 
-KIND_TITLES = {
+KIND_GROUP_LABELS = {
     "regional": "Региональные органы",
     "municipality": "Муниципалитеты",
     "institution": "Подведомственные учреждения",
     "court": "Суды",
 }
-REASON_TITLES = {
-    Reason.NO_PAGE: "Нет страницы",
-    Reason.CLOSED: "Страница закрыта",
-    Reason.NOT_VERIFIED: "Страница не подтверждена",
-    Reason.NOT_LIVE: "Страница не введена в работу",
-    Reason.EXEMPT: "Освобождена от ведения страницы",
+REASON_LABELS = {
+    MissingReason.NO_PAGE: "Нет страницы",
+    MissingReason.CLOSED: "Страница закрыта",
+    MissingReason.NOT_VERIFIED: "Страница не подтверждена",
+    MissingReason.NOT_LIVE: "Страница не введена в работу",
+    MissingReason.EXEMPT: "Освобождена от ведения страницы",
 }
-_NETWORKS = (ANY, *NETWORKS)
+_NETWORKS = (ANY_NETWORK, *NETWORKS)
 
 
 def _known(name: str) -> str:
@@ -75,7 +75,7 @@ NetworkOrAny = Annotated[
         }
     ),
 ]
-Share = Annotated[
+CoverageShare = Annotated[
     float | None, Field(description="Of `total`, 0 to 1; null when nobody owes a page", examples=[0.91])
 ]
 
@@ -85,11 +85,11 @@ class CoverageGroupBy(StrEnum):
 
     MUNICIPALITY = "municipality"
     SPHERE = "sphere"
-    OWNER = "owner"
+    PARENT = "owner"
     KIND = "kind"
 
 
-class Step(StrEnum):
+class HistoryInterval(StrEnum):
     """How far apart the points of a history are."""
 
     DAY = "day"
@@ -101,15 +101,15 @@ def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
-class NetworkFigures(BaseModel):
+class NetworkCoverage(BaseModel):
     """Coverage in one network. The stages count the best page of each body that owes one; they sum to `total`."""
 
     network: NetworkOrAny = Field(examples=["vk"])
     total: int = Field(description="Bodies that owe a page", examples=[1870])
     exempt: int = Field(description="Bodies freed of it; not in `total`", examples=[34])
     covered: int = Field(description="Have a verified page: `not_live` and `live`", examples=[1702])
-    covered_share: Share
-    live_share: Share
+    covered_share: CoverageShare
+    live_share: CoverageShare
     no_page: int = Field(description="No page is registered", examples=[120])
     closed: int = Field(description="Pages are closed or given up", examples=[8])
     not_verified: int = Field(description="A page, but not verified", examples=[40])
@@ -117,7 +117,7 @@ class NetworkFigures(BaseModel):
     live: int = Field(description="Verified and live", examples=[1552])
 
     @classmethod
-    def counted(cls, network: str, counts: Mapping[str, int]) -> Self:
+    def from_counts(cls, network: str, counts: Mapping[str, int]) -> Self:
         """Counts with their shares."""
         return cls(
             network=network,
@@ -131,7 +131,7 @@ class NetworkFigures(BaseModel):
         """Networks as they are listed."""
         return _NETWORKS
 
-    def place(self) -> int:
+    def sort_index(self) -> int:
         """Where it stands among the networks."""
         return _NETWORKS.index(self.network)
 
@@ -141,7 +141,7 @@ class CoverageGroup(BaseModel):
 
     key: str = Field(description="OKTMO, sphere, owner's id or kind; `none`: without one", examples=["81701000"])
     name: str | None = Field(examples=["город Улан-Удэ"])
-    networks: list[NetworkFigures]
+    networks: list[NetworkCoverage]
 
 
 class Coverage(BaseModel):
@@ -150,7 +150,7 @@ class Coverage(BaseModel):
     day: date = Field(description="Today in the region")
     computed_at: datetime
     group_by: CoverageGroupBy | None
-    total: list[NetworkFigures]
+    total: list[NetworkCoverage]
     groups: list[CoverageGroup] = Field(description="By name, those without one last; empty without `group_by`")
 
 
@@ -161,7 +161,7 @@ class NamedBody(BaseModel):
     name: str = Field(examples=["Школа № 71"])
 
 
-class PageThere(BaseModel):
+class PageRef(BaseModel):
     """The body's best page in the network."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
@@ -179,13 +179,13 @@ class MissingPage(BaseModel):
     municipality_name: str | None = Field(examples=["город Улан-Удэ"])
     owner: NamedBody | None
     network: NetworkOrAny = Field(examples=["vk"])
-    reason: Reason = Field(description="What is lacking; `exempt`: the body is freed of the duty")
+    reason: MissingReason = Field(description="What is lacking; `exempt`: the body is freed of the duty")
     exempt_reason: str | None = Field(description="The ground of the exemption", examples=[None])
     exempt_document: str | None = Field(examples=[None])
-    page: PageThere | None = Field(description="The page that is not yet what it must be")
+    page: PageRef | None = Field(description="The page that is not yet what it must be")
 
 
-class CoverageDayShown(BaseModel):
+class CoveragePoint(BaseModel):
     """Coverage on a day."""
 
     day: date
@@ -193,8 +193,8 @@ class CoverageDayShown(BaseModel):
     exempt: int = Field(examples=[34])
     covered: int = Field(description="Had a verified page", examples=[1702])
     live: int = Field(description="Had one that was live", examples=[1552])
-    covered_share: Share
-    live_share: Share
+    covered_share: CoverageShare
+    live_share: CoverageShare
 
     @classmethod
     def counted(cls, day: date, counts: Mapping[str, int]) -> Self:

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from services.registry.schemas.tax_numbers import inn_fault, ogrn_fault
+from services.registry.schemas.tax_numbers import inn_error, ogrn_error
 
 
 def _one_line(value: str) -> str:
@@ -40,12 +40,14 @@ def _bounded(value: datetime) -> datetime:
     return value
 
 
-Line = Annotated[str, AfterValidator(_one_line)]
+SingleLine = Annotated[str, AfterValidator(_one_line)]
 Name = Annotated[
-    Line, BeforeValidator(_stripped), Field(min_length=1, max_length=500, examples=["Школа № 71 города Улан-Удэ"])
+    SingleLine,
+    BeforeValidator(_stripped),
+    Field(min_length=1, max_length=500, examples=["Школа № 71 города Улан-Удэ"]),
 ]
 ShortName = Annotated[
-    Line, BeforeValidator(_stripped), Field(min_length=1, max_length=200, examples=["Школа № 71"])
+    SingleLine, BeforeValidator(_stripped), Field(min_length=1, max_length=200, examples=["Школа № 71"])
 ]
 Code = Annotated[
     str,
@@ -55,8 +57,10 @@ Code = Annotated[
         examples=["school71-ulanude"],
     ),
 ]
-Sphere = Annotated[Line, BeforeValidator(_stripped), Field(min_length=1, max_length=100, examples=["образование"])]
-Oktmo = Annotated[
+Sphere = Annotated[
+    SingleLine, BeforeValidator(_stripped), Field(min_length=1, max_length=100, examples=["образование"])
+]
+MunicipalityOktmo = Annotated[
     str,
     Field(
         pattern=r"^[0-9]{8}$",
@@ -77,13 +81,13 @@ class OrganisationKind(StrEnum):
     OTHER = "other"
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A body from outside: a field nobody knows is a mistake that is named, not dropped."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Change(Strict):
+class UpdateModel(StrictModel):
     """Fields to change; those left out stay. Fields in `nullable` may be emptied with null."""
 
     @field_validator("*", mode="before")
@@ -112,7 +116,7 @@ class Change(Strict):
         """Fields that may be emptied."""
         return frozenset()
 
-    def changes(self) -> dict[str, Any]:
+    def given_values(self) -> dict[str, Any]:
         """What the caller gave."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
@@ -122,8 +126,8 @@ _url = TypeAdapter(HttpUrl)
 
 def _checked(fault: Callable[[str], str | None]) -> AfterValidator:
     def check(value: str) -> str:
-        if found := fault(value):
-            raise ValueError(found)
+        if error := fault(value):
+            raise ValueError(error)
         return value
 
     return AfterValidator(check)
@@ -140,7 +144,7 @@ def _trimmed(value: object) -> object:
 
 Inn = Annotated[
     str,
-    _checked(inn_fault),
+    _checked(inn_error),
     Field(
         pattern=r"^([0-9]{10}|[0-9]{12})$",
         description="ИНН with its check digits; branches share one, so it may repeat",
@@ -149,14 +153,14 @@ Inn = Annotated[
 ]
 Ogrn = Annotated[
     str,
-    _checked(ogrn_fault),
+    _checked(ogrn_error),
     Field(
         pattern=r"^([0-9]{13}|[0-9]{15})$",
         description="ОГРН with its check digit",
         examples=["1020300904326"],
     ),
 ]
-FullOktmo = Annotated[
+LocationOktmo = Annotated[
     str,
     Field(
         pattern=r"^([0-9]{8}|[0-9]{11})$",
@@ -164,22 +168,22 @@ FullOktmo = Annotated[
         examples=["81701000001"],
     ),
 ]
-Day = Annotated[date, Field(ge=date(1700, 1, 1), le=date(2999, 12, 31), examples=["2024-01-01"])]
-Address = Annotated[
-    Line,
+HistoricalDate = Annotated[date, Field(ge=date(1700, 1, 1), le=date(2999, 12, 31), examples=["2024-01-01"])]
+PostalAddress = Annotated[
+    SingleLine,
     BeforeValidator(_trimmed),
     Field(min_length=1, max_length=500, examples=["670000, г. Улан-Удэ, ул. Ленина, 54"]),
 ]
 Phone = Annotated[
-    Line, BeforeValidator(_trimmed), Field(min_length=1, max_length=100, examples=["8 (3012) 00-00-00"])
+    SingleLine, BeforeValidator(_trimmed), Field(min_length=1, max_length=100, examples=["8 (3012) 00-00-00"])
 ]
 Email = Annotated[
-    Line,
+    SingleLine,
     BeforeValidator(_trimmed),
     Field(max_length=254, pattern=r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$", examples=["info@example.org"]),
 ]
 Site = Annotated[
-    Line,
+    SingleLine,
     BeforeValidator(_trimmed),
     AfterValidator(_http),
     Field(max_length=500, examples=["https://example.org/"]),
@@ -192,4 +196,4 @@ PosOpaId = Annotated[
         examples=["216433"],
     ),
 ]
-Ground = Annotated[Line, BeforeValidator(_trimmed), Field(min_length=1, max_length=500)]
+LegalGround = Annotated[SingleLine, BeforeValidator(_trimmed), Field(min_length=1, max_length=500)]

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-Subject = Literal["organisation", "page"]
+ImportedKind = Literal["organisation", "page"]
 
 
-class RefusedCell(BaseModel):
+class RejectedCell(BaseModel):
     """A value of the file that cannot be taken."""
 
     row: int = Field(description="As spreadsheets count them", examples=[17])
@@ -18,7 +18,7 @@ class RefusedCell(BaseModel):
     reason: str = Field(examples=["Контрольная цифра ИНН не сходится: в номере опечатка"])
 
 
-class Counts(BaseModel):
+class ImportCounts(BaseModel):
     """How many things of one kind."""
 
     added: int = Field(examples=[2])
@@ -35,11 +35,11 @@ class ChangedField(BaseModel):
     after: str = Field(examples=["8 (3012) 00-00-01"])
 
 
-class ImportedThing(BaseModel):
+class ImportedEntry(BaseModel):
     """An organisation or a page that the file adds or changes."""
 
     row: int = Field(description="Where the file first names it", examples=[17])
-    subject: Subject
+    subject: ImportedKind
     outcome: Literal["added", "changed"]
     id: UUID | None = Field(description="Null: a dry run has not added it", examples=[None])
     name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
@@ -50,9 +50,9 @@ class ImportReport(BaseModel):
     """What an import did, or would do."""
 
     dry_run: bool
-    organisations: Counts
-    pages: Counts
+    organisations: ImportCounts
+    pages: ImportCounts
     refused_count: int = Field(description="Refused cells in all; a file with any is not imported at all")
-    refused: list[RefusedCell] = Field(description="The first 1,000 of them, by row and column")
+    refused: list[RejectedCell] = Field(description="The first 1,000 of them, by row and column")
     ignored_columns: list[str] = Field(description="Headings that name nothing the registry keeps", examples=[[]])
-    things: list[ImportedThing] = Field(description="What is added or changed, in the file's order")
+    things: list[ImportedEntry] = Field(description="What is added or changed, in the file's order")

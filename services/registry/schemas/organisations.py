@@ -8,24 +8,24 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from services.registry.schemas.fields import (
-    Address,
-    Change,
     Code,
-    Day,
     Email,
-    FullOktmo,
-    Ground,
+    HistoricalDate,
     Inn,
+    LegalGround,
+    LocationOktmo,
+    MunicipalityOktmo,
     Name,
     Ogrn,
-    Oktmo,
     OrganisationKind,
     Phone,
     PosOpaId,
+    PostalAddress,
     ShortName,
     Site,
     Sphere,
-    Strict,
+    StrictModel,
+    UpdateModel,
 )
 
 EXAMPLE_ID = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
@@ -41,12 +41,12 @@ class Municipality(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    oktmo: Oktmo
+    oktmo: MunicipalityOktmo
     name: str = Field(examples=["город Улан-Удэ"])
     kind: str = Field(description="`district` or `city`", examples=["city"])
 
 
-class OrganisationNew(Strict):
+class OrganisationCreate(StrictModel):
     """A body that answers citizens."""
 
     name: Name
@@ -55,11 +55,11 @@ class OrganisationNew(Strict):
     kind: OrganisationKind = Field(examples=["institution"])
     sphere: Sphere | None = None
     other_spheres: list[Sphere] = Field(default=[], max_length=2, description=OTHER_SPHERES)
-    municipality: Oktmo | None = None
-    oktmo: FullOktmo | None = None
+    municipality: MunicipalityOktmo | None = None
+    oktmo: LocationOktmo | None = None
     inn: Inn | None = None
     ogrn: Ogrn | None = None
-    address: Address | None = None
+    address: PostalAddress | None = None
     phone: Phone | None = None
     email: Email | None = None
     site: Site | None = None
@@ -68,13 +68,13 @@ class OrganisationNew(Strict):
     calendar_id: UUID | None = Field(
         default=None, description="Its own working calendar; null: the region's", examples=[None]
     )
-    valid_from: Day | None = Field(default=None, description=VALID_FROM)
-    valid_to: Day | None = Field(default=None, description=VALID_TO, examples=[None])
-    exempt_reason: Ground | None = Field(default=None, description=EXEMPT_REASON, examples=[None])
-    exempt_document: Ground | None = Field(default=None, description=EXEMPT_DOCUMENT, examples=[None])
+    valid_from: HistoricalDate | None = Field(default=None, description=VALID_FROM)
+    valid_to: HistoricalDate | None = Field(default=None, description=VALID_TO, examples=[None])
+    exempt_reason: LegalGround | None = Field(default=None, description=EXEMPT_REASON, examples=[None])
+    exempt_document: LegalGround | None = Field(default=None, description=EXEMPT_DOCUMENT, examples=[None])
 
 
-class OrganisationChange(Change):
+class OrganisationUpdate(UpdateModel):
     """Fields to change; those left out stay, null empties a field that may be empty."""
 
     name: Name | None = None
@@ -83,21 +83,21 @@ class OrganisationChange(Change):
     kind: OrganisationKind | None = Field(default=None, examples=["institution"])
     sphere: Sphere | None = None
     other_spheres: list[Sphere] | None = Field(default=None, max_length=2, description=OTHER_SPHERES)
-    municipality: Oktmo | None = None
-    oktmo: FullOktmo | None = None
+    municipality: MunicipalityOktmo | None = None
+    oktmo: LocationOktmo | None = None
     inn: Inn | None = None
     ogrn: Ogrn | None = None
-    address: Address | None = None
+    address: PostalAddress | None = None
     phone: Phone | None = None
     email: Email | None = None
     site: Site | None = None
     pos_opa_id: PosOpaId | None = None
     parent_id: UUID | None = Field(default=None, examples=[EXAMPLE_ID])
     calendar_id: UUID | None = Field(default=None, examples=[None])
-    valid_from: Day | None = Field(default=None, description=VALID_FROM)
-    valid_to: Day | None = Field(default=None, description=VALID_TO, examples=[None])
-    exempt_reason: Ground | None = Field(default=None, description=EXEMPT_REASON, examples=[None])
-    exempt_document: Ground | None = Field(default=None, description=EXEMPT_DOCUMENT, examples=[None])
+    valid_from: HistoricalDate | None = Field(default=None, description=VALID_FROM)
+    valid_to: HistoricalDate | None = Field(default=None, description=VALID_TO, examples=[None])
+    exempt_reason: LegalGround | None = Field(default=None, description=EXEMPT_REASON, examples=[None])
+    exempt_document: LegalGround | None = Field(default=None, description=EXEMPT_DOCUMENT, examples=[None])
     active: bool | None = Field(default=None, description="false: it no longer exists or answers")
 
     @classmethod
@@ -138,13 +138,13 @@ class Organisation(BaseModel):
     updated_at: datetime
 
     @classmethod
-    def of(cls, row: Any, time_zone: str) -> Self:
+    def from_row(cls, row: Any, time_zone: str) -> Self:
         """The row as it is shown."""
         values = {name: getattr(row, name) for name in cls.model_fields if name != "time_zone"}
         return cls(**values, time_zone=time_zone)
 
 
-class NameKind(StrEnum):
+class OrganisationNameKind(StrEnum):
     """What a name is to its body."""
 
     OFFICIAL = "official"
@@ -153,13 +153,15 @@ class NameKind(StrEnum):
     ALIAS = "alias"
 
 
-class NameNew(Strict):
+class OrganisationNameCreate(StrictModel):
     """A name that a body had, or is called by."""
 
     kind: Literal["former", "alias"] = Field(examples=["alias"])
     name: Name
-    valid_from: Day | None = Field(default=None, description="The first day of it; null: not known")
-    valid_to: Day | None = Field(default=None, description="The last day of it; null: not known, or none")
+    valid_from: HistoricalDate | None = Field(default=None, description="The first day of it; null: not known")
+    valid_to: HistoricalDate | None = Field(
+        default=None, description="The last day of it; null: not known, or none"
+    )
 
     @field_validator("valid_to")
     @classmethod
@@ -170,21 +172,21 @@ class NameNew(Strict):
         return value
 
 
-class NameShown(BaseModel):
+class OrganisationName(BaseModel):
     """A name of a body. `official` and `short` are the ones it has now."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     organisation_id: UUID = Field(examples=[EXAMPLE_ID])
-    kind: NameKind
+    kind: OrganisationNameKind
     name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
     valid_from: date | None = Field(examples=["2016-09-01"])
     valid_to: date | None = Field(examples=[None])
     created_at: datetime
 
 
-class Found(BaseModel):
+class OrganisationSearchHit(BaseModel):
     """An organisation that search found, by which of its names, and how well that fits (1: wholly)."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
@@ -194,11 +196,11 @@ class Found(BaseModel):
     municipality: str | None = Field(examples=["81701000"])
     active: bool
     found_by: str = Field(description="The name that fits best", examples=["МАОУ «СОШ № 71 г. Улан-Удэ»"])
-    found_by_kind: NameKind
+    found_by_kind: OrganisationNameKind
     score: float = Field(ge=0, le=1, examples=[0.93])
 
 
-class FoundList(BaseModel):
+class OrganisationSearchResults(BaseModel):
     """Best first."""
 
-    items: list[Found]
+    items: list[OrganisationSearchHit]

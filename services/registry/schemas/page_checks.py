@@ -19,7 +19,7 @@ class PageState(StrEnum):
     GONE = "gone"
 
 
-class Watched(StrEnum):
+class WatchedPageField(StrEnum):
     """What a change is told of; members and posts move by themselves."""
 
     STATE = "state"
@@ -35,7 +35,7 @@ class Watched(StrEnum):
     COMMENTS_OPEN = "comments_open"
 
 
-class PageFacts(BaseModel):
+class PageSnapshot(BaseModel):
     """What a network says of a page; null: it does not tell, or there is none."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -63,7 +63,7 @@ class PageFacts(BaseModel):
     )
 
 
-class Said(PageFacts):
+class PageDescription(PageSnapshot):
     """What ingest answers about one page."""
 
     page_id: UUID
@@ -72,18 +72,18 @@ class Said(PageFacts):
     calls: int
 
 
-class SaidOfPages(BaseModel):
+class PageDescriptions(BaseModel):
     """What ingest answers about many pages; `trouble` says why some are left out."""
 
-    items: list[Said]
+    items: list[PageDescription]
     calls: int
     trouble: str | None = None
 
 
-class FactChange(BaseModel):
+class PageFieldChange(BaseModel):
     """A fact that is not what it was at the check before; `state` is one of them."""
 
-    field: Watched = Field(examples=["verified"])
+    field: WatchedPageField = Field(examples=["verified"])
     before: Any = Field(examples=[True])
     after: Any = Field(examples=[False])
 
@@ -110,18 +110,18 @@ class PageCheck(BaseModel):
     reason: str | None = Field(
         description="Why it is not open: `deleted`, `banned`, `closed_group`, `private_group`, `not_found`"
     )
-    facts: PageFacts
-    changed: list[FactChange] = Field(description="Against the check before; the first check changes nothing")
+    facts: PageSnapshot
+    changed: list[PageFieldChange] = Field(description="Against the check before; the first check changes nothing")
     calls: int = Field(description="Calls it cost; what many pages share is counted with the first of them")
 
 
-class PageCheckOfDay(PageCheck):
+class PageCheckWithPage(PageCheck):
     """One page's check in the list of a day."""
 
     page: CheckedPage
 
 
-class ChecksDay(BaseModel):
+class PageCheckDay(BaseModel):
     """How the checks of a day went."""
 
     day: date

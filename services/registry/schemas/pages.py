@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, TypeAdapter
 
-from services.registry.schemas.fields import Change, Line, Moment, Name, Strict
+from services.registry.schemas.fields import Moment, Name, SingleLine, StrictModel, UpdateModel
 from shared.networks import NetworkName
 
 EXAMPLE_ID = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
@@ -25,12 +25,12 @@ def _storable(value: str) -> str:
     return value
 
 
-class Step(StrEnum):
+class PageStepKind(StrEnum):
     """The steps of a page's way, in their usual order."""
 
     CREATED = "created"
     VERIFIED = "verified"
-    MARKED = "marked"
+    GOV_BADGE = "marked"
     CONNECTED = "connected"
     WIDGETS = "widgets"
     LIVE = "live"
@@ -56,7 +56,7 @@ ExternalId = Annotated[
         examples=["101"],
     ),
 ]
-Url = Annotated[Line, AfterValidator(_http), Field(max_length=500, examples=["https://vk.com/club101"])]
+Url = Annotated[SingleLine, AfterValidator(_http), Field(max_length=500, examples=["https://vk.com/club101"])]
 PastedAddress = Annotated[
     str,
     AfterValidator(_storable),
@@ -68,15 +68,15 @@ PastedAddress = Annotated[
         examples=["https://vk.com/school71"],
     ),
 ]
-Reason = Annotated[
-    Line,
+ReasonText = Annotated[
+    SingleLine,
     BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value),
     Field(min_length=1, max_length=1000),
 ]
 Day = Annotated[date, Field(examples=["2026-11-25"])]
 
 
-class PageNew(Strict):
+class PageCreate(StrictModel):
     """An official page of an organisation: by `address`, or by `network`, `external_id` and `name`."""
 
     organisation_id: UUID = Field(examples=[EXAMPLE_ID])
@@ -94,7 +94,7 @@ class PageNew(Strict):
     )
 
 
-class PageChange(Change):
+class PageUpdate(UpdateModel):
     """Fields to change; those left out stay. Network and id of a page never change."""
 
     organisation_id: UUID | None = Field(default=None, description="The page changes hands", examples=[EXAMPLE_ID])
@@ -110,7 +110,7 @@ class PageChange(Change):
         return frozenset({"screen_name"})
 
 
-class PageRow(BaseModel):
+class OfficialPageBase(BaseModel):
     """A page as its row says it."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -131,16 +131,16 @@ class PageRow(BaseModel):
     updated_at: datetime
 
 
-class OfficialPage(PageRow):
+class OfficialPage(OfficialPageBase):
     """A page as the registry knows it."""
 
-    steps: dict[Step, date] = Field(
+    steps: dict[PageStepKind, date] = Field(
         description="Steps that stand, each with the day it was reached",
         examples=[{"created": "2026-11-25", "verified": "2026-11-30"}],
     )
 
 
-class AddressToResolve(Strict):
+class PageAddressToResolve(StrictModel):
     """An address as a person pasted it."""
 
     address: PastedAddress
@@ -156,7 +156,7 @@ class Owner(BaseModel):
     name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
 
 
-class ResolvedAddress(BaseModel):
+class ResolvedPageAddress(BaseModel):
     """The community that an address names, as the network has it, and whose it is here."""
 
     network: NetworkName
@@ -168,12 +168,12 @@ class ResolvedAddress(BaseModel):
     owner: Owner | None = Field(description="Who keeps that page")
 
 
-class StepConfirmed(Strict):
+class PageStepConfirm(StrictModel):
     """That a page has reached a step."""
 
     reached_on: Day | None = Field(default=None, description="Left out: today in the region")
     evidence_kind: EvidenceKind = EvidenceKind.MANUAL
-    evidence: Reason | None = Field(
+    evidence: ReasonText | None = Field(
         default=None,
         description="Number of a document, address of a screenshot, or what was seen",
         examples=["Письмо № 17 от 20.11.2026"],
@@ -186,7 +186,7 @@ class PageStep(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID = Field(examples=[EXAMPLE_ID])
-    step: Step
+    step: PageStepKind
     reached_on: Day
     evidence_kind: EvidenceKind
     evidence: str | None = Field(examples=["Письмо № 17 от 20.11.2026"])
@@ -196,7 +196,7 @@ class PageStep(BaseModel):
     created_at: datetime
 
 
-class LostStep(BaseModel):
+class LostPageStep(BaseModel):
     """A step that a page had and lost."""
 
     page_id: UUID = Field(examples=[EXAMPLE_ID])
@@ -205,7 +205,7 @@ class LostStep(BaseModel):
     name: str = Field(examples=["Школа № 71"])
     url: str = Field(examples=["https://vk.com/club101"])
     owner: Owner
-    step: Step
+    step: PageStepKind
     reached_on: Day
     lost_on: Day
     lost_reason: str | None = Field(examples=["Сеть больше не показывает отметку"])

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from services.registry.schemas.fields import Change, Line, Name, Strict
+from services.registry.schemas.fields import Name, SingleLine, StrictModel, UpdateModel
 from services.registry.schemas.organisations import EXAMPLE_ID
 from shared.auth.rights import Role
 
@@ -33,13 +33,13 @@ OrganisationId = Annotated[
 ]
 
 
-Beneath = Annotated[
+IncludeSubordinates = Annotated[
     bool, Field(description="Bound to all organisations below theirs too; never for the centre, which sees all")
 ]
 
 
 ExternalSubject = Annotated[
-    Line,
+    SingleLine,
     Field(
         min_length=1,
         max_length=255,
@@ -49,25 +49,25 @@ ExternalSubject = Annotated[
 ]
 
 
-class PersonNew(Strict):
+class PersonCreate(StrictModel):
     """Someone who may sign in."""
 
     username: Username
     full_name: Name = Field(examples=["Татьяна Иванова"])
     role: Role = Field(examples=["executor"])
     organisation_id: OrganisationId = None
-    beneath: Beneath = False
+    beneath: IncludeSubordinates = False
     password: Password | None = Field(default=None, description="Left out: they sign in at the issuer alone")
     external_subject: ExternalSubject | None = None
 
 
-class PersonChange(Change):
+class PersonUpdate(UpdateModel):
     """Fields to change; those left out stay. A new password, role or place ends the person's sessions."""
 
     full_name: Name | None = Field(default=None, examples=["Татьяна Иванова"])
     role: Role | None = Field(default=None, examples=["executor"])
     organisation_id: OrganisationId = None
-    beneath: Beneath | None = None
+    beneath: IncludeSubordinates | None = None
     password: Password | None = Field(default=None, description="null: no password opens anything any more")
     external_subject: ExternalSubject | None = Field(default=None, description="null: not known to the issuer")
     active: bool | None = Field(default=None, description="false: may not sign in, and no session goes on")
@@ -78,7 +78,7 @@ class PersonChange(Change):
         return frozenset({"organisation_id", "password", "external_subject"})
 
 
-class PersonShown(BaseModel):
+class Person(BaseModel):
     """A person with access; never the password."""
 
     model_config = ConfigDict(from_attributes=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from services.registry.schemas.fields import Line, Moment, OrganisationKind, Strict
+from services.registry.schemas.fields import Moment, OrganisationKind, SingleLine, StrictModel
 from services.registry.schemas.organisations import EXAMPLE_ID
 from shared.auth.rights import Right, Role
 
@@ -16,10 +16,10 @@ class CallerKind(StrEnum):
     """Whether somebody or something calls."""
 
     PERSON = "person"
-    SYSTEM = "system"
+    CLIENT = "system"
 
 
-class MyPerson(BaseModel):
+class CallerPerson(BaseModel):
     """Who the token speaks for."""
 
     id: str = Field(examples=[EXAMPLE_ID])
@@ -30,7 +30,7 @@ class MyPerson(BaseModel):
     last_sign_in_at: datetime | None
 
 
-class MyOrganisation(BaseModel):
+class CallerOrganisation(BaseModel):
     """Where they work."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
@@ -44,8 +44,8 @@ class MyOrganisation(BaseModel):
 class Me(BaseModel):
     """The caller, as this system sees them."""
 
-    person: MyPerson
-    organisation: MyOrganisation | None = Field(description="null: the centre, which sees all organisations")
+    person: CallerPerson
+    organisation: CallerOrganisation | None = Field(description="null: the centre, which sees all organisations")
     beneath: bool = Field(description="Whether the organisations below theirs are theirs to see too")
     rights: list[Right] = Field(
         description="What the role allows, narrowed to the token's scope",
@@ -57,7 +57,7 @@ class Me(BaseModel):
     time_zone: str = Field(description="Where the region's days begin", examples=["Asia/Irkutsk"])
 
 
-class SessionShown(BaseModel):
+class Session(BaseModel):
     """Somebody's session: it goes on until it is ended, or is not used for 14 days."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
@@ -69,17 +69,17 @@ class SessionShown(BaseModel):
     current: bool = Field(description="Whether the token of this request belongs to it")
 
 
-class Lock(Strict):
+class LockPerson(StrictModel):
     """Why somebody may not sign in."""
 
     reason: Annotated[
-        Line,
+        SingleLine,
         BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value),
         Field(min_length=1, max_length=500, examples=["Телефон с паролем потерян"]),
     ]
 
 
-class ExternalIdentity(Strict):
+class ExternalIdentityQuery(StrictModel):
     """Whom an external issuer's token names."""
 
     issuer: str
@@ -87,7 +87,7 @@ class ExternalIdentity(Strict):
     signed_in_at: Moment
 
 
-class ExternalClaims(BaseModel):
+class PersonClaims(BaseModel):
     """What such a token means here: the claims of a token of the embedded issuer."""
 
     sub: str

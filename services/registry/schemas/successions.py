@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, field_validator
 
-from services.registry.schemas.fields import Day, Ground, Strict
+from services.registry.schemas.fields import HistoricalDate, LegalGround, StrictModel
 from services.registry.schemas.organisations import EXAMPLE_ID
 
 
@@ -19,21 +19,23 @@ class SuccessionKind(StrEnum):
     REORGANISED = "reorganised"
 
 
-class Successor(Strict):
+class Successor(StrictModel):
     """A body that takes over."""
 
     organisation_id: UUID = Field(examples=[EXAMPLE_ID])
 
 
-class SuccessionNew(Strict):
+class SuccessionCreate(StrictModel):
     """What becomes of a body, and from which day on."""
 
     successors: list[Successor] = Field(
         min_length=1, max_length=50, description="One for `renamed` and `merged`, two or more for `split`"
     )
     kind: SuccessionKind
-    took_place_on: Day = Field(description="The first day of the successors; the body's last is the day before")
-    document: Ground | None = Field(default=None, examples=["Постановление № 120 от 12.03.2024"])
+    took_place_on: HistoricalDate = Field(
+        description="The first day of the successors; the body's last is the day before"
+    )
+    document: LegalGround | None = Field(default=None, examples=["Постановление № 120 от 12.03.2024"])
 
     @field_validator("successors")
     @classmethod
@@ -50,7 +52,7 @@ class Party(BaseModel):
     name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
 
 
-class SuccessionShown(BaseModel):
+class Succession(BaseModel):
     """That one body took over from another."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
@@ -65,4 +67,4 @@ class SuccessionShown(BaseModel):
 class SuccessionList(BaseModel):
     """The successions that were written down."""
 
-    items: list[SuccessionShown]
+    items: list[Succession]

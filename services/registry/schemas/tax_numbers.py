@@ -9,7 +9,7 @@ def _weighed(digits: str, weights: tuple[int, ...]) -> str:
     return str(sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True)) % 11 % 10)
 
 
-def inn_check(digits: str) -> str:
+def inn_check_digits(digits: str) -> str:
     """The check digits that end an ИНН: one after 9 digits (a body), two after 10 (a person)."""
     if len(digits) == 9:
         return _weighed(digits, _INN_10)
@@ -17,25 +17,25 @@ def inn_check(digits: str) -> str:
     return first + _weighed(digits + first, _INN_12)
 
 
-def ogrn_check(digits: str) -> str:
+def ogrn_check_digit(digits: str) -> str:
     """The check digit that ends an ОГРН of 13 digits (after 12), or one of 15 (after 14)."""
     return str(int(digits) % (11 if len(digits) == 12 else 13) % 10)
 
 
-def inn_fault(value: str) -> str | None:
+def inn_error(value: str) -> str | None:
     """What is wrong with an ИНН, in Russian; null: nothing."""
     if not (value.isascii() and value.isdigit()) or len(value) not in {10, 12}:
         return "ИНН состоит из 10 или 12 цифр"
     body = value[: 9 if len(value) == 10 else 10]
-    if value == "0" * len(value) or body + inn_check(body) != value:
+    if value == "0" * len(value) or body + inn_check_digits(body) != value:
         return "Контрольная цифра ИНН не сходится: в номере опечатка"
     return None
 
 
-def ogrn_fault(value: str) -> str | None:
+def ogrn_error(value: str) -> str | None:
     """What is wrong with an ОГРН, in Russian; null: nothing."""
     if not (value.isascii() and value.isdigit()) or len(value) not in {13, 15}:
         return "ОГРН состоит из 13 или 15 цифр"
-    if value == "0" * len(value) or value[:-1] + ogrn_check(value[:-1]) != value:
+    if value == "0" * len(value) or value[:-1] + ogrn_check_digit(value[:-1]) != value:
         return "Контрольная цифра ОГРН не сходится: в номере опечатка"
     return None

@@ -28,7 +28,7 @@ def rules_of(service: str, terms: Terms) -> list[Rule]:
     of_service: dict[str, Callable[[Terms], Any]] = {
         "appeals": appeals_retention.purge_rules,
         "ingest": ingest_retention.rules,
-        "registry": registry_retention.rules,
+        "registry": registry_retention.purge_rules,
         "webhooks": webhooks_retention.purge_rules,
     }
     log = [] if service == "registry" else Jobs(service).log_rules(terms)

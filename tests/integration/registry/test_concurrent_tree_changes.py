@@ -10,9 +10,9 @@ import pytest
 
 from services.registry.organisations import names, organisations, successions
 from services.registry.pages import page_steps, pages
-from services.registry.schemas.organisations import NameNew, OrganisationChange, OrganisationNew
-from services.registry.schemas.pages import EvidenceKind, PageChange, Step
-from services.registry.schemas.successions import SuccessionNew
+from services.registry.schemas.organisations import OrganisationCreate, OrganisationNameCreate, OrganisationUpdate
+from services.registry.schemas.pages import EvidenceKind, PageStepKind, PageUpdate
+from services.registry.schemas.successions import SuccessionCreate
 from shared.database.sessions import WriteSession
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import make, misplaced, waits_for_lock
@@ -31,11 +31,11 @@ async def bodies(registry: ServiceUnderTest, **parents: str | None) -> dict[str,
 
 
 async def move(session: WriteSession, organisation_id: UUID, parent_id: UUID | None) -> None:
-    await organisations.change(session, organisation_id, OrganisationChange(parent_id=parent_id), None, ACTOR)
+    await organisations.change(session, organisation_id, OrganisationUpdate(parent_id=parent_id), None, ACTOR)
 
 
 async def add(session: WriteSession, name: str, parent_id: UUID) -> None:
-    await organisations.register(session, OrganisationNew(name=name, kind="other", parent_id=parent_id), ACTOR)
+    await organisations.register(session, OrganisationCreate(name=name, kind="other", parent_id=parent_id), ACTOR)
 
 
 @pytest.mark.parametrize("other", ["registers beneath it", "moves one beneath it"])
@@ -94,30 +94,30 @@ async def test_the_database_itself_takes_no_ring(registry: ServiceUnderTest, dat
 
 
 async def succeed(session: WriteSession, body: UUID, _page: UUID) -> None:
-    new = OrganisationNew(name="Преемник", kind="other")
+    new = OrganisationCreate(name="Преемник", kind="other")
     successor = (await organisations.register(session, new, ACTOR)).id
     wanted = {
         "kind": "renamed",
         "took_place_on": "2020-01-01",
         "successors": [{"organisation_id": str(successor)}],
     }
-    await successions.record(session, body, SuccessionNew.model_validate(wanted), ACTOR)
+    await successions.record(session, body, SuccessionCreate.model_validate(wanted), ACTOR)
 
 
 Change = Callable[[WriteSession, UUID, UUID], Awaitable[Any]]
 CHANGES: dict[str, Change] = {
     "an organisation is changed": lambda session, body, _page: organisations.change(
-        session, body, OrganisationChange(phone="+7 3012 55-55-55"), None, ACTOR
+        session, body, OrganisationUpdate(phone="+7 3012 55-55-55"), None, ACTOR
     ),
     "it gets another name": lambda session, body, _page: names.add(
-        session, body, NameNew(kind="alias", name="Прежняя"), ACTOR
+        session, body, OrganisationNameCreate(kind="alias", name="Прежняя"), ACTOR
     ),
     "it is succeeded": succeed,
     "its page is changed": lambda session, _body, page: pages.change(
-        session, page, PageChange(name="Другая"), None, ACTOR
+        session, page, PageUpdate(name="Другая"), None, ACTOR
     ),
     "its page reaches a step": lambda session, _body, page: page_steps.confirm(
-        session, page, Step.VERIFIED, page_steps.Evidence(kind=EvidenceKind.MANUAL, confirmed_by=ACTOR)
+        session, page, PageStepKind.VERIFIED, page_steps.Evidence(kind=EvidenceKind.MANUAL, confirmed_by=ACTOR)
     ),
 }
 

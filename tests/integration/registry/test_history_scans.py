@@ -14,7 +14,7 @@ from services.registry.audit import trail
 from services.registry.coverage import history
 from services.registry.coverage.coverage_query import CoverageFilter
 from services.registry.page_checks import check_history
-from services.registry.schemas.coverage import Step
+from services.registry.schemas.coverage import HistoryInterval
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
@@ -107,7 +107,7 @@ async def covered(owner: asyncpg.Connection, days: range) -> None:
 
 
 async def test_days_of_coverage(registry: ServiceUnderTest, owner: asyncpg.Connection) -> None:
-    def points(step: Step) -> Listed:
+    def points(step: HistoryInterval) -> Listed:
         return lambda session: history.list_points(
             session,
             start=FIRST,
@@ -119,14 +119,14 @@ async def test_days_of_coverage(registry: ServiceUnderTest, owner: asyncpg.Conne
         )
 
     async def read() -> dict[str, int]:
-        return {step.value: await rows_read(registry, "coverage_days", points(step)) for step in Step}
+        return {step.value: await rows_read(registry, "coverage_days", points(step)) for step in HistoryInterval}
 
     await covered(owner, range(200))
     earlier = await read()
     await covered(owner, range(200, 2000))
     no_more(await read(), earlier)
     async with registry.service.database.read() as session:
-        months = await points(Step.MONTH)(session)
+        months = await points(HistoryInterval.MONTH)(session)
     assert [(point.day.isoformat(), point.total) for point in months] == [
         ("2010-01-31", 10), ("2010-02-28", 10), ("2010-03-31", 10), ("2010-04-30", 10), ("2010-05-31", 10),
         ("2010-06-30", 10),

@@ -15,7 +15,7 @@ import time_machine
 
 from services.registry.page_checks import daily_run
 from services.registry.page_checks.daily_run import DailyCheck, DescribePages
-from services.registry.schemas.page_checks import SaidOfPages
+from services.registry.schemas.page_checks import PageDescriptions
 from services.registry.settings import RegistrySettings
 from shared.service_client import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
 from tests.conftest import TestDatabase
@@ -48,13 +48,13 @@ class Networks:
     trouble: str | None = None
     away: bool = False
 
-    async def ask(self, page_ids: Sequence[UUID], calls: int, walls: int) -> SaidOfPages:
+    async def ask(self, page_ids: Sequence[UUID], calls: int, walls: int) -> PageDescriptions:
         """One request of the run: a call for all pages together."""
         self.asked.append((list(page_ids), calls, walls))
         if self.away:
             raise ServiceUnavailable("ingest answered 503")
         items = [] if self.trouble else [{"page_id": one, **PLAIN, **self.says.get(one, {})} for one in page_ids]
-        return SaidOfPages.model_validate({"items": items, "calls": 1, "trouble": self.trouble})
+        return PageDescriptions.model_validate({"items": items, "calls": 1, "trouble": self.trouble})
 
 
 @dataclass
@@ -182,11 +182,11 @@ async def test_a_network_that_cannot_be_asked_rests_and_nothing_is_said_of_its_p
 def _failing(failure: Exception | None, made: list[int]) -> DescribePages:
     """Networks that fail after every call that was granted was made; `None`: ingest still answers, and says so."""
 
-    async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> SaidOfPages:
+    async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> PageDescriptions:
         made.append(calls)
         if failure is not None:
             raise failure
-        return SaidOfPages(items=[], calls=calls, trouble="no answer in time")
+        return PageDescriptions(items=[], calls=calls, trouble="no answer in time")
 
     return ask
 

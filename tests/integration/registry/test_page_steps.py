@@ -10,7 +10,7 @@ import pytest
 
 from services.registry.pages import page_steps
 from services.registry.pages.page_steps import SERVICE_NAME, Evidence
-from services.registry.schemas.pages import EvidenceKind, Step
+from services.registry.schemas.pages import EvidenceKind, PageStepKind
 from shared.http.problems import Conflict
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import make, pointers
@@ -243,22 +243,26 @@ async def test_what_the_network_says_adds_nothing_to_what_stands(
     seen = Evidence(kind=EvidenceKind.NETWORK, confirmed_by=SERVICE_NAME)
     await confirm(registry, page, "verified", **LETTER)
     async with registry.service.database.write() as session:
-        kept = await page_steps.confirm(session, page_id, Step.VERIFIED, seen)
+        kept = await page_steps.confirm(session, page_id, PageStepKind.VERIFIED, seen)
         assert (kept.evidence, kept.confirmed_by) == ("Письмо № 17", CENTRE_SUBJECT)
     async with registry.service.database.write() as session:
         assert (
-            await page_steps.mark_lost(session, page_id, Step.VERIFIED, reason="Отметки нет", actor=SERVICE_NAME)
+            await page_steps.mark_lost(
+                session, page_id, PageStepKind.VERIFIED, reason="Отметки нет", actor=SERVICE_NAME
+            )
             is not None
         )
         assert (
-            await page_steps.mark_lost(session, page_id, Step.VERIFIED, reason="Отметки нет", actor=SERVICE_NAME)
+            await page_steps.mark_lost(
+                session, page_id, PageStepKind.VERIFIED, reason="Отметки нет", actor=SERVICE_NAME
+            )
             is None
         )
     async with registry.service.database.write() as session:
-        regained = await page_steps.confirm(session, page_id, Step.VERIFIED, seen)
+        regained = await page_steps.confirm(session, page_id, PageStepKind.VERIFIED, seen)
         assert (regained.evidence_kind, regained.confirmed_by) == ("network", SERVICE_NAME)
         with pytest.raises(Conflict):
-            await page_steps.confirm(session, UUID((await a_page(registry, "7"))["id"]), Step.LIVE, seen)
+            await page_steps.confirm(session, UUID((await a_page(registry, "7"))["id"]), PageStepKind.LIVE, seen)
     assert (await events(database, page)).count("page.mark_lost") == 1
     assert (await get(registry, "/lost", since=str(date(2020, 1, 1))))["items"][0]["lost_reason"] == "Отметки нет"
 

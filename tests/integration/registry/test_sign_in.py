@@ -497,7 +497,7 @@ async def test_the_worker_forgets_what_is_past(with_people: ServiceUnderTest, da
         hashlib.sha256(b"ops").hexdigest(),
     )
     async with asyncio.timeout(10):
-        task = asyncio.create_task(worker.forget_past(with_people.service))
+        task = asyncio.create_task(worker.purge_expired(with_people.service))
         while (
             await connection.fetchval(
                 "SELECT (SELECT count(*) FROM refresh_tokens) + (SELECT count(*) FROM sign_in_failures)"

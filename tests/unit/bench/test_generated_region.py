@@ -4,7 +4,7 @@ import pytest
 
 from bench.generated_region.generator import generate
 from services.registry.organisations.validation import oktmo_within_municipality
-from services.registry.schemas.tax_numbers import inn_fault, ogrn_fault
+from services.registry.schemas.tax_numbers import inn_error, ogrn_error
 
 
 def test_it_is_whole_and_the_same_every_time() -> None:
@@ -15,8 +15,8 @@ def test_it_is_whole_and_the_same_every_time() -> None:
     above: dict[str, int] = {}
     for body in region.organisations:
         above[body.code] = above[body.parent] + 1 if body.parent else 1
-        assert inn_fault(body.inn) is None
-        assert ogrn_fault(body.ogrn) is None
+        assert inn_error(body.inn) is None
+        assert ogrn_error(body.ogrn) is None
         assert oktmo_within_municipality(body.oktmo, body.municipality)
     assert set(above.values()) == {1, 2, 3}
     assert len({(page.network, page.external_id) for _, page in region.pages}) == 3_600

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from migrations.reference import days
-from services.registry.schemas.calendars import DaysReplacement
+from services.registry.schemas.calendars import SpecialDaysReplace
 
 
 def test_the_checked_in_file_is_what_the_sources_give() -> None:
@@ -38,7 +38,7 @@ def test_the_day_before_a_moved_day_off_is_a_usual_one() -> None:
 def test_a_year_as_the_calendars_route_takes_it(capsys: pytest.CaptureFixture[str]) -> None:
     days.main("2026")
     printed = capsys.readouterr()
-    body = DaysReplacement.model_validate_json(printed.out)
+    body = SpecialDaysReplace.model_validate_json(printed.out)
     found = {day.day: (day.intervals, day.title) for day in body.days}
     assert found[date(2026, 2, 17)] == ([("09:00", "13:00"), ("14:00", "17:00")], "Предпраздничный день")
     assert found[date(2026, 2, 18)] == ([], "Сагаалган")
@@ -50,4 +50,4 @@ def test_a_year_without_the_regions_own_days_says_so(capsys: pytest.CaptureFixtu
     days.main("2024")
     printed = capsys.readouterr()
     assert "2024" in printed.err
-    assert DaysReplacement.model_validate_json(printed.out).start == date(2024, 1, 1)
+    assert SpecialDaysReplace.model_validate_json(printed.out).start == date(2024, 1, 1)

@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from services.registry.schemas.tax_numbers import inn_fault, ogrn_fault
+from services.registry.schemas.tax_numbers import inn_error, ogrn_error
 
 
 @pytest.mark.parametrize(
     ("fault", "number"),
     [
-        (inn_fault, "7707083893"),
-        (inn_fault, "500100732259"),
-        (ogrn_fault, "1027700132195"),
-        (ogrn_fault, "304500116000157"),
+        (inn_error, "7707083893"),
+        (inn_error, "500100732259"),
+        (ogrn_error, "1027700132195"),
+        (ogrn_error, "304500116000157"),
     ],
 )
 def test_any_wrong_digit_shows(fault: Callable[[str], str | None], number: str) -> None:
@@ -25,5 +25,5 @@ def test_any_wrong_digit_shows(fault: Callable[[str], str | None], number: str) 
 
 @pytest.mark.parametrize("number", ["", "1", "12345678901", "x" * 10, "²" * 10, "٧٧٠٧٠٨٣٨٩٣", "0" * 10, "0" * 12])
 def test_what_is_no_number_is_refused(number: str) -> None:
-    assert inn_fault(number) is not None
-    assert ogrn_fault(number) is not None
+    assert inn_error(number) is not None
+    assert ogrn_error(number) is not None

@@ -7,7 +7,7 @@ import pytest
 
 from services.registry.page_checks import change_detection
 from services.registry.page_checks.change_detection import PreviousCheck
-from services.registry.schemas.page_checks import PageState, Said
+from services.registry.schemas.page_checks import PageDescription, PageState
 
 KNOWN: dict[str, Any] = {
     "name": "Школа № 71",
@@ -25,18 +25,20 @@ FIRST = PreviousCheck()
 YESTERDAY = PreviousCheck("open", KNOWN)
 
 
-def said(outcome: str = "open", reason: str | None = None, **more: Any) -> Said:
+def said(outcome: str = "open", reason: str | None = None, **more: Any) -> PageDescription:
     """What ingest answers today: as yesterday, but for what is given."""
     told = KNOWN if outcome == "open" else {}
-    return Said(page_id=UUID(int=1), outcome=PageState(outcome), reason=reason, calls=0, **(told | more))
+    return PageDescription(
+        page_id=UUID(int=1), outcome=PageState(outcome), reason=reason, calls=0, **(told | more)
+    )
 
 
-def changed(before: PreviousCheck, today: Said) -> dict[str, tuple[Any, Any]]:
+def changed(before: PreviousCheck, today: PageDescription) -> dict[str, tuple[Any, Any]]:
     """The changes by field."""
     return {one.field.value: (one.before, one.after) for one in change_detection.diff(before, today)}
 
 
-def alarmed(before: PreviousCheck, today: Said) -> dict[str, Any]:
+def alarmed(before: PreviousCheck, today: PageDescription) -> dict[str, Any]:
     """The alarms by kind."""
     return {
         one.event_type: one.data

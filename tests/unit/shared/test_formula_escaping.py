@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cli.atomic_files import replacing_table
 from services.appeals.moderation.training_set import _csv
-from services.registry.api.csv_response import csv_answer
+from services.registry.api.csv_response import csv_response
 from services.registry.import_export.exporter import to_csv_chunks
 from shared.tabular.formula_escaping import escaped, harmless, unescaped
 
@@ -71,7 +71,7 @@ async def test_every_file_of_the_product_is_written_so(tmp_path: Path) -> None:
     own = tmp_path / "own.csv"
     with replacing_table(own) as write:
         write(row)
-    answered = csv_answer("pages", ["номер", "слова"], [row])
+    answered = csv_response("pages", ["номер", "слова"], [row])
     for written in (
         bytes(answered.body),
         b"".join(to_csv_chunks(iter([row]))),

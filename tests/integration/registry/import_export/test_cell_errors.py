@@ -1,6 +1,6 @@
 """A file with many faults: each is named by its cell, in one answer, and nothing of the file is done."""
 
-from services.registry.schemas.tax_numbers import inn_check, ogrn_check
+from services.registry.schemas.tax_numbers import inn_check_digits, ogrn_check_digit
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import make
 from tests.integration.registry.import_export.conftest import counted, csv_file, imported, refusals
@@ -105,7 +105,7 @@ async def test_a_missing_column_is_told_at_the_name(registry: ServiceUnderTest) 
 async def test_a_good_file_passes_where_a_bad_one_did_not(registry: ServiceUnderTest) -> None:
     number = "102030000001"
     headings = ["Наименование", "Вид", "ОГРН", "ИНН"]
-    good = ["Школа", "учреждение", number + ogrn_check(number), "032301176" + inn_check("032301176")]
+    good = ["Школа", "учреждение", number + ogrn_check_digit(number), "032301176" + inn_check_digits("032301176")]
     await refusals(registry, csv_file(headings, good, ["Клуб", "учреждение", "1", ""]))
     answer = await imported(registry, csv_file(headings, good, ["Клуб", "учреждение", "", ""]))
     assert answer["organisations"]["added"] == 2

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from services.registry.import_export.registry_snapshot import load_snapshot
 from services.registry.page_checks.apply_results import apply_results
-from services.registry.schemas.page_checks import SaidOfPages
+from services.registry.schemas.page_checks import PageDescriptions
 from shared import clock
 from shared.tables.registry import Page
 from tests.conftest import TestDatabase
@@ -95,7 +95,7 @@ async def test_checks_of_pages_wait_for_an_import_before_they_hold_what_it_will_
             columns = (Page.id, Page.organisation_id, Page.network, Page.external_id, Page.url)
             pages = (await session.execute(select(*columns).order_by(Page.id.desc()))).all()
             items = [{"page_id": page_id, **PLAIN} for page_id in page_ids]
-            said = SaidOfPages.model_validate({"items": items, "calls": 1, "trouble": None})
+            said = PageDescriptions.model_validate({"items": items, "calls": 1, "trouble": None})
             await apply_results(session, pages, said, clock.today(), clock.now())
 
     importing, eye = await database.connect(), await database.connect()
