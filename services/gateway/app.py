@@ -1,4 +1,4 @@
-"""The gateway's desk: health of the whole, the one OpenAPI document and its page, the gateway's own refusals."""
+"""The gateway service: health of all services, the merged OpenAPI document and its page, and error pages."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from shared.http import problems
 from shared.http.request_log import NOSNIFF, Observe
 
 _DESCRIPTION = """
-Feedback from citizens in official pages, the cases it opens, and the answers to them.
+Feedback from citizens in official pages, the appeals it opens, and the answers to them.
 
 Sign in with `POST /api/v1/auth/token` and send the token as `Authorization: Bearer …`. Times are RFC 3339 with
 offset; errors are `application/problem+json` (RFC 9457) and listed at `/problems`; lists are paged by `cursor`.
@@ -27,7 +27,7 @@ offset; errors are `application/problem+json` (RFC 9457) and listed at `/problem
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:
-    """The desk as an ASGI application."""
+    """Return the gateway service as an ASGI application."""
     services = settings.service_urls()
 
     @asynccontextmanager
@@ -63,7 +63,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         },
     )
     async def overall_health(request: Request) -> JSONResponse:
-        """Whether every service is ready."""
+        """Return whether every service is ready."""
         document = await health.aggregate_health(request.app.state.http, services, settings.health_timeout_seconds)
         return JSONResponse(
             document,
@@ -76,7 +76,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     async def document(
         request: Request, if_none_match: Annotated[str | None, Header(include_in_schema=False)] = None
     ) -> Response:
-        """The one document of all services."""
+        """Return the merged OpenAPI document of all services."""
         published = await request.app.state.documents.published(desk.openapi())
         headers = {"ETag": published.etag, "Cache-Control": "no-cache"}
         if if_none_match and published.etag in if_none_match:
@@ -85,20 +85,20 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 
     @desk.get("/problems", tags=["errors"])
     async def problem_catalogue() -> dict[str, dict[str, Any]]:
-        """Every kind of error by the last part of its `type`."""
+        """Return every kind of error by the last part of its `type`."""
         return problems.catalogue()
 
     @desk.get("/problems/{slug}", tags=["errors"], responses={404: {"model": problems.ProblemDocument}})
     async def problem(slug: str) -> dict[str, Any]:
-        """One kind of error: `type` of a problem document leads here."""
+        """Return one kind of error; the `type` of a problem document links here."""
         known = problems.catalogue()
         if slug not in known:
-            raise problems.NotFound(f"No such kind of error: {slug}")
+            raise problems.NotFound(f"Unknown kind of error: {slug}")
         return known[slug]
 
     @desk.get("/errors/{status}", include_in_schema=False)
     async def gateway_refusal(status: int, instance: str = "/") -> JSONResponse:
-        """What Traefik shows in place of its own page."""
+        """Return the problem document that Traefik shows instead of its own error page."""
         return error_page(status, instance, body_bytes=settings.gateway_body_bytes)
 
     return desk

@@ -1,4 +1,4 @@
-"""Settings of the gateway's desk."""
+"""Settings of the gateway service."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -7,7 +7,7 @@ SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 
 
 class GatewaySettings(BaseSettings):
-    """Read from `GOSPABLIK_*`; the desk holds no secret and has no database."""
+    """Read from `GOSPABLIK_*`; the gateway service has no secrets and no database."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
 
@@ -19,11 +19,14 @@ class GatewaySettings(BaseSettings):
     metrics_url: str = "http://127.0.0.1:8104"
     webhooks_url: str = "http://127.0.0.1:8105"
     gateway_body_bytes: int = Field(
-        default=64 * 1024 * 1024, description="The gateway's limit; services have smaller ones"
+        default=64 * 1024 * 1024,
+        description="Maximum size of a request body at the gateway; services have lower limits",
     )
     health_timeout_seconds: float = 3.0
-    documents_fresh_seconds: float = Field(default=15.0, description="How long a service's document is kept")
+    documents_fresh_seconds: float = Field(
+        default=15.0, description="How long OpenAPI documents of services are cached"
+    )
 
     def service_urls(self) -> dict[str, str]:
-        """Internal base URL of each service."""
+        """Return the internal base URL of each service."""
         return {name: str(getattr(self, f"{name}_url")).rstrip("/") for name in SERVICES}

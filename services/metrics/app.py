@@ -1,7 +1,7 @@
-"""The metrics service's wiring."""
+"""Build the metrics service."""
 
 from services.metrics.api.metrics import router
 from shared.service import Service
 
-# It writes nothing and numbers no events: another service's relay does.
+# Metrics writes nothing and emits no events, so it runs no relay.
 service = Service("metrics", "Gospablik: metrics", routers=[router], with_relay=False)

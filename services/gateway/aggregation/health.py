@@ -1,4 +1,4 @@
-"""The health of the whole: what each service says about its own readiness."""
+"""Health of the whole system, aggregated from the readiness of each service."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ MEDIA_TYPE = "application/health+json"
 async def aggregate_health(
     http: aiohttp.ClientSession, services: Mapping[str, str], timeout_seconds: float
 ) -> dict[str, Any]:
-    """Ask every service at once; `status` is `fail` when one fails or does not answer in time."""
+    """Return the readiness of all services; `status` is `fail` when one fails or does not answer in time."""
     answers = await asyncio.gather(*(_fetch_readiness(http, url, timeout_seconds) for url in services.values()))
     checks = {f"{name}:ready": [answer] for name, answer in zip(services, answers, strict=True)}
     failed = [name for name, answer in zip(services, answers, strict=True) if answer["status"] != "pass"]
@@ -30,7 +30,7 @@ async def _fetch_readiness(http: aiohttp.ClientSession, url: str, timeout_second
     except TimeoutError:
         return {"componentType": "service", "status": "fail", "output": f"no answer within {timeout_seconds:g} s"}
     except (aiohttp.ClientError, OSError, ValueError):
-        # The address inside the network is nobody's business outside.
+        # The error text is not shown: it contains the service's internal address.
         return {"componentType": "service", "status": "fail", "output": "no connection"}
     status = body.get("status") if isinstance(body, dict) else None
     answer: dict[str, Any] = {

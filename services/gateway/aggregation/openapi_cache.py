@@ -1,4 +1,4 @@
-"""Keeping the services' OpenAPI documents at hand, longer than usual when a service is down."""
+"""Cache of the services' OpenAPI documents. The last document of a service that is down is kept."""
 
 import asyncio
 import hashlib
@@ -14,21 +14,21 @@ from shared.logs import logger
 
 log = logger(__name__)
 
-# A service writes its document at the first question: a second of work, on a machine that has other work to do.
+# A service builds its document on the first request, which takes about a second on a busy machine.
 _FETCH_SECONDS = 10.0
 _RETRY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class MergedDocument:
-    """The merged document as it is sent."""
+    """The merged document as it is sent, with its ETag."""
 
     body: bytes
     etag: str
 
 
 class OpenApiCache:
-    """The services' documents and the one merged out of them."""
+    """Caches the services' documents and the document merged from them."""
 
     def __init__(self, http: aiohttp.ClientSession, services: Mapping[str, str], fresh_seconds: float) -> None:
         self._http = http
@@ -40,7 +40,7 @@ class OpenApiCache:
         self._lock = asyncio.Lock()
 
     async def merged_document(self, own: OpenApiDocument) -> MergedDocument:
-        """The merged document, at most `fresh_seconds` old where the services answer."""
+        """Return the merged document, at most `fresh_seconds` old while the services respond."""
         async with self._lock:
             if self._published is None or time.monotonic() >= self._due:
                 complete = await self._refresh()
@@ -63,9 +63,9 @@ class OpenApiCache:
                 response.raise_for_status()
                 document = await response.json(content_type=None)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            log.warning("a service's document is not to be had", callee=name, error=type(error).__name__)
+            log.warning("OpenAPI document of a service unavailable", callee=name, error=type(error).__name__)
             return name, None
         if not isinstance(document, dict) or "paths" not in document:
-            log.warning("a service's document is none", callee=name)
+            log.warning("OpenAPI document of a service invalid", callee=name)
             return name, None
         return name, document

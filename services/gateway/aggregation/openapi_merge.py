@@ -1,4 +1,4 @@
-"""Merging the services' OpenAPI documents into one."""
+"""Merge the services' OpenAPI documents into one."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,17 +11,17 @@ OpenApiDocument = dict[str, Any]
 log = logger(__name__)
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-# What the gateway never routes has no place in what it publishes.
+# Only paths that the gateway routes are published.
 _PUBLIC = ("/api/v1/", "/callbacks/", "/.well-known/")
 
 
 def merge_documents(
     documents: Mapping[str, OpenApiDocument], gateway_document: OpenApiDocument, *, missing: list[str]
 ) -> OpenApiDocument:
-    """One document out of the services' (by name) and the desk's own.
+    """Return one document, merged from those of the services (by name) and of the gateway.
 
-    Components of one name are shared when they mean the same; otherwise each gets its service's name in
-    front. `missing` lists the services whose routes are absent and appears as `x-missing`.
+    Equal components of one name are shared; different ones get their service's name as a prefix. `missing` lists
+    the services whose routes are absent; it becomes `x-missing`.
     """
     renamed = _rename_clashes(documents)
     paths: dict[str, OpenApiDocument] = {}
@@ -65,7 +65,7 @@ def _add_path(
     target = paths.setdefault(path, {})
     for key, value in item.items():
         if key in target:
-            log.warning("two services describe one route", path=path, method=key, ignored=service)
+            log.warning("two services describe the same route", path=path, method=key, ignored=service)
             continue
         if key not in _METHODS:
             target[key] = value
@@ -102,7 +102,9 @@ def _prefixed_name(service: str, name: str) -> str:
 
 
 def _clashes(documents: Mapping[str, OpenApiDocument]) -> set[tuple[str, str]]:
-    """Names that mean different things in different services, directly or through what they refer to."""
+    """Return names with different meanings in different services, directly or through the components they refer
+    to.
+    """
     by_name: dict[tuple[str, str], list[Any]] = {}
     for document in documents.values():
         for section, entries in document.get("components", {}).items():
@@ -138,7 +140,7 @@ def _references(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _rewrite(value: Any, mapping: Mapping[str, str]) -> Any:
-    """A copy with every pointer in `mapping` replaced, in `$ref` and in discriminators alike."""
+    """Return a copy with every pointer in `mapping` replaced, in `$ref` and in discriminators."""
     if isinstance(value, dict):
         return {key: _rewrite(child, mapping) for key, child in value.items()}
     if isinstance(value, list):

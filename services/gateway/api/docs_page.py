@@ -1,4 +1,4 @@
-"""The documentation page: Swagger UI from its wheel, so that it works in a closed network."""
+"""The documentation page: Swagger UI from a Python package, so that it works without internet access."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ _SERVED = {
     "favicon.png": "image/png",
 }
 
-# Nothing may come from outside; Swagger UI writes inline styles and keeps its icons in data URLs.
+# Nothing is loaded from other hosts. Swagger UI needs inline styles, and data URLs for icons.
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -64,19 +64,19 @@ _STARTUP_SCRIPT = """window.ui = SwaggerUIBundle({
 
 @router.get("/docs")
 async def get_docs_page() -> HTMLResponse:
-    """The page."""
+    """Return the page."""
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"})
 
 
 @router.get("/docs/start.js")
 async def get_startup_script() -> Response:
-    """What starts Swagger UI."""
+    """Return the script that starts Swagger UI."""
     return Response(_STARTUP_SCRIPT, media_type="text/javascript")
 
 
 @router.get("/docs/{name}")
 async def get_docs_asset(name: str) -> FileResponse:
-    """One file of Swagger UI; only those the page names."""
+    """Return one of the files of Swagger UI that the page refers to."""
     if name not in _SERVED:
         raise NotFound(f"No such file: {name}")
     return FileResponse(_ASSETS / name, media_type=_SERVED[name], headers={"Cache-Control": "max-age=86400"})

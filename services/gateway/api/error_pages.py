@@ -1,4 +1,4 @@
-"""Problem documents for what the gateway itself refuses: Traefik asks for them here."""
+"""Problem documents for errors of the gateway itself: Traefik requests them from this service."""
 
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from shared.http import problems
 
 
 class GatewayTimeout(problems.Problem):
-    """A service took too long; whether it carried the request out is not known."""
+    """A service took too long; it is not known whether it carried out the request."""
 
     status: ClassVar[int] = 504
     slug: ClassVar[str] = "gateway-timeout"
@@ -17,7 +17,7 @@ class GatewayTimeout(problems.Problem):
 
 
 def error_page(status: int, url: str, *, body_bytes: int) -> JSONResponse:
-    """The problem document of a status that Traefik answered by itself."""
+    """Return the problem document of an error status that Traefik produced itself."""
     return _problem(status, body_bytes).response(_instance(url))
 
 
@@ -25,18 +25,18 @@ def _problem(status: int, body_bytes: int) -> problems.Problem:
     match status:
         case 413:
             return problems.TooLarge(
-                f"The body is larger than the service or the gateway ({body_bytes} bytes) takes"
+                f"The request body is larger than the service or the gateway ({body_bytes} bytes) allows"
             )
         case 429:
-            return problems.TooManyRequests("Too many attempts to sign in", headers={"Retry-After": "1"})
+            return problems.TooManyRequests("Too many sign-in attempts", headers={"Retry-After": "1"})
         case 502:
-            return problems.UpstreamFailed("The service did not answer; a read may be repeated at once")
+            return problems.UpstreamFailed("The service did not answer; a read request may be repeated at once")
         case 503:
-            return problems.Unavailable("The service does not answer for the moment", headers={"Retry-After": "2"})
+            return problems.Unavailable("The service is temporarily unavailable", headers={"Retry-After": "2"})
         case 504:
-            return GatewayTimeout("The service did not answer in time; see whether the change was made")
+            return GatewayTimeout("The service did not answer in time; check whether the change was made")
         case _:
-            return problems.NotFound("There is nothing here")
+            return problems.NotFound("No such path")
 
 
 def _instance(url: str) -> str:

@@ -1,4 +1,6 @@
-"""The static configuration with other addresses: Traefik fills in templates in the dynamic one only."""
+"""Write Traefik's static configuration with other addresses: Traefik fills in templates only in the
+dynamic one.
+"""
 
 import json
 import tomllib
@@ -8,11 +10,13 @@ _FOLDER = Path(__file__).parent
 
 
 def write_static_config(path: Path, *, public_address: str, admin_address: str) -> Path:
-    """Write the static configuration to `path` (.yml) with its entry points at `web` and `own` (host:port)."""
+    """Write the static configuration to `path` (.yml); its entry points listen at `public_address` and
+    `admin_address` (host:port).
+    """
     document = tomllib.loads((_FOLDER / "traefik.toml").read_text(encoding="utf-8"))
     document["entryPoints"]["web"]["address"] = public_address
     document["entryPoints"]["traefik"]["address"] = admin_address
     document["providers"]["file"]["filename"] = str(_FOLDER / "dynamic.yml")
-    # JSON is YAML, and needs no library to write.
+    # JSON is valid YAML and needs no library.
     path.write_text(json.dumps(document, indent=2), encoding="utf-8")
     return path

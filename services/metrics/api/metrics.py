@@ -1,4 +1,4 @@
-"""Routes of metrics: parse, authorise, ask for the figures, answer."""
+"""Routes of metrics: each parses the request, authorises the caller and computes one indicator."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,7 +39,7 @@ PeriodFrom = Annotated[
     str | None,
     Query(
         alias="from",
-        description="A date or a moment with offset; dates are the region's. Default: Monday of the week of `to`",
+        description="A date or a time with offset; dates are in the region. Default: Monday of the week of `to`",
         examples=["2026-11-23"],
     ),
 ]
@@ -47,7 +47,7 @@ PeriodTo = Annotated[
     str | None,
     Query(
         alias="to",
-        description="A date (included) or a moment (not included). Default: the end of the current week",
+        description="A date (included) or a time (not included). Default: the end of the current week",
         examples=["2026-11-29"],
     ),
 ]
@@ -56,17 +56,19 @@ COMMON_ERRORS = problems.responses(Unauthenticated, Forbidden, Invalid, Unavaila
 
 @asynccontextmanager
 async def _statement_timeout(session: AsyncSession) -> AsyncIterator[None]:
-    """Statements of the block end after `STATEMENT_TIMEOUT_MS`; raises `Unavailable` then."""
+    """Limit statements of the block to `STATEMENT_TIMEOUT_MS`. Raise `Unavailable` when one exceeds it."""
     await session.execute(select(func.set_config("statement_timeout", str(STATEMENT_TIMEOUT_MS), True)))
     try:
         yield
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == QUERY_CANCELED:
-            raise Unavailable("The period holds too many cases to count in time: ask for a shorter one") from error
+            raise Unavailable(
+                "The period contains too many appeals to count in time: request a shorter one"
+            ) from error
         raise
 
 
-@router.get("/sla", responses=COMMON_ERRORS, summary="SLA figures of cases opened in a period")
+@router.get("/sla", responses=COMMON_ERRORS, summary="SLA figures of appeals opened in a period")
 async def sla_figures(
     session: Reading,
     caller: MetricsReader,
@@ -74,7 +76,7 @@ async def sla_figures(
     to: PeriodTo = None,
     group_by: SlaGroupBy | None = None,
 ) -> SlaReport:
-    """How many cases were opened, answered, in time or not, and how soon, computed from the cases' rows.
+    """Return how many appeals were opened and answered, how many in time, and how fast; computed from the appeals.
 
     Organisation staff get the figures of their own organisation.
     """
@@ -93,30 +95,30 @@ async def sla_figures(
     )
 
 
-@router.get("/sla/cases", responses=COMMON_ERRORS, summary="The cases behind a figure")
+@router.get("/sla/cases", responses=COMMON_ERRORS, summary="Appeals behind a figure")
 async def sla_cases(
     *,
     session: Reading,
     caller: MetricsReader,
     paging: PagingDep,
     response: Response,
-    figure: Annotated[SlaFigure, Query(description="The figure whose cases to list")],
+    figure: Annotated[SlaFigure, Query(description="The figure whose appeals to list")],
     from_: PeriodFrom = None,
     to: PeriodTo = None,
     group_by: Annotated[
-        SlaGroupBy | None, Query(description="With `key`: keep to one group of the figures")
+        SlaGroupBy | None, Query(description="With `key`: restrict to one group of the figures")
     ] = None,
     key: Annotated[
         str | None,
-        Query(pattern=r"^[\w-]{1,100}$", description="`key` of the group; `none` for cases without one"),
+        Query(pattern=r"^[\w-]{1,100}$", description="`key` of the group; `none` for appeals without one"),
     ] = None,
 ) -> Page[SlaAppeal]:
-    """Each case that the figure of the same period counted, newest first."""
+    """Return the appeals that the figure of the same period counts, newest first."""
     now = clock.now()
     period = parse_period(from_, to, now)
     if (group_by is None) != (key is None):
         missing = "key" if key is None else "group_by"
-        raise Invalid.field(f"query/{missing}", "«group_by» and «key» go together")
+        raise Invalid.field(f"query/{missing}", "«group_by» and «key» must be given together")
     async with _statement_timeout(session):
         rows = await sla.list_counted_appeals(
             session, period, figure, caller, now, paging=paging, group_by=group_by, key=key
@@ -125,7 +127,7 @@ async def sla_cases(
     return Page(items=[SlaAppeal.model_validate(row, from_attributes=True) for row in kept], next_cursor=cursor)
 
 
-@router.get("/agreement", responses=COMMON_ERRORS, summary="Agreement between the judge of messages and people")
+@router.get("/agreement", responses=COMMON_ERRORS, summary="Agreement between classifier and reviewers")
 async def agreement_figures(
     session: Reading,
     caller: MetricsReader,
@@ -133,9 +135,9 @@ async def agreement_figures(
     to: PeriodTo = None,
     group_by: AgreementGroupBy | None = None,
 ) -> AgreementReport:
-    """How often the people who reviewed messages in the period agreed with what had been judged, by question.
+    """Return how often reviewers of messages in the period agreed with the classification, by aspect.
 
-    Organisation staff get the reviews of their own organisation's cases.
+    Organisation staff get the reviews of their own organisation's appeals.
     """
     period = parse_period(from_, to, clock.now())
     async with _statement_timeout(session):
@@ -145,13 +147,13 @@ async def agreement_figures(
     )
 
 
-@router.get("/handovers", responses=COMMON_ERRORS, summary="Cases from hand to hand, by organisation")
+@router.get("/handovers", responses=COMMON_ERRORS, summary="Transfers of appeals, by organisation")
 async def handover_figures(
     session: Reading, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
 ) -> TransferReport:
-    """Of the cases opened in the period: how many each organisation has had, passed on, got from another and gave
-    back, and about how many a moderator was alerted since they went from hand to hand. The cases themselves are
-    listed by `GET /appeals?handed_over_at_least=1`.
+    """Return for each organisation how many appeals opened in the period it had, transferred, received and
+    returned, and how many raised a `ping_pong` alert. The appeals themselves are listed by `GET
+    /appeals?handed_over_at_least=1`.
 
     Organisation staff get the figures of their own organisation.
     """

@@ -1,4 +1,4 @@
-"""Agreement between the judge of messages and people, from rows of `reviews`: each share with what it rests on.
+"""Agreement between classifier and reviewers, from rows of `reviews`; each share comes with its sample size.
 
 Docs: docs/moderator/metrics.md.
 """
@@ -25,7 +25,7 @@ CONFIDENCE_LEVEL = 0.95
 
 @dataclass(frozen=True)
 class _Breakdown:
-    """The key of a review's group, the name to show and what groups are ordered by."""
+    """How reviews are grouped: key, display name and sort order of the group."""
 
     key: ColumnElement[Any]
     name: ColumnElement[Any]
@@ -54,7 +54,7 @@ _WHOLE = _Breakdown(_NAMELESS, _NAMELESS, _NAMELESS)
 
 
 def wilson_interval(agreed: int, compared: int, level: float = CONFIDENCE_LEVEL) -> tuple[float, float] | None:
-    """Wilson's interval of a share of so many; none of nothing."""
+    """Return Wilson's score interval of the share `agreed / compared`; None when nothing was compared."""
     if not compared:
         return None
     z = NormalDist().inv_cdf((1 + level) / 2)
@@ -76,7 +76,7 @@ def _joined(query: Select[Any], group_by: AgreementGroupBy | None) -> Select[Any
 
 
 def agreement_query(period: Period, group_by: AgreementGroupBy | None, caller: Caller) -> Select[Any]:
-    """The one query behind the shares: a row per group, and the row of totals, whose `is_total` is 1."""
+    """Return the query of all shares: a row per group, and the row of totals, whose `is_total` is 1."""
     breakdown = _BREAKDOWNS[group_by] if group_by else _WHOLE
     answers = [getattr(Review, f"agrees_{question}").label(question) for question in ASPECTS]
     reviews = (
@@ -117,7 +117,7 @@ def agreement_query(period: Period, group_by: AgreementGroupBy | None, caller: C
 async def compute_agreement(
     session: AsyncSession, period: Period, group_by: AgreementGroupBy | None, caller: Caller
 ) -> tuple[AgreementFigures, list[AgreementGroup]]:
-    """Totals and groups of the reviews that the caller may see."""
+    """Return totals and groups of the reviews that the caller may see."""
     rows = (await session.execute(agreement_query(period, group_by, caller))).all()
     total = next(row for row in rows if row.is_total)
     groups = [

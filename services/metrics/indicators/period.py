@@ -1,4 +1,4 @@
-"""Periods as people name them: dates or moments, in the region's zone, weeks from Monday to Sunday."""
+"""Periods of requests: dates or times in the region's time zone, weeks from Monday to Sunday."""
 
 import re
 from dataclasses import dataclass
@@ -9,37 +9,37 @@ from shared.http.problems import FieldError, Invalid
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})")
-# A «+» sent unescaped in a query arrives as a space; nothing else can stand there.
+# An unescaped «+» in a query string arrives as a space; no other character is possible there.
 _UNESCAPED_PLUS = re.compile(r" (?=\d{2}:\d{2}$)")
 _YEARS = range(2000, 2100)
 
 
 @dataclass(frozen=True)
 class Period:
-    """From `start` up to, not including, `end`; both in the region's zone."""
+    """From `start` up to, not including, `end`; both in the region's time zone."""
 
     start: datetime
     end: datetime
 
 
 def midnight(day: date) -> datetime:
-    """The start of a date in the region."""
+    """Return the start of a date in the region."""
     return datetime.combine(day, time.min, REGION_ZONE)
 
 
 def week_of(moment: datetime) -> Period:
-    """The region's week, Monday to Sunday, that holds the moment."""
+    """Return the region's week, Monday to Sunday, that contains the moment."""
     day = moment.astimezone(REGION_ZONE).date()
     monday = day - timedelta(days=day.weekday())
     return Period(midnight(monday), midnight(monday + timedelta(days=7)))
 
 
 def parse_period(start: str | None, end: str | None, now: datetime) -> Period:
-    """The period that a request means.
+    """Return the period of a request.
 
-    A date stands for the whole day, so a period up to a date includes it; a moment ends the period exactly.
-    Without `end` the period ends with the current week; without `start` it begins on the Monday of the week
-    that it ends in. Raises `Invalid` naming `query/from` or `query/to`.
+    A date stands for the whole day, so a period up to a date includes it; a time ends the period exactly. Without
+    `end` the period ends with the current week; without `start` it begins on the Monday of the week in which it
+    ends. Raise `Invalid` naming `query/from` or `query/to`.
     """
     errors: list[FieldError] = []
     first = _boundary("from", start, errors, whole_day=False)
@@ -48,7 +48,8 @@ def parse_period(start: str | None, end: str | None, now: datetime) -> Period:
         raise Invalid("; ".join(error.detail for error in errors), errors=errors)
     last = last or week_of(now).end
     first = first or week_of(last.astimezone(UTC) - timedelta(microseconds=1)).start
-    # A date «to» has become the next midnight: the day before «from» meets it there.
+    # A date «to» has become the next midnight, so «from» one day later gives an empty period, which is an error
+    # too.
     backwards = first == last and end is not None and _DATE.fullmatch(end) is not None
     if first > last or backwards:
         detail = f"«from» is later than «to»: the period would be {first.isoformat()} to {last.isoformat()}"
@@ -72,7 +73,7 @@ def _boundary(name: str, value: str | None, errors: list[FieldError], *, whole_d
     except ValueError as error:
         errors.append(FieldError(pointer=f"query/{name}", detail=f"«{name}»: {error}"))
         return None
-    detail = f"«{name}»: expected a date (2026-11-23) or a moment with offset (2026-11-23T09:00:00+08:00)"
+    detail = f"«{name}»: expected a date (2026-11-23) or a time with offset (2026-11-23T09:00:00+08:00)"
     errors.append(FieldError(pointer=f"query/{name}", detail=detail))
     return None
 

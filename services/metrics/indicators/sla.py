@@ -1,7 +1,7 @@
-"""SLA figures, computed from rows of `appeals`: each figure's definition stands here once.
+"""SLA figures, computed from rows of `appeals`. The only definition of each figure.
 
-A figure counts the cases that meet its condition; the list behind the figure is the cases that meet the same
-condition. Docs: docs/moderator/metrics.md.
+A figure counts the appeals that meet its condition; the list behind the figure selects by the same condition.
+Docs: docs/moderator/metrics.md.
 """
 
 from collections.abc import Sequence
@@ -47,13 +47,13 @@ NO_GROUP = "none"
 EXCLUDED_STATUSES = ("not_required", "merged", "triage")
 
 _local = func.timezone(REGION_ZONE.key, Appeal.opened_at)
-# The group of a case's topic; a case may also hold a group itself.
+# The topic group of an appeal's topic; an appeal may also have a topic group without a topic.
 _TopicGroup = aliased(Topic)
 
 
 @dataclass(frozen=True)
 class Breakdown:
-    """How a case finds its group: the key, the name to show and what groups are ordered by."""
+    """How appeals are grouped: key, display name and sort order of the group."""
 
     key: ColumnElement[Any]
     name: ColumnElement[Any]
@@ -87,10 +87,11 @@ _UNGROUPED = Breakdown(cast(null(), Text), cast(null(), Text), cast(null(), Text
 
 
 def figure_conditions(appeals: Any, now: datetime) -> dict[SlaFigure, ColumnElement[bool]]:
-    """Which cases each figure counts. `cases` has the columns of `Appeal`; `now` judges open deadlines.
+    """Return the condition of each figure. `appeals` has the columns of `Appeal`; open deadlines are compared with
+    `now`.
 
-    An answer given before any deadline was set is on time. A case closed without an answer is judged at the
-    moment it was closed.
+    An answer given before any deadline was set is on time. For an appeal closed without an answer, the time of
+    closing is compared with its deadline.
     """
     counted = appeals.status.not_in(EXCLUDED_STATUSES)
     answered = and_(counted, appeals.first_response_at.is_not(None))
@@ -132,9 +133,9 @@ def _opened_in(period: Period, caller: Caller) -> ColumnElement[bool]:
 
 
 def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: datetime) -> Select[Any]:
-    """The one query behind the figures: a row per group, and the row of totals, whose `is_total` is 1."""
+    """Return the query of all figures: a row per group, and the row of totals, whose `is_total` is 1."""
     breakdown = _BREAKDOWNS[group_by] if group_by else _UNGROUPED
-    # The keys are named in a subquery, so that grouping speaks of columns and not of repeated expressions.
+    # A subquery names the keys, so that GROUPING SETS refers to columns and not to repeated expressions.
     cases = (
         _joined(
             select(
@@ -183,7 +184,7 @@ def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: 
 async def compute_sla(
     session: AsyncSession, period: Period, group_by: SlaGroupBy | None, caller: Caller, now: datetime
 ) -> tuple[SlaFigures, list[SlaGroup]]:
-    """Totals and groups of the cases that the caller may see."""
+    """Return totals and groups of the appeals that the caller may see."""
     rows = (await session.execute(sla_query(period, group_by, caller, now))).all()
     total = next(row for row in rows if row.is_total)
     groups = [
@@ -213,7 +214,9 @@ async def list_counted_appeals(
     group_by: SlaGroupBy | None = None,
     key: str | None = None,
 ) -> Sequence[Row[Any]]:
-    """The rows that a figure counted, newest first, one more than the page holds; `key` keeps to one group."""
+    """Return the appeals that a figure counts, newest first, one more than the page holds; `key` selects one
+    group.
+    """
     query = _joined(select(*(getattr(Appeal, name) for name in SlaAppeal.model_fields)), group_by).where(
         _opened_in(period, caller), figure_conditions(Appeal, now)[figure]
     )

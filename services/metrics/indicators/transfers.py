@@ -1,7 +1,8 @@
-"""Cases from hand to hand, by organisation, from rows of `hands`: who has had, passed on, given back how many.
+"""Transfers of appeals by organisation, from rows of `hands`: how many each had, transferred, received and
+returned.
 
-A way from one organisation to another is counted where it starts and where it ends, also by way of the centre, as
-`appeals.handovers` counts it. Docs: docs/moderator/metrics.md.
+A transfer between two organisations counts for both, also when the appeal passes through the centre, like
+`appeals.handovers`. Docs: docs/moderator/metrics.md.
 """
 
 from typing import Any
@@ -19,7 +20,7 @@ _NO_ORGANISATION = cast(null(), Uuid())
 
 
 def transfers_query(period: Period, caller: Caller) -> Select[Any]:
-    """The one query behind the figures: a row per organisation, and the row of totals, whose `is_total` is 1."""
+    """Return the query of all figures: a row per organisation, and the row of totals, whose `is_total` is 1."""
     opened = and_(Appeal.opened_at >= period.start, Appeal.opened_at < period.end)
     chain: dict[str, Any] = {"partition_by": Hand.appeal_id, "order_by": (Hand.at, Hand.id)}
     assignments = (
@@ -62,7 +63,7 @@ def transfers_query(period: Period, caller: Caller) -> Select[Any]:
 async def compute_transfers(
     session: AsyncSession, period: Period, caller: Caller
 ) -> tuple[TransferFigures, list[TransferGroup]]:
-    """Totals and organisations that the caller may see."""
+    """Return totals and organisations that the caller may see."""
     rows = (await session.execute(transfers_query(period, caller))).all()
     total = next(row for row in rows if row.is_total)
     groups = [TransferGroup(key=row.key, name=row.name, **_figures(row)) for row in rows if not row.is_total]

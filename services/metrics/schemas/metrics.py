@@ -1,4 +1,4 @@
-"""What crosses the wire of metrics."""
+"""API models of metrics."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 
 class SlaGroupBy(StrEnum):
-    """What the figures may be broken down by: `topic` is the classifier's group, `subtopic` the topic itself."""
+    """What the figures may be grouped by: `topic` is the topic group, `subtopic` the topic."""
 
     ORGANISATION = "organisation"
     MUNICIPALITY = "municipality"
@@ -20,7 +20,7 @@ class SlaGroupBy(StrEnum):
 
 
 class SlaFigure(StrEnum):
-    """Figures that are counts, each of which can show its rows."""
+    """Figures that are counts, whose appeals can be listed."""
 
     OPENED = "opened"
     ANSWERED = "answered"
@@ -41,47 +41,47 @@ class DurationQuantiles(BaseModel):
 
 
 class SlaFigures(BaseModel):
-    """Figures of one set of cases. `opened = on_time + overdue + waiting + closed_unanswered`."""
+    """Figures of a set of appeals. `opened = on_time + overdue + waiting + closed_unanswered`."""
 
-    opened: int = Field(description="Cases opened in the period that ask for an answer", examples=[120])
+    opened: int = Field(description="Appeals opened in the period that need an answer", examples=[120])
     answered: int = Field(description="Of these, with a first response", examples=[100])
     on_time: int = Field(description="First response by its deadline", examples=[90])
-    overdue: int = Field(description="Answered late, or unanswered past the deadline", examples=[14])
-    waiting: int = Field(description="Unanswered and still within the deadline", examples=[15])
-    closed_unanswered: int = Field(description="Closed within the deadline without a response", examples=[1])
-    first_response: DurationQuantiles = Field(description="Working time to the first response")
-    delay: DurationQuantiles = Field(description="Clock time from written in the network to received here")
-    not_required: int = Field(description="Counted apart: judged to need no answer", examples=[40])
-    merged: int = Field(description="Counted apart: merged into another case", examples=[3])
-    in_triage: int = Field(description="Counted apart: waiting in the moderators' queue", examples=[5])
+    overdue: int = Field(description="Answered late, or unanswered after the deadline", examples=[14])
+    waiting: int = Field(description="Unanswered before the deadline", examples=[15])
+    closed_unanswered: int = Field(description="Closed before the deadline without a response", examples=[1])
+    first_response: DurationQuantiles = Field(description="Working time until the first response")
+    delay: DurationQuantiles = Field(description="Clock time from writing in the network to receipt here")
+    not_required: int = Field(description="Not in `opened`: classified as needing no answer", examples=[40])
+    merged: int = Field(description="Not in `opened`: merged into another appeal", examples=[3])
+    in_triage: int = Field(description="Not in `opened`: waiting in the moderators' queue", examples=[5])
 
 
 class SlaGroup(SlaFigures):
-    """Figures of one organisation, municipality, network, group of topics, topic, day or week."""
+    """Figures of one organisation, municipality, network, topic group, topic, day or week."""
 
     key: str = Field(
-        description="Id, OKTMO code, network, date or ISO week; `none` for cases without one",
+        description="Id, OKTMO code, network, date or ISO week; `none` for appeals without one",
         examples=["vk", "2026-11-23", "2026-W48"],
     )
-    name: str | None = Field(description="Name to show, where the group has one")
+    name: str | None = Field(description="Display name, where the group has one")
 
 
 class SlaReport(BaseModel):
-    """SLA figures of cases opened in a period."""
+    """SLA figures of appeals opened in a period."""
 
     start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
     end: datetime = Field(
         serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
     )
     zone: str = Field(examples=["Asia/Irkutsk"])
-    computed_at: datetime = Field(description="The moment at which «past the deadline» was judged")
+    computed_at: datetime = Field(description="The time with which open deadlines were compared")
     group_by: SlaGroupBy | None
     total: SlaFigures
     groups: list[SlaGroup]
 
 
 class SlaAppeal(BaseModel):
-    """One row behind a figure."""
+    """An appeal behind a figure."""
 
     id: UUID
     number: int = Field(examples=[1024])
@@ -97,7 +97,7 @@ class SlaAppeal(BaseModel):
 
 
 class AgreementGroupBy(StrEnum):
-    """What agreement may be broken down by: `topic` is the classifier's group, `judged_by` the model's version."""
+    """What agreement may be grouped by: `topic` is the topic group, `judged_by` the classifier's version."""
 
     TOPIC_GROUP = "topic"
     MUNICIPALITY = "municipality"
@@ -107,9 +107,11 @@ class AgreementGroupBy(StrEnum):
 
 
 class AgreementShare(BaseModel):
-    """How often people agreed; `low` and `high` are Wilson's interval of 95 %. Null of nothing."""
+    """How often reviewers agreed; `low` and `high` are the 95 % Wilson interval. Null when nothing was
+    compared.
+    """
 
-    compared: int = Field(description="Reviews in which both sides said something about it", examples=[50])
+    compared: int = Field(description="Reviews in which classifier and reviewer both gave a value", examples=[50])
     agreed: int = Field(examples=[45])
     share: float | None = Field(examples=[0.9])
     low: float | None = Field(examples=[0.786])
@@ -117,25 +119,25 @@ class AgreementShare(BaseModel):
 
 
 class AgreementFigures(BaseModel):
-    """Agreement between the judge of messages and the people who reviewed it."""
+    """Agreement between the classifier and the people who reviewed its classifications."""
 
     reviewed: int = Field(description="Messages that people reviewed", examples=[60])
-    need: AgreementShare = Field(description="Whether an answer is due")
-    group: AgreementShare = Field(description="Group of topics")
+    need: AgreementShare = Field(description="Whether the message needs an answer")
+    group: AgreementShare = Field(description="Topic group")
     topic: AgreementShare = Field(description="Topic")
     place: AgreementShare = Field(description="Municipality")
     urgency: AgreementShare
-    owner: AgreementShare = Field(description="Whom the rules gave the case to, or suggested")
+    owner: AgreementShare = Field(description="The organisation that the rules assigned or suggested")
 
 
 class AgreementGroup(AgreementFigures):
-    """Agreement on one group of topics, municipality, organisation, week or with one judge."""
+    """Agreement for one topic group, municipality, organisation, week or classifier version."""
 
     key: str = Field(
         description="Id, OKTMO code, ISO week or name of a rule or model; `none` for reviews without one",
         examples=["2026-W48"],
     )
-    name: str | None = Field(description="Name to show, where the group has one")
+    name: str | None = Field(description="Display name, where the group has one")
 
 
 class AgreementReport(BaseModel):
@@ -152,30 +154,30 @@ class AgreementReport(BaseModel):
 
 
 class TransferFigures(BaseModel):
-    """How often cases went from hand to hand."""
+    """How often appeals were transferred."""
 
-    cases: int = Field(description="Cases opened in the period that an organisation has had", examples=[120])
+    cases: int = Field(description="Appeals opened in the period that the organisation has had", examples=[120])
     handed_over: int = Field(
-        description="Ways of a case from here to another organisation, also by way of the centre", examples=[9]
+        description="Transfers to another organisation, directly or through the centre", examples=[9]
     )
-    received: int = Field(description="Ways of a case from another organisation to here", examples=[7])
+    received: int = Field(description="Transfers from another organisation", examples=[7])
     returns: int = Field(
-        description="How often a case went back to the centre: given back, or taken back", examples=[4]
+        description="How often an appeal went back to the centre: returned or taken back", examples=[4]
     )
     ping_pong: int = Field(
-        description="Cases among these about which a `ping_pong` alert was raised", examples=[1]
+        description="Appeals among these for which a `ping_pong` alert was raised", examples=[1]
     )
 
 
 class TransferGroup(TransferFigures):
-    """How often the cases of one organisation went from hand to hand."""
+    """How often the appeals of one organisation were transferred."""
 
     key: str = Field(description="Id of the organisation", examples=["0198f3a0-0000-7000-8000-000000000001"])
-    name: str = Field(description="Name to show")
+    name: str = Field(description="Display name")
 
 
 class TransferReport(BaseModel):
-    """Cases opened in a period, from hand to hand, by organisation."""
+    """Transfers of appeals opened in a period, by organisation."""
 
     start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
     end: datetime = Field(
