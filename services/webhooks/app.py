@@ -1,4 +1,4 @@
-"""The webhooks service's wiring."""
+"""Build the webhooks service: its routes, jobs, event consumer and worker loop."""
 
 from services.webhooks import jobs, worker
 from services.webhooks.api import events, webhooks

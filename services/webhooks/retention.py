@@ -1,4 +1,4 @@
-"""What webhooks keeps for a term only: deliveries, and the feed of events, which it serves."""
+"""Retention of webhooks tables: deliveries, and the events, since webhooks serves their feed."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -21,7 +21,7 @@ log = logger(__name__)
 
 
 def purge_rules(terms: Terms) -> Sequence[Rule]:
-    """Return the rules of webhooks' tables. What waits for its next attempt stays, however old."""
+    """Return the purge rules of webhooks tables. A delivery that awaits an attempt is kept, whatever its age."""
     delivered, failed, events_age = (
         timedelta(days=count) for count in (terms.deliveries_days, terms.failed_deliveries_days, terms.events_days)
     )
@@ -52,10 +52,10 @@ def purge_rules(terms: Terms) -> Sequence[Rule]:
 
 
 async def _purge_events(session: WriteSession, term: timedelta, limit: int) -> int:
-    """Delete the oldest events, as far as all before a position may go; returns how many.
+    """Delete the oldest expired events; return how many.
 
-    The feed stays without gaps: where one event is needed, by a consumer, a delivery or a job, those after it stay
-    too. The newest event always stays, since the next position is counted from it.
+    The feed must have no gaps: when a consumer, a delivery or a job still needs an event, all later events stay
+    too. The newest event always stays, because the next position is computed from it.
     """
     oldest = (
         await session.execute(
@@ -80,13 +80,13 @@ async def _purge_events(session: WriteSession, term: timedelta, limit: int) -> i
 
 
 def _unread() -> Select[int | None]:
-    """The first position that some consumer has not read."""
+    """Return the first position that some consumer has not read."""
     cursors = union_all(*(select(table.position) for table in (AppealsCursor, IngestCursor, WebhooksCursor)))
     return select(func.min(cursors.subquery().c.position) + 1)
 
 
 def _delivered(ids: Sequence[UUID]) -> Select[int | None]:
-    """The first position among these events of which a delivery is kept."""
+    """Return the first position among these events that a delivery refers to."""
     return (
         select(func.min(Event.position))
         .join(WebhookDelivery, WebhookDelivery.event_id == Event.id)
@@ -95,6 +95,6 @@ def _delivered(ids: Sequence[UUID]) -> Select[int | None]:
 
 
 def _of_jobs(ids: Sequence[UUID]) -> Select[int | None]:
-    """The first position among these events that a job of any service still has to handle."""
+    """Return the first position among these events that a job of any service still has to handle."""
     needed = select(func.events_of_jobs().column_valued("id"))
     return select(func.min(Event.position)).where(Event.id.in_(ids), Event.id.in_(needed))

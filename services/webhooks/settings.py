@@ -24,14 +24,19 @@ class WebhooksSettings(BaseSettings):
         default=(), description="Private networks that deliveries may reach: CIDR, comma-separated"
     )
     webhooks_personal_data_hosts: Annotated[frozenset[str], NoDecode] = Field(
-        default=frozenset(), description="Hosts that may get citizens' words unmasked: names, comma-separated"
+        default=frozenset(),
+        description="Hosts that may receive citizens' texts with personal data unmasked: names, comma-separated",
     )
     webhooks_endpoints: int = Field(
-        default=20, ge=1, description="Endpoints of one organisation, or of the centre"
+        default=20, ge=1, description="Maximum number of endpoints of one organisation, or of the centre"
     )
-    webhooks_tests_a_minute: int = Field(default=10, ge=1, description="Test deliveries of one organisation")
-    webhooks_timeout_seconds: float = Field(default=15, gt=0, le=60, description="For one attempt as a whole")
-    webhooks_concurrency: int = Field(default=128, ge=1, le=1000, description="Attempts at the same time")
+    webhooks_tests_a_minute: int = Field(
+        default=10, ge=1, description="Maximum number of test deliveries per minute of one organisation"
+    )
+    webhooks_timeout_seconds: float = Field(default=15, gt=0, le=60, description="Timeout of one attempt")
+    webhooks_concurrency: int = Field(
+        default=128, ge=1, le=1000, description="Maximum number of concurrent attempts"
+    )
 
     @field_validator("webhooks_personal_data_hosts", mode="before")
     @classmethod
@@ -50,5 +55,5 @@ class WebhooksSettings(BaseSettings):
 
 @lru_cache
 def webhooks_settings() -> WebhooksSettings:
-    """The process's settings, read once."""
+    """Return the settings of this process, read once."""
     return WebhooksSettings()

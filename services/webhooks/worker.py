@@ -1,4 +1,4 @@
-"""The work webhooks does by itself: events become deliveries, deliveries are sent, what is past its term goes."""
+"""Background work of webhooks: the fan-out of events to deliveries, the dispatcher, and purging."""
 
 from services.webhooks import retention
 from services.webhooks.deliveries.dispatcher import Dispatcher
@@ -17,13 +17,13 @@ consumers = (consumer,)
 
 
 async def run_dispatcher(service: Service) -> None:
-    """Send due deliveries for ever."""
+    """Run the dispatcher, which sends due deliveries."""
     production = service.settings.environment == "production"
     await Dispatcher(service.database, webhooks_settings(), https_only=production).run()
 
 
 def register_schedules(service: Service) -> None:
-    """Give the schedules their handlers."""
+    """Register the handlers of scheduled jobs."""
 
     @jobs.every("purge", "37 * * * *")
     async def purge_expired() -> None:

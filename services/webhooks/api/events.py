@@ -1,4 +1,4 @@
-"""Routes of the event feed."""
+"""Route of the event feed."""
 
 from typing import Annotated
 
@@ -31,23 +31,25 @@ async def read_events(
     caller: EventReader,
     after: Annotated[
         str,
-        Query(max_length=50, description="`next_after` of the answer before; `0`: all; `now`: what comes next"),
+        Query(
+            max_length=50, description="`next_after` of the previous response; `0`: all; `now`: only new events"
+        ),
     ] = "0",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     types: Annotated[
         list[str] | None,
         Query(
             max_length=100,
-            description="Repeated or separated by commas; left out: all that the caller may read",
+            description="Repeated or separated by commas; left out: all types that the caller may read",
             examples=[["appeal.opened,appeal.answered"]],
         ),
     ] = None,
 ) -> EventFeed:
-    """Events in order of their positions, each exactly once. Organisation staff see their organisation's.
+    """Return events in order of position, each exactly once. Organisation staff see events of their organisation.
 
-    A type that does not exist answers 422, one that takes a right which the caller has not 403. `after=now` gives
-    no items and the `next_after` from which only newer events follow. Events are kept for a year and more: a
-    reader that was away for longer gets 410 and is told where to go on.
+    An unknown type answers 422, a type that needs a right the caller lacks 403. `after=now` returns no items and
+    the `next_after` from which only newer events follow. Events are kept for at least a year: a reader that was
+    away longer gets 410, which says where to continue.
     """
     asked = [part.strip() for value in types or () for part in value.split(",")]
     event_types = event_feed.resolve_types(caller, asked)

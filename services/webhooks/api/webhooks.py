@@ -1,4 +1,4 @@
-"""Routes of webhooks and the event feed: parse, authorise, call one domain function, answer."""
+"""Routes of webhooks: each parses the request, authorises the caller and calls one function of a capability."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -100,9 +100,9 @@ def _delivery(caller: Caller, row: tables.WebhookDelivery) -> WebhookDeliveryWit
     return shown
 
 
-@router.get("/event-types", summary="What an endpoint can subscribe to")
+@router.get("/event-types", summary="Event types that an endpoint can subscribe to")
 async def event_types(caller: EndpointReader) -> WebhookEventTypeList:
-    """The catalogue: each type with the JSON Schema of its body and an example."""
+    """Return the catalogue: each event type with the JSON Schema of its body and an example."""
     return WebhookEventTypeList(
         items=[
             WebhookEventTypeInfo(
@@ -115,10 +115,14 @@ async def event_types(caller: EndpointReader) -> WebhookEventTypeList:
                     "properties": {
                         "type": {"const": str(name)},
                         "timestamp": {"type": "string", "format": "date-time"},
-                        "id": {"type": "string", "format": "uuid", "description": "Of the event, as in the feed"},
+                        "id": {
+                            "type": "string",
+                            "format": "uuid",
+                            "description": "Id of the event, as in the feed",
+                        },
                         "position": {
                             "type": ["string", "null"],
-                            "description": "Its position in the feed; null in a test that was sent at once",
+                            "description": "Position in the feed; null in a test that was sent on request",
                         },
                         "data": kind.data.model_json_schema(by_alias=True),
                     },
@@ -145,17 +149,19 @@ async def create_endpoint(
     idempotency: IdempotencyDep,
     response: Response,
 ) -> WebhookEndpointWithSecret:
-    """The secret in the answer is shown this once. Organisation staff get the events of their organisation.
+    """Create an endpoint. Only this response contains the secret. Organisation staff get the events of their
+    organisation.
 
-    Each type takes a right (`GET /webhooks/event-types`). The caller becomes the endpoint's owner: it gets what
-    they may read, as long as they may. Citizens' words arrive with personal data masked. `personal_data: true`
-    asks for them as they were written: that takes the right to read appeals and messages, a host that the operator
-    listed, and the consent of somebody with `webhooks:consent`, who consents by asking.
+    Each event type needs a right (`GET /webhooks/event-types`). The caller becomes the endpoint's owner: the
+    endpoint receives what the owner may read, for as long as they may. Personal data in citizens' texts is masked.
+    `personal_data: true` asks for unmasked texts: this needs the right to read appeals and messages, a host that
+    the operator has listed, and the consent of somebody with `webhooks:consent`; their own request counts as
+    consent.
     """
     await _check_url(body.url)
     made: list[str] = []
 
-    # The remembered answer must not hold the secret, so it is added outside of it.
+    # The response stored for the idempotency key must not contain the secret, so it is added afterwards.
     async def work() -> WebhookEndpoint:
         endpoint, secret = await endpoints.create(
             session,
@@ -189,7 +195,7 @@ async def create_endpoint(
 async def list_endpoints(
     session: Reading, caller: EndpointReader, paging: PagingDep, response: Response
 ) -> Page[WebhookEndpoint]:
-    """Newest first, without secrets."""
+    """Return endpoints, newest first, without secrets."""
     rows = await endpoints.list_endpoints(session, caller, paging)
     kept, cursor = paging.page(rows, lambda row: (row.id,), response)
     return Page(items=await _all_shown(session, kept), next_cursor=cursor)
@@ -199,7 +205,7 @@ async def list_endpoints(
 async def get_endpoint(
     session: Reading, caller: EndpointReader, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
-    """Without its secret."""
+    """Return the endpoint without its secret."""
     return await _shown(session, await endpoints.get(session, caller, endpoint_id), response)
 
 
@@ -213,10 +219,10 @@ async def change_endpoint(
     version: RequiredVersion,
     response: Response,
 ) -> WebhookEndpoint:
-    """Switching it off gives up what still waits; those deliveries can be retried when it is on again.
+    """Change the given fields. Deactivation fails pending deliveries; they can be retried after reactivation.
 
-    Who changes the URL or the types, or asks for personal data, must have the rights that this takes, and becomes
-    the endpoint's owner. A new URL takes a new consent to personal data.
+    A caller who changes the URL or the event types, or asks for personal data, needs the rights for it and becomes
+    the endpoint's owner. A new URL needs a new consent to personal data.
     """
     if body.url is not None:
         await _check_url(body.url)
@@ -231,7 +237,7 @@ async def change_endpoint(
     "/endpoints/{endpoint_id}", status_code=204, responses=NOT_FOUND_ERROR, summary="Delete an endpoint"
 )
 async def delete_endpoint(session: Writing, caller: WebhooksManager, endpoint_id: UUID) -> None:
-    """Its deliveries go with it."""
+    """Delete the endpoint with its deliveries."""
     await endpoints.delete_endpoint(session, caller, endpoint_id)
 
 
@@ -241,41 +247,43 @@ async def delete_endpoint(session: Writing, caller: WebhooksManager, endpoint_id
 async def take_over_endpoint(
     session: Writing, caller: WebhooksManager, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
-    """It gets what the caller may read, who must have the rights of its types, and is suspended no more."""
+    """Make the caller the owner; the caller needs the rights of all its event types. Ends a suspension."""
     return await _shown(session, await endpoints.take_over(session, caller, endpoint_id), response)
 
 
 @router.post(
     "/endpoints/{endpoint_id}/consent",
     responses=responses(NotFound, Conflict),
-    summary="Consent that an endpoint gets personal data",
+    summary="Consent that an endpoint receives personal data",
 )
 async def consent_to_personal_data(
     session: Writing, caller: WebhooksConsenter, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
-    """For its present URL. Who consented and when is shown, and is in the audit trail."""
+    """Consent for the endpoint's current URL. The endpoint and the audit trail show who consented and when."""
     return await _shown(session, await endpoints.consent(session, caller, endpoint_id), response)
 
 
-@router.delete("/endpoints/{endpoint_id}/consent", responses=NOT_FOUND_ERROR, summary="Withdraw that consent")
+@router.delete("/endpoints/{endpoint_id}/consent", responses=NOT_FOUND_ERROR, summary="Withdraw the consent")
 async def withdraw_consent(
     session: Writing, caller: WebhooksConsenter, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
-    """Personal data is masked from now on, also in what waits to be sent."""
+    """Mask personal data from now on, also in pending deliveries."""
     return await _shown(session, await endpoints.withdraw_consent(session, caller, endpoint_id), response)
 
 
 @router.post(
-    "/endpoints/{endpoint_id}/rotate-secret", responses=responses(NotFound, Conflict), summary="A new secret"
+    "/endpoints/{endpoint_id}/rotate-secret", responses=responses(NotFound, Conflict), summary="Rotate the secret"
 )
 async def rotate_secret(
     session: Writing, caller: WebhooksManager, endpoint_id: UUID, response: Response
 ) -> WebhookEndpointWithSecret:
-    """Shown this once. For 24 hours every attempt carries signatures of both secrets."""
+    """Issue a new secret, which only this response contains. For 24 hours each attempt is signed with both
+    secrets.
+    """
     try:
         endpoint, secret = await endpoints.rotate_secret(session, caller, _cipher(), endpoint_id)
     except UndecryptableSecret as error:
-        raise Conflict("The old secret cannot be read any more: make a new endpoint") from error
+        raise Conflict("The old secret cannot be decrypted any more: create a new endpoint") from error
     return WebhookEndpointWithSecret(**(await _shown(session, endpoint, response)).model_dump(), secret=secret)
 
 
@@ -293,7 +301,9 @@ async def send_test(
     idempotency: IdempotencyDep,
     response: Response,
 ) -> WebhookDeliveryWithPayload:
-    """The delivery that is now on its way; ask for it again to see how it went. `RateLimit`: how many are left."""
+    """Return the pending test delivery; request it again for its result. `RateLimit` says how many
+    tests are left.
+    """
 
     async def work() -> WebhookDeliveryWithPayload:
         limit = webhooks_settings().webhooks_tests_a_minute
@@ -325,7 +335,7 @@ async def list_deliveries(
     event_type: DeliveredEventType | None = None,
     event_id: UUID | None = None,
 ) -> Page[WebhookDelivery]:
-    """Newest first."""
+    """Return deliveries, newest first."""
     rows = await deliveries.list_deliveries(
         session, caller, paging, endpoint_id=endpoint_id, status=status, event_type=event_type, event_id=event_id
     )
@@ -338,7 +348,7 @@ async def list_deliveries(
 
 @router.get("/deliveries/{delivery_id}", responses=NOT_FOUND_ERROR, summary="One delivery with its body")
 async def get_delivery(session: Reading, caller: EndpointReader, delivery_id: UUID) -> WebhookDeliveryWithPayload:
-    """With what became of its attempts."""
+    """Return the delivery with its body and the result of its last attempt."""
     return _delivery(caller, await deliveries.get(session, caller, delivery_id))
 
 
@@ -351,5 +361,7 @@ async def get_delivery(session: Reading, caller: EndpointReader, delivery_id: UU
 async def retry_delivery(
     session: Writing, caller: WebhooksManager, delivery_id: UUID
 ) -> WebhookDeliveryWithPayload:
-    """Now, under the same `webhook-id`, with a fresh round of attempts. Delivered ones are sent again too."""
+    """Send the delivery now, with the same `webhook-id` and a new round of attempts. A delivered one is sent again
+    too.
+    """
     return _delivery(caller, await deliveries.retry(session, caller, delivery_id))

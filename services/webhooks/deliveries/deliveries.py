@@ -1,4 +1,4 @@
-"""Deliveries as their owner sees them: the list, one of them, and a retry by hand."""
+"""Deliveries of the caller's endpoints: list, get, and retry by hand."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ async def list_deliveries(
     event_type: str | None,
     event_id: UUID | None = None,
 ) -> Sequence[WebhookDelivery]:
-    """Deliveries to the caller's endpoints, newest first, one more than the page holds."""
+    """Return deliveries to the caller's endpoints, newest first, one more than the page holds."""
     query = select(WebhookDelivery).where(caller.scope(WebhookDelivery.organisation_id))
     if endpoint_id is not None:
         query = query.where(WebhookDelivery.endpoint_id == endpoint_id)
@@ -44,7 +44,7 @@ async def list_deliveries(
 
 
 async def get(session: AsyncSession, caller: Caller, delivery_id: UUID) -> WebhookDelivery:
-    """One delivery. Raises `NotFound` for none or another's."""
+    """Return a delivery. Raise `NotFound` when it does not exist or belongs to another organisation."""
     delivery = await session.scalar(
         select(WebhookDelivery).where(
             WebhookDelivery.id == delivery_id, caller.scope(WebhookDelivery.organisation_id)
@@ -56,12 +56,12 @@ async def get(session: AsyncSession, caller: Caller, delivery_id: UUID) -> Webho
 
 
 async def retry(session: WriteSession, caller: Caller, delivery_id: UUID) -> WebhookDelivery:
-    """Send it again now, under the same id, with a fresh round of attempts; delivered ones too.
+    """Schedule the delivery for now, with the same id and a new round of attempts; delivered ones too.
 
-    Raises `Conflict` for an endpoint that is switched off or suspended.
+    Raise `Conflict` for an endpoint that is inactive or suspended.
     """
     delivery = await get(session, caller, delivery_id)
-    # The endpoint first, as everywhere: whoever changes it locks it before its deliveries.
+    # Lock order: endpoints before deliveries, as everywhere, to avoid deadlocks.
     endpoint = await session.scalar(
         select(WebhookEndpoint).where(WebhookEndpoint.id == delivery.endpoint_id).with_for_update(read=True)
     )

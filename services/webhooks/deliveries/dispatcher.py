@@ -1,8 +1,8 @@
-"""The delivery loop: claims due deliveries, sends them signed, records what came of it.
+"""The dispatcher: claims due deliveries, sends them signed, and records the results.
 
-Claiming moves `next_attempt_at` past the longest possible attempt and commits, so a worker that dies while
-sending leaves a delivery that becomes due again: it may arrive twice, under one `webhook-id`, never not at all.
-`last_attempt_at` is the stamp of a claim: an outcome is recorded only while the stamp is the claim's own.
+A claim is a lease: it moves `next_attempt_at` past the longest possible attempt and commits. When a worker dies
+while sending, its deliveries become due again; a delivery may arrive twice with one `webhook-id`, but is never
+lost. `last_attempt_at` is the time of the claim: a result is recorded only while it is unchanged.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 log = logger(__name__)
 
-# Published in docs/integrator/webhooks.md.
-# Pauses after the first, second, … failed attempt; then the delivery is failed.
+# Delays after the first, second, … failed attempt; after the last one the delivery has failed. Published in
+# docs/integrator/webhooks.md.
 RETRY_DELAYS = (
     timedelta(seconds=5),
     timedelta(seconds=30),
@@ -48,8 +48,8 @@ RECORD_BATCH_SECONDS = 0.02
 RESPONSE_EXCERPT_BYTES = 200
 LEASE_MARGIN = timedelta(seconds=30)
 HTTP_GONE = 410
-# An endpoint gets half of all attempts at a time; one whose last attempt failed gets this many, so that a receiver
-# that lets every attempt run into its timeout holds up nobody else.
+# One endpoint gets at most half of all concurrent attempts. An endpoint whose last attempt failed gets only this
+# many, so that a receiver that always times out does not delay the others.
 FAILING_ENDPOINT_CONCURRENCY = 4
 
 _CLAIM = (
@@ -114,7 +114,7 @@ class ClaimedDelivery:
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """What came of one attempt; no error means the receiver took it."""
+    """Result of one attempt; without an error the receiver has accepted the delivery."""
 
     claim: ClaimedDelivery
     response_status: int | None = None
@@ -122,7 +122,7 @@ class AttemptResult:
 
 
 class Dispatcher:
-    """Sends deliveries over one HTTP client that cannot reach inside the network."""
+    """Sends deliveries with an HTTP client that cannot connect to internal addresses."""
 
     def __init__(self, database: Database, settings: WebhooksSettings, *, https_only: bool) -> None:
         self._database = database
@@ -136,7 +136,9 @@ class Dispatcher:
         self._https_only = https_only
 
     def client(self) -> aiohttp.ClientSession:
-        """The HTTP client: no proxy, no cookies, every address checked when its socket is made."""
+        """Return the HTTP client: no proxy, no cookies, and every address is checked when its socket
+        is created.
+        """
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._concurrency, socket_factory=guarded_socket_factory(self._allowed), use_dns_cache=False
@@ -149,9 +151,9 @@ class Dispatcher:
         )
 
     async def claim(self, limit: int, in_flight: Mapping[UUID, int] | None = None) -> list[ClaimedDelivery]:
-        """Take up to `limit` due deliveries that may be sent, those due longest first; committed when it returns.
+        """Claim up to `limit` due deliveries, those due longest first, and commit. Return those that may be sent.
 
-        `flying` counts the attempts of each endpoint that are on their way: none gets more than its share.
+        `in_flight` counts the running attempts of each endpoint: none gets more than its share.
         """
         now = clock.now()
         rooms = dict.fromkeys(self._failing_endpoints, FAILING_ENDPOINT_CONCURRENCY)
@@ -173,7 +175,9 @@ class Dispatcher:
         return await self._filter_entitled(claims)
 
     async def _filter_entitled(self, claims: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
-        """Return those that the endpoints' owners may read now; give up others, suspend whose owner may not."""
+        """Return the claims whose owners may read the event now; fail the others and suspend
+        unentitled endpoints.
+        """
         if not claims:
             return []
         async with self._database.read() as session:
@@ -183,12 +187,12 @@ class Dispatcher:
         refused: dict[UUID, str] = {}
         for claim in claims:
             entitled = by_endpoint.get(claim.endpoint_id)
-            # An endpoint that was deleted meanwhile has taken its deliveries along.
-            why = "the endpoint is gone" if entitled is None else entitled.refusal_reason(claim.event_type)
+            # The endpoint was deleted meanwhile, together with its deliveries.
+            why = "the endpoint was deleted" if entitled is None else entitled.refusal_reason(claim.event_type)
             if why is not None:
                 refused[claim.id] = why
         if refused:
-            # Apart from the claim, which holds deliveries: endpoints are locked before them.
+            # A transaction of its own: the claim locks deliveries, and endpoints are locked before deliveries.
             async with self._database.write() as session:
                 await entitlements.suspend_unentitled(session, by_endpoint)
                 await pending_deliveries.fail_deliveries(session, refused)
@@ -199,8 +203,8 @@ class Dispatcher:
         ]
 
     async def attempt(self, http: aiohttp.ClientSession, claim: ClaimedDelivery) -> AttemptResult:
-        """Send once. Whatever the receiver or the way to it does becomes an outcome."""
-        # The database keeps objects in an order of its own; people read the type first.
+        """Send the delivery once. Every failure of the receiver or the connection becomes a result."""
+        # jsonb does not keep the order of keys; put the type first for human readers.
         ordered = {
             "type": claim.payload["type"],
             "timestamp": claim.payload["timestamp"],
@@ -209,7 +213,7 @@ class Dispatcher:
             "data": claim.payload["data"],
         }
         if not claim.personal_data:
-            # Written when the endpoint still got all: what it may not get now does not leave.
+            # Written while the endpoint was allowed to receive unmasked texts, and no longer is.
             ordered["data"] = mask_personal_data(ordered["data"])
         body = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
         try:
@@ -231,7 +235,7 @@ class Dispatcher:
             return AttemptResult(claim, error=_printable(str(error) or type(error).__name__))
 
     async def record(self, outcomes: Sequence[AttemptResult]) -> None:
-        """Write outcomes down in one transaction; an endpoint that answered 410 is switched off."""
+        """Store the results in one transaction; deactivate endpoints that answered 410."""
         now = clock.now()
         for outcome in outcomes:
             of = outcome.claim.endpoint_id
@@ -251,7 +255,7 @@ class Dispatcher:
             )
         )
         async with self._database.write() as session:
-            # Endpoints before deliveries, and in order, as whoever changes an endpoint locks them.
+            # Lock order: endpoints before deliveries, by id, to avoid deadlocks.
             await session.execute(
                 select(WebhookEndpoint.id)
                 .where(WebhookEndpoint.id.in_(endpoints))
@@ -261,10 +265,10 @@ class Dispatcher:
             connection = await session.connection()
             await connection.execute(statement, [_row(outcome, now) for outcome in outcomes])
             if gone:
-                await deactivate(session, gone, "the receiver answered 410 Gone: the endpoint was switched off")
+                await deactivate(session, gone, "the receiver answered 410 Gone: the endpoint was deactivated")
 
     async def run(self) -> None:
-        """Deliver for ever, at most `webhooks_concurrency` attempts at a time."""
+        """Deliver until cancelled, at most `webhooks_concurrency` attempts at a time."""
         flying: dict[asyncio.Task[AttemptResult], UUID] = {}
         async with self.client() as http:
             try:
@@ -278,7 +282,7 @@ class Dispatcher:
                         continue
                     done, _ = await asyncio.wait(flying, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                     if done:
-                        # Fast receivers answer together: one transaction then records many.
+                        # Fast receivers answer almost together: one transaction then records many results.
                         await asyncio.sleep(RECORD_BATCH_SECONDS)
                         done = {task for task in flying if task.done()}
                         for task in done:
@@ -305,7 +309,7 @@ def _row(outcome: AttemptResult, now: datetime) -> dict[str, Any]:
 
 
 async def _excerpt(response: aiohttp.ClientResponse) -> str:
-    # A few bytes help the receiver's owner; no more of a foreign answer is read or kept.
+    # An excerpt is enough for the receiver's owner; the rest of the response is not read.
     excerpt_bytes = await response.content.read(RESPONSE_EXCERPT_BYTES)
     text = _printable(excerpt_bytes.decode("utf-8", errors="replace"))
     return f": {text}" if text else ""

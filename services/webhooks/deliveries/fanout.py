@@ -1,4 +1,6 @@
-"""From events to deliveries: one per event and endpoint, in the transaction that moves the cursor."""
+"""Fan-out of events to deliveries: one per event and endpoint, in the transaction that moves the consumer's
+offset.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -17,18 +19,19 @@ from shared.tables.common import Event
 from shared.tables.registry import Organisation
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
-INSERT_BATCH_SIZE = 1000  # rows per INSERT: the protocol takes 32,767 parameters
+INSERT_BATCH_SIZE = 1000  # Rows per INSERT: the protocol allows 32,767 parameters.
 
 
 async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
-    """Write a delivery for every event and every endpoint that asked for it and whose owner may see it.
+    """Write a delivery for each event and each endpoint that subscribes to it and whose owner may read it.
 
-    Endpoints whose owner lost the rights are suspended first: registry's events that say so bring the others here.
+    Endpoints whose owner has lost the rights are suspended first; registry's events about changed access trigger
+    this.
     """
     hosts = webhooks_settings().webhooks_personal_data_hosts
     entitled = await entitlements.load_entitlements(session, hosts)
     await entitlements.suspend_unentitled(session, entitled)
-    # Shared locks: an endpoint that is being changed or deleted is waited for, so nothing is written beside it.
+    # Shared locks: wait for a concurrent change or deletion of an endpoint, so that no delivery misses it.
     endpoints = (
         await session.execute(
             select(
@@ -95,5 +98,5 @@ async def _names(session: WriteSession, organisations: set[UUID]) -> dict[UUID, 
     return {row.id: row.name for row in rows}
 
 
-# What registry tells of those whose rights bound an endpoint: such an event suspends it, whatever else happens.
+# Events about changed access: they suspend endpoints whose owner has lost the rights, even without other events.
 ACCESS_EVENT_TYPES = ("person.changed", "client.changed", "organisation.changed")

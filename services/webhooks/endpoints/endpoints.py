@@ -1,4 +1,4 @@
-"""Endpoints: who gets which events where, and the secret that signs them."""
+"""Endpoints: URL, event types, owner and signing secret."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from shared.tables.common import Event
 from shared.tables.registry import Person
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
-# Whoever changes one of these, or asks for personal data, says where citizens' words go: the endpoint is theirs.
+# A caller who changes one of these, or asks for personal data, decides where data goes and becomes the owner.
 OWNERSHIP_FIELDS = frozenset({"url", "event_types"})
 TEST_RATE_WINDOW = timedelta(minutes=1)
 
@@ -47,8 +47,8 @@ async def create(
 ) -> tuple[WebhookEndpoint, str]:
     """Return a new endpoint of the caller's organisation (of the centre: all events), and its secret.
 
-    Raises `Forbidden` for events or personal data that the caller may not read, `Conflict` when the organisation
-    has as many endpoints as it may.
+    Raise `Forbidden` for events or personal data that the caller may not read, `Conflict` when the organisation
+    has the maximum number of endpoints.
     """
     _require_types(caller, event_types, caller.organisation_id, ())
     await _check_quota(session, caller.organisation_id, settings.webhooks_endpoints)
@@ -76,7 +76,7 @@ async def create(
 
 
 async def _check_quota(session: AsyncSession, organisation_id: UUID | None, limit: int) -> None:
-    # Two at once must not both find the last place free.
+    # Two concurrent requests must not both take the last free place (TOCTOU).
     await session.execute(
         select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhooks\n{organisation_id}", 0)))
     )
@@ -86,14 +86,14 @@ async def _check_quota(session: AsyncSession, organisation_id: UUID | None, limi
     if (count or 0) >= limit:
         whose = "The centre" if organisation_id is None else "The organisation"
         raise Conflict(
-            f"{whose} has {count} endpoints, the most it may (GOSPABLIK_WEBHOOKS_ENDPOINTS): delete one"
+            f"{whose} has the maximum of {count} endpoints (GOSPABLIK_WEBHOOKS_ENDPOINTS): delete one first"
         )
 
 
 def _require_types(
     caller: Caller, event_types: Sequence[str], organisation_id: UUID | None, lineage: Sequence[UUID]
 ) -> None:
-    """Raise `Forbidden` naming each type that the caller may not read of this organisation."""
+    """Raise `Forbidden` naming each event type that the caller may not read in this organisation."""
     errors = [
         FieldError(pointer=f"/event_types/{index}", detail=f"«{kind}» needs the right «{EVENT_RIGHTS[kind]}»")
         for index, kind in enumerate(event_types)
@@ -106,22 +106,24 @@ def _require_types(
 def _require_personal_data_rights(
     caller: Caller, organisation_id: UUID | None, url: str, settings: WebhooksSettings
 ) -> None:
-    """Raise unless who asks for words unmasked may read them, for their own organisation, at a listed host."""
+    """Raise unless the caller may read unmasked texts of their own organisation and the host is listed."""
     for right in entitlements.PERSONAL_DATA_RIGHTS:
         caller.require(right)
     if caller.organisation_id != organisation_id:
-        raise Forbidden("Personal data is asked for by the endpoint's own organisation alone")
+        raise Forbidden("Only the endpoint's own organisation may ask for personal data")
     if not entitlements.is_listed(url, settings.webhooks_personal_data_hosts):
         raise Invalid.field(
             "/personal_data",
-            "The operator has to name the URL's host in GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS first",
+            "The operator must first add the URL's host to GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS",
         )
 
 
 async def _record_consent_if_allowed(
     session: AsyncSession, caller: Caller, endpoint: WebhookEndpoint, lineage: Sequence[UUID]
 ) -> None:
-    """Who may consent and asks consents by asking. A system never does."""
+    """Record the consent of a caller who may consent: their request counts as one. An API client never
+    consents.
+    """
     may = caller.reaches(Right.WEBHOOKS_CONSENT, endpoint.organisation_id, lineage)
     if may and await _is_person(session, caller):
         endpoint.consent_by, endpoint.consent_at = UUID(caller.subject), clock.now()
@@ -132,7 +134,7 @@ async def _is_person(session: AsyncSession, caller: Caller) -> bool:
 
 
 async def list_endpoints(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[WebhookEndpoint]:
-    """The caller's endpoints, newest first, one more than the page holds."""
+    """Return the caller's endpoints, newest first, one more than the page holds."""
     query = select(WebhookEndpoint).where(caller.scope(WebhookEndpoint.organisation_id))
     after = paging.after((WebhookEndpoint.id,), (UUID,))
     if after is not None:
@@ -141,7 +143,7 @@ async def list_endpoints(session: AsyncSession, caller: Caller, paging: Paging) 
 
 
 async def get(session: AsyncSession, caller: Caller, endpoint_id: UUID, *, lock: bool = False) -> WebhookEndpoint:
-    """One endpoint; `lock` keeps others from changing it. Raises `NotFound` for none or another's."""
+    """Return an endpoint; `lock` locks its row. Raise `NotFound` when it does not exist or is not the caller's."""
     query = select(WebhookEndpoint).where(
         WebhookEndpoint.id == endpoint_id, caller.scope(WebhookEndpoint.organisation_id)
     )
@@ -160,11 +162,12 @@ async def change(
     version: int | None,
     changes: dict[str, Any],
 ) -> WebhookEndpoint:
-    """Change the given fields. Switching off gives up what still waits, visibly and retriably.
+    """Update the given fields. Deactivation fails pending deliveries, which can be retried.
 
-    Who changes where it goes or what it gets becomes its owner. A new URL takes a new consent to personal data.
+    A caller who changes the destination or the content becomes the owner. A new URL needs a new consent to
+    personal data.
 
-    Raises `Forbidden` when events or words would go where a caller sends them who may not read them.
+    Raise `Forbidden` when the caller may not read the events or personal data that would be sent.
     """
     endpoint = await get(session, caller, endpoint_id, lock=True)
     check_version(endpoint.version, version)
@@ -189,7 +192,7 @@ async def change(
         endpoint.version += 1
     await session.flush()
     if changes.get("active") is False:
-        await pending_deliveries.fail_for_endpoints(session, [endpoint.id], "the endpoint was switched off")
+        await pending_deliveries.fail_for_endpoints(session, [endpoint.id], "the endpoint was deactivated")
     return endpoint
 
 
@@ -199,7 +202,7 @@ def _set_owner(endpoint: WebhookEndpoint, caller: Caller) -> None:
 
 
 async def take_over(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
-    """Make the caller the owner; an endpoint that was suspended goes on. Raises `Forbidden` without the rights."""
+    """Make the caller the owner and end a suspension. Raise `Forbidden` without the rights."""
     endpoint = await get(session, caller, endpoint_id, lock=True)
     lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
     _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
@@ -210,13 +213,13 @@ async def take_over(session: WriteSession, caller: Caller, endpoint_id: UUID) ->
 
 
 async def consent(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
-    """Write down that the caller consents to personal data being sent to the endpoint's present URL.
+    """Record the caller's consent to sending personal data to the endpoint's current URL.
 
-    Raises `Forbidden` for a system, `Conflict` when the endpoint does not ask for personal data.
+    Raise `Forbidden` for an API client, `Conflict` when the endpoint does not ask for personal data.
     """
     endpoint = await get(session, caller, endpoint_id, lock=True)
     if not await _is_person(session, caller):
-        raise Forbidden("A person consents, not a system")
+        raise Forbidden("Only a person can consent, not an API client")
     if not endpoint.personal_data:
         raise Conflict("The endpoint does not ask for personal data: there is nothing to consent to")
     endpoint.consent_by, endpoint.consent_at = UUID(caller.subject), clock.now()
@@ -226,7 +229,7 @@ async def consent(session: WriteSession, caller: Caller, endpoint_id: UUID) -> W
 
 
 async def withdraw_consent(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
-    """Take the consent back: from now on personal data is masked, also in what waits."""
+    """Withdraw the consent: personal data is masked from now on, also in pending deliveries."""
     endpoint = await get(session, caller, endpoint_id, lock=True)
     if endpoint.consent_at is not None:
         endpoint.consent_by = endpoint.consent_at = None
@@ -239,7 +242,7 @@ async def delete_endpoint(session: WriteSession, caller: Caller, endpoint_id: UU
     """Delete the endpoint with its deliveries."""
     endpoint = await get(session, caller, endpoint_id, lock=True)
     await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
-    # Deliveries are copies of events and go with their endpoint, whose own row tells of it.
+    # Deliveries are copies of events; the audit entry of the endpoint is enough.
     await recorder.record(session, WebhookDelivery)
     await session.delete(endpoint)
     await session.flush()
@@ -248,7 +251,9 @@ async def delete_endpoint(session: WriteSession, caller: Caller, endpoint_id: UU
 async def rotate_secret(
     session: WriteSession, caller: Caller, vault: SecretCipher, endpoint_id: UUID
 ) -> tuple[WebhookEndpoint, str]:
-    """A new secret. For 24 hours attempts are signed with the old one too, so receivers can change over."""
+    """Issue a new secret. For 24 hours attempts are signed with the old one too, so that receivers can change
+    over.
+    """
     endpoint = await get(session, caller, endpoint_id, lock=True)
     rotated = vault.decrypt(endpoint.secret).rotated(clock.now())
     endpoint.secret = vault.encrypt(rotated)
@@ -260,9 +265,9 @@ async def rotate_secret(
 async def send_test(
     session: WriteSession, caller: Caller, endpoint_id: UUID, limit: int
 ) -> tuple[WebhookDelivery, int]:
-    """Write a `webhook.test` for this endpoint alone; return it and how many are left for this minute.
+    """Write a `webhook.test` delivery for this endpoint; return it and how many tests are left this minute.
 
-    Raises `Conflict` for an endpoint that is switched off or suspended, `TooManyRequests` beyond `most` a minute.
+    Raise `Conflict` for an endpoint that is inactive or suspended, `TooManyRequests` beyond `limit` per minute.
     """
     endpoint = await get(session, caller, endpoint_id, lock=True)
     require_receiving(endpoint)
@@ -299,15 +304,15 @@ async def send_test(
 
 
 def require_receiving(endpoint: WebhookEndpoint) -> None:
-    """Raise `Conflict` for an endpoint that gets nothing now."""
+    """Raise `Conflict` for an endpoint that is inactive or suspended."""
     if not endpoint.active:
-        raise Conflict("The endpoint is switched off: switch it on first")
+        raise Conflict("The endpoint is inactive: activate it first")
     if endpoint.suspended_at is not None:
-        raise Conflict(f"The endpoint is suspended, since {endpoint.suspended_reason}: take it over first")
+        raise Conflict(f"The endpoint is suspended because {endpoint.suspended_reason}: take it over first")
 
 
 def test_rate_limit_headers(limit: int, remaining: int, reset: int) -> dict[str, str]:
-    """Return the `RateLimit` fields of test deliveries."""
+    """Return the `RateLimit` headers of test deliveries."""
     return rate_limit_headers("webhook-tests", limit, int(TEST_RATE_WINDOW.total_seconds()), remaining, reset)
 
 
@@ -329,14 +334,14 @@ async def _remaining_tests(session: AsyncSession, organisation_id: UUID | None, 
     if len(sent) >= limit:
         wait = max(math.ceil((sent[-limit] + TEST_RATE_WINDOW - now).total_seconds()), 1)
         raise TooManyRequests(
-            f"At most {limit} test deliveries a minute for one organisation; try again in {wait} s",
+            f"At most {limit} test deliveries per minute for one organisation; try again in {wait} s",
             headers={"Retry-After": str(wait), **test_rate_limit_headers(limit, 0, wait)},
         )
     return limit - len(sent) - 1
 
 
 async def deactivate(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
-    """Switch endpoints off because their receivers asked for it; what still waits for them is given up."""
+    """Deactivate endpoints whose receivers asked for it, and fail their pending deliveries."""
     await session.execute(
         update(WebhookEndpoint)
         .where(WebhookEndpoint.id.in_(ids), WebhookEndpoint.active)

@@ -1,7 +1,7 @@
-"""What endpoints may get now: no more than their owners may read, as of now.
+"""Entitlements of endpoints: an endpoint receives only what its owner may read now.
 
-The owner is the person or system that last said where an endpoint's events go. An endpoint whose owner was locked,
-removed, moved or lost a right is suspended; somebody else who has the rights takes it over.
+The owner is the person or API client that last decided where an endpoint's events go. An endpoint whose owner was
+locked, deactivated, moved or lost a right is suspended, until somebody with the rights takes it over.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +28,7 @@ PERSONAL_DATA_RIGHTS = (Right.APPEALS_READ, Right.MESSAGES_READ)
 
 @dataclass(frozen=True)
 class Entitlement:
-    """What one endpoint may get. `masked_because` is null where it gets citizens' words as they were written."""
+    """What one endpoint may receive. `masking_reason` is null where it receives unmasked texts."""
 
     owner: Caller | None
     owner_id: UUID | None
@@ -38,7 +38,7 @@ class Entitlement:
     masking_reason: str | None
 
     def refusal_reason(self, event_type: str) -> str | None:
-        """Return why an event of this type must not reach the endpoint, null when it may."""
+        """Return why an event of this type must not be sent to the endpoint; None when it may be."""
         return self.suspension_reason or refusal_reason(
             self.owner, [event_type], self.organisation_id, self.lineage
         )
@@ -47,20 +47,20 @@ class Entitlement:
 def refusal_reason(
     owner: Caller | None, event_types: Collection[str], organisation_id: UUID | None, lineage: Collection[UUID]
 ) -> str | None:
-    """Return why the owner may not have these events of this organisation sent; null when they may."""
+    """Return why the owner may not receive these events of this organisation; None when they may."""
     if owner is None:
-        return "its owner has no access any more"
+        return "its owner no longer has access"
     if not owner.reaches(Right.WEBHOOKS_MANAGE, organisation_id, lineage):
-        return f"its owner has not the right «{Right.WEBHOOKS_MANAGE}» for this organisation"
+        return f"its owner lacks the right «{Right.WEBHOOKS_MANAGE}» for this organisation"
     for event_type in event_types:
         right = EVENT_RIGHTS[event_type]
         if not owner.reaches(right, organisation_id, lineage):
-            return f"its owner has not the right «{right}», which «{event_type}» needs"
+            return f"its owner lacks the right «{right}», which «{event_type}» needs"
     return None
 
 
 async def lineage_of(session: AsyncSession, organisation_id: UUID | None) -> Sequence[UUID]:
-    """Return the ids from the top of the organisation's tree down to itself; none for the centre."""
+    """Return the ids from the top of the organisation tree down to this organisation; none for the centre."""
     lineage = await session.scalar(select(Organisation.lineage).where(Organisation.id == organisation_id))
     return lineage or ()
 
@@ -68,7 +68,7 @@ async def lineage_of(session: AsyncSession, organisation_id: UUID | None) -> Seq
 async def load_entitlements(
     session: AsyncSession, hosts: Collection[str], ids: Collection[UUID] | None = None
 ) -> dict[UUID, Entitlement]:
-    """Return what these endpoints may get; `ids` null: all that are on. `hosts` may get personal data."""
+    """Return what the endpoints may receive; `ids` null: all active ones. `hosts` may receive personal data."""
     query = select(
         WebhookEndpoint.id,
         WebhookEndpoint.owner_id,
@@ -88,7 +88,7 @@ async def load_entitlements(
     by_endpoint = {}
     for row in rows:
         owner, lineage = owners.get(row.owner_id), row.lineage or ()
-        masked: str | None = "it was not asked for"
+        masked: str | None = "personal data was not asked for"
         if row.personal_data:
             masked = masking_reason(
                 owner, row.organisation_id, row.url, hosts, consented=row.consent_at is not None
@@ -107,7 +107,7 @@ async def load_entitlements(
 def masking_reason(
     owner: Caller | None, organisation_id: UUID | None, url: str, hosts: Collection[str], *, consented: bool
 ) -> str | None:
-    """Return why an endpoint that asks for personal data gets it masked; null when it does not."""
+    """Return why personal data is masked for an endpoint that asks for it; None when it is not masked."""
     if (
         owner is None
         or owner.organisation_id != organisation_id
@@ -115,21 +115,21 @@ def masking_reason(
     ):
         return "its owner may not read the messages of this organisation"
     if not is_listed(url, hosts):
-        return "its host is not among GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS"
+        return "its host is not in GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS"
     if not consented:
         return "nobody with the right «webhooks:consent» has consented yet"
     return None
 
 
 def is_listed(url: str, hosts: Collection[str]) -> bool:
-    """Whether the URL's host is one of those that may get personal data."""
+    """Return whether the URL's host may receive personal data."""
     return (URL(url).host or "").rstrip(".") in hosts
 
 
 async def suspend_unentitled(session: WriteSession, entitlements_by_id: Mapping[UUID, Entitlement]) -> set[UUID]:
-    """Suspend those whose owner has not the rights, give up what waits for them, and return their ids.
+    """Suspend endpoints whose owner lacks the rights, fail their pending deliveries, and return their ids.
 
-    An endpoint that got another owner meanwhile is left alone.
+    An endpoint that has got another owner meanwhile is skipped.
     """
     refused = {
         of: entitlement

@@ -1,4 +1,4 @@
-"""Deliveries that wait for an endpoint which gets nothing for now."""
+"""Pending deliveries of endpoints that stop receiving."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -11,14 +11,14 @@ from shared.tables.webhooks import WebhookDelivery
 
 
 async def fail_for_endpoints(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
-    """Mark what waits for these endpoints as failed, with the reason; it can be retried by hand."""
+    """Mark the pending deliveries of these endpoints as failed, with the reason; they can be retried by hand."""
     await session.execute(
         update(WebhookDelivery)
         .where(WebhookDelivery.endpoint_id.in_(ids), WebhookDelivery.status == "pending")
         .values(status="failed", last_error=reason)
         .execution_options(synchronize_session=False)
     )
-    # It follows from what happened to the endpoint, which is recorded.
+    # The audit entry of the endpoint is enough: the failures follow from it.
     await recorder.record(session, WebhookDelivery)
 
 

@@ -1,4 +1,4 @@
-"""Secrets of endpoints, encrypted at rest, and signatures after Standard Webhooks."""
+"""Signing secrets of endpoints, encrypted at rest, and signatures by Standard Webhooks."""
 
 import base64
 import json
@@ -15,57 +15,59 @@ ROTATION_OVERLAP = timedelta(hours=24)
 
 
 class UndecryptableSecret(Exception):  # noqa: N818
-    """The stored secret was encrypted with a key that is no longer among the settings."""
+    """The stored secret was encrypted with a key that is no longer in the settings."""
 
 
 @dataclass(frozen=True)
 class SigningSecrets:
-    """The secret of an endpoint, and the one before it, which signs too until the receiver has changed over."""
+    """The secret of an endpoint, and the previous one, which also signs during the overlap."""
 
     current: str
     previous: str | None = None
     previous_until: datetime | None = None
 
     def active(self, now: datetime) -> list[str]:
-        """Secrets that sign at this moment."""
+        """Return the secrets that sign at this moment."""
         if self.previous is not None and self.previous_until is not None and now < self.previous_until:
             return [self.current, self.previous]
         return [self.current]
 
     def rotated(self, now: datetime) -> "SigningSecrets":
-        """A new secret; the current one keeps signing for `ROTATION_OVERLAP`."""
+        """Return the secrets with a new one; the current one keeps signing for `ROTATION_OVERLAP`."""
         return SigningSecrets(new_secret(), self.current, now + ROTATION_OVERLAP)
 
 
 def new_secret() -> str:
-    """A fresh secret as receivers' libraries take it: `whsec_` and 32 random bytes in base64."""
+    """Return a new secret in the format of Standard Webhooks: `whsec_` and 32 random bytes in base64."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 class SecretCipher:
-    """Encrypts with the newest key and reads what any of the keys encrypted."""
+    """Encrypts with the newest key and decrypts with any of the keys."""
 
     def __init__(self, keys: SecretStr) -> None:
         self._fernet = MultiFernet([Fernet(key.strip()) for key in keys.get_secret_value().split(",")])
 
     def encrypt(self, value: SigningSecrets) -> bytes:
-        """The bytes to store."""
+        """Return the encrypted bytes to store."""
         until = value.previous_until.isoformat() if value.previous_until else None
         return self._fernet.encrypt(json.dumps([value.current, value.previous, until]).encode())
 
     def decrypt(self, sealed: bytes) -> SigningSecrets:
-        """The inverse of `seal`. Raises `Unreadable` when no key fits."""
+        """Return the decrypted secrets. Raise `UndecryptableSecret` when no key fits."""
         try:
             current, previous, until = json.loads(self._fernet.decrypt(sealed))
         except InvalidToken as error:
-            raise UndecryptableSecret("the secret was encrypted with a key that is gone: rotate it") from error
+            raise UndecryptableSecret(
+                "the secret was encrypted with a key that is no longer configured: rotate it"
+            ) from error
         return SigningSecrets(current, previous, datetime.fromisoformat(until) if until else None)
 
 
 def signed_headers(event_id: UUID, body: str, keys: list[str]) -> dict[str, str]:
-    """Headers of one attempt: the id stays over all attempts, the time and the signature are fresh.
+    """Return the headers of one attempt: the id is the same in all attempts, time and signature are new.
 
-    The time is the machine's own: receivers compare it with theirs, which no setting of ours moves.
+    The time is the system clock, not the project's adjustable one: receivers compare it with theirs.
     """
     moment = datetime.now(UTC)
     return {

@@ -1,7 +1,6 @@
-"""IANA's special-purpose address registries, whole.
+"""All networks of IANA's special-purpose address registries.
 
-Sources, as of 2025-10-09, with their RFCs:
-https://www.iana.org/assignments/iana-ipv4-special-registry
+Sources, as of 2025-10-09, with their RFCs: https://www.iana.org/assignments/iana-ipv4-special-registry
 https://www.iana.org/assignments/iana-ipv6-special-registry
 """
 

@@ -1,7 +1,8 @@
-"""Where a webhook may go: never inside the network, unless the operator allowed that network.
+"""Protection against server-side request forgery: webhooks reach no internal address unless the operator allows
+it.
 
-A name is checked when an endpoint is saved, for a clear answer, and every address again when the socket to it is
-made, because a name may resolve to something else by then. Redirects are not followed at all.
+A host name is checked when an endpoint is saved, to give a clear error, and each address again when its socket is
+created, because the name may resolve to another address by then (DNS rebinding). Redirects are not followed.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from services.webhooks.settings import IpNetwork
 MAX_URL_LENGTH = 2000
 DNS_TIMEOUT_SECONDS = 5
 _NAT64 = ip_network("64:ff9b::/96")
-# What IANA gives out for unicast; all else is unassigned, or another kind of address.
+# The unicast space that IANA allocates from; anything else is unassigned or not unicast.
 _UNICAST = ip_network("2000::/3")
 _MULTICAST = ip_network("224.0.0.0/4")
 
@@ -27,18 +28,19 @@ AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 
 
 class UrlNotAllowed(Exception):  # noqa: N818 — reads better where it is raised
-    """The address must not be called; the text says why, for the endpoint's owner."""
+    """The URL or address must not be called; the text tells the endpoint's owner why."""
 
 
 class AddressBlocked(UrlNotAllowed, RuntimeError):  # noqa: N818
-    """The same when the socket is made: a `RuntimeError`, which the connector hands on as it is.
+    """The address must not be called, raised when the socket is created.
 
-    It is no `OSError`: nothing is wrong with the network, so nobody may take it for an outage.
+    A `RuntimeError`, which aiohttp's connector passes on unchanged, and not an `OSError`, which would be treated
+    as an outage of the network.
     """
 
 
 def embedded_ipv4(address: IpAddress) -> IpAddress:
-    """Return the IPv4 address inside an IPv6 one that a host uses in its place (mapped, NAT64), else itself."""
+    """Return the IPv4 address embedded in an IPv6 address (mapped, NAT64), otherwise the address itself."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
@@ -48,11 +50,11 @@ def embedded_ipv4(address: IpAddress) -> IpAddress:
 
 
 def is_allowed(value: str, allowed: Sequence[IpNetwork]) -> bool:
-    """Whether a numeric address may be called: ordinary unicast of the public internet, or in an allowed network.
+    """Return whether a numeric address may be called: public unicast, or in an allowed network.
 
-    All of IANA's special-purpose registries is refused, also what they call globally reachable:
-    anycast of protocols is nobody's web server. What is not written as a plain address is refused, since the
-    system may read it in its own way.
+    All special-purpose networks are refused, also globally reachable ones: anycast addresses of protocols are not
+    web servers. Text that is not a plain address is refused, because the operating system may interpret it
+    differently.
     """
     try:
         address = embedded_ipv4(ip_address(value))
@@ -66,12 +68,15 @@ def is_allowed(value: str, allowed: Sequence[IpNetwork]) -> bool:
 
 
 def guarded_socket_factory(allowed: Sequence[IpNetwork]) -> Callable[[AddressInfo], socket.socket]:
-    """A socket factory for aiohttp's connector: the last gate, which sees the very address to be called."""
+    """Return a socket factory for aiohttp's connector: the last check, on the address that is really
+    connected to.
+    """
 
     def make(info: AddressInfo) -> socket.socket:
         family, kind, protocol, _, address = info
         if not is_allowed(str(address[0]), allowed):
-            # The address itself stays unsaid: it would tell the endpoint's owner about the network.
+            # The message does not contain the address, which would reveal the internal network to the endpoint's
+            # owner.
             raise AddressBlocked("its address is inside a network that webhooks must not reach")
         return socket.socket(family, kind, protocol)
 
@@ -79,37 +84,37 @@ def guarded_socket_factory(allowed: Sequence[IpNetwork]) -> Callable[[AddressInf
 
 
 def parse_url(value: str, *, https_only: bool) -> URL:
-    """The URL as the HTTP client will read it. Raises `Refused`."""
+    """Return the URL as the HTTP client will parse it. Raise `UrlNotAllowed`."""
     if len(value) > MAX_URL_LENGTH:
         raise UrlNotAllowed(f"The URL is longer than {MAX_URL_LENGTH} characters")
     if not value.isprintable() or any(character.isspace() for character in value):
-        raise UrlNotAllowed("The URL holds spaces or control characters")
+        raise UrlNotAllowed("The URL contains spaces or control characters")
     try:
         url = URL(value)
         port = url.port
         host = url.host
     except ValueError as error:
-        raise UrlNotAllowed(f"The URL cannot be read: {error}") from error
+        raise UrlNotAllowed(f"The URL cannot be parsed: {error}") from error
     if url.scheme not in ({"https"} if https_only else {"https", "http"}):
         raise UrlNotAllowed("The URL must begin with https://" if https_only else "Expected https:// or http://")
     if not host or not port:
-        raise UrlNotAllowed("The URL names no host")
+        raise UrlNotAllowed("The URL has no host")
     if url.user is not None or url.password is not None:
-        raise UrlNotAllowed("The URL must not hold a name or password")
+        raise UrlNotAllowed("The URL must not contain a user name or password")
     if url.fragment:
-        raise UrlNotAllowed("The URL must not hold a fragment")
+        raise UrlNotAllowed("The URL must not contain a fragment")
     return url
 
 
 async def check_url(value: str, allowed: Sequence[IpNetwork], *, https_only: bool) -> None:
-    """Raise `Refused` unless the URL is well-formed and its host resolves to addresses that may all be called."""
+    """Raise `UrlNotAllowed` unless the URL is well-formed and all addresses of its host may be called."""
     url = parse_url(value, https_only=https_only)
     host = url.host or ""
     try:
         async with asyncio.timeout(DNS_TIMEOUT_SECONDS):
             addresses = await asyncio.get_running_loop().getaddrinfo(host, url.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, TimeoutError) as error:
-        raise UrlNotAllowed(f"The host {host} is not found") from error
+        raise UrlNotAllowed(f"The host {host} was not found") from error
     for *_, address in addresses:
         if not is_allowed(str(address[0]), allowed):
             raise UrlNotAllowed(f"The host {host} is inside a network that webhooks must not reach")

@@ -1,7 +1,7 @@
-"""The catalogue of events that webhooks carry: what each says, its schema and an example.
+"""The catalogue of webhook events: description, JSON Schema and example of each type.
 
-The models are the filter as well: only their fields leave the house. What a citizen wrote leaves it masked, and as
-it was written only to an endpoint that asks for it.
+The models are also the filter: only their fields are sent. Personal data in citizens' texts is masked, except for
+an endpoint that asks for unmasked texts.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ from shared.tables.common import Event
 
 
 class WebhookEventType(StrEnum):
-    """What an endpoint can subscribe to."""
+    """Event types that an endpoint can subscribe to."""
 
     OPENED = "appeal.opened"
     MESSAGE_ADDED = "appeal.message_added"
@@ -221,19 +221,21 @@ _ALERT = {
 
 CATALOGUE: dict[str, CatalogueEntry] = {
     WebhookEventType.OPENED: CatalogueEntry(
-        "A message that needs an answer opened a case", AppealMessagePayload, _APPEAL_EXAMPLE | _WORDED
+        "A message that needs an answer opened an appeal", AppealMessagePayload, _APPEAL_EXAMPLE | _WORDED
     ),
     WebhookEventType.MESSAGE_ADDED: CatalogueEntry(
-        "The citizen wrote again in the open case", AppealMessagePayload, _APPEAL_EXAMPLE | _WORDED
+        "The citizen wrote again in an open appeal", AppealMessagePayload, _APPEAL_EXAMPLE | _WORDED
     ),
-    WebhookEventType.ASSIGNED: CatalogueEntry("The case went to an organisation", AppealPayload, _APPEAL_EXAMPLE),
+    WebhookEventType.ASSIGNED: CatalogueEntry(
+        "The appeal was assigned to an organisation", AppealPayload, _APPEAL_EXAMPLE
+    ),
     WebhookEventType.MOVED: CatalogueEntry(
-        "The case changed its status",
+        "The appeal changed its status",
         AppealStatusPayload,
         _APPEAL_EXAMPLE | {"from": "assigned", "to": "in_progress"},
     ),
     WebhookEventType.RECLASSIFIED: CatalogueEntry(
-        "Topic, place or urgency of the case was changed, with it maybe the deadline",
+        "Topic, location or urgency of the appeal changed, and possibly its deadline",
         AppealReclassifiedPayload,
         _APPEAL_EXAMPLE | _RECLASSIFIED,
     ),
@@ -241,83 +243,89 @@ CATALOGUE: dict[str, CatalogueEntry] = {
         "An answer was published in the network", AppealAnsweredPayload, _APPEAL_EXAMPLE | _ANSWER
     ),
     WebhookEventType.OVERDUE: CatalogueEntry(
-        "An answer is past its deadline", AppealOverduePayload, _APPEAL_EXAMPLE
+        "The deadline of an answer has passed", AppealOverduePayload, _APPEAL_EXAMPLE
     ),
     WebhookEventType.CLOSED: CatalogueEntry(
-        "The case ended: closed, merged or found to need no answer", AppealClosedPayload, _APPEAL_EXAMPLE | _CLOSED
+        "The appeal ended: closed, merged or classified as needing no answer",
+        AppealClosedPayload,
+        _APPEAL_EXAMPLE | _CLOSED,
     ),
     WebhookEventType.REOPENED: CatalogueEntry(
-        "A closed or answered case was opened again", AppealPayload, _APPEAL_EXAMPLE | {"status": "reopened"}
+        "A closed or answered appeal was reopened", AppealPayload, _APPEAL_EXAMPLE | {"status": "reopened"}
     ),
     WebhookEventType.REPLY_FAILED: CatalogueEntry(
-        "A reply could not be published: somebody must mend it and try again",
+        "A reply could not be published: somebody must correct it and try again",
         ReplyFailedPayload,
         _APPEAL_EXAMPLE | _REPLY_FAILED,
     ),
     WebhookEventType.DELETED: CatalogueEntry(
-        "A message was removed in the network, by whomever", MessageDeletedPayload, _DELETED
+        "A message was deleted in the network, by its author or others", MessageDeletedPayload, _DELETED
     ),
     WebhookEventType.TOKEN_CHANGED: CatalogueEntry(
-        "A network refused a credential, or takes it again", TokenStatePayload, _TOKEN
+        "A network rejected a credential, or accepts it again", TokenStatePayload, _TOKEN
     ),
     WebhookEventType.GAP_FOUND: CatalogueEntry(
-        "Comparing a page with its network found messages that were missing", GapFoundPayload, _GAP
+        "A reconciliation with the network found messages that were missing", GapFoundPayload, _GAP
     ),
     WebhookEventType.PAGE_REGISTERED: CatalogueEntry(
         "A page was registered", PageRegisteredPayload, _PAGE | _KEPT
     ),
     WebhookEventType.PAGE_CHANGED: CatalogueEntry(
-        "What the registry holds of a page changed", PageChangedPayload, _PAGE | _KEPT | {"changed": ["active"]}
+        "The registry's data of a page changed", PageChangedPayload, _PAGE | _KEPT | {"changed": ["active"]}
     ),
     WebhookEventType.PAGE_STEP_REACHED: CatalogueEntry(
-        "A page reached a step after its registration, or the step's day or evidence was put right",
+        "A page reached a step after its registration, or the step's day or evidence was corrected",
         PageStepReachedPayload,
         _PAGE | _REACHED,
     ),
     WebhookEventType.PAGE_STEP_LOST: CatalogueEntry(
-        "A page lost a step that is no mark: those have `page.mark_lost`", PageStepLostPayload, _PAGE | _STEP_LOST
+        "A page lost a step that is not a badge: lost badges are `page.mark_lost`",
+        PageStepLostPayload,
+        _PAGE | _STEP_LOST,
     ),
     WebhookEventType.PAGE_CLOSED: CatalogueEntry(
-        "The network shows a page to nobody, or to members only", PageClosedPayload, _PAGE | {"reason": "banned"}
+        "The network no longer shows a page, or shows it only to members",
+        PageClosedPayload,
+        _PAGE | {"reason": "banned"},
     ),
     WebhookEventType.PAGE_UNREACHABLE: CatalogueEntry(
         "The network does not know a page any more", PageClosedPayload, _PAGE | {"reason": "not_found"}
     ),
     WebhookEventType.PAGE_RENAMED: CatalogueEntry(
-        "A page has another name or short name in its network", PageRenamedPayload, _PAGE | _RENAMED
+        "The name or short name of a page changed in its network", PageRenamedPayload, _PAGE | _RENAMED
     ),
-    WebhookEventType.PAGE_MARK_LOST: CatalogueEntry(
-        "A page lost a mark that it had", PageBadgeLostPayload, _PAGE | _MARK
-    ),
+    WebhookEventType.PAGE_MARK_LOST: CatalogueEntry("A page lost a badge", PageBadgeLostPayload, _PAGE | _MARK),
     WebhookEventType.PAGE_CHANGED_HANDS: CatalogueEntry(
-        "Another organisation keeps the page in the registry",
+        "The page was moved to another organisation in the registry",
         PageTransferredPayload,
         _PAGE | {"moved_from": "0198f3a0-0000-7000-8000-000000000008"},
     ),
     WebhookEventType.PAGE_STOLEN: CatalogueEntry(
-        "A page changed as stolen ones do: look at once",
+        "A page changed in a way that suggests a takeover: check it at once",
         PageTakeoverSuspectedPayload,
         _PAGE | _RENAMED | {"signs": ["name_and_address_changed"]},
     ),
     WebhookEventType.SUCCEEDED: CatalogueEntry(
-        "It was written down which bodies take over from an organisation, and from which day",
+        "The successors of an organisation were recorded, with their first day",
         SuccessionRecordedPayload,
         _SUCCEEDED,
     ),
     WebhookEventType.INCIDENT_OPENED: CatalogueEntry(
-        "Cases were joined into an incident: by a person, or because many told of one thing at once",
+        "Appeals were joined into an incident: by a person, or automatically as a spike",
         IncidentPayload,
         _INCIDENT,
     ),
     WebhookEventType.INCIDENT_GROWN: CatalogueEntry(
-        "An incident has 10, 20, 50, 100 … members by now", IncidentPayload, _INCIDENT | {"members": 20}
+        "The number of an incident's appeals reached 10, 20, 50, 100 …",
+        IncidentPayload,
+        _INCIDENT | {"members": 20},
     ),
     WebhookEventType.INCIDENT_CLOSED: CatalogueEntry(
-        "A person closed an incident: nothing joins it any more",
+        "A person closed an incident: no appeal joins it any more",
         IncidentPayload,
         _INCIDENT | {"members": 204, "closed_at": "2026-11-23T18:00:00+08:00"},
     ),
-    WebhookEventType.ALERT_RAISED: CatalogueEntry("A moderator must see something at once", AlertPayload, _ALERT),
+    WebhookEventType.ALERT_RAISED: CatalogueEntry("An alert for moderators was raised", AlertPayload, _ALERT),
     TEST_EVENT_TYPE: CatalogueEntry(
         "Sent by POST /webhooks/endpoints/{id}/test, whatever the endpoint subscribes to",
         TestPayload,
@@ -326,7 +334,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
 }
 
 
-# What names things of the registry and of a network: masking would break it, and it is nobody's words.
+# Names and ids from the registry or a network: masking would corrupt them, and no citizen wrote them.
 UNMASKED_FIELDS = frozenset(
     {
         "id", "url", "reply_url", "organisation", "name", "screen_name", "code", "external_id", "external_ids",
@@ -336,7 +344,7 @@ UNMASKED_FIELDS = frozenset(
 
 
 def mask_personal_data(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What an event says, with personal data masked in all that may be somebody's words."""
+    """Return the event's data with personal data masked in all fields that may contain citizens' texts."""
     masked_data: dict[str, Any] = mask_values(dict(data), keep=UNMASKED_FIELDS)
     return masked_data
 
@@ -349,7 +357,7 @@ def delivery_body(
     event_id: UUID | None = None,
     position: str | None = None,
 ) -> dict[str, Any]:
-    """The body of a delivery: type, time, the event's id and place in the feed, the catalogue's fields alone."""
+    """Return the body of a delivery: type, time, id and feed position of the event, and the catalogue's fields."""
     model = CATALOGUE[event_type].data
     kept = model.model_validate(data).model_dump(mode="json", by_alias=True, exclude_unset=True)
     return {
@@ -364,9 +372,9 @@ def delivery_body(
 def delivery_body_of_event(
     event: Event, organisation_names: Mapping[UUID, str], text: str | None = None, *, personal_data: bool = False
 ) -> dict[str, Any]:
-    """The body for an event of a case or of a page; `text` is what the citizen wrote.
+    """Return the body of a delivery for an event; `text` is the text of the citizen's message.
 
-    Personal data is masked in it unless `personal_data`.
+    Personal data in it is masked unless `personal_data` is true.
     """
     organisation_id = event.organisation_id
     organisation = (

@@ -1,4 +1,4 @@
-"""What citizens wrote, for the events that carry it: read as deliveries are made, since events hold no words."""
+"""Texts of citizens' messages, read when deliveries are created, since events contain no texts."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -14,7 +14,7 @@ from shared.tables.ingest import Message
 
 
 async def load_message_texts(session: WriteSession, events: Sequence[Event]) -> dict[UUID, str]:
-    """Event → the message it tells of, as it stands now; for a case without one, the words that opened it."""
+    """Return by event id the current text of its message; without a message, the text that opened the appeal."""
     worded = [event for event in events if issubclass(CATALOGUE[event.type].data, AppealMessagePayload)]
     message_of = {event.id: _message(event) for event in worded}
     messages = await session.execute(
@@ -32,7 +32,7 @@ async def load_message_texts(session: WriteSession, events: Sequence[Event]) -> 
         text = text_of_message.get(message) if message else None
         text = text if text is not None else text_of_case.get(event.subject_id)
         if text is not None:
-            message_id[event.id] = text.replace("\x00", "")  # no jsonb column holds it
+            message_id[event.id] = text.replace("\x00", "")  # jsonb cannot hold NUL.
     return message_id
 
 

@@ -1,4 +1,4 @@
-"""What the events of the catalogue say. Only these fields leave the house."""
+"""Payloads of the catalogue's events. Only these fields are sent."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class EventPayload(BaseModel):
-    """What an event says: fields that are not named here stay in the house."""
+    """Data of an event; fields that are not declared are not sent."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
@@ -20,30 +20,34 @@ class OrganisationRef(EventPayload):
 
 
 class AppealPayload(EventPayload):
-    """The case at the moment of the event."""
+    """The appeal at the time of the event."""
 
     id: UUID
     number: int | None = None
     status: str | None = None
     urgency: str | None = None
     network: str | None = None
-    url: str | None = Field(default=None, description="The message in the network")
+    url: str | None = Field(default=None, description="Address of the message in the network")
     organisation: OrganisationRef | None = None
-    topic_id: UUID | None = Field(default=None, description="`GET /topics/{id}` names it, and its group")
-    municipality: str | None = Field(default=None, description="Where the trouble is; OKTMO")
+    topic_id: UUID | None = Field(default=None, description="`GET /topics/{id}` returns it with its topic group")
+    municipality: str | None = Field(default=None, description="Location of the problem; OKTMO code")
     settlement: str | None = None
-    language: str | None = Field(default=None, description="Of the words that opened it: `ru`, `bxr` or `mixed`")
-    incident_id: UUID | None = Field(default=None, description="The incident that the case is a voice of")
+    language: str | None = Field(
+        default=None, description="Language of the message that opened it: `ru`, `bxr` or `mixed`"
+    )
+    incident_id: UUID | None = Field(default=None, description="The incident that the appeal belongs to")
     written_at: datetime | None = None
     opened_at: datetime | None = None
     first_response_due_at: datetime | None = None
     first_response_at: datetime | None = None
-    next_response_due_at: datetime | None = Field(default=None, description="Of the answer a reopened case awaits")
+    next_response_due_at: datetime | None = Field(
+        default=None, description="Deadline of the answer that a reopened appeal awaits"
+    )
     resolution_due_at: datetime | None = None
 
 
 class ClassificationPayload(EventPayload):
-    """What a case is about, where and how urgent."""
+    """Classification of an appeal: topic, location and urgency."""
 
     topic_id: UUID | None = None
     municipality: str | None = Field(default=None, description="OKTMO")
@@ -52,7 +56,9 @@ class ClassificationPayload(EventPayload):
 
 
 class AppealReclassifiedPayload(AppealPayload):
-    """Also what was changed, and from what to what. Streets and houses are not told: the case shows them."""
+    """Adds the changed classification, before and after. Streets and houses are omitted: read the
+    appeal for them.
+    """
 
     changed: list[str] | None = Field(
         default=None,
@@ -63,27 +69,28 @@ class AppealReclassifiedPayload(AppealPayload):
 
 
 class AppealMessagePayload(AppealPayload):
-    """Also what the citizen wrote: with personal data masked, unless the endpoint asks for it."""
+    """Adds the citizen's text: personal data is masked, unless the endpoint asks for unmasked texts."""
 
     message_id: UUID | None = None
     text: str | None = Field(
-        default=None, description="The citizen's words; personal data is masked unless the endpoint asks for it"
+        default=None,
+        description="The citizen's text; personal data is masked unless the endpoint asks for unmasked texts",
     )
 
 
 class AppealStatusPayload(AppealPayload):
-    """Also the statuses it moved between.
+    """Adds the statuses before and after.
 
-    Who loses the case gets the event too: there `left` is true, and `organisation` is the one that lost it.
+    The organisation that loses the appeal gets the event too: there `left` is true and `organisation` is that one.
     """
 
     from_: str | None = Field(default=None, alias="from")
     to: str | None = None
-    left: bool | None = Field(default=None, description="True: `organisation` has the case no more")
+    left: bool | None = Field(default=None, description="True: the appeal was taken from `organisation`")
 
 
 class AppealAnsweredPayload(AppealPayload):
-    """Also the answer that was published; `origin` is `gospablik` or `network` (by hand)."""
+    """Adds the published answer; `origin` is `gospablik` or `network` (published by hand)."""
 
     reply_id: UUID | None = None
     reply_url: str | None = None
@@ -94,33 +101,33 @@ class AppealAnsweredPayload(AppealPayload):
 
 
 class ReplyFailedPayload(AppealPayload):
-    """Also the reply that reached nobody, and why."""
+    """Adds the reply that was not published, and the reason."""
 
     reply_id: UUID | None = Field(
-        default=None, description="`POST /appeals/{id}/replies/{reply_id}/retry` tries it again"
+        default=None, description="Retry with `POST /appeals/{id}/replies/{reply_id}/retry`"
     )
     kind: str | None = Field(default=None, description="`final` or `interim`")
-    code: str | None = Field(default=None, description="Of the reason, as the network or the system names it")
-    reason: str | None = Field(default=None, description="In words, for the author of the reply")
+    code: str | None = Field(default=None, description="Code of the reason, from the network or this system")
+    reason: str | None = Field(default=None, description="Explanation for the author of the reply")
     failed_at: datetime | None = None
 
 
 class AppealOverduePayload(AppealPayload):
-    """Also the date that an interim answer promised, if one did."""
+    """Adds the date that an interim reply promised, if there is one."""
 
     promised_at: datetime | None = None
 
 
 class AppealClosedPayload(AppealPayload):
-    """Also how it ended."""
+    """Adds the outcome."""
 
     outcome: str | None = None
 
 
 class MessageDeletedPayload(EventPayload):
-    """A message that was removed in the network; its words stay here."""
+    """A message that was deleted in the network; its text is not sent."""
 
-    id: UUID = Field(description="Of the message")
+    id: UUID = Field(description="Id of the message")
     page_id: UUID | None = None
     network: str | None = None
     kind: str | None = None
@@ -129,10 +136,10 @@ class MessageDeletedPayload(EventPayload):
 
 
 class TokenStatePayload(EventPayload):
-    """A credential of a network that changed its state."""
+    """A network credential that changed its state."""
 
-    id: UUID = Field(description="Of the credential")
-    page_id: UUID | None = Field(default=None, description="The page it belongs to, if it belongs to one")
+    id: UUID = Field(description="Id of the credential")
+    page_id: UUID | None = Field(default=None, description="The page it belongs to, if any")
     network: str | None = None
     kind: str | None = Field(default=None, description="`group`, `service` or `user`")
     state: str | None = Field(
@@ -143,21 +150,21 @@ class TokenStatePayload(EventPayload):
 
 
 class GapFoundPayload(EventPayload):
-    """Messages of a page that no ordinary way had brought; they are stored now."""
+    """Messages of a page that a reconciliation found missing; they are stored now."""
 
-    id: UUID = Field(description="Of the page")
+    id: UUID = Field(description="Id of the page")
     page_id: UUID | None = Field(default=None, description="The same")
     network: str | None = None
     organisation: OrganisationRef | None = None
     reconciliation_id: UUID | None = None
-    since: datetime | None = Field(default=None, description="How far back was compared")
-    count: int | None = Field(default=None, description="How many were missing")
+    since: datetime | None = Field(default=None, description="Start of the compared period")
+    count: int | None = Field(default=None, description="Number of missing messages")
 
 
 class PagePayload(EventPayload):
     """An official page; `organisation` is the one that keeps it."""
 
-    id: UUID = Field(description="Of the page")
+    id: UUID = Field(description="Id of the page")
     network: str | None = None
     external_id: str | None = Field(default=None, description="The network's own id of the community")
     url: str | None = None
@@ -165,21 +172,21 @@ class PagePayload(EventPayload):
 
 
 class PageRegisteredPayload(PagePayload):
-    """Also whether it is followed, and since when what citizens write there opens cases."""
+    """Adds whether messages are collected, and from when on they open appeals."""
 
     active: bool | None = None
     live_from: datetime | None = None
 
 
 class PageChangedPayload(PageRegisteredPayload):
-    """Also the fields that changed, and the organisation that kept it before, if that is one of them."""
+    """Adds the changed fields, and the previous organisation if the page was moved."""
 
     changed: list[str] | None = None
     moved_from: UUID | None = None
 
 
 class PageStepReachedPayload(PagePayload):
-    """Also which step of its way to being official and live, since when, and by what evidence."""
+    """Adds the step, the day it was reached and its evidence."""
 
     step: str | None = Field(
         default=None, description="`created`, `verified`, `marked`, `connected`, `widgets` or `live`"
@@ -189,7 +196,7 @@ class PageStepReachedPayload(PagePayload):
 
 
 class PageStepLostPayload(PagePayload):
-    """Also which step, and since when it stands no more."""
+    """Adds the step and the day it was lost."""
 
     step: str | None = Field(default=None, description="`created`, `connected`, `widgets` or `live`")
     reached_on: date | None = None
@@ -198,7 +205,7 @@ class PageStepLostPayload(PagePayload):
 
 
 class PageClosedPayload(PagePayload):
-    """Also why the network does not show it."""
+    """Adds the reason why the network does not show the page."""
 
     reason: str | None = Field(
         default=None, description="`deleted`, `banned`, `closed_group`, `private_group`, `not_found`"
@@ -206,30 +213,30 @@ class PageClosedPayload(PagePayload):
 
 
 class ValueChange(EventPayload):
-    """What a name was and what it is."""
+    """A value before and after a change."""
 
     before: str | None
     after: str | None
 
 
 class PageRenamedPayload(PagePayload):
-    """Also the name, the short name in the address, or both, as they were and as they are."""
+    """Adds the name, the short name or both, before and after."""
 
     name: ValueChange | None = None
     screen_name: ValueChange | None = None
 
 
 class PageTakeoverSuspectedPayload(PageRenamedPayload):
-    """Also what makes it suspicious."""
+    """Adds the signs of a takeover."""
 
     signs: list[str] | None = Field(default=None, description="`name_and_address_changed`, `mark_lost_with_name`")
 
 
 class PageBadgeLostPayload(PagePayload):
-    """Also which mark, and since when it stands no more."""
+    """Adds the badge and the day it was lost."""
 
     step: str | None = Field(
-        default=None, description="`verified`: the network's own mark; `marked`: that of a state page"
+        default=None, description="`verified`: the network's own badge; `marked`: the badge of state pages"
     )
     reached_on: date | None = None
     lost_on: date | None = None
@@ -237,61 +244,63 @@ class PageBadgeLostPayload(PagePayload):
 
 
 class PageTransferredPayload(PagePayload):
-    """Also the organisation that kept it before."""
+    """Adds the previous organisation."""
 
     moved_from: UUID | None = None
 
 
 class SuccessionRecordedPayload(EventPayload):
-    """What becomes of an organisation. Its cases and pages stay with it."""
+    """Successors of an organisation. Its appeals and pages stay with it."""
 
-    id: UUID = Field(description="Of the organisation")
+    id: UUID = Field(description="Id of the organisation")
     organisation: OrganisationRef | None = None
     kind: str | None = Field(default=None, description="`renamed`, `merged`, `split` or `reorganised`")
-    took_place_on: date | None = Field(default=None, description="The first day of its successors")
-    successors: list[UUID] | None = Field(default=None, description="Ids of the organisations that take over")
+    took_place_on: date | None = Field(default=None, description="The first day of the successors")
+    successors: list[UUID] | None = Field(default=None, description="Ids of the successors")
 
 
 class IncidentPayload(EventPayload):
-    """An incident at the moment of the event; its title stays in the house.
+    """An incident at the time of the event; its title is not sent.
 
-    Who leads it gets events of its own, with `own`: those count its own cases alone.
+    Its lead organisation gets separate events with `own`: those count only its own appeals.
     """
 
-    id: UUID = Field(description="Of the incident")
+    id: UUID = Field(description="Id of the incident")
     number: int | None = None
-    origin: str | None = Field(default=None, description="`burst`: it opened by itself; `person`")
+    origin: str | None = Field(default=None, description="`burst`: opened automatically by a spike; `person`")
     topic_id: UUID | None = None
-    fault: str | None = Field(default=None, description="What is out: `power`, `heat`, `water` …")
+    fault: str | None = Field(default=None, description="What is out of service: `power`, `heat`, `water` …")
     municipality: str | None = Field(default=None, description="OKTMO")
     settlement: str | None = None
     urgency: str | None = None
     own: bool | None = Field(
         default=None,
-        description="True: for who leads it, and only its own cases are counted; false: for the centre",
+        description="True: for the lead organisation, counting only its own appeals; false: for the centre",
     )
-    members: int | None = Field(default=None, description="How many cases it holds")
-    first_at: datetime | None = Field(default=None, description="When the first of them was written")
+    members: int | None = Field(default=None, description="Number of appeals in it")
+    first_at: datetime | None = Field(default=None, description="When the first of its messages was written")
     last_at: datetime | None = None
     closed_at: datetime | None = None
     organisation: OrganisationRef | None = Field(
-        default=None, description="Who leads it, where `own` is true; null in what is told to the centre"
+        default=None, description="The lead organisation, where `own` is true; null in events for the centre"
     )
 
 
 class AlertPayload(EventPayload):
-    """What a moderator must see at once; the reason, which may quote a citizen, stays in the house."""
+    """An alert for moderators; the reason is not sent, because it may quote a citizen."""
 
-    id: UUID = Field(description="Of the alert")
+    id: UUID = Field(description="Id of the alert")
     kind: str | None = Field(default=None, description="`urgent`, `burst` or `ping_pong`")
     appeal_id: UUID | None = None
     appeal_number: int | None = None
     incident_id: UUID | None = None
     incident_number: int | None = None
-    organisation: OrganisationRef | None = Field(default=None, description="Null: alerts are the centre's")
+    organisation: OrganisationRef | None = Field(
+        default=None, description="Always null: alerts belong to the centre"
+    )
 
 
 class TestPayload(EventPayload):
-    """Sent on request, to try an endpoint."""
+    """Sent on request, to test an endpoint."""
 
     endpoint_id: UUID

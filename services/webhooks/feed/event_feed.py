@@ -1,4 +1,4 @@
-"""The numbered feed of events, as far as the caller may see it."""
+"""The event feed: numbered events that the caller may read."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ from shared.tables.common import Event
 
 
 def resolve_types(caller: Caller, requested: Sequence[str]) -> list[str]:
-    """Return the types that are shown: those asked for, or else all that the caller may read.
+    """Return the event types to read: the requested ones, or all that the caller may read.
 
-    Raises `Invalid` for a type that no service emits, `Forbidden` for one that takes a right the caller has not.
+    Raise `Invalid` for an unknown type, `Forbidden` for one that needs a right the caller lacks.
     """
     if not requested:
         return [kind for kind, right in EVENT_RIGHTS.items() if right in caller.rights]
     if unknown := sorted(set(requested) - EVENT_RIGHTS.keys()):
         named = ", ".join(f"«{kind}»" for kind in unknown)
-        raise Invalid.field("query/types", f"No such type: {named}. There are: {', '.join(EVENT_RIGHTS)}")
+        raise Invalid.field("query/types", f"Unknown type: {named}. Known types: {', '.join(EVENT_RIGHTS)}")
     for kind in requested:
         if EVENT_RIGHTS[kind] not in caller.rights:
             raise Forbidden.field("query/types", f"«{kind}» needs the right «{EVENT_RIGHTS[kind]}»")
@@ -29,24 +29,25 @@ def resolve_types(caller: Caller, requested: Sequence[str]) -> list[str]:
 
 
 async def last_position(session: AsyncSession) -> int:
-    """Return the position of the newest numbered event, 0 for none."""
+    """Return the position of the newest numbered event, 0 when there is none."""
     return await session.scalar(select(func.coalesce(func.max(Event.position), 0))) or 0
 
 
 async def read_events(
     session: AsyncSession, caller: Caller, *, after: int, limit: int, types: Sequence[str]
 ) -> tuple[list[Event], int]:
-    """Return events after a position in order, and the position to continue from, past those unseen too.
+    """Return events after a position in order, and the position to continue from, which skips invisible events.
 
-    From 0 on: from the oldest event that is kept. Raises `Gone` where events after the position were deleted.
+    Position 0 starts at the oldest event that is kept. Raise `Gone` when events after the position were deleted.
     """
     oldest = await session.scalar(select(func.min(Event.position)))
     if after and oldest is not None and after < oldest - 1:
         raise Gone(
-            f"Events {after + 1} to {oldest - 1} were deleted when their term had passed. Read what you missed"
-            f" from the lists, such as /appeals, then go on with after={format_position(oldest - 1)}"
+            f"Events {after + 1} to {oldest - 1} have expired and were deleted. Read what you missed"
+            f" from the lists, such as /appeals, then continue with after={format_position(oldest - 1)}"
         )
-    # Asked first: an event numbered in between is left for the next call instead of being passed over.
+    # Read before the events: an event that is numbered in between is left for the next call instead of being
+    # skipped.
     last = await last_position(session)
     query = select(Event).where(
         Event.position > after,

@@ -1,7 +1,7 @@
-"""Places in the feed as others keep them: opaque strings, `epoch.number`.
+"""Feed positions as clients store them: opaque strings, `epoch.number`.
 
-A position holds the epoch in its high bits: what a failover lost is numbered anew in a later one, so a reader of
-before goes on with it and passes over nothing.
+A position holds the epoch in its high bits. Events lost in a failover are renumbered in a later epoch, so a client
+with a position from before continues there and skips nothing.
 """
 
 from shared.events.relay import EPOCH_BITS
@@ -12,14 +12,14 @@ _NUMBER = (1 << EPOCH_BITS) - 1
 
 
 def format_position(position: int) -> str:
-    """Return the place of an event as it is shown: send it as `after` to read on from there."""
+    """Return the position of an event for clients: sent as `after`, it reads on from there."""
     return f"{position >> EPOCH_BITS}.{position & _NUMBER}"
 
 
 def parse_position(after: str) -> int:
-    """Return the position that a cursor names; a bare number, as older readers kept it, is the position itself.
+    """Return the position that a cursor names; a bare number, as older clients stored it, is the position itself.
 
-    Raises `Invalid` for what is no cursor.
+    Raise `Invalid` for text that is not a cursor.
     """
     epoch, dot, number = after.rpartition(".")
     parts = [epoch, number] if dot else ["0", number]
@@ -27,4 +27,4 @@ def parse_position(after: str) -> int:
         position = (int(parts[0]) << EPOCH_BITS) + int(number)
         if position <= MAX_POSITION:
             return position
-    raise Invalid.field("query/after", "Expected `next_after` of the answer before, `0`, or `now`")
+    raise Invalid.field("query/after", "Expected `next_after` of the previous response, `0`, or `now`")

@@ -1,4 +1,4 @@
-"""The event feed as it crosses the wire."""
+"""API models of the event feed."""
 
 from datetime import datetime
 from typing import Any
@@ -11,16 +11,16 @@ class FeedEvent(BaseModel):
     """One event of the feed."""
 
     position: str = Field(examples=["0.42"], description="Send as `after` to read on from here")
-    id: UUID = Field(description="The `webhook-id` of its deliveries too")
+    id: UUID = Field(description="Also the `webhook-id` of its deliveries")
     type: str = Field(examples=["appeal.opened"])
     subject_id: UUID
     organisation_id: UUID | None
     occurred_at: datetime
-    data: dict[str, Any] = Field(description="Without citizens' words; personal data is masked")
+    data: dict[str, Any] = Field(description="Without citizens' texts; personal data is masked")
 
 
 class EventFeed(BaseModel):
-    """Events in order. Ask again with `after = next_after`; no items means nothing new."""
+    """Events in order. Continue with `after = next_after`; no items means nothing new."""
 
     items: list[FeedEvent]
     next_after: str = Field(examples=["0.42"])

@@ -1,4 +1,4 @@
-"""What crosses the wire of webhooks."""
+"""API models of webhooks."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -27,14 +27,14 @@ Description = Annotated[MultilineText, Field(max_length=500, examples=["Приё
 PersonalData = Annotated[
     bool,
     Field(
-        description="true: citizens' words arrive as they were written; false: phones, names, documents and the "
+        description="true: citizens' texts are sent unmasked; false: phones, names, documents and the "
         "like are masked in them"
     ),
 ]
 
 
 class WebhookEndpointCreate(BaseModel):
-    """Where a system wants its events."""
+    """An endpoint to create."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,38 +53,42 @@ class WebhookEndpointUpdate(BaseModel):
     event_types: EventTypes | None = None
     description: Description | None = None
     personal_data: PersonalData | None = None
-    active: bool | None = Field(default=None, description="false: nothing is sent, waiting deliveries fail")
+    active: bool | None = Field(default=None, description="false: nothing is sent, pending deliveries fail")
 
     @field_validator("*", mode="before")
     @classmethod
     def _given(cls, value: object) -> object:
         if value is None:
-            raise ValueError("null is not a value: leave the field out to keep it")
+            raise ValueError("null is not allowed here: leave the field out to keep its value")
         return value
 
 
 class WebhookEndpoint(BaseModel):
-    """An endpoint; its secret is shown when it is made or rotated, and never again."""
+    """An endpoint. Its secret is shown only when it is created or rotated."""
 
     id: UUID
     version: int
-    organisation_id: UUID | None = Field(description="Whose events it gets; null: all events of the region")
+    organisation_id: UUID | None = Field(
+        description="The organisation whose events it receives; null: all events of the region"
+    )
     url: str
     event_types: list[str]
     description: str
     personal_data: PersonalData
     personal_data_masked_because: str | None = Field(
-        default=None, description="Why personal data is masked although it is asked for; null: it is not"
+        default=None, description="Why personal data is masked although it was asked for; null: it is not masked"
     )
-    consent_by: UUID | None = Field(default=None, description="Who consented that personal data is sent")
+    consent_by: UUID | None = Field(default=None, description="Who consented to sending personal data")
     consent_at: datetime | None = None
     active: bool
     owner_id: UUID | None = Field(
-        description="The person or client who last said where its events go: it gets what they may read, as of now"
+        description="The person or client who last decided where its events go: it receives what they may read now"
     )
-    suspended_at: datetime | None = Field(default=None, description="Since when it gets nothing; null: it does")
+    suspended_at: datetime | None = Field(
+        default=None, description="Since when it is suspended and receives nothing; null: not suspended"
+    )
     suspended_reason: str | None = Field(
-        default=None, examples=["its owner has not the right «appeals:read», which «appeal.opened» needs"]
+        default=None, examples=["its owner lacks the right «appeals:read», which «appeal.opened» needs"]
     )
     created_at: datetime
     updated_at: datetime
@@ -95,13 +99,13 @@ class WebhookEndpointWithSecret(WebhookEndpoint):
 
     secret: str | None = Field(
         default=None,
-        description="Keep it: it is shown once. Null when a repeated request gets the first answer again",
+        description="Store it: it is shown once. Null when a repeated request returns the first response again",
         examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="],
     )
 
 
 class WebhookDeliveryStatus(StrEnum):
-    """`pending` waits for its (next) attempt; `failed` is given up and can be retried by hand."""
+    """`pending` awaits its (next) attempt; `failed` has no attempts left and can be retried by hand."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -109,17 +113,17 @@ class WebhookDeliveryStatus(StrEnum):
 
 
 class WebhookDelivery(BaseModel):
-    """One event on its way to one endpoint. `event_id` is the `webhook-id` of every attempt."""
+    """One event to be delivered to one endpoint. `event_id` is the `webhook-id` of every attempt."""
 
     id: UUID
     endpoint_id: UUID
     event_id: UUID
     event_type: str
     status: WebhookDeliveryStatus
-    attempts: int = Field(description="Attempts made since it was written or last retried by hand")
+    attempts: int = Field(description="Attempts since it was created or last retried by hand")
     next_attempt_at: datetime | None = Field(description="Null unless pending")
     last_attempt_at: datetime | None
-    response_status: int | None = Field(description="HTTP status of the last answer", examples=[500])
+    response_status: int | None = Field(description="HTTP status of the last response", examples=[500])
     last_error: str | None = Field(description="Why the last attempt failed", examples=["HTTP 500: try later"])
     delivered_at: datetime | None
     created_at: datetime
@@ -129,7 +133,7 @@ class WebhookDeliveryWithPayload(WebhookDelivery):
     """A delivery and its body."""
 
     payload: dict[str, Any] | None = Field(
-        description="The body, personal data masked whatever is sent; null without the right to read the event"
+        description="The body, always with personal data masked; null without the right to read the event"
     )
 
 
@@ -142,9 +146,9 @@ class WebhookEventTypeInfo(BaseModel):
 
     type: str = Field(examples=["appeal.opened"])
     description: str
-    right: str = Field(examples=["appeals:read"], description="What whoever subscribes must have")
+    right: str = Field(examples=["appeals:read"], description="The right that a subscriber needs")
     json_schema: dict[str, Any] = Field(serialization_alias="schema", description="JSON Schema of the body")
-    example: dict[str, Any] = Field(description="A body as it is sent")
+    example: dict[str, Any] = Field(description="An example of a body")
 
 
 class WebhookEventTypeList(BaseModel):

@@ -28,10 +28,10 @@ async def lose(hooks: Hooks, change: str, role: str, organisation_id: UUID | Non
 
 
 LOSSES = {
-    "locked": ("locked_at = now()", "its owner has no access any more"),
-    "removed": ("active = false", "its owner has no access any more"),
-    "another role": ("role = 'approver'", "its owner has not the right «webhooks:manage» for this organisation"),
-    "another organisation": (None, "its owner has not the right «webhooks:manage» for this organisation"),
+    "locked": ("locked_at = now()", "its owner no longer has access"),
+    "removed": ("active = false", "its owner no longer has access"),
+    "another role": ("role = 'approver'", "its owner lacks the right «webhooks:manage» for this organisation"),
+    "another organisation": (None, "its owner lacks the right «webhooks:manage» for this organisation"),
 }
 
 
@@ -65,7 +65,7 @@ async def test_registrys_event_alone_suspends_an_endpoint(hooks: Hooks, receiver
     await hooks.emit("person.changed", None, changed=["locked_at"])
     await hooks.fan_out()
     answer = await hooks.app.client.get(f"{ENDPOINTS}/{endpoint['id']}", headers=hooks.headers("auditor"))
-    assert answer.json()["suspended_reason"] == "its owner has no access any more"
+    assert answer.json()["suspended_reason"] == "its owner no longer has access"
 
 
 async def test_colleague_takes_a_suspended_endpoint_over(hooks: Hooks, receiver: Receiver) -> None:
@@ -146,7 +146,7 @@ async def test_old_delivery_of_a_type_that_the_new_owner_may_not_read_is_not_sen
     assert turned.status_code == 200
     assert await hooks.deliver() == []
     [delivery] = await hooks.deliveries()
-    assert delivery["last_error"] == "its owner has not the right «appeals:read», which «appeal.opened» needs"
+    assert delivery["last_error"] == "its owner lacks the right «appeals:read», which «appeal.opened» needs"
 
 
 async def test_personal_data_waits_for_a_managers_consent(hooks: Hooks, receiver: Receiver) -> None:

@@ -68,7 +68,7 @@ async def test_switching_off_gives_up_visibly_and_deleting_takes_deliveries_alon
     off = await hooks.app.client.patch(path, json={"active": False}, headers=headers)
     assert off.json()["active"] is False
     [delivery] = await hooks.deliveries()
-    assert (delivery["status"], delivery["last_error"]) == ("failed", "the endpoint was switched off")
+    assert (delivery["status"], delivery["last_error"]) == ("failed", "the endpoint was deactivated")
     assert (await hooks.app.client.post(f"{path}/test", headers=headers)).status_code == 409
     assert (await hooks.app.client.delete(path, headers=headers)).status_code == 204
     assert await hooks.deliveries() == []

@@ -106,7 +106,7 @@ async def test_hosts_inside_are_refused_when_saved(host: str) -> None:
 
 
 async def test_an_unknown_host_is_named() -> None:
-    with pytest.raises(UrlNotAllowed, match=r"nowhere\.invalid is not found"):
+    with pytest.raises(UrlNotAllowed, match=r"nowhere\.invalid was not found"):
         await check_url("https://nowhere.invalid/", (), https_only=True)
 
 
