@@ -1,4 +1,4 @@
-"""Events that tell other services whose access changed: by id and field, never by name or value."""
+"""Events about changed access. They name ids and fields, never names or values of people."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -15,7 +15,7 @@ async def emit_access_changed(
     actor: str,
     changed: Collection[str],
 ) -> None:
-    """Emit that these fields of somebody's access changed; nothing when none did."""
+    """Emit an event that names the changed fields of a person or client; emit nothing when none changed."""
     if changed:
         data = {"changed": sorted(changed), "version": subject.version}
         event = NewEvent(

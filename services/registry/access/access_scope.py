@@ -1,4 +1,4 @@
-"""Whose a person or system may be: role and organisation go together, and nobody gives more than they have."""
+"""Rules for granting access: a role fits its organisation, and nobody grants more than they have."""
 
 from collections.abc import Collection
 from typing import Protocol
@@ -14,7 +14,7 @@ from shared.tables.registry import Organisation
 
 
 class Scoped(Protocol):
-    """Someone bound to an organisation, with or without all beneath it."""
+    """A person or client that belongs to an organisation, with or without its subordinates."""
 
     beneath: bool
 
@@ -27,47 +27,58 @@ async def require_grantable_scope(
     *,
     include_subordinates: bool,
 ) -> None:
-    """Raise `Invalid` unless role and place go together, `Forbidden` unless the caller may give them.
+    """Raise `Invalid` unless role and organisation fit, `Forbidden` unless the caller may grant them.
 
-    `caller` null: the operator's own command. Who is bound to an organisation gives that organisation's roles
-    there, or beneath it when they are bound to all of it themselves.
+    `caller` is null for a command of the operator. A member of an organisation grants that organisation's roles in
+    it, and in subordinate organisations when the member's own scope includes them.
     """
     if role in CENTRE_ROLES:
         if organisation_id is not None:
-            raise Invalid.field("/organisation_id", f"The role «{role}» belongs to the centre: leave it out")
+            raise Invalid.field(
+                "/organisation_id", f"The role «{role}» belongs to the centre: leave the organisation out"
+            )
         if include_subordinates:
-            raise Invalid.field("/beneath", f"The role «{role}» belongs to the centre, which sees everything")
+            raise Invalid.field(
+                "/beneath",
+                f"The role «{role}» belongs to the centre, which sees every organisation: leave «beneath» out",
+            )
         if caller is not None and not caller.reaches_region:
-            raise Forbidden(f"The role «{role}» is given by the centre alone")
+            raise Forbidden(f"Only the centre may grant the role «{role}»")
         return
     if organisation_id is None:
-        raise Invalid.field("/organisation_id", f"The role «{role}» belongs to an organisation: name it")
+        raise Invalid.field(
+            "/organisation_id", f"The role «{role}» belongs to an organisation: name the organisation"
+        )
     if await session.scalar(select(Organisation.id).where(Organisation.id == organisation_id)) is None:
         raise Invalid.field("/organisation_id", "There is no such organisation")
     if caller is None:
         return
     within = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
     if await session.scalar(within) is None:
-        raise Forbidden("Access to this organisation is not yours to give")
+        raise Forbidden("You may not grant access to this organisation")
     if include_subordinates and not (caller.beneath or caller.reaches_region):
-        raise Forbidden("Access to all beneath an organisation is given by who has it")
+        raise Forbidden(
+            "You may not grant access to subordinate organisations: your own access does not include them"
+        )
 
 
 def require_scope_not_wider(caller: Caller, target: Scoped) -> None:
-    """Raise `Forbidden` when somebody found reaches further than the caller.
+    """Raise `Forbidden` when the target's scope is wider than the caller's.
 
-    Who could change their password or secret would have their reach.
+    Whoever changes a password or secret could sign in with it and gain that scope.
     """
     if target.beneath and not (caller.beneath or caller.reaches_region):
-        raise Forbidden("They see all beneath the organisation: who may change them does too")
+        raise Forbidden(
+            "This account also sees subordinate organisations: only an account that does too may change it"
+        )
 
 
 def require_grantable_rights(caller: Caller | None, role: Role, scopes: Collection[str] | None = None) -> None:
-    """Raise `Forbidden` for rights that the caller's own scope leaves out; `scopes` null: all of the role's.
+    """Raise `Forbidden` for rights outside the caller's own token scope; `scopes` null means all of the role's.
 
-    `caller` null: the operator's own command. A person's token has no scope: their role says what they may give.
+    `caller` is null for a command of the operator. A person's token has no scope: the role alone decides.
     """
     if caller is None or caller.scopes is None:
         return
     if not caller.scopes.issuperset(RIGHTS[role] if scopes is None else scopes):
-        raise Forbidden("A system gives no more rights than its own scope holds")
+        raise Forbidden("An API client may not grant rights outside its own scope")

@@ -1,4 +1,4 @@
-"""Locks: a person who may not sign in until somebody unlocks them."""
+"""Account locks: a locked person cannot sign in until somebody unlocks them."""
 
 from uuid import UUID
 
@@ -17,14 +17,14 @@ from shared.tables.registry import Person
 async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: str) -> Person:
     """Lock the person and end all their sessions.
 
-    Raises `NotFound`, `Forbidden`, or `Conflict` for oneself and for who is locked already.
+    Raise `NotFound`, `Forbidden`, or `Conflict` for the caller's own account and for one that is already locked.
     """
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
     if str(person_id) == caller.subject:
-        raise Conflict("Nobody locks themselves out: ask a colleague")
+        raise Conflict("You cannot lock your own account: ask a colleague")
     if person.locked_at is not None:
-        raise Conflict("The person is locked already")
+        raise Conflict("The person is already locked")
     versioned_update.apply_changes(person, {"locked_at": clock.now(), "locked_reason": reason})
     await session.flush()
     await sessions.end_all(session, person_id)
@@ -33,9 +33,9 @@ async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: s
 
 
 async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Person:
-    """Let the person sign in again, wrong passwords forgotten; no change for who is not locked.
+    """Unlock the person and clear their sign-in failures; return unchanged a person who is not locked.
 
-    Raises `NotFound`, `Forbidden`.
+    Raise `NotFound` or `Forbidden`.
     """
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)

@@ -1,4 +1,4 @@
-"""API clients: systems that sign in with a secret of their own."""
+"""API clients: systems that sign in with a client secret."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ from shared.tables.registry import ApiClient
 async def list_clients(
     session: AsyncSession, caller: Caller, *, organisation_id: UUID | None, active: bool, paging: Paging
 ) -> list[ApiClient]:
-    """Clients that the caller sees, newest first, one more than the limit."""
+    """Return clients that the caller may see, newest first, one more than the page holds."""
     query = (
         select(ApiClient)
         .where(caller.scope(ApiClient.organisation_id), ApiClient.active == active)
@@ -43,7 +43,7 @@ async def list_clients(
 
 
 async def get(session: AsyncSession, caller: Caller, client_id: UUID) -> ApiClient:
-    """The client. Raises `NotFound` for none, or another's."""
+    """Return the client. Raise `NotFound` when it does not exist or the caller may not see it."""
     client = await session.scalar(
         select(ApiClient).where(ApiClient.id == client_id, caller.scope(ApiClient.organisation_id))
     )
@@ -59,13 +59,15 @@ async def _get_active_for_update(session: WriteSession, caller: Caller, client_i
         .with_for_update()
     )
     if client is None:
-        raise NotFound("There is no such client, or it was removed")
+        raise NotFound("There is no such client, or it was deactivated")
     require_scope_not_wider(caller, client)
     return client
 
 
 async def register(session: WriteSession, caller: Caller, new: ClientCreate) -> tuple[ApiClient, str]:
-    """A new client and its secret, which is kept as a digest alone. Raises `Invalid`, `Forbidden`."""
+    """Create a client; return it and its secret, which is stored only as a digest. Raise `Invalid` or
+    `Forbidden`.
+    """
     await require_grantable_scope(session, caller, new.role, new.organisation_id, include_subordinates=new.beneath)
     _check_limits(caller, new.role, new.scopes, new.expires_at)
     client = ApiClient(
@@ -84,7 +86,7 @@ async def register(session: WriteSession, caller: Caller, new: ClientCreate) -> 
 async def change(
     session: WriteSession, caller: Caller, client_id: UUID, update: ClientUpdate, version: int | None
 ) -> ApiClient:
-    """Change what was given. Raises `NotFound`, `Forbidden`, `PreconditionFailed`, `Invalid`."""
+    """Update the given fields. Raise `NotFound`, `Forbidden`, `PreconditionFailed` or `Invalid`."""
     client = await _get_active_for_update(session, caller, client_id)
     check_version(client.version, version)
     values = update.given_values()
@@ -103,21 +105,21 @@ async def change(
 async def rotate(
     session: WriteSession, caller: Caller, client_id: UUID, overlap: timedelta
 ) -> tuple[ApiClient, str]:
-    """A new secret; those before it end after `overlap`. Raises `NotFound`, `Forbidden`, `Conflict`."""
+    """Issue a new secret; earlier ones expire after `overlap`. Raise `NotFound`, `Forbidden` or `Conflict`."""
     client = await _get_active_for_update(session, caller, client_id)
-    # Its secret opens what its rights allow, so whoever gets one must be free to give those.
+    # Whoever receives the secret gains the client's rights, so the caller must be allowed to grant them.
     _check_limits(caller, Role(client.role), client.scopes, None)
     return client, await client_secrets.rotate(session, client.id, overlap)
 
 
 async def revoke_secret(session: WriteSession, caller: Caller, client_id: UUID, secret_id: UUID) -> None:
-    """One secret of the client works no longer. Raises `NotFound`."""
+    """Revoke one secret of the client. Raise `NotFound`."""
     client = await _get_active_for_update(session, caller, client_id)
     await client_secrets.revoke(session, client.id, secret_id)
 
 
 async def deactivate(session: WriteSession, caller: Caller, client_id: UUID) -> None:
-    """The client may no longer sign in; its row stays, for what it did. Raises `NotFound`."""
+    """Deactivate the client; the row stays because the audit trail refers to it. Raise `NotFound`."""
     client = await _get_active_for_update(session, caller, client_id)
     client.active = False
     client.version += 1
@@ -126,10 +128,12 @@ async def deactivate(session: WriteSession, caller: Caller, client_id: UUID) -> 
 
 
 def _check_limits(caller: Caller, role: Role, scopes: Sequence[str] | None, expires_at: datetime | None) -> None:
-    """Raise `Invalid` for scopes that the role lacks and a past expiry, `Forbidden` for more than the caller's."""
+    """Raise `Invalid` for scopes outside the role or an expiry in the past, `Forbidden` for rights the caller
+    lacks.
+    """
     for index, scope in enumerate(scopes or ()):
         if scope not in RIGHTS[role]:
             raise Invalid.field(f"/scopes/{index}", f"The role «{role}» has no right «{scope}»")
     require_grantable_rights(caller, role, scopes)
     if expires_at is not None and expires_at <= clock.now():
-        raise Invalid.field("/expires_at", "This moment is past")
+        raise Invalid.field("/expires_at", "The expiry lies in the past")

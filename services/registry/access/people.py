@@ -1,4 +1,4 @@
-"""People who sign in: who they are, what role they have and for which organisation."""
+"""People who sign in: identity, role and organisation."""
 
 from uuid import UUID
 
@@ -34,7 +34,7 @@ DEMO_PEOPLE = {
     "manager": ("Руководитель организации", Role.MANAGER),
     "approver": ("Согласующий организации", Role.APPROVER),
 }
-# Of these nobody changes their own: one who locks themselves out, or reaches further, must ask a colleague.
+# Nobody changes these fields of their own account: a person could lock themselves out or widen their access.
 SELF_PROTECTED_FIELDS = ("active", "role", "organisation_id", "beneath")
 
 
@@ -47,7 +47,7 @@ async def list_people(
     active: bool | None,
     paging: Paging,
 ) -> list[Person]:
-    """People whom the caller may see by user name, one more than the limit."""
+    """Return people whom the caller may see, by user name, one more than the page holds."""
     query = select(Person).where(caller.scope(Person.organisation_id))
     query = query.order_by(Person.username).limit(paging.limit + 1)
     for column, value in ((Person.organisation_id, organisation_id), (Person.role, role), (Person.active, active)):
@@ -58,7 +58,7 @@ async def list_people(
 
 
 async def get(session: AsyncSession, caller: Caller, person_id: UUID, *, lock: bool = False) -> Person:
-    """The person; `lock` keeps others from changing them. Raises `NotFound` also for a foreign one."""
+    """Return the person; `lock` locks the row. Raise `NotFound` also for a person outside the caller's scope."""
     query = select(Person).where(Person.id == person_id, caller.scope(Person.organisation_id))
     person = await session.scalar(query.with_for_update() if lock else query)
     if person is None:
@@ -67,7 +67,7 @@ async def get(session: AsyncSession, caller: Caller, person_id: UUID, *, lock: b
 
 
 async def find_by_token(session: AsyncSession, caller: Caller) -> Person | None:
-    """The person whom the caller's token speaks for; None for a system."""
+    """Return the person of the caller's token; None for an API client."""
     try:
         person_id = UUID(caller.subject)
     except ValueError:
@@ -78,17 +78,20 @@ async def find_by_token(session: AsyncSession, caller: Caller) -> Person | None:
 async def register(
     session: WriteSession, caller: Caller | None, new: PersonCreate, *, password_hash: str | None
 ) -> Person:
-    """A new person; `caller` null: made by the operator's own command.
+    """Create a person; `caller` is null for a command of the operator.
 
-    `password_hash` is of the new password: hashing takes long and comes before the transaction's first statement.
+    `password_hash` is the hash of the new password: hashing is slow, so it happens before the transaction's first
+    statement.
 
-    Raises `Duplicate` for a user name or an issuer's name in use, `Invalid` for role and place that do not fit,
-    `Forbidden` for a place or rights that are not the caller's to give.
+    Raise `Duplicate` for a user name or external subject in use, `Invalid` for a role that does not fit the
+    organisation, `Forbidden` for access that the caller may not grant.
     """
     await require_grantable_scope(session, caller, new.role, new.organisation_id, include_subordinates=new.beneath)
     require_grantable_rights(caller, new.role)
     if new.password is None and new.external_subject is None:
-        raise Invalid.field("/password", "Give a password, or the name that the issuer knows them by")
+        raise Invalid.field(
+            "/password", "Give a password or an external subject: the person needs a way to sign in"
+        )
     await _check_subject(session, new.external_subject)
     taken = Duplicate.field("/username", "The user name is taken")
     if await session.scalar(select(Person.id).where(Person.username == new.username)) is not None:
@@ -113,17 +116,17 @@ async def register(
 
 
 async def _check_subject(session: AsyncSession, subject: str | None, *, of: UUID | None = None) -> None:
-    """Raise `Invalid` without an issuer to name anybody, `Duplicate` when it names somebody else so."""
+    """Raise `Invalid` without an OIDC issuer, `Duplicate` when the subject belongs to another person."""
     if subject is None:
         return
     issuer = settings().oidc_issuer
     if issuer is None:
-        raise Invalid.field("/external_subject", "No OIDC issuer is set up here")
-    # Two at once must not find it free both.
+        raise Invalid.field("/external_subject", "No OIDC issuer is configured")
+    # Advisory lock: two concurrent transactions must not both find the subject free.
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{issuer}\n{subject}", 0))))
     named = select(Person.id).where(Person.issuer == issuer, Person.external_subject == subject)
     if (await session.scalar(named)) not in (None, of):
-        raise Duplicate.field("/external_subject", "The issuer names somebody else so")
+        raise Duplicate.field("/external_subject", "Another person has this external subject")
 
 
 async def change(
@@ -135,12 +138,12 @@ async def change(
     *,
     password_hash: str | None,
 ) -> Person:
-    """Change what was given; a new password, role, place or leave ends all sessions of the person.
+    """Update the given fields. A new password, role or organisation, or deactivation, ends the person's sessions.
 
-    `password_hash` as with `register`; it counts where a password is given.
+    `password_hash` as for `register`; it is used only when a password is given.
 
-    Raises `NotFound`, `PreconditionFailed`, `Invalid`, `Forbidden` for what is not the caller's to give, or
-    `Conflict` when someone locks themselves out.
+    Raise `NotFound`, `PreconditionFailed`, `Invalid`, `Forbidden` for access that the caller may not grant, or
+    `Conflict` for a change to the caller's own access.
     """
     person = await get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
@@ -150,13 +153,13 @@ async def change(
     if own and any(
         values.get(name, getattr(person, name)) != getattr(person, name) for name in SELF_PROTECTED_FIELDS
     ):
-        raise Conflict("Nobody changes their own access: ask a colleague")
+        raise Conflict("You cannot change your own access: ask a colleague")
     role = Role(values.get("role", person.role))
-    # Who sets somebody's password has what they have.
+    # Whoever sets the password can sign in as the person and has their rights, old and new.
     for granted_role in (Role(person.role), role):
         require_grantable_rights(caller, granted_role)
     if {"role", "organisation_id", "beneath"} & values.keys():
-        # Who moves to the centre leaves what they were bound to.
+        # A person who moves to the centre keeps no organisation and no subordinates.
         values.setdefault("beneath", person.beneath and role not in CENTRE_ROLES)
         place = values.get("organisation_id", person.organisation_id)
         await require_grantable_scope(session, caller, role, place, include_subordinates=values["beneath"])
@@ -172,19 +175,19 @@ async def change(
     await session.flush()
     if set(changed) - {"full_name"}:
         await sessions.end_all(session, person_id)
-        # The digest of a password stays unmentioned.
+        # The event says that the password changed, not that a column with its hash did.
         changed_fields = {"password" if name == "password_hash" else name for name in changed}
         await access_events.emit_access_changed(session, "person.changed", person, caller.actor, changed_fields)
     return person
 
 
 async def ensure_demo_people(session: WriteSession, organisation_id: UUID | None = None) -> None:
-    """Make the people of the demo, all with the password `demo`: those of an organisation when it is given.
+    """Create the demo accounts, all with the password `demo`, or those of one organisation when it is given.
 
-    Who exists is left as they are, but moves to the organisation given. Raises `RuntimeError` in production.
+    An existing account is kept; it only moves to the given organisation. Raise `RuntimeError` in production.
     """
     if settings().environment != "embedded":
-        raise RuntimeError("The demo's people, whose password everybody knows, exist in the embedded run only")
+        raise RuntimeError("Demo accounts, whose password is public, may exist only in the embedded run")
     for username, (full_name, role) in DEMO_PEOPLE.items():
         place = None if role in CENTRE_ROLES else organisation_id
         if place is None and role not in CENTRE_ROLES:

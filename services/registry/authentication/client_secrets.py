@@ -1,4 +1,4 @@
-"""Secrets of API clients: random, kept as digests. While one is changed for another, both work."""
+"""Secrets of API clients: random, stored as digests. During a rotation the old and the new secret both work."""
 
 import secrets
 from collections.abc import Collection
@@ -14,18 +14,18 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, NotFound
 from shared.tables.registry import ApiClient, ClientSecret
 
-# A program that makes secrets in a loop is stopped before it fills the table.
+# A limit, so that a client that rotates its secret in a loop does not fill the table.
 MAX_ACTIVE_SECRETS = 5
 EXPIRED_RETENTION = timedelta(days=30)
 
 
 def is_active(now: datetime) -> ColumnElement[bool]:
-    """The secrets that work at this moment."""
+    """Return the condition that selects secrets that work at this moment."""
     return or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > now)
 
 
 async def active_by_client(session: AsyncSession, client_ids: Collection[UUID]) -> dict[UUID, list[ClientSecret]]:
-    """The living secrets of each client, newest first."""
+    """Return the active secrets of each client, newest first."""
     rows = await session.scalars(
         select(ClientSecret)
         .where(ClientSecret.client_id.in_(client_ids), is_active(clock.now()))
@@ -38,7 +38,7 @@ async def active_by_client(session: AsyncSession, client_ids: Collection[UUID]) 
 
 
 async def issue(session: WriteSession, client_id: UUID) -> str:
-    """A new secret of the client, told here and never again."""
+    """Issue a new secret of the client and return it; only its digest is stored."""
     secret = passwords.generate_secret()
     session.add(ClientSecret(client_id=client_id, digest=passwords.secret_digest(secret)))
     await session.flush()
@@ -46,21 +46,21 @@ async def issue(session: WriteSession, client_id: UUID) -> str:
 
 
 async def rotate(session: WriteSession, client_id: UUID, overlap: timedelta) -> str:
-    """A new secret; those before it work for `overlap` more. The caller holds the client's row.
+    """Issue a new secret; earlier ones work for `overlap` more. The caller must have locked the client's row.
 
-    Raises `Conflict` when too many work already.
+    Raise `Conflict` when the client already has the maximum number of active secrets.
     """
     now = clock.now()
     active = (await active_by_client(session, [client_id]))[client_id]
     if len(active) >= MAX_ACTIVE_SECRETS:
-        raise Conflict(f"{MAX_ACTIVE_SECRETS} secrets work already: end one of them first")
+        raise Conflict(f"{MAX_ACTIVE_SECRETS} secrets are already active: revoke one of them first")
     for row in active:
         row.expires_at = now + overlap if row.expires_at is None else min(row.expires_at, now + overlap)
     return await issue(session, client_id)
 
 
 async def revoke(session: WriteSession, client_id: UUID, secret_id: UUID) -> None:
-    """The secret works no longer. Raises `NotFound`."""
+    """Revoke the secret. Raise `NotFound`."""
     now = clock.now()
     client_secret = await session.scalar(
         select(ClientSecret).where(
@@ -68,13 +68,13 @@ async def revoke(session: WriteSession, client_id: UUID, secret_id: UUID) -> Non
         )
     )
     if client_secret is None:
-        raise NotFound("The client has no such secret, or it works no longer")
+        raise NotFound("The client has no such secret, or it is no longer active")
     client_secret.expires_at = now
     await session.flush()
 
 
 async def verify(session: WriteSession, client_id: UUID, secret: str) -> bool:
-    """Whether this is a living secret of the client; remembers when it was used."""
+    """Return whether this is an active secret of the client, and record when it was used."""
     now, shown = clock.now(), passwords.secret_digest(secret)
     rows = await session.execute(
         select(ClientSecret.id, ClientSecret.digest).where(ClientSecret.client_id == client_id, is_active(now))
@@ -83,7 +83,7 @@ async def verify(session: WriteSession, client_id: UUID, secret: str) -> bool:
     if not used:
         return False
     await session.execute(update(ClientSecret).where(ClientSecret.id.in_(used)).values(last_used_at=now))
-    # A use is no change of the client.
+    # Recording a use does not raise the client's version.
     await session.execute(
         update(ApiClient)
         .where(ApiClient.id == client_id)
@@ -93,5 +93,5 @@ async def verify(session: WriteSession, client_id: UUID, secret: str) -> bool:
 
 
 async def purge_expired(session: WriteSession) -> None:
-    """Delete secrets that ended a month ago."""
+    """Delete secrets that expired more than a month ago."""
     await session.execute(delete(ClientSecret).where(ClientSecret.expires_at < clock.now() - EXPIRED_RETENTION))

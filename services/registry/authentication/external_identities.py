@@ -1,4 +1,4 @@
-"""People whom an external issuer vouches for: what its tokens mean here."""
+"""People of an external OIDC issuer: the claims that its tokens map to."""
 
 from datetime import datetime
 from typing import Any
@@ -16,9 +16,10 @@ from shared.tables.registry import Person
 async def find_claims(
     session: WriteSession, issuer: str, subject: str, signed_in_at: datetime
 ) -> dict[str, Any] | None:
-    """The claims of the person of that name at that issuer; None when nobody has access under it, or is locked.
+    """Return the claims of the person with that subject at that issuer; None when there is none or they are
+    locked.
 
-    Remembers when they last signed in.
+    Records the time of the sign-in.
     """
     person = await session.scalar(
         select(Person).where(
@@ -42,7 +43,7 @@ async def find_claims(
 
 
 def local_lookup(service: Service) -> Find:
-    """Registry itself asks nobody: it has the people."""
+    """Return a lookup that reads the registry's own database; other services call the registry over HTTP."""
 
     async def found(verified: Verified) -> dict[str, Any] | None:
         async with service.database.write() as session:

@@ -1,8 +1,8 @@
-"""Turns at comparing passwords, which is slow on purpose: few at once, a bounded queue, fair between callers.
+"""A bounded, fair queue in front of password hashing, which is slow on purpose.
 
-Turns go round between addresses, and within one address between user names, so that a flood waits for itself. Who
-signs in from an address where that name has signed in before goes first. When the queue is full, the newest of
-whoever waits most often gives way.
+Slots are given round-robin over addresses, and within one address round-robin over user names, so a flood of
+attempts delays mostly itself. Attempts from an address where that user has signed in before have priority. When
+the queue is full, the newest attempt of the busiest address is evicted.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 
 class QueueFull(Exception):  # noqa: N818 — reads better where it is raised
-    """Too many wait already, or it takes too long."""
+    """The queue is full, or the wait timed out."""
 
 
 Waiter = asyncio.Future[None]
@@ -21,7 +21,7 @@ Waiter = asyncio.Future[None]
 
 @dataclass
 class _RoundRobin:
-    """Those who wait, by address and user name."""
+    """Waiters by address and user name, served round-robin."""
 
     by_address: OrderedDict[str, OrderedDict[str, deque[Waiter]]] = field(default_factory=OrderedDict)
 
@@ -32,7 +32,7 @@ class _RoundRobin:
         self.by_address.setdefault(address, OrderedDict()).setdefault(name, deque()).append(waiter)
 
     def next(self) -> Waiter | None:
-        """The one whose turn it is; its address and its name come last from now on."""
+        """Return the next waiter; its address and its name move to the end of their rotation."""
         if not self.by_address:
             return None
         address, names = next(iter(self.by_address.items()))
@@ -44,8 +44,8 @@ class _RoundRobin:
         return waiter
 
     def evict_for(self, address: str, name: str) -> Waiter | None:
-        """Take out the newest of the address that waits most often, or of the newcomer's address the newest of the
-        name that does; None when that is the newcomer.
+        """Remove and return the newest waiter of the busiest address. For the newcomer's own address, remove the
+        newest waiter of its busiest name; return None when that is the newcomer itself.
         """
         busiest = max(self.by_address, key=self.waiting, default=None)
         if busiest is None:
@@ -58,7 +58,7 @@ class _RoundRobin:
         return self._newest(busiest)
 
     def evict_newest_of_busiest(self) -> Waiter | None:
-        """Take out the newest of the address that waits most often."""
+        """Remove and return the newest waiter of the busiest address."""
         busiest = max(self.by_address, key=self.waiting, default=None)
         return None if busiest is None else self._newest(busiest)
 
@@ -70,7 +70,7 @@ class _RoundRobin:
         return waiter
 
     def remove(self, address: str, name: str, waiter: Waiter) -> bool:
-        """Take out one who waits no more; false when they were out already."""
+        """Remove a waiter that no longer waits; return false when it was already removed."""
         line = self.by_address.get(address, OrderedDict()).get(name)
         if line is None or waiter not in line:
             return False
@@ -87,7 +87,7 @@ class _RoundRobin:
 
 
 class FairQueue:
-    """`at_once` turns at a time; at most `most_waiting` wait, for `patience` seconds each, and `waiting` do."""
+    """Give `concurrency` slots at a time; at most `max_waiting` attempts wait, each up to `timeout_seconds`."""
 
     def __init__(self, *, concurrency: int, max_waiting: int, timeout_seconds: float = 10) -> None:
         self._patience = timeout_seconds
@@ -98,12 +98,12 @@ class FairQueue:
 
     @asynccontextmanager
     async def slot(self, address: str, name: str, *, priority: bool) -> AsyncIterator[None]:
-        """Hold a turn for the block. Raises `QueueFull`, also for who waits and has to give way."""
+        """Hold a slot for the block. Raise `QueueFull`, also in a waiter that is evicted."""
         if self._free:
             self._free -= 1
         else:
             try:
-                # The gateway gives up after 30 s, and then nobody would say when to come again.
+                # Shorter than the gateway's 30 s timeout, whose response has no Retry-After.
                 async with asyncio.timeout(self._patience):
                     await self._wait(address, name, self._known if priority else self._others)
             except TimeoutError:
@@ -115,7 +115,7 @@ class FairQueue:
 
     async def _wait(self, address: str, name: str, line: _RoundRobin) -> None:
         if self.waiting >= self._most_waiting:
-            # Whoever is not known gives way to who is.
+            # A priority attempt may evict one without priority.
             leaves = self._others.evict_newest_of_busiest() if line is self._known else None
             leaves = leaves or line.evict_for(address, name)
             if leaves is None:
@@ -130,7 +130,7 @@ class FairQueue:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._release()  # the turn came, and nobody is there to take it
+                self._release()  # The slot was granted to a waiter that is gone: pass it on.
             elif line.remove(address, name, waiter):
                 self.waiting -= 1
             raise

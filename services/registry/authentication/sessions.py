@@ -1,7 +1,7 @@
-"""Sessions of people: what lives on between access tokens, by refresh tokens that are good for one use.
+"""Sessions of people, continued by refresh tokens that can be used once.
 
-A session has one living token at a time. Whoever begins, continues or ends sessions of a person holds that
-person's row, so that no session slips through while all are ended.
+A session has one active refresh token at a time. Code that starts, continues or ends sessions locks the person's
+row first, so that no session escapes when all are ended (TOCTOU).
 """
 
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ from shared.ids import new_id
 from shared.tables.registry import Person, RefreshToken
 
 REFRESH_TOKEN_LIFETIME = timedelta(days=14)
-# Two tabs of one browser refresh at once; who copied a token comes later.
+# Two tabs of one browser refresh at the same moment; a copied token is used later.
 REUSE_GRACE_PERIOD = timedelta(seconds=30)
 MAX_KNOWN_ADDRESSES = 50
 
 
 @dataclass(frozen=True)
 class ClientInfo:
-    """What tells the owner of a session which one it is."""
+    """What the session's owner recognises it by."""
 
     ip_address: str | None = None
     user_agent: str | None = None
 
 
 async def lock_person(session: WriteSession, person_id: UUID) -> Person | None:
-    """The person as they are now, kept from change until the transaction ends."""
+    """Return the person, locked until the transaction ends."""
     person: Person | None = await session.scalar(
         select(Person).where(Person.id == person_id).with_for_update().execution_options(populate_existing=True)
     )
@@ -42,7 +42,7 @@ async def lock_person(session: WriteSession, person_id: UUID) -> Person | None:
 
 
 async def start(session: WriteSession, person_id: UUID, origin: ClientInfo) -> tuple[UUID, str]:
-    """A new session and the token that continues it."""
+    """Start a session; return its id and its refresh token."""
     session_id = new_id()
     token = passwords.generate_secret()
     new = RefreshToken(session_id=session_id, person_id=person_id, signed_in_at=clock.now())
@@ -53,8 +53,8 @@ async def start(session: WriteSession, person_id: UUID, origin: ClientInfo) -> t
 async def rotate_refresh_token(
     session: WriteSession, used_token: RefreshToken, successor: str, origin: ClientInfo
 ) -> None:
-    """Use a token up; its successor continues the session."""
-    # The database's time: the next use may be read by another machine.
+    """Mark a token as used and store its successor."""
+    # The database's clock: the next use may be handled by another machine.
     used_token.used_at = await session.scalar(select(func.now()))
     continued = RefreshToken(
         session_id=used_token.session_id, person_id=used_token.person_id, signed_in_at=used_token.signed_in_at
@@ -63,7 +63,7 @@ async def rotate_refresh_token(
 
 
 async def was_rotated_recently(session: WriteSession, used: RefreshToken, successor: str) -> bool:
-    """Whether a used token was used within the grace time and its successor still waits for its first use."""
+    """Return whether the token was used within the grace period and its successor has not been used yet."""
     now: datetime | None = await session.scalar(select(func.now()))
     if used.used_at is None or now is None or used.used_at <= now - REUSE_GRACE_PERIOD:
         return False
@@ -74,7 +74,7 @@ async def was_rotated_recently(session: WriteSession, used: RefreshToken, succes
 
 
 async def known_addresses(session: AsyncSession, person_id: UUID) -> list[str | None]:
-    """Where the person's sessions of the last weeks came from."""
+    """Return the addresses of the person's sessions of the last weeks."""
     query = select(RefreshToken.came_from).where(RefreshToken.person_id == person_id).distinct()
     return list(await session.scalars(query.limit(MAX_KNOWN_ADDRESSES)))
 
@@ -98,7 +98,7 @@ def _is_active(person_id: UUID) -> ColumnElement[bool]:
 
 
 async def list_active(session: AsyncSession, person_id: UUID, paging: Paging) -> list[RefreshToken]:
-    """The living token of each of a person's sessions, the last used first, one more than the limit."""
+    """Return the active token of each of the person's sessions, last used first, one more than the page holds."""
     query = (
         select(RefreshToken)
         .where(_is_active(person_id))
@@ -110,19 +110,19 @@ async def list_active(session: AsyncSession, person_id: UUID, paging: Paging) ->
 
 
 async def end(session: WriteSession, person_id: UUID, session_id: UUID) -> None:
-    """End one session of the person. Raises `NotFound` when there is none such that lives."""
+    """End one session of the person. Raise `NotFound` when there is no such active session."""
     if not await _end(session, person_id, RefreshToken.session_id == session_id):
-        raise NotFound("The person has no such session, or it has ended")
+        raise NotFound("The person has no such session, or it has already ended")
 
 
 async def end_all(session: WriteSession, person_id: UUID, *, except_session_id: UUID | None = None) -> None:
-    """End all sessions of the person, but one when it is named."""
+    """End all sessions of the person, except one when it is given."""
     conditions = [] if except_session_id is None else [RefreshToken.session_id != except_session_id]
     await _end(session, person_id, *conditions)
 
 
 async def end_by_token(session: WriteSession, token: str) -> None:
-    """End the session of a refresh token, used or not; an unknown one is no error (RFC 7009)."""
+    """End the session of a refresh token, used or not. An unknown token is no error (RFC 7009)."""
     token_row = (
         await session.execute(
             select(RefreshToken.person_id, RefreshToken.session_id).where(
@@ -144,5 +144,5 @@ async def _end(session: WriteSession, person_id: UUID, *conditions: ColumnElemen
 
 
 async def purge_expired(session: WriteSession) -> None:
-    """Delete refresh tokens that are past their time."""
+    """Delete expired refresh tokens."""
     await session.execute(delete(RefreshToken).where(RefreshToken.expires_at < clock.now()))

@@ -1,8 +1,8 @@
-"""Signing in after OAuth 2: who shows a password, a refresh token or a client's secret gets an access token.
+"""Sign-in by OAuth 2: a password, refresh token or client secret is exchanged for an access token.
 
-An access token lives 15 minutes and cannot be taken back; a session lives on by refresh tokens of 14 days, each
-good for one use. Within 30 seconds the same one gives the same successor again, for two tabs of a browser refresh
-at once; later it means that someone copied it: the whole session ends.
+An access token lives 15 minutes and cannot be revoked. A session continues by refresh tokens that live 14 days and
+can be used once. Within 30 seconds a used refresh token gives the same successor again, because two tabs of a
+browser may refresh at once; a later reuse means that the token was copied, and ends the session.
 """
 
 from dataclasses import dataclass
@@ -25,16 +25,16 @@ from shared.http.client_address import counted_address
 from shared.tables.registry import ApiClient, Person, RefreshToken
 
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)
-# Each comparison takes a core and 64 MiB for some 50 ms.
+# One check takes a core and 64 MiB for about 50 ms.
 PASSWORD_CHECK_QUEUE = FairQueue(concurrency=passwords.MAX_CONCURRENT_HASHES, max_waiting=64)
-# Reading what is known of an attempt is cheap, but a flood's readings would all come before anybody else's.
+# Looking up an attempt is cheap, but a flood's lookups would all run before those of other callers.
 ATTEMPT_LOOKUP_QUEUE = FairQueue(concurrency=2, max_waiting=256)
 QUEUE_FULL_RETRY_SECONDS = 2
 DEMO_PASSWORD = "demo"  # noqa: S105 — known to everybody on purpose; refused in production
 
 
 class OAuthRefusal(Exception):  # noqa: N818 — reads better where it is raised
-    """A refusal in OAuth's words (RFC 6749, 5.2): `error` is its code, `description` is for people."""
+    """An OAuth error (RFC 6749, 5.2): `error` is its code, `description` is for people."""
 
     def __init__(self, error: str, description: str, *, status: int = 400, retry_after: int | None = None) -> None:
         super().__init__(description)
@@ -46,7 +46,7 @@ class OAuthRefusal(Exception):  # noqa: N818 — reads better where it is raised
 
 @dataclass(frozen=True)
 class IssuedTokens:
-    """What a sign-in gives. Clients get no refresh token: they sign in again."""
+    """Tokens issued by a sign-in. Clients get no refresh token: they sign in again."""
 
     access_token: str
     refresh_token: str | None
@@ -55,7 +55,9 @@ class IssuedTokens:
 
 @dataclass(frozen=True)
 class TokenIssuer:
-    """Signs people's tokens. In production the demo's password opens nothing; without `passwords`, none does."""
+    """Issues people's tokens. In production the demo password never works; without `password_sign_in` no password
+    does.
+    """
 
     signer: tokens.Signer
     production: bool
@@ -63,19 +65,23 @@ class TokenIssuer:
 
     @classmethod
     def load(cls, keys_dir: Path, *, production: bool, passwords: bool) -> "TokenIssuer":
-        """The issuer with the key of `keys_dir`, read at each start and each sign-in: keys may be changed."""
+        """Return an issuer with the key of `keys_dir`, which is read at start and at each sign-in: keys may be
+        rotated.
+        """
         key = tokens.read_key(keys_dir / "people.jwk")
         return cls(tokens.Signer(tokens.PEOPLE_ISSUER, key), production, passwords)
 
     def next_refresh_token(self, refresh_token: str) -> str:
-        """The token that follows a refresh token: always the same; only who has the issuer's key finds it."""
+        """Return the token that follows a refresh token: deterministic, and computable only with the
+        issuer's key.
+        """
         private = str(self.signer.key.as_dict(private=True)["d"])
         return passwords.derive_secret(private, f"refresh token\n{refresh_token}")
 
     def access_token(
         self, who: Person | ApiClient, *, scope: str | None = None, session_id: UUID | None = None
     ) -> str:
-        """A token with the claims that `shared.auth.callers` reads."""
+        """Return an access token with the claims that `shared.auth.callers` reads."""
         return self.signer.sign(
             str(who.id),
             tokens.PEOPLE_AUDIENCE,
@@ -90,15 +96,15 @@ class TokenIssuer:
 
 
 def normalize_username(username: str) -> str:
-    """User names are told apart without case."""
+    """Return the user name in lower case: user names are case-insensitive."""
     return username.strip().lower()
 
 
 @dataclass(frozen=True)
 class PasswordCheck:
-    """What came of comparing a password with what was stored when the comparing began.
+    """Result of checking a password against the hash that was stored when the check began.
 
-    `renewed` is the hash to store instead, where today's parameters are stronger.
+    `upgraded_hash` is a hash with today's parameters to store instead, if they are stronger.
     """
 
     attempt: SignInAttempt
@@ -111,9 +117,9 @@ class PasswordCheck:
 async def check_password(
     database: Database, issuer: TokenIssuer, username: str, password: str, ip_address: str | None
 ) -> PasswordCheck:
-    """Compare a password, which takes long: no connection is held meanwhile, so that guessing stops nobody's work.
+    """Check a password. Hashing is slow, so no connection is held during it and guessing exhausts no pool.
 
-    Raises `Refused` for a name that must wait, and with 429 when too many wait to be compared.
+    Raise `OAuthRefusal` for a name that is throttled, and with 429 when the queue is full.
     """
     name, address = normalize_username(username), counted_address(ip_address)
     try:
@@ -129,7 +135,7 @@ async def check_password(
         security_log.tell("sign_in_throttled", reason="queue", came_from=address)
         raise OAuthRefusal(
             "temporarily_unavailable",
-            f"Too many sign in at once; try again in {QUEUE_FULL_RETRY_SECONDS} s",
+            f"Too many people are signing in; try again in {QUEUE_FULL_RETRY_SECONDS} s",
             status=429,
             retry_after=QUEUE_FULL_RETRY_SECONDS,
         ) from None
@@ -144,15 +150,15 @@ async def check_password(
 async def sign_in_person(
     session: WriteSession, issuer: TokenIssuer, check: PasswordCheck, origin: sessions.ClientInfo
 ) -> IssuedTokens:
-    """A new session of a person. Raises `Refused`; what it counted must be committed all the same."""
+    """Start a session of a person. Raise `OAuthRefusal`; the failure count must be committed in that case too."""
     now = clock.now()
-    # Again: else guesses sent all at once would all be answered before the first is counted.
+    # Checked again: guesses sent at once would otherwise all be answered before the first failure is counted.
     await _refuse_blocked(session, check.attempt, now)
     if not check.matches or check.person_id is None:
         await throttle.record_failure(session, check.attempt, now)
         _log_security_event("sign_in_failed", check, reason="password")
         raise OAuthRefusal("invalid_grant", "The user name or the password is wrong")
-    # What was changed meanwhile counts.
+    # Use the row as it is now: it may have changed while the password was hashed.
     current = await sessions.lock_person(session, check.person_id)
     if current is None or not current.active or current.password_hash != check.stored_hash:
         raise OAuthRefusal("invalid_grant", "The user name or the password is wrong")
@@ -169,7 +175,7 @@ async def sign_in_person(
 
 
 def _log_security_event(event: str, compared: PasswordCheck, **more: str) -> None:
-    # People type passwords into the field for names: a name that is nobody's is not told.
+    # People type passwords into the user name field: an unknown name is not logged.
     name = None if compared.person_id is None else compared.attempt.username
     person_id = None if compared.person_id is None else str(compared.person_id)
     security_log.tell(event, name=name, person_id=person_id, came_from=compared.attempt.address, **more)
@@ -188,13 +194,13 @@ async def _refuse_blocked(session: AsyncSession, attempt: SignInAttempt, now: da
 
 
 def _refuse_locked(person: Person) -> None:
-    # Only who knows the password learns it.
+    # Reported only to somebody who knows the password.
     if person.locked_at is not None:
-        raise OAuthRefusal("invalid_grant", "The person is locked: ask who gives access to unlock them")
+        raise OAuthRefusal("invalid_grant", "The account is locked: ask an access administrator to unlock it")
 
 
 async def record_sign_in(session: WriteSession, person_id: UUID, at: datetime) -> None:
-    """Remember when the person last signed in: no change of the person."""
+    """Record when the person last signed in, without raising the person's version."""
     await session.execute(
         update(Person)
         .where(Person.id == person_id)
@@ -205,7 +211,7 @@ async def record_sign_in(session: WriteSession, person_id: UUID, at: datetime) -
 
 
 async def _find_person(session: AsyncSession, name: str) -> Person | None:
-    if "\x00" in name:  # which Postgres cannot even compare
+    if "\x00" in name:  # Postgres text cannot hold NUL.
         return None
     person: Person | None = await session.scalar(select(Person).where(Person.username == name))
     return person
@@ -214,15 +220,15 @@ async def _find_person(session: AsyncSession, name: str) -> Person | None:
 async def refresh_session(
     session: WriteSession, issuer: TokenIssuer, token: str, origin: sessions.ClientInfo
 ) -> IssuedTokens:
-    """Continue a session: the token is used up and its successor given, the same again for a short while.
+    """Continue a session: mark the token as used and return its successor.
 
-    Raises `Refused`; when the token was used longer ago, or its successor was, the session is ended, which must be
-    committed.
+    Raise `OAuthRefusal`. Reuse after the grace period, or after the successor was used, ends the session, which
+    must be committed.
     """
     digest = passwords.secret_digest(token)
     person_id = await session.scalar(select(RefreshToken.person_id).where(RefreshToken.digest == digest))
     person = None if person_id is None else await sessions.lock_person(session, person_id)
-    # Read while the person is held: of two that come at once the second sees the first's use.
+    # Read under the lock on the person: of two concurrent refreshes the second sees the first one's use.
     refresh_token = await session.scalar(select(RefreshToken).where(RefreshToken.digest == digest))
     if (
         refresh_token is None
@@ -236,14 +242,14 @@ async def refresh_session(
         session, refresh_token, successor
     )
     if refresh_token.used_at is not None and not again:
-        # Somebody copied it: of all that signing in does, this alone stands in the trail.
+        # The token was copied. This is the only event of signing in that is written to the audit trail.
         recorder.act_as(session, str(person.id))
         security_log.tell(
             "refresh_token_reused", person_id=str(person.id), session_id=str(refresh_token.session_id)
         )
         await sessions.end_by_token(session, token)
         raise OAuthRefusal(
-            "invalid_grant", "The refresh token was used before: its session is revoked, sign in again"
+            "invalid_grant", "The refresh token was used before: its session has been revoked, sign in again"
         )
     if not person.active:
         raise OAuthRefusal("invalid_grant", "The person may no longer sign in")
@@ -256,7 +262,9 @@ async def refresh_session(
 async def sign_in_client(
     session: WriteSession, issuer: TokenIssuer, client_id: str, secret: str, requested_scope: str | None = None
 ) -> IssuedTokens:
-    """A token for a system, narrowed to the scope it wanted. Raises `Refused`, with 401 for a bad client."""
+    """Issue a token to an API client, narrowed to the requested scope. Raise `OAuthRefusal`, 401 for a
+    bad client.
+    """
     try:
         client = await session.get(ApiClient, UUID(client_id))
     except ValueError:
@@ -265,7 +273,9 @@ async def sign_in_client(
     expired = client is not None and client.expires_at is not None and client.expires_at <= clock.now()
     if client is None or not good or not client.active or expired:
         security_log.tell("sign_in_failed", client_id=None if client is None else str(client.id), reason="client")
-        raise OAuthRefusal("invalid_client", "The client is unknown, expired, or its secret is wrong", status=401)
+        raise OAuthRefusal(
+            "invalid_client", "The client is unknown or expired, or its secret is wrong", status=401
+        )
     scope = _scope(client, requested_scope)
     security_log.tell("signed_in", client_id=str(client.id))
     return IssuedTokens(issuer.access_token(client, scope=scope), None, scope)

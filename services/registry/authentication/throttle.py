@@ -1,11 +1,12 @@
-"""Guessing passwords is slowed down by user name and address, in the database: a restart forgets nothing.
+"""Login throttling by user name and address. Counters are kept in the database, so a restart does not reset them.
 
-Five wrong passwords for a name from one address block that name there for 30 seconds; each further one doubles the
-time, up to 15 minutes. A right one, or an hour without a wrong one, starts afresh. So nobody keeps others out by
-guessing: from elsewhere the name signs in as before. Unknown names count like known ones.
+Five wrong passwords for a name from one address block the name at that address for 30 seconds; each further one
+doubles the time, up to 15 minutes. A right password, or an hour without a wrong one, resets the counter. An
+attacker cannot keep the user out: from other addresses the name signs in as before. Unknown names are counted like
+known ones.
 
-Who guesses from many addresses, or many names from one, is counted by name and by address as well, with larger
-numbers. Those blocks spare an address from which that name has signed in lately, where also more may be mistyped.
+Guesses from many addresses, or at many names, are also counted by name and by address, with higher limits. These
+blocks do not apply to an address from which the name has signed in lately; there the limit is higher too.
 """
 
 import hashlib
@@ -31,13 +32,13 @@ FAILURES_RESET_AFTER = timedelta(hours=1)
 
 
 def _digest(text: str) -> str:
-    # People type passwords into the field for names: what was typed is never stored.
+    # People type passwords into the user name field: only a digest of what was typed is stored.
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class SignInAttempt:
-    """A name tried from an address; `known`: that name has signed in from there lately."""
+    """A user name tried from an address; `from_known_address`: the user has signed in from there lately."""
 
     username: str
     address: str
@@ -45,19 +46,19 @@ class SignInAttempt:
 
     @classmethod
     def classify(cls, username: str, came_from: str | None, seen: Sequence[str | None] = ()) -> "SignInAttempt":
-        """The attempt of a name; `seen` are addresses that it has signed in from lately."""
+        """Return the attempt of a name; `seen` are the addresses that it has signed in from lately."""
         address = counted_address(came_from)
         return cls(username, address, address in {counted_address(one) for one in seen if one})
 
     @property
     def counters(self) -> list[tuple[str, int]]:
-        """The counts that it is held to, each with how many wrong passwords it allows."""
+        """Return the counters that apply to the attempt, each with the number of failures that it allows."""
         name, address = _digest(self.username), _digest(self.address)
         pair = (
             f"{name}:{address}",
             MAX_FAILURES_FROM_KNOWN_ADDRESS if self.from_known_address else MAX_FAILURES_PER_NAME_AND_ADDRESS,
         )
-        # Always in this order: two that count at once must not wait for each other.
+        # Always in this order: two concurrent attempts that lock the counters in different orders would deadlock.
         return (
             [pair]
             if self.from_known_address
@@ -66,7 +67,7 @@ class SignInAttempt:
 
 
 async def remaining_block(session: AsyncSession, attempt: SignInAttempt, now: datetime) -> timedelta:
-    """How long this attempt must still wait; zero when it may try."""
+    """Return how long this attempt must still wait; zero when it may go on."""
     digests = [digest for digest, _ in attempt.counters]
     until: datetime | None = await session.scalar(
         select(func.max(SignInFailure.blocked_until)).where(SignInFailure.digest.in_(digests))
@@ -75,14 +76,14 @@ async def remaining_block(session: AsyncSession, attempt: SignInAttempt, now: da
 
 
 def block_duration(failures: int, allowed: int = MAX_FAILURES_PER_NAME_AND_ADDRESS) -> timedelta:
-    """How long is blocked after so many wrong passwords in a row."""
+    """Return the length of the block after so many failures in a row."""
     if failures < allowed:
         return timedelta()
     return min(INITIAL_BLOCK * (1 << min(failures - allowed, 20)), MAX_BLOCK)
 
 
 async def record_failure(session: WriteSession, attempt: SignInAttempt, now: datetime) -> None:
-    """Count a wrong password; also of names that do not exist."""
+    """Count a wrong password, also for names that do not exist."""
     fresh = SignInFailure.failed_at < now - FAILURES_RESET_AFTER
     for digest, allowed in attempt.counters:
         failures = await session.scalar(
@@ -102,15 +103,15 @@ async def record_failure(session: WriteSession, attempt: SignInAttempt, now: dat
 
 
 async def record_success(session: WriteSession, attempt: SignInAttempt) -> None:
-    """A right password: forget the wrong ones before it, from there."""
+    """Clear the failures of this name from this address after a right password."""
     await session.execute(delete(SignInFailure).where(SignInFailure.digest == attempt.counters[0][0]))
 
 
 async def clear_failures(session: WriteSession, username: str) -> None:
-    """Forget the wrong passwords of a name, wherever they came from."""
+    """Clear the failures of a name from all addresses."""
     await session.execute(delete(SignInFailure).where(SignInFailure.digest.startswith(_digest(username))))
 
 
 async def purge_expired(session: WriteSession, now: datetime) -> None:
-    """Delete counts that no longer matter."""
+    """Delete expired counters."""
     await session.execute(delete(SignInFailure).where(SignInFailure.failed_at < now - FAILURES_RESET_AFTER))

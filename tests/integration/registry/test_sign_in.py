@@ -476,7 +476,7 @@ async def test_the_demo_ends_in_production(database: TestDatabase, keys_dir: Pat
     async with service_under_test("registry", database, keys_dir, environment="production") as production:
         answer = await sign_in(production, username="centre", password="demo")
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
-        with pytest.raises(RuntimeError, match="embedded run only"):
+        with pytest.raises(RuntimeError, match="only in the embedded run"):
             async with production.service.database.write() as session:
                 await people.ensure_demo_people(session)
 
