@@ -1,1 +1,1 @@
-"""The registry as a table: reading files of organisations and pages, comparing, applying, and writing them out."""
+"""Import and export of the registry as a table: read the file, match it with the registry, plan, apply, write."""

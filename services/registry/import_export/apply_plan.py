@@ -1,4 +1,4 @@
-"""Writing a plan down: organisations from the top of the tree, their names, their pages, and all the events."""
+"""Apply an import plan: organisations from the top of the tree, their names, their pages, and all events."""
 
 from collections.abc import Iterable, Sequence
 from uuid import UUID
@@ -27,13 +27,13 @@ NAME_FIELDS = frozenset({"name", "short_name"})
 
 
 async def apply_plan(session: WriteSession, plan: ImportPlan, actor: str) -> None:
-    """Do what the plan says, in the session's transaction. Raises `Conflict` when somebody was faster."""
+    """Apply the plan in the session's transaction. Raise `Conflict` when another transaction was faster."""
     events: list[NewEvent] = []
     try:
         events += await _apply_organisations(session, plan.organisations, actor)
         events += await _apply_pages(session, plan.pages, actor)
     except IntegrityError as error:
-        raise Conflict("Somebody else registered one of these just now: import the file again") from error
+        raise Conflict("Another request registered one of these meanwhile: import the file again") from error
     await emit(session, *events)
 
 
@@ -45,7 +45,7 @@ async def _apply_organisations(
         row = Organisation(id=plan.id, **{"active": True} | plan.values, sort_key=sort_key(plan.name))
         rows.append(row)
         session.add(row)
-    # Others may become children of the new ones.
+    # New organisations become parents of later ones.
     await session.flush()
     events = [organisation_event("organisation.registered", row, actor) for row in rows]
     for row in rows:
@@ -61,7 +61,7 @@ async def _apply_organisations(
 
 
 def _parents_first(plans: Sequence[OrganisationPlan]) -> Iterable[OrganisationPlan]:
-    """The database takes a body only after the one it belongs to."""
+    """Order plans so that a parent comes before its children, as the foreign key needs."""
     waiting = {plan.id: plan for plan in plans}
     for plan in plans:
         line: list[OrganisationPlan] = []
@@ -73,14 +73,16 @@ def _parents_first(plans: Sequence[OrganisationPlan]) -> Iterable[OrganisationPl
 
 
 async def _detach(session: WriteSession, moving: Sequence[UUID]) -> None:
-    """Take out of the tree who moves: one by one, a branch that is turned round would be a ring for a while."""
+    """Detach moved organisations from the tree: moving them one by one would form a temporary cycle when a branch
+    is reversed.
+    """
     if not moving:
         return
     taken_out = (
         update(Organisation).where(Organisation.id == any_(literal(moving, ARRAY(Uuid)))).values(parent_id=None)
     )
     await session.execute(taken_out, execution_options={"synchronize_session": False})
-    # The rows themselves still know whom they belonged to, and leave their audit rows when they are written.
+    # The objects still hold their old parents; the audit rows are written when the new values are flushed.
     await recorder.record(session, Organisation)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a file, by cell."""
+"""Errors in an imported file, by cell."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ MAX_SHOWN_VALUE_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class CellError:
-    """One refused value: where it stands in the file, what it is and why it cannot be taken."""
+    """One rejected value: its position in the file, its text and the reason."""
 
     row: int
     column_index: int
@@ -19,35 +19,35 @@ class CellError:
 
     @property
     def cell(self) -> str:
-        """The cell as spreadsheets call it."""
+        """Return the cell's name as spreadsheets show it."""
         return cell_name(self.row, self.column_index)
 
 
 def cell_name(row: int, index: int) -> str:
-    """«C17» of row 17 and the third column (`index` counts from 0)."""
+    """Return for example «C17» for row 17 and the third column (`index` counts from 0)."""
     return f"{get_column_letter(index + 1)}{row}"
 
 
 class InvalidCellValue(ValueError):  # noqa: N818 — reads better where it is raised
-    """The text of a cell is no value of its column; the message says why."""
+    """The text of a cell is not a valid value of its column; the message says why."""
 
 
 @dataclass
 class CellErrors:
-    """All faults of one file; a cell is refused once for one reason."""
+    """All errors of one file; a cell is rejected once, for one reason."""
 
     by_cell: dict[tuple[int, int, str], CellError] = field(default_factory=dict)
     _cells: set[tuple[int, int]] = field(default_factory=set)
 
     def add(self, fault: CellError) -> None:
-        """Note a fault."""
+        """Add an error, unless the cell already has one."""
         self.by_cell.setdefault((fault.row, fault.column_index, fault.reason), fault)
         self._cells.add((fault.row, fault.column_index))
 
     def has_error(self, row: int, index: int) -> bool:
-        """Whether this cell is refused already."""
+        """Return whether this cell already has an error."""
         return (row, index) in self._cells
 
     def in_order(self) -> list[CellError]:
-        """By row, then by column."""
+        """Return the errors by row, then by column."""
         return sorted(self.by_cell.values(), key=lambda fault: (fault.row, fault.column_index))

@@ -1,4 +1,4 @@
-"""From the text of a cell to the value of a field, and back."""
+"""Conversion between the text of a cell and the value of a field."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -36,7 +36,7 @@ KIND_BY_WORD = {
     "подведомственная организация": "institution",
     "другое": "other",
 }
-# «Уровень» of other registries is the level of the founder; a body under one is an institution of it.
+# «Уровень» in other registries is the level of the founder; an organisation under one is an institution of it.
 KIND_BY_LEVEL = {
     "регион": "regional",
     "министерство": "regional",
@@ -52,14 +52,14 @@ def _chosen(values: dict[str, str]) -> Callable[[str], str]:
     def read(text: str) -> str:
         chosen = values.get(sort_key(text))
         if chosen is None:
-            raise InvalidCellValue(f"is none of {', '.join(values)}")
+            raise InvalidCellValue(f"is not one of {', '.join(values)}")
         return chosen
 
     return read
 
 
 def parse_bool(text: str) -> bool:
-    """A yes or a no, as registries write it."""
+    """Return a yes or no as registries write it."""
     word = sort_key(text)
     if word not in YES_WORDS | NO_WORDS:
         raise InvalidCellValue("is neither yes nor no: write «да» or «нет»")
@@ -67,18 +67,18 @@ def parse_bool(text: str) -> bool:
 
 
 def parse_date(text: str) -> date:
-    """A day: 2026-01-31 or 31.01.2026; a time of day after it does not matter."""
+    """Return a date from 2026-01-31 or 31.01.2026; a time of day after it is ignored."""
     bare = re.split("[T ]", text, maxsplit=1)[0]
     try:
         if matched := _DOTTED.fullmatch(bare):
             return date(int(matched[3]), int(matched[2]), int(matched[1]))
         return date.fromisoformat(bare)
     except ValueError as error:
-        raise InvalidCellValue("is no day: write 2026-01-31 or 31.01.2026") from error
+        raise InvalidCellValue("is not a date: write 2026-01-31 or 31.01.2026") from error
 
 
 def parse_datetime(text: str) -> datetime:
-    """A moment or a day, which begins at midnight; without an offset it is the region's."""
+    """Return a time or the midnight that starts a date; without an offset it is in the region's time zone."""
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
@@ -87,7 +87,7 @@ def parse_datetime(text: str) -> datetime:
 
 
 def digits_parser(*widths: int) -> Callable[[str], str]:
-    """A number kept as text. Spreadsheets drop the zeros in front: one that lacks a single zero gets it back."""
+    """Return a parser of numbers kept as text. Spreadsheets drop leading zeros: one missing zero is restored."""
 
     def read(text: str) -> str:
         bare = re.sub(r"\s", "", text)
@@ -102,7 +102,7 @@ DatedName = tuple[str, date | None, date | None]
 
 
 def parse_names(text: str) -> list[DatedName]:
-    """Names, one a line, each with the days it was valid as «[2010-01-01/2019-12-31]» when they are known."""
+    """Return names, one per line, each with its validity as «[2010-01-01/2019-12-31]» where it is known."""
     dated_names: list[DatedName] = []
     for line in text.splitlines():
         name, start, end = line.strip(), "", ""
@@ -114,7 +114,7 @@ def parse_names(text: str) -> list[DatedName]:
 
 
 def format_names(dated_names: Iterable[DatedName]) -> str:
-    """The inverse of `names`."""
+    """Return the text from which `parse_names` reads the same names."""
     return "\n".join(
         _written_name(*dated_name)
         for dated_name in sorted(dated_names, key=lambda dated_name: tuple(map(str, dated_name)))
@@ -135,7 +135,7 @@ def _id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise InvalidCellValue("is no id: the column is for files that this system wrote") from error
+        raise InvalidCellValue("is not an id: the column is for files that this system exported") from error
 
 
 PARSERS: dict[str, Callable[[str], Value]] = {
@@ -157,13 +157,13 @@ PARSERS: dict[str, Callable[[str], Value]] = {
 
 
 def parse_cell(field: str, text: str) -> Value:
-    """The value of a cell that is not empty. Raises `BadCell`."""
+    """Return the value of a cell that is not empty. Raise `InvalidCellValue`."""
     reader = PARSERS.get(field)
     return text if reader is None else reader(text)
 
 
 def format_cell(value: Any) -> str:
-    """A value as the text of a cell; what `read` makes of it is the value again."""
+    """Return a value as the text of a cell, from which `parse_cell` reads the same value."""
     match value:
         case None:
             return ""

@@ -1,4 +1,4 @@
-"""The columns of a registry's table: our own names, the Russian headings, and what other registries call them."""
+"""Columns of the registry table: field names, Russian headings, and the headings of other registries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ NAME_FIELD = "name"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: our own heading `field`, the Russian one `title`, and `others` that are read as well."""
+    """One column: the heading `field`, its Russian form `title`, and further accepted headings `aliases`."""
 
     field: str
     title: str
@@ -23,7 +23,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class PageColumn:
-    """A column about a page in `network`; `part` is what it says of the page."""
+    """A column about a page in `network`; `page_field` is the field of the page."""
 
     network: str
     page_field: str
@@ -77,7 +77,7 @@ ORGANISATION_COLUMNS = (
 def _page_columns(network: str) -> Sequence[tuple[str, Column]]:
     title = SHORT_TITLES.get(network, NETWORKS[network].title)
     first = next(iter(NETWORKS)) == network
-    # Registries that knew one network alone named none in these headings.
+    # Registries of a single network do not name it in these headings.
     ids = ("id госпаблика",) if first else (f"id группы {title}",)
     short_names = ("адрес в настройках страницы",) if first else ()
     addresses = (f"ссылка на {title}", f"страница {title}", f"адрес {title}")
@@ -100,7 +100,9 @@ COLUMN_BY_FIELD = {column.field: column for column in COLUMNS}
 
 
 def normalize_heading(heading: str) -> str:
-    """A heading as it is compared: case, ё/е, spaces, quotation marks and a final colon do not tell apart."""
+    """Return the heading normalised for comparison: case, ё/е, spaces, quotation marks and a final colon are
+    ignored.
+    """
     return sort_key(heading.strip().strip("«»\"'*:.")).strip("«»\"'*:. ")
 
 
@@ -112,5 +114,5 @@ _KNOWN = {
 
 
 def field_of_heading(heading: str) -> str | None:
-    """The field that a heading names; null: none of ours."""
+    """Return the field that a heading names; None for an unknown heading."""
     return _KNOWN.get(normalize_heading(heading))

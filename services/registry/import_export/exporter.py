@@ -1,4 +1,4 @@
-"""Writing the registry as a table that imports back to the same state: CSV, and XLSX for people who look at it."""
+"""Export of the registry as a table that imports to the same state: CSV for programs, XLSX for people."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ from shared.tabular.formula_escaping import escaped, unescaped
 
 HeadingLanguage = Literal["en", "ru"]
 CHUNK_ROWS = 500
-# What a row repeats of an organisation that has several pages in one network.
+# Repeated in each row of an organisation that has several pages in one network.
 _REPEATED = ("id", "code", NAME_FIELD)
 
 Row = list[str]
@@ -31,7 +31,7 @@ Row = list[str]
 
 @dataclass(frozen=True)
 class ExportedRegistry:
-    """Everything that is written out, read in one transaction."""
+    """Everything that is exported, read in one transaction."""
 
     organisations: Sequence[Organisation]
     pages: Mapping[UUID, Mapping[str, Sequence[Page]]]
@@ -40,8 +40,8 @@ class ExportedRegistry:
 
 
 async def read_registry(session: AsyncSession) -> ExportedRegistry:
-    """The registry by name, inactive organisations and pages included."""
-    # One snapshot: no page without its organisation, however long the reading takes.
+    """Return the registry by name, inactive organisations and pages included."""
+    # One snapshot: no page without its organisation, however long reading takes.
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     organisations = await session.scalars(select(Organisation).order_by(Organisation.sort_key, Organisation.id))
     pages: dict[UUID, dict[str, list[Page]]] = defaultdict(lambda: defaultdict(list))
@@ -58,7 +58,7 @@ async def read_registry(session: AsyncSession) -> ExportedRegistry:
         organisations=organisations.all(),
         pages=pages,
         names=names,
-        # A name that two calendars have would not be read back.
+        # A calendar with an ambiguous name is exported by id, because its name could not be imported.
         calendars={
             calendar_row.id: calendar_row.name if called.count(calendar_row.name) == 1 else str(calendar_row.id)
             for calendar_row in calendars
@@ -67,7 +67,7 @@ async def read_registry(session: AsyncSession) -> ExportedRegistry:
 
 
 def export_rows(registry: ExportedRegistry, headings: HeadingLanguage = "en") -> Iterator[Row]:
-    """The headings and all rows; an organisation has as many as the pages it keeps in one network."""
+    """Return the headings and all rows; an organisation has one row per page in the network where it has most."""
     yield [column.field if headings == "en" else column.title for column in EXPORTED_COLUMNS]
     kinds = KIND_LABELS if headings == "ru" else {}
     owners = {row.id: row.code or str(row.id) for row in registry.organisations}
@@ -107,7 +107,7 @@ def _page(page: Page) -> dict[str, str]:
 
 
 def to_csv_chunks(rows: Iterator[Row]) -> Iterator[bytes]:
-    """The rows as CSV, in pieces; with a byte order mark, without which office programs misread Cyrillic."""
+    """Return the rows as CSV in chunks, with a byte order mark, without which spreadsheets misread Cyrillic."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     mark = "\ufeff"
@@ -122,7 +122,7 @@ def to_csv_chunks(rows: Iterator[Row]) -> Iterator[bytes]:
 
 
 def to_xlsx(rows: Iterator[Row]) -> bytes:
-    """The rows as a workbook of one sheet whose cells are all text, so that no number loses its zeros."""
+    """Return the rows as a workbook with one sheet. All cells are text, so that no number loses leading zeros."""
     book = Workbook(write_only=True)
     sheet = book.create_sheet("Реестр")
     sheet.freeze_panes = "A2"
@@ -136,7 +136,7 @@ def to_xlsx(rows: Iterator[Row]) -> bytes:
 def _text_cell(sheet: Any, text: str) -> Any:
     if not text:
         return None
-    # A text cell runs no formula; an apostrophe is only doubled where reading would drop it.
+    # A text cell runs no formula; an apostrophe is doubled only where the import would drop it.
     cell = WriteOnlyCell(sheet, text if unescaped(text) == text else escaped(text))
     cell.data_type = "s"
     cell.number_format = "@"

@@ -1,4 +1,4 @@
-"""Files as tables of text: CSV in the dialects that spreadsheets write, and XLSX."""
+"""Tables of text from files: CSV in the dialects that spreadsheets write, and XLSX."""
 
 import codecs
 import csv
@@ -19,14 +19,14 @@ from shared.tabular.formula_escaping import unescaped
 MAX_ROWS = 20_000
 MAX_COLUMNS = 200
 MAX_UNPACKED_BYTES = 256 * 1024 * 1024
-# Registries put a title above the headings.
+# Registries may put a title above the headings.
 MAX_HEADING_ROW = 20
 _SPREADSHEET = b"PK\x03\x04"
 
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One row of a file; `number` is the one that spreadsheets show."""
+    """One row of a file; `number` is the row number that spreadsheets show."""
 
     number: int
     cells: Sequence[str]
@@ -34,7 +34,7 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class FileTable:
-    """The rows of a file below its headings; `columns` are the fields found, by their place."""
+    """The rows of a file below its headings; `columns` are the recognised fields with their column indexes."""
 
     heading: FileRow
     columns: dict[str, int]
@@ -43,7 +43,7 @@ class FileTable:
 
 
 def read_table(content: bytes) -> FileTable:
-    """The table in a CSV or XLSX file, told apart by what is in it. Raises `Invalid` when there is none."""
+    """Return the table in a CSV or XLSX file, recognised by content. Raise `Invalid` when there is none."""
     rows = _spreadsheet(content) if content.startswith(_SPREADSHEET) else _text(content)
     lines = _filled(rows)
     heading = _heading(lines)
@@ -56,7 +56,7 @@ def read_table(content: bytes) -> FileTable:
             ignored += [title] if title else []
         elif field in columns:
             raise Invalid.field(
-                "/", f"The columns «{heading.cells[columns[field]]}» and «{title}» are the same one"
+                "/", f"The columns «{heading.cells[columns[field]]}» and «{title}» name the same field"
             )
         else:
             columns[field] = index
@@ -64,7 +64,7 @@ def read_table(content: bytes) -> FileTable:
 
 
 def _filled(rows: Iterable[Sequence[str]]) -> list[FileRow]:
-    """The rows that hold anything; spreadsheets add empty ones by the thousand."""
+    """Return the rows that are not empty; spreadsheets add empty ones by the thousand."""
     lines = []
     for number, cells in enumerate(rows, 1):
         if any(cells):
@@ -98,7 +98,7 @@ def _decoded(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        # What a Russian spreadsheet saves as CSV unless told otherwise.
+        # Russian spreadsheets save CSV in this encoding by default.
         return content.decode("cp1251", errors="replace")
 
 
@@ -115,7 +115,7 @@ def _records(text: str, delimiter: str) -> Iterator[list[str]]:
         for row in reader:
             yield [unescaped(cell.strip()) for cell in _narrow(row)]
     except csv.Error as error:
-        raise Invalid.field("/", f"The file is no CSV: line {reader.line_num}: {error}") from error
+        raise Invalid.field("/", f"The file is not valid CSV: line {reader.line_num}: {error}") from error
 
 
 def _narrow(row: list[str]) -> list[str]:
@@ -129,18 +129,18 @@ def _spreadsheet(content: bytes) -> Iterator[list[str]]:
         _check_size(content)
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         sheet = book.worksheets[0]
-        # What the file says of its own size is not always true.
+        # The dimensions that the file states may be wrong.
         sheet.reset_dimensions()
         for row in sheet.iter_rows(values_only=True):
             yield [unescaped(cell) for cell in _narrow([_cell(value) for value in _trimmed(row)])]
     except Invalid:
         raise
-    except Exception as error:  # openpyxl raises whatever its parts meet in a broken file
-        raise Invalid.field("/", f"The file is no XLSX that can be read: {type(error).__name__}") from error
+    except Exception as error:  # openpyxl raises many unrelated exceptions on broken files
+        raise Invalid.field("/", f"The file is not a readable XLSX: {type(error).__name__}") from error
 
 
 def _trimmed(row: Sequence[Any]) -> Sequence[Any]:
-    """The row without the empty cells that fill it up on the right."""
+    """Return the row without trailing empty cells."""
     return row[: next((place for place in range(len(row), 0, -1) if row[place - 1] is not None), 0)]
 
 

@@ -1,4 +1,4 @@
-"""What an import would do, thing by thing."""
+"""The plan of an import: what it would do with each organisation and page."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +13,9 @@ ImportOutcome = Literal["added", "changed", "unchanged"]
 
 @dataclass
 class FieldDifference:
-    """One field that will differ: `cell` says so, `before` and `after` are as cells would show them."""
+    """One field that will change: the `cell` that says so, and the values `before` and `after` as
+    cells show them.
+    """
 
     field: str
     cell: Cell
@@ -23,7 +25,9 @@ class FieldDifference:
 
 @dataclass
 class OrganisationPlan:
-    """An organisation: `values` are the columns to set, `names` the other names by kind where they differ."""
+    """Plan of an organisation: `values` are the columns to set, `names` the other names by kind where
+    they change.
+    """
 
     parsed: ParsedOrganisation
     id: UUID
@@ -34,20 +38,20 @@ class OrganisationPlan:
 
     @property
     def outcome(self) -> ImportOutcome:
-        """What becomes of it."""
+        """Return what the import does with the organisation."""
         if self.existing is None:
             return "added"
         return "changed" if self.values or self.names else "unchanged"
 
     @property
     def name(self) -> str:
-        """Its name after the import."""
+        """Return the name after the import."""
         return str(self.values.get("name") or (self.existing.name if self.existing else ""))
 
 
 @dataclass
 class PagePlan:
-    """A page of an organisation: `values` are the columns to set."""
+    """Plan of a page: `values` are the columns to set."""
 
     parsed: ParsedPage
     existing: Page | None
@@ -56,20 +60,20 @@ class PagePlan:
 
     @property
     def outcome(self) -> ImportOutcome:
-        """What becomes of it."""
+        """Return what the import does with the page."""
         if self.existing is None:
             return "added"
         return "changed" if self.values else "unchanged"
 
     @property
     def name(self) -> str:
-        """Its name after the import."""
+        """Return the name after the import."""
         return str(self.values.get("name") or (self.existing.name if self.existing else ""))
 
 
 @dataclass
 class ImportPlan:
-    """The whole import."""
+    """Plan of the whole import."""
 
     organisations: list[OrganisationPlan]
     pages: list[PagePlan]

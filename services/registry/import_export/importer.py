@@ -1,4 +1,4 @@
-"""Importing a file: compared with the registry as a whole, then done as a whole or not at all."""
+"""Import of a file: compared with the whole registry, then applied completely or not at all."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -34,14 +34,14 @@ MAX_LISTED = 1_000
 
 
 class ImportRejected(Invalid):
-    """Cells of the file cannot be taken, so nothing of it was; `refused` names each with its reason."""
+    """Some cells of the file are invalid, so nothing was imported; `refused` lists each cell with its reason."""
 
     slug, title = "import-refused", "The file was not imported"
 
 
 @dataclass(frozen=True)
 class ParsedFile:
-    """A file that was read: its organisations, and what was wrong with its cells so far."""
+    """A parsed file: its organisations, and the errors found in its cells so far."""
 
     sheet: FileTable
     organisations: list[ParsedOrganisation]
@@ -49,7 +49,7 @@ class ParsedFile:
 
 
 async def read_file(content: bytes) -> ParsedFile:
-    """Read a CSV or XLSX file. Raises `Invalid` when there is no table of organisations in it."""
+    """Read a CSV or XLSX file. Raise `Invalid` when it contains no table of organisations."""
     return await asyncio.to_thread(_read, content)
 
 
@@ -62,28 +62,28 @@ def _read(content: bytes) -> ParsedFile:
 async def import_file(
     session: WriteSession, file: ParsedFile, *, dry_run: bool, actor: str, short_names: IdByShortName | None = None
 ) -> ImportReport:
-    """Bring the registry to what the file says; a dry run only says what that would do.
+    """Bring the registry to the state of the file; a dry run only reports what that would do.
 
-    `resolved` are short names of pages that the networks were asked about. What the file does not mention stays as
-    it is. Raises `ImportRefused` when a cell cannot be taken, `Conflict` when somebody changed the registry
-    meanwhile; then nothing was done. A dry run raises neither.
+    `short_names` are short names of pages that the networks have resolved. What the file does not mention stays.
+    Raise `ImportRejected` for invalid cells, `Conflict` when the registry changed meanwhile; in both cases nothing
+    was written. A dry run raises neither.
     """
     try:
         return await _imported(session, file, dry_run=dry_run, actor=actor, resolved=short_names or {})
     except DBAPIError as error:
         if not is_deadlock(error):
             raise
-        raise Conflict("Somebody else changed the same rows just now: import the file again") from error
+        raise Conflict("Another request changed the same rows meanwhile: import the file again") from error
 
 
 async def _imported(
     session: WriteSession, file: ParsedFile, *, dry_run: bool, actor: str, resolved: IdByShortName
 ) -> ImportReport:
     if not dry_run:
-        # Two imports, or an import and a move in the tree, would not see each other's rows.
+        # Two concurrent imports, or an import and a move in the tree, would not see each other's rows.
         await lock_tree(session)
     known = await load_snapshot(session, lock=not dry_run)
-    # In a thread: thousands of rows are compared while others are answered.
+    # Comparing thousands of rows takes seconds of CPU: in a thread, so that the event loop serves other requests.
     plan = await asyncio.to_thread(_make_plan, file, known, resolved)
     refused = file.errors.in_order()
     if not dry_run:
@@ -116,7 +116,7 @@ def _refusal(refused: Sequence[CellError]) -> ImportRejected:
     listed = [_shown(fault) for fault in refused[:MAX_LISTED]]
     more = f"; the first {MAX_LISTED} are listed" if len(refused) > MAX_LISTED else ""
     return ImportRejected(
-        f"Nothing was changed. Cells that cannot be taken: {len(refused)}{more}",
+        f"Nothing was changed. Invalid cells: {len(refused)}{more}",
         errors=[FieldError(pointer=f"cell/{one.cell}", detail=f"{one.column}: {one.reason}") for one in listed],
         refused_count=len(refused),
         refused=[one.model_dump() for one in listed],

@@ -1,4 +1,4 @@
-"""Which organisation of the registry a file's organisation is, and whom it names as its owner."""
+"""Match organisations of a file, and the parents they name, with organisations of the registry."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from shared.tables.registry import Organisation
 
 @dataclass
 class Match:
-    """A file's organisation and the one it is in the registry; null: it is new, and `id` becomes its."""
+    """An organisation of the file and the matching one of the registry; None for a new one, which gets `id`."""
 
     parsed: ParsedOrganisation
     id: UUID
     existing: Organisation | None
 
     def planned_value(self, name: str) -> str | None:
-        """A field as it will be: the file's where the file has it."""
+        """Return a field's planned value: the file's if the file has it, otherwise the current one."""
         if name in self.parsed.values:
             value: str | None = self.parsed.values[name]
             return value
@@ -31,7 +31,7 @@ class Match:
 
 
 class OrganisationMatcher:
-    """Finds organisations by id, then code, then ОГРН, then name, never one that bears another code or ОГРН."""
+    """Matches organisations by id, then code, ОГРН and name, but never one with another code or ОГРН."""
 
     def __init__(self, known: RegistrySnapshot, faults: CellErrors) -> None:
         self._known = known
@@ -46,13 +46,13 @@ class OrganisationMatcher:
                 self._numbers[row.ogrn].append(row)
 
     def match(self, draft: ParsedOrganisation) -> Match:
-        """The organisation of the registry that a draft is, or a new one."""
+        """Return the matching organisation of the registry, or a new one."""
         existing = self._find(draft)
         given_id: UUID | None = draft.get("id")
         if existing is None:
             return Match(draft, given_id or new_id(), None)
         if (earlier := self._taken.setdefault(existing.id, draft)) is not draft:
-            reason = f"is the organisation «{existing.name}», as row {earlier.main_cell.row} is: tell them apart by code"
+            reason = f"matches «{existing.name}», like row {earlier.main_cell.row}: tell them apart by code"
             self._faults.add(draft.main_cell.error(reason))
         return Match(draft, existing.id, existing)
 
@@ -66,7 +66,7 @@ class OrganisationMatcher:
         candidates = [row for row in self._numbers.get(number, ()) if self._may_be(draft, row)]
         named = [row for row in candidates if row.sort_key == sort_key(draft.get(NAME_FIELD) or "")]
         if draft.get("code") or draft.get("id"):
-            # Branches share the number: one with a code of its own is not whoever has it without.
+            # Branches share an ОГРН: a row with a code of its own does not match an organisation without a code.
             candidates = named
         return self._only(draft.cells.get("ogrn"), named if len(candidates) > 1 and named else candidates)
 
@@ -77,14 +77,14 @@ class OrganisationMatcher:
         return self._only(draft.main_cell, candidates)
 
     def _only(self, cell: Cell | None, candidates: Sequence[Organisation]) -> Organisation | None:
-        # One that took over often bears the name of one that is no more.
+        # A successor often has the name of its predecessor, which is inactive: prefer active organisations.
         candidates = [row for row in candidates if row.active] or candidates
         if len(candidates) > 1 and cell is not None:
-            self._faults.add(cell.error(f"{len(candidates)} organisations have it: tell them apart by code"))
+            self._faults.add(cell.error(f"{len(candidates)} organisations match: tell them apart by code"))
         return candidates[0] if candidates else None
 
     def _may_be(self, draft: ParsedOrganisation, row: Organisation) -> bool:
-        """Whether nothing sure that the draft says is otherwise in the registry."""
+        """Return whether no identifier of the row contradicts the registry."""
         sure = {"code": row.code, "ogrn": row.ogrn, "inn": row.inn}
         identifiers = {name: draft.get(name) for name in sure}
         differs = any(identifiers[name] and has and identifiers[name] != has for name, has in sure.items())
@@ -93,7 +93,7 @@ class OrganisationMatcher:
 
 
 def build_index(known: RegistrySnapshot, matches: Sequence[Match]) -> OrganisationIndex:
-    """Everybody there will be, by what they will be named."""
+    """Return the index of all organisations as they will be named after the import."""
     index = OrganisationIndex()
     for match in matches:
         given_id: UUID | None = match.parsed.get("id")
@@ -120,7 +120,7 @@ def build_index(known: RegistrySnapshot, matches: Sequence[Match]) -> Organisati
 
 
 def parent_of(match: Match, index: OrganisationIndex, faults: CellErrors) -> UUID | None:
-    """Whom the owner's cell names; null: nobody, or a fault was noted."""
+    """Return the parent that the cell names; None for no parent, or when an error was added."""
     text = match.parsed.get("owner")
     if text is None:
         return None
@@ -128,9 +128,9 @@ def parent_of(match: Match, index: OrganisationIndex, faults: CellErrors) -> UUI
     if len(candidates) == 1:
         return next(iter(candidates))
     reason = (
-        f"{len(candidates)} organisations are named so: give a code"
+        f"{len(candidates)} organisations match: give a code"
         if candidates
-        else "names no organisation of the registry or of this file, by code, ОГРН, ИНН or name"
+        else "matches no organisation of the registry or of this file by code, ОГРН, ИНН or name"
     )
     faults.add(match.parsed.cells["owner"].error(reason))
     return None

@@ -1,4 +1,4 @@
-"""Organisations of a file against those of the registry: what each will be, and what cannot be taken."""
+"""Plan organisations: compare those of the file with the registry, and collect errors."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ from services.registry.persistence.sort_keys import sort_key
 from services.registry.schemas.organisations import OrganisationCreate, OrganisationNameCreate
 from shared import clock
 
-# Fields of the API whose column is called otherwise.
+# Fields of the API whose column has another name.
 _COLUMNS = {"parent_id": "owner", "calendar_id": "calendar", "other_spheres": "sphere_2"}
 _AS_THEY_ARE = frozenset(OrganisationCreate.model_fields) - {*_COLUMNS, "sphere", "municipality"}
 _NAMES = {"aliases": "alias", "former_names": "former"}
@@ -33,7 +33,7 @@ _NEVER_EMPTY = frozenset({NAME_FIELD, "kind"})
 def plan_organisations(
     parsed: Sequence[ParsedOrganisation], snapshot: RegistrySnapshot, errors: CellErrors
 ) -> list[OrganisationPlan]:
-    """A plan for each organisation of the file, in its order; one with faults is not whole."""
+    """Return a plan for each organisation of the file, in file order; a plan with errors is incomplete."""
     matcher = OrganisationMatcher(snapshot, errors)
     matches = [matcher.match(draft) for draft in parsed]
     everybody = build_index(snapshot, matches)
@@ -105,7 +105,9 @@ def _column(name: str) -> str:
 
 
 def _cell_of(draft: ParsedOrganisation, name: str) -> Cell:
-    """The cell to blame for a field of the API, or for one item of it: `other_spheres/1`."""
+    """Return the cell that an error of an API field belongs to; a field may be one item, as in
+    `other_spheres/1`.
+    """
     field, _, item = name.partition("/")
     if field == "other_spheres" and item:
         return draft.cell_of(SPHERE_FIELDS[int(item) + 1])
@@ -117,7 +119,7 @@ def _cell_of(draft: ParsedOrganisation, name: str) -> Cell:
 
 
 def _wanted(match: Match, known: RegistrySnapshot, faults: CellErrors) -> dict[str, Any]:
-    """What the file says, in the API's fields; what it says nothing of is left out."""
+    """Return the file's values by API field; fields that the file does not mention are left out."""
     draft = match.parsed
     wanted = {name: draft.values[name] for name in _AS_THEY_ARE if name in draft.values}
     if "kind" not in draft.cells and match.existing is None and (level := draft.get("level")) is not None:
@@ -135,7 +137,7 @@ def _wanted(match: Match, known: RegistrySnapshot, faults: CellErrors) -> dict[s
 
 def _municipality(draft: ParsedOrganisation, known: RegistrySnapshot, faults: CellErrors) -> dict[str, str | None]:
     if "municipality" not in draft.cells:
-        # The first five digits of a place's code are those of its district or city.
+        # The first five digits of an OKTMO code identify the district or city.
         municipality = known.municipalities.get(f"{draft.get('oktmo') or '':.5}000")
         return {"municipality": municipality} if municipality else {}
     text = draft.get("municipality")
@@ -143,7 +145,7 @@ def _municipality(draft: ParsedOrganisation, known: RegistrySnapshot, faults: Ce
         return {"municipality": None}
     municipality = known.municipalities.get(sort_key(text))
     if municipality is None:
-        faults.add(draft.cells["municipality"].error("is no district or city of the region, by ОКТМО or name"))
+        faults.add(draft.cells["municipality"].error("is not a district or city of the region, by ОКТМО or name"))
     return {"municipality": municipality}
 
 
@@ -155,14 +157,14 @@ def _calendar(draft: ParsedOrganisation, known: RegistrySnapshot, faults: CellEr
     if len(candidates) == 1:
         return candidates.pop()
     reason = (
-        f"{len(candidates)} calendars are called so: give an id" if candidates else "There is no such calendar"
+        f"{len(candidates)} calendars have this name: give an id" if candidates else "There is no such calendar"
     )
     faults.add(draft.cells["calendar"].error(reason))
     return None
 
 
 def _plan_names(plan: OrganisationPlan, known: RegistrySnapshot, faults: CellErrors) -> None:
-    """Aliases become those given; former names are history, to which a file only adds."""
+    """Replace the aliases with the given ones; former names are history, to which a file only adds."""
     for column, kind in _NAMES.items():
         if column not in plan.parsed.values:
             continue
@@ -205,5 +207,7 @@ def _check_cycles(
             step = above.get(step)
         if step == match.id:
             faults.add(
-                match.parsed.cells["owner"].error("An organisation cannot belong to itself or to one beneath it")
+                match.parsed.cells["owner"].error(
+                    "An organisation cannot belong to itself or to one of its subordinates"
+                )
             )

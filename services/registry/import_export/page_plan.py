@@ -1,4 +1,4 @@
-"""Pages of a file against those of the registry: whose each is, what it will be, and what cannot be taken."""
+"""Plan pages: compare those of the file with the registry, and collect errors."""
 
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from services.registry.schemas.pages import PageCreate
 from shared.tables.registry import Page
 
 _FIELDS = ("name", "screen_name", "url", "live_from", "active")
-# What a page always has: an empty cell leaves it as it is.
+# Required fields of a page: an empty cell leaves them as they are.
 _NEVER_EMPTIED = frozenset({"name", "url", "live_from", "active"})
 
 
@@ -43,14 +43,14 @@ class PagePlanner:
 
     @property
     def plans(self) -> list[PagePlan]:
-        """What was planned, in the file's order."""
+        """Return the plans in file order."""
         return [plan for _, plan in self._plans.values()]
 
     def _merge_repeated(self, draft: ParsedPage, body: OrganisationPlan, owner: UUID, plan: PagePlan) -> None:
         if owner == body.id:
             plan.parsed.merge(draft, self._faults)
         else:
-            reason = f"row {plan.parsed.main_cell.row} gives this page to another organisation"
+            reason = f"row {plan.parsed.main_cell.row} assigns this page to another organisation"
             self._faults.add(draft.main_cell.error(reason))
 
     def _address(self, draft: ParsedPage) -> PageAddress | None:
@@ -69,7 +69,7 @@ class PagePlanner:
         return parsed
 
     def _external_id(self, draft: ParsedPage, address: PageAddress | None) -> str | None:
-        """The network's id of the page; null when a fault was noted."""
+        """Return the network's id of the page; None when an error was added."""
         if draft.is_invalid("external_id"):
             return None
         if (given_id := draft.get("external_id")) is not None:
@@ -83,7 +83,7 @@ class PagePlanner:
             return None
         resolved_id = self._short_names.get((draft.network, short_name))
         if resolved_id is None and not self._faults.has_error(draft.main_cell.row, draft.main_cell.column_index):
-            reason = "is a short name nobody here knows: give the page's id, or let the networks be asked for it"
+            reason = "is an unknown short name: give the page's id, or import with resolving of short names"
             self._faults.add(draft.main_cell.error(reason))
         return resolved_id
 
@@ -157,7 +157,7 @@ def _place(draft: ParsedPage, name: str) -> Cell:
 
 
 def _link(text: str) -> str | None:
-    """The address as a link; null for one that is none, such as `@name` or `club1`."""
+    """Return the address as a link; None for text that is not a link, such as `@name` or `club1`."""
     if "://" in text:
         return text
     return f"https://{text}" if "/" in text and "." in text.split("/", maxsplit=1)[0] else None

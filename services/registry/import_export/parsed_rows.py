@@ -1,4 +1,4 @@
-"""Organisations as a file describes them: its rows read cell by cell, rows of the same organisation joined."""
+"""Organisations parsed from a file: rows are read cell by cell, and rows of one organisation are merged."""
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
@@ -22,35 +22,35 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The cell as spreadsheets call it."""
+        """Return the cell's name as spreadsheets show it."""
         return cell_name(self.row, self.column_index)
 
     def error(self, reason: str) -> CellError:
-        """That this cell cannot be taken."""
+        """Return an error of this cell."""
         return CellError(self.row, self.column_index, self.heading, self.text, reason)
 
 
 @dataclass
 class ParsedFields:
-    """What some cells of a row say: `values` of the fields that could be read, null for an empty cell."""
+    """Fields parsed from cells of a row: `values` of the valid fields, None for an empty cell."""
 
     cells: dict[str, Cell] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
 
     def get(self, name: str) -> Any:
-        """The value of a field; null when its column is missing, its cell empty or unreadable."""
+        """Return the value of a field; None when its column is missing or its cell is empty or invalid."""
         return self.values.get(name)
 
     def is_invalid(self, name: str) -> bool:
-        """Whether the field's cell is there and could not be read."""
+        """Return whether the field's cell exists and is invalid."""
         return name in self.cells and name not in self.values
 
     def has_invalid_cell(self, cell: Cell) -> bool:
-        """Whether this cell is one that could not be read."""
+        """Return whether this cell is one of the invalid ones."""
         return any(self.is_invalid(name) for name, one in self.cells.items() if one is cell)
 
     def read(self, name: str, reader: str, cell: Cell, faults: CellErrors) -> None:
-        """Read a cell into a field, or note why it cannot be."""
+        """Parse a cell into a field, or add an error."""
         self.cells[name] = cell
         try:
             self.values[name] = cell_values.parse_cell(reader, cell.text) if cell.text else None
@@ -58,7 +58,9 @@ class ParsedFields:
             faults.add(cell.error(str(error)))
 
     def merge(self, later: "ParsedFields", faults: CellErrors) -> None:
-        """Add what a later row says of the same thing: an empty cell says nothing, another value is a fault."""
+        """Merge a later row of the same organisation or page: empty cells are ignored, a different value is an
+        error.
+        """
         for name, cell in later.cells.items():
             if not cell.text or later.is_invalid(name) or self.is_invalid(name):
                 continue
@@ -77,7 +79,7 @@ class ParsedPage(ParsedFields):
 
     @property
     def main_cell(self) -> Cell:
-        """The cell that names the page, or the first that says anything of it."""
+        """Return the cell that names the page, or the first that describes it."""
         identifying_cells = [
             self.cells[part] for part in ("external_id", "url", "screen_name") if part in self.cells
         ]
@@ -94,18 +96,19 @@ class ParsedOrganisation(ParsedFields):
 
     @property
     def main_cell(self) -> Cell:
-        """The cell of its name: what no other cell explains is told there."""
+        """Return the cell of its name, which takes errors that belong to no other cell."""
         return self.cells[NAME_FIELD]
 
     def cell_of(self, name: str) -> Cell:
-        """The cell of a field; where the file has no such column, the name's."""
+        """Return the cell of a field; the name's cell when the file has no such column."""
         return self.cells.get(name, self.main_cell)
 
 
 def parse_organisations(sheet: FileTable, faults: CellErrors) -> list[ParsedOrganisation]:
-    """The organisations of a file in its order.
+    """Return the organisations of a file in file order.
 
-    A row with the id or the code of one before continues it; without either, one with its ОГРН, or else its name.
+    A row with the id or code of an earlier row continues it; without either, a row with the same ОГРН, or else the
+    same name.
     """
     drafts: list[ParsedOrganisation] = []
     known: dict[Hashable, ParsedOrganisation] = {}
@@ -124,7 +127,7 @@ def parse_organisations(sheet: FileTable, faults: CellErrors) -> list[ParsedOrga
 
 
 def _keys(draft: ParsedOrganisation) -> Iterator[Hashable]:
-    """What tells the organisation from others of the file, the surest first."""
+    """Return the keys that identify the organisation within the file, most specific first."""
     sure = [(name, value) for name in ("id", "code") if (value := draft.get(name)) is not None]
     if sure:
         yield from sure

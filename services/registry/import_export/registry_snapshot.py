@@ -1,4 +1,4 @@
-"""What the registry holds already, as an import needs it: read once, found by everything that a file may name."""
+"""The registry as an import sees it: read once, indexed by everything that a file may refer to."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from services.registry.persistence import versioned_update
 from services.registry.persistence.sort_keys import sort_key
 from shared.tables.registry import Calendar, Municipality, Organisation, OrganisationName, Page
 
-# Kinds of names that people give; the others are kept from the organisation itself.
+# Kinds of names that people add; the others follow the organisation itself.
 ADDITIONAL_NAME_KINDS = ("alias", "former")
 
 
@@ -35,9 +35,10 @@ class RegistrySnapshot:
 
 
 async def load_snapshot(session: AsyncSession, *, lock: bool) -> RegistrySnapshot:
-    """Read the registry; with `lock` nobody else changes an organisation or a page until the transaction ends.
+    """Return the registry; `lock` locks organisations and pages against changes until the transaction ends.
 
-    Rows are locked in the order of their ids, organisations first; who only refers to them goes on.
+    Rows are locked in the order of their ids, organisations first, to avoid deadlocks; foreign key checks are not
+    blocked.
     """
     organisations = select(Organisation).order_by(Organisation.id)
     pages = select(Page).order_by(Page.id)
@@ -72,7 +73,7 @@ async def load_snapshot(session: AsyncSession, *, lock: bool) -> RegistrySnapsho
 
 
 class OrganisationIndex:
-    """Organisations by whatever names them: id, code, number, name or short name."""
+    """Organisations indexed by id, code, number, name and short name."""
 
     def __init__(self) -> None:
         self._found: dict[str, dict[str, set[UUID]]] = {
@@ -90,7 +91,7 @@ class OrganisationIndex:
         numbers: Iterable[str | None],
         names: Iterable[str | None],
     ) -> None:
-        """Note what an organisation is named by."""
+        """Index an organisation."""
         if not active:
             self._ended.add(organisation_id)
         for kind, values in (
@@ -104,7 +105,9 @@ class OrganisationIndex:
                     self._found[kind][value].add(organisation_id)
 
     def find(self, text: str) -> set[UUID]:
-        """Whom the text names, by the surest of its readings that names any; who is no more comes last."""
+        """Return the organisations that the text names, by the first index that has a match; active ones are
+        preferred.
+        """
         word = sort_key(text)
         candidates = next(
             (candidates for by in self._found.values() if (candidates := by.get(word, set()))), set[UUID]()

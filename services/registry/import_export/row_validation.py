@@ -1,4 +1,4 @@
-"""A row against the schemas of the API: one rule for what is typed in, sent or imported."""
+"""Validation of rows with the API's schemas: the same rules for imports and requests."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -19,10 +19,10 @@ def validate_row(
     cell_of: Callable[[str], Cell],
     errors: CellErrors,
 ) -> T | None:
-    """The values as the schema takes them; null when it does not, and each fault is told at its cell.
+    """Return the values as the schema; None when they are invalid, with an error added to each cell at fault.
 
-    `place` is the cell to blame for a field of the schema, or for one item of it: `other_spheres/1`. What could
-    not be read was told already.
+    `cell_of` returns the cell of a field of the schema, or of one item of it: `other_spheres/1`. Cells that could
+    not be parsed already have an error.
     """
     try:
         return schema.model_validate(values)
@@ -37,5 +37,5 @@ def validate_row(
 
 def _reason(kind: str, message: str, name: str, cell: Cell) -> str:
     if kind == "missing":
-        return f"is not enough: «{name}» is needed" if cell.text else "is needed"
+        return f"is incomplete: «{name}» is needed" if cell.text else "is needed"
     return message.removeprefix(_PREFIX)

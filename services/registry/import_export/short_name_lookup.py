@@ -1,4 +1,4 @@
-"""Pages that a file gives by a short name alone: the networks are asked for their ids, when that is wanted."""
+"""Lookup of pages that a file gives only by a short name: ingest asks the networks for their ids on request."""
 
 from collections.abc import Iterator, Mapping
 
@@ -21,7 +21,9 @@ UnresolvedPages = dict[tuple[str, str], ParsedPage]
 
 
 def short_name_of(draft: ParsedPage) -> str | None:
-    """The short name by which a page is given, in lower case; null when its id is given or nothing names it."""
+    """Return the short name, in lower case, of a page that has no id; None when it has one, or no
+    valid address.
+    """
     if draft.get("external_id") is not None or draft.is_invalid("external_id"):
         return None
     name: str | None = draft.get("screen_name")
@@ -37,7 +39,7 @@ def short_name_of(draft: ParsedPage) -> str | None:
 
 
 async def find_unresolved(session: AsyncSession, drafts: list[ParsedOrganisation]) -> UnresolvedPages:
-    """The pages of a file whose short name no page of the registry has."""
+    """Return the pages of a file whose short name no page of the registry has."""
     waiting: UnresolvedPages = {}
     for page in _pages(drafts):
         if (name := short_name_of(page)) is not None:
@@ -53,17 +55,17 @@ async def find_unresolved(session: AsyncSession, drafts: list[ParsedOrganisation
 async def resolve_short_names(
     services: ServiceClient, waiting: UnresolvedPages, faults: CellErrors, *, act: str
 ) -> IdByShortName:
-    """Ask the networks; a name that stands for no community becomes a fault of its cell.
+    """Ask the networks; a short name that no community has becomes an error of its cell.
 
-    Raises `Invalid` for more names than one request may ask for, `Unavailable` and `UpstreamFailed` as
-    `resolving.resolve` does.
+    Raise `Invalid` for more names than one request may look up, `Unavailable` and `UpstreamFailed` as
+    `resolve_address` does.
     """
     if len(waiting) > MAX_LOOKUPS:
         raise Invalid.field(
-            "/", f"{len(waiting)} pages are given by a short name alone; {MAX_LOOKUPS} can be asked for"
+            "/", f"{len(waiting)} pages are given only by a short name; at most {MAX_LOOKUPS} can be looked up"
         )
     resolved: dict[tuple[str, str], str] = {}
-    # One after another: the networks take a few calls a second.
+    # One after another: the networks allow only a few calls per second.
     for (network, name), page in waiting.items():
         try:
             resolved[network, name] = (

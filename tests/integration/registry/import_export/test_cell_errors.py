@@ -32,16 +32,16 @@ FAULTS: tuple[tuple[dict[str, str], str, str], ...] = (
     ({"name": "x" * 501}, "name", "at most 500"),
     ({"name": "Две\nстроки"}, "name", "line breaks"),
     ({"kind": ""}, "kind", "is needed"),
-    ({"kind": "министерство"}, "kind", "is none of"),
+    ({"kind": "министерство"}, "kind", "is not one of"),
     ({"code": "школа"}, "code", "pattern"),
-    ({"owner": "нет такого"}, "owner", "names no organisation"),
+    ({"owner": "нет такого"}, "owner", "matches no organisation"),
     ({"code": "loop", "owner": "loop"}, "owner", "cannot belong to itself"),
     ({"code": "ring-1", "owner": "ring-2"}, "owner", "cannot belong to itself"),
     ({"code": "ring-2", "owner": "ring-1"}, "owner", "cannot belong to itself"),
     ({"sphere": "x" * 101}, "sphere", "at most 100"),
-    ({"sphere": "спорт", "sphere_2": "спорт"}, "sphere_2", "named twice"),
-    ({"municipality": "Тридевятый район"}, "municipality", "no district or city"),
-    ({"municipality": "81999000"}, "municipality", "no district or city"),
+    ({"sphere": "спорт", "sphere_2": "спорт"}, "sphere_2", "given twice"),
+    ({"municipality": "Тридевятый район"}, "municipality", "not a district or city"),
+    ({"municipality": "81999000"}, "municipality", "not a district or city"),
     ({"oktmo": "8170"}, "oktmo", "pattern"),
     ({"municipality": "город Улан-Удэ", "oktmo": "81624410"}, "oktmo", "outside the municipality"),
     ({"inn": INN[:-1] + "1"}, "inn", "не сходится"),
@@ -53,10 +53,10 @@ FAULTS: tuple[tuple[dict[str, str], str, str], ...] = (
     ({"site": "сайт"}, "site", "URL"),
     ({"pos_opa_id": "№ 1"}, "pos_opa_id", "pattern"),
     ({"calendar": "Лунный"}, "calendar", "no such calendar"),
-    ({"valid_from": "31.02.2024"}, "valid_from", "is no day"),
+    ({"valid_from": "31.02.2024"}, "valid_from", "is not a date"),
     ({"valid_from": "2024-02-01", "valid_to": "2024-01-01"}, "valid_to", "before the first"),
     ({"valid_to": "0001-01-01"}, "valid_to", "greater than"),
-    ({"exempt_document": "№ 1"}, "exempt_document", "without a ground"),
+    ({"exempt_document": "№ 1"}, "exempt_document", "give the ground"),
     ({"active": "может быть"}, "active", "neither yes nor no"),
     ({"aliases": "x" * 501}, "aliases", "at most 500"),
     ({"vk_id": "сто один"}, "vk_id", "pattern"),
@@ -65,10 +65,10 @@ FAULTS: tuple[tuple[dict[str, str], str, str], ...] = (
     ({"vk_url": "https://vk.com/school"}, "vk_url", "short name"),
     ({"vk_id": "7", "vk_url": "https://vk.com/club8"}, "vk_url", "is the page 8, and U"),
     ({"vk_id": "9", "vk_screen_name": "шко ла"}, "vk_screen_name", "pattern"),
-    ({"vk_id": "10", "vk_live_from": "вчера"}, "vk_live_from", "is no day"),
+    ({"vk_id": "10", "vk_live_from": "вчера"}, "vk_live_from", "is not a date"),
     ({"vk_live_from": "2026-01-01"}, "vk_live_from", "names no page"),
     ({"ok_id": "77"}, "ok_id", "belongs to «Хозяин»"),
-    ({"ok_url": "ok.ru/group/78"}, "ok_url", "gives this page to another"),
+    ({"ok_url": "ok.ru/group/78"}, "ok_url", "assigns this page to another"),
     ({"code": "first", "kind": "court"}, "kind", "differs within one organisation"),
 )
 
@@ -99,7 +99,7 @@ async def test_all_that_is_wrong_in_one_row_is_told(registry: ServiceUnderTest) 
 
 async def test_a_missing_column_is_told_at_the_name(registry: ServiceUnderTest) -> None:
     found = await refusals(registry, csv_file(["Код", "Наименование"], ["s1", "Школа"]))
-    assert found == {"B2": "is not enough: «kind» is needed"}
+    assert found == {"B2": "is incomplete: «kind» is needed"}
 
 
 async def test_a_good_file_passes_where_a_bad_one_did_not(registry: ServiceUnderTest) -> None:

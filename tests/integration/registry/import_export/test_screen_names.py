@@ -95,5 +95,5 @@ async def test_one_file_asks_for_so_many_and_no_more(registry: ServiceUnderTest,
     rows = [[f"s{n}", f"Школа {n}", "учреждение", f"vk.com/school_no_{n}", ""] for n in range(MAX_LOOKUPS + 1)]
     answer = await send(registry, csv_file(HEADINGS, *rows), resolve=True)
     assert answer.status_code == 422
-    assert f"{MAX_LOOKUPS} can be asked" in answer.json()["detail"]
+    assert f"at most {MAX_LOOKUPS} can be looked up" in answer.json()["detail"]
     assert ingest.asked == []

@@ -47,15 +47,15 @@ def test_cells_are_read(field: str, text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "text", "reason"),
     [
-        ("valid_from", "31.02.2024", "is no day"),
-        ("valid_from", "позавчера", "is no day"),
-        ("live_from", "2026-13-01", "is no day"),
+        ("valid_from", "31.02.2024", "is not a date"),
+        ("valid_from", "позавчера", "is not a date"),
+        ("live_from", "2026-13-01", "is not a date"),
         ("active", "возможно", "neither yes nor no"),
-        ("kind", "министерство", "is none of"),
+        ("kind", "министерство", "is not one of"),
         ("ogrn", "1,0203E+12", "rounded"),
         ("inn", "3.23011755E8", "rounded"),
-        ("id", "17", "is no id"),
-        ("former_names", "Детский сад [вчера/]", "is no day"),
+        ("id", "17", "is not an id"),
+        ("former_names", "Детский сад [вчера/]", "is not a date"),
     ],
 )
 def test_what_is_no_value_is_told(field: str, text: str, reason: str) -> None:
