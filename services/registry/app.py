@@ -1,4 +1,4 @@
-"""The registry service's wiring."""
+"""Build the registry service: its routes, worker loops and settings."""
 
 from services.registry import api, worker
 from services.registry.api import import_export

@@ -1,4 +1,4 @@
-"""What the registry keeps for a term only."""
+"""Retention of registry tables."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,7 +12,10 @@ from shared.tables.registry import PageCheck
 
 
 def purge_rules(terms: Terms) -> Sequence[Rule]:
-    """Return the rules of the registry's tables: the last check of a page stays, however old."""
+    """Return the purge rules of the registry's tables.
+
+    The newest check of each page is kept, whatever its age: the next check is compared with it.
+    """
     later = aliased(PageCheck)
     newer = select(later.id).where(later.page_id == PageCheck.page_id, later.day > PageCheck.day).exists()
     kept = timedelta(days=terms.page_checks_days)

@@ -1,4 +1,4 @@
-"""Settings of the registry beside those every service has."""
+"""Settings of the registry, in addition to those of every service."""
 
 from functools import lru_cache
 
@@ -14,14 +14,14 @@ class RegistrySettings(BaseSettings):
     page_checks_calls_a_day: int = Field(
         default=600,
         ge=0,
-        description="Calls to the networks that the daily checks of pages may cost, all together",
+        description="How many calls to the networks the daily page checks may make per day, over all networks",
     )
     page_checks_pause_seconds: float = Field(
-        default=60, gt=0, description="How long the daily checks rest between two parts"
+        default=60, gt=0, description="Seconds that the daily page checks wait between two batches"
     )
 
 
 @lru_cache
 def registry_settings() -> RegistrySettings:
-    """The process's settings, read once."""
+    """Return the settings of this process, read once."""
     return RegistrySettings()

@@ -1,4 +1,4 @@
-"""What the registry does by itself: forgets, counts coverage, ends bodies, keeps names findable, checks pages."""
+"""Periodic work of the registry: purging, coverage, closed organisations, name index, page checks."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ INTERVAL_SECONDS = 3600
 
 
 async def purge_expired(service: Service) -> None:
-    """Delete ended refresh tokens and secrets, old wrong passwords and old checks, every hour, for ever."""
+    """Purge expired refresh tokens, client secrets, sign-in failures and page checks, once an hour."""
     while True:
         async with service.database.write() as session:
             await sessions.purge_expired(session)
@@ -27,7 +27,7 @@ async def purge_expired(service: Service) -> None:
 
 
 async def record_coverage(service: Service) -> None:
-    """Write the day's coverage every hour, for ever: a day stays as its last hour found it."""
+    """Record today's coverage once an hour. The last run of a day overwrites the earlier ones."""
     while True:
         async with service.database.write() as session:
             await history.record_day(session, clock.today())
@@ -35,7 +35,7 @@ async def record_coverage(service: Service) -> None:
 
 
 async def deactivate_ended_organisations(service: Service) -> None:
-    """Make bodies inactive whose last day has passed, every hour, for ever."""
+    """Deactivate organisations whose last day has passed, once an hour."""
     while True:
         while True:
             async with service.database.write() as session:
@@ -45,7 +45,7 @@ async def deactivate_ended_organisations(service: Service) -> None:
 
 
 async def refresh_names(service: Service) -> None:
-    """Fold names anew when the rules of folding have changed, and write down missing ones: at once, then daily."""
+    """Re-normalise names after a change of the rules and add missing ones, at start and then daily."""
     while True:
         async with service.database.write() as session:
             await names.refresh_normalized_names(session)
@@ -53,7 +53,7 @@ async def refresh_names(service: Service) -> None:
 
 
 async def check_pages(service: Service) -> None:
-    """Check all pages against their networks, part by part, once a day, for ever."""
+    """Check every active page once a day, in batches."""
     checks = DailyCheck(service.database, via_ingest(service.client()), registry_settings())
     rest = 0.0
     while True:

@@ -1,4 +1,6 @@
-"""Routes of the registry: parse, authorise, call one domain function, answer."""
+"""Routes of the registry: each parses the request, authorises the caller and calls one function of a
+capability.
+"""
 
 from services.registry.api import (
     audit,
@@ -19,14 +21,14 @@ from services.registry.api import (
 routers = (
     auth.router,
     me.router,
-    import_export.router,  # before organisations, whose /organisations/{organisation_id} would take its paths
+    import_export.router,  # before organisations: /organisations/{organisation_id} would match its paths
     organisations.search_router,  # likewise
     organisations.router,
     organisations.municipalities_router,
     organisations.names_router,
     organisations.successions_router,
     page_checks.router,
-    pages.steps_router,  # before pages: /pages/{page_id} would take what is not named before it
+    pages.steps_router,  # before pages: /pages/{page_id} would match its paths
     pages.router,
     calendars.router,
     coverage.router,

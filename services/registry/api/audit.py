@@ -1,4 +1,4 @@
-"""The audit trail."""
+"""Route of the audit trail."""
 
 from typing import Annotated
 from uuid import UUID
@@ -26,8 +26,8 @@ def _filter(
     action: FilterText = None,
     subject_id: FilterText = None,
     organisation_id: UUID | None = None,
-    start: Annotated[Moment | None, Query(alias="from", description="The first moment")] = None,
-    end: Annotated[Moment | None, Query(alias="to", description="The moment that ends the time")] = None,
+    start: Annotated[Moment | None, Query(alias="from", description="Start of the period, included")] = None,
+    end: Annotated[Moment | None, Query(alias="to", description="End of the period, not included")] = None,
 ) -> trail.AuditFilter:
     return trail.AuditFilter(
         actor=actor,
@@ -40,7 +40,7 @@ def _filter(
     )
 
 
-@router.get("", summary="Who changed what, newest first")
+@router.get("", summary="Audit trail, newest first")
 async def list_audit(
     session: Reading,
     caller: AuditReader,
@@ -48,7 +48,9 @@ async def list_audit(
     paging: PagingDep,
     response: Response,
 ) -> Page[AuditEntry]:
-    """Changes by people, systems and operators' commands, within a second of their commit; rows never change."""
+    """Return changes by people, API clients and operators' commands, visible within a second of their commit.
+    Entries never change.
+    """
     rows = await trail.list_entries(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.position,), response)
     return Page(items=[AuditEntry.model_validate(row) for row in kept], next_cursor=cursor)

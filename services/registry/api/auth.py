@@ -1,4 +1,6 @@
-"""Signing in after OAuth 2. Here the errors have OAuth's shape, which every OAuth client reads."""
+"""OAuth 2 sign-in routes. Their errors have OAuth's shape, which every OAuth client reads, not the
+problem shape.
+"""
 
 import base64
 from typing import Annotated, Any
@@ -22,7 +24,7 @@ from shared.service import ServiceDep, WritingUnchecked
 
 
 class _OAuthErrorRoute(APIRoute):
-    """Answers an outage in OAuth's shape too."""
+    """Answers a database outage in OAuth's error shape."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -30,7 +32,7 @@ class _OAuthErrorRoute(APIRoute):
         except Exception as error:
             if not is_outage(error):
                 raise
-            log.warning("sign-in met an outage", error=repr(error)[:300])
+            log.warning("sign-in failed: database unavailable", error=repr(error)[:300])
             await _refusal(DATABASE_UNAVAILABLE)(scope, receive, send)
 
 
@@ -60,14 +62,14 @@ TOKEN_BODY = _form_body(
         "client_secret": {"type": "string", "format": "password", "description": "likewise"},
         "scope": {
             "type": "string",
-            "description": "client_credentials: the rights that the token shall have, divided by spaces; "
-            "left out: all of the client's. Other grants ignore it: the role says what is allowed",
+            "description": "client_credentials: the rights that the token shall have, separated by spaces; "
+            "left out: all of the client's. Other grants ignore it: the role decides what is allowed",
         },
     },
     ["grant_type"],
     {
         "a person": {"value": {"grant_type": "password", "username": "centre", "password": "demo"}},
-        "a session goes on": {"value": {"grant_type": "refresh_token", "refresh_token": "o3Q…"}},
+        "continue a session": {"value": {"grant_type": "refresh_token", "refresh_token": "o3Q…"}},
         "a system": {
             "value": {
                 "grant_type": "client_credentials",
@@ -79,29 +81,32 @@ TOKEN_BODY = _form_body(
 )
 REVOKE_BODY = _form_body(
     {
-        "token": {"type": "string", "description": "A refresh token; its whole session ends"},
+        "token": {"type": "string", "description": "A refresh token; its whole session is ended"},
         "token_type_hint": {"type": "string", "examples": ["refresh_token"]},
     },
     ["token"],
     {"sign out": {"value": {"token": "o3Q…", "token_type_hint": "refresh_token"}}},
 )
 OAUTH_ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": OAuthError, "description": "Refused (RFC 6749, 5.2), not a problem document"},
+    400: {"model": OAuthError, "description": "An OAuth error (RFC 6749, 5.2), not a problem document"},
     401: {"model": OAuthError, "description": "The client is not accepted (RFC 6749, 5.2)"},
-    429: {"model": OAuthError, "description": "Too many sign in at once: come again after `Retry-After` seconds"},
+    429: {
+        "model": OAuthError,
+        "description": "Too many people are signing in; try again after `Retry-After` seconds",
+    },
     503: {"model": OAuthError, "description": "The database does not answer; try again after `Retry-After`"},
 }
 DATABASE_UNAVAILABLE = OAuthRefusal(
     "temporarily_unavailable",
-    "Nobody can sign in or out for the moment: the service cannot reach its database. Whether a refresh token was "
-    "used up is not known: if it is refused afterwards, sign in again",
+    "Signing in and out is unavailable: the service cannot reach its database. It is not known whether a refresh "
+    "token was used up: if it is refused afterwards, sign in again",
     status=503,
     retry_after=RETRY_AFTER_SECONDS,
 )
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The form's fields; empty ones count as absent. Raises `Refused` for what OAuth does not allow."""
+    """Return the form's fields; empty ones count as absent. Raise `OAuthRefusal` for what OAuth does not allow."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != FORM_MEDIA_TYPE:
         raise OAuthRefusal("invalid_request", f"The body must be {FORM_MEDIA_TYPE}")
@@ -124,12 +129,14 @@ def _needed(form: dict[str, str], name: str) -> str:
 
 def _revocable(form: dict[str, str]) -> str:
     if form.get("token_type_hint") == "access_token":
-        raise OAuthRefusal("unsupported_token_type", "Access tokens end by themselves; send the refresh token")
+        raise OAuthRefusal(
+            "unsupported_token_type", "Access tokens cannot be revoked, they expire; send the refresh token"
+        )
     return _needed(form, "token")
 
 
 def _client(request: Request, form: dict[str, str]) -> tuple[str, str]:
-    """Id and secret from HTTP Basic or from the form, never both (RFC 6749, 2.3.1)."""
+    """Return id and secret from HTTP Basic or from the form, never from both (RFC 6749, 2.3.1)."""
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return _needed(form, "client_id"), _needed(form, "client_secret")
@@ -137,7 +144,7 @@ def _client(request: Request, form: dict[str, str]) -> tuple[str, str]:
         raise OAuthRefusal("invalid_request", "The client's secret is given twice")
     try:
         name, separator, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except ValueError as error:  # neither base64 nor UTF-8, or not even ASCII
+    except ValueError as error:  # Neither base64 nor UTF-8, or not even ASCII.
         raise OAuthRefusal("invalid_client", "The header Authorization is malformed", status=401) from error
     if not separator:
         raise OAuthRefusal("invalid_client", "The header Authorization is malformed", status=401)
@@ -163,11 +170,11 @@ async def _grant(
     match _needed(form, "grant_type"):
         case "password" | "refresh_token" if not issuer.password_sign_in:
             raise OAuthRefusal(
-                "unsupported_grant_type", "People sign in at the region's issuer: see GET /auth/ways"
+                "unsupported_grant_type", "People sign in at the region's OIDC issuer: see GET /auth/ways"
             )
         case "password":
             username, password = _needed(form, "username"), _needed(form, "password")
-            # Before the first statement of `session`, which holds no connection until then.
+            # Before the first statement of `session`, which takes no connection until then.
             came_from = client_address(request)
             compared = await sign_in.check_password(service.database, issuer, username, password, came_from)
             return await sign_in.sign_in_person(session, issuer, compared, _origin(request))
@@ -177,7 +184,7 @@ async def _grant(
             return await sign_in.sign_in_client(session, issuer, *_client(request, form), form.get("scope"))
         case _:
             raise OAuthRefusal(
-                "unsupported_grant_type", "Known are password, refresh_token and client_credentials"
+                "unsupported_grant_type", "Known grant types: password, refresh_token and client_credentials"
             )
 
 
@@ -191,10 +198,11 @@ def _refusal(refused: OAuthRefusal) -> JSONResponse:
     return JSONResponse(body.model_dump(), status_code=refused.status, headers=headers)
 
 
-# A refusal is answered, not raised: what it counted or revoked is committed with the request's transaction.
+# A refusal is returned, not raised: the failure it counted or the session it revoked is committed with the
+# transaction of the request.
 @router.post(
     "/token",
-    summary="Sign in, or go on with a session",
+    summary="Sign in, or continue a session",
     response_model=TokenResponse,
     response_model_exclude_none=True,
     responses=OAUTH_ERRORS,
@@ -208,11 +216,12 @@ async def token(
     session: WritingUnchecked,
     issuer: Annotated[TokenIssuer, Depends(_issuer)],
 ) -> TokenResponse | JSONResponse:
-    """The token endpoint of OAuth 2 (RFC 6749). Errors are `{error, error_description}`, as OAuth says.
+    """Exchange a password, refresh token or client secret for tokens (RFC 6749). Errors are `{error,
+    error_description}`.
 
-    An access token lives 15 minutes. A refresh token lives 14 days and is good for one use: within 30 seconds it
-    gives the same successor again, a later use ends its session. Wrong passwords slow a user name down where they
-    come from: after five, 30 seconds, doubling up to 15 minutes.
+    An access token lives 15 minutes. A refresh token lives 14 days and can be used once: within 30 seconds it
+    gives the same successor again, a later use ends its session. Wrong passwords throttle the user name at the
+    address they come from: after five, for 30 seconds, doubling up to 15 minutes.
     """
     try:
         issued = await _grant(request, service, session, issuer)
@@ -232,16 +241,16 @@ async def token(
     summary="Sign out",
     response_class=Response,
     responses={
-        200: {"description": "The session has ended, or there was none"},
+        200: {"description": "The session was ended, or there was none"},
         400: OAUTH_ERRORS[400],
         503: OAUTH_ERRORS[503],
     },
     openapi_extra=REVOKE_BODY,
 )
 async def revoke(request: Request, session: WritingUnchecked) -> Response:
-    """Revocation after RFC 7009: the session of the refresh token ends. An unknown token is no error.
+    """End the session of the refresh token (RFC 7009). An unknown token is no error.
 
-    An access token cannot be taken back; it ends by itself within 15 minutes.
+    An access token cannot be revoked; it expires within 15 minutes.
     """
     try:
         await sessions.end_by_token(session, _revocable(await _form(request)))
@@ -250,9 +259,11 @@ async def revoke(request: Request, session: WritingUnchecked) -> Response:
     return Response(headers=NO_STORE)
 
 
-@router.get("/ways", summary="How people sign in here")
+@router.get("/ways", summary="Available sign-in methods")
 async def ways(service: ServiceDep) -> SignInMethods:
-    """What a front end needs before anybody is signed in: its own form, or the region's OIDC issuer, or both."""
+    """Return what a front end needs before anybody is signed in: its own form, the region's OIDC
+    issuer, or both.
+    """
     config = service.settings
     external = None
     if config.oidc_issuer is not None and config.oidc_audience is not None:
@@ -264,6 +275,6 @@ async def ways(service: ServiceDep) -> SignInMethods:
 
 @well_known_router.get("/jwks.json", summary="Keys that verify access tokens")
 async def jwks(service: ServiceDep, response: Response) -> JsonWebKeySet:
-    """Public keys (RFC 7517) of the issuer; a token's header names its key by `kid`."""
+    """Return the public keys (RFC 7517) of the issuer; the `kid` header of a token names its key."""
     response.headers["Cache-Control"] = "public, max-age=300"
     return JsonWebKeySet.model_validate(service.people_keys.as_dict(private=False))

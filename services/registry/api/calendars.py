@@ -1,4 +1,4 @@
-"""Working calendars."""
+"""Routes of working calendars."""
 
 import asyncio
 from typing import Annotated, Any
@@ -65,7 +65,7 @@ def _shown(details: calendars.CalendarDetails) -> Calendar:
 async def list_calendars(
     session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[CalendarSummary]:
-    """Calendars without their single days."""
+    """Return calendars without their special days."""
     rows = await calendars.list_calendars(session, paging)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=[CalendarSummary.model_validate(row) for row in kept], next_cursor=cursor)
@@ -75,19 +75,24 @@ async def list_calendars(
 async def get_calendar(
     calendar_id: UUID, session: Reading, _caller: RegistryReader, response: Response
 ) -> Calendar:
-    """The weekly pattern and every day that differs from it, its base's among them, with the version as `ETag`."""
+    """Return the weekly pattern and every day that differs from it, inherited days included, with the version as
+    `ETag`.
+    """
     details = await calendars.get(session, calendar_id)
     set_etag(response, details.row.version)
     return _shown(details)
 
 
 @router.post(
-    "", summary="Make a calendar for organisations that work otherwise", status_code=201, responses=CREATE_ERRORS
+    "",
+    summary="Create a calendar for organisations with other working hours",
+    status_code=201,
+    responses=CREATE_ERRORS,
 )
 async def post_calendar(
     body: CalendarCreate, session: Writing, caller: RegistryEditor, key: IdempotencyDep, response: Response
 ) -> Calendar:
-    """An organisation uses it once its `calendar_id` names it (`PATCH /organisations/{id}`)."""
+    """Create a calendar. An organisation uses it once its `calendar_id` names it (`PATCH /organisations/{id}`)."""
 
     async def work() -> Calendar:
         return _shown(await calendars.register(session, body, caller.actor))
@@ -106,7 +111,9 @@ async def post_calendar(
 
 
 @router.patch(
-    "/{calendar_id}", summary="Change a calendar's name, week or zone", responses=NOT_FOUND_ERROR | UPDATE_ERRORS
+    "/{calendar_id}",
+    summary="Change a calendar's name, week or time zone",
+    responses=NOT_FOUND_ERROR | UPDATE_ERRORS,
 )
 async def patch_calendar(
     *,
@@ -117,14 +124,16 @@ async def patch_calendar(
     version: RequiredVersion,
     response: Response,
 ) -> Calendar:
-    """Change the fields given; `If-Match` names the version that was seen. Deadlines already set stay."""
+    """Change the given fields; `If-Match` names the version that was read. Deadlines already set stay."""
     details = await calendars.change(session, calendar_id, body, version, caller.actor)
     set_etag(response, details.row.version)
     return _shown(details)
 
 
 @router.put(
-    "/{calendar_id}/days", summary="Replace the special days of a time", responses=NOT_FOUND_ERROR | UPDATE_ERRORS
+    "/{calendar_id}/days",
+    summary="Replace the special days of a period",
+    responses=NOT_FOUND_ERROR | UPDATE_ERRORS,
 )
 async def put_calendar_days(
     *,
@@ -135,9 +144,9 @@ async def put_calendar_days(
     version: RequiredVersion,
     response: Response,
 ) -> Calendar:
-    """The calendar's own special days from `start` to `end` become exactly those given.
+    """Replace the calendar's own special days from `start` to `end` with the given ones.
 
-    Its base's days are not touched: a date named here stands instead of the base's.
+    Days of its base calendar are not changed: a date given here overrides the base's.
     """
     details = await calendars.replace_days(
         session,
@@ -154,7 +163,7 @@ async def put_calendar_days(
 
 @router.get(
     "/{calendar_id}/days.ics",
-    summary="The special days as iCalendar",
+    summary="Special days as iCalendar",
     responses=NOT_FOUND_ERROR | ICAL_RESPONSE,
     response_class=Response,
 )
@@ -162,9 +171,9 @@ async def get_calendar_file(
     calendar_id: UUID,
     session: Reading,
     _caller: RegistryReader,
-    own: Annotated[bool, Query(description="Without the days of its base")] = False,
+    own: Annotated[bool, Query(description="Without the days of the base calendar")] = False,
 ) -> Response:
-    """A file for other calendars: a day off is an event of whole days, other hours one event per interval."""
+    """Return an iCalendar file: a day off is an all-day event, other working hours are one event per interval."""
     details = await calendars.get(session, calendar_id)
     return Response(
         ical_export.to_ical(details, own_only=own),
@@ -175,7 +184,7 @@ async def get_calendar_file(
 
 @router.put(
     "/{calendar_id}/days.ics",
-    summary="Replace the special days of a time by an iCalendar file",
+    summary="Replace the special days of a period from an iCalendar file",
     responses=NOT_FOUND_ERROR | UPDATE_ERRORS,
     openapi_extra={"requestBody": {"required": True, "content": ICAL_REQUEST_BODY}},
 )
@@ -190,11 +199,14 @@ async def put_calendar_file(
     start: Annotated[
         CalendarDate | None, Query(description="Left out: 1 January of the first year in the file")
     ] = None,
-    end: Annotated[CalendarDate | None, Query(description="Left out: 31 December of the last year in it")] = None,
+    end: Annotated[
+        CalendarDate | None, Query(description="Left out: 31 December of the last year in the file")
+    ] = None,
 ) -> Calendar:
-    """The calendar's own days from `start` to `end` become those of the file; sent again, it changes nothing.
+    """Replace the calendar's own days from `start` to `end` with those of the file. Repeating the request changes
+    nothing.
 
-    Each fault is named by its event, counted from 0: `/VEVENT/3/DTSTART`. Repeating events are refused.
+    Each error names its event, counted from 0: `/VEVENT/3/DTSTART`. Recurring events are refused.
     """
     zone = (await calendars.get(session, calendar_id)).working_calendar.zone
     parsed = await asyncio.to_thread(ical_import.parse_calendar, await request.body(), zone)

@@ -1,4 +1,4 @@
-"""API clients and their secrets."""
+"""Routes of API clients and their secrets."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -64,9 +64,9 @@ async def list_clients(
     paging: PagingDep,
     response: Response,
     organisation_id: UUID | None = None,
-    active: Annotated[bool, Query(description="false: those that were removed")] = True,
+    active: Annotated[bool, Query(description="false: deactivated clients")] = True,
 ) -> Page[Client]:
-    """Clients that may sign in; never their secrets."""
+    """Return clients without their secrets."""
     rows = await clients.list_clients(
         session, caller, organisation_id=organisation_id, active=active, paging=paging
     )
@@ -76,18 +76,18 @@ async def list_clients(
 
 @router.get("/{client_id}", summary="One API client", responses=NOT_FOUND_ERROR)
 async def get_client(client_id: UUID, session: Reading, caller: ClientsReader, response: Response) -> Client:
-    """The client, with its version as `ETag`; a removed one too."""
+    """Return the client, active or not, with its version as `ETag`."""
     client = await clients.get(session, caller, client_id)
     set_etag(response, client.version)
     (shown,) = await _shown(session, [client])
     return shown
 
 
-@router.post("", summary="Make an API client", status_code=201, responses=BODY_ERRORS)
+@router.post("", summary="Create an API client", status_code=201, responses=BODY_ERRORS)
 async def post_client(
     body: ClientCreate, session: Writing, caller: ClientsManager, response: Response
 ) -> ClientWithSecret:
-    """The secret is in this answer and nowhere else, so a repeated request makes another client."""
+    """Create a client. Only this response contains the secret, so a repeated request creates another client."""
     client, secret = await clients.register(session, caller, body)
     return await _with_secret(session, client, secret, response)
 
@@ -102,7 +102,7 @@ async def patch_client(
     version: RequiredVersion,
     response: Response,
 ) -> Client:
-    """Change the fields given. Tokens given before keep their scope for 15 minutes at most."""
+    """Change the given fields. Tokens issued before keep their scope for at most 15 minutes."""
     client = await clients.change(session, caller, client_id, body, version)
     set_etag(response, client.version)
     (shown,) = await _shown(session, [client])
@@ -111,16 +111,17 @@ async def patch_client(
 
 @router.post(
     "/{client_id}/secrets",
-    summary="Change a client's secret",
+    summary="Rotate a client's secret",
     status_code=201,
     responses=BODY_ERRORS | NOT_FOUND_ERROR | responses(Conflict),
 )
 async def post_secret(
     client_id: UUID, body: ClientSecretCreate, session: Writing, caller: ClientsManager, response: Response
 ) -> ClientWithSecret:
-    """A new secret, in this answer and nowhere else; those before it end after `overlap_hours`.
+    """Issue a new secret, which only this response contains; earlier ones expire after `overlap_hours`.
 
-    At most five work at once. When an answer was lost, ask again: the secret nobody saw ends with the others.
+    At most five are active at once. If the response was lost, repeat the request: the unseen secret expires with
+    the others.
     """
     overlap = timedelta(hours=body.overlap_hours)
     client, secret = await clients.rotate(session, caller, client_id, overlap)
@@ -128,16 +129,14 @@ async def post_secret(
 
 
 @router.delete(
-    "/{client_id}/secrets/{secret_id}", summary="End one secret", status_code=204, responses=NOT_FOUND_ERROR
+    "/{client_id}/secrets/{secret_id}", summary="Revoke one secret", status_code=204, responses=NOT_FOUND_ERROR
 )
 async def delete_secret(client_id: UUID, secret_id: UUID, session: Writing, caller: ClientsManager) -> None:
-    """The secret works no longer, at once; a client without one cannot sign in until it is given another."""
+    """Revoke the secret at once. A client without a secret cannot sign in until it gets a new one."""
     await clients.revoke_secret(session, caller, client_id, secret_id)
 
 
-@router.delete(
-    "/{client_id}", summary="Take an API client's access away", status_code=204, responses=NOT_FOUND_ERROR
-)
+@router.delete("/{client_id}", summary="Deactivate an API client", status_code=204, responses=NOT_FOUND_ERROR)
 async def delete_client(client_id: UUID, session: Writing, caller: ClientsManager) -> None:
-    """The client can no longer sign in; a token given before lives on for 15 minutes at most."""
+    """Deactivate the client: it can no longer sign in. A token issued before works for at most 15 minutes."""
     await clients.deactivate(session, caller, client_id)

@@ -1,4 +1,4 @@
-"""The problems that routes of the registry document, and the callers they ask for."""
+"""Dependencies and documented errors that registry routes share."""
 
 from typing import Annotated
 

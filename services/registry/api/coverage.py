@@ -1,4 +1,4 @@
-"""Coverage: who has a page, who has none and why, and how that changed."""
+"""Routes of coverage: which organisations have a page, which have none and why, and the history."""
 
 from datetime import date, datetime, timedelta
 from typing import Annotated, Literal
@@ -58,9 +58,9 @@ def _filter(
     sphere: Annotated[FilterText, Query(description="The main sphere, or `none`")] = None,
     kind: OrganisationKind | None = None,
     owner_id: Annotated[
-        UUID | Literal["none"] | None, Query(description="Directly beneath this organisation, or `none`")
+        UUID | Literal["none"] | None, Query(description="Directly subordinate to this organisation, or `none`")
     ] = None,
-    beneath: Annotated[UUID | None, Query(description="Anywhere beneath this organisation")] = None,
+    beneath: Annotated[UUID | None, Query(description="Subordinate to this organisation at any depth")] = None,
 ) -> CoverageFilter:
     return CoverageFilter(
         municipality=municipality,
@@ -78,7 +78,9 @@ def _today(now: datetime) -> date:
     return now.astimezone(clock.REGION_ZONE).date()
 
 
-@router.get("", summary="How many bodies have a page, by network", responses=CSV_RESPONSE, response_model=Coverage)
+@router.get(
+    "", summary="How many organisations have a page, by network", responses=CSV_RESPONSE, response_model=Coverage
+)
 async def get_coverage(
     session: Reading,
     _caller: RegistryReader,
@@ -86,7 +88,9 @@ async def get_coverage(
     as_csv: WantsCsv,
     group_by: CoverageGroupBy | None = None,
 ) -> Coverage | Response:
-    """Figures of now, in each network and in any; by district, main sphere, owner or kind when asked for."""
+    """Return current coverage of each network and of any network, optionally by district, main sphere, parent or
+    kind.
+    """
     now = clock.now()
     total, groups = await summary.summarize(session, _today(now), filters, group_by)
     if not as_csv:
@@ -111,7 +115,10 @@ async def get_coverage(
 
 
 @router.get(
-    "/missing", summary="Who has no live page, and why", responses=CSV_RESPONSE, response_model=Page[MissingPage]
+    "/missing",
+    summary="Organisations without a live page, and the reason",
+    responses=CSV_RESPONSE,
+    response_model=Page[MissingPage],
 )
 async def list_missing(
     *,
@@ -122,12 +129,13 @@ async def list_missing(
     paging: PagingDep,
     response: Response,
     network: Annotated[
-        NetworkOrAny | None, Query(description="Left out: a row for each network; `any`: who is live in none")
+        NetworkOrAny | None,
+        Query(description="Left out: one row per network; `any`: organisations that are live in no network"),
     ] = None,
     reason: MissingReason | None = None,
     q: NameQuery = None,
 ) -> Page[MissingPage] | Response:
-    """Bodies by name, each with the network, what is lacking there and the page that comes closest."""
+    """Return organisations by name, each with the network, what is missing there and the best page."""
     today = _today(clock.now())
     rows = await missing.list_missing(
         session,
@@ -172,11 +180,13 @@ async def list_history(
     ] = None,
     end: Annotated[CalendarDate | None, Query(alias="to", description="Last day; left out: today")] = None,
     step: Annotated[
-        HistoryInterval, Query(description="One point for each; it is the last day recorded in it")
+        HistoryInterval, Query(description="One point per interval: the last day recorded in it")
     ] = HistoryInterval.DAY,
     network: NetworkOrAny = ANY_NETWORK,
 ) -> Page[CoveragePoint] | Response:
-    """Oldest first. A day is as it stood when it ended; days on which nothing ran are left out."""
+    """Return one point per interval, oldest first. A day shows its state at the end of the day; days without a
+    recording are missing.
+    """
     end = end or _today(clock.now())
     start = start or end - A_YEAR
     if start > end:

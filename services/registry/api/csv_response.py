@@ -1,6 +1,6 @@
-"""Tables as CSV: for whoever asks with `format=csv` or `Accept: text/csv`, as office programs open it.
+"""Tables as CSV, for requests with `format=csv` or `Accept: text/csv`.
 
-UTF-8 with a byte order mark, without which Excel shows Cyrillic as noise.
+UTF-8 with a byte order mark, without which Excel misreads Cyrillic.
 """
 
 import csv
@@ -16,7 +16,7 @@ CSV_MEDIA_TYPE = "text/csv"
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {CSV_MEDIA_TYPE: {"schema": {"type": "string"}}},
-        "description": "JSON, or CSV when asked for",
+        "description": "JSON, or CSV on request",
     }
 }
 
@@ -25,10 +25,10 @@ def wants_csv(
     request: Request,
     form: Annotated[
         Literal["json", "csv"] | None,
-        Query(alias="format", description="`csv`: the whole table, without pages. Else as `Accept` says"),
+        Query(alias="format", description="`csv`: the whole table, without pages. Left out: decided by `Accept`"),
     ] = None,
 ) -> bool:
-    """Dependency: whether the answer is to be CSV."""
+    """Return whether the response is to be CSV. A FastAPI dependency."""
     if form is not None:
         return form == "csv"
     accepted = {part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")}
@@ -39,7 +39,7 @@ WantsCsv = Annotated[bool, Depends(wants_csv)]
 
 
 def csv_response(name: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
-    """The rows as a file `<name>.csv`; None is an empty cell."""
+    """Return the rows as a file `<name>.csv`; None becomes an empty cell."""
     table = io.StringIO()
     writer = csv.writer(table)
     writer.writerow(headings)

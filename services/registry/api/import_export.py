@@ -1,4 +1,4 @@
-"""The registry as a file: importing one, and writing it out."""
+"""Routes that import the registry from a file and export it to one."""
 
 from typing import Annotated, Any, Literal
 
@@ -32,7 +32,7 @@ XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.s
 _FILE: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "CSV (any delimiter of spreadsheets, UTF-8 or Windows-1251) or XLSX; told apart by content",
+        "description": "CSV (any delimiter of spreadsheets, UTF-8 or Windows-1251) or XLSX; recognised by content",
         "content": {
             CSV_MEDIA_TYPE: {
                 "schema": {"type": "string"},
@@ -42,7 +42,7 @@ _FILE: dict[str, Any] = {
         },
     }
 }
-# What `curl -d` and `-F` and a browser's form send: the file is wrapped, or its lines are gone.
+# Content types of forms (`curl -d`, `curl -F`, browsers): the file is wrapped, or its line breaks are lost.
 FORM_MEDIA_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 IMPORT_PARAMETERS = {"dry_run", "resolve"}
 _WRITTEN: dict[int | str, dict[str, Any]] = {
@@ -71,21 +71,22 @@ async def import_organisations(
     key: IdempotencyDep,
     response: Response,
     service: ServiceDep,
-    dry_run: Annotated[bool, Query(description="Only say what the import would do")] = False,
+    dry_run: Annotated[bool, Query(description="Report what the import would do, without doing it")] = False,
     resolve: Annotated[
-        bool, Query(description="Ask the networks for the ids of up to 50 pages given by a short name alone")
+        bool,
+        Query(description="Ask the networks for the ids of up to 50 pages that are given only by a short name"),
     ] = False,
 ) -> ImportReport:
-    """Bring the registry to what the file says, all of it or nothing; what it does not mention stays.
+    """Bring the registry to the state of the file, completely or not at all. What the file does not mention stays.
 
-    A file with a cell that cannot be taken is refused with 422, and `refused` names each such cell; a dry run
-    answers 200 with the same list. The same file again changes nothing.
+    A file with an invalid cell is rejected with 422, and `refused` lists the cells; a dry run answers 200 with the
+    same list. Importing the same file again changes nothing.
     """
     _check_asked(request)
     file = await read_file(await request.body())
     resolved: short_name_lookup.IdByShortName = {}
     if resolve:
-        # No connection is held while the networks are asked.
+        # Networks are slow: no database connection is held while they are asked.
         async with service.database.read() as looking:
             waiting = await short_name_lookup.find_unresolved(looking, file.organisations)
         resolved = await short_name_lookup.resolve_short_names(
@@ -110,12 +111,14 @@ async def import_organisations(
 
 
 def _check_asked(request: Request) -> None:
-    """Raise `Invalid` where a mistake in the request would import something else, or in earnest."""
+    """Raise `Invalid` for a request that would import something else than meant, or write where a dry run was
+    meant.
+    """
     if request.headers.get("content-type", "").lower().startswith(FORM_MEDIA_TYPES):
         raise Invalid("Send the file itself as the body (`curl --data-binary @FILE`) as text/csv, not as a form")
-    # `dryrun` for `dry_run` would write.
+    # A misspelt `dry_run` would otherwise write.
     if unknown := sorted(set(request.query_params) - IMPORT_PARAMETERS):
-        raise Invalid.field(f"query/{unknown[0]}", "There is no such parameter")
+        raise Invalid.field(f"query/{unknown[0]}", "Unknown parameter")
 
 
 @router.get(
@@ -129,9 +132,10 @@ async def export_organisations(
         exporter.HeadingLanguage, Query(description="English field names, or Russian headings")
     ] = "en",
 ) -> Response:
-    """Every organisation with its names and pages; imported into an empty system it gives the same file again.
+    """Return every organisation with its names and pages. Imported into an empty system the file gives the same
+    export.
 
-    Calendars are named, not held: make them before. Steps, checks and successions of pages are not part of it.
+    Calendars are only named: create them first. Page steps, page checks and successions are not included.
     """
     registry = await exporter.read_registry(session)
     rows = exporter.export_rows(registry, headings)

@@ -1,4 +1,4 @@
-"""For the other services: what a token of the external issuer means here."""
+"""Internal route for the other services: resolves a token of the external issuer to a person."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from shared.http.problems import NotFound
 from shared.service import WritingUnchecked
 
 internal_router = APIRouter(prefix="/internal/identity", include_in_schema=False)
-# Each of them takes tokens of people.
+# Each of these services accepts tokens of people.
 AnyOtherService = Annotated[ServiceCaller, internal_caller("ingest", "appeals", "metrics", "webhooks")]
 
 
@@ -19,8 +19,8 @@ AnyOtherService = Annotated[ServiceCaller, internal_caller("ingest", "appeals", 
 async def post_identity(
     body: ExternalIdentityQuery, session: WritingUnchecked, _caller: AnyOtherService
 ) -> PersonClaims:
-    """The person under that name at that issuer, as claims. Asked again it answers the same."""
+    """Return the person with that subject at that issuer, as claims. Repeating the request changes nothing."""
     claims = await external_identities.find_claims(session, body.issuer, body.subject, body.signed_in_at)
     if claims is None:
-        raise NotFound("Nobody has access under this name")
+        raise NotFound("No person has this external subject")
     return PersonClaims.model_validate(claims)

@@ -1,4 +1,4 @@
-"""Who am I."""
+"""Route of the caller's own identity."""
 
 from fastapi import APIRouter
 
@@ -17,7 +17,7 @@ router = APIRouter(tags=["access"])
     "/me", summary="The caller: person, organisation, rights", responses=responses(Unauthenticated, Forbidden)
 )
 async def me(session: Reading, caller: CallerDep) -> Me:
-    """What the token says of its bearer, and what their role allows; organisation null means the centre."""
+    """Return what the token says about the caller and what the role allows; organisation null means the centre."""
     organisation = None
     if caller.organisation_id is not None:
         organisation_row = await session.get(Organisation, caller.organisation_id)

@@ -1,4 +1,4 @@
-"""Organisations and municipalities."""
+"""Routes of organisations, their names, search and successions, and of municipalities."""
 
 from typing import Annotated
 from uuid import UUID
@@ -46,15 +46,19 @@ def _filter(
     *,
     code: FilterText = None,
     kind: OrganisationKind | None = None,
-    sphere: Annotated[FilterText, Query(description="Among its spheres, the main one or another")] = None,
+    sphere: Annotated[FilterText, Query(description="One of its spheres, main or other")] = None,
     municipality: FilterText = None,
-    parent_id: Annotated[UUID | None, Query(description="Directly beneath this organisation")] = None,
-    beneath: Annotated[UUID | None, Query(description="This one and all beneath it, however deep")] = None,
+    parent_id: Annotated[UUID | None, Query(description="Directly subordinate to this organisation")] = None,
+    beneath: Annotated[
+        UUID | None, Query(description="This organisation and all subordinate ones, at any depth")
+    ] = None,
     inn: FilterText = None,
     ogrn: FilterText = None,
-    exempt: Annotated[bool | None, Query(description="true: those that keep no page, on a ground")] = None,
+    exempt: Annotated[
+        bool | None, Query(description="true: organisations that are exempt from keeping a page")
+    ] = None,
     active: bool | None = None,
-    on: Annotated[HistoricalDate | None, Query(description="Those that were a body on this day")] = None,
+    on: Annotated[HistoricalDate | None, Query(description="Organisations that existed on this day")] = None,
     q: NameQuery = None,
 ) -> organisations.OrganisationFilter:
     return organisations.OrganisationFilter(
@@ -85,7 +89,7 @@ async def list_organisations(
     paging: PagingDep,
     response: Response,
 ) -> Page[Organisation]:
-    """Organisations in the order of their names, narrowed by any of the filters."""
+    """Return organisations by name, restricted by the given filters."""
     rows = await organisations.list_organisations(session, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
     zone_of = await organisations.time_zone_lookup(session)
@@ -96,7 +100,7 @@ async def list_organisations(
 async def get_organisation(
     organisation_id: UUID, session: Reading, _caller: RegistryReader, response: Response
 ) -> Organisation:
-    """The organisation, with its version as `ETag`."""
+    """Return the organisation, with its version as `ETag`."""
     organisation = await organisations.get(session, organisation_id)
     set_etag(response, organisation.version)
     return await _shown(session, organisation)
@@ -106,7 +110,7 @@ async def get_organisation(
 async def post_organisation(
     body: OrganisationCreate, session: Writing, caller: RegistryEditor, key: IdempotencyDep, response: Response
 ) -> Organisation:
-    """A code in use is refused with 409 and the name of the organisation that has it."""
+    """Register an organisation. A code in use is refused with 409 and the name of the organisation that has it."""
 
     async def work() -> Organisation:
         return await _shown(session, await organisations.register(session, body, caller.actor))
@@ -134,7 +138,7 @@ async def patch_organisation(
     version: RequiredVersion,
     response: Response,
 ) -> Organisation:
-    """Change the fields given; `If-Match` names the version that was seen."""
+    """Change the given fields; `If-Match` names the version that was read."""
     organisation = await organisations.change(session, organisation_id, body, version, caller.actor)
     set_etag(response, organisation.version)
     return await _shown(session, organisation)
@@ -144,7 +148,7 @@ async def patch_organisation(
 async def list_municipalities(
     session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[Municipality]:
-    """All municipalities that organisations may lie in, by name."""
+    """Return all municipalities by name."""
     table = tables.registry.Municipality
     query = select(table).order_by(table.sort_key, table.oktmo).limit(paging.limit + 1)
     after = paging.after((table.sort_key, table.oktmo), (str, str), descending=False)
@@ -164,7 +168,7 @@ names_router = APIRouter(
 async def list_names(
     organisation_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[OrganisationName]:
-    """All its names, the newest entry first: those it has, those it had, and those people call it by."""
+    """Return all names of the organisation, newest entry first: current and former names and aliases."""
     rows = await names.list_names(session, organisation_id, paging)
     kept, cursor = paging.page(rows, lambda row: (row.id,), response)
     return Page(items=[OrganisationName.model_validate(row) for row in kept], next_cursor=cursor)
@@ -180,7 +184,9 @@ async def post_name(
     key: IdempotencyDep,
     response: Response,
 ) -> OrganisationName:
-    """Search finds the organisation by it. Renaming an organisation keeps its old name by itself."""
+    """Add a name by which search finds the organisation. Renaming an organisation adds its old name
+    automatically.
+    """
 
     async def work() -> OrganisationName:
         return OrganisationName.model_validate(await names.add(session, organisation_id, body, caller.actor))
@@ -200,7 +206,7 @@ async def post_name(
     "/{name_id}", summary="Remove a former name or an alias", status_code=204, responses=responses(Conflict)
 )
 async def delete_name(organisation_id: UUID, name_id: UUID, session: Writing, caller: RegistryEditor) -> None:
-    """Its official and its short name go with a change of the organisation, not here."""
+    """Remove a former name or an alias. The official and the short name change with the organisation itself."""
     await names.remove(session, organisation_id, name_id, caller.actor)
 
 
@@ -211,7 +217,7 @@ SearchQuery = Annotated[
     Query(
         min_length=1,
         max_length=200,
-        description="Any name it has or had, abbreviated or misspelt, words in any order",
+        description="Any current or former name, abbreviated or misspelt, words in any order",
         examples=["сош 71 улан-уде"],
     ),
 ]
@@ -222,10 +228,12 @@ async def search_organisations(
     session: Reading,
     _caller: RegistryReader,
     q: SearchQuery,
-    limit: Annotated[int, Query(ge=1, le=50, description="How many, 50 at most")] = 10,
+    limit: Annotated[int, Query(ge=1, le=50, description="Number of results, 50 at most")] = 10,
     active: bool | None = None,
 ) -> OrganisationSearchResults:
-    """The best first. Case, ё/е, abbreviations, word order and misspellings do not matter; numbers do."""
+    """Return the best matches first. Case, ё/е, abbreviations, word order and misspellings do not matter; numbers
+    do.
+    """
     hits = await search.search(session, q, limit=limit, active=active)
     return OrganisationSearchResults(
         items=[
@@ -265,11 +273,11 @@ def _succession(row: successions.NamedSuccession) -> Succession:
     )
 
 
-@successions_router.get("", summary="What became of an organisation, and of whom it took over")
+@successions_router.get("", summary="Successors and predecessors of an organisation")
 async def list_successions(
     organisation_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[Succession]:
-    """Both directions, the latest first: where it is the predecessor, and where it is the successor."""
+    """Return successions in both directions, latest first: as predecessor and as successor."""
     rows = await successions.list_successions(session, organisation_id, paging)
     kept, cursor = paging.page(rows, lambda row: (row[0].took_place_on.isoformat(), row[0].id), response)
     return Page(items=[_succession(row) for row in kept], next_cursor=cursor)
@@ -277,7 +285,7 @@ async def list_successions(
 
 @successions_router.post(
     "",
-    summary="Write down what becomes of an organisation",
+    summary="Record what becomes of an organisation",
     status_code=201,
     responses=CREATE_ERRORS | responses(Conflict, Duplicate, InFlight),
 )
@@ -290,10 +298,11 @@ async def post_successions(
     key: IdempotencyDep,
     response: Response,
 ) -> SuccessionList:
-    """The organisation ends on the day before: it is made inactive, at once or when that day has passed.
+    """Record successors. The organisation ends on the day before: it is deactivated at once, or when that day has
+    passed.
 
-    Its cases stay with it, and so do its pages until they are moved. A second call for the same day and kind adds
-    successors; another day or kind is refused with 409, since a body ends once.
+    Its appeals stay with it, and so do its pages until they are moved. A second request for the same day and kind
+    adds successors; another day or kind is refused with 409, because an organisation ends once.
     """
 
     async def work() -> SuccessionList:
@@ -311,9 +320,11 @@ async def post_successions(
     )
 
 
-@successions_router.delete("/{succession_id}", summary="Take a succession back", status_code=204)
+@successions_router.delete("/{succession_id}", summary="Delete a succession", status_code=204)
 async def delete_succession(
     organisation_id: UUID, succession_id: UUID, session: Writing, caller: RegistryEditor
 ) -> None:
-    """For what was written down by mistake. The organisation's last day, and whether it is active, stay."""
+    """Delete a succession that was recorded by mistake. The organisation's last day and `active` stay
+    as they are.
+    """
     await successions.remove(session, organisation_id, succession_id, caller.actor)

@@ -1,4 +1,4 @@
-"""Daily checks of pages."""
+"""Routes of the daily page checks."""
 
 from datetime import date
 from typing import Annotated
@@ -27,12 +27,12 @@ from shared.tables import registry as tables
 router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON_ERRORS)
 
 CheckDayQuery = Annotated[
-    date | None, Query(description="The region's day; left out: today", examples=["2026-11-25"])
+    date | None, Query(description="Day in the region's time zone; left out: today", examples=["2026-11-25"])
 ]
 ChangedQuery = Annotated[
-    bool | None, Query(description="true: only pages on which something is not as it was at the check before")
+    bool | None, Query(description="true: only pages on which something changed since the previous check")
 ]
-ChangedFieldQuery = Annotated[WatchedPageField | None, Query(description="Only pages on which this has changed")]
+ChangedFieldQuery = Annotated[WatchedPageField | None, Query(description="Only pages on which this field changed")]
 
 
 def _filter(
@@ -47,7 +47,7 @@ def _filter(
     )
 
 
-@router.get("/checks", summary="What the networks said of the pages on a day")
+@router.get("/checks", summary="Page checks of a day")
 async def list_checks(
     *,
     session: Reading,
@@ -57,27 +57,29 @@ async def list_checks(
     response: Response,
     day: CheckDayQuery = None,
 ) -> Page[PageCheckWithPage]:
-    """By the pages' names. `changed=true` are those to look at; `field=verified` those whose mark came or went."""
+    """Return the checks of a day by page name. `changed=true` selects pages with changes, `field=verified` those
+    whose network badge appeared or disappeared.
+    """
     rows = await check_history.list_of_day(session, day or today(), filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row[1].sort_key, row[1].id), response)
     return Page(items=[_of_day(*row) for row in kept], next_cursor=cursor)
 
 
-@router.get("/checks/days", summary="How the daily checks went")
+@router.get("/checks/days", summary="Totals of the daily checks")
 async def list_check_days(
     session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[PageCheckDay]:
-    """Day by day, newest first: pages checked and changed, and the calls that it cost."""
+    """Return per day, newest first: pages checked, pages changed, and calls to the networks."""
     rows = await check_history.list_daily_totals(session, paging)
     kept, cursor = paging.page(rows, lambda row: (row.day.isoformat(),), response)
     return Page(items=[PageCheckDay(**row._mapping) for row in kept], next_cursor=cursor)
 
 
-@router.get("/{page_id}/checks", summary="What the network said of a page, day by day", responses=NOT_FOUND_ERROR)
+@router.get("/{page_id}/checks", summary="Checks of a page, day by day", responses=NOT_FOUND_ERROR)
 async def list_checks_of_page(
     page_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[PageCheck]:
-    """Newest first."""
+    """Return the checks of the page, newest first."""
     rows = await check_history.list_of_page(session, page_id, paging)
     kept, cursor = paging.page(rows, lambda row: (row.day.isoformat(), row.id), response)
     return Page(items=[PageCheck(**_check(row)) for row in kept], next_cursor=cursor)

@@ -1,4 +1,4 @@
-"""Official pages."""
+"""Routes of official pages and their steps."""
 
 from datetime import date, timedelta
 from typing import Annotated
@@ -57,12 +57,12 @@ def _filter(
     address: Annotated[
         PastedAddress | None,
         Query(
-            description="The page that this address names, in any form that people paste; the network is not "
+            description="The page with this address, in any form that people paste; the network is not "
             "asked. A bare id or short name goes with `network`"
         ),
     ] = None,
     active: bool | None = None,
-    step: Annotated[PageStepKind | None, Query(description="Pages on which this step stands")] = None,
+    step: Annotated[PageStepKind | None, Query(description="Pages that have this step")] = None,
     missing_step: Annotated[
         PageStepKind | None, Query(description="Pages that have not reached this step")
     ] = None,
@@ -90,9 +90,10 @@ async def list_pages(
     paging: PagingDep,
     response: Response,
 ) -> Page[OfficialPage]:
-    """Pages in the order of their names, narrowed by any of the filters.
+    """Return pages by name, restricted by the given filters.
 
-    An `address` that can name no page is refused with 422 and the reason; one that names none here finds nothing.
+    An `address` that cannot name a page is refused with 422 and the reason; an address of an unknown page finds
+    nothing.
     """
     rows = await pages.list_pages(session, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
@@ -101,22 +102,24 @@ async def list_pages(
 
 @router.get("/{page_id}", summary="One page", responses=NOT_FOUND_ERROR)
 async def get_page(page_id: UUID, session: Reading, _caller: RegistryReader, response: Response) -> OfficialPage:
-    """The page, with its version as `ETag`."""
+    """Return the page, with its version as `ETag`."""
     page = await pages.get(session, page_id)
     set_etag(response, page.version)
     return (await pages.present(session, [page]))[0]
 
 
-@router.post("/resolve", summary="Which page an address names", responses=BODY_ERRORS | RESOLUTION_ERRORS)
+@router.post("/resolve", summary="Resolve a page address", responses=BODY_ERRORS | RESOLUTION_ERRORS)
 async def resolve_address(
     body: PageAddressToResolve, session: Reading, caller: RegistryEditor, service: ServiceDep
 ) -> ResolvedPageAddress:
-    """The community behind an address as people paste it, asked of the network; and whose it is here, if anyone's.
+    """Return the community that an address names, asked of its network, and the organisation that keeps it, if it
+    is registered.
 
-    An address that names no community is refused with 422 and the reason. Changes nothing; it takes one or two
-    calls of the network, hence the right to change the registry.
+    An address that names no community is refused with 422 and the reason. Changes nothing, but costs one or two
+    calls to the network; therefore it needs the right to change the registry.
     """
-    # No connection is held while the network is asked: the session opens one when it is first used.
+    # Networks are slow: the session takes a connection only at its first statement, after the network has
+    # answered.
     community = await address_resolution.resolve_address(
         service.client(), body.address, body.network, act=caller.actor
     )
@@ -133,9 +136,10 @@ async def post_page(
     key: IdempotencyDep,
     response: Response,
 ) -> OfficialPage:
-    """By `address`, which is resolved as `POST /pages/resolve` does, or by `network`, `external_id` and `name`.
+    """Register a page by `address`, which is resolved as in `POST /pages/resolve`, or by `network`, `external_id`
+    and `name`.
 
-    A page that is registered already is refused with 409 and the name of its organisation.
+    A page that is already registered is refused with 409 and the name of its organisation.
     """
     community = await address_resolution.resolve_new_page(service.client(), body, act=caller.actor)
 
@@ -166,7 +170,7 @@ async def patch_page(
     version: RequiredVersion,
     response: Response,
 ) -> OfficialPage:
-    """Change the fields given; `If-Match` names the version that was seen."""
+    """Change the given fields; `If-Match` names the version that was read."""
     page = await pages.change(session, page_id, body, version, caller.actor)
     set_etag(response, page.version)
     return (await pages.present(session, [page]))[0]
@@ -177,7 +181,7 @@ steps_router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON_ERROR
 PagesConfirmer = Annotated[Caller, allowed(Right.PAGES_CONFIRM)]
 
 
-@steps_router.get("/lost", summary="Steps that pages had and lost")
+@steps_router.get("/lost", summary="Steps that pages have lost")
 async def list_lost_steps(
     *,
     session: Reading,
@@ -189,7 +193,9 @@ async def list_lost_steps(
     ] = None,
     step: PageStepKind | None = None,
 ) -> Page[LostPageStep]:
-    """The latest losses first: a page that lost its mark yesterday is here today, with why if it is known."""
+    """Return lost steps, latest loss first: a page that lost its badge yesterday is listed today, with the reason
+    if it is known.
+    """
     since = since or page_steps.today() - timedelta(days=1)
     rows = await page_steps.list_lost(session, since, step, paging)
     kept, cursor = paging.page(rows, lambda row: (str(row[0].lost_on), row[0].id), response)
@@ -220,7 +226,7 @@ def _lost(
 async def list_page_steps(
     page_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[PageStep]:
-    """Those that stand and those that were lost, by when they were written down, newest first."""
+    """Return current and lost steps of the page, by time of recording, newest first."""
     rows = await page_steps.list_of_page(session, page_id, paging)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=[PageStep.model_validate(row) for row in kept], next_cursor=cursor)
@@ -234,10 +240,10 @@ async def list_page_steps(
 async def put_page_step(
     page_id: UUID, step: PageStepKind, body: PageStepConfirm, session: Writing, caller: PagesConfirmer
 ) -> PageStep:
-    """The page has reached the step; one that stands takes the new day and evidence.
+    """Confirm that the page has reached the step; a current step takes the new day and evidence.
 
-    The order of the steps is not enforced, but `live` needs `verified` to stand (409). The daily check confirms
-    `verified` by itself; VK's public API names no state mark, so `marked` is confirmed by hand.
+    The order of the steps is not enforced, but `live` needs a current `verified` (409). The daily check confirms
+    `verified` automatically; VK's public API does not show the state badge, so `marked` is confirmed by hand.
     """
     evidence = Evidence(kind=body.evidence_kind, text=body.evidence, confirmed_by=caller.actor)
     confirmed = await page_steps.confirm(
@@ -246,7 +252,7 @@ async def put_page_step(
     return PageStep.model_validate(confirmed)
 
 
-@steps_router.delete("/{page_id}/steps/{step}", summary="A step is lost", responses=NOT_FOUND_ERROR)
+@steps_router.delete("/{page_id}/steps/{step}", summary="Mark a step as lost", responses=NOT_FOUND_ERROR)
 async def delete_page_step(
     *,
     page_id: UUID,
@@ -256,10 +262,10 @@ async def delete_page_step(
     reason: Annotated[ReasonText, Query(examples=["Отметка снята сетью"])],
     lost_on: Annotated[date | None, Query(description="Left out: today in the region")] = None,
 ) -> PageStep:
-    """The step stands no more; it stays in the page's history and on the list of what was lost."""
+    """Mark the step as lost; it stays in the page's history and is listed among the lost steps."""
     lost_step = await page_steps.mark_lost(
         session, page_id, step, reason=reason, actor=caller.actor, lost_on=lost_on, caller=caller
     )
     if lost_step is None:
-        raise NotFound("The step does not stand on this page")
+        raise NotFound("The page does not have this step")
     return PageStep.model_validate(lost_step)

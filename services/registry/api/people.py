@@ -1,4 +1,4 @@
-"""People with access."""
+"""Routes of people with access."""
 
 from typing import Annotated
 from uuid import UUID
@@ -26,7 +26,8 @@ from shared.tables.registry import RegistryIdempotency
 
 router = APIRouter(prefix="/people", tags=["access"], responses=COMMON_ERRORS)
 
-# Hashing takes long: it comes before the transaction's first statement, so that no connection is held meanwhile.
+# Password hashing is slow. These dependencies run before the transaction's first statement, so that no connection
+# is held during it.
 ManagerBeforeHashing = Annotated[Caller, allowed(Right.PEOPLE_MANAGE)]
 
 
@@ -53,7 +54,7 @@ async def list_people(
     role: Role | None = None,
     active: bool | None = None,
 ) -> Page[Person]:
-    """People in the order of their user names, narrowed by any of the filters."""
+    """Return people by user name, restricted by the given filters."""
     rows = await people.list_people(
         session,
         caller,
@@ -68,7 +69,7 @@ async def list_people(
 
 @router.get("/{person_id}", summary="One person", responses=NOT_FOUND_ERROR)
 async def get_person(person_id: UUID, session: Reading, caller: PeopleReader, response: Response) -> Person:
-    """The person, with their version as `ETag`."""
+    """Return the person, with the version as `ETag`."""
     person = await people.get(session, caller, person_id)
     set_etag(response, person.version)
     return Person.model_validate(person)
@@ -82,7 +83,7 @@ async def post_person(
     key: IdempotencyDep,
     response: Response,
 ) -> Person:
-    """The password is kept as an Argon2 hash and never shown."""
+    """Create a person. The password is stored as an Argon2 hash and never shown."""
     body, password_hash = body_and_hash
 
     async def work() -> Person:
@@ -112,9 +113,10 @@ async def patch_person(
     version: RequiredVersion,
     response: Response,
 ) -> Person:
-    """Change the fields given. A new password, role or place, or `active: false`, ends the person's sessions.
+    """Change the given fields. A new password, role or organisation, or `active: false`, ends the person's
+    sessions.
 
-    Access tokens given before read for 15 minutes at most, and change nothing.
+    Access tokens issued before allow reading for at most 15 minutes, and no changes.
     """
     body, password_hash = body_and_hash
     person = await people.change(session, caller, person_id, body, version, password_hash=password_hash)

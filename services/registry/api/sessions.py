@@ -1,4 +1,4 @@
-"""Sessions of people, and locks: who is signed in, and who may not."""
+"""Routes of people's sessions and account locks."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -39,18 +39,18 @@ def _page(rows: Sequence[RefreshToken], caller: Caller, paging: Paging, response
     return Page(items=shown, next_cursor=cursor)
 
 
-@router.get("/sessions", summary="Sessions of a person, the last used first")
+@router.get("/sessions", summary="Sessions of a person, last used first")
 async def list_sessions(
     person_id: UUID, session: Reading, caller: PeopleReader, paging: PagingDep, response: Response
 ) -> Page[Session]:
-    """Those that live; a person who signs in at an external issuer has theirs there."""
+    """Return active sessions; sessions of a person who signs in at an external issuer are kept there."""
     person = await people.get(session, caller, person_id)
     return _page(await sessions.list_active(session, person.id, paging), caller, paging, response)
 
 
 @router.delete("/sessions", summary="End all sessions of a person", status_code=204)
 async def delete_sessions(person_id: UUID, session: Writing, caller: PeopleManager) -> None:
-    """Access tokens given before read for 15 minutes at most, and change nothing."""
+    """End all sessions. Access tokens issued before allow reading for at most 15 minutes, and no changes."""
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
     await sessions.end_all(session, person.id)
@@ -58,29 +58,29 @@ async def delete_sessions(person_id: UUID, session: Writing, caller: PeopleManag
 
 @router.delete("/sessions/{session_id}", summary="End one session of a person", status_code=204)
 async def delete_session(person_id: UUID, session_id: UUID, session: Writing, caller: PeopleManager) -> None:
-    """Its last access token reads for 15 minutes at most, and changes nothing."""
+    """End the session. Its last access token allows reading for at most 15 minutes, and no changes."""
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
     await sessions.end(session, person.id, session_id)
 
 
-@router.post("/lock", summary="Lock a person out", responses=BODY_ERRORS | responses(Conflict))
+@router.post("/lock", summary="Lock a person's account", responses=BODY_ERRORS | responses(Conflict))
 async def post_lock(
     person_id: UUID, body: LockPerson, session: Writing, caller: PeopleManager, response: Response
 ) -> Person:
-    """They cannot sign in until they are unlocked, and all their sessions end.
+    """Lock the account: the person cannot sign in until it is unlocked, and all their sessions end.
 
-    Access tokens given before read for 15 minutes at most, those of an external issuer for one; they change
-    nothing.
+    Access tokens issued before allow reading for at most 15 minutes, those of an external issuer for one minute;
+    they allow no changes.
     """
     person = await account_locks.lock(session, caller, person_id, body.reason)
     set_etag(response, person.version)
     return Person.model_validate(person)
 
 
-@router.post("/unlock", summary="Let a person sign in again")
+@router.post("/unlock", summary="Unlock a person's account")
 async def post_unlock(person_id: UUID, session: Writing, caller: PeopleManager, response: Response) -> Person:
-    """Takes the lock away and forgets wrong passwords. Who is not locked stays as they are."""
+    """Unlock the account and clear failed sign-ins. An account that is not locked stays as it is."""
     person = await account_locks.unlock(session, caller, person_id)
     set_etag(response, person.version)
     return Person.model_validate(person)
@@ -90,20 +90,20 @@ def _subject(caller: Caller) -> UUID:
     try:
         return UUID(caller.subject)
     except ValueError as error:
-        raise Unauthenticated("The token names nobody of this system") from error
+        raise Unauthenticated("The token's subject is not a person of this system") from error
 
 
-@my_sessions_router.get("", summary="The caller's own sessions, the last used first")
+@my_sessions_router.get("", summary="The caller's own sessions, last used first")
 async def list_my_sessions(
     session: Reading, caller: CallerDep, paging: PagingDep, response: Response
 ) -> Page[Session]:
-    """Those that live; a system has none, and who signed in at an external issuer has theirs there."""
+    """Return active sessions; API clients have none, and sessions at an external issuer are kept there."""
     return _page(await sessions.list_active(session, _subject(caller), paging), caller, paging, response)
 
 
 @my_sessions_router.delete("", summary="End the caller's other sessions", status_code=204)
 async def delete_my_other_sessions(session: Writing, caller: CallerDep) -> None:
-    """All but the one that this request's token belongs to: after a lost telephone, say."""
+    """End all sessions except that of this request's token, for example after the loss of a phone."""
     await sessions.end_all(session, _subject(caller), except_session_id=caller.session_id)
 
 
@@ -111,5 +111,5 @@ async def delete_my_other_sessions(session: Writing, caller: CallerDep) -> None:
     "/{session_id}", summary="End one of the caller's sessions", status_code=204, responses=NOT_FOUND_ERROR
 )
 async def delete_my_session(session_id: UUID, session: Writing, caller: CallerDep) -> None:
-    """Its last access token reads for 15 minutes at most, and changes nothing."""
+    """End the session. Its last access token allows reading for at most 15 minutes, and no changes."""
     await sessions.end(session, _subject(caller), session_id)

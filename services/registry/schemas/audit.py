@@ -1,4 +1,4 @@
-"""What crosses the wire of the audit trail."""
+"""API models of the audit trail."""
 
 from datetime import datetime
 from typing import Any
@@ -10,37 +10,42 @@ from services.registry.schemas.organisations import EXAMPLE_ID
 
 
 class AuditEntry(BaseModel):
-    """One change. Texts and names stand in it as `{"digest": …}`, secrets as `{"secret": true}`."""
+    """One change. Texts and names are replaced by `{"digest": …}`, secrets by `{"secret": true}`."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID = Field(examples=[EXAMPLE_ID])
-    position: int = Field(description="The row's place in the chain, from 1", examples=[1204])
+    position: int = Field(description="Position in the chain, from 1", examples=[1204])
     chain: bytes = Field(
-        description="Hash of this row and of the one before, in hexadecimal; `gospablik audit verify` checks it"
+        description="Hash of this entry and the previous one, in hexadecimal; `gospablik audit verify` checks it"
     )
     created_at: datetime
-    service: str = Field(description="Which service wrote it", examples=["registry"])
+    service: str = Field(description="The service that wrote the entry", examples=["registry"])
     actor: str = Field(
-        description="Who did it: id of a person or an API client, a service, or `operator:` and a user id",
+        description="Who made the change: id of a person or API client, a service, or `operator:` and a user id",
         examples=[EXAMPLE_ID],
     )
-    on_behalf_of: str | None = Field(description="The person that a service acted for", examples=[EXAMPLE_ID])
-    action: str = Field(
-        description="The operation of this document, or the command", examples=["registry_patch_page"]
+    on_behalf_of: str | None = Field(
+        description="The person on whose behalf a service acted", examples=[EXAMPLE_ID]
     )
-    subject_kind: str = Field(description="The table of what was changed", examples=["pages"])
+    action: str = Field(
+        description="The `operationId` of the request, or the command", examples=["registry_patch_page"]
+    )
+    subject_kind: str = Field(description="The table of the changed row", examples=["pages"])
     subject_id: str = Field(examples=[EXAMPLE_ID])
-    organisation_id: UUID | None = Field(description="Whose it is; null: the centre's", examples=[EXAMPLE_ID])
+    organisation_id: UUID | None = Field(
+        description="The organisation that the row belongs to; null: the centre", examples=[EXAMPLE_ID]
+    )
     before: dict[str, Any] | None = Field(
-        description="What changed, as it was; null: it was not there", examples=[{"active": True, "version": 1}]
+        description="The changed fields before; null: the row did not exist",
+        examples=[{"active": True, "version": 1}],
     )
     after: dict[str, Any] | None = Field(
-        description="What changed, as it is since; null: it was deleted",
+        description="The changed fields after; null: the row was deleted",
         examples=[{"active": False, "version": 2}],
     )
-    request_id: str | None = Field(description="`X-Request-Id` of the call", examples=[EXAMPLE_ID])
-    came_from: str | None = Field(description="Network address of the caller", examples=["192.0.2.7"])
+    request_id: str | None = Field(description="`X-Request-Id` of the request", examples=[EXAMPLE_ID])
+    came_from: str | None = Field(description="IP address of the caller", examples=["192.0.2.7"])
 
     @field_serializer("chain")
     def _hexadecimal(self, value: bytes) -> str:

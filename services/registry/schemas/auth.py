@@ -1,4 +1,4 @@
-"""Sign-in as it crosses the wire."""
+"""API models of sign-in."""
 
 from typing import Literal
 
@@ -9,18 +9,18 @@ class TokenResponse(BaseModel):
     """A successful sign-in (RFC 6749, 5.1)."""
 
     access_token: str = Field(examples=["eyJhbGciOiJFZDI1NTE5Iiwia2lkIjoiZ29zcGFibGlrLjEifQ.eyJzdWIiOiI…"])
-    refresh_token: str | None = Field(default=None, description="For people alone; good for one use")
+    refresh_token: str | None = Field(default=None, description="For people only; can be used once")
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 — a word of the protocol
-    expires_in: int = Field(description="Seconds that the access token lives", examples=[900])
+    expires_in: int = Field(description="Lifetime of the access token in seconds", examples=[900])
     scope: str | None = Field(
         default=None,
-        description="For systems whose rights are narrowed: what is left, divided by spaces",
+        description="For API clients with a narrowed scope: the remaining rights, separated by spaces",
         examples=["appeals:read registry:read"],
     )
 
 
 class OAuthError(BaseModel):
-    """A refused sign-in (RFC 6749, 5.2): the shape of OAuth 2, not a problem document."""
+    """A refused sign-in (RFC 6749, 5.2): OAuth's error shape, not a problem document."""
 
     error: Literal[
         "invalid_request",
@@ -50,15 +50,17 @@ class JsonWebKeySet(BaseModel):
 
 
 class ExternalIssuer(BaseModel):
-    """Where a front end sends people; its access tokens are this system's, too."""
+    """Where a front end sends people to sign in; access tokens of this issuer are accepted here."""
 
     issuer: str = Field(examples=["https://sso.example.ru/realms/region"])
-    audience: str = Field(description="What the access token must be for", examples=["gospablik"])
-    client_id: str | None = Field(description="The front end's id there", examples=["gospablik-web"])
+    audience: str = Field(description="The audience that the access token must have", examples=["gospablik"])
+    client_id: str | None = Field(
+        description="The front end's client id at the issuer", examples=["gospablik-web"]
+    )
 
 
 class SignInMethods(BaseModel):
-    """How people sign in here."""
+    """Available sign-in methods."""
 
-    password: bool = Field(description="By `POST /auth/token` with `grant_type=password`")
-    external: ExternalIssuer | None = Field(description="The region's own OIDC issuer, when there is one")
+    password: bool = Field(description="Whether `POST /auth/token` accepts `grant_type=password`")
+    external: ExternalIssuer | None = Field(description="The region's OIDC issuer, if there is one")

@@ -1,4 +1,4 @@
-"""What crosses the wire of working calendars."""
+"""API models of working calendars."""
 
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -17,7 +17,7 @@ _zones = cache(available_timezones)
 
 def _known_zone(value: str) -> str:
     if value not in _zones():
-        raise ValueError("not a zone of the IANA time zone database")
+        raise ValueError("not a time zone of the IANA database")
     return value
 
 
@@ -32,7 +32,7 @@ EndOfInterval = Annotated[
     str,
     Field(
         pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$",
-        description="24:00 ends the day",
+        description="24:00 is the end of the day",
         examples=["18:00"],
     ),
 ]
@@ -41,18 +41,18 @@ Intervals = Annotated[
     AfterValidator(_in_order),
     Field(
         max_length=12,
-        description="Working intervals [from, to] in order; none means a day off",
+        description="Working intervals [from, to] in order; an empty list means a day off",
         examples=[[["09:00", "13:00"], ["14:00", "18:00"]]],
     ),
 ]
 MAX_DAYS = 1000
-# Below this a deadline of some policies would lie beyond what a calendar is searched for.
+# With fewer hours, deadlines of some policies would lie beyond the range of days that a calendar is searched for.
 MIN_WEEKLY_HOURS = timedelta(hours=5)
 Weekday = Literal["1", "2", "3", "4", "5", "6", "7"]
 Weekly = Annotated[
     dict[Weekday, Intervals],
     Field(
-        description="ISO weekday (1 is Monday) to working intervals; a weekday left out is a day off",
+        description="ISO weekday (1 is Monday) to working intervals; a missing weekday is a day off",
         examples=[{"1": [["08:00", "12:00"], ["13:00", "17:00"]], "6": [["09:00", "13:00"]]}],
     ),
 ]
@@ -80,28 +80,28 @@ class SpecialDayInput(StrictModel):
 
 
 class CalendarCreate(StrictModel):
-    """Working time of its own for one or more organisations, on top of another calendar."""
+    """Working time of one or more organisations; extends another calendar."""
 
     name: Name = Field(examples=["Школы, шестидневная неделя"])
     base_id: UUID | None = Field(
         default=None,
-        description="The calendar whose days off and short days hold here too, fitted to this week, but for dates "
-        "that this one names itself. Left out: the region's; null: none",
+        description="The calendar whose days off and short days also apply, adapted to this week, except for "
+        "dates that this calendar defines. Left out: the region's; null: none",
         examples=[None],
     )
     time_zone: TimeZoneName | None = Field(
-        default=None, description="Left out: the base's", examples=["Asia/Irkutsk"]
+        default=None, description="Left out: the base calendar's", examples=["Asia/Irkutsk"]
     )
-    weekly: WorkingWeek | None = Field(default=None, description="Left out: as the base's week is now")
+    weekly: WorkingWeek | None = Field(default=None, description="Left out: a copy of the base calendar's week")
 
     @property
     def extends_default(self) -> bool:
-        """Whether it lies on the region's calendar, which then is not named."""
+        """Return whether it extends the region's calendar, which is the default and not named."""
         return "base_id" not in self.model_fields_set
 
 
 class CalendarUpdate(UpdateModel):
-    """Fields to change; those left out stay. The base of a calendar never changes."""
+    """Fields to change; those left out stay. The base of a calendar cannot change."""
 
     name: Name | None = Field(default=None, examples=["Школы, шестидневная неделя"])
     time_zone: TimeZoneName | None = Field(default=None, examples=["Asia/Irkutsk"])
@@ -109,17 +109,17 @@ class CalendarUpdate(UpdateModel):
 
 
 class SpecialDaysReplace(StrictModel):
-    """A calendar's own special days between two dates; those not named follow its base and its weekly pattern."""
+    """A calendar's own special days between two dates; other dates follow its base and its weekly pattern."""
 
-    start: CalendarDate = Field(description="First date of the time replaced", examples=["2028-01-01"])
-    end: CalendarDate = Field(description="Last date of it", examples=["2028-12-31"])
+    start: CalendarDate = Field(description="First date of the replaced period", examples=["2028-01-01"])
+    end: CalendarDate = Field(description="Last date of the replaced period", examples=["2028-12-31"])
     days: Annotated[list[SpecialDayInput], Field(max_length=MAX_DAYS)]
 
     @field_validator("end")
     @classmethod
     def _after_start(cls, value: date, info: ValidationInfo) -> date:
         if value < info.data.get("start", value):
-            raise ValueError("before the start")
+            raise ValueError("is before the start")
         return value
 
     @field_validator("days")
@@ -130,35 +130,35 @@ class SpecialDaysReplace(StrictModel):
         if start and end and (outside := [day for day in named if not start <= day <= end]):
             raise ValueError(f"{outside[0]} is not between start and end")
         if len(set(named)) < len(named):
-            raise ValueError("a date is named twice")
+            raise ValueError("a date is given twice")
         return value
 
 
 class CalendarSummary(BaseModel):
-    """A working calendar without its single days."""
+    """A working calendar without its special days."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID = Field(examples=[EXAMPLE_ID])
-    version: int = Field(description="Goes into `If-Match` of a change", examples=[1])
+    version: int = Field(description="Send it in `If-Match` of a change", examples=[1])
     name: str = Field(examples=["Республика Бурятия, пятидневная неделя"])
     time_zone: str = Field(examples=["Asia/Irkutsk"])
     weekly: dict[Weekday, list[tuple[str, str]]] = Field(
         examples=[{"1": [["09:00", "13:00"], ["14:00", "18:00"]]}]
     )
-    base_id: UUID | None = Field(description="The calendar whose special days hold here too", examples=[None])
-    is_default: bool = Field(description="Holds for organisations without a calendar of their own")
+    base_id: UUID | None = Field(description="The calendar whose special days also apply", examples=[None])
+    is_default: bool = Field(description="Applies to organisations without a calendar of their own")
     created_at: datetime
     updated_at: datetime
 
 
 class SpecialDay(SpecialDayInput):
-    """A date that differs from the weekly pattern, and whether this calendar says so itself."""
+    """A date that differs from the weekly pattern, own or inherited."""
 
-    own: bool = Field(description="false: the base's day, fitted to this week", examples=[True])
+    own: bool = Field(description="false: inherited from the base calendar, adapted to this week", examples=[True])
 
 
 class Calendar(CalendarSummary):
-    """A working calendar with the days that differ from its week, in order; those of its base among them."""
+    """A working calendar with the days that differ from its week, in order, inherited days included."""
 
     days: list[SpecialDay]

@@ -1,4 +1,4 @@
-"""What crosses the wire of API clients."""
+"""API models of API clients."""
 
 from datetime import datetime
 from typing import Annotated
@@ -21,7 +21,7 @@ Scopes = Annotated[
     Field(
         min_length=1,
         max_length=100,
-        description="The rights that the client needs of its role's; null: all of them",
+        description="The rights of the role that the client needs; null: all of them",
         examples=[["appeals:read", "registry:read"]],
     ),
     AfterValidator(_each_once),
@@ -29,50 +29,50 @@ Scopes = Annotated[
 
 
 class ClientCreate(StrictModel):
-    """A system that signs in by itself."""
+    """A system that signs in with a client secret."""
 
     name: Name = Field(examples=["Приёмная главы"])
     role: Role = Field(examples=["executor"])
     organisation_id: OrganisationId = None
     beneath: IncludeSubordinates = False
     scopes: Scopes = None
-    expires_at: Moment | None = Field(default=None, description="Left out: it does not expire")
+    expires_at: Moment | None = Field(default=None, description="Left out: the client does not expire")
 
 
 class ClientUpdate(UpdateModel):
-    """Fields to change; those left out stay. Role and organisation stay for ever: make another client."""
+    """Fields to change; those left out stay. Role and organisation cannot change: create another client."""
 
     name: Name | None = Field(default=None, examples=["Приёмная главы"])
     beneath: IncludeSubordinates | None = None
     scopes: Scopes = None
-    expires_at: Moment | None = Field(default=None, description="null: it does not expire")
+    expires_at: Moment | None = Field(default=None, description="null: the client does not expire")
 
     @classmethod
     def nullable(cls) -> frozenset[str]:
-        """Both are a limit that may be taken away."""
+        """Return the two fields that null resets to «no limit»."""
         return frozenset({"scopes", "expires_at"})
 
 
 class ClientSecretCreate(StrictModel):
-    """A change of secrets."""
+    """Rotation of a secret."""
 
     overlap_hours: int = Field(
         default=24,
         ge=0,
         le=720,
-        description="How long the secrets before it go on working: time to hand the new one out",
+        description="How long earlier secrets keep working, so that the new one can be deployed",
         examples=[24],
     )
 
 
 class ClientSecret(BaseModel):
-    """A secret that works; never the secret itself."""
+    """An active secret, without its value."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     created_at: datetime
-    expires_at: datetime | None = Field(description="null: until another takes its place")
+    expires_at: datetime | None = Field(description="null: until it is replaced")
     last_used_at: datetime | None
 
 
@@ -82,7 +82,7 @@ class Client(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID = Field(examples=[EXAMPLE_ID])
-    version: int = Field(description="Goes into `If-Match` of a change", examples=[1])
+    version: int = Field(description="Send it in `If-Match` of a change", examples=[1])
     name: str = Field(examples=["Приёмная главы"])
     role: Role
     organisation_id: UUID | None
@@ -93,10 +93,10 @@ class Client(BaseModel):
     updated_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None = Field(description="When it last signed in")
-    secrets: list[ClientSecret] = Field(description="Those that work, newest first")
+    secrets: list[ClientSecret] = Field(description="Active secrets, newest first")
 
 
 class ClientWithSecret(Client):
-    """A client with a new secret: shown now and never again."""
+    """A client with a new secret, which only this response contains."""
 
     secret: str = Field(description="The `client_secret`", examples=["8vJ0…"])

@@ -1,4 +1,4 @@
-"""What crosses the wire of coverage."""
+"""API models of coverage."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -17,7 +17,7 @@ NO_GROUP = "none"
 
 
 class CoverageStage(StrEnum):
-    """How far a body's best page in a network has come; the order is the order of the way."""
+    """Stage of an organisation's best page in a network, in ascending order."""
 
     NO_PAGE = "no_page"
     CLOSED = "closed"
@@ -27,7 +27,7 @@ class CoverageStage(StrEnum):
 
 
 class MissingReason(StrEnum):
-    """Why a body has no live page: the stage it stands at, or that it is freed of the duty."""
+    """Why an organisation has no live page: the stage of its best page, or its exemption."""
 
     NO_PAGE = "no_page"
     CLOSED = "closed"
@@ -54,12 +54,12 @@ _NETWORKS = (ANY_NETWORK, *NETWORKS)
 
 def _known(name: str) -> str:
     if name not in _NETWORKS:
-        raise ValueError(f"is none of {', '.join(_NETWORKS)}")
+        raise ValueError(f"is not one of {', '.join(_NETWORKS)}")
     return name
 
 
 def network_title(network: str) -> str:
-    """How people read it."""
+    """Return the network's name for people."""
     return NETWORKS[network].title if network in NETWORKS else "Хотя бы одна сеть"
 
 
@@ -71,17 +71,18 @@ NetworkOrAny = Annotated[
             "type": "string",
             "enum": list(_NETWORKS),
             "title": "Network",
-            "description": "`any`: the best of all networks",
+            "description": "`any`: the best page over all networks",
         }
     ),
 ]
 CoverageShare = Annotated[
-    float | None, Field(description="Of `total`, 0 to 1; null when nobody owes a page", examples=[0.91])
+    float | None,
+    Field(description="Share of `total`, 0 to 1; null when no organisation must keep a page", examples=[0.91]),
 ]
 
 
 class CoverageGroupBy(StrEnum):
-    """What figures are split by, besides the network."""
+    """What the counts are grouped by, in addition to the network."""
 
     MUNICIPALITY = "municipality"
     SPHERE = "sphere"
@@ -90,7 +91,7 @@ class CoverageGroupBy(StrEnum):
 
 
 class HistoryInterval(StrEnum):
-    """How far apart the points of a history are."""
+    """Interval between the points of a history."""
 
     DAY = "day"
     WEEK = "week"
@@ -102,23 +103,25 @@ def _share(part: int, whole: int) -> float | None:
 
 
 class NetworkCoverage(BaseModel):
-    """Coverage in one network. The stages count the best page of each body that owes one; they sum to `total`."""
+    """Coverage in one network. Stages count the best page of each organisation that must keep one, and sum to
+    `total`.
+    """
 
     network: NetworkOrAny = Field(examples=["vk"])
-    total: int = Field(description="Bodies that owe a page", examples=[1870])
-    exempt: int = Field(description="Bodies freed of it; not in `total`", examples=[34])
-    covered: int = Field(description="Have a verified page: `not_live` and `live`", examples=[1702])
+    total: int = Field(description="Organisations that must keep a page", examples=[1870])
+    exempt: int = Field(description="Organisations exempt from it; not in `total`", examples=[34])
+    covered: int = Field(description="With a verified page: `not_live` and `live`", examples=[1702])
     covered_share: CoverageShare
     live_share: CoverageShare
-    no_page: int = Field(description="No page is registered", examples=[120])
-    closed: int = Field(description="Pages are closed or given up", examples=[8])
-    not_verified: int = Field(description="A page, but not verified", examples=[40])
-    not_live: int = Field(description="Verified, but not live yet", examples=[150])
-    live: int = Field(description="Verified and live", examples=[1552])
+    no_page: int = Field(description="Without a registered page", examples=[120])
+    closed: int = Field(description="Whose pages are closed or inactive", examples=[8])
+    not_verified: int = Field(description="With a page that is not verified", examples=[40])
+    not_live: int = Field(description="With a verified page that is not live yet", examples=[150])
+    live: int = Field(description="With a verified page that is live", examples=[1552])
 
     @classmethod
     def from_counts(cls, network: str, counts: Mapping[str, int]) -> Self:
-        """Counts with their shares."""
+        """Return the counts with their shares."""
         return cls(
             network=network,
             covered_share=_share(counts["covered"], counts["total"]),
@@ -128,30 +131,35 @@ class NetworkCoverage(BaseModel):
 
     @staticmethod
     def order() -> tuple[str, ...]:
-        """Networks as they are listed."""
+        """Return the networks in display order."""
         return _NETWORKS
 
     def sort_index(self) -> int:
-        """Where it stands among the networks."""
+        """Return the position of its network in display order."""
         return _NETWORKS.index(self.network)
 
 
 class CoverageGroup(BaseModel):
-    """A district, sphere, owner or kind, by network."""
+    """A district, sphere, parent organisation or kind, by network."""
 
-    key: str = Field(description="OKTMO, sphere, owner's id or kind; `none`: without one", examples=["81701000"])
+    key: str = Field(
+        description="OKTMO code, sphere, id of the parent or kind; `none`: organisations without one",
+        examples=["81701000"],
+    )
     name: str | None = Field(examples=["город Улан-Удэ"])
     networks: list[NetworkCoverage]
 
 
 class Coverage(BaseModel):
-    """How many bodies owe a page and have it, now."""
+    """How many organisations must keep a page and how many do, now."""
 
     day: date = Field(description="Today in the region")
     computed_at: datetime
     group_by: CoverageGroupBy | None
     total: list[NetworkCoverage]
-    groups: list[CoverageGroup] = Field(description="By name, those without one last; empty without `group_by`")
+    groups: list[CoverageGroup] = Field(
+        description="By name, the group without a key last; empty without `group_by`"
+    )
 
 
 class NamedBody(BaseModel):
@@ -162,14 +170,14 @@ class NamedBody(BaseModel):
 
 
 class PageRef(BaseModel):
-    """The body's best page in the network."""
+    """The organisation's best page in the network."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     url: str = Field(examples=["https://vk.com/club101"])
 
 
 class MissingPage(BaseModel):
-    """A body without a live page in a network, and why."""
+    """An organisation without a live page in a network, and the reason."""
 
     organisation: NamedBody
     code: str | None = Field(examples=["school71-ulanude"])
@@ -179,26 +187,26 @@ class MissingPage(BaseModel):
     municipality_name: str | None = Field(examples=["город Улан-Удэ"])
     owner: NamedBody | None
     network: NetworkOrAny = Field(examples=["vk"])
-    reason: MissingReason = Field(description="What is lacking; `exempt`: the body is freed of the duty")
-    exempt_reason: str | None = Field(description="The ground of the exemption", examples=[None])
+    reason: MissingReason = Field(description="What is missing; `exempt`: the organisation is exempt")
+    exempt_reason: str | None = Field(description="The legal ground of the exemption", examples=[None])
     exempt_document: str | None = Field(examples=[None])
-    page: PageRef | None = Field(description="The page that is not yet what it must be")
+    page: PageRef | None = Field(description="The best page, which is not live yet")
 
 
 class CoveragePoint(BaseModel):
     """Coverage on a day."""
 
     day: date
-    total: int = Field(description="Bodies that owed a page", examples=[1870])
+    total: int = Field(description="Organisations that had to keep a page", examples=[1870])
     exempt: int = Field(examples=[34])
-    covered: int = Field(description="Had a verified page", examples=[1702])
-    live: int = Field(description="Had one that was live", examples=[1552])
+    covered: int = Field(description="With a verified page", examples=[1702])
+    live: int = Field(description="With a live page", examples=[1552])
     covered_share: CoverageShare
     live_share: CoverageShare
 
     @classmethod
     def counted(cls, day: date, counts: Mapping[str, int]) -> Self:
-        """Counts with their shares."""
+        """Return the counts with their shares."""
         return cls(
             day=day,
             covered_share=_share(counts["covered"], counts["total"]),

@@ -1,4 +1,4 @@
-"""Kinds of fields that several schemas share."""
+"""Field types and base classes that several schemas share."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -34,7 +34,7 @@ def _stripped(value: Any) -> Any:
 
 
 def _bounded(value: datetime) -> datetime:
-    # Beyond these a time zone's offset would leave what dates can hold.
+    # Years beyond these could overflow datetime when they are converted between time zones.
     if not 1970 <= value.year <= 9000:
         raise ValueError("the year must lie between 1970 and 9000")
     return value
@@ -82,26 +82,26 @@ class OrganisationKind(StrEnum):
 
 
 class StrictModel(BaseModel):
-    """A body from outside: a field nobody knows is a mistake that is named, not dropped."""
+    """A request body. Unknown fields are rejected, so that a misspelt field is not silently ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class UpdateModel(StrictModel):
-    """Fields to change; those left out stay. Fields in `nullable` may be emptied with null."""
+    """Fields to change; those left out stay. Fields in `nullable` may be reset with null."""
 
     @field_validator("*", mode="before")
     @classmethod
     def _given(cls, value: object, info: Any) -> object:
         if value is None and info.field_name not in cls.nullable():
-            raise ValueError("null is not a value here: leave the field out to keep it")
+            raise ValueError("null is not allowed here: leave the field out to keep its value")
         return value
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        # Null as a default says «left out»; only fields that may be emptied take it from outside.
+        # The default null means «left out»; only nullable fields may be null in a request.
         schema = handler(core_schema)
         for name, field in handler.resolve_ref_schema(schema).get("properties", {}).items():
             if name in cls.nullable() or "anyOf" not in field:
@@ -113,11 +113,11 @@ class UpdateModel(StrictModel):
 
     @classmethod
     def nullable(cls) -> frozenset[str]:
-        """Fields that may be emptied."""
+        """Return the fields that may be reset with null."""
         return frozenset()
 
     def given_values(self) -> dict[str, Any]:
-        """What the caller gave."""
+        """Return the fields that the request contains."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
@@ -147,7 +147,7 @@ Inn = Annotated[
     _checked(inn_error),
     Field(
         pattern=r"^([0-9]{10}|[0-9]{12})$",
-        description="ИНН with its check digits; branches share one, so it may repeat",
+        description="ИНН with valid check digits; branches share one, so it need not be unique",
         examples=["0323011754"],
     ),
 ]
@@ -156,7 +156,7 @@ Ogrn = Annotated[
     _checked(ogrn_error),
     Field(
         pattern=r"^([0-9]{13}|[0-9]{15})$",
-        description="ОГРН with its check digit",
+        description="ОГРН with a valid check digit",
         examples=["1020300904326"],
     ),
 ]
@@ -164,7 +164,7 @@ LocationOktmo = Annotated[
     str,
     Field(
         pattern=r"^([0-9]{8}|[0-9]{11})$",
-        description="ОКТМО of the place itself, 8 or 11 digits; lies in `municipality` if that is given",
+        description="ОКТМО of the location itself, 8 or 11 digits; must lie in `municipality` if that is given",
         examples=["81701000001"],
     ),
 ]

@@ -1,4 +1,4 @@
-"""What crosses the wire of imports: what was or would be done, row by row, and what was refused, cell by cell."""
+"""API models of imports: what was or would be done, and which cells were rejected."""
 
 from typing import Literal
 from uuid import UUID
@@ -9,17 +9,17 @@ ImportedKind = Literal["organisation", "page"]
 
 
 class RejectedCell(BaseModel):
-    """A value of the file that cannot be taken."""
+    """A cell whose value is invalid."""
 
-    row: int = Field(description="As spreadsheets count them", examples=[17])
-    column: str = Field(description="Its heading in the file", examples=["ИНН"])
+    row: int = Field(description="Row number as spreadsheets show it", examples=[17])
+    column: str = Field(description="The column's heading in the file", examples=["ИНН"])
     cell: str = Field(examples=["C17"])
-    value: str = Field(description="The first 200 characters of what stands there", examples=["0323011756"])
+    value: str = Field(description="The first 200 characters of the cell", examples=["0323011756"])
     reason: str = Field(examples=["Контрольная цифра ИНН не сходится: в номере опечатка"])
 
 
 class ImportCounts(BaseModel):
-    """How many things of one kind."""
+    """How many entries of one kind were added, changed or left as they were."""
 
     added: int = Field(examples=[2])
     changed: int = Field(examples=[1])
@@ -27,10 +27,10 @@ class ImportCounts(BaseModel):
 
 
 class ChangedField(BaseModel):
-    """A field that differs from what the registry had."""
+    """A field whose value differs from the registry."""
 
-    field: str = Field(description="The column as our own export heads it", examples=["phone"])
-    cell: str = Field(description="The cell of the file that says so", examples=["F17"])
+    field: str = Field(description="The column's heading in our own export", examples=["phone"])
+    cell: str = Field(description="The cell of the file", examples=["F17"])
     before: str = Field(examples=["8 (3012) 00-00-00"])
     after: str = Field(examples=["8 (3012) 00-00-01"])
 
@@ -38,12 +38,12 @@ class ChangedField(BaseModel):
 class ImportedEntry(BaseModel):
     """An organisation or a page that the file adds or changes."""
 
-    row: int = Field(description="Where the file first names it", examples=[17])
+    row: int = Field(description="The first row of the file about it", examples=[17])
     subject: ImportedKind
     outcome: Literal["added", "changed"]
-    id: UUID | None = Field(description="Null: a dry run has not added it", examples=[None])
+    id: UUID | None = Field(description="Null in a dry run of an addition", examples=[None])
     name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
-    changed: list[ChangedField] = Field(description="Of a changed one: each field that differs")
+    changed: list[ChangedField] = Field(description="For a change: each field that differs")
 
 
 class ImportReport(BaseModel):
@@ -52,7 +52,7 @@ class ImportReport(BaseModel):
     dry_run: bool
     organisations: ImportCounts
     pages: ImportCounts
-    refused_count: int = Field(description="Refused cells in all; a file with any is not imported at all")
-    refused: list[RejectedCell] = Field(description="The first 1,000 of them, by row and column")
-    ignored_columns: list[str] = Field(description="Headings that name nothing the registry keeps", examples=[[]])
-    things: list[ImportedEntry] = Field(description="What is added or changed, in the file's order")
+    refused_count: int = Field(description="Number of rejected cells; a file with any is not imported")
+    refused: list[RejectedCell] = Field(description="The first 1,000 rejected cells, by row and column")
+    ignored_columns: list[str] = Field(description="Headings that match no column of the registry", examples=[[]])
+    things: list[ImportedEntry] = Field(description="Added and changed entries, in file order")

@@ -1,4 +1,4 @@
-"""What crosses the wire of organisations and municipalities."""
+"""API models of organisations and municipalities."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -30,10 +30,12 @@ from services.registry.schemas.fields import (
 
 EXAMPLE_ID = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 OTHER_SPHERES = "Up to two more, besides `sphere`"
-VALID_FROM = "The first day of its life as a body; null: not known"
-VALID_TO = "The last day of it; once that has passed, it is made inactive by itself"
-EXEMPT_REASON = "Ground on which it keeps no official page («официальная страница не ведётся на основании»)"
-EXEMPT_DOCUMENT = "The document that says so; not without a ground"
+VALID_FROM = "The first day of its existence; null: not known"
+VALID_TO = "The last day of its existence; after that day it is deactivated automatically"
+EXEMPT_REASON = (
+    "Legal ground of its exemption from keeping a page («официальная страница не ведётся на основании»)"
+)
+EXEMPT_DOCUMENT = "The document about the exemption; only together with a ground"
 
 
 class Municipality(BaseModel):
@@ -47,7 +49,7 @@ class Municipality(BaseModel):
 
 
 class OrganisationCreate(StrictModel):
-    """A body that answers citizens."""
+    """An organisation that answers citizens."""
 
     name: Name
     short_name: ShortName | None = None
@@ -64,7 +66,9 @@ class OrganisationCreate(StrictModel):
     email: Email | None = None
     site: Site | None = None
     pos_opa_id: PosOpaId | None = None
-    parent_id: UUID | None = Field(default=None, description="The body it belongs to", examples=[EXAMPLE_ID])
+    parent_id: UUID | None = Field(
+        default=None, description="The organisation it is subordinate to", examples=[EXAMPLE_ID]
+    )
     calendar_id: UUID | None = Field(
         default=None, description="Its own working calendar; null: the region's", examples=[None]
     )
@@ -75,7 +79,7 @@ class OrganisationCreate(StrictModel):
 
 
 class OrganisationUpdate(UpdateModel):
-    """Fields to change; those left out stay, null empties a field that may be empty."""
+    """Fields to change; those left out stay, null resets a nullable field."""
 
     name: Name | None = None
     short_name: ShortName | None = None
@@ -98,19 +102,19 @@ class OrganisationUpdate(UpdateModel):
     valid_to: HistoricalDate | None = Field(default=None, description=VALID_TO, examples=[None])
     exempt_reason: LegalGround | None = Field(default=None, description=EXEMPT_REASON, examples=[None])
     exempt_document: LegalGround | None = Field(default=None, description=EXEMPT_DOCUMENT, examples=[None])
-    active: bool | None = Field(default=None, description="false: it no longer exists or answers")
+    active: bool | None = Field(default=None, description="false: it no longer exists, or no longer answers")
 
     @classmethod
     def nullable(cls) -> frozenset[str]:
-        """All but name, kind, other_spheres and active."""
+        """Return all fields but name, kind, other_spheres and active."""
         return frozenset(cls.model_fields) - {"name", "kind", "other_spheres", "active"}
 
 
 class Organisation(BaseModel):
-    """An organisation as the registry knows it."""
+    """An organisation."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
-    version: int = Field(description="Goes into `If-Match` of a change", examples=[1])
+    version: int = Field(description="Send it in `If-Match` of a change", examples=[1])
     code: str | None = Field(examples=["school71-ulanude"])
     name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
     short_name: str | None = Field(examples=["Школа № 71"])
@@ -128,7 +132,7 @@ class Organisation(BaseModel):
     pos_opa_id: str | None = Field(examples=["216433"])
     parent_id: UUID | None = Field(examples=[None])
     calendar_id: UUID | None = Field(examples=[None])
-    time_zone: str = Field(description="Of the calendar it works by", examples=["Asia/Irkutsk"])
+    time_zone: str = Field(description="Time zone of its working calendar", examples=["Asia/Irkutsk"])
     valid_from: date | None = Field(description=VALID_FROM, examples=["2016-09-01"])
     valid_to: date | None = Field(description=VALID_TO, examples=[None])
     exempt_reason: str | None = Field(description=EXEMPT_REASON, examples=[None])
@@ -139,13 +143,13 @@ class Organisation(BaseModel):
 
     @classmethod
     def from_row(cls, row: Any, time_zone: str) -> Self:
-        """The row as it is shown."""
+        """Return the API model of a row."""
         values = {name: getattr(row, name) for name in cls.model_fields if name != "time_zone"}
         return cls(**values, time_zone=time_zone)
 
 
 class OrganisationNameKind(StrEnum):
-    """What a name is to its body."""
+    """Kind of a name of an organisation."""
 
     OFFICIAL = "official"
     SHORT = "short"
@@ -154,13 +158,13 @@ class OrganisationNameKind(StrEnum):
 
 
 class OrganisationNameCreate(StrictModel):
-    """A name that a body had, or is called by."""
+    """A former name or an alias."""
 
     kind: Literal["former", "alias"] = Field(examples=["alias"])
     name: Name
-    valid_from: HistoricalDate | None = Field(default=None, description="The first day of it; null: not known")
+    valid_from: HistoricalDate | None = Field(default=None, description="First day of validity; null: not known")
     valid_to: HistoricalDate | None = Field(
-        default=None, description="The last day of it; null: not known, or none"
+        default=None, description="Last day of validity; null: not known, or still valid"
     )
 
     @field_validator("valid_to")
@@ -173,7 +177,7 @@ class OrganisationNameCreate(StrictModel):
 
 
 class OrganisationName(BaseModel):
-    """A name of a body. `official` and `short` are the ones it has now."""
+    """A name of an organisation. `official` and `short` are the current ones."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -187,7 +191,7 @@ class OrganisationName(BaseModel):
 
 
 class OrganisationSearchHit(BaseModel):
-    """An organisation that search found, by which of its names, and how well that fits (1: wholly)."""
+    """A search result with its best matching name and the score (1: exact)."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     code: str | None = Field(examples=["school71-ulanude"])
@@ -195,12 +199,12 @@ class OrganisationSearchHit(BaseModel):
     kind: OrganisationKind
     municipality: str | None = Field(examples=["81701000"])
     active: bool
-    found_by: str = Field(description="The name that fits best", examples=["МАОУ «СОШ № 71 г. Улан-Удэ»"])
+    found_by: str = Field(description="The best matching name", examples=["МАОУ «СОШ № 71 г. Улан-Удэ»"])
     found_by_kind: OrganisationNameKind
     score: float = Field(ge=0, le=1, examples=[0.93])
 
 
 class OrganisationSearchResults(BaseModel):
-    """Best first."""
+    """Search results, best first."""
 
     items: list[OrganisationSearchHit]

@@ -1,4 +1,4 @@
-"""What crosses the wire of the daily checks of pages."""
+"""API models of the daily page checks."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from shared.networks import NetworkName
 
 
 class PageState(StrEnum):
-    """How a network shows a page: `gone` when it does not know it any more."""
+    """State of a page in its network; `gone`: the network does not know it any more."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -20,7 +20,7 @@ class PageState(StrEnum):
 
 
 class WatchedPageField(StrEnum):
-    """What a change is told of; members and posts move by themselves."""
+    """Fields whose changes are reported; members and posts change by themselves."""
 
     STATE = "state"
     NAME = "name"
@@ -36,23 +36,27 @@ class WatchedPageField(StrEnum):
 
 
 class PageSnapshot(BaseModel):
-    """What a network says of a page; null: it does not tell, or there is none."""
+    """What a network reports about a page; null: not reported, or empty."""
 
     model_config = ConfigDict(from_attributes=True)
 
     name: str | None = Field(default=None, examples=["Школа № 71"])
     screen_name: str | None = Field(default=None, examples=["school71"])
     verified: bool | None = Field(
-        default=None, description="The network's own mark: `verified` in VK, `gos_org` in OK"
+        default=None, description="The network's own badge: `verified` in VK, `gos_org` in OK"
     )
     avatar: bool | None = None
     cover: bool | None = None
-    description: bool | None = Field(default=None, description="Whether there is a description")
+    description: bool | None = Field(default=None, description="Whether the page has a description")
     phone: str | None = Field(
-        default=None, description="From its own field, else from the description", examples=["+7 301 221-44-11"]
+        default=None,
+        description="From the field of the network, else from the description",
+        examples=["+7 301 221-44-11"],
     )
     address: str | None = Field(
-        default=None, description="From its own field, else from the description", examples=["ул. Ленина, 54"]
+        default=None,
+        description="From the field of the network, else from the description",
+        examples=["ул. Ленина, 54"],
     )
     site: str | None = Field(default=None, examples=["https://school71.example.ru"])
     comments_open: bool | None = Field(default=None, description="Whether citizens may comment")
@@ -64,7 +68,7 @@ class PageSnapshot(BaseModel):
 
 
 class PageDescription(PageSnapshot):
-    """What ingest answers about one page."""
+    """Ingest's description of one page."""
 
     page_id: UUID
     outcome: PageState
@@ -73,7 +77,7 @@ class PageDescription(PageSnapshot):
 
 
 class PageDescriptions(BaseModel):
-    """What ingest answers about many pages; `trouble` says why some are left out."""
+    """Ingest's descriptions of several pages; `trouble` says why some are missing."""
 
     items: list[PageDescription]
     calls: int
@@ -81,7 +85,7 @@ class PageDescriptions(BaseModel):
 
 
 class PageFieldChange(BaseModel):
-    """A fact that is not what it was at the check before; `state` is one of them."""
+    """A field that differs from the previous check; `state` is one of them."""
 
     field: WatchedPageField = Field(examples=["verified"])
     before: Any = Field(examples=[True])
@@ -89,18 +93,18 @@ class PageFieldChange(BaseModel):
 
 
 class CheckedPage(BaseModel):
-    """The page a check is of."""
+    """The page that was checked."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     network: NetworkName
     external_id: str = Field(examples=["101"])
-    name: str = Field(description="As the registry has it", examples=["Школа № 71"])
+    name: str = Field(description="As in the registry", examples=["Школа № 71"])
     url: str = Field(examples=["https://vk.com/club101"])
     owner: Owner
 
 
 class PageCheck(BaseModel):
-    """What a network said of a page on a day."""
+    """What a network reported about a page on a day."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -108,27 +112,31 @@ class PageCheck(BaseModel):
     checked_at: datetime
     state: PageState
     reason: str | None = Field(
-        description="Why it is not open: `deleted`, `banned`, `closed_group`, `private_group`, `not_found`"
+        description="Why the page is not open: `deleted`, `banned`, `closed_group`, `private_group`, `not_found`"
     )
     facts: PageSnapshot
-    changed: list[PageFieldChange] = Field(description="Against the check before; the first check changes nothing")
-    calls: int = Field(description="Calls it cost; what many pages share is counted with the first of them")
+    changed: list[PageFieldChange] = Field(
+        description="Differences from the previous check; empty in the first check"
+    )
+    calls: int = Field(
+        description="Calls it cost; a call shared by several pages is counted with the first of them"
+    )
 
 
 class PageCheckWithPage(PageCheck):
-    """One page's check in the list of a day."""
+    """A check with its page, in the list of a day."""
 
     page: CheckedPage
 
 
 class PageCheckDay(BaseModel):
-    """How the checks of a day went."""
+    """Totals of the checks of a day."""
 
     day: date
     pages: int = Field(description="Pages checked", examples=[3600])
-    changed: int = Field(description="Of them, pages on which something changed", examples=[12])
+    changed: int = Field(description="Pages on which something changed", examples=[12])
     closed: int = Field(examples=[3])
     gone: int = Field(examples=[1])
     calls: int = Field(
-        description="Calls to the networks, failed ones and those of lost answers too", examples=[26]
+        description="Calls to the networks, failed calls and lost responses included", examples=[26]
     )

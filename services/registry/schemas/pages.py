@@ -1,4 +1,4 @@
-"""What crosses the wire of official pages: the pages, their addresses, their way to being official and live."""
+"""API models of official pages, their addresses and steps."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -26,7 +26,7 @@ def _storable(value: str) -> str:
 
 
 class PageStepKind(StrEnum):
-    """The steps of a page's way, in their usual order."""
+    """The steps of a page towards official and live, in their usual order."""
 
     CREATED = "created"
     VERIFIED = "verified"
@@ -37,7 +37,7 @@ class PageStepKind(StrEnum):
 
 
 class EvidenceKind(StrEnum):
-    """By what a step is known: `network` is said by the network itself, `manual` by nobody but who confirmed."""
+    """How a step is known: `network` is reported by the network, `manual` only by the person who confirmed it."""
 
     NETWORK = "network"
     DOCUMENT = "document"
@@ -77,46 +77,50 @@ Day = Annotated[date, Field(examples=["2026-11-25"])]
 
 
 class PageCreate(StrictModel):
-    """An official page of an organisation: by `address`, or by `network`, `external_id` and `name`."""
+    """An official page of an organisation: given by `address`, or by `network`, `external_id` and `name`."""
 
     organisation_id: UUID = Field(examples=[EXAMPLE_ID])
     address: PastedAddress | None = Field(
-        default=None, description="In place of `external_id`: the network is asked for id, name and short name"
+        default=None, description="Instead of `external_id`: the network is asked for id, name and short name"
     )
     network: NetworkName | None = Field(default=None, examples=["vk"])
     external_id: ExternalId | None = None
-    name: Name | None = Field(default=None, description="With `address`, left out: as the network has it")
+    name: Name | None = Field(default=None, description="With `address`, left out: the name in the network")
     screen_name: ScreenName | None = None
-    url: Url | None = Field(default=None, description="Left out: made from the network and the id")
+    url: Url | None = Field(default=None, description="Left out: built from the network and the id")
     live_from: Moment | None = Field(
         default=None,
-        description="The page's go-live: what was written before is history and opens no case. Left out: now",
+        description="When the page goes live: earlier messages are history and open no appeal. Left out: now",
     )
 
 
 class PageUpdate(UpdateModel):
-    """Fields to change; those left out stay. Network and id of a page never change."""
+    """Fields to change; those left out stay. Network and id of a page cannot change."""
 
-    organisation_id: UUID | None = Field(default=None, description="The page changes hands", examples=[EXAMPLE_ID])
+    organisation_id: UUID | None = Field(
+        default=None, description="Moves the page to another organisation", examples=[EXAMPLE_ID]
+    )
     name: Name | None = None
     screen_name: ScreenName | None = None
     url: Url | None = None
     live_from: Moment | None = None
-    active: bool | None = Field(default=None, description="false: nothing is collected or answered there")
+    active: bool | None = Field(
+        default=None, description="false: messages are neither collected nor answered there"
+    )
 
     @classmethod
     def nullable(cls) -> frozenset[str]:
-        """The short name alone."""
+        """Return the short name, the only nullable field."""
         return frozenset({"screen_name"})
 
 
 class OfficialPageBase(BaseModel):
-    """A page as its row says it."""
+    """Fields of a page's row."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID = Field(examples=[EXAMPLE_ID])
-    version: int = Field(description="Goes into `If-Match` of a change", examples=[1])
+    version: int = Field(description="Send it in `If-Match` of a change", examples=[1])
     organisation_id: UUID = Field(examples=[EXAMPLE_ID])
     network: NetworkName
     external_id: str = Field(examples=["101"])
@@ -124,18 +128,18 @@ class OfficialPageBase(BaseModel):
     screen_name: str | None = Field(examples=["school71"])
     url: str = Field(examples=["https://vk.com/club101"])
     live_from: datetime
-    state: str = Field(description="What the last daily check found; `unknown` before the first")
-    checked_at: datetime | None = Field(description="When the network was last asked about it")
+    state: str = Field(description="State found by the last daily check; `unknown` before the first")
+    checked_at: datetime | None = Field(description="When the network was last asked about the page")
     active: bool
     created_at: datetime
     updated_at: datetime
 
 
 class OfficialPage(OfficialPageBase):
-    """A page as the registry knows it."""
+    """An official page."""
 
     steps: dict[PageStepKind, date] = Field(
-        description="Steps that stand, each with the day it was reached",
+        description="Current steps, each with the day it was reached",
         examples=[{"created": "2026-11-25", "verified": "2026-11-30"}],
     )
 
@@ -145,7 +149,7 @@ class PageAddressToResolve(StrictModel):
 
     address: PastedAddress
     network: NetworkName | None = Field(
-        default=None, description="Needed where the address names no network itself", examples=["vk"]
+        default=None, description="Required when the address does not say its network", examples=["vk"]
     )
 
 
@@ -157,31 +161,33 @@ class Owner(BaseModel):
 
 
 class ResolvedPageAddress(BaseModel):
-    """The community that an address names, as the network has it, and whose it is here."""
+    """The community that an address names, as its network reports it, and the organisation that keeps it."""
 
     network: NetworkName
     external_id: str = Field(examples=["101"])
     name: str = Field(examples=["Школа № 71"])
     screen_name: str | None = Field(examples=["school71"])
     url: str = Field(examples=["https://vk.com/club101"])
-    page_id: UUID | None = Field(description="Its page in the registry, null: none yet", examples=[EXAMPLE_ID])
-    owner: Owner | None = Field(description="Who keeps that page")
+    page_id: UUID | None = Field(
+        description="Its page in the registry; null: not registered", examples=[EXAMPLE_ID]
+    )
+    owner: Owner | None = Field(description="The organisation that keeps the page")
 
 
 class PageStepConfirm(StrictModel):
-    """That a page has reached a step."""
+    """Confirmation that a page has reached a step."""
 
     reached_on: Day | None = Field(default=None, description="Left out: today in the region")
     evidence_kind: EvidenceKind = EvidenceKind.MANUAL
     evidence: ReasonText | None = Field(
         default=None,
-        description="Number of a document, address of a screenshot, or what was seen",
+        description="Number of a document, address of a screenshot, or a note",
         examples=["Письмо № 17 от 20.11.2026"],
     )
 
 
 class PageStep(BaseModel):
-    """One step of a page: reached when, by what evidence, confirmed by whom, and lost when, if it was."""
+    """A step of a page: when it was reached, how it is known, who confirmed it, and when it was lost."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -190,14 +196,14 @@ class PageStep(BaseModel):
     reached_on: Day
     evidence_kind: EvidenceKind
     evidence: str | None = Field(examples=["Письмо № 17 от 20.11.2026"])
-    confirmed_by: str = Field(description="Id of the person or system", examples=[EXAMPLE_ID])
+    confirmed_by: str = Field(description="Id of the person or API client", examples=[EXAMPLE_ID])
     lost_on: Day | None
     lost_reason: str | None = Field(examples=["Сеть больше не показывает отметку"])
     created_at: datetime
 
 
 class LostPageStep(BaseModel):
-    """A step that a page had and lost."""
+    """A step that a page has lost."""
 
     page_id: UUID = Field(examples=[EXAMPLE_ID])
     network: NetworkName
@@ -209,4 +215,4 @@ class LostPageStep(BaseModel):
     reached_on: Day
     lost_on: Day
     lost_reason: str | None = Field(examples=["Сеть больше не показывает отметку"])
-    regained_on: Day | None = Field(description="The page has reached the step again since")
+    regained_on: Day | None = Field(description="The day on which the page reached the step again")

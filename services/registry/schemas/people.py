@@ -1,4 +1,4 @@
-"""What crosses the wire of signing in, people and API clients."""
+"""API models of people with access."""
 
 from datetime import datetime
 from typing import Annotated
@@ -20,21 +20,26 @@ Username = Annotated[
     BeforeValidator(_normal),
     Field(
         pattern=r"^[a-z0-9][a-z0-9._@-]{1,63}$",
-        description="Told apart without case; case of what is sent is dropped",
+        description="Case-insensitive; stored in lower case",
         examples=["t.ivanova"],
     ),
 ]
 Password = Annotated[
-    str, Field(min_length=10, max_length=200, description="10 characters at least", examples=["correct horse 9"])
+    str, Field(min_length=10, max_length=200, description="At least 10 characters", examples=["correct horse 9"])
 ]
 OrganisationId = Annotated[
     UUID | None,
-    Field(description="Required for organisation staff, absent for the centre", examples=[EXAMPLE_ID]),
+    Field(
+        description="Required for organisation staff; not allowed for roles of the centre", examples=[EXAMPLE_ID]
+    ),
 ]
 
 
 IncludeSubordinates = Annotated[
-    bool, Field(description="Bound to all organisations below theirs too; never for the centre, which sees all")
+    bool,
+    Field(
+        description="Whether access includes all subordinate organisations; never for the centre, which sees all"
+    ),
 ]
 
 
@@ -43,7 +48,7 @@ ExternalSubject = Annotated[
     Field(
         min_length=1,
         max_length=255,
-        description="How the region's OIDC issuer names the person: its `sub`, or the claim that was set up",
+        description="The person's id at the region's OIDC issuer: its `sub`, or the configured claim",
         examples=["f:8a1c:t.ivanova"],
     ),
 ]
@@ -57,44 +62,48 @@ class PersonCreate(StrictModel):
     role: Role = Field(examples=["executor"])
     organisation_id: OrganisationId = None
     beneath: IncludeSubordinates = False
-    password: Password | None = Field(default=None, description="Left out: they sign in at the issuer alone")
+    password: Password | None = Field(default=None, description="Left out: the person signs in only at the issuer")
     external_subject: ExternalSubject | None = None
 
 
 class PersonUpdate(UpdateModel):
-    """Fields to change; those left out stay. A new password, role or place ends the person's sessions."""
+    """Fields to change; those left out stay. A new password, role or organisation ends the person's sessions."""
 
     full_name: Name | None = Field(default=None, examples=["Татьяна Иванова"])
     role: Role | None = Field(default=None, examples=["executor"])
     organisation_id: OrganisationId = None
     beneath: IncludeSubordinates | None = None
-    password: Password | None = Field(default=None, description="null: no password opens anything any more")
-    external_subject: ExternalSubject | None = Field(default=None, description="null: not known to the issuer")
-    active: bool | None = Field(default=None, description="false: may not sign in, and no session goes on")
+    password: Password | None = Field(default=None, description="null: sign-in by password is no longer possible")
+    external_subject: ExternalSubject | None = Field(
+        default=None, description="null: sign-in at the issuer is no longer possible"
+    )
+    active: bool | None = Field(
+        default=None, description="false: the person cannot sign in, and their sessions end"
+    )
 
     @classmethod
     def nullable(cls) -> frozenset[str]:
-        """The organisation, for who moves to the centre has none, and either way of signing in."""
+        """Return the nullable fields: the organisation, for a move to the centre, and either means of sign-in."""
         return frozenset({"organisation_id", "password", "external_subject"})
 
 
 class Person(BaseModel):
-    """A person with access; never the password."""
+    """A person with access, without the password."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID = Field(examples=[EXAMPLE_ID])
-    version: int = Field(description="Goes into `If-Match` of a change", examples=[1])
+    version: int = Field(description="Send it in `If-Match` of a change", examples=[1])
     username: str = Field(examples=["t.ivanova"])
     full_name: str = Field(examples=["Татьяна Иванова"])
     role: Role
     organisation_id: UUID | None
     beneath: bool
     active: bool
-    locked_at: datetime | None = Field(description="Since when the person may not sign in; null: not locked")
+    locked_at: datetime | None = Field(description="Since when the account is locked; null: not locked")
     locked_reason: str | None
     last_sign_in_at: datetime | None
-    issuer: str | None = Field(description="The OIDC issuer that vouches for them")
-    external_subject: str | None = Field(description="How it names them")
+    issuer: str | None = Field(description="The OIDC issuer at which the person signs in")
+    external_subject: str | None = Field(description="The person's id at that issuer")
     created_at: datetime
     updated_at: datetime

@@ -1,4 +1,4 @@
-"""What crosses the wire of the caller themselves, of sessions, and of locks."""
+"""API models of the caller, of sessions and of account locks."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -13,25 +13,25 @@ from shared.auth.rights import Right, Role
 
 
 class CallerKind(StrEnum):
-    """Whether somebody or something calls."""
+    """Whether the caller is a person or an API client."""
 
     PERSON = "person"
     CLIENT = "system"
 
 
 class CallerPerson(BaseModel):
-    """Who the token speaks for."""
+    """The person or API client of the token."""
 
     id: str = Field(examples=[EXAMPLE_ID])
     name: str = Field(examples=["Модератор центра"])
     role: Role
     kind: CallerKind = Field(description="system: an API client", examples=["person"])
-    username: str | None = Field(description="null for systems", examples=["t.ivanova"])
+    username: str | None = Field(description="null for API clients", examples=["t.ivanova"])
     last_sign_in_at: datetime | None
 
 
 class CallerOrganisation(BaseModel):
-    """Where they work."""
+    """The caller's organisation."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
@@ -42,35 +42,35 @@ class CallerOrganisation(BaseModel):
 
 
 class Me(BaseModel):
-    """The caller, as this system sees them."""
+    """The caller's identity and rights."""
 
     person: CallerPerson
     organisation: CallerOrganisation | None = Field(description="null: the centre, which sees all organisations")
-    beneath: bool = Field(description="Whether the organisations below theirs are theirs to see too")
+    beneath: bool = Field(description="Whether the caller also sees subordinate organisations")
     rights: list[Right] = Field(
-        description="What the role allows, narrowed to the token's scope",
+        description="The rights of the role, narrowed to the token's scope",
         examples=[["registry:read", "metrics:read"]],
     )
     session_id: UUID | None = Field(
-        description="The session in `GET /me/sessions`; null for systems", examples=[EXAMPLE_ID]
+        description="The session in `GET /me/sessions`; null for API clients", examples=[EXAMPLE_ID]
     )
-    time_zone: str = Field(description="Where the region's days begin", examples=["Asia/Irkutsk"])
+    time_zone: str = Field(description="The region's time zone", examples=["Asia/Irkutsk"])
 
 
 class Session(BaseModel):
-    """Somebody's session: it goes on until it is ended, or is not used for 14 days."""
+    """A person's session: it lasts until it is ended, or is unused for 14 days."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     signed_in_at: datetime
-    last_used_at: datetime = Field(description="When its access token was last made anew")
-    expires_at: datetime = Field(description="When it ends unless it is used")
-    came_from: str | None = Field(description="The network address of its last use", examples=["203.0.113.7"])
+    last_used_at: datetime = Field(description="When its access token was last refreshed")
+    expires_at: datetime = Field(description="When it expires unless it is used")
+    came_from: str | None = Field(description="IP address of its last use", examples=["203.0.113.7"])
     user_agent: str | None = Field(examples=["Mozilla/5.0"])
     current: bool = Field(description="Whether the token of this request belongs to it")
 
 
 class LockPerson(StrictModel):
-    """Why somebody may not sign in."""
+    """Why an account is locked."""
 
     reason: Annotated[
         SingleLine,
@@ -80,7 +80,7 @@ class LockPerson(StrictModel):
 
 
 class ExternalIdentityQuery(StrictModel):
-    """Whom an external issuer's token names."""
+    """The subject of a token of an external issuer."""
 
     issuer: str
     subject: str
@@ -88,7 +88,7 @@ class ExternalIdentityQuery(StrictModel):
 
 
 class PersonClaims(BaseModel):
-    """What such a token means here: the claims of a token of the embedded issuer."""
+    """The claims that the token maps to, as in a token of the embedded issuer."""
 
     sub: str
     name: str

@@ -1,4 +1,4 @@
-"""What crosses the wire of successions: what became of a body."""
+"""API models of successions: what became of an organisation."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from services.registry.schemas.organisations import EXAMPLE_ID
 
 
 class SuccessionKind(StrEnum):
-    """How a body ended."""
+    """How an organisation ended."""
 
     RENAMED = "renamed"
     MERGED = "merged"
@@ -20,20 +20,20 @@ class SuccessionKind(StrEnum):
 
 
 class Successor(StrictModel):
-    """A body that takes over."""
+    """An organisation that takes over."""
 
     organisation_id: UUID = Field(examples=[EXAMPLE_ID])
 
 
 class SuccessionCreate(StrictModel):
-    """What becomes of a body, and from which day on."""
+    """What becomes of an organisation, and from which day on."""
 
     successors: list[Successor] = Field(
         min_length=1, max_length=50, description="One for `renamed` and `merged`, two or more for `split`"
     )
     kind: SuccessionKind
     took_place_on: HistoricalDate = Field(
-        description="The first day of the successors; the body's last is the day before"
+        description="The first day of the successors; the predecessor's last day is the day before"
     )
     document: LegalGround | None = Field(default=None, examples=["Постановление № 120 от 12.03.2024"])
 
@@ -41,7 +41,7 @@ class SuccessionCreate(StrictModel):
     @classmethod
     def _each_once(cls, value: list[Successor]) -> list[Successor]:
         if len({successor.organisation_id for successor in value}) < len(value):
-            raise ValueError("a successor is named twice")
+            raise ValueError("a successor is given twice")
         return value
 
 
@@ -53,7 +53,7 @@ class Party(BaseModel):
 
 
 class Succession(BaseModel):
-    """That one body took over from another."""
+    """A succession of one organisation by another."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     predecessor: Party
@@ -65,6 +65,6 @@ class Succession(BaseModel):
 
 
 class SuccessionList(BaseModel):
-    """The successions that were written down."""
+    """The recorded successions."""
 
     items: list[Succession]

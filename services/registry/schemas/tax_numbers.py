@@ -1,4 +1,4 @@
-"""Check digits of the numbers that the tax service gives: ИНН and ОГРН."""
+"""Check digits of tax identifiers: ИНН and ОГРН."""
 
 _INN_10 = (2, 4, 10, 3, 5, 9, 4, 6, 8)
 _INN_11 = (7, *_INN_10)
@@ -10,7 +10,7 @@ def _weighed(digits: str, weights: tuple[int, ...]) -> str:
 
 
 def inn_check_digits(digits: str) -> str:
-    """The check digits that end an ИНН: one after 9 digits (a body), two after 10 (a person)."""
+    """Return the check digits of an ИНН: one after 9 digits (organisation), two after 10 (person)."""
     if len(digits) == 9:
         return _weighed(digits, _INN_10)
     first = _weighed(digits, _INN_11)
@@ -18,12 +18,12 @@ def inn_check_digits(digits: str) -> str:
 
 
 def ogrn_check_digit(digits: str) -> str:
-    """The check digit that ends an ОГРН of 13 digits (after 12), or one of 15 (after 14)."""
+    """Return the check digit of an ОГРН: after 12 digits of 13, or after 14 of 15."""
     return str(int(digits) % (11 if len(digits) == 12 else 13) % 10)
 
 
 def inn_error(value: str) -> str | None:
-    """What is wrong with an ИНН, in Russian; null: nothing."""
+    """Return what is wrong with an ИНН, in Russian; None when it is valid."""
     if not (value.isascii() and value.isdigit()) or len(value) not in {10, 12}:
         return "ИНН состоит из 10 или 12 цифр"
     body = value[: 9 if len(value) == 10 else 10]
@@ -33,7 +33,7 @@ def inn_error(value: str) -> str | None:
 
 
 def ogrn_error(value: str) -> str | None:
-    """What is wrong with an ОГРН, in Russian; null: nothing."""
+    """Return what is wrong with an ОГРН, in Russian; None when it is valid."""
     if not (value.isascii() and value.isdigit()) or len(value) not in {13, 15}:
         return "ОГРН состоит из 13 или 15 цифр"
     if value == "0" * len(value) or value[:-1] + ogrn_check_digit(value[:-1]) != value:
