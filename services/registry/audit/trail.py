@@ -1,4 +1,4 @@
-"""The audit trail as those who may read it see it: newest first, narrowed by who, what, where and when."""
+"""Queries of the audit trail: newest first, filtered by actor, action, subject, organisation and time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from shared.auth.callers import Caller
 from shared.tables.common import AuditEntry
 from shared.tables.registry import Organisation
 
-# Columns whose index has the trail's order too: the rows of one are read from the newest on.
+# Columns whose index is also ordered by position: the rows of one value are read from the newest on.
 _INDEXED = ("actor", "on_behalf_of", "action", "subject_id", "organisation_id")
-# How far a row may stand from its time: its transaction takes a while, and clocks differ.
+# How far a row's position may lag behind its time: transactions take a while, and clocks differ.
 _MAX_COMMIT_DELAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditFilter:
-    """What the trail is narrowed to; null means any. `start` is included, `end` is not."""
+    """Filter of the audit trail; null means any. `start` is included, `end` is not."""
 
     actor: str | None = None
     on_behalf_of: str | None = None
@@ -36,7 +36,7 @@ class AuditFilter:
 async def list_entries(
     session: AsyncSession, caller: Caller, filters: AuditFilter, paging: Paging
 ) -> list[AuditEntry]:
-    """Chained rows that the caller may see, newest first, one more than the limit."""
+    """Return chained rows that the caller may see, newest first, one more than the page holds."""
     asked = {name: value for name in _INDEXED if (value := getattr(filters, name)) is not None}
     conditions = [getattr(AuditEntry, name) == value for name, value in asked.items()]
     conditions += await _time(session, filters)
@@ -55,9 +55,9 @@ def _in_order(query: Select[Any], conditions: Sequence[ColumnElement[bool]], lim
 
 
 def _newest(caller: Caller, conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
-    """The newest positions of all that the caller reaches, by the newest of each organisation.
+    """Return the newest positions within the caller's scope, from the newest positions of each organisation.
 
-    Read in one order, the trail would be searched to its beginning for a place where little happens.
+    A single scan in the trail's order would read it to the beginning for an organisation with few rows.
     """
     of_each = _in_order(
         select(AuditEntry.position), [AuditEntry.organisation_id == Organisation.id, *conditions], limit
@@ -72,7 +72,7 @@ def _newest(caller: Caller, conditions: Sequence[ColumnElement[bool]], limit: in
 
 
 async def _time(session: AsyncSession, filters: AuditFilter) -> list[ColumnElement[bool]]:
-    """The time asked for, and between which positions it lies, so that nothing outside of these is read."""
+    """Return conditions on time and on the range of positions that it implies, so that no row outside is read."""
     position, at = AuditEntry.position, AuditEntry.created_at
     edge = select(position).where(position.is_not(None)).limit(1)
     conditions: list[ColumnElement[bool]] = []

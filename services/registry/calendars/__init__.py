@@ -1,5 +1,5 @@
-"""Special days of a calendar as an iCalendar file (RFC 5545), out and in.
+"""Working calendars and their exchange as iCalendar files (RFC 5545).
 
-A day off is an event of whole days, a day with other hours one event for each working interval. What goes out
-comes in again as the same days.
+A day off is an all-day event; a day with other hours is one event per working interval. An exported file imports
+as the same days.
 """

@@ -1,4 +1,4 @@
-"""Working calendars: the region's, and those of organisations that work otherwise, laid over it."""
+"""Working calendars: the region's, and those of organisations with other hours, which extend it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,21 +24,21 @@ from shared.working_time import WorkingCalendar
 
 @dataclass(frozen=True)
 class CalendarDetails:
-    """A calendar's row and what it says, its base's days among them."""
+    """A calendar's row with its week and its days, inherited days included."""
 
     row: Calendar
     working_calendar: WorkingCalendar
 
 
 async def list_calendars(session: AsyncSession, paging: Paging) -> list[Calendar]:
-    """Calendars, newest first, one more than the limit."""
+    """Return calendars, newest first, one more than the page holds."""
     query = select(Calendar).order_by(Calendar.created_at.desc(), Calendar.id.desc()).limit(paging.limit + 1)
     after = paging.after((Calendar.created_at, Calendar.id), (datetime.fromisoformat, UUID))
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
 async def get(session: AsyncSession, calendar_id: UUID) -> CalendarDetails:
-    """A calendar with its days. Raises `NotFound`."""
+    """Return a calendar with its days. Raise `NotFound`."""
     rows = await calendars.rows_of(session, [calendar_id])
     if calendar_id not in rows:
         raise NotFound("There is no such calendar")
@@ -46,10 +46,10 @@ async def get(session: AsyncSession, calendar_id: UUID) -> CalendarDetails:
 
 
 async def register(session: WriteSession, new: CalendarCreate, actor: str) -> CalendarDetails:
-    """A new calendar on top of the one it names, else of the region's. Raises `Invalid`."""
+    """Create a calendar that extends the given one, by default the region's. Raise `Invalid`."""
     base = await _base(session, new)
     if new.weekly is None and base is None:
-        raise Invalid.field("/weekly", "A calendar that lies on no other needs a week")
+        raise Invalid.field("/weekly", "A calendar without a base needs a week")
     weekly = base.weekly if base and new.weekly is None else _week(new.weekly or {})
     zone = new.time_zone or (base.time_zone if base else REGION_ZONE.key)
     calendar = Calendar(name=new.name, time_zone=zone, weekly=weekly, base_id=base.id if base else None)
@@ -67,9 +67,9 @@ def _week(given: Mapping[Weekday, Sequence[tuple[str, str]]]) -> dict[str, Any]:
 async def change(
     session: WriteSession, calendar_id: UUID, update: CalendarUpdate, version: int | None, actor: str
 ) -> CalendarDetails:
-    """Change what was given. Raises `NotFound`, `PreconditionFailed`.
+    """Update the given fields. Raise `NotFound` or `PreconditionFailed`.
 
-    Deadlines that were computed before stay as they are; calendars on top keep their own week and zone.
+    Deadlines computed before stay; calendars that extend this one keep their own week and time zone.
     """
     calendar = await _locked(session, calendar_id, version)
     values = update.given_values()
@@ -110,10 +110,10 @@ async def replace_days(
     version: int | None,
     actor: str,
 ) -> CalendarDetails:
-    """Make the calendar's own days between two dates exactly those given. Raises `NotFound`, `PreconditionFailed`.
+    """Replace the calendar's own days between two dates. Raise `NotFound` or `PreconditionFailed`.
 
-    Nothing changes, the version included, when they are so already. Deadlines that were computed before stay as
-    they are; new ones follow the new days.
+    Nothing changes, the version included, when the days are already the same. Deadlines computed before stay; new
+    ones follow the new days.
     """
     calendar = await _locked(session, calendar_id, version)
     new_days = {

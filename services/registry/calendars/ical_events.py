@@ -1,4 +1,4 @@
-"""One event of a file: which dates it speaks of, and what it says of them."""
+"""One event of an iCalendar file: its dates and what it says about them."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ Interval = tuple[str, str]
 
 
 class IcalError(Exception):
-    """What is wrong with one property of an event."""
+    """An error in one property of an event."""
 
     def __init__(self, name: str | None, detail: str) -> None:
         super().__init__(detail)
@@ -22,12 +22,12 @@ class IcalError(Exception):
 
 
 def one_line(text: str) -> str:
-    """Words from outside as they may stand in a title or an error."""
+    """Return text from outside as one printable line, for titles and errors."""
     return " ".join(text.split())[:200]
 
 
 def title(event: Any) -> str:
-    """What the event is called. Raises `Fault`."""
+    """Return the title of the event. Raise `IcalError`."""
     summary = event.get("SUMMARY")
     if isinstance(summary, list):
         raise IcalError("SUMMARY", "is given twice")
@@ -35,25 +35,25 @@ def title(event: Any) -> str:
 
 
 def dates_of_event(event: Any, zone: ZoneInfo) -> list[tuple[date, Interval | None]]:
-    """Each date of the event with its working interval, or None for a day off. Raises `Fault`.
+    """Return each date of the event with its working interval, or None for a day off. Raise `IcalError`.
 
-    An event that was cancelled has none. Moments without a zone are local ones.
+    A cancelled event has no dates. Times without a zone are in the calendar's zone.
     """
     for name, detail in event.errors:
         raise IcalError(name, detail)
     for name in RECURRENCE_PROPERTIES:
         if name in event:
-            raise IcalError(name, "repeating events are not taken: give each date an event of its own")
+            raise IcalError(name, "recurring events are not supported: give each date an event of its own")
     if str(event.get("STATUS", "")).upper() == "CANCELLED":
         return []
     start, end = _value(event, "DTSTART"), _value(event, "DTEND")
     lasts = _value(event, "DURATION")
     if start is None or isinstance(start, timedelta):
-        raise IcalError("DTSTART", "an event needs the date or the moment when it begins")
+        raise IcalError("DTSTART", "the event has no start date or time")
     last = "DTEND" if lasts is None else "DURATION"
     if lasts is not None:
         if end is not None or not isinstance(lasts, timedelta):
-            raise IcalError("DURATION", "stands beside DTEND, or is none")
+            raise IcalError("DURATION", "is not a valid duration, or is given together with DTEND")
         if abs(lasts) > MAX_DAYS_OF_EVENT * A_DAY:
             raise IcalError("DURATION", f"longer than {MAX_DAYS_OF_EVENT} days")
         end = start + lasts
@@ -75,25 +75,25 @@ def _value(event: Any, name: str) -> Any:
         if isinstance(moment, datetime) and moment.tzinfo is None and "TZID" in value.params:
             raise IcalError(name, f"the time zone «{value.params['TZID']}» is not known")
     elif not isinstance(moment, timedelta):
-        raise IcalError(name, "is no date, moment or duration")
+        raise IcalError(name, "is not a date, time or duration")
     return moment
 
 
 def _working_time(start: datetime, end: Any, last: str, zone: ZoneInfo) -> tuple[date, Interval]:
     if not isinstance(end, datetime):
-        raise IcalError(last, "working time needs the moment when it ends")
+        raise IcalError(last, "working time needs an end time")
     opens, closes = (
         (moment.astimezone(zone) if moment.tzinfo else moment).replace(tzinfo=None) for moment in (start, end)
     )
     day = opens.date()
     if any(moment.second or moment.microsecond for moment in (opens, closes)):
-        raise IcalError("DTSTART", "working time begins and ends at whole minutes")
+        raise IcalError("DTSTART", "working time must begin and end at whole minutes")
     if closes <= opens:
         raise IcalError(last, "is not after the start")
     if closes == datetime.combine(day + A_DAY, time.min):
         return day, (f"{opens:%H:%M}", END_OF_DAY)
     if closes.date() != day:
-        raise IcalError(last, "working time ends on the day on which it begins, at midnight at the latest")
+        raise IcalError(last, "working time must end on the day on which it begins, at midnight at the latest")
     return day, (f"{opens:%H:%M}", f"{closes:%H:%M}")
 
 
@@ -101,7 +101,7 @@ def _whole_days(start: date, end: Any, last: str) -> list[date]:
     if end is None:
         return [start]
     if isinstance(end, datetime) or not isinstance(end, date):
-        raise IcalError(last, "an event of whole days ends with a date")
+        raise IcalError(last, "an all-day event must end with a date")
     count = (end - start).days
     if not 1 <= count <= MAX_DAYS_OF_EVENT:
         raise IcalError(

@@ -1,4 +1,4 @@
-"""Days as they go out."""
+"""Export of special days to iCalendar."""
 
 from datetime import UTC, date, datetime, time
 
@@ -11,7 +11,7 @@ ICAL_MEDIA_TYPE = "text/calendar"
 
 
 def to_ical(details: CalendarDetails, *, own_only: bool = False) -> bytes:
-    """The calendar's special days as a file, those of its base too unless only its `own` are asked for."""
+    """Return the calendar's special days as a file; with `own_only` without those inherited from its base."""
     feed = Calendar.new(
         name=details.row.name, prodid="-//Gospablik//Working calendars//RU", uid=str(details.row.id)
     )

@@ -1,4 +1,4 @@
-"""Days as they come in: every faulty event is named."""
+"""Import of special days from iCalendar; the error names every invalid event."""
 
 from dataclasses import dataclass, field
 from datetime import date
@@ -16,13 +16,13 @@ from shared.http.problems import FieldError, Invalid
 
 MAX_SHOWN_ERRORS = 100
 _PARSING = Lock()
-# Where an event says what a day is made of.
+# Which property of an event a field of a day comes from.
 PROPERTY_BY_FIELD = {"day": "DTSTART", "intervals": "DTSTART", "title": "SUMMARY"}
 
 
 @dataclass
 class _Day:
-    """What the events of one date say; `place` is that of the first."""
+    """What the events of one date say; `event_index` is the position of the first of them."""
 
     event_index: int
     off: bool = False
@@ -30,7 +30,7 @@ class _Day:
     titles: list[str] = field(default_factory=list)
 
     def add(self, interval: Interval | None, title: str) -> None:
-        """One more event says this of the date."""
+        """Add what one more event says about the date."""
         if interval is None:
             self.off = True
         else:
@@ -41,20 +41,22 @@ class _Day:
 
 @dataclass
 class ParsedCalendar:
-    """The days of a file in order, and where each stands in it."""
+    """The days of a file in order, and the event index of each."""
 
     days: list[SpecialDayInput]
     event_index_by_day: dict[date, int]
 
     def covered_dates(self, start: date | None, end: date | None) -> tuple[date, date]:
-        """The time that the file is about: as given, else the whole years of its days. Raises `Invalid`."""
+        """Return the period that the file covers: as given, otherwise whole years of its days. Raise `Invalid`."""
         named = [parsed_day.day for parsed_day in self.days]
         if not named and not (start and end):
-            raise Invalid.field("/VEVENT", "The file names no day: say by start and end when there are none")
+            raise Invalid.field(
+                "/VEVENT", "The file contains no days: give start and end to delete the days of a period"
+            )
         start = start or date((min(named, default=end) or date.min).year, 1, 1)
         end = end or date((max(named, default=start) or date.max).year, 12, 31)
         if end < start:
-            raise Invalid.field("query/end", "before the start")
+            raise Invalid.field("query/end", "is before the start")
         errors = [
             FieldError(
                 pointer=f"/VEVENT/{self.event_index_by_day[day]}/DTSTART",
@@ -64,12 +66,12 @@ class ParsedCalendar:
             if not start <= day <= end
         ]
         if errors:
-            raise Invalid("The file names days of another time", errors=errors)
+            raise Invalid("The file contains days outside the given period", errors=errors)
         return start, end
 
 
 def parse_calendar(body: bytes, zone: ZoneInfo) -> ParsedCalendar:
-    """The days that a file names, in the calendar's zone. Raises `Invalid`; events are counted from 0."""
+    """Return the days of a file, in the calendar's time zone. Raise `Invalid`; events are counted from 0."""
     feed = _parsed(body)
     errors = [_error("/VCALENDAR", name, detail) for name, detail in feed.errors]
     days: dict[date, _Day] = {}
@@ -84,14 +86,14 @@ def parse_calendar(body: bytes, zone: ZoneInfo) -> ParsedCalendar:
     if len(days) > MAX_DAYS:
         errors.append(FieldError(pointer="/VEVENT", detail=f"more than {MAX_DAYS} days"))
     if errors:
-        raise Invalid(f"Faults in the iCalendar file: {len(errors)}", errors=errors[:MAX_SHOWN_ERRORS])
+        raise Invalid(f"Errors in the iCalendar file: {len(errors)}", errors=errors[:MAX_SHOWN_ERRORS])
     return ParsedCalendar(parsed_days, {day: known.event_index for day, known in days.items()})
 
 
 def _parsed(body: bytes) -> Any:
     try:
         with _PARSING:
-            # The library remembers zones that files define; one file's must not hold in the next.
+            # The library keeps time zones that a file defines: those of one file must not apply to the next.
             tzp.use_default()
             feed = Calendar.from_ical(body.decode("utf-8-sig"))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
@@ -102,7 +104,7 @@ def _parsed(body: bytes) -> Any:
 
 
 def _refuse(reason: str) -> NoReturn:
-    raise Invalid.field("/VCALENDAR", f"This is no iCalendar file: {one_line(reason)}")
+    raise Invalid.field("/VCALENDAR", f"This is not an iCalendar file: {one_line(reason)}")
 
 
 def _error(where: str, name: str | None, detail: str, event: Any = None) -> FieldError:
@@ -114,7 +116,7 @@ def _error(where: str, name: str | None, detail: str, event: Any = None) -> Fiel
 def _made(day: date, known: _Day, errors: list[FieldError]) -> SpecialDayInput | None:
     where = f"/VEVENT/{known.event_index}"
     if known.off and known.intervals:
-        errors.append(FieldError(pointer=f"{where}/DTSTART", detail=f"{day} is a day off and has working time"))
+        errors.append(FieldError(pointer=f"{where}/DTSTART", detail=f"{day} is both a day off and a working day"))
         return None
     try:
         return SpecialDayInput(

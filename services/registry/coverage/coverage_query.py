@@ -1,8 +1,8 @@
-"""How each body that owes a page stands in each network: the one query behind every figure and list.
+"""The one query behind every coverage figure and list: the best page of each organisation in each network.
 
-A body owes a page while it is active, within its validity, not exempt, and of a kind that the law names (270-ФЗ:
-all kinds but `other`). The best of its pages in a network counts. `any` is the best of all networks: one is
-enough for the law.
+An organisation must keep a page while it is active, within its validity, not exempt, and of a kind that the law
+names (270-ФЗ: all kinds but `other`). Its best page in a network counts. `any` is the best page over all networks:
+the law requires only one.
 """
 
 from dataclasses import dataclass, replace
@@ -44,7 +44,7 @@ STAGES = list(CoverageStage)
 
 @dataclass(frozen=True, kw_only=True)
 class CoverageFilter:
-    """Which bodies are meant; null means any, `none` those without one."""
+    """Filter of organisations; null means any, `none` those without a value."""
 
     municipality: str | None = None
     sphere: str | None = None
@@ -54,12 +54,12 @@ class CoverageFilter:
     name_query: str | None = None
 
     def with_name_query(self, q: str | None) -> Self:
-        """The same, and with these words in the name."""
+        """Return a copy of the filter that also requires these words in the name."""
         return replace(self, name_query=q)
 
 
 def filter_conditions(filters: CoverageFilter, columns: Any) -> list[ColumnElement[bool]]:
-    """The filter as conditions on columns named `municipality`, `sphere`, `kind` and `owner_id`."""
+    """Return the filter as conditions on the columns `municipality`, `sphere`, `kind` and `owner_id`."""
     conditions: list[ColumnElement[bool]] = []
     for name in ("municipality", "sphere", "kind", "owner_id"):
         value = getattr(filters, name)
@@ -73,7 +73,7 @@ def filter_conditions(filters: CoverageFilter, columns: Any) -> list[ColumnEleme
 
 
 def _pages() -> Subquery:
-    """Each page with the rank of its stage."""
+    """Return each page with the rank of its stage."""
     steps = (
         select(
             PageStep.page_id,
@@ -102,7 +102,7 @@ def _networks() -> Values:
 
 
 def best_pages_query(today: date, filters: CoverageFilter) -> Subquery:
-    """A row per body and network, `any` included: who it is, whether it is exempt, its best page and `rank`."""
+    """Return a row per organisation and network, `any` included: identity, exemption, best page and its `rank`."""
     bodies = (
         select(
             Organisation.id,

@@ -1,4 +1,4 @@
-"""Coverage over time: a day's figures are kept by group, and added up for whatever is asked of them later."""
+"""Coverage over time: counts are stored per day and group, and summed up for each query."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ _LENGTHS: dict[HistoryInterval, ColumnElement[timedelta]] = {
 
 
 async def record_day(session: WriteSession, today: date) -> int:
-    """Write the day's figures, in place of those written earlier that day; returns how many rows it took."""
+    """Store the day's counts, replacing those stored earlier that day. Return the number of rows."""
     await session.execute(select(func.pg_advisory_xact_lock(COVERAGE_LOCK_KEY)))
     rows = best_pages_query(today, CoverageFilter()).c
     expressions = count_expressions(rows)
@@ -63,7 +63,7 @@ async def list_points(
     filters: CoverageFilter,
     paging: Paging | None,
 ) -> list[CoveragePoint]:
-    """One day per step, the last that was recorded in it, oldest first; one more than the limit."""
+    """Return one point per interval, the last day recorded in it, oldest first, one more than the page holds."""
 
     def ends(day: ColumnElement[Any]) -> ColumnElement[date]:
         return cast(func.date_trunc(interval.value, day) + _LENGTHS[interval], Date)
@@ -85,7 +85,7 @@ async def list_points(
     sums: list[Any] = [
         func.coalesce(func.sum(getattr(CoverageDay, name)), 0).label(name) for name in STORED_COUNTS
     ]
-    # Day by day: joined to them all, the planner might read the whole table.
+    # A lateral join per day: joined with all days at once, the planner may scan the whole table.
     of_day = (
         select(*sums)
         .where(

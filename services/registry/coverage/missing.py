@@ -1,4 +1,4 @@
-"""Who has no live page in which network, and why."""
+"""Organisations without a live page, by network, with the reason."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -24,7 +24,7 @@ from shared.tables.registry import Municipality, Organisation, Page
 
 @dataclass(frozen=True, kw_only=True)
 class MissingFilter:
-    """Which lacks are meant; without a network those in each of them, `any` those in all of them together."""
+    """Which gaps are listed. `network` null: of each network; `any`: organisations live in no network."""
 
     network: str | None = None
     reason: MissingReason | None = None
@@ -62,7 +62,9 @@ async def list_missing(
     missing_filter: MissingFilter,
     paging: Paging | None,
 ) -> list[Row[Any]]:
-    """Bodies without a live page by name, one more than the limit; all of them without paging."""
+    """Return organisations without a live page by name, one more than the page holds; all of them
+    without paging.
+    """
     query, rows = _query(today, filters, missing_filter)
     if paging is not None:
         query = query.limit(paging.limit + 1)
@@ -72,7 +74,7 @@ async def list_missing(
 
 
 def present(row: Row[Any]) -> MissingPage:
-    """A row of `listed` as it crosses the wire."""
+    """Return a row of `list_missing` as its API model."""
     exempt = row.exempt_reason is not None
     return MissingPage(
         organisation=NamedBody(id=row.id, name=row.name),

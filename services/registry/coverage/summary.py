@@ -1,4 +1,4 @@
-"""Coverage in figures: how many bodies owe a page, have it, and what the others lack."""
+"""Coverage counts: how many organisations must keep a page, how many do, and what the others lack."""
 
 from datetime import date
 from typing import Any
@@ -22,7 +22,9 @@ COUNT_NAMES = ("total", "exempt", "covered", *(stage.value for stage in Coverage
 
 
 def count_expressions(rows: Any) -> dict[str, ColumnElement[int]]:
-    """What is counted of rows of `standing`; the stages count only bodies that owe a page, and sum to `total`."""
+    """Return the counts over rows of `best_pages_query`. Stages count only organisations that must keep a page,
+    and sum to `total`.
+    """
     owing = rows.exempt_reason.is_(None)
     expressions = {
         "total": owing,
@@ -33,7 +35,7 @@ def count_expressions(rows: Any) -> dict[str, ColumnElement[int]]:
 
 
 def _grouped(rows: Subquery, group_by: CoverageGroupBy | None) -> Select[Any]:
-    """The counts by group and network; groups come in the order of their names, those without one last."""
+    """Return the counts by group and network; groups are ordered by name, the one without a key is last."""
     key: ColumnElement[Any] = literal(NO_GROUP)
     name: ColumnElement[Any] = literal(None, Text)
     order: ColumnElement[Any] = literal("")
@@ -72,7 +74,7 @@ def _grouped(rows: Subquery, group_by: CoverageGroupBy | None) -> Select[Any]:
 async def summarize(
     session: AsyncSession, today: date, filters: CoverageFilter, group_by: CoverageGroupBy | None
 ) -> tuple[list[NetworkCoverage], list[CoverageGroup]]:
-    """The whole and its groups, each by network; every body counts in exactly one group."""
+    """Return the totals and the groups, each by network. Every organisation counts in exactly one group."""
     totals: dict[str, dict[str, int]] = {}
     groups: dict[str, CoverageGroup] = {}
     for row in (await session.execute(_grouped(best_pages_query(today, filters), group_by))).mappings():

@@ -1,8 +1,8 @@
-"""One spelling for the many that a body's name has: what search compares, and what it is asked for.
+"""Normalise organisation names for search: many spellings become one.
 
 «МАОУ «СОШ № 71 г. Улан-Удэ», «Средняя общеобразовательная школа №71, улан-удэ» and «школа номер 71 Улан-Удэ» all
-become «школа 71 улан удэ»: abbreviations are spelt out, and what every name has (the legal form, «№», quotes)
-goes, since it tells none from another.
+become «школа 71 улан удэ»: abbreviations are spelt out, and what does not distinguish names (the legal form, «№»,
+quotes) is removed.
 """
 
 import csv
@@ -11,7 +11,7 @@ from importlib.resources import files
 
 from services.registry.persistence.sort_keys import sort_key
 
-# Before words are cut out: what is written with signs inside.
+# Replaced before the name is split into words: abbreviations that contain punctuation.
 _SIGNS = tuple(
     (re.compile(pattern), spelt)
     for pattern, spelt in (
@@ -23,7 +23,7 @@ _SIGNS = tuple(
 )
 _WORD = re.compile(r"\d+|[^\W\d_]+")
 _CYRILLIC = re.compile(r"[а-я]")
-# Latin letters that look Cyrillic; and which letter a key gives when the wrong layout is on.
+# Latin letters that look Cyrillic; and the Russian letter on each key of the Latin layout.
 _LOOKALIKES = str.maketrans("aceopxyktmhb", "асеорхуктмнв")
 _LAYOUT = str.maketrans("qwertyuiop[]asdfghjkl;'zxcvbnm,.`", "йцукенгшщзхъфывапролджэячсмитьбюё")
 
@@ -33,10 +33,10 @@ def _read() -> dict[str, str]:
         return {row["abbreviation"]: row["spelt_out"] for row in csv.DictReader(source)}
 
 
-# An abbreviation and what it says; an empty one is a legal form, which says nothing of whose it is.
+# Abbreviations and their expansions; an empty expansion is a legal form, which distinguishes nothing.
 _ABBREVIATIONS = _read()
 
-# Phrases of a legal form, and words that many names have and none is found by.
+# Phrases of legal forms, and stop words.
 _PHRASES = tuple(
     (re.compile(pattern), spelt)
     for pattern, spelt in (
@@ -53,7 +53,7 @@ _STOP_WORDS = re.compile(
 
 
 def normalize_name(name: str) -> str:
-    """The name as search compares it. A name of nothing but common words keeps them."""
+    """Return the normalised name. A name that consists only of stop words keeps them."""
     text = sort_key(name)
     for pattern, spelt in _SIGNS:
         text = pattern.sub(spelt, text)
@@ -66,7 +66,7 @@ def normalize_name(name: str) -> str:
 
 
 def in_russian_layout(asked: str) -> str | None:
-    """What was meant where nothing but Latin letters was typed: the same keys in the Russian layout."""
+    """Return the query retyped in the Russian layout; None unless it consists of Latin letters."""
     text = asked.lower()
     if _CYRILLIC.search(text) or not re.search(r"[a-z]", text):
         return None
@@ -77,7 +77,7 @@ def _of_one_alphabet(word: str) -> str:
     return word.translate(_LOOKALIKES) if _CYRILLIC.search(word) else word
 
 
-# Stems of words that hundreds of names share: what a body is, not which.
+# Stems of words that hundreds of names share: they say what an organisation is, not which one.
 _GENERIC_STEMS = re.compile(
     r"(?:школ|детск|сад|библиотек|сельск|городск|администрац|больниц|участков|район|центр|дом|культур|клуб|округ"
     r"|поселен|управлен|суд|музе|министерств|комитет|служб|основн)\w{0,4}"
@@ -85,11 +85,13 @@ _GENERIC_STEMS = re.compile(
 
 
 def is_generic_word(word: str) -> bool:
-    """Whether a folded word tells what kind of body it is rather than which."""
+    """Return whether a normalised word says what kind of organisation it is rather than which one."""
     return _GENERIC_STEMS.fullmatch(word) is not None
 
 
 def distinctive_words(normalized: str) -> str:
-    """The words that tell one body from others of its kind; all of them when there are none, or numbers alone."""
+    """Return the words that distinguish organisations of one kind; all words when there are none, or
+    only numbers.
+    """
     words = [word for word in normalized.split() if not is_generic_word(word)]
     return " ".join(words) if any(not word.isdigit() for word in words) else normalized

@@ -1,4 +1,4 @@
-"""The names of a body: official and short ones follow the body itself, former ones and aliases are kept beside."""
+"""Names of an organisation: official and short ones follow the organisation, former ones and aliases are added."""
 
 from datetime import date, timedelta
 from uuid import UUID
@@ -22,16 +22,16 @@ BATCH_SIZE = 500
 
 
 async def add_initial_names(session: WriteSession, organisation: Organisation) -> None:
-    """Keep the names of a body that has just been registered."""
+    """Add the names of an organisation that has just been registered."""
     for field, kind in CURRENT_NAME_KINDS.items():
         if (name := getattr(organisation, field)) is not None:
             session.add(_row(organisation.id, kind, name, organisation.valid_from))
 
 
 async def record_rename(session: WriteSession, organisation: Organisation, fields: set[str]) -> None:
-    """Follow a change of `name` or `short_name`: the old one becomes a former name, until yesterday.
+    """Record a change of `name` or `short_name`: the old one becomes a former name, valid until yesterday.
 
-    A name that began today was never in force for a day: it is put right and leaves no former one.
+    A name that was set today was never valid for a whole day: it is replaced and leaves no former name.
     """
     day = clock.today()
     for field in CURRENT_NAME_KINDS.keys() & fields:
@@ -52,7 +52,7 @@ async def record_rename(session: WriteSession, organisation: Organisation, field
 
 
 async def list_names(session: AsyncSession, organisation_id: UUID, paging: Paging) -> list[OrganisationName]:
-    """All names of a body, newest entry first, one more than the limit. Raises `NotFound`."""
+    """Return all names of an organisation, newest entry first, one more than the page holds. Raise `NotFound`."""
     if await session.get(Organisation, organisation_id) is None:
         raise NotFound("There is no such organisation")
     query = (
@@ -68,7 +68,7 @@ async def list_names(session: AsyncSession, organisation_id: UUID, paging: Pagin
 async def add(
     session: WriteSession, organisation_id: UUID, new: OrganisationNameCreate, actor: str
 ) -> OrganisationName:
-    """A former name or an alias. Raises `NotFound`, and `Duplicate` for one that is there with the same days."""
+    """Add a former name or an alias. Raise `NotFound`, or `Duplicate` for the same name with the same validity."""
     organisation = await _locked(session, organisation_id)
     same = await session.scalar(
         select(OrganisationName.id).where(
@@ -80,7 +80,7 @@ async def add(
         )
     )
     if same is not None:
-        detail = "It has this name already"
+        detail = "The organisation already has this name"
         raise Duplicate(detail, errors=[FieldError(pointer="/name", detail=detail)])
     row = _row(organisation_id, new.kind, new.name, new.valid_from, new.valid_to)
     session.add(row)
@@ -90,23 +90,25 @@ async def add(
 
 
 async def remove(session: WriteSession, organisation_id: UUID, name_id: UUID, actor: str) -> None:
-    """Forget a former name or an alias. Raises `NotFound`, and `Conflict` for the name that it has."""
+    """Remove a former name or an alias. Raise `NotFound`, or `Conflict` for a current name."""
     organisation = await _locked(session, organisation_id)
     row = await session.get(OrganisationName, name_id)
     if row is None or row.organisation_id != organisation_id:
         raise NotFound("The organisation has no such name")
     if row.kind in CURRENT_NAME_KINDS.values():
-        raise Conflict("This is the organisation's own name: change the organisation")
+        raise Conflict("This is a current name: change the organisation instead")
     await session.delete(row)
     await session.flush()
     await emit(session, _event(organisation, actor))
 
 
 async def refresh_normalized_names(session: WriteSession) -> int:
-    """Fold anew what was folded by older rules, and write down own names that are missing; returns how many."""
+    """Re-normalise names after a change of the rules and add missing current names. Return the number
+    of changes.
+    """
     put = 0
     last = UUID(int=0)
-    # In steps, so that others are served between them.
+    # In batches, so that other transactions run in between.
     while rows := list(await session.scalars(_after(last))):
         last = rows[-1].id
         for row in rows:

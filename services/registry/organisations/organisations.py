@@ -1,4 +1,4 @@
-"""Organisations: registering, finding and changing the bodies that answer citizens."""
+"""Register, list and change the organisations that answer citizens."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from shared.http.problems import Duplicate, FieldError, Invalid, NotFound
 from shared.tables.registry import Calendar, Municipality, Organisation
 
 TREE_LOCK_KEY = 0x74726565  # "tree"
-# Fields that say something together.
+# Fields that are validated together.
 CROSS_CHECKED_FIELDS = (
     "oktmo",
     "municipality",
@@ -39,7 +39,7 @@ CROSS_CHECKED_FIELDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class OrganisationFilter:
-    """What a list of organisations is narrowed to; null means any."""
+    """Filter of a list of organisations; null means any."""
 
     code: str | None = None
     kind: str | None = None
@@ -58,7 +58,7 @@ class OrganisationFilter:
 async def list_organisations(
     session: AsyncSession, filters: OrganisationFilter, paging: Paging
 ) -> list[Organisation]:
-    """Organisations by name, one more than the limit."""
+    """Return organisations by name, one more than the page holds."""
     query = select(Organisation).order_by(Organisation.sort_key, Organisation.id).limit(paging.limit + 1)
     for name in ("code", "kind", "municipality", "parent_id", "inn", "ogrn", "active"):
         if (value := getattr(filters, name)) is not None:
@@ -80,7 +80,7 @@ async def list_organisations(
 
 
 async def get(session: AsyncSession, organisation_id: UUID) -> Organisation:
-    """The organisation. Raises `NotFound`."""
+    """Return the organisation. Raise `NotFound`."""
     organisation = await session.get(Organisation, organisation_id)
     if organisation is None:
         raise NotFound("There is no such organisation")
@@ -88,7 +88,7 @@ async def get(session: AsyncSession, organisation_id: UUID) -> Organisation:
 
 
 async def time_zone_lookup(session: AsyncSession) -> Callable[[UUID | None], str]:
-    """What tells the time zone of a calendar; null is the region's."""
+    """Return a function from a calendar's id to its time zone; null is the region's calendar."""
     rows = (await session.execute(select(Calendar.id, Calendar.time_zone, Calendar.is_default))).all()
     zones: dict[UUID | None, str] = {row.id: row.time_zone for row in rows}
     region = next((row.time_zone for row in rows if row.is_default), str(clock.REGION_ZONE))
@@ -96,7 +96,9 @@ async def time_zone_lookup(session: AsyncSession) -> Callable[[UUID | None], str
 
 
 async def register(session: WriteSession, new: OrganisationCreate, actor: str) -> Organisation:
-    """A new organisation. Raises `Duplicate` for a code in use, `Invalid` for what it refers to in vain."""
+    """Register an organisation. Raise `Duplicate` for a code in use, `Invalid` for a reference to a
+    missing row.
+    """
     values = new.model_dump(mode="python") | {"kind": new.kind.value, "sort_key": sort_key(new.name)}
     _check_fields(values, frozenset(new.model_fields_set))
     if new.parent_id is not None:
@@ -113,7 +115,7 @@ async def register(session: WriteSession, new: OrganisationCreate, actor: str) -
 async def change(
     session: WriteSession, organisation_id: UUID, update: OrganisationUpdate, version: int | None, actor: str
 ) -> Organisation:
-    """Change what was given. Raises `NotFound`, `PreconditionFailed`, `Duplicate` or `Invalid`."""
+    """Update the given fields. Raise `NotFound`, `PreconditionFailed`, `Duplicate` or `Invalid`."""
     values = update.given_values()
     if "parent_id" in values:
         await lock_tree(session)
@@ -141,15 +143,15 @@ async def change(
 
 
 async def lock_tree(session: WriteSession) -> None:
-    """Until the transaction ends nobody else moves, adds or detaches a body in the tree.
+    """Lock the tree until the transaction ends: no other transaction moves, adds or detaches an organisation.
 
-    Of two at once neither sees the other: they could close a ring, or leave a body with a lineage that is no more.
+    Two concurrent moves do not see each other: they could close a cycle, or compute a lineage from an old parent.
     """
     await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK_KEY)))
 
 
 def organisation_event(event_type: str, organisation: Organisation, actor: str, /, **data: Any) -> NewEvent:
-    """An event of an organisation as it stands."""
+    """Return an event with the organisation's current state."""
     return NewEvent(
         type=event_type,
         subject_id=organisation.id,
@@ -170,8 +172,8 @@ async def _flush(session: WriteSession, organisation: Organisation) -> None:
             session.add(organisation)
             await session.flush()
     except IntegrityError as error:
-        # Someone else took the code, or removed what it refers to, between the check and now.
-        raise Duplicate("Another organisation was registered with this code just now") from error
+        # Between the check and the insert another transaction took the code or deleted a referenced row (TOCTOU).
+        raise Duplicate("Another organisation was registered with this code meanwhile") from error
 
 
 async def _check_code(session: AsyncSession, code: str | None, own_id: UUID | None) -> None:
@@ -205,4 +207,4 @@ async def _check_references(session: AsyncSession, values: dict[str, Any]) -> No
 async def _check_no_cycle(session: AsyncSession, own_id: UUID, parent_id: UUID) -> None:
     above = await session.scalar(select(Organisation.lineage).where(Organisation.id == parent_id))
     if own_id in (above or ()):
-        raise Invalid.field("/parent_id", "An organisation cannot belong to itself or to one beneath it")
+        raise Invalid.field("/parent_id", "An organisation cannot belong to itself or to one of its subordinates")

@@ -1,4 +1,4 @@
-"""Finding a body by any of its names, whatever the spelling: near ones by the trigram index, ranked by words."""
+"""Search organisations by any of their names: candidates from the trigram index, ranked word by word."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from services.registry.organisations.search_ranking import QueryMatcher
 from shared.tables.registry import Organisation, OrganisationName
 
 MAX_CANDIDATES = 200
-# How alike a name must be to be looked at: first by the words that tell bodies apart, then, where nothing fits
-# well, by all words and more loosely.
+# Trigram similarity that a candidate needs: first on distinctive words; when no result is good, on all words with
+# the lower threshold.
 STRICT_SIMILARITY, LOOSE_SIMILARITY = 0.4, 0.35
 GOOD_SCORE = 0.6
 
@@ -22,7 +22,7 @@ NameRow = Row[UUID, str, str, str]
 
 @dataclass(frozen=True)
 class SearchHit:
-    """An organisation found, by the name of it that fits best."""
+    """A matching organisation, with its best matching name."""
 
     organisation: Organisation
     matched_name: str
@@ -31,7 +31,7 @@ class SearchHit:
 
 
 async def search(session: AsyncSession, query: str, *, limit: int, active: bool | None = None) -> list[SearchHit]:
-    """Organisations whose names, present or past, fit what was asked for; the best first, none for no words."""
+    """Return organisations whose current or former names match the query, best first; none for an empty query."""
     ranked = await _ranked(session, query, active)
     if (meant := in_russian_layout(query)) is not None:
         other = await _ranked(session, meant, active)
@@ -55,7 +55,9 @@ async def _ranked(session: AsyncSession, asked: str, active: bool | None) -> lis
 
 
 def similar_names_query(key: str, active: bool | None) -> Select[UUID, str, str, str]:
-    """Names that hold a stretch like the key, the likest first; how alike is set for the transaction."""
+    """Return the query for names that contain text similar to the key, most similar first. The threshold is set
+    per transaction.
+    """
     query = (
         select(
             OrganisationName.organisation_id,
@@ -75,9 +77,9 @@ def similar_names_query(key: str, active: bool | None) -> Select[UUID, str, str,
 
 
 async def set_similarity_threshold(session: AsyncSession, threshold: float) -> None:
-    """How alike names must be in this transaction, and that the index is asked.
+    """Set the similarity threshold of this transaction and force the use of the index.
 
-    The planner takes comparing for as cheap as reading, and would read all names of a table as small as this.
+    The planner estimates a comparison as cheap as a read, and would scan a table as small as this one.
     """
     await session.execute(
         select(
@@ -99,5 +101,5 @@ def _best_of_each(asked: QueryMatcher, names: Sequence[NameRow]) -> list[tuple[f
         known = best.get(row.organisation_id)
         if known is None or score > known[0]:
             best[row.organisation_id] = (score, row)
-    # Python's sort is stable: of equals the one that the database found more alike stays first.
+    # The sort is stable: equal scores keep the database's order by similarity.
     return sorted(best.values(), key=lambda match: -match[0])

@@ -1,4 +1,4 @@
-"""How well a name fits what was asked for: word by word, forgiving letters, never numbers."""
+"""Score of a name against a query: word by word, tolerant of misspelt letters, never of numbers."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,16 +7,16 @@ from rapidfuzz.distance import OSA
 
 from services.registry.organisations.name_normalization import is_generic_word
 
-# A word that hundreds of names have («школа», «район») tells less than the others.
+# Words that hundreds of names share («школа», «район») weigh less.
 GENERIC_WORD_WEIGHT, GENERIC_ONLY_WEIGHT = 0.35, 1.0
-# Below this two words are different words, not one misspelt.
+# Below this similarity two words are different words, not one misspelt.
 MIN_WORD_SIMILARITY = 0.5
-# What is asked for must be in the name; what else is in the name counts too, so that the plainer one comes first.
+# Coverage of the query weighs most; coverage of the name makes the shorter of two matches rank first.
 QUERY_COVERAGE_WEIGHT, NAME_COVERAGE_WEIGHT = 0.8, 0.2
 
 
 class QueryMatcher:
-    """The words of one question, with what they have been compared with so far."""
+    """The words of one query, with a cache of the comparisons made so far."""
 
     def __init__(self, folded: str) -> None:
         self._words = folded.split()
@@ -25,7 +25,7 @@ class QueryMatcher:
         self._known: dict[str, tuple[list[float], list[float]]] = {}
 
     def score(self, normalized_name: str) -> float:
-        """From 0 to 1: all words in both, whatever their order, give 1."""
+        """Return a score from 0 to 1; 1 means the same words, in any order."""
         words = normalized_name.split()
         if not words or not self._words:
             return 0.0
@@ -41,7 +41,7 @@ class QueryMatcher:
         return QUERY_COVERAGE_WEIGHT * asked + NAME_COVERAGE_WEIGHT * named
 
     def _in_two_words(self, words: Sequence[str], query_scores: list[float], name_scores: list[float]) -> None:
-        """«верх енхор» and «верхенхор» are the same, whichever of the two was asked for."""
+        """Match a word with two adjacent ones: «верх енхор» and «верхенхор» are equal in both directions."""
         for place, word in enumerate(words):
             for at, likeness in enumerate(self._compared(word)[1]):
                 if likeness > max(query_scores[at], query_scores[at + 1]):

@@ -1,7 +1,8 @@
-"""What becomes of bodies: renamed, merged, split. Old cases stay with the old body, new ones go to its successors.
+"""Successions of organisations: renamed, merged, split. Old appeals stay with the predecessor, new ones go to its
+successors.
 
-A body's last day is the day before its successors' first. Once that has passed it is inactive; pages stay with it
-until somebody moves them.
+An organisation's last day is the day before its successors' first. After that day it is deactivated; pages stay
+with it until somebody moves them.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ NamedSuccession = Row[Succession, str, str]
 async def list_successions(
     session: AsyncSession, organisation_id: UUID, paging: Paging
 ) -> Sequence[NamedSuccession]:
-    """Of whom it took over and who took over from it, latest first, one more than the limit. Raises `NotFound`."""
+    """Return successions in both directions, latest first, one more than the page holds. Raise `NotFound`."""
     if await session.get(Organisation, organisation_id) is None:
         raise NotFound("There is no such organisation")
     about = or_(Succession.predecessor_id == organisation_id, Succession.successor_id == organisation_id)
@@ -44,11 +45,12 @@ async def list_successions(
 async def record(
     session: WriteSession, organisation_id: UUID, new: SuccessionCreate, actor: str
 ) -> Sequence[NamedSuccession]:
-    """Write down what became of a body, and end it. Raises `NotFound`, `Invalid`, `Duplicate` or `Conflict`.
+    """Record the successors of an organisation and its last day. Raise `NotFound`, `Invalid`, `Duplicate` or
+    `Conflict`.
 
     A later call for the same day and kind adds successors.
     """
-    # Two at once could close a ring that neither of them sees.
+    # Two concurrent transactions could close a cycle that neither of them sees.
     await lock_tree(session)
     body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     if body is None:
@@ -58,7 +60,7 @@ async def record(
     _check_ended_once(earlier, new, successor_ids)
     _check_count(new.kind, len(earlier) + len(successor_ids))
     if body.valid_from is not None and new.took_place_on <= body.valid_from:
-        raise Invalid.field("/took_place_on", "It would end before it began")
+        raise Invalid.field("/took_place_on", "The organisation would end before it began")
     await _check_successors(session, organisation_id, successor_ids)
     rows = [
         Succession(
@@ -91,7 +93,7 @@ async def record(
 
 
 async def remove(session: WriteSession, organisation_id: UUID, succession_id: UUID, actor: str) -> None:
-    """Take back what was written down by mistake; the body's last day stays as it is. Raises `NotFound`."""
+    """Delete a succession that was recorded by mistake; the last day stays as it is. Raise `NotFound`."""
     body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     row = await session.get(Succession, succession_id)
     if body is None or row is None or row.predecessor_id != organisation_id:
@@ -102,7 +104,7 @@ async def remove(session: WriteSession, organisation_id: UUID, succession_id: UU
 
 
 async def deactivate_ended(session: WriteSession) -> int:
-    """Make bodies inactive whose last day has passed; returns how many. One batch: call until it returns 0."""
+    """Deactivate a batch of organisations whose last day has passed; return how many. Call until it returns 0."""
     ended = await session.scalars(
         select(Organisation)
         .where(Organisation.active, Organisation.valid_to < clock.today())
@@ -131,18 +133,18 @@ def _named() -> Select[Succession, str, str]:
 def _check_ended_once(earlier: Sequence[Succession], new: SuccessionCreate, wanted: Sequence[UUID]) -> None:
     for row in earlier:
         if (row.took_place_on, row.kind) != (new.took_place_on, new.kind.value):
-            raise Conflict(f"It was {row.kind} on {row.took_place_on} already: a body ends once")
+            raise Conflict(f"The organisation was already {row.kind} on {row.took_place_on}: it can end only once")
         if row.successor_id in wanted:
             at = f"/successors/{wanted.index(row.successor_id)}/organisation_id"
-            detail = "This succession is written down already"
+            detail = "This succession is already recorded"
             raise Duplicate(detail, errors=[FieldError(pointer=at, detail=detail)])
 
 
 def _check_count(kind: SuccessionKind, count: int) -> None:
     if kind in {SuccessionKind.RENAMED, SuccessionKind.MERGED} and count > 1:
-        raise Invalid.field("/successors", f"A body that is {kind} has one successor")
+        raise Invalid.field("/successors", f"An organisation that is {kind} has exactly one successor")
     if kind is SuccessionKind.SPLIT and count < 2:
-        raise Invalid.field("/successors", "A body is split among two or more")
+        raise Invalid.field("/successors", "An organisation is split among two or more successors")
 
 
 async def _check_successors(session: AsyncSession, organisation_id: UUID, successor_ids: Sequence[UUID]) -> None:
@@ -154,9 +156,9 @@ async def _check_successors(session: AsyncSession, organisation_id: UUID, succes
         if successor not in known:
             detail = "There is no such organisation"
         elif successor == organisation_id:
-            detail = "A body cannot succeed itself"
+            detail = "An organisation cannot succeed itself"
         elif successor in before:
-            detail = "This body was succeeded by the other: a ring"
+            detail = "The other organisation is a predecessor of this one: the succession would form a cycle"
         if detail is not None:
             errors.append(FieldError(pointer=f"/successors/{place}/organisation_id", detail=detail))
     if errors:
@@ -164,7 +166,7 @@ async def _check_successors(session: AsyncSession, organisation_id: UUID, succes
 
 
 async def _all_predecessors(session: AsyncSession, organisation_id: UUID) -> set[UUID]:
-    """All bodies that this one took over from, however long ago."""
+    """Return all predecessors of the organisation, direct and indirect."""
     chain = (
         select(Succession.predecessor_id)
         .where(Succession.successor_id == organisation_id)

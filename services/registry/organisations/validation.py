@@ -1,4 +1,4 @@
-"""What the fields of an organisation say together: one table of faults for the API and for whole files."""
+"""Cross-field rules of an organisation, for the API and for imported files."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -10,9 +10,10 @@ from shared.http.problems import FieldError
 def find_contradictions(
     values: Mapping[str, Any], changed_fields: frozenset[str], today: date
 ) -> list[FieldError]:
-    """What contradicts what. `values` are all fields as they would stand, `given` those that the caller named.
+    """Return contradictions between fields. `values` are all fields as they would be, `changed_fields` the given
+    ones.
 
-    A fault points to a field that was given, where there is one.
+    An error points to a given field where there is one.
     """
     errors = []
 
@@ -24,19 +25,21 @@ def find_contradictions(
         fault("This ОКТМО lies outside the municipality", "oktmo", "municipality")
     others = values.get("other_spheres") or []
     if len({*others, values.get("sphere")}) != len(others) + 1:
-        fault("A sphere is named twice", "other_spheres", "sphere")
+        fault("The same sphere is given twice", "other_spheres", "sphere")
     if others and values.get("sphere") is None:
-        fault("Name the main sphere before the others", "sphere", "other_spheres")
+        fault("Give the main sphere before the others", "sphere", "other_spheres")
     if values.get("exempt_document") is not None and values.get("exempt_reason") is None:
-        fault("A document without a ground exempts nobody", "exempt_document", "exempt_reason")
+        fault("A document alone does not exempt: give the ground too", "exempt_document", "exempt_reason")
     begins, ends = values.get("valid_from"), values.get("valid_to")
     if begins is not None and ends is not None and ends < begins:
         fault("The last day lies before the first", "valid_to", "valid_from")
     if "active" in changed_fields and values.get("active") and ends is not None and ends < today:
-        fault("Its last day has passed", "active")
+        fault("Its last day has passed: it cannot be active", "active")
     return errors
 
 
 def oktmo_within_municipality(oktmo: str | None, municipality: str | None) -> bool:
-    """Whether a place lies in a district or city by the rule of the classifier: a code's zeros stand for all."""
+    """Return whether an OKTMO code lies in a district or city: trailing zeros of the latter stand for
+    any digits.
+    """
     return oktmo is None or municipality is None or oktmo.startswith(municipality.removesuffix("000"))

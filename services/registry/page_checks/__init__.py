@@ -1,1 +1,1 @@
-"""Daily checks: what the networks say of the pages, what changed, and what of that is alarming."""
+"""Daily page checks: what the networks report about pages, what changed, and which changes are alarming."""

@@ -1,4 +1,4 @@
-"""Taking what ingest answered about pages: the day's checks, the pages' states, and what others are told."""
+"""Apply ingest's descriptions of pages: store the day's checks, update page states, emit events."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -31,17 +31,17 @@ async def apply_results(
     day: date,
     now: datetime,
 ) -> int:
-    """Keep the checks of a day; answers how many pages changed.
+    """Store the checks of a day; return how many pages changed.
 
-    `pages`: rows with id, organisation_id, network, external_id and url, in the order they were asked in. The
-    network's mark confirms the step `verified`, its loss ends it.
+    `pages` are rows with id, organisation_id, network, external_id and url, in the order of the request. The
+    network's badge confirms the step `verified`; its loss ends the step.
     """
     described = {one.page_id: one for one in descriptions.items}
     asked = [page for page in pages if page.id in described]
     if not asked:
         return 0
     asked_ids = [page.id for page in asked]
-    # All at once and in the order that an import takes them: else each could wait for the other.
+    # Locked in one statement and in the order that an import uses: otherwise the two could deadlock.
     await session.execute(
         select(Page.id)
         .where(Page.id.in_(asked_ids))
@@ -70,7 +70,7 @@ async def apply_results(
 
 
 async def _lose_badge(session: WriteSession, page: Row[*tuple[Any, ...]], now: datetime) -> list[NewEvent]:
-    """End the step; where it did not stand, what others are told is left to the caller."""
+    """Mark the step as lost. Where the page did not have it, return the event for the caller to emit."""
     lost = await page_steps.mark_lost(
         session, page.id, PageStepKind.VERIFIED, reason=VERIFIED_LOST_REASON, actor=page_steps.SERVICE_NAME
     )
@@ -86,7 +86,7 @@ async def _lose_badge(session: WriteSession, page: Row[*tuple[Any, ...]], now: d
 
 
 async def _note(session: WriteSession, states: Sequence[tuple[UUID, PageState]], now: datetime) -> None:
-    """Write the state to the pages; what people change of a page, and its version, stay as they are."""
+    """Store the state of the pages without raising their version: people have changed nothing."""
     pages = Page.__table__
     await session.execute(
         update(pages)  # type: ignore[arg-type]
@@ -99,7 +99,9 @@ async def _note(session: WriteSession, states: Sequence[tuple[UUID, PageState]],
 async def _previous_checks(
     session: AsyncSession, page_ids: Sequence[UUID], day: date
 ) -> dict[UUID, PreviousCheck]:
-    """By page, the state of the check before, and the facts of the last check at which the page told any."""
+    """Return by page the state of the previous check, and the snapshot of the last check that could
+    see the page.
+    """
     earlier = (PageCheck.page_id == Page.id, PageCheck.day < day)
     last = (
         select(PageCheck.outcome).where(*earlier).order_by(PageCheck.day.desc()).limit(1).correlate(Page).lateral()

@@ -1,4 +1,4 @@
-"""The account of calls: granted before ingest is asked, so that no failure lets a day cost more than it may."""
+"""Budget of network calls: reserved before ingest is asked, so that no failure makes a day exceed it."""
 
 from datetime import date
 
@@ -11,12 +11,12 @@ from shared.tables.registry import PageCheckCalls
 
 
 async def calls_spent(session: AsyncSession, day: date) -> int:
-    """Calls that the day's checks made, or may have made, in all networks."""
+    """Return how many calls the day's checks made or may have made, over all networks."""
     return await session.scalar(select(func.sum(PageCheckCalls.calls)).where(PageCheckCalls.day == day)) or 0
 
 
 async def reserve(database: Database, day: date, network: str, calls: int) -> None:
-    """Count these calls as made, in a transaction of its own: they count whatever becomes of the run."""
+    """Reserve calls in a transaction of its own: they count even if the run fails."""
     row = upsert(PageCheckCalls).values(day=day, network=network, calls=calls)
     more = {"calls": PageCheckCalls.calls + row.excluded.calls}
     async with database.write() as session:
@@ -24,7 +24,7 @@ async def reserve(database: Database, day: date, network: str, calls: int) -> No
 
 
 async def correct(session: WriteSession, day: date, network: str, difference: int) -> None:
-    """Put right what was granted once the calls made are known."""
+    """Correct the reservation once the number of calls is known."""
     await session.execute(
         update(PageCheckCalls)
         .where(PageCheckCalls.day == day, PageCheckCalls.network == network)

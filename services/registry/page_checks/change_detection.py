@@ -1,4 +1,4 @@
-"""Comparing what a network says of a page with what it said before. Plain data in, plain data out."""
+"""Compare what a network reports about a page with the previous report. Pure functions without I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,12 +6,12 @@ from typing import Any
 
 from services.registry.schemas.page_checks import PageDescription, PageFieldChange, PageState, WatchedPageField
 
-# What does not move by itself from day to day; members and posts do.
+# Fields that do not change by themselves from day to day; members and posts do.
 WATCHED_FIELDS = tuple(one.value for one in WatchedPageField if one is not WatchedPageField.STATE)
-# What a community that only its members see still shows of itself.
+# Fields that a network shows of a community that is closed to non-members.
 _FIELDS_OF_CLOSED = ("name", "screen_name", "verified")
 MEMBERS_ONLY = frozenset({"closed_group", "private_group"})
-# Of these, null means that the network did not tell: no change.
+# In these fields null means that the network did not report them, which is no change.
 _OPTIONAL_FIELDS = frozenset(
     {"name", "screen_name", "verified", "avatar", "cover", "description", "comments_open"}
 )
@@ -25,7 +25,7 @@ PAGE_TAKEOVER_SUSPECTED = "page.stolen"
 
 @dataclass(frozen=True)
 class PreviousCheck:
-    """The state that the check before found, and the facts that the page told last."""
+    """The state found by the previous check, and the last snapshot in which the page was visible."""
 
     state: str | None = None
     snapshot: Mapping[str, Any] = field(default_factory=dict)
@@ -33,19 +33,19 @@ class PreviousCheck:
 
 @dataclass(frozen=True)
 class DetectedEvent:
-    """Something that people should look at: an event to write."""
+    """A change that people should look at: an event to emit."""
 
     event_type: str
     data: Mapping[str, Any]
 
 
 def snapshot_of(description: PageDescription) -> dict[str, Any]:
-    """What is kept of an answer."""
+    """Return the fields of a description that are stored."""
     return description.model_dump(mode="json", include=set(SNAPSHOT_FIELDS))
 
 
 def diff(before: PreviousCheck, description: PageDescription) -> list[PageFieldChange]:
-    """What is not as it was: the state, and the facts as far as both checks tell them."""
+    """Return what changed: the state, and the fields that both checks could see."""
     differences = []
     if before.state is not None and before.state != description.outcome:
         differences.append(
@@ -63,17 +63,17 @@ def diff(before: PreviousCheck, description: PageDescription) -> list[PageFieldC
 
 
 def badge_lost(changed: list[PageFieldChange]) -> bool:
-    """Whether the network has taken its mark away."""
+    """Return whether the network has withdrawn its badge."""
     return any(one.field == "verified" and one.before and not one.after for one in changed)
 
 
 def detect_events(
     before: PreviousCheck, description: PageDescription, changed: list[PageFieldChange]
 ) -> list[DetectedEvent]:
-    """What to tell others. A first check tells of a page that is closed or gone already.
+    """Return the events to emit. The first check reports a page that is already closed or gone.
 
-    A theft is suspected when name and short name change in one day, or the mark goes together with the name: the
-    network takes a mark away when a page is given another name.
+    A takeover is suspected when name and short name change on one day, or when the badge disappears together with
+    a change of name: a network withdraws the badge of a renamed page.
     """
     events = []
     if description.outcome is PageState.CLOSED and before.state != PageState.CLOSED:
@@ -99,7 +99,7 @@ def detect_events(
 
 
 def visible_fields(state: str, reason: str | None) -> tuple[str, ...]:
-    """Which of the watched facts a network tells of a page in this state."""
+    """Return the watched fields that a network reports for a page in this state."""
     if state == PageState.OPEN:
         return WATCHED_FIELDS
     return _FIELDS_OF_CLOSED if reason in MEMBERS_ONLY else ()

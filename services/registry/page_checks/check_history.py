@@ -1,4 +1,4 @@
-"""Reading the checks: of a day, of a page, and how each day went."""
+"""Stored page checks: of a day, of a page, and daily totals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from shared.tables.registry import Organisation, Page, PageCheck, PageCheckCalls
 
 @dataclass(frozen=True, kw_only=True)
 class PageCheckFilter:
-    """What the list of a day is narrowed to; null means any."""
+    """Filter of a day's checks; null means any."""
 
     network: str | None = None
     organisation_id: UUID | None = None
@@ -33,7 +33,7 @@ _HAS_CHANGES = func.jsonb_array_length(PageCheck.changed) > 0
 async def list_of_day(
     session: AsyncSession, day: date, filters: PageCheckFilter, paging: Paging
 ) -> Sequence[Row[PageCheck, Page, Organisation]]:
-    """Checks of a day with their pages and owners, by the pages' names, one more than the limit."""
+    """Return the checks of a day with pages and organisations, by page name, one more than the page holds."""
     query = (
         select(PageCheck, Page, Organisation)
         .join(Page, Page.id == PageCheck.page_id)
@@ -57,7 +57,7 @@ async def list_of_day(
 
 
 async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageCheck]:
-    """All checks of a page, newest first, one more than the limit. Raises `NotFound`."""
+    """Return all checks of a page, newest first, one more than the page holds. Raise `NotFound`."""
     if await session.get(Page, page_id) is None:
         raise NotFound("There is no such page")
     query = (
@@ -71,7 +71,7 @@ async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> 
 
 
 async def list_daily_totals(session: AsyncSession, paging: Paging) -> Sequence[Row[*tuple[Any, ...]]]:
-    """How the checks of each day went, newest first, one more than the limit."""
+    """Return the totals of each day, newest first, one more than the page holds."""
     after = paging.after((PageCheck.day,), (date.fromisoformat,))
     newest = select(func.max(PageCheck.day)).where(true() if after is None else after)
     asked = distinct_days(
@@ -79,7 +79,7 @@ async def list_daily_totals(session: AsyncSession, paging: Paging) -> Sequence[R
         lambda day: select(func.max(PageCheck.day)).where(PageCheck.day < day).scalar_subquery(),
         paging.limit + 1,
     )
-    # Day by day: joined to them all, the planner might read the whole table.
+    # A lateral join per day: joined with all days at once, the planner may scan the whole table.
     went = (
         select(
             func.count().label("pages"),

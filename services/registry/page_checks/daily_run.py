@@ -1,7 +1,7 @@
-"""The daily run: every active page once a day, part by part, within a budget of calls.
+"""The daily run: checks every active page once a day, in batches, within a budget of network calls.
 
-A page is due while it has no check of the region's day, so a run that was broken off goes on where it was. Pages
-checked longest ago come first: those that yesterday's budget did not reach lead today's run.
+A page is due while it has no check for today in the region, so an interrupted run resumes where it stopped. Pages
+with the oldest check come first: those that yesterday's budget did not reach lead today's run.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,20 +28,20 @@ log = logger(__name__)
 DESCRIBE_PATH = "/internal/pages/describe"
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=90, connect=2)
 LOCK_KEY = 0x70616765  # "page"
-# Pages in one request, and calls for single walls among its calls: ingest reads about three a second.
+# Pages per request, and calls for single walls among its calls: ingest makes about three per second.
 BATCH_SIZE = 500
 MAX_WALL_READS = 100
-# Every network describes at least so many pages in one call: what the pages still due may cost.
+# Every network describes at least this many pages per call: an upper bound of the cost of the pages still due.
 MIN_PAGES_PER_CALL = 100
 IDLE_SECONDS = 60.0
 MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 15.0, 900.0
 
 DescribePages = Callable[[Sequence[UUID], int, int], Awaitable[PageDescriptions]]
-"""Asks ingest about pages: their ids, how many calls that may cost, and how many of these for single walls."""
+"""Ask ingest about pages: their ids, the maximum number of calls, and how many of these may read single walls."""
 
 
 class DailyCheck:
-    """One daily run at a time, whatever number of workers there are."""
+    """Runs in one worker at a time, whatever the number of workers."""
 
     def __init__(self, database: Database, describe_pages: DescribePages, settings: RegistrySettings) -> None:
         self._database = database
@@ -50,10 +50,10 @@ class DailyCheck:
         self._rests: dict[str, tuple[int, datetime]] = {}
 
     async def run_batch(self) -> float:
-        """Check the next part of the pages that are due; answers how many seconds to rest."""
+        """Check the next batch of due pages; return how many seconds to wait."""
         now = clock.now()
         day = now.astimezone(clock.REGION_ZONE).date()
-        # The transaction waits for the networks with no lock but this one, so that no page is asked for twice.
+        # The transaction holds only this lock while the networks are asked, so that no page is checked twice.
         async with self._database.write() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK_KEY))):
                 return IDLE_SECONDS
@@ -83,7 +83,7 @@ class DailyCheck:
     async def _asked(
         self, pages: Sequence[Row[*tuple[Any, ...]]], calls: int, walls: int
     ) -> PageDescriptions | None:
-        """What ingest says; None when its answer was lost, and nobody knows how many calls it made."""
+        """Return ingest's descriptions; None when the response was lost and the number of calls is unknown."""
         network = pages[0].network
         try:
             answer = await self._ask([page.id for page in pages], calls, walls)
@@ -93,20 +93,22 @@ class DailyCheck:
             self._back_off(network, str(error))
             return None
         if answer.trouble is not None or not answer.items:
-            self._back_off(network, answer.trouble or "ingest knows none of these pages")
+            self._back_off(network, answer.trouble or "ingest described none of these pages")
         else:
             self._rests.pop(network, None)
         return answer
 
     def _back_off(self, network: str, why: str) -> None:
-        """Let a network rest, longer each time; the others go on."""
+        """Pause a network, longer after each failure; other networks continue."""
         failures = self._rests.get(network, (0, clock.now()))[0] + 1
         rest = min(MIN_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 10), MAX_BACKOFF_SECONDS)
         self._rests[network] = failures, clock.now() + timedelta(seconds=rest)
         log.warning("pages were not checked", network=network, error=why[:300], rest=rest)
 
     async def _due(self, session: AsyncSession, day: date, now: datetime) -> list[Row[*tuple[Any, ...]]]:
-        """The next pages of one network, those checked longest ago first; few where it failed the last time."""
+        """Return the next due pages of one network, oldest check first; only a few after a failure of
+        the network.
+        """
         resting = [network for network, (_, until) in self._rests.items() if until > now]
         order = (Page.checked_at.asc().nulls_first(), Page.id)
         network = await session.scalar(
@@ -132,7 +134,7 @@ async def _count_due(session: AsyncSession, day: date) -> int:
 
 
 def via_ingest(services: ServiceClient) -> DescribePages:
-    """Asking ingest over its internal route."""
+    """Return a function that asks ingest over its internal route."""
 
     async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> PageDescriptions:
         body = {"page_ids": [str(one) for one in page_ids], "calls": calls, "walls": walls}

@@ -1,4 +1,6 @@
-"""Which community an address names: read here, asked of the network by ingest, which holds the tokens."""
+"""Resolve an address to a community: parsed here, then looked up in its network by ingest, which holds
+the tokens.
+"""
 
 from dataclasses import dataclass
 
@@ -14,7 +16,7 @@ RESOLVE_PATH = "/internal/pages/resolve"
 
 @dataclass(frozen=True, kw_only=True)
 class Community:
-    """A community as the network has it."""
+    """A community as its network reports it."""
 
     network: str
     external_id: str
@@ -23,15 +25,15 @@ class Community:
 
     @property
     def url(self) -> str:
-        """Its address by id, which no rename changes."""
+        """Return its address by id, which no renaming changes."""
         return NETWORKS[self.network].page_url.format(id=self.external_id)
 
 
 async def resolve_address(services: ServiceClient, text: str, network: str | None, *, act: str) -> Community:
-    """The community that the text names.
+    """Return the community that the text names.
 
-    Raises `Invalid` at `/address` with the reason when it names none, `Unavailable` when its network cannot be
-    asked now, `UpstreamFailed` when ingest does not understand.
+    Raise `Invalid` at `/address` with the reason when there is none, `Unavailable` when its network cannot be
+    asked now, `UpstreamFailed` when ingest rejects the request.
     """
     address = parse_address_field(text, network, pointer="/address")
     body = {
@@ -44,9 +46,9 @@ async def resolve_address(services: ServiceClient, text: str, network: str | Non
             "ingest", RESOLVE_PATH, body, act=act, idempotency_key=str(new_id()), attempts=2
         )
     except ServiceUnavailable as error:
-        raise Unavailable("The service that speaks to the networks does not answer: try again") from error
+        raise Unavailable("The ingest service does not respond: try again") from error
     except ServiceRefused as error:
-        raise UpstreamFailed("The service that speaks to the networks refused the address") from error
+        raise UpstreamFailed("The ingest service rejected the address") from error
     match answer["outcome"]:
         case "found":
             community = answer["community"]
@@ -63,7 +65,9 @@ async def resolve_address(services: ServiceClient, text: str, network: str | Non
 
 
 async def resolve_new_page(services: ServiceClient, new: PageCreate, *, act: str) -> Community | None:
-    """What the address of a new page names; None for a page that is given by its id. Raises as `resolve` does."""
+    """Return the community of a new page given by address; None for a page given by id. Raises as
+    `resolve_address` does.
+    """
     if new.address is None:
         return None
     if new.external_id is not None:
@@ -73,7 +77,9 @@ async def resolve_new_page(services: ServiceClient, new: PageCreate, *, act: str
 
 
 def parse_address_field(text: str, network: str | None, *, pointer: str) -> PageAddress:
-    """The address that the text holds; asks nobody. Raises `Invalid` at the pointer with the reason."""
+    """Return the address that the text contains, without asking a network. Raise `Invalid` at the pointer with the
+    reason.
+    """
     try:
         return parse_address(text, network)
     except InvalidPageAddress as error:

@@ -1,7 +1,7 @@
-"""Page addresses as people paste them: which network, which community. Reads text alone, asks nobody.
+"""Parse page addresses as people paste them into network and community. Pure functions without I/O.
 
 >>> parse_address("https://m.vk.com/wall-1_5?reply=2")
-Address(network='vk', external_id='1', screen_name=None)
+PageAddress(network='vk', external_id='1', screen_name=None)
 """
 
 import re
@@ -31,7 +31,7 @@ OTHER_NETWORKS = {
     "tenchat.ru": "TenChat",
     "vkvideo.ru": "VK Видео",
 }
-# The networks' own sections, which no community has for a short name.
+# Paths of the networks themselves, which no community has as a short name.
 _VK_SECTION = re.compile(
     r"(?:about|albums?|apps?|articles?|audios?|away|board|bookmarks|bugs|calls|clips?|docs?|edit|faq|fave|feed|friends"
     r"|games|groups|help|join|jobs|landing|login|mail|market|music|news|notifications|photos?|podcasts|privacy"
@@ -68,7 +68,7 @@ class InvalidPageAddress(ValueError):  # noqa: N818 — reads better where it is
 
 @dataclass(frozen=True, slots=True)
 class PageAddress:
-    """A community as its address names it: by the network's own id (digits), or by a short name (lower case)."""
+    """A community as its address names it: by the network's id (digits) or by a short name (lower case)."""
 
     network: str
     external_id: str | None = None
@@ -76,9 +76,9 @@ class PageAddress:
 
 
 def parse_address(text: str, network: str | None = None) -> PageAddress:
-    """The community that the text names; `network` settles what names none itself, such as a bare id or name.
+    """Return the community that the text names; `network` applies to text that names none, such as a bare id.
 
-    Raises `BadAddress` with the reason.
+    Raise `InvalidPageAddress` with the reason.
     """
     parsed = _parse(_cleaned(text), network)
     if network is not None and parsed.network != network:
@@ -93,7 +93,7 @@ def _title(network: str) -> str:
 def _cleaned(text: str) -> str:
     if len(text) > MAX_ADDRESS_LENGTH:
         raise InvalidPageAddress(f"The address is longer than {MAX_ADDRESS_LENGTH} characters")
-    # What a copied address carries unseen: byte order marks, zero-width and direction signs, soft hyphens.
+    # Invisible characters of copied text: byte order marks, zero-width and direction marks, soft hyphens.
     normal = "".join(sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign) != "Cf")
     mention = _VK_MENTION.search(normal)
     words = [mention[1]] if mention else [word for raw in normal.split() if (word := raw.strip(_WRAPPING))]
@@ -102,9 +102,9 @@ def _cleaned(text: str) -> str:
     if len(words) > 1:
         links = list(dict.fromkeys(word for word in words if _is_link(word)))
         if len(links) > 1:
-            raise InvalidPageAddress(f"There are {len(links)} addresses here: give one")
+            raise InvalidPageAddress(f"The text contains {len(links)} addresses: give one")
         if not links:
-            raise InvalidPageAddress("There is no address in this text")
+            raise InvalidPageAddress("The text contains no address")
         words = links
     return words[0].rstrip(".!")
 
@@ -114,7 +114,7 @@ def _is_link(word: str) -> bool:
 
 
 def _parse(word: str, network: str | None) -> PageAddress:
-    # A short name may hold dots; a host ends in a domain that people know.
+    # A short name may contain dots; a host ends in a known domain.
     if not _is_link(word) or (network is not None and "/" not in word and not _DOMAIN.search(word.lower())):
         return _bare(word, network)
     link = _split(word)
@@ -131,14 +131,14 @@ def _split(word: str) -> SplitResult:
     rest = word[scheme.end() :] if scheme else word
     named = scheme[0].rstrip("/:").lower() if scheme else ""
     if named not in {"", "http", "https"}:
-        raise InvalidPageAddress(f"«{named}:» is no web address")
+        raise InvalidPageAddress(f"«{named}:» is not a web address")
     try:
         link = urlsplit(f"https://{rest.lstrip('/')}")
         port = link.port
     except ValueError as error:
-        raise InvalidPageAddress("This is no web address") from error
+        raise InvalidPageAddress("This is not a web address") from error
     if port not in {None, 80, 443}:
-        raise InvalidPageAddress(f"No network answers at port {port}")
+        raise InvalidPageAddress(f"No network uses port {port}")
     return link
 
 
@@ -149,15 +149,18 @@ def _foreign(host: str, word: str) -> str:
     )
     reasons: tuple[tuple[bool, str], ...] = (
         ("@" in word and "/" not in word, "This is an e-mail address"),
-        (not host.isascii() or "xn--" in host, f"«{host}» is no network's host: its letters are not all Latin"),
+        (
+            not host.isascii() or "xn--" in host,
+            f"«{host}» is not a network's host: it contains letters other than Latin",
+        ),
         (bare in MESSENGER_HOSTS, "This is a link to a conversation, not to a page"),
-        (bare in SHORTENER_HOSTS, "This is a shortened link: open it and give the address it leads to"),
-        (other is not None, f"This is an address in {other}; pages are kept in {_known()}"),
+        (bare in SHORTENER_HOSTS, "This is a shortened link: open it and give the address that it leads to"),
+        (other is not None, f"This is an address in {other}; official pages are kept in {_known()}"),
         (
             host.endswith((".vk.com", ".vk.ru", ".ok.ru")),
-            f"«{host}» serves the network otherwise; it holds no pages",
+            f"«{host}» belongs to the network but has no pages",
         ),
-        (True, f"«{host}» is no network known here; pages are kept in {_known()}"),
+        (True, f"«{host}» is not a known network; official pages are kept in {_known()}"),
     )
     return next(reason for applies, reason in reasons if applies)
 
@@ -172,24 +175,26 @@ def _bare(word: str, network: str | None) -> PageAddress:
     if "@" in name:
         raise InvalidPageAddress("This is an e-mail address")
     if not re.search(r"\w", name):
-        raise InvalidPageAddress("There is no address in this text")
+        raise InvalidPageAddress("The text contains no address")
     if re.fullmatch(r"-?[0-9]+", name):
         if network is None:
-            raise InvalidPageAddress("A bare number belongs to no network: say which, or give the whole address")
+            raise InvalidPageAddress(
+                "A bare number does not say its network: give the network, or the whole address"
+            )
         return PageAddress(network, external_id=_id(name.removeprefix("-")))
     if network == "ok":
         return _ok_path([part for part in name.split("/") if part], {})
-    # An @name and clubNNN are VK's own way to write an address.
+    # @name and clubNNN are VK's own notation.
     if network == "vk" or mentioned or _VK_CLUB.fullmatch(name) or _VK_THING.fullmatch(name):
         return _vk_path([part for part in name.split("/") if part], {})
     if not name.isascii():
-        raise InvalidPageAddress("An address holds Latin letters and digits only")
-    raise InvalidPageAddress("A bare name belongs to no network: say which, or give the whole address")
+        raise InvalidPageAddress("An address may contain only Latin letters and digits")
+    raise InvalidPageAddress("A bare name does not say its network: give the network, or the whole address")
 
 
 def _parts(link: SplitResult) -> tuple[list[str], dict[str, list[str]]]:
     path = unquote(link.path).lower()
-    # VK's old addresses carry the page behind the sign of a fragment.
+    # VK's old addresses carry the page in the fragment.
     if path.strip("/") == "" and link.fragment.startswith(("/", "!")):
         path = unquote(link.fragment.lstrip("!")).lower()
     return [part for part in path.split("/") if part], parse_qs(link.query)
@@ -203,12 +208,12 @@ def _vk_path(parts: list[str], query: dict[str, list[str]]) -> PageAddress:
     first = parts[0] if parts else ""
     section = _VK_SECTION.fullmatch(first) is not None
     if first == "" or section:
-        # Over a feed or a search a post stands open in `w`, a photo or a video in `z`.
+        # A post opened over a feed or a search is in `w`, a photo or a video in `z`.
         for opened in (*query.get("w", ()), *query.get("z", ())):
             if (matched := _VK_THING.match(opened.lower())) and matched[1]:
                 return PageAddress("vk", external_id=_id(matched[2]))
     if first == "":
-        raise InvalidPageAddress("The address names no community, only the network")
+        raise InvalidPageAddress("The address names only the network, not a community")
     if matched := _VK_CLUB.fullmatch(first):
         return PageAddress("vk", external_id=_id(matched[1]))
     if matched := _VK_THING.fullmatch(first):
@@ -233,7 +238,7 @@ def _ok_path(parts: list[str], query: dict[str, list[str]]) -> PageAddress:
     for group_id in query.get("st.groupId", ()):
         return PageAddress("ok", external_id=_id(group_id))
     if not parts:
-        raise InvalidPageAddress("The address names no group, only the network")
+        raise InvalidPageAddress("The address names only the network, not a group")
     first = parts[0]
     if first == "group" and len(parts) > 1:
         return PageAddress("ok", external_id=_id(parts[1]))
@@ -250,7 +255,7 @@ def _ok_path(parts: list[str], query: dict[str, list[str]]) -> PageAddress:
 def _id(digits: str) -> str:
     matched = _ID.fullmatch(digits) if digits.isascii() else None
     if matched is None:
-        raise InvalidPageAddress("A community's id is 1 to 20 digits and not zero")
+        raise InvalidPageAddress("The id of a community is 1 to 20 digits and not zero")
     return matched[1]
 
 
@@ -259,7 +264,7 @@ def _name(name: str, refused: tuple[tuple[bool, str], ...]) -> str:
         if applies:
             raise InvalidPageAddress(reason)
     if not name.isascii():
-        raise InvalidPageAddress("A short name holds Latin letters only; this one holds others")
+        raise InvalidPageAddress("A short name may contain only Latin letters; this one contains others")
     if not _NAME.fullmatch(name) or not re.search("[a-z]", name):
-        raise InvalidPageAddress("This is no short name: 2 to 64 Latin letters, digits, «.», «_» and «-»")
+        raise InvalidPageAddress("This is not a short name: 2 to 64 Latin letters, digits, «.», «_» and «-»")
     return name

@@ -1,7 +1,7 @@
-"""A page's way to being official and live: created, verified, marked, connected, widgets, live.
+"""Steps of a page towards official and live: created, verified, marked, connected, widgets, live.
 
-A step stands from the day it was reached until it is lost; a step lost and reached again has two rows. The order
-is not enforced, since regions go the way differently, but no page goes live before it is verified.
+A step holds from the day it was reached until it is lost; a step that is lost and reached again has two rows. The
+order is not enforced, because regions proceed differently, but a page cannot go live before it is verified.
 """
 
 from collections.abc import Iterable
@@ -29,13 +29,15 @@ from shared.tables.registry import Organisation, Page, PageStep
 
 # Who confirms what the daily checks see.
 SERVICE_NAME = "system"
-# What people read beside a page's name: losing one of these is told as the loss of a mark.
+# The badges shown beside a page's name: losing one of these emits `page.mark_lost`.
 BADGES = frozenset({PageStepKind.VERIFIED, PageStepKind.GOV_BADGE})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """By what a step is known, and who says so: a person's id, or `SYSTEM` for what the network told us."""
+    """How a step is known, and who confirmed it: a person's id, or `SERVICE_NAME` for what the network
+    reported.
+    """
 
     kind: EvidenceKind
     text: str | None = None
@@ -56,15 +58,16 @@ async def confirm(
     reached_on: date | None = None,
     caller: Caller | None = None,
 ) -> PageStep:
-    """The step stands. One that stands already takes the new day and evidence; what `SYSTEM` sees adds nothing.
+    """Confirm that a page has reached a step, and emit `page.step_reached` if something changed.
 
-    `reached_on` left out: today, or the day that stands. `within`: who may touch the page. Emits
-    `page.step_reached` where something changed. Raises `NotFound`, or `Forbidden` for another's page; `Invalid`
-    for a day to come; `Conflict` for a page that goes live without being verified.
+    A current step takes the new day and evidence, except from `SERVICE_NAME`. `reached_on` left out: today, or the
+    day already stored. `caller` restricts which pages may be changed. Raise `NotFound`, `Forbidden` for a page
+    outside the caller's scope, `Invalid` for a day in the future, or `Conflict` for a page that goes live without
+    being verified.
     """
     page = await _locked(session, page_id, caller)
     if reached_on is not None and reached_on > today():
-        raise Invalid.field("/reached_on", "The day has not come yet")
+        raise Invalid.field("/reached_on", "The day lies in the future")
     current = await _current_step(session, page_id, step)
     if current is not None and evidence.confirmed_by == SERVICE_NAME:
         return current
@@ -91,7 +94,7 @@ async def confirm(
 
 
 async def record_created(session: WriteSession, page_ids: Iterable[UUID], evidence: Evidence) -> None:
-    """New pages have reached `created` today; their registration is told by events of its own."""
+    """Record the step `created` for new pages as of today; their registration has an event of its own."""
     rows = _reached(page_ids, PageStepKind.CREATED, evidence)
     if rows:
         await session.execute(insert(PageStep), rows)
@@ -103,9 +106,9 @@ async def record_created(session: WriteSession, page_ids: Iterable[UUID], eviden
 async def confirm_from_network(
     session: WriteSession, pages: Iterable[Row[*tuple[Any, ...]]], step: PageStepKind, evidence_text: str
 ) -> None:
-    """The networks show that these pages have reached a step today; where it stands already nothing changes.
+    """Record a step that the networks show as of today; pages that already have it do not change.
 
-    `pages`: rows with what an event of a page says. Emits `page.step_reached` for each that is new.
+    `pages` are rows with the fields of a page event. Emits `page.step_reached` for each new step.
     """
     by_id = {page.id: page for page in pages}
     evidence = Evidence(kind=EvidenceKind.NETWORK, text=evidence_text, confirmed_by=SERVICE_NAME)
@@ -145,10 +148,11 @@ async def mark_lost(
     lost_on: date | None = None,
     caller: Caller | None = None,
 ) -> PageStep | None:
-    """The step stands no more; None when it did not stand. `lost_on` left out: today. `within` as for `record`.
+    """Mark a step as lost; return None when the page does not have it. `lost_on` left out: today.
 
-    Emits `page.mark_lost` for `verified` and `marked`, `page.step_lost` for the others. Raises `NotFound`, or
-    `Forbidden` for another's page; `Invalid` for a day to come or one before the step was reached.
+    Emits `page.mark_lost` for `verified` and `marked`, `page.step_lost` for the others. `caller` as for `confirm`.
+    Raise `NotFound`, `Forbidden` for a page outside the caller's scope, or `Invalid` for a day in the future or
+    before the step was reached.
     """
     page = await _locked(session, page_id, caller)
     current = await _current_step(session, page_id, step)
@@ -156,7 +160,7 @@ async def mark_lost(
         return None
     day = lost_on or max(today(), current.reached_on)
     if lost_on is not None and not current.reached_on <= lost_on <= today():
-        raise Invalid.field("query/lost_on", "The day lies before the step was reached, or has not come yet")
+        raise Invalid.field("query/lost_on", "The day lies in the future, or before the step was reached")
     current.lost_on, current.lost_reason = day, reason
     await session.flush()
     kind = "page.mark_lost" if step in BADGES else "page.step_lost"
@@ -166,7 +170,7 @@ async def mark_lost(
 
 
 async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageStep]:
-    """All steps of a page, those lost too, newest first, one more than the limit. Raises `NotFound`."""
+    """Return all steps of a page, lost ones too, newest first, one more than the page holds. Raise `NotFound`."""
     if await session.get(Page, page_id) is None:
         raise NotFound("There is no such page")
     query = (
@@ -180,7 +184,7 @@ async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> 
 
 
 async def current_steps(session: AsyncSession, page_ids: Iterable[UUID]) -> dict[UUID, dict[PageStepKind, date]]:
-    """The steps that stand, by page, in their usual order; a page without any has an empty entry."""
+    """Return the current steps by page, in their usual order; a page without steps has an empty entry."""
     by_page: dict[UUID, dict[PageStepKind, date]] = {page_id: {} for page_id in page_ids}
     rows = await session.execute(
         select(PageStep.page_id, PageStep.step, PageStep.reached_on).where(
@@ -196,7 +200,9 @@ async def current_steps(session: AsyncSession, page_ids: Iterable[UUID]) -> dict
 async def list_lost(
     session: AsyncSession, since: date, step: PageStepKind | None, paging: Paging
 ) -> list[tuple[PageStep, Page, Organisation, date | None]]:
-    """Steps lost on `since` or later with their pages and owners, and when they were regained; newest first."""
+    """Return steps lost on `since` or later with page, organisation and the day they were regained;
+    newest first.
+    """
     again = aliased(PageStep)
     query = (
         select(PageStep, Page, Organisation, again.reached_on)
@@ -223,7 +229,7 @@ async def _locked(session: WriteSession, page_id: UUID, within: Caller | None) -
     if within is not None:
         reached = select(Page.id).where(Page.id == page_id, within.scope(Page.organisation_id))
         if await session.scalar(reached) is None:
-            raise Forbidden("The page belongs to an organisation that you do not act for")
+            raise Forbidden("The page belongs to an organisation outside your scope")
     return page
 
 

@@ -36,7 +36,7 @@ from shared.tables.registry import Organisation, Page, PageStep
 
 @dataclass(frozen=True, kw_only=True)
 class PageFilter:
-    """What a list of pages is narrowed to; null means any."""
+    """Filter of a list of pages; null means any."""
 
     organisation_id: UUID | None = None
     network: str | None = None
@@ -49,7 +49,7 @@ class PageFilter:
 
 
 async def list_pages(session: AsyncSession, filters: PageFilter, paging: Paging) -> list[Page]:
-    """Pages by name, one more than the limit."""
+    """Return pages by name, one more than the page holds."""
     query = select(Page).order_by(Page.sort_key, Page.id).limit(paging.limit + 1)
     for name in ("organisation_id", "network", "external_id", "active"):
         if (value := getattr(filters, name)) is not None:
@@ -67,7 +67,7 @@ async def list_pages(session: AsyncSession, filters: PageFilter, paging: Paging)
 
 
 async def get(session: AsyncSession, page_id: UUID) -> Page:
-    """The page. Raises `NotFound`."""
+    """Return the page. Raise `NotFound`."""
     page = await session.get(Page, page_id)
     if page is None:
         raise NotFound("There is no such page")
@@ -75,7 +75,7 @@ async def get(session: AsyncSession, page_id: UUID) -> Page:
 
 
 async def present(session: AsyncSession, pages: Sequence[Page]) -> list[OfficialPage]:
-    """The pages with the steps that stand."""
+    """Return the pages as API models, with their current steps."""
     steps = await page_steps.current_steps(session, [page.id for page in pages])
     return [
         OfficialPage(**OfficialPageBase.model_validate(page).model_dump(), steps=steps[page.id]) for page in pages
@@ -83,7 +83,7 @@ async def present(session: AsyncSession, pages: Sequence[Page]) -> list[Official
 
 
 async def describe_community(session: AsyncSession, community: Community) -> ResolvedPageAddress:
-    """The community as the network has it, with its page and owner when the registry knows it."""
+    """Return the community with its page and organisation, if the page is registered."""
     registered = await _known(session, community.network, community.external_id)
     return ResolvedPageAddress(
         network=community.network,
@@ -97,10 +97,10 @@ async def describe_community(session: AsyncSession, community: Community) -> Res
 
 
 async def register(session: WriteSession, new: PageCreate, actor: str, community: Community | None = None) -> Page:
-    """A new page; `community` is what its address was resolved to, if it was given by address.
+    """Register a page; `community` is what its address was resolved to, if it was given by address.
 
-    Raises `Duplicate`, naming the owner, when it is known; `Invalid` without its organisation, or when neither
-    community nor network, id and name are given.
+    Raise `Duplicate`, naming the organisation, for a registered page; `Invalid` for a missing organisation, or
+    when neither community nor network, id and name are given.
     """
     await _check_organisation(session, new.organisation_id)
     page = _made(new, community)
@@ -112,7 +112,7 @@ async def register(session: WriteSession, new: PageCreate, actor: str, community
             await session.flush()
     except IntegrityError as error:
         await _check_not_registered(session, page, pointer)
-        raise Duplicate("The page was registered just now") from error
+        raise Duplicate("The page was registered by another request meanwhile") from error
     kind = EvidenceKind.MANUAL if community is None else EvidenceKind.NETWORK
     await page_steps.record_created(session, [page.id], page_steps.Evidence(kind=kind, confirmed_by=actor))
     await emit(session, page_event("page.registered", page, actor, {}))
@@ -143,7 +143,7 @@ def _made(new: PageCreate, community: Community | None) -> Page:
 async def change(
     session: WriteSession, page_id: UUID, update: PageUpdate, version: int | None, actor: str
 ) -> Page:
-    """Change what was given. Raises `NotFound`, `PreconditionFailed` or `Invalid`."""
+    """Update the given fields. Raise `NotFound`, `PreconditionFailed` or `Invalid`."""
     page = await session.get(Page, page_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     if page is None:
         raise NotFound("There is no such page")
@@ -166,7 +166,7 @@ async def change(
 
 
 def page_event(kind: str, page: Page, actor: str, data: dict[str, Any]) -> NewEvent:
-    """An event of a page as it stands."""
+    """Return an event with the page's current state."""
     return NewEvent(
         type=kind,
         subject_id=page.id,

@@ -1,4 +1,4 @@
-"""Days that a table holds, found one after another by its index: each costs a step, however many rows it has."""
+"""Distinct days of a table by an index skip scan: one index lookup per day, however many rows a day has."""
 
 from collections.abc import Callable
 from datetime import date
@@ -11,7 +11,9 @@ def distinct_days(
     next_day: Callable[[ColumnElement[date]], ScalarSelect[date]],
     limit: int | None,
 ) -> Subquery:
-    """The column `day`: `first` and what comes after it until there is nothing, `most` days if that is given."""
+    """Return a subquery with the column `day`: `first`, then each following day, at most `limit` days if it is
+    given.
+    """
     start = select(first.label("day"), literal(1).label("place")).cte("walk", recursive=True)
     step = select(next_day(start.c.day), start.c.place + 1).where(start.c.day.is_not(None))
     recursive = start.union_all(step if limit is None else step.where(start.c.place < limit))

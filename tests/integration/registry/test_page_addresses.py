@@ -114,7 +114,7 @@ async def test_a_name_that_is_given_is_kept(registry: ServiceUnderTest) -> None:
     [
         ("vk.com/id1", {}, "person's page"),
         ("t.me/school71", {}, "Telegram"),
-        ("101", {}, "say which"),
+        ("101", {}, "give the network"),
         ("ok.ru/school71", {"network": "vk"}, "not in ВКонтакте"),
     ],
 )
@@ -224,7 +224,7 @@ async def test_a_registered_page_is_found_by_any_address_without_asking(
     ("address", "more", "reason"),
     [
         ("vk.com/id1", {}, "person's page"),
-        ("School71", {}, "say which"),
+        ("School71", {}, "give the network"),
         ("ok.ru/school71", {"network": "vk"}, "not in ВКонтакте"),
         ("two words", {}, "no address"),
         ("", {}, ""),
