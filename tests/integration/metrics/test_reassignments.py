@@ -1,4 +1,4 @@
-"""Cases from hand to hand, against chains whose figures were worked out by hand."""
+"""Transfers of appeals, against chains whose figures were worked out by hand."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,7 +16,7 @@ PATH = "/api/v1/metrics/handovers"
 async def chain(
     connection: asyncpg.Connection, opened_at: str, *steps: tuple[str, UUID | None, UUID | None]
 ) -> UUID:
-    """A case that went through these hands, one after the other."""
+    """Insert an appeal that these organisations had, one after the other."""
     case = await add(connection, opened_at=opened_at)
     for number, (kind, former, to) in enumerate(steps):
         await connection.execute(
@@ -29,7 +29,7 @@ async def chain(
 
 @pytest.fixture
 async def water(region: Region) -> UUID:
-    """A third organisation, and the hand-worked week."""
+    """Insert a third organisation and a week of appeals worked out by hand; return the organisation."""
     water = await insert_organisation(region.database, name="Водоканал")
     school, ministry = region.school, region.ministry
     connection = await region.database.connect()
@@ -65,7 +65,7 @@ def figures(found: dict[str, Any]) -> tuple[int, ...]:
     return tuple(found[name] for name in ("cases", "handed_over", "received", "returns", "ping_pong"))
 
 
-async def test_each_organisation_gets_what_went_through_its_hands(region: Region, water: UUID) -> None:
+async def test_transfers_are_counted_per_organisation(region: Region, water: UUID) -> None:
     body = await region.get(PATH, **WEEK)
     assert (body["from"], body["to"]) == ("2026-11-23T00:00:00+08:00", "2026-11-30T00:00:00+08:00")
     assert [(group["key"], group["name"], figures(group)) for group in body["groups"]] == [
@@ -77,13 +77,13 @@ async def test_each_organisation_gets_what_went_through_its_hands(region: Region
     assert figures(body["total"]) == (4, 4, 4, 2, 1)
 
 
-async def test_staff_get_their_own_organisation(region: Region, water: UUID) -> None:
+async def test_staff_see_only_their_own_organisation(region: Region, water: UUID) -> None:
     body = await region.get(PATH, headers=region.metrics.headers("manager", region.school), **WEEK)
     assert [group["key"] for group in body["groups"]] == [str(region.school)]
     assert figures(body["total"]) == figures(body["groups"][0]) == (2, 2, 1, 0, 1)
 
 
-async def test_of_nothing_there_is_nothing(region: Region) -> None:
+async def test_period_without_appeals_is_all_zeros(region: Region) -> None:
     body = await region.get(PATH, **WEEK)
     assert (figures(body["total"]), body["groups"]) == ((0, 0, 0, 0, 0), [])
     wrong = await region.metrics.client.get(PATH, params={"from": "now"}, headers=region.metrics.headers("head"))

@@ -1,4 +1,4 @@
-"""Agreement between the judge and people, against reviews whose shares were worked out by hand."""
+"""Agreement between classifier and reviewers, against reviews whose shares were worked out by hand."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ NOTHING = {"compared": 0, "agreed": 0, "share": None, "low": None, "high": None}
 
 
 async def add(connection: asyncpg.Connection, page: UUID, organisation: UUID, at: str, **given: Any) -> None:
-    """A message with its review; `given` are the answers, `place` and `group_id`."""
+    """Insert a message with its review; `given` are the answers, `place` and `group_id`."""
     message = uuid4()
     await connection.execute(
         """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
@@ -37,7 +37,7 @@ async def add(connection: asyncpg.Connection, page: UUID, organisation: UUID, at
 
 @pytest.fixture
 async def reviews(region: Region) -> str:
-    """Five reviews of the week and one of the week before; the OKTMO of two of them."""
+    """Insert five reviews of the week and one of the week before; return the OKTMO codes of two of them."""
     page = await insert_page(region.database, region.school, external_id="101")
     connection = await region.database.connect()
     oktmo = str(await connection.fetchval("SELECT municipality FROM organisations WHERE id = $1", region.school))
@@ -69,7 +69,7 @@ def counted(found: dict[str, Any], question: str) -> tuple[int, int]:
     return found[question]["agreed"], found[question]["compared"]
 
 
-async def test_shares_count_what_both_sides_said(region: Region, reviews: str) -> None:
+async def test_shares_count_reviews_with_both_values(region: Region, reviews: str) -> None:
     body = await region.get(PATH, **WEEK)
     assert body["from"] == "2026-11-23T00:00:00+08:00"
     total = body["total"]
@@ -100,7 +100,7 @@ async def test_groups_add_up_to_the_total(region: Region, reviews: str) -> None:
     assert placed["name"]
 
 
-async def test_an_organisation_sees_the_reviews_of_its_own(region: Region, reviews: str) -> None:
+async def test_staff_see_only_reviews_of_their_own_organisation(region: Region, reviews: str) -> None:
     headers = region.metrics.headers("manager", region.ministry)
     body = await region.get(PATH, headers=headers, group_by="organisation", **WEEK)
     assert [group["key"] for group in body["groups"]] == [str(region.ministry)]
@@ -114,7 +114,7 @@ async def test_an_organisation_sees_the_reviews_of_its_own(region: Region, revie
     assert wrong.status_code == 422
 
 
-async def test_cases_of_a_topic_count_under_its_group(region: Region) -> None:
+async def test_appeal_with_topic_counts_under_its_topic_group(region: Region) -> None:
     connection = await region.database.connect()
     below = uuid4()
     try:

@@ -1,4 +1,4 @@
-"""SLA figures against rows whose figures were worked out by hand."""
+"""SLA figures, against rows whose figures were worked out by hand."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -44,12 +44,12 @@ class Region:
 
 
 def local(text: str) -> datetime:
-    """`11-23 10:00` of 2026 in Irkutsk."""
+    """Return the moment of `11-23 10:00` of 2026 in Irkutsk."""
     return datetime.fromisoformat(f"2026-{text}+08:00")
 
 
 async def add(connection: asyncpg.Connection, **given: Any) -> UUID:
-    """One row of `appeals`; times as `MM-DD hh:mm` of the region."""
+    """Insert a row of `appeals`; times are `MM-DD hh:mm` in the region."""
     row: dict[str, Any] = {
         "id": uuid4(), "status": "assigned", "urgency": "normal", "text": "Не горит фонарь", "network": "vk",
         "route": "{}", "version": 1, "created_at": local("11-01 00:00"), "updated_at": local("11-01 00:00"),
@@ -92,7 +92,7 @@ async def region(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Region
 
 @pytest.fixture
 async def cases(region: Region) -> dict[str, UUID]:
-    """The hand-worked week: see the figures in the tests."""
+    """Insert a week of appeals worked out by hand: the tests state its figures."""
     school, ministry, topic = region.school, region.ministry, region.topic
     connection = await region.database.connect()
     rows: dict[str, dict[str, Any]] = {
@@ -169,7 +169,7 @@ async def test_totals_of_the_current_week(region: Region, cases: dict[str, UUID]
     assert await region.get(**WEEK) == body
 
 
-async def test_every_figure_shows_its_rows(region: Region, cases: dict[str, UUID]) -> None:
+async def test_list_behind_each_figure_has_as_many_rows(region: Region, cases: dict[str, UUID]) -> None:
     names = {str(row): name for name, row in cases.items()}
     for figure, expected in BEHIND.items():
         found = await region.get("/api/v1/metrics/sla/cases", figure=figure, **WEEK)
@@ -177,7 +177,7 @@ async def test_every_figure_shows_its_rows(region: Region, cases: dict[str, UUID
         assert found["next_cursor"] is None
 
 
-async def test_rows_come_in_pages_newest_first(region: Region, cases: dict[str, UUID]) -> None:
+async def test_rows_are_paged_newest_first(region: Region, cases: dict[str, UUID]) -> None:
     seen: list[str] = []
     query: dict[str, Any] = {"figure": "opened", "limit": 4, **WEEK}
     pages = 0
@@ -194,7 +194,9 @@ async def test_rows_come_in_pages_newest_first(region: Region, cases: dict[str, 
 
 
 @pytest.mark.parametrize("group_by", ["organisation", "municipality", "network", "topic", "day", "week"])
-async def test_groups_add_up_and_show_their_rows(region: Region, cases: dict[str, UUID], group_by: str) -> None:
+async def test_groups_sum_to_the_total_and_list_their_rows(
+    region: Region, cases: dict[str, UUID], group_by: str
+) -> None:
     body = await region.get(group_by=group_by, **WEEK)
     assert body["total"] == (await region.get(**WEEK))["total"]
     for figure in BEHIND:
@@ -231,13 +233,13 @@ async def test_groups_have_keys_and_names(region: Region, cases: dict[str, UUID]
     assert [opened for _, opened in by_municipality.values()] == [3]
 
 
-async def test_medians_are_each_groups_own(region: Region, cases: dict[str, UUID]) -> None:
+async def test_medians_are_computed_per_group(region: Region, cases: dict[str, UUID]) -> None:
     body = await region.get(group_by="network", **WEEK)
     medians = {group["key"]: group["first_response"]["median"] for group in body["groups"]}
     assert medians == {"vk": 3600.0, "ok": 28860.0}
 
 
-async def test_an_empty_period_is_zeros(region: Region, cases: dict[str, UUID]) -> None:
+async def test_period_without_appeals_is_all_zeros(region: Region, cases: dict[str, UUID]) -> None:
     body = await region.get(group_by="organisation", **{"from": "2025-01-01", "to": "2025-01-07"})
     assert body["groups"] == []
     assert {body["total"][figure] for figure in BEHIND} == {0}
@@ -245,7 +247,7 @@ async def test_an_empty_period_is_zeros(region: Region, cases: dict[str, UUID]) 
     assert (body["total"]["first_response"], body["total"]["delay"]) == (nothing, nothing)
 
 
-async def test_an_organisation_sees_its_own_cases_only(region: Region, cases: dict[str, UUID]) -> None:
+async def test_staff_see_only_appeals_of_their_own_organisation(region: Region, cases: dict[str, UUID]) -> None:
     headers = region.metrics.headers("executor", region.school)
     body = await region.get(headers=headers, group_by="organisation", **WEEK)
     assert [group["key"] for group in body["groups"]] == [str(region.school)]
@@ -279,7 +281,9 @@ async def test_an_organisation_sees_its_own_cases_only(region: Region, cases: di
         ("/sla/cases", {"figure": "opened", "limit": "0"}, "query/limit"),
     ],
 )
-async def test_bad_input_names_the_field(region: Region, path: str, query: dict[str, str], pointer: str) -> None:
+async def test_invalid_input_names_the_field(
+    region: Region, path: str, query: dict[str, str], pointer: str
+) -> None:
     answer = await region.metrics.client.get(
         f"/api/v1/metrics{path}", params=query, headers=region.metrics.headers("head")
     )
@@ -288,7 +292,7 @@ async def test_bad_input_names_the_field(region: Region, path: str, query: dict[
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-async def test_a_query_that_takes_too_long_is_given_up(region: Region, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_query_is_cancelled_with_503(region: Region, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "STATEMENT_TIMEOUT_MS", 100)
     connection = await region.database.connect()
     async with connection.transaction():
@@ -301,7 +305,7 @@ async def test_a_query_that_takes_too_long_is_given_up(region: Region, monkeypat
     assert answer.json()["type"] == "/problems/unavailable"
 
 
-async def test_who_may_not_read(region: Region) -> None:
+async def test_caller_without_right_is_refused(region: Region) -> None:
     client = region.metrics.client
     assert (await client.get("/api/v1/metrics/sla")).status_code == 401
     refused = await client.get("/api/v1/metrics/sla", headers=region.metrics.headers("operations"))

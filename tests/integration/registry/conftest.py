@@ -1,4 +1,4 @@
-"""The registry on a real database, with the demo's people."""
+"""The registry on a real database, with the demo accounts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,26 +16,26 @@ from tests.support.service_under_test import ServiceUnderTest, service_under_tes
 
 @pytest.fixture
 async def registry(database: TestDatabase, keys_dir: Path) -> AsyncIterator[ServiceUnderTest]:
-    """The registry's API without its worker."""
+    """Return the registry's API without its worker."""
     async with service_under_test("registry", database, keys_dir) as running:
         yield running
 
 
 @pytest.fixture
 async def with_people(registry: ServiceUnderTest) -> ServiceUnderTest:
-    """The registry with `centre`, `head` and `ops`."""
+    """Return the registry with the accounts `centre`, `head` and `ops`."""
     async with registry.service.database.write() as session:
         await people.ensure_demo_people(session)
     return registry
 
 
 async def sign_in(registry: ServiceUnderTest, **form: str) -> httpx.Response:
-    """One call of the token endpoint; the grant is `password` unless said otherwise."""
+    """Call the token endpoint once; the grant is `password` by default."""
     return await registry.client.post("/api/v1/auth/token", data={"grant_type": "password", **form})
 
 
 async def make(registry: ServiceUnderTest, path: str, **body: Any) -> dict[str, Any]:
-    """Register something as the centre's moderator."""
+    """Register an object as the centre's moderator."""
     answer = await registry.client.post(f"/api/v1{path}", json=body, headers=registry.headers("moderator"))
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()
@@ -43,13 +43,13 @@ async def make(registry: ServiceUnderTest, path: str, **body: Any) -> dict[str, 
 
 
 def pointers(answer: httpx.Response) -> set[str]:
-    """The fields that a problem document names."""
+    """Return the fields that a problem document names."""
     assert answer.headers["content-type"] == "application/problem+json"
     return {error["pointer"] for error in answer.json()["errors"]}
 
 
 async def misplaced(database: TestDatabase) -> list[str]:
-    """Names of the bodies whose lineage is not their way up the tree."""
+    """Return names of organisations whose lineage differs from their path in the tree."""
     connection = await database.connect()
     rows = await connection.fetch(
         """WITH RECURSIVE tree AS (
@@ -65,7 +65,7 @@ async def misplaced(database: TestDatabase) -> list[str]:
 
 
 async def waits_for_lock(eye: asyncpg.Connection, task: asyncio.Task[Any], connections: int = 1) -> bool:
-    """Whether so many connections come to wait for a lock; false: the task ended before."""
+    """Return whether this many connections come to wait for a lock; false: the task ended before."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     while await eye.fetchval(query) < connections:
         if task.done():

@@ -1,4 +1,4 @@
-"""Whoever acts for somebody is told when their access changes: by id and field, never by name or value."""
+"""Events about changed access: they name ids and fields, never names or values."""
 
 import json
 from typing import Any
@@ -17,7 +17,9 @@ async def told(database: TestDatabase, subject: str) -> list[dict[str, Any]]:
     return [{"type": row["type"], **json.loads(row["data"])} for row in rows]
 
 
-async def test_change_of_a_persons_access_is_told(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_change_of_a_persons_access_emits_an_event(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     operations = registry.headers("operations", **{"If-Match": "*"})
     body = {"username": "tanya", "full_name": "Таня", "role": "head", "password": "long enough 1"}
     made = await registry.client.post("/api/v1/people", json=body, headers=operations)
@@ -37,7 +39,9 @@ async def test_change_of_a_persons_access_is_told(registry: ServiceUnderTest, da
     assert (await sign_in(registry, username="tanya", password="long enough 2")).status_code == 200
 
 
-async def test_change_of_a_systems_access_is_told(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_change_of_a_clients_access_emits_an_event(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     operations = registry.headers("operations", **{"If-Match": "*"})
     body = {"name": "Сайт", "role": "head"}
     made = (await registry.client.post("/api/v1/clients", json=body, headers=operations)).json()

@@ -1,4 +1,4 @@
-"""Who may give access where: an organisation's manager to its own, with all beneath it only who has it too."""
+"""Who may grant access: a manager in their own organisation, in subordinate ones only with access to these."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ class Tree:
     async def give(
         self, place: str | None, role: str, *, by: tuple[str, str | None, bool], beneath: bool = False
     ) -> httpx.Response:
-        """Somebody tries to give a person access."""
+        """Try to give a person access."""
         self.made += 1
         body: dict[str, Any] = {
             "username": f"person{self.made}",
@@ -39,7 +39,7 @@ class Tree:
         return await self.registry.client.post("/api/v1/people", json=body, headers=self.headers(by))
 
     def headers(self, by: tuple[str, str | None, bool], **more: str) -> dict[str, str]:
-        """Of somebody with this role and place, bound to all beneath it or not."""
+        """Return request headers of a person with this role and organisation, with or without subordinates."""
         role, place, beneath = by
         token = self.registry.token(role, place, beneath=beneath)
         return {
@@ -48,7 +48,7 @@ class Tree:
         }
 
     async def names(self, by: tuple[str, str | None, bool]) -> set[str]:
-        """The user names that somebody is shown, of those who were given access here."""
+        """Return the user names that the caller is shown, of those created here."""
         answer = await self.registry.client.get("/api/v1/people", headers=self.headers(by))
         found = {item["username"] for item in answer.json()["items"]}
         return {name for name in found if name.startswith("person")}
@@ -56,7 +56,7 @@ class Tree:
 
 @pytest.fixture
 async def tree(registry: ServiceUnderTest) -> Tree:
-    """Four organisations."""
+    """Register four organisations."""
     ministry = await make(registry, "/organisations", name="Министерство", kind="regional")
     school = await make(registry, "/organisations", name="Школа", kind="institution", parent_id=ministry["id"])
     club = await make(registry, "/organisations", name="Клуб", kind="institution", parent_id=school["id"])
@@ -67,7 +67,7 @@ async def tree(registry: ServiceUnderTest) -> Tree:
 OPERATIONS = ("operations", None, False)
 
 
-async def test_a_manager_gives_access_to_what_is_theirs(tree: Tree) -> None:
+async def test_manager_grants_access_within_their_scope(tree: Tree) -> None:
     alone = ("manager", tree.school, False)
     above = ("manager", tree.ministry, True)
     assert (await tree.give(tree.school, "executor", by=alone)).status_code == 201
@@ -79,7 +79,7 @@ async def test_a_manager_gives_access_to_what_is_theirs(tree: Tree) -> None:
     assert (await tree.give(None, "moderator", by=above)).status_code == 403
 
 
-async def test_all_beneath_is_given_by_who_has_it(tree: Tree) -> None:
+async def test_subordinate_access_is_granted_only_by_those_who_have_it(tree: Tree) -> None:
     alone = ("manager", tree.school, False)
     above = ("manager", tree.ministry, True)
     assert (await tree.give(tree.school, "manager", by=alone, beneath=True)).status_code == 403
@@ -94,7 +94,7 @@ async def test_all_beneath_is_given_by_who_has_it(tree: Tree) -> None:
     assert (wrong.status_code, pointers(wrong)) == (422, {"/beneath"})
 
 
-async def test_a_manager_neither_sees_nor_moves_others_people(tree: Tree) -> None:
+async def test_manager_cannot_see_or_move_people_of_other_organisations(tree: Tree) -> None:
     placed = {}
     for place in (tree.ministry, tree.school, tree.club, tree.beside):
         placed[place] = (await tree.give(place, "executor", by=OPERATIONS)).json()
@@ -116,7 +116,7 @@ async def test_a_manager_neither_sees_nor_moves_others_people(tree: Tree) -> Non
     assert (closer.status_code, closer.json()["organisation_id"]) == (200, tree.school)
 
 
-async def test_the_token_says_where_they_are_bound(tree: Tree) -> None:
+async def test_token_contains_the_organisation_scope(tree: Tree) -> None:
     made = (await tree.give(tree.ministry, "manager", by=OPERATIONS, beneath=True)).json()
     token = (await sign_in(tree.registry, username=made["username"], password=PASSWORD)).json()["access_token"]
     own = {"Authorization": f"Bearer {token}", "If-Match": "*"}

@@ -1,4 +1,4 @@
-"""API clients: what they may be given, what a token of theirs holds, and how a secret is changed for another."""
+"""API clients: grantable rights, rights of their tokens, and rotation of secrets."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ NEVER: dict[str, str] = {"If-Match": "*"}
 
 
 async def made(registry: ServiceUnderTest, **body: Any) -> dict[str, Any]:
-    """A client that operations made."""
+    """Return a client created by operations."""
     given = {"name": "Сайт", "role": "head"} | body
     answer = await registry.client.post(PATH, json=given, headers=registry.headers("operations"))
     assert answer.status_code == 201, answer.text
@@ -35,7 +35,7 @@ async def works(registry: ServiceUnderTest, client: dict[str, Any], secret: str 
 
 
 async def rights(registry: ServiceUnderTest, client: dict[str, Any], **form: str) -> set[str]:
-    """What a fresh token of the client allows."""
+    """Return the rights in a fresh token of the client."""
     signed = await sign_in(registry, **GRANT, client_id=client["id"], client_secret=client["secret"], **form)
     assert signed.status_code == 200, signed.text
     token = signed.json()["access_token"]
@@ -79,13 +79,13 @@ async def test_scopes_narrow_what_the_role_allows(registry: ServiceUnderTest) ->
         ({"role": "head", "expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
     ],
 )
-async def test_bad_fields_are_named(registry: ServiceUnderTest, body: dict[str, Any], named: str) -> None:
+async def test_invalid_field_is_named(registry: ServiceUnderTest, body: dict[str, Any], named: str) -> None:
     answer = await registry.client.post(PATH, json={"name": "Сайт"} | body, headers=registry.headers("operations"))
     assert answer.status_code == 422, answer.text
     assert pointers(answer) == {named}
 
 
-async def test_a_new_secret_works_beside_the_old_one_for_a_while(registry: ServiceUnderTest) -> None:
+async def test_both_secrets_work_during_the_overlap(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
     client = await made(registry)
     path = f"{PATH}/{client['id']}"
@@ -107,7 +107,7 @@ async def test_a_new_secret_works_beside_the_old_one_for_a_while(registry: Servi
     assert kept["id"] == new["id"]
 
 
-async def test_a_leaked_secret_ends_at_once(registry: ServiceUnderTest) -> None:
+async def test_secret_can_be_revoked_at_once(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
     client = await made(registry)
     path = f"{PATH}/{client['id']}/secrets"
@@ -127,7 +127,7 @@ async def test_a_leaked_secret_ends_at_once(registry: ServiceUnderTest) -> None:
     assert (full.status_code, full.json()["type"]) == (409, "/problems/conflict")
 
 
-async def test_the_last_use_is_known_and_is_no_change(registry: ServiceUnderTest) -> None:
+async def test_last_use_is_recorded_without_raising_the_version(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
     client = await made(registry)
     assert client["last_used_at"] is None
@@ -141,7 +141,7 @@ async def test_the_last_use_is_known_and_is_no_change(registry: ServiceUnderTest
     assert (shown.headers["etag"], body["updated_at"]) == ('"1"', client["updated_at"])
 
 
-async def test_changed_expired_and_removed(registry: ServiceUnderTest) -> None:
+async def test_changed_expired_and_deactivated_clients(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
     client = await made(registry, scopes=["metrics:read"])
     path = f"{PATH}/{client['id']}"
@@ -178,7 +178,7 @@ async def test_changed_expired_and_removed(registry: ServiceUnderTest) -> None:
     assert [item["id"] for item in removed] == [client["id"]]
 
 
-async def test_a_manager_has_the_clients_of_their_own_organisation(
+async def test_manager_sees_only_clients_of_their_own_organisation(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     own, foreign = await insert_organisation(database), await insert_organisation(database, name="Чужая")
@@ -210,7 +210,7 @@ async def test_a_manager_has_the_clients_of_their_own_organisation(
         assert refused.status_code == 403, refused.text
 
 
-async def test_a_system_gives_no_more_than_its_own_scope(registry: ServiceUnderTest) -> None:
+async def test_client_cannot_grant_rights_beyond_its_own_scope(registry: ServiceUnderTest) -> None:
     token = registry.token("operations", scope="clients:manage registry:read")
     headers = {"Authorization": f"Bearer {token}"}
     body = {"name": "Сайт", "role": "head"}
@@ -224,7 +224,7 @@ async def test_a_system_gives_no_more_than_its_own_scope(registry: ServiceUnderT
     assert taken.status_code == 403
 
 
-async def test_secrets_are_kept_as_digests_and_forgotten(
+async def test_secrets_are_stored_as_digests_and_purged(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     operations = registry.headers("operations")
@@ -246,7 +246,7 @@ async def test_secrets_are_kept_as_digests_and_forgotten(
 @pytest.mark.parametrize(
     "taken", [{"scopes": ["clients:read"]}, {"expires_at": "soon"}, None], ids=["narrowed", "expired", "removed"]
 )
-async def test_a_system_that_lost_access_gives_none_with_a_token_from_before(
+async def test_deactivated_client_cannot_grant_access_with_an_old_token(
     registry: ServiceUnderTest, taken: dict[str, Any] | None
 ) -> None:
     operations = registry.headers("operations") | NEVER

@@ -1,4 +1,4 @@
-"""Special days as iCalendar files, in and out."""
+"""Import and export of special days as iCalendar files."""
 
 from typing import Any
 
@@ -40,11 +40,11 @@ def brief(calendar: dict[str, Any], *, own: bool = True) -> dict[str, Any]:
 
 @pytest.fixture
 async def bare(registry: ServiceUnderTest) -> dict[str, Any]:
-    """A calendar on top of none."""
+    """Return a calendar without a base."""
     return await make(registry, "/calendars", name="Без основы", base_id=None, weekly={"1": [["09:00", "18:00"]]})
 
 
-async def test_what_goes_out_comes_in_the_same(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
+async def test_exported_file_imports_as_the_same_days(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
     calendars = (await registry.client.get(PATH, headers=registry.headers("head"))).json()["items"]
     (region,) = [item for item in calendars if item["is_default"]]
     whole = (await registry.client.get(f"{PATH}/{region['id']}", headers=registry.headers("head"))).json()
@@ -59,7 +59,7 @@ async def test_what_goes_out_comes_in_the_same(registry: ServiceUnderTest, bare:
     assert (await get(registry, region)).content == out.content
 
 
-async def test_only_its_own_days_go_out_when_asked(registry: ServiceUnderTest) -> None:
+async def test_export_can_omit_inherited_days(registry: ServiceUnderTest) -> None:
     school = await make(registry, "/calendars", name="Школа")
     await put(registry, school, file("DTSTART;VALUE=DATE:20261203\nSUMMARY:Карантин"))
     own = (await get(registry, school, own="true")).text
@@ -67,7 +67,7 @@ async def test_only_its_own_days_go_out_when_asked(registry: ServiceUnderTest) -
     assert "Сагаалган" in (await get(registry, school)).text
 
 
-async def test_events_as_other_programs_write_them(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
+async def test_events_of_other_programs_are_imported(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
     answer = await put(
         registry,
         bare,
@@ -92,7 +92,7 @@ async def test_events_as_other_programs_write_them(registry: ServiceUnderTest, b
     }
 
 
-async def test_a_file_replaces_the_years_it_names(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
+async def test_import_replaces_whole_years(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
     def day(date: str) -> str:
         return f"DTSTART;VALUE=DATE:{date}\nSUMMARY:Выходной"
 
@@ -114,7 +114,7 @@ async def test_a_file_replaces_the_years_it_names(registry: ServiceUnderTest, ba
         assert pointers(refused) == {named}
 
 
-async def test_every_fault_is_named_by_its_event(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
+async def test_every_error_names_its_event(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
     faults = [
         ("SUMMARY:Без даты", "DTSTART"),
         ("DTSTART;VALUE=DATE:20280230\nSUMMARY:Нет такого дня", "DTSTART"),
@@ -143,7 +143,7 @@ async def test_every_fault_is_named_by_its_event(registry: ServiceUnderTest, bar
     assert (unchanged["days"], unchanged["version"]) == ([], 1)
 
 
-async def test_events_that_contradict_each_other(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
+async def test_contradicting_events_are_refused(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
     work = "DTSTART:20280110T090000\nDTEND:20280110T120000\nSUMMARY:Утро\nUID:a@b"
     for other in (
         "DTSTART;VALUE=DATE:20280110\nSUMMARY:Выходной",
@@ -156,7 +156,7 @@ async def test_events_that_contradict_each_other(registry: ServiceUnderTest, bar
     assert refused.json()["errors"][0]["detail"].startswith("UID a@b: ")
 
 
-async def test_what_is_no_file_is_refused(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
+async def test_invalid_file_is_refused(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
     zone = "BEGIN:VTIMEZONE\r\nTZID:А\r\nEND:VTIMEZONE\r\n"
     for body in (
         b"",
@@ -173,7 +173,7 @@ async def test_what_is_no_file_is_refused(registry: ServiceUnderTest, bare: dict
         assert pointers(refused) <= {"/VCALENDAR", "/VEVENT"}
 
 
-async def test_a_zone_that_one_file_defines_does_not_hold_in_the_next(
+async def test_time_zone_defined_by_one_file_does_not_affect_the_next(
     registry: ServiceUnderTest, bare: dict[str, Any]
 ) -> None:
     def own_zone(offset: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Working calendars: the region's days, and organisations that work otherwise."""
+"""Working calendars: the region's, and those that extend it."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -28,7 +28,7 @@ async def regional(registry: ServiceUnderTest) -> dict[str, Any]:
     return found
 
 
-async def test_the_regions_calendar(registry: ServiceUnderTest) -> None:
+async def test_region_calendar_is_returned(registry: ServiceUnderTest) -> None:
     calendar = await regional(registry)
     whole, short = [["09:00", "13:00"], ["14:00", "18:00"]], [["09:00", "13:00"], ["14:00", "17:00"]]
     assert calendar["time_zone"] == "Asia/Irkutsk"
@@ -53,7 +53,7 @@ async def test_the_regions_calendar(registry: ServiceUnderTest) -> None:
     assert {day["title"] for day in calendar["days"] if day["day"] == "2026-02-18"} == {"Сагаалган"}
 
 
-async def test_a_calendar_of_ones_own_has_the_regions_days_off(registry: ServiceUnderTest) -> None:
+async def test_own_calendar_inherits_the_regions_days_off(registry: ServiceUnderTest) -> None:
     made = await make(registry, "/calendars", **SIX_DAYS)
     assert (made["is_default"], made["weekly"]["7"]) == (False, [])
     days = by_day(made)
@@ -90,7 +90,7 @@ async def get_days(registry: ServiceUnderTest, calendar: dict[str, Any]) -> dict
     return by_day(found)
 
 
-async def test_an_organisations_own_exceptions_on_top_of_the_regions(registry: ServiceUnderTest) -> None:
+async def test_own_special_days_override_inherited_ones(registry: ServiceUnderTest) -> None:
     region = await regional(registry)
     school = await make(registry, "/calendars", name="Школа № 71")
     assert (school["base_id"], school["weekly"], school["time_zone"]) == (
@@ -113,7 +113,7 @@ async def test_an_organisations_own_exceptions_on_top_of_the_regions(registry: S
     assert by_day(await put_days(registry, school))["2026-11-04"] == []
 
 
-async def test_a_calendar_on_top_of_one_that_is_on_top(registry: ServiceUnderTest) -> None:
+async def test_calendar_extends_a_calendar_with_a_base(registry: ServiceUnderTest) -> None:
     six = await make(registry, "/calendars", **SIX_DAYS)
     await put_days(registry, six, ("2026-09-01", [["08:00", "10:00"]], "День знаний"))
     one = await make(registry, "/calendars", name="Школа № 1", base_id=six["id"])
@@ -121,7 +121,7 @@ async def test_a_calendar_on_top_of_one_that_is_on_top(registry: ServiceUnderTes
     assert (days["2026-09-01"], days["2026-02-17"]) == ([["08:00", "10:00"]], [["08:00", "14:00"]])
 
 
-async def test_a_week_is_changed_and_the_bases_days_are_fitted_anew(registry: ServiceUnderTest) -> None:
+async def test_inherited_days_are_adapted_to_a_changed_week(registry: ServiceUnderTest) -> None:
     made = await make(registry, "/calendars", **SIX_DAYS)
     path, headers = f"{PATH}/{made['id']}", registry.headers("moderator")
     later = {"weekly": {"2": [["10:00", "13:00"], ["14:00", "20:00"]]}}
@@ -141,7 +141,7 @@ async def test_a_week_is_changed_and_the_bases_days_are_fitted_anew(registry: Se
         assert (answer.status_code, pointers(answer)) == (422, {named})
 
 
-async def test_several_intervals_a_day_and_round_the_clock(registry: ServiceUnderTest) -> None:
+async def test_several_intervals_and_round_the_clock_days_are_accepted(registry: ServiceUnderTest) -> None:
     shifts = [["00:00", "02:00"], ["10:00", "12:00"], ["20:00", "24:00"]]
     made = await make(
         registry, "/calendars", name="Диспетчерская", weekly={"1": shifts, "2": [["00:00", "24:00"]]}
@@ -149,7 +149,7 @@ async def test_several_intervals_a_day_and_round_the_clock(registry: ServiceUnde
     assert (made["weekly"]["1"], made["weekly"]["2"]) == (shifts, [["00:00", "24:00"]])
 
 
-async def test_the_days_of_a_time_are_replaced(registry: ServiceUnderTest) -> None:
+async def test_special_days_of_a_period_are_replaced(registry: ServiceUnderTest) -> None:
     made = await make(registry, "/calendars", **SIX_DAYS, base_id=None)
     path = f"{PATH}/{made['id']}/days"
     headers = registry.headers("moderator")
@@ -188,13 +188,15 @@ async def test_the_days_of_a_time_are_replaced(registry: ServiceUnderTest) -> No
         ({"base_id": str(UUID(int=9))}, "/base_id"),
     ],
 )
-async def test_bad_calendars_are_named(registry: ServiceUnderTest, wrong: dict[str, Any], named: str) -> None:
+async def test_invalid_calendar_names_the_field(
+    registry: ServiceUnderTest, wrong: dict[str, Any], named: str
+) -> None:
     answer = await registry.client.post(PATH, json=SIX_DAYS | wrong, headers=registry.headers("moderator"))
     assert answer.status_code == 422, answer.text
     assert pointers(answer) == {named}
 
 
-async def test_bad_days_are_named(registry: ServiceUnderTest) -> None:
+async def test_invalid_day_names_the_field(registry: ServiceUnderTest) -> None:
     made = await make(registry, "/calendars", **SIX_DAYS)
     day = {"day": "2026-09-01", "intervals": [], "title": "Выходной"}
     good: dict[str, Any] = {"start": "2026-01-01", "end": "2026-12-31", "days": [day]}

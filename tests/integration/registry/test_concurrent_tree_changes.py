@@ -1,4 +1,4 @@
-"""The tree of organisations while several people change it at once."""
+"""Concurrent changes of the organisation tree."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ ACTOR = "centre"
 
 
 async def bodies(registry: ServiceUnderTest, **parents: str | None) -> dict[str, UUID]:
-    """Bodies by name, each under the one named; null: at the top."""
+    """Register organisations by name, each under the given parent; null: at the top."""
     made: dict[str, UUID] = {}
     for name, parent in parents.items():
         under = None if parent is None else str(made[parent])
@@ -40,7 +40,7 @@ async def add(session: WriteSession, name: str, parent_id: UUID) -> None:
 
 @pytest.mark.parametrize("other", ["registers beneath it", "moves one beneath it"])
 @pytest.mark.parametrize("to", ["top", None])
-async def test_who_comes_beneath_a_body_that_is_moving_comes_along(
+async def test_organisation_added_under_a_moving_parent_moves_along(
     registry: ServiceUnderTest, database: TestDatabase, to: str | None, other: str
 ) -> None:
     made = await bodies(registry, top=None, owner=None, moving="owner", leaf="moving", joining=None)
@@ -63,7 +63,7 @@ async def test_who_comes_beneath_a_body_that_is_moving_comes_along(
     assert waited
 
 
-async def test_who_moves_a_body_waits_for_one_that_is_being_registered_beneath_it(
+async def test_move_waits_for_a_concurrent_registration_of_a_child(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     made = await bodies(registry, top=None, moving=None)
@@ -83,7 +83,7 @@ async def test_who_moves_a_body_waits_for_one_that_is_being_registered_beneath_i
     assert waited
 
 
-async def test_the_database_itself_takes_no_ring(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_database_refuses_a_cycle(registry: ServiceUnderTest, database: TestDatabase) -> None:
     made = await bodies(registry, top=None, middle="top", leaf="middle")
     connection = await database.connect("registry")
     for parent in made.values():
@@ -123,7 +123,9 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-async def test_messages_come_in_while(registry: ServiceUnderTest, database: TestDatabase, what: str) -> None:
+async def test_messages_are_ingested_while_the_tree_changes(
+    registry: ServiceUnderTest, database: TestDatabase, what: str
+) -> None:
     body = (await bodies(registry, school=None))["school"]
     page = await insert_page(database, body)
     other = await database.connect()

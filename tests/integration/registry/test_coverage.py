@@ -1,4 +1,4 @@
-"""Coverage: who owes a page, who has it, what the others lack, and how that was on earlier days."""
+"""Coverage: which organisations must keep a page, which do, what the others lack, and the history."""
 
 import asyncio
 import csv
@@ -76,7 +76,7 @@ class Region:
 
 @pytest.fixture
 async def region(database: TestDatabase) -> AsyncIterator[Region]:
-    """A ministry with schools at each stage, a club in a district, and bodies that owe nothing."""
+    """Register a ministry with schools at each stage, a club in a district, and organisations without the duty."""
     connection = await database.connect("registry")
     made = Region(connection)
     await made.body("Министерство", "regional", sphere=None)
@@ -116,7 +116,7 @@ async def lacks(registry: ServiceUnderTest, **query: Any) -> list[tuple[str, str
     return [(item["organisation"]["name"], item["network"], item["reason"]) for item in items]
 
 
-async def test_figures_by_network(registry: ServiceUnderTest, region: Region) -> None:
+async def test_figures_are_counted_by_network(registry: ServiceUnderTest, region: Region) -> None:
     found = await get(registry)
     assert (found["day"], found["group_by"], found["groups"]) == ("2026-11-25", None, [])
     # total, exempt, covered, live
@@ -129,14 +129,14 @@ async def test_figures_by_network(registry: ServiceUnderTest, region: Region) ->
     assert (by_network["any"]["covered_share"], by_network["any"]["live_share"]) == (0.75, 0.5)
 
 
-async def test_nobody_owes_a_page_in_an_empty_registry(registry: ServiceUnderTest) -> None:
+async def test_empty_registry_has_no_required_pages(registry: ServiceUnderTest) -> None:
     found = await get(registry, group_by="owner")
     assert brief(found["total"]) == dict.fromkeys(("any", "vk", "ok"), (0, 0, 0, 0))
     assert {row["covered_share"] for row in found["total"]} == {None}
     assert found["groups"] == []
 
 
-async def test_groups(registry: ServiceUnderTest, region: Region) -> None:
+async def test_figures_are_grouped(registry: ServiceUnderTest, region: Region) -> None:
     names = dict(await region.connection.fetch("SELECT oktmo, name FROM municipalities"))
     # total, exempt, covered, live in any network
     expected: dict[str, dict[str | None, tuple[int, int, int, int]]] = {
@@ -154,7 +154,7 @@ async def test_groups(registry: ServiceUnderTest, region: Region) -> None:
             assert groups[-1]["key"] == "none"
 
 
-async def test_filters(registry: ServiceUnderTest, region: Region) -> None:
+async def test_figures_are_filtered(registry: ServiceUnderTest, region: Region) -> None:
     async def total(**query: Any) -> int:
         found = await get(registry, **query)
         return int(brief(found["total"])["any"][0])
@@ -172,7 +172,7 @@ async def test_filters(registry: ServiceUnderTest, region: Region) -> None:
     assert await total(beneath=str(uuid4())) == 0
 
 
-async def test_who_has_none_and_why(registry: ServiceUnderTest, region: Region) -> None:
+async def test_missing_pages_are_listed_with_reasons(registry: ServiceUnderTest, region: Region) -> None:
     assert await lacks(registry) == [
         ("Клуб", "ok", "no_page"),
         ("Клуб", "vk", "closed"),
@@ -196,7 +196,7 @@ async def test_who_has_none_and_why(registry: ServiceUnderTest, region: Region) 
     assert club["page"]["url"] == "https://example.invalid/7"
 
 
-async def test_the_list_of_the_missing_in_pages(registry: ServiceUnderTest, region: Region) -> None:
+async def test_list_of_missing_pages_is_paged(registry: ServiceUnderTest, region: Region) -> None:
     whole = await lacks(registry)
     seen: list[Any] = []
     cursor: dict[str, str] = {}
@@ -209,13 +209,15 @@ async def test_the_list_of_the_missing_in_pages(registry: ServiceUnderTest, regi
     assert seen == whole
 
 
-async def test_an_exempt_body_with_a_live_page_lacks_nothing(registry: ServiceUnderTest, region: Region) -> None:
+async def test_exempt_organisation_with_live_page_is_not_listed(
+    registry: ServiceUnderTest, region: Region
+) -> None:
     await region.page("Школа 3", "vk", "verified", "live")
     assert await lacks(registry, reason="exempt") == [("Школа 3", "ok", "exempt")]
     assert brief((await get(registry))["total"])["vk"] == (4, 1, 2, 2)
 
 
-async def test_as_csv(registry: ServiceUnderTest, region: Region) -> None:
+async def test_tables_are_returned_as_csv(registry: ServiceUnderTest, region: Region) -> None:
     await region.body("=ЗАПУСК()", owner="Министерство")
     headers = registry.headers("head")
     answer = await registry.client.get(f"{PATH}/missing", params={"format": "csv", "limit": 1}, headers=headers)
@@ -239,7 +241,7 @@ async def test_as_csv(registry: ServiceUnderTest, region: Region) -> None:
     assert as_json.headers["content-type"] == "application/json"
 
 
-async def test_the_share_over_time(registry: ServiceUnderTest, region: Region) -> None:
+async def test_history_shows_the_share_over_time(registry: ServiceUnderTest, region: Region) -> None:
     database = registry.service.database
 
     async def record(day: date) -> int:
@@ -275,7 +277,7 @@ async def test_the_share_over_time(registry: ServiceUnderTest, region: Region) -
     assert len(answer.text.splitlines()) == 4
 
 
-async def test_the_worker_writes_the_day(registry: ServiceUnderTest, region: Region) -> None:
+async def test_worker_records_the_day(registry: ServiceUnderTest, region: Region) -> None:
     work = asyncio.create_task(worker.record_coverage(registry.service))
     try:
         while not (items := (await get(registry, "/history"))["items"]):
@@ -286,7 +288,7 @@ async def test_the_worker_writes_the_day(registry: ServiceUnderTest, region: Reg
     assert [(item["day"], item["covered"]) for item in items] == [("2026-11-25", 3)]
 
 
-async def test_days_that_make_no_sense_are_named(registry: ServiceUnderTest) -> None:
+async def test_invalid_days_are_refused(registry: ServiceUnderTest) -> None:
     for query, named in (
         ("from=2026-11-25&to=2026-11-24", "query/from"),
         ("from=yesterday", "query/from"),

@@ -1,4 +1,4 @@
-"""People who sign in at the region's own OIDC issuer: whose tokens open what, and what happens when it fails."""
+"""Sign-in at the region's own OIDC issuer: accepted tokens, and outages of the issuer."""
 
 import asyncio
 import base64
@@ -46,7 +46,7 @@ async def issuer() -> AsyncIterator[RunningIssuer]:
 async def registry(
     issuer: RunningIssuer, database: TestDatabase, keys_dir: Path
 ) -> AsyncIterator[ServiceUnderTest]:
-    """The registry with the issuer set up, which is well."""
+    """Return the registry with a configured and healthy issuer."""
     await issuer.fail(None)
     async with with_issuer("registry", issuer, database, keys_dir) as running:
         yield running
@@ -55,14 +55,14 @@ async def registry(
 def with_issuer(
     name: ServiceName, issuer: RunningIssuer, database: TestDatabase, keys_dir: Path, **env: Any
 ) -> AbstractAsyncContextManager[ServiceUnderTest]:
-    """A service that takes the issuer's tokens."""
+    """Return a service that accepts the issuer's tokens."""
     return service_under_test(
         name, database, keys_dir, oidc_issuer=issuer.url, oidc_audience=AUDIENCE, oidc_client_id="web", **env
     )
 
 
 async def known(registry: ServiceUnderTest, **more: Any) -> dict[str, Any]:
-    """A person whom the issuer knows as «f:1:tanya»."""
+    """Register a person with the external subject «f:1:tanya»."""
     answer = await registry.client.post(PEOPLE, json=PERSON | more, headers=registry.headers("operations"))
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()
@@ -75,12 +75,12 @@ async def status(registry: ServiceUnderTest, headers: dict[str, str]) -> int:
 
 @asynccontextmanager
 async def later(**delta: float) -> AsyncIterator[None]:
-    """The registry's clock is ahead by so much."""
+    """Set the registry's clock ahead."""
     with mock.patch("shared.clock.now", return_value=clock.now() + timedelta(**delta)):
         yield
 
 
-async def test_a_person_of_the_issuer_is_who_the_registry_says(
+async def test_issuer_token_maps_to_the_registered_person(
     registry: ServiceUnderTest, issuer: RunningIssuer, database: TestDatabase
 ) -> None:
     place = await insert_organisation(database, name="Школа № 71")
@@ -96,7 +96,9 @@ async def test_a_person_of_the_issuer_is_who_the_registry_says(
     assert shown.json()["version"] == person["version"]
 
 
-async def test_who_is_not_given_access_has_none(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
+async def test_issuer_token_of_unregistered_person_is_refused(
+    registry: ServiceUnderTest, issuer: RunningIssuer
+) -> None:
     headers = await issuer.bearer("f:1:tanya")
     refused = await registry.client.get(ME, headers=headers)
     assert (refused.status_code, refused.json()["type"]) == (403, "/problems/forbidden")
@@ -107,7 +109,7 @@ async def test_who_is_not_given_access_has_none(registry: ServiceUnderTest, issu
         assert await status(registry, await issuer.bearer(stranger)) == 403
 
 
-async def test_tokens_that_are_not_good_are_refused(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
+async def test_invalid_tokens_are_refused(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
     await known(registry)
     now = int(time.time())
     nobody = base64.urlsafe_b64encode(json.dumps({"alg": "none"}).encode()).decode().rstrip("=")
@@ -142,14 +144,14 @@ async def test_tokens_that_are_not_good_are_refused(registry: ServiceUnderTest, 
     assert await status(registry, {"Authorization": f"Bearer {good}"}) == 200
 
 
-async def test_clocks_may_differ_by_a_minute(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
+async def test_clock_skew_of_a_minute_is_tolerated(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
     await known(registry)
     now = int(time.time())
     for claims in ({"exp": now - 30, "iat": now - 300}, {"iat": now + 30, "nbf": now + 30}):
         assert await status(registry, await issuer.bearer("f:1:tanya", **claims)) == 200, claims
 
 
-async def test_keys_may_change_at_any_time(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
+async def test_rotated_issuer_keys_are_loaded(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
     await known(registry)
     old = await issuer.bearer("f:1:tanya", exp=int(time.time()) + 7200)
     assert await status(registry, old) == 200
@@ -172,7 +174,7 @@ async def test_keys_may_change_at_any_time(registry: ServiceUnderTest, issuer: R
         assert await status(registry, newest) == 200
 
 
-async def test_one_question_serves_all_who_wait(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
+async def test_concurrent_lookups_fetch_keys_once(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
     await known(registry)
     headers, asked = await issuer.bearer("f:1:tanya"), await issuer.asked()
     answers = await asyncio.gather(*(status(registry, headers) for _ in range(10)))
@@ -181,7 +183,7 @@ async def test_one_question_serves_all_who_wait(registry: ServiceUnderTest, issu
 
 
 @pytest.mark.parametrize("kind", ["500", "hang", "garbage", "huge", "redirect", "impostor"])
-async def test_without_keys_nobody_knows(registry: ServiceUnderTest, issuer: RunningIssuer, kind: str) -> None:
+async def test_missing_keys_answer_503(registry: ServiceUnderTest, issuer: RunningIssuer, kind: str) -> None:
     await known(registry)
     headers = await issuer.bearer("f:1:tanya")
     await issuer.fail(kind)
@@ -196,7 +198,7 @@ async def test_without_keys_nobody_knows(registry: ServiceUnderTest, issuer: Run
         assert await status(registry, headers) == 200
 
 
-async def test_known_keys_go_on_while_the_issuer_is_away(
+async def test_cached_keys_work_while_the_issuer_is_down(
     registry: ServiceUnderTest, issuer: RunningIssuer
 ) -> None:
     await known(registry)
@@ -209,7 +211,7 @@ async def test_known_keys_go_on_while_the_issuer_is_away(
         assert await status(registry, week) == 503
 
 
-async def test_a_lock_and_a_new_place_work_within_a_minute(
+async def test_lock_and_new_organisation_take_effect_within_a_minute(
     registry: ServiceUnderTest, issuer: RunningIssuer, database: TestDatabase
 ) -> None:
     person = await known(registry)
@@ -234,7 +236,7 @@ async def test_a_lock_and_a_new_place_work_within_a_minute(
         assert await status(registry, headers) == 403
 
 
-async def test_how_a_person_may_sign_in_is_chosen_for_each(registry: ServiceUnderTest) -> None:
+async def test_means_of_sign_in_are_chosen_per_person(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
     person = await known(registry)
     again = await registry.client.post(PEOPLE, json=PERSON | {"username": "other"}, headers=operations)
@@ -253,14 +255,14 @@ async def test_how_a_person_may_sign_in_is_chosen_for_each(registry: ServiceUnde
     assert (ways["password"], ways["external"]["client_id"]) == (True, "web")
 
 
-async def test_without_an_issuer_nobody_is_named_by_one(database: TestDatabase, keys_dir: Path) -> None:
+async def test_external_subject_without_issuer_is_refused(database: TestDatabase, keys_dir: Path) -> None:
     async with service_under_test("registry", database, keys_dir) as registry:
         answer = await registry.client.post(PEOPLE, json=PERSON, headers=registry.headers("operations"))
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/external_subject")
         assert (await registry.client.get("/api/v1/auth/ways")).json() == {"password": True, "external": None}
 
 
-async def test_passwords_may_be_left_to_the_issuer(
+async def test_password_sign_in_can_be_disabled(
     issuer: RunningIssuer, database: TestDatabase, keys_dir: Path
 ) -> None:
     async with with_issuer("registry", issuer, database, keys_dir, password_sign_in="false") as registry:
@@ -272,7 +274,7 @@ async def test_passwords_may_be_left_to_the_issuer(
         assert await status(registry, await issuer.bearer("f:1:tanya")) == 200
 
 
-async def test_the_other_services_ask_the_registry(
+async def test_other_services_ask_the_registry_for_claims(
     issuer: RunningIssuer, database: TestDatabase, keys_dir: Path
 ) -> None:
     await issuer.fail(None)
@@ -295,7 +297,7 @@ async def test_the_other_services_ask_the_registry(
 
 @asynccontextmanager
 async def registry_process(database: TestDatabase, keys_dir: Path, port: int) -> AsyncIterator[None]:
-    """The registry's API as a process of its own."""
+    """Run the registry's API as a separate process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -318,7 +320,7 @@ async def registry_process(database: TestDatabase, keys_dir: Path, port: int) ->
         await process.wait()
 
 
-async def test_only_services_learn_who_somebody_is(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
+async def test_internal_identity_is_refused_to_people(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
     await known(registry)
     body = {"issuer": issuer.url, "subject": "f:1:tanya", "signed_in_at": "2026-01-01T00:00:00Z"}
     path = "/internal/identity"

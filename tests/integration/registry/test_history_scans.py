@@ -1,4 +1,4 @@
-"""Lists over years of history read no more of it than lists over months do."""
+"""Lists over years of history read no more rows than lists over months."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
@@ -43,7 +43,7 @@ async def owner(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def rows_read(registry: ServiceUnderTest, table: str, listed: Listed) -> int:
-    """How many rows and index entries of the table the list goes through."""
+    """Return how many rows and index entries of the table the list reads."""
     async with registry.service.database.read() as session:
         await session.execute(text("SET LOCAL max_parallel_workers_per_gather = 0"))
         # Postgres counts on from the transactions before until it reports them.
@@ -55,7 +55,7 @@ async def rows_read(registry: ServiceUnderTest, table: str, listed: Listed) -> i
 
 
 def no_more(later: dict[str, int], earlier: dict[str, int]) -> None:
-    """Some hundred more would be another plan as good; the history has ten thousands more."""
+    """Allow for a few hundred rows of another equally good plan; a scan would read ten thousand more."""
     assert {name: (earlier[name], count) for name, count in later.items() if count > earlier[name] + 300} == {}
 
 
@@ -70,7 +70,7 @@ async def checked(owner: asyncpg.Connection, days: range) -> None:
     await owner.execute("VACUUM ANALYZE page_checks")
 
 
-async def test_days_of_checks(
+async def test_list_of_check_days_uses_a_skip_scan(
     registry: ServiceUnderTest, database: TestDatabase, owner: asyncpg.Connection
 ) -> None:
     organisation = await insert_organisation(database)
@@ -106,7 +106,9 @@ async def covered(owner: asyncpg.Connection, days: range) -> None:
     await owner.execute("VACUUM ANALYZE coverage_days")
 
 
-async def test_days_of_coverage(registry: ServiceUnderTest, owner: asyncpg.Connection) -> None:
+async def test_coverage_history_reads_one_row_per_day(
+    registry: ServiceUnderTest, owner: asyncpg.Connection
+) -> None:
     def points(step: HistoryInterval) -> Listed:
         return lambda session: history.list_points(
             session,
@@ -134,7 +136,7 @@ async def test_days_of_coverage(registry: ServiceUnderTest, owner: asyncpg.Conne
 
 
 async def wrote(owner: asyncpg.Connection, whose: UUID | None, positions: range) -> None:
-    """Ten rows of the trail a day."""
+    """Insert ten audit rows per day."""
     await owner.execute(
         """INSERT INTO audit (id, position, chain, created_at, service, actor, action, subject_kind, subject_id,
              organisation_id)
@@ -146,7 +148,9 @@ async def wrote(owner: asyncpg.Connection, whose: UUID | None, positions: range)
     await owner.execute("VACUUM ANALYZE audit")
 
 
-async def test_the_trail(registry: ServiceUnderTest, database: TestDatabase, owner: asyncpg.Connection) -> None:
+async def test_audit_list_reads_only_the_page(
+    registry: ServiceUnderTest, database: TestDatabase, owner: asyncpg.Connection
+) -> None:
     ministry = await insert_organisation(database, name="Министерство")
     schools = [await insert_organisation(database, name=f"Школа № {number}") for number in range(3)]
     await owner.execute("UPDATE organisations SET parent_id = $1 WHERE id = ANY($2)", ministry, schools)

@@ -1,4 +1,4 @@
-"""Every route of the registry: what its OpenAPI document promises. Who may call it: tests/integration/access."""
+"""The OpenAPI document of the registry. Access rules of routes: tests/integration/access."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{method.upper()} {path}", operation
 
 
-async def test_the_document_promises_what_routes_answer() -> None:
+async def test_document_declares_the_responses_of_routes() -> None:
     for name, operation in operations():
         assert operation["summary"], name
         assert operation["description"], name
@@ -32,7 +32,7 @@ async def test_the_document_promises_what_routes_answer() -> None:
             assert "application/problem+json" in content, (name, status)
 
 
-def test_every_field_of_a_body_has_an_example() -> None:
+def test_every_request_field_has_an_example() -> None:
     document = service.build("api").openapi()
     schemas = document["components"]["schemas"]
     for name, schema in schemas.items():

@@ -1,4 +1,4 @@
-"""What a body is known by: numbers with check digits, place, contacts, spheres, dates; and finding it by them."""
+"""Details of organisations: check digits, location, contacts, spheres, validity, and filters by them."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ async def found(registry: ServiceUnderTest, **query: Any) -> list[str]:
     return [item["name"] for item in answer.json()["items"]]
 
 
-async def test_all_that_is_given_comes_back(registry: ServiceUnderTest) -> None:
+async def test_all_given_fields_are_returned(registry: ServiceUnderTest) -> None:
     made = await make(registry, "/organisations", **HOSPITAL)
     assert {name: made[name] for name in HOSPITAL} == HOSPITAL
     assert made["time_zone"] == "Asia/Irkutsk"
@@ -53,7 +53,7 @@ async def test_all_that_is_given_comes_back(registry: ServiceUnderTest) -> None:
     assert changed["version"] == 2
 
 
-async def test_its_time_zone_is_its_calendars(registry: ServiceUnderTest) -> None:
+async def test_time_zone_is_that_of_the_calendar(registry: ServiceUnderTest) -> None:
     calendar = await make(
         registry, "/calendars", name="Чита", time_zone="Asia/Chita", weekly={"1": [["09:00", "18:00"]]}
     )
@@ -63,7 +63,7 @@ async def test_its_time_zone_is_its_calendars(registry: ServiceUnderTest) -> Non
     assert [item["time_zone"] for item in listed.json()["items"]] == ["Asia/Chita"]
 
 
-async def test_each_is_found_by_what_it_has(registry: ServiceUnderTest) -> None:
+async def test_organisations_are_filtered_by_details(registry: ServiceUnderTest) -> None:
     top = await make(registry, "/organisations", name="Минздрав", kind="regional", valid_from="2015-05-01")
     await make(registry, "/organisations", **HOSPITAL, parent_id=top["id"])
     name = HOSPITAL["name"]
@@ -117,7 +117,7 @@ async def test_each_is_found_by_what_it_has(registry: ServiceUnderTest) -> None:
         ("exempt_reason", None),
     ],
 )
-async def test_what_cannot_be_is_named(registry: ServiceUnderTest, field: str, value: Any) -> None:
+async def test_invalid_field_is_named(registry: ServiceUnderTest, field: str, value: Any) -> None:
     answer = await registry.client.post(
         PATH, json={**HOSPITAL, field: value}, headers=registry.headers("moderator")
     )
@@ -126,7 +126,7 @@ async def test_what_cannot_be_is_named(registry: ServiceUnderTest, field: str, v
     assert pointers(answer) == {named}
 
 
-async def test_a_change_is_judged_with_what_stands(registry: ServiceUnderTest) -> None:
+async def test_change_is_validated_together_with_stored_fields(registry: ServiceUnderTest) -> None:
     made = await make(registry, "/organisations", **HOSPITAL)
     headers = registry.headers("moderator", **{"If-Match": "*"})
     for body, named in (
@@ -142,7 +142,7 @@ async def test_a_change_is_judged_with_what_stands(registry: ServiceUnderTest) -
 
 
 @time_machine.travel("2026-11-20T16:30:00+00:00", tick=False)
-async def test_what_has_ended_is_not_made_active(registry: ServiceUnderTest) -> None:
+async def test_ended_organisation_cannot_be_activated(registry: ServiceUnderTest) -> None:
     # In Irkutsk it is the 21st already.
     made = await make(registry, "/organisations", name="Школа", kind="institution", valid_to="2026-11-20")
     headers = registry.headers("moderator", **{"If-Match": "*"})

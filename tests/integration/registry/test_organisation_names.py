@@ -1,4 +1,4 @@
-"""The names of a body: kept when it is renamed, added and removed beside, with the days they were good for."""
+"""Names of an organisation: kept on rename, added and removed, with their validity."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ async def rename(registry: ServiceUnderTest, organisation_id: str, **body: Any) 
     assert answer.status_code == 200, answer.text
 
 
-async def test_a_rename_keeps_the_old_name(registry: ServiceUnderTest) -> None:
+async def test_rename_keeps_the_old_name(registry: ServiceUnderTest) -> None:
     with time_machine.travel("2026-03-10T20:00:00+00:00", tick=False):
         made = await make(
             registry, "/organisations", name="Район", short_name="Р", kind="municipality", valid_from="2006-01-01"
@@ -49,7 +49,7 @@ async def test_a_rename_keeps_the_old_name(registry: ServiceUnderTest) -> None:
     assert len(await names_of(registry, made["id"])) == 4
 
 
-async def test_names_are_added_once_and_removed(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_name_is_added_once_and_removed(registry: ServiceUnderTest, database: TestDatabase) -> None:
     made = await make(registry, "/organisations", name="Средняя школа № 71", kind="institution")
     path = f"/organisations/{made['id']}/names"
     alias = await make(registry, path, kind="alias", name="  Семьдесят первая ")
@@ -71,7 +71,7 @@ async def test_names_are_added_once_and_removed(registry: ServiceUnderTest, data
     assert [row[0] for row in changes] == ['["names"]'] * 4
 
 
-async def test_its_own_names_are_changed_with_it(registry: ServiceUnderTest) -> None:
+async def test_current_name_cannot_be_removed(registry: ServiceUnderTest) -> None:
     made = await make(registry, "/organisations", name="Школа", kind="institution")
     other = await make(registry, "/organisations", name="Другая", kind="institution")
     headers = registry.headers("moderator")
@@ -92,7 +92,7 @@ async def test_its_own_names_are_changed_with_it(registry: ServiceUnderTest) -> 
         ({"kind": "former", "name": "Школа", "valid_from": "2020-01-02", "valid_to": "2020-01-01"}, {"/valid_to"}),
     ],
 )
-async def test_bad_names_are_refused(registry: ServiceUnderTest, body: dict[str, Any], named: set[str]) -> None:
+async def test_invalid_name_is_refused(registry: ServiceUnderTest, body: dict[str, Any], named: set[str]) -> None:
     made = await make(registry, "/organisations", name="Школа", kind="institution")
     # As escapes: half a surrogate pair has no bytes of its own.
     headers = registry.headers("moderator", **{"Content-Type": "application/json"})
@@ -105,7 +105,7 @@ async def test_bad_names_are_refused(registry: ServiceUnderTest, body: dict[str,
     assert nobody.status_code == 404
 
 
-async def test_pages_of_names_join(registry: ServiceUnderTest) -> None:
+async def test_pages_of_names_have_no_gaps(registry: ServiceUnderTest) -> None:
     made = await make(registry, "/organisations", name="Школа", kind="institution")
     for number in range(4):
         await make(registry, f"/organisations/{made['id']}/names", kind="alias", name=f"Имя {number}")
@@ -121,7 +121,9 @@ async def test_pages_of_names_join(registry: ServiceUnderTest) -> None:
     assert seen == ["Имя 3", "Имя 2", "Имя 1", "Имя 0", "Школа"]
 
 
-async def test_what_older_rules_left_is_put_right(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_names_normalized_by_older_rules_are_refreshed(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     by_hand = await insert_organisation(database, name="СОШ № 5")
     connection = await database.connect()
     await connection.execute(

@@ -1,4 +1,4 @@
-"""Organisations: registering, finding, changing, and what is refused."""
+"""Organisations: register, list, change, and refused input."""
 
 import asyncio
 from typing import Any
@@ -27,7 +27,7 @@ async def names(registry: ServiceUnderTest, **query: Any) -> list[str]:
     return [item["name"] for item in answer.json()["items"]]
 
 
-async def test_registered_and_read_back(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_registered_organisation_is_returned(registry: ServiceUnderTest, database: TestDatabase) -> None:
     owner = await make(registry, "/organisations", name="Комитет по образованию", kind="municipality")
     made = await make(registry, "/organisations", **SCHOOL, parent_id=owner["id"])
     assert {key: made[key] for key in SCHOOL} == SCHOOL
@@ -44,7 +44,7 @@ async def test_registered_and_read_back(registry: ServiceUnderTest, database: Te
     assert str(events[1]["organisation_id"]) == made["id"]
 
 
-async def test_lists_are_narrowed(registry: ServiceUnderTest) -> None:
+async def test_lists_are_filtered(registry: ServiceUnderTest) -> None:
     owner = await make(registry, "/organisations", name="Министерство", kind="regional", sphere="образование")
     await make(registry, "/organisations", **SCHOOL, parent_id=owner["id"])
     await make(registry, "/organisations", name="Яблочный сад № 100%", kind="institution")
@@ -63,13 +63,13 @@ async def test_lists_are_narrowed(registry: ServiceUnderTest) -> None:
     assert await names(registry, active=False) == []
 
 
-async def test_names_are_sorted_as_people_expect(registry: ServiceUnderTest) -> None:
+async def test_names_are_sorted_alphabetically(registry: ServiceUnderTest) -> None:
     for name in ("ёлка", "Ежевика", "Жук", "Ель", "ежи"):
         await make(registry, "/organisations", name=name, kind="other")
     assert await names(registry) == ["Ежевика", "ежи", "ёлка", "Ель", "Жук"]
 
 
-async def test_pages_of_a_list_join_without_gap(registry: ServiceUnderTest) -> None:
+async def test_pages_of_a_list_have_no_gaps(registry: ServiceUnderTest) -> None:
     for number in range(7):
         await make(registry, "/organisations", name=f"Школа {number % 2}", kind="institution", code=f"s{number}")
     headers = registry.headers("moderator")
@@ -113,14 +113,14 @@ async def test_pages_of_a_list_join_without_gap(registry: ServiceUnderTest) -> N
         ({**SCHOOL, "inn": "1"}, {"/inn"}),
     ],
 )
-async def test_bad_fields_are_named(registry: ServiceUnderTest, body: dict[str, Any], named: set[str]) -> None:
+async def test_invalid_field_is_named(registry: ServiceUnderTest, body: dict[str, Any], named: set[str]) -> None:
     answer = await registry.client.post(PATH, json=body, headers=registry.headers("moderator"))
     assert answer.status_code == 422, answer.text
     assert pointers(answer) == named
     assert await names(registry) == []
 
 
-async def test_bad_queries_are_named(registry: ServiceUnderTest) -> None:
+async def test_invalid_query_names_the_parameter(registry: ServiceUnderTest) -> None:
     headers = registry.headers("moderator")
     for query in ({"kind": "x"}, {"q": "\x00"}, {"code": "\x00"}, {"limit": "0"}, {"parent_id": "x"}):
         answer = await registry.client.get(PATH, params=query, headers=headers)
@@ -131,7 +131,7 @@ async def test_bad_queries_are_named(registry: ServiceUnderTest) -> None:
     assert (await registry.client.get(f"{PATH}/{uuid4()}", headers=headers)).status_code == 404
 
 
-async def test_a_code_is_given_once(registry: ServiceUnderTest) -> None:
+async def test_duplicate_code_is_refused(registry: ServiceUnderTest) -> None:
     first = await make(registry, "/organisations", **SCHOOL)
     headers = registry.headers("moderator")
     again = await registry.client.post(PATH, json={**SCHOOL, "name": "Другая"}, headers=headers)
@@ -143,7 +143,7 @@ async def test_a_code_is_given_once(registry: ServiceUnderTest) -> None:
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409, 409]
 
 
-async def test_a_repeated_request_makes_one_organisation(registry: ServiceUnderTest) -> None:
+async def test_repeated_request_creates_one_organisation(registry: ServiceUnderTest) -> None:
     headers = registry.headers("moderator", **{"Idempotency-Key": "once"})
     first = await registry.client.post(PATH, json=SCHOOL, headers=headers)
     second = await registry.client.post(PATH, json=SCHOOL, headers=headers)
@@ -153,7 +153,7 @@ async def test_a_repeated_request_makes_one_organisation(registry: ServiceUnderT
     assert (other.status_code, other.json()["type"]) == (422, "/problems/key-reused")
 
 
-async def test_changes_need_the_version_that_was_seen(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_change_with_stale_version_is_refused(registry: ServiceUnderTest, database: TestDatabase) -> None:
     made = await make(registry, "/organisations", **SCHOOL)
     path = f"{PATH}/{made['id']}"
     headers = registry.headers("moderator")
@@ -178,7 +178,7 @@ async def test_changes_need_the_version_that_was_seen(registry: ServiceUnderTest
     assert [row[0] for row in changes] == ['["name", "sort_key", "sphere"]']
 
 
-async def test_the_tree_has_no_rings(registry: ServiceUnderTest) -> None:
+async def test_cycle_in_the_tree_is_refused(registry: ServiceUnderTest) -> None:
     top = await make(registry, "/organisations", name="А", kind="regional")
     middle = await make(registry, "/organisations", name="Б", kind="regional", parent_id=top["id"])
     leaf = await make(registry, "/organisations", name="В", kind="regional", parent_id=middle["id"])
@@ -193,7 +193,7 @@ async def test_the_tree_has_no_rings(registry: ServiceUnderTest) -> None:
     assert moved.json()["parent_id"] == top["id"]
 
 
-async def test_all_municipalities_are_known(registry: ServiceUnderTest) -> None:
+async def test_all_municipalities_are_listed(registry: ServiceUnderTest) -> None:
     answer = await registry.client.get("/api/v1/municipalities", headers=registry.headers("head"))
     items = answer.json()["items"]
     assert len(items) == 23

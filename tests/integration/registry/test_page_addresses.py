@@ -1,4 +1,4 @@
-"""Pages by address: ingest is asked over HTTP, as in life; a small server stands for it here."""
+"""Pages given by address: the registry asks ingest over HTTP; a small server stands in for ingest."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Ingest:
     status: int = 200
 
     async def resolve(self, request: web.Request) -> web.Response:
-        """`POST /internal/pages/resolve`."""
+        """Answer `POST /internal/pages/resolve`."""
         self.asked.append(await request.json())
         self.callers.append(request.headers["Authorization"].removeprefix("Bearer "))
         return web.json_response(self.answer, status=self.status)
@@ -42,7 +42,7 @@ def ingest() -> Ingest:
 
 @pytest.fixture
 async def registry(ingest: Ingest, database: TestDatabase, keys_dir: Path) -> AsyncIterator[ServiceUnderTest]:
-    """The registry's API, with ingest beside it."""
+    """Return the registry's API with a stand-in for ingest."""
     app = web.Application()
     app.router.add_post("/internal/pages/resolve", ingest.resolve)
     runner = web.AppRunner(app)
@@ -63,7 +63,7 @@ async def resolve(registry: ServiceUnderTest, address: str, **more: Any) -> Any:
     return await registry.client.post(f"{PATH}/resolve", json=body, headers=registry.headers("moderator"))
 
 
-async def test_an_address_is_asked_of_its_network_for_the_person(
+async def test_address_is_resolved_on_behalf_of_the_caller(
     registry: ServiceUnderTest, ingest: Ingest, keys_dir: Path
 ) -> None:
     answer = await resolve(registry, " https://m.vk.com/School71?from=x ")
@@ -82,7 +82,7 @@ async def test_an_address_is_asked_of_its_network_for_the_person(
     ]
 
 
-async def test_a_page_that_somebody_keeps_says_whose_it_is(registry: ServiceUnderTest) -> None:
+async def test_resolved_address_names_the_organisation_of_a_registered_page(registry: ServiceUnderTest) -> None:
     owner = await make(registry, "/organisations", name="Школа № 71 города", kind="institution")
     other = await make(registry, "/organisations", name="Школа № 1", kind="institution")
     page = await make(registry, "/pages", organisation_id=owner["id"], address="@school71")
@@ -101,7 +101,7 @@ async def test_a_page_that_somebody_keeps_says_whose_it_is(registry: ServiceUnde
     assert "«Школа № 71 города»" in again.json()["detail"]
 
 
-async def test_a_name_that_is_given_is_kept(registry: ServiceUnderTest) -> None:
+async def test_given_name_is_kept(registry: ServiceUnderTest) -> None:
     owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")
     page = await make(
         registry, "/pages", organisation_id=owner["id"], address="vk.com/school71", name="Наша школа", network="vk"
@@ -118,7 +118,7 @@ async def test_a_name_that_is_given_is_kept(registry: ServiceUnderTest) -> None:
         ("ok.ru/school71", {"network": "vk"}, "not in ВКонтакте"),
     ],
 )
-async def test_what_names_no_community_is_refused_without_asking(
+async def test_unparsable_address_is_refused_without_asking_the_network(
     address: str, more: dict[str, Any], reason: str, registry: ServiceUnderTest, ingest: Ingest
 ) -> None:
     owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")
@@ -131,7 +131,7 @@ async def test_what_names_no_community_is_refused_without_asking(
     assert ingest.asked == []
 
 
-async def test_what_the_network_does_not_know_is_refused_with_its_reason(
+async def test_unknown_community_is_refused_with_the_networks_reason(
     registry: ServiceUnderTest, ingest: Ingest
 ) -> None:
     ingest.answer = {
@@ -144,7 +144,7 @@ async def test_what_the_network_does_not_know_is_refused_with_its_reason(
     assert "«school72»" in answer.json()["detail"]
 
 
-async def test_a_network_that_cannot_be_asked_is_no_verdict(registry: ServiceUnderTest, ingest: Ingest) -> None:
+async def test_unavailable_network_answers_503(registry: ServiceUnderTest, ingest: Ingest) -> None:
     ingest.answer = {"outcome": "unavailable", "reason": "no usable token", "community": None}
     answer = await resolve(registry, "vk.com/school71")
     assert (answer.status_code, answer.json()["detail"]) == (503, "no usable token")
@@ -156,7 +156,7 @@ async def test_a_network_that_cannot_be_asked_is_no_verdict(registry: ServiceUnd
     assert (answer.status_code, answer.json()["type"]) == (502, "/problems/upstream-failed")
 
 
-async def test_a_page_is_given_by_address_or_by_id(registry: ServiceUnderTest, ingest: Ingest) -> None:
+async def test_page_with_address_and_id_is_refused(registry: ServiceUnderTest, ingest: Ingest) -> None:
     owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")
     for body, named in (
         ({}, {"/network", "/external_id", "/name"}),
@@ -173,7 +173,7 @@ async def test_a_page_is_given_by_address_or_by_id(registry: ServiceUnderTest, i
     assert ingest.asked == []
 
 
-async def test_only_who_changes_the_registry_spends_calls(registry: ServiceUnderTest, ingest: Ingest) -> None:
+async def test_resolving_without_right_is_refused(registry: ServiceUnderTest, ingest: Ingest) -> None:
     for role in ("analyst", "auditor", "operations"):
         answer = await registry.client.post(
             f"{PATH}/resolve", json={"address": "vk.com/school71"}, headers=registry.headers(role)
@@ -187,7 +187,7 @@ async def listed(registry: ServiceUnderTest, address: str, **more: str) -> Any:
     return await registry.client.get(PATH, params=query, headers=registry.headers("head"))
 
 
-async def test_a_registered_page_is_found_by_any_address_without_asking(
+async def test_registered_page_is_found_by_any_address_without_asking(
     registry: ServiceUnderTest, ingest: Ingest
 ) -> None:
     owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")
@@ -232,7 +232,7 @@ async def test_a_registered_page_is_found_by_any_address_without_asking(
         ("a" * 2001, {}, ""),
     ],
 )
-async def test_an_address_that_can_name_no_page_is_no_filter(
+async def test_invalid_address_filter_is_refused(
     address: str, more: dict[str, str], reason: str, registry: ServiceUnderTest
 ) -> None:
     answer = await listed(registry, address, **more)

@@ -1,4 +1,4 @@
-"""The daily run over pages: once a day, within the budget, the missed ones first; and what it tells of changes."""
+"""The daily page checks: once a day, within the budget, oldest check first; and the events they emit."""
 
 import socket
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class Networks:
     away: bool = False
 
     async def ask(self, page_ids: Sequence[UUID], calls: int, walls: int) -> PageDescriptions:
-        """One request of the run: a call for all pages together."""
+        """Answer one request of the run with one call for all pages together."""
         self.asked.append((list(page_ids), calls, walls))
         if self.away:
             raise ServiceUnavailable("ingest answered 503")
@@ -67,16 +67,16 @@ class World:
     checks: DailyCheck
 
     async def page(self, external_id: str, network: str = "vk") -> UUID:
-        """A page of the registry."""
+        """Register a page."""
         return await insert_page(self.database, self.organisation, network=network, external_id=external_id)
 
     async def run(self, at: datetime) -> float:
-        """Take the next part at a moment; answers for how long the run rests."""
+        """Run the next batch at a moment; return how long the run waits."""
         with time_machine.travel(at, tick=False):
             return await self.checks.run_batch()
 
     async def get(self, path: str, at: datetime = MONDAY) -> dict[str, Any]:
-        """A list of the API as the centre reads it."""
+        """Return a list of the API as the centre reads it."""
         with time_machine.travel(at, tick=False):
             answer = await self.registry.client.get(f"/api/v1{path}", headers=self.registry.headers("moderator"))
         assert answer.status_code == 200, answer.text
@@ -84,7 +84,7 @@ class World:
         return found
 
     async def told(self) -> list[tuple[str, UUID, UUID]]:
-        """Events about pages, in order: type, page, organisation."""
+        """Return events about pages in order: type, page, organisation."""
         rows = await self.eye.fetch("SELECT * FROM events WHERE type LIKE 'page.%' ORDER BY created_at, type")
         return [(row["type"], row["subject_id"], row["organisation_id"]) for row in rows]
 
@@ -98,7 +98,7 @@ async def world(registry: ServiceUnderTest, database: TestDatabase) -> Any:
     await eye.close()
 
 
-async def test_every_page_is_asked_about_once_a_day(world: World) -> None:
+async def test_every_page_is_checked_once_a_day(world: World) -> None:
     pages = [await world.page("101"), await world.page("102"), await world.page("7001", "ok")]
     for _ in range(4):
         await world.run(MONDAY)
@@ -109,7 +109,7 @@ async def test_every_page_is_asked_about_once_a_day(world: World) -> None:
     assert len(world.networks.asked) == 4
 
 
-async def test_the_day_is_the_regions(world: World) -> None:
+async def test_day_is_in_the_regions_time_zone(world: World) -> None:
     await world.page("101")
     await world.run(datetime(2026, 11, 23, 15, 30, tzinfo=UTC))
     await world.run(datetime(2026, 11, 23, 16, 30, tzinfo=UTC))
@@ -117,7 +117,7 @@ async def test_the_day_is_the_regions(world: World) -> None:
     assert [str(row["day"]) for row in days] == ["2026-11-23", "2026-11-24"]
 
 
-async def test_a_page_registered_later_in_the_day_is_checked_too_and_an_inactive_one_is_not(world: World) -> None:
+async def test_page_registered_during_the_day_is_checked_and_inactive_page_is_not(world: World) -> None:
     await world.page("101")
     await world.run(MONDAY)
     late, idle = await world.page("102"), await world.page("103")
@@ -126,7 +126,7 @@ async def test_a_page_registered_later_in_the_day_is_checked_too_and_an_inactive
     assert world.networks.asked[-1][0] == [late]
 
 
-async def test_a_spent_budget_ends_the_day_and_the_missed_pages_lead_the_next(world: World) -> None:
+async def test_pages_beyond_the_budget_are_checked_first_the_next_day(world: World) -> None:
     first, second = await world.page("101"), await world.page("102")
     await world.run(MONDAY)
     third = await world.page("103")
@@ -140,7 +140,7 @@ async def test_a_spent_budget_ends_the_day_and_the_missed_pages_lead_the_next(wo
     assert (calls, walls) == (4, 3), "one for all pages, and one for each wall"
 
 
-async def test_a_call_is_held_back_for_what_pages_say_of_themselves(world: World) -> None:
+async def test_one_call_is_reserved_for_page_descriptions(world: World) -> None:
     await world.page("101")
     await world.run(MONDAY)
     for number in range(3):
@@ -151,7 +151,7 @@ async def test_a_call_is_held_back_for_what_pages_say_of_themselves(world: World
     assert (calls, walls) == (3, 2)
 
 
-async def test_calls_are_counted_with_the_pages_they_were_made_for(world: World) -> None:
+async def test_calls_are_recorded_with_their_pages(world: World) -> None:
     first, second = await world.page("101"), await world.page("102")
     await world.run(MONDAY)
     listed = (await world.get("/pages/checks"))["items"]
@@ -164,9 +164,7 @@ async def test_calls_are_counted_with_the_pages_they_were_made_for(world: World)
 
 
 @pytest.mark.parametrize("silent", ["away", "trouble"])
-async def test_a_network_that_cannot_be_asked_rests_and_nothing_is_said_of_its_pages(
-    world: World, silent: str
-) -> None:
+async def test_unavailable_network_is_paused_and_its_pages_stay_unchecked(world: World, silent: str) -> None:
     page = await world.page("101")
     setattr(world.networks, silent, True if silent == "away" else "no usable token")
     await world.run(MONDAY)
@@ -180,7 +178,9 @@ async def test_a_network_that_cannot_be_asked_rests_and_nothing_is_said_of_its_p
 
 
 def _failing(failure: Exception | None, made: list[int]) -> DescribePages:
-    """Networks that fail after every call that was granted was made; `None`: ingest still answers, and says so."""
+    """Return networks that fail after every reserved call was made; `None`: ingest still answers
+    and reports it.
+    """
 
     async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> PageDescriptions:
         made.append(calls)
@@ -192,7 +192,7 @@ def _failing(failure: Exception | None, made: list[int]) -> DescribePages:
 
 
 @pytest.mark.parametrize("failure", [ServiceUnavailable("ingest answered 503"), ValueError("no JSON"), None])
-async def test_a_day_of_failures_costs_no_more_than_the_budget(world: World, failure: Exception | None) -> None:
+async def test_failing_networks_cost_no_more_than_the_budget(world: World, failure: Exception | None) -> None:
     for number in range(3):
         await world.page(str(101 + number))
         await world.page(str(7001 + number), "ok")
@@ -213,7 +213,7 @@ async def test_a_day_of_failures_costs_no_more_than_the_budget(world: World, fai
         assert sum(made) == 110, "all of it, and not a call more"
 
 
-async def test_a_network_that_failed_is_tried_with_few_calls_until_it_answers(world: World) -> None:
+async def test_failed_network_is_retried_with_few_calls(world: World) -> None:
     pages = [await world.page(str(101 + number)) for number in range(120)]
     world.networks.away = True
     for minute in range(0, 120, 20):
@@ -237,7 +237,7 @@ async def test_a_network_that_failed_is_tried_with_few_calls_until_it_answers(wo
 
 
 @pytest.mark.parametrize("failure", [ServiceAway("nobody listens"), ServiceRefused(422, {"detail": "no"})])
-async def test_what_never_reached_the_networks_costs_nothing(world: World, failure: Exception) -> None:
+async def test_request_that_never_reached_ingest_costs_nothing(world: World, failure: Exception) -> None:
     await world.page("101")
     made: list[int] = []
     checks = DailyCheck(
@@ -250,7 +250,7 @@ async def test_what_never_reached_the_networks_costs_nothing(world: World, failu
     assert await world.eye.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
 
-async def test_an_ingest_that_does_not_listen_costs_nothing(world: World) -> None:
+async def test_refused_connection_to_ingest_costs_nothing(world: World) -> None:
     await world.page("101")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -262,7 +262,7 @@ async def test_an_ingest_that_does_not_listen_costs_nothing(world: World) -> Non
     assert await world.eye.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
 
-async def test_one_run_at_a_time(world: World) -> None:
+async def test_only_one_run_at_a_time(world: World) -> None:
     await world.page("101")
     other = await world.database.connect("registry")
     async with other.transaction():
@@ -272,7 +272,7 @@ async def test_one_run_at_a_time(world: World) -> None:
     assert world.networks.asked == []
 
 
-async def test_a_page_that_lost_its_mark_yesterday_is_on_the_list_today(world: World) -> None:
+async def test_page_that_lost_its_badge_yesterday_is_listed_today(world: World) -> None:
     page, other = await world.page("101"), await world.page("102")
     await world.run(MONDAY)
     steps = (await world.get(f"/pages/{page}"))["steps"]
@@ -294,7 +294,7 @@ async def test_a_page_that_lost_its_mark_yesterday_is_on_the_list_today(world: W
     assert [kind for kind, _, _ in await world.told()].count("page.mark_lost") == 1
 
 
-async def test_a_step_that_a_person_confirmed_is_not_taken_by_a_network_that_never_showed_the_mark(
+async def test_manually_confirmed_step_survives_when_the_network_never_showed_a_badge(
     world: World,
 ) -> None:
     page = await world.page("101")
@@ -321,9 +321,7 @@ async def test_a_step_that_a_person_confirmed_is_not_taken_by_a_network_that_nev
         ({"cover": True, "members": 5}, [], "open"),
     ],
 )
-async def test_what_changed_is_told_to_others(
-    world: World, says: dict[str, Any], events: list[str], state: str
-) -> None:
+async def test_changes_emit_events(world: World, says: dict[str, Any], events: list[str], state: str) -> None:
     page = await world.page("101")
     await world.run(MONDAY)
     before = await world.get(f"/pages/{page}")
@@ -339,7 +337,7 @@ async def test_what_changed_is_told_to_others(
     assert len(await world.told()) == silence + len(events), "a change is told once"
 
 
-async def test_the_checks_of_a_page_day_by_day(world: World) -> None:
+async def test_checks_of_a_page_are_listed_by_day(world: World) -> None:
     page = await world.page("101")
     for day in range(3):
         world.networks.says[page] = {"members": 1000 + day}
@@ -355,7 +353,7 @@ async def test_the_checks_of_a_page_day_by_day(world: World) -> None:
     assert [item["day"] for item in rest["items"]] == ["2026-11-23"]
 
 
-async def test_the_list_of_a_day_is_paged_and_narrowed(world: World) -> None:
+async def test_checks_of_a_day_are_paged_and_filtered(world: World) -> None:
     pages = [await world.page(str(101 + number)) for number in range(3)]
     group = await world.page("7001", "ok")
     world.networks.says[pages[0]] = {"outcome": "closed", "reason": "deleted"}
@@ -377,22 +375,20 @@ async def test_the_list_of_a_day_is_paged_and_narrowed(world: World) -> None:
 
 
 @pytest.mark.parametrize("query", ["day=вчера", "state=lost", "field=members", "network=tg", "changed=maybe"])
-async def test_a_wrong_filter_is_named(registry: ServiceUnderTest, query: str) -> None:
+async def test_invalid_filter_is_named(registry: ServiceUnderTest, query: str) -> None:
     answer = await registry.client.get(f"/api/v1/pages/checks?{query}", headers=registry.headers("moderator"))
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == f"query/{query.partition('=')[0]}"
 
 
-async def test_checks_of_no_page_are_404(registry: ServiceUnderTest) -> None:
+async def test_checks_of_unknown_page_are_404(registry: ServiceUnderTest) -> None:
     answer = await registry.client.get(
         f"/api/v1/pages/{UUID(int=7)}/checks", headers=registry.headers("moderator")
     )
     assert answer.status_code == 404
 
 
-async def test_a_page_that_another_organisation_takes_over_is_told(
-    registry: ServiceUnderTest, database: TestDatabase
-) -> None:
+async def test_moved_page_emits_an_event(registry: ServiceUnderTest, database: TestDatabase) -> None:
     old = await make(registry, "/organisations", name="Школа № 1", kind="institution")
     new = await make(registry, "/organisations", name="Школа № 2", kind="institution")
     page = await make(

@@ -1,4 +1,4 @@
-"""The daily checks of a whole region, 3,600 pages of both networks, over the real wire and within the budget."""
+"""The daily checks of a whole region, 3,600 pages of both networks, over HTTP and within the budget."""
 
 import asyncio
 import socket
@@ -41,7 +41,9 @@ FAST = {"vk_user_calls_a_second": "200", "ok_calls_a_second": "200"}
 
 @pytest.fixture(scope="module")
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Emulator]]:
-    """Both networks with all pages of the region; their limits of a second would only cost the test time."""
+    """Run both networks with all pages of the region; without per-second limits, which would only
+    slow the test.
+    """
     folders = {network: tmp_path_factory.mktemp(network) for network in NETWORKS}
     _fill(EmulatedVk(VkSettings(data=folders["vk"] / "vk.sqlite3")))
     _fill(EmulatedOk(OkState(OkSettings(data=folders["ok"] / "ok.sqlite3"))))
@@ -52,7 +54,7 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Em
 
 
 def _fill(door: EmulatedVk | EmulatedOk) -> None:
-    """Write the pages into the network's file, as its control door would one by one."""
+    """Write the pages into the network's file instead of creating them one by one."""
     store = door.store if isinstance(door, EmulatedVk) else door.world.store
     with store.transaction():
         for number in range(EACH):
@@ -62,7 +64,7 @@ def _fill(door: EmulatedVk | EmulatedOk) -> None:
 
 @asynccontextmanager
 async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """An app at an address."""
+    """Serve an app at an address."""
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -81,13 +83,13 @@ class Region:
     checks: DailyCheck
 
     async def day(self, at: datetime) -> None:
-        """The run of a day to its end."""
+        """Run a day's checks to the end."""
         with time_machine.travel(at):
             for _ in range(30):
                 await self.checks.run_batch()
 
     async def get(self, path: str) -> list[dict[str, Any]]:
-        """A list of the API, whole."""
+        """Return all items of a list of the API."""
         items: list[dict[str, Any]] = []
         cursor = ""
         while True:
@@ -101,7 +103,7 @@ class Region:
             cursor = f"&cursor={answer.json()['next_cursor']}"
 
     def calls(self) -> Counter[str]:
-        """Calls by method, as the networks counted them."""
+        """Return calls by method, as the networks counted them."""
         found: Counter[str] = Counter()
         for emulator in self.emulators.values():
             for item in emulator.door.get("/_control/calls").json()["items"]:
@@ -151,7 +153,7 @@ async def region(emulators: dict[str, Emulator], database: TestDatabase, keys_di
     await eye.close()
 
 
-async def test_the_registrys_worker_asks_ingest_by_itself(
+async def test_worker_checks_pages_through_ingest(
     emulators: dict[str, Emulator], database: TestDatabase, keys_dir: Path
 ) -> None:
     vk = emulators["vk"]
@@ -181,7 +183,7 @@ async def test_the_registrys_worker_asks_ingest_by_itself(
 
 
 @pytest.mark.timeout(300)
-async def test_a_region_is_checked_each_day_within_the_budget(region: Region) -> None:
+async def test_region_is_checked_daily_within_the_budget(region: Region) -> None:
     vk, ok = (region.emulators[network] for network in NETWORKS)
     before = region.calls()
     await region.day(TODAY)

@@ -1,4 +1,4 @@
-"""A page's way to being official and live: what stands, by what evidence, who said so, and what was lost."""
+"""Steps of a page towards official and live: current and lost steps, evidence, and who confirmed them."""
 
 from datetime import date, timedelta
 from importlib import import_module
@@ -53,7 +53,7 @@ async def events(database: TestDatabase, page: dict[str, Any]) -> list[str]:
     return [row["type"] for row in rows]
 
 
-async def test_a_step_has_day_evidence_and_who_confirmed(
+async def test_step_has_day_evidence_and_confirming_person(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     page = await a_page(registry)
@@ -76,7 +76,7 @@ async def test_a_step_has_day_evidence_and_who_confirmed(
     assert await events(database, page) == ["page.registered", "page.step_reached", "page.step_reached"]
 
 
-async def test_a_step_is_corrected_in_place(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_current_step_can_be_corrected(registry: ServiceUnderTest, database: TestDatabase) -> None:
     page = await a_page(registry)
     first = (await confirm(registry, page, "verified", evidence="Видно в сети")).json()
     day = (page_steps.today() - timedelta(days=3)).isoformat()
@@ -87,7 +87,7 @@ async def test_a_step_is_corrected_in_place(registry: ServiceUnderTest, database
     assert (await events(database, page)).count("page.step_reached") == 2
 
 
-async def test_no_page_is_live_before_it_is_verified(registry: ServiceUnderTest) -> None:
+async def test_unverified_page_cannot_go_live(registry: ServiceUnderTest) -> None:
     page = await a_page(registry)
     for step in ("widgets", "connected"):
         assert (await confirm(registry, page, step)).status_code == 200
@@ -97,9 +97,7 @@ async def test_no_page_is_live_before_it_is_verified(registry: ServiceUnderTest)
     assert (await confirm(registry, page, "live")).status_code == 200
 
 
-async def test_what_is_lost_is_on_the_list_until_long_after(
-    registry: ServiceUnderTest, database: TestDatabase
-) -> None:
+async def test_lost_step_stays_on_the_list(registry: ServiceUnderTest, database: TestDatabase) -> None:
     page, other = await a_page(registry), await a_page(registry, "102")
     today = page_steps.today()
     yesterday, earlier = today - timedelta(days=1), today - timedelta(days=9)
@@ -137,7 +135,7 @@ async def test_what_is_lost_is_on_the_list_until_long_after(
     assert (await events(database, other)).count("page.step_lost") == 1
 
 
-async def test_the_list_of_losses_goes_on_page_by_page(registry: ServiceUnderTest) -> None:
+async def test_list_of_lost_steps_is_paged(registry: ServiceUnderTest) -> None:
     page = await a_page(registry)
     for step in ("verified", "marked", "connected"):
         await confirm(registry, page, step)
@@ -162,7 +160,7 @@ async def test_the_list_of_losses_goes_on_page_by_page(registry: ServiceUnderTes
     ]
 
 
-async def test_pages_are_found_by_steps(registry: ServiceUnderTest) -> None:
+async def test_pages_are_filtered_by_steps(registry: ServiceUnderTest) -> None:
     page, other = await a_page(registry), await a_page(registry, "102")
     await confirm(registry, page, "verified")
     await confirm(registry, other, "verified")
@@ -176,7 +174,7 @@ async def test_pages_are_found_by_steps(registry: ServiceUnderTest) -> None:
     assert await found(step="created", missing_step="marked") == ["101", "102"]
 
 
-async def test_bad_questions_are_named(registry: ServiceUnderTest) -> None:
+async def test_invalid_query_names_the_parameter(registry: ServiceUnderTest) -> None:
     page = await a_page(registry)
     tomorrow = (page_steps.today() + timedelta(days=1)).isoformat()
     before = (page_steps.today() - timedelta(days=1)).isoformat()
@@ -201,7 +199,7 @@ async def test_bad_questions_are_named(registry: ServiceUnderTest) -> None:
 
 
 @pytest.mark.parametrize("role", ["executor", "approver"])
-async def test_who_only_answers_confirms_nothing(role: str, registry: ServiceUnderTest) -> None:
+async def test_executor_cannot_confirm_steps(role: str, registry: ServiceUnderTest) -> None:
     page = await a_page(registry)
     headers = registry.headers(role, page["organisation_id"])
     path = f"{PATH}/{page['id']}/steps/verified"
@@ -209,7 +207,7 @@ async def test_who_only_answers_confirms_nothing(role: str, registry: ServiceUnd
     assert (await registry.client.delete(path, params={"reason": "а"}, headers=headers)).status_code == 403
 
 
-async def test_a_manager_confirms_for_their_own_and_those_beneath(registry: ServiceUnderTest) -> None:
+async def test_manager_confirms_steps_within_their_scope(registry: ServiceUnderTest) -> None:
     owner = await make(registry, "/organisations", name="Управление", kind="municipality")
     school = await make(
         registry, "/organisations", name="Школа", kind="institution", parent_id=owner["id"], code="school"
@@ -235,7 +233,7 @@ async def test_a_manager_confirms_for_their_own_and_those_beneath(registry: Serv
     assert (await get(registry, f"/{foreign['id']}"))["steps"].keys() == {"created"}
 
 
-async def test_what_the_network_says_adds_nothing_to_what_stands(
+async def test_network_report_does_not_change_a_current_step(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     page = await a_page(registry)
@@ -267,7 +265,7 @@ async def test_what_the_network_says_adds_nothing_to_what_stands(
     assert (await get(registry, "/lost", since=str(date(2020, 1, 1))))["items"][0]["lost_reason"] == "Отметки нет"
 
 
-async def test_a_page_older_than_steps_was_created_on_its_first_day_in_the_region(
+async def test_page_older_than_steps_got_created_on_its_registration_day(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     page = await a_page(registry)

@@ -1,4 +1,4 @@
-"""Official pages: one owner each, an address, a go-live moment."""
+"""Official pages: one organisation each, an address, a go-live time."""
 
 import json
 from datetime import datetime, timedelta
@@ -20,9 +20,7 @@ async def school(registry: ServiceUnderTest, name: str = "Школа № 71") ->
     return str(made["id"])
 
 
-async def test_a_page_gets_its_address_and_goes_live_now(
-    registry: ServiceUnderTest, database: TestDatabase
-) -> None:
+async def test_page_gets_its_address_and_goes_live_now(registry: ServiceUnderTest, database: TestDatabase) -> None:
     owner = await school(registry)
     common = {"organisation_id": owner, "name": "Школа № 71"}
     vk = await make(registry, "/pages", **common, network="vk", external_id="101", screen_name="school71")
@@ -52,7 +50,7 @@ async def test_a_page_gets_its_address_and_goes_live_now(
     assert json.loads(events[1]["data"])["external_id"] == "53038939046008"
 
 
-async def test_a_page_has_one_owner_who_is_named(registry: ServiceUnderTest) -> None:
+async def test_duplicate_page_is_refused_naming_its_organisation(registry: ServiceUnderTest) -> None:
     owner, other = await school(registry), await school(registry, "Школа № 1")
     body = {"organisation_id": owner, "network": "vk", "external_id": "101", "name": "Страница"}
     made = await make(registry, "/pages", **body)
@@ -66,7 +64,7 @@ async def test_a_page_has_one_owner_who_is_named(registry: ServiceUnderTest) -> 
     assert pointers(answer) == {"/external_id"}
 
 
-async def test_lists_are_narrowed(registry: ServiceUnderTest) -> None:
+async def test_lists_are_filtered(registry: ServiceUnderTest) -> None:
     owner, other = await school(registry), await school(registry, "Школа № 1")
     for organisation, network, external in ((owner, "vk", "1"), (owner, "ok", "2"), (other, "vk", "3")):
         await make(
@@ -106,14 +104,14 @@ async def test_lists_are_narrowed(registry: ServiceUnderTest) -> None:
         ({"name": ""}, {"/name"}),
     ],
 )
-async def test_bad_fields_are_named(registry: ServiceUnderTest, wrong: dict[str, Any], named: set[str]) -> None:
+async def test_invalid_field_is_named(registry: ServiceUnderTest, wrong: dict[str, Any], named: set[str]) -> None:
     body = {"organisation_id": await school(registry), "network": "vk", "external_id": "101", "name": "Страница"}
     answer = await registry.client.post(PATH, json=body | wrong, headers=registry.headers("moderator"))
     assert answer.status_code == 422, answer.text
     assert pointers(answer) == named
 
 
-async def test_a_page_changes_hands(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_page_moves_to_another_organisation(registry: ServiceUnderTest, database: TestDatabase) -> None:
     owner, other = await school(registry), await school(registry, "Школа № 1")
     made = await make(registry, "/pages", organisation_id=owner, network="vk", external_id="1", name="Страница")
     path = f"{PATH}/{made['id']}"

@@ -1,4 +1,4 @@
-"""People with access: who may give it, and when sessions end."""
+"""People with access: who may grant it, and what ends sessions."""
 
 from typing import Any
 from unittest import mock
@@ -20,7 +20,7 @@ PERSON: dict[str, Any] = {
 }
 
 
-async def test_given_access_shown_and_used(registry: ServiceUnderTest) -> None:
+async def test_created_person_is_listed_and_can_sign_in(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
     made = await registry.client.post(PATH, json=PERSON, headers=operations)
     assert made.status_code == 201, made.text
@@ -36,7 +36,7 @@ async def test_given_access_shown_and_used(registry: ServiceUnderTest) -> None:
     assert pointers(again) == {"/username"}
 
 
-async def test_no_connection_is_held_while_a_password_is_hashed(registry: ServiceUnderTest) -> None:
+async def test_no_connection_is_held_during_password_hashing(registry: ServiceUnderTest) -> None:
     pool = registry.service.database.engine.pool
     assert isinstance(pool, AsyncAdaptedQueuePool)
     held: list[int] = []
@@ -66,7 +66,7 @@ async def test_no_connection_is_held_while_a_password_is_hashed(registry: Servic
         ({"full_name": ""}, {"/full_name"}),
     ],
 )
-async def test_bad_fields_are_named(registry: ServiceUnderTest, wrong: dict[str, Any], named: set[str]) -> None:
+async def test_invalid_field_is_named(registry: ServiceUnderTest, wrong: dict[str, Any], named: set[str]) -> None:
     answer = await registry.client.post(PATH, json=PERSON | wrong, headers=registry.headers("operations"))
     assert answer.status_code == 422, answer.text
     assert pointers(answer) == named
@@ -81,7 +81,7 @@ async def test_bad_fields_are_named(registry: ServiceUnderTest, wrong: dict[str,
         ({"full_name": "Т. Иванова"}, False),
     ],
 )
-async def test_what_ends_a_persons_sessions(
+async def test_access_changes_end_a_persons_sessions(
     registry: ServiceUnderTest, change: dict[str, Any], ends: bool
 ) -> None:
     operations = registry.headers("operations")
@@ -99,7 +99,7 @@ async def test_what_ends_a_persons_sessions(
     assert (old_password.status_code == 400) == ("password" in change or "active" in change)
 
 
-async def test_who_moves_to_an_organisation(registry: ServiceUnderTest) -> None:
+async def test_person_moves_between_centre_and_organisation(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations", **{"If-Match": "*"})
     made = (await registry.client.post(PATH, json=PERSON, headers=operations)).json()
     path = f"{PATH}/{made['id']}"
@@ -114,7 +114,7 @@ async def test_who_moves_to_an_organisation(registry: ServiceUnderTest) -> None:
     assert (back.json()["role"], back.json()["organisation_id"]) == ("head", None)
 
 
-async def test_nobody_locks_themselves_out(registry: ServiceUnderTest) -> None:
+async def test_person_cannot_change_their_own_access(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations", **{"If-Match": "*"})
     made = (await registry.client.post(PATH, json=PERSON | {"role": "operations"}, headers=operations)).json()
     own = {"Authorization": f"Bearer {registry.token('operations', subject=made['id'])}", "If-Match": "*"}
@@ -123,14 +123,14 @@ async def test_nobody_locks_themselves_out(registry: ServiceUnderTest) -> None:
         assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
 
 
-async def test_an_answer_kept_for_repeats_holds_no_password(registry: ServiceUnderTest) -> None:
+async def test_stored_idempotent_response_contains_no_password(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations", **{"Idempotency-Key": "k"})
     first = await registry.client.post(PATH, json=PERSON, headers=operations)
     second = await registry.client.post(PATH, json=PERSON, headers=operations)
     assert (first.status_code, second.status_code, second.json()) == (201, 201, first.json())
 
 
-async def test_bad_clients_are_refused(registry: ServiceUnderTest) -> None:
+async def test_invalid_client_is_refused(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
     for body, field in (
         ({"name": "Сайт", "role": "executor"}, "/organisation_id"),
@@ -142,7 +142,7 @@ async def test_bad_clients_are_refused(registry: ServiceUnderTest) -> None:
         assert pointers(answer) == {field}
 
 
-async def test_a_system_gives_people_no_more_than_its_own_scope(registry: ServiceUnderTest) -> None:
+async def test_client_cannot_grant_people_rights_beyond_its_own_scope(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
     made = (await registry.client.post(PATH, json=PERSON | {"role": "head"}, headers=operations)).json()
     path = f"{PATH}/{made['id']}"
@@ -165,10 +165,10 @@ async def test_a_system_gives_people_no_more_than_its_own_scope(registry: Servic
 
 
 @pytest.mark.parametrize("change", [{"active": False}, {"role": "head"}, None])
-async def test_who_lost_access_gives_none_with_a_token_from_before(
+async def test_revoked_access_cannot_be_used_to_grant_with_an_old_token(
     registry: ServiceUnderTest, change: dict[str, Any] | None
 ) -> None:
-    """`change` null: they are locked."""
+    """`change` null: the caller is locked."""
     operations = registry.headers("operations", **{"If-Match": "*"})
     thief = (await registry.client.post(PATH, json=PERSON | {"role": "operations"}, headers=operations)).json()
     signed = (await sign_in(registry, username=thief["username"], password=PASSWORD)).json()

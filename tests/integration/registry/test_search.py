@@ -1,4 +1,4 @@
-"""Search: a body is found by any of its names, however they are spelt."""
+"""Search: an organisation is found by any of its names in any spelling."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ async def found(registry: ServiceUnderTest, q: str, **query: Any) -> list[dict[s
     return items
 
 
-async def test_a_hundred_misspelt_names_find_theirs(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_misspelt_names_find_their_organisation(registry: ServiceUnderTest, database: TestDatabase) -> None:
     connection = await database.connect()
     await load(connection, generate(organisations=2_000, pages=3_600))
     asked = questions()
@@ -39,7 +39,7 @@ async def test_a_hundred_misspelt_names_find_theirs(registry: ServiceUnderTest, 
     await connection.close()
 
 
-async def test_search_asks_the_index(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_search_uses_the_trigram_index(registry: ServiceUnderTest, database: TestDatabase) -> None:
     connection = await database.connect()
     await load(connection, generate(organisations=300, pages=0))
     await connection.close()
@@ -51,7 +51,7 @@ async def test_search_asks_the_index(registry: ServiceUnderTest, database: TestD
         assert "ix_organisation_names_folded" in "\n".join(plan)
 
 
-async def test_present_and_past_names_are_found(registry: ServiceUnderTest) -> None:
+async def test_current_and_former_names_are_found(registry: ServiceUnderTest) -> None:
     school = await make(
         registry,
         "/organisations",
@@ -96,7 +96,7 @@ async def test_present_and_past_names_are_found(registry: ServiceUnderTest) -> N
     assert await found(registry, "больница") == []
 
 
-async def test_search_can_leave_out_what_has_ended(registry: ServiceUnderTest) -> None:
+async def test_search_can_exclude_inactive_organisations(registry: ServiceUnderTest) -> None:
     ended = await make(registry, "/organisations", name="Сельский клуб", kind="institution")
     headers = registry.headers("moderator", **{"If-Match": "*"})
     await registry.client.patch(f"{PATH}/{ended['id']}", json={"active": False}, headers=headers)
@@ -106,7 +106,7 @@ async def test_search_can_leave_out_what_has_ended(registry: ServiceUnderTest) -
 
 
 @pytest.mark.parametrize("q", ["!", "«»", "%", "' OR 1=1 --", "\\", "№", "🏫", "а" * 200, "1" * 200, "а " * 100])
-async def test_odd_questions_are_answered(registry: ServiceUnderTest, q: str) -> None:
+async def test_unusual_queries_are_answered(registry: ServiceUnderTest, q: str) -> None:
     await make(registry, "/organisations", name="Больница", kind="institution")
     assert await found(registry, q) == []
 
@@ -122,7 +122,9 @@ async def test_odd_questions_are_answered(registry: ServiceUnderTest, q: str) ->
         ({"q": "а", "active": "maybe"}, "query/active"),
     ],
 )
-async def test_bad_questions_are_named(registry: ServiceUnderTest, query: dict[str, str], named: str) -> None:
+async def test_invalid_query_names_the_parameter(
+    registry: ServiceUnderTest, query: dict[str, str], named: str
+) -> None:
     answer = await registry.client.get(f"{PATH}/search", params=query, headers=registry.headers("head"))
     assert answer.status_code == 422
     assert pointers(answer) == {named}

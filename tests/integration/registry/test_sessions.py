@@ -1,4 +1,4 @@
-"""Sessions seen and ended, people locked and unlocked, and what `GET /me` tells a front end."""
+"""Sessions are listed and ended, accounts locked and unlocked, and `GET /me`."""
 
 import asyncio
 from datetime import timedelta
@@ -25,7 +25,7 @@ def bearer(signed: dict[str, Any]) -> dict[str, str]:
 
 
 async def signed_in(registry: ServiceUnderTest, username: str = "centre", **headers: str) -> dict[str, Any]:
-    """A new session of one of the demo's people."""
+    """Start a session of one of the demo accounts."""
     answer = await registry.client.post(
         "/api/v1/auth/token",
         data={"grant_type": "password", "username": username, "password": "demo"},
@@ -45,7 +45,7 @@ async def person_id(registry: ServiceUnderTest, username: str) -> str:
     return next(str(item["id"]) for item in listed.json()["items"] if item["username"] == username)
 
 
-async def test_a_person_sees_their_own_sessions_and_ends_them(with_people: ServiceUnderTest) -> None:
+async def test_person_lists_and_ends_their_own_sessions(with_people: ServiceUnderTest) -> None:
     desk = await signed_in(with_people, **{"User-Agent": "Desk/1", "X-Forwarded-For": "203.0.113.7"})
     phone = await signed_in(with_people, **{"User-Agent": "Phone/2", "X-Forwarded-For": "2001:db8::1"})
     await signed_in(with_people, "head")
@@ -69,7 +69,7 @@ async def test_a_person_sees_their_own_sessions_and_ends_them(with_people: Servi
     ]
 
 
-async def test_a_session_stays_the_same_while_it_goes_on(with_people: ServiceUnderTest) -> None:
+async def test_session_keeps_its_id_when_refreshed(with_people: ServiceUnderTest) -> None:
     first = await signed_in(with_people)
     (before,) = (await with_people.client.get(MINE, headers=bearer(first))).json()["items"]
     later = clock.now() + timedelta(days=13)
@@ -81,7 +81,7 @@ async def test_a_session_stays_the_same_while_it_goes_on(with_people: ServiceUnd
     assert after["expires_at"] > before["expires_at"]
 
 
-async def test_lists_of_sessions_have_pages(with_people: ServiceUnderTest) -> None:
+async def test_list_of_sessions_is_paged(with_people: ServiceUnderTest) -> None:
     tokens = [await signed_in(with_people) for _ in range(3)]
     seen: list[str] = []
     cursor: dict[str, str] = {}
@@ -94,7 +94,7 @@ async def test_lists_of_sessions_have_pages(with_people: ServiceUnderTest) -> No
     assert len(set(seen)) == len(seen) == 3
 
 
-async def test_operations_see_and_end_sessions_of_others(with_people: ServiceUnderTest) -> None:
+async def test_operations_list_and_end_sessions_of_others(with_people: ServiceUnderTest) -> None:
     operations = with_people.headers("operations")
     one, other = await signed_in(with_people, "head"), await signed_in(with_people, "head")
     path = f"{PEOPLE}/{await person_id(with_people, 'head')}/sessions"
@@ -114,7 +114,7 @@ async def test_operations_see_and_end_sessions_of_others(with_people: ServiceUnd
     assert forbidden.status_code == 403
 
 
-async def test_a_locked_person_is_out_until_unlocked(with_people: ServiceUnderTest) -> None:
+async def test_locked_person_cannot_sign_in_until_unlocked(with_people: ServiceUnderTest) -> None:
     operations = with_people.headers("operations")
     session = await signed_in(with_people, "head")
     path = f"{PEOPLE}/{await person_id(with_people, 'head')}"
@@ -138,7 +138,7 @@ async def test_a_locked_person_is_out_until_unlocked(with_people: ServiceUnderTe
     assert (again.status_code, again.json()["version"]) == (200, 3)
 
 
-async def test_unlocking_forgets_wrong_passwords(with_people: ServiceUnderTest) -> None:
+async def test_unlocking_clears_failed_sign_ins(with_people: ServiceUnderTest) -> None:
     for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
         await sign_in(with_people, username="head", password="guess")
     assert (await sign_in(with_people, username="head", password="demo")).status_code == 400
@@ -147,7 +147,7 @@ async def test_unlocking_forgets_wrong_passwords(with_people: ServiceUnderTest) 
     assert (await sign_in(with_people, username="head", password="demo")).status_code == 200
 
 
-async def test_nobody_locks_themselves_and_no_manager_a_strangers_staff(
+async def test_locking_oneself_or_staff_of_others_is_refused(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     own, foreign = await insert_organisation(database), await insert_organisation(database, name="Чужая")
@@ -182,7 +182,7 @@ async def test_nobody_locks_themselves_and_no_manager_a_strangers_staff(
     assert refused.status_code == 409
 
 
-async def test_the_last_sign_in_is_known_and_is_no_change(with_people: ServiceUnderTest) -> None:
+async def test_last_sign_in_is_recorded_without_raising_the_version(with_people: ServiceUnderTest) -> None:
     operations = with_people.headers("operations")
     path = f"{PEOPLE}/{await person_id(with_people, 'head')}"
     before = (await with_people.client.get(path, headers=operations)).json()
@@ -197,7 +197,7 @@ async def test_the_last_sign_in_is_known_and_is_no_change(with_people: ServiceUn
     assert me["person"]["last_sign_in_at"] == after["last_sign_in_at"]
 
 
-async def test_no_session_slips_through_while_all_are_ended(with_people: ServiceUnderTest) -> None:
+async def test_session_started_concurrently_with_end_all_does_not_survive(with_people: ServiceUnderTest) -> None:
     operations = with_people.headers("operations")
     sessions = [await signed_in(with_people, "head") for _ in range(4)]
     path = f"{PEOPLE}/{await person_id(with_people, 'head')}/lock"
@@ -212,7 +212,9 @@ async def test_no_session_slips_through_while_all_are_ended(with_people: Service
             assert (await refreshed(with_people, answer.json())).status_code == 400
 
 
-async def test_me_tells_a_front_end_what_it_needs(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_me_returns_person_organisation_and_rights(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     place = await insert_organisation(database, name="Школа № 71", municipality="81701000")
     body = {
         "username": "t.ivanova",
@@ -253,13 +255,13 @@ async def test_me_tells_a_front_end_what_it_needs(registry: ServiceUnderTest, da
 
 
 @pytest.mark.parametrize("agent", ["", "x" * 1000, "tab\tin it"])
-async def test_any_user_agent_may_sign_in(with_people: ServiceUnderTest, agent: str) -> None:
+async def test_any_user_agent_header_is_accepted(with_people: ServiceUnderTest, agent: str) -> None:
     signed = await signed_in(with_people, **{"User-Agent": agent})
     (item,) = (await with_people.client.get(MINE, headers=bearer(signed))).json()["items"]
     assert len(item["user_agent"] or "") <= 300
 
 
-async def test_token_of_a_session_that_was_ended_reads_and_changes_nothing(with_people: ServiceUnderTest) -> None:
+async def test_access_token_of_an_ended_session_can_read_but_not_change(with_people: ServiceUnderTest) -> None:
     body = {"name": "Календарь", "time_zone": "Asia/Irkutsk", "weekly": {"1": [["09:00", "18:00"]]}}
     kept, lost = await signed_in(with_people), await signed_in(with_people)
     assert (await with_people.client.post(CALENDARS, json=body, headers=bearer(lost))).status_code == 201

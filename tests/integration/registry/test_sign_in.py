@@ -1,4 +1,4 @@
-"""Signing in: passwords, sessions, clients, and what is refused."""
+"""Sign-in: passwords, sessions, clients, and refused requests."""
 
 import asyncio
 import base64
@@ -39,7 +39,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_a_person_signs_in_and_is_known(with_people: ServiceUnderTest) -> None:
+async def test_person_signs_in_with_password(with_people: ServiceUnderTest) -> None:
     answer = await sign_in(with_people, username="Centre ", password="demo")
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
@@ -52,7 +52,7 @@ async def test_a_person_signs_in_and_is_known(with_people: ServiceUnderTest) -> 
     assert "people:manage" not in me["rights"]
 
 
-async def test_the_published_keys_verify_a_token(with_people: ServiceUnderTest) -> None:
+async def test_published_keys_verify_a_token(with_people: ServiceUnderTest) -> None:
     body = (await sign_in(with_people, username="head", password="demo")).json()
     published = (await with_people.client.get("/.well-known/jwks.json")).json()
     assert all("d" not in key for key in published["keys"])
@@ -63,7 +63,9 @@ async def test_the_published_keys_verify_a_token(with_people: ServiceUnderTest) 
     assert decoded.claims["exp"] - decoded.claims["iat"] == ACCESS_TOKEN_LIFETIME.total_seconds()
 
 
-async def test_staff_see_their_organisation(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_token_of_staff_contains_their_organisation(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     organisation_id = await insert_organisation(database, name="Школа № 71")
     async with registry.service.database.write() as session:
         await people.ensure_demo_people(session, organisation_id)
@@ -92,7 +94,7 @@ async def test_staff_see_their_organisation(registry: ServiceUnderTest, database
         ),
     ],
 )
-async def test_refusals_have_the_shape_of_oauth(
+async def test_errors_have_the_oauth_shape(
     with_people: ServiceUnderTest, form: dict[str, str], status: int, error: str
 ) -> None:
     answer = await sign_in(with_people, **form)
@@ -103,7 +105,7 @@ async def test_refusals_have_the_shape_of_oauth(
     assert ("www-authenticate" in answer.headers) == (status == 401)
 
 
-async def test_only_one_form_is_understood(with_people: ServiceUnderTest) -> None:
+async def test_body_that_is_not_one_form_is_refused(with_people: ServiceUnderTest) -> None:
     path = "/api/v1/auth/token"
     as_json = await with_people.client.post(path, json={"grant_type": "password"})
     twice = await with_people.client.post(
@@ -114,7 +116,7 @@ async def test_only_one_form_is_understood(with_people: ServiceUnderTest) -> Non
     assert [answer.json()["error"] for answer in (as_json, twice)] == ["invalid_request"] * 2
 
 
-async def test_guessing_is_slowed_down(with_people: ServiceUnderTest) -> None:
+async def test_repeated_wrong_passwords_are_throttled(with_people: ServiceUnderTest) -> None:
     for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
         assert (await sign_in(with_people, username="ops", password="guess")).status_code == 400
     right = await sign_in(with_people, username="ops", password="demo")
@@ -136,7 +138,7 @@ async def tried(registry: ServiceUnderTest, name: str, password: str, **headers:
     return await registry.client.post("/api/v1/auth/token", data=form, headers=headers)
 
 
-async def test_wrong_passwords_of_a_stranger_lock_nobody_out(with_people: ServiceUnderTest) -> None:
+async def test_wrong_passwords_from_elsewhere_do_not_block_the_user(with_people: ServiceUnderTest) -> None:
     for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
         await tried(with_people, "ops", "guess", **ATTACKER)
     blocked = await tried(with_people, "ops", "demo", **ATTACKER)
@@ -147,7 +149,7 @@ async def test_wrong_passwords_of_a_stranger_lock_nobody_out(with_people: Servic
     assert (await tried(with_people, "ops", "demo", **told)).json()["error"] == "temporarily_unavailable"
 
 
-async def test_guesses_from_many_addresses_block_the_name_but_where_it_signed_in(
+async def test_guesses_from_many_addresses_block_the_name_except_at_known_addresses(
     with_people: ServiceUnderTest,
 ) -> None:
     assert (await tried(with_people, "ops", "demo", **OTHER)).status_code == 200
@@ -159,7 +161,9 @@ async def test_guesses_from_many_addresses_block_the_name_but_where_it_signed_in
     assert (await tried(with_people, "centre", "demo", **ATTACKER)).status_code == 200
 
 
-async def test_guesses_of_many_names_block_the_address_but_who_works_there(with_people: ServiceUnderTest) -> None:
+async def test_guesses_of_many_names_block_the_address_except_for_known_names(
+    with_people: ServiceUnderTest,
+) -> None:
     assert (await tried(with_people, "ops", "demo", **ATTACKER)).status_code == 200
     for number in range(throttle.MAX_FAILURES_PER_ADDRESS):
         await tried(with_people, f"guess{number}", "guess", **ATTACKER)
@@ -169,7 +173,7 @@ async def test_guesses_of_many_names_block_the_address_but_who_works_there(with_
 
 
 @contextmanager
-def held_comparisons(max_waiting: int) -> Iterator[tuple[FairQueue, list[str], asyncio.Event]]:
+def held_password_checks(max_waiting: int) -> Iterator[tuple[FairQueue, list[str], asyncio.Event]]:
     """Check one password at a time and finish none before the event; yield the checks begun as well."""
     begun: list[str] = []
     released = asyncio.Event()
@@ -187,8 +191,8 @@ def held_comparisons(max_waiting: int) -> Iterator[tuple[FairQueue, list[str], a
         yield queue, begun, released
 
 
-async def test_a_full_queue_answers_429_and_lets_others_pass(with_people: ServiceUnderTest) -> None:
-    with held_comparisons(max_waiting=4) as (_, _, released):
+async def test_full_queue_answers_429(with_people: ServiceUnderTest) -> None:
+    with held_password_checks(max_waiting=4) as (_, _, released):
         async with asyncio.timeout(30):
             flood = [asyncio.create_task(tried(with_people, f"guess{n}", "guess", **ATTACKER)) for n in range(18)]
             while sum(task.done() for task in flood) < 13:
@@ -208,7 +212,7 @@ async def test_a_full_queue_answers_429_and_lets_others_pass(with_people: Servic
     assert int(refused[0].headers["retry-after"]) > 0
 
 
-async def test_a_floods_lookups_do_not_come_before_somebody_elses(with_people: ServiceUnderTest) -> None:
+async def test_lookups_of_a_flood_do_not_delay_other_addresses(with_people: ServiceUnderTest) -> None:
     begun: list[str] = []
     released = asyncio.Event()
     looked_up = sign_in_module._find_person
@@ -237,9 +241,9 @@ async def test_a_floods_lookups_do_not_come_before_somebody_elses(with_people: S
     assert begun.index("ops") <= 3
 
 
-async def test_who_signed_in_from_there_before_is_compared_before_strangers(with_people: ServiceUnderTest) -> None:
+async def test_attempt_from_known_address_is_checked_first(with_people: ServiceUnderTest) -> None:
     assert (await tried(with_people, "ops", "demo", **OTHER)).status_code == 200
-    with held_comparisons(max_waiting=64) as (queue, begun, released):
+    with held_password_checks(max_waiting=64) as (queue, begun, released):
         async with asyncio.timeout(30):
             strangers = [
                 asyncio.create_task(tried(with_people, f"guess{n}", f"guess{n}", **OTHER)) for n in range(4)
@@ -255,7 +259,7 @@ async def test_who_signed_in_from_there_before_is_compared_before_strangers(with
     assert begun.index("demo") == 1
 
 
-async def test_no_connection_is_held_while_passwords_are_compared(with_people: ServiceUnderTest) -> None:
+async def test_no_connection_is_held_during_password_checks(with_people: ServiceUnderTest) -> None:
     pool = with_people.service.database.engine.pool
     assert isinstance(pool, AsyncAdaptedQueuePool)
     guesses = POOL_SIZES["registry"] * 2
@@ -285,7 +289,7 @@ async def test_no_connection_is_held_while_passwords_are_compared(with_people: S
     assert {answer.json()["error"] for answer in answers} == {"invalid_grant"}
 
 
-async def test_a_guess_compared_while_others_failed_must_wait_as_well(with_people: ServiceUnderTest) -> None:
+async def test_concurrent_guesses_are_throttled_too(with_people: ServiceUnderTest) -> None:
     compared, released = asyncio.Event(), asyncio.Event()
 
     async def right_one_waits(_stored: str | None, password: str) -> bool:
@@ -305,7 +309,7 @@ async def test_a_guess_compared_while_others_failed_must_wait_as_well(with_peopl
     assert (answer.status_code, answer.json()["error"]) == (400, "temporarily_unavailable")
 
 
-async def test_a_hash_of_weaker_parameters_is_made_anew(
+async def test_hash_with_weaker_parameters_is_upgraded(
     with_people: ServiceUnderTest, database: TestDatabase
 ) -> None:
     connection = await database.connect()
@@ -318,7 +322,7 @@ async def test_a_hash_of_weaker_parameters_is_made_anew(
     assert (await sign_in(with_people, username="centre", password="demo")).status_code == 200
 
 
-async def test_a_password_changed_while_it_is_compared_opens_nothing(
+async def test_password_changed_during_the_check_is_refused(
     with_people: ServiceUnderTest, database: TestDatabase
 ) -> None:
     connection = await database.connect()
@@ -340,13 +344,13 @@ REFRESH = {"grant_type": "refresh_token"}
 
 
 async def past_the_grace(database: TestDatabase) -> None:
-    """Every use of a refresh token is older than the grace time."""
+    """Age every use of a refresh token beyond the grace period."""
     connection = await database.connect()
     await connection.execute("UPDATE refresh_tokens SET used_at = used_at - interval '31 seconds'")
     await connection.close()
 
 
-async def test_a_refresh_token_is_good_once(with_people: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_refresh_token_can_be_used_once(with_people: ServiceUnderTest, database: TestDatabase) -> None:
     first = (await sign_in(with_people, username="centre", password="demo")).json()
     second = (await sign_in(with_people, **REFRESH, refresh_token=first["refresh_token"])).json()
     assert second["refresh_token"] != first["refresh_token"]
@@ -359,7 +363,7 @@ async def test_a_refresh_token_is_good_once(with_people: ServiceUnderTest, datab
     assert (honest.status_code, honest.json()["error"]) == (400, "invalid_grant")
 
 
-async def test_tabs_that_refresh_at_once_stay_signed_in(with_people: ServiceUnderTest) -> None:
+async def test_concurrent_refresh_within_grace_period_succeeds(with_people: ServiceUnderTest) -> None:
     first = (await sign_in(with_people, username="centre", password="demo")).json()
     form = REFRESH | {"refresh_token": first["refresh_token"]}
     answers = await asyncio.gather(*(sign_in(with_people, **form) for _ in range(4)))
@@ -368,7 +372,7 @@ async def test_tabs_that_refresh_at_once_stay_signed_in(with_people: ServiceUnde
     assert (await sign_in(with_people, **REFRESH, refresh_token=token)).status_code == 200
 
 
-async def test_a_token_whose_successor_was_used_is_a_copy_within_the_grace_too(
+async def test_reuse_after_the_successor_was_used_ends_the_session(
     with_people: ServiceUnderTest,
 ) -> None:
     first = (await sign_in(with_people, username="centre", password="demo")).json()
@@ -379,7 +383,7 @@ async def test_a_token_whose_successor_was_used_is_a_copy_within_the_grace_too(
     assert (await sign_in(with_people, **REFRESH, refresh_token=third["refresh_token"])).status_code == 400
 
 
-async def test_a_session_that_was_ended_goes_on_for_no_tab(with_people: ServiceUnderTest) -> None:
+async def test_ended_session_cannot_be_refreshed(with_people: ServiceUnderTest) -> None:
     first = (await sign_in(with_people, username="centre", password="demo")).json()
     second = (await sign_in(with_people, **REFRESH, refresh_token=first["refresh_token"])).json()
     await with_people.client.post("/api/v1/auth/revoke", data={"token": second["refresh_token"]})
@@ -387,7 +391,7 @@ async def test_a_session_that_was_ended_goes_on_for_no_tab(with_people: ServiceU
     assert (late.status_code, late.json()["error"]) == (400, "invalid_grant")
 
 
-async def test_a_session_ends_by_signing_out_and_by_time(with_people: ServiceUnderTest) -> None:
+async def test_session_ends_by_revocation_and_expiry(with_people: ServiceUnderTest) -> None:
     first = (await sign_in(with_people, username="centre", password="demo")).json()
     other = (await sign_in(with_people, username="centre", password="demo")).json()
     path = "/api/v1/auth/revoke"
@@ -406,7 +410,7 @@ async def test_a_session_ends_by_signing_out_and_by_time(with_people: ServiceUnd
     assert alive.status_code == 200
 
 
-async def test_a_client_signs_in_until_it_is_removed(registry: ServiceUnderTest) -> None:
+async def test_client_signs_in_until_deactivated(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
     school = await make(registry, "/organisations", name="Школа", kind="institution")
     made = await registry.client.post(
@@ -439,7 +443,7 @@ async def test_a_client_signs_in_until_it_is_removed(registry: ServiceUnderTest)
     assert after.status_code == 401
 
 
-async def test_tokens_that_are_not_ours_are_refused(registry: ServiceUnderTest) -> None:
+async def test_foreign_tokens_are_refused(registry: ServiceUnderTest) -> None:
     own = tokens.read_key(registry.keys_dir / "people.jwk")
     stranger = tokens.new_key(own.kid or "")
     service = tokens.read_key(registry.keys_dir / "ingest.jwk")
@@ -468,7 +472,7 @@ async def test_tokens_that_are_not_ours_are_refused(registry: ServiceUnderTest) 
     assert (await registry.client.get("/api/v1/organisations")).status_code == 401
 
 
-async def test_the_demo_ends_in_production(database: TestDatabase, keys_dir: Path) -> None:
+async def test_demo_password_is_refused_in_production(database: TestDatabase, keys_dir: Path) -> None:
     async with service_under_test("registry", database, keys_dir) as embedded:
         async with embedded.service.database.write() as session:
             await people.ensure_demo_people(session)
@@ -481,7 +485,7 @@ async def test_the_demo_ends_in_production(database: TestDatabase, keys_dir: Pat
                 await people.ensure_demo_people(session)
 
 
-async def test_the_worker_forgets_what_is_past(with_people: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_worker_purges_expired_rows(with_people: ServiceUnderTest, database: TestDatabase) -> None:
     await sign_in(with_people, username="centre", password="demo")
     await sign_in(with_people, username="centre", password="demo")
     await sign_in(with_people, username="ops", password="guess")
@@ -514,7 +518,7 @@ async def test_the_worker_forgets_what_is_past(with_people: ServiceUnderTest, da
 
 
 @pytest.mark.parametrize("encoded", [b"\xe9", "é".encode(), b"?", b"", base64.b64encode(b"\xff:x"), b"eA=="])
-async def test_a_malformed_basic_header_is_refused(registry: ServiceUnderTest, encoded: bytes) -> None:
+async def test_malformed_basic_header_is_refused(registry: ServiceUnderTest, encoded: bytes) -> None:
     answer = await registry.client.post(
         "/api/v1/auth/token",
         data={"grant_type": "client_credentials"},

@@ -1,4 +1,4 @@
-"""What becomes of bodies: renamed, merged and split; when they end, and what is refused."""
+"""Successions: renamed, merged and split organisations, their last day, and refused input."""
 
 import asyncio
 from datetime import date
@@ -50,7 +50,7 @@ async def state(registry: ServiceUnderTest, body: dict[str, Any]) -> tuple[bool,
     return found["active"], found["valid_to"]
 
 
-async def test_a_merger_ends_the_old_and_keeps_its_cases(
+async def test_merger_ends_the_predecessor_and_keeps_its_appeals(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     old, new = await bodies(registry, "Школа № 1", "Школа № 2")
@@ -91,7 +91,9 @@ async def test_a_merger_ends_the_old_and_keeps_its_cases(
     assert new["id"] in events[1]["data"]
 
 
-async def test_what_ends_later_is_closed_by_its_day(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_organisation_that_ends_later_is_deactivated_on_its_day(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     with time_machine.travel(NOW, tick=False):
         old, left, right = await bodies(registry, "Район", "Округ", "Город")
         answer = await post(registry, old, took_over("2026-07-01", "split", left, right))
@@ -112,7 +114,7 @@ async def test_what_ends_later_is_closed_by_its_day(registry: ServiceUnderTest, 
     assert ("registry", '["active"]') in [tuple(row) for row in actors]
 
 
-async def test_successors_of_the_same_day_are_added(registry: ServiceUnderTest) -> None:
+async def test_second_call_for_the_same_day_adds_successors(registry: ServiceUnderTest) -> None:
     old, left, right, third = await bodies(registry, "Больница", "Поликлиника 1", "Поликлиника 2", "Поликлиника 3")
     assert (await post(registry, old, took_over("2020-01-01", "split", left, right))).status_code == 201
     assert (await post(registry, old, took_over("2020-01-01", "split", third))).status_code == 201
@@ -123,7 +125,7 @@ async def test_successors_of_the_same_day_are_added(registry: ServiceUnderTest) 
     assert (another.status_code, another.json()["type"]) == (409, "/problems/conflict")
 
 
-async def test_no_body_becomes_its_own_forebear(registry: ServiceUnderTest) -> None:
+async def test_cycle_of_successions_is_refused(registry: ServiceUnderTest) -> None:
     a, b, c = await bodies(registry, "А", "Б", "В")
     assert (await post(registry, a, took_over("2010-01-01", "renamed", b))).status_code == 201
     assert (await post(registry, b, took_over("2015-01-01", "reorganised", c))).status_code == 201
@@ -137,7 +139,7 @@ async def test_no_body_becomes_its_own_forebear(registry: ServiceUnderTest) -> N
     ]
 
 
-async def test_of_two_at_once_one_closes_no_ring(registry: ServiceUnderTest) -> None:
+async def test_concurrent_successions_cannot_close_a_cycle(registry: ServiceUnderTest) -> None:
     a, b = await bodies(registry, "А", "Б")
     answers = await asyncio.gather(
         post(registry, a, took_over("2020-01-01", "renamed", b)),
@@ -158,7 +160,7 @@ async def test_of_two_at_once_one_closes_no_ring(registry: ServiceUnderTest) -> 
         ({"document": ""}, {"/document"}),
     ],
 )
-async def test_bad_successions_are_refused(
+async def test_invalid_succession_is_refused(
     registry: ServiceUnderTest, change: dict[str, Any], named: set[str]
 ) -> None:
     old = await make(registry, "/organisations", name="Школа", kind="institution", valid_from="2011-01-01")
@@ -172,7 +174,7 @@ async def test_bad_successions_are_refused(
     assert await state(registry, old) == (True, None)
 
 
-async def test_a_mistake_is_taken_back(registry: ServiceUnderTest) -> None:
+async def test_succession_can_be_deleted(registry: ServiceUnderTest) -> None:
     old, new = await bodies(registry, "Школа", "Гимназия")
     made = (await post(registry, old, took_over("2020-01-01", "renamed", new))).json()["items"][0]
     headers = registry.headers("moderator", **{"If-Match": "*"})

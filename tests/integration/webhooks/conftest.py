@@ -84,7 +84,7 @@ class Hooks:
         return self.app.service.database
 
     def headers(self, role: str, organisation_id: UUID | str | None = None, **more: str) -> dict[str, str]:
-        """Request headers of a person: each role at each place is somebody else."""
+        """Return request headers of a person: each role at each organisation is another person."""
         token = self.app.token(role, organisation_id, subject=self.subject(role, organisation_id))
         return {"Authorization": f"Bearer {token}", **more}
 
@@ -105,7 +105,7 @@ class Hooks:
         return found
 
     async def emit(self, kind: str = "appeal.opened", organisation_id: UUID | None = None, **data: Any) -> UUID:
-        """An event of a case; gives the case's id."""
+        """Write an event of an appeal; return the appeal's id."""
         appeal_id = uuid4()
         event = NewEvent(
             type=kind, subject_id=appeal_id, organisation_id=organisation_id, actor="appeals", data=data
@@ -124,7 +124,7 @@ class Hooks:
         return Dispatcher(self.database, settings, https_only=False)
 
     async def deliver(self, **changes: Any) -> list[AttemptResult]:
-        """One round: claim what is due, send it, record it."""
+        """Run one round: claim what is due, send it, record the results."""
         dispatcher = self.dispatcher(**changes)
         async with dispatcher.client() as http:
             outcomes = [await dispatcher.attempt(http, claim) for claim in await dispatcher.claim(100)]
@@ -133,7 +133,7 @@ class Hooks:
         return outcomes
 
     async def make_due(self) -> None:
-        """As if the pause, or a dead worker's lease, were over."""
+        """Make a delivery due, as if its delay or a dead worker's lease had passed."""
         await self.sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE status = 'pending'")
 
     async def sql(self, query: str, *arguments: Any) -> list[Any]:

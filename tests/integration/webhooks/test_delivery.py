@@ -1,4 +1,4 @@
-"""From a committed event to a verified delivery, over failures, replays and dying workers."""
+"""From a committed event to a verified delivery, through failures, replays and dying workers."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-async def test_an_event_arrives_signed(hooks: Hooks, receiver: Receiver) -> None:
+async def test_event_is_delivered_with_signature(hooks: Hooks, receiver: Receiver) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа № 1")
     endpoint = await hooks.endpoint(receiver.url, "appeal.opened", "appeal.answered")
     appeal_id = await hooks.emit(
@@ -60,7 +60,7 @@ async def test_an_event_arrives_signed(hooks: Hooks, receiver: Receiver) -> None
     assert await hooks.deliver() == []
 
 
-async def test_one_id_over_all_attempts_with_fresh_signatures(
+async def test_attempts_keep_the_id_and_get_new_signatures(
     hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint = await hooks.endpoint(receiver.url)
@@ -83,7 +83,7 @@ async def test_one_id_over_all_attempts_with_fresh_signatures(
     assert (delivery["status"], delivery["attempts"]) == ("delivered", 4)
 
 
-async def test_the_published_schedule_then_failed(hooks: Hooks, receiver: Receiver) -> None:
+async def test_delivery_fails_after_the_published_schedule(hooks: Hooks, receiver: Receiver) -> None:
     await hooks.endpoint(receiver.url)
     await hooks.emit()
     await hooks.fan_out()
@@ -116,7 +116,7 @@ async def test_the_published_schedule_then_failed(hooks: Hooks, receiver: Receiv
     assert {request.id for request in receiver.received} == {delivery["event_id"]}
 
 
-async def test_a_receiver_that_is_gone_switches_its_endpoint_off(hooks: Hooks, receiver: Receiver) -> None:
+async def test_response_410_deactivates_the_endpoint(hooks: Hooks, receiver: Receiver) -> None:
     endpoint = await hooks.endpoint(receiver.url)
     for _ in range(3):
         await hooks.emit()
@@ -141,7 +141,7 @@ async def test_a_receiver_that_is_gone_switches_its_endpoint_off(hooks: Hooks, r
     assert refused.status_code == 409
 
 
-async def test_a_redirect_is_not_followed(hooks: Hooks, receiver: Receiver) -> None:
+async def test_redirect_is_not_followed(hooks: Hooks, receiver: Receiver) -> None:
     await hooks.endpoint(receiver.url)
     await hooks.emit()
     await hooks.fan_out()
@@ -153,7 +153,7 @@ async def test_a_redirect_is_not_followed(hooks: Hooks, receiver: Receiver) -> N
     assert (delivery["status"], delivery["response_status"]) == ("pending", 302)
 
 
-async def test_a_silent_receiver_is_left_in_time(hooks: Hooks) -> None:
+async def test_silent_receiver_times_out(hooks: Hooks) -> None:
     async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)
         writer.close()
@@ -169,7 +169,7 @@ async def test_a_silent_receiver_is_left_in_time(hooks: Hooks) -> None:
     server.close()
 
 
-async def test_a_silent_receiver_holds_up_nobody_else(hooks: Hooks, receiver: Receiver) -> None:
+async def test_silent_receiver_does_not_delay_other_endpoints(hooks: Hooks, receiver: Receiver) -> None:
     async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(20)
         writer.close()
@@ -199,8 +199,8 @@ async def test_a_silent_receiver_holds_up_nobody_else(hooks: Hooks, receiver: Re
     server.close()
 
 
-async def test_inside_addresses_are_refused_at_delivery(hooks: Hooks, receiver: Receiver) -> None:
-    """An endpoint saved while its network was allowed does not reach it afterwards."""
+async def test_internal_address_is_refused_at_delivery(hooks: Hooks, receiver: Receiver) -> None:
+    """An endpoint that was saved while its network was allowed is not called afterwards."""
     await hooks.endpoint(receiver.url)
     await hooks.emit()
     await hooks.fan_out()
@@ -210,7 +210,7 @@ async def test_inside_addresses_are_refused_at_delivery(hooks: Hooks, receiver: 
     assert receiver.received == []
 
 
-async def test_exactly_one_delivery_over_replays_and_crashes(hooks: Hooks, receiver: Receiver) -> None:
+async def test_replays_and_crashes_create_exactly_one_delivery(hooks: Hooks, receiver: Receiver) -> None:
     endpoints = [await hooks.endpoint(receiver.url) for _ in range(2)]
     for number in range(10):
         await hooks.emit(number=number)
@@ -232,7 +232,7 @@ async def test_exactly_one_delivery_over_replays_and_crashes(hooks: Hooks, recei
     assert {row["endpoint_id"] for row in rows} == {UUID(endpoint["id"]) for endpoint in endpoints}
 
 
-async def test_a_worker_that_dies_while_sending_loses_nothing(hooks: Hooks, receiver: Receiver) -> None:
+async def test_delivery_of_a_dead_worker_is_sent_again(hooks: Hooks, receiver: Receiver) -> None:
     await hooks.endpoint(receiver.url)
     await hooks.emit()
     await hooks.fan_out()
@@ -254,7 +254,7 @@ async def test_a_worker_that_dies_while_sending_loses_nothing(hooks: Hooks, rece
     assert [request.id for request in receiver.received] == [delivery["event_id"]] * 2
 
 
-async def test_two_workers_never_claim_the_same(hooks: Hooks, receiver: Receiver) -> None:
+async def test_two_workers_never_claim_the_same_delivery(hooks: Hooks, receiver: Receiver) -> None:
     await hooks.endpoint(receiver.url)
     for _ in range(30):
         await hooks.emit()
@@ -265,7 +265,7 @@ async def test_two_workers_never_claim_the_same(hooks: Hooks, receiver: Receiver
     assert len(ids) == len(set(ids)) == 30
 
 
-async def test_who_gets_which_events(hooks: Hooks, receiver: Receiver) -> None:
+async def test_endpoints_get_events_of_their_organisation_and_types(hooks: Hooks, receiver: Receiver) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
     clinic = await insert_organisation(hooks.test_database, name="Больница")
     centre = await hooks.endpoint(receiver.url, "appeal.opened", "appeal.answered")
@@ -286,9 +286,7 @@ async def test_who_gets_which_events(hooks: Hooks, receiver: Receiver) -> None:
     assert got == {centre["id"]: {schools, clinics, nobodys, answered}, of_school["id"]: {schools}}
 
 
-async def test_the_running_service_delivers_by_itself(
-    database: TestDatabase, keys_dir: Path, receiver: Receiver
-) -> None:
+async def test_running_service_delivers(database: TestDatabase, keys_dir: Path, receiver: Receiver) -> None:
     async with service_under_test("webhooks", database, keys_dir, process="all") as app:
         hooks = Hooks(app, database)
         await hooks.endpoint(receiver.url)

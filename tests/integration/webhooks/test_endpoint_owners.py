@@ -1,4 +1,6 @@
-"""An endpoint gets what its owner may read as of now; without it, nothing until somebody takes it over."""
+"""An endpoint gets what its owner may read now; without the rights it is suspended until somebody
+takes it over.
+"""
 
 import json
 from datetime import timedelta
@@ -23,7 +25,7 @@ async def shown(hooks: Hooks, endpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 async def lose(hooks: Hooks, change: str, role: str, organisation_id: UUID | None = None) -> None:
-    """What registry writes when somebody's access is changed."""
+    """Write the event that registry emits when somebody's access changes."""
     await hooks.sql(f"UPDATE people SET {change} WHERE id = $1", UUID(hooks.subject(role, organisation_id)))
 
 
@@ -36,7 +38,9 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-async def test_endpoint_does_not_outlive_its_owners_rights(hooks: Hooks, receiver: Receiver, loss: str) -> None:
+async def test_endpoint_is_suspended_when_its_owner_loses_the_rights(
+    hooks: Hooks, receiver: Receiver, loss: str
+) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
     clinic = await insert_organisation(hooks.test_database, name="Больница")
     endpoint = await hooks.endpoint(receiver.url, organisation_id=school, role="executor")
@@ -59,7 +63,7 @@ async def test_endpoint_does_not_outlive_its_owners_rights(hooks: Hooks, receive
     assert (told["organisation_id"], reason in told["data"]) == (school, True)
 
 
-async def test_registrys_event_alone_suspends_an_endpoint(hooks: Hooks, receiver: Receiver) -> None:
+async def test_access_event_suspends_endpoint_without_other_events(hooks: Hooks, receiver: Receiver) -> None:
     endpoint = await hooks.endpoint(receiver.url)
     await lose(hooks, "locked_at = now()", "moderator")
     await hooks.emit("person.changed", None, changed=["locked_at"])
@@ -68,7 +72,7 @@ async def test_registrys_event_alone_suspends_an_endpoint(hooks: Hooks, receiver
     assert answer.json()["suspended_reason"] == "its owner no longer has access"
 
 
-async def test_colleague_takes_a_suspended_endpoint_over(hooks: Hooks, receiver: Receiver) -> None:
+async def test_colleague_can_take_over_suspended_endpoint(hooks: Hooks, receiver: Receiver) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
     endpoint = await hooks.endpoint(receiver.url, organisation_id=school, role="executor")
     await lose(hooks, "locked_at = now()", "executor", school)
@@ -90,7 +94,7 @@ async def test_colleague_takes_a_suspended_endpoint_over(hooks: Hooks, receiver:
 
 
 @pytest.mark.parametrize("role", ["operations", "narrowed"])
-async def test_right_to_manage_webhooks_alone_gets_no_citizens_words(
+async def test_right_to_manage_webhooks_does_not_give_citizens_texts(
     hooks: Hooks, receiver: Receiver, role: str
 ) -> None:
     scope = "webhooks:manage webhooks:read registry:read" if role == "narrowed" else None
@@ -118,7 +122,7 @@ async def test_right_to_manage_webhooks_alone_gets_no_citizens_words(
     assert (one.status_code, one.json()["payload"]) == (200, None)
 
 
-async def test_who_turns_an_endpoint_elsewhere_becomes_its_owner(hooks: Hooks, receiver: Receiver) -> None:
+async def test_changing_the_url_makes_the_caller_owner(hooks: Hooks, receiver: Receiver) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
     endpoint = await hooks.endpoint(receiver.url, organisation_id=school, role="manager")
     turned = await hooks.app.client.patch(
@@ -133,9 +137,7 @@ async def test_who_turns_an_endpoint_elsewhere_becomes_its_owner(hooks: Hooks, r
     assert (await shown(hooks, endpoint))["suspended_at"] is not None
 
 
-async def test_old_delivery_of_a_type_that_the_new_owner_may_not_read_is_not_sent(
-    hooks: Hooks, receiver: Receiver
-) -> None:
+async def test_pending_delivery_unreadable_by_the_new_owner_is_not_sent(hooks: Hooks, receiver: Receiver) -> None:
     endpoint = await hooks.endpoint(receiver.url, "appeal.opened")
     await hooks.emit("appeal.opened")
     await hooks.fan_out()
@@ -149,7 +151,7 @@ async def test_old_delivery_of_a_type_that_the_new_owner_may_not_read_is_not_sen
     assert delivery["last_error"] == "its owner lacks the right «appeals:read», which «appeal.opened» needs"
 
 
-async def test_personal_data_waits_for_a_managers_consent(hooks: Hooks, receiver: Receiver) -> None:
+async def test_personal_data_is_masked_until_a_manager_consents(hooks: Hooks, receiver: Receiver) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
     clinic = await insert_organisation(hooks.test_database, name="Больница")
     endpoint = await hooks.endpoint(receiver.url, organisation_id=school, role="executor", personal_data=True)
@@ -196,7 +198,7 @@ async def test_personal_data_waits_for_a_managers_consent(hooks: Hooks, receiver
     assert receiver.received[-1].json["data"]["text"] == MASKED
 
 
-async def test_personal_data_goes_to_listed_hosts_alone(
+async def test_personal_data_is_sent_only_to_listed_hosts(
     hooks: Hooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
@@ -210,7 +212,7 @@ async def test_personal_data_goes_to_listed_hosts_alone(
     assert receiver.received[-1].json["data"]["text"] == MASKED
 
 
-async def test_organisation_has_no_more_endpoints_than_its_quota(hooks: Hooks, receiver: Receiver) -> None:
+async def test_endpoint_beyond_the_quota_is_refused(hooks: Hooks, receiver: Receiver) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
     async with service_under_test(
         "webhooks", hooks.test_database, hooks.app.keys_dir, webhooks_endpoints="2"
@@ -250,7 +252,7 @@ async def test_test_deliveries_beyond_the_quota_are_refused(
 
 
 def of_system(hooks: Hooks, client_id: UUID, organisation_id: UUID, rights: list[str]) -> dict[str, str]:
-    """Request headers of a system with these rights. `Hooks.headers` would write it down as a person."""
+    """Return request headers of an API client with these rights. `Hooks.headers` would register it as a person."""
     people = tokens.read_key(hooks.app.keys_dir / "people.jwk")
     token = tokens.Signer(tokens.PEOPLE_ISSUER, people).sign(
         str(client_id),
@@ -263,7 +265,7 @@ def of_system(hooks: Hooks, client_id: UUID, organisation_id: UUID, rights: list
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_system_gets_personal_data_by_a_persons_consent_and_while_it_may_read_messages(
+async def test_client_gets_personal_data_with_consent_while_it_may_read_messages(
     hooks: Hooks, receiver: Receiver
 ) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
@@ -299,7 +301,7 @@ async def test_system_gets_personal_data_by_a_persons_consent_and_while_it_may_r
     assert len(receiver.received) == 3
 
 
-async def test_owner_who_went_to_a_higher_organisation_gets_personal_data_masked(
+async def test_personal_data_is_masked_after_owner_moves_to_parent_organisation(
     hooks: Hooks, receiver: Receiver
 ) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")

@@ -1,4 +1,4 @@
-"""Endpoints and deliveries over the API: secrets, versions, scope, bad input."""
+"""Endpoints and deliveries over the API: secrets, versions, scope, invalid input."""
 
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,7 @@ from tests.support.service_under_test import insert_organisation
 ENDPOINTS = "/api/v1/webhooks/endpoints"
 
 
-async def test_the_secret_is_shown_once_and_stored_sealed(hooks: Hooks, receiver: Receiver) -> None:
+async def test_secret_is_shown_once_and_stored_encrypted(hooks: Hooks, receiver: Receiver) -> None:
     made = await hooks.endpoint(receiver.url)
     assert made["secret"].startswith("whsec_")
     headers = hooks.headers("moderator")
@@ -26,7 +26,9 @@ async def test_the_secret_is_shown_once_and_stored_sealed(hooks: Hooks, receiver
     assert made["secret"].removeprefix("whsec_").encode() not in row["secret"]
 
 
-async def test_a_repeated_request_makes_one_endpoint_and_keeps_no_secret(hooks: Hooks, receiver: Receiver) -> None:
+async def test_repeated_request_creates_one_endpoint_and_stores_no_secret(
+    hooks: Hooks, receiver: Receiver
+) -> None:
     headers = hooks.headers("moderator", **{"Idempotency-Key": "first"})
     body = {"url": receiver.url, "event_types": ["appeal.opened"]}
     first = await hooks.app.client.post(ENDPOINTS, json=body, headers=headers)
@@ -40,7 +42,7 @@ async def test_a_repeated_request_makes_one_endpoint_and_keeps_no_secret(hooks: 
     assert len(await hooks.sql("SELECT 1 FROM webhook_endpoints")) == 1
 
 
-async def test_changes_need_the_version_seen(hooks: Hooks, receiver: Receiver) -> None:
+async def test_change_with_stale_version_is_refused(hooks: Hooks, receiver: Receiver) -> None:
     made = await hooks.endpoint(receiver.url)
     path = f"{ENDPOINTS}/{made['id']}"
     headers = hooks.headers("moderator")
@@ -57,7 +59,7 @@ async def test_changes_need_the_version_seen(hooks: Hooks, receiver: Receiver) -
     assert (await hooks.app.client.get(path, headers=headers)).status_code == 404
 
 
-async def test_switching_off_gives_up_visibly_and_deleting_takes_deliveries_along(
+async def test_deactivation_fails_pending_deliveries_and_deletion_removes_them(
     hooks: Hooks, receiver: Receiver
 ) -> None:
     made = await hooks.endpoint(receiver.url)
@@ -74,7 +76,7 @@ async def test_switching_off_gives_up_visibly_and_deleting_takes_deliveries_alon
     assert await hooks.deliveries() == []
 
 
-async def test_a_test_delivery_is_signed_with_old_and_new_secret(hooks: Hooks, receiver: Receiver) -> None:
+async def test_test_delivery_after_rotation_is_signed_with_both_secrets(hooks: Hooks, receiver: Receiver) -> None:
     made = await hooks.endpoint(receiver.url)
     path = f"{ENDPOINTS}/{made['id']}"
     headers = hooks.headers("moderator")
@@ -92,7 +94,7 @@ async def test_a_test_delivery_is_signed_with_old_and_new_secret(hooks: Hooks, r
     assert (item.json()["status"], item.json()["payload"]) == ("delivered", request.json)
 
 
-async def test_others_endpoints_do_not_exist(hooks: Hooks, receiver: Receiver) -> None:
+async def test_endpoints_of_other_organisations_are_404(hooks: Hooks, receiver: Receiver) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
     clinic = await insert_organisation(hooks.test_database, name="Больница")
     await hooks.endpoint(receiver.url)
@@ -165,7 +167,7 @@ async def test_lists_are_filtered_and_paged(hooks: Hooks, receiver: Receiver) ->
         ({"url": "http://127.0.0.1/", "event_types": ["appeal.opened"], "secret": "x"}, "/secret"),
     ],
 )
-async def test_bad_endpoints_name_the_field(hooks: Hooks, body: dict[str, Any], pointer: str) -> None:
+async def test_invalid_endpoint_names_the_field(hooks: Hooks, body: dict[str, Any], pointer: str) -> None:
     answer = await hooks.app.client.post(ENDPOINTS, json=body, headers=hooks.headers("moderator"))
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -173,7 +175,7 @@ async def test_bad_endpoints_name_the_field(hooks: Hooks, body: dict[str, Any], 
     assert await hooks.sql("SELECT 1 FROM webhook_endpoints") == []
 
 
-async def test_bad_changes_change_nothing(hooks: Hooks, receiver: Receiver) -> None:
+async def test_invalid_change_is_refused(hooks: Hooks, receiver: Receiver) -> None:
     made = await hooks.endpoint(receiver.url)
     path = f"{ENDPOINTS}/{made['id']}"
     headers = hooks.headers("moderator", **{"If-Match": '"1"'})
@@ -191,7 +193,7 @@ async def test_bad_changes_change_nothing(hooks: Hooks, receiver: Receiver) -> N
     assert (await hooks.app.client.get(path, headers=headers)).json()["version"] == 1
 
 
-async def test_production_takes_https_only(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_http_url_is_refused_in_production(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hooks.app.service.settings, "environment", "production")
     body = {"url": "http://127.0.0.1/", "event_types": ["appeal.opened"]}
     answer = await hooks.app.client.post(ENDPOINTS, json=body, headers=hooks.headers("moderator"))
@@ -199,14 +201,14 @@ async def test_production_takes_https_only(hooks: Hooks, monkeypatch: pytest.Mon
     assert "https" in answer.json()["errors"][0]["detail"]
 
 
-async def test_rights(hooks: Hooks) -> None:
+async def test_routes_require_their_rights(hooks: Hooks) -> None:
     for path in (ENDPOINTS, "/api/v1/webhooks/deliveries", "/api/v1/webhooks/event-types", "/api/v1/events"):
         assert (await hooks.app.client.get(path)).status_code == 401
         assert (await hooks.app.client.get(path, headers=hooks.headers("head"))).status_code == 403
     assert (await hooks.app.client.get("/api/v1/events", headers=hooks.headers("operations"))).status_code == 403
 
 
-async def test_the_catalogue_and_the_document(hooks: Hooks) -> None:
+async def test_catalogue_matches_the_openapi_document(hooks: Hooks) -> None:
     found = await hooks.app.client.get("/api/v1/webhooks/event-types", headers=hooks.headers("operations"))
     items = {item["type"]: item for item in found.json()["items"]}
     assert {"appeal.opened", "appeal.answered", "webhook.test"} <= set(items)

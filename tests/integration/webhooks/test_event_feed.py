@@ -1,4 +1,4 @@
-"""The numbered feed: order, scope, filters, and a reader that misses nothing."""
+"""The event feed: order, scope, filters, and a reader that misses nothing."""
 
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ async def read(hooks: Hooks, *, organisation_id: UUID | None = None, **query: An
     return body
 
 
-async def test_events_come_in_order_in_pages(hooks: Hooks) -> None:
+async def test_events_are_paged_in_order(hooks: Hooks) -> None:
     subjects = [str(await hooks.emit(number=number)) for number in range(5)]
     seen: list[dict[str, Any]] = []
     after = "0"
@@ -34,7 +34,7 @@ async def test_events_come_in_order_in_pages(hooks: Hooks) -> None:
     assert await read(hooks, after=after) == {"items": [], "next_after": "0.5"}
 
 
-async def test_an_event_without_number_is_not_seen_yet(hooks: Hooks) -> None:
+async def test_unnumbered_event_is_not_listed(hooks: Hooks) -> None:
     async with hooks.database.write() as session:
         event = NewEvent(type="appeal.opened", subject_id=new_id(), organisation_id=None, actor="appeals")
         await emit(session, event)
@@ -43,7 +43,7 @@ async def test_an_event_without_number_is_not_seen_yet(hooks: Hooks) -> None:
     assert [event["subject_id"] for event in (await read(hooks))["items"]][1] == str(second)
 
 
-async def test_an_organisation_sees_its_own(hooks: Hooks) -> None:
+async def test_staff_see_only_events_of_their_organisation(hooks: Hooks) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
     clinic = await insert_organisation(hooks.test_database, name="Больница")
     own = await hooks.emit("appeal.opened", school)
@@ -82,13 +82,13 @@ async def test_types_are_filtered(hooks: Hooks) -> None:
         ({"type": "appeal.opened"}, "query/type"),
     ],
 )
-async def test_bad_input_names_the_field(hooks: Hooks, query: dict[str, str], pointer: str) -> None:
+async def test_invalid_input_names_the_field(hooks: Hooks, query: dict[str, str], pointer: str) -> None:
     answer = await hooks.app.client.get("/api/v1/events", params=query, headers=hooks.headers("moderator"))
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-async def test_reader_whose_events_were_purged_is_told_and_not_passed_over(hooks: Hooks) -> None:
+async def test_reader_whose_events_were_purged_gets_410_with_next_position(hooks: Hooks) -> None:
     for _ in range(5):
         await hooks.emit()
     connection = await hooks.test_database.connect()
@@ -103,14 +103,14 @@ async def test_reader_whose_events_were_purged_is_told_and_not_passed_over(hooks
         assert [event["position"] for event in (await read(hooks, after=after))["items"]] == ["0.4", "0.5"]
 
 
-async def test_repeated_types_all_count(hooks: Hooks) -> None:
+async def test_repeated_types_parameter_is_combined(hooks: Hooks) -> None:
     for kind in ("appeal.opened", "appeal.answered", "appeal.closed"):
         await hooks.emit(kind)
     page = await read(hooks, types=["appeal.opened", "appeal.answered"])
     assert [event["type"] for event in page["items"]] == ["appeal.opened", "appeal.answered"]
 
 
-async def test_misspelt_type_is_named_and_nothing_is_passed_over(hooks: Hooks) -> None:
+async def test_misspelt_type_is_refused_by_name(hooks: Hooks) -> None:
     await hooks.emit("appeal.opened")
     answer = await hooks.app.client.get(
         "/api/v1/events", params={"types": "appeal.openned"}, headers=hooks.headers("moderator")
@@ -120,7 +120,7 @@ async def test_misspelt_type_is_named_and_nothing_is_passed_over(hooks: Hooks) -
     assert "appeal.opened, appeal.message_added" in answer.json()["detail"]
 
 
-async def test_from_now_on_misses_nothing_that_comes_after(hooks: Hooks) -> None:
+async def test_reader_that_starts_now_gets_all_later_events(hooks: Hooks) -> None:
     await hooks.emit()
     now = await read(hooks, after="now")
     assert now == {"items": [], "next_after": "0.1"}
@@ -128,7 +128,7 @@ async def test_from_now_on_misses_nothing_that_comes_after(hooks: Hooks) -> None
     assert [event["subject_id"] for event in (await read(hooks, after=now["next_after"]))["items"]] == [str(later)]
 
 
-async def test_reader_of_before_a_failover_passes_over_nothing(hooks: Hooks) -> None:
+async def test_reader_from_before_a_failover_misses_nothing(hooks: Hooks) -> None:
     await hooks.emit()
     # What stood at 0.2 and 0.3 was lost with its server; another numbers what is written since.
     later = await hooks.emit()
@@ -138,7 +138,7 @@ async def test_reader_of_before_a_failover_passes_over_nothing(hooks: Hooks) -> 
     assert page["next_after"] == "1.1"
 
 
-async def test_feed_and_webhook_tell_one_event_by_one_id(hooks: Hooks, receiver: Receiver) -> None:
+async def test_feed_and_webhook_use_the_same_event_id(hooks: Hooks, receiver: Receiver) -> None:
     await hooks.endpoint(receiver.url)
     await hooks.emit()
     await hooks.fan_out()
@@ -149,7 +149,7 @@ async def test_feed_and_webhook_tell_one_event_by_one_id(hooks: Hooks, receiver:
     assert await read(hooks, after=request.json["position"]) == {"items": [], "next_after": event["position"]}
 
 
-async def test_feed_tells_nothing_that_the_api_denies(hooks: Hooks) -> None:
+async def test_feed_omits_events_that_the_caller_may_not_read(hooks: Hooks) -> None:
     await hooks.emit("appeal.opened")
     page_id = await hooks.emit("page.changed")
     await hooks.emit("person.changed")

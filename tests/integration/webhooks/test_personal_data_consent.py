@@ -1,4 +1,4 @@
-"""Citizens' words in webhooks: masked by default, whole for whoever may read them and asks, and nowhere else."""
+"""Citizens' texts in webhooks: masked by default, unmasked only for callers who may read them and ask for them."""
 
 from uuid import UUID, uuid4
 
@@ -14,7 +14,7 @@ MASKED = "Нет света на Жердева 20! [имя], [телефон], 
 
 
 async def wrote(hooks: Hooks, organisation_id: UUID, text: str = SAID) -> UUID:
-    """A stored message, as ingest would write it."""
+    """Insert a stored message, as ingest would write it."""
     page_id = await insert_page(hooks.test_database, organisation_id, external_id=uuid4().hex[:8])
     message_id = uuid4()
     await hooks.sql(
@@ -40,7 +40,7 @@ async def asks(hooks: Hooks, url: str, role: str, organisation_id: UUID | None =
     return answer.status_code
 
 
-async def test_words_arrive_masked_and_whole_where_they_are_asked_for(hooks: Hooks, receiver: Receiver) -> None:
+async def test_texts_are_masked_unless_the_endpoint_asks_for_them(hooks: Hooks, receiver: Receiver) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа имени Марии Ивановны Петровой")
     assert await asks(hooks, receiver.url, "executor", school) == 201
     assert await asks(hooks, receiver.url, "manager", school, personal_data=True) == 201
@@ -64,7 +64,9 @@ async def test_words_arrive_masked_and_whole_where_they_are_asked_for(hooks: Hoo
         assert one.json()["payload"]["data"]["text"] == MASKED
 
 
-async def test_a_case_without_a_message_tells_the_words_that_opened_it(hooks: Hooks, receiver: Receiver) -> None:
+async def test_event_without_message_carries_the_text_that_opened_the_appeal(
+    hooks: Hooks, receiver: Receiver
+) -> None:
     await hooks.endpoint(receiver.url, "appeal.opened")
     appeal_id = await hooks.emit("appeal.opened", number=7)
     await hooks.sql(
@@ -82,7 +84,7 @@ async def test_a_case_without_a_message_tells_the_words_that_opened_it(hooks: Ho
     assert texts == {7: MASKED, 8: None}
 
 
-async def test_a_nul_in_a_message_holds_no_delivery_up(hooks: Hooks, receiver: Receiver) -> None:
+async def test_nul_in_a_message_does_not_block_delivery(hooks: Hooks, receiver: Receiver) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
     await hooks.endpoint(receiver.url, "appeal.message_added")
     message_id = await wrote(hooks, school, "Нет \x00света")
@@ -92,7 +94,7 @@ async def test_a_nul_in_a_message_holds_no_delivery_up(hooks: Hooks, receiver: R
     assert [request.json["data"]["text"] for request in receiver.received] == ["Нет света"]
 
 
-async def test_asking_takes_the_right_to_read_and_ones_own_organisation(hooks: Hooks, receiver: Receiver) -> None:
+async def test_asking_for_personal_data_without_rights_is_refused(hooks: Hooks, receiver: Receiver) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
     assert await asks(hooks, receiver.url, "operations", None, personal_data=True) == 403
     assert await asks(hooks, receiver.url, "operations", None, event_types=["page.changed"]) == 201
@@ -129,7 +131,7 @@ async def test_asking_takes_the_right_to_read_and_ones_own_organisation(hooks: H
     assert (nothing.status_code, nothing.json()["errors"][0]["pointer"]) == (422, "/personal_data")
 
 
-async def test_asking_is_in_the_trail(hooks: Hooks, receiver: Receiver) -> None:
+async def test_asking_for_personal_data_is_audited(hooks: Hooks, receiver: Receiver) -> None:
     made = await hooks.endpoint(receiver.url)
     answer = await hooks.app.client.patch(
         f"{ENDPOINTS}/{made['id']}",
@@ -141,7 +143,9 @@ async def test_asking_is_in_the_trail(hooks: Hooks, receiver: Receiver) -> None:
     assert any('"personal_data": true' in (row["after"] or "") and row["actor"] for row in rows)
 
 
-async def test_what_is_on_its_way_is_masked_when_it_is_no_more_asked_for(hooks: Hooks, receiver: Receiver) -> None:
+async def test_pending_delivery_is_masked_after_personal_data_is_switched_off(
+    hooks: Hooks, receiver: Receiver
+) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
     assert await asks(hooks, receiver.url, "manager", school, personal_data=True) == 201
     message_id = await wrote(hooks, school)
@@ -154,7 +158,7 @@ async def test_what_is_on_its_way_is_masked_when_it_is_no_more_asked_for(hooks: 
 
 
 @pytest.mark.parametrize("said", ["Сняла Мария Ивановна, 8-924-123-45-67"])
-async def test_the_feed_is_masked(hooks: Hooks, said: str) -> None:
+async def test_feed_is_masked(hooks: Hooks, said: str) -> None:
     page = uuid4()
     await hooks.emit("page.step_lost", None, reason=said, external_id="560000000000", page_id=str(page))
     feed = (await hooks.app.client.get("/api/v1/events", headers=hooks.headers("moderator"))).json()

@@ -1,4 +1,4 @@
-"""Small HTTP servers that stand in for the services."""
+"""Small HTTP servers in place of the services."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,7 +30,7 @@ async def _served(handler: Handler) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Start a server that answers everything with one handler; gives its base."""
+    """Start a server with one handler for every request; return its base URL."""
     async with AsyncExitStack() as stack:
 
         async def start(handler: Handler) -> str:

@@ -1,4 +1,4 @@
-"""The desk over stand-in services: health, the one document, its page, the gateway's refusals."""
+"""The gateway service over stand-in services: health, the merged document, its page, error pages."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -59,7 +59,7 @@ async def desk(services: dict[str, Fake], serve: Serve) -> AsyncIterator[httpx.A
         yield client
 
 
-async def test_health_passes_when_all_are_ready(desk: httpx.AsyncClient) -> None:
+async def test_health_passes_when_all_services_are_ready(desk: httpx.AsyncClient) -> None:
     answer = await desk.get("/health")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("application/health+json")
@@ -67,12 +67,12 @@ async def test_health_passes_when_all_are_ready(desk: httpx.AsyncClient) -> None
     assert set(answer.json()["checks"]) == {f"{name}:ready" for name in SERVICES}
 
 
-async def test_no_browser_guesses_what_an_answer_is(desk: httpx.AsyncClient) -> None:
+async def test_responses_forbid_content_sniffing(desk: httpx.AsyncClient) -> None:
     for path in ("/health", "/docs", "/openapi.json", "/nothing"):
         assert (await desk.get(path)).headers.get_list("x-content-type-options") == ["nosniff"], path
 
 
-async def test_health_names_the_service_that_fails_without_its_secrets(
+async def test_health_names_the_failing_service_without_internal_details(
     desk: httpx.AsyncClient, services: dict[str, Fake]
 ) -> None:
     services["ingest"].ready = False
@@ -86,9 +86,7 @@ async def test_health_names_the_service_that_fails_without_its_secrets(
     assert "secret-host" not in answer.text
 
 
-async def test_health_does_not_wait_for_a_silent_service(
-    desk: httpx.AsyncClient, services: dict[str, Fake]
-) -> None:
+async def test_health_times_out_on_a_silent_service(desk: httpx.AsyncClient, services: dict[str, Fake]) -> None:
     services["metrics"].delay = 30
     async with asyncio.timeout(5):
         answer = await desk.get("/health")
@@ -96,7 +94,7 @@ async def test_health_does_not_wait_for_a_silent_service(
     assert answer.json()["output"] == "not ready: metrics"
 
 
-async def test_an_unreachable_service_fails_health_and_is_missing_in_the_document() -> None:
+async def test_unreachable_service_fails_health_and_is_listed_as_missing() -> None:
     urls = {f"{name}_url": "http://127.0.0.1:1" for name in SERVICES}
     async with _desk(GatewaySettings.model_validate(urls)) as client:
         health = await client.get("/health")
@@ -108,7 +106,7 @@ async def test_an_unreachable_service_fails_health_and_is_missing_in_the_documen
     assert "/health" in document.json()["paths"]
 
 
-async def test_the_document_has_an_etag_that_answers_304(desk: httpx.AsyncClient) -> None:
+async def test_document_with_matching_etag_answers_304(desk: httpx.AsyncClient) -> None:
     answer = await desk.get("/openapi.json")
     assert {f"/api/v1/{name}" for name in SERVICES} <= set(answer.json()["paths"])
     etag = answer.headers["etag"]
@@ -119,7 +117,7 @@ async def test_the_document_has_an_etag_that_answers_304(desk: httpx.AsyncClient
     assert other.status_code == 200
 
 
-async def test_a_service_that_goes_down_keeps_its_last_document(
+async def test_last_document_of_a_service_that_is_down_is_kept(
     desk: httpx.AsyncClient, services: dict[str, Fake]
 ) -> None:
     before = await desk.get("/openapi.json")
@@ -129,7 +127,7 @@ async def test_a_service_that_goes_down_keeps_its_last_document(
     assert after.headers["etag"] == before.headers["etag"]
 
 
-async def test_the_page_needs_no_outside_host(desk: httpx.AsyncClient) -> None:
+async def test_docs_page_loads_nothing_from_other_hosts(desk: httpx.AsyncClient) -> None:
     page = await desk.get("/docs")
     assert page.status_code == 200
     assert "http://" not in page.text
@@ -148,7 +146,7 @@ async def test_the_page_needs_no_outside_host(desk: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("name", ["index.html", "..%2f__init__.py", "nothing.js"])
-async def test_other_files_of_the_wheel_are_not_served(desk: httpx.AsyncClient, name: str) -> None:
+async def test_unlisted_files_of_the_package_are_404(desk: httpx.AsyncClient, name: str) -> None:
     answer = await desk.get(f"/docs/{name}")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
@@ -165,7 +163,7 @@ async def test_other_files_of_the_wheel_are_not_served(desk: httpx.AsyncClient, 
         (504, "gateway-timeout"),
     ],
 )
-async def test_refusals_are_problem_documents(desk: httpx.AsyncClient, status: int, slug: str) -> None:
+async def test_gateway_errors_are_problem_documents(desk: httpx.AsyncClient, status: int, slug: str) -> None:
     answer = await desk.get(f"/errors/{status}", params={"instance": "http://host/api/v1/appeals?secret=1"})
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
@@ -177,13 +175,13 @@ async def test_refusals_are_problem_documents(desk: httpx.AsyncClient, status: i
     assert kind.json()["status"] == status
 
 
-async def test_a_refusal_tells_the_limit_and_hides_a_callbacks_secret(desk: httpx.AsyncClient) -> None:
+async def test_error_page_states_the_limit_and_hides_callback_secrets(desk: httpx.AsyncClient) -> None:
     answer = await desk.get("/errors/413", params={"instance": "http://host/callbacks/ok/S3CRET"})
     assert "2048 bytes" in answer.json()["detail"]
     assert "S3CRET" not in answer.text
 
 
-async def test_an_unknown_path_is_a_problem(desk: httpx.AsyncClient) -> None:
+async def test_unknown_path_is_a_problem_document(desk: httpx.AsyncClient) -> None:
     answer = await desk.post("/api/v2/nothing", content=b"x")
     assert answer.status_code == 404
     assert answer.json()["type"] == "/problems/not-found"

@@ -1,4 +1,4 @@
-"""Merging documents: one set of paths, names that mean one thing."""
+"""Merge of OpenAPI documents: one set of paths, and component names with one meaning each."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def test_paths_of_all_services_and_of_the_desk_stand_together() -> None:
+def test_paths_of_services_and_gateway_are_merged() -> None:
     merged = merge_documents(
         {"registry": _service("/api/v1/pages", {}), "ingest": _service("/callbacks/vk", {})}, OWN, missing=[]
     )
@@ -35,7 +35,7 @@ def test_paths_of_all_services_and_of_the_desk_stand_together() -> None:
     assert [tag["name"] for tag in merged["tags"]] == ["health", "ingest", "registry"]
 
 
-def test_what_the_gateway_does_not_route_is_left_out() -> None:
+def test_paths_that_the_gateway_does_not_route_are_omitted() -> None:
     inner = _service("/internal/publications", {}) | {}
     inner["paths"] |= {"/health/ready": {"get": {}}, "/metrics": {"get": {}}, "/api/v1/metrics/sla": {"get": {}}}
     assert list(merge_documents({"metrics": inner}, OWN, missing=[])["paths"]) == [
@@ -44,7 +44,7 @@ def test_what_the_gateway_does_not_route_is_left_out() -> None:
     ]
 
 
-def test_methods_of_one_path_may_come_from_two_services() -> None:
+def test_methods_of_one_path_from_two_services_are_merged() -> None:
     first = _service("/api/v1/messages/{id}/triage", {}, operationId="read")
     second: OpenApiDocument = {"paths": {"/api/v1/messages/{id}/triage": {"post": {"operationId": "write"}}}}
     item = merge_documents({"ingest": first, "appeals": second}, OWN, missing=[])["paths"][
@@ -54,13 +54,13 @@ def test_methods_of_one_path_may_come_from_two_services() -> None:
     assert item["post"]["operationId"] == "write"
 
 
-def test_the_same_component_is_shared() -> None:
+def test_equal_components_are_shared() -> None:
     problem = {"type": "object", "properties": {"title": {"type": "string"}}}
     documents = {name: _service(f"/api/v1/{name}", {"Problem": dict(problem)}) for name in ("pages", "appeals")}
     assert merge_documents(documents, OWN, missing=[])["components"]["schemas"] == {"Problem": problem}
 
 
-def test_a_name_that_means_two_things_gets_its_services_name() -> None:
+def test_different_components_of_one_name_get_a_service_prefix() -> None:
     registry = _service("/api/v1/pages", {"Item": {"type": "string"}}, responses={"200": {"schema": _ref("Item")}})
     appeals = _service(
         "/api/v1/appeals", {"Item": {"type": "integer"}}, responses={"200": {"schema": _ref("Item")}}
@@ -77,7 +77,7 @@ def test_a_name_that_means_two_things_gets_its_services_name() -> None:
     )
 
 
-def test_a_clash_spreads_to_what_refers_to_it() -> None:
+def test_components_that_refer_to_a_clash_get_a_prefix_too() -> None:
     shared = {"List": {"items": _ref("Item")}, "Fine": {"type": "null"}}
     registry = _service("/api/v1/pages", shared | {"Item": {"type": "string"}})
     appeals = _service("/api/v1/appeals", shared | {"Item": {"type": "integer"}})
@@ -86,7 +86,7 @@ def test_a_clash_spreads_to_what_refers_to_it() -> None:
     assert schemas["RegistryList"] == {"items": _ref("RegistryItem")}
 
 
-def test_discriminators_follow_the_new_names() -> None:
+def test_discriminators_use_the_prefixed_names() -> None:
     union = {"discriminator": {"mapping": {"a": "#/components/schemas/Item"}}}
     registry = _service("/api/v1/pages", {"Item": {"type": "string"}, "Union": union})
     appeals = _service("/api/v1/appeals", {"Item": {"type": "integer"}})
@@ -94,7 +94,7 @@ def test_discriminators_follow_the_new_names() -> None:
     assert schemas["Union"]["discriminator"]["mapping"] == {"a": "#/components/schemas/RegistryItem"}
 
 
-def test_a_documents_own_security_goes_down_to_its_operations() -> None:
+def test_document_level_security_moves_to_its_operations() -> None:
     bearer = {"type": "http", "scheme": "bearer"}
     document = _service("/api/v1/pages", {})
     document["security"] = [{"bearer": []}]
@@ -105,7 +105,7 @@ def test_a_documents_own_security_goes_down_to_its_operations() -> None:
     assert merged["x-missing"] == ["appeals"]
 
 
-def test_security_schemes_that_differ_are_told_apart() -> None:
+def test_different_security_schemes_of_one_name_get_a_prefix() -> None:
     first, second = _service("/api/v1/pages", {}), _service("/api/v1/appeals", {})
     for document, scheme in ((first, "bearer"), (second, "basic")):
         document["components"]["securitySchemes"] = {"auth": {"type": "http", "scheme": scheme}}

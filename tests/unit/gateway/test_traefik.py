@@ -151,7 +151,7 @@ _ROUTES = {
 }
 
 
-async def test_paths_lead_to_their_service(gateway: Gateway) -> None:
+async def test_paths_are_routed_to_their_service(gateway: Gateway) -> None:
     found = {
         method: {path: (await gateway.ask(method, path))[1]["by"] for path in _ROUTES}
         for method in ("GET", "POST")
@@ -159,7 +159,7 @@ async def test_paths_lead_to_their_service(gateway: Gateway) -> None:
     assert found == {"GET": _ROUTES, "POST": _ROUTES}
 
 
-async def test_a_services_own_refusals_pass_untouched(gateway: Gateway) -> None:
+async def test_error_responses_of_services_are_not_replaced(gateway: Gateway) -> None:
     for status in (400, 404, 409, 412, 422, 428, 429, 500, 503):
         assert await gateway.ask("GET", f"/api/v1/appeals/{status}") == (
             status,
@@ -167,7 +167,7 @@ async def test_a_services_own_refusals_pass_untouched(gateway: Gateway) -> None:
         )
 
 
-async def test_an_absent_service_is_a_problem_at_once(gateway: Gateway) -> None:
+async def test_absent_service_answers_a_problem_document_at_once(gateway: Gateway) -> None:
     async with asyncio.timeout(10):
         answers = [await gateway.ask("GET", "/api/v1/metrics/sla?x=1") for _ in range(5)]
     assert {status for status, _ in answers} <= {502, 503}
@@ -177,7 +177,7 @@ async def test_an_absent_service_is_a_problem_at_once(gateway: Gateway) -> None:
     assert (await gateway.ask("GET", "/api/v1/appeals"))[0] == 200
 
 
-async def test_a_body_over_the_limit_is_refused_before_the_service(gateway: Gateway) -> None:
+async def test_body_over_the_limit_is_refused_by_the_gateway(gateway: Gateway) -> None:
     path = "/api/v1/appeals/1/replies"
     status, answer = await gateway.ask("POST", path, b"x" * (LIMIT + 1))
     assert (status, answer["by"]) == (413, "desk")
@@ -186,18 +186,18 @@ async def test_a_body_over_the_limit_is_refused_before_the_service(gateway: Gate
     assert (status, answer["length"]) == (200, LIMIT)
 
 
-async def test_a_broken_connection_is_never_retried(gateway: Gateway) -> None:
+async def test_broken_connection_is_not_retried(gateway: Gateway) -> None:
     status, answer = await gateway.ask("POST", "/api/v1/appeals/drop", b"{}")
     assert (status, answer["by"]) == (502, "desk")
     assert gateway.services.seen["appeals POST /api/v1/appeals/drop"] == 1
 
 
-async def test_live_events_are_not_held_back(gateway: Gateway) -> None:
+async def test_event_stream_is_not_buffered(gateway: Gateway) -> None:
     async with asyncio.timeout(5), gateway.http.get(f"{gateway.base}/api/v1/stream") as response:
         assert await response.content.readline() == b"data: 1\n"
 
 
-async def test_the_gateway_limits_no_rate_and_passes_a_services_429_on(gateway: Gateway) -> None:
+async def test_gateway_has_no_rate_limit_and_forwards_429(gateway: Gateway) -> None:
     # Who waits at the sign-in and for how long, the registry says: its words and `Retry-After` must arrive.
     answers = await asyncio.gather(*(gateway.ask("POST", "/api/v1/auth/token", b"x") for _ in range(100)))
     assert {status for status, _ in answers} == {200}
@@ -205,7 +205,7 @@ async def test_the_gateway_limits_no_rate_and_passes_a_services_429_on(gateway: 
     assert (status, answer["by"]) == (429, "registry")
 
 
-async def test_a_request_id_is_passed_on(gateway: Gateway) -> None:
+async def test_request_id_is_forwarded(gateway: Gateway) -> None:
     headers = {"X-Request-Id": "abc-1"}
     async with gateway.http.get(f"{gateway.base}/api/v1/appeals", headers=headers) as response:
         assert (await response.json())["id"] == "abc-1"
@@ -214,7 +214,7 @@ async def test_a_request_id_is_passed_on(gateway: Gateway) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_no_secret_reaches_the_access_log(gateway: Gateway) -> None:
+async def test_access_log_contains_no_secret(gateway: Gateway) -> None:
     await gateway.ask("POST", "/callbacks/ok/PATHSECRET", b"{}")
     await gateway.ask("POST", "/callbacks/ok/PATHSECRET/502", b"{}")
     await gateway.ask("GET", "/api/v1/events?ticket=QUERYSECRET")

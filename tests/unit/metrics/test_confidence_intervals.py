@@ -1,4 +1,4 @@
-"""Intervals of shares, against published values."""
+"""Confidence intervals of shares, against published values."""
 
 import pytest
 
@@ -10,12 +10,12 @@ from services.metrics.indicators.classifier_agreement import wilson_interval
     # Newcombe (1998), table I, method 3, and values of R's `prop.test(correct = FALSE)`.
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
-def test_intervals_are_wilsons(agreed: int, compared: int, low: float, high: float) -> None:
+def test_interval_equals_published_wilson_values(agreed: int, compared: int, low: float, high: float) -> None:
     found = wilson_interval(agreed, compared)
     assert found == pytest.approx((low, high), abs=5e-5)
     mirrored = wilson_interval(compared - agreed, compared)
     assert mirrored == pytest.approx((1 - high, 1 - low), abs=5e-5)
 
 
-def test_of_nothing_there_is_no_interval() -> None:
+def test_interval_of_empty_sample_is_none() -> None:
     assert wilson_interval(0, 0) is None

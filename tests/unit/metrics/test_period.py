@@ -1,4 +1,4 @@
-"""Periods: dates and moments of the region, defaults, and what is refused."""
+"""Periods: dates and times in the region, defaults, and invalid input."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def test_default_is_the_current_week() -> None:
+def test_default_period_is_the_current_week() -> None:
     period = parse_period(None, None, NOW)
     assert period.start == moment("2026-11-23T00:00:00+08:00")
     assert period.end == moment("2026-11-30T00:00:00+08:00")
@@ -27,7 +27,7 @@ def test_default_is_the_current_week() -> None:
         ("2026-11-22T16:00:00+00:00", "2026-11-23T00:00:00+08:00"),  # Monday 00:00 there, Sunday in UTC
     ],
 )
-def test_the_week_turns_at_irkutsk_midnight(at: str, monday: str) -> None:
+def test_week_starts_at_midnight_in_irkutsk(at: str, monday: str) -> None:
     assert week_of(moment(at)).start == moment(monday)
 
 
@@ -46,7 +46,7 @@ def test_the_week_turns_at_irkutsk_midnight(at: str, monday: str) -> None:
         (None, "2026-11-11T00:00:00+08:00", "2026-11-09T00:00:00+08:00", "2026-11-11T00:00:00+08:00"),
     ],
 )
-def test_boundaries(start: str | None, end: str | None, first: str, last: str) -> None:
+def test_period_boundaries_are_parsed(start: str | None, end: str | None, first: str, last: str) -> None:
     period = parse_period(start, end, NOW)
     assert period.start == moment(first)
     assert period.end == moment(last)
@@ -69,7 +69,7 @@ def test_boundaries(start: str | None, end: str | None, first: str, last: str) -
         ("٢٠٢٦-11-20", None, ["query/from"]),
     ],
 )
-def test_bad_boundaries_are_named(start: str | None, end: str | None, pointers: list[str]) -> None:
+def test_invalid_boundary_names_the_parameter(start: str | None, end: str | None, pointers: list[str]) -> None:
     with pytest.raises(Invalid) as refused:
         parse_period(start, end, NOW)
     assert [error.pointer for error in refused.value.errors] == pointers

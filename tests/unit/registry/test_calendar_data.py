@@ -1,4 +1,4 @@
-"""The checked-in days agree with their sources, and say what the law says."""
+"""The checked-in special days agree with their sources and with the law."""
 
 from datetime import date
 
@@ -8,7 +8,7 @@ from migrations.reference import days
 from services.registry.schemas.calendars import SpecialDaysReplace
 
 
-def test_the_checked_in_file_is_what_the_sources_give() -> None:
+def test_checked_in_file_equals_the_generated_one() -> None:
     assert days.read() == days.generate()
 
 
@@ -24,18 +24,18 @@ def test_the_checked_in_file_is_what_the_sources_give() -> None:
         (date(2027, 2, 20), True, 60),
     ],
 )
-def test_known_days(day: date, works: bool, shorter_by: int) -> None:
+def test_known_days_are_correct(day: date, works: bool, shorter_by: int) -> None:
     found = {row.day: row for row in days.read()}[day]
     assert (found.works, found.shorter_by) == (works, shorter_by)
 
 
-def test_the_day_before_a_moved_day_off_is_a_usual_one() -> None:
+def test_day_before_a_moved_day_off_is_not_shortened() -> None:
     known = {row.day for row in days.read()}
     # Fridays before Mondays that are off only because a holiday met the weekend.
     assert not known & {date(2026, 3, 6), date(2027, 4, 29), date(2027, 5, 7), date(2025, 10, 31)}
 
 
-def test_a_year_as_the_calendars_route_takes_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_year_is_printed_as_a_request_body(capsys: pytest.CaptureFixture[str]) -> None:
     days.main("2026")
     printed = capsys.readouterr()
     body = SpecialDaysReplace.model_validate_json(printed.out)
@@ -46,7 +46,7 @@ def test_a_year_as_the_calendars_route_takes_it(capsys: pytest.CaptureFixture[st
     assert printed.err == ""
 
 
-def test_a_year_without_the_regions_own_days_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_year_without_regional_days_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     days.main("2024")
     printed = capsys.readouterr()
     assert "2024" in printed.err

@@ -1,4 +1,4 @@
-"""Check digits of ИНН and ОГРН, against numbers that are printed everywhere."""
+"""Check digits of ИНН and ОГРН, against published numbers."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from services.registry.schemas.tax_numbers import inn_error, ogrn_error
         (ogrn_error, "304500116000157"),
     ],
 )
-def test_any_wrong_digit_shows(fault: Callable[[str], str | None], number: str) -> None:
+def test_any_single_wrong_digit_is_detected(fault: Callable[[str], str | None], number: str) -> None:
     assert fault(number) is None
     for place, digit in enumerate(number):
         wrong = number[:place] + str((int(digit) + 1) % 10) + number[place + 1 :]
@@ -24,6 +24,6 @@ def test_any_wrong_digit_shows(fault: Callable[[str], str | None], number: str) 
 
 
 @pytest.mark.parametrize("number", ["", "1", "12345678901", "x" * 10, "²" * 10, "٧٧٠٧٠٨٣٨٩٣", "0" * 10, "0" * 12])
-def test_what_is_no_number_is_refused(number: str) -> None:
+def test_text_that_is_not_a_number_is_refused(number: str) -> None:
     assert inn_error(number) is not None
     assert ogrn_error(number) is not None

@@ -1,4 +1,4 @@
-"""One spelling for the many of a body's name, and how well a name fits a question."""
+"""Normalisation of organisation names, and scores of names against queries."""
 
 import pytest
 
@@ -43,28 +43,28 @@ from services.registry.organisations.search_ranking import QueryMatcher
         (("№", "«»", "!?"), ""),
     ],
 )
-def test_spellings_of_a_name_fold_into_one(names: tuple[str, ...], folded: str) -> None:
+def test_spellings_of_a_name_normalize_to_one(names: tuple[str, ...], folded: str) -> None:
     assert {normalize_name(name) for name in names} == {folded}
 
 
-def test_a_ministry_keeps_what_it_is_for() -> None:
+def test_ministry_keeps_its_field() -> None:
     assert normalize_name("Министерство здравоохранения") == "министерство здравоохранения"
     assert normalize_name("Минздрав") == "министерство здравоохранения"
 
 
-def test_the_wrong_layout_is_read_as_meant() -> None:
+def test_query_in_the_wrong_layout_is_retyped() -> None:
     assert in_russian_layout("irjkf 71") == "школа 71"
     assert in_russian_layout("школа IT") is None
     assert in_russian_layout("71") is None
 
 
-def test_the_words_that_tell_bodies_apart() -> None:
+def test_distinctive_words_are_kept() -> None:
     assert distinctive_words("школа 71 улан удэ") == "71 улан удэ"
     assert distinctive_words("школа 71") == "школа 71"
     assert distinctive_words("районная больница") == "районная больница"
 
 
-def test_the_fitting_name_scores_best() -> None:
+def test_matching_name_scores_best() -> None:
     asked = QueryMatcher("школа 17 улан уде")
     exact, other_number, elsewhere = "школа 17 улан удэ", "школа 71 улан удэ", "школа 17 северобайкальск"
     assert asked.score(exact) > asked.score(other_number)
@@ -74,7 +74,7 @@ def test_the_fitting_name_scores_best() -> None:
     assert QueryMatcher(exact).score("") == 0
 
 
-def test_words_may_be_joined_or_parted() -> None:
+def test_joined_and_separate_words_match() -> None:
     parted, joined = "сад усть еловка", "сад устьеловка"
     assert QueryMatcher(joined).score(parted) == pytest.approx(1)
     assert QueryMatcher(parted).score(joined) == pytest.approx(1)

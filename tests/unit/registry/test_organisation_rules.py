@@ -1,4 +1,4 @@
-"""What fields of an organisation say together."""
+"""Cross-field rules of organisations."""
 
 from datetime import date
 from typing import Any
@@ -23,7 +23,7 @@ TODAY = date(2026, 6, 15)
         ("81701000001", None, True),
     ],
 )
-def test_places_lie_where_their_code_says(oktmo: str | None, municipality: str | None, lies: bool) -> None:
+def test_location_code_decides_its_municipality(oktmo: str | None, municipality: str | None, lies: bool) -> None:
     assert oktmo_within_municipality(oktmo, municipality) is lies
 
 
@@ -39,5 +39,5 @@ def test_places_lie_where_their_code_says(oktmo: str | None, municipality: str |
         ({"active": True, "valid_to": date(2026, 6, 14)}, {"phone"}, []),
     ],
 )
-def test_a_fault_points_to_what_was_given(values: dict[str, Any], given: set[str], named: list[str]) -> None:
+def test_error_points_to_a_given_field(values: dict[str, Any], given: set[str], named: list[str]) -> None:
     assert [fault.pointer for fault in find_contradictions(values, frozenset(given), TODAY)] == named

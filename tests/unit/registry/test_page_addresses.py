@@ -1,4 +1,4 @@
-"""Addresses as people paste them: each names one community, or is refused with a reason."""
+"""Page addresses as people paste them: each names one community or is refused with a reason."""
 
 import csv
 from pathlib import Path
@@ -21,13 +21,13 @@ def named(row: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("row", RESOLVED, ids=named)
-def test_an_address_names_a_community(row: dict[str, str]) -> None:
+def test_address_is_parsed(row: dict[str, str]) -> None:
     expected = PageAddress(row["found"], row["external_id"] or None, row["screen_name"] or None)
     assert parse_address(row["text"], row["network"] or None) == expected
 
 
 @pytest.mark.parametrize("row", REFUSED, ids=named)
-def test_what_names_no_community_is_refused_with_the_reason(row: dict[str, str]) -> None:
+def test_address_without_community_is_refused_with_a_reason(row: dict[str, str]) -> None:
     with pytest.raises(InvalidPageAddress) as refused:
         parse_address(row["text"], row["network"] or None)
     assert row["reason"] in refused.value.reason
@@ -42,11 +42,11 @@ def test_what_names_no_community_is_refused_with_the_reason(row: dict[str, str])
         "\xa0vk.com/club101\n",
     ],
 )
-def test_what_a_copied_address_carries_unseen_does_not_matter(text: str) -> None:
+def test_invisible_characters_are_ignored(text: str) -> None:
     assert parse_address(text) == PageAddress("vk", "101")
 
 
-def test_a_book_is_no_address() -> None:
+def test_overlong_text_is_refused() -> None:
     with pytest.raises(InvalidPageAddress, match="longer than"):
         parse_address("vk.com/club101 " * 1_000)
 
@@ -59,7 +59,7 @@ def outcome(text: str, network: str | None = None) -> PageAddress | str:
 
 
 @given(st.text(), st.sampled_from([None, *NETWORKS]))
-def test_any_text_ends_as_an_address_or_a_reason(text: str, network: str | None) -> None:
+def test_any_text_gives_an_address_or_a_reason(text: str, network: str | None) -> None:
     found = outcome(text, network)
     if isinstance(found, PageAddress):
         assert (found.external_id is None) != (found.screen_name is None)
@@ -72,7 +72,7 @@ def test_any_text_ends_as_an_address_or_a_reason(text: str, network: str | None)
     st.sampled_from(["https://vk.com/", "vk.ru/", "m.vk.com/", "https://ok.ru/"]),
     st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]), max_size=30),
 )
-def test_any_path_ends_as_an_address_or_a_reason(start: str, path: str) -> None:
+def test_any_path_gives_an_address_or_a_reason(start: str, path: str) -> None:
     found = outcome(start + path)
     if isinstance(found, PageAddress):
         assert found.network == ("ok" if "ok.ru" in start else "vk")

@@ -1,4 +1,4 @@
-"""What counts as a change of a page, and what of that is alarming."""
+"""Which differences between page checks are changes, and which changes emit events."""
 
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,7 @@ YESTERDAY = PreviousCheck("open", KNOWN)
 
 
 def said(outcome: str = "open", reason: str | None = None, **more: Any) -> PageDescription:
-    """What ingest answers today: as yesterday, but for what is given."""
+    """Return ingest's description of today: yesterday's with the given fields replaced."""
     told = KNOWN if outcome == "open" else {}
     return PageDescription(
         page_id=UUID(int=1), outcome=PageState(outcome), reason=reason, calls=0, **(told | more)
@@ -34,25 +34,25 @@ def said(outcome: str = "open", reason: str | None = None, **more: Any) -> PageD
 
 
 def changed(before: PreviousCheck, today: PageDescription) -> dict[str, tuple[Any, Any]]:
-    """The changes by field."""
+    """Return the changes by field."""
     return {one.field.value: (one.before, one.after) for one in change_detection.diff(before, today)}
 
 
 def alarmed(before: PreviousCheck, today: PageDescription) -> dict[str, Any]:
-    """The alarms by kind."""
+    """Return the events by type."""
     return {
         one.event_type: one.data
         for one in change_detection.detect_events(before, today, change_detection.diff(before, today))
     }
 
 
-def test_members_and_posts_move_without_being_a_change() -> None:
+def test_members_and_posts_are_not_changes() -> None:
     today = said(members=1000, posts_7_days=4)
     assert changed(YESTERDAY, today) == {}
     assert change_detection.snapshot_of(today)["members"] == 1000
 
 
-def test_what_differs_is_named_with_before_and_after() -> None:
+def test_changed_field_has_before_and_after() -> None:
     today = said(cover=False, phone=None, site="https://example.invalid")
     assert changed(YESTERDAY, today) == {
         "cover": (True, False),
@@ -62,25 +62,25 @@ def test_what_differs_is_named_with_before_and_after() -> None:
     assert alarmed(YESTERDAY, today) == {}
 
 
-def test_what_a_network_does_not_tell_is_no_change() -> None:
+def test_unreported_field_is_not_a_change() -> None:
     assert changed(YESTERDAY, said(verified=None, comments_open=None)) == {}
     assert changed(PreviousCheck("open", KNOWN | {"verified": None}), said(verified=False)) == {}
 
 
-def test_a_first_check_changes_nothing_but_tells_of_a_page_that_is_closed_already() -> None:
+def test_first_check_changes_nothing_but_reports_a_closed_page() -> None:
     assert changed(FIRST, said()) == alarmed(FIRST, said()) == {}
     assert alarmed(FIRST, said("closed", "banned")) == {"page.closed": {"reason": "banned"}}
     assert alarmed(FIRST, said("gone", "not_found")) == {"page.unreachable": {"reason": "not_found"}}
 
 
-def test_a_page_that_closes_is_told_once() -> None:
+def test_closed_page_is_reported_once() -> None:
     today = said("closed", "deleted")
     assert changed(YESTERDAY, today) == {"state": ("open", "closed")}
     assert set(alarmed(YESTERDAY, today)) == {"page.closed"}
     assert alarmed(PreviousCheck("closed", KNOWN), today) == {}
 
 
-def test_a_page_that_comes_back_is_compared_with_what_it_told_last() -> None:
+def test_reopened_page_is_compared_with_its_last_visible_snapshot() -> None:
     today = said(name="Магазин")
     assert changed(PreviousCheck("gone", KNOWN), today) == {
         "state": ("gone", "open"),
@@ -89,7 +89,7 @@ def test_a_page_that_comes_back_is_compared_with_what_it_told_last() -> None:
     assert set(alarmed(PreviousCheck("gone", KNOWN), today)) == {"page.renamed"}
 
 
-def test_a_group_for_members_still_shows_its_name_and_mark() -> None:
+def test_closed_group_still_shows_name_and_badge() -> None:
     today = said("closed", "private_group", name="Другая", screen_name="school71", verified=False)
     assert changed(YESTERDAY, today) == {
         "state": ("open", "closed"),
@@ -112,7 +112,7 @@ def test_a_group_for_members_still_shows_its_name_and_mark() -> None:
         ),
     ],
 )
-def test_a_theft_is_suspected_when_two_things_change_together(
+def test_takeover_is_suspected_when_two_fields_change_together(
     today: dict[str, Any], signs: list[str] | None
 ) -> None:
     told = alarmed(YESTERDAY, said(**today))
@@ -121,6 +121,6 @@ def test_a_theft_is_suspected_when_two_things_change_together(
     assert change_detection.badge_lost(change_detection.diff(YESTERDAY, said(**today))) is ("verified" in today)
 
 
-def test_a_mark_that_comes_is_no_loss() -> None:
+def test_new_badge_is_not_a_loss() -> None:
     before = PreviousCheck("open", KNOWN | {"verified": False})
     assert not change_detection.badge_lost(change_detection.diff(before, said()))

@@ -1,4 +1,4 @@
-"""Turns at comparing passwords: bounded, and fair between addresses and names."""
+"""The queue in front of password hashing: bounded, and fair between addresses and names."""
 
 import asyncio
 
@@ -36,7 +36,7 @@ async def test_flood_from_one_address_delays_only_that_address() -> None:
     assert len(stage.had) == 19
 
 
-async def test_names_of_one_address_take_turns_too() -> None:
+async def test_names_of_one_address_are_served_round_robin() -> None:
     stage = Stage()
     async with stage.turns.slot("x", "holder", priority=False):
         tasks = [await stage.come("office", "guessed") for _ in range(18)]
@@ -45,7 +45,7 @@ async def test_names_of_one_address_take_turns_too() -> None:
     assert stage.had.index("honest") <= 1
 
 
-async def test_who_signed_in_from_there_before_goes_first() -> None:
+async def test_attempt_from_known_address_has_priority() -> None:
     stage = Stage()
     async with stage.turns.slot("x", "holder", priority=False):
         tasks = [await stage.come(f"flood{number}", f"guess{number}") for number in range(18)]
@@ -55,7 +55,7 @@ async def test_who_signed_in_from_there_before_goes_first() -> None:
 
 
 @pytest.mark.parametrize("known", [False, True])
-async def test_the_newest_of_a_flood_gives_way_when_the_queue_is_full(known: bool) -> None:
+async def test_newest_attempt_of_a_flood_is_evicted_when_the_queue_is_full(known: bool) -> None:
     stage = Stage(most_waiting=3)
     async with stage.turns.slot("x", "holder", priority=False):
         tasks = [await stage.come("flood", f"guess{number}") for number in range(3)]
@@ -68,7 +68,7 @@ async def test_the_newest_of_a_flood_gives_way_when_the_queue_is_full(known: boo
     assert "honest" in stage.had
 
 
-async def test_turn_of_a_cancelled_waiter_passes_to_the_next() -> None:
+async def test_slot_of_a_cancelled_waiter_passes_to_the_next() -> None:
     stage = Stage()
     async with stage.turns.slot("x", "holder", priority=False):
         waits = [await stage.come("a", f"gone{number}") for number in range(3)]
@@ -82,7 +82,7 @@ async def test_turn_of_a_cancelled_waiter_passes_to_the_next() -> None:
     assert stage.had[-1] == "next"
 
 
-async def test_who_waits_too_long_is_told_so_and_leaves_no_turn_behind() -> None:
+async def test_waiter_that_times_out_leaks_no_slot() -> None:
     turns = FairQueue(concurrency=1, max_waiting=10, timeout_seconds=0.01)
     async with turns.slot("x", "holder", priority=False):
         with pytest.raises(QueueFull):

@@ -1,4 +1,4 @@
-"""The printed table of rights is the one that the code asks."""
+"""The document of rights equals the table in the code."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from shared.auth.rights import RIGHTS, Right, Role
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operations" / "access.md"
 
 
-def test_the_document_is_up_to_date() -> None:
+def test_document_is_up_to_date() -> None:
     assert DOCUMENT.read_text(encoding="utf-8") == render()
 
 
-def test_every_right_and_role_is_explained() -> None:
+def test_every_right_and_role_is_described() -> None:
     assert set(RIGHT_DESCRIPTIONS) == set(Right)
     assert set(ROLE_DESCRIPTIONS) == set(Role) == set(RIGHTS)
 
 
-def test_each_cell_says_what_the_code_does() -> None:
+def test_cells_equal_the_table_in_the_code() -> None:
     rows = [line.strip("| ").split(" | ") for line in render().splitlines() if line.startswith("| `")]
     cells = {row[0].strip("`"): row[2:] for row in rows if ":" in row[0]}
     assert set(cells) == {str(right) for right in Right}

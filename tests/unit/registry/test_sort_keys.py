@@ -1,4 +1,4 @@
-"""Folding of names, and the slowing down of guesses."""
+"""Sort keys and search patterns of names, and the length of throttle blocks."""
 
 from datetime import timedelta
 
@@ -6,16 +6,16 @@ from services.registry.authentication.throttle import block_duration
 from services.registry.persistence.sort_keys import like_patterns, sort_key
 
 
-def test_names_fold() -> None:
+def test_names_are_normalized() -> None:
     assert sort_key("  Ёлка   НА\u00a0площади ") == "елка на площади"
 
 
-def test_words_become_patterns_without_wild_cards() -> None:
+def test_wildcards_in_words_are_escaped() -> None:
     assert like_patterns("Школа 100%_\\") == ["%школа%", "%100\\%\\_\\\\%"]
     assert like_patterns("  ") == []
 
 
-def test_blocks_double_up_to_a_bound() -> None:
+def test_blocks_double_up_to_the_maximum() -> None:
     assert [block_duration(failures) for failures in (1, 4, 5, 6, 9, 10, 10_000)] == [
         timedelta(),
         timedelta(),

@@ -1,4 +1,4 @@
-"""The catalogue: only its fields leave, and each example is a body of its schema."""
+"""The catalogue: only its fields are sent, and each example is valid by its schema."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,7 @@ def event(name: str, **data: Any) -> Event:
 
 
 @pytest.mark.parametrize("name", list(WebhookEventType))
-def test_what_an_event_holds_of_a_citizen_never_leaves(name: str) -> None:
+def test_undeclared_fields_are_not_sent(name: str) -> None:
     body = delivery_body_of_event(
         event(name, number=7, network="vk", text="Мой телефон 8-900", author="Иван", author_key="k", raw={"x": 1}),
         {SCHOOL: "Школа № 1"},
@@ -37,7 +37,7 @@ def test_what_an_event_holds_of_a_citizen_never_leaves(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [WebhookEventType.OPENED, WebhookEventType.MESSAGE_ADDED])
-def test_words_leave_masked_unless_asked_for(name: str) -> None:
+def test_texts_are_masked_unless_asked_for(name: str) -> None:
     said = "Нет света на Жердева 20. Мария Ивановна, 8-924-123-45-67"
     told = event(name, number=7, message_id=str(uuid4()), url="https://vk.com/wall-1_2")
     body = delivery_body_of_event(told, {SCHOOL: "Школа имени Марии Ивановны"}, said)
@@ -47,12 +47,12 @@ def test_words_leave_masked_unless_asked_for(name: str) -> None:
     assert delivery_body_of_event(told, {}, said, personal_data=True)["data"]["text"] == said
 
 
-def test_a_reason_in_somebodys_words_is_masked() -> None:
+def test_reason_in_free_text_is_masked() -> None:
     lost = event(WebhookEventType.PAGE_STEP_LOST, step="widgets", reason="Сняла Мария Ивановна, 89241234567")
     assert delivery_body_of_event(lost, {})["data"]["reason"] == "Сняла [имя], [телефон]"
 
 
-def test_the_subject_is_the_id() -> None:
+def test_event_subject_is_sent_as_id() -> None:
     moved = event(WebhookEventType.MOVED, id=str(uuid4()), **{"from": "assigned", "to": "in_progress"})
     data = delivery_body_of_event(moved, {})["data"]
     assert data["id"] == str(moved.subject_id)
@@ -61,7 +61,7 @@ def test_the_subject_is_the_id() -> None:
 
 
 @pytest.mark.parametrize("name", list(CATALOGUE))
-def test_examples_are_what_is_sent(name: str) -> None:
+def test_examples_equal_sent_bodies(name: str) -> None:
     kind = CATALOGUE[name]
     assert delivery_body(name, NOW, kind.example)["data"] == dict(kind.example)
     assert set(kind.example) <= set(kind.data.model_json_schema(by_alias=True)["properties"])

@@ -1,4 +1,4 @@
-"""Secrets and signatures, judged by libraries that are not ours."""
+"""Secrets and signatures, checked by independent libraries."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -23,14 +23,14 @@ BODY = '{"type":"appeal.opened","data":{"organisation":{"name":"Школа № 1
 NOW = datetime(2026, 11, 25, 4, tzinfo=UTC)
 
 
-def test_both_verifiers_accept_the_signature() -> None:
+def test_signature_is_accepted_by_both_libraries() -> None:
     secret = new_secret()
     headers = signed_headers(uuid4(), BODY, [secret])
     assert standardwebhooks.Webhook(secret).verify(BODY, headers)["type"] == "appeal.opened"
     svix.Webhook(secret).verify(BODY, headers)  # raises unless the signature is good
 
 
-def test_a_changed_body_id_or_secret_is_refused() -> None:
+def test_signature_of_changed_body_id_or_secret_is_refused() -> None:
     secret = new_secret()
     headers = signed_headers(uuid4(), BODY, [secret])
     for body, changed, key in (
@@ -44,7 +44,7 @@ def test_a_changed_body_id_or_secret_is_refused() -> None:
             svix.Webhook(key).verify(body, changed)
 
 
-def test_after_rotation_both_secrets_verify_for_a_day() -> None:
+def test_both_secrets_verify_for_a_day_after_rotation() -> None:
     old = SigningSecrets(new_secret())
     rotated = old.rotated(NOW)
     headers = signed_headers(uuid4(), BODY, rotated.active(NOW + ROTATION_OVERLAP - timedelta(seconds=1)))
@@ -55,7 +55,7 @@ def test_after_rotation_both_secrets_verify_for_a_day() -> None:
     assert rotated.current != old.current
 
 
-def test_what_one_key_sealed_a_newer_set_opens() -> None:
+def test_secret_encrypted_with_an_older_key_is_decrypted() -> None:
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
     value = SigningSecrets(new_secret()).rotated(NOW)
     sealed = SecretCipher(SecretStr(old)).encrypt(value)

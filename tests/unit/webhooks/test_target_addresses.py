@@ -1,4 +1,4 @@
-"""Where a webhook may go: the list of ways into a network, each refused."""
+"""Addresses that webhooks may call: known ways into an internal network, each refused."""
 
 import socket
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -37,7 +37,7 @@ LOOPBACK = (ip_network("127.0.0.0/8"),)
         "127.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "localhost", "", "1.2.3.4.5",
     ],
 )  # fmt: skip
-def test_inside_is_refused(address: str) -> None:
+def test_internal_address_is_refused(address: str) -> None:
     assert not is_allowed(address, ())
 
 
@@ -63,7 +63,7 @@ def test_every_entry_of_the_special_purpose_registries_is_refused(network: IPv4N
         "2620:4f:8001::1",
     ],
 )
-def test_outside_is_allowed(address: str) -> None:
+def test_public_address_is_allowed(address: str) -> None:
     assert is_allowed(address, ())
 
 
@@ -71,7 +71,7 @@ def test_outside_is_allowed(address: str) -> None:
     ("address", "allowed"),
     [("127.0.0.1", True), ("::ffff:127.0.0.1", True), ("::1", False), ("10.0.0.1", False), ("8.8.8.8", True)],
 )
-def test_an_allowed_network_opens_itself_only(address: str, allowed: bool) -> None:
+def test_allowed_network_allows_only_itself(address: str, allowed: bool) -> None:
     assert is_allowed(address, LOOPBACK) is allowed
 
 
@@ -84,12 +84,12 @@ def test_an_allowed_network_opens_itself_only(address: str, allowed: bool) -> No
         "https://example.org/\x00", "https://[::1", "https://example.org/" + "a" * 2000, "javascript:alert(1)",
     ],
 )  # fmt: skip
-def test_malformed_urls_are_refused(url: str) -> None:
+def test_malformed_url_is_refused(url: str) -> None:
     with pytest.raises(UrlNotAllowed):
         parse_url(url, https_only=False)
 
 
-def test_production_wants_https() -> None:
+def test_http_url_is_refused_in_production() -> None:
     with pytest.raises(UrlNotAllowed, match="https"):
         parse_url("http://example.org/", https_only=True)
     assert parse_url("https://example.org/a?b=c", https_only=True).host == "example.org"
@@ -100,23 +100,23 @@ def test_production_wants_https() -> None:
     ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "localhost", "127.1", "0x7f.1", "0x7f000001", "2130706433",
      "0177.0.0.1", "0", "10.0.0.1", "169.254.169.254", "[fe80::1]", "localhost.", "LOCALHOST", "①②⑦.⓪.⓪.①"],
 )  # fmt: skip
-async def test_hosts_inside_are_refused_when_saved(host: str) -> None:
+async def test_internal_host_is_refused_when_saved(host: str) -> None:
     with pytest.raises(UrlNotAllowed):
         await check_url(f"https://{host}/hook", (), https_only=True)
 
 
-async def test_an_unknown_host_is_named() -> None:
+async def test_unknown_host_is_refused_by_name() -> None:
     with pytest.raises(UrlNotAllowed, match=r"nowhere\.invalid was not found"):
         await check_url("https://nowhere.invalid/", (), https_only=True)
 
 
-async def test_an_allowed_network_may_be_saved() -> None:
+async def test_host_in_an_allowed_network_is_accepted() -> None:
     await check_url("http://127.0.0.1:8080/hook", LOOPBACK, https_only=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "0x7f.1", "2130706433", "[::ffff:127.0.0.1]"])
-async def test_the_socket_is_never_made(host: str) -> None:
-    """The gate at connection time holds by itself, whatever was saved: nobody is connected to."""
+async def test_socket_to_internal_address_is_not_created(host: str) -> None:
+    """The check at connection time works by itself, whatever was saved."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         port = listener.getsockname()[1]
@@ -128,8 +128,8 @@ async def test_the_socket_is_never_made(host: str) -> None:
             listener.accept()
 
 
-async def test_a_name_that_changes_its_address_is_caught() -> None:
-    """Saved while it pointed outside; at delivery it resolves to loopback."""
+async def test_dns_rebinding_is_refused() -> None:
+    """The host was public when the endpoint was saved; at delivery it resolves to loopback."""
 
     class Rebound(aiohttp.abc.AbstractResolver):
         async def resolve(
@@ -143,7 +143,7 @@ async def test_a_name_that_changes_its_address_is_caught() -> None:
             ]  # fmt: skip
 
         async def close(self) -> None:
-            """Nothing to give back."""
+            """Do nothing: there is nothing to release."""
 
     connector = aiohttp.TCPConnector(socket_factory=guarded_socket_factory(()), resolver=Rebound())
     async with aiohttp.ClientSession(connector=connector) as http:
@@ -152,7 +152,7 @@ async def test_a_name_that_changes_its_address_is_caught() -> None:
     assert not is_outage(refused.value)
 
 
-def test_networks_are_read_from_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_allowed_networks_are_parsed_from_one_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOSPABLIK_ENCRYPTION_KEYS", Fernet.generate_key().decode())
     monkeypatch.setenv("GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS", "127.0.0.0/8, fd00::/8")
     networks = WebhooksSettings().webhooks_allowed_networks

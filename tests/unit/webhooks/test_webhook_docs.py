@@ -1,4 +1,6 @@
-"""docs/integrator/webhooks.md: its code verifies what we send, its schedule and types are the real ones."""
+"""docs/integrator/webhooks.md: its code verifies our deliveries; its schedule and event types are
+the real ones.
+"""
 
 import re
 from pathlib import Path
@@ -17,7 +19,7 @@ UNITS = {"s": 1, "min": 60, "h": 3600}
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_the_published_code_verifies(number: int) -> None:
+def test_published_code_verifies_a_delivery(number: int) -> None:
     names: dict[str, Any] = {}
     exec(SNIPPETS[number], names)
     secret, body = new_secret(), '{"type":"appeal.opened","data":{"organisation":{"name":"Школа"}}}'
@@ -27,7 +29,7 @@ def test_the_published_code_verifies(number: int) -> None:
         names["verify"](secret, headers, body.encode() + b" ")
 
 
-def test_the_published_schedule_is_the_one_in_use() -> None:
+def test_published_schedule_is_the_one_in_use() -> None:
     row = next(line for line in TEXT.splitlines() if line.startswith("| pause |"))
     pauses = [cell.split() for cell in row.strip("|").split("|")[1:]]
     assert [int(count) * UNITS[unit] for count, unit in pauses] == [
@@ -35,5 +37,5 @@ def test_the_published_schedule_is_the_one_in_use() -> None:
     ]
 
 
-def test_every_type_is_described() -> None:
+def test_every_event_type_is_documented() -> None:
     assert re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", TEXT, re.MULTILINE) == [str(name) for name in CATALOGUE]

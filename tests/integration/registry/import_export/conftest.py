@@ -1,4 +1,4 @@
-"""Files for the registry, and two of them: one that is filled, one that is empty."""
+"""Files to import, and two registries: a filled and an empty one."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ async def imported(registry: ServiceUnderTest, content: bytes, **query: Any) -> 
 
 
 async def refusals(registry: ServiceUnderTest, content: bytes) -> dict[str, str]:
-    """Each refused cell with its reason, as the refusal of the whole file tells them."""
+    """Return each rejected cell with its reason, from the error of the whole file."""
     answer = await send(registry, content)
     assert answer.status_code == 422, answer.text[:3_000]
     problem = answer.json()
@@ -54,7 +54,7 @@ async def exported(registry: ServiceUnderTest, **query: Any) -> bytes:
 
 
 async def counted(database: TestDatabase) -> dict[str, int]:
-    """How many rows each table that an import writes has."""
+    """Return the number of rows of each table that an import writes."""
     connection = await database.connect()
     tables = ("organisations", "organisation_names", "pages", "page_steps", "events", "audit")
     found = {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
@@ -63,7 +63,7 @@ async def counted(database: TestDatabase) -> dict[str, int]:
 
 
 async def emptied(database: TestDatabase) -> None:
-    """A registry that knows nobody, with its calendars."""
+    """Return an empty registry with its calendars."""
     connection = await database.connect()
     await connection.execute("TRUNCATE organisations, pages, organisation_names, page_steps, events CASCADE")
     await connection.close()

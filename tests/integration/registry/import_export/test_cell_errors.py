@@ -1,4 +1,4 @@
-"""A file with many faults: each is named by its cell, in one answer, and nothing of the file is done."""
+"""A file with many errors: one response names each cell, and nothing is imported."""
 
 from services.registry.schemas.tax_numbers import inn_check_digits, ogrn_check_digit
 from tests.conftest import TestDatabase
@@ -73,7 +73,7 @@ FAULTS: tuple[tuple[dict[str, str], str, str], ...] = (
 )
 
 
-async def test_each_fault_is_named_by_its_cell(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_each_error_names_its_cell(registry: ServiceUnderTest, database: TestDatabase) -> None:
     owner = await make(registry, "/organisations", name="Хозяин", kind="other")
     await make(registry, "/pages", organisation_id=owner["id"], network="ok", external_id="77", name="Группа")
     before = await counted(database)
@@ -91,18 +91,18 @@ async def test_each_fault_is_named_by_its_cell(registry: ServiceUnderTest, datab
     assert await counted(database) == before
 
 
-async def test_all_that_is_wrong_in_one_row_is_told(registry: ServiceUnderTest) -> None:
+async def test_all_errors_of_one_row_are_reported(registry: ServiceUnderTest) -> None:
     row = ["Плохой код", "", "замок", "1", "1", "где-то"]
     found = await refusals(registry, csv_file(["Код", "Наименование", "Вид", "ИНН", "ОГРН", "Ссылка ВК"], row))
     assert found.keys() == {"A2", "B2", "C2", "D2", "E2", "F2"}
 
 
-async def test_a_missing_column_is_told_at_the_name(registry: ServiceUnderTest) -> None:
+async def test_missing_column_is_reported_at_the_name_cell(registry: ServiceUnderTest) -> None:
     found = await refusals(registry, csv_file(["Код", "Наименование"], ["s1", "Школа"]))
     assert found == {"B2": "is incomplete: «kind» is needed"}
 
 
-async def test_a_good_file_passes_where_a_bad_one_did_not(registry: ServiceUnderTest) -> None:
+async def test_corrected_file_is_imported(registry: ServiceUnderTest) -> None:
     number = "102030000001"
     headings = ["Наименование", "Вид", "ОГРН", "ИНН"]
     good = ["Школа", "учреждение", number + ogrn_check_digit(number), "032301176" + inn_check_digits("032301176")]

@@ -1,4 +1,4 @@
-"""An import while others go on with their work."""
+"""An import while other transactions run."""
 
 import asyncio
 
@@ -21,15 +21,13 @@ CONTENT = csv_file(["Код", "Наименование", "Ссылка ВК"], 
 
 
 async def stage(registry: ServiceUnderTest, database: TestDatabase) -> None:
-    """An organisation with a page, and another that the file does not mention."""
+    """Register an organisation with a page, and another that the file does not mention."""
     school = await make(registry, "/organisations", code="s1", name="Школа № 1", kind="institution")
     await insert_page(database, school["id"])
     await make(registry, "/organisations", code="s2", name="Школа № 2", kind="institution")
 
 
-async def test_messages_come_in_while_a_file_is_imported(
-    registry: ServiceUnderTest, database: TestDatabase
-) -> None:
+async def test_messages_are_ingested_during_an_import(registry: ServiceUnderTest, database: TestDatabase) -> None:
     await stage(registry, database)
     other = await database.connect()
     async with registry.service.database.write() as session:
@@ -42,7 +40,7 @@ async def test_messages_come_in_while_a_file_is_imported(
     await other.close()
 
 
-async def test_a_file_is_imported_while_messages_come_in(
+async def test_import_succeeds_while_messages_are_ingested(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     await stage(registry, database)
@@ -59,9 +57,7 @@ async def test_a_file_is_imported_while_messages_come_in(
     await eye.close()
 
 
-async def test_of_two_that_met_crosswise_the_import_asks_to_be_sent_again(
-    registry: ServiceUnderTest, database: TestDatabase
-) -> None:
+async def test_deadlocked_import_answers_409(registry: ServiceUnderTest, database: TestDatabase) -> None:
     await stage(registry, database)
     first, other, eye = [await database.connect() for _ in range(3)]
     # It never gives up by itself: so the import is the one that the database ends.
@@ -84,7 +80,7 @@ async def test_of_two_that_met_crosswise_the_import_asks_to_be_sent_again(
     assert (await send(registry, CONTENT)).status_code == 200
 
 
-async def test_checks_of_pages_wait_for_an_import_before_they_hold_what_it_will_ask_for(
+async def test_page_checks_lock_rows_in_the_order_of_an_import(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     school = await make(registry, "/organisations", name="Школа", kind="institution")

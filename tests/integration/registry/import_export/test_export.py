@@ -1,4 +1,4 @@
-"""What is written out imports back to the same state, in another system too, and runs no formula."""
+"""An export imports to the same state, also in another system, and contains no formula."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from tests.support.service_under_test import ServiceUnderTest
 
 
 async def _filled(registry: ServiceUnderTest) -> None:
-    """A region, and beside it what generated regions have not."""
+    """Return a region with the cases that generated regions lack."""
     await imported(registry, region_csv(organisations=70, pages=90).encode())
     calendar = await make(
         registry, "/calendars", name="Ночной", weekly={"1": [["12:00", "23:00"]]}, time_zone="Asia/Irkutsk"
@@ -54,7 +54,7 @@ async def _filled(registry: ServiceUnderTest) -> None:
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
 @pytest.mark.parametrize("headings", ["en", "ru"])
-async def test_an_export_fills_an_empty_system_alike(
+async def test_export_imports_to_the_same_state_in_an_empty_system(
     registry: ServiceUnderTest, database: TestDatabase, form: str, headings: str
 ) -> None:
     await _filled(registry)
@@ -71,7 +71,7 @@ async def test_an_export_fills_an_empty_system_alike(
     assert (await counted(database))["organisation_names"] == rows["organisation_names"]
 
 
-async def test_no_cell_of_a_file_runs_as_a_formula(registry: ServiceUnderTest) -> None:
+async def test_no_exported_cell_is_a_formula(registry: ServiceUnderTest) -> None:
     await _filled(registry)
     text = (await exported(registry)).decode("utf-8-sig")
     cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
@@ -82,14 +82,14 @@ async def test_no_cell_of_a_file_runs_as_a_formula(registry: ServiceUnderTest) -
     assert kinds == {"s"}
 
 
-async def test_a_file_of_people_reads_as_they_do(registry: ServiceUnderTest) -> None:
+async def test_export_with_russian_headings_is_readable(registry: ServiceUnderTest) -> None:
     await imported(registry, csv_file(["Код", "Наименование", "Вид"], ["s1", "Школа", "institution"]))
     text = (await exported(registry, headings="ru")).decode("utf-8-sig")
     (row,) = csv.DictReader(io.StringIO(text))
     assert (row["Код"], row["Наименование"], row["Вид"], row["Действует"]) == ("s1", "Школа", "учреждение", "да")
 
 
-async def test_an_empty_registry_is_headings_alone(registry: ServiceUnderTest) -> None:
+async def test_export_of_an_empty_registry_has_only_headings(registry: ServiceUnderTest) -> None:
     text = (await exported(registry)).decode("utf-8-sig")
     assert len(text.splitlines()) == 1
     assert (await imported(registry, text.encode()))["organisations"] == {"added": 0, "changed": 0, "unchanged": 0}

@@ -1,4 +1,4 @@
-"""Files become organisations and pages: added, changed, left alone, and never by halves."""
+"""Import of files: organisations and pages are added, changed or left alone, completely or not at all."""
 
 import asyncio
 from typing import Any
@@ -40,7 +40,7 @@ def counts(added: int = 0, changed: int = 0, unchanged: int = 0) -> dict[str, in
     return {"added": added, "changed": changed, "unchanged": unchanged}
 
 
-async def test_the_registry_of_a_region_is_read(registry: ServiceUnderTest) -> None:
+async def test_registry_of_a_region_is_imported(registry: ServiceUnderTest) -> None:
     text = REGIONAL + (
         "Регион;;Министерство образования;;1020300904326;323011754;81701000;образование;;действует;;;;;\r\n"
         "МО;Министерство образования;Школа № 71;;1020300904337;;81624410;образование;спорт;да;101;"
@@ -71,7 +71,7 @@ async def test_the_registry_of_a_region_is_read(registry: ServiceUnderTest) -> N
     assert set(pages["101"]["steps"]) == {"created"}
 
 
-async def test_a_second_import_changes_nothing(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_second_import_changes_nothing(registry: ServiceUnderTest, database: TestDatabase) -> None:
     content = region_csv(organisations=250, pages=400).encode()
     first = await imported(registry, content)
     assert (first["organisations"], first["pages"]) == (counts(added=250), counts(added=400))
@@ -85,7 +85,7 @@ async def test_a_second_import_changes_nothing(registry: ServiceUnderTest, datab
     assert await counted(database) == before
 
 
-async def test_a_large_file_asks_the_database_as_seldom_as_a_small_one(
+async def test_number_of_queries_does_not_depend_on_file_size(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     statements: list[str] = []
@@ -106,7 +106,7 @@ async def test_a_large_file_asks_the_database_as_seldom_as_a_small_one(
     assert asked[1] <= asked[0] + 5 < 50
 
 
-async def test_three_levels_come_in_any_order(registry: ServiceUnderTest) -> None:
+async def test_three_levels_import_in_any_order(registry: ServiceUnderTest) -> None:
     rows = [
         ["leaf", "Детский сад", "institution", "middle"],
         ["middle", "Комитет", "municipality", "top"],
@@ -118,7 +118,7 @@ async def test_three_levels_come_in_any_order(registry: ServiceUnderTest) -> Non
     assert [row["parent_id"] for row in (top, middle, leaf)] == [None, top["id"], middle["id"]]
 
 
-async def test_a_dry_run_says_what_would_be(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_dry_run_reports_without_writing(registry: ServiceUnderTest, database: TestDatabase) -> None:
     made = await make(registry, "/organisations", name="Школа № 1", kind="institution", code="s1", phone="1")
     before = await counted(database)
     content = csv_file(
@@ -137,7 +137,7 @@ async def test_a_dry_run_says_what_would_be(registry: ServiceUnderTest, database
     assert await counted(database) == before
 
 
-async def test_what_the_file_does_not_mention_stays(registry: ServiceUnderTest) -> None:
+async def test_unmentioned_data_stays(registry: ServiceUnderTest) -> None:
     kept = await make(registry, "/organisations", name="Библиотека", kind="institution")
     made = await make(
         registry,
@@ -157,7 +157,7 @@ async def test_what_the_file_does_not_mention_stays(registry: ServiceUnderTest) 
     assert (school["phone"], school["email"], school["version"]) == (None, "a@example.org", 2)
 
 
-async def test_a_rename_keeps_the_old_name(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_rename_keeps_the_old_name(registry: ServiceUnderTest, database: TestDatabase) -> None:
     headings = ["ОГРН", "Наименование", "Вид", "Другие названия", "Прежние названия"]
     number = "1020300904326"
     await imported(registry, csv_file(headings, [number, "Школа № 1", "учреждение", "Первая\nКрасная", ""]))
@@ -179,7 +179,7 @@ async def test_a_rename_keeps_the_old_name(registry: ServiceUnderTest, database:
     assert (await imported(registry, renamed))["organisations"] == counts(unchanged=1)
 
 
-async def test_an_organisation_is_found_by_what_is_sure(registry: ServiceUnderTest) -> None:
+async def test_organisation_is_matched_by_its_strongest_identifier(registry: ServiceUnderTest) -> None:
     async def make_one(**body: Any) -> str:
         return str((await make(registry, "/organisations", kind="institution", **body))["id"])
 
@@ -204,7 +204,9 @@ async def test_an_organisation_is_found_by_what_is_sure(registry: ServiceUnderTe
     )
 
 
-async def test_one_that_is_no_more_steps_back(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_active_organisation_is_preferred_to_inactive_one(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     old, new = [await make(registry, "/organisations", name="Районо", kind="municipality") for _ in range(2)]
     connection = await database.connect()
     await connection.execute("UPDATE organisations SET active = false WHERE id = $1", UUID(old["id"]))
@@ -219,7 +221,7 @@ async def test_one_that_is_no_more_steps_back(registry: ServiceUnderTest, databa
     assert [row["parent_id"] for row in found.values() if row["name"] == "Детский сад"] == [new["id"]]
 
 
-async def test_namesakes_are_not_guessed(registry: ServiceUnderTest) -> None:
+async def test_ambiguous_name_is_refused(registry: ServiceUnderTest) -> None:
     for _ in range(2):
         await make(registry, "/organisations", name="Детский сад «Ёлочка»", kind="institution")
     content = csv_file(
@@ -233,7 +235,7 @@ async def test_namesakes_are_not_guessed(registry: ServiceUnderTest) -> None:
     assert "2 organisations" in found["C3"]
 
 
-async def test_pages_change_and_never_move_by_themselves(registry: ServiceUnderTest) -> None:
+async def test_page_of_another_organisation_is_not_moved(registry: ServiceUnderTest) -> None:
     headings = [
         "Код",
         "Наименование",
@@ -251,7 +253,7 @@ async def test_pages_change_and_never_move_by_themselves(registry: ServiceUnderT
     assert found == {"D2": "The page 101 of vk belongs to «Школа»: move it first"}
 
 
-async def test_a_short_name_is_enough_for_a_page_that_is_known(registry: ServiceUnderTest) -> None:
+async def test_registered_page_is_matched_by_short_name(registry: ServiceUnderTest) -> None:
     headings = ["Код", "Наименование", "Вид", "ID госпаблика", "Ссылка ВК"]
     unknown = csv_file(headings, ["s1", "Школа", "учреждение", "", "vk.com/school1"])
     assert (await refusals(registry, unknown)).keys() == {"E2"}
@@ -260,14 +262,16 @@ async def test_a_short_name_is_enough_for_a_page_that_is_known(registry: Service
     assert (await imported(registry, unknown))["pages"] == counts(unchanged=1)
 
 
-async def test_two_imports_at_once_wait_for_each_other(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_concurrent_imports_run_one_after_the_other(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     content = region_csv(organisations=40, pages=60).encode()
     answers = await asyncio.gather(*(imported(registry, content) for _ in range(3)))
     assert sorted(answer["organisations"]["added"] for answer in answers) == [0, 0, 40]
     assert (await counted(database))["organisations"] == 40
 
 
-async def test_who_is_registered_meanwhile_stops_the_import(
+async def test_concurrent_registration_fails_the_import(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     other, eye = await database.connect("registry"), await database.connect()
@@ -295,7 +299,7 @@ async def test_who_is_registered_meanwhile_stops_the_import(
     assert again["organisations"] == counts(added=1, changed=1)
 
 
-async def test_a_repeated_request_answers_as_the_first(registry: ServiceUnderTest) -> None:
+async def test_repeated_request_gets_the_first_response(registry: ServiceUnderTest) -> None:
     content = csv_file(["Наименование", "Вид"], ["Школа", "учреждение"])
     headers = registry.headers("moderator", **{"Idempotency-Key": "once"})
 
@@ -313,20 +317,20 @@ async def test_a_repeated_request_answers_as_the_first(registry: ServiceUnderTes
 
 
 @pytest.mark.parametrize("role", ["head", "operations", "analyst", "auditor"])
-async def test_only_editors_import(registry: ServiceUnderTest, role: str) -> None:
+async def test_import_without_right_is_refused(registry: ServiceUnderTest, role: str) -> None:
     content = csv_file(["Наименование", "Вид"], ["Школа", "учреждение"])
     assert (await send(registry, content, role=role)).status_code == 403
     assert (await send(registry, content, role=role, dry_run=True)).status_code == 403
 
 
-async def test_a_file_is_larger_than_other_bodies_and_has_a_limit(registry: ServiceUnderTest) -> None:
+async def test_import_file_has_its_own_size_limit(registry: ServiceUnderTest) -> None:
     rows = [["Школа " + "x" * 400, "учреждение"]] + [["", ""]] * 10
     content = csv_file(["Наименование", "Вид"], *rows) + b"\n" * 2_000_000
     assert (await send(registry, content)).status_code == 200
     assert (await send(registry, b" " * (16 * 1024 * 1024 + 1))).status_code == 413
 
 
-async def test_no_table_is_no_import(registry: ServiceUnderTest) -> None:
+async def test_file_without_a_table_is_refused(registry: ServiceUnderTest) -> None:
     for content in (b"", b"{}", b"\xff\xfe\x00", b"PK\x03\x04"):
         answer = await send(registry, content)
         assert answer.status_code == 422
@@ -341,7 +345,7 @@ async def test_no_table_is_no_import(registry: ServiceUnderTest) -> None:
         ({"headers": {"content-type": "multipart/form-data; boundary=x"}}, None),
     ],
 )
-async def test_a_slip_in_the_request_imports_nothing(
+async def test_request_with_unknown_parameter_or_form_imports_nothing(
     registry: ServiceUnderTest, database: TestDatabase, sent: dict[str, Any], pointer: str | None
 ) -> None:
     before = await counted(database)

@@ -1,4 +1,4 @@
-"""Pages by short name alone: the networks are asked when that is wanted, through ingest as in life."""
+"""Pages given only by a short name: resolved by the networks, through ingest, on request."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,7 +24,7 @@ class Ingest:
         self.away = False
 
     async def resolve(self, request: web.Request) -> web.Response:
-        """`POST /internal/pages/resolve`."""
+        """Answer `POST /internal/pages/resolve`."""
         body: dict[str, Any] = await request.json()
         key = body["network"], body["screen_name"]
         self.asked.append(key)
@@ -43,7 +43,7 @@ def ingest() -> Ingest:
 
 @pytest.fixture
 async def registry(ingest: Ingest, database: TestDatabase, keys_dir: Path) -> AsyncIterator[ServiceUnderTest]:
-    """The registry's API, with ingest beside it."""
+    """Return the registry's API with a stand-in for ingest."""
     app = web.Application()
     app.router.add_post("/internal/pages/resolve", ingest.resolve)
     runner = web.AppRunner(app)
@@ -59,7 +59,7 @@ async def registry(ingest: Ingest, database: TestDatabase, keys_dir: Path) -> As
         await runner.cleanup()
 
 
-async def test_networks_are_asked_when_that_is_wanted(registry: ServiceUnderTest, ingest: Ingest) -> None:
+async def test_short_names_are_resolved_on_request(registry: ServiceUnderTest, ingest: Ingest) -> None:
     content = csv_file(HEADINGS, ["s1", "Школа", "учреждение", "vk.com/School1", "https://ok.ru/school1"])
     assert (await send(registry, content)).status_code == 422
     assert ingest.asked == []
@@ -72,7 +72,7 @@ async def test_networks_are_asked_when_that_is_wanted(registry: ServiceUnderTest
     assert (await imported(registry, content))["pages"]["unchanged"] == 2
 
 
-async def test_a_name_that_nobody_has_is_refused_at_its_cell(registry: ServiceUnderTest, ingest: Ingest) -> None:
+async def test_unknown_short_name_is_an_error_of_its_cell(registry: ServiceUnderTest, ingest: Ingest) -> None:
     content = csv_file(
         HEADINGS,
         ["s1", "Школа", "учреждение", "vk.com/school1", ""],
@@ -83,15 +83,13 @@ async def test_a_name_that_nobody_has_is_refused_at_its_cell(registry: ServiceUn
     assert [(one["cell"], one["reason"]) for one in answer.json()["refused"]] == [("D3", "Nobody has this name")]
 
 
-async def test_a_network_that_is_away_is_not_a_fault_of_the_file(
-    registry: ServiceUnderTest, ingest: Ingest
-) -> None:
+async def test_unavailable_network_answers_503(registry: ServiceUnderTest, ingest: Ingest) -> None:
     ingest.away = True
     content = csv_file(HEADINGS, ["s1", "Школа", "учреждение", "vk.com/school1", ""])
     assert (await send(registry, content, resolve=True)).status_code == 503
 
 
-async def test_one_file_asks_for_so_many_and_no_more(registry: ServiceUnderTest, ingest: Ingest) -> None:
+async def test_too_many_short_names_are_refused(registry: ServiceUnderTest, ingest: Ingest) -> None:
     rows = [[f"s{n}", f"Школа {n}", "учреждение", f"vk.com/school_no_{n}", ""] for n in range(MAX_LOOKUPS + 1)]
     answer = await send(registry, csv_file(HEADINGS, *rows), resolve=True)
     assert answer.status_code == 422

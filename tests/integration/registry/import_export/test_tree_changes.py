@@ -1,4 +1,4 @@
-"""Files that move organisations in the tree."""
+"""Import of files that move organisations in the tree."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ HEADINGS = ["Код", "Наименование", "Вид", "Учредител�
 
 
 async def owners(database: TestDatabase) -> dict[str, str | None]:
-    """The code of each organisation's owner, by its own code."""
+    """Return the code of each organisation's parent, by its own code."""
     connection = await database.connect()
     rows = await connection.fetch(
         "SELECT own.code, above.code AS owner FROM organisations own LEFT JOIN organisations above "
@@ -25,7 +25,7 @@ async def owners(database: TestDatabase) -> dict[str, str | None]:
 
 
 async def branch(registry: ServiceUnderTest, *codes: str) -> None:
-    """Organisations, each under the one before."""
+    """Register organisations, each under the one before."""
     above: dict[str, Any] = {"id": None}
     for code in codes:
         above = await make(
@@ -43,7 +43,7 @@ async def branch(registry: ServiceUnderTest, *codes: str) -> None:
         ({"a": "new", "new": "b", "b": ""}, {"a": "new", "new": "b", "b": None, "c": "b", "d": "c"}),
     ],
 )
-async def test_a_branch_is_turned_round(
+async def test_branch_can_be_reversed(
     registry: ServiceUnderTest, database: TestDatabase, file: dict[str, str], after: dict[str, str | None]
 ) -> None:
     await branch(registry, "a", "b", "c", "d")

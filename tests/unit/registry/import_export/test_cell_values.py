@@ -1,4 +1,4 @@
-"""Texts of cells become values, and values texts that read back as they were."""
+"""Conversion of cell texts to values and back."""
 
 import contextlib
 from datetime import UTC, date, datetime
@@ -40,7 +40,7 @@ from shared.tabular.formula_escaping import unescaped
         ("name", "Школа № 71", "Школа № 71"),
     ],
 )
-def test_cells_are_read(field: str, text: str, value: Any) -> None:
+def test_cell_text_is_parsed(field: str, text: str, value: Any) -> None:
     assert cell_values.parse_cell(field, text) == value
 
 
@@ -58,7 +58,7 @@ def test_cells_are_read(field: str, text: str, value: Any) -> None:
         ("former_names", "Детский сад [вчера/]", "is not a date"),
     ],
 )
-def test_what_is_no_value_is_told(field: str, text: str, reason: str) -> None:
+def test_invalid_cell_text_is_refused_with_a_reason(field: str, text: str, reason: str) -> None:
     if field == "former_names":
         # What stands in brackets is a part of the name unless it is made of digits.
         assert cell_values.parse_cell(field, text) == [(text, None, None)]
@@ -69,12 +69,12 @@ def test_what_is_no_value_is_told(field: str, text: str, reason: str) -> None:
 
 @pytest.mark.parametrize("field", sorted(cell_values.PARSERS))
 @pytest.mark.parametrize("text", ["1" * 100_000, "1 " * 50_000, "a" + " " * 100_000 + "[", "9" * 50_000 + "E"])
-def test_long_cells_are_read_in_no_time(field: str, text: str) -> None:
+def test_long_cells_are_parsed_in_linear_time(field: str, text: str) -> None:
     with contextlib.suppress(InvalidCellValue):
         cell_values.parse_cell(field, text)
 
 
-def test_names_may_have_days() -> None:
+def test_names_are_parsed_with_their_validity() -> None:
     text = "Лицей № 1\n Школа № 1 [2010-09-01/2019-12-31]\n\nГимназия [/31.12.2009]"
     assert cell_values.parse_names(text) == [
         ("Лицей № 1", None, None),
@@ -88,15 +88,15 @@ day = st.none() | st.dates(date(1700, 1, 1), date(2999, 12, 31))
 
 
 @given(st.sets(st.tuples(line | st.just("x [1999-01-01/]") | st.just("Школа [/]"), day, day)))
-def test_names_are_read_back(names: set[cell_values.DatedName]) -> None:
+def test_formatted_names_parse_to_the_same_names(names: set[cell_values.DatedName]) -> None:
     assert set(cell_values.parse_names(cell_values.format_names(names))) == names
 
 
-def test_an_apostrophe_of_the_author_stays() -> None:
+def test_apostrophe_in_a_text_is_kept() -> None:
     assert unescaped("'Школа") == "'Школа"
 
 
-def test_cells_are_called_as_in_spreadsheets() -> None:
+def test_cell_names_are_those_of_spreadsheets() -> None:
     assert [cell_name(17, index) for index in (0, 2, 25, 26, 701, 702)] == [
         "A17",
         "C17",

@@ -1,4 +1,4 @@
-"""Files of every dialect are read as the same table; what is no table is refused in words."""
+"""Files of every dialect are read as the same table; anything else is refused with a reason."""
 
 import io
 from datetime import date, datetime
@@ -39,7 +39,7 @@ def workbook(*rows: list[Any]) -> bytes:
     ],
     ids=["utf-8", "with a mark", "cp1251", "utf-16", "commas", "tabs", "xlsx"],
 )
-def test_dialects_are_told_apart(content: bytes) -> None:
+def test_dialects_are_read_as_the_same_table(content: bytes) -> None:
     sheet = read_table(content)
     assert sheet.columns == {"code": 0, "name": 1}
     assert sheet.ignored == ["Чужое"]
@@ -49,13 +49,13 @@ def test_dialects_are_told_apart(content: bytes) -> None:
     ]
 
 
-def test_a_title_above_the_headings_is_passed_over() -> None:
+def test_title_above_the_headings_is_skipped() -> None:
     sheet = read_table("Реестр организаций на 01.11.2026\n\nНаименование,ИНН\nШкола,1\n".encode())
     assert (sheet.heading.number, sheet.columns) == (3, {"name": 0, "inn": 1})
     assert [line.number for line in sheet.rows] == [4]
 
 
-def test_cells_of_a_spreadsheet_become_text() -> None:
+def test_spreadsheet_cells_are_read_as_text() -> None:
     # Spreadsheets know no zones.
     midnight = datetime(2016, 9, 1)  # noqa: DTZ001
     row = ["Школа", 1020300904326.0, 81701000, midnight, date(2020, 1, 2), True, 0.5, "'+7"]
@@ -80,18 +80,18 @@ def test_cells_of_a_spreadsheet_become_text() -> None:
         (workbook(["Наименование", *[None] * 250, "x"]), "more than 200 columns"),
     ],
 )
-def test_what_is_no_table_is_refused(content: bytes, reason: str) -> None:
+def test_file_without_a_table_is_refused(content: bytes, reason: str) -> None:
     with pytest.raises(Invalid, match=reason):
         read_table(content)
 
 
-def test_empty_rows_do_not_count() -> None:
+def test_empty_rows_are_skipped() -> None:
     with mock.patch.object(file_reader, "MAX_ROWS", 3):
         sheet = read_table(("Наименование;Вид\n" + ";\n" * 500 + "Школа\nКлуб\n" + "\n" * 500).encode())
     assert [line.number for line in sheet.rows] == [502, 503]
 
 
-def test_a_file_has_a_size() -> None:
+def test_oversized_file_is_refused() -> None:
     content = ("Наименование\n" + "\n" * 50 + "Школа\n" * 3).encode()
     with mock.patch.object(file_reader, "MAX_ROWS", 3), pytest.raises(Invalid, match="more than 3 rows"):
         read_table(content)
