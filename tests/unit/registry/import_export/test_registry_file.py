@@ -73,7 +73,7 @@ def test_spreadsheet_cells_are_read_as_text() -> None:
         (b"\x00\xff\xfe\x01", "no column"),
         ("Код,ИНН\n1,2\n".encode(), "«Код», «ИНН»"),
         ('Наименование,ИНН\n"Школа,1\n'.encode(), "not valid CSV: line 2"),
-        ("Наименование,Название\nа,б\n".encode(), "«Наименование» and «Название» are the same"),
+        ("Наименование,Название\nа,б\n".encode(), "«Наименование» and «Название» name the same"),
         (b"PK\x03\x04 and then nothing", "not a readable XLSX"),
         (workbook(["Школа"]), "no column"),
         (("Наименование" + "," * 250 + "x\n").encode(), "more than 200 columns"),
