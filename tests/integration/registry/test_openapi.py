@@ -36,7 +36,7 @@ def test_every_request_field_has_an_example() -> None:
     document = service.build("api").openapi()
     schemas = document["components"]["schemas"]
     for name, schema in schemas.items():
-        if not name.endswith(("New", "Change", "Replacement")):
+        if not name.endswith(("Create", "Update", "Replace")):
             continue
         for field, described in schema["properties"].items():
             shown = [described, *described.get("anyOf", [])]
