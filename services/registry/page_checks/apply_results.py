@@ -72,7 +72,7 @@ async def apply_results(
 async def _lose_badge(session: WriteSession, page: Row[*tuple[Any, ...]], now: datetime) -> list[NewEvent]:
     """Mark the step as lost. Where the page did not have it, return the event for the caller to emit."""
     lost = await page_steps.mark_lost(
-        session, page.id, PageStepKind.VERIFIED, reason=VERIFIED_LOST_REASON, actor=page_steps.SERVICE_NAME
+        session, page.id, PageStepKind.VERIFIED, reason=VERIFIED_LOST_REASON, actor=page_steps.SYSTEM_ACTOR
     )
     if lost is not None:
         return []
@@ -155,7 +155,7 @@ def _event(page: Row[*tuple[Any, ...]], alarm: DetectedEvent, now: datetime) -> 
         type=alarm.event_type,
         subject_id=page.id,
         organisation_id=page.organisation_id,
-        actor=page_steps.SERVICE_NAME,
+        actor=page_steps.SYSTEM_ACTOR,
         occurred_at=now,
         data={"network": page.network, "external_id": page.external_id, "url": page.url, **alarm.data},
     )

@@ -28,14 +28,14 @@ from shared.ids import new_id
 from shared.tables.registry import Organisation, Page, PageStep
 
 # Who confirms what the daily checks see.
-SERVICE_NAME = "system"
+SYSTEM_ACTOR = "system"
 # The badges shown beside a page's name: losing one of these emits `page.mark_lost`.
 BADGES = frozenset({PageStepKind.VERIFIED, PageStepKind.GOV_BADGE})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """How a step is known, and who confirmed it: a person's id, or `SERVICE_NAME` for what the network
+    """How a step is known, and who confirmed it: a person's id, or `SYSTEM_ACTOR` for what the network
     reported.
     """
 
@@ -60,7 +60,7 @@ async def confirm(
 ) -> PageStep:
     """Confirm that a page has reached a step, and emit `page.step_reached` if something changed.
 
-    A current step takes the new day and evidence, except from `SERVICE_NAME`. `reached_on` left out: today, or the
+    A current step takes the new day and evidence, except from `SYSTEM_ACTOR`. `reached_on` left out: today, or the
     day already stored. `caller` restricts which pages may be changed. Raise `NotFound`, `Forbidden` for a page
     outside the caller's scope, `Invalid` for a day in the future, or `Conflict` for a page that goes live without
     being verified.
@@ -69,7 +69,7 @@ async def confirm(
     if reached_on is not None and reached_on > today():
         raise Invalid.field("/reached_on", "The day lies in the future")
     current = await _current_step(session, page_id, step)
-    if current is not None and evidence.confirmed_by == SERVICE_NAME:
+    if current is not None and evidence.confirmed_by == SYSTEM_ACTOR:
         return current
     if step is PageStepKind.LIVE and await _current_step(session, page_id, PageStepKind.VERIFIED) is None:
         raise Conflict("The page is not verified: confirm the step «verified» first")
@@ -111,14 +111,14 @@ async def confirm_from_network(
     `pages` are rows with the fields of a page event. Emits `page.step_reached` for each new step.
     """
     by_id = {page.id: page for page in pages}
-    evidence = Evidence(kind=EvidenceKind.NETWORK, text=evidence_text, confirmed_by=SERVICE_NAME)
+    evidence = Evidence(kind=EvidenceKind.NETWORK, text=evidence_text, confirmed_by=SYSTEM_ACTOR)
     rows = _reached(by_id, step, evidence)
     if not rows:
         return
     new = await session.scalars(upsert(PageStep).values(rows).on_conflict_do_nothing().returning(PageStep.page_id))
     data = {"reached_on": today().isoformat(), "evidence_kind": evidence.kind.value}
     await emit(
-        session, *(_event("page.step_reached", by_id[page_id], step, SERVICE_NAME, data) for page_id in new.all())
+        session, *(_event("page.step_reached", by_id[page_id], step, SYSTEM_ACTOR, data) for page_id in new.all())
     )
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from services.registry.pages import page_steps
-from services.registry.pages.page_steps import SERVICE_NAME, Evidence
+from services.registry.pages.page_steps import SYSTEM_ACTOR, Evidence
 from services.registry.schemas.pages import EvidenceKind, PageStepKind
 from shared.http.problems import Conflict
 from tests.conftest import TestDatabase
@@ -238,7 +238,7 @@ async def test_network_report_does_not_change_a_current_step(
 ) -> None:
     page = await a_page(registry)
     page_id = UUID(page["id"])
-    seen = Evidence(kind=EvidenceKind.NETWORK, confirmed_by=SERVICE_NAME)
+    seen = Evidence(kind=EvidenceKind.NETWORK, confirmed_by=SYSTEM_ACTOR)
     await confirm(registry, page, "verified", **LETTER)
     async with registry.service.database.write() as session:
         kept = await page_steps.confirm(session, page_id, PageStepKind.VERIFIED, seen)
@@ -246,19 +246,19 @@ async def test_network_report_does_not_change_a_current_step(
     async with registry.service.database.write() as session:
         assert (
             await page_steps.mark_lost(
-                session, page_id, PageStepKind.VERIFIED, reason="Отметки нет", actor=SERVICE_NAME
+                session, page_id, PageStepKind.VERIFIED, reason="Отметки нет", actor=SYSTEM_ACTOR
             )
             is not None
         )
         assert (
             await page_steps.mark_lost(
-                session, page_id, PageStepKind.VERIFIED, reason="Отметки нет", actor=SERVICE_NAME
+                session, page_id, PageStepKind.VERIFIED, reason="Отметки нет", actor=SYSTEM_ACTOR
             )
             is None
         )
     async with registry.service.database.write() as session:
         regained = await page_steps.confirm(session, page_id, PageStepKind.VERIFIED, seen)
-        assert (regained.evidence_kind, regained.confirmed_by) == ("network", SERVICE_NAME)
+        assert (regained.evidence_kind, regained.confirmed_by) == ("network", SYSTEM_ACTOR)
         with pytest.raises(Conflict):
             await page_steps.confirm(session, UUID((await a_page(registry, "7"))["id"]), PageStepKind.LIVE, seen)
     assert (await events(database, page)).count("page.mark_lost") == 1
