@@ -35,20 +35,20 @@ async def water(region: Region) -> UUID:
     connection = await region.database.connect()
     try:
         await chain(connection, "11-23 00:00", ("routed", None, school))
-        # To and fro and on.
+        # Back and forth, then to a third organisation.
         lost = await chain(
             connection, "11-24 10:00", ("routed", None, school), ("transferred", school, ministry),
             ("assigned", ministry, school), ("rerouted", school, water),
         )  # fmt: skip
-        # By way of the centre, and back to who had it: no way to another.
+        # Through the centre and back to the organisation that had it: not a transfer.
         await chain(
             connection, "11-25 10:00", ("routed", None, ministry), ("returned", ministry, None),
             ("assigned", None, water), ("returned", water, None), ("assigned", None, water),
         )  # fmt: skip
-        # The rules took it back, and nobody has it.
+        # The rules took it back, and no organisation has it.
         await chain(connection, "11-26 10:00", ("routed", None, ministry), ("rerouted", ministry, None))
         await chain(connection, "11-27 10:00")
-        # Of other weeks.
+        # Opened in other weeks.
         for opened_at in ("11-22 23:59", "11-30 00:00"):
             await chain(connection, opened_at, ("routed", None, school), ("transferred", school, water))
         for kind in ("ping_pong", "urgent"):
@@ -73,7 +73,7 @@ async def test_transfers_are_counted_per_organisation(region: Region, water: UUI
         (str(region.ministry), "Министерство", (3, 2, 1, 1, 1)),
         (str(region.school), "Школа", (2, 2, 1, 0, 1)),
     ]
-    # A case that three have had is one case.
+    # An appeal that three organisations have had counts once.
     assert figures(body["total"]) == (4, 4, 4, 2, 1)
 
 

@@ -120,12 +120,12 @@ async def cases(region: Region) -> dict[str, UUID]:
         },
         # Not routed yet: no deadline runs.
         "unrouted": {"status": "new", "opened_at": "11-25 10:00"},
-        # Closed without a word, in time.
+        # Closed in time without an answer.
         "silent": {
             "status": "closed", "organisation_id": school, "opened_at": "11-25 10:30",
             "first_response_due_at": "11-26 10:30", "closed_at": "11-25 11:00",
         },
-        # Counted apart.
+        # Not counted in `opened`.
         "not_required": {"status": "not_required", "organisation_id": school, "opened_at": "11-24 12:00"},
         "merged": {
             "status": "merged", "organisation_id": ministry, "opened_at": "11-24 12:00",

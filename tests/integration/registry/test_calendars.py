@@ -59,7 +59,7 @@ async def test_own_calendar_inherits_the_regions_days_off(registry: ServiceUnder
     days = by_day(made)
     assert days["2026-02-18"] == []
     assert days["2026-02-17"] == [["08:00", "14:00"]]
-    assert days["2025-11-01"] == [["08:00", "12:00"]]  # a Saturday on which they work anyway, an hour less
+    assert days["2025-11-01"] == [["08:00", "12:00"]]  # A working Saturday, one hour shorter.
     assert {day["own"] for day in made["days"]} == {False}
     bare = await make(registry, "/calendars", **SIX_DAYS, base_id=None)
     assert (bare["days"], bare["base_id"]) == ([], None)
@@ -106,10 +106,10 @@ async def test_own_special_days_override_inherited_ones(registry: ServiceUnderTe
     assert (days["2026-11-04"], days["2026-12-03"]) == ([["10:00", "12:00"]], [])
     assert (days["2026-02-18"], days["2026-11-03"]) == ([], [["09:00", "13:00"], ["14:00", "17:00"]])
     assert "2026-12-03" not in by_day(await regional(registry))
-    # A new year of the region's calendar holds in every calendar on top of it at once.
+    # New days of the region's calendar apply at once to every calendar that extends it.
     await put_days(registry, region, ("2028-02-26", [], "Сагаалган"), year=2028)
     assert (await get_days(registry, school))["2028-02-26"] == []
-    # And without its own word, the base's day is back.
+    # Without its own day, the inherited one applies again.
     assert by_day(await put_days(registry, school))["2026-11-04"] == []
 
 

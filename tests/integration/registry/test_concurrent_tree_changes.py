@@ -131,7 +131,7 @@ async def test_messages_are_ingested_while_the_tree_changes(
     other = await database.connect()
     async with registry.service.database.write() as session:
         await CHANGES[what](session, body, page)
-        # What the database itself does when a row that refers to these is written; it waits for nobody here.
+        # The lock that a foreign key check takes when a referring row is written; it must not wait here.
         await other.execute("SELECT FROM organisations WHERE id = $1 FOR KEY SHARE NOWAIT", body)
         await other.execute("SELECT FROM pages WHERE id = $1 FOR KEY SHARE NOWAIT", page)
     await other.close()

@@ -26,7 +26,7 @@ NOON = datetime(2026, 11, 25, 4, tzinfo=UTC)  # noon in Irkutsk
 
 @dataclass
 class Region:
-    """Bodies and pages as registry would write them."""
+    """Organisations and pages as registry writes them."""
 
     connection: asyncpg.Connection
     bodies: dict[str, UUID] = field(default_factory=dict)
@@ -252,7 +252,9 @@ async def test_history_shows_the_share_over_time(registry: ServiceUnderTest, reg
     await region.page("Школа 2", "vk", "verified", "live")
     await record(date(2026, 11, 23))
     rows = await record(date(2026, 11, 25))
-    assert await record(date(2026, 11, 25)) == rows  # once more on the same day: the same rows, not twice as many
+    assert (
+        await record(date(2026, 11, 25)) == rows
+    )  # Recorded again on the same day: the same number of rows, not twice as many.
 
     async def shown(**query: Any) -> list[tuple[str, int, int, float | None]]:
         items = (await get(registry, "/history", **query))["items"]

@@ -158,7 +158,7 @@ async def test_rotated_issuer_keys_are_loaded(registry: ServiceUnderTest, issuer
     await issuer.rotate(keep=True)
     new = await issuer.bearer("f:1:tanya", exp=int(time.time()) + 7200)
     asked = await issuer.asked()
-    # Whoever sends tokens with keys that nobody knows cannot have us ask without end.
+    # Tokens with unknown keys must not cause an unlimited number of key fetches.
     strange = [await issuer.bearer("f:1:tanya", header={"kid": f"x{number}"}) for number in range(10)]
     answers = await asyncio.gather(*(status(registry, headers) for headers in strange))
     assert set(answers) == {401}
@@ -166,7 +166,7 @@ async def test_rotated_issuer_keys_are_loaded(registry: ServiceUnderTest, issuer
     async with later(seconds=31):
         assert [await status(registry, headers) for headers in (new, old, strange[0])] == [200, 200, 401]
         assert await issuer.asked() == asked + 1
-    # A key that is withdrawn opens nothing once the keys are fetched anew.
+    # A withdrawn key is refused once the keys are fetched again.
     await issuer.rotate(keep=False)
     async with later(minutes=62):
         assert await status(registry, old) == 401
@@ -289,7 +289,7 @@ async def test_other_services_ask_the_registry_for_claims(
         async with registry_process(database, keys_dir, port):
             assert (await appeals.client.get(path, headers=headers)).status_code == 200
             assert (await appeals.client.get(path, headers=stranger)).status_code == 403
-        # What was learnt serves for a minute.
+        # The claims are cached for a minute.
         assert (await appeals.client.get(path, headers=headers)).status_code == 200
         async with later(seconds=61):
             assert (await appeals.client.get(path, headers=headers)).status_code == 503

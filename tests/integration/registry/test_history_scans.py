@@ -25,7 +25,7 @@ FIRST = date(2010, 1, 1)
 MIDNIGHT = datetime(2010, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 FIVE = Paging(limit=5, cursor=None, binding="", url="")
-# Rows of a table, by whole scans, and entries of its indexes that the connection's statements went through.
+# Rows read by sequential scans and index entries read by the statements of the connection.
 WENT_THROUGH = """
 SELECT sum(pg_stat_get_xact_tuples_returned(relation)) FROM (
     SELECT CAST(:name AS regclass)::oid AS relation
@@ -46,7 +46,7 @@ async def rows_read(registry: ServiceUnderTest, table: str, listed: Listed) -> i
     """Return how many rows and index entries of the table the list reads."""
     async with registry.service.database.read() as session:
         await session.execute(text("SET LOCAL max_parallel_workers_per_gather = 0"))
-        # Postgres counts on from the transactions before until it reports them.
+        # Postgres reports the counters of earlier transactions with a delay.
         before = await session.scalar(text(WENT_THROUGH), {"name": table})
         await listed(session)
         after = await session.scalar(text(WENT_THROUGH), {"name": table})

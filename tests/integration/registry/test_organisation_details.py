@@ -143,7 +143,7 @@ async def test_change_is_validated_together_with_stored_fields(registry: Service
 
 @time_machine.travel("2026-11-20T16:30:00+00:00", tick=False)
 async def test_ended_organisation_cannot_be_activated(registry: ServiceUnderTest) -> None:
-    # In Irkutsk it is the 21st already.
+    # In Irkutsk it is already the 21st.
     made = await make(registry, "/organisations", name="Школа", kind="institution", valid_to="2026-11-20")
     headers = registry.headers("moderator", **{"If-Match": "*"})
     refused = await registry.client.patch(f"{PATH}/{made['id']}", json={"active": True}, headers=headers)

@@ -34,7 +34,7 @@ async def test_rename_keeps_the_old_name(registry: ServiceUnderTest) -> None:
             registry, "/organisations", name="Район", short_name="Р", kind="municipality", valid_from="2006-01-01"
         )
     with time_machine.travel("2026-06-30T20:00:00+00:00", tick=False):
-        # The first of July in the region.
+        # 1 July in the region.
         await rename(registry, made["id"], name="Окург", short_name=None)
         await rename(registry, made["id"], name="Округ", phone="1")
     assert sorted(await names_of(registry, made["id"]), key=str) == [
@@ -78,7 +78,7 @@ async def test_current_name_cannot_be_removed(registry: ServiceUnderTest) -> Non
     listed = await registry.client.get(f"{PATH}/{made['id']}/names", headers=headers)
     own = listed.json()["items"][0]["id"]
     assert (await registry.client.delete(f"{PATH}/{made['id']}/names/{own}", headers=headers)).status_code == 409
-    # A name is no part of another organisation.
+    # The name belongs to the other organisation.
     assert (await registry.client.delete(f"{PATH}/{other['id']}/names/{own}", headers=headers)).status_code == 404
 
 
@@ -94,7 +94,7 @@ async def test_current_name_cannot_be_removed(registry: ServiceUnderTest) -> Non
 )
 async def test_invalid_name_is_refused(registry: ServiceUnderTest, body: dict[str, Any], named: set[str]) -> None:
     made = await make(registry, "/organisations", name="Школа", kind="institution")
-    # As escapes: half a surrogate pair has no bytes of its own.
+    # Sent as escapes: half of a surrogate pair cannot be encoded.
     headers = registry.headers("moderator", **{"Content-Type": "application/json"})
     answer = await registry.client.post(f"{PATH}/{made['id']}/names", content=json.dumps(body), headers=headers)
     assert answer.status_code == 422, answer.text

@@ -84,7 +84,7 @@ async def test_pages_of_a_list_have_no_gaps(registry: ServiceUnderTest) -> None:
             break
         query["cursor"] = cursor
     assert sorted(found) == [f"s{number}" for number in range(7)]
-    # A cursor belongs to its filter, its caller and its list.
+    # A cursor is bound to its filter, its caller and its list.
     for other, caller in (
         ({"kind": "court"}, headers),
         ({"kind": "institution"}, {"Authorization": f"Bearer {registry.token('head', subject=str(uuid4()))}"}),

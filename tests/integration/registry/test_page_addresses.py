@@ -19,7 +19,7 @@ PATH = "/api/v1/pages"
 
 @dataclass
 class Ingest:
-    """Stands for ingest: remembers what it was asked, and answers what the test says."""
+    """A stand-in for ingest: records the requests and answers as the test says."""
 
     asked: list[dict[str, Any]] = field(default_factory=list)
     callers: list[str] = field(default_factory=list)

@@ -41,7 +41,7 @@ PLAIN: dict[str, Any] = {
 
 @dataclass
 class Networks:
-    """What ingest would say, and what it was asked."""
+    """A stand-in for ingest's descriptions; records the requests."""
 
     says: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     asked: list[tuple[list[UUID], int, int]] = field(default_factory=list)
@@ -199,7 +199,7 @@ async def test_failing_networks_cost_no_more_than_the_budget(world: World, failu
     for day in range(2):
         made: list[int] = []
         for part in range(60):
-            # Each time another worker, which knows nothing of the failures before.
+            # Another worker each time, which does not know of earlier failures.
             checks = DailyCheck(
                 world.registry.service.database,
                 _failing(failure, made),

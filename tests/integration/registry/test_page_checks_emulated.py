@@ -33,7 +33,7 @@ from tests.support.service_under_test import ServiceUnderTest, insert_organisati
 
 EACH = 1_800
 BUDGET = 600
-# Between two midnights of the region.
+# In the middle of a day in the region.
 TODAY = datetime(2026, 11, 24, 3, tzinfo=UTC)
 NETWORKS = ("vk", "ok")
 FAST = {"vk_user_calls_a_second": "200", "ok_calls_a_second": "200"}
@@ -196,7 +196,7 @@ async def test_region_is_checked_daily_within_the_budget(region: Region) -> None
     assert (row["pages"], row["open"]) == (2 * EACH, 2 * EACH)
     assert (made["groups.getById"], made["group.getInfo"]) == (4, 18)
     assert made["wall.get"] + made["mediatopic.getTopics"] == row["walls"] > 0
-    # One that is lost on its way is counted here and never seen there.
+    # A call that is lost on its way is counted here but not by the emulator.
     assert made.total() <= row["calls"] <= BUDGET, "every call is counted, and none is made beyond the budget"
 
     ids = {

@@ -160,7 +160,7 @@ async def test_client_cannot_grant_people_rights_beyond_its_own_scope(registry: 
         return [answer.status_code for answer in answers]
 
     assert await tried("people:manage") == [403, 403, 403, 403]
-    # All that a head may do, so heads may be made and changed; nobody becomes a moderator.
+    # All rights of a head, so heads can be created and changed; a moderator cannot.
     assert await tried("people:manage registry:read appeals:read metrics:read") == [201, 200, 200, 403]
 
 
@@ -180,7 +180,7 @@ async def test_revoked_access_cannot_be_used_to_grant_with_an_old_token(
     else:
         taken = await registry.client.patch(path, json=change, headers=operations)
     assert taken.status_code == 200, taken.text
-    assert (await registry.client.get(PATH, headers=own)).status_code == 200  # the token itself lives on
+    assert (await registry.client.get(PATH, headers=own)).status_code == 200  # The token itself is still valid.
     late = [
         await registry.client.post(PATH, json=PERSON | {"username": "two"}, headers=own),
         await registry.client.post(f"{path}/unlock", headers=own),

@@ -88,7 +88,7 @@ async def test_current_and_former_names_are_found(registry: ServiceUnderTest) ->
         "found_by_kind": "official",
         "score": 1.0,
     }
-    # Each body once, the best first, no more than asked for.
+    # Each organisation once, best first, at most `limit`.
     both = [item["id"] for item in await found(registry, "гимназия")]
     assert len(both) == len(set(both)) == 2
     assert (await found(registry, "гимназия 33"))[0]["name"] == "Гимназия № 33"

@@ -144,7 +144,7 @@ async def test_wrong_passwords_from_elsewhere_do_not_block_the_user(with_people:
     blocked = await tried(with_people, "ops", "demo", **ATTACKER)
     assert blocked.json()["error"] == "temporarily_unavailable"
     assert (await tried(with_people, "ops", "demo", **OTHER)).status_code == 200
-    # An address that the caller only tells of itself changes nothing.
+    # An address that the client itself claims is ignored.
     told = {"X-Forwarded-For": f"{OTHER['X-Forwarded-For']}, {ATTACKER['X-Forwarded-For']}"}
     assert (await tried(with_people, "ops", "demo", **told)).json()["error"] == "temporarily_unavailable"
 
@@ -200,7 +200,7 @@ async def test_full_queue_answers_429(with_people: ServiceUnderTest) -> None:
             honest = asyncio.create_task(tried(with_people, "ops", "demo", **OTHER))
             while sum(task.done() for task in flood) < 14:
                 await asyncio.sleep(0.01)
-            # Those who refresh or are systems do not stand in that queue.
+            # Refresh and client sign-ins do not wait in that queue.
             unknown = await sign_in(with_people, **REFRESH, refresh_token="unknown")
             assert unknown.json()["error"] == "invalid_grant"
             released.set()
@@ -358,7 +358,7 @@ async def test_refresh_token_can_be_used_once(with_people: ServiceUnderTest, dat
     await past_the_grace(database)
     again = await sign_in(with_people, **REFRESH, refresh_token=first["refresh_token"])
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
-    # The copy ended the session: the honest holder's token is dead as well.
+    # The copy has ended the session: the owner's token is refused too.
     honest = await sign_in(with_people, **REFRESH, refresh_token=second["refresh_token"])
     assert (honest.status_code, honest.json()["error"]) == (400, "invalid_grant")
 
@@ -514,7 +514,7 @@ async def test_worker_purges_expired_rows(with_people: ServiceUnderTest, databas
         "SELECT (SELECT count(*) FROM refresh_tokens), (SELECT count(*) FROM sign_in_failures)"
     )
     await connection.close()
-    assert tuple(kept) == (1, 3)  # `head` there, `head` anywhere, anybody there
+    assert tuple(kept) == (1, 3)  # `head` at that address, `head` at any address, any name at that address.
 
 
 @pytest.mark.parametrize("encoded", [b"\xe9", "é".encode(), b"?", b"", base64.b64encode(b"\xff:x"), b"eA=="])

@@ -99,7 +99,7 @@ async def test_organisation_that_ends_later_is_deactivated_on_its_day(
         answer = await post(registry, old, took_over("2026-07-01", "split", left, right))
         assert len(answer.json()["items"]) == 2
         assert await state(registry, old) == (True, "2026-06-30")
-    # The last hour of its last day in the region, then the first of the next.
+    # The last hour of its last day in the region, then the first hour of the next day.
     for moment, closed in (("2026-06-30T15:30:00+00:00", 0), ("2026-06-30T16:30:00+00:00", 1)):
         with time_machine.travel(moment, tick=False):
             async with registry.service.database.write() as session:

@@ -25,7 +25,7 @@ NAMESPACE = UUID(int=2)
 
 @dataclass
 class Received:
-    """One request as it came."""
+    """A received request."""
 
     headers: dict[str, str]
     body: str
@@ -42,7 +42,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Answers with the statuses it was told, in turn, then with 200."""
+    """Answers with the given statuses in turn, then with 200."""
 
     server: TestServer
     received: list[Received] = field(default_factory=list)
@@ -74,7 +74,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @dataclass
 class Hooks:
-    """The service under test, worked step by step."""
+    """The service under test, driven step by step."""
 
     app: ServiceUnderTest
     test_database: TestDatabase

@@ -70,7 +70,7 @@ async def test_attempts_keep_the_id_and_get_new_signatures(
     receiver.headers = {"Location": receiver.url}
     for attempt in range(4):
         if attempt == 2:
-            await asyncio.sleep(1.1)  # the header counts whole seconds
+            await asyncio.sleep(1.1)  # The header has a resolution of one second.
         await hooks.deliver()
         await hooks.make_due()
     assert len(receiver.received) == 4
@@ -185,10 +185,10 @@ async def test_silent_receiver_does_not_delay_other_endpoints(hooks: Hooks, rece
     running = asyncio.create_task(dispatcher.run())
     await asyncio.sleep(0.3)
     busy = await hooks.sql("SELECT 1 FROM webhook_deliveries WHERE attempts > 0")
-    assert len(busy) == 8  # half of all, though forty are due
+    assert len(busy) == 8  # Half of all, although forty are due.
     await hooks.emit("appeal.answered")
     await hooks.fan_out()
-    async with asyncio.timeout(0.65):  # before the first of the silent ones is given up
+    async with asyncio.timeout(0.65):  # Before the first attempt at a silent receiver times out.
         while not receiver.received:
             await asyncio.sleep(0.02)
     await asyncio.sleep(1)
@@ -241,10 +241,10 @@ async def test_delivery_of_a_dead_worker_is_sent_again(hooks: Hooks, receiver: R
         [claim] = await dispatcher.claim(10)
         assert await dispatcher.claim(10) == []
         outcome = await dispatcher.attempt(http, claim)
-        # It dies here: sent, not recorded. The lease ends, another worker takes over.
+        # The worker dies here: sent, not recorded. The lease ends and another worker takes over.
         await hooks.make_due()
         [second] = await dispatcher.claim(10)
-        # The first comes back to life: its stale outcome changes nothing.
+        # The first worker comes back: its stale result changes nothing.
         await dispatcher.record([outcome])
         [delivery] = await hooks.deliveries()
         assert (delivery["status"], delivery["attempts"]) == ("pending", 2)

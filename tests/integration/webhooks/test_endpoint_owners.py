@@ -48,7 +48,7 @@ async def test_endpoint_is_suspended_when_its_owner_loses_the_rights(
     await hooks.emit("appeal.opened", school)
     await hooks.fan_out()
     await lose(hooks, change or f"organisation_id = '{clinic}'", "executor", school)
-    # What was written before the loss is not sent, and what happens after it is not written.
+    # Deliveries written before the loss are not sent, and later events create none.
     assert await hooks.deliver() == []
     assert (await shown(hooks, endpoint))["suspended_reason"] == reason
     await hooks.emit("appeal.opened", school)
@@ -81,7 +81,7 @@ async def test_colleague_can_take_over_suspended_endpoint(hooks: Hooks, receiver
     path = f"{ENDPOINTS}/{endpoint['id']}"
     test = await hooks.app.client.post(f"{path}/test", headers=hooks.headers("manager", school))
     assert (test.status_code, "suspended" in test.json()["detail"]) == (409, True)
-    # `webhooks:manage` alone is not enough: the types take their rights.
+    # `webhooks:manage` is not enough: each event type needs its own right.
     refused = await hooks.app.client.post(f"{path}/take-over", headers=hooks.headers("operations"))
     assert (refused.status_code, "appeals:read" in refused.json()["detail"]) == (403, True)
     taken = await hooks.app.client.post(f"{path}/take-over", headers=hooks.headers("manager", school))
@@ -109,7 +109,7 @@ async def test_right_to_manage_webhooks_does_not_give_citizens_texts(
     assert (
         await hooks.app.client.post(ENDPOINTS, json=body | {"event_types": ["page.changed"]}, headers=headers)
     ).status_code == 201
-    # Nor by turning a colleague's endpoint to another URL, nor by looking at what was delivered to it.
+    # Nor by changing the URL of a colleague's endpoint, nor by reading its deliveries.
     theirs = await hooks.endpoint(receiver.url)
     turned = await hooks.app.client.patch(
         f"{ENDPOINTS}/{theirs['id']}", json={"url": f"{receiver.url}?mine"}, headers=headers
@@ -182,7 +182,7 @@ async def test_personal_data_is_masked_until_a_manager_consents(hooks: Hooks, re
     assert [(row["actor"], "consent_by" in row["after"], "consent_at" in row["after"]) for row in trail] == [
         (hooks.subject("manager", school), True, True)
     ]
-    # A new URL takes a new consent; so does what waits when it is withdrawn.
+    # A new URL needs a new consent; pending deliveries are masked after a withdrawal.
     turned = await hooks.app.client.patch(
         f"{ENDPOINTS}/{endpoint['id']}",
         json={"url": f"{receiver.url}?other"},
@@ -207,7 +207,7 @@ async def test_personal_data_is_sent_only_to_listed_hosts(
     assert await asks(hooks, receiver.url, "manager", school, personal_data=True) == 201
     await hooks.emit("appeal.opened", school, message_id=str(await wrote(hooks, school)))
     await hooks.fan_out()
-    # The operator took the host from the list meanwhile.
+    # The operator has removed the host from the list meanwhile.
     await hooks.deliver(webhooks_personal_data_hosts=frozenset())
     assert receiver.received[-1].json["data"]["text"] == MASKED
 
@@ -239,7 +239,7 @@ async def test_test_deliveries_beyond_the_quota_are_refused(
     for left in range(9, -1, -1):
         sent = await hooks.app.client.post(f"{ENDPOINTS}/{first['id']}/test", headers=headers)
         assert (sent.status_code, f'"webhook-tests";r={left};t=60' in sent.headers["ratelimit"]) == (202, True)
-    # Of the organisation, not of the endpoint.
+    # The limit is per organisation, not per endpoint.
     refused = await hooks.app.client.post(f"{ENDPOINTS}/{other['id']}/test", headers=headers)
     assert refused.status_code == 429
     assert 1 <= int(refused.headers["retry-after"]) <= 60

@@ -130,7 +130,7 @@ async def test_reader_that_starts_now_gets_all_later_events(hooks: Hooks) -> Non
 
 async def test_reader_from_before_a_failover_misses_nothing(hooks: Hooks) -> None:
     await hooks.emit()
-    # What stood at 0.2 and 0.3 was lost with its server; another numbers what is written since.
+    # Events 0.2 and 0.3 were lost with the server; the new server numbers later events in a new epoch.
     later = await hooks.emit()
     await hooks.sql("UPDATE events SET position = $1 WHERE subject_id = $2", (1 << 32) + 1, later)
     page = await read(hooks, after="0.3")

@@ -114,10 +114,10 @@ async def test_asking_for_personal_data_without_rights_is_refused(hooks: Hooks, 
         )
         return answer.status_code
 
-    # The centre sees a school's endpoint; its words unmasked are for the school to ask for.
+    # The centre sees a school's endpoint, but only the school may ask for unmasked texts.
     assert await changes(of_school, "moderator", personal_data=True) == 403
     assert await changes(of_school, "executor", school, personal_data=True) == 200
-    # Who may not read the words does not send them elsewhere either, but may mask them.
+    # A caller who may not read the texts may not redirect them either, but may mask them.
     assert await changes(of_school, "operations", url=f"{receiver.url}?other") == 403
     assert await changes(of_school, "operations", description="Иное") == 200
     assert await changes(of_school, "operations", personal_data=False) == 200

@@ -14,7 +14,7 @@ from tests.unit.gateway.conftest import Serve
 
 
 class Fake:
-    """A service that can be made ill, slow, or absent."""
+    """A stand-in service that can be made failing, slow or absent."""
 
     def __init__(self, name: str) -> None:
         self.name = name

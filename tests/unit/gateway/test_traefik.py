@@ -22,7 +22,7 @@ LIMIT = 1 << 20
 
 @dataclass
 class Services:
-    """Answers for every service; says who was asked what."""
+    """Stand-ins for all services; record the requests of each."""
 
     seen: Counter[str] = field(default_factory=Counter)
 
@@ -57,7 +57,7 @@ class _Handler:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(b"data: 1\n\n")
-        # Nothing more follows: a gateway that buffers would hold the first event back for ever.
+        # Nothing else is sent: a buffering gateway would never forward the first event.
         await asyncio.sleep(30)
         return response
 
@@ -79,7 +79,7 @@ async def gateway(serve: Serve, tmp_path: Path) -> AsyncIterator[Gateway]:
     services = Services()
     names = ("registry", "ingest", "appeals", "webhooks", "desk")
     urls = {f"GOSPABLIK_{name.upper()}_URL": await serve(services.handler(name)) for name in names}
-    urls["GOSPABLIK_METRICS_URL"] = f"http://127.0.0.1:{free_port()}"  # nobody is there
+    urls["GOSPABLIK_METRICS_URL"] = f"http://127.0.0.1:{free_port()}"  # No process listens there.
     limits = {
         "GOSPABLIK_GATEWAY_BODY_BYTES": str(LIMIT),
     }
@@ -173,7 +173,7 @@ async def test_absent_service_answers_a_problem_document_at_once(gateway: Gatewa
     assert {status for status, _ in answers} <= {502, 503}
     assert all(answer["by"] == "desk" for _, answer in answers)
     assert str(answers[0][1]["instance"]).endswith("/api/v1/metrics/sla?x=1")
-    # The others are not drawn into it.
+    # Other services are not affected.
     assert (await gateway.ask("GET", "/api/v1/appeals"))[0] == 200
 
 
@@ -198,7 +198,7 @@ async def test_event_stream_is_not_buffered(gateway: Gateway) -> None:
 
 
 async def test_gateway_has_no_rate_limit_and_forwards_429(gateway: Gateway) -> None:
-    # Who waits at the sign-in and for how long, the registry says: its words and `Retry-After` must arrive.
+    # Sign-in is throttled by the registry: its error and `Retry-After` must be forwarded.
     answers = await asyncio.gather(*(gateway.ask("POST", "/api/v1/auth/token", b"x") for _ in range(100)))
     assert {status for status, _ in answers} == {200}
     status, answer = await gateway.ask("POST", "/api/v1/auth/429", b"x")

@@ -31,7 +31,7 @@ def test_known_days_are_correct(day: date, works: bool, shorter_by: int) -> None
 
 def test_day_before_a_moved_day_off_is_not_shortened() -> None:
     known = {row.day for row in days.read()}
-    # Fridays before Mondays that are off only because a holiday met the weekend.
+    # Fridays before Mondays that are off only because a holiday fell on a weekend.
     assert not known & {date(2026, 3, 6), date(2027, 4, 29), date(2027, 5, 7), date(2025, 10, 31)}
 
 

@@ -38,7 +38,7 @@ from services.registry.organisations.search_ranking import QueryMatcher
         (("дом культуры", "ДК", "Учреждение культуры «Дом культуры»"), "дом культуры"),
         # A Latin «a» and «o» among Cyrillic letters.
         (("Кaбaнск, шкoла",), "кабанск школа"),
-        # Nothing but a legal form is better than nothing.
+        # A name that is only a legal form is kept.
         (("Муниципальное бюджетное учреждение",), "муниципальное бюджетное учреждение"),
         (("№", "«»", "!?"), ""),
     ],

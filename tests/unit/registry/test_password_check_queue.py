@@ -8,7 +8,7 @@ from services.registry.authentication.fair_queue import FairQueue, QueueFull
 
 
 class Stage:
-    """Takes turns and writes down who had one."""
+    """Takes slots and records who got one."""
 
     def __init__(self, *, most_waiting: int = 100) -> None:
         self.turns = FairQueue(concurrency=1, max_waiting=most_waiting)
@@ -74,7 +74,7 @@ async def test_slot_of_a_cancelled_waiter_passes_to_the_next() -> None:
         waits = [await stage.come("a", f"gone{number}") for number in range(3)]
         for task in waits[:2]:
             task.cancel()
-    # The third is given its turn in the moment it goes away.
+    # The third waiter is granted its slot at the moment when it is cancelled.
     waits[2].cancel()
     await asyncio.gather(*waits, return_exceptions=True)
     assert stage.turns.waiting == 0

@@ -31,7 +31,7 @@ LOOPBACK = (ip_network("127.0.0.0/8"),)
         "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::1", "2002:7f00:1::", "2002:a00:1::1",
         "2001:0:4136:e378:8000:63bf:80ff:fffe", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12:3456::1", "fec0::1",
         "ff02::1", "2001:db8::1", "100::1",
-        # Of the registries, by hand: an entry that is missing there is missed here.
+        # From the registries, copied by hand: an entry that is missing in the code fails here.
         "192.0.0.9", "192.0.0.100", "192.31.196.1", "192.52.193.1", "192.88.99.1", "192.175.48.1",
         "2001:2::1", "2001:20::1", "2001:1ff::1", "2620:4f:8000::1", "3fff::1", "5f00::1",
         "127.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "localhost", "", "1.2.3.4.5",
@@ -44,7 +44,7 @@ def test_internal_address_is_refused(address: str) -> None:
 @pytest.mark.parametrize("network", [*SPECIAL_PURPOSE_IPV4, *SPECIAL_PURPOSE_IPV6], ids=str)
 def test_every_entry_of_the_special_purpose_registries_is_refused(network: IPv4Network | IPv6Network) -> None:
     middle = network.network_address + network.num_addresses // 2
-    # What carries an IPv4 address is judged by that one: here a private one.
+    # An address that embeds an IPv4 address is checked by that one: here a private one.
     inside = {"::ffff:0:0/96": ["::ffff:10.0.0.1"], "64:ff9b::/96": ["64:ff9b::a00:1"]}.get(
         str(network), [str(network.network_address), str(middle), str(network.broadcast_address)]
     )

@@ -26,7 +26,7 @@ FIELDS = (
 )
 INN, OGRN = "0323011754", "1020300904326"
 
-# What one row says wrongly, and of which cell what is told.
+# Wrong values of one row, the column of the error, and a part of its reason.
 FAULTS: tuple[tuple[dict[str, str], str, str], ...] = (
     ({"name": ""}, "name", "is needed"),
     ({"name": "x" * 501}, "name", "at most 500"),

@@ -16,7 +16,7 @@ HEADINGS = ("Код", "Наименование", "Вид", "Ссылка ВК",
 
 
 class Ingest:
-    """Stands for ingest: knows some short names, and remembers what it was asked."""
+    """A stand-in for ingest: knows some short names and records the requests."""
 
     def __init__(self) -> None:
         self.known = {("vk", "school1"): "101", ("ok", "school1"): "5301"}
@@ -66,7 +66,7 @@ async def test_short_names_are_resolved_on_request(registry: ServiceUnderTest, i
     answer = await imported(registry, content, resolve=True)
     assert answer["pages"]["added"] == 2
     assert sorted(ingest.asked) == [("ok", "school1"), ("vk", "school1")]
-    # What is known now is asked for no more.
+    # A registered page is not looked up again.
     again = await imported(registry, content, resolve=True)
     assert (again["pages"]["unchanged"], len(ingest.asked)) == (2, 2)
     assert (await imported(registry, content))["pages"]["unchanged"] == 2

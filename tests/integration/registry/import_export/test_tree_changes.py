@@ -68,5 +68,5 @@ async def test_branch_can_be_reversed(
     )
     await connection.close()
     assert [row["code"] for row in told] == moved
-    # One row of the audit trail for each, that knows whom it belonged to.
+    # One audit row per organisation, with its old parent.
     assert [(row["code"], row["truly"] is not False) for row in kept] == [(code, True) for code in moved]

@@ -60,7 +60,7 @@ def test_cell_text_is_parsed(field: str, text: str, value: Any) -> None:
 )
 def test_invalid_cell_text_is_refused_with_a_reason(field: str, text: str, reason: str) -> None:
     if field == "former_names":
-        # What stands in brackets is a part of the name unless it is made of digits.
+        # Text in brackets is part of the name unless it consists of dates.
         assert cell_values.parse_cell(field, text) == [(text, None, None)]
         text = "Детский сад [2020-13-01/]"
     with pytest.raises(InvalidCellValue, match=reason):
