@@ -3,16 +3,15 @@
 Docs: docs/moderator/metrics.md.
 """
 
-from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Text, and_, cast, func, literal, null, select, tuple_
+from sqlalchemy import Row, Select, Text, and_, cast, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.indicators.breakdown import NO_GROUP, Breakdown
 from services.metrics.indicators.period import Period
-from services.metrics.indicators.sla import NO_GROUP
 from services.metrics.schemas.metrics import AgreementFigures, AgreementGroup, AgreementGroupBy, AgreementShare
 from shared.auth.callers import Caller
 from shared.clock import REGION_ZONE
@@ -23,34 +22,23 @@ ASPECTS = ("need", "group", "topic", "place", "urgency", "owner")
 CONFIDENCE_LEVEL = 0.95
 
 
-@dataclass(frozen=True)
-class _Breakdown:
-    """How reviews are grouped: key, display name and sort order of the group."""
-
-    key: ColumnElement[Any]
-    name: ColumnElement[Any]
-    order: ColumnElement[Any]
-
-
 _WEEK = func.to_char(func.timezone(REGION_ZONE.key, Review.created_at), 'IYYY-"W"IW')
 _MUNICIPALITY = func.coalesce(Review.decided["place"]["municipality"].astext, Review.judged["municipality"].astext)
 _NAMELESS = cast(null(), Text)
-_BREAKDOWNS: dict[AgreementGroupBy, _Breakdown] = {
-    AgreementGroupBy.TOPIC_GROUP: _Breakdown(
+_BREAKDOWNS: dict[AgreementGroupBy, Breakdown] = {
+    AgreementGroupBy.TOPIC_GROUP: Breakdown(
         cast(Review.group_id, Text), Topic.name.expression, func.to_char(Topic.position, "0000000000")
     ),
-    AgreementGroupBy.MUNICIPALITY: _Breakdown(
+    AgreementGroupBy.MUNICIPALITY: Breakdown(
         _MUNICIPALITY, Municipality.name.expression, Municipality.sort_key.expression
     ),
-    AgreementGroupBy.ORGANISATION: _Breakdown(
+    AgreementGroupBy.ORGANISATION: Breakdown(
         cast(Review.organisation_id, Text), Organisation.name.expression, Organisation.sort_key.expression
     ),
-    AgreementGroupBy.WEEK: _Breakdown(_WEEK, _NAMELESS, _WEEK),
-    AgreementGroupBy.CLASSIFIED_BY: _Breakdown(
-        Review.judged_by.expression, _NAMELESS, Review.judged_by.expression
-    ),
+    AgreementGroupBy.WEEK: Breakdown(_WEEK, _NAMELESS, _WEEK),
+    AgreementGroupBy.CLASSIFIED_BY: Breakdown(Review.judged_by.expression, _NAMELESS, Review.judged_by.expression),
 }
-_WHOLE = _Breakdown(_NAMELESS, _NAMELESS, _NAMELESS)
+_UNGROUPED = Breakdown(_NAMELESS, _NAMELESS, _NAMELESS)
 
 
 def wilson_interval(agreed: int, compared: int, level: float = CONFIDENCE_LEVEL) -> tuple[float, float] | None:
@@ -77,8 +65,8 @@ def _joined(query: Select[Any], group_by: AgreementGroupBy | None) -> Select[Any
 
 def agreement_query(period: Period, group_by: AgreementGroupBy | None, caller: Caller) -> Select[Any]:
     """Return the query of all shares: a row per group, and the row of totals, whose `is_total` is 1."""
-    breakdown = _BREAKDOWNS[group_by] if group_by else _WHOLE
-    answers = [getattr(Review, f"agrees_{question}").label(question) for question in ASPECTS]
+    breakdown = _BREAKDOWNS[group_by] if group_by else _UNGROUPED
+    answers = [getattr(Review, f"agrees_{aspect}").label(aspect) for aspect in ASPECTS]
     reviews = (
         _joined(
             select(
@@ -90,15 +78,15 @@ def agreement_query(period: Period, group_by: AgreementGroupBy | None, caller: C
             caller.scope(Review.organisation_id),
             and_(Review.created_at >= period.start, Review.created_at < period.end),
         )
-        .subquery("found")
+        .subquery("reviews_of_period")
     )
     column = reviews.c
     counts = [
-        func.count().filter(condition).label(f"{question}_{name}")
-        for question in ASPECTS
+        func.count().filter(condition).label(f"{aspect}_{name}")
+        for aspect in ASPECTS
         for name, condition in (
-            ("compared", column[question].is_not(None)),
-            ("agreed", column[question].is_(True)),
+            ("compared", column[aspect].is_not(None)),
+            ("agreed", column[aspect].is_(True)),
         )
     ]
     query = select(
@@ -131,7 +119,7 @@ async def compute_agreement(
 def _shares(row: Row[Any]) -> dict[str, Any]:
     values = row._mapping
     return {"reviewed": values["reviewed"]} | {
-        question: _share(values[f"{question}_agreed"], values[f"{question}_compared"]) for question in ASPECTS
+        aspect: _share(values[f"{aspect}_agreed"], values[f"{aspect}_compared"]) for aspect in ASPECTS
     }
 
 

@@ -5,7 +5,6 @@ Docs: docs/moderator/metrics.md.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -28,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from services.metrics.indicators.breakdown import NO_GROUP, Breakdown
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.metrics import (
     DurationQuantiles,
@@ -43,21 +43,11 @@ from shared.clock import REGION_ZONE
 from shared.tables.appeals import Appeal, Topic
 from shared.tables.registry import Municipality, Organisation
 
-NO_GROUP = "none"
 EXCLUDED_STATUSES = ("not_required", "merged", "triage")
 
 _local = func.timezone(REGION_ZONE.key, Appeal.opened_at)
 # The topic group of an appeal's topic; an appeal may also have a topic group without a topic.
 _TopicGroup = aliased(Topic)
-
-
-@dataclass(frozen=True)
-class Breakdown:
-    """How appeals are grouped: key, display name and sort order of the group."""
-
-    key: ColumnElement[Any]
-    name: ColumnElement[Any]
-    order: ColumnElement[Any]
 
 
 _BREAKDOWNS: dict[SlaGroupBy, Breakdown] = {
@@ -136,7 +126,7 @@ def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: 
     """Return the query of all figures: a row per group, and the row of totals, whose `is_total` is 1."""
     breakdown = _BREAKDOWNS[group_by] if group_by else _UNGROUPED
     # A subquery names the keys, so that GROUPING SETS refers to columns and not to repeated expressions.
-    cases = (
+    appeals = (
         _joined(
             select(
                 Appeal.status,
@@ -153,9 +143,9 @@ def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: 
             group_by,
         )
         .where(_opened_in(period, caller))
-        .subquery("cases")
+        .subquery("appeals_of_period")
     )
-    column = cases.c
+    column = appeals.c
     counts = figure_conditions(column, now)
     counted = counts[SlaFigure.OPENED]
     worked = column.first_response_working_seconds
@@ -175,7 +165,7 @@ def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: 
         quantile(0.9, worked, counts[SlaFigure.ANSWERED]).label("response_p90"),
         quantile(0.5, delay, counted).label("delay_median"),
         quantile(0.9, delay, counted).label("delay_p90"),
-    ).select_from(cases)
+    ).select_from(appeals)
     if group_by:
         query = query.group_by(grouping).order_by(column.order.nulls_last(), column.key)
     return query

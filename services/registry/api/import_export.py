@@ -7,6 +7,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
 from services.registry.api.common import COMMON_ERRORS, RegistryEditor, RegistryReader
+from services.registry.api.csv_response import CSV_MEDIA_TYPE
 from services.registry.import_export import exporter, short_name_lookup
 from services.registry.import_export.importer import ImportRejected, import_file, read_file
 from services.registry.schemas.import_export import ImportReport
@@ -27,7 +28,6 @@ from shared.tables.registry import RegistryIdempotency
 router = APIRouter(prefix="/organisations", tags=["import and export"], responses=COMMON_ERRORS)
 
 IMPORT_PATH = "/api/v1/organisations/import"
-CSV_MEDIA_TYPE = "text/csv"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _FILE: dict[str, Any] = {
     "requestBody": {

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.registry.api.common import COMMON_ERRORS, NOT_FOUND_ERROR, RegistryReader
 from services.registry.page_checks import check_history
-from services.registry.pages.page_steps import today
 from services.registry.schemas.page_checks import (
     CheckedPage,
     PageCheck,
@@ -19,6 +18,7 @@ from services.registry.schemas.page_checks import (
     WatchedPageField,
 )
 from services.registry.schemas.pages import Owner
+from shared import clock
 from shared.api.pagination import Page, PagingDep
 from shared.networks import NetworkName
 from shared.service import Reading
@@ -60,7 +60,7 @@ async def list_checks(
     """Return the checks of a day by page name. `changed=true` selects pages with changes, `field=verified` those
     whose network badge appeared or disappeared.
     """
-    rows = await check_history.list_of_day(session, day or today(), filters, paging)
+    rows = await check_history.list_of_day(session, day or clock.today(), filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row[1].sort_key, row[1].id), response)
     return Page(items=[_of_day(*row) for row in kept], next_cursor=cursor)
 

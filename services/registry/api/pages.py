@@ -33,6 +33,7 @@ from services.registry.schemas.pages import (
     ReasonText,
     ResolvedPageAddress,
 )
+from shared import clock
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
@@ -196,7 +197,7 @@ async def list_lost_steps(
     """Return lost steps, latest loss first: a page that lost its badge yesterday is listed today, with the reason
     if it is known.
     """
-    since = since or page_steps.today() - timedelta(days=1)
+    since = since or clock.today() - timedelta(days=1)
     rows = await page_steps.list_lost(session, since, step, paging)
     kept, cursor = paging.page(rows, lambda row: (str(row[0].lost_on), row[0].id), response)
     return Page(items=[_lost(*row) for row in kept], next_cursor=cursor)

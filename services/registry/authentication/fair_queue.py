@@ -26,7 +26,7 @@ class _RoundRobin:
     by_address: OrderedDict[str, OrderedDict[str, deque[Waiter]]] = field(default_factory=OrderedDict)
 
     def waiting(self, address: str) -> int:
-        return sum(len(line) for line in self.by_address.get(address, {}).values())
+        return sum(len(waiters) for waiters in self.by_address.get(address, {}).values())
 
     def add(self, address: str, name: str, waiter: Waiter) -> None:
         self.by_address.setdefault(address, OrderedDict()).setdefault(name, deque()).append(waiter)
@@ -36,8 +36,8 @@ class _RoundRobin:
         if not self.by_address:
             return None
         address, names = next(iter(self.by_address.items()))
-        name, line = next(iter(names.items()))
-        waiter = line.popleft()
+        name, waiters = next(iter(names.items()))
+        waiter = waiters.popleft()
         names.move_to_end(name)
         self.by_address.move_to_end(address)
         self._tidy(address, name)
@@ -64,17 +64,17 @@ class _RoundRobin:
 
     def _newest(self, address: str) -> Waiter:
         names = self.by_address[address]
-        name = max(names, key=lambda one: len(names[one]))
+        name = max(names, key=lambda waiting_name: len(names[waiting_name]))
         waiter = names[name].pop()
         self._tidy(address, name)
         return waiter
 
     def remove(self, address: str, name: str, waiter: Waiter) -> bool:
         """Remove a waiter that no longer waits; return false when it was already removed."""
-        line = self.by_address.get(address, OrderedDict()).get(name)
-        if line is None or waiter not in line:
+        waiters = self.by_address.get(address, OrderedDict()).get(name)
+        if waiters is None or waiter not in waiters:
             return False
-        line.remove(waiter)
+        waiters.remove(waiter)
         self._tidy(address, name)
         return True
 
@@ -90,11 +90,11 @@ class FairQueue:
     """Give `concurrency` slots at a time; at most `max_waiting` attempts wait, each up to `timeout_seconds`."""
 
     def __init__(self, *, concurrency: int, max_waiting: int, timeout_seconds: float = 10) -> None:
-        self._patience = timeout_seconds
+        self._timeout_seconds = timeout_seconds
         self._free = concurrency
-        self._most_waiting = max_waiting
+        self._max_waiting = max_waiting
         self.waiting = 0
-        self._known, self._others = _RoundRobin(), _RoundRobin()
+        self._priority, self._others = _RoundRobin(), _RoundRobin()
 
     @asynccontextmanager
     async def slot(self, address: str, name: str, *, priority: bool) -> AsyncIterator[None]:
@@ -104,8 +104,8 @@ class FairQueue:
         else:
             try:
                 # Shorter than the gateway's 30 s timeout, whose response has no Retry-After.
-                async with asyncio.timeout(self._patience):
-                    await self._wait(address, name, self._known if priority else self._others)
+                async with asyncio.timeout(self._timeout_seconds):
+                    await self._wait(address, name, self._priority if priority else self._others)
             except TimeoutError:
                 raise QueueFull from None
         try:
@@ -113,30 +113,30 @@ class FairQueue:
         finally:
             self._release()
 
-    async def _wait(self, address: str, name: str, line: _RoundRobin) -> None:
-        if self.waiting >= self._most_waiting:
+    async def _wait(self, address: str, name: str, round_robin: _RoundRobin) -> None:
+        if self.waiting >= self._max_waiting:
             # A priority attempt may evict one without priority.
-            leaves = self._others.evict_newest_of_busiest() if line is self._known else None
-            leaves = leaves or line.evict_for(address, name)
-            if leaves is None:
+            evicted = self._others.evict_newest_of_busiest() if round_robin is self._priority else None
+            evicted = evicted or round_robin.evict_for(address, name)
+            if evicted is None:
                 raise QueueFull
             self.waiting -= 1
-            if not leaves.done():
-                leaves.set_exception(QueueFull())
+            if not evicted.done():
+                evicted.set_exception(QueueFull())
         waiter: Waiter = asyncio.get_running_loop().create_future()
-        line.add(address, name, waiter)
+        round_robin.add(address, name, waiter)
         self.waiting += 1
         try:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self._release()  # The slot was granted to a waiter that is gone: pass it on.
-            elif line.remove(address, name, waiter):
+            elif round_robin.remove(address, name, waiter):
                 self.waiting -= 1
             raise
 
     def _release(self) -> None:
-        while (waiter := self._known.next() or self._others.next()) is not None:
+        while (waiter := self._priority.next() or self._others.next()) is not None:
             self.waiting -= 1
             if not waiter.done():
                 waiter.set_result(None)

@@ -45,8 +45,6 @@ KIND_BY_LEVEL = {
     "узкоспециальные": "other",
 }
 
-Value = Any
-
 
 def _chosen(values: dict[str, str]) -> Callable[[str], str]:
     def read(text: str) -> str:
@@ -138,7 +136,7 @@ def _id(text: str) -> UUID:
         raise InvalidCellValue("is not an id: the column is for files that this system exported") from error
 
 
-PARSERS: dict[str, Callable[[str], Value]] = {
+PARSERS: dict[str, Callable[[str], Any]] = {
     "id": _id,
     "code": _code,
     "kind": _chosen(KIND_BY_WORD),
@@ -156,7 +154,7 @@ PARSERS: dict[str, Callable[[str], Value]] = {
 }
 
 
-def parse_cell(field: str, text: str) -> Value:
+def parse_cell(field: str, text: str) -> Any:
     """Return the value of a cell that is not empty. Raise `InvalidCellValue`."""
     reader = PARSERS.get(field)
     return text if reader is None else reader(text)

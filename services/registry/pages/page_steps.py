@@ -44,11 +44,6 @@ class Evidence:
     confirmed_by: str
 
 
-def today() -> date:
-    """The day in the region."""
-    return clock.now().astimezone(clock.REGION_ZONE).date()
-
-
 async def confirm(
     session: WriteSession,
     page_id: UUID,
@@ -66,7 +61,7 @@ async def confirm(
     being verified.
     """
     page = await _locked(session, page_id, caller)
-    if reached_on is not None and reached_on > today():
+    if reached_on is not None and reached_on > clock.today():
         raise Invalid.field("/reached_on", "The day lies in the future")
     current = await _current_step(session, page_id, step)
     if current is not None and evidence.confirmed_by == SYSTEM_ACTOR:
@@ -74,7 +69,7 @@ async def confirm(
     if step is PageStepKind.LIVE and await _current_step(session, page_id, PageStepKind.VERIFIED) is None:
         raise Conflict("The page is not verified: confirm the step «verified» first")
     values = {
-        "reached_on": reached_on or (current.reached_on if current else today()),
+        "reached_on": reached_on or (current.reached_on if current else clock.today()),
         "evidence_kind": evidence.kind.value,
         "evidence": evidence.text,
         "confirmed_by": evidence.confirmed_by,
@@ -116,7 +111,7 @@ async def confirm_from_network(
     if not rows:
         return
     new = await session.scalars(upsert(PageStep).values(rows).on_conflict_do_nothing().returning(PageStep.page_id))
-    data = {"reached_on": today().isoformat(), "evidence_kind": evidence.kind.value}
+    data = {"reached_on": clock.today().isoformat(), "evidence_kind": evidence.kind.value}
     await emit(
         session, *(_event("page.step_reached", by_id[page_id], step, SYSTEM_ACTOR, data) for page_id in new.all())
     )
@@ -128,7 +123,7 @@ def _reached(page_ids: Iterable[UUID], step: PageStepKind, evidence: Evidence) -
             "id": new_id(),
             "page_id": page_id,
             "step": step.value,
-            "reached_on": today(),
+            "reached_on": clock.today(),
             "evidence_kind": evidence.kind.value,
             "evidence": evidence.text,
             "confirmed_by": evidence.confirmed_by,
@@ -158,8 +153,8 @@ async def mark_lost(
     current = await _current_step(session, page_id, step)
     if current is None:
         return None
-    day = lost_on or max(today(), current.reached_on)
-    if lost_on is not None and not current.reached_on <= lost_on <= today():
+    day = lost_on or max(clock.today(), current.reached_on)
+    if lost_on is not None and not current.reached_on <= lost_on <= clock.today():
         raise Invalid.field("query/lost_on", "The day lies in the future, or before the step was reached")
     current.lost_on, current.lost_reason = day, reason
     await session.flush()

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
-from services.registry.schemas.organisations import EXAMPLE_ID
+from services.registry.schemas.fields import EXAMPLE_ID
 
 
 class AuditEntry(BaseModel):

@@ -8,8 +8,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from services.registry.schemas.fields import Name, SingleLine, StrictModel, UpdateModel
-from services.registry.schemas.organisations import EXAMPLE_ID
+from services.registry.schemas.fields import EXAMPLE_ID, Name, SingleLine, StrictModel, UpdateModel
 from shared.working_time import length, parse_intervals
 
 _zones = cache(available_timezones)

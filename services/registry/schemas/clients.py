@@ -6,8 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.registry.schemas.fields import Moment, Name, StrictModel, UpdateModel
-from services.registry.schemas.organisations import EXAMPLE_ID
+from services.registry.schemas.fields import EXAMPLE_ID, Moment, Name, StrictModel, UpdateModel
 from services.registry.schemas.people import IncludeSubordinates, OrganisationId
 from shared.auth.rights import Right, Role
 

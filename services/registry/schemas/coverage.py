@@ -8,8 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
-from services.registry.schemas.fields import OrganisationKind
-from services.registry.schemas.organisations import EXAMPLE_ID
+from services.registry.schemas.fields import EXAMPLE_ID, OrganisationKind
 from shared.networks import NETWORKS
 
 ANY_NETWORK = "any"

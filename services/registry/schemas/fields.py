@@ -22,6 +22,8 @@ from pydantic_core import CoreSchema
 
 from services.registry.schemas.tax_numbers import inn_error, ogrn_error
 
+EXAMPLE_ID = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
+
 
 def _one_line(value: str) -> str:
     if not value.isprintable():

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from services.registry.schemas.fields import (
+    EXAMPLE_ID,
     Code,
     Email,
     HistoricalDate,
@@ -28,7 +29,6 @@ from services.registry.schemas.fields import (
     UpdateModel,
 )
 
-EXAMPLE_ID = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 OTHER_SPHERES = "Up to two more, besides `sphere`"
 VALID_FROM = "The first day of its existence; null: not known"
 VALID_TO = "The last day of its existence; after that day it is deactivated automatically"

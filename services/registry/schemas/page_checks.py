@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.registry.schemas.pages import EXAMPLE_ID, Owner
+from services.registry.schemas.fields import EXAMPLE_ID
+from services.registry.schemas.pages import Owner
 from shared.networks import NetworkName
 
 

@@ -7,10 +7,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, TypeAdapter
 
-from services.registry.schemas.fields import Moment, Name, SingleLine, StrictModel, UpdateModel
+from services.registry.schemas.fields import EXAMPLE_ID, Moment, Name, SingleLine, StrictModel, UpdateModel
 from shared.networks import NetworkName
 
-EXAMPLE_ID = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 _url = TypeAdapter(HttpUrl)
 
 

@@ -6,8 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from services.registry.schemas.fields import Name, SingleLine, StrictModel, UpdateModel
-from services.registry.schemas.organisations import EXAMPLE_ID
+from services.registry.schemas.fields import EXAMPLE_ID, Name, SingleLine, StrictModel, UpdateModel
 from shared.auth.rights import Role
 
 

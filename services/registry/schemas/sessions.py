@@ -7,8 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from services.registry.schemas.fields import Moment, OrganisationKind, SingleLine, StrictModel
-from services.registry.schemas.organisations import EXAMPLE_ID
+from services.registry.schemas.fields import EXAMPLE_ID, Moment, OrganisationKind, SingleLine, StrictModel
 from shared.auth.rights import Right, Role
 
 

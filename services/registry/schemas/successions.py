@@ -6,8 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, field_validator
 
-from services.registry.schemas.fields import HistoricalDate, LegalGround, StrictModel
-from services.registry.schemas.organisations import EXAMPLE_ID
+from services.registry.schemas.fields import EXAMPLE_ID, HistoricalDate, LegalGround, StrictModel
 
 
 class SuccessionKind(StrEnum):

@@ -11,6 +11,7 @@ import pytest
 from services.registry.pages import page_steps
 from services.registry.pages.page_steps import SYSTEM_ACTOR, Evidence
 from services.registry.schemas.pages import EvidenceKind, PageStepKind
+from shared import clock
 from shared.http.problems import Conflict
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import make, pointers
@@ -57,7 +58,7 @@ async def test_step_has_day_evidence_and_confirming_person(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     page = await a_page(registry)
-    today = page_steps.today()
+    today = clock.today()
     assert page["steps"] == {"created": today.isoformat()}
     day = (today - timedelta(days=10)).isoformat()
     answer = await confirm(registry, page, "marked", reached_on=day, **LETTER)
@@ -79,7 +80,7 @@ async def test_step_has_day_evidence_and_confirming_person(
 async def test_current_step_can_be_corrected(registry: ServiceUnderTest, database: TestDatabase) -> None:
     page = await a_page(registry)
     first = (await confirm(registry, page, "verified", evidence="Видно в сети")).json()
-    day = (page_steps.today() - timedelta(days=3)).isoformat()
+    day = (clock.today() - timedelta(days=3)).isoformat()
     second = (await confirm(registry, page, "verified", reached_on=day, **LETTER)).json()
     assert (second["id"], second["reached_on"], second["evidence"]) == (first["id"], day, "Письмо № 17")
     again = (await confirm(registry, page, "verified", **LETTER)).json()
@@ -99,7 +100,7 @@ async def test_unverified_page_cannot_go_live(registry: ServiceUnderTest) -> Non
 
 async def test_lost_step_stays_on_the_list(registry: ServiceUnderTest, database: TestDatabase) -> None:
     page, other = await a_page(registry), await a_page(registry, "102")
-    today = page_steps.today()
+    today = clock.today()
     yesterday, earlier = today - timedelta(days=1), today - timedelta(days=9)
     for one, step in ((page, "marked"), (other, "marked"), (other, "widgets")):
         await confirm(registry, one, step, reached_on=(today - timedelta(days=20)).isoformat())
@@ -176,8 +177,8 @@ async def test_pages_are_filtered_by_steps(registry: ServiceUnderTest) -> None:
 
 async def test_invalid_query_names_the_parameter(registry: ServiceUnderTest) -> None:
     page = await a_page(registry)
-    tomorrow = (page_steps.today() + timedelta(days=1)).isoformat()
-    before = (page_steps.today() - timedelta(days=1)).isoformat()
+    tomorrow = (clock.today() + timedelta(days=1)).isoformat()
+    before = (clock.today() - timedelta(days=1)).isoformat()
     await confirm(registry, page, "verified")
     for answer, named in (
         (await confirm(registry, page, "verified", reached_on=tomorrow), {"/reached_on"}),
