@@ -38,7 +38,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             app.state.documents = OpenApiCache(http, services, settings.documents_fresh_seconds)
             yield
 
-    desk = FastAPI(
+    gateway = FastAPI(
         title="Gospablik API",
         version="1",
         description=_DESCRIPTION.strip(),
@@ -48,12 +48,12 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: f"gateway_{route.name}",
     )
-    problems.install(desk)
-    openapi_document.install(desk)
-    desk.add_middleware(Observe, service="gateway", defaults=NOSNIFF)
-    desk.include_router(docs_page.router)
+    problems.install(gateway)
+    openapi_document.install(gateway)
+    gateway.add_middleware(Observe, service="gateway", defaults=NOSNIFF)
+    gateway.include_router(docs_page.router)
 
-    @desk.get(
+    @gateway.get(
         "/health",
         tags=["health"],
         response_class=JSONResponse,
@@ -72,23 +72,23 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             headers={"Cache-Control": "no-store"},
         )
 
-    @desk.get("/openapi.json", include_in_schema=False)
+    @gateway.get("/openapi.json", include_in_schema=False)
     async def document(
         request: Request, if_none_match: Annotated[str | None, Header(include_in_schema=False)] = None
     ) -> Response:
         """Return the merged OpenAPI document of all services."""
-        published = await request.app.state.documents.published(desk.openapi())
+        published = await request.app.state.documents.published(gateway.openapi())
         headers = {"ETag": published.etag, "Cache-Control": "no-cache"}
         if if_none_match and published.etag in if_none_match:
             return Response(status_code=304, headers=headers)
         return Response(published.body, media_type="application/json", headers=headers)
 
-    @desk.get("/problems", tags=["errors"])
+    @gateway.get("/problems", tags=["errors"])
     async def problem_catalogue() -> dict[str, dict[str, Any]]:
         """Return every kind of error by the last part of its `type`."""
         return problems.catalogue()
 
-    @desk.get("/problems/{slug}", tags=["errors"], responses={404: {"model": problems.ProblemDocument}})
+    @gateway.get("/problems/{slug}", tags=["errors"], responses={404: {"model": problems.ProblemDocument}})
     async def problem(slug: str) -> dict[str, Any]:
         """Return one kind of error; the `type` of a problem document links here."""
         known = problems.catalogue()
@@ -96,12 +96,12 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             raise problems.NotFound(f"Unknown kind of error: {slug}")
         return known[slug]
 
-    @desk.get("/errors/{status}", include_in_schema=False)
+    @gateway.get("/errors/{status}", include_in_schema=False)
     async def gateway_refusal(status: int, instance: str = "/") -> JSONResponse:
         """Return the problem document that Traefik shows instead of its own error page."""
         return error_page(status, instance, body_bytes=settings.gateway_body_bytes)
 
-    return desk
+    return gateway
 
 
 app = create_app(GatewaySettings())

@@ -149,8 +149,8 @@ async def change(
     require_scope_not_wider(caller, person)
     check_version(person.version, version)
     values = update.given_values()
-    own = str(person_id) == caller.subject
-    if own and any(
+    changes_own_account = str(person_id) == caller.subject
+    if changes_own_account and any(
         values.get(name, getattr(person, name)) != getattr(person, name) for name in SELF_PROTECTED_FIELDS
     ):
         raise Conflict("You cannot change your own access: ask a colleague")
@@ -161,8 +161,10 @@ async def change(
     if {"role", "organisation_id", "beneath"} & values.keys():
         # A person who moves to the centre keeps no organisation and no subordinates.
         values.setdefault("beneath", person.beneath and role not in CENTRE_ROLES)
-        place = values.get("organisation_id", person.organisation_id)
-        await require_grantable_scope(session, caller, role, place, include_subordinates=values["beneath"])
+        organisation_id = values.get("organisation_id", person.organisation_id)
+        await require_grantable_scope(
+            session, caller, role, organisation_id, include_subordinates=values["beneath"]
+        )
         values["role"] = role.value
     if "password" in values:
         del values["password"]
@@ -189,19 +191,19 @@ async def ensure_demo_people(session: WriteSession, organisation_id: UUID | None
     if settings().environment != "embedded":
         raise RuntimeError("Demo accounts, whose password is public, may exist only in the embedded run")
     for username, (full_name, role) in DEMO_PEOPLE.items():
-        place = None if role in CENTRE_ROLES else organisation_id
-        if place is None and role not in CENTRE_ROLES:
+        target_organisation_id = None if role in CENTRE_ROLES else organisation_id
+        if target_organisation_id is None and role not in CENTRE_ROLES:
             continue
         person = await session.scalar(select(Person).where(Person.username == username))
         if person is not None:
-            versioned_update.apply_changes(person, {"organisation_id": place})
+            versioned_update.apply_changes(person, {"organisation_id": target_organisation_id})
             continue
         session.add(
             Person(
                 username=username,
                 full_name=full_name,
                 role=role.value,
-                organisation_id=place,
+                organisation_id=target_organisation_id,
                 password_hash=await passwords.hash_password(sign_in.DEMO_PASSWORD),
             )
         )

@@ -88,9 +88,9 @@ async def import_organisations(
     if resolve:
         # Networks are slow: no database connection is held while they are asked.
         async with service.database.read() as looking:
-            waiting = await short_name_lookup.find_unresolved(looking, file.organisations)
+            unresolved = await short_name_lookup.find_unresolved(looking, file.organisations)
         resolved = await short_name_lookup.resolve_short_names(
-            service.client(), waiting, file.errors, act=caller.actor
+            service.client(), unresolved, file.errors, act=caller.actor
         )
 
     async def work() -> ImportReport:

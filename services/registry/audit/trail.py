@@ -37,12 +37,12 @@ async def list_entries(
     session: AsyncSession, caller: Caller, filters: AuditFilter, paging: Paging
 ) -> list[AuditEntry]:
     """Return chained rows that the caller may see, newest first, one more than the page holds."""
-    asked = {name: value for name in _INDEXED if (value := getattr(filters, name)) is not None}
-    conditions = [getattr(AuditEntry, name) == value for name, value in asked.items()]
+    given_filters = {name: value for name in _INDEXED if (value := getattr(filters, name)) is not None}
+    conditions = [getattr(AuditEntry, name) == value for name, value in given_filters.items()]
     conditions += await _time(session, filters)
     if (after := paging.after((AuditEntry.position,), (int,))) is not None:
         conditions.append(after)
-    if asked or caller.reaches_region or not caller.beneath:
+    if given_filters or caller.reaches_region or not caller.beneath:
         conditions.append(caller.scope(AuditEntry.organisation_id))
     else:
         conditions.append(AuditEntry.position.in_(_newest(caller, conditions, paging.limit + 1)))

@@ -285,7 +285,9 @@ def _scope(client: ApiClient, requested_scope: str | None) -> str | None:
     allowed_scopes = None if client.scopes is None else set(client.scopes)
     if requested_scope is None:
         return None if allowed_scopes is None else " ".join(sorted(allowed_scopes))
-    asked = set(requested_scope.split())
-    if strange := sorted(asked - (RIGHTS[Role(client.role)].keys() if allowed_scopes is None else allowed_scopes)):
+    requested = set(requested_scope.split())
+    if strange := sorted(
+        requested - (RIGHTS[Role(client.role)].keys() if allowed_scopes is None else allowed_scopes)
+    ):
         raise OAuthRefusal("invalid_scope", f"The client has no right «{strange[0][:100]}»")
-    return " ".join(sorted(asked))
+    return " ".join(sorted(requested))

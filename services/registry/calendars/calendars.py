@@ -59,9 +59,9 @@ async def register(session: WriteSession, new: CalendarCreate, actor: str) -> Ca
     return await get(session, calendar.id)
 
 
-def _week(given: Mapping[Weekday, Sequence[tuple[str, str]]]) -> dict[str, Any]:
-    known = {str(weekday): [list(pair) for pair in intervals] for weekday, intervals in given.items()}
-    return {str(day): known.get(str(day), []) for day in range(1, 8)}
+def _week(week: Mapping[Weekday, Sequence[tuple[str, str]]]) -> dict[str, Any]:
+    days = {str(weekday): [list(pair) for pair in intervals] for weekday, intervals in week.items()}
+    return {str(day): days.get(str(day), []) for day in range(1, 8)}
 
 
 async def change(

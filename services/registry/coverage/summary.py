@@ -25,12 +25,12 @@ def count_expressions(rows: Any) -> dict[str, ColumnElement[int]]:
     """Return the counts over rows of `best_pages_query`. Stages count only organisations that must keep a page,
     and sum to `total`.
     """
-    owing = rows.exempt_reason.is_(None)
+    required = rows.exempt_reason.is_(None)
     expressions = {
-        "total": owing,
+        "total": required,
         "exempt": rows.exempt_reason.is_not(None),
-        "covered": and_(owing, rows.rank >= STAGE_RANKS[CoverageStage.NOT_LIVE]),
-    } | {stage.value: and_(owing, rows.rank == rank) for stage, rank in STAGE_RANKS.items()}
+        "covered": and_(required, rows.rank >= STAGE_RANKS[CoverageStage.NOT_LIVE]),
+    } | {stage.value: and_(required, rows.rank == rank) for stage, rank in STAGE_RANKS.items()}
     return {name: func.count().filter(condition) for name, condition in expressions.items()}
 
 

@@ -102,17 +102,17 @@ async def _change(session: WriteSession, plan: OrganisationPlan, row: Organisati
 
 
 async def _keep_names(
-    session: WriteSession, plan: OrganisationPlan, kind: str, wanted: Iterable[tuple[object, ...]]
+    session: WriteSession, plan: OrganisationPlan, kind: str, new_names: Iterable[tuple[object, ...]]
 ) -> None:
-    wanted = set(wanted)
+    new_names = set(new_names)
     if plan.existing is not None:
         query = select(OrganisationName).where(
             OrganisationName.organisation_id == plan.id, OrganisationName.kind == kind
         )
         for row in await session.scalars(query):
             dated = (row.name, row.valid_from, row.valid_to)
-            if dated in wanted:
-                wanted.remove(dated)
+            if dated in new_names:
+                new_names.remove(dated)
             elif kind == "alias":
                 await session.delete(row)
     session.add_all(
@@ -124,7 +124,7 @@ async def _keep_names(
             valid_from=begins,
             valid_to=ends,
         )
-        for name, begins, ends in sorted(wanted, key=str)
+        for name, begins, ends in sorted(new_names, key=str)
     )
 
 

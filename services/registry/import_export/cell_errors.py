@@ -39,10 +39,10 @@ class CellErrors:
     by_cell: dict[tuple[int, int, str], CellError] = field(default_factory=dict)
     _cells: set[tuple[int, int]] = field(default_factory=set)
 
-    def add(self, fault: CellError) -> None:
+    def add(self, error: CellError) -> None:
         """Add an error, unless the cell already has one."""
-        self.by_cell.setdefault((fault.row, fault.column_index, fault.reason), fault)
-        self._cells.add((fault.row, fault.column_index))
+        self.by_cell.setdefault((error.row, error.column_index, error.reason), error)
+        self._cells.add((error.row, error.column_index))
 
     def has_error(self, row: int, index: int) -> bool:
         """Return whether this cell already has an error."""
@@ -50,4 +50,4 @@ class CellErrors:
 
     def in_order(self) -> list[CellError]:
         """Return the errors by row, then by column."""
-        return sorted(self.by_cell.values(), key=lambda fault: (fault.row, fault.column_index))
+        return sorted(self.by_cell.values(), key=lambda error: (error.row, error.column_index))

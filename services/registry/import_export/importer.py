@@ -55,8 +55,8 @@ async def read_file(content: bytes) -> ParsedFile:
 
 def _read(content: bytes) -> ParsedFile:
     sheet = read_table(content)
-    faults = CellErrors()
-    return ParsedFile(sheet, parse_organisations(sheet, faults), faults)
+    errors = CellErrors()
+    return ParsedFile(sheet, parse_organisations(sheet, errors), errors)
 
 
 async def import_file(
@@ -82,54 +82,59 @@ async def _imported(
     if not dry_run:
         # Two concurrent imports, or an import and a move in the tree, would not see each other's rows.
         await lock_tree(session)
-    known = await load_snapshot(session, lock=not dry_run)
+    snapshot = await load_snapshot(session, lock=not dry_run)
     # Comparing thousands of rows takes seconds of CPU: in a thread, so that the event loop serves other requests.
-    plan = await asyncio.to_thread(_make_plan, file, known, resolved)
-    refused = file.errors.in_order()
+    plan = await asyncio.to_thread(_make_plan, file, snapshot, resolved)
+    rejected = file.errors.in_order()
     if not dry_run:
-        if refused:
-            raise _refusal(refused)
+        if rejected:
+            raise _refusal(rejected)
         await apply_plan(session, plan, actor)
     return ImportReport(
         dry_run=dry_run,
         organisations=_counts(plan.organisations),
         pages=_counts(plan.pages),
-        refused_count=len(refused),
-        refused=[_shown(fault) for fault in refused[:MAX_LISTED]],
+        refused_count=len(rejected),
+        refused=[_shown(error) for error in rejected[:MAX_LISTED]],
         ignored_columns=file.sheet.ignored,
-        things=sorted(_entries(plan, dry_run=dry_run), key=lambda thing: thing.row),
+        things=sorted(_entries(plan, dry_run=dry_run), key=lambda entry: entry.row),
     )
 
 
-def _make_plan(file: ParsedFile, known: RegistrySnapshot, resolved: IdByShortName) -> ImportPlan:
-    bodies = plan_organisations(file.organisations, known, file.errors)
+def _make_plan(file: ParsedFile, snapshot: RegistrySnapshot, resolved: IdByShortName) -> ImportPlan:
+    organisation_plans = plan_organisations(file.organisations, snapshot, file.errors)
     short_names = {
-        key: pages[0].external_id for key, pages in known.short_names.items() if len(pages) == 1
+        key: pages[0].external_id for key, pages in snapshot.short_names.items() if len(pages) == 1
     } | dict(resolved)
-    planner = PagePlanner(known, short_names, file.errors)
-    for body in bodies:
-        planner.plan(body)
-    return ImportPlan(bodies, planner.plans)
+    planner = PagePlanner(snapshot, short_names, file.errors)
+    for organisation_plan in organisation_plans:
+        planner.plan(organisation_plan)
+    return ImportPlan(organisation_plans, planner.plans)
 
 
-def _refusal(refused: Sequence[CellError]) -> ImportRejected:
-    listed = [_shown(fault) for fault in refused[:MAX_LISTED]]
-    more = f"; the first {MAX_LISTED} are listed" if len(refused) > MAX_LISTED else ""
+def _refusal(rejected: Sequence[CellError]) -> ImportRejected:
+    listed = [_shown(error) for error in rejected[:MAX_LISTED]]
+    more = f"; the first {MAX_LISTED} are listed" if len(rejected) > MAX_LISTED else ""
     return ImportRejected(
-        f"Nothing was changed. Invalid cells: {len(refused)}{more}",
-        errors=[FieldError(pointer=f"cell/{one.cell}", detail=f"{one.column}: {one.reason}") for one in listed],
-        refused_count=len(refused),
-        refused=[one.model_dump() for one in listed],
+        f"Nothing was changed. Invalid cells: {len(rejected)}{more}",
+        errors=[
+            FieldError(
+                pointer=f"cell/{rejected_cell.cell}", detail=f"{rejected_cell.column}: {rejected_cell.reason}"
+            )
+            for rejected_cell in listed
+        ],
+        refused_count=len(rejected),
+        refused=[rejected_cell.model_dump() for rejected_cell in listed],
     )
 
 
-def _shown(fault: CellError) -> RejectedCell:
+def _shown(error: CellError) -> RejectedCell:
     return RejectedCell(
-        row=fault.row,
-        column=fault.heading,
-        cell=fault.cell,
-        value=fault.value[:MAX_SHOWN_VALUE_LENGTH],
-        reason=fault.reason,
+        row=error.row,
+        column=error.heading,
+        cell=error.cell,
+        value=error.value[:MAX_SHOWN_VALUE_LENGTH],
+        reason=error.reason,
     )
 
 

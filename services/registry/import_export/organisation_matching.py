@@ -33,66 +33,69 @@ class Match:
 class OrganisationMatcher:
     """Matches organisations by id, then code, ОГРН and name, but never one with another code or ОГРН."""
 
-    def __init__(self, known: RegistrySnapshot, faults: CellErrors) -> None:
-        self._known = known
-        self._faults = faults
+    def __init__(self, snapshot: RegistrySnapshot, errors: CellErrors) -> None:
+        self._snapshot = snapshot
+        self._errors = errors
         self._taken: dict[UUID, ParsedOrganisation] = {}
-        self._codes = {row.code: row for row in known.organisations.values() if row.code}
+        self._codes = {row.code: row for row in snapshot.organisations.values() if row.code}
         self._numbers: dict[str, list[Organisation]] = defaultdict(list)
         self._names: dict[str, list[Organisation]] = defaultdict(list)
-        for row in known.organisations.values():
+        for row in snapshot.organisations.values():
             self._names[row.sort_key].append(row)
             if row.ogrn:
                 self._numbers[row.ogrn].append(row)
 
-    def match(self, draft: ParsedOrganisation) -> Match:
+    def match(self, parsed: ParsedOrganisation) -> Match:
         """Return the matching organisation of the registry, or a new one."""
-        existing = self._find(draft)
-        given_id: UUID | None = draft.get("id")
+        existing = self._find(parsed)
+        given_id: UUID | None = parsed.get("id")
         if existing is None:
-            return Match(draft, given_id or new_id(), None)
-        if (earlier := self._taken.setdefault(existing.id, draft)) is not draft:
+            return Match(parsed, given_id or new_id(), None)
+        if (earlier := self._taken.setdefault(existing.id, parsed)) is not parsed:
             reason = f"matches «{existing.name}», like row {earlier.main_cell.row}: tell them apart by code"
-            self._faults.add(draft.main_cell.error(reason))
-        return Match(draft, existing.id, existing)
+            self._errors.add(parsed.main_cell.error(reason))
+        return Match(parsed, existing.id, existing)
 
-    def _find(self, draft: ParsedOrganisation) -> Organisation | None:
-        by_id = self._known.organisations.get(draft.get("id"))
-        by_code = self._codes.get(draft.get("code"))
-        return by_id or by_code or self._by_number(draft) or self._by_name(draft)
+    def _find(self, parsed: ParsedOrganisation) -> Organisation | None:
+        by_id = self._snapshot.organisations.get(parsed.get("id"))
+        by_code = self._codes.get(parsed.get("code"))
+        return by_id or by_code or self._by_number(parsed) or self._by_name(parsed)
 
-    def _by_number(self, draft: ParsedOrganisation) -> Organisation | None:
-        number = draft.get("ogrn")
-        candidates = [row for row in self._numbers.get(number, ()) if self._may_be(draft, row)]
-        named = [row for row in candidates if row.sort_key == sort_key(draft.get(NAME_FIELD) or "")]
-        if draft.get("code") or draft.get("id"):
+    def _by_number(self, parsed: ParsedOrganisation) -> Organisation | None:
+        number = parsed.get("ogrn")
+        candidates = [row for row in self._numbers.get(number, ()) if self._may_be(parsed, row)]
+        named = [row for row in candidates if row.sort_key == sort_key(parsed.get(NAME_FIELD) or "")]
+        if parsed.get("code") or parsed.get("id"):
             # Branches share an ОГРН: a row with a code of its own does not match an organisation without a code.
             candidates = named
-        return self._only(draft.cells.get("ogrn"), named if len(candidates) > 1 and named else candidates)
+        return self._only(parsed.cells.get("ogrn"), named if len(candidates) > 1 and named else candidates)
 
-    def _by_name(self, draft: ParsedOrganisation) -> Organisation | None:
-        if (name := draft.get(NAME_FIELD)) is None:
+    def _by_name(self, parsed: ParsedOrganisation) -> Organisation | None:
+        if (name := parsed.get(NAME_FIELD)) is None:
             return None
-        candidates = [row for row in self._names.get(sort_key(name), ()) if self._may_be(draft, row)]
-        return self._only(draft.main_cell, candidates)
+        candidates = [row for row in self._names.get(sort_key(name), ()) if self._may_be(parsed, row)]
+        return self._only(parsed.main_cell, candidates)
 
     def _only(self, cell: Cell | None, candidates: Sequence[Organisation]) -> Organisation | None:
         # A successor often has the name of its predecessor, which is inactive: prefer active organisations.
         candidates = [row for row in candidates if row.active] or candidates
         if len(candidates) > 1 and cell is not None:
-            self._faults.add(cell.error(f"{len(candidates)} organisations match: tell them apart by code"))
+            self._errors.add(cell.error(f"{len(candidates)} organisations match: tell them apart by code"))
         return candidates[0] if candidates else None
 
-    def _may_be(self, draft: ParsedOrganisation, row: Organisation) -> bool:
+    def _may_be(self, parsed: ParsedOrganisation, row: Organisation) -> bool:
         """Return whether no identifier of the row contradicts the registry."""
-        sure = {"code": row.code, "ogrn": row.ogrn, "inn": row.inn}
-        identifiers = {name: draft.get(name) for name in sure}
-        differs = any(identifiers[name] and has and identifiers[name] != has for name, has in sure.items())
-        place = self._known.municipalities.get(sort_key(draft.get("municipality") or ""))
-        return not differs and not (place and row.municipality and place != row.municipality)
+        registered = {"code": row.code, "ogrn": row.ogrn, "inn": row.inn}
+        identifiers = {name: parsed.get(name) for name in registered}
+        differs = any(
+            identifiers[name] and registered_value and identifiers[name] != registered_value
+            for name, registered_value in registered.items()
+        )
+        municipality = self._snapshot.municipalities.get(sort_key(parsed.get("municipality") or ""))
+        return not differs and not (municipality and row.municipality and municipality != row.municipality)
 
 
-def build_index(known: RegistrySnapshot, matches: Sequence[Match]) -> OrganisationIndex:
+def build_index(snapshot: RegistrySnapshot, matches: Sequence[Match]) -> OrganisationIndex:
     """Return the index of all organisations as they will be named after the import."""
     index = OrganisationIndex()
     for match in matches:
@@ -107,7 +110,7 @@ def build_index(known: RegistrySnapshot, matches: Sequence[Match]) -> Organisati
             names=[match.planned_value("name"), match.planned_value("short_name")],
         )
     described = {match.id for match in matches}
-    for row in known.organisations.values():
+    for row in snapshot.organisations.values():
         if row.id not in described:
             index.add(
                 row.id,
@@ -119,7 +122,7 @@ def build_index(known: RegistrySnapshot, matches: Sequence[Match]) -> Organisati
     return index
 
 
-def parent_of(match: Match, index: OrganisationIndex, faults: CellErrors) -> UUID | None:
+def parent_of(match: Match, index: OrganisationIndex, errors: CellErrors) -> UUID | None:
     """Return the parent that the cell names; None for no parent, or when an error was added."""
     text = match.parsed.get("owner")
     if text is None:
@@ -132,5 +135,5 @@ def parent_of(match: Match, index: OrganisationIndex, faults: CellErrors) -> UUI
         if candidates
         else "matches no organisation of the registry or of this file by code, ОГРН, ИНН or name"
     )
-    faults.add(match.parsed.cells["owner"].error(reason))
+    errors.add(match.parsed.cells["owner"].error(reason))
     return None

@@ -22,128 +22,134 @@ _NEVER_EMPTIED = frozenset({"name", "url", "live_from", "active"})
 class PagePlanner:
     """Plans the pages of one file; each page belongs to one organisation."""
 
-    def __init__(self, known: RegistrySnapshot, short_names: IdByShortName, faults: CellErrors) -> None:
-        self._known = known
+    def __init__(self, snapshot: RegistrySnapshot, short_names: IdByShortName, errors: CellErrors) -> None:
+        self._snapshot = snapshot
         self._short_names = short_names
-        self._faults = faults
+        self._errors = errors
         self._plans: dict[tuple[str, str], tuple[UUID, PagePlan]] = {}
 
-    def plan(self, body: OrganisationPlan) -> None:
+    def plan(self, organisation: OrganisationPlan) -> None:
         """Plan the pages of an organisation."""
-        for draft in body.parsed.pages:
-            address = self._address(draft)
-            external_id = self._external_id(draft, address)
+        for parsed in organisation.parsed.pages:
+            address = self._address(parsed)
+            external_id = self._external_id(parsed, address)
             if external_id is None:
                 continue
-            key = draft.network, external_id
+            key = parsed.network, external_id
             if key in self._plans:
-                self._merge_repeated(draft, body, *self._plans[key])
-            elif (plan := self._plan(draft, body, external_id, address)) is not None:
-                self._plans[key] = body.id, plan
+                self._merge_repeated(parsed, organisation, *self._plans[key])
+            elif (plan := self._plan(parsed, organisation, external_id, address)) is not None:
+                self._plans[key] = organisation.id, plan
 
     @property
     def plans(self) -> list[PagePlan]:
         """Return the plans in file order."""
         return [plan for _, plan in self._plans.values()]
 
-    def _merge_repeated(self, draft: ParsedPage, body: OrganisationPlan, owner: UUID, plan: PagePlan) -> None:
-        if owner == body.id:
-            plan.parsed.merge(draft, self._faults)
+    def _merge_repeated(
+        self, parsed: ParsedPage, organisation: OrganisationPlan, planned_organisation_id: UUID, plan: PagePlan
+    ) -> None:
+        if planned_organisation_id == organisation.id:
+            plan.parsed.merge(parsed, self._errors)
         else:
             reason = f"row {plan.parsed.main_cell.row} assigns this page to another organisation"
-            self._faults.add(draft.main_cell.error(reason))
+            self._errors.add(parsed.main_cell.error(reason))
 
-    def _address(self, draft: ParsedPage) -> PageAddress | None:
-        text = draft.get("url")
+    def _address(self, parsed: ParsedPage) -> PageAddress | None:
+        text = parsed.get("url")
         if text is None:
             return None
         try:
-            parsed = parse_address(text, draft.network)
+            address = parse_address(text, parsed.network)
         except InvalidPageAddress as error:
-            self._faults.add(draft.cells["url"].error(error.reason))
+            self._errors.add(parsed.cells["url"].error(error.reason))
             return None
-        given_id = draft.get("external_id")
-        if given_id is not None and parsed.external_id not in {None, given_id}:
-            reason = f"is the page {parsed.external_id}, and {draft.cells['external_id'].name} says {given_id}"
-            self._faults.add(draft.cells["url"].error(reason))
-        return parsed
+        given_id = parsed.get("external_id")
+        if given_id is not None and address.external_id not in {None, given_id}:
+            reason = f"is the page {address.external_id}, and {parsed.cells['external_id'].name} says {given_id}"
+            self._errors.add(parsed.cells["url"].error(reason))
+        return address
 
-    def _external_id(self, draft: ParsedPage, address: PageAddress | None) -> str | None:
+    def _external_id(self, parsed: ParsedPage, address: PageAddress | None) -> str | None:
         """Return the network's id of the page; None when an error was added."""
-        if draft.is_invalid("external_id"):
+        if parsed.is_invalid("external_id"):
             return None
-        if (given_id := draft.get("external_id")) is not None:
+        if (given_id := parsed.get("external_id")) is not None:
             return str(given_id)
         if address is not None and address.external_id is not None:
             return address.external_id
-        short_name = short_name_of(draft)
+        short_name = short_name_of(parsed)
         if short_name is None:
-            if not draft.get("url"):
-                self._faults.add(draft.main_cell.error("names no page: its id or its address is needed"))
+            if not parsed.get("url"):
+                self._errors.add(parsed.main_cell.error("names no page: its id or its address is needed"))
             return None
-        resolved_id = self._short_names.get((draft.network, short_name))
-        if resolved_id is None and not self._faults.has_error(draft.main_cell.row, draft.main_cell.column_index):
+        resolved_id = self._short_names.get((parsed.network, short_name))
+        if resolved_id is None and not self._errors.has_error(parsed.main_cell.row, parsed.main_cell.column_index):
             reason = "is an unknown short name: give the page's id, or import with resolving of short names"
-            self._faults.add(draft.main_cell.error(reason))
+            self._errors.add(parsed.main_cell.error(reason))
         return resolved_id
 
     def _plan(
-        self, draft: ParsedPage, body: OrganisationPlan, external_id: str, address: PageAddress | None
+        self, parsed: ParsedPage, organisation: OrganisationPlan, external_id: str, address: PageAddress | None
     ) -> PagePlan | None:
-        existing = self._known.pages.get((draft.network, external_id))
-        if existing is not None and existing.organisation_id != body.id:
-            owner = self._known.organisations[existing.organisation_id].name
-            reason = f"The page {external_id} of {draft.network} belongs to «{owner}»: move it first"
-            self._faults.add(draft.main_cell.error(reason))
+        existing = self._snapshot.pages.get((parsed.network, external_id))
+        if existing is not None and existing.organisation_id != organisation.id:
+            owner = self._snapshot.organisations[existing.organisation_id].name
+            reason = f"The page {external_id} of {parsed.network} belongs to «{owner}»: move it first"
+            self._errors.add(parsed.main_cell.error(reason))
             return None
-        wanted = self._wanted(draft, address)
-        active = wanted.pop("active", None)
+        new_values = self._new_values(parsed, address)
+        active = new_values.pop("active", None)
         before = _before(existing)
         if existing is None:
-            wanted.setdefault("name", body.values.get("short_name") or body.name or draft.main_cell.text)
+            new_values.setdefault(
+                "name", organisation.values.get("short_name") or organisation.name or parsed.main_cell.text
+            )
         merged = {
             **before,
-            **wanted,
-            "network": draft.network,
+            **new_values,
+            "network": parsed.network,
             "external_id": external_id,
-            "organisation_id": body.id,
+            "organisation_id": organisation.id,
         }
-        valid = validate_row(PageCreate, merged, draft, lambda name: _place(draft, name), self._faults)
+        valid = validate_row(PageCreate, merged, parsed, lambda name: _cell_of(parsed, name), self._errors)
         if valid is None:
             return None
         after = {name: getattr(valid, name) for name in ("name", "screen_name", "url", "live_from")}
         if active is not None:
             after["active"] = active
-        plan = PagePlan(draft, existing, {})
+        plan = PagePlan(parsed, existing, {})
         if existing is None:
             plan.values = after | {
-                "network": draft.network,
+                "network": parsed.network,
                 "external_id": external_id,
-                "organisation_id": body.id,
+                "organisation_id": organisation.id,
             }
             return plan
         before["active"] = existing.active
         for name, value in after.items():
             if before[name] != value:
                 plan.values[name] = value
-                shown = [cell_values.format_cell(one) for one in (before[name], value)]
-                plan.differences.append(FieldDifference(f"{draft.network}_{name}", _place(draft, name), *shown))
+                before_and_after = [cell_values.format_cell(cell_value) for cell_value in (before[name], value)]
+                plan.differences.append(
+                    FieldDifference(f"{parsed.network}_{name}", _cell_of(parsed, name), *before_and_after)
+                )
         return plan
 
     @staticmethod
-    def _wanted(draft: ParsedPage, address: PageAddress | None) -> dict[str, Any]:
-        wanted = {
-            name: draft.values[name]
+    def _new_values(parsed: ParsedPage, address: PageAddress | None) -> dict[str, Any]:
+        new_values = {
+            name: parsed.values[name]
             for name in _FIELDS
-            if name in draft.values and (draft.values[name] is not None or name not in _NEVER_EMPTIED)
+            if name in parsed.values and (parsed.values[name] is not None or name not in _NEVER_EMPTIED)
         }
-        if "url" in wanted:
-            wanted["url"] = _link(wanted["url"])
-            if wanted["url"] is None:
-                del wanted["url"]
-        if "screen_name" not in draft.cells and address is not None and address.screen_name is not None:
-            wanted["screen_name"] = address.screen_name
-        return wanted
+        if "url" in new_values:
+            new_values["url"] = _link(new_values["url"])
+            if new_values["url"] is None:
+                del new_values["url"]
+        if "screen_name" not in parsed.cells and address is not None and address.screen_name is not None:
+            new_values["screen_name"] = address.screen_name
+        return new_values
 
 
 def _before(existing: Page | None) -> dict[str, Any]:
@@ -152,8 +158,8 @@ def _before(existing: Page | None) -> dict[str, Any]:
     return {name: getattr(existing, name) for name in ("name", "screen_name", "url", "live_from")}
 
 
-def _place(draft: ParsedPage, name: str) -> Cell:
-    return draft.cells.get(name, draft.main_cell)
+def _cell_of(parsed: ParsedPage, name: str) -> Cell:
+    return parsed.cells.get(name, parsed.main_cell)
 
 
 def _link(text: str) -> str | None:

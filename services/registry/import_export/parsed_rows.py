@@ -47,17 +47,17 @@ class ParsedFields:
 
     def has_invalid_cell(self, cell: Cell) -> bool:
         """Return whether this cell is one of the invalid ones."""
-        return any(self.is_invalid(name) for name, one in self.cells.items() if one is cell)
+        return any(self.is_invalid(name) for name, own_cell in self.cells.items() if own_cell is cell)
 
-    def read(self, name: str, reader: str, cell: Cell, faults: CellErrors) -> None:
+    def read(self, name: str, reader: str, cell: Cell, errors: CellErrors) -> None:
         """Parse a cell into a field, or add an error."""
         self.cells[name] = cell
         try:
             self.values[name] = cell_values.parse_cell(reader, cell.text) if cell.text else None
         except InvalidCellValue as error:
-            faults.add(cell.error(str(error)))
+            errors.add(cell.error(str(error)))
 
-    def merge(self, later: "ParsedFields", faults: CellErrors) -> None:
+    def merge(self, later: "ParsedFields", errors: CellErrors) -> None:
         """Merge a later row of the same organisation or page: empty cells are ignored, a different value is an
         error.
         """
@@ -68,7 +68,7 @@ class ParsedFields:
                 self.values[name], self.cells[name] = later.values[name], cell
             elif self.values[name] != later.values[name]:
                 where = f"row {self.cells[name].row} says «{self.cells[name].text[:100]}»"
-                faults.add(cell.error(f"differs within one organisation: {where}"))
+                errors.add(cell.error(f"differs within one organisation: {where}"))
 
 
 @dataclass
@@ -104,50 +104,50 @@ class ParsedOrganisation(ParsedFields):
         return self.cells.get(name, self.main_cell)
 
 
-def parse_organisations(sheet: FileTable, faults: CellErrors) -> list[ParsedOrganisation]:
+def parse_organisations(sheet: FileTable, errors: CellErrors) -> list[ParsedOrganisation]:
     """Return the organisations of a file in file order.
 
     A row with the id or code of an earlier row continues it; without either, a row with the same ОГРН, or else the
     same name.
     """
-    drafts: list[ParsedOrganisation] = []
-    known: dict[Hashable, ParsedOrganisation] = {}
-    for line in sheet.rows:
-        draft = _draft(sheet, line, faults)
-        keys = list(_keys(draft))
-        earlier = next((known[key] for key in keys if key in known), None)
+    organisations: list[ParsedOrganisation] = []
+    by_key: dict[Hashable, ParsedOrganisation] = {}
+    for row in sheet.rows:
+        parsed = _parse_row(sheet, row, errors)
+        keys = list(_keys(parsed))
+        earlier = next((by_key[key] for key in keys if key in by_key), None)
         if earlier is None:
-            drafts.append(draft)
+            organisations.append(parsed)
         else:
-            earlier.merge(draft, faults)
-            earlier.pages += draft.pages
+            earlier.merge(parsed, errors)
+            earlier.pages += parsed.pages
         for key in keys:
-            known.setdefault(key, earlier or draft)
-    return drafts
+            by_key.setdefault(key, earlier or parsed)
+    return organisations
 
 
-def _keys(draft: ParsedOrganisation) -> Iterator[Hashable]:
+def _keys(parsed: ParsedOrganisation) -> Iterator[Hashable]:
     """Return the keys that identify the organisation within the file, most specific first."""
-    sure = [(name, value) for name in ("id", "code") if (value := draft.get(name)) is not None]
-    if sure:
-        yield from sure
-    elif (number := draft.get("ogrn")) is not None:
+    identifiers = [(name, value) for name in ("id", "code") if (value := parsed.get(name)) is not None]
+    if identifiers:
+        yield from identifiers
+    elif (number := parsed.get("ogrn")) is not None:
         yield "ogrn", number
-    elif (name := draft.get(NAME_FIELD)) is not None:
-        yield NAME_FIELD, sort_key(name), draft.get("municipality"), draft.get("owner")
+    elif (name := parsed.get(NAME_FIELD)) is not None:
+        yield NAME_FIELD, sort_key(name), parsed.get("municipality"), parsed.get("owner")
 
 
-def _draft(sheet: FileTable, line: FileRow, faults: CellErrors) -> ParsedOrganisation:
-    draft = ParsedOrganisation()
+def _parse_row(sheet: FileTable, row: FileRow, errors: CellErrors) -> ParsedOrganisation:
+    parsed = ParsedOrganisation()
     pages: dict[str, ParsedPage] = {}
     for name, index in sheet.columns.items():
-        text = line.cells[index] if index < len(line.cells) else ""
-        cell = Cell(line.number, index, sheet.heading.cells[index], text)
-        about = PAGE_COLUMNS.get(name)
-        if about is None:
-            draft.read(name, name, cell, faults)
+        text = row.cells[index] if index < len(row.cells) else ""
+        cell = Cell(row.number, index, sheet.heading.cells[index], text)
+        page_column = PAGE_COLUMNS.get(name)
+        if page_column is None:
+            parsed.read(name, name, cell, errors)
             continue
-        page = pages.setdefault(about.network, ParsedPage(network=about.network))
-        page.read(about.page_field, about.page_field, cell, faults)
-    draft.pages = [page for page in pages.values() if any(cell.text for cell in page.cells.values())]
-    return draft
+        page = pages.setdefault(page_column.network, ParsedPage(network=page_column.network))
+        page.read(page_column.page_field, page_column.page_field, cell, errors)
+    parsed.pages = [page for page in pages.values() if any(cell.text for cell in page.cells.values())]
+    return parsed

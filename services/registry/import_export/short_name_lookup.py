@@ -20,16 +20,16 @@ IdByShortName = Mapping[tuple[str, str], str]
 UnresolvedPages = dict[tuple[str, str], ParsedPage]
 
 
-def short_name_of(draft: ParsedPage) -> str | None:
+def short_name_of(parsed: ParsedPage) -> str | None:
     """Return the short name, in lower case, of a page that has no id; None when it has one, or no
     valid address.
     """
-    if draft.get("external_id") is not None or draft.is_invalid("external_id"):
+    if parsed.get("external_id") is not None or parsed.is_invalid("external_id"):
         return None
-    name: str | None = draft.get("screen_name")
-    if (url := draft.get("url")) is not None:
+    name: str | None = parsed.get("screen_name")
+    if (url := parsed.get("url")) is not None:
         try:
-            address = parse_address(url, draft.network)
+            address = parse_address(url, parsed.network)
         except InvalidPageAddress:
             return None
         if address.external_id is not None:
@@ -38,35 +38,35 @@ def short_name_of(draft: ParsedPage) -> str | None:
     return name.lower() if name else None
 
 
-async def find_unresolved(session: AsyncSession, drafts: list[ParsedOrganisation]) -> UnresolvedPages:
+async def find_unresolved(session: AsyncSession, organisations: list[ParsedOrganisation]) -> UnresolvedPages:
     """Return the pages of a file whose short name no page of the registry has."""
-    waiting: UnresolvedPages = {}
-    for page in _pages(drafts):
+    unresolved: UnresolvedPages = {}
+    for page in _pages(organisations):
         if (name := short_name_of(page)) is not None:
-            waiting.setdefault((page.network, name), page)
+            unresolved.setdefault((page.network, name), page)
     rows = await session.execute(
         select(Page.network, func.lower(Page.screen_name)).where(Page.screen_name.is_not(None))
     )
     for network, name in rows:
-        waiting.pop((network, name), None)
-    return waiting
+        unresolved.pop((network, name), None)
+    return unresolved
 
 
 async def resolve_short_names(
-    services: ServiceClient, waiting: UnresolvedPages, faults: CellErrors, *, act: str
+    services: ServiceClient, unresolved: UnresolvedPages, faults: CellErrors, *, act: str
 ) -> IdByShortName:
     """Ask the networks; a short name that no community has becomes an error of its cell.
 
     Raise `Invalid` for more names than one request may look up, `Unavailable` and `UpstreamFailed` as
     `resolve_address` does.
     """
-    if len(waiting) > MAX_LOOKUPS:
+    if len(unresolved) > MAX_LOOKUPS:
         raise Invalid.field(
-            "/", f"{len(waiting)} pages are given only by a short name; at most {MAX_LOOKUPS} can be looked up"
+            "/", f"{len(unresolved)} pages are given only by a short name; at most {MAX_LOOKUPS} can be looked up"
         )
     resolved: dict[tuple[str, str], str] = {}
     # One after another: the networks allow only a few calls per second.
-    for (network, name), page in waiting.items():
+    for (network, name), page in unresolved.items():
         try:
             resolved[network, name] = (
                 await address_resolution.resolve_address(services, name, network, act=act)
@@ -76,6 +76,6 @@ async def resolve_short_names(
     return resolved
 
 
-def _pages(drafts: list[ParsedOrganisation]) -> Iterator[ParsedPage]:
-    for draft in drafts:
+def _pages(organisations: list[ParsedOrganisation]) -> Iterator[ParsedPage]:
+    for draft in organisations:
         yield from draft.pages

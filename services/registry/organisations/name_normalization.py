@@ -65,9 +65,9 @@ def normalize_name(name: str) -> str:
     return " ".join(dict.fromkeys(words or plain))
 
 
-def in_russian_layout(asked: str) -> str | None:
+def in_russian_layout(query: str) -> str | None:
     """Return the query retyped in the Russian layout; None unless it consists of Latin letters."""
-    text = asked.lower()
+    text = query.lower()
     if _CYRILLIC.search(text) or not re.search(r"[a-z]", text):
         return None
     return text.translate(_LAYOUT)

@@ -43,14 +43,14 @@ async def search(session: AsyncSession, query: str, *, limit: int, active: bool 
     return [SearchHit(by_id[row.organisation_id], row.name, row.kind, round(score, 3)) for score, row in top]
 
 
-async def _ranked(session: AsyncSession, asked: str, active: bool | None) -> list[tuple[float, NameRow]]:
-    folded = normalize_name(asked)
-    if not folded:
+async def _ranked(session: AsyncSession, query: str, active: bool | None) -> list[tuple[float, NameRow]]:
+    normalized = normalize_name(query)
+    if not normalized:
         return []
-    words = QueryMatcher(folded)
-    ranked = _best_of_each(words, await _near(session, distinctive_words(folded), STRICT_SIMILARITY, active))
+    matcher = QueryMatcher(normalized)
+    ranked = _best_of_each(matcher, await _near(session, distinctive_words(normalized), STRICT_SIMILARITY, active))
     if not ranked or ranked[0][0] < GOOD_SCORE:
-        ranked = _best_of_each(words, await _near(session, folded, LOOSE_SIMILARITY, active)) or ranked
+        ranked = _best_of_each(matcher, await _near(session, normalized, LOOSE_SIMILARITY, active)) or ranked
     return ranked
 
 
@@ -89,17 +89,17 @@ async def set_similarity_threshold(session: AsyncSession, threshold: float) -> N
     )
 
 
-async def _near(session: AsyncSession, key: str, alike: float, active: bool | None) -> Sequence[NameRow]:
-    await set_similarity_threshold(session, alike)
+async def _near(session: AsyncSession, key: str, threshold: float, active: bool | None) -> Sequence[NameRow]:
+    await set_similarity_threshold(session, threshold)
     return (await session.execute(similar_names_query(key, active))).all()
 
 
-def _best_of_each(asked: QueryMatcher, names: Sequence[NameRow]) -> list[tuple[float, NameRow]]:
+def _best_of_each(matcher: QueryMatcher, names: Sequence[NameRow]) -> list[tuple[float, NameRow]]:
     best: dict[UUID, tuple[float, NameRow]] = {}
     for row in names:
-        score = asked.score(row.folded)
-        known = best.get(row.organisation_id)
-        if known is None or score > known[0]:
+        score = matcher.score(row.folded)
+        best_so_far = best.get(row.organisation_id)
+        if best_so_far is None or score > best_so_far[0]:
             best[row.organisation_id] = (score, row)
     # The sort is stable: equal scores keep the database's order by similarity.
     return sorted(best.values(), key=lambda match: -match[0])

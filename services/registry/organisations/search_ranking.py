@@ -57,18 +57,18 @@ class QueryMatcher:
     def _compared(self, word: str) -> tuple[list[float], list[float]]:
         if (known := self._known.get(word)) is None:
             known = self._known[word] = (
-                [_word_similarity(asked, word) for asked in self._words],
-                [_word_similarity(asked, word) for asked in self._joined],
+                [_word_similarity(query_word, word) for query_word in self._words],
+                [_word_similarity(query_word, word) for query_word in self._joined],
             )
         return known
 
 
-def _word_similarity(asked: str, word: str) -> float:
-    if asked == word:
+def _word_similarity(query_word: str, word: str) -> float:
+    if query_word == word:
         return 1.0
-    if asked[0].isdigit() or word[0].isdigit():
+    if query_word[0].isdigit() or word[0].isdigit():
         return 0.0
-    return OSA.normalized_similarity(asked, word, score_cutoff=MIN_WORD_SIMILARITY)
+    return OSA.normalized_similarity(query_word, word, score_cutoff=MIN_WORD_SIMILARITY)
 
 
 def _weights(words: Sequence[str]) -> list[float]:

@@ -136,16 +136,16 @@ def _visible_snapshot(state: str | None, reason: str | None, kept: Mapping[str, 
 
 
 def _row(
-    page_id: UUID, one: PageDescription, changed: Sequence[PageFieldChange], day: date, now: datetime
+    page_id: UUID, description: PageDescription, changed: Sequence[PageFieldChange], day: date, now: datetime
 ) -> dict[str, Any]:
     return {
         "id": new_id(),
         "page_id": page_id,
         "day": day,
         "checked_at": now,
-        "outcome": one.outcome.value,
-        "reason": one.reason,
-        "facts": change_detection.snapshot_of(one),
+        "outcome": description.outcome.value,
+        "reason": description.reason,
+        "facts": change_detection.snapshot_of(description),
         "changed": [change.model_dump(mode="json") for change in changed],
     }
 

@@ -56,15 +56,15 @@ def diff(before: PreviousCheck, description: PageDescription) -> list[PageFieldC
         if name not in before.snapshot:
             continue
         was, became = before.snapshot[name], now[name]
-        untold = name in _OPTIONAL_FIELDS and (was is None or became is None)
-        if was != became and not untold:
+        unreported = name in _OPTIONAL_FIELDS and (was is None or became is None)
+        if was != became and not unreported:
             differences.append(PageFieldChange(field=WatchedPageField(name), before=was, after=became))
     return differences
 
 
 def badge_lost(changed: list[PageFieldChange]) -> bool:
     """Return whether the network has withdrawn its badge."""
-    return any(one.field == "verified" and one.before and not one.after for one in changed)
+    return any(change.field == "verified" and change.before and not change.after for change in changed)
 
 
 def detect_events(

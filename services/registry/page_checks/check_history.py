@@ -74,7 +74,7 @@ async def list_daily_totals(session: AsyncSession, paging: Paging) -> Sequence[R
     """Return the totals of each day, newest first, one more than the page holds."""
     after = paging.after((PageCheck.day,), (date.fromisoformat,))
     newest = select(func.max(PageCheck.day)).where(true() if after is None else after)
-    asked = distinct_days(
+    checked_days = distinct_days(
         newest.scalar_subquery(),
         lambda day: select(func.max(PageCheck.day)).where(PageCheck.day < day).scalar_subquery(),
         paging.limit + 1,
@@ -87,13 +87,15 @@ async def list_daily_totals(session: AsyncSession, paging: Paging) -> Sequence[R
             func.count().filter(PageCheck.outcome == PageState.CLOSED).label("closed"),
             func.count().filter(PageCheck.outcome == PageState.GONE).label("gone"),
         )
-        .where(PageCheck.day == asked.c.day)
+        .where(PageCheck.day == checked_days.c.day)
         .lateral("went")
     )
-    calls = select(func.coalesce(func.sum(PageCheckCalls.calls), 0)).where(PageCheckCalls.day == asked.c.day)
+    calls = select(func.coalesce(func.sum(PageCheckCalls.calls), 0)).where(
+        PageCheckCalls.day == checked_days.c.day
+    )
     query = (
-        select(asked.c.day, *went.c, calls.scalar_subquery().label("calls"))
-        .join_from(asked, went, true())
-        .order_by(asked.c.day.desc())
+        select(checked_days.c.day, *went.c, calls.scalar_subquery().label("calls"))
+        .join_from(checked_days, went, true())
+        .order_by(checked_days.c.day.desc())
     )
     return (await session.execute(query)).all()

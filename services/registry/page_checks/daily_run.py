@@ -98,12 +98,12 @@ class DailyCheck:
             self._rests.pop(network, None)
         return answer
 
-    def _back_off(self, network: str, why: str) -> None:
+    def _back_off(self, network: str, reason: str) -> None:
         """Pause a network, longer after each failure; other networks continue."""
         failures = self._rests.get(network, (0, clock.now()))[0] + 1
         rest = min(MIN_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 10), MAX_BACKOFF_SECONDS)
         self._rests[network] = failures, clock.now() + timedelta(seconds=rest)
-        log.warning("pages were not checked", network=network, error=why[:300], rest=rest)
+        log.warning("pages were not checked", network=network, error=reason[:300], rest=rest)
 
     async def _due(self, session: AsyncSession, day: date, now: datetime) -> list[Row[*tuple[Any, ...]]]:
         """Return the next due pages of one network, oldest check first; only a few after a failure of

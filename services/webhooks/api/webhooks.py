@@ -84,11 +84,11 @@ async def _all_shown(session: AsyncSession, rows: Sequence[tables.WebhookEndpoin
     by_endpoint = await entitlements.load_entitlements(
         session, webhooks_settings().webhooks_personal_data_hosts, asking
     )
-    shown = [WebhookEndpoint.model_validate(row, from_attributes=True) for row in rows]
-    for one in shown:
-        if one.id in by_endpoint:
-            one.personal_data_masked_because = by_endpoint[one.id].masking_reason
-    return shown
+    models = [WebhookEndpoint.model_validate(row, from_attributes=True) for row in rows]
+    for endpoint_model in models:
+        if endpoint_model.id in by_endpoint:
+            endpoint_model.personal_data_masked_because = by_endpoint[endpoint_model.id].masking_reason
+    return models
 
 
 def _delivery(caller: Caller, row: tables.WebhookDelivery) -> WebhookDeliveryWithPayload:

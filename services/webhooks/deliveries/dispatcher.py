@@ -269,29 +269,31 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Deliver until cancelled, at most `webhooks_concurrency` attempts at a time."""
-        flying: dict[asyncio.Task[AttemptResult], UUID] = {}
+        in_flight: dict[asyncio.Task[AttemptResult], UUID] = {}
         async with self.client() as http:
             try:
                 while True:
-                    room = self._concurrency - len(flying)
-                    claims = await self.claim(room, Counter(flying.values())) if room else []
+                    room = self._concurrency - len(in_flight)
+                    claims = await self.claim(room, Counter(in_flight.values())) if room else []
                     for claim in claims:
-                        flying[asyncio.create_task(self.attempt(http, claim))] = claim.endpoint_id
-                    if not flying:
+                        in_flight[asyncio.create_task(self.attempt(http, claim))] = claim.endpoint_id
+                    if not in_flight:
                         await asyncio.sleep(IDLE_SECONDS)
                         continue
-                    done, _ = await asyncio.wait(flying, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                    done, _ = await asyncio.wait(
+                        in_flight, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                    )
                     if done:
                         # Fast receivers answer almost together: one transaction then records many results.
                         await asyncio.sleep(RECORD_BATCH_SECONDS)
-                        done = {task for task in flying if task.done()}
+                        done = {task for task in in_flight if task.done()}
                         for task in done:
-                            del flying[task]
+                            del in_flight[task]
                         await self.record([task.result() for task in done])
             finally:
-                for task in flying:
+                for task in in_flight:
                     task.cancel()
-                await asyncio.gather(*flying, return_exceptions=True)
+                await asyncio.gather(*in_flight, return_exceptions=True)
 
 
 def _row(outcome: AttemptResult, now: datetime) -> dict[str, Any]:

@@ -49,21 +49,23 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
     if not endpoints:
         return
     names = await _names(session, {event.organisation_id for event in events if event.organisation_id})
-    wanted = {kind for endpoint in endpoints for kind in endpoint.event_types}
-    texts = await message_text.load_message_texts(session, [event for event in events if event.type in wanted])
+    event_types = {kind for endpoint in endpoints for kind in endpoint.event_types}
+    texts = await message_text.load_message_texts(
+        session, [event for event in events if event.type in event_types]
+    )
     now = clock.now()
     rows = []
     for event in events:
-        wanting = [
+        subscribed = [
             endpoint
             for endpoint in endpoints
             if event.type in endpoint.event_types and endpoint.organisation_id in {None, event.organisation_id}
         ]
-        if not wanting:
+        if not subscribed:
             continue
-        bodies = {
+        payloads = {
             full: delivery_body_of_event(event, names, texts.get(event.id), personal_data=full)
-            for full in {entitled[endpoint.id].masking_reason is None for endpoint in wanting}
+            for full in {entitled[endpoint.id].masking_reason is None for endpoint in subscribed}
         }
         rows += [
             {
@@ -72,13 +74,13 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
                 "event_id": event.id,
                 "event_type": event.type,
                 "organisation_id": endpoint.organisation_id,
-                "payload": bodies[entitled[endpoint.id].masking_reason is None],
+                "payload": payloads[entitled[endpoint.id].masking_reason is None],
                 "status": "pending",
                 "attempts": 0,
                 "next_attempt_at": now,
                 "created_at": now,
             }
-            for endpoint in wanting
+            for endpoint in subscribed
         ]
     for start in range(0, len(rows), INSERT_BATCH_SIZE):
         statement = insert(WebhookDelivery).values(rows[start : start + INSERT_BATCH_SIZE])

@@ -84,9 +84,9 @@ async def _check_quota(session: AsyncSession, organisation_id: UUID | None, limi
         select(func.count()).where(WebhookEndpoint.organisation_id.is_not_distinct_from(organisation_id))
     )
     if (count or 0) >= limit:
-        whose = "The centre" if organisation_id is None else "The organisation"
+        holder = "The centre" if organisation_id is None else "The organisation"
         raise Conflict(
-            f"{whose} has the maximum of {count} endpoints (GOSPABLIK_WEBHOOKS_ENDPOINTS): delete one first"
+            f"{holder} has the maximum of {count} endpoints (GOSPABLIK_WEBHOOKS_ENDPOINTS): delete one first"
         )
 
 
@@ -249,14 +249,14 @@ async def delete_endpoint(session: WriteSession, caller: Caller, endpoint_id: UU
 
 
 async def rotate_secret(
-    session: WriteSession, caller: Caller, vault: SecretCipher, endpoint_id: UUID
+    session: WriteSession, caller: Caller, cipher: SecretCipher, endpoint_id: UUID
 ) -> tuple[WebhookEndpoint, str]:
     """Issue a new secret. For 24 hours attempts are signed with the old one too, so that receivers can change
     over.
     """
     endpoint = await get(session, caller, endpoint_id, lock=True)
-    rotated = vault.decrypt(endpoint.secret).rotated(clock.now())
-    endpoint.secret = vault.encrypt(rotated)
+    rotated = cipher.decrypt(endpoint.secret).rotated(clock.now())
+    endpoint.secret = cipher.encrypt(rotated)
     endpoint.version += 1
     await session.flush()
     return endpoint, rotated.current

@@ -24,13 +24,15 @@ async def load_message_texts(session: WriteSession, events: Sequence[Event]) -> 
     )
     text_of_message = {row.id: row.text for row in messages}
     without = {event.subject_id for event in worded if message_of[event.id] not in text_of_message}
-    cases = await session.execute(select(Appeal.id, Appeal.text).where(Appeal.id.in_(without))) if without else ()
-    text_of_case = {row.id: row.text for row in cases}
+    appeal_rows = (
+        await session.execute(select(Appeal.id, Appeal.text).where(Appeal.id.in_(without))) if without else ()
+    )
+    text_of_appeal = {row.id: row.text for row in appeal_rows}
     message_id: dict[UUID, str] = {}
     for event in worded:
         message = message_of[event.id]
         text = text_of_message.get(message) if message else None
-        text = text if text is not None else text_of_case.get(event.subject_id)
+        text = text if text is not None else text_of_appeal.get(event.subject_id)
         if text is not None:
             message_id[event.id] = text.replace("\x00", "")  # jsonb cannot hold NUL.
     return message_id
