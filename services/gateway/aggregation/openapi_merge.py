@@ -102,9 +102,7 @@ def _prefixed_name(service: str, name: str) -> str:
 
 
 def _clashes(documents: Mapping[str, OpenApiDocument]) -> set[tuple[str, str]]:
-    """Return names with different meanings in different services, directly or through the components they refer
-    to.
-    """
+    """Return names that mean different things in different services, directly or through their references."""
     by_name: dict[tuple[str, str], list[Any]] = {}
     for document in documents.values():
         for section, entries in document.get("components", {}).items():

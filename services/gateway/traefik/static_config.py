@@ -1,5 +1,6 @@
-"""Write Traefik's static configuration with other addresses: Traefik fills in templates only in the
-dynamic one.
+"""Write Traefik's static configuration with other addresses.
+
+Traefik fills in templates only in the dynamic configuration.
 """
 
 import json
@@ -10,8 +11,9 @@ _FOLDER = Path(__file__).parent
 
 
 def write_static_config(path: Path, *, public_address: str, admin_address: str) -> Path:
-    """Write the static configuration to `path` (.yml); its entry points listen at `public_address` and
-    `admin_address` (host:port).
+    """Write the static configuration to `path` (.yml).
+
+    Its entry points listen at `public_address` and `admin_address` (host:port).
     """
     document = tomllib.loads((_FOLDER / "traefik.toml").read_text(encoding="utf-8"))
     document["entryPoints"]["web"]["address"] = public_address

@@ -152,8 +152,9 @@ async def handover_figures(
     session: Reading, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
 ) -> TransferReport:
     """Return for each organisation how many appeals opened in the period it had, transferred, received and
-    returned, and how many raised a `ping_pong` alert. The appeals themselves are listed by `GET
-    /appeals?handed_over_at_least=1`.
+    returned, and how many raised a `ping_pong` alert.
+
+    The appeals themselves are listed by `GET /appeals?handed_over_at_least=1`.
 
     Organisation staff get the figures of their own organisation.
     """

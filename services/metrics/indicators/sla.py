@@ -77,8 +77,9 @@ _UNGROUPED = Breakdown(cast(null(), Text), cast(null(), Text), cast(null(), Text
 
 
 def figure_conditions(appeals: Any, now: datetime) -> dict[SlaFigure, ColumnElement[bool]]:
-    """Return the condition of each figure. `appeals` has the columns of `Appeal`; open deadlines are compared with
-    `now`.
+    """Return the condition of each figure.
+
+    `appeals` has the columns of `Appeal`; open deadlines are compared with `now`.
 
     An answer given before any deadline was set is on time. For an appeal closed without an answer, the time of
     closing is compared with its deadline.
@@ -204,8 +205,9 @@ async def list_counted_appeals(
     group_by: SlaGroupBy | None = None,
     key: str | None = None,
 ) -> Sequence[Row[Any]]:
-    """Return the appeals that a figure counts, newest first, one more than the page holds; `key` selects one
-    group.
+    """Return the appeals that a figure counts, newest first, one more than the page holds.
+
+    `key` selects one group.
     """
     query = _joined(select(*(getattr(Appeal, name) for name in SlaAppeal.model_fields)), group_by).where(
         _opened_in(period, caller), figure_conditions(Appeal, now)[figure]

@@ -1,5 +1,4 @@
-"""Transfers of appeals by organisation, from rows of `hands`: how many each had, transferred, received and
-returned.
+"""Transfers of appeals by organisation, computed from rows of `hands`.
 
 A transfer between two organisations counts for both, also when the appeal passes through the centre, like
 `appeals.handovers`. Docs: docs/moderator/metrics.md.

@@ -107,8 +107,9 @@ class AgreementGroupBy(StrEnum):
 
 
 class AgreementShare(BaseModel):
-    """How often reviewers agreed; `low` and `high` are the 95 % Wilson interval. Null when nothing was
-    compared.
+    """How often reviewers agreed; `low` and `high` are the 95 % Wilson interval.
+
+    Null when nothing was compared.
     """
 
     compared: int = Field(description="Reviews in which classifier and reviewer both gave a value", examples=[50])

@@ -65,8 +65,9 @@ async def _get_active_for_update(session: WriteSession, caller: Caller, client_i
 
 
 async def register(session: WriteSession, caller: Caller, new: ClientCreate) -> tuple[ApiClient, str]:
-    """Create a client; return it and its secret, which is stored only as a digest. Raise `Invalid` or
-    `Forbidden`.
+    """Create a client; return it and its secret, which is stored only as a digest.
+
+    Raise `Invalid` or `Forbidden`.
     """
     await require_grantable_scope(session, caller, new.role, new.organisation_id, include_subordinates=new.beneath)
     _check_limits(caller, new.role, new.scopes, new.expires_at)
@@ -128,9 +129,7 @@ async def deactivate(session: WriteSession, caller: Caller, client_id: UUID) -> 
 
 
 def _check_limits(caller: Caller, role: Role, scopes: Sequence[str] | None, expires_at: datetime | None) -> None:
-    """Raise `Invalid` for scopes outside the role or an expiry in the past, `Forbidden` for rights the caller
-    lacks.
-    """
+    """Raise `Invalid` for scopes outside the role or a past expiry, `Forbidden` for rights the caller lacks."""
     for index, scope in enumerate(scopes or ()):
         if scope not in RIGHTS[role]:
             raise Invalid.field(f"/scopes/{index}", f"The role «{role}» has no right «{scope}»")

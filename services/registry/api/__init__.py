@@ -1,6 +1,4 @@
-"""Routes of the registry: each parses the request, authorises the caller and calls one function of a
-capability.
-"""
+"""Routes of the registry: parse the request, authorise the caller, call one function of a capability."""
 
 from services.registry.api import (
     audit,

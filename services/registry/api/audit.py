@@ -49,6 +49,7 @@ async def list_audit(
     response: Response,
 ) -> Page[AuditEntry]:
     """Return changes by people, API clients and operators' commands, visible within a second of their commit.
+
     Entries never change.
     """
     rows = await trail.list_entries(session, caller, filters, paging)

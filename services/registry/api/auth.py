@@ -1,5 +1,6 @@
-"""OAuth 2 sign-in routes. Their errors have OAuth's shape, which every OAuth client reads, not the
-problem shape.
+"""OAuth 2 sign-in routes.
+
+Their errors have OAuth's shape, which every OAuth client reads, not the problem shape.
 """
 
 import base64
@@ -216,8 +217,9 @@ async def token(
     session: WritingUnchecked,
     issuer: Annotated[TokenIssuer, Depends(_issuer)],
 ) -> TokenResponse | JSONResponse:
-    """Exchange a password, refresh token or client secret for tokens (RFC 6749). Errors are `{error,
-    error_description}`.
+    """Exchange a password, refresh token or client secret for tokens (RFC 6749).
+
+    Errors are `{error, error_description}`.
 
     An access token lives 15 minutes. A refresh token lives 14 days and can be used once: within 30 seconds it
     gives the same successor again, a later use ends its session. Wrong passwords throttle the user name at the
@@ -261,9 +263,7 @@ async def revoke(request: Request, session: WritingUnchecked) -> Response:
 
 @router.get("/ways", summary="Available sign-in methods")
 async def ways(service: ServiceDep) -> SignInMethods:
-    """Return what a front end needs before anybody is signed in: its own form, the region's OIDC
-    issuer, or both.
-    """
+    """Return how people sign in: the front end's own form, the region's OIDC issuer, or both."""
     config = service.settings
     external = None
     if config.oidc_issuer is not None and config.oidc_audience is not None:

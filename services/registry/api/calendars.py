@@ -75,8 +75,9 @@ async def list_calendars(
 async def get_calendar(
     calendar_id: UUID, session: Reading, _caller: RegistryReader, response: Response
 ) -> Calendar:
-    """Return the weekly pattern and every day that differs from it, inherited days included, with the version as
-    `ETag`.
+    """Return the weekly pattern and every day that differs from it, with the version as `ETag`.
+
+    Days inherited from the base calendar are included.
     """
     details = await calendars.get(session, calendar_id)
     set_etag(response, details.row.version)
@@ -203,8 +204,9 @@ async def put_calendar_file(
         CalendarDate | None, Query(description="Left out: 31 December of the last year in the file")
     ] = None,
 ) -> Calendar:
-    """Replace the calendar's own days from `start` to `end` with those of the file. Repeating the request changes
-    nothing.
+    """Replace the calendar's own days from `start` to `end` with those of the file.
+
+    Repeating the request changes nothing.
 
     Each error names its event, counted from 0: `/VEVENT/3/DTSTART`. Recurring events are refused.
     """

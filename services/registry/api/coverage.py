@@ -88,9 +88,7 @@ async def get_coverage(
     as_csv: WantsCsv,
     group_by: CoverageGroupBy | None = None,
 ) -> Coverage | Response:
-    """Return current coverage of each network and of any network, optionally by district, main sphere, parent or
-    kind.
-    """
+    """Return current coverage of each network and of any network, optionally grouped."""
     now = clock.now()
     total, groups = await summary.summarize(session, _today(now), filters, group_by)
     if not as_csv:
@@ -184,8 +182,9 @@ async def list_history(
     ] = HistoryInterval.DAY,
     network: NetworkOrAny = ANY_NETWORK,
 ) -> Page[CoveragePoint] | Response:
-    """Return one point per interval, oldest first. A day shows its state at the end of the day; days without a
-    recording are missing.
+    """Return one point per interval, oldest first.
+
+    A day shows its state at the end of the day; days without a recording are missing.
     """
     end = end or _today(clock.now())
     start = start or end - A_YEAR

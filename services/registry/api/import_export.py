@@ -111,9 +111,7 @@ async def import_organisations(
 
 
 def _check_asked(request: Request) -> None:
-    """Raise `Invalid` for a request that would import something else than meant, or write where a dry run was
-    meant.
-    """
+    """Raise `Invalid` for a request that would not do what its sender meant."""
     if request.headers.get("content-type", "").lower().startswith(FORM_MEDIA_TYPES):
         raise Invalid("Send the file itself as the body (`curl --data-binary @FILE`) as text/csv, not as a form")
     # A misspelt `dry_run` would otherwise write.
@@ -132,8 +130,9 @@ async def export_organisations(
         exporter.HeadingLanguage, Query(description="English field names, or Russian headings")
     ] = "en",
 ) -> Response:
-    """Return every organisation with its names and pages. Imported into an empty system the file gives the same
-    export.
+    """Return every organisation with its names and pages.
+
+    Imported into an empty system the file gives the same export.
 
     Calendars are only named: create them first. Page steps, page checks and successions are not included.
     """

@@ -184,8 +184,9 @@ async def post_name(
     key: IdempotencyDep,
     response: Response,
 ) -> OrganisationName:
-    """Add a name by which search finds the organisation. Renaming an organisation adds its old name
-    automatically.
+    """Add a name by which search finds the organisation.
+
+    Renaming an organisation adds its old name automatically.
     """
 
     async def work() -> OrganisationName:
@@ -231,8 +232,9 @@ async def search_organisations(
     limit: Annotated[int, Query(ge=1, le=50, description="Number of results, 50 at most")] = 10,
     active: bool | None = None,
 ) -> OrganisationSearchResults:
-    """Return the best matches first. Case, ё/е, abbreviations, word order and misspellings do not matter; numbers
-    do.
+    """Return the best matches first.
+
+    Case, ё/е, abbreviations, word order and misspellings do not matter; numbers do.
     """
     hits = await search.search(session, q, limit=limit, active=active)
     return OrganisationSearchResults(
@@ -298,8 +300,9 @@ async def post_successions(
     key: IdempotencyDep,
     response: Response,
 ) -> SuccessionList:
-    """Record successors. The organisation ends on the day before: it is deactivated at once, or when that day has
-    passed.
+    """Record successors.
+
+    The organisation ends on the day before: it is deactivated at once, or when that day has passed.
 
     Its appeals stay with it, and so do its pages until they are moved. A second request for the same day and kind
     adds successors; another day or kind is refused with 409, because an organisation ends once.
@@ -324,7 +327,8 @@ async def post_successions(
 async def delete_succession(
     organisation_id: UUID, succession_id: UUID, session: Writing, caller: RegistryEditor
 ) -> None:
-    """Delete a succession that was recorded by mistake. The organisation's last day and `active` stay
-    as they are.
+    """Delete a succession that was recorded by mistake.
+
+    The organisation's last day and `active` stay as they are.
     """
     await successions.remove(session, organisation_id, succession_id, caller.actor)

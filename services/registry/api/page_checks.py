@@ -57,8 +57,9 @@ async def list_checks(
     response: Response,
     day: CheckDayQuery = None,
 ) -> Page[PageCheckWithPage]:
-    """Return the checks of a day by page name. `changed=true` selects pages with changes, `field=verified` those
-    whose network badge appeared or disappeared.
+    """Return the checks of a day by page name.
+
+    `changed=true` selects pages with changes, `field=verified` those whose network badge appeared or disappeared.
     """
     rows = await check_history.list_of_day(session, day or clock.today(), filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row[1].sort_key, row[1].id), response)

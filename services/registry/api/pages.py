@@ -113,11 +113,11 @@ async def get_page(page_id: UUID, session: Reading, _caller: RegistryReader, res
 async def resolve_address(
     body: PageAddressToResolve, session: Reading, caller: RegistryEditor, service: ServiceDep
 ) -> ResolvedPageAddress:
-    """Return the community that an address names, asked of its network, and the organisation that keeps it, if it
-    is registered.
+    """Return the community that an address names, and the organisation that keeps it, if it is registered.
 
-    An address that names no community is refused with 422 and the reason. Changes nothing, but costs one or two
-    calls to the network; therefore it needs the right to change the registry.
+    The community is looked up in its network. An address that names no community is refused with 422 and the
+    reason. Changes nothing, but costs one or two calls to the network; therefore it needs the right to change the
+    registry.
     """
     # Networks are slow: the session takes a connection only at its first statement, after the network has
     # answered.
@@ -137,10 +137,10 @@ async def post_page(
     key: IdempotencyDep,
     response: Response,
 ) -> OfficialPage:
-    """Register a page by `address`, which is resolved as in `POST /pages/resolve`, or by `network`, `external_id`
-    and `name`.
+    """Register a page by `address`, or by `network`, `external_id` and `name`.
 
-    A page that is already registered is refused with 409 and the name of its organisation.
+    An address is resolved as in `POST /pages/resolve`. A page that is already registered is refused with 409 and
+    the name of its organisation.
     """
     community = await address_resolution.resolve_new_page(service.client(), body, act=caller.actor)
 
@@ -194,8 +194,9 @@ async def list_lost_steps(
     ] = None,
     step: PageStepKind | None = None,
 ) -> Page[LostPageStep]:
-    """Return lost steps, latest loss first: a page that lost its badge yesterday is listed today, with the reason
-    if it is known.
+    """Return lost steps, latest loss first.
+
+    A page that lost its badge yesterday is listed today, with the reason if it is known.
     """
     since = since or clock.today() - timedelta(days=1)
     rows = await page_steps.list_lost(session, since, step, paging)

@@ -113,8 +113,9 @@ async def patch_person(
     version: RequiredVersion,
     response: Response,
 ) -> Person:
-    """Change the given fields. A new password, role or organisation, or `active: false`, ends the person's
-    sessions.
+    """Change the given fields.
+
+    A new password, role or organisation, or `active: false`, ends the person's sessions.
 
     Access tokens issued before allow reading for at most 15 minutes, and no changes.
     """

@@ -16,8 +16,9 @@ from shared.tables.registry import Person
 async def find_claims(
     session: WriteSession, issuer: str, subject: str, signed_in_at: datetime
 ) -> dict[str, Any] | None:
-    """Return the claims of the person with that subject at that issuer; None when there is none or they are
-    locked.
+    """Return the claims of the person with that subject at that issuer.
+
+    Return None when there is none or they are locked.
 
     Records the time of the sign-in.
     """

@@ -44,8 +44,10 @@ class _RoundRobin:
         return waiter
 
     def evict_for(self, address: str, name: str) -> Waiter | None:
-        """Remove and return the newest waiter of the busiest address. For the newcomer's own address, remove the
-        newest waiter of its busiest name; return None when that is the newcomer itself.
+        """Remove and return the newest waiter of the busiest address.
+
+        For the newcomer's own address, remove the newest waiter of its busiest name; return None when that is the
+        newcomer itself.
         """
         busiest = max(self.by_address, key=self.waiting, default=None)
         if busiest is None:

@@ -1,5 +1,6 @@
-"""Passwords are hashed with Argon2 in a thread pool, off the event loop. Random secrets need only a
-plain digest.
+"""Passwords are hashed with Argon2 in a thread pool, off the event loop.
+
+Random secrets need only a plain digest.
 """
 
 import asyncio

@@ -55,8 +55,9 @@ class IssuedTokens:
 
 @dataclass(frozen=True)
 class TokenIssuer:
-    """Issues people's tokens. In production the demo password never works; without `password_sign_in` no password
-    does.
+    """Issues people's tokens.
+
+    In production the demo password never works; without `password_sign_in` no password does.
     """
 
     signer: tokens.Signer
@@ -65,15 +66,17 @@ class TokenIssuer:
 
     @classmethod
     def load(cls, keys_dir: Path, *, production: bool, passwords: bool) -> "TokenIssuer":
-        """Return an issuer with the key of `keys_dir`, which is read at start and at each sign-in: keys may be
-        rotated.
+        """Return an issuer with the key of `keys_dir`.
+
+        The key is read at start and at each sign-in, because keys may be rotated.
         """
         key = tokens.read_key(keys_dir / "people.jwk")
         return cls(tokens.Signer(tokens.PEOPLE_ISSUER, key), production, passwords)
 
     def next_refresh_token(self, refresh_token: str) -> str:
-        """Return the token that follows a refresh token: deterministic, and computable only with the
-        issuer's key.
+        """Return the token that follows a refresh token.
+
+        It is deterministic, and can be computed only with the issuer's key.
         """
         private = str(self.signer.key.as_dict(private=True)["d"])
         return passwords.derive_secret(private, f"refresh token\n{refresh_token}")
@@ -262,8 +265,9 @@ async def refresh_session(
 async def sign_in_client(
     session: WriteSession, issuer: TokenIssuer, client_id: str, secret: str, requested_scope: str | None = None
 ) -> IssuedTokens:
-    """Issue a token to an API client, narrowed to the requested scope. Raise `OAuthRefusal`, 401 for a
-    bad client.
+    """Issue a token to an API client, narrowed to the requested scope.
+
+    Raise `OAuthRefusal`, 401 for a bad client.
     """
     try:
         client = await session.get(ApiClient, UUID(client_id))

@@ -62,8 +62,9 @@ async def list_missing(
     missing_filter: MissingFilter,
     paging: Paging | None,
 ) -> list[Row[Any]]:
-    """Return organisations without a live page by name, one more than the page holds; all of them
-    without paging.
+    """Return organisations without a live page by name, one more than the page holds.
+
+    Return all of them without paging.
     """
     query, rows = _query(today, filters, missing_filter)
     if paging is not None:

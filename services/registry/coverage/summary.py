@@ -22,8 +22,9 @@ COUNT_NAMES = ("total", "exempt", "covered", *(stage.value for stage in Coverage
 
 
 def count_expressions(rows: Any) -> dict[str, ColumnElement[int]]:
-    """Return the counts over rows of `best_pages_query`. Stages count only organisations that must keep a page,
-    and sum to `total`.
+    """Return the counts over rows of `best_pages_query`.
+
+    Stages count only organisations that must keep a page, and sum to `total`.
     """
     required = rows.exempt_reason.is_(None)
     expressions = {

@@ -73,8 +73,9 @@ def _parents_first(plans: Sequence[OrganisationPlan]) -> Iterable[OrganisationPl
 
 
 async def _detach(session: WriteSession, moving: Sequence[UUID]) -> None:
-    """Detach moved organisations from the tree: moving them one by one would form a temporary cycle when a branch
-    is reversed.
+    """Detach moved organisations from the tree.
+
+    Moving them one by one would form a temporary cycle when a branch is reversed.
     """
     if not moving:
         return

@@ -100,8 +100,9 @@ COLUMN_BY_FIELD = {column.field: column for column in COLUMNS}
 
 
 def normalize_heading(heading: str) -> str:
-    """Return the heading normalised for comparison: case, ё/е, spaces, quotation marks and a final colon are
-    ignored.
+    """Return the heading normalised for comparison.
+
+    Case, ё/е, spaces, quotation marks and a final colon are ignored.
     """
     return sort_key(heading.strip().strip("«»\"'*:.")).strip("«»\"'*:. ")
 

@@ -13,9 +13,7 @@ ImportOutcome = Literal["added", "changed", "unchanged"]
 
 @dataclass
 class FieldDifference:
-    """One field that will change: the `cell` that says so, and the values `before` and `after` as
-    cells show them.
-    """
+    """A field that will change: the cell that says so, and its values before and after as cells show them."""
 
     field: str
     cell: Cell
@@ -25,8 +23,9 @@ class FieldDifference:
 
 @dataclass
 class OrganisationPlan:
-    """Plan of an organisation: `values` are the columns to set, `names` the other names by kind where
-    they change.
+    """Plan of an organisation.
+
+    `values` are the columns to set, `names` the other names by kind where they change.
     """
 
     parsed: ParsedOrganisation

@@ -107,8 +107,9 @@ def _column(name: str) -> str:
 
 
 def _cell_of(parsed: ParsedOrganisation, name: str) -> Cell:
-    """Return the cell that an error of an API field belongs to; a field may be one item, as in
-    `other_spheres/1`.
+    """Return the cell that an error of an API field belongs to.
+
+    A field may be one item, as in `other_spheres/1`.
     """
     field, _, item = name.partition("/")
     if field == "other_spheres" and item:

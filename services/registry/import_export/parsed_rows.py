@@ -58,8 +58,9 @@ class ParsedFields:
             errors.add(cell.error(str(error)))
 
     def merge(self, later: "ParsedFields", errors: CellErrors) -> None:
-        """Merge a later row of the same organisation or page: empty cells are ignored, a different value is an
-        error.
+        """Merge a later row of the same organisation or page.
+
+        Empty cells are ignored, a different value is an error.
         """
         for name, cell in later.cells.items():
             if not cell.text or later.is_invalid(name) or self.is_invalid(name):

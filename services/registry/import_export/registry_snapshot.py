@@ -105,8 +105,9 @@ class OrganisationIndex:
                     self._found[kind][value].add(organisation_id)
 
     def find(self, text: str) -> set[UUID]:
-        """Return the organisations that the text names, by the first index that has a match; active ones are
-        preferred.
+        """Return the organisations that the text names, by the first index that has a match.
+
+        Active ones are preferred.
         """
         word = sort_key(text)
         candidates = next(

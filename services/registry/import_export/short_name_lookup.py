@@ -21,8 +21,9 @@ UnresolvedPages = dict[tuple[str, str], ParsedPage]
 
 
 def short_name_of(parsed: ParsedPage) -> str | None:
-    """Return the short name, in lower case, of a page that has no id; None when it has one, or no
-    valid address.
+    """Return the short name, in lower case, of a page that has no id.
+
+    Return None when it has one, or no valid address.
     """
     if parsed.get("external_id") is not None or parsed.is_invalid("external_id"):
         return None

@@ -90,8 +90,9 @@ def is_generic_word(word: str) -> bool:
 
 
 def distinctive_words(normalized: str) -> str:
-    """Return the words that distinguish organisations of one kind; all words when there are none, or
-    only numbers.
+    """Return the words that distinguish organisations of one kind.
+
+    Return all words when there are none, or only numbers.
     """
     words = [word for word in normalized.split() if not is_generic_word(word)]
     return " ".join(words) if any(not word.isdigit() for word in words) else normalized

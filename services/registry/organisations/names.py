@@ -103,8 +103,9 @@ async def remove(session: WriteSession, organisation_id: UUID, name_id: UUID, ac
 
 
 async def refresh_normalized_names(session: WriteSession) -> int:
-    """Re-normalise names after a change of the rules and add missing current names. Return the number
-    of changes.
+    """Re-normalise names after a change of the rules and add missing current names.
+
+    Return the number of changes.
     """
     put = 0
     last = UUID(int=0)

@@ -96,8 +96,9 @@ async def time_zone_lookup(session: AsyncSession) -> Callable[[UUID | None], str
 
 
 async def register(session: WriteSession, new: OrganisationCreate, actor: str) -> Organisation:
-    """Register an organisation. Raise `Duplicate` for a code in use, `Invalid` for a reference to a
-    missing row.
+    """Register an organisation.
+
+    Raise `Duplicate` for a code in use, `Invalid` for a reference to a missing row.
     """
     values = new.model_dump(mode="python") | {"kind": new.kind.value, "sort_key": sort_key(new.name)}
     _check_fields(values, frozenset(new.model_fields_set))

@@ -55,8 +55,9 @@ async def _ranked(session: AsyncSession, query: str, active: bool | None) -> lis
 
 
 def similar_names_query(key: str, active: bool | None) -> Select[UUID, str, str, str]:
-    """Return the query for names that contain text similar to the key, most similar first. The threshold is set
-    per transaction.
+    """Return the query for names that contain text similar to the key, most similar first.
+
+    The threshold is set per transaction.
     """
     query = (
         select(

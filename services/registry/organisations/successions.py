@@ -1,5 +1,6 @@
-"""Successions of organisations: renamed, merged, split. Old appeals stay with the predecessor, new ones go to its
-successors.
+"""Successions of organisations: renamed, merged, split.
+
+Old appeals stay with the predecessor, new ones go to its successors.
 
 An organisation's last day is the day before its successors' first. After that day it is deactivated; pages stay
 with it until somebody moves them.
@@ -45,8 +46,9 @@ async def list_successions(
 async def record(
     session: WriteSession, organisation_id: UUID, new: SuccessionCreate, actor: str
 ) -> Sequence[NamedSuccession]:
-    """Record the successors of an organisation and its last day. Raise `NotFound`, `Invalid`, `Duplicate` or
-    `Conflict`.
+    """Record the successors of an organisation and its last day.
+
+    Raise `NotFound`, `Invalid`, `Duplicate` or `Conflict`.
 
     A later call for the same day and kind adds successors.
     """

@@ -10,8 +10,9 @@ from shared.http.problems import FieldError
 def find_contradictions(
     values: Mapping[str, Any], changed_fields: frozenset[str], today: date
 ) -> list[FieldError]:
-    """Return contradictions between fields. `values` are all fields as they would be, `changed_fields` the given
-    ones.
+    """Return contradictions between fields.
+
+    `values` are all fields as they would be, `changed_fields` the given ones.
 
     An error points to a given field where there is one.
     """
@@ -39,7 +40,8 @@ def find_contradictions(
 
 
 def oktmo_within_municipality(oktmo: str | None, municipality: str | None) -> bool:
-    """Return whether an OKTMO code lies in a district or city: trailing zeros of the latter stand for
-    any digits.
+    """Return whether an OKTMO code lies in a district or city.
+
+    Trailing zeros of the district's or city's code stand for any digits.
     """
     return oktmo is None or municipality is None or oktmo.startswith(municipality.removesuffix("000"))

@@ -99,9 +99,7 @@ async def _note(session: WriteSession, states: Sequence[tuple[UUID, PageState]],
 async def _previous_checks(
     session: AsyncSession, page_ids: Sequence[UUID], day: date
 ) -> dict[UUID, PreviousCheck]:
-    """Return by page the state of the previous check, and the snapshot of the last check that could
-    see the page.
-    """
+    """Return by page the previous state, and the snapshot of the last check that could see the page."""
     earlier = (PageCheck.page_id == Page.id, PageCheck.day < day)
     last = (
         select(PageCheck.outcome).where(*earlier).order_by(PageCheck.day.desc()).limit(1).correlate(Page).lateral()

@@ -106,8 +106,9 @@ class DailyCheck:
         log.warning("pages were not checked", network=network, error=reason[:300], rest=rest)
 
     async def _due(self, session: AsyncSession, day: date, now: datetime) -> list[Row[*tuple[Any, ...]]]:
-        """Return the next due pages of one network, oldest check first; only a few after a failure of
-        the network.
+        """Return the next due pages of one network, oldest check first.
+
+        Return only a few after a failure of the network.
         """
         resting = [network for network, (_, until) in self._rests.items() if until > now]
         order = (Page.checked_at.asc().nulls_first(), Page.id)

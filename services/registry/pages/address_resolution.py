@@ -1,5 +1,6 @@
-"""Resolve an address to a community: parsed here, then looked up in its network by ingest, which holds
-the tokens.
+"""Resolve an address to a community.
+
+The address is parsed here and looked up in its network by ingest, which holds the tokens.
 """
 
 from dataclasses import dataclass
@@ -65,8 +66,9 @@ async def resolve_address(services: ServiceClient, text: str, network: str | Non
 
 
 async def resolve_new_page(services: ServiceClient, new: PageCreate, *, act: str) -> Community | None:
-    """Return the community of a new page given by address; None for a page given by id. Raises as
-    `resolve_address` does.
+    """Return the community of a new page given by address; None for a page given by id.
+
+    Raises as `resolve_address` does.
     """
     if new.address is None:
         return None
@@ -77,8 +79,9 @@ async def resolve_new_page(services: ServiceClient, new: PageCreate, *, act: str
 
 
 def parse_address_field(text: str, network: str | None, *, pointer: str) -> PageAddress:
-    """Return the address that the text contains, without asking a network. Raise `Invalid` at the pointer with the
-    reason.
+    """Return the address that the text contains, without asking a network.
+
+    Raise `Invalid` at the pointer with the reason.
     """
     try:
         return parse_address(text, network)

@@ -35,8 +35,9 @@ BADGES = frozenset({PageStepKind.VERIFIED, PageStepKind.GOV_BADGE})
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """How a step is known, and who confirmed it: a person's id, or `SYSTEM_ACTOR` for what the network
-    reported.
+    """How a step is known, and who confirmed it.
+
+    `confirmed_by` is a person's id, or `SYSTEM_ACTOR` for what the network reported.
     """
 
     kind: EvidenceKind
@@ -195,8 +196,9 @@ async def current_steps(session: AsyncSession, page_ids: Iterable[UUID]) -> dict
 async def list_lost(
     session: AsyncSession, since: date, step: PageStepKind | None, paging: Paging
 ) -> list[tuple[PageStep, Page, Organisation, date | None]]:
-    """Return steps lost on `since` or later with page, organisation and the day they were regained;
-    newest first.
+    """Return steps lost on `since` or later with page, organisation and the day they were regained.
+
+    Newest first.
     """
     again = aliased(PageStep)
     query = (

@@ -15,8 +15,9 @@ class Versioned(Protocol):
 
 
 def apply_changes(row: Versioned, values: Mapping[str, Any]) -> list[str]:
-    """Set the values that differ and raise the version once. Return the names that changed, empty when
-    none did.
+    """Set the values that differ and raise the version once.
+
+    Return the names that changed, empty when none did.
     """
     changed = [name for name, value in values.items() if getattr(row, name) != value]
     for name in changed:

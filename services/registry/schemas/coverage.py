@@ -102,8 +102,9 @@ def _share(part: int, whole: int) -> float | None:
 
 
 class NetworkCoverage(BaseModel):
-    """Coverage in one network. Stages count the best page of each organisation that must keep one, and sum to
-    `total`.
+    """Coverage in one network.
+
+    Stages count the best page of each organisation that must keep one, and sum to `total`.
     """
 
     network: NetworkOrAny = Field(examples=["vk"])

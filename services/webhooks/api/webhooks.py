@@ -149,8 +149,9 @@ async def create_endpoint(
     idempotency: IdempotencyDep,
     response: Response,
 ) -> WebhookEndpointWithSecret:
-    """Create an endpoint. Only this response contains the secret. Organisation staff get the events of their
-    organisation.
+    """Create an endpoint.
+
+    Only this response contains the secret. Organisation staff get the events of their organisation.
 
     Each event type needs a right (`GET /webhooks/event-types`). The caller becomes the endpoint's owner: the
     endpoint receives what the owner may read, for as long as they may. Personal data in citizens' texts is masked.
@@ -277,8 +278,9 @@ async def withdraw_consent(
 async def rotate_secret(
     session: Writing, caller: WebhooksManager, endpoint_id: UUID, response: Response
 ) -> WebhookEndpointWithSecret:
-    """Issue a new secret, which only this response contains. For 24 hours each attempt is signed with both
-    secrets.
+    """Issue a new secret, which only this response contains.
+
+    For 24 hours each attempt is signed with both secrets.
     """
     try:
         endpoint, secret = await endpoints.rotate_secret(session, caller, _cipher(), endpoint_id)
@@ -301,8 +303,9 @@ async def send_test(
     idempotency: IdempotencyDep,
     response: Response,
 ) -> WebhookDeliveryWithPayload:
-    """Return the pending test delivery; request it again for its result. `RateLimit` says how many
-    tests are left.
+    """Return the pending test delivery; request it again for its result.
+
+    `RateLimit` says how many tests are left.
     """
 
     async def work() -> WebhookDeliveryWithPayload:
@@ -361,7 +364,8 @@ async def get_delivery(session: Reading, caller: EndpointReader, delivery_id: UU
 async def retry_delivery(
     session: Writing, caller: WebhooksManager, delivery_id: UUID
 ) -> WebhookDeliveryWithPayload:
-    """Send the delivery now, with the same `webhook-id` and a new round of attempts. A delivered one is sent again
-    too.
+    """Send the delivery now, with the same `webhook-id` and a new round of attempts.
+
+    A delivered one is sent again too.
     """
     return _delivery(caller, await deliveries.retry(session, caller, delivery_id))

@@ -136,9 +136,7 @@ class Dispatcher:
         self._https_only = https_only
 
     def client(self) -> aiohttp.ClientSession:
-        """Return the HTTP client: no proxy, no cookies, and every address is checked when its socket
-        is created.
-        """
+        """Return the HTTP client: no proxy, no cookies, and each address is checked when its socket is created."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._concurrency, socket_factory=guarded_socket_factory(self._allowed), use_dns_cache=False
@@ -175,8 +173,9 @@ class Dispatcher:
         return await self._filter_entitled(claims)
 
     async def _filter_entitled(self, claims: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
-        """Return the claims whose owners may read the event now; fail the others and suspend
-        unentitled endpoints.
+        """Return the claims whose owners may read the event now.
+
+        Fail the others and suspend unentitled endpoints.
         """
         if not claims:
             return []

@@ -1,5 +1,6 @@
-"""Fan-out of events to deliveries: one per event and endpoint, in the transaction that moves the consumer's
-offset.
+"""Fan-out of events to deliveries: one per event and endpoint.
+
+Deliveries are written in the transaction that moves the consumer's offset.
 """
 
 from collections.abc import Sequence

@@ -121,8 +121,9 @@ def _require_personal_data_rights(
 async def _record_consent_if_allowed(
     session: AsyncSession, caller: Caller, endpoint: WebhookEndpoint, lineage: Sequence[UUID]
 ) -> None:
-    """Record the consent of a caller who may consent: their request counts as one. An API client never
-    consents.
+    """Record the consent of a caller who may consent: their request counts as one.
+
+    An API client never consents.
     """
     may = caller.reaches(Right.WEBHOOKS_CONSENT, endpoint.organisation_id, lineage)
     if may and await _is_person(session, caller):
@@ -251,8 +252,9 @@ async def delete_endpoint(session: WriteSession, caller: Caller, endpoint_id: UU
 async def rotate_secret(
     session: WriteSession, caller: Caller, cipher: SecretCipher, endpoint_id: UUID
 ) -> tuple[WebhookEndpoint, str]:
-    """Issue a new secret. For 24 hours attempts are signed with the old one too, so that receivers can change
-    over.
+    """Issue a new secret.
+
+    For 24 hours attempts are signed with the old one too, so that receivers can change over.
     """
     endpoint = await get(session, caller, endpoint_id, lock=True)
     rotated = cipher.decrypt(endpoint.secret).rotated(clock.now())

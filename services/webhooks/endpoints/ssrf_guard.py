@@ -1,5 +1,4 @@
-"""Protection against server-side request forgery: webhooks reach no internal address unless the operator allows
-it.
+"""Protection against server-side request forgery: internal addresses need the permission of the operator.
 
 A host name is checked when an endpoint is saved, to give a clear error, and each address again when its socket is
 created, because the name may resolve to another address by then (DNS rebinding). Redirects are not followed.
@@ -68,8 +67,9 @@ def is_allowed(value: str, allowed: Sequence[IpNetwork]) -> bool:
 
 
 def guarded_socket_factory(allowed: Sequence[IpNetwork]) -> Callable[[AddressInfo], socket.socket]:
-    """Return a socket factory for aiohttp's connector: the last check, on the address that is really
-    connected to.
+    """Return a socket factory for aiohttp's connector.
+
+    It is the last check, on the very address that is connected to.
     """
 
     def make(info: AddressInfo) -> socket.socket:

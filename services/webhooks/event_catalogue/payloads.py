@@ -56,8 +56,9 @@ class ClassificationPayload(EventPayload):
 
 
 class AppealReclassifiedPayload(AppealPayload):
-    """Adds the changed classification, before and after. Streets and houses are omitted: read the
-    appeal for them.
+    """Adds the changed classification, before and after.
+
+    Streets and houses are omitted: read the appeal for them.
     """
 
     changed: list[str] | None = Field(
