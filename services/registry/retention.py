@@ -18,5 +18,5 @@ def purge_rules(terms: Terms) -> Sequence[Rule]:
     """
     later = aliased(PageCheck)
     newer = select(later.id).where(later.page_id == PageCheck.page_id, later.day > PageCheck.day).exists()
-    kept = timedelta(days=terms.page_checks_days)
-    return (expired(PageCheck, PageCheck.day, lambda: [PageCheck.day < clock.today() - kept, newer]),)
+    max_age = timedelta(days=terms.page_checks_days)
+    return (expired(PageCheck, PageCheck.day, lambda: [PageCheck.day < clock.today() - max_age, newer]),)

@@ -55,7 +55,7 @@ async def refresh_names(service: Service) -> None:
 async def check_pages(service: Service) -> None:
     """Check every active page once a day, in batches."""
     checks = DailyCheck(service.database, via_ingest(service.client()), registry_settings())
-    rest = 0.0
+    pause_seconds = 0.0
     while True:
-        await asyncio.sleep(rest)
-        rest = await checks.run_batch()
+        await asyncio.sleep(pause_seconds)
+        pause_seconds = await checks.run_batch()

@@ -123,8 +123,8 @@ async def sla_cases(
         rows = await sla.list_counted_appeals(
             session, period, figure, caller, now, paging=paging, group_by=group_by, key=key
         )
-    kept, cursor = paging.page(rows, lambda row: (row.opened_at, row.id), response)
-    return Page(items=[SlaAppeal.model_validate(row, from_attributes=True) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row.opened_at, row.id), response)
+    return Page(items=[SlaAppeal.model_validate(row, from_attributes=True) for row in items], next_cursor=cursor)
 
 
 @router.get("/agreement", responses=COMMON_ERRORS, summary="Agreement between classifier and reviewers")

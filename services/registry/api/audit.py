@@ -53,5 +53,5 @@ async def list_audit(
     Entries never change.
     """
     rows = await trail.list_entries(session, caller, filters, paging)
-    kept, cursor = paging.page(rows, lambda row: (row.position,), response)
-    return Page(items=[AuditEntry.model_validate(row) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row.position,), response)
+    return Page(items=[AuditEntry.model_validate(row) for row in items], next_cursor=cursor)

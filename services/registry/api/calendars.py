@@ -67,8 +67,8 @@ async def list_calendars(
 ) -> Page[CalendarSummary]:
     """Return calendars without their special days."""
     rows = await calendars.list_calendars(session, paging)
-    kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
-    return Page(items=[CalendarSummary.model_validate(row) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
+    return Page(items=[CalendarSummary.model_validate(row) for row in items], next_cursor=cursor)
 
 
 @router.get("/{calendar_id}", summary="One calendar with its special days", responses=NOT_FOUND_ERROR)

@@ -70,8 +70,8 @@ async def list_clients(
     rows = await clients.list_clients(
         session, caller, organisation_id=organisation_id, active=active, paging=paging
     )
-    kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
-    return Page(items=await _shown(session, kept), next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
+    return Page(items=await _shown(session, items), next_cursor=cursor)
 
 
 @router.get("/{client_id}", summary="One API client", responses=NOT_FOUND_ERROR)

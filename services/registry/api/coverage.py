@@ -144,8 +144,8 @@ async def list_missing(
     )
     if as_csv:
         return csv_response("coverage-missing", MISSING_HEADINGS, [_cells(missing.present(row)) for row in rows])
-    kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id, row.network), response)
-    return Page(items=[missing.present(row) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row.sort_key, row.id, row.network), response)
+    return Page(items=[missing.present(row) for row in items], next_cursor=cursor)
 
 
 def _cells(row: MissingPage) -> tuple[object, ...]:
@@ -202,5 +202,5 @@ async def list_history(
     if as_csv:
         rows = [(point.day.isoformat(), *(getattr(point, field) for field in COUNT_HEADINGS)) for point in points]
         return csv_response("coverage-history", ("День", *COUNT_HEADINGS.values()), rows)
-    kept, cursor = paging.page(points, lambda point: (point.day.isoformat(),), response)
-    return Page(items=kept, next_cursor=cursor)
+    items, cursor = paging.page(points, lambda point: (point.day.isoformat(),), response)
+    return Page(items=items, next_cursor=cursor)

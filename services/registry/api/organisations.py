@@ -91,9 +91,9 @@ async def list_organisations(
 ) -> Page[Organisation]:
     """Return organisations by name, restricted by the given filters."""
     rows = await organisations.list_organisations(session, filters, paging)
-    kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
+    items, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
     zone_of = await organisations.time_zone_lookup(session)
-    return Page(items=[Organisation.from_row(row, zone_of(row.calendar_id)) for row in kept], next_cursor=cursor)
+    return Page(items=[Organisation.from_row(row, zone_of(row.calendar_id)) for row in items], next_cursor=cursor)
 
 
 @router.get("/{organisation_id}", summary="One organisation", responses=NOT_FOUND_ERROR)
@@ -153,8 +153,8 @@ async def list_municipalities(
     query = select(table).order_by(table.sort_key, table.oktmo).limit(paging.limit + 1)
     after = paging.after((table.sort_key, table.oktmo), (str, str), descending=False)
     rows = list(await session.scalars(query if after is None else query.where(after)))
-    kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.oktmo), response)
-    return Page(items=[Municipality.model_validate(row) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row.sort_key, row.oktmo), response)
+    return Page(items=[Municipality.model_validate(row) for row in items], next_cursor=cursor)
 
 
 names_router = APIRouter(
@@ -170,8 +170,8 @@ async def list_names(
 ) -> Page[OrganisationName]:
     """Return all names of the organisation, newest entry first: current and former names and aliases."""
     rows = await names.list_names(session, organisation_id, paging)
-    kept, cursor = paging.page(rows, lambda row: (row.id,), response)
-    return Page(items=[OrganisationName.model_validate(row) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row.id,), response)
+    return Page(items=[OrganisationName.model_validate(row) for row in items], next_cursor=cursor)
 
 
 @names_router.post("", summary="Add a former name or an alias", status_code=201, responses=CREATE_ERRORS)
@@ -281,8 +281,8 @@ async def list_successions(
 ) -> Page[Succession]:
     """Return successions in both directions, latest first: as predecessor and as successor."""
     rows = await successions.list_successions(session, organisation_id, paging)
-    kept, cursor = paging.page(rows, lambda row: (row[0].took_place_on.isoformat(), row[0].id), response)
-    return Page(items=[_succession(row) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row[0].took_place_on.isoformat(), row[0].id), response)
+    return Page(items=[_succession(row) for row in items], next_cursor=cursor)
 
 
 @successions_router.post(

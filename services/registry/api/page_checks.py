@@ -62,8 +62,8 @@ async def list_checks(
     `changed=true` selects pages with changes, `field=verified` those whose network badge appeared or disappeared.
     """
     rows = await check_history.list_of_day(session, day or clock.today(), filters, paging)
-    kept, cursor = paging.page(rows, lambda row: (row[1].sort_key, row[1].id), response)
-    return Page(items=[_of_day(*row) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row[1].sort_key, row[1].id), response)
+    return Page(items=[_of_day(*row) for row in items], next_cursor=cursor)
 
 
 @router.get("/checks/days", summary="Totals of the daily checks")
@@ -72,8 +72,8 @@ async def list_check_days(
 ) -> Page[PageCheckDay]:
     """Return per day, newest first: pages checked, pages changed, and calls to the networks."""
     rows = await check_history.list_daily_totals(session, paging)
-    kept, cursor = paging.page(rows, lambda row: (row.day.isoformat(),), response)
-    return Page(items=[PageCheckDay(**row._mapping) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row.day.isoformat(),), response)
+    return Page(items=[PageCheckDay(**row._mapping) for row in items], next_cursor=cursor)
 
 
 @router.get("/{page_id}/checks", summary="Checks of a page, day by day", responses=NOT_FOUND_ERROR)
@@ -82,8 +82,8 @@ async def list_checks_of_page(
 ) -> Page[PageCheck]:
     """Return the checks of the page, newest first."""
     rows = await check_history.list_of_page(session, page_id, paging)
-    kept, cursor = paging.page(rows, lambda row: (row.day.isoformat(), row.id), response)
-    return Page(items=[PageCheck(**_check(row)) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row.day.isoformat(), row.id), response)
+    return Page(items=[PageCheck(**_check(row)) for row in items], next_cursor=cursor)
 
 
 def _check(row: tables.PageCheck) -> dict[str, object]:

@@ -97,8 +97,8 @@ async def list_pages(
     nothing.
     """
     rows = await pages.list_pages(session, filters, paging)
-    kept, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
-    return Page(items=await pages.present(session, kept), next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
+    return Page(items=await pages.present(session, items), next_cursor=cursor)
 
 
 @router.get("/{page_id}", summary="One page", responses=NOT_FOUND_ERROR)
@@ -200,8 +200,8 @@ async def list_lost_steps(
     """
     since = since or clock.today() - timedelta(days=1)
     rows = await page_steps.list_lost(session, since, step, paging)
-    kept, cursor = paging.page(rows, lambda row: (str(row[0].lost_on), row[0].id), response)
-    return Page(items=[_lost(*row) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (str(row[0].lost_on), row[0].id), response)
+    return Page(items=[_lost(*row) for row in items], next_cursor=cursor)
 
 
 def _lost(
@@ -230,8 +230,8 @@ async def list_page_steps(
 ) -> Page[PageStep]:
     """Return current and lost steps of the page, by time of recording, newest first."""
     rows = await page_steps.list_of_page(session, page_id, paging)
-    kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
-    return Page(items=[PageStep.model_validate(row) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
+    return Page(items=[PageStep.model_validate(row) for row in items], next_cursor=cursor)
 
 
 @steps_router.put(

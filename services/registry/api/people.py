@@ -63,8 +63,8 @@ async def list_people(
         active=active,
         paging=paging,
     )
-    kept, cursor = paging.page(rows, lambda row: (row.username,), response)
-    return Page(items=[Person.model_validate(row) for row in kept], next_cursor=cursor)
+    items, cursor = paging.page(rows, lambda row: (row.username,), response)
+    return Page(items=[Person.model_validate(row) for row in items], next_cursor=cursor)
 
 
 @router.get("/{person_id}", summary="One person", responses=NOT_FOUND_ERROR)

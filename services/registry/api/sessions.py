@@ -23,7 +23,7 @@ my_sessions_router = APIRouter(prefix="/me/sessions", tags=["access"], responses
 
 
 def _page(rows: Sequence[RefreshToken], caller: Caller, paging: Paging, response: Response) -> Page[Session]:
-    kept, cursor = paging.page(rows, lambda row: (row.created_at, row.session_id), response)
+    items, cursor = paging.page(rows, lambda row: (row.created_at, row.session_id), response)
     shown = [
         Session(
             id=row.session_id,
@@ -34,7 +34,7 @@ def _page(rows: Sequence[RefreshToken], caller: Caller, paging: Paging, response
             user_agent=row.user_agent,
             current=row.session_id == caller.session_id,
         )
-        for row in kept
+        for row in items
     ]
     return Page(items=shown, next_cursor=cursor)
 

@@ -48,7 +48,9 @@ class SignInAttempt:
     def classify(cls, username: str, came_from: str | None, seen: Sequence[str | None] = ()) -> "SignInAttempt":
         """Return the attempt of a name; `seen` are the addresses that it has signed in from lately."""
         address = counted_address(came_from)
-        return cls(username, address, address in {counted_address(one) for one in seen if one})
+        return cls(
+            username, address, address in {counted_address(seen_address) for seen_address in seen if seen_address}
+        )
 
     @property
     def counters(self) -> list[tuple[str, int]]:

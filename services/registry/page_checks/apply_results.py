@@ -36,34 +36,37 @@ async def apply_results(
     `pages` are rows with id, organisation_id, network, external_id and url, in the order of the request. The
     network's badge confirms the step `verified`; its loss ends the step.
     """
-    described = {one.page_id: one for one in descriptions.items}
-    asked = [page for page in pages if page.id in described]
-    if not asked:
+    described = {description.page_id: description for description in descriptions.items}
+    checked_pages = [page for page in pages if page.id in described]
+    if not checked_pages:
         return 0
-    asked_ids = [page.id for page in asked]
+    checked_ids = [page.id for page in checked_pages]
     # Locked in one statement and in the order that an import uses: otherwise the two could deadlock.
     await session.execute(
         select(Page.id)
-        .where(Page.id.in_(asked_ids))
+        .where(Page.id.in_(checked_ids))
         .order_by(Page.id)
         .with_for_update(**versioned_update.FOR_NO_KEY_UPDATE)
     )
-    before = await _previous_checks(session, asked_ids, day)
-    shared_calls = descriptions.calls - sum(one.calls for one in descriptions.items)
+    before = await _previous_checks(session, checked_ids, day)
+    shared_calls = descriptions.calls - sum(description.calls for description in descriptions.items)
     rows, events, verified, changed_pages = [], [], [], 0
-    for page in asked:
-        one, past = described[page.id], before.get(page.id, PreviousCheck())
-        changed = change_detection.diff(past, one)
+    for page in checked_pages:
+        description, previous = described[page.id], before.get(page.id, PreviousCheck())
+        changed = change_detection.diff(previous, description)
         changed_pages += bool(changed)
-        rows.append(_row(page.id, one, changed, day, now) | {"calls": one.calls + shared_calls})
+        rows.append(_row(page.id, description, changed, day, now) | {"calls": description.calls + shared_calls})
         shared_calls = 0
-        events += [_event(page, alarm, now) for alarm in change_detection.detect_events(past, one, changed)]
+        events += [
+            _event(page, detected, now)
+            for detected in change_detection.detect_events(previous, description, changed)
+        ]
         if change_detection.badge_lost(changed):
             events += await _lose_badge(session, page, now)
-        elif one.verified and not past.snapshot.get("verified"):
+        elif description.verified and not previous.snapshot.get("verified"):
             verified.append(page)
     await session.execute(insert(PageCheck), rows)
-    await _note(session, [(page.id, described[page.id].outcome) for page in asked], now)
+    await _note(session, [(page.id, described[page.id].outcome) for page in checked_pages], now)
     await page_steps.confirm_from_network(session, verified, PageStepKind.VERIFIED, VERIFIED_EVIDENCE)
     await emit(session, *events)
     return changed_pages
@@ -127,10 +130,10 @@ async def _previous_checks(
     }
 
 
-def _visible_snapshot(state: str | None, reason: str | None, kept: Mapping[str, Any] | None) -> dict[str, Any]:
-    if state is None or kept is None:
+def _visible_snapshot(state: str | None, reason: str | None, snapshot: Mapping[str, Any] | None) -> dict[str, Any]:
+    if state is None or snapshot is None:
         return {}
-    return {name: kept[name] for name in change_detection.visible_fields(state, reason) if name in kept}
+    return {name: snapshot[name] for name in change_detection.visible_fields(state, reason) if name in snapshot}
 
 
 def _row(

@@ -80,7 +80,7 @@ def detect_events(
         events.append(DetectedEvent(PAGE_CLOSED, {"reason": description.reason}))
     if description.outcome is PageState.GONE and before.state != PageState.GONE:
         events.append(DetectedEvent(PAGE_GONE, {"reason": description.reason}))
-    fields = {one.field.value: one for one in changed}
+    fields = {change.field.value: change for change in changed}
     names: dict[str, Any] = {
         name: {"before": fields[name].before, "after": fields[name].after}
         for name in ("name", "screen_name")

@@ -101,9 +101,9 @@ class DailyCheck:
     def _back_off(self, network: str, reason: str) -> None:
         """Pause a network, longer after each failure; other networks continue."""
         failures = self._rests.get(network, (0, clock.now()))[0] + 1
-        rest = min(MIN_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 10), MAX_BACKOFF_SECONDS)
-        self._rests[network] = failures, clock.now() + timedelta(seconds=rest)
-        log.warning("pages were not checked", network=network, error=reason[:300], rest=rest)
+        pause_seconds = min(MIN_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 10), MAX_BACKOFF_SECONDS)
+        self._rests[network] = failures, clock.now() + timedelta(seconds=pause_seconds)
+        log.warning("pages were not checked", network=network, error=reason[:300], rest=pause_seconds)
 
     async def _due(self, session: AsyncSession, day: date, now: datetime) -> list[Row[*tuple[Any, ...]]]:
         """Return the next due pages of one network, oldest check first.
@@ -138,7 +138,7 @@ def via_ingest(services: ServiceClient) -> DescribePages:
     """Return a function that asks ingest over its internal route."""
 
     async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> PageDescriptions:
-        body = {"page_ids": [str(one) for one in page_ids], "calls": calls, "walls": walls}
+        body = {"page_ids": [str(page_id) for page_id in page_ids], "calls": calls, "walls": walls}
         answer = await services.post(
             "ingest",
             DESCRIBE_PATH,
