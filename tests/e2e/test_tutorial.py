@@ -1,4 +1,4 @@
-"""The README's walk, copied line by line, does what it says."""
+"""The commands of docs/tutorial.md, run as written, give the results that it describes."""
 
 import asyncio
 import csv
@@ -12,11 +12,10 @@ from tests.e2e.conftest import World
 ROOT = Path(__file__).parents[2]
 
 
-def walk(world: World, listener_port: int) -> str:
-    """The walk's lines as one script, with this run's addresses in place of the default ones."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text[text.index("## The main job") : text.index("## Where things are")]
-    script = "\n".join(re.findall(r"```bash\n(.*?)```", section, re.DOTALL))
+def tutorial_script(world: World, listener_port: int) -> str:
+    """Return the bash blocks of the tutorial as one script, with the addresses of this run."""
+    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    script = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
     for default, here in (
         ("http://127.0.0.1:8080", world.stack.gateway),
         ("http://127.0.0.1:8090", world.stack.vk),
@@ -29,11 +28,13 @@ def walk(world: World, listener_port: int) -> str:
     return f"set -euo pipefail\n{script}"
 
 
-async def test_the_walk_works_as_written(world: World, tmp_path: Path, unused_tcp_port: int) -> None:
+async def test_tutorial_commands_give_described_results(
+    world: World, tmp_path: Path, unused_tcp_port: int
+) -> None:
     process = await asyncio.create_subprocess_exec(
         "bash",
         "-c",
-        walk(world, unused_tcp_port),
+        tutorial_script(world, unused_tcp_port),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=tmp_path,
@@ -53,7 +54,7 @@ async def test_the_walk_works_as_written(world: World, tmp_path: Path, unused_tc
     assert output.count("(signature good)") >= 4
     assert "appeal.answered" in output
     why = next(line for line in output.splitlines() if "опасность: «искрит»" in line)
-    assert output.count(f"{why}\n") == 2, "the case and its alert say by which words it is urgent"
+    assert output.count(f"{why}\n") == 2, "the appeal and its alert name the words that made it urgent"
     (agreement,) = [line for line in output.splitlines() if line.startswith("{'need'")]
     assert "'owner': False" in agreement
     understood = list(csv.DictReader((tmp_path / "understood.csv").read_text(encoding="utf-8").splitlines()))
