@@ -1,4 +1,4 @@
-"""The documents speak of files that are there."""
+"""The documents name files, link to documents and link to headings that exist."""
 
 import re
 from itertools import product
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").rglob("*.md")])
+TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
+DOCUMENTS = sorted([*(ROOT / name for name in TOP), *(ROOT / "docs").rglob("*.md")])
 FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
 
 _BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -15,10 +16,12 @@ _QUOTED = re.compile(r"`([^`]+)`")
 _ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 _PLACEHOLDER = re.compile(r"<[^<>]*>|\*+")
 _LINK = re.compile(r"\]\(([^()\s#]+)(?:#[^()\s]*)?\)")
+_ANCHOR = re.compile(r"\]\(([^()\s#:]*)#([^()\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def named_paths(text: str) -> set[str]:
-    """Quoted words that say where something is: they begin with a folder of the repository, or name a module."""
+    """Return quoted words that are paths: they begin with a folder of the repository, or name a module."""
     return {
         word.rstrip(".,:;")
         for quoted in _QUOTED.findall(_BLOCK.sub("", text))
@@ -28,7 +31,7 @@ def named_paths(text: str) -> set[str]:
 
 
 def is_there(path: str) -> bool:
-    """Whether every alternative (`{a,b}`) is there; `*` and `<name>` stand for any name.
+    """Return whether every alternative (`{a,b}`) exists; `*` and `<name>` match any name.
 
     A module may be named by the end of its path, and without its suffix.
     """
@@ -44,15 +47,32 @@ def is_there(path: str) -> bool:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_paths_and_links_lead_somewhere(document: Path) -> None:
+def test_named_files_and_linked_documents_exist(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     links = {link for link in _LINK.findall(text) if "://" not in link}
-    lost = {path for path in named_paths(text) if not is_there(path)}
-    lost |= {link for link in links if not (document.parent / link).exists()}
-    assert lost == set()
+    missing = {path for path in named_paths(text) if not is_there(path)}
+    missing |= {link for link in links if not (document.parent / link).exists()}
+    assert missing == set()
 
 
-def test_a_lost_path_is_seen() -> None:
+def anchors(document: Path) -> set[str]:
+    """Return the anchors that GitHub makes from the headings of a document."""
+    text = _BLOCK.sub("", document.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in _HEADING.findall(text)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_linked_headings_exist(document: Path) -> None:
+    links = _ANCHOR.findall(document.read_text(encoding="utf-8"))
+    missing = {
+        f"{target}#{anchor}"
+        for target, anchor in links
+        if anchor not in anchors(document.parent / target if target else document)
+    }
+    assert missing == set()
+
+
+def test_path_that_does_not_exist_is_found() -> None:
     text = "see `services/appeals/stems.py`, `workflow.py` and `GET /api/v1/topics`\n```\n`tests/none.py`\n```\n"
     assert named_paths(text) == {"services/appeals/stems.py", "workflow.py"}
     assert not is_there("services/appeals/stems.py")
