@@ -1,6 +1,6 @@
 """`gospablik understand`: what a file of messages asks for, row by row.
 
-The columns: docs/integrator/classify-a-file.md.
+The columns: docs/moderator/classification.md.
 """
 
 import csv

@@ -1,6 +1,6 @@
 """The gazetteer of the republic, read from `data/*.csv` and indexed for finding names in a text word by word.
 
-How to add a name: `docs/developer/locations.md`.
+How to add a name: `docs/developer/classification.md`.
 """
 
 import csv

@@ -1,6 +1,6 @@
 """Detection of a problem's location: municipality, settlement, street and house.
 
-The algorithm, and how to add names: `docs/developer/locations.md`.
+The algorithm, and how to add names: `docs/developer/classification.md`.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """A model trained on an organisation's own history, combined with the built-in one.
 
-See docs/operations/train-a-topic-model.md.
+See docs/developer/classification.md.
 
 It decides about the topics in its history. The others keep their built-in probability, and so does the share that
 falls on labels that name no topic.
