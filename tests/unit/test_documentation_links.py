@@ -9,6 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
 DOCUMENTS = sorted([*(ROOT / name for name in TOP), *(ROOT / "docs").rglob("*.md")])
+# Documents that name classes, functions and fields of the code.
+FOR_DEVELOPERS = sorted([ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / "developer").glob("*.md")])
 FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
 
 _BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -17,6 +19,7 @@ _ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 _PLACEHOLDER = re.compile(r"<[^<>]*>|\*+")
 _LINK = re.compile(r"\]\(([^()\s#]+)(?:#[^()\s]*)?\)")
 _ANCHOR = re.compile(r"\]\(([^()\s#:]*)#([^()\s]+)\)")
+_SYMBOL = re.compile(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)(?:\([^`]*\))?`")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -70,6 +73,20 @@ def test_linked_headings_exist(document: Path) -> None:
         if anchor not in anchors(document.parent / target if target else document)
     }
     assert missing == set()
+
+
+@pytest.fixture(scope="module")
+def identifiers() -> set[str]:
+    """Return every word of the Python sources."""
+    sources = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+    return {word for path in sources for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize("document", FOR_DEVELOPERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_symbols_named_to_developers_exist(document: Path, identifiers: set[str]) -> None:
+    text = _BLOCK.sub("", document.read_text(encoding="utf-8"))
+    symbols = {word for symbol in _SYMBOL.findall(text) for word in symbol.split(".")}
+    assert symbols - identifiers == set()
 
 
 def test_path_that_does_not_exist_is_found() -> None:
