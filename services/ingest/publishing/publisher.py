@@ -56,7 +56,7 @@ PUBLISH_JOB = "publish"
 READ_BACK = "read_back"
 MAX_ATTEMPTS = 8
 MAX_DELAY = 300.0
-# Calls without a response, each after a complete read that did not find it: the last is within an hour of the first.
+# Calls without a response, each after a complete read that did not find the reply, all within about an hour.
 MAX_SILENT_ATTEMPTS = 16
 QUICK_ATTEMPTS = 4
 # Minimum time that temporary rejections are retried: tokens are replaced and limits expire within a day.

@@ -5,9 +5,9 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from emulators.vk.vkscript.interpreter import Limits, Script
+from emulators.vk.vkscript.interpreter import Interpreter, Limits
 from emulators.vk.vkscript.parser import parse
-from services.ingest.networks.port import Accounts, TokenKind
+from services.ingest.networks.port import TokenKind, TokenPool
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.settings import IngestSettings
 
@@ -23,10 +23,10 @@ class Scripted(VkClient):
 
     change: Any
 
-    async def ask(self, method: str, *kinds: TokenKind, page_id: Any = None, **params: Any) -> Any:
+    async def read_with_any_token(self, method: str, *kinds: TokenKind, page_id: Any = None, **params: Any) -> Any:
         if method != "execute":
             return answer_of(params)
-        script = Script(lambda _name, given: answer_of(given), Limits(25, 1_000), {"Args": {}})
+        script = Interpreter(lambda _name, given: answer_of(given), Limits(25, 1_000), {"Args": {}})
         return self.change(script.run(parse(str(params["code"]))))
 
 
@@ -46,8 +46,8 @@ class Scripted(VkClient):
 )
 async def test_answer_of_a_batch_goes_to_its_own_call(change: Any) -> None:
     client = Scripted(
-        cast("aiohttp.ClientSession", None), cast("Accounts", None), IngestSettings.model_construct()
+        cast("aiohttp.ClientSession", None), cast("TokenPool", None), IngestSettings.model_construct()
     )
     client.change = staticmethod(change)
-    answers = await client.read_many("wall.getComments", CALLS, TokenKind.USER)
+    answers = await client.read_batch("wall.getComments", CALLS, TokenKind.USER)
     assert answers == [answer_of(params) for params in CALLS]

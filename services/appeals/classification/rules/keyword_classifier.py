@@ -1,8 +1,8 @@
 """Classification by keyword rules: does a message need an answer, which topic group, how urgent.
 
 A pure function of the text, the kind of message and its context. When in doubt it leaves the message to a
-moderator: only what clearly needs no answer is «no». docs/developer/classification.md explains the rules in the order of
-this file.
+moderator: only what clearly needs no answer is «no». docs/developer/classification.md explains the rules in the
+order of this file.
 """
 
 import re
