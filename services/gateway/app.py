@@ -77,7 +77,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         request: Request, if_none_match: Annotated[str | None, Header(include_in_schema=False)] = None
     ) -> Response:
         """Return the merged OpenAPI document of all services."""
-        published = await request.app.state.documents.published(gateway.openapi())
+        published = await request.app.state.documents.merged_document(gateway.openapi())
         headers = {"ETag": published.etag, "Cache-Control": "no-cache"}
         if if_none_match and published.etag in if_none_match:
             return Response(status_code=304, headers=headers)

@@ -14,6 +14,9 @@ from tests.conformance.behaviours import (
 from tests.conformance.conftest import House
 from tests.conformance.network_servers import PLAYED
 
+# Longer than one wait of the suite, so that a wait ends with its own message.
+pytestmark = pytest.mark.timeout(660)
+
 MODULES = (incoming, edits_and_deletions, threads, publishing, sources, reconciliation)
 # Shows that a third network fits; the two that people write in come first.
 LATER = {"example"}

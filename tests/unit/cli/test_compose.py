@@ -97,7 +97,7 @@ def test_settings_that_are_left_out_are_as_in_the_code(services: dict[str, Any])
 def test_settings_that_the_docs_name_reach_the_containers(services: dict[str, Any]) -> None:
     docs = "".join(
         (_ROOT / "docs" / name).read_text(encoding="utf-8")
-        for name in ("operations/index.md", "developer/ingestion.md")
+        for name in ("operations/index.md", "operations/ingestion.md")
     )
     named = set(re.findall(r"`GOSPABLIK_(\w+)`", docs)) - {
         "DATABASE_DIRECT_URL",

@@ -18,7 +18,7 @@ async def owners(database: TestDatabase) -> dict[str, str | None]:
     connection = await database.connect()
     rows = await connection.fetch(
         "SELECT own.code, above.code AS owner FROM organisations own LEFT JOIN organisations above "
-        "ON above.id = own.parent_id"
+        "ON above.id = own.parent_id ORDER BY own.code"
     )
     await connection.close()
     return {row["code"]: row["owner"] for row in rows}
