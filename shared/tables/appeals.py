@@ -186,6 +186,7 @@ class AppealMessage(Base):
 
     message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"), index=True)
+    # The database's clock, under the lock of the appeal.
     created_at: Mapped[CreatedAt]
 
 
@@ -245,8 +246,8 @@ class Reply(Base):
     """A reply: drafted here (`origin: "gospablik"`) or written by hand in the network (`"network"`).
 
     `in_reply_to` is the citizen's message that it answers, chosen once when the reply is made; null where staff
-    wrote to nobody in particular. `message_id` is the network's message that a reply by hand is. `created_at` of a
-    reply made here is the database's time.
+    wrote to nobody in particular. `message_id` is the network's message that a reply by hand is. `created_at` and
+    `submitted_at` (the last attempt; null: `created_at`) of a reply made here are the database's times.
     """
 
     __tablename__ = "replies"
@@ -281,6 +282,7 @@ class Reply(Base):
     published_at: Mapped[datetime | None]
     failure: Mapped[dict[str, Any] | None]
     version: Mapped[int] = mapped_column(default=1)
+    submitted_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 

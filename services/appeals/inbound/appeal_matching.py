@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select, tuple_
+from sqlalchemy import and_, func, or_, select, tuple_
 from sqlalchemy.orm import make_transient_to_detached
 
 from services.appeals.classification import store
@@ -35,7 +35,7 @@ from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from shared import clock
 from shared.audit import recorder
-from shared.database.bulk_insert import insert_into, insert_rows
+from shared.database.bulk_insert import insert_into
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
 from shared.ids import new_id
@@ -351,7 +351,7 @@ class AppealMatcher:
 
     def _link(self, appeal: Appeal, message: Message) -> None:
         self.locked.by_message[message.id] = appeal.id
-        self._links.append({"message_id": message.id, "appeal_id": appeal.id, "created_at": clock.now()})
+        self._links.append({"message_id": message.id, "appeal_id": appeal.id})
 
     def _store_result(self, item: ClassifiedMessage) -> None:
         result, now = item.result, clock.now()
@@ -384,7 +384,10 @@ class AppealMatcher:
     async def write(self) -> None:
         """Write links, classifications, timeline and events."""
         await self._session.flush()
-        await insert_rows(self._session, AppealMessage, self._links)
+        if self._links:
+            # The database's clock, under the lock of the appeals: replies are compared with this value.
+            linked = insert_into(AppealMessage).values(created_at=func.clock_timestamp())
+            await self._session.execute(linked, self._links)
         await store.store_classifications(self._session, self._results)
         await self._recorder.write(self._session)
         self._links, self._results = [], {}

@@ -12,6 +12,7 @@ from services.appeals.inbound.staff_replies import StaffReplyMatcher, find_earli
 from services.appeals.inbound.thread_context import ThreadContext, select_messages
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.replies import publication_events
+from services.appeals.replies.later_messages import reopen_after_staff_reply
 from services.appeals.routing import repository
 from services.appeals.routing.context import RoutingContext
 from shared import clock
@@ -98,6 +99,12 @@ class _MessageBatch:
                 self._matcher.match(classified[event.id])
         await self._attach_earlier_staff_replies()
         await self._matcher.write()
+        for appeal, written_at in self._staff_replies.answered:
+            await reopen_after_staff_reply(
+                self._session, appeal, written_at, self._routing_context, self._recorder
+            )
+        if self._staff_replies.answered:
+            await self._recorder.write(self._session)
 
     def _needs_classification(self, event: Event, message: Message) -> bool:
         """Return whether the event's message needs a classification.

@@ -5,6 +5,7 @@ post; else the only open appeal of the thread that awaits a reply. Anything less
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -26,7 +27,10 @@ _ON_THE_WAY = ("queued", "sending", "uncertain")
 
 
 class StaffReplyMatcher:
-    """Attaches the community's own messages to appeals, in one transaction."""
+    """Attaches the community's own messages to appeals, in one transaction.
+
+    `answered`: the appeals that a staff reply was attached to, and when the reply was written.
+    """
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class StaffReplyMatcher:
         self._locked = locked
         self._own_replies: set[tuple[object, str]] = set()
         self._attached: set[object] = set()
+        self.answered: list[tuple[Appeal, datetime]] = []
 
     async def load(self, messages: Collection[Message]) -> None:
         """Load which of these messages are attached already, and which of our replies are being published."""
@@ -81,11 +86,12 @@ class StaffReplyMatcher:
             author=NETWORK_ACTOR, status="published", message_id=message.id, url=message.url,
             published_at=message.written_at,
             version=1, promised_at=None, publication_id=None, failure=None, created_at=now, updated_at=now,
-            in_reply_to=self._replied_message(appeal, message, parents),
+            submitted_at=None, in_reply_to=self._replied_message(appeal, message, parents),
         )  # fmt: skip
         self._session.add(reply)
         self._attached.add(message.id)
         appeal.updated_at = now
+        self.answered.append((appeal, message.written_at))
         published_replies.record_published_reply(
             appeal, reply, message.written_at, self._routing_context, self._recorder, actor=NETWORK_ACTOR
         )

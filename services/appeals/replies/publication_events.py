@@ -9,7 +9,7 @@ from sqlalchemy import delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.timeline import AppealRecorder
-from services.appeals.replies import published_replies
+from services.appeals.replies import later_messages, published_replies
 from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
 from services.appeals.routing.context import RoutingContext
 from shared import clock
@@ -103,6 +103,7 @@ async def _publish(
     published_replies.record_published_reply(
         appeal, reply, published_at, routing_context, recorder, actor=reply.author, superseded=overtaken
     )
+    await later_messages.reopen_after_own_reply(session, appeal, reply, routing_context, recorder)
 
 
 async def _is_superseded(session: AsyncSession, reply: Reply) -> bool:

@@ -69,13 +69,13 @@ async def create_reply(
     await _require_none_under_way(session, appeal)
     if draft.kind == "final" and not repeats:
         await _require_new_text(session, appeal, draft.text)
-    # The database's clock: other machines compare this value with it.
-    now = await session.scalar(select(func.now()))
+    # The database's clock, under the lock of the appeal: other machines and messages are compared with this value.
+    now = await session.scalar(select(func.clock_timestamp()))
     reply = Reply(
         id=new_id(), appeal_id=appeal.id, origin="gospablik", kind=draft.kind, text=draft.text, status="queued",
         author=author, promised_at=draft.promised_at, publication_id=None, in_reply_to=message.id, message_id=None,
         url=None, published_at=None, failure=None, version=1, created_at=now, updated_at=clock.now(),
-        incident_reply_id=incident_reply_id,
+        incident_reply_id=incident_reply_id, submitted_at=now,
     )  # fmt: skip
     session.add(reply)
     if appeal.status in {"new", "assigned", "reopened"}:
@@ -268,6 +268,7 @@ async def retry_reply(
         reply.text = text
     reply.status, reply.failure = "queued", None
     reply.version += 1
+    reply.submitted_at = await session.scalar(select(func.clock_timestamp()))
     reply.updated_at = clock.now()
     appeal.reply_failed = None
     await session.flush()

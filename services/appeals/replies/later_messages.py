@@ -1,0 +1,73 @@
+"""Messages of the citizen that a published reply does not answer, because its author could not have seen them."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import defer
+
+from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.transitions import reopen
+from services.appeals.lifecycle.workflow import status_after_message
+from services.appeals.routing.context import RoutingContext
+from shared.database.sessions import WriteSession
+from shared.tables.appeals import Appeal, AppealMessage, Reply, Triage
+from shared.tables.ingest import Message
+
+
+async def reopen_after_own_reply(
+    session: WriteSession, appeal: Appeal, reply: Reply, routing_context: RoutingContext, recorder: AppealRecorder
+) -> None:
+    """Reopen an appeal that a citizen wrote to after the reply was submitted and before its publication was known.
+
+    Both moments are the database's, taken under the lock of the appeal's row, so no two clocks are compared.
+    """
+    submitted_at = reply.submitted_at or reply.created_at
+    await _reopen(session, appeal, AppealMessage.created_at > submitted_at, routing_context, recorder)
+
+
+async def reopen_after_staff_reply(
+    session: WriteSession,
+    appeal: Appeal,
+    written_at: datetime,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+) -> None:
+    """Reopen an appeal that a citizen wrote to after the staff reply, if the staff reply was received later.
+
+    Both times are the network's.
+    """
+    await _reopen(session, appeal, Message.written_at > written_at, routing_context, recorder)
+
+
+async def _reopen(
+    session: WriteSession,
+    appeal: Appeal,
+    is_later: ColumnElement[bool],
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+) -> None:
+    if appeal.status != "answered":
+        return
+    rows = await session.execute(
+        select(Message, Triage.needs_answer, Triage.language)
+        .join(AppealMessage, AppealMessage.message_id == Message.id)
+        .join(Triage, Triage.message_id == Message.id)
+        .options(defer(Message.raw, raiseload=True))  # not granted to this service
+        .where(
+            AppealMessage.appeal_id == appeal.id,
+            is_later,
+            Triage.needs_answer != "no",
+            Message.deleted_at.is_(None),
+        )
+        # A message that certainly needs an answer decides before one that a person has to look at.
+        .order_by(Triage.needs_answer != "yes", Message.written_at, func.length(Message.external_id), Message.id)
+        .limit(1)
+    )
+    if (row := rows.first()) is None:
+        return
+    message, needs_answer, language = row
+    status = status_after_message(appeal.status, needs_answer)
+    reopen(appeal, status, routing_context, recorder, SYSTEM_ACTOR, message=message)
+    if status == "triage":
+        appeal.route = {**appeal.route, "waiting_for": "buryat" if language == "bxr" else "need_unclear"}

@@ -1,0 +1,86 @@
+"""A citizen who writes while a reply is being published: it does not answer what its author could not see."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.reply_helpers import answer, appeal, fails
+from tests.integration.appeals.test_appeal_matching import QUESTION
+
+HOUR = timedelta(hours=1)
+FURTHER_QUESTION = "А когда починят фонарь у школы на улице Гагарина? Там тоже темно!"
+
+
+async def test_question_before_the_publication_is_known_reopens_the_appeal(world: World) -> None:
+    found = await appeal(world)
+    reply = await answer(world, found)
+    await world.writes(FURTHER_QUESTION, at=WEDNESDAY + 2 * HOUR)
+    assert (await world.appeal(found["id"]))["status"] == "in_progress"
+    await world.published(reply, at=WEDNESDAY + HOUR)
+    after = await world.appeal(found["id"])
+    assert after["status"] == "reopened"
+    assert after["first_response_at"] is not None
+    assert after["next_response_due_at"] is not None
+    told = [event["type"] for event in await world.events("appeal.answered", "appeal.reopened")]
+    assert told == ["appeal.answered", "appeal.reopened"]
+    assert json.loads((await world.events("appeal.reopened"))[0]["data"])["status"] == "reopened"
+
+
+async def test_unclear_message_before_the_publication_is_known_goes_to_triage(world: World) -> None:
+    found = await appeal(world)
+    reply = await answer(world, found)
+    message = await world.writes(FURTHER_QUESTION, at=WEDNESDAY + 2 * HOUR)
+    connection = await world.database.connect()
+    await connection.execute("UPDATE triage SET needs_answer = 'unsure' WHERE message_id = $1", message)
+    await connection.close()
+    await world.published(reply, at=WEDNESDAY + HOUR)
+    after = await world.appeal(found["id"])
+    assert (after["status"], after["next_response_due_at"]) == ("triage", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "before_the_reply"),
+    [("Спасибо большое!", False), (FURTHER_QUESTION, True)],
+    ids=["thanks", "question_that_the_author_saw"],
+)
+async def test_message_that_needs_no_further_reply_leaves_the_appeal_answered(
+    world: World, text: str, before_the_reply: bool
+) -> None:
+    found = await appeal(world)
+    if before_the_reply:
+        await world.writes(text, at=WEDNESDAY + HOUR / 2)
+        found = await world.appeal(found["id"])
+    reply = await answer(world, found)
+    if not before_the_reply:
+        await world.writes(text, at=WEDNESDAY + 2 * HOUR)
+    await world.published(reply, at=WEDNESDAY + HOUR)
+    assert (await world.appeal(found["id"]))["status"] == "answered"
+
+
+async def test_reply_sent_again_answers_what_came_before_it_was_sent_again(world: World) -> None:
+    found = await appeal(world)
+    reply = await answer(world, found)
+    await fails(world, reply)
+    await world.writes(FURTHER_QUESTION, at=WEDNESDAY + HOUR)
+    again = await world.post(f"/appeals/{found['id']}/replies/{reply['id']}/retry", {})
+    assert again.status_code == 202, again.text
+    await world.published(reply, at=WEDNESDAY + 2 * HOUR)
+    assert (await world.appeal(found["id"]))["status"] == "answered"
+
+
+@pytest.mark.parametrize(("staff_hour", "status"), [(1, "reopened"), (3, "answered")])
+async def test_staff_reply_received_late_answers_only_what_was_written_before_it(
+    world: World, staff_hour: int, status: str
+) -> None:
+    first = await world.writes(QUESTION)
+    found = await world.only()
+    await world.writes(FURTHER_QUESTION, at=WEDNESDAY + 2 * HOUR)
+    await world.writes(
+        "Сделаем до пятницы.",
+        from_community=True,
+        reply_to=await world.external_id(first),
+        at=WEDNESDAY + staff_hour * HOUR,
+    )
+    assert (await world.appeal(found["id"]))["status"] == status
