@@ -127,7 +127,8 @@ async def open_appeal(
 ) -> appeals.AppealOut:
     """Open an appeal from a stored message, or from a text received by phone or on paper.
 
-    A message whose author has an open appeal in that thread joins it, with status 200.
+    A message whose author has an open appeal in that thread joins it, with status 200. The same text by the same
+    caller within ten minutes is a 409 that names the first appeal, unless an Idempotency-Key is given.
     """
 
     async def work() -> appeals.AppealOut:
@@ -138,7 +139,9 @@ async def open_appeal(
             appeal, new = await decisions.open_from_message(session, caller, body.message_id, corrections)
             response.status_code = 201 if new else 200
         else:
-            appeal = await decisions.open_from_text(session, caller, body.text or "", corrections, url=body.url)
+            appeal = await decisions.open_from_text(
+                session, caller, body.text or "", corrections, url=body.url, repeats=key.key is not None
+            )
         await session.flush()
         return await appeal_detail(session, caller, appeal.id)
 

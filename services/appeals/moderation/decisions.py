@@ -2,10 +2,11 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,12 +33,14 @@ from shared import clock
 from shared.api.preconditions import UNSEEN, Seen
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
-from shared.http.problems import Conflict, DecidedByAnother, Invalid, NotFound
+from shared.http.problems import Conflict, DecidedByAnother, Duplicate, Invalid, NotFound
 from shared.ids import new_id
 from shared.tables.appeals import Appeal, AppealMessage, Reply, Review, TimelineEntry, Topic, Triage
 from shared.tables.ingest import Message
 
 _MODERATOR_REASON = "Решение модератора"
+# The same text by the same person within this time is one appeal that was sent twice.
+DUPLICATE_TEXT_WINDOW = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -507,11 +510,22 @@ async def open_from_message(
 
 
 async def open_from_text(
-    session: WriteSession, caller: Caller, text: str, corrections: Corrections, *, url: str | None
+    session: WriteSession,
+    caller: Caller,
+    text: str,
+    corrections: Corrections,
+    *,
+    url: str | None,
+    repeats: bool = False,
 ) -> Appeal:
     """Open an appeal from a text that was received by phone or on paper; it has no thread to publish a reply
     in.
+
+    Raises `Duplicate` naming the first when this caller opened one with the same text within
+    `DUPLICATE_TEXT_WINDOW`, unless the text `repeats` on purpose.
     """
+    if not repeats:
+        await _require_new_text(session, caller, text)
     topic = await check_corrections(session, corrections, needs_answer=True)
     routing_context = await RoutingContext.load(
         session, (), {corrections.organisation_id} if corrections.organisation_id else ()
@@ -554,6 +568,30 @@ async def open_from_text(
         recorder.add_alert("urgent", appeal, predicted.why if predicted.urgency == "high" else _MODERATOR_REASON)
     await recorder.write(session)
     return appeal
+
+
+async def _require_new_text(session: WriteSession, caller: Caller, text: str) -> None:
+    text_hash = func.hashtextextended(func.lower(text), 0)
+    # Two requests at once: the second waits for the first and sees its appeal.
+    await session.execute(select(func.pg_advisory_xact_lock(text_hash)))
+    first = await session.scalar(
+        select(Appeal.id)
+        .join(TimelineEntry, TimelineEntry.appeal_id == Appeal.id)
+        .where(
+            func.hashtextextended(func.lower(Appeal.text), 0) == text_hash,
+            Appeal.text == text,
+            Appeal.opened_at > clock.now() - DUPLICATE_TEXT_WINDOW,
+            TimelineEntry.kind == "opened",
+            TimelineEntry.actor == caller.actor,
+            TimelineEntry.data["by_hand"].as_boolean(),
+        )
+        .limit(1)
+    )
+    if first is not None:
+        raise Duplicate(
+            "You opened an appeal with this text a moment ago. Give an Idempotency-Key to open another",
+            appeal_id=str(first),
+        )
 
 
 async def move_appeal(

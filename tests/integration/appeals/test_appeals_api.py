@@ -1,5 +1,6 @@
 """Lists, scopes, moves, decisions and rules; each invalid request gets its own problem."""
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -340,3 +341,21 @@ async def test_every_route_is_documented(world: World) -> None:
             assert operation.get("summary"), (method, path)
             assert operation.get("description"), (method, path)
             assert {"401", "403"} <= operation["responses"].keys(), (method, path)
+
+
+async def test_text_sent_twice_opens_one_appeal(world: World) -> None:
+    body = {"text": "По телефону: не горит фонарь на улице Кирова"}
+    answers = await asyncio.gather(*(world.post("/appeals", body) for _ in range(3)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
+    (opened,) = [answer.json() for answer in answers if answer.status_code == 201]
+    refused = [answer.json() for answer in answers if answer.status_code == 409]
+    assert {problem["appeal_id"] for problem in refused} == {opened["id"]}
+    assert refused[0]["type"].endswith("/duplicate")
+    assert len(await world.all()) == 1
+
+
+async def test_text_sent_again_on_purpose_opens_another_appeal(world: World) -> None:
+    body = {"text": "По телефону: не горит фонарь на улице Кирова"}
+    assert (await world.post("/appeals", body)).status_code == 201
+    assert (await world.post("/appeals", body, Idempotency_Key="second-call")).status_code == 201
+    assert len(await world.all()) == 2
