@@ -185,7 +185,7 @@ async def test_danger_reported_by_phone_raises_an_alert_with_ordered_events(
     suggested = {one["organisation_id"]: one["confidence"] for one in waiting.json()["route"]["suggestions"]}
     assert suggested == {str(world.organisation): 0.4, str(world.other_organisation): 0.3}
     body = {"text": DANGER, "organisation_id": str(world.other_organisation)}
-    given = (await world.post("/appeals", body)).json()
+    given = (await world.post("/appeals", body, Idempotency_Key="second-call")).json()
     assert (given["status"], given["urgency"]) == ("assigned", "high")
     assert given["first_response_due_at"] is not None
     assert [hand["kind"] for hand in given["hands"]] == ["assigned"]
