@@ -71,6 +71,9 @@ class _Stages(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no type
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest stages first, the shortest tests last: no process is left alone with a long one at the end."""
     order = (
+        "tests/integration/data_growth/",
+        "tests/chaos/test_api_fuzzing.py",
+        "tests/chaos/",
         "tests/e2e/",
         "tests/integration/access/",
         "tests/conformance/",
