@@ -36,6 +36,7 @@ from shared.database.outages import is_fault, is_outage
 from shared.database.purge import Rule, Terms
 from shared.database.sessions import JOB_CONNECTIONS, Database, WriteSession, connect, driver_connection
 from shared.logs import logger
+from shared.supervision import Backoff, run_forever
 
 log = logger(__name__)
 
@@ -44,6 +45,8 @@ ScheduleHandler = Callable[[], Awaitable[None]]
 HeldHandler = Callable[[WriteSession, dict[str, Any], str], Awaitable[None]]
 
 MAX_DELAY = timedelta(minutes=5)
+RECONNECT_BACKOFF = Backoff(0.5, 5.0)
+OUTCOME_BACKOFF = Backoff(0.5, 2.0)
 AFTER_OUTAGE = timedelta(seconds=2)
 
 
@@ -104,13 +107,15 @@ class _Outcomes(Queries):
         await self._when_back(lambda: super(_Outcomes, self).log_jobs(job_status))
 
     async def _when_back(self, write: Callable[[], Awaitable[object]]) -> None:
-        pause = 0.5
+        failures = 0
         while True:
             try:
                 await write()
             except Exception as error:
                 if not is_outage(error):
                     raise
+                failures += 1
+                pause = OUTCOME_BACKOFF.delay(failures)
                 log.warning("jobs: an outcome waits for the database", error=repr(error)[:300], retry_in=pause)
                 # A server that only reads goes on answering on the connections it has.
                 await self._pool.expire_connections()
@@ -120,7 +125,6 @@ class _Outcomes(Queries):
                 await asyncio.wait_for(self._stopping.wait(), pause)
                 # The job stays with this worker in the database and is run again once its heartbeat is too old.
                 return
-            pause = min(pause * 2, 2)
 
 
 def install_sql(service: str) -> str:
@@ -220,20 +224,18 @@ class Jobs:
 
         `url` is of a connection that can listen; in `database` the transactions of `on_held` run.
         """
-        delay = 0.5
         stopping = asyncio.Event()
-        while True:
-            started = asyncio.get_running_loop().time()
-            try:
-                await _alone(self._run_once(url, database, stopping), stopping)
-            except Exception as error:
-                if not (is_outage(error) or _of_queuer(error)):
-                    raise
-                log.warning("jobs: the database went away", error=repr(error), retry_in=delay)
-            if asyncio.get_running_loop().time() - started > 30:
-                delay = 0.5
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, 5)
+
+        def failed(error: Exception, delay: float) -> None:
+            log.warning("jobs: the database went away", error=repr(error), retry_in=delay)
+
+        await run_forever(
+            lambda: _alone(self._run_once(url, database, stopping), stopping),
+            RECONNECT_BACKOFF,
+            on_failure=failed,
+            reset_after=30.0,
+            is_retried=lambda error: is_outage(error) or _of_queuer(error),
+        )
 
     async def _run_once(self, url: str, database: Database, stopping: asyncio.Event) -> None:
         async with asyncpg.create_pool(
@@ -278,7 +280,8 @@ class Jobs:
                 if not await is_fault(error, outcomes.ping):
                     raise outcomes.wait(job, AFTER_OUTAGE, repr(error)) from error
                 if job.attempts < self.max_attempts:
-                    delay = min(self.initial_delay * 2.0**job.attempts, MAX_DELAY)
+                    backoff = Backoff(self.initial_delay.total_seconds(), MAX_DELAY.total_seconds())
+                    delay = timedelta(seconds=backoff.delay(job.attempts + 1))
                     raise RetryRequested(delay=delay, reason=str(error)) from error
                 await self._hold(database, outcomes, job, payload, error)
                 raise

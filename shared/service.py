@@ -6,7 +6,6 @@ In the embedded run API and worker share one process and loop; Compose starts th
 import asyncio
 import importlib
 import math
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -37,6 +36,7 @@ from shared.http.request_log import API_HEADERS, Observe
 from shared.jobs import Jobs
 from shared.service_client import ServiceClient
 from shared.settings import ServiceName, Settings, settings
+from shared.supervision import Backoff, run_forever
 from shared.tables.base import IdempotencyMixin
 
 Process = Literal["all", "api", "worker"]
@@ -44,6 +44,8 @@ Work = Callable[["Service"], Awaitable[None]]
 
 FAILURES = Counter("gospablik_worker_failures_total", "Times a worker loop raised", ["service", "worker"])
 HELD = Gauge("gospablik_jobs_held", "Jobs that failed for good and wait for a person", ["service"])
+RESTART_BACKOFF = Backoff(0.5, 15.0)
+
 WORKER_UP = Gauge("gospablik_worker_ok", "1 while a worker loop is well", ["service", "worker"])
 
 
@@ -226,23 +228,19 @@ class Service:
 
     async def _forever(self, name: str, work: Work) -> None:
         log = logs.logger(name)
-        delay = 0.5
-        while True:
-            started = time.monotonic()
-            self.report(name, None)
-            try:
-                await work(self)
-                error = "the worker ended"
-            except Exception as failure:  # reported, and started again below
-                error = repr(failure)
-                if is_outage(failure):
-                    delay = 1.0
-                log.exception("worker failed", worker=name, retry_in=delay)
-            self.report(name, error)
-            if time.monotonic() - started > 60:
-                delay = 0.5
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, 15)
+
+        def failed(error: Exception, delay: float) -> None:
+            log.error("worker failed", worker=name, retry_in=delay, exc_info=error)
+            self.report(name, repr(error))
+
+        self.report(name, None)
+        await run_forever(
+            lambda: work(self),
+            RESTART_BACKOFF,
+            on_failure=failed,
+            on_restart=lambda: self.report(name, None),
+            is_outage=is_outage,
+        )
 
     async def _held_jobs(self, jobs: Jobs) -> float:
         # The other figures are wanted most when the database is away.

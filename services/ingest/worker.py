@@ -1,7 +1,5 @@
 """The background worker of ingest: read all pages, publish replies, run periodic jobs."""
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,13 +26,14 @@ from shared.database.sessions import WriteSession
 from shared.jobs import Jobs, TryLater
 from shared.logs import logger
 from shared.service import Service
+from shared.supervision import Backoff, TaskSupervisor, WorkEnded, run_periodically
 from shared.tables.ingest import Publication
 
 log = logger(__name__)
 
 # An unfinished publication that was not updated for this long has lost its job.
 STALLED_AFTER = timedelta(seconds=60)
-RESTART_DELAY_SECONDS = 5.0
+RESTART_BACKOFF = Backoff(5.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -47,42 +46,9 @@ class CollectorRuntime:
     publisher: Publisher
 
 
-class TaskSupervisor:
-    """Runs one task per source loop and restarts a task that ends."""
-
-    def __init__(self, report: Callable[[str, str | None], None]) -> None:
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._report = report
-
-    def set_tasks(self, wanted: dict[str, SourceLoop]) -> None:
-        """Start tasks that are wanted and not running; cancel running tasks that are not wanted."""
-        for name in self._tasks.keys() - wanted.keys():
-            self._tasks.pop(name).cancel()
-        for name, loop in wanted.items():
-            if name not in self._tasks:
-                self._tasks[name] = asyncio.create_task(self._run_and_restart(name, loop), name=name)
-
-    async def _run_and_restart(self, name: str, loop: SourceLoop) -> None:
-        while True:
-            try:
-                await loop()
-                error = "the loop ended"
-            except TRANSIENT_ERRORS as trouble:
-                error = repr(trouble)
-            except Exception as bug:  # a bug in one loop must not end the others
-                error = repr(bug)
-                log.exception("a way failed", way=name)
-            self._report(name, error)
-            await asyncio.sleep(RESTART_DELAY_SECONDS)
-            self._report(name, None)
-
-    async def stop(self) -> None:
-        """Cancel all tasks and wait for them."""
-        tasks = list(self._tasks.values())
-        self._tasks.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+def _log_bug(name: str, error: Exception) -> None:
+    if not isinstance(error, (WorkEnded, *TRANSIENT_ERRORS)):
+        log.error("a way failed", way=name, exc_info=error)
 
 
 class Worker:
@@ -100,7 +66,7 @@ class Worker:
     async def run(self, service: Service) -> None:
         """Read the networks until cancelled; retry while the database is unavailable."""
         settings = ingest_settings()
-        supervisor = TaskSupervisor(service.report)
+        supervisor = TaskSupervisor(RESTART_BACKOFF, service.report, _log_bug)
         # Shorter than the servers' keep-alive: a call on a connection the server has just closed has no known
         # outcome.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
@@ -114,21 +80,26 @@ class Worker:
                 "figures": SourceMetrics(service.database).run,
             }
             self._service = service
+
+            async def refresh() -> float:
+                await token_pool.refresh()
+                self._runtime = CollectorRuntime(token_pool, intake, networks, publisher)
+                supervisor.set_tasks(
+                    internal_loops | {k: v for one in networks.values() for k, v in one.source_loops().items()}
+                )
+                await intake.flush()
+                service.report("registry", None)
+                return settings.registry_seconds
+
+            def delay_after(error: Exception, _failures: int) -> float | None:
+                if not isinstance(error, TRANSIENT_ERRORS):
+                    return None
+                log.warning("the database is unavailable", error=repr(error)[:300])
+                service.report("registry", repr(error)[:300])
+                return settings.registry_seconds
+
             try:
-                while True:
-                    try:
-                        await token_pool.refresh()
-                        self._runtime = CollectorRuntime(token_pool, intake, networks, publisher)
-                        supervisor.set_tasks(
-                            internal_loops
-                            | {k: v for one in networks.values() for k, v in one.source_loops().items()}
-                        )
-                        await intake.flush()
-                        service.report("registry", None)
-                    except TRANSIENT_ERRORS as error:
-                        log.warning("the database is unavailable", error=repr(error)[:300])
-                        service.report("registry", repr(error)[:300])
-                    await asyncio.sleep(settings.registry_seconds)
+                await run_periodically(refresh, delay_after)
             finally:
                 self._runtime = None
                 await supervisor.stop()

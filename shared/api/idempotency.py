@@ -4,7 +4,6 @@ The key is claimed and the answer stored in the transaction of the change itself
 neither did. A second request that comes while the first runs waits for nobody: it gets 409.
 """
 
-import asyncio
 import hashlib
 import hmac
 import json
@@ -22,6 +21,7 @@ from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.http.problems import InFlight, KeyReused
 from shared.settings import settings
+from shared.supervision import run_periodically
 from shared.tables.base import IdempotencyMixin
 
 KEPT = timedelta(hours=24)
@@ -115,6 +115,9 @@ async def forget_old(database: Database, table: type[IdempotencyMixin]) -> None:
 
 async def forget_for_ever(database: Database, table: type[IdempotencyMixin]) -> None:
     """The work of every service that remembers answers: forget the old ones every hour."""
-    while True:
+
+    async def one_round() -> float:
         await forget_old(database, table)
-        await asyncio.sleep(PAUSE_SECONDS)
+        return PAUSE_SECONDS
+
+    await run_periodically(one_round)

@@ -14,6 +14,7 @@ from shared.database.sessions import Database, WriteSession
 from shared.events.listen_notify import EVENTS, WakeUps, wait
 from shared.jobs import Jobs
 from shared.logs import logger
+from shared.supervision import Backoff
 from shared.tables.base import CursorMixin
 from shared.tables.common import Event
 
@@ -26,6 +27,7 @@ BATCH = 500
 PATIENCE = 5
 PATIENCE_WITH_TIMEOUTS = 20
 AFTER_OUTAGE_SECONDS = 1
+BACKOFF = Backoff(0.2, 30.0)
 
 Handler = Callable[[WriteSession, Sequence[Event]], Awaitable[None]]
 
@@ -138,7 +140,7 @@ class Consumer:
                         failures, timeouts = failures + (not is_timeout(error)), timeouts + is_timeout(error)
                         # No pause before the dead letter: the last failure is of this moment.
                         if not self._exhausted(failures, timeouts):
-                            await asyncio.sleep(min(0.1 * 2 ** (failures + timeouts), 30))
+                            await asyncio.sleep(BACKOFF.delay(failures + timeouts))
                     limit = 1
 
     def _exhausted(self, failures: int, timeouts: int) -> bool:

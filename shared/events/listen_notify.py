@@ -8,6 +8,7 @@ from typing import Any
 from shared.database.outages import is_outage
 from shared.database.sessions import connect
 from shared.logs import logger
+from shared.supervision import Backoff
 
 OUTBOX = "gospablik_outbox"  # someone wrote events: number them
 EVENTS = "gospablik_events"  # events were numbered: read them
@@ -15,6 +16,7 @@ EVENTS = "gospablik_events"  # events were numbered: read them
 log = logger(__name__)
 
 LOOK = 10.0
+RECONNECT_BACKOFF = Backoff(0.2, 5.0)
 
 
 class WakeUps:
@@ -48,18 +50,19 @@ class WakeUps:
 
     async def run(self, url: str, channels: tuple[str, ...] = (OUTBOX, EVENTS)) -> None:
         """Hold the LISTEN connection until cancelled, reconnecting with a bounded back-off."""
-        delay = 0.2
+        failures = 0
         while True:
             try:
                 connection = await connect(url, server_settings={"application_name": "gospablik-wakeups"})
             except Exception as error:
                 if not is_outage(error):
                     raise
+                failures += 1
+                delay = RECONNECT_BACKOFF.delay(failures)
                 log.warning("wake-ups: no connection", error=repr(error), retry_in=delay)
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, 5)
                 continue
-            delay = 0.2
+            failures = 0
             closed = asyncio.Event()
             connection.add_termination_listener(lambda _, closed=closed: closed.set())
 

@@ -4,7 +4,6 @@ Kinds: `urgent` (an appeal), `burst` (an incident), `ping_pong` (an appeal that 
 An `urgent` alert that was seen is raised again when a new message of the appeal reports danger.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -25,6 +24,7 @@ from shared.events.outbox import NewEvent, emit
 from shared.http.problems import NotFound
 from shared.ids import new_id
 from shared.service import Service
+from shared.supervision import run_periodically
 from shared.tables.appeals import Alert, Appeal, Incident
 
 UNSEEN_ALERTS = Gauge("gospablik_alerts_unseen", "Alerts that no moderator has seen", ["kind"])
@@ -170,7 +170,10 @@ GAUGE_INTERVAL_SECONDS = 15.0
 
 async def run_gauge_updates(service: Service) -> None:
     """Update the gauge of unseen alerts every `GAUGE_INTERVAL_SECONDS`, until cancelled."""
-    while True:
+
+    async def one_round() -> float:
         async with service.database.read() as session:
             await update_gauge(session)
-        await asyncio.sleep(GAUGE_INTERVAL_SECONDS)
+        return GAUGE_INTERVAL_SECONDS
+
+    await run_periodically(one_round)

@@ -8,14 +8,15 @@ from uuid import UUID
 
 from services.ingest.networks.calls import NoUsableToken
 from services.ingest.networks.port import PageRef
-from services.ingest.networks.retry import TRANSIENT_ERRORS, retry_delay
+from services.ingest.networks.retry import NO_TOKEN_DELAY, TRANSIENT_ERRORS, retry_delay
 from shared.logs import logger
+from shared.supervision import Backoff
 
 log = logger(__name__)
 
 # How often the list of pages is reloaded, in seconds.
 REFRESH_SECONDS = 1.0
-MAX_DELAY_WITHOUT_TOKEN = 120.0
+NO_TOKEN_BACKOFF = Backoff(NO_TOKEN_DELAY, 120.0)
 
 
 class PageScheduler:
@@ -126,9 +127,10 @@ class PageScheduler:
 
     def _trouble(self, page: PageRef, error: Exception, words: str) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
-        delay = retry_delay(error, failures)
         if isinstance(error, NoUsableToken):  # the page has a token, but the method is paused
-            delay = min(delay * 2.0 ** min(failures - 1, 10), MAX_DELAY_WITHOUT_TOKEN)
+            delay = NO_TOKEN_BACKOFF.delay(failures)
+        else:
+            delay = retry_delay(error, failures)
         log.warning("a page check failed", way=self._name, page_id=str(page.id), error=words[:300], rest=delay)
         self._report_failure(page, words)
         return delay

@@ -1,6 +1,5 @@
 """Loops that retry failed rounds with bounded backoff."""
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +9,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.ingest.networks.calls import CallError, ErrorTreatment, NoUsableToken, NoValidResponse
 from services.ingest.networks.port import ReadFailed
+from shared import supervision
 from shared.logs import logger
+from shared.supervision import Backoff
 
 log = logger(__name__)
 
@@ -28,7 +29,8 @@ TRANSIENT_ERRORS = (
     aiohttp.ClientError,
 )
 
-MAX_DELAY = 30.0
+# Jitter: many loops must not retry at once.
+BACKOFF = Backoff(1.0, 30.0, jitter=0.3)
 NO_TOKEN_DELAY = 3.0
 
 
@@ -36,25 +38,23 @@ async def run_periodically(
     name: str, one_round: Callable[[], Awaitable[float]], report_failure: Callable[[str], None] | None = None
 ) -> None:
     """Run `one_round` until cancelled; it returns the seconds until the next round. Failures are retried."""
-    failures = 0
-    while True:
-        try:
-            delay = await one_round()
-        except TRANSIENT_ERRORS as error:
-            failures += 1
-            delay = retry_delay(error, failures)
-            log.warning("a round failed", way=name, error=str(error)[:300], failures=failures, rest=delay)
-            if report_failure is not None:
-                report_failure(str(error))
-        else:
-            failures = 0
-        await asyncio.sleep(delay)
+
+    def delay_after(error: Exception, failures: int) -> float | None:
+        if not isinstance(error, TRANSIENT_ERRORS):
+            return None
+        delay = retry_delay(error, failures)
+        log.warning("a round failed", way=name, error=str(error)[:300], failures=failures, rest=delay)
+        if report_failure is not None:
+            report_failure(str(error))
+        return delay
+
+    await supervision.run_periodically(one_round, delay_after)
 
 
 def retry_delay(error: Exception, failures: int) -> float:
-    """Return the delay after a failure in seconds, with jitter so that many loops do not retry at once."""
+    """Return the delay in seconds after so many failures in a row, the last with this error."""
     if isinstance(error, NoUsableToken):
         return NO_TOKEN_DELAY
     if isinstance(error, CallError) and error.treatment is ErrorTreatment.RATE_LIMITED:
         return 1.0 + random.random()  # noqa: S311 — no secret
-    return min(0.5 * 2.0 ** min(failures, 10), MAX_DELAY) * random.uniform(0.7, 1.0)  # noqa: S311
+    return BACKOFF.delay(failures)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from services.ingest.networks.port import Credential, TokenPool
 from services.ingest.networks.retry import TRANSIENT_ERRORS
+from shared.supervision import run_periodically
 
 SOURCE = "tokens"
 CONCURRENCY = 8
@@ -28,10 +29,13 @@ class TokenProbe:
     async def run(self) -> None:
         """Probe idle tokens until cancelled."""
         gate = asyncio.Semaphore(CONCURRENCY)
-        while True:
+
+        async def one_round() -> float:
             idle = self._token_pool.idle_tokens(self._network, self._seconds)
             await asyncio.gather(*(self._one(credential, gate) for credential in idle))
-            await asyncio.sleep(min(self._seconds / 8, 5))
+            return min(self._seconds / 8, 5)
+
+        await run_periodically(one_round)
 
     async def _one(self, credential: Credential, gate: asyncio.Semaphore) -> None:
         async with gate:

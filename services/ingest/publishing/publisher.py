@@ -46,6 +46,7 @@ from shared.database.sessions import Database, WriteSession, commit_on_standby
 from shared.events.outbox import NewEvent, emit
 from shared.jobs import TryLater
 from shared.logs import logger
+from shared.supervision import Backoff
 from shared.tables.ingest import Message, Publication
 from shared.tables.registry import Page
 
@@ -285,13 +286,13 @@ class Publisher:
         log.info("publication refused", publication_id=str(row.id), code=refusal.code, final=final)
         if not final:
             longest = MAX_DELAY if refusal.was_sent else NOT_CALLED_MAX_DELAY
-            delay = min(refusal.retry_after * 2.0 ** min(attempt - 1, 10), longest)
+            delay = Backoff(refusal.retry_after, longest).delay(attempt)
             raise TryLater(timedelta(seconds=delay), refusal.message)
 
 
 def delay_after_no_response(attempts: int, lease: float) -> float:
     """Return the seconds from a call without a response to what follows it: the lease, later up to `MAX_DELAY`."""
-    return max(lease, min(lease * 2.0 ** min(attempts - QUICK_ATTEMPTS, 10), MAX_DELAY))
+    return max(lease, Backoff(lease, MAX_DELAY).delay(attempts - QUICK_ATTEMPTS + 1))
 
 
 async def fail_dead_lettered(session: WriteSession, publication_id: UUID) -> None:

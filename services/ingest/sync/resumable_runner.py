@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from services.ingest.networks.port import NetworkAdapter, PageRef, ScanStep
-from services.ingest.networks.retry import TRANSIENT_ERRORS, retry_delay
+from services.ingest.networks.retry import TRANSIENT_ERRORS, run_periodically
 from shared.logs import logger
+from shared.supervision import Backoff
 
 log = logger(__name__)
 
@@ -66,24 +67,23 @@ class ResumableRunner:
 
     async def run(self) -> None:
         """Process rows until cancelled; retry while the database is unavailable."""
-        failures = 0
         try:
-            while True:
-                try:
-                    await self._start()
-                except TRANSIENT_ERRORS as error:
-                    failures += 1
-                    delay = retry_delay(error, failures)
-                    log.warning("pending rows could not be listed", work=self._name, error=repr(error)[:300])
-                else:
-                    failures, delay = 0, POLL_SECONDS
-                await self._rest(delay)
+            await run_periodically(self._name, self._round)
         finally:
             tasks = list(self._tasks.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._tasks.clear()
+
+    async def _round(self) -> float:
+        await self._start()
+        if not self._tasks:
+            return POLL_SECONDS
+        await asyncio.wait(self._tasks.values(), timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for row_id in [row_id for row_id, task in self._tasks.items() if task.done()]:
+            del self._tasks[row_id]
+        return 0
 
     async def _start(self) -> None:
         if len(self._tasks) >= self._at_once:
@@ -99,14 +99,6 @@ class ResumableRunner:
             if row_id not in self._tasks and self._not_before.get(row_id, 0.0) <= now:
                 self._tasks[row_id] = asyncio.create_task(self._one(row_id), name=f"{self._name}:{row_id}")
 
-    async def _rest(self, seconds: float) -> None:
-        if not self._tasks:
-            await asyncio.sleep(seconds)
-            return
-        await asyncio.wait(self._tasks.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for row_id in [row_id for row_id, task in self._tasks.items() if task.done()]:
-            del self._tasks[row_id]
-
     async def _one(self, row_id: UUID) -> None:
         try:
             await self._carry_out(row_id)
@@ -120,7 +112,7 @@ class ResumableRunner:
 
     async def _later(self, row_id: UUID, why: str) -> None:
         failures = self._failures[row_id] = self._failures.get(row_id, 0) + 1
-        delay = min(FIRST_DELAY * 2.0 ** (failures - 1), MAX_DELAY)
+        delay = Backoff(FIRST_DELAY, MAX_DELAY).delay(failures)
         self._not_before[row_id] = asyncio.get_running_loop().time() + delay
         log.warning("row delayed", work=self._name, row_id=str(row_id), error=why[:300], rest=delay)
         try:

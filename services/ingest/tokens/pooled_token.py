@@ -6,6 +6,7 @@ from datetime import datetime
 
 from services.ingest.networks.port import Credential, TokenKind, TokenState
 from services.ingest.tokens.crypto import decrypt
+from shared.supervision import Backoff
 from shared.tables.ingest import NetworkToken
 
 
@@ -39,8 +40,7 @@ class PooledToken:
     def next_pause(self, method: str, seconds: float, longest: float | None) -> float:
         """Return the next pause in seconds: doubled each time, reset by a successful call."""
         strikes = self.failures[method] = self.failures.get(method, 0) + 1
-        pause: float = seconds * 2.0 ** min(strikes - 1, 20)
-        return min(pause, longest or seconds)
+        return Backoff(seconds, longest or seconds).delay(strikes)
 
     def disable(self, state: TokenState, until: datetime | None, method: str | None) -> None:
         """Disable the token for a method until `until`, or entirely."""

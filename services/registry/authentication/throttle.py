@@ -20,14 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.sessions import WriteSession
 from shared.http.client_address import counted_address
+from shared.supervision import Backoff
 from shared.tables.registry import SignInFailure
 
 MAX_FAILURES_PER_NAME_AND_ADDRESS = 5
 MAX_FAILURES_FROM_KNOWN_ADDRESS = 20
 MAX_FAILURES_PER_NAME = 50
 MAX_FAILURES_PER_ADDRESS = 100
-INITIAL_BLOCK = timedelta(seconds=30)
-MAX_BLOCK = timedelta(minutes=15)
+BLOCKS = Backoff(initial=30.0, maximum=15 * 60.0)
 FAILURES_RESET_AFTER = timedelta(hours=1)
 
 
@@ -81,7 +81,7 @@ def block_duration(failures: int, allowed: int = MAX_FAILURES_PER_NAME_AND_ADDRE
     """Return the length of the block after so many failures in a row."""
     if failures < allowed:
         return timedelta()
-    return min(INITIAL_BLOCK * (1 << min(failures - allowed, 20)), MAX_BLOCK)
+    return timedelta(seconds=BLOCKS.delay(failures - allowed + 1))
 
 
 async def record_failure(session: WriteSession, attempt: SignInAttempt, now: datetime) -> None:

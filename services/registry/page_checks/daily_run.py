@@ -21,6 +21,7 @@ from shared.database.sessions import Database
 from shared.ids import new_id
 from shared.logs import logger
 from shared.service_client import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
+from shared.supervision import Backoff
 from shared.tables.registry import Page, PageCheck
 
 log = logger(__name__)
@@ -34,7 +35,7 @@ MAX_WALL_READS = 100
 # Every network describes at least this many pages per call: an upper bound of the cost of the pages still due.
 MIN_PAGES_PER_CALL = 100
 IDLE_SECONDS = 60.0
-MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 15.0, 900.0
+BACKOFF = Backoff(15.0, 900.0)
 
 DescribePages = Callable[[Sequence[UUID], int, int], Awaitable[PageDescriptions]]
 """Ask ingest about pages: their ids, the maximum number of calls, and how many of these may read single walls."""
@@ -101,7 +102,7 @@ class DailyCheck:
     def _back_off(self, network: str, reason: str) -> None:
         """Pause a network, longer after each failure; other networks continue."""
         failures = self._rests.get(network, (0, clock.now()))[0] + 1
-        pause_seconds = min(MIN_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 10), MAX_BACKOFF_SECONDS)
+        pause_seconds = BACKOFF.delay(failures)
         self._rests[network] = failures, clock.now() + timedelta(seconds=pause_seconds)
         log.warning("pages were not checked", network=network, error=reason[:300], rest=pause_seconds)
 

@@ -20,6 +20,7 @@ from services.ingest.networks.retry import TRANSIENT_ERRORS
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.logs import logger
+from shared.supervision import Backoff
 
 log = logger(__name__)
 
@@ -149,7 +150,7 @@ class ChatPoller:
                 told = describe_closed(error, f"группа {name}")
                 self._rests.start(name, self._settings.ok_closed_seconds)
             else:
-                self._rests.record_failure(name, self._settings.ok_chats_seconds, MAX_DELAY)
+                self._rests.record_failure(name, Backoff(self._settings.ok_chats_seconds, MAX_DELAY))
             self._intake.report_failure(page, SOURCE, told)
             log.warning("a poll failed", way=SOURCE, page=name, error=str(error)[:200])
         else:

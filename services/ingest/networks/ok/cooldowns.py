@@ -3,6 +3,7 @@
 import asyncio
 
 from services.ingest.networks.calls import CallError, ErrorTreatment
+from shared.supervision import Backoff
 
 # Errors of one group, discussion or chat; others are not affected.
 OBJECT_TREATMENTS = {
@@ -53,10 +54,10 @@ class Cooldowns:
         """Start a cooldown."""
         self._until[name] = asyncio.get_running_loop().time() + seconds
 
-    def record_failure(self, name: str, first: float, most: float) -> None:
-        """Start a cooldown after a failure, doubled with each further failure up to the maximum."""
+    def record_failure(self, name: str, backoff: Backoff) -> None:
+        """Start a cooldown after a failure, longer after each further failure."""
         failures = self._failures[name] = self._failures.get(name, 0) + 1
-        self.start(name, min(first * 2.0 ** min(failures - 1, 20), most))
+        self.start(name, backoff.delay(failures))
 
     def clear(self, name: str) -> None:
         """Remove the cooldown and its failure count."""

@@ -17,6 +17,7 @@ from services.ingest.networks.retry import TRANSIENT_ERRORS, run_periodically
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.logs import logger
+from shared.supervision import Backoff
 
 log = logger(__name__)
 
@@ -29,7 +30,7 @@ UNSETTLED_PREFIX = "~"
 SETTLED_AFTER = timedelta(minutes=5)
 # How long the error of one discussion is shown before a success replaces it, in seconds.
 ERROR_SHOWN_SECONDS = 10.0
-FIRST_DELAY, MAX_DELAY = 2.0, 120.0
+BACKOFF = Backoff(2.0, 120.0)
 # How often success is reported, in seconds: each report writes a row per page.
 SUCCESS_REPORT_SECONDS = 10.0
 
@@ -193,7 +194,7 @@ class DiscussionPoller:
         ):
             return error
         else:
-            self._rests.record_failure(one.key, FIRST_DELAY, MAX_DELAY)
+            self._rests.record_failure(one.key, BACKOFF)
         self._told[one.page.id] = asyncio.get_running_loop().time() + ERROR_SHOWN_SECONDS, told
         log.warning("a discussion was not read", place=one.key, error=str(error)[:200], closed=alone)
         return None

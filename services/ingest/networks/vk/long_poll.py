@@ -21,12 +21,13 @@ from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.logs import logger
+from shared.supervision import Backoff
 
 log = logger(__name__)
 
 SOURCE = "long_poll"
 CHECK = "a_check"
-MAX_DELAY = 60.0
+RECOVERY_BACKOFF = Backoff(2.0, 60.0)
 NO_TOKEN_DELAY = 20.0
 # Concurrent key requests: a start must not make thousands of calls at once.
 KEY_REQUEST_CONCURRENCY = 16
@@ -109,7 +110,7 @@ class LongPoll:
             await self._recover(session, answer)
             # A page that always fails must not request keys in a tight loop.
             self._recoveries += 1
-            return 0 if self._recoveries == 1 else min(2.0**self._recoveries, MAX_DELAY)
+            return 0 if self._recoveries == 1 else RECOVERY_BACKOFF.delay(self._recoveries)
         self._recoveries = 0
         await self._take(session, answer)
         return 0
