@@ -26,10 +26,10 @@ from cli.deployment import provisioning as bootstrap
 from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
 from services.registry.organisations import search
 from services.registry.organisations.name_normalization import distinctive_words, normalize_name
-from services.registry.persistence.sort_keys import sort_key
 from shared import clock
 from shared.database.sessions import Database
 from shared.ids import new_id
+from shared.text.normalize import sort_key
 
 BAR = 3.0
 FIRST, WANTED = 5, 0.95

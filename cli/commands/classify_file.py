@@ -19,9 +19,9 @@ from services.appeals.classification.csv_reader import TableHeader, UnreadableTa
 from services.appeals.classification.csv_row import CLASSIFICATION_COLUMNS, csv_rows
 from services.appeals.classification.locations.page_locations import page_location
 from services.appeals.classification.model.message_classifier import MessageClassifier
-from services.appeals.classification.text.tokenizer import fold_text
 from services.appeals.classification.types import MessageContext, MessageKind
 from shared.tabular.formula_escaping import unescaped
+from shared.text.normalize import fold_text
 
 _PORTION = 500
 _LISTED = 5

@@ -6,15 +6,14 @@ are compared folded: case, «ё/е» and punctuation do not matter.
 """
 
 import csv
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-VERSION = "2026-1"
+from shared.text.normalize import fold_name
 
-_NOT_A_WORD = re.compile(r"[\W_]+")
+VERSION = "2026-1"
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,6 @@ class Class:
     contains: str
     not_with: str
     aliases: tuple[str, ...]
-
-
-def fold_name(name: str) -> str:
-    """A name as names are compared: lower case, `е` for `ё`, words only."""
-    return _NOT_A_WORD.sub(" ", name.lower().replace("ё", "е")).strip()
 
 
 @cache

@@ -80,6 +80,16 @@ def test_domain_code_never_commits() -> None:
     assert committing == set()
 
 
+def test_text_is_folded_in_one_module() -> None:
+    folding = {
+        str(path.relative_to(ROOT))
+        for folder in ("services", "shared", "cli")
+        for path in (ROOT / folder).rglob("*.py")
+        if '.replace("ё"' in path.read_text(encoding="utf-8")
+    }
+    assert folding == {"shared/text/normalize.py"}
+
+
 def test_nothing_reads_the_time_of_day_but_the_clock() -> None:
     """webhooks/endpoints/signing.py is the exception: receivers compare its time with their own clocks."""
     asking = {

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from services.appeals.classification.text.tokenizer import fold_text
+from shared.text.normalize import fold_text
 
 _DELIMITERS = ",;\t"
 _QUOTED = re.compile(r'"[^"]*"?')

@@ -15,7 +15,7 @@ from shared.api.pagination import Paging
 from shared.http.problems import Invalid, NotFound
 from shared.tables.appeals import Topic
 from shared.tables.registry import Municipality
-from shared.topic_taxonomy import fold_name
+from shared.text.normalize import fold_name
 
 TopicLevel = Literal["group", "topic", "all"]
 TopicGroup = aliased(Topic)

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from services.registry.persistence.sort_keys import like_patterns
+from services.registry.persistence.search_patterns import like_patterns
 from services.registry.schemas.coverage import ANY_NETWORK, NO_GROUP, CoverageStage
 from services.registry.schemas.page_checks import PageState
 from services.registry.schemas.pages import PageStepKind

@@ -13,7 +13,6 @@ from services.registry.organisations.organisations import organisation_event
 from services.registry.pages import page_steps
 from services.registry.pages.pages import page_event
 from services.registry.persistence import versioned_update
-from services.registry.persistence.sort_keys import sort_key
 from services.registry.schemas.pages import EvidenceKind
 from shared import clock
 from shared.audit import recorder
@@ -22,6 +21,7 @@ from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Conflict
 from shared.networks import NETWORKS
 from shared.tables.registry import Organisation, OrganisationName, Page
+from shared.text.normalize import sort_key
 
 NAME_FIELDS = frozenset({"name", "short_name"})
 

@@ -7,9 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from services.registry.import_export.cell_errors import InvalidCellValue
-from services.registry.persistence.sort_keys import sort_key
 from services.registry.schemas.fields import OrganisationKind
 from shared.clock import REGION_ZONE
+from shared.text.normalize import sort_key
 
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
 _ROUNDED = re.compile(r"\d{1,20}[.,]?\d{0,20}[eе]\+?\d{1,4}", re.IGNORECASE)

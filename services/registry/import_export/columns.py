@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.registry.persistence.sort_keys import sort_key
 from shared.networks import NETWORKS
+from shared.text.normalize import sort_key
 
 SHORT_TITLES = {"vk": "ВК", "ok": "ОК"}
 SPHERE_FIELDS = ("sphere", "sphere_2", "sphere_3")

@@ -9,9 +9,9 @@ from services.registry.import_export.cell_errors import CellErrors
 from services.registry.import_export.columns import NAME_FIELD
 from services.registry.import_export.parsed_rows import Cell, ParsedOrganisation
 from services.registry.import_export.registry_snapshot import OrganisationIndex, RegistrySnapshot
-from services.registry.persistence.sort_keys import sort_key
 from shared.ids import new_id
 from shared.tables.registry import Organisation
+from shared.text.normalize import sort_key
 
 
 @dataclass

@@ -19,9 +19,9 @@ from services.registry.import_export.parsed_rows import Cell, ParsedOrganisation
 from services.registry.import_export.registry_snapshot import RegistrySnapshot
 from services.registry.import_export.row_validation import validate_row
 from services.registry.organisations import validation
-from services.registry.persistence.sort_keys import sort_key
 from services.registry.schemas.organisations import OrganisationCreate, OrganisationNameCreate
 from shared import clock
+from shared.text.normalize import sort_key
 
 # Fields of the API whose column has another name.
 _COLUMNS = {"parent_id": "owner", "calendar_id": "calendar", "other_spheres": "sphere_2"}

@@ -8,7 +8,7 @@ from services.registry.import_export import cell_values
 from services.registry.import_export.cell_errors import CellError, CellErrors, InvalidCellValue, cell_name
 from services.registry.import_export.columns import NAME_FIELD, PAGE_COLUMNS
 from services.registry.import_export.file_reader import FileRow, FileTable
-from services.registry.persistence.sort_keys import sort_key
+from shared.text.normalize import sort_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.import_export.cell_values import DatedName
 from services.registry.persistence import versioned_update
-from services.registry.persistence.sort_keys import sort_key
 from shared.tables.registry import Calendar, Municipality, Organisation, OrganisationName, Page
+from shared.text.normalize import sort_key
 
 # Kinds of names that people add; the others follow the organisation itself.
 ADDITIONAL_NAME_KINDS = ("alias", "former")

@@ -9,7 +9,7 @@ import csv
 import re
 from importlib.resources import files
 
-from services.registry.persistence.sort_keys import sort_key
+from shared.text.normalize import sort_key
 
 # Replaced before the name is split into words: abbreviations that contain punctuation.
 _SIGNS = tuple(

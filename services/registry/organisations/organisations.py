@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registry.organisations import names
 from services.registry.organisations.validation import find_contradictions
 from services.registry.persistence import versioned_update
-from services.registry.persistence.sort_keys import like_patterns, sort_key
+from services.registry.persistence.search_patterns import like_patterns
 from services.registry.schemas.organisations import OrganisationCreate, OrganisationUpdate
 from shared import clock
 from shared.api.pagination import Paging
@@ -22,6 +22,7 @@ from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Duplicate, FieldError, Invalid, NotFound
 from shared.tables.registry import Calendar, Municipality, Organisation
+from shared.text.normalize import sort_key
 
 TREE_LOCK_KEY = 0x74726565  # "tree"
 # Fields that are validated together.

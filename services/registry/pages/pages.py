@@ -13,7 +13,7 @@ from services.registry.pages import page_steps
 from services.registry.pages.address_resolution import Community
 from services.registry.pages.page_addresses import PageAddress
 from services.registry.persistence import versioned_update
-from services.registry.persistence.sort_keys import like_patterns, sort_key
+from services.registry.persistence.search_patterns import like_patterns
 from services.registry.schemas.pages import (
     EvidenceKind,
     OfficialPage,
@@ -32,6 +32,7 @@ from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Duplicate, FieldError, Invalid, NotFound
 from shared.networks import NETWORKS
 from shared.tables.registry import Organisation, Page, PageStep
+from shared.text.normalize import sort_key
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,12 +29,13 @@ from services.appeals.classification.rules.urgency_signals import detect_urgency
 from services.appeals.classification.text.language_detection import detect_language
 from services.appeals.classification.text.lemmatizer import lemmatize, words_kept_as_written
 from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH, MAX_WORD_LENGTH
-from services.appeals.classification.text.tokenizer import clean_text, fold_text, tokenize
+from services.appeals.classification.text.tokenizer import clean_text, tokenize
 from services.appeals.classification.text.transliteration import to_cyrillic
 from services.appeals.classification.training.examples import load_examples
 from services.appeals.classification.types import MessageContext
 from shared.masking import mask
 from shared.text.morphology import analyzer
+from shared.text.normalize import fold_text
 from tests.support.regex_step_counter import Steps, samples
 
 SHAPES = (

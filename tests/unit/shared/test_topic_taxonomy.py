@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.topic_taxonomy import by_name, classes, fold_name, groups
+from shared.text.normalize import fold_name
+from shared.topic_taxonomy import by_name, classes, groups
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "reference" / "topics.csv"
 NAMED = by_name()

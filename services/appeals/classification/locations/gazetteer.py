@@ -18,7 +18,8 @@ from services.appeals.classification.locations.declension import (
     adjective_stems,
     case_forms,
 )
-from services.appeals.classification.text.tokenizer import fold_text, tokenize
+from services.appeals.classification.text.tokenizer import tokenize
+from shared.text.normalize import fold_text
 
 _DATA = Path(__file__).parent / "data"
 _SHORTEST_ADJECTIVE = 5

@@ -33,6 +33,7 @@ from services.appeals.classification.locations.street_addresses import (
 )
 from services.appeals.classification.locations.tokenized_text import TokenizedText, agrees_with_case, matches_stem
 from services.appeals.classification.text.tokenizer import CleanText
+from shared.text.normalize import fold_case
 
 _POSSESSIVE = ("ова", "ева", "ина", "ову", "еву", "ину", "овым", "евым", "иным")
 _GOVERNS = (
@@ -277,7 +278,7 @@ class _Reader:
         word = self.words[end - 1]
         if entry.kind != "settlement" or not word.endswith(_POSSESSIVE) or end - at > 1:
             return True
-        if entry.name.lower().replace("ё", "е") == word:
+        if fold_case(entry.name) == word:
             return True
         before = self.words[at - 1] if at else ""
         return preposition in ("из", "до", "под", "около", "возле") or before.startswith(_GOVERNS)

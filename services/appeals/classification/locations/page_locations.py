@@ -9,7 +9,8 @@ from functools import lru_cache
 
 from services.appeals.classification.locations.gazetteer import gazetteer
 from services.appeals.classification.locations.mention_extraction import LocationMention, extract_mentions
-from services.appeals.classification.text.tokenizer import fold_text, tokenize
+from services.appeals.classification.text.tokenizer import tokenize
+from shared.text.normalize import fold_text
 
 _REMEMBERED = 10_000
 _CAPITAL = "город Улан-Удэ"

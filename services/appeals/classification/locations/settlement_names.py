@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
+from shared.text.normalize import fold_case
+
 
 def settlement_key(settlement: str | None) -> str | None:
     """Return a settlement's name as rules compare it."""
-    return settlement.strip().casefold().replace("ё", "е") if settlement else None
+    return fold_case(settlement.strip()) if settlement else None
 
 
 _DATA = "services.appeals.classification.locations"

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from services.appeals.classification.model.builtin_model import Floats
 from services.appeals.classification.model.model_store import ModelStore, ModelStoreError
-from shared.topic_taxonomy import Class, by_name, classes, fold_name
+from shared.text.normalize import fold_name
+from shared.topic_taxonomy import Class, by_name, classes
 
 # A label with fewer rows has too little training data to decide about its topic.
 MIN_ROWS_PER_LABEL = 5

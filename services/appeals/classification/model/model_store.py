@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.appeals.classification.model.text_classifier import TextClassifier
-from services.appeals.classification.text.tokenizer import fold_text
+from shared.text.normalize import fold_text
 
 TextDigests = npt.NDArray[np.uint64]
 

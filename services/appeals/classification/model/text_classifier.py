@@ -18,7 +18,8 @@ from services.appeals.classification.model.calibration import Calibration, Float
 from services.appeals.classification.model.tfidf_features import Matrix, TfidfFeatures
 from services.appeals.classification.model.word_vectors import mean_vectors
 from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH
-from services.appeals.classification.text.tokenizer import CleanText, clean_text, fold_text, tokenize
+from services.appeals.classification.text.tokenizer import CleanText, clean_text, tokenize
+from shared.text.normalize import fold_text
 
 FOLDS = 5
 # From this many rows on one fold is enough: training twice instead of six times saves an hour.

@@ -5,6 +5,7 @@ from functools import lru_cache
 from itertools import accumulate
 
 from shared.text.morphology import analyzer
+from shared.text.normalize import fold_case
 
 __all__ = ["analyzer", "is_dictionary_word", "lemmatize", "words_kept_as_written"]
 
@@ -46,4 +47,4 @@ def lemmatize(word: str) -> str:
     except ValueError:
         # The analyser looks up the Unicode name of each letter, and some letters have none.
         return word
-    return form.replace("ё", "е")
+    return fold_case(form)

@@ -5,12 +5,12 @@ neighbouring words. Case, `ё` and decoration (links, mentions, emoji) do not ma
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH, MAX_WORD_LENGTH
+from shared.text.normalize import fold_text
 
 _VK_MENTION = re.compile(r"\[(?:id|club|public)\d++(?::[^|\[\]]*+)?\|[^\[\]]*+\]", re.IGNORECASE)
 _MENTION = re.compile(r"(?<!\w)[@#]\w+")
@@ -24,29 +24,7 @@ _SENTENCE = re.compile(r"[.!?…\n]+")
 _SHORTEST = 1
 _SHORTEST_ALONE = 2
 _REMEMBERED = 50_000
-# Unicode normalisation sorts the marks of a letter in quadratic time. No script needs more than 30 (UAX #15,
-# Stream-Safe Text Format); shorter texts cannot hold many.
-_MOST_MARKS = 30
-_FEW_LETTERS = 200
 _POSTS_REMEMBERED = 64
-
-
-def fold_text(text: str) -> str:
-    """Return the text in lower case, composed, `е` for `ё`: the form in which texts and stems are compared."""
-    return unicodedata.normalize("NFKC", _with_few_marks(text)).lower().replace("ё", "е")
-
-
-def _with_few_marks(text: str) -> str:
-    if len(text) < _FEW_LETTERS:
-        return text
-    marks = "".join(sorted(filter(_is_mark, set(text))))
-    return re.sub(rf"([{marks}]{{{_MOST_MARKS}}})[{marks}]+", r"\1", text) if marks else text
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _is_mark(letter: str) -> bool:
-    """Return whether a character is a combining mark, or decomposes into such marks."""
-    return unicodedata.combining(unicodedata.normalize("NFKD", letter)[0]) > 0
 
 
 def has_link(text: str) -> bool:

@@ -1,13 +1,9 @@
-"""Sort keys and search patterns of names, and the length of throttle blocks."""
+"""Search patterns of names, and the length of throttle blocks."""
 
 from datetime import timedelta
 
 from services.registry.authentication.throttle import block_duration
-from services.registry.persistence.sort_keys import like_patterns, sort_key
-
-
-def test_names_are_normalized() -> None:
-    assert sort_key("  Ёлка   НА\u00a0площади ") == "елка на площади"
+from services.registry.persistence.search_patterns import like_patterns
 
 
 def test_wildcards_in_words_are_escaped() -> None:
