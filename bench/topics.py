@@ -18,7 +18,6 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.commands.topic_training import results
-from services.appeals.classification.csv_reader import read_table
 from services.appeals.classification.model.text_classifier import TextClassifier
 from services.appeals.classification.training.evaluation import (
     DEFAULT_TARGET_ACCURACY,
@@ -30,6 +29,7 @@ from services.appeals.classification.training.evaluation import (
 )
 from services.appeals.classification.training.examples import load_examples
 from services.appeals.classification.training.labelled_data import LabelledData, load_labelled
+from shared.tabular.named_columns import read_table
 from shared.topic_taxonomy import classes
 
 BAR = 1.0

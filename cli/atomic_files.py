@@ -1,7 +1,6 @@
 """Files that commands write: whole or not at all, so that what stood there before is never lost to a fault."""
 
 import codecs
-import csv
 import os
 import secrets
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shared.tabular.formula_escaping import harmless
+from shared.tabular.writer import CsvWriter
 
 # Names of what a process has open: a file that the shell writes to must not change under it.
 _OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")
@@ -54,15 +54,7 @@ def replacing_table(target: Path) -> Iterator[Write]:
     """Likewise a CSV in UTF-8: what is yielded writes one row, or a blank line for a row without cells."""
     with replacing(target) as file:
         out = codecs.getwriter("utf-8")(file)
-        rows = csv.writer(out, lineterminator="\n")
-        # Before Python 3.13 a lone carriage return would stand unquoted and end the row for who reads it.
-        quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
-
-        def write(cells: Sequence[str]) -> None:
-            row = [harmless(cell) for cell in cells]
-            (quoted if any("\r" in cell for cell in row) else rows).writerow(row)
-
-        yield write
+        yield CsvWriter(out, line_end="\n", make_safe=harmless).write_row
 
 
 def beside(columns: Sequence[str], results: Sequence[str]) -> list[str]:

@@ -3,24 +3,23 @@
 The columns: docs/moderator/classification.md.
 """
 
-import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 
 import typer
 
 from cli.atomic_files import NotWrittenError, beside, replacing_table
-from services.appeals.classification.csv_reader import TableHeader, UnreadableTableError, open_table
 from services.appeals.classification.csv_row import CLASSIFICATION_COLUMNS, csv_rows
 from services.appeals.classification.locations.page_locations import page_location
 from services.appeals.classification.model.message_classifier import MessageClassifier
 from services.appeals.classification.types import MessageContext, MessageKind
 from shared.tabular.formula_escaping import unescaped
+from shared.tabular.named_columns import TableHeader, open_table
+from shared.tabular.reader import UnreadableTableError, package_rows
 from shared.text.normalize import fold_text
 
 _PORTION = 500
@@ -105,8 +104,7 @@ class _Messages:
 
 @cache
 def _by_oktmo() -> dict[str, str]:
-    with files("migrations.reference").joinpath("municipalities.csv").open(encoding="utf-8") as rows:
-        return {row["oktmo"][:5]: row["name"] for row in csv.DictReader(rows)}
+    return {row["oktmo"][:5]: row["name"] for row in package_rows("migrations.reference", "municipalities.csv")}
 
 
 def _municipality(given: str) -> str | None:

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from cli.atomic_files import NotWrittenError, beside, replacing_table
-from services.appeals.classification.csv_reader import TableHeader, UnreadableTableError, open_table, read_table
 from services.appeals.classification.model.model_store import (
     ModelStore,
     ModelStoreError,
@@ -33,6 +32,8 @@ from services.appeals.classification.training.labelled_data import LABEL_SEPARAT
 from services.appeals.classification.training.train_custom import TrainingSource, train_custom_model
 from shared.masking import mask
 from shared.tabular.formula_escaping import unescaped
+from shared.tabular.named_columns import TableHeader, open_table, read_table
+from shared.tabular.reader import UnreadableTableError
 
 COLUMNS = ("label", "top3", "confidence")
 LISTED = 20

@@ -1,9 +1,8 @@
 """The demo's region: organisations with plausible names and invented institutions, and their pages."""
 
-import csv
 from dataclasses import dataclass
-from importlib.resources import files
-from io import StringIO
+
+from shared.tabular.reader import package_rows
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,6 @@ class Organisation:
 
 def load() -> list[Organisation]:
     """All organisations, each after its parent."""
-    text = files("cli.demo").joinpath("region.csv").read_text(encoding="utf-8")
     return [
         Organisation(
             row["code"],
@@ -34,5 +32,5 @@ def load() -> list[Organisation]:
             row["short_name"],
             {network: row[network] for network in ("vk", "ok") if row[network]},
         )
-        for row in csv.DictReader(StringIO(text))
+        for row in package_rows("cli.demo", "region.csv")
     ]

@@ -5,12 +5,11 @@ brings it, so what was judged under an old one keeps its meaning. Aliases may be
 are compared folded: case, «ё/е» and punctuation do not matter.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
+from shared.tabular.reader import package_rows
 from shared.text.normalize import fold_name
 
 VERSION = "2026-1"
@@ -35,10 +34,16 @@ class Class:
 @cache
 def classes(version: str = VERSION) -> Sequence[Class]:
     """All classes of a version, groups first, in the classifier's order."""
-    text = resources.files("shared.topic_taxonomy").joinpath(f"{version}.csv").read_text(encoding="utf-8")
     return tuple(
-        Class(**(row | {"aliases": tuple(name for name in row["aliases"].split(";") if name)}))
-        for row in csv.DictReader(text.splitlines())
+        Class(
+            code=row["code"],
+            group=row["group"],
+            name=row["name"],
+            contains=row["contains"],
+            not_with=row["not_with"],
+            aliases=tuple(name for name in row["aliases"].split(";") if name),
+        )
+        for row in package_rows("shared.topic_taxonomy", f"{version}.csv")
     )
 
 

@@ -4,8 +4,6 @@ Columns of the incident export keep their names; the others are those that `gosp
 empty where people decided nothing.
 """
 
-import csv
-import io
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,7 +21,7 @@ from shared.masking import mask
 from shared.tables.appeals import Appeal, AppealMessage, Review, Triage
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
-from shared.tabular.formula_escaping import escaped
+from shared.tabular.writer import csv_bytes
 
 CHUNK_ROWS = 500
 TRAINING_COLUMNS = (
@@ -41,7 +39,7 @@ async def csv_chunks(database: Database, *, labelled: bool) -> AsyncIterator[byt
     Left out are messages that their authors deleted or may have deleted, and those edited after the review. Each
     chunk has its own transaction, so that a slow reader keeps none open.
     """
-    yield _csv([TRAINING_COLUMNS], mark="\ufeff")
+    yield csv_bytes([TRAINING_COLUMNS], with_mark=True)
     after: tuple[datetime, UUID] | None = None
     while True:
         async with database.read() as session:
@@ -101,7 +99,7 @@ async def _names(session: AsyncSession, rows: Sequence[TrainingRow]) -> TopicAnd
 
 
 def _table(rows: Sequence[TrainingRow], names: TopicAndMunicipalityNames) -> bytes:
-    return _csv([_line(row, names) for row in rows])
+    return csv_bytes(_line(row, names) for row in rows)
 
 
 def _line(row: TrainingRow, names: TopicAndMunicipalityNames) -> list[Any]:
@@ -127,9 +125,3 @@ def _line(row: TrainingRow, names: TopicAndMunicipalityNames) -> list[Any]:
         language,
         network,
     ]
-
-
-def _csv(lines: Sequence[Sequence[Any]], *, mark: str = "") -> bytes:
-    table = io.StringIO()
-    csv.writer(table).writerows([escaped(one) if isinstance(one, str) else one for one in line] for line in lines)
-    return (mark + table.getvalue()).encode()

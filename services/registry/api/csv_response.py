@@ -3,14 +3,12 @@
 UTF-8 with a byte order mark, without which Excel misreads Cyrillic.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
 
-from shared.tabular.formula_escaping import escaped
+from shared.tabular.writer import csv_bytes
 
 CSV_MEDIA_TYPE = "text/csv"
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
@@ -40,12 +38,8 @@ WantsCsv = Annotated[bool, Depends(wants_csv)]
 
 def csv_response(name: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
     """Return the rows as a file `<name>.csv`; None becomes an empty cell."""
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(headings)
-    writer.writerows([escaped(value) if isinstance(value, str) else value for value in row] for row in rows)
     return Response(
-        table.getvalue().encode("utf-8-sig"),
+        csv_bytes([headings, *rows], with_mark=True),
         media_type=CSV_MEDIA_TYPE,
         headers={"Content-Disposition": f'attachment; filename="{name}.csv"', "Vary": "Accept"},
     )

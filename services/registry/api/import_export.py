@@ -1,5 +1,6 @@
 """Routes that import the registry from a file and export it to one."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -24,6 +25,8 @@ from shared.http.problems import (
 )
 from shared.service import Reading, ServiceDep, Writing
 from shared.tables.registry import RegistryIdempotency
+from shared.tabular.workbook import workbook_bytes
+from shared.tabular.writer import csv_chunks
 
 router = APIRouter(prefix="/organisations", tags=["import and export"], responses=COMMON_ERRORS)
 
@@ -140,6 +143,7 @@ async def export_organisations(
     rows = exporter.export_rows(registry, headings)
     saved = {"Content-Disposition": f'attachment; filename="organisations.{form}"'}
     if form == "xlsx":
-        return Response(await run_in_threadpool(exporter.to_xlsx, rows), media_type=XLSX_MEDIA_TYPE, headers=saved)
-    chunks = iterate_in_threadpool(exporter.to_csv_chunks(rows))
+        write = partial(workbook_bytes, rows, sheet_title=exporter.SHEET_TITLE)
+        return Response(await run_in_threadpool(write), media_type=XLSX_MEDIA_TYPE, headers=saved)
+    chunks = iterate_in_threadpool(csv_chunks(rows))
     return StreamingResponse(chunks, media_type=CSV_MEDIA_TYPE, headers=saved)

@@ -1,7 +1,5 @@
 """Export of the registry as a table that imports to the same state: CSV for programs, XLSX for people."""
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +7,6 @@ from itertools import zip_longest
 from typing import Any, Literal
 from uuid import UUID
 
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,10 +15,9 @@ from services.registry.import_export.columns import EXPORTED_COLUMNS, NAME_FIELD
 from services.registry.import_export.registry_snapshot import ADDITIONAL_NAME_KINDS
 from shared.networks import NETWORKS
 from shared.tables.registry import Calendar, Organisation, OrganisationName, Page
-from shared.tabular.formula_escaping import escaped, unescaped
 
 HeadingLanguage = Literal["en", "ru"]
-CHUNK_ROWS = 500
+SHEET_TITLE = "Реестр"
 # Repeated in each row of an organisation that has several pages in one network.
 _REPEATED = ("id", "code", NAME_FIELD)
 
@@ -104,40 +99,3 @@ def _page(page: Page) -> dict[str, str]:
         for field, about in PAGE_COLUMNS.items()
         if about.network == page.network
     }
-
-
-def to_csv_chunks(rows: Iterator[Row]) -> Iterator[bytes]:
-    """Return the rows as CSV in chunks, with a byte order mark, without which spreadsheets misread Cyrillic."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    mark = "\ufeff"
-    for number, row in enumerate(rows, 1):
-        writer.writerow([escaped(text) for text in row])
-        if number % CHUNK_ROWS == 0:
-            yield (mark + buffer.getvalue()).encode()
-            mark = ""
-            buffer.seek(0)
-            buffer.truncate()
-    yield (mark + buffer.getvalue()).encode()
-
-
-def to_xlsx(rows: Iterator[Row]) -> bytes:
-    """Return the rows as a workbook with one sheet. All cells are text, so that no number loses leading zeros."""
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("Реестр")
-    sheet.freeze_panes = "A2"
-    for row in rows:
-        sheet.append([_text_cell(sheet, text) for text in row])
-    file = io.BytesIO()
-    book.save(file)
-    return file.getvalue()
-
-
-def _text_cell(sheet: Any, text: str) -> Any:
-    if not text:
-        return None
-    # A text cell runs no formula; an apostrophe is doubled only where the import would drop it.
-    cell = WriteOnlyCell(sheet, text if unescaped(text) == text else escaped(text))
-    cell.data_type = "s"
-    cell.number_format = "@"
-    return cell

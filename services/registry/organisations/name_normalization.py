@@ -5,10 +5,9 @@ become «школа 71 улан удэ»: abbreviations are spelt out, and what 
 quotes) is removed.
 """
 
-import csv
 import re
-from importlib.resources import files
 
+from shared.tabular.reader import package_rows
 from shared.text.normalize import sort_key
 
 # Replaced before the name is split into words: abbreviations that contain punctuation.
@@ -28,13 +27,11 @@ _LOOKALIKES = str.maketrans("aceopxyktmhb", "асеорхуктмнв")
 _LAYOUT = str.maketrans("qwertyuiop[]asdfghjkl;'zxcvbnm,.`", "йцукенгшщзхъфывапролджэячсмитьбюё")
 
 
-def _read() -> dict[str, str]:
-    with files("services.registry.organisations").joinpath("abbreviations.csv").open(encoding="utf-8") as source:
-        return {row["abbreviation"]: row["spelt_out"] for row in csv.DictReader(source)}
-
-
 # Abbreviations and their expansions; an empty expansion is a legal form, which distinguishes nothing.
-_ABBREVIATIONS = _read()
+_ABBREVIATIONS = {
+    row["abbreviation"]: row["spelt_out"]
+    for row in package_rows("services.registry.organisations", "abbreviations.csv")
+}
 
 # Phrases of legal forms, and stop words.
 _PHRASES = tuple(

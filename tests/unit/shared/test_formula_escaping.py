@@ -9,10 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cli.atomic_files import replacing_table
-from services.appeals.moderation.training_set import _csv
 from services.registry.api.csv_response import csv_response
-from services.registry.import_export.exporter import to_csv_chunks
 from shared.tabular.formula_escaping import escaped, harmless, unescaped
+from shared.tabular.writer import csv_bytes, csv_chunks
 
 SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 # What people and attackers put around a sign.
@@ -74,8 +73,8 @@ async def test_every_file_of_the_product_is_written_so(tmp_path: Path) -> None:
     answered = csv_response("pages", ["номер", "слова"], [row])
     for written in (
         bytes(answered.body),
-        b"".join(to_csv_chunks(iter([row]))),
-        _csv([row]),
+        b"".join(csv_chunks(iter([row]))),
+        csv_bytes([row]),
         own.read_bytes(),
     ):
         assert not runs(written.decode("utf-8-sig")), written

@@ -3,12 +3,10 @@
 How to add a name: `docs/developer/classification.md`.
 """
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
-from pathlib import Path
 from typing import Literal
 
 from services.appeals.classification.locations.declension import (
@@ -19,9 +17,9 @@ from services.appeals.classification.locations.declension import (
     case_forms,
 )
 from services.appeals.classification.text.tokenizer import tokenize
+from shared.tabular.reader import package_rows
 from shared.text.normalize import fold_text
 
-_DATA = Path(__file__).parent / "data"
 _SHORTEST_ADJECTIVE = 5
 MIN_TYPO_LENGTH = 7
 _FORGIVEN = ("settlement", "municipality", "locality")
@@ -93,8 +91,7 @@ class Gazetteer:
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:
-    with (_DATA / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+    return package_rows("services.appeals.classification.locations", "data", f"{name}.csv")
 
 
 def _aliases(row: dict[str, str], column: str = "aliases") -> list[str]:

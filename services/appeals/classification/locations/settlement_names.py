@@ -2,11 +2,10 @@
 rules.
 """
 
-import csv
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 
+from shared.tabular.reader import package_rows
 from shared.text.normalize import fold_case
 
 
@@ -22,7 +21,6 @@ _DATA = "services.appeals.classification.locations"
 def settlement_names() -> Mapping[str, Mapping[str, str]]:
     """Return the name of each municipality → its settlements by `settlement_key`."""
     found: dict[str, dict[str, str]] = {}
-    table = files(_DATA).joinpath("data", "settlements.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(table.splitlines()):
+    for row in package_rows(_DATA, "data", "settlements.csv"):
         found.setdefault(row["municipality"], {})[settlement_key(row["name"]) or ""] = row["name"]
     return found

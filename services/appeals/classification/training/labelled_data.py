@@ -1,13 +1,14 @@
-"""Labelled texts from a table that an organisation exports (csv_reader.py)."""
+"""Labelled texts from a table that an organisation exports (`shared/tabular/named_columns.py`)."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.appeals.classification.csv_reader import LoadedTable, UnreadableTableError
 from services.appeals.classification.model.text_classifier import is_descriptive_label
 from shared.masking import mask
 from shared.tabular.formula_escaping import unescaped
+from shared.tabular.named_columns import LoadedTable
+from shared.tabular.reader import UnreadableTableError
 
 LABEL_SEPARATOR = "|"
 _FILLED = 0.9

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from services.appeals.classification.csv_reader import UnreadableTableError, read_table
 from services.appeals.classification.training.labelled_data import load_labelled
+from shared.tabular.named_columns import read_table
+from shared.tabular.reader import UnreadableTableError
 
 EXPORT = (
     "Номер инцидента;Группа тем;Тема;Текст инцидента\r\n"

@@ -1,15 +1,15 @@
 """Word lists, as data."""
 
-import csv
 from functools import cache
 from importlib import resources
+
+from shared.tabular.reader import package_rows
 
 
 @cache
 def load_rows(name: str) -> tuple[dict[str, str], ...]:
     """Return the rows of a file in this folder, such as `danger.csv`."""
-    text = resources.files(__package__).joinpath(name).read_text("utf-8")
-    return tuple(csv.DictReader(text.splitlines()))
+    return tuple(package_rows(__package__, name))
 
 
 def all_files_as_text() -> str:

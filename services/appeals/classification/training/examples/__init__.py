@@ -1,6 +1,5 @@
 """Training examples of the built-in model, written for this project. None is a citizen's text."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -8,6 +7,10 @@ from hashlib import sha256
 from importlib import resources
 
 from services.appeals.classification.types import MessageContext, MessageType, Urgency
+from shared.tabular.reader import package_rows
+
+_PACKAGE = "services.appeals.classification.training.examples"
+_FILE = "messages.csv"
 
 
 @dataclass(frozen=True)
@@ -30,21 +33,12 @@ class TrainingExample:
 @cache
 def examples_digest() -> str:
     """Return the SHA-256 of the examples, which a model's card holds."""
-    return sha256(_file().encode()).hexdigest()
-
-
-def _file() -> str:
-    return (
-        resources.files("services.appeals.classification.training.examples")
-        .joinpath("messages.csv")
-        .read_text("utf-8")
-    )
+    return sha256(resources.files(_PACKAGE).joinpath(_FILE).read_text("utf-8").encode()).hexdigest()
 
 
 @cache
 def load_examples() -> Sequence[TrainingExample]:
     """Return all examples, in the order of the file."""
-    rows = csv.DictReader(_file().splitlines(keepends=True))
     return tuple(
         TrainingExample(
             text=row["text"],
@@ -58,5 +52,5 @@ def load_examples() -> Sequence[TrainingExample]:
             group=row["group"],
             topic=row["topic"],
         )
-        for row in rows
+        for row in package_rows(_PACKAGE, _FILE)
     )

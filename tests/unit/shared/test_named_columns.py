@@ -1,11 +1,12 @@
-"""Tables as office programs save them."""
+"""Tables as office programs save them, addressed by column names."""
 
 import csv
 from pathlib import Path
 
 import pytest
 
-from services.appeals.classification.csv_reader import LoadedTable, UnreadableTableError, open_table, read_table
+from shared.tabular.named_columns import LoadedTable, open_table, read_table
+from shared.tabular.reader import UnreadableTableError
 
 
 def written(folder: Path, content: str | bytes) -> Path:

@@ -1,0 +1,82 @@
+"""Reader and writer of workbooks (XLSX). Apart from CSV, because openpyxl is slow to import."""
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time
+from typing import Any
+
+import openpyxl
+from openpyxl.cell import WriteOnlyCell
+
+from shared.tabular.formula_escaping import escaped, unescaped
+from shared.tabular.reader import UnreadableTableError
+
+
+def workbook_rows(content: bytes, file: str, *, max_unpacked_bytes: int) -> Iterator[list[str]]:
+    """Yield the rows of the first sheet of a workbook as text, without the empty cells at their ends.
+
+    Raises `UnreadableTableError` when it is no workbook, or unpacks to more than `max_unpacked_bytes`.
+    """
+    try:
+        _check_size(content, file, max_unpacked_bytes)
+        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+        sheet = book.worksheets[0]
+        # The dimensions that the file states may be wrong.
+        sheet.reset_dimensions()
+        for row in sheet.iter_rows(values_only=True):
+            yield [_cell(value) for value in _trimmed(row)]
+    except UnreadableTableError:
+        raise
+    except Exception as error:  # openpyxl raises many unrelated exceptions on broken files
+        raise UnreadableTableError(f"{file} is not a readable XLSX: {type(error).__name__}") from error
+
+
+def _trimmed(row: Sequence[Any]) -> Sequence[Any]:
+    """Return the row without trailing empty cells."""
+    return row[: next((place for place in range(len(row), 0, -1) if row[place - 1] is not None), 0)]
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+        case datetime() if value.time() == time():
+            return value.date().isoformat()
+        case datetime() | date():
+            return value.isoformat()
+        case _:
+            return str(value).strip()
+
+
+def _check_size(content: bytes, file: str, max_unpacked_bytes: int) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > max_unpacked_bytes:
+        raise UnreadableTableError(f"{file} unpacks to more than {max_unpacked_bytes // 2**20} MiB")
+
+
+def workbook_bytes(rows: Iterable[Sequence[str]], *, sheet_title: str) -> bytes:
+    """Return the rows as a workbook (XLSX) with one sheet. All cells are text: no number loses leading zeros."""
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet(sheet_title)
+    sheet.freeze_panes = "A2"
+    for row in rows:
+        sheet.append([_text_cell(sheet, text) for text in row])
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def _text_cell(sheet: Any, text: str) -> Any:
+    if not text:
+        return None
+    # A text cell runs no formula; an apostrophe is doubled only where the import would drop it.
+    cell = WriteOnlyCell(sheet, text if unescaped(text) == text else escaped(text))
+    cell.data_type = "s"
+    cell.number_format = "@"
+    return cell
