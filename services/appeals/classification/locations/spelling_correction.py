@@ -2,6 +2,8 @@
 
 from functools import lru_cache
 
+from rapidfuzz.distance import OSA
+
 from services.appeals.classification.locations.gazetteer import MIN_TYPO_LENGTH, gazetteer
 from services.appeals.classification.locations.location_lexicon import BURYAT_ENDINGS
 from services.appeals.classification.text.lemmatizer import is_dictionary_word
@@ -9,22 +11,6 @@ from services.appeals.classification.text.lemmatizer import is_dictionary_word
 _REMEMBERED = 100_000
 _SHORTEST_BURYAT = 4
 _AIMAG = "аймаг"
-
-
-def one_edit_apart(left: str, right: str) -> bool:
-    """Return whether one insertion, deletion, substitution or transposition turns one word into the other."""
-    if left == right or abs(len(left) - len(right)) > 1:
-        return False
-    if len(left) > len(right):
-        left, right = right, left
-    at = 0
-    while at < len(left) and left[at] == right[at]:
-        at += 1
-    if len(left) < len(right):
-        return left[at:] == right[at + 1 :]
-    if left[at + 1 :] == right[at + 1 :]:
-        return True
-    return left[at : at + 2] == right[at : at + 2][::-1] and left[at + 2 :] == right[at + 2 :]
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -46,7 +32,7 @@ def correct_spelling(word: str) -> str:
         name
         for length in (len(word), len(word) + 1, len(word) - 1)
         for name in alike.get((word[0], length), ())
-        if one_edit_apart(word, name)
+        if OSA.distance(word, name, score_cutoff=1) == 1
     ]
     return (
         meant[0]

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from rapidfuzz.distance import OSA
+
 from services.appeals.classification.locations.gazetteer import GazetteerEntry, gazetteer
 from services.appeals.classification.locations.location_lexicon import (
     BLOCK_MARKS,
@@ -16,7 +18,6 @@ from services.appeals.classification.locations.location_lexicon import (
     TOWN_PART_MARKS,
     UNITS,
 )
-from services.appeals.classification.locations.spelling_correction import one_edit_apart
 from services.appeals.classification.locations.tokenized_text import (
     TokenizedText,
     agrees_with_case,
@@ -151,7 +152,7 @@ def _misspelt(words: list[str], at: int) -> tuple[tuple[GazetteerEntry, ...], in
     if not word.isalpha():
         return None
     for meant in gazetteer().street_words.get((word[0], len(word)), ()):
-        found = _listed([meant], 0) if one_edit_apart(word, meant) else None
+        found = _listed([meant], 0) if OSA.distance(word, meant, score_cutoff=1) == 1 else None
         if found:
             return found[0], at + 1
     return None
