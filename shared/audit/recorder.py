@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
-from sqlalchemy import event, insert
+from sqlalchemy import event
 from sqlalchemy.orm import ORMExecuteState, Session
 from structlog.contextvars import get_contextvars
 
 from shared import clock
 from shared.audit.column_policy import AUDITED, shown
 from shared.audit.row_changes import Change, change_of, made, placed
+from shared.database.bulk_insert import insert_into, insert_rows
 from shared.database.sessions import WriteSession
 from shared.http.client_address import client_address
 from shared.ids import new_id
@@ -108,15 +109,14 @@ async def record(session: WriteSession, table: type[Base], changes: Iterable[Cha
     source.owed.discard(table.__tablename__)
     found = await placed(session, table, list(changes))
     rows = [row for change in found if (row := _entry(source, table, change)) is not None]
-    if rows:
-        await session.execute(insert(AuditEntry), rows)
+    await insert_rows(session, AuditEntry, rows)
 
 
 async def note(session: WriteSession, kind: str, *subject_ids: str) -> None:
     """Record that something was done to what is no row of an audited table, such as a job."""
     source = _source(session.sync_session)
     if source is not None and subject_ids:
-        await session.execute(insert(AuditEntry), [_row(source, kind, subject_id) for subject_id in subject_ids])
+        await insert_rows(session, AuditEntry, [_row(source, kind, subject_id) for subject_id in subject_ids])
 
 
 def attributed(session: WriteSession) -> bool:
@@ -178,7 +178,7 @@ def _record_flush(session: Session, _flush: object) -> None:
     deleted = session.deleted
     entries = [_entry(source, type(row), change_of(session, row, deleted)) for row in _flushed_rows(session)]
     if kept := [entry for entry in entries if entry is not None]:
-        session.connection().execute(insert(AuditEntry), kept)
+        session.connection().execute(insert_into(AuditEntry), kept)
 
 
 def _note_debt(state: ORMExecuteState) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, func, or_, select, tuple_
-from sqlalchemy.orm import make_transient_to_detached
 
 from services.appeals.classification import store
 from services.appeals.classification.types import ClassificationResult
@@ -35,7 +34,7 @@ from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from shared import clock
 from shared.audit import recorder
-from shared.database.bulk_insert import insert_into
+from shared.database.bulk_insert import insert_missing, insert_rows
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
 from shared.ids import new_id
@@ -199,18 +198,9 @@ class AppealMatcher:
         """Insert appeals, skipping those whose thread and author have an open one; returns the inserted, in
         order.
         """
-        inserted = await self._session.execute(
-            insert_into(Appeal).on_conflict_do_nothing().returning(Appeal.id, Appeal.number),
-            [{name: value for name, value in vars(draft).items() if name in _DRAFTED} for draft in drafts],
-        )
-        numbers = {row.id: row.number for row in inserted}
-        new = [draft for draft in drafts if draft.id in numbers]
-        for appeal in new:
-            appeal.number = numbers[appeal.id]
-            # All values are known, so the rows are not read back: that would be the most expensive step.
-            make_transient_to_detached(appeal)
-        self._session.add_all(new)
-        return new
+        rows = [{name: value for name, value in vars(draft).items() if name in _DRAFTED} for draft in drafts]
+        inserted = {appeal.id: appeal for appeal in await insert_missing(self._session, Appeal, rows)}
+        return [inserted[draft.id] for draft in drafts if draft.id in inserted]
 
     def _draft(self, item: ClassifiedMessage, key: ThreadAuthor) -> Appeal:
         message, result = item.message, item.result
@@ -384,10 +374,8 @@ class AppealMatcher:
     async def write(self) -> None:
         """Write links, classifications, timeline and events."""
         await self._session.flush()
-        if self._links:
-            # The database's clock, under the lock of the appeals: replies are compared with this value.
-            linked = insert_into(AppealMessage).values(created_at=func.clock_timestamp())
-            await self._session.execute(linked, self._links)
+        # The database's clock, under the lock of the appeals: replies are compared with this value.
+        await insert_rows(self._session, AppealMessage, self._links, created_at=func.clock_timestamp())
         await store.store_classifications(self._session, self._results)
         await self._recorder.write(self._session)
         self._links, self._results = [], {}

@@ -13,12 +13,10 @@ from uuid import UUID
 
 from sqlalchemy import (
     func,
-    insert,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
@@ -29,6 +27,7 @@ from shared import clock
 from shared.api.preconditions import check_version
 from shared.audit import recorder
 from shared.auth.callers import Caller
+from shared.database.bulk_insert import insert_missing, insert_rows
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
@@ -205,14 +204,7 @@ async def add_members(
         }
         for new_member in new_members
     ]  # fmt: skip
-    made = await session.scalars(
-        upsert(IncidentMember)
-        .on_conflict_do_nothing(index_elements=["appeal_id"], index_where=IncidentMember.left_at.is_(None))
-        .returning(IncidentMember),
-        rows,
-        execution_options={"render_nulls": True},
-    )
-    members = list(made)
+    members = await insert_missing(session, IncidentMember, rows)
     joined = {member.appeal_id for member in members}
     if not joined:
         return joined
@@ -265,8 +257,9 @@ async def _add_timeline_entries(
 ) -> None:
     at = clock.now()
     data = {"incident_id": str(incident.id), "number": incident.number}
-    await session.execute(
-        insert(TimelineEntry),
+    await insert_rows(
+        session,
+        TimelineEntry,
         [
             {"id": new_id(), "appeal_id": found, "at": at, "kind": kind, "actor": actor, "data": data}
             for found in appeals

@@ -18,7 +18,7 @@ from shared import clock
 from shared.api.pagination import Paging, inline_literal
 from shared.audit import recorder
 from shared.auth.callers import Caller
-from shared.database.bulk_insert import insert_into
+from shared.database.bulk_insert import insert_missing
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import NotFound
@@ -79,11 +79,8 @@ def _draft(kind: str, why: str, **about: UUID) -> dict[str, Any]:
 
 
 async def _store(session: WriteSession, drafts: list[dict[str, Any]], numbers: dict[UUID, int]) -> None:
-    if not drafts:
-        return
-    rows = await session.scalars(insert_into(Alert).on_conflict_do_nothing().returning(Alert.id), drafts)
-    new = set(rows)
-    raised = [Alert(**draft) for draft in drafts if draft["id"] in new]
+    inserted = {alert.id: alert for alert in await insert_missing(session, Alert, drafts)}
+    raised = [inserted[draft["id"]] for draft in drafts if draft["id"] in inserted]
     await recorder.record(session, Alert, (recorder.made(alert) for alert in raised))
     await emit(session, *(_event(alert, numbers) for alert in raised))
 

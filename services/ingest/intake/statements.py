@@ -10,13 +10,13 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.ingest.networks.port import Author, IncomingItem, PageRef, UnparsedPayload
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates, without_nul
 from services.ingest.tokens.crypto import author_key, encrypt
 from shared import clock
+from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.base import encode_text
@@ -141,8 +141,7 @@ async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBat
         for batch in batches
         for one in batch.unreadable
     ]
-    if rows:
-        await session.execute(insert(QuarantinedPayload), rows)
+    await insert_rows(session, QuarantinedPayload, rows)
 
 
 def _written(raw: object) -> str:

@@ -19,6 +19,7 @@ from services.ingest.settings import ingest_settings
 from shared.api.pagination import Paging, inline_literal
 from shared.audit import recorder
 from shared.auth.callers import Caller
+from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, FieldError, Invalid, KeyReused, NotFound
 from shared.ids import new_id
@@ -93,8 +94,7 @@ async def request_publication(
         .returning(Publication.id)
     )
     if made is not None:
-        if rows[1:]:
-            await session.execute(insert(Publication), rows[1:])
+        await insert_rows(session, Publication, rows[1:])
         for publication_id in ids:
             await _enqueue(session, jobs, publication_id)
     asked = await _parts(session, body.reply_id)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, insert, select, true
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.schemas.sync import ReconciliationSummary
@@ -12,6 +12,7 @@ from shared import clock
 from shared.api.pagination import Paging
 from shared.audit import recorder
 from shared.auth.callers import Caller
+from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.ids import new_id
@@ -87,7 +88,7 @@ async def create_reconciliations(
             }
         )
     if rows:
-        await session.execute(insert(Reconciliation), rows)
+        await insert_rows(session, Reconciliation, rows)
         await recorder.record(
             session, Reconciliation, (recorder.Change(subject_id=row["id"], after=row) for row in rows)
         )

@@ -10,7 +10,6 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    insert,
     literal_column,
     select,
     true,
@@ -22,6 +21,7 @@ from services.registry.coverage.summary import count_expressions
 from services.registry.persistence.skip_scan import distinct_days
 from services.registry.schemas.coverage import CoveragePoint, HistoryInterval
 from shared.api.pagination import Paging
+from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.registry import CoverageDay
@@ -48,8 +48,7 @@ async def record_day(session: WriteSession, today: date) -> int:
     ).mappings()
     made = [{"id": new_id(), "day": today, **group} for group in groups]
     await session.execute(delete(CoverageDay).where(CoverageDay.day == today))
-    if made:
-        await session.execute(insert(CoverageDay), made)
+    await insert_rows(session, CoverageDay, made)
     return len(made)
 
 

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, insert, or_, select, true, update
+from sqlalchemy import Row, bindparam, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.page_checks import change_detection
@@ -14,6 +14,7 @@ from services.registry.pages import page_steps
 from services.registry.persistence import versioned_update
 from services.registry.schemas.page_checks import PageDescription, PageDescriptions, PageFieldChange, PageState
 from services.registry.schemas.pages import PageStepKind
+from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
@@ -65,7 +66,7 @@ async def apply_results(
             events += await _lose_badge(session, page, now)
         elif description.verified and not previous.snapshot.get("verified"):
             verified.append(page)
-    await session.execute(insert(PageCheck), rows)
+    await insert_rows(session, PageCheck, rows)
     await _note(session, [(page.id, described[page.id].outcome) for page in checked_pages], now)
     await page_steps.confirm_from_network(session, verified, PageStepKind.VERIFIED, VERIFIED_EVIDENCE)
     await emit(session, *events)

@@ -10,8 +10,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -21,6 +20,7 @@ from shared import clock
 from shared.api.pagination import Paging
 from shared.audit import recorder
 from shared.auth.callers import Caller
+from shared.database.bulk_insert import insert_missing, insert_rows
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Conflict, Forbidden, Invalid, NotFound
@@ -93,7 +93,7 @@ async def record_created(session: WriteSession, page_ids: Iterable[UUID], eviden
     """Record the step `created` for new pages as of today; their registration has an event of its own."""
     rows = _reached(page_ids, PageStepKind.CREATED, evidence)
     if rows:
-        await session.execute(insert(PageStep), rows)
+        await insert_rows(session, PageStep, rows)
         await recorder.record(
             session, PageStep, [recorder.Change(subject_id=row["id"], after=row) for row in rows]
         )
@@ -109,12 +109,10 @@ async def confirm_from_network(
     by_id = {page.id: page for page in pages}
     evidence = Evidence(kind=EvidenceKind.NETWORK, text=evidence_text, confirmed_by=SYSTEM_ACTOR)
     rows = _reached(by_id, step, evidence)
-    if not rows:
-        return
-    new = await session.scalars(upsert(PageStep).values(rows).on_conflict_do_nothing().returning(PageStep.page_id))
+    new = await insert_missing(session, PageStep, rows)
     data = {"reached_on": clock.today().isoformat(), "evidence_kind": evidence.kind.value}
     await emit(
-        session, *(_event("page.step_reached", by_id[page_id], step, SYSTEM_ACTOR, data) for page_id in new.all())
+        session, *(_event("page.step_reached", by_id[row.page_id], step, SYSTEM_ACTOR, data) for row in new)
     )
 
 

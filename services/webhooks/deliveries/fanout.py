@@ -7,20 +7,18 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
 from services.webhooks.endpoints import entitlements
 from services.webhooks.event_catalogue import message_text
 from services.webhooks.event_catalogue.catalogue import delivery_body_of_event
 from services.webhooks.settings import webhooks_settings
 from shared import clock
+from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.common import Event
 from shared.tables.registry import Organisation
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
-
-INSERT_BATCH_SIZE = 1000  # Rows per INSERT: the protocol allows 32,767 parameters.
 
 
 async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
@@ -83,13 +81,7 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
             }
             for endpoint in subscribed
         ]
-    for start in range(0, len(rows), INSERT_BATCH_SIZE):
-        statement = insert(WebhookDelivery).values(rows[start : start + INSERT_BATCH_SIZE])
-        await session.execute(
-            statement.on_conflict_do_nothing(
-                index_elements=[WebhookDelivery.endpoint_id, WebhookDelivery.event_id]
-            )
-        )
+    await insert_rows(session, WebhookDelivery, rows, skip_conflicts=True)
 
 
 async def _names(session: WriteSession, organisations: set[UUID]) -> dict[UUID, str]:
