@@ -1,7 +1,7 @@
 """Endpoints that networks push events to, and the routes that configure them."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Annotated, Any
@@ -14,6 +14,8 @@ from services.ingest.api.common import ITEM_PROBLEMS
 from services.ingest.callbacks import admin
 from services.ingest.callbacks.receiver import PushReceiver
 from services.ingest.callbacks.write_batcher import EventNotStored
+from services.ingest.networks import catalogue
+from services.ingest.networks.push_port import PushSpec
 from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
 from shared import clock
@@ -50,10 +52,9 @@ SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 RETRY_AFTER = timedelta(seconds=30)
 # The networks wait 5 to 10 seconds for a response.
 ANSWER_TIMEOUT = 7.0
-LOGGED_PATH = "/callbacks/ok/…"
 
 
-def _event(example: dict[str, Any]) -> dict[str, Any]:
+def _event(example: Mapping[str, Any]) -> dict[str, Any]:
     content = {"schema": {"type": "object"}, "example": example}
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
@@ -73,9 +74,9 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 def _receiver(request: Request) -> PushReceiver:
     state = request.app.state
-    if getattr(state, "callback_door", None) is None:
-        state.callback_door = PushReceiver(service_of(request), ingest_settings())
-    found: PushReceiver = state.callback_door
+    if getattr(state, "push_receiver", None) is None:
+        state.push_receiver = PushReceiver(service_of(request), ingest_settings())
+    found: PushReceiver = state.push_receiver
     return found
 
 
@@ -88,50 +89,53 @@ async def _answer(taken: Awaitable[str]) -> Response:
         raise Unavailable(f"Not stored: {error or 'no time'}", headers={"Retry-After": again}) from error
 
 
-@push_router.post(
-    "/vk",
-    response_class=PlainTextResponse,
-    responses=_ANSWERS,
-    openapi_extra=_event({"type": "confirmation", "group_id": 101, "v": "5.199"}),
-    summary="An event of VK",
-)
-async def vk_event(request: Request) -> Response:
-    """Store one VK Callback API event, authenticated by `group_id` and `secret`. Repeated deliveries are ignored.
+def _by_body(network: str) -> Callable[..., Awaitable[Response]]:
+    async def receive_event(request: Request) -> Response:
+        body, sender = await request.body(), client_address(request)
+        return await _answer(_receiver(request).receive(network, body, sender, path_secret=None))
 
-    A confirmation request is answered only while a newly registered server waits for one; otherwise it gets 403.
-    """
-    return await _answer(_receiver(request).receive_vk(await request.body(), client_address(request)))
+    return receive_event
 
 
-@push_router.post(
-    "/ok/{secret}",
-    response_class=PlainTextResponse,
-    responses=_ANSWERS | problems.responses(Invalid, NotFound),
-    openapi_extra=_event(
-        {
-            "webhookType": "MESSAGE_CREATED",
-            "sender": {"user_id": "user:700001", "name": "Имя"},
-            "recipient": {"chat_id": "chat:C0ffee00"},
-            "message": {"text": "Здравствуйте", "seq": 115000000000000001, "mid": "mid:C0ffee00.1"},
-            "timestamp": 1767225600000,
-        }
-    ),
-    summary="An event of OK",
-)
-async def ok_event(request: Request, secret: str) -> Response:
-    """Store one OK Bot API event. The last path segment is the page's secret."""
-    # The path contains the secret; logs written from here on must not.
-    request.scope["path"] = LOGGED_PATH
-    request.scope["raw_path"] = LOGGED_PATH.encode()
-    try:
-        return await _answer(_receiver(request).receive_ok(secret, await request.body(), client_address(request)))
-    except Problem:
-        raise
-    except Exception as bug:  # logged here: outer handlers would log the secret path
-        if is_outage(bug):
-            raise of_outage(request.method) from bug
-        log.exception("a pushed event failed")
-        raise Problem(UNEXPECTED) from bug
+def _by_path(network: str) -> Callable[..., Awaitable[Response]]:
+    logged_path = f"/callbacks/{network}/…"
+
+    async def receive_event(request: Request, secret: str) -> Response:
+        # The path contains the secret; logs written from here on must not.
+        request.scope["path"] = logged_path
+        request.scope["raw_path"] = logged_path.encode()
+        try:
+            body, sender = await request.body(), client_address(request)
+            return await _answer(_receiver(request).receive(network, body, sender, path_secret=secret))
+        except Problem:
+            raise
+        except Exception as bug:  # logged here: outer handlers would log the secret path
+            if is_outage(bug):
+                raise of_outage(request.method) from bug
+            log.exception("a pushed event failed")
+            raise Problem(UNEXPECTED) from bug
+
+    return receive_event
+
+
+def _add_push_route(network: str, push: PushSpec) -> None:
+    responses = _ANSWERS | (problems.responses(Invalid, NotFound) if push.has_secret_path else {})
+    push_router.add_api_route(
+        f"/{network}/{{secret}}" if push.has_secret_path else f"/{network}",
+        _by_path(network) if push.has_secret_path else _by_body(network),
+        methods=["POST"],
+        name=f"{network}_event",
+        response_class=PlainTextResponse,
+        responses=responses,
+        openapi_extra=_event(push.example),
+        summary=push.summary,
+        description=push.description,
+    )
+
+
+for _network, _spec in catalogue.NETWORKS.items():
+    if _spec.push is not None:
+        _add_push_route(_network, _spec.push)
 
 
 @router.get(

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.callbacks import repository
+from services.ingest.networks import catalogue
 from services.ingest.networks.port import CallbackState, RegisteredCallback
 from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
@@ -43,9 +44,12 @@ async def register_manually(
 ) -> CallbackOut:
     """Accept events of a page under a secret that a person configured in the network; it is not monitored.
 
-    Raises `NotFound`, `Invalid`, and `Conflict` if another page of the network uses this secret.
+    Raises `NotFound`, `Invalid`, and `Conflict` if another page of the network uses this secret, or if the network
+    does not push events.
     """
     page = await _page(session, caller, page_id)
+    if catalogue.push_spec(page.network) is None:
+        raise Conflict("This network does not push events")
     secret = given.secret.get_secret_value()
     if not _SECRET.fullmatch(secret):
         raise _wrong("/secret", "6 to 50 letters, digits or one of - . _ ~")
@@ -95,7 +99,8 @@ async def _page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
 
 def _callback_url(network: str, secret: str) -> str:
     base = (ingest_settings().callbacks_url or settings().public_url).rstrip("/")
-    return f"{base}/callbacks/{network}" if network == "vk" else f"{base}/callbacks/{network}/{secret}"
+    push = catalogue.push_spec(network)
+    return f"{base}/callbacks/{network}" + (f"/{secret}" if push is not None and push.has_secret_path else "")
 
 
 def _code(given: SecretStr | None) -> str | None:

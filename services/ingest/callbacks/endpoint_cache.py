@@ -1,13 +1,13 @@
-"""Cache of pages with a callback registration, by community and by secret, for a few seconds."""
+"""Cache of pages with a callback registration, by external id and by secret, for a few seconds."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography.fernet import InvalidToken
 from sqlalchemy import select
 
 from services.ingest.networks.port import PageRef, ReadFailed
+from services.ingest.networks.push_port import PushEndpoint
 from services.ingest.networks.retry import TRANSIENT_ERRORS
 from services.ingest.tokens.crypto import decrypt, token_digest
 from shared.database.sessions import Database
@@ -24,37 +24,26 @@ READ_TIMEOUT = 3.0
 RETRY_DELAY_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class CallbackEndpoint:
-    """A page with the secrets of its callback registration."""
-
-    page: PageRef
-    secret: str
-    confirmation_code: str | None
-    manual: bool
-    updated_at: datetime
-
-
 class EndpointCache:
     """Reloads stale entries on access; while the database is unavailable, the last entries stay in use."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._by_community: dict[str, CallbackEndpoint] = {}
-        self._by_digest: dict[str, CallbackEndpoint] = {}
+        self._by_page: dict[tuple[str, str], PushEndpoint] = {}
+        self._by_digest: dict[str, PushEndpoint] = {}
         self._read_at: float | None = None
         self._failed_at = -RETRY_DELAY_SECONDS
         self._lock = asyncio.Lock()
 
-    async def by_page(self, external_id: str) -> CallbackEndpoint | None:
-        """Return the endpoint of a VK community, or None."""
+    async def by_page(self, network: str, external_id: str) -> PushEndpoint | None:
+        """Return the endpoint of a page, or None."""
         await self._not_older_than(CACHE_SECONDS)
-        return self._by_community.get(external_id)
+        return self._by_page.get((network, external_id))
 
-    async def by_secret(self, secret: str) -> CallbackEndpoint | None:
+    async def by_secret(self, network: str, secret: str) -> PushEndpoint | None:
         """Return the endpoint whose URL ends with this secret, or None."""
         await self._not_older_than(CACHE_SECONDS)
-        return self._by_digest.get(token_digest("callback:ok", secret))
+        return self._by_digest.get(token_digest(f"callback:{network}", secret))
 
     async def refresh(self) -> None:
         """Reload the entries, so that a page registered a moment ago is found."""
@@ -102,8 +91,8 @@ class EndpointCache:
         async with self._database.read() as session:
             rows = list(await session.execute(query))
         before = {known.page.id: known for known in self._by_digest.values()}
-        communities: dict[str, CallbackEndpoint] = {}
-        digests: dict[str, CallbackEndpoint] = {}
+        by_page: dict[tuple[str, str], PushEndpoint] = {}
+        digests: dict[str, PushEndpoint] = {}
         for row in rows:
             page = PageRef(
                 id=row.page_id,
@@ -118,15 +107,14 @@ class EndpointCache:
             if known is None:
                 continue
             digests[row.digest] = known
-            if row.network == "vk":
-                communities[row.external_id] = known
-        self._by_community, self._by_digest = communities, digests
+            by_page[row.network, row.external_id] = known
+        self._by_page, self._by_digest = by_page, digests
 
 
-def _decrypted(page: PageRef, secret: bytes, updated_at: datetime, *, by_hand: bool) -> CallbackEndpoint | None:
+def _decrypted(page: PageRef, secret: bytes, updated_at: datetime, *, by_hand: bool) -> PushEndpoint | None:
     try:
         found = decrypt(secret)
     except (InvalidToken, ValueError) as error:
         log.warning("a callback secret could not be decrypted", page_id=str(page.id), error=type(error).__name__)
         return None
-    return CallbackEndpoint(page, found["secret"], found.get("confirmation_code"), by_hand, updated_at)
+    return PushEndpoint(page, found["secret"], found.get("confirmation_code"), by_hand, updated_at)

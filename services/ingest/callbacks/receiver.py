@@ -1,30 +1,31 @@
 """Receive pushed events: authenticate the sender, store the event, answer confirmation requests."""
 
 import asyncio
-import hashlib
 import hmac
 import ipaddress
 import json
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from prometheus_client import Counter
 from sqlalchemy import update
 
-from services.ingest.callbacks.endpoint_cache import CallbackEndpoint, EndpointCache
+from services.ingest.callbacks.endpoint_cache import EndpointCache
 from services.ingest.callbacks.repository import CallbackRepository, confirmation_expected, record_events
 from services.ingest.callbacks.sender_rate_limit import RejectedSenderLimit
 from services.ingest.callbacks.write_batcher import EventNotStored, WriteBatcher
 from services.ingest.intake.store import DatabaseIntakeStore
-from services.ingest.networks.calls import CallError, NoUsableToken, NoValidResponse
-from services.ingest.networks.ok import ok_payloads as ok
+from services.ingest.networks import catalogue
 from services.ingest.networks.port import CallbackState, ParsedBatch
+from services.ingest.networks.push_port import (
+    InvalidPush,
+    PushClaim,
+    PushConfirmation,
+    PushEndpoint,
+    PushServices,
+    PushSpec,
+)
 from services.ingest.networks.retry import TRANSIENT_ERRORS
-from services.ingest.networks.vk import vk_push as vk
-from services.ingest.networks.vk.callback_servers import fetch_confirmation_code
-from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.settings import IngestSettings
 from services.ingest.tokens.token_pool import DatabaseTokenPool
 from shared import clock
@@ -37,8 +38,6 @@ from shared.tables.ingest import CallbackRegistration
 log = logger(__name__)
 
 ACCEPTED = "ok"
-CONFIRMATION = "confirmation"
-CONFIRMATION_TIMEOUT = 3.0
 LAST_EVENT_WRITE_SECONDS = 30.0
 # How long a confirmation code is cached for unauthenticated requests, so that they cannot cause network calls.
 CODE_CACHE_SECONDS = 1.0
@@ -50,7 +49,7 @@ PUSHED_EVENTS = Counter("gospablik_callbacks_total", "Pushed events by outcome",
 
 
 class PushReceiver:
-    """Receives events of both networks in any process that serves the API."""
+    """Receives events of all networks that push, in any process that serves the API."""
 
     def __init__(self, service: Service, settings: IngestSettings) -> None:
         self._service = service
@@ -67,37 +66,36 @@ class PushReceiver:
         )
         self._refusals = RejectedSenderLimit()
         self._heard_at: dict[UUID, float] = {}
-        self._answered_codes: dict[UUID, str] = {}
+        self._confirmations: dict[str, PushConfirmation] = {}
         self._told_at: dict[UUID, tuple[float, str]] = {}
 
-    async def receive_vk(self, body: bytes, sender: str | None) -> str:
-        """Process a VK event; return the response text. Raises `EventNotStored` or a problem."""
-        event = _object(body)
-        kind, group = _kind(event), _group(event)
-        given = event.pop("secret", None)
-        known = await self._authenticate(group, given, sender, optional=kind == CONFIRMATION)
-        if kind == CONFIRMATION:
-            return await self._code(known) if given is not None else await self._code_awaited(known, sender)
-        parsed = ParsedBatch()
-        parsed.parse(vk.parse_event, event, known.page)
-        parsed.items = [
-            item if item.push_event_id else replace(item, push_event_id=_synthetic_event_id(event))
-            for item in parsed.items
-        ]
-        return await self._store("vk", known, parsed)
+    async def receive(self, network: str, body: bytes, sender: str | None, *, path_secret: str | None) -> str:
+        """Process an event; return the response text. Raises `EventNotStored` or a problem.
 
-    async def receive_ok(self, secret: str, body: bytes, sender: str | None) -> str:
-        """Process an OK event; return the response text. Raises like `receive_vk`."""
-        allowed = _sender_allowed(sender, self._settings.ok_webhook_networks)
-        known = await self._by_secret_path(secret, sender) if allowed else None
-        if known is None:
-            raise self._rejection("ok", sender)
-        event = _object(body)
+        `path_secret`: the last part of the path, None if the network sends its secret in the body.
+        """
+        push = catalogue.push_spec(network)
+        if push is None or not _sender_allowed(sender, push.sender_networks(self._settings)):
+            raise self._rejection(network, sender)
+        if push.read_claim is None:
+            known = await self._by_secret_path(network, path_secret or "", sender)
+            event = _object(body)
+        else:
+            event = _object(body)
+            try:
+                claim = push.read_claim(event)
+            except InvalidPush as error:
+                field = FieldError(pointer=error.pointer, detail=error.detail)
+                raise BadRequest(str(error), errors=[field]) from error
+            known = await self._authenticate(network, claim, sender)
+            if claim.wants_confirmation:
+                authenticated = claim.secret is not None
+                return await self._confirm(push, known, sender, authenticated=authenticated)
         parsed = ParsedBatch()
-        parsed.parse(ok.parse_webhook, event, known.page)
-        return await self._store("ok", known, parsed)
+        parsed.parse(push.parse, event, known.page)
+        return await self._store(network, known, parsed)
 
-    async def _store(self, network: str, known: CallbackEndpoint, parsed: ParsedBatch) -> str:
+    async def _store(self, network: str, known: PushEndpoint, parsed: ParsedBatch) -> str:
         if not parsed.items and not parsed.unparsed:
             PUSHED_EVENTS.labels(network, "ignored").inc()
             return ACCEPTED
@@ -117,81 +115,76 @@ class PushReceiver:
         self._refusals.record(sender)
         return Forbidden(REJECTED_TEXT)
 
-    async def _authenticate(
-        self, group: str, given: object, sender: str | None, *, optional: bool
-    ) -> CallbackEndpoint:
+    async def _authenticate(self, network: str, claim: PushClaim, sender: str | None) -> PushEndpoint:
+        optional = claim.wants_confirmation
         try:
             # A sender that was rejected too often causes no reload.
             for again in (False,) if self._refusals.exceeded(sender) else (False, True):
                 if again:
                     await self._lookup.refresh()
-                known = await self._lookup.by_page(group)
-                if known is not None and _secret_matches(given, known.secret, optional=optional):
+                known = await self._lookup.by_page(network, claim.page)
+                if known is not None and _secret_matches(claim.secret, known.secret, optional=optional):
                     return known
                 if known is None:
-                    # Constant time: the response time must not show whether the community is known.
-                    _secret_matches(given, group, optional=False)
+                    # Constant time: the response time must not show whether the page is known.
+                    _secret_matches(claim.secret, claim.page, optional=False)
         except TRANSIENT_ERRORS as error:
             raise EventNotStored("the database is unavailable") from error
-        raise self._rejection("vk", sender)
+        raise self._rejection(network, sender)
 
-    async def _by_secret_path(self, secret: str, sender: str | None) -> CallbackEndpoint | None:
+    async def _by_secret_path(self, network: str, secret: str, sender: str | None) -> PushEndpoint:
         try:
-            known = await self._lookup.by_secret(secret)
+            known = await self._lookup.by_secret(network, secret)
             if known is None and not self._refusals.exceeded(sender):
                 await self._lookup.refresh()
-                known = await self._lookup.by_secret(secret)
+                known = await self._lookup.by_secret(network, secret)
         except TRANSIENT_ERRORS as error:
             raise EventNotStored("the database is unavailable") from error
+        if known is None:
+            raise self._rejection(network, sender)
         return known
 
-    async def _code_awaited(self, known: CallbackEndpoint, sender: str | None) -> str:
-        """Return the confirmation code without a secret, only while a new server waits for its confirmation."""
+    async def _confirm(
+        self, push: PushSpec, known: PushEndpoint, sender: str | None, *, authenticated: bool
+    ) -> str:
+        """Return the confirmation code. Without a secret only while a new address waits for its confirmation."""
+        if authenticated:
+            return await self._code(push, known)
         if self._refusals.exceeded(sender):
-            raise self._rejection("vk", sender)
+            raise self._rejection(known.page.network, sender)
         try:
             async with self._service.database.read() as session:
                 expected = await confirmation_expected(session, known.page.id)
         except TRANSIENT_ERRORS as error:
             raise EventNotStored("the database is unavailable") from error
         if not expected:
-            raise self._rejection("vk", sender)
+            raise self._rejection(known.page.network, sender)
         now = asyncio.get_running_loop().time()
         at, code = self._told_at.get(known.page.id, (-CODE_CACHE_SECONDS, None))
         if code is None or now - at >= CODE_CACHE_SECONDS:
-            code = await self._code(known)
+            code = await self._code(push, known)
             self._told_at[known.page.id] = now, code
         return code
 
-    async def _code(self, known: CallbackEndpoint) -> str:
-        """Return the current confirmation code: fetched from the network, else the stored one."""
-        asked = await self._asked(known)
-        code = asked or known.confirmation_code
-        if code is None:
-            PUSHED_EVENTS.labels("vk", "postponed").inc()
-            raise EventNotStored("the confirmation code is not known")
-        page_id = known.page.id
-        if asked and known.manual and known.confirmation_code and known.confirmation_code != asked:
-            # A server created on the settings page needs the code shown there, which may differ from the API's
-            # code: the two are returned alternately.
-            code = known.confirmation_code if self._answered_codes.get(page_id) == asked else asked
-        elif asked and asked != known.confirmation_code:
-            await self._keep(known, asked)
-        self._answered_codes[page_id] = code
-        PUSHED_EVENTS.labels("vk", "confirmed").inc()
-        return code
-
-    async def _asked(self, known: CallbackEndpoint) -> str | None:
-        try:
-            async with asyncio.timeout(CONFIRMATION_TIMEOUT):
-                await self._fresh_tokens()
-                client = VkClient(self._service.http, self._token_pool, self._settings)
-                return await fetch_confirmation_code(client, known.page)
-        except (NoUsableToken, CallError, NoValidResponse, *TRANSIENT_ERRORS) as error:
-            log.info(
-                "the confirmation code could not be fetched", page_id=str(known.page.id), error=repr(error)[:200]
+    async def _code(self, push: PushSpec, known: PushEndpoint) -> str:
+        network = known.page.network
+        if network not in self._confirmations and push.create_confirmation is not None:
+            self._confirmations[network] = push.create_confirmation(
+                PushServices(
+                    http=self._service.http,
+                    token_pool=self._token_pool,
+                    refresh_tokens=self._fresh_tokens,
+                    registrations=CallbackRepository(self._service.database),
+                    settings=self._settings,
+                )
             )
-            return None
+        confirmation = self._confirmations.get(network)
+        code = await confirmation.code(known) if confirmation is not None else None
+        if code is None:
+            PUSHED_EVENTS.labels(network, "postponed").inc()
+            raise EventNotStored("the confirmation code is not known")
+        PUSHED_EVENTS.labels(network, "confirmed").inc()
+        return code
 
     async def _fresh_tokens(self) -> None:
         # Servers of many pages may be confirmed at the same time.
@@ -200,16 +193,6 @@ class PushReceiver:
             if self._tokens_at is None or now - self._tokens_at > self._settings.registry_seconds:
                 await self._token_pool.refresh()
                 self._tokens_at = now
-
-    async def _keep(self, known: CallbackEndpoint, code: str) -> None:
-        try:
-            async with asyncio.timeout(CONFIRMATION_TIMEOUT):
-                book = CallbackRepository(self._service.database)
-                kept = (await book.by_page("vk", [known.page.id])).get(known.page.id)
-                if kept is not None:
-                    await book.save("vk", replace(kept, confirmation_code=code))
-        except TRANSIENT_ERRORS as error:
-            log.warning("the confirmation code could not be saved", error=repr(error)[:200])
 
     async def _heard(self, pages: set[UUID]) -> None:
         now = asyncio.get_running_loop().time()
@@ -254,38 +237,12 @@ def _name(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def _kind(event: Mapping[str, Any]) -> str:
-    kind = event.get("type")
-    if not isinstance(kind, str) or not kind:
-        raise _wrong("/type", "must be a string with the type of the event")
-    return kind
-
-
-def _group(event: Mapping[str, Any]) -> str:
-    group = event.get("group_id")
-    if isinstance(group, str) and group.isascii() and group.isdecimal():
-        return group
-    if not isinstance(group, int) or isinstance(group, bool) or group <= 0:
-        raise _wrong("/group_id", "must be a positive number: the id of the community")
-    return str(group)
-
-
-def _wrong(pointer: str, detail: str) -> BadRequest:
-    return BadRequest(f"{pointer} {detail}", errors=[FieldError(pointer=pointer, detail=detail)])
-
-
 def _secret_matches(given: object, secret: str, *, optional: bool) -> bool:
     if given is None:
         return optional
     # No secret contains a surrogate; one in the input must not raise before the comparison.
     text = given if isinstance(given, str) else ""
     return hmac.compare_digest(text.encode(errors="replace"), secret.encode())
-
-
-def _synthetic_event_id(event: Mapping[str, Any]) -> str:
-    """Return an id for an event of an old API version without one: a digest of its type and object."""
-    told = {"type": event.get("type"), "object": event.get("object")}
-    return "digest:" + hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _sender_allowed(sender: str | None, networks: str) -> bool:

@@ -2,17 +2,16 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from prometheus_client import Gauge
 
+from services.ingest.networks import catalogue
 from services.ingest.networks.port import PageRef, ParsedBatch, ThreadState
 from services.ingest.networks.retry import TRANSIENT_ERRORS
-from services.ingest.networks.vk.suggested_posts import suggested_thread_states
-from services.ingest.networks.vk.vk_push import threads_to_reread
 from shared.logs import logger
 
 log = logger(__name__)
@@ -32,7 +31,7 @@ class PushStore(Protocol):
         """Store batches of many pages in one transaction."""
 
     async def store(
-        self, page: PageRef, source: str, parsed: ParsedBatch, *, thread_states: list[ThreadState]
+        self, page: PageRef, source: str, parsed: ParsedBatch, *, thread_states: Sequence[ThreadState]
     ) -> object:
         """Store a batch and thread states."""
 
@@ -118,12 +117,17 @@ class WriteBatcher:
             parsed.setdefault(one.page.id, ParsedBatch()).extend(one.parsed)
         arrivals = [(pages[page_id], SOURCE, parsed[page_id]) for page_id in sorted(pages)]
         await self._intake.store_many(arrivals)
+        changed: list[str] = []
         for page_id, came in parsed.items():
-            if found := suggested_thread_states(came):
+            push = catalogue.push_spec(pages[page_id].network)
+            if push is None:
+                continue
+            if found := push.thread_states(came):
                 await self._intake.store(pages[page_id], SOURCE, ParsedBatch(), thread_states=found)
+            changed += push.threads_to_reread(came)
         # These events only announce a change: the thread has to be read again. Also for repeated events, because
         # the first delivery may have failed between the two transactions.
-        if changed := [key for came in parsed.values() for key in threads_to_reread(came)]:
+        if changed:
             await self._intake.invalidate_threads(sorted(changed))
         await self._stored(set(pages))
 

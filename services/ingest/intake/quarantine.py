@@ -1,7 +1,7 @@
 """Quarantined payloads: list them for operators and parse them again with current parsers."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,9 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.intake.ingest import IntakeBatch, ingest_batch
 from services.ingest.intake.store import DATA_ERRORS, is_data_error
-from services.ingest.networks.ok import ok_payloads as ok
-from services.ingest.networks.port import IncomingItem, PageRef, ParsedBatch
-from services.ingest.networks.vk import vk_push as vk
+from services.ingest.networks import catalogue
+from services.ingest.networks.port import PageRef, ParsedBatch
 from services.ingest.schemas.quarantine import (
     QuarantinedPayloadDetail,
     QuarantinedPayloadOut,
@@ -26,11 +25,6 @@ from shared.http.problems import Conflict, NotFound
 from shared.tables.ingest import QuarantinedPayload
 from shared.tables.registry import Page
 
-# Only pushed payloads can be parsed again on their own; polled ones come again with the next poll.
-READERS: Mapping[str, Callable[[Any, PageRef], IncomingItem | None]] = {
-    "vk": vk.parse_event,
-    "ok": ok.parse_webhook,
-}
 _SHOWN = [
     getattr(QuarantinedPayload, name) for name in QuarantinedPayloadOut.model_fields if name != "organisation_id"
 ]
@@ -86,8 +80,9 @@ async def retry_quarantined(session: WriteSession, caller: Caller, item_id: UUID
     if row is None:
         raise NotFound("Nothing was set aside under this id")
     item, page = row.QuarantinedPayload, row.Page
-    read = READERS.get(item.network)
-    if page is None or read is None:
+    # Only pushed payloads can be parsed again on their own; polled ones come again with the next poll.
+    push = catalogue.push_spec(item.network)
+    if page is None or push is None:
         raise Conflict("The payload belongs to no known page and cannot be parsed again")
     ref = PageRef(
         id=page.id,
@@ -97,7 +92,7 @@ async def retry_quarantined(session: WriteSession, caller: Caller, item_id: UUID
         live_from=page.live_from,
     )
     parsed = ParsedBatch()
-    parsed.parse(read, json.loads(item.raw), ref)
+    parsed.parse(push.parse, json.loads(item.raw), ref)
     if parsed.unparsed:
         raise Conflict(f"The payload still cannot be parsed: {parsed.unparsed[0].reason}")
     try:

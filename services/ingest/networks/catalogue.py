@@ -10,8 +10,11 @@ import aiohttp
 from services.ingest.networks.lookup_port import PageLookup
 from services.ingest.networks.ok import ok_network as ok
 from services.ingest.networks.ok import ok_payloads as ok_parse
+from services.ingest.networks.ok import ok_push
 from services.ingest.networks.ok.ok_page_lookup import OkPageLookup
 from services.ingest.networks.port import IntakeStore, MessageKind, NetworkAdapter, TokenPool
+from services.ingest.networks.push_port import PushSpec
+from services.ingest.networks.vk import callback_events as vk_push
 from services.ingest.networks.vk import vk_network as vk
 from services.ingest.networks.vk import vk_payloads as vk_parse
 from services.ingest.networks.vk.vk_page_lookup import VkPageLookup
@@ -34,7 +37,8 @@ class NetworkSpec:
     `max_length`: the longest reply in characters, by kind (comment, message). `create_page_lookup`: None if the
     network has no page lookup. `thread_position`: an item's order in its thread, from its id and the network's
     time; positions are only compared with each other. `position_tolerance`: how much smaller the position of a
-    later item may be. `reports_reply_to`: whether comments of a thread name the comment they reply to.
+    later item may be. `reports_reply_to`: whether comments of a thread name the comment they reply to. `push`: how
+    the network pushes events by HTTP; None if it does not.
     """
 
     create_adapter: AdapterFactory
@@ -43,16 +47,24 @@ class NetworkSpec:
     thread_position: Callable[[str, datetime], int] = trailing_number
     position_tolerance: int = 0
     reports_reply_to: Callable[[str], bool] = lambda _thread_key: True
+    push: PushSpec | None = None
 
 
 NETWORKS: dict[str, NetworkSpec] = {
-    "vk": NetworkSpec(vk.VkNetwork, vk.MAX_LENGTH, VkPageLookup, reports_reply_to=vk_parse.reports_reply_to),
+    "vk": NetworkSpec(
+        vk.VkNetwork,
+        vk.MAX_LENGTH,
+        VkPageLookup,
+        reports_reply_to=vk_parse.reports_reply_to,
+        push=vk_push.PUSH,
+    ),
     "ok": NetworkSpec(
         ok.OkNetwork,
         ok.MAX_LENGTH,
         OkPageLookup,
         thread_position=ok_parse.thread_position,
         position_tolerance=ok_parse.POSITION_TOLERANCE_MS,
+        push=ok_push.PUSH,
     ),
 }
 
@@ -80,6 +92,12 @@ def create_page_lookups(
         for name, entry in NETWORKS.items()
         if entry.create_page_lookup is not None
     }
+
+
+def push_spec(network: str) -> PushSpec | None:
+    """Return how the network pushes events by HTTP; None if it does not, or is unknown."""
+    found = NETWORKS.get(network)
+    return found.push if found is not None else None
 
 
 def max_text_length(network: str, kind: MessageKind) -> int:

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Row, select
 
-from services.ingest.intake import quarantine
+from services.ingest.networks import catalogue
 from shared import tables
 from shared.audit import column_policy
 from shared.database.sessions import Database, WriteSession
@@ -124,7 +124,10 @@ async def test_a_change_leaves_a_row_of_its_caller(
     stage: Stage, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if route.endswith("/set-aside/{item_id}/retry"):  # what the parsers have learnt meanwhile
-        monkeypatch.setitem(quarantine.READERS, "vk", lambda _raw, _page: None)
+        known = catalogue.NETWORKS["vk"]
+        assert known.push is not None
+        learnt = replace(known, push=replace(known.push, parse=lambda _raw, _page: None))
+        monkeypatch.setitem(catalogue.NETWORKS, "vk", learnt)
     call, service = SHOWN[route], stage.routes[route]
     who = next(
         who

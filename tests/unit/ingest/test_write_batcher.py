@@ -1,6 +1,7 @@
 """Pushed events are stored in batches, and each caller gets the result of its own batch."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -50,7 +51,9 @@ class Store:
         self.batches.append(arrivals)
         return None
 
-    async def store(self, _page: PageRef, _way: str, _parsed: ParsedBatch, *, thread_states: list[Any]) -> object:
+    async def store(
+        self, _page: PageRef, _way: str, _parsed: ParsedBatch, *, thread_states: Sequence[Any]
+    ) -> object:
         """Mark threads."""
         self.marked += [mark.thread_key for mark in thread_states]
         return None

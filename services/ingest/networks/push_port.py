@@ -1,0 +1,101 @@
+"""The port of networks that push events by HTTP: what differs between them when an event arrives.
+
+Routes, limits, secrets, storing and answers are the same for all networks: see `services/ingest/callbacks/`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import aiohttp
+
+from services.ingest.networks.port import (
+    CallbackRegistrations,
+    IncomingItem,
+    PageRef,
+    ParsedBatch,
+    ThreadState,
+    TokenPool,
+)
+from services.ingest.settings import IngestSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PushEndpoint:
+    """A page whose events are accepted, with the secrets of its callback registration."""
+
+    page: PageRef
+    secret: str
+    confirmation_code: str | None
+    manual: bool
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PushClaim:
+    """What the body of an event says of its sender, before it is believed.
+
+    `page`: the page's external id. `secret`: as sent, None if there is none. `wants_confirmation`: the response
+    has to be the page's confirmation code.
+    """
+
+    page: str
+    secret: object
+    wants_confirmation: bool
+
+
+class InvalidPush(Exception):  # noqa: N818 — an outcome of reading
+    """A field of the event is missing or wrong."""
+
+    def __init__(self, pointer: str, detail: str) -> None:
+        super().__init__(f"{pointer} {detail}")
+        self.pointer = pointer
+        self.detail = detail
+
+
+class PushConfirmation(Protocol):
+    """Answers the network's request to confirm the address of a page."""
+
+    async def code(self, endpoint: PushEndpoint) -> str | None:
+        """Return the code that the network expects as the response; None if it is not known now."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushServices:
+    """What a confirmation may use. `refresh_tokens` loads the tokens if they are not fresh."""
+
+    http: aiohttp.ClientSession
+    token_pool: TokenPool
+    refresh_tokens: Callable[[], Awaitable[None]]
+    registrations: CallbackRegistrations
+    settings: IngestSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushSpec:
+    """How a network pushes events to `POST /callbacks/<network>`, or `/callbacks/<network>/<secret>`.
+
+    `read_claim` reads page and secret from the body; None: the secret is the last part of the path. It removes the
+    secret from the event, which may be stored. Raises `InvalidPush`. `parse` returns the item of an event, None if
+    it has none; it raises like a parser of `ParsedBatch.parse`.
+
+    `create_confirmation`: None if the network does not ask to confirm addresses. `sender_networks`: the IP
+    networks that may send, separated by commas; empty: any. `thread_states` and `threads_to_reread` return what
+    the items of a batch say about their threads. `summary`, `description` and `example` document the route.
+    """
+
+    parse: Callable[[Any, PageRef], IncomingItem | None]
+    summary: str
+    description: str
+    example: Mapping[str, Any]
+    read_claim: Callable[[dict[str, Any]], PushClaim] | None = None
+    create_confirmation: Callable[[PushServices], PushConfirmation] | None = None
+    sender_networks: Callable[[IngestSettings], str] = lambda _settings: ""
+    thread_states: Callable[[ParsedBatch], Sequence[ThreadState]] = lambda _parsed: ()
+    threads_to_reread: Callable[[ParsedBatch], Sequence[str]] = lambda _parsed: ()
+
+    @property
+    def has_secret_path(self) -> bool:
+        """Return whether the last part of the path is the page's secret."""
+        return self.read_claim is None

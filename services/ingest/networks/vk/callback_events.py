@@ -1,0 +1,116 @@
+"""Events of the VK Callback API: page and secret of an event, its item, and the confirmation of an address."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from services.ingest.networks.calls import CallError, NoUsableToken, NoValidResponse
+from services.ingest.networks.port import IncomingItem, PageRef
+from services.ingest.networks.push_port import InvalidPush, PushClaim, PushEndpoint, PushServices, PushSpec
+from services.ingest.networks.retry import TRANSIENT_ERRORS
+from services.ingest.networks.vk import vk_push
+from services.ingest.networks.vk.callback_servers import fetch_confirmation_code
+from services.ingest.networks.vk.suggested_posts import suggested_thread_states
+from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.networks.vk.vk_errors import NETWORK
+from shared.logs import logger
+
+log = logger(__name__)
+
+CONFIRMATION = "confirmation"
+CONFIRMATION_TIMEOUT = 3.0
+
+
+def read_claim(event: dict[str, Any]) -> PushClaim:
+    """Return the community that the event names and its secret, which is removed from the event."""
+    kind = event.get("type")
+    if not isinstance(kind, str) or not kind:
+        raise InvalidPush("/type", "must be a string with the type of the event")
+    return PushClaim(_group(event), event.pop("secret", None), wants_confirmation=kind == CONFIRMATION)
+
+
+def _group(event: Mapping[str, Any]) -> str:
+    group = event.get("group_id")
+    if isinstance(group, str) and group.isascii() and group.isdecimal():
+        return group
+    if not isinstance(group, int) or isinstance(group, bool) or group <= 0:
+        raise InvalidPush("/group_id", "must be a positive number: the id of the community")
+    return str(group)
+
+
+def parse_callback_event(raw: Any, page: PageRef) -> IncomingItem | None:
+    """Return the item of an event, always with an id of the event: old API versions send none."""
+    item = vk_push.parse_event(raw, page)
+    if item is None or item.push_event_id:
+        return item
+    return replace(item, push_event_id=_digest_id(raw))
+
+
+def _digest_id(event: Mapping[str, Any]) -> str:
+    told = {"type": event.get("type"), "object": event.get("object")}
+    return "digest:" + hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+class VkConfirmation:
+    """Answers confirmation requests with the code that the network has now, or else with the stored one."""
+
+    def __init__(self, services: PushServices) -> None:
+        self._services = services
+        self._answered: dict[UUID, str] = {}
+
+    async def code(self, endpoint: PushEndpoint) -> str | None:
+        """Return the code of the community; None if the network cannot be asked and none is stored."""
+        asked = await self._fetch(endpoint.page)
+        code = asked or endpoint.confirmation_code
+        if code is None:
+            return None
+        page_id = endpoint.page.id
+        if asked and endpoint.manual and endpoint.confirmation_code and endpoint.confirmation_code != asked:
+            # A server created on the settings page needs the code shown there, which may differ from the API's
+            # code: the two are returned alternately.
+            code = endpoint.confirmation_code if self._answered.get(page_id) == asked else asked
+        elif asked and asked != endpoint.confirmation_code:
+            await self._save(page_id, asked)
+        self._answered[page_id] = code
+        return code
+
+    async def _fetch(self, page: PageRef) -> str | None:
+        services = self._services
+        try:
+            async with asyncio.timeout(CONFIRMATION_TIMEOUT):
+                await services.refresh_tokens()
+                client = VkClient(services.http, services.token_pool, services.settings)
+                return await fetch_confirmation_code(client, page)
+        except (NoUsableToken, CallError, NoValidResponse, *TRANSIENT_ERRORS) as error:
+            log.info("the confirmation code could not be fetched", page_id=str(page.id), error=repr(error)[:200])
+            return None
+
+    async def _save(self, page_id: UUID, code: str) -> None:
+        registrations = self._services.registrations
+        try:
+            async with asyncio.timeout(CONFIRMATION_TIMEOUT):
+                kept = (await registrations.by_page(NETWORK, [page_id])).get(page_id)
+                if kept is not None:
+                    await registrations.save(NETWORK, replace(kept, confirmation_code=code))
+        except TRANSIENT_ERRORS as error:
+            log.warning("the confirmation code could not be saved", error=repr(error)[:200])
+
+
+PUSH = PushSpec(
+    parse=parse_callback_event,
+    read_claim=read_claim,
+    create_confirmation=VkConfirmation,
+    thread_states=suggested_thread_states,
+    threads_to_reread=vk_push.threads_to_reread,
+    summary="An event of VK",
+    description=(
+        "Store one VK Callback API event, authenticated by `group_id` and `secret`. Repeated deliveries are"
+        " ignored.\n\nA confirmation request is answered only while a newly registered server waits for one;"
+        " otherwise it gets 403."
+    ),
+    example={"type": "confirmation", "group_id": 101, "v": "5.199"},
+)
