@@ -187,7 +187,7 @@ class Service:
             redoc_url=None,
             openapi_url="/openapi.json",
             responses=problems.responses(problems.Problem),
-            generate_unique_id_function=lambda route: f"{self.name}_{route.name}",
+            generate_unique_id_function=lambda route: route.name,
         )
         app.state.service = self
         problems.install(app)

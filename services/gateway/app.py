@@ -46,7 +46,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        generate_unique_id_function=lambda route: f"gateway_{route.name}",
+        generate_unique_id_function=lambda route: route.name,
     )
     problems.install(gateway)
     openapi_document.install(gateway)
@@ -62,7 +62,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             503: {"description": "A service is not ready; `output` names it", "content": {health.MEDIA_TYPE: {}}},
         },
     )
-    async def overall_health(request: Request) -> JSONResponse:
+    async def get_health(request: Request) -> JSONResponse:
         """Return whether every service is ready."""
         document = await health.aggregate_health(request.app.state.http, services, settings.health_timeout_seconds)
         return JSONResponse(
@@ -84,12 +84,12 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         return Response(published.body, media_type="application/json", headers=headers)
 
     @gateway.get("/problems", tags=["errors"])
-    async def problem_catalogue() -> dict[str, dict[str, Any]]:
+    async def list_problems() -> dict[str, dict[str, Any]]:
         """Return every kind of error by the last part of its `type`."""
         return problems.catalogue()
 
     @gateway.get("/problems/{slug}", tags=["errors"], responses={404: {"model": problems.ProblemDocument}})
-    async def problem(slug: str) -> dict[str, Any]:
+    async def get_problem(slug: str) -> dict[str, Any]:
         """Return one kind of error; the `type` of a problem document links here."""
         known = problems.catalogue()
         if slug not in known:

@@ -1,5 +1,7 @@
 """The OpenAPI document as things are on the wire: problems by their media type, `If-Match` as required."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,7 +21,7 @@ def install(app: FastAPI) -> None:
             made = get_openapi(
                 title=app.title, version=app.version, description=app.description or None, routes=app.routes
             )
-            app.openapi_schema = _as_on_the_wire(made)
+            app.openapi_schema = _with_plain_names(_as_on_the_wire(made))
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
@@ -47,6 +49,31 @@ def _as_on_the_wire(document: dict[str, Any]) -> dict[str, Any]:
                 if status.isdigit() and int(status) >= 400:
                     _tell_problem(response)
     return document
+
+
+def _with_plain_names(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with pages named `AppealSummaryPage`, which FastAPI names `Page_AppealSummary_`."""
+    schemas = document["components"]["schemas"]
+    plain = {name: re.sub(r"^Page_(\w+)_$", r"\1Page", name) for name in schemas}
+    if len(set(plain.values())) < len(plain):
+        raise ValueError(f"two components get one name: {sorted(plain.values())}")
+    pointers = {f"#/components/schemas/{old}": f"#/components/schemas/{new}" for old, new in plain.items()}
+    renamed: dict[str, Any] = rewrite_pointers(document, pointers)
+    for old, new in plain.items():
+        schema = renamed["components"]["schemas"].pop(old)
+        renamed["components"]["schemas"][new] = schema
+        if old != new:
+            schema["title"] = new
+    return renamed
+
+
+def rewrite_pointers(value: Any, pointers: Mapping[str, str]) -> Any:
+    """Return a copy with every pointer to a component replaced, in `$ref` and in discriminators."""
+    if isinstance(value, dict):
+        return {key: rewrite_pointers(child, pointers) for key, child in value.items()}
+    if isinstance(value, list):
+        return [rewrite_pointers(child, pointers) for child in value]
+    return pointers.get(value, value) if isinstance(value, str) else value
 
 
 def _tell_problem(response: dict[str, Any]) -> None:

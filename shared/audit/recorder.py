@@ -70,7 +70,7 @@ def origin(request: Request) -> Origin:
         service = request.app.state.service.name
         found = Origin(
             service=service,
-            action=f"{service}_{request.scope['route'].name}",  # the operationId of the OpenAPI document
+            action=request.scope["route"].name,  # the operationId of the OpenAPI document
             request_id=get_contextvars().get("request_id"),
             came_from=client_address(request),
         )

@@ -45,7 +45,7 @@ async def list_alerts(
 @router.post(
     "/alerts/{alert_id}/seen", responses=problems.responses(*WRITE_PROBLEMS, NotFound), summary="Alert seen"
 )
-async def see_alert(session: Writing, caller: Moderator, alert_id: UUID) -> AlertOut:
+async def mark_alert_seen(session: Writing, caller: Moderator, alert_id: UUID) -> AlertOut:
     """Mark the alert as seen by the caller. A second call keeps the first viewer."""
     return _present(await alerts.mark_seen(session, caller, alert_id))
 

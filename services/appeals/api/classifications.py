@@ -28,7 +28,7 @@ router = APIRouter()
     responses=problems.responses(*READ_PROBLEMS, Unavailable),
     summary="Get the classifier",
 )
-async def get_understanding(_caller: ClassificationReader) -> ClassifierOut:
+async def get_classifier(_caller: ClassificationReader) -> ClassifierOut:
     """Return the classifier that was loaded when the service started, with the data cards of its parts: training
     data, scores on unseen data, thresholds.
     """
@@ -51,7 +51,7 @@ async def get_understanding(_caller: ClassificationReader) -> ClassifierOut:
     responses=problems.responses(*READ_PROBLEMS),
     summary="List classified messages",
 )
-async def list_judgements(
+async def list_classified_messages(
     *,
     session: Reading,
     caller: ClassificationReader,

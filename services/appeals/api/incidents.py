@@ -40,7 +40,7 @@ router = APIRouter(tags=["incidents"])
     summary="List similar appeals",
     tags=["appeals"],
 )
-async def list_similar(
+async def list_similar_appeals(
     *,
     session: Reading,
     caller: Reader,
@@ -144,7 +144,7 @@ CHANGE_PROBLEMS = (*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRe
 @router.patch(
     "/incidents/{incident_id}", responses=problems.responses(*CHANGE_PROBLEMS), summary="Change an incident"
 )
-async def change_incident(
+async def update_incident(
     *,
     session: Writing,
     caller: Worker,
@@ -178,7 +178,7 @@ async def close_incident(
     responses=problems.responses(*READ_PROBLEMS, NotFound),
     summary="List the appeals of an incident",
 )
-async def list_members(
+async def list_incident_members(
     session: Reading, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
 ) -> Page[IncidentMemberOut]:
     """Return the incident's appeals, last joined first, with the reason of each. An organisation sees its own."""
@@ -207,7 +207,7 @@ async def list_members(
     responses=problems.responses(*WRITE_PROBLEMS, NotFound),
     summary="Add appeals to an incident",
 )
-async def add_members(
+async def add_incident_members(
     session: Writing, caller: Worker, incident_id: UUID, body: IncidentMembersIn, response: Response
 ) -> IncidentOut:
     """Add appeals to the incident. Those that are in it already stay; one that is in another incident is a 409."""
@@ -221,7 +221,7 @@ async def add_members(
     status_code=204,
     summary="Remove an appeal from an incident",
 )
-async def remove_member(session: Writing, caller: Worker, incident_id: UUID, appeal_id: UUID) -> None:
+async def remove_incident_member(session: Writing, caller: Worker, incident_id: UUID, appeal_id: UUID) -> None:
     """Remove an appeal from the incident. It is never added again automatically."""
     await uncrossed(session, lambda: service.remove_member(session, caller, incident_id, appeal_id))
 
@@ -249,7 +249,7 @@ async def list_incident_replies(
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, Duplicate),
     summary="Reply to all appeals of an incident",
 )
-async def answer_incident(
+async def reply_to_incident(
     *,
     session: Writing,
     caller: Replier,

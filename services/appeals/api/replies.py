@@ -25,7 +25,7 @@ router = APIRouter(tags=["appeals"])
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, ReplyUnderWay, Duplicate, PreconditionFailed),
     summary="Reply to the citizen",
 )
-async def answer(
+async def reply_to_appeal(
     *,
     session: Writing,
     caller: Replier,
@@ -70,7 +70,7 @@ async def answer(
     responses=problems.responses(*READ_PROBLEMS, NotFound),
     summary="List the replies of an appeal",
 )
-async def list_replies(session: Reading, caller: Reader, appeal_id: UUID) -> list[replies.ReplyOut]:
+async def list_appeal_replies(session: Reading, caller: Reader, appeal_id: UUID) -> list[replies.ReplyOut]:
     """Return all replies, oldest first, including those that staff wrote in the network itself."""
     await appeal_queries.require_visible(session, caller, appeal_id)
     return [reply_out(found) for found in await submission.replies_of(session, appeal_id)]
@@ -82,7 +82,7 @@ async def list_replies(session: Reading, caller: Reader, appeal_id: UUID) -> lis
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, ReplyUnderWay),
     summary="Retry a failed reply",
 )
-async def retry(
+async def retry_reply(
     session: Writing,
     caller: Replier,
     appeal_id: UUID,

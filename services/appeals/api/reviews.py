@@ -53,7 +53,7 @@ async def list_reviews(
     | {200: {"content": {CSV: {"schema": {"type": "string"}}}, "description": "The table"}},
     summary="Export the training set",
 )
-async def training_table(
+async def export_training_set(
     service: ServiceDep,
     caller: RuleManager,
     labelled: Annotated[bool, Query(description="Only messages whose topic a person decided")] = False,

@@ -19,7 +19,7 @@ router = APIRouter(tags=["rules"])
 
 
 @router.get("/routing-rules", responses=problems.responses(*READ_PROBLEMS), summary="Routing rules")
-async def list_rules(
+async def list_routing_rules(
     session: Reading, caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[schemas.RuleOut]:
     """Return the rules of the active set, newest first. The most specific rule that matches decides; else the
@@ -37,7 +37,7 @@ async def list_rules(
     responses=problems.responses(*WRITE_PROBLEMS, Duplicate),
     summary="Add a routing rule",
 )
-async def add_rule(
+async def add_routing_rule(
     session: Writing, caller: RuleManager, body: schemas.RuleIn, key: IdempotencyDep, response: Response
 ) -> schemas.RuleOut:
     """Create the next rule set from the active one, with this rule, and activate it. It applies to appeals opened
@@ -67,7 +67,7 @@ async def add_rule(
     responses=problems.responses(*WRITE_PROBLEMS, NotFound),
     summary="Retire a routing rule",
 )
-async def retire_rule(session: Writing, caller: RuleManager, rule_id: UUID) -> None:
+async def retire_routing_rule(session: Writing, caller: RuleManager, rule_id: UUID) -> None:
     """Create the next rule set from the active one, without this rule, and activate it. The rule may be named by
     its id in an earlier set. Appeals that it routed keep its id.
     """

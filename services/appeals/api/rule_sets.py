@@ -44,7 +44,7 @@ async def list_rule_sets(
 
 
 @router.post("", status_code=201, responses=problems.responses(*WRITE_PROBLEMS), summary="Create a rule set")
-async def make_rule_set(
+async def create_rule_set(
     session: Writing, caller: RuleManager, body: schemas.RuleSetIn, key: IdempotencyDep, response: Response
 ) -> schemas.RuleSetOut:
     """Create a draft, validated as a whole: conflicts, closed or unknown organisations, unknown topics and
@@ -149,7 +149,7 @@ async def dry_run_rule_set(
     responses=problems.responses(*READ_PROBLEMS, NotFound, Unavailable),
     summary="Preview a rule set",
 )
-async def try_rule_set(
+async def preview_rule_set(
     session: Reading, caller: RuleManager, rule_set_id: UUID, body: schemas.RulePreviewIn
 ) -> schemas.RulePreviewOut:
     """Return where a message would go, and every rule that matches it. The text is classified as a citizen's is;

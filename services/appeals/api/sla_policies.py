@@ -15,7 +15,7 @@ router = APIRouter(tags=["rules"])
 
 
 @router.get("/sla-policies", responses=problems.responses(*READ_PROBLEMS), summary="SLA policies")
-async def list_policies(
+async def list_sla_policies(
     session: Reading, caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[sla_policies.SlaPolicyOut]:
     """Return SLA policies, latest start first: of each urgency, the first that has started is in effect."""
@@ -28,7 +28,7 @@ async def list_policies(
 @router.post(
     "/sla-policies", status_code=201, responses=problems.responses(*WRITE_PROBLEMS), summary="Add an SLA policy"
 )
-async def add_policy(
+async def add_sla_policy(
     session: Writing, caller: RuleManager, body: sla_policies.SlaPolicyIn, key: IdempotencyDep, response: Response
 ) -> sla_policies.SlaPolicyOut:
     """Add a policy. Policies are never edited: one with a later `valid_from` replaces this one for appeals opened

@@ -26,7 +26,7 @@ router = APIRouter()
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, DecidedByAnother, PreconditionFailed, Unavailable),
     summary="Confirm or correct the classification of a message",
 )
-async def triage(
+async def triage_message(
     *,
     session: Writing,
     caller: Moderator,
@@ -65,7 +65,7 @@ async def triage(
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, DecidedByAnother, PreconditionFailed),
     summary="Classify an appeal without messages",
 )
-async def classify(
+async def classify_appeal(
     *,
     session: Writing,
     caller: Moderator,

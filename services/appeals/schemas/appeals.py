@@ -71,7 +71,7 @@ class AppealSummary(BaseModel):
     allowed_moves: list[AppealStatus] = Field(description="Statuses that you may move the appeal to")
 
 
-class MessageOut(BaseModel):
+class AppealMessageOut(BaseModel):
     """A message of the appeal."""
 
     id: UUID
@@ -121,7 +121,7 @@ class AppealOut(AppealSummary):
             }
         ],
     )
-    messages: list[MessageOut]
+    messages: list[AppealMessageOut]
     replies: list[ReplyOut]
     hands: list[AssignmentOut] = Field(description="Assignments, oldest first")
     timeline: list[TimelineEntryOut]

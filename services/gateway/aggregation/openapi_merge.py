@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from shared.api.openapi_document import rewrite_pointers
 from shared.logs import logger
 
 OpenApiDocument = dict[str, Any]
@@ -48,11 +49,35 @@ def merge_documents(
         "servers": [{"url": "/", "description": "This gateway"}],
         "tags": [tags[name] for name in sorted(tags)],
         "paths": dict(sorted(paths.items())),
-        "components": {section: dict(sorted(entries.items())) for section, entries in sorted(components.items())},
+        "components": _reachable(components, paths),
     }
     if missing:
         merged["x-missing"] = missing
     return merged
+
+
+def _reachable(components: dict[str, OpenApiDocument], paths: OpenApiDocument) -> OpenApiDocument:
+    """Return the components that the paths refer to, in order: those of internal routes are left out."""
+    needed: set[tuple[str, str]] = set()
+    found = set(_references(paths))
+    while found - needed:
+        needed |= found
+        found = {
+            reference
+            for section, name in found
+            for reference in _references(components.get(section, {}).get(name, {}))
+        }
+    return {
+        section: kept
+        for section, entries in sorted(components.items())
+        if (
+            kept := {
+                name: entry
+                for name, entry in sorted(entries.items())
+                if (section, name) in needed or section == "securitySchemes"
+            }
+        )
+    }
 
 
 def _operations(item: OpenApiDocument) -> list[OpenApiDocument]:
@@ -86,7 +111,7 @@ def _rename_clashes(documents: Mapping[str, OpenApiDocument]) -> dict[str, OpenA
             for section, name in clashes
             if name in document.get("components", {}).get(section, {})
         }
-        result = _rewrite(document, mapping)
+        result = rewrite_pointers(document, mapping)
         for section, name in clashes:
             entries = result.get("components", {}).get(section, {})
             if name in entries:
@@ -135,15 +160,6 @@ def _references(value: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(value, str) and value.startswith("#/components/"):
         _, _, section, name = value.split("/", 3)
         yield section, name
-
-
-def _rewrite(value: Any, mapping: Mapping[str, str]) -> Any:
-    """Return a copy with every pointer in `mapping` replaced, in `$ref` and in discriminators."""
-    if isinstance(value, dict):
-        return {key: _rewrite(child, mapping) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_rewrite(child, mapping) for child in value]
-    return mapping.get(value, value) if isinstance(value, str) else value
 
 
 def _rename_security(document: OpenApiDocument, old: str, new: str) -> None:

@@ -32,7 +32,7 @@ CHANGE_PROBLEMS = ITEM_PROBLEMS | problems.responses(Conflict)
     responses=CHANGE_PROBLEMS | problems.responses(BadRequest, Conflict, InFlight, KeyReused),
     summary="Fetch a page's history",
 )
-async def ask_backfill(
+async def request_backfill(
     *,
     session: Writing,
     caller: SourceManager,

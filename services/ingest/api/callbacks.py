@@ -124,7 +124,7 @@ def _add_push_route(network: str, push: PushSpec) -> None:
         f"/{network}/{{secret}}" if push.has_secret_path else f"/{network}",
         _by_path(network) if push.has_secret_path else _by_body(network),
         methods=["POST"],
-        name=f"{network}_event",
+        name=f"receive_{network}_event",
         response_class=PlainTextResponse,
         responses=responses,
         openapi_extra=_event(push.example),
@@ -158,7 +158,7 @@ async def get_callback(session: Reading, caller: SourceReader, page_id: UUID) ->
     responses=ITEM_PROBLEMS | problems.responses(Conflict),
     summary="Take pushed events under this secret",
 )
-async def put_callback(session: Writing, caller: SourceManager, page_id: UUID, given: CallbackIn) -> CallbackOut:
+async def set_callback(session: Writing, caller: SourceManager, page_id: UUID, given: CallbackIn) -> CallbackOut:
     """Register a callback server that a person set up in the network. Ingest does not monitor or repair it."""
     return await admin.register_manually(session, caller, page_id, given)
 

@@ -29,7 +29,7 @@ SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 
 
 @router.get("/sources/set-aside", responses=LIST_PROBLEMS, summary="Quarantined payloads, newest first")
-async def list_set_aside(
+async def list_quarantined_payloads(
     session: Reading,
     caller: SourceReader,
     paging: PagingDep,
@@ -47,7 +47,9 @@ async def list_set_aside(
 
 
 @router.get("/sources/set-aside/{item_id}", responses=ITEM_PROBLEMS, summary="One quarantined payload")
-async def get_set_aside(session: Reading, caller: SourceInspector, item_id: UUID) -> QuarantinedPayloadDetail:
+async def get_quarantined_payload(
+    session: Reading, caller: SourceInspector, item_id: UUID
+) -> QuarantinedPayloadDetail:
     """Return one entry with the raw payload, which may contain a citizen's text and name."""
     return await quarantine.get_quarantined(session, caller, item_id)
 
@@ -57,6 +59,8 @@ async def get_set_aside(session: Reading, caller: SourceInspector, item_id: UUID
     responses=ITEM_PROBLEMS | problems.responses(Conflict),
     summary="Parse a quarantined payload again",
 )
-async def read_again(session: Writing, caller: SourceManager, item_id: UUID) -> QuarantineRetryResult:
+async def retry_quarantined_payload(
+    session: Writing, caller: SourceManager, item_id: UUID
+) -> QuarantineRetryResult:
     """Parse the pushed event again with the current parsers. If that fails, it stays here and the 409 says why."""
     return await quarantine.retry_quarantined(session, caller, item_id)

@@ -60,7 +60,7 @@ def _conditions(
     responses=LIST_PROBLEMS | IDEMPOTENCY_PROBLEMS,
     summary="Compare all pages now",
 )
-async def ask_reconciliations(
+async def request_reconciliations(
     *,
     session: Writing,
     caller: SourceManager,
@@ -120,7 +120,7 @@ async def list_reconciliations(
 @router.get(
     "/sources/reconciliations/summary", tags=["sources"], responses=LIST_PROBLEMS, summary="Comparisons summed up"
 )
-async def sum_up_reconciliations(
+async def get_reconciliation_summary(
     session: Reading,
     caller: SourceReader,
     *,
@@ -139,7 +139,7 @@ async def sum_up_reconciliations(
     responses=ITEM_PROBLEMS | IDEMPOTENCY_PROBLEMS | problems.responses(Conflict, InFlight),
     summary="Compare a page now",
 )
-async def ask_reconciliation(
+async def request_reconciliation(
     *,
     session: Writing,
     caller: SourceManager,

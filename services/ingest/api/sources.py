@@ -46,7 +46,7 @@ async def list_sources(
 
 
 @router.get("/sources/budget", tags=["sources"], responses=LIST_PROBLEMS, summary="Calls left today")
-async def get_budget(session: Reading, caller: SourceInspector) -> CallBudgetList:
+async def get_call_budget(session: Reading, caller: SourceInspector) -> CallBudgetList:
     """Return the calls used and left of each daily limited method over the last 24 hours."""
     return await source_metrics.call_budgets(session, ingest_settings())
 

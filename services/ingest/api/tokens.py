@@ -29,7 +29,9 @@ SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
 @router.get(
     "/sources/tokens", tags=["sources"], responses=LIST_PROBLEMS, summary="Network tokens and their states"
 )
-async def list_tokens(session: Reading, caller: SourceInspector, page_id: UUID | None = None) -> NetworkTokenList:
+async def list_network_tokens(
+    session: Reading, caller: SourceInspector, page_id: UUID | None = None
+) -> NetworkTokenList:
     """Return the network tokens and their states. Never shows the secrets."""
     return NetworkTokenList(
         items=await token_admin.to_schemas(session, await token_admin.list_tokens(session, page_id))
@@ -46,7 +48,7 @@ async def list_tokens(session: Reading, caller: SourceInspector, page_id: UUID |
     },
     summary="Add a network token",
 )
-async def add_token(
+async def add_network_token(
     session: Writing, caller: SourceManager, service: ServiceDep, given: NetworkTokenIn, response: Response
 ) -> NetworkTokenDetail:
     """Store a token, encrypted; it is in use within seconds. Publications waiting for a token are queued again."""
@@ -63,7 +65,7 @@ async def add_token(
     responses=ITEM_PROBLEMS | problems.responses(BadRequest, Conflict),
     summary="Recover a network token",
 )
-async def recover_token(
+async def recover_network_token(
     session: Writing, caller: SourceManager, service: ServiceDep, token_id: UUID, given: NetworkTokenRecovery
 ) -> NetworkTokenDetail:
     """Mark a token as usable after its captcha was solved or it was repaired. A healthy token gets 409."""
@@ -79,6 +81,6 @@ async def recover_token(
     responses=ITEM_PROBLEMS,
     summary="Delete a network token",
 )
-async def retire_token(session: Writing, caller: SourceManager, token_id: UUID) -> None:
+async def delete_network_token(session: Writing, caller: SourceManager, token_id: UUID) -> None:
     """Delete the token. It is out of use within seconds."""
     await token_admin.retire_token(session, token_id, caller.actor)

@@ -69,7 +69,7 @@ async def _statement_timeout(session: AsyncSession) -> AsyncIterator[None]:
 
 
 @router.get("/sla", responses=COMMON_ERRORS, summary="SLA figures of appeals opened in a period")
-async def sla_figures(
+async def get_sla_figures(
     session: Reading,
     caller: MetricsReader,
     from_: PeriodFrom = None,
@@ -96,7 +96,7 @@ async def sla_figures(
 
 
 @router.get("/sla/cases", responses=COMMON_ERRORS, summary="Appeals behind a figure")
-async def sla_cases(
+async def list_sla_appeals(
     *,
     session: Reading,
     caller: MetricsReader,
@@ -128,7 +128,7 @@ async def sla_cases(
 
 
 @router.get("/agreement", responses=COMMON_ERRORS, summary="Agreement between classifier and reviewers")
-async def agreement_figures(
+async def get_agreement_figures(
     session: Reading,
     caller: MetricsReader,
     from_: PeriodFrom = None,
@@ -148,7 +148,7 @@ async def agreement_figures(
 
 
 @router.get("/handovers", responses=COMMON_ERRORS, summary="Transfers of appeals, by organisation")
-async def handover_figures(
+async def get_transfer_figures(
     session: Reading, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
 ) -> TransferReport:
     """Return for each organisation how many appeals opened in the period it had, transferred, received and

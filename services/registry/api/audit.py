@@ -41,7 +41,7 @@ def _filter(
 
 
 @router.get("", summary="Audit trail, newest first")
-async def list_audit(
+async def list_audit_entries(
     session: Reading,
     caller: AuditReader,
     filters: Annotated[trail.AuditFilter, Depends(_filter)],

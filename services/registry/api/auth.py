@@ -209,7 +209,7 @@ def _refusal(refused: OAuthRefusal) -> JSONResponse:
     responses=OAUTH_ERRORS,
     openapi_extra=TOKEN_BODY,
 )
-async def token(
+async def issue_token(
     *,
     request: Request,
     response: Response,
@@ -249,7 +249,7 @@ async def token(
     },
     openapi_extra=REVOKE_BODY,
 )
-async def revoke(request: Request, session: WritingUnchecked) -> Response:
+async def revoke_token(request: Request, session: WritingUnchecked) -> Response:
     """End the session of the refresh token (RFC 7009). An unknown token is no error.
 
     An access token cannot be revoked; it expires within 15 minutes.
@@ -262,7 +262,7 @@ async def revoke(request: Request, session: WritingUnchecked) -> Response:
 
 
 @router.get("/ways", summary="Available sign-in methods")
-async def ways(service: ServiceDep) -> SignInMethods:
+async def get_sign_in_methods(service: ServiceDep) -> SignInMethods:
     """Return how people sign in: the front end's own form, the region's OIDC issuer, or both."""
     config = service.settings
     external = None
@@ -274,7 +274,7 @@ async def ways(service: ServiceDep) -> SignInMethods:
 
 
 @well_known_router.get("/jwks.json", summary="Keys that verify access tokens")
-async def jwks(service: ServiceDep, response: Response) -> JsonWebKeySet:
+async def get_signing_keys(service: ServiceDep, response: Response) -> JsonWebKeySet:
     """Return the public keys (RFC 7517) of the issuer; the `kid` header of a token names its key."""
     response.headers["Cache-Control"] = "public, max-age=300"
     return JsonWebKeySet.model_validate(service.people_keys.as_dict(private=False))

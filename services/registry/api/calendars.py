@@ -90,7 +90,7 @@ async def get_calendar(
     status_code=201,
     responses=CREATE_ERRORS,
 )
-async def post_calendar(
+async def create_calendar(
     body: CalendarCreate, session: Writing, caller: RegistryEditor, key: IdempotencyDep, response: Response
 ) -> Calendar:
     """Create a calendar. An organisation uses it once its `calendar_id` names it (`PATCH /organisations/{id}`)."""
@@ -116,7 +116,7 @@ async def post_calendar(
     summary="Change a calendar's name, week or time zone",
     responses=NOT_FOUND_ERROR | UPDATE_ERRORS,
 )
-async def patch_calendar(
+async def update_calendar(
     *,
     calendar_id: UUID,
     body: CalendarUpdate,
@@ -136,7 +136,7 @@ async def patch_calendar(
     summary="Replace the special days of a period",
     responses=NOT_FOUND_ERROR | UPDATE_ERRORS,
 )
-async def put_calendar_days(
+async def replace_calendar_days(
     *,
     calendar_id: UUID,
     body: SpecialDaysReplace,
@@ -168,7 +168,7 @@ async def put_calendar_days(
     responses=NOT_FOUND_ERROR | ICAL_RESPONSE,
     response_class=Response,
 )
-async def get_calendar_file(
+async def export_calendar_days(
     calendar_id: UUID,
     session: Reading,
     _caller: RegistryReader,
@@ -189,7 +189,7 @@ async def get_calendar_file(
     responses=NOT_FOUND_ERROR | UPDATE_ERRORS,
     openapi_extra={"requestBody": {"required": True, "content": ICAL_REQUEST_BODY}},
 )
-async def put_calendar_file(
+async def import_calendar_days(
     *,
     calendar_id: UUID,
     request: Request,

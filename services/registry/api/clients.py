@@ -84,7 +84,7 @@ async def get_client(client_id: UUID, session: Reading, caller: ClientsReader, r
 
 
 @router.post("", summary="Create an API client", status_code=201, responses=BODY_ERRORS)
-async def post_client(
+async def create_client(
     body: ClientCreate, session: Writing, caller: ClientsManager, response: Response
 ) -> ClientWithSecret:
     """Create a client. Only this response contains the secret, so a repeated request creates another client."""
@@ -93,7 +93,7 @@ async def post_client(
 
 
 @router.patch("/{client_id}", summary="Change an API client", responses=NOT_FOUND_ERROR | UPDATE_ERRORS)
-async def patch_client(
+async def update_client(
     *,
     client_id: UUID,
     body: ClientUpdate,
@@ -115,7 +115,7 @@ async def patch_client(
     status_code=201,
     responses=BODY_ERRORS | NOT_FOUND_ERROR | responses(Conflict),
 )
-async def post_secret(
+async def rotate_client_secret(
     client_id: UUID, body: ClientSecretCreate, session: Writing, caller: ClientsManager, response: Response
 ) -> ClientWithSecret:
     """Issue a new secret, which only this response contains; earlier ones expire after `overlap_hours`.
@@ -131,12 +131,12 @@ async def post_secret(
 @router.delete(
     "/{client_id}/secrets/{secret_id}", summary="Revoke one secret", status_code=204, responses=NOT_FOUND_ERROR
 )
-async def delete_secret(client_id: UUID, secret_id: UUID, session: Writing, caller: ClientsManager) -> None:
+async def revoke_client_secret(client_id: UUID, secret_id: UUID, session: Writing, caller: ClientsManager) -> None:
     """Revoke the secret at once. A client without a secret cannot sign in until it gets a new one."""
     await clients.revoke_secret(session, caller, client_id, secret_id)
 
 
 @router.delete("/{client_id}", summary="Deactivate an API client", status_code=204, responses=NOT_FOUND_ERROR)
-async def delete_client(client_id: UUID, session: Writing, caller: ClientsManager) -> None:
+async def deactivate_client(client_id: UUID, session: Writing, caller: ClientsManager) -> None:
     """Deactivate the client: it can no longer sign in. A token issued before works for at most 15 minutes."""
     await clients.deactivate(session, caller, client_id)

@@ -118,7 +118,7 @@ async def get_coverage(
     responses=CSV_RESPONSE,
     response_model=Page[MissingPage],
 )
-async def list_missing(
+async def list_missing_pages(
     *,
     session: Reading,
     _caller: RegistryReader,
@@ -165,7 +165,7 @@ def _cells(row: MissingPage) -> tuple[object, ...]:
 
 
 @router.get("/history", summary="Coverage over time", responses=CSV_RESPONSE, response_model=Page[CoveragePoint])
-async def list_history(
+async def list_coverage_history(
     *,
     session: Reading,
     _caller: RegistryReader,

@@ -16,7 +16,7 @@ AnyOtherService = Annotated[ServiceCaller, internal_caller("ingest", "appeals", 
 
 
 @internal_router.post("")
-async def post_identity(
+async def find_identity(
     body: ExternalIdentityQuery, session: WritingUnchecked, _caller: AnyOtherService
 ) -> PersonClaims:
     """Return the person with that subject at that issuer, as claims. Repeating the request changes nothing."""

@@ -16,7 +16,7 @@ router = APIRouter(tags=["access"])
 @router.get(
     "/me", summary="The caller: person, organisation, rights", responses=responses(Unauthenticated, Forbidden)
 )
-async def me(session: Reading, caller: CallerDep) -> Me:
+async def get_me(session: Reading, caller: CallerDep) -> Me:
     """Return what the token says about the caller and what the role allows; organisation null means the centre."""
     organisation = None
     if caller.organisation_id is not None:

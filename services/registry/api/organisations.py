@@ -107,7 +107,7 @@ async def get_organisation(
 
 
 @router.post("", summary="Register an organisation", status_code=201, responses=CREATE_ERRORS)
-async def post_organisation(
+async def create_organisation(
     body: OrganisationCreate, session: Writing, caller: RegistryEditor, key: IdempotencyDep, response: Response
 ) -> Organisation:
     """Register an organisation. A code in use is refused with 409 and the name of the organisation that has it."""
@@ -129,7 +129,7 @@ async def post_organisation(
 
 
 @router.patch("/{organisation_id}", summary="Change an organisation", responses=NOT_FOUND_ERROR | UPDATE_ERRORS)
-async def patch_organisation(
+async def update_organisation(
     *,
     organisation_id: UUID,
     body: OrganisationUpdate,
@@ -165,7 +165,7 @@ names_router = APIRouter(
 
 
 @names_router.get("", summary="Names of an organisation")
-async def list_names(
+async def list_organisation_names(
     organisation_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[OrganisationName]:
     """Return all names of the organisation, newest entry first: current and former names and aliases."""
@@ -175,7 +175,7 @@ async def list_names(
 
 
 @names_router.post("", summary="Add a former name or an alias", status_code=201, responses=CREATE_ERRORS)
-async def post_name(
+async def add_organisation_name(
     *,
     organisation_id: UUID,
     body: OrganisationNameCreate,
@@ -206,7 +206,9 @@ async def post_name(
 @names_router.delete(
     "/{name_id}", summary="Remove a former name or an alias", status_code=204, responses=responses(Conflict)
 )
-async def delete_name(organisation_id: UUID, name_id: UUID, session: Writing, caller: RegistryEditor) -> None:
+async def remove_organisation_name(
+    organisation_id: UUID, name_id: UUID, session: Writing, caller: RegistryEditor
+) -> None:
     """Remove a former name or an alias. The official and the short name change with the organisation itself."""
     await names.remove(session, organisation_id, name_id, caller.actor)
 
@@ -291,7 +293,7 @@ async def list_successions(
     status_code=201,
     responses=CREATE_ERRORS | responses(Conflict, Duplicate, InFlight),
 )
-async def post_successions(
+async def record_successions(
     *,
     organisation_id: UUID,
     body: SuccessionCreate,

@@ -48,7 +48,7 @@ def _filter(
 
 
 @router.get("/checks", summary="Page checks of a day")
-async def list_checks(
+async def list_page_checks(
     *,
     session: Reading,
     _caller: RegistryReader,
@@ -67,7 +67,7 @@ async def list_checks(
 
 
 @router.get("/checks/days", summary="Totals of the daily checks")
-async def list_check_days(
+async def list_page_check_days(
     session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[PageCheckDay]:
     """Return per day, newest first: pages checked, pages changed, and calls to the networks."""

@@ -110,7 +110,7 @@ async def get_page(page_id: UUID, session: Reading, _caller: RegistryReader, res
 
 
 @router.post("/resolve", summary="Resolve a page address", responses=BODY_ERRORS | RESOLUTION_ERRORS)
-async def resolve_address(
+async def resolve_page_address(
     body: PageAddressToResolve, session: Reading, caller: RegistryEditor, service: ServiceDep
 ) -> ResolvedPageAddress:
     """Return the community that an address names, and the organisation that keeps it, if it is registered.
@@ -128,7 +128,7 @@ async def resolve_address(
 
 
 @router.post("", summary="Register a page", status_code=201, responses=CREATE_ERRORS | RESOLUTION_ERRORS)
-async def post_page(
+async def create_page(
     *,
     body: PageCreate,
     session: Writing,
@@ -162,7 +162,7 @@ async def post_page(
 
 
 @router.patch("/{page_id}", summary="Change a page", responses=NOT_FOUND_ERROR | UPDATE_ERRORS)
-async def patch_page(
+async def update_page(
     *,
     page_id: UUID,
     body: PageUpdate,
@@ -183,7 +183,7 @@ PagesConfirmer = Annotated[Caller, allowed(Right.PAGES_CONFIRM)]
 
 
 @steps_router.get("/lost", summary="Steps that pages have lost")
-async def list_lost_steps(
+async def list_lost_page_steps(
     *,
     session: Reading,
     _caller: RegistryReader,
@@ -239,7 +239,7 @@ async def list_page_steps(
     summary="Confirm a step",
     responses=BODY_ERRORS | NOT_FOUND_ERROR | responses(Conflict),
 )
-async def put_page_step(
+async def confirm_page_step(
     page_id: UUID, step: PageStepKind, body: PageStepConfirm, session: Writing, caller: PagesConfirmer
 ) -> PageStep:
     """Confirm that the page has reached the step; a current step takes the new day and evidence.
@@ -255,7 +255,7 @@ async def put_page_step(
 
 
 @steps_router.delete("/{page_id}/steps/{step}", summary="Mark a step as lost", responses=NOT_FOUND_ERROR)
-async def delete_page_step(
+async def mark_page_step_lost(
     *,
     page_id: UUID,
     step: PageStepKind,

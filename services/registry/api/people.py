@@ -76,7 +76,7 @@ async def get_person(person_id: UUID, session: Reading, caller: PeopleReader, re
 
 
 @router.post("", summary="Give a person access", status_code=201, responses=CREATE_ERRORS)
-async def post_person(
+async def create_person(
     body_and_hash: PersonCreateWithHash,
     session: Writing,
     caller: PeopleManager,
@@ -104,7 +104,7 @@ async def post_person(
 
 
 @router.patch("/{person_id}", summary="Change a person's access", responses=NOT_FOUND_ERROR | UPDATE_ERRORS)
-async def patch_person(
+async def update_person(
     *,
     person_id: UUID,
     body_and_hash: PersonUpdateWithHash,

@@ -40,7 +40,7 @@ def _page(rows: Sequence[RefreshToken], caller: Caller, paging: Paging, response
 
 
 @router.get("/sessions", summary="Sessions of a person, last used first")
-async def list_sessions(
+async def list_person_sessions(
     person_id: UUID, session: Reading, caller: PeopleReader, paging: PagingDep, response: Response
 ) -> Page[Session]:
     """Return active sessions; sessions of a person who signs in at an external issuer are kept there."""
@@ -49,7 +49,7 @@ async def list_sessions(
 
 
 @router.delete("/sessions", summary="End all sessions of a person", status_code=204)
-async def delete_sessions(person_id: UUID, session: Writing, caller: PeopleManager) -> None:
+async def end_person_sessions(person_id: UUID, session: Writing, caller: PeopleManager) -> None:
     """End all sessions. Access tokens issued before allow reading for at most 15 minutes, and no changes."""
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
@@ -57,7 +57,7 @@ async def delete_sessions(person_id: UUID, session: Writing, caller: PeopleManag
 
 
 @router.delete("/sessions/{session_id}", summary="End one session of a person", status_code=204)
-async def delete_session(person_id: UUID, session_id: UUID, session: Writing, caller: PeopleManager) -> None:
+async def end_person_session(person_id: UUID, session_id: UUID, session: Writing, caller: PeopleManager) -> None:
     """End the session. Its last access token allows reading for at most 15 minutes, and no changes."""
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
@@ -65,7 +65,7 @@ async def delete_session(person_id: UUID, session_id: UUID, session: Writing, ca
 
 
 @router.post("/lock", summary="Lock a person's account", responses=BODY_ERRORS | responses(Conflict))
-async def post_lock(
+async def lock_person(
     person_id: UUID, body: LockPerson, session: Writing, caller: PeopleManager, response: Response
 ) -> Person:
     """Lock the account: the person cannot sign in until it is unlocked, and all their sessions end.
@@ -79,7 +79,7 @@ async def post_lock(
 
 
 @router.post("/unlock", summary="Unlock a person's account")
-async def post_unlock(person_id: UUID, session: Writing, caller: PeopleManager, response: Response) -> Person:
+async def unlock_person(person_id: UUID, session: Writing, caller: PeopleManager, response: Response) -> Person:
     """Unlock the account and clear failed sign-ins. An account that is not locked stays as it is."""
     person = await account_locks.unlock(session, caller, person_id)
     set_etag(response, person.version)
@@ -102,7 +102,7 @@ async def list_my_sessions(
 
 
 @my_sessions_router.delete("", summary="End the caller's other sessions", status_code=204)
-async def delete_my_other_sessions(session: Writing, caller: CallerDep) -> None:
+async def end_my_other_sessions(session: Writing, caller: CallerDep) -> None:
     """End all sessions except that of this request's token, for example after the loss of a phone."""
     await sessions.end_all(session, _subject(caller), except_session_id=caller.session_id)
 
@@ -110,6 +110,6 @@ async def delete_my_other_sessions(session: Writing, caller: CallerDep) -> None:
 @my_sessions_router.delete(
     "/{session_id}", summary="End one of the caller's sessions", status_code=204, responses=NOT_FOUND_ERROR
 )
-async def delete_my_session(session_id: UUID, session: Writing, caller: CallerDep) -> None:
+async def end_my_session(session_id: UUID, session: Writing, caller: CallerDep) -> None:
     """End the session. Its last access token allows reading for at most 15 minutes, and no changes."""
     await sessions.end(session, _subject(caller), session_id)

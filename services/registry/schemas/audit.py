@@ -28,9 +28,7 @@ class AuditEntry(BaseModel):
     on_behalf_of: str | None = Field(
         description="The person on whose behalf a service acted", examples=[EXAMPLE_ID]
     )
-    action: str = Field(
-        description="The `operationId` of the request, or the command", examples=["registry_patch_page"]
-    )
+    action: str = Field(description="The `operationId` of the request, or the command", examples=["update_page"])
     subject_kind: str = Field(description="The table of the changed row", examples=["pages"])
     subject_id: str = Field(examples=[EXAMPLE_ID])
     organisation_id: UUID | None = Field(

@@ -26,7 +26,7 @@ EventReader = Annotated[Caller, allowed(Right.EVENTS_READ)]
     responses=responses(Gone),
     dependencies=[Depends(refuse_unknown_parameters)],
 )
-async def read_events(
+async def list_events(
     session: Reading,
     caller: EventReader,
     after: Annotated[

@@ -101,7 +101,7 @@ def _delivery(caller: Caller, row: tables.WebhookDelivery) -> WebhookDeliveryWit
 
 
 @router.get("/event-types", summary="Event types that an endpoint can subscribe to")
-async def event_types(caller: EndpointReader) -> WebhookEventTypeList:
+async def list_webhook_event_types(caller: EndpointReader) -> WebhookEventTypeList:
     """Return the catalogue: each event type with the JSON Schema of its body and an example."""
     return WebhookEventTypeList(
         items=[
@@ -141,7 +141,7 @@ async def event_types(caller: EndpointReader) -> WebhookEventTypeList:
 
 
 @router.post("/endpoints", status_code=201, responses=IDEMPOTENCY_ERRORS, summary="Subscribe a system to events")
-async def create_endpoint(
+async def create_webhook_endpoint(
     *,
     session: Writing,
     caller: WebhooksManager,
@@ -193,7 +193,7 @@ async def create_endpoint(
 
 
 @router.get("/endpoints", summary="The caller's endpoints")
-async def list_endpoints(
+async def list_webhook_endpoints(
     session: Reading, caller: EndpointReader, paging: PagingDep, response: Response
 ) -> Page[WebhookEndpoint]:
     """Return endpoints, newest first, without secrets."""
@@ -203,7 +203,7 @@ async def list_endpoints(
 
 
 @router.get("/endpoints/{endpoint_id}", responses=NOT_FOUND_ERROR, summary="One endpoint")
-async def get_endpoint(
+async def get_webhook_endpoint(
     session: Reading, caller: EndpointReader, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
     """Return the endpoint without its secret."""
@@ -211,7 +211,7 @@ async def get_endpoint(
 
 
 @router.patch("/endpoints/{endpoint_id}", responses=UPDATE_ERRORS, summary="Change an endpoint")
-async def change_endpoint(
+async def update_webhook_endpoint(
     *,
     session: Writing,
     caller: WebhooksManager,
@@ -237,7 +237,7 @@ async def change_endpoint(
 @router.delete(
     "/endpoints/{endpoint_id}", status_code=204, responses=NOT_FOUND_ERROR, summary="Delete an endpoint"
 )
-async def delete_endpoint(session: Writing, caller: WebhooksManager, endpoint_id: UUID) -> None:
+async def delete_webhook_endpoint(session: Writing, caller: WebhooksManager, endpoint_id: UUID) -> None:
     """Delete the endpoint with its deliveries."""
     await endpoints.delete_endpoint(session, caller, endpoint_id)
 
@@ -245,7 +245,7 @@ async def delete_endpoint(session: Writing, caller: WebhooksManager, endpoint_id
 @router.post(
     "/endpoints/{endpoint_id}/take-over", responses=NOT_FOUND_ERROR, summary="Become the owner of an endpoint"
 )
-async def take_over_endpoint(
+async def take_over_webhook_endpoint(
     session: Writing, caller: WebhooksManager, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
     """Make the caller the owner; the caller needs the rights of all its event types. Ends a suspension."""
@@ -265,7 +265,7 @@ async def consent_to_personal_data(
 
 
 @router.delete("/endpoints/{endpoint_id}/consent", responses=NOT_FOUND_ERROR, summary="Withdraw the consent")
-async def withdraw_consent(
+async def withdraw_personal_data_consent(
     session: Writing, caller: WebhooksConsenter, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
     """Mask personal data from now on, also in pending deliveries."""
@@ -275,7 +275,7 @@ async def withdraw_consent(
 @router.post(
     "/endpoints/{endpoint_id}/rotate-secret", responses=responses(NotFound, Conflict), summary="Rotate the secret"
 )
-async def rotate_secret(
+async def rotate_webhook_secret(
     session: Writing, caller: WebhooksManager, endpoint_id: UUID, response: Response
 ) -> WebhookEndpointWithSecret:
     """Issue a new secret, which only this response contains.
@@ -295,7 +295,7 @@ async def rotate_secret(
     responses=NOT_FOUND_ERROR | IDEMPOTENCY_ERRORS | responses(TooManyRequests),
     summary="Send webhook.test to an endpoint",
 )
-async def send_test(
+async def send_webhook_test(
     *,
     session: Writing,
     caller: WebhooksManager,
@@ -327,7 +327,7 @@ async def send_test(
 
 
 @router.get("/deliveries", summary="Deliveries to the caller's endpoints")
-async def list_deliveries(
+async def list_webhook_deliveries(
     *,
     session: Reading,
     caller: EndpointReader,
@@ -350,7 +350,9 @@ async def list_deliveries(
 
 
 @router.get("/deliveries/{delivery_id}", responses=NOT_FOUND_ERROR, summary="One delivery with its body")
-async def get_delivery(session: Reading, caller: EndpointReader, delivery_id: UUID) -> WebhookDeliveryWithPayload:
+async def get_webhook_delivery(
+    session: Reading, caller: EndpointReader, delivery_id: UUID
+) -> WebhookDeliveryWithPayload:
     """Return the delivery with its body and the result of its last attempt."""
     return _delivery(caller, await deliveries.get(session, caller, delivery_id))
 
@@ -361,7 +363,7 @@ async def get_delivery(session: Reading, caller: EndpointReader, delivery_id: UU
     responses=responses(NotFound, Conflict),
     summary="Send a delivery again",
 )
-async def retry_delivery(
+async def retry_webhook_delivery(
     session: Writing, caller: WebhooksManager, delivery_id: UUID
 ) -> WebhookDeliveryWithPayload:
     """Send the delivery now, with the same `webhook-id` and a new round of attempts.

@@ -35,7 +35,7 @@ async def test_a_change_says_who_what_before_and_after_and_from_where(
     await call(registry, "PATCH", f"/pages/{page_id}", "moderator", json={"active": False}, headers=headers)
     (row,) = [row for row in await trail(registry, subject_id=str(page_id)) if row["subject_kind"] == "pages"]
     assert row["actor"] == CENTRE_SUBJECT
-    assert (row["action"], row["service"]) == ("registry_patch_page", "registry")
+    assert (row["action"], row["service"]) == ("update_page", "registry")
     assert row["organisation_id"] == str(organisation_id)
     assert (row["request_id"], row["came_from"]) == ("request-1", "192.0.2.7")
     assert row["before"] == {"active": True, "version": 1}
@@ -201,7 +201,7 @@ async def test_ending_sessions_and_unlocking_are_recorded(registry: ServiceUnder
         ended = await registry.client.delete(f"/api/v1{path}", headers=own)
         assert ended.status_code == 204, ended.text
     ends = await trail(registry, actor=person["id"])
-    assert {row["action"] for row in ends} == {"registry_delete_my_session", "registry_delete_my_other_sessions"}
+    assert {row["action"] for row in ends} == {"end_my_session", "end_my_other_sessions"}
     assert {row["subject_kind"] for row in ends} == {"refresh_tokens"}
     assert {row["subject_id"] for row in ends} <= {found["id"] for found in sessions}  # no digest of a secret
 
@@ -232,7 +232,7 @@ async def test_a_session_ended_because_its_token_was_copied_is_recorded(
     for _ in range(2):  # a session ends once
         assert (await registry.client.post(path, data=again, headers=headers)).status_code == 400
     (row,) = await trail(registry, actor=person["id"])
-    assert (row["action"], row["subject_kind"]) == ("registry_token", "refresh_tokens")
+    assert (row["action"], row["subject_kind"]) == ("issue_token", "refresh_tokens")
     assert (row["subject_id"], row["came_from"]) == (session.json()["items"][0]["id"], "192.0.2.7")
     assert (row["before"], set(row["after"])) == ({"revoked_at": None}, {"revoked_at"})
 

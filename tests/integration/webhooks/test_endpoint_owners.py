@@ -176,9 +176,7 @@ async def test_personal_data_is_masked_until_a_manager_consents(hooks: Hooks, re
         None,
     )
     assert await sent() == SAID
-    trail = await hooks.sql(
-        "SELECT actor, after::text FROM audit WHERE action = 'webhooks_consent_to_personal_data'"
-    )
+    trail = await hooks.sql("SELECT actor, after::text FROM audit WHERE action = 'consent_to_personal_data'")
     assert [(row["actor"], "consent_by" in row["after"], "consent_at" in row["after"]) for row in trail] == [
         (hooks.subject("manager", school), True, True)
     ]

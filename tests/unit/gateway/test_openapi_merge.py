@@ -56,7 +56,10 @@ def test_methods_of_one_path_from_two_services_are_merged() -> None:
 
 def test_equal_components_are_shared() -> None:
     problem = {"type": "object", "properties": {"title": {"type": "string"}}}
-    documents = {name: _service(f"/api/v1/{name}", {"Problem": dict(problem)}) for name in ("pages", "appeals")}
+    documents = {
+        name: _service(f"/api/v1/{name}", {"Problem": dict(problem)}, answer=_ref("Problem"))
+        for name in ("pages", "appeals")
+    }
     assert merge_documents(documents, OWN, missing=[])["components"]["schemas"] == {"Problem": problem}
 
 
@@ -79,8 +82,9 @@ def test_different_components_of_one_name_get_a_service_prefix() -> None:
 
 def test_components_that_refer_to_a_clash_get_a_prefix_too() -> None:
     shared = {"List": {"items": _ref("Item")}, "Fine": {"type": "null"}}
-    registry = _service("/api/v1/pages", shared | {"Item": {"type": "string"}})
-    appeals = _service("/api/v1/appeals", shared | {"Item": {"type": "integer"}})
+    answer = [_ref("List"), _ref("Fine")]
+    registry = _service("/api/v1/pages", shared | {"Item": {"type": "string"}}, answer=answer)
+    appeals = _service("/api/v1/appeals", shared | {"Item": {"type": "integer"}}, answer=answer)
     schemas = merge_documents({"registry": registry, "appeals": appeals}, OWN, missing=[])["components"]["schemas"]
     assert set(schemas) == {"Fine", "AppealsItem", "AppealsList", "RegistryItem", "RegistryList"}
     assert schemas["RegistryList"] == {"items": _ref("RegistryItem")}
@@ -88,10 +92,18 @@ def test_components_that_refer_to_a_clash_get_a_prefix_too() -> None:
 
 def test_discriminators_use_the_prefixed_names() -> None:
     union = {"discriminator": {"mapping": {"a": "#/components/schemas/Item"}}}
-    registry = _service("/api/v1/pages", {"Item": {"type": "string"}, "Union": union})
+    registry = _service("/api/v1/pages", {"Item": {"type": "string"}, "Union": union}, answer=_ref("Union"))
     appeals = _service("/api/v1/appeals", {"Item": {"type": "integer"}})
     schemas = merge_documents({"registry": registry, "appeals": appeals}, OWN, missing=[])["components"]["schemas"]
     assert schemas["Union"]["discriminator"]["mapping"] == {"a": "#/components/schemas/RegistryItem"}
+
+
+def test_components_of_internal_routes_are_omitted() -> None:
+    schemas = {"Page": {"owner": _ref("Owner")}, "Owner": {}, "Claims": {"who": _ref("Owner")}}
+    document = _service("/api/v1/pages", schemas, answer=_ref("Page"))
+    document["paths"]["/internal/identity"] = {"post": {"answer": _ref("Claims")}}
+    merged = merge_documents({"registry": document}, OWN, missing=[])
+    assert list(merged["components"]["schemas"]) == ["Owner", "Page"]
 
 
 def test_document_level_security_moves_to_its_operations() -> None:

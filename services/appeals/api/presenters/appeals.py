@@ -56,7 +56,7 @@ async def appeal_detail(
     )
 
 
-async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.MessageOut]:
+async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.AppealMessageOut]:
     rows = await session.execute(
         select(Message, Triage)
         .options(defer(Message.raw, raiseload=True))
@@ -74,8 +74,8 @@ async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.Mess
         )
     }
     return [
-        appeals.MessageOut(
-            **{name: getattr(message, name) for name in appeals.MessageOut.model_fields if name != "triage"},
+        appeals.AppealMessageOut(
+            **{name: getattr(message, name) for name in appeals.AppealMessageOut.model_fields if name != "triage"},
             triage=shown.get(message.id),
         )
         for message, _ in found

@@ -1,0 +1,42 @@
+"""The OpenAPI document that the gateway serves, made without running a service."""
+
+import importlib
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+from services.gateway.aggregation.openapi_merge import OpenApiDocument, merge_documents
+from services.gateway.app import app as gateway
+from services.gateway.settings import SERVICES
+
+
+class Operation(NamedTuple):
+    """A method of a path, with what the document says of it."""
+
+    method: str
+    path: str
+    described: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.method.upper()} {self.path}"
+
+
+@cache
+def service_documents() -> dict[str, OpenApiDocument]:
+    """Return each service's own document by its name."""
+    return {
+        name: importlib.import_module(f"services.{name}.app").service.build("api").openapi() for name in SERVICES
+    }
+
+
+@cache
+def merged_document() -> OpenApiDocument:
+    """Return the document of `GET /openapi.json`. Callers do not change it."""
+    return merge_documents(service_documents(), gateway.openapi(), missing=[])
+
+
+def operations() -> Iterator[Operation]:
+    """Yield every operation of the merged document."""
+    for path, item in merged_document()["paths"].items():
+        for method, described in item.items():
+            yield Operation(method, path, described)
