@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
+from typing_extensions import TypeAliasType
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ def _known(name: str) -> str:
     return name
 
 
-NetworkName = Annotated[
-    str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(NETWORKS), "title": "Network"})
-]
+NetworkName = TypeAliasType(
+    "NetworkName",
+    Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(NETWORKS)})],
+)

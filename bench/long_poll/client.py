@@ -24,7 +24,6 @@ from cryptography.fernet import Fernet
 from services.ingest.networks.port import (
     Credential,
     IntakeStore,
-    MessageKind,
     PageRef,
     ParsedBatch,
     StoreResult,
@@ -32,6 +31,7 @@ from services.ingest.networks.port import (
     TokenKind,
     TokenState,
 )
+from shared.contracts.values import MessageKind
 
 FIRST_GROUP = 900_000
 

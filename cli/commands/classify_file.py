@@ -16,7 +16,8 @@ from cli.atomic_files import NotWrittenError, beside, replacing_table
 from services.appeals.classification.csv_row import CLASSIFICATION_COLUMNS, csv_rows
 from services.appeals.classification.locations.page_locations import page_location
 from services.appeals.classification.model.message_classifier import MessageClassifier
-from services.appeals.classification.types import MessageContext, MessageKind
+from services.appeals.classification.types import MessageContext
+from shared.contracts.values import MessageKind
 from shared.tabular.formula_escaping import unescaped
 from shared.tabular.named_columns import TableHeader, open_table
 from shared.tabular.reader import UnreadableTableError, package_rows

@@ -12,9 +12,12 @@ from shared.tables.base import Base, CreatedAt, CursorMixin, Exact, Id, Idempote
 
 # Who judges by itself is named `rule:…` or `model:…`, a person by an id.
 BY_PEOPLE = "judged_by !~ '^(rule|model):'"
-OPEN_STATUSES = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
+OPEN_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
 # A reply that is not published yet and has not failed. One at a time for an appeal.
-UNDER_WAY = ("draft", "on_approval", "queued", "sending", "uncertain")
+UNDER_WAY = ("queued", "sending", "uncertain")
+# Indexes also hold statuses that nothing assigns: a wider condition serves the same queries.
+_INDEXED_OPEN = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
+_INDEXED_UNDER_WAY = ("draft", "on_approval", "queued", "sending", "uncertain")
 
 
 class Topic(Base):
@@ -72,7 +75,7 @@ class Appeal(Base):
             "thread_key",
             "author_key",
             unique=True,
-            postgresql_where=text(f"status IN {OPEN_STATUSES!r}"),
+            postgresql_where=text(f"status IN {_INDEXED_OPEN!r}"),
         ),
         Index("ix_appeals_opened_at", "opened_at", "id"),
         Index("ix_appeals_organisation_id_opened_at", "organisation_id", "opened_at", "id"),
@@ -255,7 +258,12 @@ class Reply(Base):
         Index("ix_replies_appeal_id", "appeal_id", "created_at"),
         UniqueConstraint("message_id"),
         # Two colleagues who answer at once: the second is refused.
-        Index("uq_replies_under_way", "appeal_id", unique=True, postgresql_where=text(f"status IN {UNDER_WAY!r}")),
+        Index(
+            "uq_replies_under_way",
+            "appeal_id",
+            unique=True,
+            postgresql_where=text(f"status IN {_INDEXED_UNDER_WAY!r}"),
+        ),
         # An answer to an incident reaches each of its cases once.
         UniqueConstraint("incident_reply_id", "appeal_id"),
         # Those that ingest has not taken yet.

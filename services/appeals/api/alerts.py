@@ -1,13 +1,13 @@
 """Routes of alerts, which moderators must see at once."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Moderator
 from services.appeals.lifecycle import alerts
-from services.appeals.schemas.alerts import AlertOut
+from services.appeals.schemas.alerts import AlertKind, AlertOut
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import NotFound
@@ -25,7 +25,7 @@ async def list_alerts(
     paging: PagingDep,
     response: Response,
     seen: Annotated[bool | None, Query(description="`false`: only alerts that nobody has seen")] = None,
-    kind: Literal["urgent", "burst", "ping_pong"] | None = None,
+    kind: AlertKind | None = None,
     in_incident: Annotated[
         bool | None,
         Query(

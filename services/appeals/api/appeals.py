@@ -1,23 +1,23 @@
 """Routes of appeals: list, counts, details, opening by hand, moves."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Moderator, Reader, Worker
 from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_items
-from services.appeals.classification.types import Language
+from services.appeals.classification.types import Language, Urgency
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.lifecycle.route_snapshot import TriageReason
-from services.appeals.lifecycle.workflow import AppealStatus
 from services.appeals.moderation import decisions
 from services.appeals.schemas import appeals, common, routes
 from services.appeals.schemas.types import BoundedDatetime, SingleLine
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
+from shared.contracts.values import AppealStatus
 from shared.database.sessions import uncrossed
 from shared.http import problems
 from shared.http.problems import (
@@ -50,7 +50,7 @@ def appeal_filter(
     settlement: Annotated[SingleLine | None, Query(description="As shown in `place`")] = None,
     language: Language | None = None,
     fault: Annotated[SingleLine | None, Query(description="The fault", examples=["power"])] = None,
-    urgency: Literal["normal", "high"] | None = None,
+    urgency: Urgency | None = None,
     handed_over_at_least: Annotated[
         int | None, Query(ge=1, le=1_000, description="Transferred between organisations at least this often")
     ] = None,

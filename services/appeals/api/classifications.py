@@ -1,6 +1,6 @@
 """Routes of classifications and of the classifier."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -10,7 +10,7 @@ from services.appeals.api.presenters import classifications
 from services.appeals.classification import classification_queries
 from services.appeals.classification.classification_queries import ClassificationFilter
 from services.appeals.classification.classifier_pool import ClassifierUnavailableError, classifier_pool
-from services.appeals.classification.types import Language, NeedsAnswer
+from services.appeals.classification.types import Language, NeedsAnswer, Urgency
 from services.appeals.schemas.classifications import ClassifiedMessageOut, ClassifierOut
 from services.appeals.schemas.types import BoundedDatetime, SingleLine
 from services.appeals.settings import settings
@@ -59,7 +59,7 @@ async def list_classified_messages(
     response: Response,
     needs_answer: Annotated[NeedsAnswer | None, Query(description="`no` opened no appeal")] = None,
     language: Language | None = None,
-    urgency: Literal["normal", "high"] | None = None,
+    urgency: Urgency | None = None,
     judged_by: Annotated[
         SingleLine | None,
         Query(description="`machine`, `person`, or the exact value of `triage.judged_by`", examples=["machine"]),

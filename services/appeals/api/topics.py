@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, RegistryReader
 from services.appeals.classification import topics
-from services.appeals.classification.topics import TopicLevel
+from services.appeals.classification.topics import TopicLevelFilter
 from services.appeals.schemas.topics import TopicDetails, TopicOut
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
@@ -25,7 +25,7 @@ async def list_topics(
     paging: PagingDep,
     response: Response,
     level: Annotated[
-        TopicLevel | None,
+        TopicLevelFilter | None,
         Query(description="Default: `group`; with `group_id` `topic`; with `q` alone `all`"),
     ] = None,
     group_id: Annotated[UUID | None, Query(description="Only topics of this group")] = None,
@@ -37,7 +37,7 @@ async def list_topics(
     ] = None,
 ) -> Page[TopicOut]:
     """Return topic groups and topics in the taxonomy's order; the 26 groups by default."""
-    default: TopicLevel = "topic" if group_id is not None else "all" if q is not None else "group"
+    default: TopicLevelFilter = "topic" if group_id is not None else "all" if q is not None else "group"
     rows, cursor = paging.page(
         await topics.find(session, paging, level=level or default, group_id=group_id, q=q),
         lambda row: (row[0].position, row[0].id),

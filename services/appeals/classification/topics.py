@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
+from typing_extensions import TypeAliasType
 
 from services.appeals.schemas import common
 from services.appeals.schemas.topics import TopicDetails, TopicOut
@@ -17,12 +18,12 @@ from shared.tables.appeals import Topic
 from shared.tables.registry import Municipality
 from shared.text.normalize import fold_name
 
-TopicLevel = Literal["group", "topic", "all"]
+TopicLevelFilter = TypeAliasType("TopicLevelFilter", Literal["group", "topic", "all"])
 TopicGroup = aliased(Topic)
 
 
 async def find(
-    session: AsyncSession, paging: Paging, *, level: TopicLevel, group_id: UUID | None, q: str | None
+    session: AsyncSession, paging: Paging, *, level: TopicLevelFilter, group_id: UUID | None, q: str | None
 ) -> Sequence[Row[Topic, str | None]]:
     """Return topics in the taxonomy's order, each with the name of its group, one more than the page takes.
 

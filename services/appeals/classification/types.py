@@ -3,11 +3,18 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-NeedsAnswer = Literal["yes", "no", "unsure"]
-MessageType = Literal["complaint", "question", "request", "proposal", "thanks", "spam", "abuse", "chatter"]
-Urgency = Literal["high", "normal"]
-Language = Literal["ru", "bxr", "mixed"]
-MessageKind = Literal["comment", "wall_post", "message"]
+from typing_extensions import TypeAliasType
+
+from shared.contracts.values import MessageKind
+
+NeedsAnswer = TypeAliasType("NeedsAnswer", Literal["yes", "no", "unsure"])
+MessageType = TypeAliasType(
+    "MessageType",
+    Literal["complaint", "question", "request", "proposal", "thanks", "spam", "abuse", "chatter"],
+)
+Urgency = TypeAliasType("Urgency", Literal["normal", "high"])
+Language = TypeAliasType("Language", Literal["ru", "bxr", "mixed"])
+LocationSource = TypeAliasType("LocationSource", Literal["text", "page", "person"])
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class ClassificationResult:
     settlement: str | None = None
     street: str | None = None
     house: str | None = None
-    location_source: Literal["text", "page", "person"] | None = None
+    location_source: LocationSource | None = None
     language: Language = "ru"
     fault: str | None = None
     other_region: str | None = None
@@ -60,7 +67,7 @@ class ClassificationResult:
 # From coarse to fine.
 LOCATION_PARTS = ("municipality", "settlement", "street", "house")
 ANSWERED_TYPES = frozenset({"complaint", "question", "request", "proposal"})
-UNANSWERED_TYPES = frozenset(get_args(MessageType)) - ANSWERED_TYPES
+UNANSWERED_TYPES = frozenset(get_args(MessageType.__value__)) - ANSWERED_TYPES
 
 
 # Prefixes of the names of automatic classifiers; a person is named by an id.

@@ -77,7 +77,6 @@ _LOCK_MUNICIPALITIES = text(
     FROM (SELECT DISTINCT hashtext(name) AS key FROM unnest(CAST(:names AS text[])) AS name ORDER BY 1) AS keys
     """
 )
-_NOT_COUNTED = ("not_required", "merged")
 
 
 async def handle_appeal_events(session: WriteSession, events: Sequence[Event]) -> None:
@@ -102,7 +101,7 @@ _group_id = func.coalesce(Topic.group_id, Topic.id)
 
 def _counted() -> tuple[ColumnElement[bool], ...]:
     """Return the conditions of appeals that are in no incident and may still belong to one."""
-    return Appeal.incident_id.is_(None), Appeal.status.not_in(_NOT_COUNTED)
+    return Appeal.incident_id.is_(None), Appeal.status != "not_required"
 
 
 def _never_joined() -> ColumnElement[bool]:

@@ -23,6 +23,7 @@ from services.appeals import jobs
 from services.appeals.incidents.incident_queries import is_current_member, is_lead, is_visible_to
 from services.appeals.incidents.subject import IncidentSubject, incident_title, subject_of
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.lifecycle.timeline import TimelineEntryKind
 from shared import clock
 from shared.api.preconditions import check_version
 from shared.audit import recorder
@@ -253,7 +254,7 @@ async def _set_incident_of_appeals(
 
 
 async def _add_timeline_entries(
-    session: WriteSession, appeals: Collection[UUID], kind: str, actor: str, incident: Incident
+    session: WriteSession, appeals: Collection[UUID], kind: TimelineEntryKind, actor: str, incident: Incident
 ) -> None:
     at = clock.now()
     data = {"incident_id": str(incident.id), "number": incident.number}

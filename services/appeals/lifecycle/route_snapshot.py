@@ -3,12 +3,14 @@
 from typing import Literal
 from uuid import UUID
 
+from typing_extensions import TypeAliasType
+
 from shared.tables.appeals import Appeal
 
 # Why the rules name no organisation; why it is unclear that an answer is due; why an appeal waits for a moderator.
 UnroutedReason = Literal["topic_unsure", "by_rule", "unruled", "no_page", "closed"]
 UnclearNeedReason = Literal["need_unclear", "buryat", "other_region"]
-TriageReason = Literal[UnclearNeedReason, UnroutedReason, "returned"]
+TriageReason = TypeAliasType("TriageReason", Literal[UnclearNeedReason, UnroutedReason, "returned"])
 
 
 def returned_by_organisation(appeal: Appeal) -> UUID | None:

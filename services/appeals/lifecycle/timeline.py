@@ -5,11 +5,12 @@ They are collected in memory and written together, in the transaction of the cha
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from typing_extensions import TypeAliasType
 
 from services.appeals.lifecycle import alerts
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
@@ -19,6 +20,16 @@ from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from shared.tables.appeals import Appeal, Hand, TimelineEntry
+
+TimelineEntryKind = TypeAliasType(
+    "TimelineEntryKind",
+    Literal[
+        "opened", "routed", "triaged", "assigned", "moved", "rerouted", "reopened", "overdue", "topic_changed",
+        "place_changed", "urgency_changed", "message_added", "message_edited", "message_deleted", "reply_queued",
+        "reply_corrected", "reply_recognised", "reply_failed", "answered", "incident_joined", "incident_left",
+        "incident_answer_skipped",
+    ],
+)  # fmt: skip
 
 
 def event_snapshot(appeal: Appeal) -> dict[str, Any]:
@@ -56,7 +67,13 @@ class AppealRecorder:
         self._alerts: dict[str, list[tuple[Appeal, str]]] = {}
 
     def add_timeline_entry(
-        self, appeal: Appeal, kind: str, actor: str = SYSTEM_ACTOR, *, at: datetime | None = None, **data: Any
+        self,
+        appeal: Appeal,
+        kind: TimelineEntryKind,
+        actor: str = SYSTEM_ACTOR,
+        *,
+        at: datetime | None = None,
+        **data: Any,
     ) -> None:
         """Add an entry to the appeal's timeline."""
         self._entries.append(

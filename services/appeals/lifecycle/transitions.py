@@ -8,6 +8,8 @@ from collections.abc import Collection
 from typing import Any, Literal
 from uuid import UUID
 
+from typing_extensions import TypeAliasType
+
 from services.appeals.classification.types import LOCATION_PARTS
 from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.lifecycle.route_snapshot import returned_by_organisation, suggested_organisation
@@ -29,7 +31,9 @@ from shared.russian import plural
 from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message
 
-AssignmentKind = Literal["routed", "assigned", "returned", "transferred", "rerouted"]
+AssignmentKind = TypeAliasType(
+    "AssignmentKind", Literal["routed", "assigned", "returned", "transferred", "rerouted"]
+)
 
 # Kept from the previous route: what the text says does not change with the organisation.
 _KEPT_ROUTE_KEYS = ("topic", "why")

@@ -8,17 +8,16 @@ stops the clock.
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from shared.auth.rights import Role
+from typing_extensions import TypeAliasType
 
-AppealStatus = Literal[
-    "new", "triage", "assigned", "in_progress", "on_approval", "interim", "answered", "reopened", "closed",
-    "not_required", "merged",
-]  # fmt: skip
-APPEAL_STATUSES: tuple[str, ...] = get_args(AppealStatus)
-AppealOutcome = Literal["solved", "explained", "not_solved", "postponed"]
+from shared.auth.rights import Role
+from shared.contracts.values import AppealStatus
+
+APPEAL_STATUSES: tuple[str, ...] = get_args(AppealStatus.__value__)
+AppealOutcome = TypeAliasType("AppealOutcome", Literal["solved", "explained", "not_solved", "postponed"])
 
 # The appeal is over and takes no reply.
-FINAL_STATUSES: frozenset[str] = frozenset({"closed", "not_required", "merged"})
+FINAL_STATUSES: frozenset[str] = frozenset({"closed", "not_required"})
 
 _CENTRE = frozenset({Role.MODERATOR})
 _BOTH = _CENTRE | {Role.MANAGER, Role.APPROVER, Role.EXECUTOR}
@@ -57,17 +56,14 @@ _NOT_REQUIRED = AllowedMove("not_required", needs_reason=True)
 _CLOSE = AllowedMove("closed", needs_reason=True)
 
 MOVES: dict[str, tuple[AllowedMove, ...]] = {
-    "new": (_ASSIGN, _RETURN, _NOT_REQUIRED),
     "triage": (_ASSIGN, _NOT_REQUIRED),
     "assigned": (_WORK, _TRANSFER, _RETURN, _NOT_REQUIRED, _CLOSE),
-    "in_progress": (AllowedMove("on_approval", _BOTH), _TRANSFER, _RETURN, _NOT_REQUIRED, _CLOSE),
-    "on_approval": (_WORK, _ASSIGN, _NOT_REQUIRED, _CLOSE),
+    "in_progress": (_TRANSFER, _RETURN, _NOT_REQUIRED, _CLOSE),
     "interim": (_WORK, _ASSIGN, _CLOSE),
     "answered": (AllowedMove("closed", _BOTH), AllowedMove("reopened", needs_reason=True)),
     "reopened": (_WORK, _TRANSFER, _RETURN, _CLOSE),
     "closed": (AllowedMove("reopened", needs_reason=True),),
     "not_required": (_ASSIGN,),
-    "merged": (),
 }
 
 

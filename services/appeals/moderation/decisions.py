@@ -299,7 +299,7 @@ def _close_unneeded(
 ) -> None:
     """Close the message's appeal as needing no answer, unless another of its messages needs one."""
     appeal = state.appeal
-    if state.other_message_needs_answer or appeal.status in {"not_required", "closed", "merged", "answered"}:
+    if state.other_message_needs_answer or appeal.status in {"not_required", "closed", "answered"}:
         recorder.add_timeline_entry(appeal, "triaged", caller.actor, needs_answer="no")
     elif appeal.status == "triage" and appeal.first_response_at is not None:
         # The unclear message came after a reply: the appeal stays answered.
@@ -334,7 +334,7 @@ def _apply_corrections(
     _confirm_topic(appeal, corrections, routing_context.topic_id(result) if result is not None else None)
     route = routing_context.route_appeal(appeal)
     if corrections.organisation_id is not None and corrections.organisation_id != appeal.organisation_id:
-        if appeal.status in {"answered", "closed", "merged"}:
+        if appeal.status in {"answered", "closed"}:
             raise Conflict(
                 f"The appeal is «{appeal.status}»: only an open appeal can be assigned to another organisation"
             )

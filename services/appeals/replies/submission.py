@@ -78,7 +78,7 @@ async def create_reply(
         incident_reply_id=incident_reply_id, submitted_at=now,
     )  # fmt: skip
     session.add(reply)
-    if appeal.status in {"new", "assigned", "reopened"}:
+    if appeal.status in {"assigned", "reopened"}:
         appeal.status = "in_progress"
     appeal.reply_failed = None
     appeal.updated_at = clock.now()

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
 
+from typing_extensions import TypeAliasType
+
 from services.appeals.classification.locations.settlement_names import settlement_key
 from services.appeals.classification.types import ClassificationResult
 from services.appeals.lifecycle.route_snapshot import TriageReason, UnclearNeedReason, UnroutedReason
 
-SendTo = Literal["organisation", "page_owner", "moderators"]
+SendTo = TypeAliasType("SendTo", Literal["organisation", "page_owner", "moderators"])
 
 # Below this a topic is more likely wrong than right (probabilities are calibrated). A wrong assignment costs the
 # citizen working hours until the appeal is returned; a moderator's decision costs minutes.

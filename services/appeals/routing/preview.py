@@ -7,9 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.classifier_pool import classifier_pool
 from services.appeals.classification.topics import require_topic
-from services.appeals.classification.types import ClassificationResult, MessageContext, MessageKind
+from services.appeals.classification.types import ClassificationResult, MessageContext
 from services.appeals.routing.context import RoutingContext, routing_facts
 from services.appeals.routing.engine import Route, RoutingFacts, Rule
+from shared.contracts.values import MessageKind
 from shared.http.problems import Invalid
 from shared.tables.appeals import RuleSet
 from shared.tables.registry import Municipality, Page

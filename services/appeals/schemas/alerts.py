@@ -5,15 +5,18 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
-from services.appeals.lifecycle.workflow import AppealStatus
+from shared.contracts.values import AppealStatus
+
+AlertKind = TypeAliasType("AlertKind", Literal["urgent", "burst", "ping_pong"])
 
 
 class AlertOut(BaseModel):
     """An alert that moderators must see at once."""
 
     id: UUID
-    kind: Literal["urgent", "burst", "ping_pong"]
+    kind: AlertKind
     why: str = Field(examples=["Срочно: «оборван провод»"])
     appeal_id: UUID | None
     appeal_number: int | None

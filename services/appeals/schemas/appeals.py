@@ -1,29 +1,23 @@
 """Schemas of appeals. Times are RFC 3339 with offset; texts are as they were written."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.appeals.classification.types import Language
+from services.appeals.classification.types import Language, Urgency
 from services.appeals.lifecycle.route_snapshot import TriageReason
-from services.appeals.lifecycle.workflow import AppealOutcome, AppealStatus
+from services.appeals.lifecycle.timeline import TimelineEntryKind
+from services.appeals.lifecycle.transitions import AssignmentKind
+from services.appeals.lifecycle.workflow import AppealOutcome
 from services.appeals.moderation.corrections import Corrections
 from services.appeals.schemas.classifications import ClassificationOut
-from services.appeals.schemas.common import (
-    _ID,
-    Channel,
-    Location,
-    LocationIn,
-    NamedRef,
-    RequestBody,
-    TopicRef,
-    Urgency,
-)
+from services.appeals.schemas.common import _ID, Channel, Location, LocationIn, NamedRef, RequestBody, TopicRef
 from services.appeals.schemas.replies import FailedReply, ReplyOut
 from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
 from services.appeals.schemas.types import NonBlankText, SingleLine
+from shared.contracts.values import AppealStatus, DeletedBy, MessageKind
 
 
 class AppealSummary(BaseModel):
@@ -75,7 +69,7 @@ class AppealMessageOut(BaseModel):
     """A message of the appeal."""
 
     id: UUID
-    kind: Literal["comment", "wall_post", "message"]
+    kind: MessageKind
     external_id: str
     text: str
     attachments: list[Any]
@@ -84,7 +78,7 @@ class AppealMessageOut(BaseModel):
     received_at: datetime
     edited_at: datetime | None
     deleted_at: datetime | None
-    deleted_by: str | None
+    deleted_by: DeletedBy | None
     triage: ClassificationOut | None
 
 
@@ -92,7 +86,7 @@ class AssignmentOut(BaseModel):
     """An assignment of the appeal; null is the centre."""
 
     at: datetime
-    kind: Literal["routed", "assigned", "returned", "transferred", "rerouted"]
+    kind: AssignmentKind
     from_organisation: NamedRef | None
     to_organisation: NamedRef | None
     rule_id: UUID | None
@@ -104,7 +98,7 @@ class TimelineEntryOut(BaseModel):
     """An entry of the appeal's timeline."""
 
     at: datetime
-    kind: str = Field(examples=["opened"])
+    kind: TimelineEntryKind = Field(examples=["opened"])
     actor: str
     data: dict[str, Any]
 
@@ -161,5 +155,5 @@ class AppealCounts(BaseModel):
     """The number of appeals that match the filter."""
 
     total: int
-    by_status: dict[str, int] = Field(examples=[{"assigned": 12, "answered": 40}])
+    by_status: dict[AppealStatus, int] = Field(examples=[{"assigned": 12, "answered": 40}])
     overdue: int

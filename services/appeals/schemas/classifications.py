@@ -6,14 +6,18 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
-from services.appeals.classification.types import Language, MessageType
+from services.appeals.classification.types import Language, LocationSource, MessageType, NeedsAnswer, Urgency
 from services.appeals.lifecycle.route_snapshot import TriageReason
-from services.appeals.lifecycle.workflow import AppealStatus
 from services.appeals.moderation.corrections import Corrections
-from services.appeals.schemas.common import _ID, Location, LocationIn, NamedRef, TopicRef, Urgency
+from services.appeals.schemas.common import _ID, Location, LocationIn, NamedRef, TopicRef
 from services.appeals.schemas.reviews import Agreement
 from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
+from shared.contracts.values import AppealStatus, MessageKind
+from shared.networks import NetworkName
+
+ClassifierKind = TypeAliasType("ClassifierKind", Literal["model", "rule"])
 
 
 class TopicCandidate(BaseModel):
@@ -26,7 +30,7 @@ class TopicCandidate(BaseModel):
 class ClassificationOut(BaseModel):
     """The classification of a message, with its reasons."""
 
-    needs_answer: Literal["yes", "no", "unsure"]
+    needs_answer: NeedsAnswer
     type: MessageType
     urgency: Urgency
     topic_id: UUID | None
@@ -35,7 +39,7 @@ class ClassificationOut(BaseModel):
     topic_confidence: float | None
     top3: list[TopicCandidate] = Field(description="At most three topics, most likely first")
     place: Location | None
-    place_from: Literal["text", "page", "person"] | None = Field(description="Where the municipality comes from")
+    place_from: LocationSource | None = Field(description="Where the municipality comes from")
     language: Language
     fault: str | None = Field(description="The fault, if the message reports one", examples=["power"])
     why: str = Field(examples=["Вопрос: «?»; тема: «дорогу»"])
@@ -47,8 +51,8 @@ class ClassifiedMessageOut(BaseModel):
     """A classified message as lists show it."""
 
     message_id: UUID = Field(description="`POST /messages/{id}/triage` confirms or corrects", examples=[_ID])
-    network: str = Field(examples=["vk"])
-    kind: Literal["comment", "wall_post", "message"]
+    network: NetworkName = Field(examples=["vk"])
+    kind: MessageKind
     page_id: UUID
     organisation: NamedRef = Field(description="The organisation that owns the page")
     url: str = Field(examples=["https://vk.com/wall-1_2?reply=3"])
@@ -67,7 +71,7 @@ class ClassifiedMessageOut(BaseModel):
 class ClassifierOut(BaseModel):
     """The classifier of messages."""
 
-    understanding: Literal["model", "rule"] = Field(description="`GOSPABLIK_UNDERSTANDING`")
+    understanding: ClassifierKind = Field(description="`GOSPABLIK_UNDERSTANDING`")
     judged_by: str = Field(
         description="The name that its classifications hold", examples=["model:builtin-35de05f7+topics-3"]
     )

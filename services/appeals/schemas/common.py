@@ -1,14 +1,12 @@
 """Schemas that several capabilities share."""
 
-from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.appeals.classification.types import LOCATION_PARTS
 from services.appeals.schemas.types import SingleLine
-
-Urgency = Literal["normal", "high"]
+from shared.networks import NetworkName
 
 OKTMO_PATTERN = r"^\d{8}(\d{3})?$"
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
@@ -53,7 +51,7 @@ class Location(BaseModel):
 class Channel(BaseModel):
     """Where the citizen wrote."""
 
-    network: str | None = Field(examples=["vk"])
+    network: NetworkName | None = Field(examples=["vk"])
     page_id: UUID | None
     url: str | None = Field(
         description="The message that opened the appeal", examples=["https://vk.com/wall-1_2?reply=3"]

@@ -5,14 +5,19 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
+from services.appeals.classification.types import Urgency
 from services.appeals.incidents.service import MAX_APPEALS_PER_REQUEST
-from services.appeals.lifecycle.workflow import AppealStatus
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
-from services.appeals.schemas.common import Channel, NamedRef, RequestBody, Urgency
+from services.appeals.schemas.common import Channel, NamedRef, RequestBody
+from services.appeals.schemas.replies import ReplyKind, ReplyStatus
 from services.appeals.schemas.types import BoundedDatetime, NonBlankText, SingleLine
+from shared.contracts.values import AppealStatus
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
+IncidentOrigin = TypeAliasType("IncidentOrigin", Literal["burst", "person"])
+SamePerson = TypeAliasType("SamePerson", Literal["author", "probably"])
 AppealIds = Annotated[list[UUID], Field(min_length=1, max_length=MAX_APPEALS_PER_REQUEST, examples=[[_ID]])]
 
 
@@ -38,7 +43,7 @@ class SimilarAppealOut(AppealBriefOut):
     incident_id: UUID | None = Field(description="The incident that it is in")
     score: float = Field(description="0 to 1; from 0.9 on the texts are the same", examples=[0.74])
     why: list[str] = Field(examples=[["похожий текст", "та же улица", "та же тема", "12 минут"]])
-    same_person: Literal["author", "probably"] | None = Field(
+    same_person: SamePerson | None = Field(
         description="`author`: the same account; `probably`: the same text in another network within hours"
     )
 
@@ -76,7 +81,7 @@ class IncidentOut(BaseModel):
     id: UUID
     number: int
     version: int = Field(description="Send as `If-Match` to change the incident; new members do not raise it")
-    origin: Literal["burst", "person"]
+    origin: IncidentOrigin
     title: str
     topic: NamedRef | None
     fault: str | None = Field(examples=["power"])
@@ -108,7 +113,7 @@ class IncidentReplyIn(RequestBody):
     text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] = Field(
         examples=["Здравствуйте! Свет включат до 18:00, бригада на месте."]
     )
-    kind: Literal["final", "interim"] = "final"
+    kind: ReplyKind = "final"
     promised_at: BoundedDatetime | None = Field(
         default=None, description="With `interim`: when the final reply will come"
     )
@@ -121,14 +126,14 @@ class IncidentReplyOut(BaseModel):
     """A reply to an incident, and its progress."""
 
     id: UUID
-    kind: Literal["final", "interim"]
+    kind: ReplyKind
     text: str
     promised_at: datetime | None
     author: str
     organisation_id: UUID | None = Field(description="For appeals of this organisation; null: for all")
     also_later: bool
     created_at: datetime
-    by_status: dict[str, int] = Field(
+    by_status: dict[ReplyStatus, int] = Field(
         description="How many of its replies are in each status", examples=[{"queued": 12, "published": 188}]
     )
     to_come: int = Field(description="Appeals that await a reply and have none yet")

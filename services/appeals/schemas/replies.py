@@ -5,10 +5,15 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
 from services.appeals.schemas.common import RequestBody
 from services.appeals.schemas.types import BoundedDatetime, NonBlankText
+
+ReplyKind = TypeAliasType("ReplyKind", Literal["final", "interim"])
+ReplyOrigin = TypeAliasType("ReplyOrigin", Literal["gospablik", "network"])
+ReplyStatus = TypeAliasType("ReplyStatus", Literal["queued", "sending", "uncertain", "published", "failed"])
 
 
 class FailedReply(BaseModel):
@@ -24,10 +29,10 @@ class ReplyOut(BaseModel):
     """A reply and its status."""
 
     id: UUID
-    origin: Literal["gospablik", "network"] = Field(description="`network`: staff wrote it in the network itself")
-    kind: Literal["final", "interim"]
+    origin: ReplyOrigin = Field(description="`network`: staff wrote it in the network itself")
+    kind: ReplyKind
     text: str
-    status: Literal["draft", "on_approval", "queued", "sending", "uncertain", "published", "failed"]
+    status: ReplyStatus
     author: str
     promised_at: datetime | None
     in_reply_to: UUID | None = Field(
@@ -51,7 +56,7 @@ class ReplyIn(RequestBody):
     text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] = Field(
         examples=["Ямочный ремонт начнётся в понедельник."]
     )
-    kind: Literal["final", "interim"] = "final"
+    kind: ReplyKind = "final"
     promised_at: BoundedDatetime | None = Field(
         default=None, description="With `interim`: when the final reply will come"
     )

@@ -1,13 +1,12 @@
 """Schemas of reviews."""
 
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.appeals.classification.types import MessageType
-from services.appeals.schemas.common import Location, TopicRef, Urgency
+from services.appeals.classification.types import MessageType, NeedsAnswer, Urgency
+from services.appeals.schemas.common import Location, TopicRef
 
 
 class Agreement(BaseModel):
@@ -24,7 +23,7 @@ class Agreement(BaseModel):
 class ReviewSide(BaseModel):
     """The prediction or people's decision about a message; null where nothing was said."""
 
-    needs_answer: Literal["yes", "no", "unsure"] | None
+    needs_answer: NeedsAnswer | None
     type: MessageType | None
     topic: TopicRef | None
     place: Location | None

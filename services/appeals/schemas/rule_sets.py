@@ -5,14 +5,16 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
-from services.appeals.classification.types import MessageKind
+from services.appeals.classification.types import NeedsAnswer, Urgency
 from services.appeals.lifecycle.route_snapshot import TriageReason
 from services.appeals.routing.engine import Rule, SendTo
 from services.appeals.routing.validation import MAX_RULES
-from services.appeals.schemas.common import OKTMO_PATTERN, NamedRef, RequestBody, Urgency
+from services.appeals.schemas.common import OKTMO_PATTERN, NamedRef, RequestBody
 from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
 from services.appeals.schemas.types import BoundedDatetime, NonBlankText, SingleLine
+from shared.contracts.values import MessageKind
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
 _WORDS = "тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"
@@ -20,7 +22,7 @@ _WORDS = "тема «Ямочный ремонт», город Улан-Удэ �
 Oktmo = Annotated[
     str, Field(pattern=OKTMO_PATTERN, description="OKTMO code of a municipality", examples=["81701000"])
 ]
-RuleSetStatus = Literal["draft", "active", "retired"]
+RuleSetStatus = TypeAliasType("RuleSetStatus", Literal["draft", "active", "retired"])
 
 
 class RuleIn(RequestBody):
@@ -216,7 +218,7 @@ class RoutingFactsOut(BaseModel):
     settlement: str | None
     urgency: Urgency
     page_owner: NamedRef | None
-    needs_answer: Literal["yes", "no", "unsure"] | None = Field(description="Null without a text")
+    needs_answer: NeedsAnswer | None = Field(description="Null without a text")
 
 
 class RulePreviewOut(BaseModel):

@@ -5,9 +5,13 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
-from services.appeals.schemas.common import RequestBody, Urgency
+from services.appeals.classification.types import Urgency
+from services.appeals.schemas.common import RequestBody
 from services.appeals.schemas.types import BoundedDatetime, SingleLine
+
+DeadlineStart = TypeAliasType("DeadlineStart", Literal["received", "written", "assigned"])
 
 
 class SlaPolicyIn(RequestBody):
@@ -21,7 +25,7 @@ class SlaPolicyIn(RequestBody):
     resolution_hours: float = Field(
         gt=0, le=2_000, allow_inf_nan=False, description="Working hours", examples=[56]
     )
-    starts_from: Literal["received", "written", "assigned"] = "received"
+    starts_from: DeadlineStart = "received"
     valid_from: BoundedDatetime | None = Field(default=None, description="Now by default; never in the past")
 
 
@@ -33,5 +37,5 @@ class SlaPolicyOut(BaseModel):
     urgency: Urgency
     first_response_hours: float
     resolution_hours: float
-    starts_from: Literal["received", "written", "assigned"]
+    starts_from: DeadlineStart
     valid_from: datetime

@@ -4,8 +4,11 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
 from services.appeals.schemas.common import NamedRef
+
+TopicLevel = TypeAliasType("TopicLevel", Literal["group", "topic"])
 
 
 class TopicOut(BaseModel):
@@ -15,7 +18,7 @@ class TopicOut(BaseModel):
     code: str = Field(examples=["roads"])
     name: str = Field(examples=["Дороги"])
     position: int
-    level: Literal["group", "topic"]
+    level: TopicLevel
     group: NamedRef | None = Field(description="Of a topic")
 
 

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Query, Response
 
 from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
 from services.ingest.intake import message_queries
-from services.ingest.schemas.messages import MessageDetail, MessageKind, MessageOut
+from services.ingest.schemas.messages import MessageDetail, MessageOut
 from shared import security_log
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right
+from shared.contracts.values import DeletedBy, MessageKind
 from shared.http.problems import Invalid
 from shared.networks import NetworkName
 from shared.service import Reading
@@ -37,7 +38,7 @@ async def list_messages(
     thread_key: Annotated[str | None, Query(max_length=200)] = None,
     history: Annotated[bool | None, Query(description="Written before the page's go-live moment")] = None,
     from_community: bool | None = None,
-    deleted_by: Annotated[str | None, Query(pattern="^(author|community|unknown)$")] = None,
+    deleted_by: DeletedBy | None = None,
     received_from: Annotated[datetime | None, Query(description="RFC 3339 with offset, included")] = None,
     received_to: Annotated[datetime | None, Query(description="RFC 3339 with offset, not included")] = None,
 ) -> Page[MessageOut]:

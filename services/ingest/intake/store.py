@@ -18,7 +18,6 @@ from services.ingest.intake.thread_state import save_thread_states, threads_with
 from services.ingest.networks.port import (
     CallbackRegistrations,
     IncomingItem,
-    MessageKind,
     PageRef,
     ParsedBatch,
     RateStore,
@@ -29,6 +28,7 @@ from services.ingest.networks.port import (
 from services.ingest.networks.sanitize import without_nul
 from services.ingest.polling.rate_repository import RateRepository
 from shared import clock
+from shared.contracts.values import MessageKind
 from shared.database.outages import is_deadlock, sqlstate
 from shared.database.sessions import Database, WriteSession
 from shared.ids import new_id

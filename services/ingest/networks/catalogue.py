@@ -12,13 +12,14 @@ from services.ingest.networks.ok import ok_network as ok
 from services.ingest.networks.ok import ok_payloads as ok_parse
 from services.ingest.networks.ok import ok_push
 from services.ingest.networks.ok.ok_page_lookup import OkPageLookup
-from services.ingest.networks.port import IntakeStore, MessageKind, NetworkAdapter, TokenPool
+from services.ingest.networks.port import IntakeStore, NetworkAdapter, TokenPool
 from services.ingest.networks.push_port import PushSpec
 from services.ingest.networks.vk import callback_events as vk_push
 from services.ingest.networks.vk import vk_network as vk
 from services.ingest.networks.vk import vk_payloads as vk_parse
 from services.ingest.networks.vk.vk_page_lookup import VkPageLookup
 from services.ingest.settings import IngestSettings
+from shared.contracts.values import MessageKind
 
 AdapterFactory = Callable[[aiohttp.ClientSession, TokenPool, IntakeStore, IngestSettings], NetworkAdapter]
 PageLookupFactory = Callable[[aiohttp.ClientSession, TokenPool, IngestSettings], PageLookup]

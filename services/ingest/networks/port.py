@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from services.ingest.polling.poll_schedule import PollSchedule
+from shared.contracts.values import MessageKind
 
-MessageKind = Literal["comment", "wall_post", "message"]
 ChangeKind = Literal["new", "seen", "edited", "deleted", "restored"]
 
 

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.intake.own_reply_matching import IN_FLIGHT_STATUSES, lock_threads
 from services.ingest.networks.catalogue import max_text_length
-from services.ingest.networks.port import MessageKind
 from services.ingest.publishing.publisher import DATABASE_NOW, PUBLISH_JOB
 from services.ingest.publishing.text_splitting import remaining_text, split_text
 from services.ingest.schemas.publications import PublicationRequest
@@ -19,6 +18,7 @@ from services.ingest.settings import ingest_settings
 from shared.api.pagination import Paging, inline_literal
 from shared.audit import recorder
 from shared.auth.callers import Caller
+from shared.contracts.values import MessageKind
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, FieldError, Invalid, KeyReused, NotFound

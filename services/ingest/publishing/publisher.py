@@ -31,7 +31,6 @@ from services.ingest.intake.own_reply_matching import (
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.calls import boottime_seconds
 from services.ingest.networks.port import (
-    MessageKind,
     NetworkAdapter,
     OutgoingReply,
     PageRef,
@@ -42,6 +41,7 @@ from services.ingest.networks.port import (
     ReadFailed,
 )
 from shared import clock
+from shared.contracts.values import MessageKind
 from shared.database.sessions import Database, WriteSession, commit_on_standby
 from shared.events.outbox import NewEvent, emit
 from shared.jobs import TryLater

@@ -5,9 +5,12 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field, SecretStr
+from typing_extensions import TypeAliasType
 
 from services.ingest.schemas.base import RequestModel
 from shared.networks import NetworkName
+
+CallbackStatus = TypeAliasType("CallbackStatus", Literal["waiting", "working", "failed"])
 
 
 class CallbackIn(RequestModel):
@@ -31,7 +34,7 @@ class CallbackOut(BaseModel):
     network: NetworkName
     url: str = Field(description="The secret is masked if it is part of the URL")
     by_hand: bool = Field(description="Set up by a person and not monitored")
-    state: Literal["waiting", "working", "failed"]
+    state: CallbackStatus
     reason: str | None
     has_confirmation_code: bool
     checked_at: datetime | None

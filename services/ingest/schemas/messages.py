@@ -1,14 +1,13 @@
 """API models of messages."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from shared.contracts.values import DeletedBy, MessageKind
 from shared.networks import NetworkName
-
-MessageKind = Literal["comment", "wall_post", "message"]
 
 
 class MessageOut(BaseModel):
@@ -34,7 +33,7 @@ class MessageOut(BaseModel):
     received_at: datetime
     edited_at: datetime | None
     deleted_at: datetime | None
-    deleted_by: str | None = Field(description="author, community, or unknown if the network does not say")
+    deleted_by: DeletedBy | None = Field(description="`unknown`: the network does not say")
     version: int
 
 

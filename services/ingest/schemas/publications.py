@@ -5,11 +5,15 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field
+from typing_extensions import TypeAliasType
 
 from services.ingest.schemas.base import RequestModel, RowModel
 from shared.networks import NetworkName
 
-PublicationStatus = Literal["queued", "sending", "uncertain", "published", "failed"]
+PublicationKind = TypeAliasType("PublicationKind", Literal["comment", "message"])
+PublicationStatus = TypeAliasType(
+    "PublicationStatus", Literal["queued", "sending", "uncertain", "published", "failed"]
+)
 
 
 def _not_blank(text: str) -> str:
@@ -40,7 +44,7 @@ class PublicationOut(RowModel):
     page_id: UUID
     organisation_id: UUID
     network: NetworkName
-    kind: Literal["comment", "message"]
+    kind: PublicationKind
     thread_key: str
     target: str | None
     text: str

@@ -5,11 +5,18 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
 from services.ingest.schemas.base import RowModel
+from services.ingest.schemas.callbacks import CallbackStatus
 from services.ingest.schemas.sync import BackfillOut, ReconciliationOut
 from services.ingest.schemas.tokens import NetworkTokenOut
 from shared.networks import NetworkName
+
+PageCollectionState = TypeAliasType("PageCollectionState", Literal["healthy", "waiting", "failing", "no_token"])
+PageTokenState = TypeAliasType(
+    "PageTokenState", Literal["healthy", "limited", "captcha", "revoked", "blocked", "none"]
+)
 
 
 class SourceOut(BaseModel):
@@ -44,7 +51,7 @@ class CallBudgetList(BaseModel):
 class PageTokenStateOut(BaseModel):
     """State of a page's tokens."""
 
-    state: Literal["healthy", "limited", "captcha", "revoked", "blocked", "none"] = Field(
+    state: PageTokenState = Field(
         description="State of the page's best token; limited expires, captcha, revoked and blocked need a person"
     )
     reason: str | None
@@ -54,7 +61,7 @@ class PageTokenStateOut(BaseModel):
 class CallbackStateOut(RowModel):
     """State of a page's callback registration."""
 
-    state: Literal["waiting", "working", "failed"]
+    state: CallbackStatus
     reason: str | None
     by_hand: bool = Field(description="Set up by a person in the network")
     checked_at: datetime | None
@@ -70,7 +77,7 @@ class PageSourcesOut(BaseModel):
     name: str
     url: str
     live_from: datetime
-    state: Literal["healthy", "waiting", "failing", "no_token"] = Field(
+    state: PageCollectionState = Field(
         description="waiting: not checked yet; failing: the last check of a source failed, or no token is usable"
     )
     last_seen_at: datetime | None = Field(description="The last successful check of any source")

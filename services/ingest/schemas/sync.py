@@ -5,11 +5,12 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
+from typing_extensions import TypeAliasType
 
 from services.ingest.schemas.base import RequestModel, RowModel
 from shared.networks import NetworkName
 
-BackfillStatus = Literal["queued", "running", "done", "failed", "cancelled"]
+BackfillStatus = TypeAliasType("BackfillStatus", Literal["queued", "running", "done", "failed", "cancelled"])
 
 
 class ReconciliationIn(RequestModel):

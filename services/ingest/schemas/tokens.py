@@ -5,16 +5,22 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field, SecretStr
+from typing_extensions import TypeAliasType
 
 from services.ingest.schemas.base import RequestModel, RowModel
 from shared.networks import NetworkName
+
+NetworkTokenKind = TypeAliasType("NetworkTokenKind", Literal["group", "service", "user"])
+NetworkTokenState = TypeAliasType(
+    "NetworkTokenState", Literal["healthy", "limited", "captcha", "revoked", "blocked"]
+)
 
 
 class NetworkTokenIn(RequestModel):
     """A network token to add. The secrets are never returned."""
 
     network: NetworkName = Field(examples=["ok"])
-    kind: Literal["group", "service", "user"] = Field(examples=["user"])
+    kind: NetworkTokenKind = Field(examples=["user"])
     page_id: UUID | None = Field(default=None, description="The page of a group token")
     token: SecretStr = Field(min_length=1, max_length=4_000, examples=["-s-example"])
     application_key: SecretStr | None = Field(default=None, description="OK: key of the application")
@@ -27,9 +33,9 @@ class NetworkTokenOut(RowModel):
 
     id: UUID
     network: NetworkName
-    kind: str
+    kind: NetworkTokenKind
     page_id: UUID | None
-    state: Literal["healthy", "limited", "captcha", "revoked", "blocked"]
+    state: NetworkTokenState
     reason: str | None
     limited_until: datetime | None
     created_at: datetime

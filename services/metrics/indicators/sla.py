@@ -43,7 +43,7 @@ from shared.clock import REGION_ZONE
 from shared.tables.appeals import Appeal, Topic
 from shared.tables.registry import Municipality, Organisation
 
-EXCLUDED_STATUSES = ("not_required", "merged", "triage")
+EXCLUDED_STATUSES = ("not_required", "triage")
 
 _local = func.timezone(REGION_ZONE.key, Appeal.opened_at)
 # The topic group of an appeal's topic; an appeal may also have a topic group without a topic.
@@ -99,7 +99,6 @@ def figure_conditions(appeals: Any, now: datetime) -> dict[SlaFigure, ColumnElem
         SlaFigure.WAITING: and_(unanswered, appeals.closed_at.is_(None), in_time),
         SlaFigure.CLOSED_UNANSWERED: and_(unanswered, appeals.closed_at.is_not(None), in_time),
         SlaFigure.NOT_REQUIRED: appeals.status == "not_required",
-        SlaFigure.MERGED: appeals.status == "merged",
         SlaFigure.IN_TRIAGE: appeals.status == "triage",
     }
 

@@ -6,6 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from shared.contracts.values import AppealStatus
+from shared.networks import NetworkName
+
 
 class SlaGroupBy(StrEnum):
     """What the figures may be grouped by: `topic` is the topic group, `subtopic` the topic."""
@@ -29,7 +32,6 @@ class SlaFigure(StrEnum):
     WAITING = "waiting"
     CLOSED_UNANSWERED = "closed_unanswered"
     NOT_REQUIRED = "not_required"
-    MERGED = "merged"
     IN_TRIAGE = "in_triage"
 
 
@@ -52,7 +54,6 @@ class SlaFigures(BaseModel):
     first_response: DurationQuantiles = Field(description="Working time until the first response")
     delay: DurationQuantiles = Field(description="Clock time from writing in the network to receipt here")
     not_required: int = Field(description="Not in `opened`: classified as needing no answer", examples=[40])
-    merged: int = Field(description="Not in `opened`: merged into another appeal", examples=[3])
     in_triage: int = Field(description="Not in `opened`: waiting in the moderators' queue", examples=[5])
 
 
@@ -85,9 +86,9 @@ class SlaAppeal(BaseModel):
 
     id: UUID
     number: int = Field(examples=[1024])
-    status: str = Field(examples=["answered"])
+    status: AppealStatus = Field(examples=["answered"])
     organisation_id: UUID | None
-    network: str | None = Field(examples=["vk"])
+    network: NetworkName | None = Field(examples=["vk"])
     url: str | None
     opened_at: datetime
     first_response_due_at: datetime | None

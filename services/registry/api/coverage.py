@@ -180,7 +180,7 @@ async def list_coverage_history(
     step: Annotated[
         HistoryInterval, Query(description="One point per interval: the last day recorded in it")
     ] = HistoryInterval.DAY,
-    network: NetworkOrAny = ANY_NETWORK,
+    network: Annotated[NetworkOrAny, Query()] = ANY_NETWORK,
 ) -> Page[CoveragePoint] | Response:
     """Return one point per interval, oldest first.
 

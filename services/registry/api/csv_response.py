@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
+from typing_extensions import TypeAliasType
 
 from shared.tabular.writer import csv_bytes
 
@@ -19,10 +20,13 @@ CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
 }
 
 
+TableFormat = TypeAliasType("TableFormat", Literal["json", "csv"])
+
+
 def wants_csv(
     request: Request,
     form: Annotated[
-        Literal["json", "csv"] | None,
+        TableFormat | None,
         Query(alias="format", description="`csv`: the whole table, without pages. Left out: decided by `Accept`"),
     ] = None,
 ) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from typing_extensions import TypeAliasType
 
 from services.registry.api.common import COMMON_ERRORS, RegistryEditor, RegistryReader
 from services.registry.api.csv_response import CSV_MEDIA_TYPE
@@ -30,6 +31,7 @@ from shared.tabular.writer import csv_chunks
 
 router = APIRouter(prefix="/organisations", tags=["import and export"], responses=COMMON_ERRORS)
 
+ExportFormat = TypeAliasType("ExportFormat", Literal["csv", "xlsx"])
 IMPORT_PATH = "/api/v1/organisations/import"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _FILE: dict[str, Any] = {
@@ -128,7 +130,7 @@ def _check_asked(request: Request) -> None:
 async def export_organisations(
     session: Reading,
     _caller: RegistryReader,
-    form: Annotated[Literal["csv", "xlsx"], Query(alias="format")] = "csv",
+    form: Annotated[ExportFormat, Query(alias="format")] = "csv",
     headings: Annotated[
         exporter.HeadingLanguage, Query(description="English field names, or Russian headings")
     ] = "en",

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from typing_extensions import TypeAliasType
 
 from services.registry.import_export.cell_values import KIND_LABELS, DatedName, format_cell, format_names
 from services.registry.import_export.columns import EXPORTED_COLUMNS, NAME_FIELD, PAGE_COLUMNS
@@ -16,7 +17,7 @@ from services.registry.import_export.registry_snapshot import ADDITIONAL_NAME_KI
 from shared.networks import NETWORKS
 from shared.tables.registry import Calendar, Organisation, OrganisationName, Page
 
-HeadingLanguage = Literal["en", "ru"]
+HeadingLanguage = TypeAliasType("HeadingLanguage", Literal["en", "ru"])
 SHEET_TITLE = "Реестр"
 # Repeated in each row of an organisation that has several pages in one network.
 _REPEATED = ("id", "code", NAME_FIELD)

@@ -1,12 +1,18 @@
 """API models of the audit trail."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_serializer
+from typing_extensions import TypeAliasType
 
 from services.registry.schemas.fields import EXAMPLE_ID
+from shared.audit import column_policy
+
+AuditedTable = TypeAliasType(
+    "AuditedTable", Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(column_policy.AUDITED)})]
+)
 
 
 class AuditEntry(BaseModel):
@@ -29,7 +35,7 @@ class AuditEntry(BaseModel):
         description="The person on whose behalf a service acted", examples=[EXAMPLE_ID]
     )
     action: str = Field(description="The `operationId` of the request, or the command", examples=["update_page"])
-    subject_kind: str = Field(description="The table of the changed row", examples=["pages"])
+    subject_kind: AuditedTable = Field(description="The table of the changed row", examples=["pages"])
     subject_id: str = Field(examples=[EXAMPLE_ID])
     organisation_id: UUID | None = Field(
         description="The organisation that the row belongs to; null: the centre", examples=[EXAMPLE_ID]

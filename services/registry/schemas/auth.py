@@ -3,6 +3,20 @@
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
+
+OAuthErrorCode = TypeAliasType(
+    "OAuthErrorCode",
+    Literal[
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_scope",
+        "unsupported_grant_type",
+        "unsupported_token_type",
+        "temporarily_unavailable",
+    ],
+)
 
 
 class TokenResponse(BaseModel):
@@ -22,15 +36,7 @@ class TokenResponse(BaseModel):
 class OAuthError(BaseModel):
     """A refused sign-in (RFC 6749, 5.2): OAuth's error shape, not a problem document."""
 
-    error: Literal[
-        "invalid_request",
-        "invalid_client",
-        "invalid_grant",
-        "invalid_scope",
-        "unsupported_grant_type",
-        "unsupported_token_type",
-        "temporarily_unavailable",
-    ]
+    error: OAuthErrorCode
     error_description: str = Field(examples=["The user name or the password is wrong"])
 
 

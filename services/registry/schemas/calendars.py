@@ -7,6 +7,7 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from typing_extensions import TypeAliasType
 
 from services.registry.schemas.fields import EXAMPLE_ID, Name, SingleLine, StrictModel, UpdateModel
 from shared.working_time import length, parse_intervals
@@ -47,7 +48,7 @@ Intervals = Annotated[
 MAX_DAYS = 1000
 # With fewer hours, deadlines of some policies would lie beyond the range of days that a calendar is searched for.
 MIN_WEEKLY_HOURS = timedelta(hours=5)
-Weekday = Literal["1", "2", "3", "4", "5", "6", "7"]
+Weekday = TypeAliasType("Weekday", Literal["1", "2", "3", "4", "5", "6", "7"])
 Weekly = Annotated[
     dict[Weekday, Intervals],
     Field(

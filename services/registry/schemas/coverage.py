@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
+from typing_extensions import TypeAliasType
 
 from services.registry.schemas.fields import EXAMPLE_ID, OrganisationKind
 from shared.networks import NETWORKS
@@ -62,18 +63,20 @@ def network_title(network: str) -> str:
     return NETWORKS[network].title if network in NETWORKS else "Хотя бы одна сеть"
 
 
-NetworkOrAny = Annotated[
-    str,
-    AfterValidator(_known),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "enum": list(_NETWORKS),
-            "title": "Network",
-            "description": "`any`: the best page over all networks",
-        }
-    ),
-]
+NetworkOrAny = TypeAliasType(
+    "NetworkOrAny",
+    Annotated[
+        str,
+        AfterValidator(_known),
+        WithJsonSchema(
+            {
+                "type": "string",
+                "enum": list(_NETWORKS),
+                "description": "`any`: the best page over all networks",
+            }
+        ),
+    ],
+)
 CoverageShare = Annotated[
     float | None,
     Field(description="Share of `total`, 0 to 1; null when no organisation must keep a page", examples=[0.91]),

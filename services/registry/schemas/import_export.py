@@ -4,8 +4,10 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
-ImportedKind = Literal["organisation", "page"]
+ImportedKind = TypeAliasType("ImportedKind", Literal["organisation", "page"])
+ReportedOutcome = TypeAliasType("ReportedOutcome", Literal["added", "changed"])
 
 
 class RejectedCell(BaseModel):
@@ -40,7 +42,7 @@ class ImportedEntry(BaseModel):
 
     row: int = Field(description="The first row of the file about it", examples=[17])
     subject: ImportedKind
-    outcome: Literal["added", "changed"]
+    outcome: ReportedOutcome
     id: UUID | None = Field(description="Null in a dry run of an addition", examples=[None])
     name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
     changed: list[ChangedField] = Field(description="For a change: each field that differs")

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from typing_extensions import TypeAliasType
 
 from services.registry.schemas.fields import (
     EXAMPLE_ID,
@@ -35,6 +36,8 @@ VALID_TO = "The last day of its existence; after that day it is deactivated auto
 EXEMPT_REASON = (
     "Legal ground of its exemption from keeping a page («официальная страница не ведётся на основании»)"
 )
+MunicipalityKind = TypeAliasType("MunicipalityKind", Literal["district", "city"])
+AddedNameKind = TypeAliasType("AddedNameKind", Literal["former", "alias"])
 EXEMPT_DOCUMENT = "The document about the exemption; only together with a ground"
 
 
@@ -45,7 +48,7 @@ class Municipality(BaseModel):
 
     oktmo: MunicipalityOktmo
     name: str = Field(examples=["город Улан-Удэ"])
-    kind: str = Field(description="`district` or `city`", examples=["city"])
+    kind: MunicipalityKind = Field(examples=["city"])
 
 
 class OrganisationCreate(StrictModel):
@@ -160,7 +163,7 @@ class OrganisationNameKind(StrEnum):
 class OrganisationNameCreate(StrictModel):
     """A former name or an alias."""
 
-    kind: Literal["former", "alias"] = Field(examples=["alias"])
+    kind: AddedNameKind = Field(examples=["alias"])
     name: Name
     valid_from: HistoricalDate | None = Field(default=None, description="First day of validity; null: not known")
     valid_to: HistoricalDate | None = Field(

@@ -2,10 +2,11 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, TypeAdapter
+from typing_extensions import TypeAliasType
 
 from services.registry.schemas.fields import EXAMPLE_ID, Moment, Name, SingleLine, StrictModel, UpdateModel
 from shared.networks import NetworkName
@@ -44,6 +45,7 @@ class EvidenceKind(StrEnum):
     MANUAL = "manual"
 
 
+OfficialPageState = TypeAliasType("OfficialPageState", Literal["unknown", "open", "closed", "gone"])
 ScreenName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Short name in the address", examples=["school71"])
 ]
@@ -127,7 +129,7 @@ class OfficialPageBase(BaseModel):
     screen_name: str | None = Field(examples=["school71"])
     url: str = Field(examples=["https://vk.com/club101"])
     live_from: datetime
-    state: str = Field(description="State found by the last daily check; `unknown` before the first")
+    state: OfficialPageState = Field(description="State found by the last daily check; `unknown` before the first")
     checked_at: datetime | None = Field(description="When the network was last asked about the page")
     active: bool
     created_at: datetime

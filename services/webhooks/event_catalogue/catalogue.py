@@ -246,7 +246,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
         "The deadline of an answer has passed", AppealOverduePayload, _APPEAL_EXAMPLE
     ),
     WebhookEventType.CLOSED: CatalogueEntry(
-        "The appeal ended: closed, merged or classified as needing no answer",
+        "The appeal ended: closed or classified as needing no answer",
         AppealClosedPayload,
         _APPEAL_EXAMPLE | _CLOSED,
     ),

@@ -1,10 +1,17 @@
 """API models of the event feed."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
+from typing_extensions import TypeAliasType
+
+from shared.contracts.catalogue import EVENT_RIGHTS
+
+EventType = TypeAliasType(
+    "EventType", Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(EVENT_RIGHTS)})]
+)
 
 
 class FeedEvent(BaseModel):
@@ -12,7 +19,7 @@ class FeedEvent(BaseModel):
 
     position: str = Field(examples=["0.42"], description="Send as `after` to read on from here")
     id: UUID = Field(description="Also the `webhook-id` of its deliveries")
-    type: str = Field(examples=["appeal.opened"])
+    type: EventType = Field(examples=["appeal.opened"])
     subject_id: UUID
     organisation_id: UUID | None
     occurred_at: datetime

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, WebhookEventType
+from shared.auth.rights import Right
 
 
 def _no_control_characters(value: str) -> str:
@@ -72,7 +73,7 @@ class WebhookEndpoint(BaseModel):
         description="The organisation whose events it receives; null: all events of the region"
     )
     url: str
-    event_types: list[str]
+    event_types: list[WebhookEventType]
     description: str
     personal_data: PersonalData
     personal_data_masked_because: str | None = Field(
@@ -112,13 +113,17 @@ class WebhookDeliveryStatus(StrEnum):
     FAILED = "failed"
 
 
+_DELIVERED = {name.name: name.value for name in WebhookEventType} | {"TEST": TEST_EVENT_TYPE}
+DeliveredEventType = StrEnum("DeliveredEventType", _DELIVERED)  # type: ignore[misc]
+
+
 class WebhookDelivery(BaseModel):
     """One event to be delivered to one endpoint. `event_id` is the `webhook-id` of every attempt."""
 
     id: UUID
     endpoint_id: UUID
     event_id: UUID
-    event_type: str
+    event_type: DeliveredEventType
     status: WebhookDeliveryStatus
     attempts: int = Field(description="Attempts since it was created or last retried by hand")
     next_attempt_at: datetime | None = Field(description="Null unless pending")
@@ -137,16 +142,12 @@ class WebhookDeliveryWithPayload(WebhookDelivery):
     )
 
 
-_DELIVERED = {name.name: name.value for name in WebhookEventType} | {"TEST": TEST_EVENT_TYPE}
-DeliveredEventType = StrEnum("DeliveredEventType", _DELIVERED)  # type: ignore[misc]
-
-
 class WebhookEventTypeInfo(BaseModel):
     """One entry of the catalogue."""
 
-    type: str = Field(examples=["appeal.opened"])
+    type: WebhookEventType = Field(examples=["appeal.opened"])
     description: str
-    right: str = Field(examples=["appeals:read"], description="The right that a subscriber needs")
+    right: Right = Field(examples=["appeals:read"], description="The right that a subscriber needs")
     json_schema: dict[str, Any] = Field(serialization_alias="schema", description="JSON Schema of the body")
     example: dict[str, Any] = Field(description="An example of a body")
 

@@ -25,7 +25,6 @@ from services.ingest.networks.port import (
     ChangeKind,
     IncomingItem,
     IntakeStore,
-    MessageKind,
     OutgoingReply,
     PageRef,
     ParsedBatch,
@@ -41,6 +40,7 @@ from services.ingest.networks.port import (
 from services.ingest.networks.retry import run_periodically
 from services.ingest.settings import IngestSettings
 from shared import clock
+from shared.contracts.values import MessageKind
 
 NAME = "example"
 URL = "http://127.0.0.1:8099"  # a network in `services` has a setting for it

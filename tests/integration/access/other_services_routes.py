@@ -15,7 +15,9 @@ APPEALS: dict[str, Row] = {
     "POST /api/v1/appeals": Call(
         Right.APPEALS_TRIAGE, body(text="По телефону", organisation_id=thing("organisation_id"))
     ),
-    "POST /api/v1/appeals/{appeal_id}/moves": Call(Right.APPEALS_WORK, body(to="on_approval")),
+    "POST /api/v1/appeals/{appeal_id}/moves": Call(
+        Right.APPEALS_WORK, body(to="triage", reason="Дорога республиканская")
+    ),
     "GET /api/v1/appeals/{appeal_id}/replies": Listing(Right.APPEALS_READ, shows="reply_id"),
     "POST /api/v1/appeals/{appeal_id}/replies": Call(Right.APPEALS_ANSWER, body(text="Включим")),
     "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/retry": Call(Right.APPEALS_ANSWER),

@@ -111,7 +111,7 @@ async def test_stale_version_is_refused_naming_the_last_change(world: World) -> 
     last = lost.json()["last_change"]
     assert (last["kind"], last["reply_id"]) == ("reply_queued", won.json()["id"])
     assert last["actor"] == won.json()["author"]
-    moved = await send(world, f"/appeals/{found['id']}/moves", {"to": "on_approval"}, If_Match=seen)
+    moved = await send(world, f"/appeals/{found['id']}/moves", {"to": "in_progress"}, If_Match=seen)
     assert (moved.status_code, moved.json()["last_change"]["kind"]) == (412, "reply_queued")
     assert (await send(world, path, {"text": "Да"}, If_Match="*")).json()["reply"]["id"] == won.json()["id"]
 

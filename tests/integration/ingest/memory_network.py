@@ -12,7 +12,6 @@ from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import (
     Author,
     IncomingItem,
-    MessageKind,
     NetworkAdapter,
     OutgoingReply,
     PageRef,
@@ -25,6 +24,7 @@ from services.ingest.networks.port import (
 )
 from services.ingest.settings import IngestSettings, ingest_settings
 from shared import clock
+from shared.contracts.values import MessageKind
 from shared.database.sessions import Database
 from tests.conftest import TestDatabase
 from tests.support.service_under_test import insert_organisation, insert_page

@@ -12,7 +12,6 @@ from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import (
     Author,
     IncomingItem,
-    MessageKind,
     NetworkAdapter,
     OutgoingReply,
     PageRef,
@@ -22,6 +21,7 @@ from services.ingest.networks.port import (
     SourceLoop,
 )
 from services.ingest.publishing.publisher import Publisher
+from shared.contracts.values import MessageKind
 from shared.jobs import TryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS, Connected

@@ -119,7 +119,7 @@ async def cases(region: Region) -> dict[str, UUID]:
             "organisation_id": ministry, "opened_at": "11-25 09:00", "first_response_due_at": "11-25 13:00",
         },
         # Not routed yet: no deadline runs.
-        "unrouted": {"status": "new", "opened_at": "11-25 10:00"},
+        "unrouted": {"status": "assigned", "opened_at": "11-25 10:00"},
         # Closed in time without an answer.
         "silent": {
             "status": "closed", "organisation_id": school, "opened_at": "11-25 10:30",
@@ -127,10 +127,6 @@ async def cases(region: Region) -> dict[str, UUID]:
         },
         # Not counted in `opened`.
         "not_required": {"status": "not_required", "organisation_id": school, "opened_at": "11-24 12:00"},
-        "merged": {
-            "status": "merged", "organisation_id": ministry, "opened_at": "11-24 12:00",
-            "first_response_due_at": "11-24 13:00",
-        },
         "triage": {"status": "triage", "opened_at": "11-24 12:00"},
         # The last second of the week before, and the first of the week after.
         "before": {
@@ -151,7 +147,6 @@ BEHIND = {
     "waiting": {"waiting", "unrouted"},
     "closed_unanswered": {"silent"},
     "not_required": {"not_required"},
-    "merged": {"merged"},
     "in_triage": {"triage"},
 }
 

@@ -8,8 +8,9 @@ from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.ok import ok_payloads
 from services.ingest.networks.ok.ok_client import OkClient
 from services.ingest.networks.ok.ok_errors import NETWORK
-from services.ingest.networks.port import IncomingItem, IntakeStore, MessageKind, PageRef, ParsedBatch
+from services.ingest.networks.port import IncomingItem, IntakeStore, PageRef, ParsedBatch
 from shared import clock
+from shared.contracts.values import MessageKind
 
 COMMENTS_PER_CALL = 100
 TOPICS_PER_CALL = 50

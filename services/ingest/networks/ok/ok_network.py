@@ -20,7 +20,6 @@ from services.ingest.networks.ok.topic_poll import TopicPoller
 from services.ingest.networks.port import (
     Credential,
     IntakeStore,
-    MessageKind,
     OutgoingReply,
     PageRef,
     ParsedBatch,
@@ -33,6 +32,7 @@ from services.ingest.networks.port import (
 )
 from services.ingest.networks.token_probe import TokenProbe
 from services.ingest.settings import IngestSettings
+from shared.contracts.values import MessageKind
 
 MAX_LENGTH: dict[str, int] = {"comment": 3_000, "message": 4_000}
 

@@ -12,7 +12,6 @@ from services.ingest.networks.page_scheduler import PageScheduler
 from services.ingest.networks.port import (
     Credential,
     IntakeStore,
-    MessageKind,
     OutgoingReply,
     PageRef,
     ParsedBatch,
@@ -41,6 +40,7 @@ from services.ingest.networks.vk.wall_poll import SOURCE as WALL_WAY
 from services.ingest.networks.vk.wall_poll import WallPoller
 from services.ingest.networks.vk.wall_reader import WallReader
 from services.ingest.settings import IngestSettings
+from shared.contracts.values import MessageKind
 
 CONVERSATIONS_CONCURRENCY = 8
 BOARDS_CONCURRENCY = 2

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from services.ingest.networks.port import Author, ChangeKind, IncomingItem, MessageKind, PageRef
+from services.ingest.networks.port import Author, ChangeKind, IncomingItem, PageRef
+from shared.contracts.values import MessageKind
 
 Names = Mapping[int, str]
 EventObject = dict[str, Any]

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.ingest.networks.calls import CallError, ErrorTreatment, NoUsableToken, NoValidResponse
-from services.ingest.networks.port import IncomingItem, IntakeStore, MessageKind, PageRef, ParsedBatch, TokenKind
+from services.ingest.networks.port import IncomingItem, IntakeStore, PageRef, ParsedBatch, TokenKind
 from services.ingest.networks.vk import vk_payloads
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
 from shared import clock
+from shared.contracts.values import MessageKind
 
 POSTS_PER_CALL = 100
 COMMENTS_PER_CALL = 100
