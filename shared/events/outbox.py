@@ -10,12 +10,12 @@ reader step over rows that commit late; a number given after commit cannot.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
 
 from shared import clock
+from shared.contracts.event_base import EventData
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.events.listen_notify import OUTBOX
@@ -25,13 +25,15 @@ from shared.tables.common import Event
 
 @dataclass(frozen=True, kw_only=True)
 class NewEvent:
-    """An event about to be written. `type` is `<subject>.<what happened>`."""
+    """An event about to be written: what happened to which subject, who did it and whose organisation it concerns.
 
-    type: str
+    The class of `data` is the type of the event.
+    """
+
+    data: EventData
     subject_id: UUID
     organisation_id: UUID | None
     actor: str
-    data: dict[str, Any] = field(default_factory=dict)
     occurred_at: datetime = field(default_factory=clock.now)
 
 
@@ -50,13 +52,13 @@ async def emit(session: WriteSession, *events: NewEvent) -> None:
         [
             {
                 "id": new_id(),
-                "type": event.type,
+                "type": event.data.event_type,
                 "subject_id": event.subject_id,
                 "organisation_id": event.organisation_id,
                 "actor": event.actor,
                 "occurred_at": event.occurred_at,
                 "created_at": created_at,
-                "data": event.data,
+                "data": event.data.to_stored(),
             }
             for event in events
         ],

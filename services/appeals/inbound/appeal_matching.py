@@ -18,7 +18,7 @@ from services.appeals.classification import store
 from services.appeals.classification.types import ClassificationResult
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.route_snapshot import returned_by_organisation
-from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import (
     assign,
     classification_fields,
@@ -34,6 +34,7 @@ from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from shared import clock
 from shared.audit import recorder
+from shared.contracts.appeal_events import AppealMessageAdded, AppealOpened
 from shared.database.bulk_insert import insert_missing, insert_rows
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
@@ -273,7 +274,7 @@ class AppealMatcher:
             why=item.result.why,
             status=appeal.status,
         )
-        self._recorder.add_event(appeal, "appeal.opened", item.actor, message_id=str(item.message.id))
+        self._recorder.add_event(AppealOpened(**event_snapshot(appeal), message_id=item.message.id), item.actor)
         if appeal.urgency == "high":
             self._recorder.add_alert("urgent", appeal, item.result.why)
         if appeal.status == "assigned":
@@ -289,7 +290,7 @@ class AppealMatcher:
         self._recorder.add_timeline_entry(
             appeal, "message_added", item.actor, message_id=str(message.id), needs_answer=result.needs_answer
         )
-        self._recorder.add_event(appeal, "appeal.message_added", item.actor, message_id=str(message.id))
+        self._recorder.add_event(AppealMessageAdded(**event_snapshot(appeal), message_id=message.id), item.actor)
         self._raise_urgency(appeal, item)
         if appeal.status == "triage" and result.needs_answer == "yes":
             self._resolve_triage(appeal, item)

@@ -16,6 +16,8 @@ from services.appeals.replies.later_messages import reopen_after_staff_reply
 from services.appeals.routing import repository
 from services.appeals.routing.context import RoutingContext
 from shared import clock
+from shared.contracts.ingest_events import MessageDeleted, MessageEdited
+from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, Triage
 from shared.tables.common import Event
@@ -141,19 +143,19 @@ class _MessageBatch:
         if appeal is None:
             return
         appeal.updated_at = clock.now()
-        if event.type == "message.edited":
+        data = parse_event(event)
+        if isinstance(data, MessageEdited):
             self._recorder.add_timeline_entry(
                 appeal, "message_edited", message_id=str(message.id), version=message.version
             )
             if message.written_at == appeal.written_at and message.url == appeal.url:
                 appeal.text = message.text
-        else:
-            deleted_by = event.data.get("deleted_by") or message.deleted_by
+        elif isinstance(data, MessageDeleted):
             self._recorder.add_timeline_entry(
                 appeal,
                 "message_deleted",
                 message_id=str(message.id),
-                deleted_by=deleted_by,
+                deleted_by=data.deleted_by,
                 before_answer=appeal.first_response_at is None,
             )
 

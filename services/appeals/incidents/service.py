@@ -28,6 +28,7 @@ from shared import clock
 from shared.api.preconditions import check_version
 from shared.audit import recorder
 from shared.auth.callers import Caller
+from shared.contracts.appeal_events import IncidentClosed, IncidentGrown, IncidentOpened, IncidentSnapshot
 from shared.database.bulk_insert import insert_missing, insert_rows
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
@@ -166,7 +167,7 @@ async def open_incident(
     session.add(incident)
     await session.flush()
     await add_members(session, incident, new_members, actor=actor)
-    await emit_incident_event(session, incident, "incident.opened", actor)
+    await emit_incident_event(session, incident, IncidentOpened, actor)
     return incident
 
 
@@ -357,7 +358,7 @@ async def close(session: WriteSession, caller: Caller, incident_id: UUID, versio
         raise Conflict("The incident is already closed")
     incident.closed_at = clock.now()
     await session.flush()
-    await emit_incident_event(session, incident, "incident.closed", caller.actor)
+    await emit_incident_event(session, incident, IncidentClosed, caller.actor)
     return incident
 
 
@@ -401,7 +402,7 @@ async def _require_authority(session: AsyncSession, caller: Caller, incident: In
 
 
 async def emit_incident_event(
-    session: WriteSession, incident: Incident, event: str, actor: str = SYSTEM_ACTOR
+    session: WriteSession, incident: Incident, model: type[IncidentSnapshot], actor: str = SYSTEM_ACTOR
 ) -> None:
     """Emit events with the incident's present state: one for the centre, one for the leading organisation about
     its own appeals.
@@ -411,12 +412,12 @@ async def emit_incident_event(
     await emit(
         session,
         _incident_event(
-            incident, event, actor, MemberCounts(incident.members, incident.first_at, incident.last_at)
+            incident, model, actor, MemberCounts(incident.members, incident.first_at, incident.last_at)
         ),
     )
     if incident.organisation_id is not None:
         await emit(
-            session, _incident_event(incident, event, actor, await _own_counts(session, incident), own=True)
+            session, _incident_event(incident, model, actor, await _own_counts(session, incident), own=True)
         )
 
 
@@ -426,13 +427,13 @@ async def _emit_growth(session: WriteSession, incident: Incident, joined: Sequen
     """
     everyone = MemberCounts(incident.members, incident.first_at, incident.last_at)
     if _reaches_milestone(everyone.members, len(joined)):
-        await emit(session, _incident_event(incident, "incident.grown", actor, everyone))
+        await emit(session, _incident_event(incident, IncidentGrown, actor, everyone))
     own_joined = sum(new_member.organisation_id == incident.organisation_id for new_member in joined)
     if incident.organisation_id is None or not own_joined:
         return
     own = await _own_counts(session, incident)
     if _reaches_milestone(own.members, own_joined):
-        await emit(session, _incident_event(incident, "incident.grown", actor, own, own=True))
+        await emit(session, _incident_event(incident, IncidentGrown, actor, own, own=True))
 
 
 def _reaches_milestone(members: int, joined: int) -> bool:
@@ -451,25 +452,22 @@ async def _own_counts(session: AsyncSession, incident: Incident) -> MemberCounts
 
 
 def _incident_event(
-    incident: Incident, event: str, actor: str, counted: MemberCounts, *, own: bool = False
+    incident: Incident, model: type[IncidentSnapshot], actor: str, counted: MemberCounts, *, own: bool = False
 ) -> NewEvent:
+    data = model(
+        number=incident.number,
+        origin=incident.origin,
+        topic_id=incident.topic_id,
+        fault=incident.fault,
+        municipality=incident.municipality,
+        settlement=incident.settlement,
+        urgency=incident.urgency,
+        own=own,
+        members=counted.members,
+        first_at=counted.first_at,
+        last_at=counted.last_at,
+        closed_at=incident.closed_at,
+    )
     return NewEvent(
-        type=event,
-        subject_id=incident.id,
-        organisation_id=incident.organisation_id if own else None,
-        actor=actor,
-        data={
-            "number": incident.number,
-            "origin": incident.origin,
-            "topic_id": str(incident.topic_id) if incident.topic_id else None,
-            "fault": incident.fault,
-            "municipality": incident.municipality,
-            "settlement": incident.settlement,
-            "urgency": incident.urgency,
-            "own": own,
-            "members": counted.members,
-            "first_at": counted.first_at.isoformat() if counted.first_at else None,
-            "last_at": counted.last_at.isoformat() if counted.last_at else None,
-            "closed_at": incident.closed_at.isoformat() if incident.closed_at else None,
-        },
+        data=data, subject_id=incident.id, organisation_id=incident.organisation_id if own else None, actor=actor
     )

@@ -18,6 +18,7 @@ from shared import clock
 from shared.api.pagination import Paging, inline_literal
 from shared.audit import recorder
 from shared.auth.callers import Caller
+from shared.contracts.appeal_events import AlertRaised
 from shared.database.bulk_insert import insert_missing
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
@@ -90,17 +91,16 @@ def _event(alert: Alert, numbers: dict[UUID, int]) -> NewEvent:
     # organisation.
     appeal_id, incident_id = alert.appeal_id, alert.incident_id
     return NewEvent(
-        type="alert.raised",
+        data=AlertRaised(
+            kind=alert.kind,
+            appeal_id=appeal_id,
+            appeal_number=numbers.get(appeal_id) if appeal_id else None,
+            incident_id=incident_id,
+            incident_number=numbers.get(incident_id) if incident_id else None,
+        ),
         subject_id=alert.id,
         organisation_id=None,
         actor=SYSTEM_ACTOR,
-        data={
-            "kind": alert.kind,
-            "appeal_id": str(appeal_id) if appeal_id else None,
-            "appeal_number": numbers.get(appeal_id) if appeal_id else None,
-            "incident_id": str(incident_id) if incident_id else None,
-            "incident_number": numbers.get(incident_id) if incident_id else None,
-        },
     )
 
 

@@ -2,9 +2,10 @@
 
 from sqlalchemy import select
 
-from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.sla.breaches import overdue_condition
 from shared import clock
+from shared.contracts.appeal_events import AppealOverdue
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
 
@@ -26,8 +27,6 @@ async def record_breaches(session: WriteSession) -> int:
     for appeal in late:
         appeal.overdue_noted_at = clock.now()
         recorder.add_timeline_entry(appeal, "overdue", deadline=(appeal.deadline or {}).get("text"))
-        recorder.add_event(
-            appeal, "appeal.overdue", promised_at=appeal.promised_at.isoformat() if appeal.promised_at else None
-        )
+        recorder.add_event(AppealOverdue(**event_snapshot(appeal), promised_at=appeal.promised_at))
     await recorder.write(session)
     return len(late)

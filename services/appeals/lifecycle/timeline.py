@@ -15,6 +15,7 @@ from typing_extensions import TypeAliasType
 from services.appeals.lifecycle import alerts
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from shared import clock
+from shared.contracts.appeal_events import AppealSnapshot
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
@@ -33,28 +34,8 @@ TimelineEntryKind = TypeAliasType(
 
 
 def event_snapshot(appeal: Appeal) -> dict[str, Any]:
-    """Return the payload that every event about an appeal carries."""
-    return {
-        "id": str(appeal.id),
-        "number": appeal.number,
-        "status": appeal.status,
-        "urgency": appeal.urgency,
-        "network": appeal.network,
-        "page_id": _text(appeal.page_id),
-        "url": appeal.url,
-        "organisation_id": _text(appeal.organisation_id),
-        "topic_id": _text(appeal.topic_id),
-        "municipality": appeal.municipality,
-        "settlement": appeal.settlement,
-        "language": appeal.language,
-        "incident_id": _text(appeal.incident_id),
-        "written_at": appeal.written_at.isoformat(),
-        "opened_at": appeal.opened_at.isoformat(),
-        "first_response_due_at": _moment(appeal.first_response_due_at),
-        "first_response_at": _moment(appeal.first_response_at),
-        "next_response_due_at": _moment(appeal.next_response_due_at),
-        "resolution_due_at": _moment(appeal.resolution_due_at),
-    }
+    """Return the fields that every event about an appeal carries: its present state."""
+    return {name: getattr(appeal, name) for name in AppealSnapshot.model_fields}
 
 
 class AppealRecorder:
@@ -88,24 +69,15 @@ class AppealRecorder:
         )
 
     def add_event(
-        self,
-        appeal: Appeal,
-        event: str,
-        actor: str = SYSTEM_ACTOR,
-        *,
-        recipient_organisation_id: UUID | None = None,
-        **data: Any,
+        self, data: AppealSnapshot, actor: str = SYSTEM_ACTOR, *, recipient_organisation_id: UUID | None = None
     ) -> None:
-        """Add an event with the appeal's present state, for its organisation or for
-        `recipient_organisation_id`.
-        """
+        """Add an event about an appeal, for its organisation or for `recipient_organisation_id`."""
         self._events.append(
             NewEvent(
-                type=event,
-                subject_id=appeal.id,
-                organisation_id=recipient_organisation_id or appeal.organisation_id,
+                data=data,
+                subject_id=data.id,
+                organisation_id=recipient_organisation_id or data.organisation_id,
                 actor=actor,
-                data=event_snapshot(appeal) | data,
             )
         )
 
@@ -173,11 +145,3 @@ async def last_change(session: AsyncSession, appeal_id: UUID) -> dict[str, Any] 
         return None
     reply = {"reply_id": entry.data["reply_id"]} if "reply_id" in entry.data else {}
     return {"kind": entry.kind, "actor": entry.actor, "at": entry.at.isoformat()} | reply
-
-
-def _text(value: UUID | None) -> str | None:
-    return str(value) if value else None
-
-
-def _moment(value: datetime | None) -> str | None:
-    return value.isoformat() if value else None

@@ -4,7 +4,7 @@ workflow.py says which transitions are allowed; this module applies them to the 
 timeline.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from typing_extensions import TypeAliasType
 from services.appeals.classification.types import LOCATION_PARTS
 from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.lifecycle.route_snapshot import returned_by_organisation, suggested_organisation
-from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import (
     FINAL_STATUSES,
     AppealOutcome,
@@ -26,6 +26,14 @@ from services.appeals.routing.engine import Route
 from services.appeals.sla import clocks
 from shared import clock
 from shared.auth.callers import Caller
+from shared.contracts.appeal_events import (
+    AppealAssigned,
+    AppealClassification,
+    AppealClosed,
+    AppealMoved,
+    AppealReclassified,
+    AppealReopened,
+)
 from shared.http.problems import Conflict, Invalid
 from shared.russian import plural
 from shared.tables.appeals import Appeal
@@ -37,8 +45,6 @@ AssignmentKind = TypeAliasType(
 
 # Kept from the previous route: what the text says does not change with the organisation.
 _KEPT_ROUTE_KEYS = ("topic", "why")
-# The fields that events publish. Street and house are personal data and stay in the database.
-_PUBLISHED_FIELDS = ("topic_id", "municipality", "settlement", "urgency")
 # From this many transfers on, moderators are alerted: the organisations do not settle it themselves.
 _REPEATED_TRANSFERS_FROM = 3
 _TIMES = ("раз", "раза", "раз")
@@ -59,7 +65,7 @@ def record_assigned(recorder: AppealRecorder, appeal: Appeal, actor: str) -> Non
         reason=appeal.route.get("reason"),
         deadline=(appeal.deadline or {}).get("text"),
     )
-    recorder.add_event(appeal, "appeal.assigned", actor)
+    recorder.add_event(AppealAssigned(**event_snapshot(appeal)), actor)
 
 
 def record_first_assignment(
@@ -121,7 +127,7 @@ def assign(
         recorder.add_timeline_entry(
             appeal, "reopened", actor, deadline=(appeal.deadline or {}).get("next", {}).get("text")
         )
-        recorder.add_event(appeal, "appeal.reopened", actor)
+        recorder.add_event(AppealReopened(**event_snapshot(appeal)), actor)
     else:
         appeal.status = "assigned"
         clocks.recompute_clock(appeal, routing_context.policies, calendar)
@@ -174,13 +180,10 @@ def record_unassigned(
     only.
     """
     if previous_organisation_id is not None and previous_organisation_id != appeal.organisation_id:
-        recorder.add_event(
-            appeal,
-            "appeal.moved",
-            actor,
-            recipient_organisation_id=previous_organisation_id,
-            **{"from": status, "to": appeal.status, "reason": reason, "left": True},
+        moved = AppealMoved(
+            **event_snapshot(appeal), from_status=status, to_status=appeal.status, reason=reason, left=True
         )
+        recorder.add_event(moved, actor, recipient_organisation_id=previous_organisation_id)
 
 
 def reopen(
@@ -210,7 +213,7 @@ def reopen(
         start_next_clock(appeal, routing_context)
     deadline = appeal.deadline["next"].get("text")
     recorder.add_timeline_entry(appeal, "reopened", actor, status=status, reason=reason, deadline=deadline)
-    recorder.add_event(appeal, "appeal.reopened", actor, reason=reason)
+    recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
 
 
 def start_next_clock(appeal: Appeal, routing_context: RoutingContext) -> None:
@@ -232,16 +235,22 @@ def classification_fields(appeal: Appeal) -> dict[str, str | None]:
 def record_reclassified(
     recorder: AppealRecorder, appeal: Appeal, before: dict[str, str | None], actor: str
 ) -> None:
-    """Emit `appeal.reclassified` if topic, location or urgency changed; street and house are not published."""
+    """Emit `appeal.reclassified` if topic, location or urgency changed."""
     after = classification_fields(appeal)
     changed = [name for name, value in after.items() if value != before[name]]
     if changed:
-        payload: dict[str, Any] = {"changed": changed}
-        payload |= {
-            when: {name: found[name] for name in _PUBLISHED_FIELDS}
-            for when, found in (("before", before), ("after", after))
-        }
-        recorder.add_event(appeal, "appeal.reclassified", actor, **payload)
+        reclassified = AppealReclassified(
+            **event_snapshot(appeal),
+            changed=changed,
+            before=_published_classification(before),
+            after=_published_classification(after),
+        )
+        recorder.add_event(reclassified, actor)
+
+
+def _published_classification(fields: Mapping[str, str | None]) -> AppealClassification:
+    """Return what events say of a classification: street and house are personal data and stay in the database."""
+    return AppealClassification(**{name: fields[name] for name in AppealClassification.model_fields})
 
 
 def raise_urgency(
@@ -314,9 +323,11 @@ def apply_move(
     appeal.updated_at = clock.now()
     payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": reason}
     recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
-    recorder.add_event(appeal, "appeal.moved", caller.actor, **payload)
+    state = event_snapshot(appeal)
+    moved = AppealMoved(**state, from_status=before, to_status=appeal.status, reason=reason)
+    recorder.add_event(moved, caller.actor)
     if appeal.status in FINAL_STATUSES:
-        recorder.add_event(appeal, "appeal.closed", caller.actor, outcome=appeal.outcome, reason=reason)
+        recorder.add_event(AppealClosed(**state, outcome=appeal.outcome, reason=reason), caller.actor)
 
 
 def _check_transfer(appeal: Appeal, organisation_id: UUID | None, holders: Collection[UUID]) -> None:

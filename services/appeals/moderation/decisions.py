@@ -22,7 +22,7 @@ from services.appeals.inbound.thread_context import ThreadContext, select_messag
 from services.appeals.lifecycle import assignments, transitions
 from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.lifecycle.assignments import require_open_organisation
-from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import AppealOutcome
 from services.appeals.moderation import reviews
 from services.appeals.moderation.corrections import Corrections, check_corrections, location_of
@@ -32,6 +32,7 @@ from services.appeals.sla import clocks
 from shared import clock
 from shared.api.preconditions import UNSEEN, Seen
 from shared.auth.callers import Caller
+from shared.contracts.appeal_events import AppealMoved, AppealOpened
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, DecidedByAnother, Duplicate, Invalid, NotFound
 from shared.ids import new_id
@@ -384,10 +385,14 @@ def _keep_in_triage(appeal: Appeal, route: Route, actor: str, recorder: AppealRe
     """Keep the appeal in triage: an answer is due, and no organisation can be named."""
     transitions.keep_in_triage(appeal, route)
     if appeal.status != "triage":
-        payload: dict[str, Any] = {"from": appeal.status, "to": "triage", "reason": _MODERATOR_REASON}
+        before = appeal.status
         appeal.status, appeal.closed_at = "triage", None
+        payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": _MODERATOR_REASON}
         recorder.add_timeline_entry(appeal, "moved", actor, **payload)
-        recorder.add_event(appeal, "appeal.moved", actor, **payload)
+        moved = AppealMoved(
+            **event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=_MODERATOR_REASON
+        )
+        recorder.add_event(moved, actor)
 
 
 def _confirm_topic(appeal: Appeal, corrections: Corrections, prediction: UUID | None) -> None:
@@ -560,7 +565,7 @@ async def open_from_text(
     await session.flush()
     recorder = AppealRecorder()
     recorder.add_timeline_entry(appeal, "opened", caller.actor, by_hand=True)
-    recorder.add_event(appeal, "appeal.opened", caller.actor)
+    recorder.add_event(AppealOpened(**event_snapshot(appeal)), caller.actor)
     if organisation_id is not None:
         assignment_kind: transitions.AssignmentKind = "assigned" if corrections.organisation_id else "routed"
         transitions.record_first_assignment(recorder, appeal, caller.actor, assignment_kind=assignment_kind)

@@ -6,12 +6,13 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import assign
 from services.appeals.lifecycle.workflow import status_after_reply
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from shared import clock
+from shared.contracts.appeal_events import AppealAnswered, ReplyFailed
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, Reply
 
@@ -41,16 +42,28 @@ def record_published_reply(
         appeal.promised_at = reply.promised_at if appeal.status == "interim" else None
         # A breach is recorded once per clock and per promise; the next clock is another one.
         appeal.overdue_noted_at = None
-    data: dict[str, Any] = {
-        "reply_id": str(reply.id),
-        "origin": reply.origin,
-        "published_at": published_at.isoformat(),
-        "on_time": on_time,
-        "url": reply.url or appeal.url,
-    }
-    recorder.add_timeline_entry(appeal, "answered", actor, at=published_at, reply_kind=reply.kind, **data)
-    event = {**data, "kind": reply.kind, "reply_url": reply.url, "url": appeal.url}
-    recorder.add_event(appeal, "appeal.answered", actor, **event)
+    recorder.add_timeline_entry(
+        appeal,
+        "answered",
+        actor,
+        at=published_at,
+        reply_kind=reply.kind,
+        reply_id=str(reply.id),
+        origin=reply.origin,
+        published_at=published_at.isoformat(),
+        on_time=on_time,
+        url=reply.url or appeal.url,
+    )
+    answered = AppealAnswered(
+        **event_snapshot(appeal),
+        reply_id=reply.id,
+        reply_url=reply.url,
+        kind=reply.kind,
+        origin=reply.origin,
+        published_at=published_at,
+        on_time=on_time,
+    )
+    recorder.add_event(answered, actor)
 
 
 def _assign_by_reply(
@@ -112,13 +125,13 @@ def fail_reply(appeal: Appeal, reply: Reply, failure: dict[str, Any], recorder: 
     appeal.reply_failed = {"reply_id": str(reply.id), **summary}
     appeal.updated_at = clock.now()
     recorder.add_timeline_entry(appeal, "reply_failed", reply_id=str(reply.id), failure=failure)
-    recorder.add_event(
-        appeal,
-        "reply.failed",
-        reply_id=str(reply.id),
+    failed = ReplyFailed(
+        **event_snapshot(appeal),
+        reply_id=reply.id,
         kind=reply.kind,
         code=summary["code"],
         reason=summary["message"],
         failed_at=summary["at"],
         failure=failure,
     )
+    recorder.add_event(failed)

@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
 from services.appeals.inbound.thread_context import select_messages
-from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves
 from shared import clock
 from shared.auth.callers import Caller
+from shared.contracts.appeal_events import ReplyQueued
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, ReplyUnderWay
 from shared.ids import new_id
@@ -92,7 +93,7 @@ async def create_reply(
         reply_kind=reply.kind,
         message_id=str(message.id),
     )
-    recorder.add_event(appeal, "reply.queued", author, reply_id=str(reply.id))
+    recorder.add_event(ReplyQueued(**event_snapshot(appeal), reply_id=reply.id), author)
     await recorder.write(session)
     await enqueue_publication_request(session, reply)
     return reply
@@ -273,7 +274,7 @@ async def retry_reply(
     appeal.reply_failed = None
     await session.flush()
     recorder.add_timeline_entry(appeal, "reply_queued", caller.actor, reply_id=str(reply.id), again=True)
-    recorder.add_event(appeal, "reply.queued", caller.actor, reply_id=str(reply.id))
+    recorder.add_event(ReplyQueued(**event_snapshot(appeal), reply_id=reply.id), caller.actor)
     await recorder.write(session)
     if reply.publication_id is None:
         await enqueue_publication_request(session, reply)

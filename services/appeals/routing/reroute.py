@@ -20,13 +20,16 @@ from services.appeals.routing import dry_run, repository
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
 from shared import clock
+from shared.contracts.event_base import EventData
+from shared.contracts.registry_events import OrganisationChanged, PageChanged, PageRegistered
+from shared.contracts.stored_events import parse_event
 from shared.database.sessions import Database, WriteSession
 from shared.tables.appeals import Appeal
 from shared.tables.common import Event
 
 REROUTE_BATCH = 200
 # Changes of an organisation or a page that matter to routing.
-REGISTRY_EVENT_TYPES = ("organisation.changed", "page.registered", "page.changed")
+REGISTRY_EVENT_TYPES = (OrganisationChanged.event_type, PageRegistered.event_type, PageChanged.event_type)
 _RELEVANT_FIELDS = frozenset({"active", "valid_to", "municipality", "organisation_id"})
 
 AppealPosition = tuple[datetime, UUID]
@@ -34,13 +37,14 @@ AppealPosition = tuple[datetime, UUID]
 
 async def handle_registry_events(session: WriteSession, events: Sequence[Event]) -> None:
     """Enqueue the rerouting of unassigned appeals if any of these changes may have given them an organisation."""
-    if any(event.type == "page.registered" or _RELEVANT_FIELDS.intersection(_changed(event)) for event in events):
+    if any(_affects_routing(parse_event(event)) for event in events):
         await jobs.queue.enqueue(session, jobs.REROUTE_APPEALS, {"untouched": False})
 
 
-def _changed(event: Event) -> Sequence[str]:
-    found: Any = event.data.get("changed")
-    return found if isinstance(found, list) else ()
+def _affects_routing(data: EventData) -> bool:
+    if isinstance(data, OrganisationChanged | PageChanged):
+        return not _RELEVANT_FIELDS.isdisjoint(data.changed)
+    return True
 
 
 async def reroute_appeals(database: Database, *, include_untouched: bool, rule_set_id: UUID | None = None) -> int:

@@ -21,6 +21,7 @@ from services.ingest.networks.port import IncomingItem
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates
 from services.ingest.tokens.crypto import author_key
 from shared import clock
+from shared.contracts.ingest_events import MessageDeleted, MessageEdited, MessageReference, MessageRestored
 from shared.database.sessions import WriteSession, driver_connection
 from shared.events.outbox import NewEvent
 from shared.tables.ingest import Message, MessageVersion
@@ -123,7 +124,7 @@ class _MessageEditor:
         if message.deleted_at is not None and _is_restored(batch, item, message.deleted_at):
             await self._set(deleted_at=None, deleted_by=None)
             result.restored += 1
-            result.events.append(message_event(message, "message.restored", {}))
+            result.events.append(_event(message, MessageRestored))
         if item.text is None or replace_lone_surrogates(item.text) == message.text:
             return
         if _seen_before_the_edit(batch, item, message):
@@ -134,12 +135,12 @@ class _MessageEditor:
             return
         await self._edit(item)
         result.edited += 1
-        result.events.append(message_event(message, "message.edited", {"version": message.version}))
+        result.events.append(_event(message, MessageEdited, version=message.version))
 
     async def delete(self, by: str, at: datetime, result: BatchResult) -> None:
         await self._set(deleted_at=at, deleted_by=by)
         result.deleted += 1
-        result.events.append(message_event(self.message, "message.deleted", {"deleted_by": by}))
+        result.events.append(_event(self.message, MessageDeleted, deleted_by=by))
 
     async def _edit(self, item: IncomingItem) -> None:
         now, message = clock.now(), self.message
@@ -223,18 +224,17 @@ def _deleter(message: Message, deleter_key: str | None) -> str:
     return "author" if deleter_key == message.author_key else "community"
 
 
-def message_event(message: Message, kind: str, data: dict[str, Any]) -> NewEvent:
-    """Return the event for a change of a stored message."""
+def _event(message: Message, model: type[MessageReference], **data: Any) -> NewEvent:
+    """Return the event for a change of a stored message; `data` are the model's own fields."""
     return NewEvent(
-        type=kind,
+        data=model(
+            page_id=message.page_id,
+            network=message.network,
+            kind=message.kind,
+            thread_key=message.thread_key,
+            **data,
+        ),
         subject_id=message.id,
         organisation_id=message.organisation_id,
         actor=ACTOR,
-        data={
-            "page_id": str(message.page_id),
-            "network": message.network,
-            "kind": message.kind,
-            "thread_key": message.thread_key,
-            **data,
-        },
     )

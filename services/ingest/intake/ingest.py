@@ -31,6 +31,7 @@ from services.ingest.intake.statements import (
 )
 from services.ingest.networks.port import IncomingItem
 from shared import clock
+from shared.contracts.ingest_events import MessageReceived
 from shared.database.sessions import WriteSession, driver_connection
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
@@ -156,23 +157,22 @@ async def _match_and_announce(
 def _received(batch: IntakeBatch, one: NewMessage, publication_id: UUID | None, received_at: datetime) -> NewEvent:
     page, item = batch.page, one.item
     return NewEvent(
-        type="message.received",
+        data=MessageReceived(
+            page_id=page.id,
+            network=page.network,
+            kind=item.kind,
+            thread_key=item.thread_key,
+            author_key=one.author_key,
+            from_community=item.from_community,
+            publication_id=publication_id,
+            reply_to=item.reply_to,
+            history=batch.is_historical(item),
+            written_at=item.written_at,
+            received_at=received_at,
+        ),
         subject_id=one.message_id,
         organisation_id=page.organisation_id,
         actor=ACTOR,
-        data={
-            "page_id": str(page.id),
-            "network": page.network,
-            "kind": item.kind,
-            "thread_key": item.thread_key,
-            "author_key": one.author_key,
-            "from_community": item.from_community,
-            "publication_id": None if publication_id is None else str(publication_id),
-            "reply_to": item.reply_to,
-            "history": batch.is_historical(item),
-            "written_at": item.written_at.isoformat(),
-            "received_at": received_at.isoformat(),
-        },
     )
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from services.ingest.networks.catalogue import NETWORKS
 from services.ingest.networks.sanitize import same_text
+from shared.contracts.ingest_events import PublicationPublished
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent
 from shared.logs import logger
@@ -218,17 +219,16 @@ async def mark_published(
         return []
     return [
         NewEvent(
-            type="publication.published",
+            data=PublicationPublished(
+                reply_id=publication.reply_id,
+                external_id=parts[0].external_id,
+                external_ids=[part.external_id for part in parts],
+                url=parts[0].url,
+                published_at=max(part.published_at or published_at for part in parts),
+                adopted=adopted,
+            ),
             subject_id=parts[0].id,
             organisation_id=publication.organisation_id,
             actor=ACTOR,
-            data={
-                "reply_id": str(publication.reply_id),
-                "external_id": parts[0].external_id,
-                "external_ids": [part.external_id for part in parts],
-                "url": parts[0].url,
-                "published_at": max(part.published_at or published_at for part in parts).isoformat(),
-                "adopted": adopted,
-            },
         )
     ]

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import func, literal, or_, select, tuple_, update
@@ -41,6 +41,12 @@ from services.ingest.networks.port import (
     ReadFailed,
 )
 from shared import clock
+from shared.contracts.ingest_events import (
+    PublicationDelayed,
+    PublicationFailed,
+    PublicationProblem,
+    PublicationUncertain,
+)
 from shared.contracts.values import MessageKind
 from shared.database.sessions import Database, WriteSession, commit_on_standby
 from shared.events.outbox import NewEvent, emit
@@ -435,7 +441,7 @@ async def _fail(session: WriteSession, row: Publication, reason: dict[str, str])
         .execution_options(synchronize_session=False)
     )
     await session.refresh(row)
-    await emit(session, await _event(session, row, "publication.failed", failure=failure))
+    await emit(session, await _event(session, row, PublicationFailed, failure))
 
 
 async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]) -> None:
@@ -444,24 +450,25 @@ async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]
     news = row.failure != failure
     await _change(session, row, status="queued", failure=failure, updated_at=DATABASE_NOW)
     if news:
-        await emit(session, await _event(session, row, "publication.delayed", failure=failure))
+        await emit(session, await _event(session, row, PublicationDelayed, failure))
 
 
 async def _uncertain(session: WriteSession, row: Publication, reason: str) -> None:
     log.warning("publication outcome unknown", publication_id=str(row.id), reason=reason)
     await _change(session, row, status="uncertain", version=row.version + 1, updated_at=DATABASE_NOW)
-    await emit(session, await _event(session, row, "publication.uncertain", failure=OUTCOME_UNKNOWN))
+    await emit(session, await _event(session, row, PublicationUncertain, OUTCOME_UNKNOWN))
 
 
-async def _event(session: WriteSession, row: Publication, kind: str, **data: object) -> NewEvent:
+async def _event(
+    session: WriteSession, row: Publication, model: type[PublicationProblem], failure: Mapping[str, Any]
+) -> NewEvent:
     first = row.id
     if row.part:
         query = select(Publication.id).where(Publication.reply_id == row.reply_id, Publication.part == 0)
         first = await session.scalar(query) or row.id
     return NewEvent(
-        type=kind,
+        data=model(reply_id=row.reply_id, part=row.part, parts=row.parts, failure=failure),
         subject_id=first,
         organisation_id=row.organisation_id,
         actor=ACTOR,
-        data={"reply_id": str(row.reply_id), "part": row.part, "parts": row.parts, **data},
     )

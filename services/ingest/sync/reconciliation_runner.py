@@ -19,6 +19,7 @@ from services.ingest.settings import IngestSettings
 from services.ingest.sync.reconciliation_requests import SOURCE, create_reconciliations, first_read_at
 from services.ingest.sync.resumable_runner import ResumableRunner, RowSuperseded, closing_scan
 from shared import clock
+from shared.contracts.ingest_events import SourceGapFound
 from shared.database.sessions import Database, WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.logs import logger
@@ -300,15 +301,14 @@ def page_ref(page: Page) -> PageRef:
 
 def _gap_found(row: _Row) -> NewEvent:
     return NewEvent(
-        type="source.gap_found",
+        data=SourceGapFound(
+            page_id=row.page.id,
+            network=row.page.network,
+            reconciliation_id=row.id,
+            since=row.since,
+            count=row.gaps,
+        ),
         subject_id=row.page.id,
         organisation_id=row.page.organisation_id,
         actor="ingest",
-        data={
-            "page_id": str(row.page.id),
-            "network": row.page.network,
-            "reconciliation_id": str(row.id),
-            "since": row.since.isoformat(),
-            "count": row.gaps,
-        },
     )

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from prometheus_client import Gauge
 
+from shared.contracts.ingest_events import TokenStateChanged
 from shared.events.outbox import NewEvent
 
-STATE_CHANGED = "token.state_changed"
 ACTOR = "ingest"
 
 TOKENS = Gauge("gospablik_tokens", "Credentials by state", ["network", "kind", "state"])
@@ -31,19 +31,18 @@ def token_state_event(
 ) -> NewEvent:
     """Return the event for operators that a token's state changed; with `method`, only for this method."""
     return NewEvent(
-        type=STATE_CHANGED,
+        data=TokenStateChanged(
+            token_id=token_id,
+            network=network,
+            kind=kind,
+            page_id=page_id,
+            state=state,
+            reason=reason,
+            method=method,
+        ),
         subject_id=token_id,
         organisation_id=organisation_id,
         actor=actor,
-        data={
-            "token_id": str(token_id),
-            "network": network,
-            "kind": kind,
-            "page_id": str(page_id) if page_id else None,
-            "state": state,
-            "reason": reason,
-            "method": method,
-        },
     )
 
 

@@ -1,8 +1,8 @@
 """Events about changed access. They name ids and fields, never names or values of people."""
 
 from collections.abc import Collection
-from typing import Literal
 
+from shared.contracts.registry_events import ClientChanged, PersonChanged
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.tables.registry import ApiClient, Person
@@ -10,15 +10,17 @@ from shared.tables.registry import ApiClient, Person
 
 async def emit_access_changed(
     session: WriteSession,
-    event_type: Literal["person.changed", "client.changed"],
     subject: Person | ApiClient,
     actor: str,
     changed: Collection[str],
 ) -> None:
     """Emit an event that names the changed fields of a person or client; emit nothing when none changed."""
     if changed:
-        data = {"changed": sorted(changed), "version": subject.version}
+        model = PersonChanged if isinstance(subject, Person) else ClientChanged
         event = NewEvent(
-            type=event_type, subject_id=subject.id, organisation_id=subject.organisation_id, actor=actor, data=data
+            data=model(changed=sorted(changed), version=subject.version),
+            subject_id=subject.id,
+            organisation_id=subject.organisation_id,
+            actor=actor,
         )
         await emit(session, event)

@@ -28,7 +28,7 @@ async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: s
     versioned_update.apply_changes(person, {"locked_at": clock.now(), "locked_reason": reason})
     await session.flush()
     await sessions.end_all(session, person_id)
-    await access_events.emit_access_changed(session, "person.changed", person, caller.actor, ["locked_at"])
+    await access_events.emit_access_changed(session, person, caller.actor, ["locked_at"])
     return person
 
 
@@ -42,8 +42,6 @@ async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Pers
     require_grantable_rights(caller, Role(person.role))
     changed = versioned_update.apply_changes(person, {"locked_at": None, "locked_reason": None})
     await session.flush()
-    await access_events.emit_access_changed(
-        session, "person.changed", person, caller.actor, set(changed) - {"locked_reason"}
-    )
+    await access_events.emit_access_changed(session, person, caller.actor, set(changed) - {"locked_reason"})
     await throttle.clear_failures(session, person.username)
     return person

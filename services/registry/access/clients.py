@@ -99,7 +99,7 @@ async def change(
     _check_limits(caller, role, scopes, values.get("expires_at"))
     changed = versioned_update.apply_changes(client, values)
     await session.flush()
-    await access_events.emit_access_changed(session, "client.changed", client, caller.actor, changed)
+    await access_events.emit_access_changed(session, client, caller.actor, changed)
     return client
 
 
@@ -125,7 +125,7 @@ async def deactivate(session: WriteSession, caller: Caller, client_id: UUID) -> 
     client.active = False
     client.version += 1
     await session.flush()
-    await access_events.emit_access_changed(session, "client.changed", client, caller.actor, ["active"])
+    await access_events.emit_access_changed(session, client, caller.actor, ["active"])
 
 
 def _check_limits(caller: Caller, role: Role, scopes: Sequence[str] | None, expires_at: datetime | None) -> None:

@@ -179,7 +179,7 @@ async def change(
         await sessions.end_all(session, person_id)
         # The event says that the password changed, not that a column with its hash did.
         changed_fields = {"password" if name == "password_hash" else name for name in changed}
-        await access_events.emit_access_changed(session, "person.changed", person, caller.actor, changed_fields)
+        await access_events.emit_access_changed(session, person, caller.actor, changed_fields)
     return person
 
 

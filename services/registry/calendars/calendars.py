@@ -15,6 +15,7 @@ from shared import calendars
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
 from shared.clock import REGION_ZONE
+from shared.contracts.registry_events import CalendarChanged, CalendarReference, CalendarRegistered
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Invalid, NotFound
@@ -55,7 +56,7 @@ async def register(session: WriteSession, new: CalendarCreate, actor: str) -> Ca
     calendar = Calendar(name=new.name, time_zone=zone, weekly=weekly, base_id=base.id if base else None)
     session.add(calendar)
     await session.flush()
-    await emit(session, _event("calendar.registered", calendar, actor, {}))
+    await emit(session, _event(CalendarRegistered(version=calendar.version), calendar, actor))
     return await get(session, calendar.id)
 
 
@@ -77,7 +78,7 @@ async def change(
         values["weekly"] = _week(update.weekly)
     if changed := versioned_update.apply_changes(calendar, values):
         await session.flush()
-        await emit(session, _event("calendar.changed", calendar, actor, {"changed": changed}))
+        await emit(session, _event(CalendarChanged(version=calendar.version, changed=changed), calendar, actor))
     return await get(session, calendar_id)
 
 
@@ -140,16 +141,10 @@ async def replace_days(
         )
         calendar.version += 1
         await session.flush()
-        data = {"start": start.isoformat(), "end": end.isoformat()}
-        await emit(session, _event("calendar.changed", calendar, actor, data))
+        data = CalendarChanged(version=calendar.version, start=start, end=end)
+        await emit(session, _event(data, calendar, actor))
     return await get(session, calendar_id)
 
 
-def _event(kind: str, calendar: Calendar, actor: str, data: dict[str, Any]) -> NewEvent:
-    return NewEvent(
-        type=kind,
-        subject_id=calendar.id,
-        organisation_id=None,
-        actor=actor,
-        data={"version": calendar.version, **data},
-    )
+def _event(data: CalendarReference, calendar: Calendar, actor: str) -> NewEvent:
+    return NewEvent(data=data, subject_id=calendar.id, organisation_id=None, actor=actor)

@@ -16,6 +16,12 @@ from services.registry.persistence import versioned_update
 from services.registry.schemas.pages import EvidenceKind
 from shared import clock
 from shared.audit import recorder
+from shared.contracts.registry_events import (
+    OrganisationChanged,
+    OrganisationRegistered,
+    PageChanged,
+    PageRegistered,
+)
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Conflict
@@ -47,13 +53,13 @@ async def _apply_organisations(
         session.add(row)
     # New organisations become parents of later ones.
     await session.flush()
-    events = [organisation_event("organisation.registered", row, actor) for row in rows]
+    events = [organisation_event(OrganisationRegistered, row, actor) for row in rows]
     for row in rows:
         await names.add_initial_names(session, row)
     await _detach(session, [plan.id for plan in plans if plan.existing is not None and "parent_id" in plan.values])
     for plan in plans:
         if plan.existing is not None and (changed := await _change(session, plan, plan.existing)):
-            events.append(organisation_event("organisation.changed", plan.existing, actor, changed=changed))
+            events.append(organisation_event(OrganisationChanged, plan.existing, actor, changed=changed))
         for kind, plan_values in plan.names.items():
             await _keep_names(session, plan, kind, plan_values)
     await session.flush()
@@ -143,9 +149,9 @@ async def _apply_pages(session: WriteSession, plans: Sequence[PagePlan], actor: 
         if "name" in values:
             values = values | {"sort_key": sort_key(values["name"])}
         if changed := versioned_update.apply_changes(plan.existing, values):
-            events.append(page_event("page.changed", plan.existing, actor, {"changed": changed}))
+            events.append(page_event(PageChanged, plan.existing, actor, changed=changed))
     session.add_all(new)
     await session.flush()
     evidence = page_steps.Evidence(kind=EvidenceKind.MANUAL, confirmed_by=actor)
     await page_steps.record_created(session, [page.id for page in new], evidence)
-    return [page_event("page.registered", page, actor, {}) for page in new] + events
+    return [page_event(PageRegistered, page, actor) for page in new] + events

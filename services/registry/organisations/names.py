@@ -11,6 +11,7 @@ from services.registry.persistence import versioned_update
 from services.registry.schemas.organisations import OrganisationNameCreate
 from shared import clock
 from shared.api.pagination import Paging
+from shared.contracts.registry_events import OrganisationChanged
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Conflict, Duplicate, FieldError, NotFound
@@ -157,9 +158,8 @@ async def _locked(session: WriteSession, organisation_id: UUID) -> Organisation:
 
 def _event(organisation: Organisation, actor: str) -> NewEvent:
     return NewEvent(
-        type="organisation.changed",
+        data=OrganisationChanged(code=organisation.code, version=organisation.version, changed=["names"]),
         subject_id=organisation.id,
         organisation_id=organisation.id,
         actor=actor,
-        data={"code": organisation.code, "version": organisation.version, "changed": ["names"]},
     )

@@ -18,6 +18,7 @@ from services.registry.schemas.organisations import OrganisationCreate, Organisa
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
+from shared.contracts.registry_events import OrganisationChanged, OrganisationReference, OrganisationRegistered
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Duplicate, FieldError, Invalid, NotFound
@@ -110,7 +111,7 @@ async def register(session: WriteSession, new: OrganisationCreate, actor: str) -
     organisation = Organisation(**values)
     await _flush(session, organisation)
     await names.add_initial_names(session, organisation)
-    await emit(session, organisation_event("organisation.registered", organisation, actor))
+    await emit(session, organisation_event(OrganisationRegistered, organisation, actor))
     return organisation
 
 
@@ -140,7 +141,7 @@ async def change(
     if changed := versioned_update.apply_changes(organisation, values):
         await _flush(session, organisation)
         await names.record_rename(session, organisation, set(changed))
-        await emit(session, organisation_event("organisation.changed", organisation, actor, changed=changed))
+        await emit(session, organisation_event(OrganisationChanged, organisation, actor, changed=changed))
     return organisation
 
 
@@ -152,14 +153,15 @@ async def lock_tree(session: WriteSession) -> None:
     await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK_KEY)))
 
 
-def organisation_event(event_type: str, organisation: Organisation, actor: str, /, **data: Any) -> NewEvent:
-    """Return an event with the organisation's current state."""
+def organisation_event(
+    model: type[OrganisationReference], organisation: Organisation, actor: str, /, **data: Any
+) -> NewEvent:
+    """Return an event with the organisation's current state; `data` are the model's own fields."""
     return NewEvent(
-        type=event_type,
+        data=model(code=organisation.code, version=organisation.version, **data),
         subject_id=organisation.id,
         organisation_id=organisation.id,
         actor=actor,
-        data={"code": organisation.code, "version": organisation.version, **data},
     )
 
 

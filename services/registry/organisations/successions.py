@@ -19,6 +19,7 @@ from services.registry.persistence import versioned_update
 from services.registry.schemas.successions import SuccessionCreate, SuccessionKind
 from shared import clock
 from shared.api.pagination import Paging
+from shared.contracts.registry_events import OrganisationChanged, SuccessionRecorded
 from shared.database.sessions import WriteSession
 from shared.events.outbox import emit
 from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, NotFound
@@ -80,16 +81,16 @@ async def record(
     changed = versioned_update.apply_changes(body, ended)
     await session.flush()
     event = organisation_event(
-        "organisation.succeeded",
+        SuccessionRecorded,
         body,
         actor,
         kind=new.kind.value,
-        took_place_on=new.took_place_on.isoformat(),
-        successors=[str(successor) for successor in successor_ids],
+        took_place_on=new.took_place_on,
+        successors=successor_ids,
     )
     await emit(session, event)
     if changed:
-        await emit(session, organisation_event("organisation.changed", body, actor, changed=changed))
+        await emit(session, organisation_event(OrganisationChanged, body, actor, changed=changed))
     made = Succession.id.in_([row.id for row in rows])
     return (await session.execute(_named().where(made).order_by(Succession.id))).all()
 
@@ -102,7 +103,7 @@ async def remove(session: WriteSession, organisation_id: UUID, succession_id: UU
         raise NotFound("The organisation has no such succession")
     await session.delete(row)
     await session.flush()
-    await emit(session, organisation_event("organisation.changed", body, actor, changed=["successions"]))
+    await emit(session, organisation_event(OrganisationChanged, body, actor, changed=["successions"]))
 
 
 async def deactivate_ended(session: WriteSession) -> int:
@@ -117,7 +118,7 @@ async def deactivate_ended(session: WriteSession) -> int:
     events = []
     for body in ended:
         changed = versioned_update.apply_changes(body, {"active": False})
-        events.append(organisation_event("organisation.changed", body, SERVICE_NAME, changed=changed))
+        events.append(organisation_event(OrganisationChanged, body, SERVICE_NAME, changed=changed))
     await session.flush()
     await emit(session, *events)
     return len(events)

@@ -14,13 +14,13 @@ from services.registry.pages import page_steps
 from services.registry.persistence import versioned_update
 from services.registry.schemas.page_checks import PageDescription, PageDescriptions, PageFieldChange, PageState
 from services.registry.schemas.pages import PageStepKind
+from shared.contracts.registry_events import PageBadgeLost
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from shared.tables.registry import Page, PageCheck
 
-BADGE_LOST = "page.mark_lost"
 VERIFIED_EVIDENCE = "Сеть показывает свою отметку"
 VERIFIED_LOST_REASON = "Сеть больше не показывает отметку"
 
@@ -83,7 +83,7 @@ async def _lose_badge(session: WriteSession, page: Row[*tuple[Any, ...]], now: d
     return [
         _event(
             page,
-            DetectedEvent(BADGE_LOST, {"step": PageStepKind.VERIFIED.value, "reason": VERIFIED_LOST_REASON}),
+            DetectedEvent(PageBadgeLost, {"step": PageStepKind.VERIFIED.value, "reason": VERIFIED_LOST_REASON}),
             now,
         )
     ]
@@ -152,12 +152,11 @@ def _row(
     }
 
 
-def _event(page: Row[*tuple[Any, ...]], alarm: DetectedEvent, now: datetime) -> NewEvent:
+def _event(page: Row[*tuple[Any, ...]], detected: DetectedEvent, now: datetime) -> NewEvent:
     return NewEvent(
-        type=alarm.event_type,
+        data=detected.model(network=page.network, external_id=page.external_id, url=page.url, **detected.data),
         subject_id=page.id,
         organisation_id=page.organisation_id,
         actor=page_steps.SYSTEM_ACTOR,
         occurred_at=now,
-        data={"network": page.network, "external_id": page.external_id, "url": page.url, **alarm.data},
     )

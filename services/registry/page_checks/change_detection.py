@@ -5,6 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.registry.schemas.page_checks import PageDescription, PageFieldChange, PageState, WatchedPageField
+from shared.contracts.registry_events import (
+    PageClosed,
+    PageReference,
+    PageRenamed,
+    PageTakeoverSuspected,
+    PageUnreachable,
+)
 
 # Fields that do not change by themselves from day to day; members and posts do.
 WATCHED_FIELDS = tuple(one.value for one in WatchedPageField if one is not WatchedPageField.STATE)
@@ -17,11 +24,6 @@ _OPTIONAL_FIELDS = frozenset(
 )
 SNAPSHOT_FIELDS = (*WATCHED_FIELDS, "members", "last_post_at", "posts_7_days")
 
-PAGE_CLOSED = "page.closed"
-PAGE_GONE = "page.unreachable"
-PAGE_RENAMED = "page.renamed"
-PAGE_TAKEOVER_SUSPECTED = "page.stolen"
-
 
 @dataclass(frozen=True)
 class PreviousCheck:
@@ -33,9 +35,9 @@ class PreviousCheck:
 
 @dataclass(frozen=True)
 class DetectedEvent:
-    """A change that people should look at: an event to emit."""
+    """A change that people should look at: an event to emit, and the fields that it adds to those of the page."""
 
-    event_type: str
+    model: type[PageReference]
     data: Mapping[str, Any]
 
 
@@ -77,9 +79,9 @@ def detect_events(
     """
     events = []
     if description.outcome is PageState.CLOSED and before.state != PageState.CLOSED:
-        events.append(DetectedEvent(PAGE_CLOSED, {"reason": description.reason}))
+        events.append(DetectedEvent(PageClosed, {"reason": description.reason}))
     if description.outcome is PageState.GONE and before.state != PageState.GONE:
-        events.append(DetectedEvent(PAGE_GONE, {"reason": description.reason}))
+        events.append(DetectedEvent(PageUnreachable, {"reason": description.reason}))
     fields = {change.field.value: change for change in changed}
     names: dict[str, Any] = {
         name: {"before": fields[name].before, "after": fields[name].after}
@@ -87,14 +89,14 @@ def detect_events(
         if name in fields
     }
     if names:
-        events.append(DetectedEvent(PAGE_RENAMED, names))
+        events.append(DetectedEvent(PageRenamed, names))
     signs = []
     if len(names) == 2:
         signs.append("name_and_address_changed")
     if badge_lost(changed) and "name" in names:
         signs.append("mark_lost_with_name")
     if signs:
-        events.append(DetectedEvent(PAGE_TAKEOVER_SUSPECTED, {**names, "signs": signs}))
+        events.append(DetectedEvent(PageTakeoverSuspected, {**names, "signs": signs}))
     return events
 
 

@@ -20,6 +20,7 @@ from shared import clock
 from shared.api.pagination import Paging
 from shared.audit import recorder
 from shared.auth.callers import Caller
+from shared.contracts.registry_events import PageBadgeLost, PageStepLost, PageStepReached
 from shared.database.bulk_insert import insert_missing, insert_rows
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
@@ -84,8 +85,17 @@ async def confirm(
         for name, value in values.items():
             setattr(current, name, value)
     await session.flush()
-    data = {"reached_on": current.reached_on.isoformat(), "evidence_kind": current.evidence_kind}
-    await emit(session, _event("page.step_reached", page, step, evidence.confirmed_by, data))
+    await emit(
+        session,
+        _event(
+            PageStepReached,
+            page,
+            step,
+            evidence.confirmed_by,
+            reached_on=current.reached_on,
+            evidence_kind=current.evidence_kind,
+        ),
+    )
     return current
 
 
@@ -110,9 +120,9 @@ async def confirm_from_network(
     evidence = Evidence(kind=EvidenceKind.NETWORK, text=evidence_text, confirmed_by=SYSTEM_ACTOR)
     rows = _reached(by_id, step, evidence)
     new = await insert_missing(session, PageStep, rows)
-    data = {"reached_on": clock.today().isoformat(), "evidence_kind": evidence.kind.value}
+    data = {"reached_on": clock.today(), "evidence_kind": evidence.kind.value}
     await emit(
-        session, *(_event("page.step_reached", by_id[row.page_id], step, SYSTEM_ACTOR, data) for row in new)
+        session, *(_event(PageStepReached, by_id[row.page_id], step, SYSTEM_ACTOR, **data) for row in new)
     )
 
 
@@ -157,9 +167,11 @@ async def mark_lost(
         raise Invalid.field("query/lost_on", "The day lies in the future, or before the step was reached")
     current.lost_on, current.lost_reason = day, reason
     await session.flush()
-    kind = "page.mark_lost" if step in BADGES else "page.step_lost"
-    data = {"reached_on": current.reached_on.isoformat(), "lost_on": day.isoformat(), "reason": reason}
-    await emit(session, _event(kind, page, step, actor, data))
+    model = PageBadgeLost if step in BADGES else PageStepLost
+    await emit(
+        session,
+        _event(model, page, step, actor, reached_on=current.reached_on, lost_on=day, reason=reason),
+    )
     return current
 
 
@@ -238,18 +250,15 @@ async def _current_step(session: AsyncSession, page_id: UUID, step: PageStepKind
 
 
 def _event(
-    kind: str, page: Page | Row[*tuple[Any, ...]], step: PageStepKind, actor: str, data: dict[str, Any]
+    model: type[PageStepReached | PageStepLost | PageBadgeLost],
+    page: Page | Row[*tuple[Any, ...]],
+    step: PageStepKind,
+    actor: str,
+    **data: Any,
 ) -> NewEvent:
     return NewEvent(
-        type=kind,
+        data=model(network=page.network, external_id=page.external_id, url=page.url, step=step.value, **data),
         subject_id=page.id,
         organisation_id=page.organisation_id,
         actor=actor,
-        data={
-            "network": page.network,
-            "external_id": page.external_id,
-            "url": page.url,
-            "step": step.value,
-            **data,
-        },
     )

@@ -27,6 +27,7 @@ from services.registry.schemas.pages import (
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
+from shared.contracts.registry_events import PageChanged, PageRegistered, PageRegistration, PageTransferred
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Duplicate, FieldError, Invalid, NotFound
@@ -116,7 +117,7 @@ async def register(session: WriteSession, new: PageCreate, actor: str, community
         raise Duplicate("The page was registered by another request meanwhile") from error
     kind = EvidenceKind.MANUAL if community is None else EvidenceKind.NETWORK
     await page_steps.record_created(session, [page.id], page_steps.Evidence(kind=kind, confirmed_by=actor))
-    await emit(session, page_event("page.registered", page, actor, {}))
+    await emit(session, page_event(PageRegistered, page, actor))
     return page
 
 
@@ -157,31 +158,28 @@ async def change(
     before = page.organisation_id
     if changed := versioned_update.apply_changes(page, values):
         await session.flush()
-        data: dict[str, Any] = {"changed": changed}
-        if before != page.organisation_id:
-            data["moved_from"] = str(before)
-            moved = {"moved_from": str(before)}
-            await emit(session, page_event("page.changed_hands", page, actor, moved))
-        await emit(session, page_event("page.changed", page, actor, data))
+        moved = {"moved_from": before} if before != page.organisation_id else {}
+        if moved:
+            await emit(session, page_event(PageTransferred, page, actor, **moved))
+        await emit(session, page_event(PageChanged, page, actor, changed=changed, **moved))
     return page
 
 
-def page_event(kind: str, page: Page, actor: str, data: dict[str, Any]) -> NewEvent:
-    """Return an event with the page's current state."""
+def page_event(model: type[PageRegistration], page: Page, actor: str, /, **data: Any) -> NewEvent:
+    """Return an event with the page's current state; `data` are the model's own fields."""
     return NewEvent(
-        type=kind,
+        data=model(
+            network=page.network,
+            external_id=page.external_id,
+            url=page.url,
+            active=page.active,
+            live_from=page.live_from,
+            version=page.version,
+            **data,
+        ),
         subject_id=page.id,
         organisation_id=page.organisation_id,
         actor=actor,
-        data={
-            "network": page.network,
-            "external_id": page.external_id,
-            "url": page.url,
-            "active": page.active,
-            "live_from": page.live_from.isoformat(),
-            "version": page.version,
-            **data,
-        },
     )
 
 

@@ -107,35 +107,12 @@ async def list_webhook_event_types(caller: EndpointReader) -> WebhookEventTypeLi
         items=[
             WebhookEventTypeInfo(
                 type=name,
-                description=kind.description,
+                description=entry.description,
                 right=EVENT_RIGHTS[name],
-                json_schema={
-                    "type": "object",
-                    "required": ["type", "timestamp", "id", "position", "data"],
-                    "properties": {
-                        "type": {"const": str(name)},
-                        "timestamp": {"type": "string", "format": "date-time"},
-                        "id": {
-                            "type": "string",
-                            "format": "uuid",
-                            "description": "Id of the event, as in the feed",
-                        },
-                        "position": {
-                            "type": ["string", "null"],
-                            "description": "Position in the feed; null in a test that was sent on request",
-                        },
-                        "data": kind.data.model_json_schema(by_alias=True),
-                    },
-                },
-                example={
-                    "type": name,
-                    "timestamp": "2026-11-23T10:00:04+08:00",
-                    "id": "0198f3a0-9a11-7c52-8d6e-3f0a5f1b2c3d",
-                    "position": "0.42",
-                    "data": dict(kind.example),
-                },
+                json_schema=dict(entry.json_schema),
+                example=dict(entry.example),
             )
-            for name, kind in CATALOGUE.items()
+            for name, entry in CATALOGUE.items()
         ]
     )
 

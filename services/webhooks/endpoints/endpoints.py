@@ -20,6 +20,7 @@ from shared.audit import recorder
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.contracts.catalogue import EVENT_RIGHTS
+from shared.contracts.webhook_events import WebhookTest
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, TooManyRequests
@@ -276,15 +277,14 @@ async def send_test(
     left = await _remaining_tests(session, endpoint.organisation_id, limit)
     now = clock.now()
     delivery_id = new_id()
-    data = {"endpoint_id": str(endpoint.id)}
+    data = WebhookTest(endpoint_id=endpoint.id)
     await emit(
         session,
         NewEvent(
-            type=TEST_EVENT_TYPE,
+            data=data,
             subject_id=delivery_id,
             organisation_id=endpoint.organisation_id,
             actor=caller.actor,
-            data=data,
             occurred_at=now,
         ),
     )
@@ -295,7 +295,7 @@ async def send_test(
         event_id=event_id,
         event_type=TEST_EVENT_TYPE,
         organisation_id=endpoint.organisation_id,
-        payload=delivery_body(TEST_EVENT_TYPE, now, data, event_id=event_id),
+        payload=delivery_body(TEST_EVENT_TYPE, now, data.to_stored(), event_id=event_id),
         status="pending",
         attempts=0,
         next_attempt_at=now,

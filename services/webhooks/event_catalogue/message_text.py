@@ -5,8 +5,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from services.webhooks.event_catalogue.catalogue import CATALOGUE
-from services.webhooks.event_catalogue.payloads import AppealMessagePayload
+from services.webhooks.event_catalogue.catalogue import WITH_TEXT
+from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
 from shared.tables.common import Event
@@ -15,29 +15,21 @@ from shared.tables.ingest import Message
 
 async def load_message_texts(session: WriteSession, events: Sequence[Event]) -> dict[UUID, str]:
     """Return by event id the current text of its message; without a message, the text that opened the appeal."""
-    worded = [event for event in events if issubclass(CATALOGUE[event.type].data, AppealMessagePayload)]
-    message_of = {event.id: _message(event) for event in worded}
+    parsed = ((event, parse_event(event)) for event in events)
+    message_of = {event: data.message_id for event, data in parsed if isinstance(data, WITH_TEXT)}
     messages = await session.execute(
-        select(Message.id, Message.text).where(
-            Message.id.in_({message_id for message_id in message_of.values() if message_id})
-        )
+        select(Message.id, Message.text).where(Message.id.in_({found for found in message_of.values() if found}))
     )
     text_of_message = {row.id: row.text for row in messages}
-    without = {event.subject_id for event in worded if message_of[event.id] not in text_of_message}
+    without = {event.subject_id for event, found in message_of.items() if found not in text_of_message}
     appeal_rows = (
         await session.execute(select(Appeal.id, Appeal.text).where(Appeal.id.in_(without))) if without else ()
     )
     text_of_appeal = {row.id: row.text for row in appeal_rows}
-    message_id: dict[UUID, str] = {}
-    for event in worded:
-        message = message_of[event.id]
-        text = text_of_message.get(message) if message else None
+    texts: dict[UUID, str] = {}
+    for event, found in message_of.items():
+        text = text_of_message.get(found) if found else None
         text = text if text is not None else text_of_appeal.get(event.subject_id)
         if text is not None:
-            message_id[event.id] = text.replace("\x00", "")  # jsonb cannot hold NUL.
-    return message_id
-
-
-def _message(event: Event) -> UUID | None:
-    message_id = event.data.get("message_id")
-    return UUID(message_id) if message_id else None
+            texts[event.id] = text.replace("\x00", "")  # jsonb cannot hold NUL.
+    return texts

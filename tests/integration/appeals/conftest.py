@@ -18,6 +18,7 @@ import pytest
 from services.appeals import worker
 from shared.events.relay import number_committed
 from tests.conftest import TestDatabase
+from tests.support.sample_events import sample_data
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
 # A Wednesday morning in Ulan-Ude, far in the past, so that "now" is always later.
@@ -93,7 +94,7 @@ class World:
             event,
             subject,
             organisation,
-            json.dumps(data),
+            json.dumps(sample_data(event, **data).to_stored()),
         )
 
     async def work(self) -> None:
@@ -164,6 +165,7 @@ class World:
             self.organisation,
             reply_id=reply["id"],
             external_id=external_id,
+            external_ids=[external_id],
             url="https://example.invalid/answer",
             published_at=at.isoformat(),
             adopted=False,

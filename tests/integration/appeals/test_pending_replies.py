@@ -72,7 +72,7 @@ async def test_retry_beside_another_reply_is_refused(world: World) -> None:
     assert (refused.status_code, refused.json()["reply"]["id"]) == (409, second["id"])
     # A late event about the failed reply does not resume it beside the second.
     for outcome in ("uncertain", "delayed"):
-        await tells(world, first, outcome, failure={"code": "x", "message": "Ждём."})
+        await tells(world, first, outcome, failure={"code": "x", "message": "Ждём.", "final": False})
     assert [reply["status"] for reply in (await world.only())["replies"]] == ["failed", "queued"]
     await world.published(second, at=WEDNESDAY + HOUR)
     assert (await send(world, retry)).status_code == 202

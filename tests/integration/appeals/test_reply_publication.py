@@ -210,7 +210,7 @@ async def test_failed_publication_is_shown_and_can_be_retried(world: World) -> N
     reply = await _answer(world, appeal)
     path = f"/appeals/{appeal['id']}/replies/{reply['id']}/retry"
     assert (await world.post(path, None)).status_code == 409
-    failure = {"code": "15", "message": "Access denied"}
+    failure = {"code": "15", "message": "Access denied", "final": True}
     await world.emit("publication.failed", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
     await world.work()
     (shown,) = (await world.only())["replies"]
@@ -395,7 +395,7 @@ async def test_retry_request_carries_the_corrected_text(
             # Ingest has named its publication before it emits the failure.
             await eventually(requested)
             publication = uuid4()
-            failure = {"code": "vk:222", "message": "Ссылки запрещены."}
+            failure = {"code": "vk:222", "message": "Ссылки запрещены.", "final": True}
             await world.emit(
                 "publication.failed", publication, world.organisation, reply_id=reply["id"], failure=failure
             )

@@ -24,13 +24,14 @@ from shared.tables.appeals import AppealsCursor
 from shared.tables.common import Event
 from tests.conftest import TestDatabase
 from tests.integration.platform.simulated_outages import full, read_only
+from tests.support.sample_events import sample_data
 
 WRITERS = 8
 EVENTS_EACH = 250
 
 
 def event(kind: str = "appeal.opened", subject: UUID | None = None) -> NewEvent:
-    return NewEvent(type=kind, subject_id=subject or uuid4(), organisation_id=None, actor="test")
+    return NewEvent(data=sample_data(kind), subject_id=subject or uuid4(), organisation_id=None, actor="test")
 
 
 async def test_eight_writers_and_a_reader_lose_nothing(appeals_database: Database) -> None:
@@ -214,7 +215,7 @@ async def test_an_event_is_numbered_after_the_lock_that_its_pending_change_takes
             begun.set()
             await written.wait()
             row.position += 1  # not yet in the database when the event is emitted
-            await emit(session, event("second"))
+            await emit(session, event("appeal.closed"))
 
     async def first() -> None:
         async with appeals_database.write() as session:
@@ -223,12 +224,12 @@ async def test_an_event_is_numbered_after_the_lock_that_its_pending_change_takes
             row.position += 1
             written.set()
             await asyncio.sleep(0.3)  # the second waits for the row meanwhile
-            await emit(session, event("first"))
+            await emit(session, event("appeal.opened"))
 
     await asyncio.gather(second(), first())
     await number_committed(appeals_database)
     async with appeals_database.read() as reader:
-        assert [one.type for one in await read_after(reader, 0)] == ["first", "second"]
+        assert [one.type for one in await read_after(reader, 0)] == ["appeal.opened", "appeal.closed"]
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from shared.jobs import Jobs
 from shared.tables.appeals import AppealsCursor
 from shared.tables.common import Event
 from tests.support.postgres_pair import passable, two_servers
+from tests.support.sample_events import sample_data
 
 
 async def test_a_promoted_standby_is_found_and_no_event_or_job_is_lost_or_held() -> None:
@@ -52,7 +53,10 @@ async def test_a_promoted_standby_is_found_and_no_event_or_job_is_lost_or_held()
                             await emit(
                                 session,
                                 NewEvent(
-                                    type="appeal.opened", subject_id=subject, organisation_id=None, actor="test"
+                                    data=sample_data("appeal.opened"),
+                                    subject_id=subject,
+                                    organisation_id=None,
+                                    actor="test",
                                 ),
                             )
                             await jobs.enqueue(session, "work", {"subject": str(subject)})

@@ -14,10 +14,13 @@ from aiohttp.test_utils import TestServer
 from services.webhooks.deliveries.dispatcher import AttemptResult, Dispatcher
 from services.webhooks.settings import webhooks_settings
 from services.webhooks.worker import consumer
+from shared.contracts.appeal_events import AppealSnapshot
+from shared.contracts.catalogue import EVENT_MODELS
 from shared.database.sessions import Database
 from shared.events.outbox import NewEvent, emit
 from shared.events.relay import number_committed
 from tests.conftest import TestDatabase
+from tests.support.sample_events import sample_data
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
 NAMESPACE = UUID(int=2)
@@ -105,10 +108,12 @@ class Hooks:
         return found
 
     async def emit(self, kind: str = "appeal.opened", organisation_id: UUID | None = None, **data: Any) -> UUID:
-        """Write an event of an appeal; return the appeal's id."""
+        """Write an event, by default of an appeal; return its subject's id."""
         appeal_id = uuid4()
+        if issubclass(EVENT_MODELS[kind], AppealSnapshot):
+            data = {"id": appeal_id, "organisation_id": organisation_id} | data
         event = NewEvent(
-            type=kind, subject_id=appeal_id, organisation_id=organisation_id, actor="appeals", data=data
+            data=sample_data(kind, **data), subject_id=appeal_id, organisation_id=organisation_id, actor="appeals"
         )
         async with self.database.write() as session:
             await emit(session, event)

@@ -159,11 +159,7 @@ async def test_pending_delivery_is_masked_after_personal_data_is_switched_off(
 
 @pytest.mark.parametrize("said", ["Сняла Мария Ивановна, 8-924-123-45-67"])
 async def test_feed_is_masked(hooks: Hooks, said: str) -> None:
-    page = uuid4()
-    await hooks.emit("page.step_lost", None, reason=said, external_id="560000000000", page_id=str(page))
+    await hooks.emit("page.step_lost", None, reason=said, external_id="560000000000")
     feed = (await hooks.app.client.get("/api/v1/events", headers=hooks.headers("moderator"))).json()
-    assert feed["items"][0]["data"] == {
-        "reason": "Сняла [имя], [телефон]",
-        "external_id": "560000000000",
-        "page_id": str(page),
-    }
+    data = feed["items"][0]["data"]
+    assert (data["reason"], data["external_id"]) == ("Сняла [имя], [телефон]", "560000000000")

@@ -41,7 +41,7 @@ def changed(before: PreviousCheck, today: PageDescription) -> dict[str, tuple[An
 def alarmed(before: PreviousCheck, today: PageDescription) -> dict[str, Any]:
     """Return the events by type."""
     return {
-        one.event_type: one.data
+        one.model.event_type: one.data
         for one in change_detection.detect_events(before, today, change_detection.diff(before, today))
     }
 

@@ -1,18 +1,38 @@
-"""The table of event types is complete: a type that it lacks would be refused by the feed as a misspelt one."""
+"""Every event type has one model, every model is emitted, and its example is what would be stored."""
 
 import ast
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
+from uuid import uuid4
 
+import pytest
+from pydantic import ValidationError
+
+from services.appeals.classification import types as classification_types
+from services.appeals.lifecycle import alerts, workflow
+from services.appeals.schemas import incidents, replies
+from services.ingest.networks import port
+from services.registry.pages.page_steps import BADGES
+from services.registry.schemas.pages import EvidenceKind, PageStepKind
+from services.registry.schemas.successions import SuccessionKind
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
-from shared.contracts.catalogue import EVENT_RIGHTS
+from shared.contracts import appeal_events, ingest_events, registry_events, webhook_events
+from shared.contracts.catalogue import EVENT_MODELS, EVENT_RIGHTS
+from shared.contracts.event_base import EventData
+from shared.contracts.stored_events import parse_event
+from shared.tables.common import Event
+from tests.support.sample_events import sample_data
 
 ROOT = Path(__file__).parents[3]
-SUBJECTS = {name.partition(".")[0] for name in EVENT_RIGHTS}
+SUBJECTS = {name.partition(".")[0] for name in EVENT_MODELS}
+MODULES = (appeal_events, ingest_events, registry_events, webhook_events)
 
 
-def words(tree: ast.AST) -> Iterator[str]:
-    """String constants of a module that look like the type of an event."""
+def event_type_constants(tree: ast.AST) -> Iterator[str]:
+    """Return the string constants of a module that look like the type of an event."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             subject, dot, what = node.value.partition(".")
@@ -20,14 +40,87 @@ def words(tree: ast.AST) -> Iterator[str]:
                 yield node.value
 
 
-def test_table_holds_every_event_type_that_services_name() -> None:
-    named = {
-        word
-        for path in (ROOT / "services").rglob("*.py")
-        for word in words(ast.parse(path.read_text(encoding="utf-8")))
+def service_modules() -> Iterator[ast.Module]:
+    for path in (ROOT / "services").rglob("*.py"):
+        yield ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_every_event_type_that_services_name_has_a_model() -> None:
+    named = {constant for tree in service_modules() for constant in event_type_constants(tree)}
+    assert named <= set(EVENT_MODELS)
+
+
+def test_every_model_is_emitted_by_a_service() -> None:
+    used = {node.id for tree in service_modules() for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert {model.__name__ for model in EVENT_MODELS.values()} <= used
+
+
+def test_no_two_models_share_an_event_type() -> None:
+    models = {
+        value
+        for module in MODULES
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, EventData) and "event_type" in vars(value)
     }
-    assert named == set(EVENT_RIGHTS)
+    assert set(EVENT_MODELS.values()) == models
+    assert len(EVENT_MODELS) == len(models)
 
 
 def test_every_type_that_webhooks_carry_has_its_right() -> None:
     assert set(WebhookEventType) <= set(EVENT_RIGHTS)
+
+
+@pytest.mark.parametrize("name", list(EVENT_MODELS))
+def test_example_is_what_would_be_stored(name: str) -> None:
+    model = EVENT_MODELS[name]
+    stored = model.model_validate(model.example).to_stored()
+    assert stored == dict(model.example)
+    assert json.loads(json.dumps(stored)) == stored
+
+
+@pytest.mark.parametrize("name", list(EVENT_MODELS))
+def test_every_field_is_described(name: str) -> None:
+    model = EVENT_MODELS[name]
+    assert model.__doc__
+    assert [field for field, info in model.model_fields.items() if not info.description] == []
+
+
+@pytest.mark.parametrize("name", list(EVENT_MODELS))
+def test_undeclared_field_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        sample_data(name, surprise=1)
+
+
+@pytest.mark.parametrize("name", list(EVENT_MODELS))
+def test_stored_event_of_a_later_version_is_parsed(name: str) -> None:
+    data = sample_data(name)
+    event = Event(
+        id=uuid4(),
+        type=name,
+        subject_id=uuid4(),
+        occurred_at=datetime(2026, 11, 25, 4, tzinfo=UTC),
+        data=data.to_stored() | {"added_later": {"by": "the next version"}},
+    )
+    assert parse_event(event) == data
+
+
+def test_undeclared_value_is_refused() -> None:
+    with pytest.raises(ValidationError, match="outcome"):
+        sample_data("appeal.closed", outcome="resolved")
+
+
+def test_values_are_those_of_the_emitting_services() -> None:
+    assert set(get_args(appeal_events.AppealOutcome)) == set(get_args(workflow.AppealOutcome.__value__))
+    assert set(get_args(appeal_events.AlertKind)) == set(alerts.ALERT_KINDS)
+    assert set(get_args(appeal_events.Urgency)) == set(get_args(classification_types.Urgency.__value__))
+    assert set(get_args(appeal_events.Language)) == set(get_args(classification_types.Language.__value__))
+    assert set(get_args(appeal_events.ReplyKind)) == set(get_args(replies.ReplyKind.__value__))
+    assert set(get_args(appeal_events.ReplyOrigin)) == set(get_args(replies.ReplyOrigin.__value__))
+    assert set(get_args(appeal_events.IncidentOrigin)) == set(get_args(incidents.IncidentOrigin.__value__))
+    assert set(get_args(ingest_events.TokenKind)) == set(port.TokenKind)
+    assert set(get_args(ingest_events.TokenState)) == {*port.TokenState, "retired"}
+    assert set(get_args(registry_events.PageStep)) == set(PageStepKind)
+    assert set(get_args(registry_events.Badge)) == set(BADGES)
+    assert set(get_args(registry_events.OtherPageStep)) == set(PageStepKind) - BADGES
+    assert set(get_args(registry_events.EvidenceKind)) == set(EvidenceKind)
+    assert set(get_args(registry_events.SuccessionKind)) == set(SuccessionKind)

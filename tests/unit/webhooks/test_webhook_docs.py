@@ -3,6 +3,7 @@ the real ones.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,7 +12,8 @@ import pytest
 
 from services.webhooks.deliveries.dispatcher import RETRY_DELAYS
 from services.webhooks.endpoints.signing import new_secret, signed_headers
-from services.webhooks.event_catalogue.catalogue import CATALOGUE
+from services.webhooks.event_catalogue.documentation import feed_table, webhook_table
+from shared.contracts.catalogue import EVENT_MODELS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "integrator" / "webhooks.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -37,5 +39,12 @@ def test_published_schedule_is_the_one_in_use() -> None:
     ]
 
 
-def test_every_event_type_is_documented() -> None:
-    assert re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", TEXT, re.MULTILINE) == [str(name) for name in CATALOGUE]
+@pytest.mark.parametrize("table", [webhook_table, feed_table])
+def test_table_of_event_types_is_that_of_the_models(table: Callable[[], str]) -> None:
+    """`python -m services.webhooks.event_catalogue.documentation` prints both tables."""
+    assert f"\n\n{table()}\n" in TEXT
+
+
+def test_every_event_type_is_documented_once() -> None:
+    documented = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", TEXT, re.MULTILINE)
+    assert sorted(documented) == sorted(EVENT_MODELS)

@@ -1,0 +1,342 @@
+"""Events of the appeals service: appeals, replies, incidents and alerts."""
+
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.auth.rights import Right
+from shared.contracts.event_base import EventData, FeedOnly, Moment
+from shared.contracts.values import AppealStatus
+from shared.networks import NetworkName
+
+AppealOutcome = Literal["solved", "explained", "not_solved", "postponed"]
+Urgency = Literal["normal", "high"]
+Language = Literal["ru", "bxr", "mixed"]
+ReplyKind = Literal["final", "interim"]
+ReplyOrigin = Literal["gospablik", "network"]
+IncidentOrigin = Literal["burst", "person"]
+AlertKind = Literal["urgent", "burst", "ping_pong"]
+ClassificationField = Literal["topic_id", "municipality", "settlement", "street", "house", "urgency"]
+
+_APPEAL: dict[str, Any] = {
+    "id": "0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10",
+    "number": 1024,
+    "status": "assigned",
+    "urgency": "normal",
+    "network": "vk",
+    "page_id": "0198f3a0-3333-7000-8000-000000000004",
+    "url": "https://vk.com/wall-101_31",
+    "organisation_id": "0198f3a0-0000-7000-8000-000000000001",
+    "topic_id": "0198f3a0-aaaa-7000-8000-000000000012",
+    "municipality": "81624000",
+    "settlement": "Селенгинск",
+    "language": "ru",
+    "incident_id": None,
+    "written_at": "2026-11-23T02:00:00+00:00",
+    "opened_at": "2026-11-23T02:00:04+00:00",
+    "first_response_due_at": "2026-11-24T02:00:04+00:00",
+    "first_response_at": None,
+    "next_response_due_at": None,
+    "resolution_due_at": "2026-12-07T02:00:04+00:00",
+}
+_MESSAGE_ID = {"message_id": "0198f3a0-7777-7000-8000-000000000010"}
+_ANSWERED = {"status": "answered", "first_response_at": "2026-11-23T03:30:00+00:00"}
+_CLASSIFICATION = {name: _APPEAL[name] for name in ("topic_id", "municipality", "settlement")}
+_REPLY_ID = {"reply_id": "0198f3a5-1111-7000-8000-000000000002"}
+_FAILURE = {"code": "vk:222", "reason": "Сеть не пропустила ссылку.", "failed_at": "2026-11-23T03:30:00+00:00"}
+
+
+class AppealSnapshot(EventData):
+    """The appeal at the time of the event."""
+
+    required_right = Right.APPEALS_READ
+
+    id: UUID = Field(description="Id of the appeal")
+    number: int = Field(description="Number of the appeal, as people quote it")
+    status: AppealStatus = Field(description="Status after the event")
+    urgency: Urgency = Field(description="`high`: answer first")
+    network: NetworkName | None = Field(description="Where it was written; null: entered by hand")
+    page_id: Annotated[UUID | None, FeedOnly()] = Field(description="The page it was written on")
+    url: str | None = Field(description="Address of the message in the network")
+    organisation_id: Annotated[UUID | None, FeedOnly()] = Field(
+        description="The organisation that answers; null: the centre"
+    )
+    topic_id: UUID | None = Field(description="`GET /topics/{id}` returns it with its topic group")
+    municipality: str | None = Field(description="Location of the problem; OKTMO code")
+    settlement: str | None = Field(description="Settlement of the problem, by name")
+    language: Language | None = Field(description="Language of the message that opened it")
+    incident_id: UUID | None = Field(description="The incident that the appeal belongs to")
+    written_at: Moment = Field(description="When the message was written, by the network's clock")
+    opened_at: Moment = Field(description="When the message was received")
+    first_response_due_at: Moment | None = Field(description="Deadline of the first answer")
+    first_response_at: Moment | None = Field(description="When the first answer was published")
+    next_response_due_at: Moment | None = Field(description="Deadline of the answer that a reopened appeal awaits")
+    resolution_due_at: Moment | None = Field(description="Deadline of the resolution")
+
+
+class AppealOpened(AppealSnapshot):
+    """A message that needs an answer opened an appeal, or a person entered one by hand (without `message_id`)."""
+
+    event_type = "appeal.opened"
+    example = _APPEAL | _MESSAGE_ID
+
+    message_id: UUID | None = Field(default=None, description="The message that opened it")
+
+
+class AppealMessageAdded(AppealSnapshot):
+    """The citizen wrote again in an open appeal."""
+
+    event_type = "appeal.message_added"
+    example = _APPEAL | _MESSAGE_ID
+
+    message_id: UUID = Field(description="The new message")
+
+
+class AppealAssigned(AppealSnapshot):
+    """The appeal was assigned to an organisation."""
+
+    event_type = "appeal.assigned"
+    example = _APPEAL
+
+
+class AppealMoved(AppealSnapshot):
+    """The appeal changed its status. An organisation that loses the appeal gets an event of its own, with
+    `left: true` and itself as `organisation`, and no later events of the appeal.
+    """
+
+    model_config = ConfigDict(validate_by_name=True)
+
+    event_type = "appeal.moved"
+    example = _APPEAL | {"status": "in_progress", "from": "assigned", "to": "in_progress", "reason": None}
+
+    from_status: AppealStatus = Field(alias="from", description="Status before")
+    to_status: AppealStatus = Field(alias="to", description="Status after")
+    reason: Annotated[str | None, FeedOnly()] = Field(description="What the person who moved it wrote")
+    left: bool = Field(default=False, description="True: the appeal was taken from `organisation`")
+
+
+class AppealClassification(BaseModel):
+    """Topic, location and urgency of an appeal. Streets and houses are omitted: read the appeal for them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    topic_id: UUID | None = Field(description="Topic")
+    municipality: str | None = Field(description="OKTMO code")
+    settlement: str | None = Field(description="Settlement, by name")
+    urgency: Urgency = Field(description="Urgency")
+
+
+class AppealReclassified(AppealSnapshot):
+    """Topic, location or urgency of the appeal was corrected by a person, or changed by another message of the
+    citizen; the body contains the deadlines now in force.
+    """
+
+    event_type = "appeal.reclassified"
+    example = _APPEAL | {
+        "urgency": "high",
+        "changed": ["urgency"],
+        "before": _CLASSIFICATION | {"urgency": "normal"},
+        "after": _CLASSIFICATION | {"urgency": "high"},
+    }
+
+    changed: list[ClassificationField] = Field(description="What changed")
+    before: AppealClassification = Field(description="Classification before")
+    after: AppealClassification = Field(description="Classification after")
+
+
+class AppealAnswered(AppealSnapshot):
+    """A reply was published in the network."""
+
+    event_type = "appeal.answered"
+    example = (
+        _APPEAL
+        | _ANSWERED
+        | _REPLY_ID
+        | {
+            "reply_url": "https://vk.com/wall-101_31?reply=32",
+            "kind": "final",
+            "origin": "gospablik",
+            "published_at": "2026-11-23T03:30:00+00:00",
+            "on_time": True,
+        }
+    )
+
+    reply_id: UUID = Field(description="The published reply")
+    reply_url: str | None = Field(description="Address of the reply in the network")
+    kind: ReplyKind = Field(description="`interim`: a later answer was promised")
+    origin: ReplyOrigin = Field(description="`network`: staff wrote it in the network itself")
+    published_at: Moment = Field(description="When it was published")
+    on_time: bool | None = Field(description="Whether the deadline was kept; null: no clock ran")
+
+
+class AppealOverdue(AppealSnapshot):
+    """The deadline of an answer has passed."""
+
+    event_type = "appeal.overdue"
+    example = _APPEAL | {"promised_at": None}
+
+    promised_at: Moment | None = Field(description="The date that an interim reply promised, if there is one")
+
+
+class AppealClosed(AppealSnapshot):
+    """The appeal ended: `status` is `closed` (with `outcome` if one was given) or `not_required` (no answer is
+    needed).
+    """
+
+    event_type = "appeal.closed"
+    example = _APPEAL | _ANSWERED | {"status": "closed", "outcome": "solved", "reason": "Яма засыпана"}
+
+    outcome: AppealOutcome | None = Field(description="How it ended, if the person who closed it said so")
+    reason: Annotated[str | None, FeedOnly()] = Field(description="What the person who closed it wrote")
+
+
+class AppealReopened(AppealSnapshot):
+    """A closed or answered appeal was reopened."""
+
+    event_type = "appeal.reopened"
+    example = (
+        _APPEAL
+        | _ANSWERED
+        | {
+            "status": "reopened",
+            "next_response_due_at": "2026-11-25T02:00:04+00:00",
+            "reason": None,
+        }
+    )
+
+    reason: Annotated[str | None, FeedOnly()] = Field(
+        default=None, description="What the person who reopened it wrote"
+    )
+
+
+class ReplyQueued(AppealSnapshot):
+    """A reply waits for its publication; `id` and `number` are those of the appeal."""
+
+    event_type = "reply.queued"
+    example = _APPEAL | {"status": "in_progress"} | _REPLY_ID
+
+    reply_id: UUID = Field(description="The reply")
+
+
+class ReplyFailure(BaseModel):
+    """Why a reply was not published."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    code: str | None = Field(description="Code of the reason, from the network or this system")
+    message: str | None = Field(description="Explanation for the author of the reply")
+    at: Moment = Field(description="When it failed")
+    will_retry: bool = Field(description="Whether it is retried automatically")
+
+
+class ReplyFailed(AppealSnapshot):
+    """A reply could not be published: correct it and retry. `id` and `number` are those of the appeal."""
+
+    event_type = "reply.failed"
+    example = (
+        _APPEAL
+        | {"status": "in_progress", "kind": "final"}
+        | _REPLY_ID
+        | _FAILURE
+        | {
+            "failure": {
+                "code": _FAILURE["code"],
+                "message": _FAILURE["reason"],
+                "at": _FAILURE["failed_at"],
+                "will_retry": False,
+            }
+        }
+    )
+
+    reply_id: UUID = Field(description="Retry with `POST /appeals/{id}/replies/{reply_id}/retry`")
+    kind: ReplyKind = Field(description="`interim`: it promises a later answer")
+    code: str | None = Field(description="Code of the reason, from the network or this system")
+    reason: str | None = Field(description="Explanation for the author of the reply")
+    failed_at: Moment = Field(description="When it failed")
+    failure: Annotated[ReplyFailure, FeedOnly()] = Field(description="The same as one object")
+
+
+class IncidentSnapshot(EventData):
+    """An incident at the time of the event; its title is left out, because a person may have written it.
+
+    Its lead organisation gets separate events with `own`: those count only its own appeals.
+    """
+
+    required_right = Right.APPEALS_READ
+    example: ClassVar = {
+        "number": 7,
+        "origin": "burst",
+        "topic_id": None,
+        "fault": "power",
+        "municipality": "81624000",
+        "settlement": "Селенгинск",
+        "urgency": "high",
+        "own": True,
+        "members": 12,
+        "first_at": "2026-11-23T02:00:00+00:00",
+        "last_at": "2026-11-23T02:08:00+00:00",
+        "closed_at": None,
+    }
+
+    number: int = Field(description="Number of the incident, as people quote it")
+    origin: IncidentOrigin = Field(description="`burst`: opened automatically by a spike of appeals")
+    topic_id: UUID | None = Field(description="Topic of its appeals")
+    fault: str | None = Field(description="What is out of service: `power`, `heat`, `water` …")
+    municipality: str | None = Field(description="OKTMO code")
+    settlement: str | None = Field(description="Settlement, by name")
+    urgency: Urgency = Field(description="Urgency of its appeals")
+    own: bool = Field(
+        description="True: for the lead organisation, counting only its own appeals; false: for the centre"
+    )
+    members: int = Field(description="Number of appeals in it")
+    first_at: Moment | None = Field(description="When the first of its messages was written")
+    last_at: Moment | None = Field(description="When the last of its messages was written")
+    closed_at: Moment | None = Field(description="When a person closed it")
+
+
+class IncidentOpened(IncidentSnapshot):
+    """Appeals were grouped into an incident, by a person or automatically as a spike. Sent to the centre, and
+    separately to the organisation that leads it, with `own: true` and only its own appeals counted.
+    """
+
+    event_type = "incident.opened"
+
+
+class IncidentGrown(IncidentSnapshot):
+    """The number of an incident's appeals reached 10, 20, 50, 100, 200, 500 …"""
+
+    event_type = "incident.grown"
+    example = IncidentSnapshot.example | {"members": 20}
+
+
+class IncidentClosed(IncidentSnapshot):
+    """A person closed an incident: no appeal joins it any more."""
+
+    event_type = "incident.closed"
+    example = IncidentSnapshot.example | {"members": 204, "closed_at": "2026-11-23T10:00:00+00:00"}
+
+
+class AlertRaised(EventData):
+    """A moderator must see something at once. Sent to the centre; the reason is left out, because it may quote a
+    citizen.
+    """
+
+    event_type = "alert.raised"
+    required_right = Right.APPEALS_TRIAGE
+    example: ClassVar = {
+        "kind": "burst",
+        "appeal_id": None,
+        "appeal_number": None,
+        "incident_id": "0198f3a0-8888-7000-8000-000000000010",
+        "incident_number": 7,
+    }
+
+    kind: AlertKind = Field(
+        description="`urgent`: an urgent appeal; `burst`: a spike opened an incident; "
+        "`ping_pong`: organisations keep transferring an appeal"
+    )
+    appeal_id: UUID | None = Field(description="The appeal; null for an incident")
+    appeal_number: int | None = Field(description="Its number")
+    incident_id: UUID | None = Field(description="The incident; null for an appeal")
+    incident_number: int | None = Field(description="Its number")

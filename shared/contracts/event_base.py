@@ -1,0 +1,39 @@
+"""The base of all event models."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+
+from shared.auth.rights import Right
+
+# RFC 3339 with the offset of the value, as `datetime.isoformat` writes it.
+Moment = Annotated[AwareDatetime, PlainSerializer(datetime.isoformat, return_type=str, when_used="json")]
+
+
+class FeedOnly:
+    """Marks a field, as `Annotated[type, FeedOnly()]`, that readers of the feed get and webhooks do not send."""
+
+
+class EventData(BaseModel):
+    """The data of an event. A class with an `event_type` of its own is one type; one without is a base of several.
+
+    The docstring of a type is its description in the documentation and in the webhook catalogue. A field with a
+    default is absent from the stored data when it was not given.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    event_type: ClassVar[str]
+    """`<subject>.<what_happened>`."""
+
+    required_right: ClassVar[Right]
+    """What a reader needs: the right of the route that shows the subject."""
+
+    example: ClassVar[Mapping[str, Any]]
+    """Data as it is stored."""
+
+    def to_stored(self) -> dict[str, Any]:
+        """Return the data as JSON values, as the row of the event holds it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
