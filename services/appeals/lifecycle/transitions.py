@@ -5,6 +5,7 @@ timeline.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from services.appeals.lifecycle.workflow import (
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
 from services.appeals.sla import clocks
+from services.appeals.sla.deadline_snapshot import AwaitedReply, DeadlineSnapshot
 from shared import clock
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import (
@@ -63,7 +65,7 @@ def record_assigned(recorder: AppealRecorder, appeal: Appeal, actor: str) -> Non
         actor,
         organisation_id=str(appeal.organisation_id),
         reason=appeal.route.get("reason"),
-        deadline=(appeal.deadline or {}).get("text"),
+        deadline=DeadlineSnapshot.parse(appeal.deadline).text,
     )
     recorder.add_event(AppealAssigned(**event_snapshot(appeal)), actor)
 
@@ -125,7 +127,7 @@ def assign(
         start_next_clock(appeal, routing_context)
         appeal.status = "reopened"
         recorder.add_timeline_entry(
-            appeal, "reopened", actor, deadline=(appeal.deadline or {}).get("next", {}).get("text")
+            appeal, "reopened", actor, deadline=DeadlineSnapshot.parse(appeal.deadline).next_text
         )
         recorder.add_event(AppealReopened(**event_snapshot(appeal)), actor)
     else:
@@ -198,12 +200,12 @@ def reopen(
 ) -> None:
     """Reopen an answered or closed appeal; in `triage` no clock runs until a person decides."""
     now = clock.now()
-    waiting = {
-        "message_id": str(message.id) if message else None,
-        "written_at": (message.written_at if message else now).isoformat(),
-        "received_at": (message.received_at if message else now).isoformat(),
-    }
-    appeal.deadline = {**(appeal.deadline or {}), "next": waiting}
+    waiting = AwaitedReply(
+        message_id=message.id if message else None,
+        written_at=message.written_at if message else now,
+        received_at=message.received_at if message else now,
+    )
+    appeal.deadline = replace(DeadlineSnapshot.parse(appeal.deadline), next=waiting).dump()
     appeal.closed_at = None
     appeal.outcome = None
     appeal.promised_at = None
@@ -211,7 +213,7 @@ def reopen(
     appeal.status = status
     if status == "reopened" and appeal.first_response_at is not None:
         start_next_clock(appeal, routing_context)
-    deadline = appeal.deadline["next"].get("text")
+    deadline = DeadlineSnapshot.parse(appeal.deadline).next_text
     recorder.add_timeline_entry(appeal, "reopened", actor, status=status, reason=reason, deadline=deadline)
     recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
 

@@ -1,5 +1,6 @@
 """Effects of a published reply on its appeal: clock, status, timeline."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from services.appeals.lifecycle.transitions import assign
 from services.appeals.lifecycle.workflow import status_after_reply
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
+from services.appeals.sla.deadline_snapshot import DeadlineSnapshot, NextClock, StoppedClock
 from shared import clock
 from shared.contracts.appeal_events import AppealAnswered, ReplyFailed
 from shared.database.sessions import WriteSession
@@ -80,24 +82,24 @@ def _assign_by_reply(
 def _stop_clock(appeal: Appeal, published_at: datetime, routing_context: RoutingContext) -> bool | None:
     """Return whether the reply was on time; None when no clock ran."""
     calendar = routing_context.calendar(appeal.organisation_id)
+    deadline = DeadlineSnapshot.parse(appeal.deadline)
     if appeal.first_response_at is None:
         appeal.first_response_at = published_at
-        if appeal.deadline and appeal.first_response_due_at is not None:
-            appeal.first_response_working_seconds = clocks.working_seconds(appeal.deadline, calendar, published_at)
+        if deadline.first is not None and appeal.first_response_due_at is not None:
+            appeal.first_response_working_seconds = clocks.working_seconds(deadline.first, calendar, published_at)
             return published_at <= appeal.first_response_due_at
         return None
-    following = (appeal.deadline or {}).get("next")
-    if following is None or appeal.next_response_due_at is None:
+    running = deadline.next
+    if not isinstance(running, NextClock) or appeal.next_response_due_at is None:
         return None
     on_time = published_at <= appeal.next_response_due_at
-    stopped = {
-        **following,
-        "answered_at": published_at.isoformat(),
-        "on_time": on_time,
-        "working_seconds": clocks.working_seconds(following, calendar, published_at),
-    }
-    kept = {name: value for name, value in (appeal.deadline or {}).items() if name != "next"}
-    appeal.deadline = {**kept, "earlier": [*kept.get("earlier", []), stopped]}
+    stopped = StoppedClock(
+        **dict(running),
+        answered_at=published_at,
+        on_time=on_time,
+        working_seconds=clocks.working_seconds(running, calendar, published_at),
+    )
+    appeal.deadline = replace(deadline, next=None, earlier=(*deadline.earlier, stopped)).dump()
     appeal.next_response_due_at = None
     return on_time
 

@@ -1,10 +1,11 @@
 """The response clocks of an appeal: starting, recomputing and measuring them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
+from services.appeals.sla.deadline_snapshot import Clock, DeadlineSnapshot, NextClock
 from services.appeals.sla.deadlines import NamedCalendar, clock_start, compute_deadline
 from services.appeals.sla.policies import policy_in_effect
 from shared.tables.appeals import Appeal, SlaPolicy
@@ -24,8 +25,7 @@ def start_first_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], ca
     appeal.sla_policy_id = deadline.policy_id
     appeal.first_response_due_at = deadline.first_response_due_at
     appeal.resolution_due_at = deadline.resolution_due_at
-    next_response = {"next": appeal.deadline["next"]} if appeal.deadline and "next" in appeal.deadline else {}
-    appeal.deadline = {**deadline.explanation, **next_response}
+    appeal.deadline = replace(DeadlineSnapshot.parse(appeal.deadline), first=deadline.clock).dump()
 
 
 def set_next_response_deadline(
@@ -43,13 +43,8 @@ def set_next_response_deadline(
     deadline = compute_deadline(policy, calendar, start)
     appeal.next_response_due_at = deadline.first_response_due_at
     appeal.resolution_due_at = deadline.resolution_due_at
-    following = {
-        **deadline.explanation,
-        "message_id": str(message_id) if message_id else None,
-        "written_at": written.isoformat(),
-        "received_at": received.isoformat(),
-    }
-    appeal.deadline = {**(appeal.deadline or {}), "next": following}
+    following = NextClock(**dict(deadline.clock), message_id=message_id, written_at=written, received_at=received)
+    appeal.deadline = replace(DeadlineSnapshot.parse(appeal.deadline), next=following).dump()
 
 
 def recompute_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
@@ -61,21 +56,23 @@ def recompute_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: Nam
 
 
 def start_next_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
-    """Start or restart the clock of the message in `deadline["next"]`."""
-    following = (appeal.deadline or {})["next"]
+    """Start or restart the clock of the message that awaits a reply after the first one."""
+    following = DeadlineSnapshot.parse(appeal.deadline).next
+    if following is None:
+        raise ValueError(f"No message of appeal {appeal.id} awaits a further reply")
     set_next_response_deadline(
         appeal,
         policies,
         calendar,
-        message_id=UUID(following["message_id"]) if following["message_id"] else None,
-        received=datetime.fromisoformat(following["received_at"]),
-        written=datetime.fromisoformat(following["written_at"]),
+        message_id=following.message_id,
+        received=following.received_at,
+        written=following.written_at,
     )
 
 
-def working_seconds(explanation: dict[str, Any], calendar: NamedCalendar, end: datetime) -> int:
+def working_seconds(clock: Clock, calendar: NamedCalendar, end: datetime) -> int:
     """Return the working seconds from the start of the clock to `end`; 0 when `end` is before the start."""
-    return int(between(calendar.working, datetime.fromisoformat(explanation["start"]), end).total_seconds())
+    return int(between(calendar.working, clock.start, end).total_seconds())
 
 
 def awaits_reply(appeal: Appeal) -> bool:
@@ -90,7 +87,7 @@ def awaiting_since(appeal: Appeal) -> datetime:
 
     A reply written earlier cannot answer it.
     """
-    following = (appeal.deadline or {}).get("next")
+    following = DeadlineSnapshot.parse(appeal.deadline).next
     if following is not None and appeal.first_response_at is not None:
-        return datetime.fromisoformat(following["written_at"])
+        return following.written_at
     return appeal.written_at

@@ -7,13 +7,13 @@ calendar from the moment that the policy names. It is stored with an explanation
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.sla.deadline_snapshot import Clock, WorkingDay
 from shared import calendars
 from shared.clock import REGION_ZONE
 from shared.tables.appeals import SlaPolicy
@@ -91,7 +91,7 @@ class Deadline:
     policy_id: UUID
     first_response_due_at: datetime
     resolution_due_at: datetime
-    explanation: dict[str, Any]
+    clock: Clock
 
 
 def clock_start(policy: SlaPolicy, *, received: datetime, written: datetime, assigned: datetime) -> datetime:
@@ -103,7 +103,7 @@ def compute_deadline(policy: SlaPolicy, calendar: NamedCalendar, start: datetime
     """Return the deadlines of a clock that starts at `start`.
 
     Where the calendar's days off leave no working time (no rule can forbid that), the default week is used and the
-    explanation names it: an appeal without a deadline would be worse.
+    clock names it: an appeal without a deadline would be worse.
     """
     hours = timedelta(hours=policy.first_response_hours)
     try:
@@ -113,23 +113,23 @@ def compute_deadline(policy: SlaPolicy, calendar: NamedCalendar, start: datetime
         if calendar is DEFAULT_CALENDAR:
             raise
         return compute_deadline(policy, DEFAULT_CALENDAR, start)
-    explanation = {
-        "policy_id": str(policy.id),
-        "policy": policy.name,
-        "hours": policy.first_response_hours,
-        "starts_from": policy.starts_from,
-        "start": start.isoformat(),
-        "due_at": due.isoformat(),
-        "calendar_id": str(calendar.id) if calendar.id else None,
-        "calendar": calendar.name,
-        "time_zone": calendar.working.zone.key,
-        "days": [
-            {"day": part.day.isoformat(), "minutes": round(part.worked.total_seconds() / 60), "title": part.title}
+    clock = Clock(
+        policy_id=policy.id,
+        policy=policy.name,
+        hours=policy.first_response_hours,
+        starts_from=policy.starts_from,
+        start=start,
+        due_at=due,
+        calendar_id=calendar.id,
+        calendar=calendar.name,
+        time_zone=calendar.working.zone.key,
+        days=[
+            WorkingDay(day=part.day, minutes=round(part.worked.total_seconds() / 60), title=part.title)
             for part in portions
         ],
-        "text": explain_deadline(policy.first_response_hours, start, due, portions, calendar.working.zone),
-    }
-    return Deadline(policy.id, due, resolution, explanation)
+        text=explain_deadline(policy.first_response_hours, start, due, portions, calendar.working.zone),
+    )
+    return Deadline(policy.id, due, resolution, clock)
 
 
 def explain_deadline(

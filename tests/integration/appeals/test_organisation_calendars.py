@@ -63,7 +63,7 @@ async def test_deadlines_follow_an_organisations_own_exceptions(database: TestDa
     def due(organisation: UUID) -> tuple[str, str]:
         # Tuesday is an hour shorter, Wednesday is Сагаалган.
         made = compute_deadline(policy, book.for_organisation(organisation), datetime(2026, 2, 17, 5, tzinfo=UTC))
-        return f"{made.first_response_due_at.astimezone(ZONE):%d %H:%M}", made.explanation["calendar"]
+        return f"{made.first_response_due_at.astimezone(ZONE):%d %H:%M}", made.clock.calendar
 
     assert due(plain) == ("19 10:00", "Республика Бурятия, пятидневная неделя")
     assert due(school) == ("19 11:00", "Шестидневка")

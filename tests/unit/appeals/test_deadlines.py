@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.appeals.sla import clocks
 from services.appeals.sla.breaches import is_overdue
+from services.appeals.sla.deadline_snapshot import WorkingDay
 from services.appeals.sla.deadlines import DEFAULT_CALENDAR, NamedCalendar, compute_deadline
 from services.appeals.sla.policies import policy_in_effect
 from shared.tables.appeals import Appeal, SlaPolicy
@@ -76,13 +77,13 @@ def test_deadline_is_computed_from_working_time(start: str, hours: float, due: s
 
 
 def test_deadline_is_explained_in_words() -> None:
-    explanation = compute_deadline(policy(), CALENDAR, local("02-17 16:40")).explanation
-    assert explanation["text"] == (
+    clock = compute_deadline(policy(), CALENDAR, local("02-17 16:40")).clock
+    assert clock.text == (
         "9 рабочих часов со вторника 17.02 16:40: 17.02 — 1 ч 20 мин; 18.02 — не идёт (Сагаалган); "
         "19.02 — 7 ч 40 мин → четверг 19.02 17:40"
     )
-    assert explanation["days"][1] == {"day": "2026-02-18", "minutes": 0, "title": "Сагаалган"}
-    assert explanation["calendar"] == "Бурятия"
+    assert clock.days[1] == WorkingDay(day=date(2026, 2, 18), minutes=0, title="Сагаалган")
+    assert clock.calendar == "Бурятия"
 
 
 @pytest.mark.parametrize(
@@ -91,10 +92,8 @@ def test_deadline_is_explained_in_words() -> None:
      (21, "21 рабочий час"), (1.5, "1,5 рабочего часа")],
 )  # fmt: skip
 def test_hours_are_declined_in_russian(hours: float, words: str) -> None:
-    assert (
-        compute_deadline(policy(hours), CALENDAR, local("03-04 09:00"))
-        .explanation["text"]
-        .startswith(words + " со среды")
+    assert compute_deadline(policy(hours), CALENDAR, local("03-04 09:00")).clock.text.startswith(
+        words + " со среды"
     )
 
 
@@ -185,4 +184,4 @@ def test_calendar_without_working_time_falls_back_to_the_default_week() -> None:
     nine = policy(9)
     made = compute_deadline(nine, empty, local("03-04 09:00"))
     assert made == compute_deadline(nine, DEFAULT_CALENDAR, local("03-04 09:00"))
-    assert made.explanation["calendar"] == DEFAULT_CALENDAR.name
+    assert made.clock.calendar == DEFAULT_CALENDAR.name
