@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import aiohttp
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 
 from services.gateway.aggregation import health
 from services.gateway.aggregation.openapi_cache import OpenApiCache
@@ -24,6 +25,23 @@ Feedback from citizens in official pages, the appeals it opens, and the answers 
 Sign in with `POST /api/v1/auth/token` and send the token as `Authorization: Bearer …`. Times are RFC 3339 with
 offset; errors are `application/problem+json` (RFC 9457) and listed at `/problems`; lists are paged by `cursor`.
 """
+
+
+_NOT_FOUND = problems.catalogue()[problems.NotFound.slug]
+
+
+class ProblemKind(BaseModel):
+    """A kind of error."""
+
+    status: int = Field(description="The HTTP status", examples=[_NOT_FOUND["status"]])
+    title: str = Field(examples=[_NOT_FOUND["title"]])
+    description: str = Field(examples=[_NOT_FOUND["description"]])
+
+
+class HealthResponse(JSONResponse):
+    """A health document."""
+
+    media_type = health.MEDIA_TYPE
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:
@@ -56,19 +74,18 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     @gateway.get(
         "/health",
         tags=["health"],
-        response_class=JSONResponse,
+        response_class=HealthResponse,
         responses={
             200: {"content": {health.MEDIA_TYPE: {"example": {"status": "pass", "checks": {}}}}},
             503: {"description": "A service is not ready; `output` names it", "content": {health.MEDIA_TYPE: {}}},
         },
     )
-    async def get_health(request: Request) -> JSONResponse:
+    async def get_health(request: Request) -> HealthResponse:
         """Return whether every service is ready."""
         document = await health.aggregate_health(request.app.state.http, services, settings.health_timeout_seconds)
-        return JSONResponse(
+        return HealthResponse(
             document,
             status_code=200 if document["status"] == "pass" else 503,
-            media_type=health.MEDIA_TYPE,
             headers={"Cache-Control": "no-store"},
         )
 
@@ -83,18 +100,22 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             return Response(status_code=304, headers=headers)
         return Response(published.body, media_type="application/json", headers=headers)
 
-    @gateway.get("/problems", tags=["errors"])
-    async def list_problems() -> dict[str, dict[str, Any]]:
+    @gateway.get(
+        "/problems",
+        tags=["errors"],
+        responses={200: {"content": {"application/json": {"example": {"not-found": _NOT_FOUND}}}}},
+    )
+    async def list_problems() -> dict[str, ProblemKind]:
         """Return every kind of error by the last part of its `type`."""
-        return problems.catalogue()
+        return {slug: ProblemKind(**kind) for slug, kind in problems.catalogue().items()}
 
-    @gateway.get("/problems/{slug}", tags=["errors"], responses={404: {"model": problems.ProblemDocument}})
-    async def get_problem(slug: str) -> dict[str, Any]:
+    @gateway.get("/problems/{slug}", tags=["errors"], responses=problems.responses(problems.NotFound))
+    async def get_problem(slug: str) -> ProblemKind:
         """Return one kind of error; the `type` of a problem document links here."""
         known = problems.catalogue()
         if slug not in known:
             raise problems.NotFound(f"Unknown kind of error: {slug}")
-        return known[slug]
+        return ProblemKind(**known[slug])
 
     @gateway.get("/errors/{status}", include_in_schema=False)
     async def gateway_refusal(status: int, instance: str = "/") -> JSONResponse:

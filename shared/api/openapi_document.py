@@ -1,64 +1,182 @@
-"""The OpenAPI document as things are on the wire: problems by their media type, `If-Match` as required."""
+"""The OpenAPI document as things are on the wire, completed from what each route depends on.
+
+FastAPI knows parameters, bodies and successful responses. Problems, headers, rights and examples are added here,
+once for all routes: what a route asks for is found among its dependencies and never written twice.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import iter_route_contexts
 
-from shared.http.problems import MEDIA_TYPE, BadRequest, ProblemDocument, TooLarge, TooManyRequests, Unavailable
+from shared.api import response_headers
+from shared.api.idempotency import idempotency_key
+from shared.api.openapi_examples import add_examples
+from shared.api.pagination import paging
+from shared.api.preconditions import required_version
+from shared.auth.callers import RequiredRight, caller
+from shared.http import problem_schemas, problems
 
-_TOO_MANY = "More requests than one caller may send; `Retry-After` says when to come again"
-_REFERENCE = {"$ref": "#/components/schemas/ProblemDocument"}
+Document = dict[str, Any]
+
+_JSON = "application/json"
+_READS = ("get", "head")
 
 
 def install(app: FastAPI) -> None:
     """Give the app its document, made once."""
 
-    def document() -> dict[str, Any]:
+    def document() -> Document:
         if app.openapi_schema is None:
             made = get_openapi(
                 title=app.title, version=app.version, description=app.description or None, routes=app.routes
             )
-            app.openapi_schema = _with_plain_names(_as_on_the_wire(made))
+            app.openapi_schema = _completed(made, app)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _as_on_the_wire(document: dict[str, Any]) -> dict[str, Any]:
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    found = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(found.pop("$defs", {}))
-    schemas["ProblemDocument"] = found
+def _completed(made: Document, app: FastAPI) -> Document:
+    schemas = made.setdefault("components", {}).setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            for parameter in operation.get("parameters", ()):
-                if parameter["in"] == "header" and parameter["name"].lower() == "if-match":
-                    parameter["required"] = True
-            if operation.get("security"):  # who calls cannot be found out while their issuer is away
-                operation["responses"].setdefault(str(Unavailable.status), {"description": Unavailable.title})
-                operation["responses"].setdefault(str(TooManyRequests.status), {"description": _TOO_MANY})
-            if "requestBody" in operation:
-                for kind in (BadRequest, TooLarge):
-                    operation["responses"].setdefault(str(kind.status), {"description": kind.title})
-            for status, response in operation["responses"].items():
-                if status.isdigit() and int(status) >= 400:
-                    _tell_problem(response)
+    document = _with_plain_names(made)
+    schemas = document["components"]["schemas"]
+    for path, method, needed in _routes(app):
+        operation = document["paths"].get(path, {}).get(method)
+        if operation is not None:
+            _describe_access(operation, needed)
+            _describe_parameters(operation, needed)
+            _describe_problems(operation, method, needed, schemas)
+            _describe_headers(operation, needed, schemas)
+    add_examples(document)
+    document["components"]["headers"] = response_headers.COMPONENTS
     return document
 
 
-def _with_plain_names(document: dict[str, Any]) -> dict[str, Any]:
+def _routes(app: FastAPI) -> Iterator[tuple[str, str, frozenset[Any]]]:
+    """Yield path, method and dependencies of every route."""
+    for route in iter_route_contexts(app.routes):
+        if (dependant := getattr(route, "dependant", None)) is not None:
+            needed = frozenset(_dependencies(dependant))
+            for method in route.methods or ():
+                yield str(route.path), method.lower(), needed
+
+
+def _dependencies(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+    for found in dependant.dependencies:
+        if found.call is not None:
+            yield found.call
+        yield from _dependencies(found)
+
+
+def _describe_access(operation: Document, needed: frozenset[Any]) -> None:
+    rights = sorted(found.right.value for found in needed if isinstance(found, RequiredRight))
+    if not rights:
+        return
+    (operation["x-required-right"],) = rights
+    for requirement in operation["security"]:
+        if "oauth2" in requirement:
+            requirement["oauth2"] = rights
+
+
+def _describe_parameters(operation: Document, needed: frozenset[Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "header" and parameter["name"].lower() == "if-match":
+            # Its absence is a problem of its own (428), so the route itself does not require it.
+            parameter |= {"name": "If-Match", "required": required_version in needed, "schema": {"type": "string"}}
+            parameter["description"] = "The `ETag` of the version that you saw, or `*`"
+            parameter["example"] = '"3"'
+        if parameter["in"] == "header" and parameter["name"].lower() == "idempotency-key":
+            parameter |= {"name": "Idempotency-Key", "required": False}
+            parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": 200}
+            parameter["example"] = "9f0b6d8e-1f0a-4c58-9a55-6c2f1b7f3a10"
+
+
+def _describe_problems(operation: Document, method: str, needed: frozenset[Any], schemas: Document) -> None:
+    by_slug = {kind.slug: kind for kind in problems.kinds()}
+    found: dict[int, set[type[problems.Problem]]] = {}
+
+    def add(*kinds: type[problems.Problem]) -> None:
+        for kind in kinds:
+            found.setdefault(kind.status, set()).add(kind)
+
+    responses = operation["responses"]
+    for status, response in responses.items():
+        content = response.get("content", {})
+        if not status.isdigit() or int(status) < 400 or not content.keys() <= {_JSON, problems.MEDIA_TYPE}:
+            continue
+        if _is_other_error(content.get(_JSON, {}).get("schema", {})):
+            continue
+        add(*(by_slug[slug] for slug in content.get(problems.MEDIA_TYPE, {}).get("examples", ())))
+        if status == str(problems.Invalid.status):
+            add(problems.Invalid)
+    if caller in needed:
+        # Who calls cannot be found out while their issuer is away.
+        add(problems.Unauthenticated, problems.TooManyRequests, problems.Unavailable)
+        if method in _READS:
+            add(problems.TooSlow)
+    if "requestBody" in operation:
+        add(problems.BadRequest, problems.TooLarge)
+    if idempotency_key in needed:
+        add(problems.InFlight, problems.KeyReused, problems.Invalid)
+    if required_version in needed:
+        add(problems.PreconditionFailed, problems.PreconditionRequired, problems.Invalid)
+    for status, kinds in found.items():
+        response = responses.setdefault(str(status), {})
+        if _is_other_error(response.get("content", {}).get(_JSON, {}).get("schema", {})):
+            continue
+        response["description"] = "; ".join(sorted({kind.title for kind in kinds}))
+        response["content"] = {problems.MEDIA_TYPE: problem_schemas.media_type(kinds)}
+        schemas |= problem_schemas.components(kinds)
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _is_other_error(schema: Mapping[str, Any]) -> bool:
+    """Return whether the error has another shape, as OAuth's has."""
+    named = str(schema.get("$ref", ""))
+    return bool(named) and not named.endswith(("/ProblemDocument", "/HTTPValidationError"))
+
+
+def _describe_headers(operation: Document, needed: frozenset[Any], schemas: Document) -> None:
+    for status, response in operation["responses"].items():
+        good = status.startswith("2")
+        names: list[str] = []
+        if caller in needed and (good or status == "429"):
+            names += ["RateLimit", "RateLimit-Policy"]
+        if status in {"429", "503"}:
+            names.append("Retry-After")
+        if status == "401":
+            names.append("WWW-Authenticate")
+        if good and paging in needed:
+            names.append("Link")
+        if good and idempotency_key in needed:
+            names.append("Idempotent-Replay")
+        if status == "412" or (good and _has_version(response, schemas)):
+            names.append("ETag")
+        if names:
+            response["headers"] = response_headers.declared(*names) | response.get("headers", {})
+
+
+def _has_version(response: Document, schemas: Document) -> bool:
+    """Return whether the response is a resource with a version, which is its ETag."""
+    reference = response.get("content", {}).get(_JSON, {}).get("schema", {}).get("$ref", "")
+    return "version" in schemas.get(reference.rpartition("/")[2], {}).get("properties", {})
+
+
+def _with_plain_names(document: Document) -> Document:
     """Return the document with pages named `AppealSummaryPage`, which FastAPI names `Page_AppealSummary_`."""
     schemas = document["components"]["schemas"]
     plain = {name: re.sub(r"^Page_(\w+)_$", r"\1Page", name) for name in schemas}
     if len(set(plain.values())) < len(plain):
         raise ValueError(f"two components get one name: {sorted(plain.values())}")
     pointers = {f"#/components/schemas/{old}": f"#/components/schemas/{new}" for old, new in plain.items()}
-    renamed: dict[str, Any] = rewrite_pointers(document, pointers)
+    renamed: Document = rewrite_pointers(document, pointers)
     for old, new in plain.items():
         schema = renamed["components"]["schemas"].pop(old)
         renamed["components"]["schemas"][new] = schema
@@ -74,15 +192,3 @@ def rewrite_pointers(value: Any, pointers: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [rewrite_pointers(child, pointers) for child in value]
     return pointers.get(value, value) if isinstance(value, str) else value
-
-
-def _tell_problem(response: dict[str, Any]) -> None:
-    content: dict[str, Any] = response.setdefault("content", {})
-    if content and not content.keys() & {"application/json", MEDIA_TYPE}:
-        return  # an answer of another kind, as health has
-    plain = content.get("application/json", {}).get("schema", {})
-    named = str(plain.get("$ref", ""))
-    if named and not named.endswith(("/ProblemDocument", "/HTTPValidationError")):
-        return  # an error of another shape, as OAuth has
-    content.pop("application/json", None)
-    content.setdefault(MEDIA_TYPE, {})["schema"] = _REFERENCE

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, OAuth2PasswordBearer
+from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlowPassword, OAuthFlows
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, OAuth2
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from shared.audit import recorder
 from shared.auth import tokens
-from shared.auth.rights import CENTRE_ROLES, RIGHTS, Reach, Right, Role
+from shared.auth.rights import CENTRE_ROLES, RIGHT_DESCRIPTIONS, RIGHTS, Reach, Right, Role
 from shared.http.problems import Forbidden, TooManyRequests, Unauthenticated
 from shared.http.rate_limit import Quota
 from shared.http.request_log import ANSWER_HEADERS, WHO
@@ -125,13 +126,25 @@ class ServiceCaller:
     act: str
 
 
-_password_flow = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", auto_error=False, scheme_name="signIn")
+_TOKEN_URL = "/api/v1/auth/token"  # noqa: S105 — where tokens are given
+_SCOPES = {right.value: RIGHT_DESCRIPTIONS[right] for right in Right}
+# For the OpenAPI document: how to get a token. `_bearer` reads it.
+_oauth = OAuth2(
+    flows=OAuthFlows(
+        password=OAuthFlowPassword(tokenUrl=_TOKEN_URL, scopes=_SCOPES),
+        clientCredentials=OAuthFlowClientCredentials(tokenUrl=_TOKEN_URL, scopes=_SCOPES),
+    ),
+    auto_error=False,
+    scheme_name="oauth2",
+    description="People sign in with a password, API clients with a secret. The scope of a client's token may "
+    "name fewer rights than its role has; a person's token has all rights of the role",
+)
 _bearer = HTTPBearer(auto_error=False, scheme_name="bearer")
 
 
 async def caller(
     request: Request,
-    _sign_in: Annotated[str | None, Depends(_password_flow)],
+    _sign_in: Annotated[str | None, Depends(_oauth)],
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Caller:
     """The caller of a public route.
@@ -183,13 +196,20 @@ def _quota(requests_per_minute: int) -> Quota:
 CallerDep = Annotated[Caller, Depends(caller)]
 
 
+@dataclass(frozen=True)
+class RequiredRight:
+    """A dependency: the caller, who must have the right and acts under it. The OpenAPI document names it."""
+
+    right: Right
+
+    async def __call__(self, found: CallerDep) -> Caller:
+        """Return the caller. Raises `Forbidden` without the right."""
+        return found.acting(self.right)
+
+
 def allowed(right: Right) -> Any:
-    """A dependency: the caller, who must have the right and acts under it."""
-
-    async def check(found: CallerDep) -> Caller:
-        return found.acting(right)
-
-    return Depends(check)
+    """Return the dependency that asks for this right."""
+    return Depends(RequiredRight(right))
 
 
 def internal_caller(*named: ServiceName) -> Any:

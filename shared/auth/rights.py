@@ -32,6 +32,35 @@ class Right(StrEnum):
     AUDIT_READ = "audit:read"
 
 
+# What each right allows, in the document of rights and as OAuth scopes.
+RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
+    Right.REGISTRY_READ: "read organisations, pages, municipalities, calendars and coverage; "
+    "topics, SLA policies and routing rules too",
+    Right.REGISTRY_WRITE: "register and change organisations, pages and calendars",
+    Right.PAGES_CONFIRM: "confirm the steps of a page towards official and live",
+    Right.PEOPLE_READ: "see people with access",
+    Right.PEOPLE_MANAGE: "create people, change and revoke their access",
+    Right.CLIENTS_READ: "see API clients, never their secrets",
+    Right.CLIENTS_MANAGE: "create, change and deactivate API clients",
+    Right.MESSAGES_READ: "read collected messages",
+    Right.SOURCES_READ: "see the state of collection, page by page",
+    Right.SOURCES_INSPECT: "see states of network tokens, call budgets and quarantined payloads",
+    Right.SOURCES_MANAGE: "enter network tokens, start backfills and reconciliations",
+    Right.APPEALS_READ: "read appeals with their messages, replies and timeline",
+    Right.APPEALS_TRIAGE: "decide what needs an answer, which organisation answers and how urgent it is",
+    Right.APPEALS_WORK: "move appeals through their statuses",
+    Right.APPEALS_ANSWER: "write and publish replies",
+    Right.UNDERSTANDING_READ: "see the classification of all messages, and by which model it was made",
+    Right.RULES_MANAGE: "create, preview, shadow-test and activate routing rules, and SLA policies",
+    Right.METRICS_READ: "read figures and reports",
+    Right.WEBHOOKS_READ: "see endpoints and deliveries",
+    Right.WEBHOOKS_MANAGE: "subscribe other systems to events of the types that the caller may read",
+    Right.WEBHOOKS_CONSENT: "consent that an endpoint receives citizens' texts with personal data unmasked",
+    Right.EVENTS_READ: "read the event feed",
+    Right.AUDIT_READ: "read who changed what",
+}
+
+
 class Role(StrEnum):
     """Roles of people and systems: those of the centre first, then those of an organisation."""
 

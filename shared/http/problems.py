@@ -1,6 +1,6 @@
 """Errors as RFC 9457 problem documents. Each is a class that knows its status and its stable type."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
@@ -52,6 +52,8 @@ class Problem(Exception):  # noqa: N818 — RFC 9457 calls it so
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal"
     title: ClassVar[str] = "Something went wrong on our side"
+    # Members of the document beside the standard ones, as JSON Schemas with an example; any may be left out.
+    members: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,
@@ -72,8 +74,8 @@ class Problem(Exception):  # noqa: N818 — RFC 9457 calls it so
         """A problem with one named field."""
         return cls(detail, errors=[FieldError(pointer=pointer, detail=detail)])
 
-    def response(self, instance: str) -> JSONResponse:
-        """The problem as an HTTP response."""
+    def document(self, instance: str) -> dict[str, Any]:
+        """The problem as a JSON object."""
         document = ProblemDocument(
             type=f"/problems/{self.slug}",
             title=self.title,
@@ -82,8 +84,13 @@ class Problem(Exception):  # noqa: N818 — RFC 9457 calls it so
             instance=instance,
             errors=self.errors or None,
         ).model_dump(exclude_none=True)
+        encoded: dict[str, Any] = jsonable_encoder(document | self.extra)
+        return encoded
+
+    def response(self, instance: str) -> JSONResponse:
+        """The problem as an HTTP response."""
         return JSONResponse(
-            jsonable_encoder(document | self.extra),
+            self.document(instance),
             status_code=self.status,
             media_type=MEDIA_TYPE,
             headers=self.headers,
@@ -145,12 +152,50 @@ class ReplyUnderWay(Conflict):
     """Another reply to the appeal is under way; `reply` names it."""
 
     slug, title = "reply-under-way", "Another reply is under way"
+    members: ClassVar[Mapping[str, Any]] = {
+        "reply": {
+            "type": "object",
+            "description": "The reply that is under way",
+            "properties": {
+                "id": {"type": "string", "format": "uuid"},
+                "author": {"type": "string"},
+                "status": {"type": "string"},
+                "kind": {"type": "string"},
+                "created_at": {"type": "string", "format": "date-time"},
+            },
+            "required": ["id", "author", "status"],
+            "examples": [
+                {
+                    "id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10",
+                    "author": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11",
+                    "status": "sending",
+                    "kind": "final",
+                    "created_at": "2026-11-27T16:40:00+08:00",
+                }
+            ],
+        }
+    }
 
 
 class DecidedByAnother(Conflict):
     """Another person has decided otherwise meanwhile; `decision` names it."""
 
     slug, title = "decided-by-another", "Another person has decided otherwise"
+    members: ClassVar[Mapping[str, Any]] = {
+        "decision": {
+            "type": "object",
+            "description": "The other person's decision",
+            "properties": {
+                "by": {"type": "string"},
+                "at": {"type": "string", "format": "date-time"},
+                "version": {"type": "integer"},
+            },
+            "required": ["by", "at", "version"],
+            "examples": [
+                {"by": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11", "at": "2026-11-27T16:40:00+08:00", "version": 4}
+            ],
+        }
+    }
 
 
 class InFlight(Conflict):
@@ -163,6 +208,25 @@ class PreconditionFailed(Problem):
     """`If-Match` names a version that is no longer current."""
 
     status, slug, title = 412, "precondition-failed", "Changed in the meantime"
+    members: ClassVar[Mapping[str, Any]] = {
+        "version": {"type": "integer", "description": "The present version, where it is named", "examples": [4]},
+        "last_change": {
+            "type": "object",
+            "description": "The last change of an appeal",
+            "properties": {
+                "kind": {"type": "string"},
+                "actor": {"type": "string"},
+                "at": {"type": "string", "format": "date-time"},
+            },
+            "examples": [
+                {
+                    "kind": "moved",
+                    "actor": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11",
+                    "at": "2026-11-27T16:40:00+08:00",
+                }
+            ],
+        },
+    }
 
 
 class TooLarge(Problem):
@@ -225,15 +289,19 @@ class TooSlow(Problem):
     status, slug, title = 503, "too-slow", "The answer takes too long to find"
 
 
+def kinds(of: type[Problem] = Problem) -> Iterator[type[Problem]]:
+    """Yield every kind of problem."""
+    yield of
+    for kind in of.__subclasses__():
+        yield from kinds(kind)
+
+
 def catalogue() -> dict[str, dict[str, Any]]:
     """Every kind of problem by slug, made from the classes."""
 
-    def walk(kind: type[Problem]) -> list[type[Problem]]:
-        return [kind, *(found for child in kind.__subclasses__() for found in walk(child))]
-
     return {
         kind.slug: {"status": kind.status, "title": kind.title, "description": (kind.__doc__ or "").strip()}
-        for kind in walk(Problem)
+        for kind in kinds()
     }
 
 

@@ -17,6 +17,7 @@ from services.appeals.schemas.types import BoundedDatetime, SingleLine
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
+from shared.api.response_headers import declared, with_headers
 from shared.contracts.values import AppealStatus
 from shared.database.sessions import uncrossed
 from shared.http import problems
@@ -119,7 +120,14 @@ async def get_appeal(session: Reading, caller: Reader, appeal_id: UUID, response
     "/appeals",
     status_code=201,
     responses=problems.responses(*WRITE_PROBLEMS, Unavailable)
-    | {200: {"model": appeals.AppealOut, "description": "Joined an open appeal"}},
+    | with_headers(201, "Location")
+    | {
+        200: {
+            "model": appeals.AppealOut,
+            "description": "Joined an open appeal",
+            "headers": declared("Location"),
+        }
+    },
     summary="Open an appeal by hand",
 )
 async def open_appeal(

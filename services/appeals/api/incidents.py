@@ -25,6 +25,7 @@ from services.appeals.schemas.incidents import (
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
+from shared.api.response_headers import with_headers
 from shared.database.sessions import uncrossed
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
@@ -98,7 +99,7 @@ async def list_incidents(
 @router.post(
     "/incidents",
     status_code=201,
-    responses=problems.responses(*WRITE_PROBLEMS),
+    responses=problems.responses(*WRITE_PROBLEMS) | with_headers(201, "Location"),
     summary="Join appeals into an incident",
 )
 async def open_incident(

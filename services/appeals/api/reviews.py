@@ -50,7 +50,17 @@ async def list_reviews(
     "/training.csv",
     response_class=StreamingResponse,
     responses=problems.responses(*READ_PROBLEMS)
-    | {200: {"content": {CSV: {"schema": {"type": "string"}}}, "description": "The table"}},
+    | {
+        200: {
+            "content": {
+                CSV: {
+                    "schema": {"type": "string"},
+                    "example": "text,topic\r\nКогда починят дорогу?,Ямы на дорогах\r\n",
+                }
+            },
+            "description": "The table",
+        }
+    },
     summary="Export the training set",
 )
 async def export_training_set(

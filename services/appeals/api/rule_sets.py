@@ -17,6 +17,7 @@ from shared import clock
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
+from shared.api.response_headers import with_headers
 from shared.http import problems
 from shared.http.problems import Invalid, NotFound, PreconditionFailed, PreconditionRequired, Unavailable
 from shared.service import Reading, Writing
@@ -43,7 +44,12 @@ async def list_rule_sets(
     return Page(items=await presenters.rule_set_summaries(session, rows), next_cursor=cursor)
 
 
-@router.post("", status_code=201, responses=problems.responses(*WRITE_PROBLEMS), summary="Create a rule set")
+@router.post(
+    "",
+    status_code=201,
+    responses=problems.responses(*WRITE_PROBLEMS) | with_headers(201, "Location"),
+    summary="Create a rule set",
+)
 async def create_rule_set(
     session: Writing, caller: RuleManager, body: schemas.RuleSetIn, key: IdempotencyDep, response: Response
 ) -> schemas.RuleSetOut:

@@ -12,6 +12,7 @@ from services.appeals.moderation import decisions
 from services.appeals.schemas import appeals
 from services.appeals.schemas.classifications import ClassificationIn, TriageIn, TriageResult
 from shared.api.preconditions import OptionalVersion, set_etag
+from shared.api.response_headers import with_headers
 from shared.database.sessions import uncrossed
 from shared.http import problems
 from shared.http.problems import DecidedByAnother, NotFound, PreconditionFailed, Unavailable
@@ -23,7 +24,8 @@ router = APIRouter()
 @router.post(
     "/messages/{message_id}/triage",
     tags=["messages"],
-    responses=problems.responses(*WRITE_PROBLEMS, NotFound, DecidedByAnother, PreconditionFailed, Unavailable),
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, DecidedByAnother, PreconditionFailed, Unavailable)
+    | with_headers(200, "ETag"),
     summary="Confirm or correct the classification of a message",
 )
 async def triage_message(

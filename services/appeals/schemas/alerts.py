@@ -19,7 +19,7 @@ class AlertOut(BaseModel):
     kind: AlertKind
     why: str = Field(examples=["Срочно: «оборван провод»"])
     appeal_id: UUID | None
-    appeal_number: int | None
+    appeal_number: int | None = Field(examples=[1024])
     appeal_status: AppealStatus | None
     incident_id: UUID | None = Field(description="The incident of the spike, or the one that the appeal is in")
     incident_number: int | None

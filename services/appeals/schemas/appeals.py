@@ -19,18 +19,17 @@ from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
 from services.appeals.schemas.types import NonBlankText, SingleLine
 from shared.contracts.values import AppealStatus, DeletedBy, MessageKind
 
-
 class AppealSummary(BaseModel):
     """An appeal as lists show it."""
 
     id: UUID = Field(examples=[_ID])
     number: int = Field(examples=[1024])
-    version: int = Field(description="Send as `If-Match` to change the appeal")
-    status: AppealStatus
+    version: int = Field(description="Send as `If-Match` to change the appeal", examples=[3])
+    status: AppealStatus = Field(examples=["assigned"])
     waiting_for: TriageReason | None = Field(
         description=f"In `triage`: why a moderator decides. {TRIAGE_REASON_HELP}"
     )
-    urgency: Urgency
+    urgency: Urgency = Field(examples=["normal"])
     outcome: AppealOutcome | None
     organisation: NamedRef | None
     topic: TopicRef | None
@@ -38,8 +37,8 @@ class AppealSummary(BaseModel):
     language: Language | None
     fault: str | None = Field(description="The fault, if the appeal reports one", examples=["power"])
     incident_id: UUID | None = Field(description="The incident that the appeal is in")
-    handovers: int = Field(description="How often it was transferred between organisations")
-    returns: int = Field(description="How often an organisation returned it")
+    handovers: int = Field(description="How often it was transferred between organisations", examples=[0])
+    returns: int = Field(description="How often an organisation returned it", examples=[0])
     channel: Channel
     text: str = Field(
         description="The text that opened the appeal. In lists personal data is masked in it, and with `q` it "
@@ -48,7 +47,7 @@ class AppealSummary(BaseModel):
     )
     written_at: datetime = Field(description="The network's time")
     opened_at: datetime = Field(description="When the message was received")
-    first_response_due_at: datetime | None
+    first_response_due_at: datetime | None = Field(examples=["2026-11-30T17:40:00+08:00"])
     first_response_at: datetime | None
     first_response_working_seconds: int | None = Field(description="Working time until the first public reply")
     next_response_due_at: datetime | None = Field(
@@ -59,10 +58,12 @@ class AppealSummary(BaseModel):
     closed_at: datetime | None
     overdue: bool = Field(description="A reply is due and late")
     reply_failed: FailedReply | None = Field(
-        description="The last reply failed; null again when one is queued, retried or published"
+        description="The last reply failed; null again when one is queued, retried or published", examples=[None]
     )
     route: RouteOut
-    allowed_moves: list[AppealStatus] = Field(description="Statuses that you may move the appeal to")
+    allowed_moves: list[AppealStatus] = Field(
+        description="Statuses that you may move the appeal to", examples=[["in_progress", "assigned", "triage"]]
+    )
 
 
 class AppealMessageOut(BaseModel):
@@ -70,10 +71,10 @@ class AppealMessageOut(BaseModel):
 
     id: UUID
     kind: MessageKind
-    external_id: str
-    text: str
-    attachments: list[Any]
-    url: str
+    external_id: str = Field(examples=["-1_2_3"])
+    text: str = Field(examples=["Когда починят дорогу на ул. Бабушкина?"])
+    attachments: list[Any] = Field(examples=[[]])
+    url: str = Field(examples=["https://vk.com/wall-1_2?reply=3"])
     written_at: datetime
     received_at: datetime
     edited_at: datetime | None
@@ -91,7 +92,7 @@ class AssignmentOut(BaseModel):
     to_organisation: NamedRef | None
     rule_id: UUID | None
     reason: str | None = Field(examples=["Дорога республиканская, не наша"])
-    actor: str
+    actor: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
 
 
 class TimelineEntryOut(BaseModel):
@@ -99,8 +100,10 @@ class TimelineEntryOut(BaseModel):
 
     at: datetime
     kind: TimelineEntryKind = Field(examples=["opened"])
-    actor: str
-    data: dict[str, Any]
+    actor: str = Field(examples=["system"])
+    data: dict[str, Any] = Field(
+        examples=[{"status": "assigned", "message_id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"}]
+    )
 
 
 class AppealOut(AppealSummary):

@@ -35,7 +35,9 @@ class ClassificationOut(BaseModel):
     urgency: Urgency
     topic_id: UUID | None
     topic: TopicRef | None
-    confidence: float = Field(description="Confidence of `needs_answer`; 1 for a person's decision")
+    confidence: float = Field(
+        description="Confidence of `needs_answer`; 1 for a person's decision", examples=[0.94]
+    )
     topic_confidence: float | None
     top3: list[TopicCandidate] = Field(description="At most three topics, most likely first")
     place: Location | None
@@ -43,7 +45,9 @@ class ClassificationOut(BaseModel):
     language: Language
     fault: str | None = Field(description="The fault, if the message reports one", examples=["power"])
     why: str = Field(examples=["Вопрос: «?»; тема: «дорогу»"])
-    judged_by: str = Field(description="The rule or model, or the id of the person")
+    judged_by: str = Field(
+        description="The rule or model, or the id of the person", examples=["model:builtin-35de05f7+topics-3"]
+    )
     version: int = Field(description="Send as `If-Match` to decide about the message")
 
 

@@ -26,12 +26,14 @@ class AppealBriefOut(BaseModel):
 
     appeal_id: UUID
     number: int
-    status: AppealStatus
+    status: AppealStatus = Field(examples=["assigned"])
     urgency: Urgency
     organisation: NamedRef | None
     topic: NamedRef | None
     channel: Channel
-    text: str = Field(description="The text that opened it, personal data masked")
+    text: str = Field(
+        description="The text that opened it, personal data masked", examples=["В Селенгинске нет света с утра"]
+    )
     written_at: datetime
     opened_at: datetime
     first_response_at: datetime | None
@@ -82,7 +84,7 @@ class IncidentOut(BaseModel):
     number: int
     version: int = Field(description="Send as `If-Match` to change the incident; new members do not raise it")
     origin: IncidentOrigin
-    title: str
+    title: str = Field(examples=["Нет света: Кабанский район, Селенгинск"])
     topic: NamedRef | None
     fault: str | None = Field(examples=["power"])
     municipality: str | None = Field(description="OKTMO", examples=["81624000"])
@@ -90,11 +92,11 @@ class IncidentOut(BaseModel):
     street: str | None
     urgency: Urgency
     organisation: NamedRef | None = Field(description="The leading organisation")
-    members: int
+    members: int = Field(examples=[200])
     first_at: datetime | None = Field(description="When the first of its messages was written")
     last_at: datetime | None
     opened_at: datetime
-    opened_by: str
+    opened_by: str = Field(examples=["system"])
     closed_at: datetime | None
 
 
@@ -104,7 +106,7 @@ class IncidentMemberOut(AppealBriefOut):
     likeness: float | None = Field(description="0 to 1; null when a person added it")
     why: str = Field(examples=["Нет света, Селенгинск"])
     joined_at: datetime
-    joined_by: str
+    joined_by: str = Field(examples=["system"])
 
 
 class IncidentReplyIn(RequestBody):
@@ -127,13 +129,13 @@ class IncidentReplyOut(BaseModel):
 
     id: UUID
     kind: ReplyKind
-    text: str
+    text: str = Field(examples=["Здравствуйте! Свет включат до 18:00, бригада на месте."])
     promised_at: datetime | None
-    author: str
+    author: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
     organisation_id: UUID | None = Field(description="For appeals of this organisation; null: for all")
     also_later: bool
     created_at: datetime
     by_status: dict[ReplyStatus, int] = Field(
         description="How many of its replies are in each status", examples=[{"queued": 12, "published": 188}]
     )
-    to_come: int = Field(description="Appeals that await a reply and have none yet")
+    to_come: int = Field(description="Appeals that await a reply and have none yet", examples=[3])

@@ -31,20 +31,21 @@ class ReplyOut(BaseModel):
     id: UUID
     origin: ReplyOrigin = Field(description="`network`: staff wrote it in the network itself")
     kind: ReplyKind
-    text: str
-    status: ReplyStatus
-    author: str
+    text: str = Field(examples=["Ямочный ремонт начнётся в понедельник."])
+    status: ReplyStatus = Field(examples=["published"])
+    author: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
     promised_at: datetime | None
     in_reply_to: UUID | None = Field(
         description="The citizen's message that it answers, chosen when the reply is made; null for one written "
         "in the network to nobody in particular"
     )
     publication_id: UUID | None
-    url: str | None
-    published_at: datetime | None
+    url: str | None = Field(examples=["https://vk.com/wall-1_2?reply=4"])
+    published_at: datetime | None = Field(examples=["2026-11-27T16:41:00+08:00"])
     failure: dict[str, Any] | None = Field(
         examples=[
-            {"code": "15", "message": "Access denied", "at": "2026-03-02T10:00:00+08:00", "will_retry": False}
+            None,
+            {"code": "15", "message": "Access denied", "at": "2026-03-02T10:00:00+08:00", "will_retry": False},
         ]
     )
     created_at: datetime

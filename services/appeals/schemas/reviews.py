@@ -35,13 +35,16 @@ class ReviewOut(BaseModel):
     """A message that a person reviewed."""
 
     message_id: UUID
-    judged_by: str = Field(description="The rule or model; `nobody` where a person decided first")
+    judged_by: str = Field(
+        description="The rule or model; `nobody` where a person decided first",
+        examples=["model:builtin-35de05f7+topics-3"],
+    )
     judged: ReviewSide
     decided: ReviewSide
     agreement: Agreement
     organisation_id: UUID | None = Field(
         description="The organisation that has the appeal, else the one that owns the page"
     )
-    reviewed_by: str = Field(description="The last reviewer")
+    reviewed_by: str = Field(description="The last reviewer", examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
     created_at: datetime = Field(description="When it was first reviewed")
     updated_at: datetime

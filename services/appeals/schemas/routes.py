@@ -31,7 +31,7 @@ class RouteOut(BaseModel):
 
     reason: str = Field(examples=["Владелец страницы: Комитет по строительству"])
     rule_id: UUID | None
-    confidence: float
+    confidence: float = Field(examples=[0.95])
     rule_set: int | None = Field(default=None, description="Number of the rule set that routed it")
     rule: str | None = Field(
         default=None,

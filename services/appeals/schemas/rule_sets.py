@@ -105,7 +105,7 @@ class RuleSetSummary(BaseModel):
     note: str | None
     default: DefaultRouteOut
     rule_count: int
-    made_by: str
+    made_by: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
     created_at: datetime
     activated_by: str | None
     activated_at: datetime | None = Field(description="When it was last activated")

@@ -33,9 +33,9 @@ class SlaPolicyOut(BaseModel):
     """An SLA policy."""
 
     id: UUID
-    name: str
+    name: str = Field(examples=["Обычное обращение: 8 рабочих часов"])
     urgency: Urgency
-    first_response_hours: float
-    resolution_hours: float
+    first_response_hours: float = Field(examples=[8])
+    resolution_hours: float = Field(examples=[56])
     starts_from: DeadlineStart
     valid_from: datetime

@@ -10,6 +10,7 @@ from services.ingest.schemas.sync import BackfillIn, BackfillOut, BackfillStatus
 from services.ingest.sync import backfill_requests
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
+from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right
 from shared.http import problems
@@ -29,7 +30,9 @@ CHANGE_PROBLEMS = ITEM_PROBLEMS | problems.responses(Conflict)
     "/sources/{page_id}/backfills",
     tags=["sources"],
     status_code=202,
-    responses=CHANGE_PROBLEMS | problems.responses(BadRequest, Conflict, InFlight, KeyReused),
+    responses=CHANGE_PROBLEMS
+    | problems.responses(BadRequest, Conflict, InFlight, KeyReused)
+    | with_headers(202, "Location"),
     summary="Fetch a page's history",
 )
 async def request_backfill(
@@ -49,7 +52,7 @@ async def request_backfill(
     async def work() -> BackfillOut:
         return BackfillOut.model_validate(await backfill_requests.request_backfill(session, caller, page_id, body))
 
-    return await once(
+    requested = await once(
         session,
         IngestIdempotency,
         caller=caller.subject,
@@ -59,6 +62,8 @@ async def request_backfill(
         work=work,
         status=202,
     )
+    response.headers["Location"] = f"/api/v1/sources/backfills/{requested.id}"
+    return requested
 
 
 @router.get("/sources/backfills", tags=["sources"], responses=LIST_PROBLEMS, summary="Backfills, newest first")

@@ -11,6 +11,7 @@ from services.ingest.intake import message_queries
 from services.ingest.schemas.messages import MessageDetail, MessageOut
 from shared import security_log
 from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right
 from shared.contracts.values import DeletedBy, MessageKind
@@ -72,6 +73,10 @@ async def list_messages(
     responses=ITEM_PROBLEMS,
     summary="One message with its earlier texts",
 )
-async def get_message(session: Reading, caller: MessageReader, message_id: UUID) -> MessageDetail:
+async def get_message(
+    session: Reading, caller: MessageReader, message_id: UUID, response: Response
+) -> MessageDetail:
     """Return one message with its text, its thread and the texts before each edit."""
-    return await message_queries.get_message(session, caller, message_id)
+    message = await message_queries.get_message(session, caller, message_id)
+    set_etag(response, message.version)
+    return message

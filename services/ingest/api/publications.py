@@ -15,6 +15,7 @@ from services.ingest.schemas.publications import (
     PublicationStatus,
 )
 from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller, ServiceCaller, allowed, internal_caller
 from shared.auth.rights import Right
 from shared.http import problems
@@ -55,11 +56,13 @@ async def list_publications(
 @router.get(
     "/publications/{publication_id}", tags=["publications"], responses=ITEM_PROBLEMS, summary="One publication"
 )
-async def get_publication(session: Reading, caller: PublicationReader, publication_id: UUID) -> PublicationOut:
+async def get_publication(
+    session: Reading, caller: PublicationReader, publication_id: UUID, response: Response
+) -> PublicationOut:
     """Return one publication with its status, attempts and failure reason."""
-    return PublicationOut.model_validate(
-        await publication_requests.get_publication(session, caller, publication_id)
-    )
+    row = await publication_requests.get_publication(session, caller, publication_id)
+    set_etag(response, row.version)
+    return PublicationOut.model_validate(row)
 
 
 @router.post(
@@ -70,10 +73,12 @@ async def get_publication(session: Reading, caller: PublicationReader, publicati
     summary="Retry a failed publication",
 )
 async def retry_publication(
+    *,
     session: Writing,
     caller: PublicationSender,
     service: ServiceDep,
     publication_id: UUID,
+    response: Response,
     body: PublicationRetry | None = None,
 ) -> PublicationOut:
     """Queue all failed parts of the reply again. A publication that has not failed gets 409.
@@ -86,6 +91,7 @@ async def retry_publication(
         detail = "Correct the text in the appeal: POST /api/v1/appeals/{id}/replies/{reply_id}/retry"
         raise Invalid.field("/text", detail)
     row = await publication_requests.retry_publication(session, jobs_of(service), publication_id, caller=caller)
+    set_etag(response, row.version)
     return PublicationOut.model_validate(row)
 
 

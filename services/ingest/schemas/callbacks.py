@@ -32,9 +32,12 @@ class CallbackOut(BaseModel):
 
     page_id: UUID
     network: NetworkName
-    url: str = Field(description="The secret is masked if it is part of the URL")
+    url: str = Field(
+        description="The secret is masked if it is part of the URL",
+        examples=["https://feedback.example.org/callbacks/vk"],
+    )
     by_hand: bool = Field(description="Set up by a person and not monitored")
-    state: CallbackStatus
+    state: CallbackStatus = Field(examples=["working"])
     reason: str | None
     has_confirmation_code: bool
     checked_at: datetime | None

@@ -16,19 +16,19 @@ class MessageOut(BaseModel):
     id: UUID
     network: NetworkName
     kind: MessageKind
-    external_id: str
+    external_id: str = Field(examples=["-1_2_3"])
     page_id: UUID
     organisation_id: UUID
-    thread_key: str
+    thread_key: str = Field(examples=["-1_2"])
     reply_to: str | None
     author_key: str | None = Field(description="Pseudonym, stable per person")
     from_community: bool
     publication_id: UUID | None = Field(description="Set if the message is our own publication")
-    text: str
-    attachments: list[Any]
-    url: str
+    text: str = Field(examples=["Когда починят дорогу на ул. Бабушкина?"])
+    attachments: list[Any] = Field(examples=[[]])
+    url: str = Field(examples=["https://vk.com/wall-1_2?reply=3"])
     history: bool = Field(description="Written before the page's go-live time")
-    way_in: str
+    way_in: str = Field(examples=["long_poll"])
     written_at: datetime
     received_at: datetime
     edited_at: datetime | None
@@ -41,8 +41,8 @@ class MessageVersionOut(BaseModel):
     """The text before an edit."""
 
     version: int
-    text: str
-    attachments: list[Any]
+    text: str = Field(examples=["Когда почините дорогу?"])
+    attachments: list[Any] = Field(examples=[[]])
     replaced_at: datetime
 
 

@@ -39,16 +39,16 @@ class PublicationOut(RowModel):
     id: UUID
     reply_id: UUID
     appeal_id: UUID | None = Field(description="The appeal of the reply; null if none was given")
-    part: int = Field(description="From 0; a part is sent once the previous one is published")
+    part: int = Field(description="From 0; a part is sent once the previous one is published", examples=[0])
     parts: int = Field(description="Number of parts of the reply", examples=[1])
     page_id: UUID
     organisation_id: UUID
     network: NetworkName
     kind: PublicationKind
-    thread_key: str
+    thread_key: str = Field(examples=["-1_2"])
     target: str | None
-    text: str
-    status: PublicationStatus
+    text: str = Field(examples=["Ямочный ремонт начнётся в понедельник."])
+    status: PublicationStatus = Field(examples=["published"])
     attempts: int
     external_id: str | None
     url: str | None

@@ -25,7 +25,7 @@ class QuarantinedPayloadOut(RowModel):
 class QuarantinedPayloadDetail(QuarantinedPayloadOut):
     """A quarantined payload with its raw content."""
 
-    raw: Any
+    raw: Any = Field(examples=[{"type": "wall_reply_new", "object": {}}])
 
 
 class QuarantineRetryResult(BaseModel):

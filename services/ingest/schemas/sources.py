@@ -74,8 +74,8 @@ class PageSourcesOut(BaseModel):
     page_id: UUID
     organisation_id: UUID
     network: NetworkName
-    name: str
-    url: str
+    name: str = Field(examples=["Школа № 71"])
+    url: str = Field(examples=["https://vk.com/club101"])
     live_from: datetime
     state: PageCollectionState = Field(
         description="waiting: not checked yet; failing: the last check of a source failed, or no token is usable"

@@ -84,12 +84,12 @@ class BackfillOut(RowModel):
     organisation_id: UUID
     since: datetime
     open_cases: bool
-    status: BackfillStatus
+    status: BackfillStatus = Field(examples=["running"])
     share: float = Field(description="Progress from 0 to 1")
     found: int = Field(description="Read from the network")
     stored: int = Field(description="New among them")
     error: str | None = Field(description="Why it failed, or why it waits")
-    asked_by: str
+    asked_by: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
     created_at: datetime
     finished_at: datetime | None
     updated_at: datetime

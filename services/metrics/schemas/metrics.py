@@ -175,7 +175,7 @@ class TransferGroup(TransferFigures):
     """How often the appeals of one organisation were transferred."""
 
     key: str = Field(description="Id of the organisation", examples=["0198f3a0-0000-7000-8000-000000000001"])
-    name: str = Field(description="Display name")
+    name: str = Field(description="Display name", examples=["Комитет по строительству"])
 
 
 class TransferReport(BaseModel):

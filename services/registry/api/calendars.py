@@ -27,18 +27,26 @@ from services.registry.schemas.calendars import (
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, etag, set_etag
+from shared.api.response_headers import declared, with_headers
 from shared.service import Reading, Writing
 from shared.tables.registry import RegistryIdempotency
 from shared.working_time import format_intervals
 
+_ICAL_EXAMPLE = (
+    "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//example//RU\r\nBEGIN:VEVENT\r\nUID:1@example\r\n"
+    "DTSTART;VALUE=DATE:20280226\r\nSUMMARY:Сагаалган\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+)
 ICAL_RESPONSE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {ical_export.ICAL_MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "iCalendar"}
+    200: {
+        "content": {ical_export.ICAL_MEDIA_TYPE: {"schema": {"type": "string"}, "example": _ICAL_EXAMPLE}},
+        "description": "iCalendar",
+        "headers": declared("ETag"),
+    }
 }
 ICAL_REQUEST_BODY = {
     ical_export.ICAL_MEDIA_TYPE: {
         "schema": {"type": "string"},
-        "example": "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//example//RU\r\nBEGIN:VEVENT\r\nUID:1@example\r\n"
-        "DTSTART;VALUE=DATE:20280226\r\nSUMMARY:Сагаалган\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n",
+        "example": _ICAL_EXAMPLE,
     }
 }
 
@@ -88,7 +96,7 @@ async def get_calendar(
     "",
     summary="Create a calendar for organisations with other working hours",
     status_code=201,
-    responses=CREATE_ERRORS,
+    responses=CREATE_ERRORS | with_headers(201, "Location"),
 )
 async def create_calendar(
     body: CalendarCreate, session: Writing, caller: RegistryEditor, key: IdempotencyDep, response: Response
@@ -108,6 +116,7 @@ async def create_calendar(
         work=work,
     )
     set_etag(response, made.version)
+    response.headers["Location"] = f"/api/v1/calendars/{made.id}"
     return made
 
 

@@ -27,6 +27,7 @@ from services.registry.schemas.clients import (
 )
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
+from shared.api.response_headers import with_headers
 from shared.database.sessions import ReadSession, WriteSession
 from shared.http.problems import Conflict, responses
 from shared.service import Reading, Writing
@@ -83,12 +84,18 @@ async def get_client(client_id: UUID, session: Reading, caller: ClientsReader, r
     return shown
 
 
-@router.post("", summary="Create an API client", status_code=201, responses=BODY_ERRORS)
+@router.post(
+    "",
+    summary="Create an API client",
+    status_code=201,
+    responses=BODY_ERRORS | with_headers(201, "Location"),
+)
 async def create_client(
     body: ClientCreate, session: Writing, caller: ClientsManager, response: Response
 ) -> ClientWithSecret:
     """Create a client. Only this response contains the secret, so a repeated request creates another client."""
     client, secret = await clients.register(session, caller, body)
+    response.headers["Location"] = f"/api/v1/clients/{client.id}"
     return await _with_secret(session, client, secret, response)
 
 

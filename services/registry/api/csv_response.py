@@ -14,7 +14,12 @@ from shared.tabular.writer import csv_bytes
 CSV_MEDIA_TYPE = "text/csv"
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
-        "content": {CSV_MEDIA_TYPE: {"schema": {"type": "string"}}},
+        "content": {
+            CSV_MEDIA_TYPE: {
+                "schema": {"type": "string"},
+                "example": "День,Обязаны вести страницу\r\n2026-11-27,1870\r\n",
+            }
+        },
         "description": "JSON, or CSV on request",
     }
 }

@@ -34,6 +34,7 @@ router = APIRouter(prefix="/organisations", tags=["import and export"], response
 ExportFormat = TypeAliasType("ExportFormat", Literal["csv", "xlsx"])
 IMPORT_PATH = "/api/v1/organisations/import"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_EXAMPLE = "Код,Наименование,Вид,Ссылка ВК\nschool71,Школа № 71,учреждение,https://vk.com/club101\n"
 _FILE: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -41,7 +42,7 @@ _FILE: dict[str, Any] = {
         "content": {
             CSV_MEDIA_TYPE: {
                 "schema": {"type": "string"},
-                "example": "Код,Наименование,Вид,Ссылка ВК\nschool71,Школа № 71,учреждение,https://vk.com/club101\n",
+                "example": _EXAMPLE,
             },
             XLSX_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}},
         },
@@ -54,7 +55,7 @@ _WRITTEN: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The table",
         "content": {
-            CSV_MEDIA_TYPE: {"schema": {"type": "string"}},
+            CSV_MEDIA_TYPE: {"schema": {"type": "string"}, "example": _EXAMPLE},
             XLSX_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}},
         },
     }

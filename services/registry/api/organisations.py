@@ -34,6 +34,7 @@ from shared import tables
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
+from shared.api.response_headers import with_headers
 from shared.http.problems import Conflict, Duplicate, InFlight, responses
 from shared.service import Reading, Writing
 from shared.tables.registry import RegistryIdempotency
@@ -106,7 +107,12 @@ async def get_organisation(
     return await _shown(session, organisation)
 
 
-@router.post("", summary="Register an organisation", status_code=201, responses=CREATE_ERRORS)
+@router.post(
+    "",
+    summary="Register an organisation",
+    status_code=201,
+    responses=CREATE_ERRORS | with_headers(201, "Location"),
+)
 async def create_organisation(
     body: OrganisationCreate, session: Writing, caller: RegistryEditor, key: IdempotencyDep, response: Response
 ) -> Organisation:
@@ -125,6 +131,7 @@ async def create_organisation(
         work=work,
     )
     set_etag(response, made.version)
+    response.headers["Location"] = f"/api/v1/organisations/{made.id}"
     return made
 
 

@@ -37,6 +37,7 @@ from shared import clock
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
+from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right
 from shared.http.problems import Conflict, NotFound, Unavailable, UpstreamFailed, responses
@@ -127,7 +128,12 @@ async def resolve_page_address(
     return await pages.describe_community(session, community)
 
 
-@router.post("", summary="Register a page", status_code=201, responses=CREATE_ERRORS | RESOLUTION_ERRORS)
+@router.post(
+    "",
+    summary="Register a page",
+    status_code=201,
+    responses=CREATE_ERRORS | RESOLUTION_ERRORS | with_headers(201, "Location"),
+)
 async def create_page(
     *,
     body: PageCreate,
@@ -158,6 +164,7 @@ async def create_page(
         work=work,
     )
     set_etag(response, made.version)
+    response.headers["Location"] = f"/api/v1/pages/{made.id}"
     return made
 
 

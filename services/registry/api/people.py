@@ -19,6 +19,7 @@ from services.registry.schemas.people import Person, PersonCreate, PersonUpdate
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
+from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right, Role
 from shared.service import Reading, Writing
@@ -75,7 +76,12 @@ async def get_person(person_id: UUID, session: Reading, caller: PeopleReader, re
     return Person.model_validate(person)
 
 
-@router.post("", summary="Give a person access", status_code=201, responses=CREATE_ERRORS)
+@router.post(
+    "",
+    summary="Give a person access",
+    status_code=201,
+    responses=CREATE_ERRORS | with_headers(201, "Location"),
+)
 async def create_person(
     body_and_hash: PersonCreateWithHash,
     session: Writing,
@@ -100,6 +106,7 @@ async def create_person(
         work=work,
     )
     set_etag(response, made.version)
+    response.headers["Location"] = f"/api/v1/people/{made.id}"
     return made
 
 

@@ -23,7 +23,8 @@ class AuditEntry(BaseModel):
     id: UUID = Field(examples=[EXAMPLE_ID])
     position: int = Field(description="Position in the chain, from 1", examples=[1204])
     chain: bytes = Field(
-        description="Hash of this entry and the previous one, in hexadecimal; `gospablik audit verify` checks it"
+        description="Hash of this entry and the previous one, in hexadecimal; `gospablik audit verify` checks it",
+        examples=["9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f9f"],
     )
     created_at: datetime
     service: str = Field(description="The service that wrote the entry", examples=["registry"])

@@ -28,6 +28,7 @@ from services.webhooks.settings import webhooks_settings
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
+from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right
 from shared.contracts.catalogue import EVENT_RIGHTS
@@ -117,7 +118,12 @@ async def list_webhook_event_types(caller: EndpointReader) -> WebhookEventTypeLi
     )
 
 
-@router.post("/endpoints", status_code=201, responses=IDEMPOTENCY_ERRORS, summary="Subscribe a system to events")
+@router.post(
+    "/endpoints",
+    status_code=201,
+    responses=IDEMPOTENCY_ERRORS | with_headers(201, "Location"),
+    summary="Subscribe a system to events",
+)
 async def create_webhook_endpoint(
     *,
     session: Writing,

@@ -23,7 +23,10 @@ class FeedEvent(BaseModel):
     subject_id: UUID
     organisation_id: UUID | None
     occurred_at: datetime
-    data: dict[str, Any] = Field(description="Without citizens' texts; personal data is masked")
+    data: dict[str, Any] = Field(
+        description="Without citizens' texts; personal data is masked",
+        examples=[{"number": 1024, "status": "assigned", "urgency": "normal"}],
+    )
 
 
 class EventFeed(BaseModel):

@@ -72,9 +72,9 @@ class WebhookEndpoint(BaseModel):
     organisation_id: UUID | None = Field(
         description="The organisation whose events it receives; null: all events of the region"
     )
-    url: str
-    event_types: list[WebhookEventType]
-    description: str
+    url: str = Field(examples=["https://crm.example.org/hooks/gospablik"])
+    event_types: list[WebhookEventType] = Field(examples=[["appeal.opened", "appeal.answered"]])
+    description: str = Field(examples=["Приёмная главы"])
     personal_data: PersonalData
     personal_data_masked_because: str | None = Field(
         default=None, description="Why personal data is masked although it was asked for; null: it is not masked"
@@ -123,7 +123,7 @@ class WebhookDelivery(BaseModel):
     id: UUID
     endpoint_id: UUID
     event_id: UUID
-    event_type: DeliveredEventType
+    event_type: DeliveredEventType = Field(examples=["appeal.opened"])
     status: WebhookDeliveryStatus
     attempts: int = Field(description="Attempts since it was created or last retried by hand")
     next_attempt_at: datetime | None = Field(description="Null unless pending")
@@ -146,10 +146,15 @@ class WebhookEventTypeInfo(BaseModel):
     """One entry of the catalogue."""
 
     type: WebhookEventType = Field(examples=["appeal.opened"])
-    description: str
+    description: str = Field(examples=["An appeal was opened"])
     right: Right = Field(examples=["appeals:read"], description="The right that a subscriber needs")
-    json_schema: dict[str, Any] = Field(serialization_alias="schema", description="JSON Schema of the body")
-    example: dict[str, Any] = Field(description="An example of a body")
+    json_schema: dict[str, Any] = Field(
+        serialization_alias="schema", description="JSON Schema of the body", examples=[{"type": "object"}]
+    )
+    example: dict[str, Any] = Field(
+        description="An example of a body",
+        examples=[{"id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11", "type": "appeal.opened"}],
+    )
 
 
 class WebhookEventTypeList(BaseModel):

@@ -138,6 +138,11 @@ class Stage:
                 for method in (route.methods or set()) - {"HEAD"}:
                     yield f"{method} {route.path}", name
 
+    def is_documented(self, route: str) -> bool:
+        """Whether the OpenAPI document shows the route."""
+        method, path = route.split()
+        return method.lower() in self.apps[self.routes[route]].openapi()["paths"].get(path, {})
+
     def operation(self, route: str) -> dict[str, Any]:
         """What the OpenAPI document says of a route."""
         method, path = route.split()

@@ -6,6 +6,7 @@ A route without a row in *_routes.py fails; so does one whose row is wrong about
 from datetime import timedelta
 from uuid import UUID
 
+import httpx
 import pytest
 
 from shared.auth import tokens
@@ -58,7 +59,35 @@ async def test_each_cell_is_as_printed(stage: Stage, route: str) -> None:
                 told = answer.text[:200]
                 wrong.append(f"{who}, {relation}: {answer.status_code}, promised {sorted(expected)}: {told}")
             wrong += [f"{who}, {relation}: shows {leak}" for leak in leaks(stage, call, who, asked, answer.text)]
+            wrong += [f"{who}, {relation}: {lie}" for lie in undocumented(stage, route, answer)]
     assert not wrong, "\n".join(wrong)
+
+
+# Sent whenever they are declared; others only when there is something to say.
+ALWAYS_SENT = {"ETag", "Location", "RateLimit", "RateLimit-Policy", "WWW-Authenticate"}
+SOMETIMES_SENT = {"Link", "Idempotent-Replay", "Retry-After"}
+
+
+def undocumented(stage: Stage, route: str, answer: httpx.Response) -> list[str]:
+    """What the OpenAPI document says otherwise: the status, and the headers of a success."""
+    if not stage.is_documented(route):
+        return []
+    response = stage.operation(route)["responses"].get(str(answer.status_code))
+    if response is None:
+        return [f"the status {answer.status_code} is not documented"]
+    declared, sent = set(response.get("headers", ())), {name for name in ALWAYS_SENT if name in answer.headers}
+    if answer.status_code >= 300:
+        sent &= declared  # a refusal may have more of them
+    told = sent | {name for name in SOMETIMES_SENT if name in answer.headers}
+    lies = [f"{name} is sent and not declared" for name in told - declared]
+    return lies + [f"{name} is declared and not sent" for name in declared & ALWAYS_SENT - sent]
+
+
+def test_the_document_names_the_right_of_each_route(stage: Stage) -> None:
+    named = {
+        route: stage.operation(route).get("x-required-right") for route in CALLS if stage.is_documented(route)
+    }
+    assert named == {route: CALLS[route].right for route in named}
 
 
 def leaks(stage: Stage, call: Call, who: Who, asked: Asked, text: str) -> list[str]:

@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from tests.support.merged_document import merged_document, operations, service_documents
+from jsonschema import Draft202012Validator, ValidationError
+
+from shared.auth.rights import Right
+from tests.support.merged_document import Operation, merged_document, operations, service_documents
 
 _SCHEMAS = "#/components/schemas/"
 
@@ -78,7 +81,7 @@ def test_fields_with_closed_lists_of_values_refer_to_an_enum() -> None:
         f"{name}.{field}": described
         for name, schema in schemas.items()
         for field, described in schema.get("properties", {}).items()
-        if _CLOSED.fullmatch(field)
+        if _CLOSED.fullmatch(field) and "const" not in described
     }
     parameters = {
         f"{operation} {parameter['name']}": parameter["schema"]
@@ -98,3 +101,147 @@ def test_statuses_that_nothing_assigns_are_not_shown() -> None:
     schemas = merged_document()["components"]["schemas"]
     assert not {"new", "merged", "on_approval"} & set(schemas["AppealStatus"]["enum"])
     assert not {"draft", "on_approval"} & set(schemas["ReplyStatus"]["enum"])
+
+
+# Errors that are no problem documents: OAuth's (RFC 6749), and health's.
+_OTHER_ERRORS = {"POST /api/v1/auth/token", "POST /api/v1/auth/revoke", "GET /health"}
+
+
+def _responses(*, good: bool) -> Iterator[tuple[Operation, str, dict[str, Any]]]:
+    for operation in operations():
+        for status, response in operation.described["responses"].items():
+            if (status < "400") is good:
+                yield operation, status, response
+
+
+def test_errors_of_an_operation_are_told_apart_by_type() -> None:
+    schemas = merged_document()["components"]["schemas"]
+    for operation, status, response in _responses(good=False):
+        if str(operation) in _OTHER_ERRORS and status != "500":
+            continue
+        (body,) = response["content"].items()
+        assert body[0] == "application/problem+json", operation
+        schema = body[1]["schema"]
+        references = [part["$ref"] for part in schema["oneOf"]]
+        assert list(schema["discriminator"]["mapping"].values()) == references, operation
+        for kind, reference in schema["discriminator"]["mapping"].items():
+            described = schemas[reference.removeprefix(_SCHEMAS)]["properties"]
+            assert (described["type"]["const"], described["status"]["const"]) == (kind, int(status)), operation
+
+
+def test_wrong_fields_are_listed_with_pointer_and_detail() -> None:
+    schema = merged_document()["components"]["schemas"]["InvalidProblem"]
+    assert "errors" in schema["required"]
+    assert set(merged_document()["components"]["schemas"]["FieldError"]["required"]) == {"pointer", "detail"}
+
+
+def test_problems_of_what_a_route_depends_on_are_listed() -> None:
+    def of(path: str, method: str) -> set[str]:
+        responses = merged_document()["paths"][path][method]["responses"]
+        return {
+            kind
+            for response in responses.values()
+            for kind in response.get("content", {}).get("application/problem+json", {}).get("examples", ())
+        }
+
+    reads = {"unauthenticated", "forbidden", "invalid", "too-many-requests", "unavailable", "too-slow", "internal"}
+    assert of("/api/v1/appeals", "get") == reads
+    replies = of("/api/v1/appeals/{appeal_id}/replies", "post")
+    assert {
+        "reply-under-way",
+        "duplicate",
+        "in-flight",
+        "key-reused",
+        "precondition-failed",
+        "bad-request",
+    } < replies
+    assert "precondition-required" not in replies
+    assert "precondition-required" in of("/api/v1/appeals/{appeal_id}/moves", "post")
+
+
+def _valid(value: Any, schema: dict[str, Any]) -> None:
+    document = merged_document() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    # Pointers of the schema are of the whole document.
+    Draft202012Validator(document | schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
+
+
+def test_every_success_body_has_a_valid_example() -> None:
+    without = []
+    for operation, status, response in _responses(good=True):
+        for kind, media in response.get("content", {}).items():
+            schema = media.get("schema", {})
+            if schema.get("format") == "binary":
+                continue
+            named = media.get("examples", {})
+            examples = [media["example"]] if "example" in media else [one["value"] for one in named.values()]
+            if not examples:
+                without.append(f"{operation} {status} {kind}")
+            for example in examples:
+                _valid(example, schema)
+    assert without == []
+
+
+def test_examples_of_problems_and_requests_are_valid() -> None:
+    for _, _, response in _responses(good=False):
+        for media in response.get("content", {}).values():
+            for example in media.get("examples", {}).values():
+                _valid(example["value"], media["schema"])
+    for operation in operations():
+        for media in operation.described.get("requestBody", {}).get("content", {}).values():
+            examples = [one["value"] for one in media.get("examples", {}).values()]
+            for example in [*examples, *([media["example"]] if "example" in media else [])]:
+                _valid(example, media.get("schema", {}))
+
+
+def test_examples_of_fields_are_valid() -> None:
+    for name, schema in merged_document()["components"]["schemas"].items():
+        for field, described in schema.get("properties", {}).items():
+            for example in described.get("examples", ()):
+                try:
+                    _valid(example, described)
+                except ValidationError as error:
+                    raise AssertionError(f"{name}.{field}: {error.message}") from error
+
+
+def test_preconditions_are_plain_strings_and_required_where_the_route_asks() -> None:
+    found = {
+        str(operation): parameter
+        for operation in operations()
+        for parameter in operation.described.get("parameters", ())
+        if parameter["name"] == "If-Match"
+    }
+    assert all(parameter["schema"] == {"type": "string"} for parameter in found.values())
+    assert found["POST /api/v1/appeals/{appeal_id}/moves"]["required"]
+    assert not found["POST /api/v1/appeals/{appeal_id}/replies"]["required"]
+    for operation in operations():
+        required = found.get(str(operation), {}).get("required", False)
+        assert ("428" in operation.described["responses"]) is required, operation
+
+
+def test_headers_of_a_success_are_declared() -> None:
+    declared = {
+        f"{operation} {status}": set(response.get("headers", ()))
+        for operation, status, response in _responses(good=True)
+    }
+    limits = {"RateLimit", "RateLimit-Policy"}
+    assert declared["GET /api/v1/appeals 200"] == limits | {"Link"}
+    assert declared["GET /api/v1/appeals/{appeal_id} 200"] == limits | {"ETag"}
+    assert declared["POST /api/v1/appeals 201"] == limits | {"ETag", "Idempotent-Replay", "Location"}
+    assert declared["POST /api/v1/appeals/{appeal_id}/replies 201"] == limits | {"Idempotent-Replay"}
+    assert declared["POST /callbacks/vk 200"] == set()
+    for operation, status, response in _responses(good=False):
+        if status in {"429", "503"} and str(operation) not in _OTHER_ERRORS:
+            assert "Retry-After" in response["headers"], operation
+
+
+def test_operations_name_the_right_and_the_scope_that_they_need() -> None:
+    schemes = merged_document()["components"]["securitySchemes"]
+    flows = schemes["oauth2"]["flows"]
+    assert set(flows) == {"password", "clientCredentials"}
+    assert set(flows["clientCredentials"]["scopes"]) == set(Right)
+    for operation in operations():
+        right = operation.described.get("x-required-right")
+        scopes = [need["oauth2"] for need in operation.described.get("security", ()) if "oauth2" in need]
+        if right is not None:
+            assert right in set(Right)
+        assert scopes == ([[right]] if right else [[]] if "security" in operation.described else []), operation

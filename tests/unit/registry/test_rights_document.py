@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from services.registry.access.rights_document import RIGHT_DESCRIPTIONS, ROLE_DESCRIPTIONS, render
-from shared.auth.rights import RIGHTS, Right, Role
+from services.registry.access.rights_document import ROLE_DESCRIPTIONS, render
+from shared.auth.rights import RIGHT_DESCRIPTIONS, RIGHTS, Right, Role
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operations" / "access.md"
 
