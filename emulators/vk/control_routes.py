@@ -110,6 +110,10 @@ def vk_control_routes(world: EmulatedVk) -> APIRouter:
     _thread_routes(router, world)
     _settings_routes(router, world)
 
+    @router.get("/longpoll")
+    async def held_polls() -> dict[str, Any]:
+        return {"held": world.longpoll.held}
+
     @router.post("/longpoll")
     async def longpoll(body: LongPollIn) -> dict[str, Any]:
         page = world.page(body.page)["id"]

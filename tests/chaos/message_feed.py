@@ -8,8 +8,9 @@ from typing import Any
 
 import asyncpg
 
-from tests.e2e.actors import Network, eventually
+from tests.e2e.actors import Network
 from tests.e2e.conftest import World
+from tests.support.eventually import eventually
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ import pytest
 
 from cli.deployment import provisioning as bootstrap
 from cli.embedded.settings import SERVICES
-from tests.e2e.actors import Person, eventually
+from tests.e2e.actors import Person
 from tests.e2e.conftest import World, enter_world
 from tests.support.embedded_stack import running_stack
+from tests.support.eventually import eventually
 from tests.support.postgres_pair import Server, TwoServers, passable, two_servers
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1_500)]

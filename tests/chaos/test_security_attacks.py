@@ -18,8 +18,9 @@ import httpx
 import pytest
 
 from shared.auth import tokens
-from tests.e2e.actors import Person, Receiver, eventually, receiver
+from tests.e2e.actors import Person, Receiver, receiver
 from tests.e2e.conftest import World
+from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
@@ -103,9 +104,9 @@ async def test_attackers_read_nothing_and_plant_nothing(world: World, attackers:
         planted = await _plant_webhooks(attackers, theirs)
         await world.centre.post("/webhooks/endpoints", {"url": ours.url, "event_types": ["appeal.opened"]})
         written = await citizen_writes(world, WORDS)
-        appeal = await world.centre.appeal_about(WORDS, seconds=60)
+        appeal = await world.centre.appeal_about(WORDS)
         assert written
-        await ours.got("appeal.opened", appeal["id"], seconds=60)
+        await ours.got("appeal.opened", appeal["id"])
         await _try_to_read(attackers, appeal)
         read = [
             (who, asked, answer.status_code) for who, asked, answer in attackers.answers if SECRET in answer.text
@@ -197,7 +198,7 @@ async def _fish_for_the_callbacks_code(world: World, attackers: Attackers) -> No
     # What others write still comes in.
     text = f"{WORDS}, и после вложенных тел"
     await citizen_writes(world, text)
-    await world.centre.appeal_about(text, seconds=60)
+    await world.centre.appeal_about(text)
 
 
 async def test_a_hostile_text_does_not_keep_the_next_citizen_from_being_read(world: World) -> None:
@@ -206,7 +207,7 @@ async def test_a_hostile_text_does_not_keep_the_next_citizen_from_being_read(wor
         await citizen_writes(world, "[id1:" * 3276)
     text = "Яма на дороге у школы, после атаки"
     await citizen_writes(world, text)
-    await world.centre.appeal_about(text, seconds=60)
+    await world.centre.appeal_about(text)
 
 
 @asynccontextmanager
@@ -258,4 +259,4 @@ async def _reached(statuses: list[int]) -> None:
         return len(statuses) >= CONNECTIONS
 
     check: Callable[[], Awaitable[bool | None]] = look
-    await eventually(check, "the attack's first answers", seconds=60)
+    await eventually(check, "the attack's first answers")

@@ -15,9 +15,9 @@ import asyncpg
 import pytest
 
 from tests.chaos.message_feed import feed
-from tests.e2e.actors import eventually
 from tests.e2e.conftest import World
 from tests.support import power_cut_messages
+from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1_500)]
 

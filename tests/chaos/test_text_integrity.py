@@ -10,8 +10,8 @@ import pytest
 
 from tests.chaos import sample_texts
 from tests.chaos.message_feed import check_stored_exactly, feed, native_ids_on_several_pages, wait_until_stored
-from tests.e2e.actors import eventually
 from tests.e2e.conftest import World
+from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("default::UserWarning")]
 
@@ -60,7 +60,7 @@ async def test_killing_ingest_and_restarting_postgres_loses_and_doubles_nothing(
             network, page = world.network(name), world.page(name)
             question = f"Когда придёт мастер по заявке {uuid4().hex[:8]}?"
             await network.citizen(page["external_id"], "comment", question)
-            appeal = await world.centre.appeal_about(question, seconds=90)
+            appeal = await world.centre.appeal_about(question)
             await network.fault(kind="slow", next=1, method=method, seconds=2)
             answer = f"Мастер придёт завтра. {uuid4().hex[:8]}"
             await world.org.post(f"/appeals/{appeal['id']}/replies", {"text": answer, "kind": "final"})

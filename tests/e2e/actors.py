@@ -1,31 +1,16 @@
 """Those who use the system, as a test sees them: citizens at the networks, staff at the API, another system."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 from aiohttp import web
 
-T = TypeVar("T")
+from tests.support.eventually import eventually
 
 PASSWORD = "demo"
-
-
-async def eventually(
-    check: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = 20, every: float = 0.2
-) -> T:
-    """Ask again until there is an answer; fails naming what was waited for."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        found = await check()
-        if found:
-            return found
-        if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(f"not within {seconds:.0f} s: {what}")
-        await asyncio.sleep(every)
 
 
 @dataclass
@@ -109,14 +94,14 @@ class Person:
             if cursor is None:
                 return items
 
-    async def appeal_about(self, text: str, *, seconds: float = 10) -> dict[str, Any]:
+    async def appeal_about(self, text: str) -> dict[str, Any]:
         """The appeal that the list shows with exactly these words, as soon as it does; the last one is sought."""
 
         async def look() -> dict[str, Any] | None:
             listed = await self.get("/appeals", q=text.rsplit(maxsplit=1)[-1], limit=5)
             return next((item for item in listed["items"] if item["text"] == text), None)
 
-        return await eventually(look, f"an appeal about «{text}»", seconds=seconds)
+        return await eventually(look, f"an appeal about «{text}»")
 
     async def appeal(self, appeal_id: str) -> dict[str, Any]:
         """One appeal, whole."""
@@ -130,7 +115,7 @@ class Receiver:
     url: str
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
-    async def got(self, event_type: str, appeal_id: str, *, seconds: float = 15) -> tuple[dict[str, str], bytes]:
+    async def got(self, event_type: str, appeal_id: str) -> tuple[dict[str, str], bytes]:
         """Headers and body of the first delivery of this event about this appeal."""
 
         async def look() -> tuple[dict[str, str], bytes] | None:
@@ -143,7 +128,7 @@ class Receiver:
                 None,
             )
 
-        return await eventually(look, f"a webhook {event_type} about {appeal_id}", seconds=seconds)
+        return await eventually(look, f"a webhook {event_type} about {appeal_id}")
 
 
 @asynccontextmanager

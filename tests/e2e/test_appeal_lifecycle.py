@@ -7,8 +7,9 @@ import pytest
 from standardwebhooks.webhooks import Webhook as StandardWebhook
 from svix.webhooks import Webhook as SvixWebhook
 
-from tests.e2e.actors import Person, eventually, receiver
+from tests.e2e.actors import Person, receiver
 from tests.e2e.conftest import World
+from tests.support.eventually import eventually
 
 KINDS = ("comment", "wall_post", "message")
 CASES = [(network, kind) for network in ("vk", "ok") for kind in KINDS]
@@ -27,7 +28,7 @@ async def test_a_citizens_words_become_an_answered_appeal(world: World, network_
         before = await world.org.get("/metrics/sla")
         wrote = await network.citizen(page["external_id"], kind, question)
 
-        listed = await world.centre.appeal_about(masked, seconds=10)
+        listed = await world.centre.appeal_about(masked)
         assert listed["organisation"]["id"] == page["organisation_id"]
         assert listed["first_response_due_at"] is not None
         assert listed["first_response_at"] is None
@@ -43,7 +44,7 @@ async def test_a_citizens_words_become_an_answered_appeal(world: World, network_
             shown = await world.org.appeal(appeal["id"])
             return any(r["id"] == reply["id"] and r["status"] == "published" for r in shown["replies"])
 
-        await eventually(published, "the reply is published", seconds=20)
+        await eventually(published, "the reply is published")
         answers = await network.answers(page["external_id"], answer)
         assert [str(found["thread"]) for found in answers] == [str(wrote["thread"])]
         if kind == "comment":
@@ -112,7 +113,7 @@ async def test_our_answer_that_comes_back_before_its_call_returns_counts_once(
             shown = await world.org.appeal(appeal["id"])
             return shown if shown["status"] == "answered" else None
 
-        shown = await eventually(answered, "the answer is seen", seconds=20)
+        shown = await eventually(answered, "the answer is seen")
     finally:
         await network.clear_faults()
     assert [(r["origin"], r["status"]) for r in shown["replies"]] == [("gospablik", "published")]  # type: ignore[attr-defined]

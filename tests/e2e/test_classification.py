@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.e2e.actors import eventually
 from tests.e2e.conftest import World
+from tests.support.eventually import eventually
 
 TUNKA = "81654000"
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.e2e.actors import eventually
 from tests.e2e.conftest import World
+from tests.support.eventually import eventually
 
 DOOR = "/callbacks/vk"
 
@@ -24,7 +24,7 @@ async def server(world: World) -> dict[str, Any]:
         listed = await _vk(world, "groups.getCallbackServers", token, group_id=page["external_id"])
         return next((one for one in listed["items"] if one["status"] == "ok"), None)
 
-    found = await eventually(known, "a callback server that VK confirmed", seconds=90)
+    found = await eventually(known, "a callback server that VK confirmed")
     return {**found, "page": page, "group": int(page["external_id"])}
 
 
@@ -136,7 +136,7 @@ async def test_a_revoked_token_is_shown_and_a_new_one_brings_its_page_back(world
     async def shown() -> bool:
         return "revoked" in json.dumps(await source())
 
-    await eventually(shown, "the source shows the dead token", seconds=60)
+    await eventually(shown, "the source shows the dead token")
     issued = (await world.vk.http.post("/_control/tokens", json={"kind": "group", "page": external_id})).json()
     body = {"network": "vk", "kind": "group", "page_id": page["id"], "token": issued["token"]}
     await world.centre.post("/sources/tokens", body)
@@ -144,13 +144,13 @@ async def test_a_revoked_token_is_shown_and_a_new_one_brings_its_page_back(world
     async def back() -> bool:
         return bool(await _stored(world, lost))
 
-    await eventually(back, "what was written meanwhile is stored", seconds=60)
+    await eventually(back, "what was written meanwhile is stored")
     assert len(await _stored(world, lost)) == 1
 
     async def healthy() -> bool:
         return bool((await source())["state"] == "healthy")
 
-    await eventually(healthy, "the source is well again", seconds=60)
+    await eventually(healthy, "the source is well again")
 
 
 async def test_a_question_that_the_page_removed_stands_for_the_centre_to_see(world: World) -> None:
@@ -161,7 +161,7 @@ async def test_a_question_that_the_page_removed_stands_for_the_centre_to_see(wor
     async def arrived() -> bool:
         return bool(await _stored(world, text))
 
-    await eventually(arrived, "the question is stored", seconds=30)
+    await eventually(arrived, "the question is stored")
     removed = {"page": page["external_id"], "id": written["id"], "by": "community"}
     assert (await world.vk.http.post("/_control/delete", json=removed)).status_code == 200
 
@@ -169,6 +169,6 @@ async def test_a_question_that_the_page_removed_stands_for_the_centre_to_see(wor
         listed = await world.centre.get("/messages", deleted_by="community")
         return next((item for item in listed["items"] if item["text"] == text), None)
 
-    found = await eventually(told, "the removed question is listed", seconds=30)
+    found = await eventually(told, "the removed question is listed")
     assert found["deleted_at"] is not None
     assert found["page_id"] == page["id"]

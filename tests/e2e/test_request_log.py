@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from tests.e2e.actors import eventually
 from tests.e2e.conftest import World
+from tests.support.eventually import eventually
 
 
 def lines(world: World, part: str, identity: str) -> list[dict[str, Any]]:

@@ -1,19 +1,47 @@
-"""Waiting for what happens by itself."""
+"""Waiting until a condition holds. Bounds are generous: they end a test that hangs, and decide no other."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
+SECONDS = 90.0
 
-async def eventually(look: Callable[[], Awaitable[T | None]], seconds: float = 20) -> T:
-    """Look again until there is something; raises AssertionError when nothing comes in time."""
-    deadline = asyncio.get_running_loop().time() + seconds
+
+async def eventually(
+    look: Callable[[], Awaitable[T | None]],
+    what: str = "what was waited for",
+    *,
+    seconds: float = SECONDS,
+    every: float = 0.05,
+) -> T:
+    """Return the first result of `look` that is true; raise an AssertionError that names `what` when none is."""
+    deadline = time.monotonic() + seconds
     while True:
         found = await look()
         if found:
             return found
-        if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(f"nothing came within {seconds} s")
-        await asyncio.sleep(0.1)
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        await asyncio.sleep(every)
+
+
+async def eventually_true(condition: Callable[[], bool], what: str = "what was waited for") -> None:
+    """Wait until a condition that needs no await holds."""
+
+    async def look() -> bool:
+        return condition()
+
+    await eventually(look, what, every=0.02)
+
+
+def eventually_blocking(look: Callable[[], T | None], what: str = "what was waited for") -> T:
+    """Do as `eventually`, for code without an event loop."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {SECONDS:.0f} s: {what}"
+        time.sleep(0.05)

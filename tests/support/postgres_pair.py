@@ -108,7 +108,7 @@ class TwoServers:
         await self.standby.start()
         await self.primary.ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
         await self.primary.ask("SELECT pg_reload_conf()")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await self.primary.ask("SELECT FROM pg_stat_replication WHERE sync_state = 'sync'"):
                 await asyncio.sleep(0.05)
 

@@ -122,6 +122,11 @@ class LongPollServer:
                 return self._updates(page, after)
             await self._wait(page, left)
 
+    @property
+    def held(self) -> int:
+        """Number of calls that wait for an event."""
+        return sum(map(len, self._waiting.values()))
+
     def expire_key(self, page: int) -> None:
         """Expire the key: clients that use it get failed 2."""
         self._new_key(page)

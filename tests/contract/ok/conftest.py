@@ -15,7 +15,7 @@ async def network(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OkP
         tmp_path_factory.mktemp("ok") / "ok.sqlite3",
         calls_per_second=0,
         bot_calls_per_second=0,
-        webhook_timeout_seconds=0.5,
+        webhook_timeout_seconds=60,
         webhook_retry_seconds="[0.2, 0.2, 0.2]",
     )
     try:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from tests.contract.ok.ok_emulator import OkProcess
 from tests.support.emulator_process import free_port
+from tests.support.eventually import SECONDS, eventually
 
 
 class Receiver:
@@ -19,7 +20,7 @@ class Receiver:
     def __init__(self) -> None:
         self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.statuses: list[int] = []
-        self.pauses: list[float] = []
+        self.hang = False
         self.types: list[str] = []
         self.url = ""
 
@@ -27,18 +28,22 @@ class Receiver:
         """One webhook."""
         self.types.append(request.headers["Content-Type"])
         await self.events.put(await request.json())
-        if self.pauses:
-            await asyncio.sleep(self.pauses.pop(0))
+        if self.hang:
+            await asyncio.Event().wait()
         return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
 
-    async def next(self, seconds: float = 5) -> dict[str, Any]:
+    async def next(self) -> dict[str, Any]:
         """The next event."""
-        return await asyncio.wait_for(self.events.get(), seconds)
+        return await asyncio.wait_for(self.events.get(), SECONDS)
 
-    async def silent(self, seconds: float = 1.5) -> bool:
-        """Whether nothing comes."""
-        await asyncio.sleep(seconds)
-        return self.events.empty()
+    async def all_received(self, network: OkProcess) -> list[dict[str, Any]]:
+        """The other events; no delivery waits any more when this returns."""
+
+        async def none_waits() -> bool:
+            return not any(item["waiting"] for item in (await network.door("subscriptions"))["items"])
+
+        await eventually(none_waits, "an empty queue of deliveries")
+        return [self.events.get_nowait() for _ in range(self.events.qsize())]
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ async def receiver(network: OkProcess) -> AsyncIterator[Receiver]:
     receiver = Receiver()
     app = web.Application()
     app.router.add_post("/hook", receiver.take)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -83,7 +88,7 @@ async def test_a_message_arrives_and_is_answered(network: OkProcess, receiver: R
     answers = (await network.door(f"answers?page={network.page}"))["items"]
     assert (answers[-1]["thread"], answers[-1]["in_reply_to"]) == (private["thread"], private["id"])
     await network.door("community", {"page": network.page, "thread": private["thread"], "text": "Вручную"})
-    assert await receiver.silent(), "the group's own words came back"
+    assert await receiver.all_received(network) == [], "the group's own words came back"
 
 
 async def test_a_refused_event_comes_again_until_accepted(network: OkProcess, receiver: Receiver) -> None:
@@ -91,15 +96,18 @@ async def test_a_refused_event_comes_again_until_accepted(network: OkProcess, re
     private = await network.citizen("Повторите", "message")
     events = [await receiver.next() for _ in range(3)]
     assert [event["message"]["mid"] for event in events] == [private["id"]] * 3
-    assert await receiver.silent()
+    assert await receiver.all_received(network) == []
 
 
 async def test_a_slow_receiver_gets_the_event_again(network: OkProcess, receiver: Receiver) -> None:
-    receiver.pauses = [0.8]
+    await network.door("settings", {"webhook_timeout_seconds": 0.3})
+    receiver.hang = True
     private = await network.citizen("Долго", "message")
-    events = [await receiver.next() for _ in range(2)]
-    assert [event["message"]["mid"] for event in events] == [private["id"]] * 2
-    assert await receiver.silent()
+    first = await receiver.next()
+    await network.door("settings", {"webhook_timeout_seconds": 60})
+    receiver.hang = False
+    events = [first, await receiver.next(), *await receiver.all_received(network)]
+    assert {event["message"]["mid"] for event in events} == {private["id"]}
 
 
 async def test_an_event_outlives_a_kill_of_the_network(receiver: Receiver, tmp_path: Path) -> None:
@@ -126,13 +134,12 @@ async def test_a_subscription_that_always_fails_is_removed(receiver: Receiver, t
         await network.graph("subscribe", {"url": receiver.url})
         receiver.statuses = [500] * 1000
         await network.citizen("Не дойдёт", "message")
-        for _ in range(100):
-            if not (await network.graph("subscriptions"))["subscriptions"]:
-                break
-            await asyncio.sleep(0.1)
-        else:
-            pytest.fail("the subscription stays")
-        assert 2 <= receiver.events.qsize() < 100
+
+        async def removed() -> bool:
+            return not (await network.graph("subscriptions"))["subscriptions"]
+
+        await eventually(removed, "the end of the subscription")
+        assert not receiver.events.empty()
     finally:
         await network.close()
 
@@ -145,21 +152,29 @@ async def test_faults_repeat_and_drop_events(network: OkProcess, receiver: Recei
     await network.citizen("Ни разу", "message")
     late = await network.citizen("Один раз", "message")
     assert (await receiver.next())["message"]["mid"] == late["id"]
-    assert await receiver.silent()
+    assert await receiver.all_received(network) == []
 
 
 async def test_a_reordered_event_comes_after_a_younger_one(network: OkProcess, receiver: Receiver) -> None:
-    await network.door("settings", {"webhook_reorder_ms": 4_000})
-    await network.door("faults", {"kind": "reorder", "next": 1, "method": "webhook"})
-    made = [(await network.citizen(text, "message"))["id"] for text in ("Первое", "Второе")]
-    events = [(await receiver.next(20))["message"]["mid"] for _ in range(2)]
-    assert events == made[::-1]
+    async def delayed(milliseconds: int) -> str:
+        await network.door("settings", {"webhook_reorder_ms": milliseconds})
+        await network.door("faults", {"kind": "reorder", "next": 1, "method": "webhook"})
+        return str((await network.citizen("Первое", "message"))["id"])
+
+    await delayed(600_000)
+    younger = (await network.citizen("Второе", "message"))["id"]
+    assert (await receiver.next())["message"]["mid"] == younger
+    (subscription,) = (await network.door(f"subscriptions?page={network.page}"))["items"]
+    assert subscription["waiting"] >= 1
+    assert receiver.events.empty()
+    late = await delayed(100)
+    assert (await receiver.next())["message"]["mid"] == late
 
 
 async def test_other_pages_do_not_reach_the_subscriber(network: OkProcess, receiver: Receiver) -> None:
     other = await network.door("pages", {"name": "Больница", "screen_name": "clinic"})
     await network.door("citizen", {"page": other["id"], "kind": "message", "text": "Не вам"})
-    assert await receiver.silent()
+    assert await receiver.all_received(network) == []
 
 
 async def test_a_subscription_is_dropped_at_once_and_looked_at(network: OkProcess, receiver: Receiver) -> None:
@@ -169,7 +184,7 @@ async def test_a_subscription_is_dropped_at_once_and_looked_at(network: OkProces
     private = await network.citizen("Раз", "message")
     for _ in range(2):
         await receiver.next()
-    assert await receiver.silent(0.5)
+    assert await receiver.all_received(network) == []
     shown = await network.door(f"subscriptions?page={network.page}&count=2")
     (subscription,) = shown["items"]
     assert (subscription["url"], subscription["types"], subscription["waiting"]) == (receiver.url, types, 0)
@@ -178,7 +193,7 @@ async def test_a_subscription_is_dropped_at_once_and_looked_at(network: OkProces
     assert shown["deliveries"][0]["event"]["message"]["mid"] == private["id"]
     assert await network.door("subscriptions", {"page": network.page, "drop": True}) == {"dropped": 1}
     await network.citizen("Два", "message")
-    assert await receiver.silent()
+    assert await receiver.all_received(network) == []
     assert (await network.graph("subscriptions"))["subscriptions"] == []
 
 
@@ -209,9 +224,8 @@ async def test_bodies_of_2017_have_no_type(network: OkProcess, receiver: Receive
 async def test_a_mix_over_everything_repeats_events_but_loses_none(network: OkProcess, receiver: Receiver) -> None:
     await network.door("faults", {"mix": [{"kind": "duplicate"}, {"kind": "drop"}], "rate": 1, "seed": 1})
     made = [(await network.citizen(f"Событие {number}", "message"))["id"] for number in range(12)]
-    await asyncio.sleep(2)
     await network.door("faults", method="DELETE")
-    events = [(await receiver.next())["message"]["mid"] for _ in range(receiver.events.qsize())]
+    events = [event["message"]["mid"] for event in await receiver.all_received(network)]
     assert set(events) == set(made)
     assert len(made) < len(events) < 2 * len(made)
 
@@ -225,11 +239,10 @@ async def test_hours_of_the_network_pass_with_its_day(receiver: Receiver, tmp_pa
         receiver.statuses = [500]
         await network.citizen("Не дойдёт", "message")
         await receiver.next()
-        for _ in range(100):
-            if not (await network.door("subscriptions"))["items"]:
-                break
-            await asyncio.sleep(0.1)
-        else:
-            pytest.fail("the subscription outlives a third of the day")
+
+        async def removed() -> bool:
+            return not (await network.door("subscriptions"))["items"]
+
+        await eventually(removed, "the end of the subscription after a third of the day")
     finally:
         await network.close()

@@ -1,6 +1,5 @@
 """A server of the Callback API that answers as a test tells it, and keeps what it got."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.contract.vk.emulator_page import VkPage
+from tests.support.eventually import eventually, eventually_true
 
 Handler = Callable[[dict[str, Any]], Awaitable[web.Response]]
 
@@ -35,11 +35,9 @@ class Receiver:
         self.retries.append(request.headers.get("X-Retry-Counter"))
         return web.Response(text="ok") if self.answer is None else await self.answer(body)
 
-    async def got(self, count: int, seconds: float = 20) -> list[dict[str, Any]]:
+    async def got(self, count: int) -> list[dict[str, Any]]:
         """The first so many events, waited for."""
-        async with asyncio.timeout(seconds):
-            while len(self.bodies) < count:
-                await asyncio.sleep(0.02)
+        await eventually_true(lambda: len(self.bodies) >= count, f"{count} events")
         return self.bodies[:count]
 
     async def join(self, page: VkPage, *wanted: str, **settings: str) -> int:
@@ -58,13 +56,13 @@ class Receiver:
 
 async def reaches(page: VkPage, server: int, status: str) -> dict[str, Any]:
     """Wait until the server has the status; answers it as the network shows it."""
-    async with asyncio.timeout(20):
-        while True:
-            found = await page.api("groups.getCallbackServers", group_id=page.id, server_ids=server)
-            item: dict[str, Any] = found["response"]["items"][0]
-            if item["status"] == status:
-                return item
-            await asyncio.sleep(0.02)
+
+    async def look() -> dict[str, Any] | None:
+        found = await page.api("groups.getCallbackServers", group_id=page.id, server_ids=server)
+        item: dict[str, Any] = found["response"]["items"][0]
+        return item if item["status"] == status else None
+
+    return await eventually(look, f"a server that is {status}", every=0.02)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.support.emulator_process import EmulatorProcess
+from tests.support.eventually import eventually
 
 VERSION = "5.199"
 LONG_THREAD = 23
@@ -58,6 +59,14 @@ class VkPage:
         async with self.emulator.http.get(server["server"], params=params) as response:
             body: dict[str, Any] = await response.json()
             return body
+
+    async def polls_held(self, count: int = 1) -> None:
+        """Wait until this many calls of `a_check` wait for an event."""
+
+        async def look() -> bool:
+            return bool((await self.emulator.door("longpoll"))["held"] == count)
+
+        await eventually(look, f"{count} held calls", every=0.02)
 
     async def ts(self) -> str:
         """Number of the last event."""

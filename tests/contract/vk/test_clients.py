@@ -116,7 +116,7 @@ class BottleClient(Client):
             server = await polling.get_server()
             assert polling.group_id == self.page.id
             listening = asyncio.create_task(polling.get_event(server))
-            await asyncio.sleep(0.2)
+            await self.page.polls_held()
             await self.page.citizen("Пока опрос ждёт")
             updates: list[dict[str, Any]] = (await listening)["updates"]
             return updates
@@ -151,7 +151,7 @@ class AiovkClient(Client):
             poll = BotsLongPoll(session, group_id=self.page.id, wait=10)
             await poll._get_long_poll_server()
             listening = asyncio.create_task(poll.wait())
-            await asyncio.sleep(0.2)
+            await self.page.polls_held()
             await self.page.citizen("Пока опрос ждёт")
             updates: list[dict[str, Any]] = (await listening)["updates"]
             return updates

@@ -173,7 +173,7 @@ async def test_citizens_write_by_themselves_at_the_given_rate(start_emulator: St
         counts = (await page.emulator.door("counts"))["items"]
         return sum(item["count"] for item in counts if item["by"] == "citizens")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await written() < 20:
             await asyncio.sleep(0.05)
     await page.emulator.door("citizens", {"per_minute": 0})

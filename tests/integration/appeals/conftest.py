@@ -2,9 +2,8 @@
 does.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -208,10 +207,3 @@ async def world(database: TestDatabase, keys_dir: Path) -> AsyncIterator[World]:
             yield await build_world(database, appeals, ingest)
     finally:
         await ingest.close()
-
-
-async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 15) -> None:
-    """Wait until the condition holds; fails when it does not in time."""
-    async with asyncio.timeout(seconds):
-        while not await check():
-            await asyncio.sleep(0.05)

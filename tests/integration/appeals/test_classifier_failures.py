@@ -46,7 +46,7 @@ async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
         consumer.run(world.appeals.service.database, WakeUps(), lambda _, error: failed.append(error))
     )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             # Alone in its batch it fails a third time: it would have been dead-lettered after the first.
             while sum(error is not None for error in failed) < 4:
                 await asyncio.sleep(0.02)

@@ -17,8 +17,9 @@ from services.appeals.incidents import bulk_reply, service
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
 from shared.events.relay import number_committed
-from tests.integration.appeals.conftest import WEDNESDAY, World, eventually
+from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.support import power_cut_messages
+from tests.support.eventually import eventually
 from tests.support.service_under_test import insert_organisation, insert_page
 
 ELSEWHERE = ("81701000", "81606000", "81648000", "81654000")

@@ -15,10 +15,11 @@ from services.appeals.replies import publication_requests
 from services.webhooks.event_catalogue.catalogue import delivery_body_of_event
 from shared.tables.common import Event
 from tests.conftest import TestDatabase
-from tests.integration.appeals.conftest import WEDNESDAY, World, build_world, eventually
+from tests.integration.appeals.conftest import WEDNESDAY, World, build_world
 from tests.integration.appeals.reply_helpers import answer, appeal, execute, fails, requests, send, tells
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_list_indexes import CENTRE, PAGING, plan_of
+from tests.support.eventually import eventually
 from tests.support.service_under_test import service_under_test
 
 HOUR = timedelta(hours=1)

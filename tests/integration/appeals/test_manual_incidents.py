@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.appeals.incidents import service
-from tests.integration.appeals.conftest import WEDNESDAY, World, eventually
+from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.support.eventually import eventually
 
 TROUBLE = "Когда включат свет на улице Гагарина? Третий час сидим без электричества."
 

@@ -15,8 +15,9 @@ from aiohttp import web
 from shared.auth import tokens
 from shared.events.relay import number_committed
 from tests.conftest import TestDatabase
-from tests.integration.appeals.conftest import WEDNESDAY, World, build_world, eventually
+from tests.integration.appeals.conftest import WEDNESDAY, World, build_world
 from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.support.eventually import eventually
 from tests.support.service_under_test import service_under_test
 
 HOUR = timedelta(hours=1)

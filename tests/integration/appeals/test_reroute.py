@@ -14,7 +14,7 @@ import pytest
 from services.appeals import jobs
 from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput, ClassifierPool
 from services.appeals.routing import dry_run, reroute
-from tests.integration.appeals.conftest import WEDNESDAY, World, eventually
+from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_rule_sets import (
     CITY,
@@ -24,6 +24,7 @@ from tests.integration.appeals.test_rule_sets import (
     topic,
     topic_of_group,
 )
+from tests.support.eventually import eventually
 from tests.support.service_under_test import insert_organisation, insert_page
 
 UNCLEAR = "Би мүнөөдэр һургуулида ошооб"

@@ -68,7 +68,7 @@ async def until(api: ServiceUnderTest, backfill_id: str, status: str) -> dict[st
         found = await read(api, backfill_id)
         return found if found["status"] == status else None
 
-    result: dict[str, Any] = await eventually(look, 60)
+    result: dict[str, Any] = await eventually(look)
     return result
 
 
@@ -115,7 +115,7 @@ async def test_stopped_backfill_resumes_from_cursor(
             return found if found["found"] == 6 else None
 
         async with running(backfiller(here)):
-            halfway = await eventually(two_steps, 60)
+            halfway = await eventually(two_steps)
         assert (halfway["status"], halfway["share"], halfway["stored"]) == ("running", pytest.approx(2 / 3), 6)
         here.network.stop_after = None
         here.network.gate.set()
@@ -148,7 +148,7 @@ async def test_transient_errors_delay_backfill(
             async def waits() -> Any:
                 return (await read(api, asked["id"]))["error"]
 
-            assert str(trouble) in await eventually(waits, 60)
+            assert str(trouble) in await eventually(waits)
             done = await until(api, asked["id"], "done")
         assert (done["stored"], done["error"]) == (1, None)
 
@@ -177,7 +177,7 @@ async def test_cancelled_backfill_stores_nothing_more(
             return (await read(api, asked["id"]))["found"]
 
         async with running(backfiller(here)):
-            await eventually(one_step, 60)
+            await eventually(one_step)
             path = f"/api/v1/sources/backfills/{asked['id']}/cancel"
             answer = await api.client.post(path, headers=api.headers("operations"))
             assert (answer.status_code, answer.json()["status"]) == (200, "cancelled"), answer.text

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
+from unittest import mock
 from uuid import UUID
 
 import asyncpg
@@ -14,6 +16,7 @@ from services.ingest.schemas.tokens import NetworkTokenIn
 from services.ingest.settings import IngestSettings
 from services.ingest.tokens.token_admin import add_token
 from services.ingest.tokens.token_pool import DatabaseTokenPool
+from shared import clock
 from shared.database.sessions import Database
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
@@ -94,8 +97,9 @@ async def test_short_day_slides_and_unused_block_calls_are_returned(tables: Data
     token_id = await token(tables)
     one = budget(tables, 2_000, day=96.0)  # parts of a second
     assert await taken(one, token_id, 1) == 1
-    await asyncio.sleep(2.1)
-    assert await taken(one, token_id, 1) == 1
+    later = clock.now() + timedelta(seconds=2.1)
+    with mock.patch("shared.clock.now", return_value=later):
+        assert await taken(one, token_id, 1) == 1
     await one.refresh()
     left = one.calls_left(token_id, "vk", "wall.get")
     assert left is not None

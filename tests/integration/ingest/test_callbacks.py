@@ -287,14 +287,22 @@ async def test_too_large_event_is_rejected(database: TestDatabase, keys_dir: Pat
         assert (await one.push(comment(text="x" * receiver.MAX_EVENT_BYTES))).status_code == 413
 
 
-async def test_confirmation_returns_stored_code(database: TestDatabase, keys_dir: Path) -> None:
+def expire_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make everything that the receiver has cached too old to use."""
+    monkeypatch.setattr(endpoint_cache, "CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(receiver, "CODE_CACHE_SECONDS", 0.0)
+
+
+async def test_confirmation_returns_stored_code(
+    database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with bench(database, keys_dir) as one:
         for more in ({}, {"secret": SECRET}, {"event_id": "0" * 40, "v": "5.199", "secret": SECRET}):
             answer = await one.push({"type": "confirmation", "group_id": GROUP, **more})
             assert (answer.status_code, answer.content) == (200, b"c0de1")
             assert answer.headers["content-type"].startswith("text/plain")
         await one.by_hand(one.page_id, secret=SECRET)
-        await asyncio.sleep(3.1)  # what was known is fresh for so long
+        expire_caches(monkeypatch)
         answer = await one.push({"type": "confirmation", "group_id": GROUP})
         assert answer.status_code == 503
 
@@ -321,7 +329,9 @@ async def test_event_without_database_gets_503_with_retry_after(
         await admin.close()
 
 
-async def test_events_during_database_outage_are_stored_later(database: TestDatabase, keys_dir: Path) -> None:
+async def test_events_during_database_outage_are_stored_later(
+    database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with bench(database, keys_dir) as one:
         assert taken(await one.push(comment(1)))
         server = await asyncpg.connect(database.admin_url)
@@ -329,9 +339,8 @@ async def test_events_during_database_outage_are_stored_later(database: TestData
             await server.execute(f'ALTER DATABASE "{database.name}" ALLOW_CONNECTIONS false')
             ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
             await server.fetch(ended, database.name)
-            await asyncio.sleep(
-                endpoint_cache.MIN_REFRESH_SECONDS + 0.1
-            )  # what was read a moment ago still refuses strangers
+            # What was read a moment ago would refuse strangers without a look at the database.
+            monkeypatch.setattr(endpoint_cache, "MIN_REFRESH_SECONDS", 0.0)
             event, stranger = comment(2), comment(3, secret="wrong")
             for answer in [await one.push(event), await one.push(event), await one.push(stranger)]:
                 assert answer.status_code == 503
@@ -339,7 +348,8 @@ async def test_events_during_database_outage_are_stored_later(database: TestData
         finally:
             await server.execute(f'ALTER DATABASE "{database.name}" ALLOW_CONNECTIONS true')
             await server.close()
-        await asyncio.sleep(2.1)  # so long a database that was away is left alone
+        # As if the time had passed for which an unavailable database is left alone.
+        monkeypatch.setattr(endpoint_cache, "RETRY_DELAY_SECONDS", 0.0)
         assert taken(await one.push(event))
         eye = await database.connect()
         rows = await eye.fetch("SELECT external_id FROM messages ORDER BY external_id")
@@ -393,7 +403,9 @@ async def test_ok_event_is_authenticated_by_url(database: TestDatabase, keys_dir
         assert [(row["network"], row["kind"]) for row in rows] == [("ok", "message")] * 2
 
 
-async def test_manual_registration_is_created_shown_and_removed(database: TestDatabase, keys_dir: Path) -> None:
+async def test_manual_registration_is_created_shown_and_removed(
+    database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with bench(database, keys_dir) as one:
         client, path = one.ingest.client, f"/api/v1/sources/{one.page_id}/callback"
         manager = one.ingest.headers("moderator")
@@ -407,12 +419,12 @@ async def test_manual_registration_is_created_shown_and_removed(database: TestDa
         assert (await client.get(path.replace(str(one.page_id), str(uuid4())), headers=manager)).status_code == 404
         assert (await client.delete(path, headers=manager)).status_code == 204
         assert (await client.get(path, headers=manager)).status_code == 404
-        await asyncio.sleep(3.1)  # what was known is fresh for so long
+        expire_caches(monkeypatch)
         assert (await one.push(comment())).status_code == 403
 
 
 async def test_confirmation_returns_current_code_of_network(
-    vk: Emulator, database: TestDatabase, keys_dir: Path
+    vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = vk.page("vk_confirmation")
     async with bench(database, keys_dir, vk_api_url=vk.url) as one:
@@ -431,6 +443,6 @@ async def test_confirmation_returns_current_code_of_network(
             assert (answer.status_code, answer.text) == (200, code)
         # The last code is kept for the time when the network cannot be asked.
         vk.post("faults", kind="drop", rate=1, method="groups.getCallbackConfirmationCode")
-        await asyncio.sleep(3.1)  # what was known is fresh for so long
+        expire_caches(monkeypatch)
         answer = await one.push({"type": "confirmation", "group_id": int(page), "secret": SECRET})
         assert (answer.status_code, answer.text) == (200, code)

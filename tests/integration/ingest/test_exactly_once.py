@@ -175,17 +175,20 @@ async def test_worker_with_skewed_clock_waits_until_call_is_over(scene: Scene, m
     network = Standing(scene)
     publish = network.publish
 
+    over = asyncio.Event()
+
     async def slow(outgoing: OutgoingReply) -> PublishedReply:
-        await asyncio.sleep(0.3)
+        await over.wait()
         return await publish(outgoing)
 
-    scene.network.on_publish, scene.network.seconds = slow, 20
+    scene.network.on_publish = slow
     first = asyncio.create_task(scene.carry_through())
     while not scene.network.calls:
         await asyncio.sleep(0.02)
     skewed = clock.now() + timedelta(minutes=minutes)
     with mock.patch("shared.clock.now", return_value=skewed), pytest.raises(TryLater):
         await scene.publisher.process(scene.publication_id)
+    over.set()
     assert (await first)["status"] == "published"
     assert network.texts == ["Ответ"]
 
@@ -201,7 +204,7 @@ async def test_unreadable_thread_prevents_resending(scene: Scene) -> None:
     for _ in range(4):
         with pytest.raises(TryLater):
             await scene.publisher.process(scene.publication_id)
-        await asyncio.sleep(0.5)
+        await scene.end_lease()
     assert (scene.network.calls, scene.network.reads > 0) == (1, True)
     await scene.system.eye.execute("UPDATE publications SET updated_at = updated_at - interval '11 minutes'")
     await scene.publisher.process(scene.publication_id)
@@ -225,7 +228,7 @@ async def test_unparsed_comment_makes_thread_read_incomplete(scene: Scene) -> No
     for _ in range(3):
         with pytest.raises(TryLater):
             await scene.publisher.process(scene.publication_id)
-        await asyncio.sleep(0.5)
+        await scene.end_lease()
     assert scene.network.calls == 1
     scene.network.thread = ParsedBatch(network.items)
     assert (await scene.carry_through())["external_id"] == "-101_31"
@@ -253,11 +256,10 @@ async def test_read_before_another_workers_call_prevents_resending(scene: Scene)
         while scene.network.calls < calls:
             with pytest.raises(TryLater):
                 await scene.publisher.process(scene.publication_id)
-            await asyncio.sleep(0.2)
+            await scene.end_lease()
 
     scene.network.on_publish, scene.network.on_read = lost_without_effect, nothing
     await until_uncertain(1)
-    await scene.system.eye.execute("UPDATE publications SET sending_since = sending_since - interval '1 minute'")
     scene.network.on_read = stalls
     stalled = asyncio.create_task(scene.publisher.process(scene.publication_id))
     await reading.wait()
@@ -373,7 +375,7 @@ async def test_retried_reply_waits_for_later_one_in_flight(scene: Scene) -> None
         await go_on.wait()
         return await publish(outgoing)
 
-    scene.network.on_publish, scene.network.seconds = held, 20
+    scene.network.on_publish = held
     calls = scene.network.calls
     later = await scene.system.answer(scene.question_id, "Второй")
     first = asyncio.create_task(scene.publisher.process(UUID(later["id"])))
@@ -425,15 +427,14 @@ async def test_two_workers_resend_lost_reply_once(scene: Scene) -> None:
     async def publish(outgoing: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
             raise PublishOutcomeUnknown("lost")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # the other workers try meanwhile
         network.stands(31, outgoing.text)
         return PublishedReply("-101_31", "u")
 
     scene.network.on_publish = publish
     with pytest.raises(TryLater):
         await scene.publisher.process(scene.publication_id)
-    scene.network.seconds = 20
-    await scene.system.eye.execute("UPDATE publications SET sending_since = sending_since - interval '1 minute'")
+    await scene.end_lease()
     other = Publisher(
         scene.system.ingest.service.database,
         scene.feed,

@@ -1,6 +1,5 @@
 """Edits, deletions, missed events, invalid tokens and database outages with emulated networks."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,14 +8,14 @@ import pytest
 
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, eventually_true
 
 
 async def _row(system: Connected, condition: str, *values: Any) -> Any:
     async def look() -> Any:
         return await system.eye.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
 
-    return await eventually(look, seconds=30)
+    return await eventually(look)
 
 
 async def test_vk_edits_and_deletions_are_stored(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
@@ -66,7 +65,7 @@ async def test_vk_polling_stores_messages_missed_by_push(
         await _row(system, "text = $1", texts[0])
         # While nobody hears, people write, and what push held for us is lost.
         vk.post("faults", kind="drop", rate=1, method="a_check")
-        await asyncio.sleep(1.2)
+        await eventually_true(lambda: not vk.door.get("/_control/longpoll").json()["held"], "no held call")
         for text, kind in zip(texts[1:4], ("comment", "wall_post", "message"), strict=True):
             vk.citizen(page, text, kind)
         vk.post("longpoll", page=page, event=loss)
@@ -145,7 +144,11 @@ async def test_worker_resumes_after_database_outage(
                 expected.append(f"Без базы {network} {kind}")
                 emulators[network].citizen(page, expected[-1], kind)
         try:
-            await asyncio.sleep(3)
+
+            async def noticed() -> bool:
+                return (await system.ingest.client.get("/health/ready")).status_code != 200
+
+            await eventually(noticed, "a service that is not ready")
         finally:
             await system.eye.execute("ALTER ROLE ingest LOGIN")
         for text in expected:

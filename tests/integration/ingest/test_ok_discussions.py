@@ -18,14 +18,14 @@ async def _row(system: Connected, condition: str, *values: Any) -> Any:
     async def look() -> Any:
         return await system.eye.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
 
-    return await eventually(look, 60)
+    return await eventually(look)
 
 
 async def _source(system: Connected, condition: str, *values: Any) -> Any:
     async def look() -> Any:
         return await system.eye.fetchrow(f"SELECT * FROM sources WHERE {condition}", *values)
 
-    return await eventually(look, 60)
+    return await eventually(look)
 
 
 def _network() -> NetworkAdapter:
@@ -39,7 +39,7 @@ async def _page(page: str) -> PageRef:
         runtime = worker._runtime
         return None if runtime is None else runtime.token_pool.page("ok", page)
 
-    return await eventually(known, 60)
+    return await eventually(known)
 
 
 async def _walked(

@@ -1,6 +1,5 @@
 """OK webhooks: pushed messages are stored and subscriptions are monitored."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -43,14 +42,14 @@ async def _state(system: Connected, expected: str) -> Any:
     async def look() -> Any:
         return await system.eye.fetchrow("SELECT * FROM callback_servers WHERE state = $1", expected)
 
-    return await eventually(look, 60)
+    return await eventually(look)
 
 
 async def _row(system: Connected, text: str) -> Any:
     async def look() -> Any:
         return await system.eye.fetchrow("SELECT * FROM messages WHERE text = $1", text)
 
-    return await eventually(look, 60)
+    return await eventually(look)
 
 
 async def _polled(system: Connected) -> None:
@@ -61,7 +60,7 @@ async def _polled(system: Connected) -> None:
     async def again() -> bool:
         return bool(await system.eye.fetchval(last) != before)
 
-    await eventually(again, 60)
+    await eventually(again)
 
 
 async def test_message_pushed_and_polled_is_stored_once(
@@ -112,7 +111,7 @@ async def test_lost_subscription_is_restored_without_missed_messages(
         async def back() -> bool:
             return set(_subscribed(ok, page)) == {ours, foreign}
 
-        await eventually(back, 60)
+        await eventually(back)
         await _row(system, text)
         assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 1
 
@@ -138,17 +137,15 @@ async def test_polling_detects_failed_push(
         await _row(system, first)
         await _polled(system)
         ok.post("faults", kind="drop", rate=1, method="webhook")
-        doubted: Any = None
-        # Which message a poll is late enough for is up to the moment it looks.
-        for n in range(20):
-            text = f"Потерянное {n} {uuid4()}"
+
+        async def look() -> Any:
+            # Which message a poll is late enough for is up to the moment it looks.
+            text = f"Потерянное {uuid4()}"
             ok.citizen(page, text, "message")
             await _row(system, text)
-            doubted = await system.eye.fetchrow("SELECT * FROM callback_servers WHERE state = 'failed'")
-            if doubted is not None:
-                break
-            await asyncio.sleep(0.6)
-        assert doubted is not None
+            return await system.eye.fetchrow("SELECT * FROM callback_servers WHERE state = 'failed'")
+
+        doubted = await eventually(look, "a subscription in doubt", every=0.6)
         assert "опрос" in doubted["reason"]
         await _state(system, "working")
 

@@ -14,6 +14,7 @@ from services.ingest.publishing.publisher import MAX_SILENT_ATTEMPTS, delay_afte
 from shared.jobs import TryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.scripted_network import Scene, made_scene
+from tests.support.eventually import eventually_true
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ async def test_lost_failed_call_is_repeated_only_after_reading(scene: Scene) -> 
     for _ in range(6):
         with pytest.raises(TryLater):
             await scene.publisher.process(scene.publication_id)
-        await asyncio.sleep(0.2)
+        await scene.end_lease()
     assert scene.network.calls == 1
     scene.network.thread = ParsedBatch()
     done = await scene.carry_through()
@@ -115,23 +116,29 @@ async def test_lost_failed_call_is_repeated_only_after_reading(scene: Scene) -> 
 async def test_hanging_call_times_out_and_thread_is_read(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
         return PublishedReply("-101_34", "u")
 
-    scene.network.on_publish = publish
+    scene.network.on_publish, scene.network.seconds = publish, 0.2
+    with pytest.raises(TryLater):
+        await scene.publisher.process(scene.publication_id)
+    scene.network.seconds = 60
     done = await scene.carry_through()
     assert (done["external_id"], done["attempts"]) == ("-101_34", 2)
 
 
 async def test_two_concurrent_jobs_make_one_call(scene: Scene) -> None:
+    over = asyncio.Event()
+
     async def publish(_: OutgoingReply) -> PublishedReply:
-        await asyncio.sleep(0.2)
+        await over.wait()
         return PublishedReply("-101_35", "u")
 
-    scene.network.on_publish, scene.network.seconds = publish, 20
-    outcomes = await asyncio.gather(
-        *(scene.publisher.process(scene.publication_id) for _ in range(3)), return_exceptions=True
-    )
+    scene.network.on_publish = publish
+    jobs = [asyncio.create_task(scene.publisher.process(scene.publication_id)) for _ in range(3)]
+    await eventually_true(lambda: sum(job.done() for job in jobs) == 2, "the end of the jobs that make no call")
+    over.set()
+    outcomes = await asyncio.gather(*jobs, return_exceptions=True)
     assert scene.network.calls == 1
     assert sum(isinstance(outcome, TryLater) for outcome in outcomes) == 2
 
@@ -140,7 +147,7 @@ async def test_network_without_responses_fails_publication(scene: Scene) -> None
     async def publish(_: OutgoingReply) -> PublishedReply:
         raise PublishOutcomeUnknown("lost")
 
-    scene.network.on_publish, scene.network.seconds = publish, 0.3
+    scene.network.on_publish = publish
     with mock.patch("services.ingest.publishing.publisher.MAX_SILENT_ATTEMPTS", 5):
         done = await scene.carry_through()
     assert (done["status"], done["failure"]["code"], scene.network.calls) == ("failed", "unanswered", 5)
@@ -152,9 +159,8 @@ async def test_an_answer_goes_out_though_the_network_was_silent_nine_times(scene
             raise PublishOutcomeUnknown("lost")
         return PublishedReply("-101_36", "u")
 
-    scene.network.on_publish, scene.network.seconds = publish, 0.3
-    with mock.patch("services.ingest.publishing.publisher.MAX_DELAY", 0.1):
-        done = await scene.carry_through()
+    scene.network.on_publish = publish
+    done = await scene.carry_through()
     assert (done["status"], done["external_id"], scene.network.calls) == ("published", "-101_36", 10)
 
 

@@ -53,7 +53,7 @@ async def finished(eye: asyncpg.Connection, row_id: UUID) -> asyncpg.Record:
             "SELECT * FROM reconciliations WHERE id = $1 AND finished_at IS NOT NULL", row_id
         )
 
-    found: asyncpg.Record = await eventually(look, 60)
+    found: asyncpg.Record = await eventually(look)
     return found
 
 
@@ -125,7 +125,7 @@ async def test_stopped_reconciliation_resumes_and_counts_once(
             return await eye.fetchval("SELECT compared > 0 FROM reconciliations WHERE id = $1", row_id)
 
         async with running(reconciler(here)):
-            await eventually(begun, 60)
+            await eventually(begun)
         here.network.stop_after = None
         here.network.gate.set()
         async with running(reconciler(here)):
@@ -158,7 +158,7 @@ async def test_step_that_cannot_be_counted_is_not_stored(database: TestDatabase,
             async def asked() -> Any:
                 return here.network.asked
 
-            await eventually(asked, 60)
+            await eventually(asked)
             await eye.execute("UPDATE reconciliations SET finished_at = now() WHERE id = $1", row_id)
             here.network.gate.set()
             second = await ask(here)
@@ -183,7 +183,7 @@ async def test_reconciliation_without_token_waits_and_resumes(
             async def waits() -> Any:
                 return await eye.fetchval("SELECT error FROM reconciliations WHERE id = $1", row_id)
 
-            assert "no usable token" in await eventually(waits, 60)
+            assert "no usable token" in await eventually(waits)
             row = await finished(eye, row_id)
         assert (row["compared"], row["error"]) == (1, None)
 
@@ -210,11 +210,11 @@ async def test_page_with_invalid_token_is_delayed_and_scanned_later(
             return await eye.fetchval("SELECT error FROM reconciliations WHERE id = $1", row_id)
 
         async with running(reconciler(here)):
-            await eventually(begun, 60)
+            await eventually(begun)
             await eye.execute("UPDATE network_tokens SET state = 'revoked', reason = 'vk 5'")
             here.network.stop_after = None
             here.network.gate.set()
-            assert await eventually(waits, 60) == "the page's token is revoked: vk 5"
+            assert await eventually(waits) == "the page's token is revoked: vk 5"
             asked = len(here.network.asked)
             await asyncio.sleep(1)
             assert len(here.network.asked) == asked, "nothing is asked with a dead token"
@@ -236,12 +236,12 @@ async def test_unreachable_network_does_not_block_other_pages(
             async def one_is_done() -> Any:
                 return await eye.fetchval("SELECT count(*) FROM reconciliations WHERE finished_at IS NOT NULL")
 
-            await eventually(one_is_done, 60)
+            await eventually(one_is_done)
 
             async def told() -> Any:
                 return await eye.fetchval("SELECT error FROM reconciliations WHERE finished_at IS NULL")
 
-            assert await eventually(told, 60) == "there is no adapter for the network «ok»"
+            assert await eventually(told) == "there is no adapter for the network «ok»"
 
 
 async def test_every_page_is_reconciled_once_per_period(database: TestDatabase, eye: asyncpg.Connection) -> None:

@@ -12,8 +12,6 @@ from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
 from tests.support.eventually import eventually
 
-PATIENCE = 90
-
 
 def _stop_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Polls compare counts too, and would fill a gap before reconciliation finds it."""
@@ -46,7 +44,7 @@ async def _compared(system: Connected, page_id: UUID) -> Any:
             "SELECT * FROM reconciliations WHERE id = $1 AND finished_at IS NOT NULL", UUID(asked["id"])
         )
 
-    return await eventually(finished, PATIENCE)
+    return await eventually(finished)
 
 
 async def _lose(system: Connected, *texts: str) -> None:
@@ -73,7 +71,7 @@ async def test_gap_is_found_and_backfill_stores_history_again(
         async def stored(number: int) -> Any:
             return await system.eye.fetchval("SELECT count(*) >= $1 FROM messages", number)
 
-        await eventually(lambda: stored(1), PATIENCE)
+        await eventually(lambda: stored(1))
         comments = [f"Комментарий {n} {uuid4()}" for n in range(4)]
         message = f"Сообщение {uuid4()}"
         for text in comments:
@@ -86,7 +84,7 @@ async def test_gap_is_found_and_backfill_stores_history_again(
             )
             return count == 5
 
-        await eventually(all_stored, PATIENCE)
+        await eventually(all_stored)
         calm = await _compared(system, page_id)
         assert (calm["gaps"], calm["late"], calm["deleted"]) == (0, 0, 0)
         _stop_polls(monkeypatch)
@@ -109,7 +107,7 @@ async def test_gap_is_found_and_backfill_stores_history_again(
                 "SELECT * FROM backfills WHERE id = $1 AND status = 'done'", UUID(asked["id"])
             )
 
-        done = await eventually(fetched, PATIENCE)
+        done = await eventually(fetched)
         assert (done["stored"], done["share"], done["error"]) == (4, 1.0, None)
         assert await all_stored()
 
@@ -133,7 +131,7 @@ async def test_revoked_token_is_shown_within_a_minute(
         async def healthy() -> Any:
             return (await shown())["last_message_at"]
 
-        await eventually(healthy, PATIENCE)
+        await eventually(healthy)
         for one in vk.tokens():
             if one["kind"] == "group" and str(one["page"]) == page:
                 vk.post("tokens/revoke", token=one["token"])
@@ -142,6 +140,6 @@ async def test_revoked_token_is_shown_within_a_minute(
             source = await shown()
             return source if source["token"]["state"] == "revoked" else None
 
-        source = await eventually(revoked, 60)
+        source = await eventually(revoked)
         assert source["state"] == "failing"
         assert source["token"]["reason"]

@@ -11,8 +11,6 @@ from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import TOKEN_FIELDS, Connected, Emulator, connected
 from tests.support.eventually import eventually
 
-PATIENCE = 90.0
-
 
 @pytest.fixture
 async def at_work(database: TestDatabase, keys_dir: Path, vk: Emulator) -> AsyncIterator[Connected]:
@@ -61,7 +59,7 @@ async def test_solved_captcha_resumes_reading_without_loss(at_work: Connected, v
     page = vk.page("captcha")
     page_id = await at_work.connect_page("vk", vk, page)
     vk.citizen(page, "до", kind="message")
-    await eventually(lambda: written(at_work, page_id, "до"), PATIENCE)
+    await eventually(lambda: written(at_work, page_id, "до"))
     token = of(vk, "group", page)
     vk.post("faults", kind="standing", code=14, token=token, until="solved")
     vk.citizen(page, "во время", kind="message")
@@ -70,7 +68,7 @@ async def test_solved_captcha_resumes_reading_without_loss(at_work: Connected, v
         found = (await shown(at_work))["group"]
         return found if found["state"] == "captcha" else None
 
-    found = await eventually(parked, PATIENCE)
+    found = await eventually(parked)
     assert found["challenge"]
     solution = vk.post("solve", token=token)
     body = {"success_token": solution["success_token"]}
@@ -80,13 +78,13 @@ async def test_solved_captcha_resumes_reading_without_loss(at_work: Connected, v
         f"/api/v1/sources/tokens/{found['id']}/recover", json=body, headers=at_work.ingest.headers("moderator")
     )
     assert answer.status_code == 200, answer.text
-    await eventually(lambda: written(at_work, page_id, "во время"), PATIENCE)
+    await eventually(lambda: written(at_work, page_id, "во время"))
 
     async def over() -> bool:
         healthy = (await shown(at_work))["group"]
         return bool(healthy["state"] == "healthy" and healthy["challenge"] is None)
 
-    await eventually(over, PATIENCE)
+    await eventually(over)
     assert calls(vk, token)["while_standing"] <= 3
 
 
@@ -94,7 +92,7 @@ async def test_revoked_token_is_unused_and_new_one_resumes_page(at_work: Connect
     page = vk.page("revoked")
     page_id = await at_work.connect_page("vk", vk, page)
     vk.citizen(page, "до", kind="message")
-    await eventually(lambda: written(at_work, page_id, "до"), PATIENCE)
+    await eventually(lambda: written(at_work, page_id, "до"))
     token = of(vk, "group", page)
     vk.post("tokens/revoke", token=token)
     vk.citizen(page, "во время", kind="message")
@@ -102,10 +100,10 @@ async def test_revoked_token_is_unused_and_new_one_resumes_page(at_work: Connect
     async def dead() -> bool:
         return bool((await shown(at_work))["group"]["state"] == "revoked")
 
-    await eventually(dead, PATIENCE)
+    await eventually(dead)
     made = vk.post("tokens", kind="group", page=page)
     await enter(at_work, made, page_id)
-    await eventually(lambda: written(at_work, page_id, "во время"), PATIENCE)
+    await eventually(lambda: written(at_work, page_id, "во время"))
     # Calls that were under way when it died may have met the refusal too; nothing after that.
     assert calls(vk, token)["after_revoked"] <= 3
     told = [event["data"] for event in await at_work.events("token.state_changed")]

@@ -21,7 +21,6 @@ from tests.integration.ingest.conftest import Connected, Emulator, connected
 from tests.integration.ingest.ingest_harness import made_bench
 from tests.support.eventually import eventually
 
-PATIENCE = 60
 NETWORKS = "services.ingest.networks"
 POLLS = (
     f"{NETWORKS}.ok.discussion_poll.DiscussionPoller",
@@ -49,7 +48,7 @@ async def _row(system: Connected, condition: str, *values: Any) -> Any:
     async def look() -> Any:
         return await system.eye.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
 
-    return await eventually(look, PATIENCE)
+    return await eventually(look)
 
 
 async def _reconciled(system: Connected, page_id: UUID) -> Any:
@@ -63,7 +62,7 @@ async def _reconciled(system: Connected, page_id: UUID) -> Any:
             "SELECT * FROM reconciliations WHERE id = $1 AND finished_at IS NOT NULL", UUID(answer.json()["id"])
         )
 
-    return await eventually(finished, PATIENCE)
+    return await eventually(finished)
 
 
 def _stored_before(external_id: str, thread_key: str) -> IncomingItem:
@@ -85,7 +84,7 @@ async def _ref(network: str, page: str) -> PageRef:
         runtime = worker._runtime
         return None if runtime is None else runtime.token_pool.page(network, page)
 
-    return await eventually(known, PATIENCE)
+    return await eventually(known)
 
 
 async def _marked(system: Connected, thread_key: str) -> Any:
@@ -95,7 +94,7 @@ async def _marked(system: Connected, thread_key: str) -> Any:
             thread_key,
         )
 
-    return await eventually(look, PATIENCE)
+    return await eventually(look)
 
 
 def _calls(emulator: Emulator, method: str) -> int:
@@ -182,7 +181,7 @@ async def test_hidden_counted_comments_do_not_cause_endless_reads(
         async def looked_often() -> bool:
             return _calls(ok, "discussions.getList") >= looks + 15
 
-        await eventually(looked_often, PATIENCE)
+        await eventually(looked_often)
         # One complete reading more at most: topics and the list may each have made theirs.
         assert _calls(ok, "discussions.getComments") <= before + 1
 

@@ -28,7 +28,7 @@ async def _row(system: Connected, condition: str, *values: Any) -> Any:
     async def look() -> Any:
         return await system.eye.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
 
-    return await eventually(look, seconds=60)
+    return await eventually(look)
 
 
 async def _source(system: Connected, page_id: UUID, source: str, condition: str) -> Any:
@@ -37,7 +37,7 @@ async def _source(system: Connected, page_id: UUID, source: str, condition: str)
             f"SELECT * FROM sources WHERE page_id = $1 AND way = $2 AND {condition}", page_id, source
         )
 
-    return await eventually(look, seconds=60)
+    return await eventually(look)
 
 
 def _deaf(vk: Emulator) -> None:
@@ -107,7 +107,7 @@ async def test_board_comments_are_read_and_replied_to(
             found = await system.publication(publication["id"])
             return found if found["status"] == "published" else None
 
-        found = await eventually(published, seconds=60)
+        found = await eventually(published)
         assert found["external_id"].startswith(f"-{page}_{topic['thread']}_")
         assert [answer["text"] for answer in vk.answers(page)].count("Приём по средам.") == 1
         ours = await _row(system, "external_id = $1", found["external_id"])
@@ -241,12 +241,15 @@ async def test_callback_servers_are_created_monitored_and_repaired(
                 "SELECT * FROM callback_servers WHERE page_id = $1 AND state = 'working'", page_id
             )
 
-        row = await eventually(working, seconds=60)
+        row = await eventually(working)
         assert row["server_id"] != str(foreign)
-        await asyncio.sleep(2)  # until then the page is listened to
-        first = vk.citizen(page, f"Через Callback API {uuid4()}")
-        stored = await _row(system, "external_id = $1", f"-{page}_{first['id']}")
-        assert stored["way_in"] == "callback"
+
+        async def pushed() -> bool:
+            written = vk.citizen(page, f"Через Callback API {uuid4()}")
+            stored = await _row(system, "external_id = $1", f"-{page}_{written['id']}")
+            return bool(stored["way_in"] == "callback")
+
+        await eventually(pushed, "an event by callback; the page is listened to for a moment more")
         # Somebody removes it in the network: it is set up again, and what came meanwhile is found.
         call("groups.deleteCallbackServer", server_id=row["server_id"])
         between = vk.citizen(page, f"Пока сервера не было {uuid4()}")
@@ -255,7 +258,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
             found = await working()
             return found if found is not None and found["server_id"] != row["server_id"] else None
 
-        again = await eventually(renewed, seconds=60)
+        again = await eventually(renewed)
         await _row(system, "external_id = $1", f"-{page}_{between['id']}")
         # Switched off by hand: what we understand is asked for again.
         call("groups.setCallbackSettings", server_id=again["server_id"], wall_reply_new=0)
@@ -264,14 +267,14 @@ async def test_callback_servers_are_created_monitored_and_repaired(
             answer = call("groups.getCallbackSettings", server_id=again["server_id"])
             return bool(answer["response"]["events"]["wall_reply_new"])
 
-        await eventually(expected, seconds=60)
+        await eventually(expected)
         # A new code: confirmed with it.
         vk.post("callback_code", page=page)
 
         async def confirmed() -> bool:
             return [one["status"] for one in _servers(vk, page) if one["id"] == int(again["server_id"])] == ["ok"]
 
-        await eventually(confirmed, seconds=60)
+        await eventually(confirmed)
         last = vk.citizen(page, f"После нового кода {uuid4()}")
         await _row(system, "external_id = $1", f"-{page}_{last['id']}")
         assert [one["title"] for one in _servers(vk, page)].count("other") == 1
@@ -300,7 +303,7 @@ async def test_server_limit_of_community_is_shown_as_reason(
                 "SELECT * FROM callback_servers WHERE page_id = $1 AND state = 'failed'", page_id
             )
 
-        row = await eventually(failed, seconds=60)
+        row = await eventually(failed)
         assert "десять серверов" in row["reason"]
         # Without push the page is listened to.
         comment = vk.citizen(page, f"По длинному опросу {uuid4()}")
@@ -325,7 +328,7 @@ async def test_event_pushed_by_both_sources_is_stored_once(
                 "SELECT count(*) FROM callback_servers WHERE page_id = $1 AND state = 'working'", page_id
             )
 
-        await eventually(working, seconds=60)
+        await eventually(working)
         await _source(system, page_id, "long_poll", "last_success_at IS NOT NULL")
         written = [vk.citizen(page, f"Комментарий {n}") for n in range(20)]
         for one in written:
@@ -337,7 +340,7 @@ async def test_event_pushed_by_both_sources_is_stored_once(
             servers = _servers(vk, page)
             return bool(servers) and all(server["waiting"] == 0 for server in servers)
 
-        await eventually(delivered, seconds=60)
+        await eventually(delivered)
         rows = await system.eye.fetch("SELECT version FROM messages WHERE kind = 'comment'")
         assert [row["version"] for row in rows] == [2] * len(written)
         assert len(await system.events("message.received")) == await system.eye.fetchval(

@@ -65,7 +65,7 @@ async def test_every_service_forgets_everybodys_answers_after_a_day(
         with mock.patch.object(idempotency, "FORGOTTEN_AT_ONCE", 2):
             work = running.service._work("worker")["forget-answers"]
             task = asyncio.ensure_future(work(running.service))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while await connection.fetchval(f"SELECT count(*) FROM {table}") != 1:
                     assert not task.done()
                     await asyncio.sleep(0.02)

@@ -60,7 +60,7 @@ async def test_a_job_runs_with_its_payload(appeals_database: Database, database:
         done.append(payload)
 
     await enqueue(appeals_database, jobs, "greet", who="Баир")
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(15):
+    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
         while not done:
             await asyncio.sleep(0.02)
     assert done == [{"who": "Баир"}]
@@ -80,7 +80,7 @@ async def test_a_job_that_raises_is_still_there_and_can_be_put_back(
         done.set()
 
     await enqueue(appeals_database, jobs, "fragile")
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(20):
+    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
         while await waiting_jobs(database) != [("fragile", "failed")]:
             await asyncio.sleep(0.05)
         broken = False
@@ -110,7 +110,7 @@ async def test_a_job_that_asks_for_later_is_not_a_failure(
         done.set()
 
     await enqueue(appeals_database, jobs, "patient")
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(20):
+    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
         await done.wait()
     assert tries == 4
 
@@ -133,7 +133,7 @@ async def test_a_job_that_waited_often_is_not_held_for_one_error(
         done.set()
 
     await enqueue(appeals_database, jobs, "patient")
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(20):
+    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
         await done.wait()
 
 
@@ -158,7 +158,7 @@ async def test_who_waits_for_a_job_learns_in_one_transaction_that_it_is_held(
 
     await enqueue(appeals_database, jobs, "fragile", who="reply 1")
     eye = await database.connect()
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(20):
+    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
         while not (noted := await eye.fetch("SELECT consumer FROM appeals_cursors")):
             await asyncio.sleep(0.02)
         assert await waiting_jobs(database) == [("fragile", "failed")]
@@ -207,14 +207,18 @@ async def test_a_worker_stops_while_the_database_is_away_and_its_job_is_done_by_
     appeals_database: Database, database: TestDatabase
 ) -> None:
     jobs = Jobs("appeals")
-    begun, over, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    begun, over, failed, done = (asyncio.Event() for _ in range(4))
 
     @jobs.job("writes")
     async def writes(_payload: dict[str, Any]) -> None:
         begun.set()
         await over.wait()
-        async with appeals_database.write() as session:
-            await session.execute(text("INSERT INTO appeals_cursors (consumer, position) VALUES ('done', 1)"))
+        try:
+            async with appeals_database.write() as session:
+                await session.execute(text("INSERT INTO appeals_cursors (consumer, position) VALUES ('done', 1)"))
+        except Exception:
+            failed.set()
+            raise
         done.set()
 
     await enqueue(appeals_database, jobs, "writes")
@@ -225,7 +229,7 @@ async def test_a_worker_stops_while_the_database_is_away_and_its_job_is_done_by_
             await begun.wait()
             async with full(database):
                 over.set()
-                await asyncio.sleep(0.5)
+                await failed.wait()
         async with working(jobs, database.url("appeals"), appeals_database):
             await done.wait()
 
@@ -234,17 +238,19 @@ async def test_a_worker_that_stops_finishes_the_job_in_flight(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     jobs = Jobs("appeals")
-    begun, done = asyncio.Event(), asyncio.Event()
+    begun, stopping, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @jobs.job("long")
     async def long(_payload: dict[str, Any]) -> None:
         begun.set()
-        await asyncio.sleep(1)
+        await stopping.wait()
+        await asyncio.sleep(0.1)  # the worker is told to stop meanwhile
         done.set()
 
     await enqueue(appeals_database, jobs, "long")
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(15):
+    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
         await begun.wait()
+        stopping.set()
     assert done.is_set()
     assert await waiting_jobs(database) == []
 

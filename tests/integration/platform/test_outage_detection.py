@@ -29,7 +29,7 @@ async def _end(session: WriteSession, eye: asyncpg.Connection) -> None:
     connection = (await (await session.connection()).get_raw_connection()).driver_connection
     assert connection is not None
     await eye.execute("SELECT pg_terminate_backend($1)", pid)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not connection.is_closed():
             await asyncio.sleep(0.01)
 

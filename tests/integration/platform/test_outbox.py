@@ -24,6 +24,7 @@ from shared.tables.appeals import AppealsCursor
 from shared.tables.common import Event
 from tests.conftest import TestDatabase
 from tests.integration.platform.simulated_outages import full, read_only
+from tests.support.eventually import eventually
 from tests.support.sample_events import sample_data
 
 WRITERS = 8
@@ -68,7 +69,7 @@ async def test_eight_writers_and_a_reader_lose_nothing(appeals_database: Databas
 
     running.append(asyncio.create_task(ring()))
     await asyncio.gather(*(writer() for _ in range(WRITERS)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(seen) < WRITERS * EVENTS_EACH:
             await asyncio.sleep(0.02)
     for task in (*running, reading):
@@ -120,7 +121,7 @@ async def test_one_bad_event_holds_only_itself_and_shows(appeals_database: Datab
 
     consumer = Consumer("steady", AppealsCursor, ("appeal.opened",), handle)  # type: ignore[arg-type]
     task = asyncio.create_task(consumer.run(appeals_database, WakeUps(), lambda _, error: reported.append(error)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while good_before not in done or not any(reported):
             await asyncio.sleep(0.02)
         assert bad not in done
@@ -148,7 +149,7 @@ async def test_an_event_that_keeps_failing_is_handed_to_the_jobs_and_the_others_
     jobs = Jobs("appeals")
     consumer = Consumer("hurried", AppealsCursor, ("appeal.opened",), handle, jobs)  # type: ignore[arg-type]
     task = asyncio.create_task(consumer.run(appeals_database, WakeUps(), lambda *_: None))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not done:
             await asyncio.sleep(0.05)
     task.cancel()
@@ -217,13 +218,20 @@ async def test_an_event_is_numbered_after_the_lock_that_its_pending_change_takes
             row.position += 1  # not yet in the database when the event is emitted
             await emit(session, event("appeal.closed"))
 
+    async def waits_for_lock() -> bool:
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        async with appeals_database.read() as session:
+            return bool(await session.scalar(text(query)))
+
     async def first() -> None:
         async with appeals_database.write() as session:
             await begun.wait()
             row = await session.get_one(AppealsCursor, "subject", with_for_update=True)
             row.position += 1
             written.set()
-            await asyncio.sleep(0.3)  # the second waits for the row meanwhile
+            await eventually(waits_for_lock, "the second writer at the row")
             await emit(session, event("appeal.opened"))
 
     await asyncio.gather(second(), first())

@@ -1,7 +1,9 @@
 """The webhooks service, a receiver that is a real server, and events as appeals would write them."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,33 @@ async def receiver() -> AsyncIterator[Receiver]:
     app.router.add_get("/hook", found.answer)
     async with server:
         yield found
+
+
+@dataclass
+class SilentServer:
+    """Accepts connections and never answers."""
+
+    url: str = ""
+    connections: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    def hang_up(self) -> None:
+        """Close all connections."""
+        for connection in self.connections:
+            connection.close()
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[SilentServer]:
+    """Run a silent server on a free port; its connections are closed at the end."""
+    silent = SilentServer()
+    server = await asyncio.start_server(lambda _reader, writer: silent.connections.append(writer), "127.0.0.1", 0)
+    silent.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    try:
+        yield silent
+    finally:
+        server.close()
+        silent.hang_up()
+        await server.wait_closed()
 
 
 @dataclass

@@ -1,13 +1,15 @@
 """The classifier pool: results equal the model's, prefetched or not, also after its process was killed."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -16,8 +18,6 @@ import pytest
 from services.appeals.classification import classifier_pool as classifier_pool_module
 from services.appeals.classification import types
 from services.appeals.classification.classifier_pool import (
-    ClassifiedText,
-    ClassifierInput,
     ClassifierPool,
     ClassifierUnavailableError,
     split_portions,
@@ -27,6 +27,7 @@ from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH
 from services.appeals.classification.types import MessageContext
 from services.appeals.settings import AppealsSettings
 from shared.http.problems import Unavailable
+from tests.support.hostile_classifier import DEADLY, ENDLESS, classify_hostile
 
 ITEMS = [
     ("Когда починят свет на улице Ленина в Кабанске?", MessageContext()),
@@ -48,6 +49,15 @@ def pool() -> Iterator[ClassifierPool]:
     made.close()
 
 
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classifier processes are forked from one that has imported everything: importing takes seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.support.hostile_classifier"])
+    forking = SimpleNamespace(get_context=lambda _: context)
+    monkeypatch.setattr(classifier_pool_module, "multiprocessing", forking)
+
+
 async def test_pool_returns_the_models_results_and_replaces_a_killed_process(pool: ClassifierPool) -> None:
     direct = MessageClassifier.load().classify(ITEMS)
     others = {child.pid for child in _reading()}
@@ -60,17 +70,20 @@ async def test_pool_returns_the_models_results_and_replaces_a_killed_process(poo
     assert again[0].result.needs_answer == "yes"
 
 
-async def test_prefetched_result_is_used_once(pool: ClassifierPool) -> None:
+async def test_prefetched_result_is_used_once(
+    forked: None, pool: ClassifierPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await pool.prefetch(ITEMS[:2])
-    before = {child.pid for child in _reading()}
     pool.close()
+    monkeypatch.setattr(classifier_pool_module, "ProcessPoolExecutor", lambda **_: Ending())
     first = await pool.classify(ITEMS[:2])
     assert [found.result.needs_answer for found in first] == ["yes", "no"]
-    assert {child.pid for child in _reading()} <= before
+    with pytest.raises(ClassifierUnavailableError):
+        await pool.classify(ITEMS[:1])
 
 
 async def test_unusable_model_is_named_with_its_reason(
-    pool: ClassifierPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    forked: None, pool: ClassifierPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = AppealsSettings(topics_model=tmp_path / "none")
     monkeypatch.setattr(classifier_pool_module, "settings", lambda: chosen)
@@ -114,22 +127,11 @@ class Ending(ThreadPoolExecutor):
         raise BrokenProcessPool("a child process terminated abruptly")
 
 
-ENDLESS, DEADLY = "без конца", "убей"
 QUESTION = ("Когда починят дорогу в Кабанске?", MessageContext())
 
 
-def classify_hostile(items: Sequence[ClassifierInput], topics_model: Path | None) -> list[ClassifiedText]:
-    """Run in the classifier process: hang on one text, end the process on another."""
-    for text, _ in items:
-        while text.startswith(ENDLESS):
-            pass
-        if text.startswith(DEADLY):
-            os.kill(os.getpid(), signal.SIGKILL)
-    return classifier_pool_module._classify(items, topics_model)
-
-
 @pytest.fixture
-def hostile() -> Iterator[ClassifierPool]:
+def hostile(forked: None) -> Iterator[ClassifierPool]:
     made = ClassifierPool(classify_hostile, deadline=0.5)
     yield made
     made.close()

@@ -130,7 +130,7 @@ async def processes(settings: EmbeddedSettings, layout: Layout) -> AsyncIterator
                 *program.command, env=os.environ | dict(program.environment), stdout=asyncio.subprocess.DEVNULL
             )
         )
-    async with asyncio.timeout(30), aiohttp.ClientSession() as http:
+    async with asyncio.timeout(60), aiohttp.ClientSession() as http:
         for network in NETWORKS:
             while True:
                 try:
@@ -172,7 +172,7 @@ async def test_the_region_is_filled_once(
     async with aiohttp.ClientSession() as http:
         for network in NETWORKS:
             stored = await _stored(http, settings.url(network))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while await _stored(http, settings.url(network)) == stored:
                     await asyncio.sleep(0.2)
 

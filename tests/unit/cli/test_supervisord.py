@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from cli.embedded import orphan_processes
 from cli.embedded.crash_monitor import Watch
 from cli.embedded.data_dir import Layout
 from cli.embedded.supervisord import Program, Supervisor, SupervisorError
+from tests.support.eventually import eventually_blocking
 
 _SLEEP = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)")
 # A process that starts another one and ignores the polite signal.
@@ -22,13 +22,6 @@ _STUBBORN = (
     "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
     "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); time.sleep(600)",
 )
-
-
-def _eventually(condition: Callable[[], bool], within: float = 15) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -49,16 +42,16 @@ def test_a_crashed_process_is_restarted_and_told(layout: Layout) -> None:
     watch = Watch(supervisor, said.append, layout.logs)
     for name in ("one", "two"):
         supervisor.run(name)
-    _eventually(_running(supervisor, "one"))
-    _eventually(_running(supervisor, "two"))
+    eventually_blocking(_running(supervisor, "one"))
+    eventually_blocking(_running(supervisor, "two"))
     watch.look()
     dead = supervisor.states()["one"].pid
     os.kill(dead, signal.SIGKILL)
-    _eventually(lambda: supervisor.states()["one"].pid not in (0, dead))
+    eventually_blocking(lambda: supervisor.states()["one"].pid not in (0, dead))
     watch.look()
     assert len(said) == 1
     assert said[0].startswith(f"one crashed and was restarted (process {dead} →")
-    _eventually(lambda: (layout.logs / "one.log").read_text().count("up") == 2)
+    eventually_blocking(lambda: (layout.logs / "one.log").read_text().count("up") == 2)
     supervisor.shut_down(last=("two",))
     assert orphan_processes.find(layout) == []
 
@@ -68,12 +61,12 @@ def test_a_process_stopped_on_purpose_has_not_crashed(layout: Layout) -> None:
     said: list[str] = []
     watch = Watch(supervisor, said.append, layout.logs)
     supervisor.run("one")
-    _eventually(_running(supervisor, "one"))
+    eventually_blocking(_running(supervisor, "one"))
     watch.look()
     supervisor.stop("one")
     watch.look()
     supervisor.run("one")
-    _eventually(_running(supervisor, "one"))
+    eventually_blocking(_running(supervisor, "one"))
     watch.look()
     assert said == []
     supervisor.shut_down()
@@ -102,7 +95,7 @@ def test_a_process_that_gives_up_is_started_again(layout: Layout) -> None:
 def test_stopping_ends_children_and_the_deaf(layout: Layout) -> None:
     supervisor = Supervisor.start(layout, [Program("deaf", _STUBBORN, stop_seconds=1)])
     supervisor.run("deaf")
-    _eventually(lambda: len(orphan_processes.find(layout)) == 3)
+    eventually_blocking(lambda: len(orphan_processes.find(layout)) == 3)
     supervisor.shut_down()
     assert orphan_processes.find(layout) == []
 
@@ -110,7 +103,7 @@ def test_stopping_ends_children_and_the_deaf(layout: Layout) -> None:
 def test_leftovers_of_a_killed_supervisor_are_found_and_ended(layout: Layout) -> None:
     supervisor = Supervisor.start(layout, [Program("one", _SLEEP)])
     supervisor.run("one")
-    _eventually(_running(supervisor, "one"))
+    eventually_blocking(_running(supervisor, "one"))
     supervisor.kill()
     assert not supervisor.answers()
     assert orphan_processes.end(layout) == 1
@@ -141,7 +134,7 @@ def test_percent_signs_and_quotes_in_values(layout: Layout) -> None:
     supervisor = Supervisor.start(layout, [Program("one", command, {"URL": url})])
     supervisor.run("one")
     log = layout.logs / "one.log"
-    _eventually(lambda: log.exists() and log.read_text().strip() == url)
+    eventually_blocking(lambda: log.exists() and log.read_text().strip() == url)
     supervisor.shut_down()
     with pytest.raises(ValueError, match="cannot hold"):
         Supervisor.start(layout, [Program("one", command, {"URL": 'a"b'})])

@@ -57,7 +57,7 @@ class Looks:
 
 async def until(looks: Looks, seen: int) -> None:
     """Wait until so many looks were made."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while looks.count.total() < seen:
             await asyncio.sleep(0.005)
 
@@ -84,7 +84,7 @@ async def test_requested_page_runs_at_once_and_failing_page_backs_off() -> None:
     assert looks.failures[0][0] == "2"
     assert "no answer" in looks.failures[0][1]
     looks.pages = [page(1), page(3)]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not looks.count["3"]:
             await asyncio.sleep(0.01)
     task.cancel()
@@ -95,7 +95,7 @@ async def test_request_during_check_runs_one_more_check() -> None:
     looks = Looks([page(1)])
     rotation = looks.rotation(1)
     task = asyncio.create_task(rotation.run())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not looks.at_once:
             await asyncio.sleep(0)
     rotation.run_soon(page(1))

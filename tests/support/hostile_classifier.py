@@ -1,0 +1,21 @@
+"""A classifier that texts can hang or end, for its own process: it imports no more than the real one."""
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.appeals.classification import classifier_pool
+from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput
+
+ENDLESS, DEADLY = "без конца", "убей"
+
+
+def classify_hostile(items: Sequence[ClassifierInput], topics_model: Path | None) -> list[ClassifiedText]:
+    """Classify; hang on one text, end the process on another."""
+    for text, _ in items:
+        while text.startswith(ENDLESS):
+            pass
+        if text.startswith(DEADLY):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return classifier_pool._classify(items, topics_model)
