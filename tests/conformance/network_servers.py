@@ -1,9 +1,7 @@
 """The networks that have to pass: the server that plays each, its driver, and ingest's settings for it."""
 
 import os
-import subprocess
-import sys
-import time
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +19,8 @@ from tests.conformance.drivers.ok import OkDriver
 from tests.conformance.drivers.vk import VkDriver
 from tests.conformance.example import adapter as example
 from tests.integration.ingest.conftest import FAST, KEYS
+from tests.support.eventually import eventually_blocking
+from tests.support.forked_program import ForkedProgram
 
 # Behaviours share a page and run at the same time: limits of calls a second are not what they are about.
 MANY = "500"
@@ -78,7 +78,7 @@ def playing(network: str, folder: Path) -> Iterator[tuple[Driver, dict[str, str]
         "EMULATOR_TIMEOUT_SECONDS": "10",
         **played.env,
     }
-    process = subprocess.Popen([sys.executable, "-m", played.module], env=environment)
+    process = ForkedProgram(played.module, env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_for(url, process)
@@ -86,8 +86,8 @@ def playing(network: str, folder: Path) -> Iterator[tuple[Driver, dict[str, str]
             settings = KEYS | FAST | SUITE | dict(played.settings) | {f"{network}_api_url": url}
             yield played.driver(url), settings
     finally:
-        process.terminate()
-        process.wait(20)
+        process.send_signal(signal.SIGTERM)
+        process.wait()
 
 
 @contextmanager
@@ -106,13 +106,13 @@ def _known(network: str, url: str) -> Iterator[None]:
         yield
 
 
-def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(300):
-        assert process.poll() is None, "the server ended"
+def _wait_for(url: str, process: ForkedProgram) -> None:
+    def answers() -> bool:
+        assert process.returncode is None, "the server ended"
         try:
             httpx.get(f"{url}/_control/pages", timeout=5)
         except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("the server does not answer")
+            return False
+        return True
+
+    eventually_blocking(answers, "an answer of the server")

@@ -4,13 +4,14 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-START_SECONDS = 20
+from tests.support.forked_program import ForkedProgram
+
+START_SECONDS = 60
 
 
 def free_port() -> int:
@@ -33,7 +34,7 @@ class EmulatorProcess:
             "EMULATOR_DATA": str(data),
             **{f"EMULATOR_{name.upper()}": str(value) for name, value in settings.items()},
         }
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ForkedProgram | None = None
         self._http: aiohttp.ClientSession | None = None
 
     @property
@@ -51,9 +52,7 @@ class EmulatorProcess:
 
     async def start(self) -> None:
         """Start and wait until the control door opens."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", f"emulators.{self._network}", env=self.environment
-        )
+        self._process = ForkedProgram(f"emulators.{self._network}", env=self.environment)
         deadline = asyncio.get_running_loop().time() + START_SECONDS
         while True:
             try:
@@ -68,9 +67,8 @@ class EmulatorProcess:
     async def end(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
         """End the process; answers its exit status."""
         assert self._process is not None
-        if self._process.returncode is None:
-            self._process.send_signal(with_signal)
-        return await asyncio.wait_for(self._process.wait(), 10)
+        self._process.send_signal(with_signal)
+        return await asyncio.to_thread(self._process.wait)
 
     async def close(self) -> None:
         """End the process if it runs, and the client."""

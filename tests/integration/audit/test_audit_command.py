@@ -1,25 +1,17 @@
 """`gospablik audit verify`, and what commands leave in the trail."""
 
-import asyncio
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.conftest import TestDatabase
 from tests.integration.audit.conftest import change, trail
+from tests.support.forked_program import run_program
 from tests.support.service_under_test import ServiceUnderTest, environment
 
 
 async def gospablik(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "cli.main", *arguments],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return await run_program("cli.main", *arguments, env={**os.environ, **environ})
 
 
 async def test_a_changed_row_is_named_at_the_command_line(

@@ -1,24 +1,16 @@
 """What an operator does at the command line of a deployment."""
 
-import asyncio
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.conftest import TestDatabase
+from tests.support.forked_program import run_program
 from tests.support.service_under_test import environment, service_under_test
 
 
 async def gospablik(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "cli.main", *arguments],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return await run_program("cli.main", *arguments, env={**os.environ, **environ})
 
 
 async def test_the_first_person_of_production_can_sign_in(database: TestDatabase, keys_dir: Path) -> None:

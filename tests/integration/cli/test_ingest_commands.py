@@ -24,6 +24,7 @@ from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
 from tests.integration.ingest.memory_network import Ground, age_first_reading, comment, ground, running
 from tests.support.eventually import eventually
+from tests.support.forked_program import run_program
 from tests.support.service_under_test import environment, service_under_test
 
 DAY = timedelta(days=1)
@@ -68,24 +69,18 @@ class System:
 
     async def run(self, *arguments: str, code: int = 0, **env: str) -> str:
         """A command to its end; answers what it printed."""
-        process = self.start(*arguments, **env)
-        out, err = await asyncio.to_thread(process.communicate, timeout=90)
-        assert process.returncode == code, out + err
-        return out + err
+        command = ("cli.main", "ingest", *arguments, "--url", self.url)
+        process = await run_program(*command, env={**os.environ, "COLUMNS": "200", **env})
+        assert process.returncode == code, process.stdout + process.stderr
+        return process.stdout + process.stderr
 
 
 @pytest.fixture
 async def system(database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[System]:
     for name, value in KEYS.items():
         monkeypatch.setenv(f"GOSPABLIK_{name.upper()}", value)
-    people = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "cli.main", "demo-people"],
-        env={**os.environ, **environment("registry", database, keys_dir)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    settings = environment("registry", database, keys_dir)
+    people = await run_program("cli.main", "demo-people", env={**os.environ, **settings})
     assert people.returncode == 0, people.stderr
     eye = await database.connect()
     async with service_under_test("registry", database, keys_dir) as registry:

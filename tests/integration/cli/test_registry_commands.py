@@ -3,8 +3,6 @@
 import asyncio
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bench.generated_region.csv_file import region_csv
 from services.registry.access import people
 from tests.conftest import TestDatabase
+from tests.support.forked_program import run_program
 from tests.support.service_under_test import service_under_test
 
 IMPORT = "/api/v1/organisations/import"
@@ -67,15 +66,8 @@ class System:
 
     async def run(self, *arguments: str, code: int = 0) -> str:
         """A command to its end; answers what it printed."""
-        process = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "cli.main", "registry", *arguments, "--url", self.url],
-            env={**os.environ, "COLUMNS": "200"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ("cli.main", "registry", *arguments, "--url", self.url)
+        process = await run_program(*command, env={**os.environ, "COLUMNS": "200"})
         assert process.returncode == code, process.stdout + process.stderr
         return process.stdout + process.stderr
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import csv
+import os
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ from services.registry.access import people
 from tests.conftest import TestDatabase
 from tests.integration.appeals.conftest import World, build_world
 from tests.integration.appeals.test_review_decisions import classified_message, decide
+from tests.support.forked_program import run_program
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
 
@@ -40,11 +41,7 @@ async def door(registry: ServiceUnderTest, appeals: ServiceUnderTest) -> AsyncIt
 
 async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A command to its end."""
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "cli.main", "topics", *arguments],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return await run_program("cli.main", "topics", *arguments, env=os.environ)
 
 
 async def test_what_people_decided_is_exported(

@@ -1,9 +1,7 @@
 """Emulators as processes, and ingest connected to them."""
 
 import os
-import subprocess
-import sys
-import time
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,6 +15,8 @@ import pytest
 
 from cli.embedded.temporary_postgres import free_port
 from tests.conftest import TestDatabase
+from tests.support.eventually import eventually_blocking
+from tests.support.forked_program import ForkedProgram
 from tests.support.service_under_test import (
     DROPPED_FIRST,
     ServiceUnderTest,
@@ -86,27 +86,27 @@ def running_emulator(network: str, folder: Path, **settings: str) -> Iterator[Em
         "EMULATOR_TIMEOUT_SECONDS": "10",
         **settings,
     }
-    process = subprocess.Popen([sys.executable, "-m", f"emulators.{network}"], env=environment)
+    process = ForkedProgram(f"emulators.{network}", env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
         with httpx.Client(base_url=url, timeout=30, limits=DROPPED_FIRST) as door:
             _wait_for(door, process)
             yield Emulator(url, door)
     finally:
-        process.terminate()
-        process.wait(20)
+        process.send_signal(signal.SIGTERM)
+        process.wait()
 
 
-def _wait_for(door: httpx.Client, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(200):
-        assert process.poll() is None, "the emulator ended"
+def _wait_for(door: httpx.Client, process: ForkedProgram) -> None:
+    def answers() -> bool:
+        assert process.returncode is None, "the emulator ended"
         try:
             door.get("/_control/pages")
         except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("the emulator does not answer")
+            return False
+        return True
+
+    eventually_blocking(answers, "an answer of the emulator")
 
 
 @pytest.fixture(scope="module")

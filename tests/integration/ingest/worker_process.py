@@ -1,8 +1,7 @@
 """Ingest's worker as a process of its own: to be killed, or to live by another clock."""
 
 import os
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from cli.embedded.temporary_postgres import free_port
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import FAST, KEYS
+from tests.support.forked_program import ForkedProgram
 from tests.support.service_under_test import environment
 
 
@@ -18,18 +18,18 @@ class Process:
 
     def __init__(self, env: dict[str, str]) -> None:
         self._env = env
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ForkedProgram | None = None
 
     def start(self) -> None:
         """Start it; the one before is dead."""
-        command = [sys.executable, "-m", "cli.main", "serve", "ingest", "--process", "worker"]
-        self._process = subprocess.Popen(command, env=self._env, stdout=subprocess.DEVNULL)
+        command = ("cli.main", "serve", "ingest", "--process", "worker")
+        self._process = ForkedProgram(*command, env=self._env, stdout=os.devnull)
 
     def kill(self) -> None:
         """kill -9."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait(10)
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
             self._process = None
 
 

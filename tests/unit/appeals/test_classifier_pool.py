@@ -1,7 +1,6 @@
 """The classifier pool: results equal the model's, prefetched or not, also after its process was killed."""
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import time
@@ -27,6 +26,7 @@ from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH
 from services.appeals.classification.types import MessageContext
 from services.appeals.settings import AppealsSettings
 from shared.http.problems import Unavailable
+from tests.support.forked_program import forkserver
 from tests.support.hostile_classifier import DEADLY, ENDLESS, classify_hostile
 
 ITEMS = [
@@ -52,9 +52,7 @@ def pool() -> Iterator[ClassifierPool]:
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Classifier processes are forked from one that has imported everything: importing takes seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.support.hostile_classifier"])
-    forking = SimpleNamespace(get_context=lambda _: context)
+    forking = SimpleNamespace(get_context=lambda _: forkserver())
     monkeypatch.setattr(classifier_pool_module, "multiprocessing", forking)
 
 
