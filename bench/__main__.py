@@ -1,4 +1,4 @@
-"""`python -m bench [--quick]`: every benchmark, one after the other."""
+"""Run all benchmarks, one after the other: `python -m bench [--quick]`."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ BENCHMARKS = (
     "freshness",
     "listen",
     "faults",
-    "understanding",
+    "classification",
     "hostile_texts",
     "sign_in",
     "topics",
@@ -17,14 +17,14 @@ BENCHMARKS = (
 
 
 def main() -> None:
-    """Run them all; exit 1 when one fails."""
+    """Run all benchmarks; exit with 1 if one fails."""
     failed = [
         name
         for name in BENCHMARKS
         if subprocess.run([sys.executable, "-m", f"bench.{name}", *sys.argv[1:]], check=False).returncode
     ]
     if failed:
-        sys.exit(f"below the bar or broken: {', '.join(failed)}")
+        sys.exit(f"below the bar or failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How long people wait until a poll finds them: virtual time, 2,000 pages, 5,000 polls a day, none above 24 h.
+"""The delay until a poll finds a message: virtual time, 2,000 pages, 5,000 polls a day, maximum age 24 h.
 
-Steady: rates are constant; the floor is the optimum for known rates (polls per page ∝ √rate, no ceiling), mean
-delay (Σ√λ)² / (2·B·Σλ). Drifting: rates drift, and there is day and night, not the same for all pages; the floor
-is the same scheduler told the true rates. Ours learns from nothing but what its own polls find: three
-weeks where rates are steady, one where they drift; the week after is measured, over all that may be written in it.
-Less is better. `--rates FILE`: messages a day, one number a line, one line a page.
+Steady: rates are constant; the floor is the optimum for known rates (polls per page ∝ √rate, no maximum age), mean
+delay (Σ√λ)² / (2·B·Σλ). Drifting: rates drift and follow a daily rhythm that differs between pages; the floor is
+the same scheduler with the true rates. Ours learns only from what its own polls find: for three weeks with steady
+rates, for one week with drifting rates; the following week is measured, over all messages expected in it. Less is
+better. `--rates FILE`: messages a day, one number per line, one line per page.
 """
 
 import argparse
@@ -22,116 +22,116 @@ from services.ingest.polling.arrival_rates import DAY, HOURS, DailyProfile, Page
 from services.ingest.polling.poll_schedule import PollSchedule
 
 PAGES = 2_000
-POLLS_A_DAY = 5_000
-CEILING_HOURS = 24.0
+POLLS_PER_DAY = 5_000
+MAX_AGE_HOURS = 24.0
 BAR, DRIFT_BAR = 1.05, 1.10
 SIGMA = 1.5
-MESSAGES_A_DAY = 3_000  # over all pages: real load
+MESSAGES_PER_DAY = 3_000  # over all pages, the real load
 STEADY_LEARN_DAYS, DRIFT_LEARN_DAYS, MEASURE_DAYS = 21, 7, 7
 STEADY_DAYS, DRIFT_DAYS = STEADY_LEARN_DAYS + MEASURE_DAYS, DRIFT_LEARN_DAYS + MEASURE_DAYS
 HOUR = DAY / HOURS
-# The logarithm of a page's rate wanders by this much in a day, and every day a page in a hundred jumps fivefold.
-WANDER, JUMPS, JUMP = 0.15, 0.01, math.log(5)
-# How busy the hours of a day are, from midnight on.
-DAY_AND_NIGHT = (2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 10, 11, 11, 10, 10, 11, 12, 13, 14, 14, 12, 8, 4)
+# The standard deviation of the daily drift of a page's log rate; a page in a hundred per day jumps fivefold.
+DAILY_DRIFT, JUMP_PROBABILITY, JUMP_SIZE = 0.15, 0.01, math.log(5)
+# Relative activity in the hours of a day, from midnight.
+HOURLY_ACTIVITY = (2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 10, 11, 11, 10, 10, 11, 12, 13, 14, 14, 12, 8, 4)
 
 
-class World:
-    """What really happens: the rate of each page in each hour, and what is written there."""
+class SimulatedPages:
+    """The simulated pages: the true rate of each in each hour, and the messages written there."""
 
     def __init__(self, rates: Sequence[float], seed: int, days: int, *, drifting: bool) -> None:
         self._random = random.Random(seed)
         self.drifting = drifting
-        self.levels = [[rate] * (days * HOURS) for rate in rates]
+        self.hourly_rates = [[rate] * (days * HOURS) for rate in rates]
         self.profiles = [DailyProfile((1.0,) * HOURS)] * len(rates)
         if drifting:
-            shifted = [DailyProfile(tuple(_shift(by))) for by in range(-2, 3)]
+            shifted = [DailyProfile(tuple(_shifted_activity(by))) for by in range(-2, 3)]
             self.profiles = [self._random.choice(shifted) for _ in rates]
             for page, rate in enumerate(rates):
-                self.levels[page] = self._wander(rate, days * HOURS)
+                self.hourly_rates[page] = self._drifting_levels(rate, days * HOURS)
 
-    def _wander(self, rate: float, hours: int) -> list[float]:
-        spread, start = WANDER / math.sqrt(HOURS), math.log(max(rate, 1e-6))
-        back = spread**2 / (2 * SIGMA**2)  # keeps the spread of the rates what it is
-        level, away, levels = start, 0.0, []
+    def _drifting_levels(self, rate: float, hours: int) -> list[float]:
+        spread, start = DAILY_DRIFT / math.sqrt(HOURS), math.log(max(rate, 1e-6))
+        reversion = spread**2 / (2 * SIGMA**2)  # keeps the spread of the rates constant
+        level, deviation, levels = start, 0.0, []
         for _ in range(hours):
             levels.append(math.exp(level))
-            away += self._random.gauss(0, spread) - back * away
-            if self._random.random() < JUMPS / HOURS:
-                away += self._random.choice((-JUMP, JUMP))
-            level = start + away
+            deviation += self._random.gauss(0, spread) - reversion * deviation
+            if self._random.random() < JUMP_PROBABILITY / HOURS:
+                deviation += self._random.choice((-JUMP_SIZE, JUMP_SIZE))
+            level = start + deviation
         return levels
 
-    def rate(self, page: int, moment: float) -> float:
-        """Messages a day of the page, its day and night left out."""
-        levels = self.levels[page]
-        return levels[min(int(moment / HOUR), len(levels) - 1)]
+    def rate(self, page: int, time: float) -> float:
+        """Return the messages per day of a page, without the daily rhythm."""
+        levels = self.hourly_rates[page]
+        return levels[min(int(time / HOUR), len(levels) - 1)]
 
-    def between(self, page: int, start: float, end: float) -> tuple[list[float], float, float]:
-        """What people write in a time: the moments; how many are expected, and their waiting until its end."""
-        moments: list[float] = []
+    def written_between(self, page: int, start: float, end: float) -> tuple[list[float], float, float]:
+        """Return the times of messages in an interval, their expected number, and their expected total wait."""
+        times: list[float] = []
         expected = waiting = 0.0
         share = self.profiles[page].share
-        moment = start
+        time = start
         gap = self._random.expovariate(1.0)
-        while moment < end:
-            hour = int(moment / HOUR + 1e-9)
-            upto = min((hour + 1) * HOUR, end)
-            a_second = self.rate(page, hour * HOUR + 1) * share[hour % HOURS] / DAY
-            mass = a_second * (upto - moment)
-            expected += mass
-            waiting += mass * (end - (moment + upto) / 2)
+        while time < end:
+            hour = int(time / HOUR + 1e-9)
+            until = min((hour + 1) * HOUR, end)
+            per_second = self.rate(page, hour * HOUR + 1) * share[hour % HOURS] / DAY
+            expected_now = per_second * (until - time)
+            expected += expected_now
+            waiting += expected_now * (end - (time + until) / 2)
             passed = 0.0
-            while gap <= mass - passed:
+            while gap <= expected_now - passed:
                 passed += gap
-                moments.append(moment + passed / a_second)
+                times.append(time + passed / per_second)
                 gap = self._random.expovariate(1.0)
-            gap -= mass - passed
-            moment = upto
-        return moments, expected, waiting
+            gap -= expected_now - passed
+            time = until
+        return times, expected, waiting
 
 
-def _shift(by: int) -> list[float]:
-    mean = sum(DAY_AND_NIGHT) / HOURS
-    return [DAY_AND_NIGHT[(hour + by) % HOURS] / mean for hour in range(HOURS)]
+def _shifted_activity(by: int) -> list[float]:
+    mean = sum(HOURLY_ACTIVITY) / HOURS
+    return [HOURLY_ACTIVITY[(hour + by) % HOURS] / mean for hour in range(HOURS)]
 
 
-class Told(RateModel):
-    """Knows the true rates instead of learning them."""
+class TrueRates(RateModel):
+    """A rate model that knows the true rates."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, pages: SimulatedPages) -> None:
         super().__init__()
-        self._world = world
+        self._pages = pages
         self._page: dict[int, int] = {}
         self.now = 0.0
-        if world.drifting:
-            self.common = DailyProfile(tuple(_shift(0)))
+        if pages.drifting:
+            self.common = DailyProfile(tuple(_shifted_activity(0)))
 
     def load_page(self, page: Hashable, state: dict[str, Any]) -> PageStatistics:
-        """Remember whose memory it is."""
+        """Load a page's statistics and note the page they belong to."""
         memory = super().load_page(page, state)
         self._page[id(memory)] = int(str(page))
         return memory
 
     def rate(self, memory: PageStatistics) -> float:
-        """The true rate now."""
-        return self._world.rate(self._page[id(memory)], self.now)
+        """Return the true rate now."""
+        return self._pages.rate(self._page[id(memory)], self.now)
 
     def profile(self, memory: PageStatistics) -> DailyProfile:
-        """The true day of the page."""
-        return self._world.profiles[self._page[id(memory)]]
+        """Return the true daily profile of the page."""
+        return self._pages.profiles[self._page[id(memory)]]
 
     def learn(self, memory: PageStatistics, since: float, now: float, found: Sequence[float]) -> None:
-        """Nothing to learn."""
+        """Learn nothing; only keep the time."""
         self.now = now
 
     def refit(self, memories: Sequence[PageStatistics]) -> None:
-        """Nothing to learn."""
+        """Learn nothing."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run gave: the mean delay in hours, of what is expected and of what was really written."""
+    """The result of a run: mean delays in hours, of the expected messages and of those written."""
 
     expected: float
     written: float
@@ -139,10 +139,10 @@ class Outcome:
     most_polls: int
 
 
-def simulate(world: World, learn_days: int, rates: RateModel | None = None) -> Outcome:
-    """Run the scheduler through the days and measure those after the learning."""
-    pages, days = len(world.profiles), learn_days + MEASURE_DAYS
-    schedule = PollSchedule[int](POLLS_A_DAY, max_age=CEILING_HOURS * HOUR, rates=rates)
+def simulate(simulated: SimulatedPages, learn_days: int, rates: RateModel | None = None) -> Outcome:
+    """Simulate the scheduler and return the figures of the days after `learn_days`."""
+    pages, days = len(simulated.profiles), learn_days + MEASURE_DAYS
+    schedule = PollSchedule[int](POLLS_PER_DAY, max_age=MAX_AGE_HOURS * HOUR, rates=rates)
     for number in range(pages):
         schedule.add(number)
     last = [0.0] * pages
@@ -153,7 +153,7 @@ def simulate(world: World, learn_days: int, rates: RateModel | None = None) -> O
         if (page := schedule.next_page(now)) is None:
             now += schedule.seconds_until_next(now)
             continue
-        found, expected, waiting = world.between(page, last[page], now)
+        found, expected, waiting = simulated.written_between(page, last[page], now)
         oldest = max(oldest, now - last[page])
         polls[int(now / DAY)] += 1
         last[page] = now
@@ -165,61 +165,62 @@ def simulate(world: World, learn_days: int, rates: RateModel | None = None) -> O
     return Outcome(waited / mass / HOUR, statistics.fmean(delays) / HOUR, oldest / HOUR, max(polls))
 
 
-def drawn(seed: int, pages: int) -> list[float]:
-    """Log-normal rates, messages a day, whose sum is the real load of as many pages."""
+def draw_rates(seed: int, pages: int) -> list[float]:
+    """Return log-normal rates in messages per day, whose sum is the real load of as many pages."""
     source = random.Random(seed)
     rates = [source.lognormvariate(0, SIGMA) for _ in range(pages)]
-    scale = MESSAGES_A_DAY * pages / PAGES / sum(rates)
+    scale = MESSAGES_PER_DAY * pages / PAGES / sum(rates)
     return [rate * scale for rate in rates]
 
 
-def optimum(rates: Sequence[float]) -> float:
-    """The least mean delay in hours for known rates, whatever grows old."""
-    return sum(map(math.sqrt, rates)) ** 2 / (2 * POLLS_A_DAY * sum(rates)) * HOURS
+def optimal_delay(rates: Sequence[float]) -> float:
+    """Return the minimal mean delay in hours for known rates, without a maximum age."""
+    return sum(map(math.sqrt, rates)) ** 2 / (2 * POLLS_PER_DAY * sum(rates)) * HOURS
 
 
 def read_rates(path: Path) -> list[float]:
-    """Messages a day, one number a line."""
+    """Return the rates in a file: messages per day, one number per line."""
     rates = [float(line) for line in path.read_text().splitlines() if line.strip()]
     if not rates or min(rates) < 0 or max(rates) <= 0:
-        sys.exit("--rates: one number a line, messages a day, none negative, not all zero")
+        sys.exit("--rates: one number per line, messages per day, none negative, not all zero")
     return rates
 
 
 def main() -> None:
-    """Command line; exit 1 when a bar or the ceiling is missed."""
+    """Run the command line; exit with 1 if a bar or the maximum age is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.freshness", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one run instead of three")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
-    parser.add_argument("--rates", type=Path, metavar="FILE", help="one number a line, messages a day")
+    parser.add_argument("--rates", type=Path, metavar="FILE", help="one number per line, messages per day")
     parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
-    runs = 1 if asked.quick else 3
+    args = parser.parse_args()
+    runs = 1 if args.quick else 3
     steady, drift, floors, ours, ages = [], [], [], [], []
-    for seed in range(asked.seed, asked.seed + runs):
-        rates = read_rates(asked.rates) if asked.rates else drawn(seed, PAGES)
-        calm = simulate(World(rates, seed, STEADY_DAYS, drifting=False), STEADY_LEARN_DAYS)
-        moving = simulate(World(rates, seed, DRIFT_DAYS, drifting=True), DRIFT_LEARN_DAYS)
-        world = World(rates, seed, DRIFT_DAYS, drifting=True)
-        told = simulate(world, DRIFT_LEARN_DAYS, Told(world))
-        floors.append(optimum(rates))
-        ours.append(calm.expected)
-        steady.append(calm.expected / floors[-1])
-        drift.append(moving.expected / told.expected)
-        ages += [calm.oldest_hours, moving.oldest_hours]
+    for seed in range(args.seed, args.seed + runs):
+        rates = read_rates(args.rates) if args.rates else draw_rates(seed, PAGES)
+        constant = simulate(SimulatedPages(rates, seed, STEADY_DAYS, drifting=False), STEADY_LEARN_DAYS)
+        drifting_run = simulate(SimulatedPages(rates, seed, DRIFT_DAYS, drifting=True), DRIFT_LEARN_DAYS)
+        simulated = SimulatedPages(rates, seed, DRIFT_DAYS, drifting=True)
+        known_rates = simulate(simulated, DRIFT_LEARN_DAYS, TrueRates(simulated))
+        floors.append(optimal_delay(rates))
+        ours.append(constant.expected)
+        steady.append(constant.expected / floors[-1])
+        drift.append(drifting_run.expected / known_rates.expected)
+        ages += [constant.oldest_hours, drifting_run.oldest_hours]
         print(
-            f"seed {seed}: steady {calm.expected:.3f} h (written {calm.written:.3f}), floor {floors[-1]:.3f} h, "
-            f"ratio {steady[-1]:.3f}; drifting {moving.expected:.3f} h, told {told.expected:.3f} h, "
+            f"seed {seed}: steady {constant.expected:.3f} h (written {constant.written:.3f}), "
+            f"floor {floors[-1]:.3f} h, ratio {steady[-1]:.3f}; drifting {drifting_run.expected:.3f} h, "
+            f"with true rates {known_rates.expected:.3f} h, "
             f"ratio {drift[-1]:.3f}; oldest {max(ages[-2:]):.2f} h; "
-            f"most polls in a day {max(calm.most_polls, moving.most_polls)}"
+            f"most polls in a day {max(constant.most_polls, drifting_run.most_polls)}"
         )
     ratio, drift_ratio, oldest = statistics.median(steady), statistics.median(drift), max(ages)
-    ok = ratio <= BAR and drift_ratio <= DRIFT_BAR and oldest <= CEILING_HOURS
+    ok = ratio <= BAR and drift_ratio <= DRIFT_BAR and oldest <= MAX_AGE_HOURS
     print(
         f"freshness: ratio {ratio:.3f} (bar {BAR}), drifting {drift_ratio:.3f} (bar {DRIFT_BAR}), "
-        f"oldest {oldest:.2f} h (ceiling {CEILING_HOURS:.0f} h), {'ok' if ok else 'BELOW THE BAR'}"
+        f"oldest {oldest:.2f} h (maximum {MAX_AGE_HOURS:.0f} h), {'ok' if ok else 'BELOW THE BAR'}"
     )
-    if asked.json:
+    if args.json:
         result = {
             "name": "freshness",
             "ratio": round(ratio, 3),

@@ -1,8 +1,8 @@
-"""How much longer a text made to stall takes to read than an ordinary one: `python -m bench.hostile_texts`.
+"""How much longer hostile texts take to classify than ordinary ones: `python -m bench.hostile_texts`.
 
-Ours: the slowest of generated hostile texts, each read once, its words never seen before. The floor: an ordinary
-text of the same length, the project's examples one after another, the median of twenty. Unit: texts a second; each
-is read as a message and as the post above another one.
+Ours: the slowest of generated hostile texts, each classified once, with words that no cache holds. The floor: an
+ordinary text of the same length, concatenated from the project's examples, the median of twenty. Unit: texts per
+second; each text is classified as a message and as the post of another message.
 """
 
 import os
@@ -13,9 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from bench.measure import Part, main
+from bench.measure import Measurement, run_benchmark
 
-ORDINARY = 20
+ORDINARY_TEXTS = 20
 _RUSSIAN = "абвгдежзийклмнопрстуфхцчшщъыьэюяё"
 _UNITS = (
     "[id1:", "[club1|", "(", "«", "[", "\"", "'", "@", "#а", "-", "—", ".", "!", "?", "1", "8 ",
@@ -31,30 +31,30 @@ _UNITS = (
 )  # fmt: skip
 
 
-def _words(chance: Random, letters: str, size: int) -> str:
-    return " ".join("".join(chance.choices(letters, k=size)) for _ in range(9_000 // (size + 1) + 1))
+def _words(rng: Random, letters: str, size: int) -> str:
+    return " ".join("".join(rng.choices(letters, k=size)) for _ in range(9_000 // (size + 1) + 1))
 
 
-def _one_letter_apart(chance: Random) -> str:
-    made = []
+def _one_letter_apart(rng: Random) -> str:
+    words = []
     for _ in range(900):
-        word = list(chance.choice(("кабанского", "заиграевский", "улан-удэнская", "недонедопере")))
-        word[chance.randrange(len(word))] = chance.choice(_RUSSIAN)
-        made.append("".join(word) + chance.choice(_RUSSIAN))
-    return " ".join(made)
+        word = list(rng.choice(("кабанского", "заиграевский", "улан-удэнская", "недонедопере")))
+        word[rng.randrange(len(word))] = rng.choice(_RUSSIAN)
+        words.append("".join(word) + rng.choice(_RUSSIAN))
+    return " ".join(words)
 
 
-def _prefixed(chance: Random) -> str:
+def _prefixed(rng: Random) -> str:
     prefixes = ("недо", "не", "до", "супер", "анти", "пере", "само", "псевдо", "за", "ре", "де")
-    return " ".join("".join(chance.choices(prefixes, k=8)) + _words(chance, _RUSSIAN, 4)[:4] for _ in range(300))
+    return " ".join("".join(rng.choices(prefixes, k=8)) + _words(rng, _RUSSIAN, 4)[:4] for _ in range(300))
 
 
-def _mixture(chance: Random) -> str:
-    parts = [chance.choice(_UNITS) * chance.randint(1, 40) for _ in range(chance.randint(2, 6))]
+def _mixture(rng: Random) -> str:
+    parts = [rng.choice(_UNITS) * rng.randint(1, 40) for _ in range(rng.randint(2, 6))]
     return "".join(parts)
 
 
-_MADE: tuple[Callable[[Random], str], ...] = (
+_GENERATORS: tuple[Callable[[Random], str], ...] = (
     lambda chance: _words(chance, _RUSSIAN, chance.randint(1, 12)),
     lambda chance: _words(chance, _RUSSIAN, chance.randint(13, 70)),
     lambda chance: _words(chance, "аоэүөһбгдлнрх", chance.randint(3, 9)),
@@ -70,30 +70,30 @@ _MADE: tuple[Callable[[Random], str], ...] = (
 )  # fmt: skip
 
 
-def hostile(count: int, length: int, seed: int = 1) -> list[tuple[str, str]]:
-    """Hostile texts of a length, each with its beginning as its name: every unit alone, then generated ones."""
+def hostile_texts(count: int, length: int, seed: int = 1) -> list[tuple[str, str]]:
+    """Return hostile texts of a length, each with its beginning as name: repeated units, then generated ones."""
     chance = Random(seed)
     order = list(_UNITS)
     chance.shuffle(order)
-    made = order[: count // 3]
-    made += [_MADE[n % len(_MADE)](chance) for n in range(count - len(made))]
-    return [(ascii(shape[:16]), (shape * (length // len(shape) + 1))[:length]) for shape in made]
+    shapes = order[: count // 3]
+    shapes += [_GENERATORS[n % len(_GENERATORS)](chance) for n in range(count - len(shapes))]
+    return [(ascii(shape[:16]), (shape * (length // len(shape) + 1))[:length]) for shape in shapes]
 
 
-def ordinary(length: int, seed: int) -> str:
-    """Examples in any order, up to the length."""
+def ordinary_text(length: int, seed: int) -> str:
+    """Return examples in random order, cut to the length."""
     from services.appeals.classification.training.examples import load_examples  # noqa: PLC0415
 
     chance = Random(seed)
     texts = [example.text for example in load_examples()]
-    said = ""
-    while len(said) < length:
-        said += chance.choice(texts) + "\n"
-    return said[:length]
+    text = ""
+    while len(text) < length:
+        text += chance.choice(texts) + "\n"
+    return text[:length]
 
 
 async def run(count: int, *, length: int) -> tuple[float, float]:
-    """Ordinary texts a second, and the slowest hostile one's."""
+    """Return texts per second for ordinary texts and for the slowest hostile text."""
     from services.appeals.classification.model.message_classifier import MessageClassifier  # noqa: PLC0415
     from services.appeals.classification.training.examples import load_examples  # noqa: PLC0415
     from services.appeals.classification.types import MessageContext  # noqa: PLC0415
@@ -101,26 +101,26 @@ async def run(count: int, *, length: int) -> tuple[float, float]:
     model = MessageClassifier.load()
     model.classify([(example.text, example.context) for example in load_examples()])
 
-    def taken(text: str) -> float:
+    def seconds(text: str) -> float:
         started = time.process_time()
         model.classify([(text, MessageContext(kind="wall_post")), ("а у нас?", MessageContext(post_text=text))])
         return time.process_time() - started
 
-    usual = statistics.median(taken(ordinary(length, seed)) for seed in range(ORDINARY))
-    slowest, name = max((taken(text), name) for name, text in hostile(count, length, seed=length))
-    print(f"  {length:,} letters: ordinary {usual * 1000:.0f} ms, slowest {slowest * 1000:.0f} ms: {name}")
-    return 1 / usual, 1 / slowest
+    ordinary = statistics.median(seconds(ordinary_text(length, seed)) for seed in range(ORDINARY_TEXTS))
+    slowest, name = max((seconds(text), name) for name, text in hostile_texts(count, length, seed=length))
+    print(f"  {length:,} letters: ordinary {ordinary * 1000:.0f} ms, slowest {slowest * 1000:.0f} ms: {name}")
+    return 1 / ordinary, 1 / slowest
 
 
-PARTS = (
-    Part("hostile texts of 16,000 letters", 0.1, "texts/s", 500, 60, partial(run, length=16_000)),
-    Part("hostile texts of 64,000 letters", 0.1, "texts/s", 500, 60, partial(run, length=64_000), "long_"),
+MEASUREMENTS = (
+    Measurement("hostile texts of 16,000 letters", 0.1, "texts/s", 500, 60, partial(run, length=16_000)),
+    Measurement("hostile texts of 64,000 letters", 0.1, "texts/s", 500, 60, partial(run, length=64_000), "long_"),
 )
 
 if __name__ == "__main__":
-    # One core: the linear algebra below numpy would take them all.
+    # Use one core: the linear algebra library of numpy would use all.
     if os.environ.get("OMP_NUM_THREADS") != "1":
         os.execve(sys.executable, [sys.executable, "-m", "bench.hostile_texts", *sys.argv[1:]],
                   {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})  # fmt: skip
-    # Once: read again, its words are known.
-    main("hostile_texts", PARTS, runs=1)
+    # One run: in a second one the words would be cached.
+    run_benchmark("hostile_texts", MEASUREMENTS, runs=1)

@@ -1,7 +1,7 @@
-"""Sets of messages with what is right about them, never learnt from, and how well they are understood.
+"""Labelled messages that no model is trained on, and the scores of the classifier on them.
 
-Each set in `data/messages` was written for the project by hand and read a second time by somebody who did not see
-the first labels. Scores carry Wilson's 95 % intervals.
+Each set in `data/messages` was written for the project by hand and labelled a second time by an annotator who did
+not see the first labels. Scores have 95 % Wilson intervals.
 """
 
 import csv
@@ -16,25 +16,25 @@ from services.appeals.classification.model.message_classifier import MessageClas
 from services.appeals.classification.text.language_detection import detect_language
 from services.appeals.classification.types import MessageContext
 
-SETS = Path(__file__).parent / "data" / "messages"
+MESSAGE_SETS_DIR = Path(__file__).parent / "data" / "messages"
 Row = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Share:
-    """A share of a count, with its 95 % interval."""
+class ShareWithInterval:
+    """A share of a count, with its 95 % Wilson interval."""
 
     part: int
     whole: int
 
     @property
     def value(self) -> float:
-        """The share itself; 0 of nothing is 0."""
+        """The share; 0 if the count is 0."""
         return self.part / self.whole if self.whole else 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's interval of 95 %."""
+        """The 95 % Wilson interval, (low, high)."""
         if not self.whole:
             return 0.0, 1.0
         z, n, p = 1.959964, self.whole, self.value
@@ -44,7 +44,7 @@ class Share:
 
     @property
     def figures(self) -> dict[str, float]:
-        """The share, its interval and the counts, as JSON shows them."""
+        """The share, its interval and the counts, for JSON."""
         low, high = (round(edge, 4) for edge in self.interval)
         return {"value": round(self.value, 4), "low": low, "high": high, "part": self.part, "whole": self.whole}
 
@@ -54,13 +54,13 @@ class Share:
 
 
 def read(path: Path) -> list[Row]:
-    """Rows of a set."""
+    """Return the rows of a set."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def understood(rows: Sequence[Row]) -> list[Row]:
-    """What `gospablik understand` says of them."""
+def classify_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows as `gospablik understand` writes them."""
     items = [
         (
             row["text"],
@@ -76,67 +76,69 @@ def understood(rows: Sequence[Row]) -> list[Row]:
     return csv_rows(MessageClassifier.load(), items)
 
 
-def scores(rows: Sequence[Row], said: Sequence[Row]) -> dict[str, Share]:
-    """Precision and recall of what matters, over a set. Group and place are asked of rows that need an answer."""
-    both = list(zip(rows, said, strict=True))
-    yes = [(row, found) for row, found in both if row["needs_answer"] == "yes"]
+def scores(rows: Sequence[Row], predicted: Sequence[Row]) -> dict[str, ShareWithInterval]:
+    """Return precision and recall over a set; of topic group and location only over rows that need an answer."""
+    both = list(zip(rows, predicted, strict=True))
+    needing_answer = [(row, found) for row, found in both if row["needs_answer"] == "yes"]
     return {
-        **_found("needs_answer", "yes", both),
-        **_found("urgency", "high", both),
-        "group first": _share(row["group"] == found["top3"].split("|")[0] for row, found in yes),
-        "group in three": _share(row["group"] in found["top3"].split("|") for row, found in yes),
-        **_told("municipality", yes),
-        # As a stricter reader counts: a place named where no answer is due is a mistake too.
-        "municipality precision, all": _told("municipality", both)["municipality precision"],
-        **_told("settlement", yes),
-        **_told("street", yes),
+        **_value_scores("needs_answer", "yes", both),
+        **_value_scores("urgency", "high", both),
+        "group first": _share(row["group"] == found["top3"].split("|")[0] for row, found in needing_answer),
+        "group in three": _share(row["group"] in found["top3"].split("|") for row, found in needing_answer),
+        **_column_scores("municipality", needing_answer),
+        # The stricter count: a location found in a message that needs no answer is a mistake too.
+        "municipality precision, all": _column_scores("municipality", both)["municipality precision"],
+        **_column_scores("settlement", needing_answer),
+        **_column_scores("street", needing_answer),
         "language": _share(row["language"] == found["language"] for row, found in both),
         "type": _share(row["type"] == found["type"] for row, found in both),
-        "type, asking merged": _share(_merged(row["type"]) == _merged(found["type"]) for row, found in both),
+        "type, asking merged": _share(
+            _merge_requests(row["type"]) == _merge_requests(found["type"]) for row, found in both
+        ),
     }
 
 
-def _share(flags: Iterable[bool]) -> Share:
+def _share(flags: Iterable[bool]) -> ShareWithInterval:
     found = list(flags)
-    return Share(sum(found), len(found))
+    return ShareWithInterval(sum(found), len(found))
 
 
-def _merged(kind: str) -> str:
+def _merge_requests(kind: str) -> str:
     return "asking" if kind in {"complaint", "question", "request"} else kind
 
 
-def _found(column: str, value: str, pairs: Sequence[tuple[Row, Row]]) -> dict[str, Share]:
-    hit = sum(row[column] == found[column] == value for row, found in pairs)
+def _value_scores(column: str, value: str, pairs: Sequence[tuple[Row, Row]]) -> dict[str, ShareWithInterval]:
+    correct = sum(row[column] == found[column] == value for row, found in pairs)
     return {
-        f"{column} precision": Share(hit, sum(found[column] == value for _, found in pairs)),
-        f"{column} recall": Share(hit, sum(row[column] == value for row, _ in pairs)),
+        f"{column} precision": ShareWithInterval(correct, sum(found[column] == value for _, found in pairs)),
+        f"{column} recall": ShareWithInterval(correct, sum(row[column] == value for row, _ in pairs)),
     }
 
 
-def _told(column: str, pairs: Sequence[tuple[Row, Row]]) -> dict[str, Share]:
-    """Precision over what was said, recall over what is right."""
-    right = sum(bool(row[column]) and row[column].lower() == found[column].lower() for row, found in pairs)
+def _column_scores(column: str, pairs: Sequence[tuple[Row, Row]]) -> dict[str, ShareWithInterval]:
+    """Return precision over the predicted values and recall over the correct values."""
+    correct = sum(bool(row[column]) and row[column].lower() == found[column].lower() for row, found in pairs)
     return {
-        f"{column} precision": Share(right, sum(bool(found[column]) for _, found in pairs)),
-        f"{column} recall": Share(right, sum(bool(row[column]) for row, _ in pairs)),
+        f"{column} precision": ShareWithInterval(correct, sum(bool(found[column]) for _, found in pairs)),
+        f"{column} recall": ShareWithInterval(correct, sum(bool(row[column]) for row, _ in pairs)),
     }
 
 
 def agreement(first: Sequence[Row], second: Sequence[Row], column: str) -> tuple[float, float]:
-    """Share of equal labels of two readers, and Cohen's kappa."""
+    """Return the share of equal labels of two annotators, and Cohen's kappa."""
     pairs = [(one[column], other[column]) for one, other in zip(first, second, strict=True)]
     equal = sum(one == other for one, other in pairs) / len(pairs)
-    left, right = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
-    chance = sum(left[label] * right[label] for label in left) / len(pairs) ** 2
+    first_counts, second_counts = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
+    chance = sum(count * second_counts[label] for label, count in first_counts.items()) / len(pairs) ** 2
     return equal, (equal - chance) / (1 - chance) if chance < 1 else 1.0
 
 
-def buryat(sentences: Path) -> Share:
-    """The share of Buryat sentences, one a line, that are told to be Buryat."""
-    told = [line for line in sentences.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return _share(detect_language(line) == "bxr" for line in told)
+def buryat_recall(sentences: Path) -> ShareWithInterval:
+    """Return the share of Buryat sentences, one per line, that are detected as Buryat."""
+    lines = [line for line in sentences.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return _share(detect_language(line) == "bxr" for line in lines)
 
 
-def not_russian(posts: Path) -> Share:
-    """The share of Russian posts (a CSV with `text`) that are taken for Buryat, wholly or in part."""
+def buryat_false_positives(posts: Path) -> ShareWithInterval:
+    """Return the share of Russian posts (a CSV with `text`) detected as Buryat, wholly or in part."""
     return _share(detect_language(row["text"]) != "ru" for row in read(posts))

@@ -1,4 +1,4 @@
-"""How a benchmark measures and reports: ours beside a floor measured in the same run, medians of several runs."""
+"""Measure a benchmark against a floor measured in the same run, and report medians of several runs."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """One benchmark's outcome. `ratio` = ours / floor when more is better; `ok` when it reaches the bar."""
+    """The result of a benchmark. `ratio` is ours / floor if more is better; `ok` if it reaches the bar."""
 
     name: str
     ratio: float
@@ -28,7 +28,7 @@ Run = Callable[[int], Awaitable[tuple[float, float]]]
 
 
 async def measure(name: str, *, bar: float, unit: str, size: int, runs: int, run: Run) -> Result:
-    """Measure `runs` times; `run(size)` gives (floor, ours) in `unit`, more being better."""
+    """Measure `runs` times and return the result. `run(size)` returns (floor, ours) in `unit`; more is better."""
     measured = [await run(size) for _ in range(runs)]
     floor = statistics.median(floor for floor, _ in measured)
     ours = statistics.median(ours for _, ours in measured)
@@ -37,11 +37,10 @@ async def measure(name: str, *, bar: float, unit: str, size: int, runs: int, run
 
 
 @dataclass(frozen=True)
-class Part:
+class Measurement:
     """One measurement of a benchmark: `full` and `quick` are the sizes of `run`.
 
-    In the object that --json prints, its figures stand with `prefix` before their names; the part that the
-    benchmark is judged by first has none.
+    In the object that --json prints, the names of its figures start with `prefix`; the main measurement has none.
     """
 
     name: str
@@ -53,33 +52,42 @@ class Part:
     prefix: str = ""
 
 
-def main(name: str, parts: Sequence[Part], runs: int = 3) -> None:
-    """Command line of a benchmark: `python -m bench.NAME [--quick] [--json]`; exit 1 below a bar."""
+def run_benchmark(name: str, measurements: Sequence[Measurement], runs: int = 3) -> None:
+    """Run the command line of a benchmark, `python -m bench.NAME [--quick] [--json]`; exit with 1 below a bar."""
     parser = argparse.ArgumentParser(prog=f"python -m bench.{name}")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, one run")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     results = []
-    for part in parts:
-        size, times = (part.quick, 1) if asked.quick else (part.full, runs)
-        result = asyncio.run(measure(part.name, bar=part.bar, unit=part.unit, size=size, runs=times, run=part.run))
+    for measurement in measurements:
+        size, times = (measurement.quick, 1) if args.quick else (measurement.full, runs)
+        result = asyncio.run(
+            measure(
+                measurement.name,
+                bar=measurement.bar,
+                unit=measurement.unit,
+                size=size,
+                runs=times,
+                run=measurement.run,
+            )
+        )
         results.append(result)
         print(
-            f"{result.name}: {result.ours:,.0f} {part.unit}, floor {result.floor:,.0f} {part.unit}, "
-            f"ratio {result.ratio} (bar {part.bar}), {'ok' if result.ok else 'BELOW THE BAR'}"
+            f"{result.name}: {result.ours:,.0f} {measurement.unit}, floor {result.floor:,.0f} {measurement.unit}, "
+            f"ratio {result.ratio} (bar {measurement.bar}), {'ok' if result.ok else 'BELOW THE BAR'}"
         )
     ok = all(result.ok for result in results)
-    if asked.json:
-        print(json.dumps(together(name, parts, results)))
-    # A quick run proves that the benchmark works; its figure is too noisy to judge by.
-    sys.exit(0 if asked.quick or ok else 1)
+    if args.json:
+        print(json.dumps(combine_results(name, measurements, results)))
+    # A quick run only proves that the benchmark works; its figures are too noisy.
+    sys.exit(0 if args.quick or ok else 1)
 
 
-def together(name: str, parts: Sequence[Part], results: Sequence[Result]) -> dict[str, Any]:
-    """All parts as one object; `ok` when every one of them is."""
+def combine_results(name: str, measurements: Sequence[Measurement], results: Sequence[Result]) -> dict[str, Any]:
+    """Return all results as one object; `ok` if all of them are."""
     figures = {
-        f"{part.prefix}{key}": value
-        for part, result in zip(parts, results, strict=True)
+        f"{measurement.prefix}{key}": value
+        for measurement, result in zip(measurements, results, strict=True)
         for key, value in asdict(result).items()
         if key != "name"
     }

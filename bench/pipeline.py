@@ -1,8 +1,8 @@
-"""Stored message → routed appeal with its events: with the plain rule of words, then with the model that reads.
+"""From a stored message to a routed appeal with its events: with the keyword rule, then with the model.
 
-Ours: the appeals consumer on messages that stand in the database, numbered events included. The floor without
-the model: the very rows it made, inserted by asyncpg in batches of 100 into an equal, empty database. The floor
-with it: the model alone on the same texts, in one process. Unit: messages a second.
+Ours: the appeals consumer on stored messages, including the numbering of events. The floor without the model: the
+same rows, inserted by asyncpg in batches of 100 into an equal, empty database. The floor with the model: the model
+alone on the same texts, in one process. Unit: messages per second.
 """
 
 import asyncio
@@ -21,35 +21,35 @@ from uuid import uuid4
 import asyncpg
 import uvloop
 
-from bench.measure import Part, main
+from bench.measure import Measurement, run_benchmark
 from cli.deployment import provisioning as bootstrap
 from cli.deployment.signing_keys import ensure_keys
-from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
+from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
 from services.appeals.classification.model.message_classifier import MessageClassifier
 from services.appeals.classification.training.examples import load_examples
 from services.appeals.classification.types import MessageContext
 from shared import gc_tuning
 from shared.ids import new_id
 
-BATCH = 100
+BATCH_ROWS = 100
 PAGES = 50
-MADE = ("appeals", "appeal_messages", "triage", "timeline", "hands", "alerts", "events")
+COMPARED_TABLES = ("appeals", "appeal_messages", "triage", "timeline", "hands", "alerts", "events")
 
 
 async def _connect(url: str) -> asyncpg.Connection:
     return await asyncpg.connect(url)
 
 
-def written(messages: int) -> list[str]:
-    """Texts that need an answer, no two alike: the project's own examples, each with a house number of its own."""
+def sample_texts(messages: int) -> list[str]:
+    """Return different texts that need an answer: the project's examples, each with another house number."""
     asking = [
         example.text for example in load_examples() if example.needs_answer and not example.context.post_text
     ]
     return [f"{asking[n % len(asking)]} Дом {n}" for n in range(messages)]
 
 
-async def _prepare(admin: asyncpg.Connection, texts: Sequence[str]) -> None:
-    """Organisations, pages and stored messages with their numbered events, as registry and ingest leave them."""
+async def _insert_messages(admin: asyncpg.Connection, texts: Sequence[str]) -> None:
+    """Insert organisations, pages and messages with numbered events, as registry and ingest store them."""
     now = datetime.now(UTC)
     organisations = [uuid4() for _ in range(PAGES)]
     pages = [uuid4() for _ in range(PAGES)]
@@ -85,8 +85,8 @@ async def _prepare(admin: asyncpg.Connection, texts: Sequence[str]) -> None:
     )
 
 
-async def _ours(url: str, messages: int) -> float:
-    # Imported late: the services read their settings when they load.
+async def _measure_pipeline(url: str, messages: int) -> float:
+    # Imported late: services read their settings at import.
     from services.appeals.classification.classifier_pool import classifier_pool  # noqa: PLC0415
     from services.appeals.inbound import prefetch  # noqa: PLC0415
     from services.appeals.worker import consumers  # noqa: PLC0415
@@ -96,40 +96,40 @@ async def _ours(url: str, messages: int) -> float:
     pool = Database(url, 4, name="bench")
     gc_tuning.settle()
 
-    async def read_ahead() -> None:
-        reached = 0
+    async def prefetch_all() -> None:
+        position = 0
         while True:
-            reached = await prefetch.prefetch_backlog(pool, reached)
+            position = await prefetch.prefetch_backlog(pool, position)
             await asyncio.sleep(0.05)
 
     try:
-        # The process that reads stands ready, as it does in a service that has begun.
+        # The classifier worker is started before, as in a running service.
         await classifier_pool().start()
-        reader = asyncio.create_task(read_ahead())
+        prefetching = asyncio.create_task(prefetch_all())
         started = time.perf_counter()
         handled = 0
         while handled < messages:
             handled += await consumers[0].step(pool)
         while await number_committed(pool):
             pass
-        taken = time.perf_counter() - started
-        reader.cancel()
-        await asyncio.gather(reader, return_exceptions=True)
-        return taken
+        seconds = time.perf_counter() - started
+        prefetching.cancel()
+        await asyncio.gather(prefetching, return_exceptions=True)
+        return seconds
     finally:
         classifier_pool().close()
         await pool.close()
 
 
-def _alone(texts: Sequence[str]) -> float:
-    """The model on the same texts, in portions as the service hands them over."""
+def _measure_model(texts: Sequence[str]) -> float:
+    """Return the seconds of the model on the same texts, in batches as in the service."""
     model = MessageClassifier.load()
     items = [(text, MessageContext(page_owner="О")) for text in texts]
-    model.classify(items[:BATCH])
+    model.classify(items[:BATCH_ROWS])
     gc_tuning.settle()
     started = time.perf_counter()
-    for start in range(0, len(items), BATCH):
-        model.classify(items[start : start + BATCH])
+    for start in range(0, len(items), BATCH_ROWS):
+        model.classify(items[start : start + BATCH_ROWS])
     return time.perf_counter() - started
 
 
@@ -139,29 +139,31 @@ async def _rows(admin: asyncpg.Connection, table: str) -> tuple[list[str], list[
     return (list(found[0].keys()) if found else []), [tuple(row.values()) for row in found]
 
 
-async def _floor(admin: asyncpg.Connection, made: dict[str, tuple[list[str], list[Sequence[Any]]]]) -> float:
+async def _insert_rows(
+    admin: asyncpg.Connection, rows_by_table: dict[str, tuple[list[str], list[Sequence[Any]]]]
+) -> float:
     started = time.perf_counter()
-    for table, (columns, rows) in made.items():
+    for table, (columns, rows) in rows_by_table.items():
         if not rows:
             continue
-        marks = ", ".join(f"${n + 1}" for n in range(len(columns)))
-        always = "OVERRIDING SYSTEM VALUE " if table == "appeals" else ""
-        statement = f"INSERT INTO {table} ({', '.join(columns)}) {always}VALUES ({marks})"
-        for start in range(0, len(rows), BATCH):
+        placeholders = ", ".join(f"${n + 1}" for n in range(len(columns)))
+        overriding = "OVERRIDING SYSTEM VALUE " if table == "appeals" else ""
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) {overriding}VALUES ({placeholders})"
+        for start in range(0, len(rows), BATCH_ROWS):
             async with admin.transaction():
-                await admin.executemany(statement, rows[start : start + BATCH])
+                await admin.executemany(statement, rows[start : start + BATCH_ROWS])
     return time.perf_counter() - started
 
 
 async def run(messages: int, *, model: bool) -> tuple[float, float]:
-    """Messages a second: (floor, ours)."""
-    texts = written(messages)
-    with scratch_server() as server, TemporaryDirectory() as keys:
+    """Return messages per second: (floor, ours)."""
+    texts = sample_texts(messages)
+    with temporary_server() as server, TemporaryDirectory() as keys:
         await migrate(server)
         ensure_keys(Path(keys))
         admin = await _connect(server)
         await admin.execute(f"CREATE DATABASE floor TEMPLATE {bootstrap.DATABASE}")
-        url = bootstrap.with_login(server, "appeals", PASSWORD)
+        url = bootstrap.with_login(server, "appeals", TEST_PASSWORD)
         os.environ |= {
             "GOSPABLIK_DATABASE_URL": url,
             "GOSPABLIK_KEYS_DIR": keys,
@@ -170,51 +172,51 @@ async def run(messages: int, *, model: bool) -> tuple[float, float]:
             "GOSPABLIK_UNDERSTANDING": "model" if model else "rule",
         }
         ours_db = await _connect(bootstrap.with_database(server, bootstrap.DATABASE))
-        await _prepare(ours_db, texts)
-        alone = _alone(texts) if model else 0.0
-        ours = await _ours(url, messages)
+        await _insert_messages(ours_db, texts)
+        floor_seconds = _measure_model(texts) if model else 0.0
+        seconds = await _measure_pipeline(url, messages)
         if model:
-            judged = await ours_db.fetchval("SELECT count(*) FROM triage")
-            if judged != messages:
-                raise SystemExit(f"{judged} of {messages} messages were judged")
+            classified = await ours_db.fetchval("SELECT count(*) FROM triage")
+            if classified != messages:
+                raise SystemExit(f"only {classified} of {messages} messages were classified")
         else:
-            alone = await _floor_of_rows(server, ours_db, messages)
+            floor_seconds = await _measure_inserts(server, ours_db, messages)
         for connection in (ours_db, admin):
             await connection.close()
-    return messages / alone, messages / ours
+    return messages / floor_seconds, messages / seconds
 
 
-async def _floor_of_rows(server: str, ours_db: asyncpg.Connection, messages: int) -> float:
-    made = {table: await _rows(ours_db, table) for table in MADE}
-    if len(made["triage"][1]) != messages:
-        raise SystemExit(f"{len(made['triage'][1])} of {messages} messages were judged")
+async def _measure_inserts(server: str, ours_db: asyncpg.Connection, messages: int) -> float:
+    rows_by_table = {table: await _rows(ours_db, table) for table in COMPARED_TABLES}
+    if len(rows_by_table["triage"][1]) != messages:
+        raise SystemExit(f"{len(rows_by_table['triage'][1])} of {messages} messages were classified")
     floor_db = await _connect(bootstrap.with_database(server, "floor"))
     for table in ("organisations", "pages", "messages"):
         columns, rows = await _rows(ours_db, table)
-        marks = ", ".join(f"${n + 1}" for n in range(len(columns)))
-        await floor_db.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
-    floor = await _floor(floor_db, made)
+        placeholders = ", ".join(f"${n + 1}" for n in range(len(columns)))
+        await floor_db.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({placeholders})", rows)
+    floor = await _insert_rows(floor_db, rows_by_table)
     await floor_db.close()
     return floor
 
 
 def _one_run(messages: int, model: bool) -> tuple[float, float]:
-    # The loop that services run on.
+    # The event loop that services use.
     return uvloop.run(run(messages, model=model))
 
 
 async def in_process(messages: int, *, model: bool) -> tuple[float, float]:
-    """A run in a process of its own: a service reads its settings once."""
+    """Run in a new process, because a service reads its settings once."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return await asyncio.get_running_loop().run_in_executor(pool, _one_run, messages, model)
 
 
 if __name__ == "__main__":
-    main(
+    run_benchmark(
         "pipeline",
         (
-            Part(
-                "pipeline, understanding off",
+            Measurement(
+                "pipeline, model off",
                 bar=0.1,
                 unit="messages/s",
                 full=10_000,
@@ -222,8 +224,8 @@ if __name__ == "__main__":
                 run=partial(in_process, model=False),
                 prefix="off_",
             ),
-            Part(
-                "pipeline, understanding on",
+            Measurement(
+                "pipeline, model on",
                 bar=0.7,
                 unit="messages/s",
                 full=10_000,

@@ -1,4 +1,4 @@
-"""Files that commands write: whole or not at all, so that what stood there before is never lost to a fault."""
+"""Write files atomically, so that an error never destroys the file that was there before."""
 
 import codecs
 import os
@@ -12,74 +12,80 @@ from typing import BinaryIO
 from shared.tabular.formula_escaping import harmless
 from shared.tabular.writer import CsvWriter
 
-# Names of what a process has open: a file that the shell writes to must not change under it.
+# Paths of open files: a file that the shell is writing to must not be replaced.
 _OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")
 
 Write = Callable[[Sequence[str]], None]
 
 
-class NotWrittenError(Exception):
+class FileNotWrittenError(Exception):
     """The file cannot be written; the message names it and the reason."""
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `target` when the block ends well; till then, and after a fault, what is
-    there stays. A device or a pipe is written straight. Raises `NotWrittenError`.
+def atomic_write(target: Path) -> Iterator[BinaryIO]:
+    """Yield a file that replaces `target` when the block ends without an error.
+
+    Until then, and after an error, `target` stays as it is. A device or a pipe is written directly. Raise
+    `FileNotWrittenError`.
     """
     try:
         if str(target).startswith(_OPEN_ALREADY) or (target.exists() and not target.is_file()):
-            with target.open("ab") as straight:
-                yield straight
+            with target.open("ab") as direct:
+                yield direct
             return
-        # Through a link its target is replaced, not the link.
-        whole = Path(os.path.realpath(target))
-        fresh = whole.with_name(f".gospablik-{secrets.token_hex(6)}.part")
+        # Of a symbolic link the target is replaced, not the link.
+        destination = Path(os.path.realpath(target))
+        temporary = destination.with_name(f".gospablik-{secrets.token_hex(6)}.part")
         try:
-            with fresh.open("xb") as file:
+            with temporary.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            if whole.exists():
-                shutil.copymode(whole, fresh)
-            fresh.replace(whole)
+            if destination.exists():
+                shutil.copymode(destination, temporary)
+            temporary.replace(destination)
         finally:
-            fresh.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise NotWrittenError(f"{target} cannot be written: {error.strerror or error}") from error
+        raise FileNotWrittenError(f"{target} cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager
-def replacing_table(target: Path) -> Iterator[Write]:
-    """Likewise a CSV in UTF-8: what is yielded writes one row, or a blank line for a row without cells."""
-    with replacing(target) as file:
+def atomic_csv_writer(target: Path) -> Iterator[Write]:
+    """Yield a function that writes one row of a UTF-8 CSV that replaces `target` as `atomic_write` does.
+
+    A row without cells is written as a blank line.
+    """
+    with atomic_write(target) as file:
         out = codecs.getwriter("utf-8")(file)
         yield CsvWriter(out, line_end="\n", make_safe=harmless).write_row
 
 
-def beside(columns: Sequence[str], results: Sequence[str]) -> list[str]:
-    """Names of a file's own columns where `results` stand beside them: one that is called like a result becomes
-    `given_<name>`, or `given_given_<name>` where that is taken as well.
+def rename_clashing_columns(columns: Sequence[str], results: Sequence[str]) -> list[str]:
+    """Return the names of a file's own columns when the columns `results` are added to it.
+
+    A column named like a result becomes `given_<name>`, or `given_given_<name>` if that is taken as well.
     """
     taken = {*columns, *results}
-    kept = []
+    names = []
     for name in columns:
-        called = name
+        new_name = name
         if name in results:
-            while called in taken:
-                called = f"given_{called}"
-            taken.add(called)
-        kept.append(called)
-    return kept
+            while new_name in taken:
+                new_name = f"given_{new_name}"
+            taken.add(new_name)
+        names.append(new_name)
+    return names
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file at once, readable by its owner only."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Replace a file atomically; only its owner can read it."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)
+    temporary.replace(path)

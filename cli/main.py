@@ -1,4 +1,4 @@
-"""`gospablik`: one command for running, preparing and looking after the system."""
+"""The command `gospablik`: run, prepare and operate the system."""
 
 # ruff: noqa: PLC0415 - each command loads only what it needs: five services start through here at once
 
@@ -14,7 +14,7 @@ import typer
 from cli.commands import audit, ingest, registry, topics
 
 app = typer.Typer(
-    help="Gospablik: citizens' words in official pages, and the answers to them.",
+    help="Gospablik: what citizens write on official pages, and the replies to it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -25,14 +25,14 @@ app.add_typer(topics.app, name="topics")
 
 
 class Process(StrEnum):
-    """Which half of a service a process runs."""
+    """Which part of a service a process runs."""
 
     ALL = "all"
     API = "api"
     WORKER = "worker"
 
 
-class Owner(StrEnum):
+class JobService(StrEnum):
     """Services that have jobs."""
 
     REGISTRY = "registry"
@@ -41,20 +41,20 @@ class Owner(StrEnum):
     WEBHOOKS = "webhooks"
 
 
-@app.command()
-def understand(
+@app.command(name="understand")
+def classify(
     source: Annotated[
         Path, typer.Option("--in", help="CSV with a column `text`", exists=True, dir_okay=False, readable=True)
     ],
     target: Annotated[Path, typer.Option("--out", help="CSV to write", dir_okay=False, writable=True)],
 ) -> None:
-    """Understand messages of a file: is an answer due, about what, where, how urgent.
+    """Classify the messages of a file: is an answer needed, about what, where, how urgent.
 
-    Columns besides `text` that help: network, kind, page_owner, page_municipality, post_context.
+    Optional columns besides `text`: network, kind, page_owner, page_municipality, post_context.
     """
-    from cli.commands.classify_file import understand_file
+    from cli.commands.classify_file import classify_file
 
-    typer.echo(f"{understand_file(source, target):,} rows understood")
+    typer.echo(f"{classify_file(source, target):,} rows classified")
 
 
 @app.command()
@@ -78,7 +78,7 @@ def up(
     try:
         code = EmbeddedRun(settings, with_demo=demo, console=Console()).run()
     except PermissionError as error:
-        typer.echo(f"{error.strerror}: {error.filename}. Did another user make this data folder?", err=True)
+        typer.echo(f"{error.strerror}: {error.filename}. Did another user create this data folder?", err=True)
         code = 1
     raise typer.Exit(code)
 
@@ -88,15 +88,15 @@ def serve(
     name: Annotated[str, typer.Argument(help="registry, ingest, appeals, metrics, webhooks or gateway")],
     process: Annotated[Process, typer.Option(help="API and worker together, or one of them")] = Process.ALL,
 ) -> None:
-    """Serve one service, or the gateway's desk."""
+    """Serve one service, or the gateway's own service."""
     from cli.commands import serve as serving
 
     serving.serve(name, process.value)
 
 
 @app.command()
-def migrate(revision: Annotated[str, typer.Argument(help="Where to go")] = "head") -> None:
-    """Bring the database's schema up to date."""
+def migrate(revision: Annotated[str, typer.Argument(help="The revision to upgrade to")] = "head") -> None:
+    """Upgrade the database schema."""
     from cli.deployment import migrate as migrations
 
     migrations.upgrade(revision)
@@ -104,13 +104,13 @@ def migrate(revision: Annotated[str, typer.Argument(help="Where to go")] = "head
 
 @app.command()
 def keys(
-    folder: Annotated[Path, typer.Argument(help="Where the keys lie", envvar="GOSPABLIK_KEYS_DIR")],
+    folder: Annotated[Path, typer.Argument(help="The folder of the keys", envvar="GOSPABLIK_KEYS_DIR")],
 ) -> None:
-    """Make the signing keys that are missing; those that are there stay."""
+    """Create the missing signing keys; existing keys are kept."""
     from cli.deployment.signing_keys import ensure_keys
 
-    made = ensure_keys(folder)
-    typer.echo(f"made: {', '.join(made)}" if made else "nothing was missing")
+    created = ensure_keys(folder)
+    typer.echo(f"created: {', '.join(created)}" if created else "no key was missing")
 
 
 @app.command()
@@ -126,7 +126,7 @@ def prepare() -> None:
 
 @app.command()
 def new_env() -> None:
-    """Print an .env with fresh secrets for docker-compose.yml."""
+    """Print an .env file with new secrets for docker-compose.yml."""
     from cli.deployment import prepare as compose
 
     typer.echo(compose.new_environment(), nl=False)
@@ -147,7 +147,7 @@ def status() -> None:
 def demo_people(
     organisation: Annotated[str | None, typer.Option(help="Organisation the person `org` belongs to")] = None,
 ) -> None:
-    """Make the people of the demo; refused in production."""
+    """Create the people of the demo; refused in production."""
     from cli.demo.demo_people import ensure_people
 
     asyncio.run(ensure_people(organisation))
@@ -155,21 +155,22 @@ def demo_people(
 
 @app.command(name="add-person")
 def add_person(
-    username: Annotated[str, typer.Argument(help="Who signs in")],
+    username: Annotated[str, typer.Argument(help="The user name")],
     name: Annotated[str, typer.Option(help="Full name")],
-    role: Annotated[str, typer.Option(help="A role of the centre")] = "operations",
+    role: Annotated[str, typer.Option(help="A role of the regional management centre")] = "operations",
     subject: Annotated[
-        str | None, typer.Option(help="What the region's OIDC issuer calls them: they get no password")
+        str | None,
+        typer.Option(help="The person's subject at the region's OIDC issuer; such a person gets no password"),
     ] = None,
 ) -> None:
-    """Give a person of the centre access and print their password: how a new deployment gets its first person.
+    """Create a person of the centre and print the password: how a new deployment gets its first user.
 
     Reads GOSPABLIK_DATABASE_URL of registry's role.
     """
     from cli.deployment import first_person
 
     try:
-        password = asyncio.run(first_person.add(username, name, role, subject))
+        password = asyncio.run(first_person.add_person(username, name, role, subject))
     except first_person.PersonRefusedError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -178,30 +179,30 @@ def add_person(
 
 
 @app.command(name="held-jobs")
-def held_jobs(
-    service: Annotated[Owner, typer.Argument(help="Whose jobs")],
+def dead_letters(
+    service: Annotated[JobService, typer.Argument(help="The service that owns the jobs")],
     put_back: Annotated[
         list[int] | None, typer.Option(help="Run this job again; may be given several times")
     ] = None,
 ) -> None:
-    """List jobs that failed for good, or put them back. Reads GOSPABLIK_DATABASE_URL of the service's role."""
-    from cli.commands import dead_letters
+    """List dead-lettered jobs, or run them again. Reads GOSPABLIK_DATABASE_URL of the service's role."""
+    from cli.commands import dead_letters as commands
 
     if put_back:
-        asyncio.run(dead_letters.put_back(service.value, put_back))
-    for line in asyncio.run(dead_letters.show(service.value)):
+        asyncio.run(commands.requeue(service.value, put_back))
+    for line in asyncio.run(commands.list_dead_letters(service.value)):
         typer.echo(line)
 
 
 @app.command()
 def listen(
-    port: Annotated[int, typer.Option(help="Where to receive, on 127.0.0.1")] = 9099,
+    port: Annotated[int, typer.Option(help="The port to listen on, at 127.0.0.1")] = 9099,
     secret: Annotated[str | None, typer.Option(help="The endpoint's secret, whsec_…")] = None,
 ) -> None:
-    """Receive webhooks and say whether their signatures are good: for trying an integration."""
-    from cli.commands.webhook_receiver import listen as run
+    """Receive webhooks and print whether their signatures are valid, to try an integration."""
+    from cli.commands.webhook_receiver import receive
 
-    run(port, secret)
+    receive(port, secret)
 
 
 if __name__ == "__main__":

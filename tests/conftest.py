@@ -14,7 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 from cli.deployment import provisioning as bootstrap
 from cli.deployment import signing_keys
 from cli.embedded.settings import SERVICES
-from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
+from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
 from tests.support.database_reuse import Databases, Keeper
 
 __all__ = ["SERVICES", "TestDatabase"]
@@ -46,7 +46,7 @@ class TestDatabase:
 
     def url(self, role: str) -> str:
         """Connection of a service's login role, or of `gospablik_owner`."""
-        return bootstrap.with_login(self.admin_url, role, PASSWORD, self.name)
+        return bootstrap.with_login(self.admin_url, role, TEST_PASSWORD, self.name)
 
     async def connect(self, role: str = "postgres") -> asyncpg.Connection:
         """A raw connection; the superuser's by default, to look behind the services."""
@@ -98,7 +98,7 @@ def postgres_server() -> Iterator[str]:
     if given := os.environ.get("GOSPABLIK_TEST_DATABASE_URL"):
         yield given
         return
-    with scratch_server(OPTIONS, _memory()) as url:
+    with temporary_server(OPTIONS, _memory()) as url:
         yield url
 
 

@@ -1,1 +1,1 @@
-"""A run under fire: nearly half of all calls fail, clocks differ, tokens die, processes and Postgres go down."""
+"""A run with faults: nearly half of all calls fail, clocks differ, tokens fail, processes and Postgres restart."""

@@ -1,4 +1,4 @@
-"""What a run will suffer, drawn from its seed: clocks that differ, which token dies when, kills, the restart."""
+"""The faults of a run, drawn from its seed: clock skew, token errors, kills, the restart of Postgres."""
 
 import random
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from typing import Literal
 
 Until = Literal["replaced", "solved", "day_end"]
 
-# Each kind hits so large a share of all calls of both networks; API errors are one kind.
-RATE_OF_EACH = 0.05
+# The share of all calls of both networks that each kind hits; API errors count as one kind.
+RATE_PER_KIND = 0.05
 KINDS = ("timeout", "truncated", "wrong_json", "duplicate", "reorder", "slow", "drop", "lost_response")
 CODES = {"vk": (1, 6, 10), "ok": (1, 2)}
-RATE = RATE_OF_EACH * (len(KINDS) + 1)
+RATE = RATE_PER_KIND * (len(KINDS) + 1)
 MIX = {
     network: [
         *({"kind": kind, "weight": 1} for kind in KINDS),
@@ -18,14 +18,14 @@ MIX = {
     ]
     for network, codes in CODES.items()
 }
-# How far clocks may be off, in seconds: of the networks and the worker; of the API, which must take our tokens of
-# a minute.
+# Maximum clock skew in seconds: of the networks and the worker, and of the API, which must accept tokens that are
+# valid for a minute.
 SKEW, API_SKEW = 300.0, 3.0
 
 
 @dataclass(frozen=True)
-class Blow:
-    """A standing error over one token, from `at` (a share of the run) until it is mended at `mended`."""
+class PlannedFault:
+    """A permanent error for one token, from `at` to `repaired_at` (shares of the run)."""
 
     network: str
     code: int
@@ -33,13 +33,13 @@ class Blow:
     number: int
     until: Until
     at: float
-    mended: float
+    repaired_at: float
     methods: tuple[str, ...] | None = None
 
 
 SENDING = ("messages.send", "wall.createComment")
-# code, kind of token, until what, for which methods
-_BLOWS: dict[str, list[tuple[int, str, Until, tuple[str, ...] | None]]] = {
+# (code, kind of token, what ends the error, methods)
+_TOKEN_FAULTS: dict[str, list[tuple[int, str, Until, tuple[str, ...] | None]]] = {
     "vk": [
         (5, "service", "replaced", None),
         (9, "group", "day_end", SENDING),
@@ -58,43 +58,43 @@ _BLOWS: dict[str, list[tuple[int, str, Until, tuple[str, ...] | None]]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """The blows by time, and the moments of the kills and of the restart of Postgres, as shares of the run.
+    """Token faults by time, and the times of the kills and of the restart of Postgres, as shares of the run.
 
-    `kills`: when which of our processes ends. `shifts`: how far whose clock is off, in seconds.
+    `kills`: (time, process). `clock_shifts`: the shift of each clock in seconds.
     """
 
-    blows: list[Blow]
+    token_faults: list[PlannedFault]
     kills: list[tuple[float, str]]
     restart: float
-    shifts: dict[str, float]
+    clock_shifts: dict[str, float]
 
 
-def shifts(seed: int) -> dict[str, float]:
-    """How far the clocks of the networks, the worker and the API are off; the worker's is the other way."""
-    chance = random.Random(f"clocks {seed}")
-    sign = chance.choice((-1, 1))
+def clock_shifts(seed: int) -> dict[str, float]:
+    """Return the clock shifts of the networks, the worker and the API; the worker's has the opposite sign."""
+    rng = random.Random(f"clocks {seed}")
+    sign = rng.choice((-1, 1))
     return {
-        "vk": sign * chance.uniform(SKEW / 2, SKEW),
-        "ok": sign * chance.uniform(SKEW / 2, SKEW),
-        "worker": -sign * chance.uniform(SKEW / 2, SKEW),
-        "api": chance.uniform(-API_SKEW, API_SKEW),
+        "vk": sign * rng.uniform(SKEW / 2, SKEW),
+        "ok": sign * rng.uniform(SKEW / 2, SKEW),
+        "worker": -sign * rng.uniform(SKEW / 2, SKEW),
+        "api": rng.uniform(-API_SKEW, API_SKEW),
     }
 
 
-def drawn(seed: int, kills: int) -> Plan:
-    """The plan of a seed: one blow of each code, each over another token of its kind, spread over the run."""
-    chance = random.Random(seed)
-    blows = []
-    for network, listed in _BLOWS.items():
-        shuffled = chance.sample(listed, len(listed))
-        taken: dict[str, int] = {}
-        for place, (code, kind, until, methods) in enumerate(shuffled):
-            number = taken[kind] = taken.get(kind, -1) + 1
-            at = (place + chance.uniform(0.1, 0.7)) / (len(listed) + 1)
-            mended = min(at + chance.uniform(0.15, 0.3), 0.97)
-            blows.append(Blow(network, code, kind, number, until, at, mended, methods))
-    # Every kill falls into another part of the run, the restart among them.
-    killed = [
-        ((part + chance.uniform(0.1, 0.9)) / kills, "api" if part % 3 == 1 else "worker") for part in range(kills)
+def draw_plan(seed: int, kills: int) -> Plan:
+    """Return the plan of a seed: one fault per error code, each for another token of its kind."""
+    rng = random.Random(seed)
+    faults = []
+    for network, listed in _TOKEN_FAULTS.items():
+        shuffled = rng.sample(listed, len(listed))
+        numbers: dict[str, int] = {}
+        for index, (code, kind, until, methods) in enumerate(shuffled):
+            number = numbers[kind] = numbers.get(kind, -1) + 1
+            at = (index + rng.uniform(0.1, 0.7)) / (len(listed) + 1)
+            repaired_at = min(at + rng.uniform(0.15, 0.3), 0.97)
+            faults.append(PlannedFault(network, code, kind, number, until, at, repaired_at, methods))
+    # The kills are spread over the run, one in each part of it.
+    kill_times = [
+        ((part + rng.uniform(0.1, 0.9)) / kills, "api" if part % 3 == 1 else "worker") for part in range(kills)
     ]
-    return Plan(sorted(blows, key=lambda blow: blow.at), killed, chance.uniform(0.4, 0.6), shifts(seed))
+    return Plan(sorted(faults, key=lambda blow: blow.at), kill_times, rng.uniform(0.4, 0.6), clock_shifts(seed))

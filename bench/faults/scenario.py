@@ -1,4 +1,4 @@
-"""One run: people write and delete, answers are asked for, everything fails, and in the end all is counted."""
+"""One run: messages are written and deleted, replies requested, calls fail; at the end everything is counted."""
 
 import asyncio
 import csv
@@ -12,17 +12,17 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from bench.faults.fault_plan import MIX, RATE, Blow, Plan, drawn
-from bench.faults.processes import Page, Stage, Token, as_json
+from bench.faults.fault_plan import MIX, RATE, Plan, PlannedFault, draw_plan
+from bench.faults.processes import Page, TestSystem, Token, as_json
 
-# How a comment begins that will be deleted.
-HASTY = "Сгоряча:"
+# The beginning of a comment that will be deleted.
+DELETED_PREFIX = "Сгоряча:"
 PUBLISH = "/internal/publications"
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is written and asked for in both networks together, on how many pages of each, in which turns."""
+    """The numbers of both networks together, pages per network, turns, and times in seconds."""
 
     messages: int
     answers: int
@@ -30,13 +30,13 @@ class Size:
     pages: int
     turns: int
     kills: int
-    pause: float
-    patience: float
+    turn_seconds: float
+    timeout_seconds: float
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An answer that was asked for."""
+class RequestedReply:
+    """A reply whose publication was requested."""
 
     network: str
     page: str
@@ -45,20 +45,20 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Hasty:
-    """A comment that goes again: by its author or by the community, at a moment of the run in seconds."""
+class DeletedMessage:
+    """A comment that is deleted by its author or the community at the monotonic time `due`."""
 
     network: str
     page: str
-    number: str
+    comment_id: str
     text: str
-    by: str
+    deleted_by: str
     due: float
 
 
 @dataclass
 class Outcome:
-    """What a run ends with. `deleted_unread`: what had gone before any of our ways saw it, and is not stored."""
+    """The counts of a run. `deleted_unread`: comments deleted before any source read them, hence not stored."""
 
     written: int = 0
     deleted: int = 0
@@ -79,75 +79,77 @@ class Outcome:
     seconds: float = 0.0
 
     @property
-    def kept(self) -> int:
-        """Promises kept."""
+    def kept_promises(self) -> int:
+        """The number of promises kept."""
         return self.stored_once + self.published_once + self.deletions_seen
 
     @property
-    def promised(self) -> int:
-        """Promises made."""
+    def promises(self) -> int:
+        """The number of promises made."""
         return self.written + self.asked + self.deleted
 
 
 class Run:
-    """A run on a stage."""
+    """A run on a test system."""
 
-    def __init__(self, stage: Stage, seed: int, size: Size) -> None:
-        self._stage = stage
+    def __init__(self, system: TestSystem, seed: int, size: Size) -> None:
+        self._system = system
         self._size = size
         self._seed = seed
-        self._chance = random.Random(f"run {seed}")
-        self._plan: Plan = drawn(seed, size.kills)
+        self._rng = random.Random(f"run {seed}")
+        self._plan: Plan = draw_plan(seed, size.kills)
         self._texts: dict[str, list[str]] = {"vk": [], "ok": []}
-        self._answers: list[Answer] = []
-        self._answered: set[UUID] = set()
-        self._hasty: list[Hasty] = []
-        self._deleted: list[Hasty] = []
-        self._struck: list[tuple[Blow, Token, Page | None]] = []
+        self._requested: list[RequestedReply] = []
+        self._answered_messages: set[UUID] = set()
+        self._to_delete: list[DeletedMessage] = []
+        self._deleted: list[DeletedMessage] = []
+        self._active_faults: list[tuple[PlannedFault, Token, Page | None]] = []
 
-    async def play(self) -> Outcome:
-        """Play all turns, wait until everything is settled, reconcile, count."""
-        began = time.monotonic()
+    async def run(self) -> Outcome:
+        """Run all turns, wait until everything is published, reconcile, and return the counts."""
+        started = time.monotonic()
         for network, mix in MIX.items():
-            await self._stage.control(network, "faults", {"mix": mix, "rate": RATE, "seed": self._seed})
-        self._say(f"clocks are off by {as_json({who: round(one) for who, one in self._plan.shifts.items()})} s")
-        kills, blows = list(self._plan.kills), list(self._plan.blows)
+            await self._system.control(network, "faults", {"mix": mix, "rate": RATE, "seed": self._seed})
+        self._print(
+            f"clocks are off by {as_json({who: round(one) for who, one in self._plan.clock_shifts.items()})} s"
+        )
+        kills, faults = list(self._plan.kills), list(self._plan.token_faults)
         restarted = False
         for turn in range(self._size.turns):
             share = turn / self._size.turns
             await asyncio.gather(*(self._write(network, turn) for network in self._texts))
-            await self._write_hastily(turn)
-            while blows and blows[0].at <= share:
-                await self._strike(blows.pop(0))
-            await self._mend(share)
-            await asyncio.sleep(self._chance.uniform(0.3, 1.0) * self._size.pause)
+            await self._write_deleted_messages(turn)
+            while faults and faults[0].at <= share:
+                await self._inject_fault(faults.pop(0))
+            await self._repair_tokens(share)
+            await asyncio.sleep(self._rng.uniform(0.3, 1.0) * self._size.turn_seconds)
             await self._delete(time.monotonic())
-            await asyncio.gather(*(self._answer(network, turn) for network in self._texts))
+            await asyncio.gather(*(self._request_replies(network, turn) for network in self._texts))
             if kills and kills[0][0] <= share:
                 _, name = kills.pop(0)
-                self._say(f"kill -9 of the {name} at {share:.2f}")
-                await asyncio.sleep(self._chance.uniform(0, 1.5))
-                self._stage.ours[name].restart(signal.SIGKILL)
+                self._print(f"SIGKILL to the {name} at {share:.2f}")
+                await asyncio.sleep(self._rng.uniform(0, 1.5))
+                self._system.processes[name].restart(signal.SIGKILL)
                 await self._delete(time.monotonic())
             if not restarted and self._plan.restart <= share:
                 restarted = True
-                self._say("restart of Postgres")
-                await asyncio.to_thread(self._stage.database.restart, signal.SIGINT)
-        while blows:
-            await self._strike(blows.pop(0))
-        await self._mend(1.0)
+                self._print("restart of Postgres")
+                await asyncio.to_thread(self._system.database.restart, signal.SIGINT)
+        while faults:
+            await self._inject_fault(faults.pop(0))
+        await self._repair_tokens(1.0)
         await self._delete(float("inf"))
-        await self._settled()
-        outcome = await self._counted()
-        outcome.seconds = time.monotonic() - began
+        await self._wait_until_published()
+        outcome = await self._count()
+        outcome.seconds = time.monotonic() - started
         return outcome
 
     @staticmethod
-    def _say(what: str) -> None:
-        print(f"  {what}", flush=True)
+    def _print(text: str) -> None:
+        print(f"  {text}", flush=True)
 
     async def _write(self, network: str, turn: int) -> None:
-        """Citizens write this turn's share of the messages."""
+        """Write this turn's share of the messages."""
         half = self._size.messages // len(self._texts)
         count = half * (turn + 1) // self._size.turns - half * turn // self._size.turns
         texts = [
@@ -157,196 +159,197 @@ class Run:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["text"])
         writer.writerows([text] for text in texts)
-        answer = await self._stage.doors[network].post("/_control/feed", content=file.getvalue().encode())
+        answer = await self._system.networks[network].post("/_control/feed", content=file.getvalue().encode())
         answer.raise_for_status()
         if answer.json()["accepted"] != count:
             raise RuntimeError(f"{network} refused texts: {answer.text[:500]}")
         self._texts[network] += texts
 
-    async def _write_hastily(self, turn: int) -> None:
-        """Citizens write this turn's share of what will be deleted, some of it at once."""
-        whole = self._size.deletions
-        for number in range(whole * turn // self._size.turns, whole * (turn + 1) // self._size.turns):
+    async def _write_deleted_messages(self, turn: int) -> None:
+        """Write this turn's share of the comments that will be deleted, some of them at once."""
+        total = self._size.deletions
+        for number in range(total * turn // self._size.turns, total * (turn + 1) // self._size.turns):
             network = ("vk", "ok")[number % 2]
-            page = self._chance.choice([one for one in self._stage.pages if one.network == network])
-            text = f"{HASTY} {network} {turn} {number} {uuid4()}"
-            wanted = {"page": page.native, "kind": "comment", "text": text}
-            written = await self._stage.control(network, "citizen", wanted)
-            due = time.monotonic() + self._chance.choice((0.0, self._chance.expovariate(0.5 / self._size.pause)))
-            by = self._chance.choice(("author", "community"))
-            self._hasty.append(Hasty(network, page.native, str(written["id"]), text, by, due))
+            page = self._rng.choice([one for one in self._system.pages if one.network == network])
+            text = f"{DELETED_PREFIX} {network} {turn} {number} {uuid4()}"
+            body = {"page": page.external_id, "kind": "comment", "text": text}
+            written = await self._system.control(network, "citizen", body)
+            due = time.monotonic() + self._rng.choice((0.0, self._rng.expovariate(0.5 / self._size.turn_seconds)))
+            by = self._rng.choice(("author", "community"))
+            self._to_delete.append(DeletedMessage(network, page.external_id, str(written["id"]), text, by, due))
 
     async def _delete(self, until: float) -> None:
-        """Delete what is due by then."""
-        for one in [one for one in self._hasty if one.due <= until]:
-            self._hasty.remove(one)
-            wanted = {"page": one.page, "id": one.number, "by": one.by, "kind": "comment"}
-            await self._stage.control(one.network, "delete", wanted)
+        """Delete the comments that are due by then."""
+        for one in [one for one in self._to_delete if one.due <= until]:
+            self._to_delete.remove(one)
+            body = {"page": one.page, "id": one.comment_id, "by": one.deleted_by, "kind": "comment"}
+            await self._system.control(one.network, "delete", body)
             self._deleted.append(one)
 
-    async def _answer(self, network: str, turn: int) -> None:
-        """Ask for this turn's share of the answers, to citizens whose words are stored."""
+    async def _request_replies(self, network: str, turn: int) -> None:
+        """Request this turn's share of the replies, to stored messages."""
         half = self._size.answers // len(self._texts)
         wanted = half * (turn + 1) // self._size.turns - half * turn // self._size.turns
         while wanted > 0:
-            rows = await self._stage.fetch(
+            rows = await self._system.fetch(
                 "SELECT m.id, p.external_id FROM messages m JOIN pages p ON p.id = m.page_id WHERE m.network = $1"
                 " AND NOT m.from_community AND NOT m.id = ANY($2::uuid[]) AND NOT starts_with(m.text, $3)"
                 " ORDER BY m.received_at DESC LIMIT 400",
                 network,
-                list(self._answered),
-                HASTY,
+                list(self._answered_messages),
+                DELETED_PREFIX,
             )
             if not rows:
                 await asyncio.sleep(1)
                 continue
-            for row in self._chance.sample(rows, min(wanted, len(rows))):
+            for row in self._rng.sample(rows, min(wanted, len(rows))):
                 message, text = UUID(str(row["id"])), f"Ответ: бригада выйдет завтра, наряд {uuid4()}"
-                asked = await self._request(message, text)
-                self._answered.add(message)
-                self._answers.append(Answer(network, str(row["external_id"]), text, asked["id"]))
+                publication = await self._request(message, text)
+                self._answered_messages.add(message)
+                self._requested.append(RequestedReply(network, str(row["external_id"]), text, publication["id"]))
                 wanted -= 1
 
     async def _request(self, message: UUID, text: str) -> dict[str, Any]:
-        wanted = {"reply_id": str(uuid4()), "message_id": str(message), "text": text, "on_behalf_of": "bench"}
+        body = {"reply_id": str(uuid4()), "message_id": str(message), "text": text, "on_behalf_of": "bench"}
         for _ in range(120):
             try:
-                answer = await self._stage.api.post(PUBLISH, json=wanted, headers=self._stage.as_appeals(PUBLISH))
+                answer = await self._system.api.post(PUBLISH, json=body, headers=self._system.as_appeals(PUBLISH))
             except httpx.TransportError:
                 await asyncio.sleep(0.5)
                 continue
             if answer.status_code < 500:
                 answer.raise_for_status()
-                asked: dict[str, Any] = answer.json()
-                return asked
+                publication: dict[str, Any] = answer.json()
+                return publication
             await asyncio.sleep(0.5)
-        raise RuntimeError("ingest's API did not come back")
+        raise RuntimeError("ingest's API did not recover")
 
-    async def _strike(self, blow: Blow) -> None:
-        """Lay a standing error over the token that the plan names."""
-        living = [
+    async def _inject_fault(self, planned: PlannedFault) -> None:
+        """Inject the planned error for a token."""
+        tokens = [
             token
-            for token in self._stage.tokens
-            if token.network == blow.network
-            and token.given["kind"] == blow.kind
-            and all(token is not struck for _, struck, _ in self._struck)
+            for token in self._system.tokens
+            if token.network == planned.network
+            and token.data["kind"] == planned.kind
+            and all(token is not used for _, used, _ in self._active_faults)
         ]
-        token = living[blow.number % len(living)]
-        page = next((one for one in self._stage.pages if one.native == str(token.given.get("page"))), None)
+        token = tokens[planned.number % len(tokens)]
+        page = next((one for one in self._system.pages if one.external_id == str(token.data.get("page"))), None)
         fault: dict[str, Any] = {
             "kind": "standing",
-            "code": blow.code,
+            "code": planned.code,
             "token": token.secret,
-            "until": blow.until,
+            "until": planned.until,
         }
-        if blow.methods:
-            fault["methods"] = list(blow.methods)
-        await self._stage.control(blow.network, "faults", fault)
-        self._struck.append((blow, token, page))
-        self._say(f"{blow.network} error {blow.code} over a {blow.kind} token until it is {blow.until}")
+        if planned.methods:
+            fault["methods"] = list(planned.methods)
+        await self._system.control(planned.network, "faults", fault)
+        self._active_faults.append((planned, token, page))
+        self._print(f"{planned.network} error {planned.code} for a {planned.kind} token until: {planned.until}")
 
-    async def _mend(self, share: float) -> None:
-        """Mend what the plan mends by now: a new token, a solved captcha, the end of the network's day."""
-        for struck in [one for one in self._struck if one[0].mended <= share]:
-            self._struck.remove(struck)
-            blow, token, page = struck
-            if blow.until == "replaced":
-                await self._stage.issue(blow.network, blow.kind, page)
-            elif blow.until == "day_end":
-                await self._stage.control(blow.network, "day", {})
+    async def _repair_tokens(self, share: float) -> None:
+        """End the faults that are due: by a new token, a solved captcha or the end of the network's day."""
+        for active in [one for one in self._active_faults if one[0].repaired_at <= share]:
+            self._active_faults.remove(active)
+            planned, token, page = active
+            if planned.until == "replaced":
+                await self._system.issue(planned.network, planned.kind, page)
+            elif planned.until == "day_end":
+                await self._system.control(planned.network, "day", {})
             else:
-                solution = await self._stage.control(blow.network, "solve", {"token": token.secret})
-                known = next(
+                solution = await self._system.control(planned.network, "solve", {"token": token.secret})
+                stored = next(
                     one
-                    for one in (await self._stage.call("GET", "/sources/tokens"))["items"]
+                    for one in (await self._system.call("GET", "/sources/tokens"))["items"]
                     if one["id"] == token.id
                 )
-                # A token that only rests for a while, or was found well again, asks for no solution.
-                if known["state"] == "captcha":
-                    given = {key: solution[key] for key in ("success_token",) if solution.get(key)}
-                    await self._stage.call("POST", f"/sources/tokens/{token.id}/recover", json=given)
-            self._say(f"{blow.network} error {blow.code}: {blow.until}")
+                # A token that is only paused, or works again, needs no solution.
+                if stored["state"] == "captcha":
+                    body = {key: solution[key] for key in ("success_token",) if solution.get(key)}
+                    await self._system.call("POST", f"/sources/tokens/{token.id}/recover", json=body)
+            self._print(f"{planned.network} error {planned.code}: {planned.until}")
 
-    async def _settled(self) -> None:
-        """Wait until all texts are stored and every answer has an end and was read; the faults go on meanwhile."""
-        deadline = time.monotonic() + self._size.patience
-        said = 0.0
+    async def _wait_until_published(self) -> None:
+        """Wait until all texts are stored and all replies published and read back, while faults go on."""
+        deadline = time.monotonic() + self._size.timeout_seconds
+        last_print = 0.0
         while True:
             stored = (
-                await self._stage.fetch(
+                await self._system.fetch(
                     "SELECT count(DISTINCT text) AS n FROM messages"
                     " WHERE NOT from_community AND NOT starts_with(text, $1)",
-                    HASTY,
+                    DELETED_PREFIX,
                 )
             )[0]["n"]
             states = {
                 row["status"]: row["n"]
-                for row in await self._stage.fetch(
+                for row in await self._system.fetch(
                     "SELECT status, count(*) AS n FROM publications GROUP BY status"
                 )
             }
             written = sum(len(texts) for texts in self._texts.values())
-            unseen = (
-                await self._stage.fetch(
+            not_adopted = (
+                await self._system.fetch(
                     "SELECT count(*) AS n FROM publications p WHERE p.status = 'published'"
                     " AND NOT EXISTS (SELECT FROM messages m WHERE m.publication_id = p.id)"
                 )
             )[0]["n"]
-            if stored >= written and not unseen and not states.keys() & {"queued", "sending", "uncertain"}:
+            if stored >= written and not not_adopted and not states.keys() & {"queued", "sending", "uncertain"}:
                 return
             if time.monotonic() > deadline:
-                self._say(f"patience is over: {stored} of {written} stored, publications {as_json(states)}")
+                self._print(f"timeout: {stored} of {written} stored, publications {as_json(states)}")
                 return
-            if time.monotonic() - said > 20:
-                said = time.monotonic()
-                self._say(f"{stored} of {written} stored, publications {as_json(states)}")
+            if time.monotonic() - last_print > 20:
+                last_print = time.monotonic()
+                self._print(f"{stored} of {written} stored, publications {as_json(states)}")
             await asyncio.sleep(1)
 
-    async def _reconciled(self) -> int:
-        """Compare every page with its network once more; answers the gaps that were found."""
-        before = [row["id"] for row in await self._stage.fetch("SELECT id FROM reconciliations")]
+    async def _reconcile(self) -> int:
+        """Reconcile every page once more. Return the number of gaps found."""
+        former = [row["id"] for row in await self._system.fetch("SELECT id FROM reconciliations")]
         for network in self._texts:
-            await self._stage.call("POST", "/sources/reconciliations", json={"network": network})
-        wanted = len(self._stage.pages)
-        deadline = time.monotonic() + self._size.patience
+            await self._system.call("POST", "/sources/reconciliations", json={"network": network})
+        wanted = len(self._system.pages)
+        deadline = time.monotonic() + self._size.timeout_seconds
         while time.monotonic() < deadline:
-            rows = await self._stage.fetch(
+            rows = await self._system.fetch(
                 "SELECT DISTINCT ON (page_id) page_id, gaps + late AS gaps, finished_at FROM reconciliations"
                 " WHERE NOT id = ANY($1::uuid[]) ORDER BY page_id, started_at DESC",
-                before,
+                former,
             )
             if len(rows) == wanted and all(row["finished_at"] for row in rows):
                 return int(sum(row["gaps"] for row in rows))
             await asyncio.sleep(1)
-        raise RuntimeError("reconciliation did not come to an end")
+        raise RuntimeError("reconciliation did not finish")
 
-    async def _all_noticed(self) -> None:
-        """Compare again until no deleted comment stands here: what is young by the clocks is believed later."""
-        deadline = time.monotonic() + self._size.patience
+    async def _wait_until_deletions_noticed(self) -> None:
+        """Reconcile until all deletions are noticed: those of recent comments are recognised only later."""
+        deadline = time.monotonic() + self._size.timeout_seconds
         while time.monotonic() < deadline:
             left = (
-                await self._stage.fetch(
-                    "SELECT count(*) AS n FROM messages WHERE starts_with(text, $1) AND deleted_at IS NULL", HASTY
+                await self._system.fetch(
+                    "SELECT count(*) AS n FROM messages WHERE starts_with(text, $1) AND deleted_at IS NULL",
+                    DELETED_PREFIX,
                 )
             )[0]["n"]
             if not left:
                 return
-            self._say(f"{left} deletions are not noticed yet")
+            self._print(f"{left} deletions are not noticed yet")
             await asyncio.sleep(20)
-            await self._reconciled()
+            await self._reconcile()
 
-    async def _counted(self) -> Outcome:
+    async def _count(self) -> Outcome:
         outcome = Outcome()
         for network in self._texts:
-            shown = await self._stage.control(network, "faults")
-            for item in shown["standing"]:
+            faults = await self._system.control(network, "faults")
+            for item in faults["standing"]:
                 outcome.calls_of_dead_tokens[f"{network} {item['code']}"] = item["calls"]
-            calls = await self._stage.control(network, "calls")
+            calls = await self._system.control(network, "calls")
             outcome.faulted_calls += sum(one["calls"] for one in calls.get("by_token", {}).values())
-            (await self._stage.doors[network].delete("/_control/faults")).raise_for_status()
-        outcome.gaps = await self._reconciled()
-        await self._all_noticed()
-        rows = await self._stage.fetch(
+            (await self._system.networks[network].delete("/_control/faults")).raise_for_status()
+        outcome.gaps = await self._reconcile()
+        await self._wait_until_deletions_noticed()
+        rows = await self._system.fetch(
             "SELECT text, count(*) AS n FROM messages WHERE NOT from_community GROUP BY text"
         )
         stored = {row["text"]: row["n"] for row in rows}
@@ -357,10 +360,10 @@ class Run:
         outcome.doubled = sum(stored.get(text, 0) > 1 for text in written)
         states = {
             row["text"]: row["gone"]
-            for row in await self._stage.fetch(
+            for row in await self._system.fetch(
                 "SELECT text, bool_and(deleted_at IS NOT NULL) AS gone FROM messages"
                 " WHERE starts_with(text, $1) GROUP BY text",
-                HASTY,
+                DELETED_PREFIX,
             )
         }
         outcome.deleted = len(self._deleted)
@@ -369,22 +372,24 @@ class Run:
         outcome.deletions_seen = outcome.deleted - outcome.deletions_missed
         for one in self._deleted:
             if states.get(one.text) is False:
-                self._say(f"not noticed: {one.network} page {one.page}, comment {one.number}, by the {one.by}")
-        standing: dict[str, int] = {}
+                self._print(
+                    f"missed: {one.network} page {one.page}, comment {one.comment_id}, by the {one.deleted_by}"
+                )
+        published: dict[str, int] = {}
         for network in self._texts:
-            for item in (await self._stage.control(network, "answers"))["items"]:
-                standing[item["text"]] = standing.get(item["text"], 0) + 1
-        known = {str(row["id"]): row for row in await self._stage.fetch("SELECT * FROM publications")}
-        outcome.asked = len(self._answers)
-        for answer in self._answers:
-            count, row = standing.get(answer.text, 0), known[answer.publication]
+            for item in (await self._system.control(network, "answers"))["items"]:
+                published[item["text"]] = published.get(item["text"], 0) + 1
+        publications = {str(row["id"]): row for row in await self._system.fetch("SELECT * FROM publications")}
+        outcome.asked = len(self._requested)
+        for reply in self._requested:
+            count, row = published.get(reply.text, 0), publications[reply.publication]
             if count == 1 and row["status"] == "published":
                 outcome.published_once += 1
                 continue
             outcome.unpublished += count == 0 or row["status"] != "published"
             outcome.published_twice += count > 1
-            self._say(
-                f"stands {count} times: {answer.network} page {answer.page}, {row['status']} after"
+            self._print(
+                f"published {count} times: {reply.network} page {reply.page}, {row['status']} after"
                 f" {row['attempts']} attempts: {row['failure']}"
             )
         return outcome

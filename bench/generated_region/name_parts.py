@@ -1,4 +1,4 @@
-"""The words that names of a made-up region are built from. Its districts are real, what lies in them is not."""
+"""Parts of the names in a generated region. Its districts are real; everything in them is invented."""
 
 # Name and the stem of its adjective: «Сосновка» → «Сосновская школа».
 SETTLEMENTS = (

@@ -1,4 +1,4 @@
-"""The bodies of a made-up region: what one is, and which of them a district, a city and a settlement have."""
+"""The organisations of a generated region, of its districts, cities and settlements."""
 
 import random
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ Kind = Literal["regional", "municipality", "institution", "court", "other"]
 
 
 @dataclass(frozen=True)
-class Page:
-    """An official page: the network's own id of the community, and its short name if it has one."""
+class GeneratedPage:
+    """An official page: the network's id of the community, and its screen name if it has one."""
 
     network: Network
     external_id: str
@@ -33,8 +33,8 @@ class Page:
 
 
 @dataclass(frozen=True)
-class OtherName:
-    """A name that it had (`former`, with its days) or is called by (`alias`, without)."""
+class AlternativeName:
+    """A former name (`former`, with its dates) or another name in use (`alias`, without dates)."""
 
     kind: Literal["former", "alias"]
     name: str
@@ -43,8 +43,8 @@ class OtherName:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Organisation:
-    """A body of the region; `parent` is the code of the one it belongs to, which stands before it."""
+class GeneratedOrganisation:
+    """An organisation of the region; `parent` is the code of its parent, which comes before it."""
 
     code: str
     name: str
@@ -62,12 +62,12 @@ class Organisation:
     exempt_reason: str | None = None
     exempt_document: str | None = None
     parent: str | None = None
-    pages: tuple[Page, ...] = ()
-    names: tuple[OtherName, ...] = ()
+    pages: tuple[GeneratedPage, ...] = ()
+    names: tuple[AlternativeName, ...] = ()
 
 
 @dataclass(frozen=True)
-class District:
+class GeneratedDistrict:
     """A district or city; `former` is its name before `changed_on`; settlements are (name, adjective, oktmo)."""
 
     oktmo: str
@@ -79,21 +79,21 @@ class District:
     settlements: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-def regional_bodies() -> Iterator[Organisation]:
-    """The government and the ministries beneath it."""
-    yield Organisation(
+def regional_organisations() -> Iterator[GeneratedOrganisation]:
+    """Yield the government and its ministries."""
+    yield GeneratedOrganisation(
         code="gov", name="Правительство региона", short_name="Правительство", kind="regional", sphere="управление"
     )
     for n, (name, short, sphere) in enumerate(REGIONAL):
-        yield Organisation(
+        yield GeneratedOrganisation(
             code=f"reg-{n + 1:02}", name=name, short_name=short, kind="regional", sphere=sphere, parent="gov"
         )
 
 
-def administrations(districts: list[District]) -> Iterator[Organisation]:
-    """One administration for each district."""
+def administrations(districts: list[GeneratedDistrict]) -> Iterator[GeneratedOrganisation]:
+    """Yield one administration for each district."""
     for district in districts:
-        body = Organisation(
+        organisation = GeneratedOrganisation(
             code=f"adm-{district.code}",
             name="Администрация муниципального образования «{name}»",
             short_name="Администрация, {name}",
@@ -101,127 +101,141 @@ def administrations(districts: list[District]) -> Iterator[Organisation]:
             sphere="управление",
             parent="gov",
         )
-        yield _of_district(district, body)
+        yield _named_after_district(district, organisation)
 
 
-def _of_district(
-    district: District, body: Organisation, *, was: str = "", since: date = date(2016, 1, 1)
-) -> Organisation:
-    """A body named after its district: when the district was renamed, so was the body."""
-    words = {
+def _named_after_district(
+    district: GeneratedDistrict,
+    organisation: GeneratedOrganisation,
+    *,
+    former_name: str = "",
+    since: date = date(2016, 1, 1),
+) -> GeneratedOrganisation:
+    """Return an organisation named after its district; it was renamed together with the district."""
+    placeholders = {
         "adj": district.adjective,
         "club": CLUBS[int(district.code) % len(CLUBS)],
         "number": district.code[3:],
     }
     names = []
-    if was:
-        names.append(OtherName("former", was.format(name=district.former or district.name, **words), None, since))
-    if district.former and district.changed_on and "{name}" in body.name:
-        begun = since + timedelta(days=1) if was else None
+    if former_name:
+        names.append(
+            AlternativeName(
+                "former", former_name.format(name=district.former or district.name, **placeholders), None, since
+            )
+        )
+    if district.former and district.changed_on and "{name}" in organisation.name:
+        valid_from = since + timedelta(days=1) if former_name else None
         until = district.changed_on - timedelta(days=1)
-        names.append(OtherName("former", body.name.format(name=district.former, **words), begun, until))
+        names.append(
+            AlternativeName(
+                "former", organisation.name.format(name=district.former, **placeholders), valid_from, until
+            )
+        )
     return replace(
-        body,
-        name=body.name.format(name=district.name, **words),
-        short_name=(body.short_name or body.name).format(name=district.name, **words),
+        organisation,
+        name=organisation.name.format(name=district.name, **placeholders),
+        short_name=(organisation.short_name or organisation.name).format(name=district.name, **placeholders),
         municipality=district.oktmo,
         oktmo=district.oktmo,
         names=tuple(names),
     )
 
 
-def bodies_of(district: District, rng: random.Random) -> Iterator[Organisation]:
-    """All that lies in a district, beneath its administration or a ministry; a court beneath none."""
-    owner, since = f"adm-{district.code}", _some_day(rng)
-    for place, (ministry, name, short, was) in enumerate(OF_MINISTRIES):
-        body = Organisation(
-            code=f"min{place}-{district.code}",
+def district_organisations(district: GeneratedDistrict, rng: random.Random) -> Iterator[GeneratedOrganisation]:
+    """Yield the organisations of a district, below its administration or a ministry; courts have no parent."""
+    administration, since = f"adm-{district.code}", _random_date(rng)
+    for index, (ministry, name, short, former_name) in enumerate(OF_MINISTRIES):
+        organisation = GeneratedOrganisation(
+            code=f"min{index}-{district.code}",
             name=name,
             short_name=short,
             kind="institution",
             sphere=REGIONAL[ministry][2],
             parent=f"reg-{ministry + 1:02}",
         )
-        yield _of_district(district, body, was=was, since=since)
-    for place, (name, short, was, sphere) in enumerate(OF_DISTRICTS):
-        body = Organisation(
-            code=f"dis{place}-{district.code}",
+        yield _named_after_district(district, organisation, former_name=former_name, since=since)
+    for index, (name, short, former_name, sphere) in enumerate(OF_DISTRICTS):
+        organisation = GeneratedOrganisation(
+            code=f"dis{index}-{district.code}",
             name=name,
             short_name=short,
             kind="institution",
             sphere=sphere,
-            parent=owner,
+            parent=administration,
         )
-        yield _of_district(district, body, was=was, since=since)
-    yield Organisation(
+        yield _named_after_district(district, organisation, former_name=former_name, since=since)
+    yield GeneratedOrganisation(
         code=f"court-{district.code}",
         name=f"{district.adjective}ий {'районный' if district.settlements else 'городской'} суд",
         kind="court",
         sphere="правосудие",
         municipality=district.oktmo,
-        names=(OtherName("alias", f"Суд, {district.name}"),),
+        names=(AlternativeName("alias", f"Суд, {district.name}"),),
     )
-    yield from _of_city(district, owner, rng)
+    yield from _city_organisations(district, administration, rng)
     for settlement in district.settlements:
-        yield from _of_settlement(district, settlement, owner, rng)
+        yield from _settlement_organisations(district, settlement, administration, rng)
 
 
-def _some_day(rng: random.Random) -> date:
+def _random_date(rng: random.Random) -> date:
     return date(2016 + rng.randrange(9), 1 + rng.randrange(12), 1)
 
 
-def _of_city(district: District, owner: str, rng: random.Random) -> Iterator[Organisation]:
+def _city_organisations(
+    district: GeneratedDistrict, administration: str, rng: random.Random
+) -> Iterator[GeneratedOrganisation]:
     counts = (CITY_SCHOOLS.get(district.oktmo, 0), CITY_KINDERGARTENS.get(district.oktmo, 0))
-    for (code, name, short_name, was, alias), count in zip(OF_CITIES, counts, strict=True):
+    for (code, name, short_name, former_name, alias), count in zip(OF_CITIES, counts, strict=True):
         for n in range(1, count + 1):
             form, short = rng.choice((("бюджетное", "МБОУ"), ("автономное", "МАОУ")))
-            words = {
+            placeholders = {
                 "n": str(n),
                 "city": district.name.removeprefix("Город "),
                 "form": form,
                 "short": short,
                 "nickname": KINDERGARTENS[n % len(KINDERGARTENS)],
             }
-            yield Organisation(
+            yield GeneratedOrganisation(
                 code=f"{code}-{district.code}-{n:03}",
-                name=name.format(**words),
-                short_name=short_name.format(**words),
+                name=name.format(**placeholders),
+                short_name=short_name.format(**placeholders),
                 kind="institution",
                 sphere="образование",
                 municipality=district.oktmo,
                 oktmo=district.oktmo,
-                parent=owner,
+                parent=administration,
                 names=(
-                    OtherName("former", was.format(**words), None, _some_day(rng)),
-                    OtherName("alias", alias.format(**words)),
+                    AlternativeName("former", former_name.format(**placeholders), None, _random_date(rng)),
+                    AlternativeName("alias", alias.format(**placeholders)),
                 ),
             )
 
 
-def _of_settlement(
-    district: District, settlement: tuple[str, str, str], owner: str, rng: random.Random
-) -> Iterator[Organisation]:
-    place, adjective, oktmo = settlement
-    words = {
-        "place": place,
+def _settlement_organisations(
+    district: GeneratedDistrict, settlement: tuple[str, str, str], administration: str, rng: random.Random
+) -> Iterator[GeneratedOrganisation]:
+    settlement_name, adjective, oktmo = settlement
+    placeholders = {
+        "place": settlement_name,
         "adj": adjective,
         "district": district.name,
         "sign": rng.choice(("сельское поселение", "сельское поселение", "городское поселение")),
         "nickname": rng.choice(KINDERGARTENS),
         "club": rng.choice(CLUBS),
     }
-    for code, name, short_name, was, alias, sphere in OF_SETTLEMENTS:
-        yield Organisation(
+    for code, name, short_name, former_name, alias, sphere in OF_SETTLEMENTS:
+        yield GeneratedOrganisation(
             code=f"{code}-{oktmo}",
-            name=name.format(**words),
-            short_name=short_name.format(**words),
+            name=name.format(**placeholders),
+            short_name=short_name.format(**placeholders),
             kind="municipality" if code == "set" else "institution",
             sphere=sphere,
             municipality=district.oktmo,
             oktmo=oktmo,
-            parent="reg-01" if code == "hosp" else owner,
+            parent="reg-01" if code == "hosp" else administration,
             names=(
-                OtherName("former", was.format(**words), None, _some_day(rng)),
-                OtherName("alias", alias.format(**words)),
+                AlternativeName("former", former_name.format(**placeholders), None, _random_date(rng)),
+                AlternativeName("alias", alias.format(**placeholders)),
             ),
         )

@@ -1,1 +1,1 @@
-"""The parts of `bench.listen`: a network that holds thousands of polls, and the two clients compared."""
+"""The parts of `bench.listen`: a server that holds thousands of polls, and the two clients compared."""

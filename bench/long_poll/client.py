@@ -1,7 +1,7 @@
-"""One side of the comparison, in a process of its own: `python -m bench.long_poll.client SIDE …`.
+"""One of the two clients compared, in its own process: `python -m bench.long_poll.client bare|ours …`.
 
-`bare` holds the polls with aiohttp and reads their JSON; `ours` runs ingest's own long polls of VK: opening,
-cursors, parsing, and handing each event to the feed. With `--database`, the feed is the real one and stores them.
+`bare` holds the polls with aiohttp and decodes their JSON; `ours` runs ingest's VK long polls: opening, cursors,
+parsing, and passing each event to the store. With `--database`, the real store stores them.
 """
 
 import argparse
@@ -36,14 +36,14 @@ from shared.contracts.values import MessageKind
 FIRST_GROUP = 900_000
 
 
-def memory() -> int:
-    """Resident bytes of this process."""
+def resident_bytes() -> int:
+    """Return the resident memory of this process in bytes."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize()
 
 
-class Everyone:
-    """Accounts of the comparison: every page has a healthy token of its own."""
+class FixedAccounts:
+    """Accounts in which every page has its own healthy token."""
 
     def __init__(self, pages: Sequence[PageRef]) -> None:
         self._pages = {page.id: page for page in pages}
@@ -64,7 +64,7 @@ class Everyone:
         return self._credentials.get(page_id) if page_id is not None and kind is TokenKind.GROUP else None
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"listening asked the accounts for {name}")
+        raise AttributeError(f"the long polls used the unexpected attribute {name} of the accounts")
 
     def daily_call_limit(self, network: str, method: str) -> float | None:
         return None
@@ -79,18 +79,18 @@ class Everyone:
         return None
 
     async def record_failure(self, credential: Credential, state: TokenState, reason: str, **_more: Any) -> None:
-        raise SystemExit(f"a token is in trouble: {state} {reason}")
+        raise SystemExit(f"a token failed: {state} {reason}")
 
 
-class Counting:
-    """A feed that only counts, so that listening alone is measured."""
+class CountingFeed:
+    """A store that only counts, so that only the long polls are measured."""
 
     def __init__(self) -> None:
         self.items = 0
 
     async def store(self, page: PageRef, source: str, parsed: ParsedBatch, **_more: Any) -> StoreResult:
         if parsed.unparsed:
-            raise SystemExit(f"an event could not be read: {parsed.unparsed[0].reason}")
+            raise SystemExit(f"an event could not be parsed: {parsed.unparsed[0].reason}")
         self.items += len(parsed.items)
         return StoreResult(new=len(parsed.items))
 
@@ -115,7 +115,7 @@ class Counting:
         raise SystemExit(f"{source} failed: {error}")
 
 
-async def _bare(http: aiohttp.ClientSession, url: str, group: int, wait: int) -> None:
+async def _poll_with_aiohttp(http: aiohttp.ClientSession, url: str, group: int, wait: int) -> None:
     timeout = aiohttp.ClientTimeout(total=wait + 10)
     form = {"group_id": str(group), "access_token": "bench", "v": "5.199"}
     async with http.post(f"{url}/method/groups.getLongPollServer", data=form, timeout=timeout) as answer:
@@ -130,9 +130,9 @@ async def _bare(http: aiohttp.ClientSession, url: str, group: int, wait: int) ->
 @asynccontextmanager
 async def _feed(database: str | None) -> AsyncIterator[tuple[IntakeStore, Sequence[PageRef] | None]]:
     if database is None:
-        yield cast("IntakeStore", Counting()), None
+        yield cast("IntakeStore", CountingFeed()), None
         return
-    # Imported late: the services read their settings when they load.
+    # Imported late: services read their settings at import.
     from services.ingest.intake.store import DatabaseIntakeStore  # noqa: PLC0415
     from shared.database.sessions import POOL_SIZES, Database  # noqa: PLC0415
 
@@ -155,8 +155,8 @@ def _page(page_id: UUID, organisation_id: UUID, group: str) -> PageRef:
     )
 
 
-async def _listening(http: aiohttp.ClientSession, url: str, communities: int) -> None:
-    """Wait until all communities listen, for ten minutes at most."""
+async def _wait_until_listening(http: aiohttp.ClientSession, url: str, communities: int) -> None:
+    """Wait until all communities listen, at most ten minutes."""
     async with asyncio.timeout(600):
         while True:
             async with http.get(f"{url}/state") as answer:
@@ -165,14 +165,14 @@ async def _listening(http: aiohttp.ClientSession, url: str, communities: int) ->
             await asyncio.sleep(0.2)
 
 
-async def _answered(http: aiohttp.ClientSession, url: str) -> Mapping[str, int]:
+async def _server_state(http: aiohttp.ClientSession, url: str) -> Mapping[str, int]:
     async with http.get(f"{url}/state") as answer:
         found: dict[str, int] = await answer.json()
         return found
 
 
-async def run(side: str, url: str, *, communities: int, seconds: float, wait: int, database: str | None) -> None:
-    """Listen, let it settle for one `wait`, measure for `seconds`, print the figures as JSON."""
+async def run(client: str, url: str, *, communities: int, seconds: float, wait: int, database: str | None) -> None:
+    """Listen, wait one poll, measure for `seconds`, and print the figures as JSON."""
     os.environ |= {
         "GOSPABLIK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "GOSPABLIK_PSEUDONYM_KEY": "pseudonym-key-of-the-bench",
@@ -184,25 +184,28 @@ async def run(side: str, url: str, *, communities: int, seconds: float, wait: in
 
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=wait + 10)
     async with aiohttp.ClientSession(connector=connector) as http, _feed(database) as (feed, pages):
-        known = pages or [_page(uuid4(), uuid4(), str(FIRST_GROUP + n)) for n in range(communities)]
-        ways = []
-        if side == "ours":
-            network = VkNetwork(http, Everyone(known), feed, ingest_settings())
-            ways = [way for name, way in network.source_loops().items() if name.startswith("vk:long_poll")]
-        before = memory()
+        page_refs = pages or [_page(uuid4(), uuid4(), str(FIRST_GROUP + n)) for n in range(communities)]
+        loops = []
+        if client == "ours":
+            network = VkNetwork(http, FixedAccounts(page_refs), feed, ingest_settings())
+            loops = [loop for name, loop in network.source_loops().items() if name.startswith("vk:long_poll")]
+        memory_before = resident_bytes()
         tasks: list[asyncio.Future[None]]
-        if side == "ours":
-            tasks = [asyncio.ensure_future(way()) for way in ways]
+        if client == "ours":
+            tasks = [asyncio.ensure_future(loop()) for loop in loops]
         else:
-            tasks = [asyncio.ensure_future(_bare(http, url, FIRST_GROUP + n, wait)) for n in range(communities)]
-        async with aiohttp.ClientSession() as aside:
-            await _listening(aside, url, communities)
+            tasks = [
+                asyncio.ensure_future(_poll_with_aiohttp(http, url, FIRST_GROUP + n, wait))
+                for n in range(communities)
+            ]
+        async with aiohttp.ClientSession() as control:
+            await _wait_until_listening(control, url, communities)
             await asyncio.sleep(wait + 2)
-            started, cpu = await _answered(aside, url), time.process_time()
+            started, cpu = await _server_state(control, url), time.process_time()
             await asyncio.sleep(seconds)
-            ended, spent = await _answered(aside, url), time.process_time() - cpu
+            ended, spent = await _server_state(control, url), time.process_time() - cpu
         polls, events = ended["answered"] - started["answered"], ended["events"] - started["events"]
-        growth = memory() - before
+        growth = resident_bytes() - memory_before
         broken = [task for task in tasks if task.done()]
         for task in tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""The API of a running system, for commands: signs in, repeats what a lost connection spoilt, speaks in words."""
+"""A client of a running system's API, for commands: signs in, retries after a lost connection, explains errors."""
 
 import asyncio
 import sys
@@ -13,66 +13,66 @@ import aiohttp
 import stamina
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-DEMO_PASSWORD = "demo"  # noqa: S105 — of the embedded run, known to everybody
-PATIENCE = 120.0
-AWAY = {502, 503, 504}
+DEMO_PASSWORD = "demo"  # noqa: S105 — the documented password of the embedded run
+RETRY_SECONDS = 120.0
+RETRYABLE_STATUSES = {502, 503, 504}
 IN_FLIGHT = "/problems/in-flight"
-PIECE = 64 * 1024
-# A large file takes its time, on the wire and in the registry.
+CHUNK_BYTES = 64 * 1024
+# Sending a large file, and processing it in the registry, takes long.
 FILE_TIMEOUT = aiohttp.ClientTimeout(total=600)
 
 
-class RemoteError(Exception):
-    """The system refused, or cannot be reached; the message is for the person at the command line."""
+class ApiError(Exception):
+    """The system refused the request or cannot be reached; the message is for the user of the command."""
 
 
-class _AwayError(Exception):
-    pass
+class _ApiUnavailableError(Exception):
+    """The system answered with a status that calls for a retry."""
 
 
 @dataclass(frozen=True)
-class Access:
-    """Where the system is and who asks. Without a password the embedded run's is tried, then a person is asked."""
+class Connection:
+    """The address of the system and the user. Without a password the embedded run's is tried, then a prompt."""
 
     url: str
     user: str
     password: str | None
 
     def passwords(self) -> list[str]:
-        """What to try, in order; empty when nothing is known."""
+        """Return the passwords to try, in order; an empty list if none is known."""
         if self.password is not None:
             return [self.password]
         return [DEMO_PASSWORD] if urlsplit(self.url).hostname in LOOPBACK else []
 
 
-class Remote:
-    """Calls `/api/v1` as one person. Raises `RemoteError` for every answer that is not expected."""
+class ApiClient:
+    """Calls `/api/v1` as one person. Raises `ApiError` for every unexpected response."""
 
-    def __init__(self, http: aiohttp.ClientSession, access: Access) -> None:
+    def __init__(self, http: aiohttp.ClientSession, connection: Connection) -> None:
         self._http = http
-        self._access = access
-        self._api = f"{access.url.rstrip('/')}/api/v1"
+        self._connection = connection
+        self._api = f"{connection.url.rstrip('/')}/api/v1"
         self._password: str | None = None
         self._headers: dict[str, str] = {}
 
     async def sign_in(self) -> None:
-        """Sign in, asking for the password at a terminal when none that is known fits."""
-        for password in [self._password] if self._password else self._access.passwords():
-            if await self._signed_in(password):
+        """Sign in; at a terminal, ask for the password if no known one is accepted."""
+        for password in [self._password] if self._password else self._connection.passwords():
+            if await self._try_password(password):
                 return
-        if self._access.password is not None or self._password is not None or not sys.stdin.isatty():
-            raise RemoteError(
-                f"{self._access.user} is not let in at {self._access.url}: give the password by --password or "
-                "GOSPABLIK_PASSWORD"
+        if self._connection.password is not None or self._password is not None or not sys.stdin.isatty():
+            raise ApiError(
+                f"The sign-in of {self._connection.user} at {self._connection.url} was refused: give the password "
+                "by --password or GOSPABLIK_PASSWORD"
             )
-        import getpass  # noqa: PLC0415 — most runs ask nobody
+        import getpass  # noqa: PLC0415 — most runs do not need it
 
-        if not await self._signed_in(getpass.getpass(f"Password of {self._access.user}: ")):
-            raise RemoteError("The password is not accepted")
+        if not await self._try_password(getpass.getpass(f"Password of {self._connection.user}: ")):
+            raise ApiError("The password was refused")
 
-    async def _signed_in(self, password: str) -> bool:
-        form = {"grant_type": "password", "username": self._access.user, "password": password}
-        status, answer = await self._repeated("POST", "/auth/token", data=form)
+    async def _try_password(self, password: str) -> bool:
+        form = {"grant_type": "password", "username": self._connection.user, "password": password}
+        status, answer = await self._with_retries("POST", "/auth/token", data=form)
         if status != 200:
             return False
         self._password = password
@@ -80,42 +80,42 @@ class Remote:
         return True
 
     async def get(self, path: str, **query: Any) -> dict[str, Any]:
-        """Read something."""
+        """Return the body of a GET."""
         params = {name: str(value) for name, value in query.items() if value is not None}
         _, answer = await self.call("GET", path, params=params)
         return answer
 
     async def post(
-        self, path: str, body: dict[str, Any], *, also: int | None = None
+        self, path: str, body: dict[str, Any], *, accept_status: int | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """Ask for something; `also` is a status to be answered like a success."""
+        """Return status and body of a POST with a new idempotency key; `accept_status` counts as a success."""
         key = {"Idempotency-Key": str(uuid4())}
-        return await self.call("POST", path, json=body, headers=key, also=also)
+        return await self.call("POST", path, json=body, headers=key, accept_status=accept_status)
 
     async def send_file(
-        self, path: str, content: bytes, *, sent: Callable[[int], None], also: int, **query: Any
+        self, path: str, content: bytes, *, on_progress: Callable[[int], None], accept_status: int, **query: Any
     ) -> tuple[int, dict[str, Any]]:
-        """Send a file and wait for what becomes of it; `sent` is told how many bytes have gone.
+        """Send a file and return status and body of the response; `on_progress` gets the number of bytes sent.
 
-        `also` is a status to be answered like a success. An answer that is lost on its way is asked for again: the
-        key makes sure that nothing is done twice.
+        `accept_status` counts as a success. After a lost response the request is sent again: the idempotency key
+        makes sure that nothing is done twice.
         """
         key = {"Idempotency-Key": str(uuid4()), "Content-Type": "application/octet-stream"}
         while True:
-            status, answer = await self._repeated(
+            status, answer = await self._with_retries(
                 "POST",
                 path,
                 params={name: str(value).lower() for name, value in query.items()},
                 headers=key,
-                data=lambda: _pieces(content, sent),
+                data=lambda: _chunks(content, on_progress),
                 timeout=FILE_TIMEOUT,
             )
             if answer.get("type") != IN_FLIGHT:
-                return self._expected(status, answer, f"POST {path}", also)
+                return self._check_status(status, answer, f"POST {path}", accept_status)
             await asyncio.sleep(1)
 
-    async def file(self, path: str, *, received: Callable[[int], None], **query: Any) -> bytes:
-        """Read a file whole; `received` is told how many bytes have come."""
+    async def download(self, path: str, *, on_progress: Callable[[int], None], **query: Any) -> bytes:
+        """Return a whole file; `on_progress` gets the number of bytes received."""
         params = {name: str(value) for name, value in query.items()}
         content = bytearray()
         try:
@@ -123,16 +123,16 @@ class Remote:
                 self._api + path, params=params, headers=self._headers, timeout=FILE_TIMEOUT
             ) as response:
                 if response.status >= 300:
-                    raise RemoteError(f"No file came (GET {path}: {response.status})")
-                async for piece in response.content.iter_chunked(PIECE):
-                    content += piece
-                    received(len(content))
+                    raise ApiError(f"The file was refused (GET {path}: {response.status})")
+                async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                    content += chunk
+                    on_progress(len(content))
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise RemoteError(f"The file did not come whole: {error or type(error).__name__}") from error
+            raise ApiError(f"The download broke off: {error or type(error).__name__}") from error
         return bytes(content)
 
     async def items(self, path: str, **query: Any) -> AsyncIterator[dict[str, Any]]:
-        """All items of a list, page by page."""
+        """Yield all items of a list, page by page."""
         cursor: str | None = None
         while True:
             page = await self.get(path, limit=200, cursor=cursor, **query)
@@ -143,46 +143,48 @@ class Remote:
                 return
 
     async def call(
-        self, method: str, path: str, *, also: int | None = None, **options: Any
+        self, method: str, path: str, *, accept_status: int | None = None, **options: Any
     ) -> tuple[int, dict[str, Any]]:
-        """One call; a token that is too old is renewed once."""
-        status, answer = await self._repeated(method, path, **options)
+        """Return status and body of one call; an expired token is renewed once."""
+        status, answer = await self._with_retries(method, path, **options)
         if status == 401:
             await self.sign_in()
-            status, answer = await self._repeated(method, path, **options)
-        return self._expected(status, answer, f"{method} {path}", also)
+            status, answer = await self._with_retries(method, path, **options)
+        return self._check_status(status, answer, f"{method} {path}", accept_status)
 
     @staticmethod
-    def _expected(status: int, answer: dict[str, Any], asked: str, also: int | None) -> tuple[int, dict[str, Any]]:
-        if status < 300 or status == also:
+    def _check_status(
+        status: int, answer: dict[str, Any], request: str, accept_status: int | None
+    ) -> tuple[int, dict[str, Any]]:
+        if status < 300 or status == accept_status:
             return status, answer
-        raise RemoteError(f"{answer.get('detail') or answer.get('title') or 'refused'} ({asked}: {status})")
+        raise ApiError(f"{answer.get('detail') or answer.get('title') or 'refused'} ({request}: {status})")
 
-    async def _repeated(self, method: str, path: str, **options: Any) -> tuple[int, dict[str, Any]]:
-        """A call, again and again while the system is away; what it asks may be asked twice."""
+    async def _with_retries(self, method: str, path: str, **options: Any) -> tuple[int, dict[str, Any]]:
+        """Send an idempotent request, with retries while the system is unavailable."""
         try:
             async for attempt in stamina.retry_context(
-                on=(aiohttp.ClientConnectionError, TimeoutError, _AwayError),
+                on=(aiohttp.ClientConnectionError, TimeoutError, _ApiUnavailableError),
                 attempts=None,
-                timeout=PATIENCE if self._headers else 10,
+                timeout=RETRY_SECONDS if self._headers else 10,
                 wait_max=5,
             ):
                 with attempt:
-                    return await self._once(method, path, **options)
-        except (aiohttp.ClientError, TimeoutError, _AwayError) as error:
-            raise RemoteError(f"No answer from {self._access.url}: {error or type(error).__name__}") from error
+                    return await self._send(method, path, **options)
+        except (aiohttp.ClientError, TimeoutError, _ApiUnavailableError) as error:
+            raise ApiError(f"No answer from {self._connection.url}: {error or type(error).__name__}") from error
         raise AssertionError("unreachable: the retry returns or raises")
 
-    async def _once(
+    async def _send(
         self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
     ) -> tuple[int, dict[str, Any]]:
-        given = self._headers | (headers or {})
-        if callable(make := options.get("data")):
-            # A stream can be read once: each try gets its own.
-            options["data"] = make()
-        async with self._http.request(method, self._api + path, headers=given, **options) as response:
-            if response.status in AWAY:
-                raise _AwayError(f"it answers {response.status}")
+        all_headers = self._headers | (headers or {})
+        if callable(make_body := options.get("data")):
+            # A stream can be read only once: each attempt gets its own.
+            options["data"] = make_body()
+        async with self._http.request(method, self._api + path, headers=all_headers, **options) as response:
+            if response.status in RETRYABLE_STATUSES:
+                raise _ApiUnavailableError(f"status {response.status}")
             try:
                 answer = await response.json(content_type=None)
             except ValueError:
@@ -190,17 +192,17 @@ class Remote:
             return response.status, answer if isinstance(answer, dict) else {}
 
 
-async def _pieces(content: bytes, sent: Callable[[int], None]) -> AsyncIterator[bytes]:
-    for start in range(0, len(content), PIECE):
-        yield content[start : start + PIECE]
-        sent(min(start + PIECE, len(content)))
+async def _chunks(content: bytes, on_progress: Callable[[int], None]) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), CHUNK_BYTES):
+        yield content[start : start + CHUNK_BYTES]
+        on_progress(min(start + CHUNK_BYTES, len(content)))
 
 
 @asynccontextmanager
-async def signed_in(access: Access) -> AsyncIterator[Remote]:
-    """The API as this person. Raises `RemoteError`."""
+async def signed_in(connection: Connection) -> AsyncIterator[ApiClient]:
+    """Yield a client that is signed in as this person. Raise `ApiError`."""
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout) as http:
-        remote = Remote(http, access)
-        await remote.sign_in()
-        yield remote
+        client = ApiClient(http, connection)
+        await client.sign_in()
+        yield client

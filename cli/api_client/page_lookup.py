@@ -1,38 +1,38 @@
-"""A page as people name it: an address in the network, a short name, or our id."""
+"""Find a page by its address in the network, its short name or our id."""
 
 from typing import Any
 from uuid import UUID
 
-from cli.api_client.client import Remote, RemoteError
+from cli.api_client.client import ApiClient, ApiError
 from shared.networks import NETWORKS
 
 
-async def find_page(remote: Remote, given: str) -> dict[str, Any]:
-    """The registered page that is meant. Raises `RemoteError` when there is none, or more than one."""
+async def find_page(client: ApiClient, text: str) -> dict[str, Any]:
+    """Return the registered page. Raise `ApiError` if there is none, or more than one."""
     try:
-        return await remote.get(f"/pages/{UUID(given)}")
+        return await client.get(f"/pages/{UUID(text)}")
     except ValueError:
         pass
-    found = await _at_address(remote, given)
+    found = await _find_by_address(client, text)
     if not found:
-        raise RemoteError(f"No page «{given}» is registered: give its address in the network or our id")
+        raise ApiError(f"No page «{text}» is registered: give its address in the network or our id")
     if len(found) > 1:
-        raise RemoteError(f"«{given}» may be {', '.join(page['url'] for page in found)}: give the whole address")
+        raise ApiError(f"«{text}» may be {', '.join(page['url'] for page in found)}: give the whole address")
     return found[0]
 
 
-async def _at_address(remote: Remote, given: str) -> list[dict[str, Any]]:
-    found, refusal = await _asked(remote, address=given)
-    if refusal is None:
+async def _find_by_address(client: ApiClient, text: str) -> list[dict[str, Any]]:
+    found, error = await _search_pages(client, address=text)
+    if error is None:
         return found
-    # A bare name or id belongs to no network: it may be meant in any.
-    answers = [await _asked(remote, address=given, network=network) for network in NETWORKS]
-    if all(refused is not None for _, refused in answers):
-        raise RemoteError(f"«{given}» names no page. {refusal}")
-    return [page for pages, _ in answers for page in pages]
+    # A bare name or id names no network: search in all of them.
+    results = [await _search_pages(client, address=text, network=network) for network in NETWORKS]
+    if all(failure is not None for _, failure in results):
+        raise ApiError(f"«{text}» is not the address of a page. {error}")
+    return [page for pages, _ in results for page in pages]
 
 
-async def _asked(remote: Remote, **query: str) -> tuple[list[dict[str, Any]], str | None]:
-    """The pages found, or why the address can name none."""
-    status, answer = await remote.call("GET", "/pages", params=query, also=422)
+async def _search_pages(client: ApiClient, **query: str) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the pages found, or why the address is refused."""
+    status, answer = await client.call("GET", "/pages", params=query, accept_status=422)
     return ([], str(answer["detail"])) if status == 422 else (answer["items"], None)

@@ -1,4 +1,4 @@
-"""What `gospablik ingest` prints: tables, and the progress of work that goes on without it."""
+"""Print the tables of `gospablik ingest` and the progress of work that the services do."""
 
 import asyncio
 from datetime import datetime
@@ -8,14 +8,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cli.api_client.client import Access, Remote, RemoteError, signed_in
+from cli.api_client.client import ApiClient, ApiError, Connection, signed_in
 from cli.api_client.page_lookup import find_page
 from shared.clock import REGION_ZONE
 
-LOOK_SECONDS = 1.0
-ENDED = {"done", "failed", "cancelled"}
-# Looks in a row at which nothing moves any more.
-STILL = 20
+POLL_SECONDS = 1.0
+FINAL_STATUSES = {"done", "failed", "cancelled"}
+# How many polls in a row without any change end the wait.
+MAX_UNCHANGED_POLLS = 20
 
 console = Console(highlight=False)
 
@@ -25,124 +25,131 @@ def _progress() -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[text]}"),
         TimeElapsedColumn(),
         console=console,
     )
 
 
-async def backfill(access: Access, given: str, since: datetime, *, open_cases: bool) -> int:
-    """Ask for a page's history, or find the backfill that runs, and watch it; answers the exit code."""
-    async with signed_in(access) as remote:
-        page = await find_page(remote, given)
-        body = {"since": since.isoformat(), "open_cases": open_cases}
-        status, asked = await remote.post(f"/sources/{page['id']}/backfills", body, also=409)
+async def follow_backfill(connection: Connection, page_name: str, since: datetime, *, open_appeals: bool) -> int:
+    """Start a backfill of a page, or find the running one, and show its progress. Return the exit code."""
+    async with signed_in(connection) as client:
+        page = await find_page(client, page_name)
+        body = {"since": since.isoformat(), "open_cases": open_appeals}
+        status, run = await client.post(f"/sources/{page['id']}/backfills", body, accept_status=409)
         if status == 409:
-            if "backfill_id" not in asked:
-                raise RemoteError(str(asked.get("detail")))
-            asked = await remote.get(f"/sources/backfills/{asked['backfill_id']}")
+            if "backfill_id" not in run:
+                raise ApiError(str(run.get("detail")))
+            run = await client.get(f"/sources/backfills/{run['backfill_id']}")
             console.print(
-                f"A backfill of «{page['name']}» since {_day(asked['since'])} is under way: watching it."
+                f"A backfill of «{page['name']}» since {_format_date(run['since'])} is already running: "
+                "showing its progress."
             )
         with _progress() as progress:
-            bar = progress.add_task(page["name"], total=1.0, said="")
+            bar = progress.add_task(page["name"], total=1.0, text="")
             while True:
-                progress.update(bar, completed=asked["share"], said=_said(asked))
-                if asked["status"] in ENDED:
+                progress.update(bar, completed=run["share"], text=_progress_text(run))
+                if run["status"] in FINAL_STATUSES:
                     break
-                await asyncio.sleep(LOOK_SECONDS)
-                asked = await remote.get(f"/sources/backfills/{asked['id']}")
-    console.print(f"{asked['status']}: {asked['found']} found, {asked['stored']} of them new")
-    if asked["error"]:
-        console.print(asked["error"])
-    return 0 if asked["status"] == "done" else 1
+                await asyncio.sleep(POLL_SECONDS)
+                run = await client.get(f"/sources/backfills/{run['id']}")
+    console.print(f"{run['status']}: {run['found']} found, {run['stored']} of them new")
+    if run["error"]:
+        console.print(run["error"])
+    return 0 if run["status"] == "done" else 1
 
 
-def _said(row: dict[str, Any]) -> str:
-    said = f"{row['found']} found, {row['stored']} new"
-    return f"{said} · {row['error'][:80]}" if row["error"] else said
+def _progress_text(row: dict[str, Any]) -> str:
+    text = f"{row['found']} found, {row['stored']} new"
+    return f"{text} · {row['error'][:80]}" if row["error"] else text
 
 
-async def reconcile(access: Access, given: str | None, network: str | None, since: datetime | None) -> int:
-    """Have one page or all compared and watch it; answers the exit code."""
+async def follow_reconciliation(
+    connection: Connection, page_name: str | None, network: str | None, since: datetime | None
+) -> int:
+    """Start the reconciliation of one page or all and show its progress. Return the exit code."""
     body: dict[str, Any] = {} if since is None else {"since": since.isoformat()}
-    async with signed_in(access) as remote:
-        if given is not None:
-            page = await find_page(remote, given)
-            _, asked = await remote.post(f"/sources/{page['id']}/reconciliations", body)
-            query = {"page_id": page["id"], "started_from": asked["started_at"]}
+    async with signed_in(connection) as client:
+        if page_name is not None:
+            page = await find_page(client, page_name)
+            _, started = await client.post(f"/sources/{page['id']}/reconciliations", body)
+            query = {"page_id": page["id"], "started_from": started["started_at"]}
         else:
-            _, asked = await remote.post(
+            _, started = await client.post(
                 "/sources/reconciliations", body | ({"network": network} if network else {})
             )
-            if not asked["pages"]:
-                raise RemoteError("No page is followed there")
-            query = {"network": network, "started_from": asked["started_at"]}
-        summary = await _until_compared(remote, query)
+            if not started["pages"]:
+                raise ApiError("No page of this network is followed")
+            query = {"network": network, "started_from": started["started_at"]}
+        summary = await _wait_until_compared(client, query)
     table = Table("pages", "compared", "gaps", "late", "edited", "deleted")
     names = ("compared", "gaps", "late", "edited", "deleted")
     table.add_row(f"{summary['finished']} of {summary['asked']}", *(str(summary[name]) for name in names))
     console.print(table)
     if summary["finished"] < summary["asked"]:
-        console.print("The others cannot be compared now; they are tried again. See `gospablik ingest sources`.")
+        console.print("The others cannot be compared now and are retried later. See `gospablik ingest sources`.")
         return 1
     return 0
 
 
-async def _until_compared(remote: Remote, query: dict[str, Any]) -> dict[str, Any]:
-    """Watch until all is finished, or until all that is left rests in trouble."""
-    still, before = 0, None
+async def _wait_until_compared(client: ApiClient, query: dict[str, Any]) -> dict[str, Any]:
+    """Return the summary once all pages are finished, or once all others fail and nothing changes."""
+    unchanged, previous = 0, None
     with _progress() as progress:
-        bar = progress.add_task("compared", total=None, said="")
+        bar = progress.add_task("compared", total=None, text="")
         while True:
-            found = await remote.get("/sources/reconciliations/summary", **query)
-            said = f"{found['compared']} messages, {found['gaps']} gaps"
-            said += f" · {found['in_trouble']} in trouble" if found["in_trouble"] else ""
-            progress.update(bar, total=found["asked"], completed=found["finished"], said=said)
-            if found["finished"] >= found["asked"]:
-                return found
-            stuck = found["finished"] + found["in_trouble"] >= found["asked"] and found == before
-            still, before = still + 1 if stuck else 0, found
-            if still >= STILL:
-                return found
-            await asyncio.sleep(LOOK_SECONDS)
+            summary = await client.get("/sources/reconciliations/summary", **query)
+            text = f"{summary['compared']} messages, {summary['gaps']} gaps"
+            text += f" · {summary['in_trouble']} failing" if summary["in_trouble"] else ""
+            progress.update(bar, total=summary["asked"], completed=summary["finished"], text=text)
+            if summary["finished"] >= summary["asked"]:
+                return summary
+            stuck = summary["finished"] + summary["in_trouble"] >= summary["asked"] and summary == previous
+            unchanged, previous = unchanged + 1 if stuck else 0, summary
+            if unchanged >= MAX_UNCHANGED_POLLS:
+                return summary
+            await asyncio.sleep(POLL_SECONDS)
 
 
-async def sources(access: Access, given: str | None, network: str | None) -> int:
-    """Print how pages are read; answers 1 when one of them is not well."""
-    table = Table("page", "network", "state", "lag", "token", "last message", "gaps", "compared", "trouble")
-    well = True
-    async with signed_in(access) as remote:
-        page_id = None if given is None else (await find_page(remote, given))["id"]
-        async for one in remote.items("/sources", network=network, page_id=page_id):
-            well = well and one["state"] in {"healthy", "waiting"}
-            table.add_row(*_row(one))
+async def print_sources(connection: Connection, page_name: str | None, network: str | None) -> int:
+    """Print how pages are read. Return 1 if one of them is not healthy."""
+    table = Table("page", "network", "state", "lag", "token", "last message", "gaps", "compared", "problems")
+    healthy = True
+    async with signed_in(connection) as client:
+        page_id = None if page_name is None else (await find_page(client, page_name))["id"]
+        async for source in client.items("/sources", network=network, page_id=page_id):
+            healthy = healthy and source["state"] in {"healthy", "waiting"}
+            table.add_row(*_row(source))
     console.print(table)
-    return 0 if well else 1
+    return 0 if healthy else 1
 
 
-def _row(one: dict[str, Any]) -> tuple[str, ...]:
-    last = one["last_reconciliation"]
-    brought = f"{_time(one['last_message_at'])} {one['last_message_way']}" if one["last_message_at"] else ""
-    trouble = [f"{way['way']}: {way['last_error']}" for way in one["ways"] if way["failures"]]
-    if one["token"]["reason"]:
-        trouble.insert(0, f"token: {one['token']['reason']}")
-    if one["push"] and one["push"]["state"] == "failed":
-        trouble.append(f"push: {one['push']['reason']}")
+def _row(source: dict[str, Any]) -> tuple[str, ...]:
+    last = source["last_reconciliation"]
+    last_message = (
+        f"{_format_time(source['last_message_at'])} {source['last_message_way']}"
+        if source["last_message_at"]
+        else ""
+    )
+    problems = [f"{way['way']}: {way['last_error']}" for way in source["ways"] if way["failures"]]
+    if source["token"]["reason"]:
+        problems.insert(0, f"token: {source['token']['reason']}")
+    if source["push"] and source["push"]["state"] == "failed":
+        problems.append(f"push: {source['push']['reason']}")
     return (
-        one["name"],
-        one["network"],
-        one["state"],
-        _span(one["lag_seconds"]),
-        one["token"]["state"],
-        brought,
-        str(one["gaps"]),
-        _time(last["finished_at"]) if last and last["finished_at"] else "",
-        "\n".join(trouble),
+        source["name"],
+        source["network"],
+        source["state"],
+        _format_duration(source["lag_seconds"]),
+        source["token"]["state"],
+        last_message,
+        str(source["gaps"]),
+        _format_time(last["finished_at"]) if last and last["finished_at"] else "",
+        "\n".join(problems),
     )
 
 
-def _span(seconds: float | None) -> str:
+def _format_duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
@@ -151,9 +158,9 @@ def _span(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def _day(moment: str) -> str:
-    return datetime.fromisoformat(moment).astimezone(REGION_ZONE).date().isoformat()
+def _format_date(time: str) -> str:
+    return datetime.fromisoformat(time).astimezone(REGION_ZONE).date().isoformat()
 
 
-def _time(moment: str) -> str:
-    return datetime.fromisoformat(moment).astimezone(REGION_ZONE).strftime("%Y-%m-%d %H:%M")
+def _format_time(time: str) -> str:
+    return datetime.fromisoformat(time).astimezone(REGION_ZONE).strftime("%Y-%m-%d %H:%M")

@@ -1,6 +1,6 @@
-"""`gospablik audit`: the chain of the audit trail, walked from its beginning."""
+"""The commands `gospablik audit`: verify the hash chain of the audit trail."""
 
-# ruff: noqa: PLC0415 - services start through this program: what only these commands need is loaded by them
+# ruff: noqa: PLC0415 - services start through this program: these commands load only what they need
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from shared.audit.hash_chain import Head, Verdict
 
 app = typer.Typer(
-    help="The audit trail: whether anybody changed it.",
+    help="The audit trail: check that nobody changed it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -20,34 +20,34 @@ app = typer.Typer(
 
 @app.callback()
 def _group() -> None:
-    """The audit trail: whether anybody changed it."""
+    """The audit trail: check that nobody changed it."""
 
 
 @app.command()
 def verify(
-    noted: Annotated[
+    expected_head: Annotated[
         str | None,
-        typer.Option("--noted", help="A head noted earlier, POSITION:HASH: the chain must still go through it"),
+        typer.Option("--noted", help="A chain head noted earlier, POSITION:HASH: the chain must still contain it"),
     ] = None,
 ) -> None:
-    """Walk the chain and name the first position that is wrong; exit code 1 when there is one.
+    """Verify the chain and print the first wrong position; exit code 1 if there is one.
 
-    Prints the chain's head: note it elsewhere, for only that shows a chain cut off at its end or made anew.
+    Prints the chain's head. Keep it elsewhere: only with it can a truncated or rebuilt chain be detected.
     Reads GOSPABLIK_DATABASE_URL of any service's role; without it, the embedded run of this data folder.
     """
     from shared.audit.hash_chain import Head
 
     try:
-        head = None if noted is None else Head.parse(noted)
+        head = None if expected_head is None else Head.parse(expected_head)
     except ValueError as error:
-        raise typer.BadParameter(f"{noted!r} is no head: {error}") from error
-    verdict = asyncio.run(_walk(_database_url(), head))
-    if verdict.broken is not None:
-        typer.echo(f"position {verdict.broken.position}: {verdict.broken.what}", err=True)
+        raise typer.BadParameter(f"{expected_head!r} is not a chain head: {error}") from error
+    result = asyncio.run(_verify_chain(_database_url(), head))
+    if result.broken is not None:
+        typer.echo(f"position {result.broken.position}: {result.broken.what}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"the chain holds, head {verdict.head}" if verdict.head else "the trail is empty")
-    if verdict.waiting:
-        typer.echo(f"{verdict.waiting} rows are not chained yet")
+    typer.echo(f"the chain is intact, head {result.head}" if result.head else "the audit trail is empty")
+    if result.waiting:
+        typer.echo(f"{result.waiting} rows are not chained yet")
 
 
 def _database_url() -> str:
@@ -55,21 +55,21 @@ def _database_url() -> str:
         return url
     import json
 
-    from cli.embedded.data_dir import Layout
+    from cli.embedded.data_dir import DataDir
     from cli.embedded.settings import EmbeddedSettings
 
-    layout = Layout(EmbeddedSettings().data_dir.absolute())
-    if not layout.stack.exists():
-        raise typer.BadParameter(f"set GOSPABLIK_DATABASE_URL: nothing runs in {layout.root}")
-    return str(json.loads(layout.stack.read_text(encoding="utf-8"))["owner_url"])
+    data_dir = DataDir(EmbeddedSettings().data_dir.absolute())
+    if not data_dir.run_info.exists():
+        raise typer.BadParameter(f"set GOSPABLIK_DATABASE_URL: no run is live in {data_dir.root}")
+    return str(json.loads(data_dir.run_info.read_text(encoding="utf-8"))["owner_url"])
 
 
-async def _walk(url: str, noted: "Head | None") -> "Verdict":
+async def _verify_chain(url: str, expected_head: "Head | None") -> "Verdict":
     from rich.console import Console
     from rich.progress import Progress
     from sqlalchemy import func, select
 
-    from shared.audit.hash_chain import verify as walk
+    from shared.audit.hash_chain import verify as verify_chain
     from shared.database.sessions import Database
     from shared.tables.common import AuditEntry
 
@@ -79,6 +79,8 @@ async def _walk(url: str, noted: "Head | None") -> "Verdict":
             rows = await session.scalar(select(func.max(AuditEntry.position)))
             with Progress(console=Console(stderr=True), transient=True) as progress:
                 task = progress.add_task("rows", total=rows or 0)
-                return await walk(session, noted, lambda position: progress.update(task, completed=position))
+                return await verify_chain(
+                    session, expected_head, lambda position: progress.update(task, completed=position)
+                )
     finally:
         await database.close()

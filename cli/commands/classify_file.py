@@ -1,6 +1,6 @@
-"""`gospablik understand`: what a file of messages asks for, row by row.
+"""The command `gospablik understand`: classify the messages of a file, row by row.
 
-The columns: docs/moderator/classification.md.
+Columns: docs/moderator/classification.md.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import typer
 
-from cli.atomic_files import NotWrittenError, beside, replacing_table
+from cli.atomic_files import FileNotWrittenError, atomic_csv_writer, rename_clashing_columns
 from services.appeals.classification.csv_row import CLASSIFICATION_COLUMNS, csv_rows
 from services.appeals.classification.locations.page_locations import page_location
 from services.appeals.classification.model.message_classifier import MessageClassifier
@@ -23,9 +23,9 @@ from shared.tabular.named_columns import TableHeader, open_table
 from shared.tabular.reader import UnreadableTableError, package_rows
 from shared.text.normalize import fold_text
 
-_PORTION = 500
-_LISTED = 5
-_BESIDE_TEXT = ("network", "kind", "page_owner", "page_municipality", "post_context")
+_ROWS_PER_BATCH = 500
+_MAX_LISTED_ROWS = 5
+_CONTEXT_COLUMNS = ("network", "kind", "page_owner", "page_municipality", "post_context")
 _KINDS: dict[str, MessageKind] = {
     "": "comment",
     "comment": "comment",
@@ -38,15 +38,15 @@ _KINDS: dict[str, MessageKind] = {
     "сообщение": "message",
 }
 _NETWORKS = frozenset(("", "vk", "ok", "вк", "ок", "вконтакте", "одноклассники"))
-# The classifier of territories: region and municipality, then the settlement.
+# ОКТМО: five digits for region and municipality, then the settlement.
 _OKTMO = re.compile(r"(\d{5})\d{3}(?:\d{3})?(?:\.0)?")
 
 
 @dataclass
-class _Strange:
-    """Values of a column that are not known: how many rows have one, the first of them, the first value."""
+class _UnknownValues:
+    """The unknown values of a column: the number of rows, the first rows, the first value."""
 
-    read_as: str
+    treated_as: str
     count: int = 0
     rows: list[int] = field(default_factory=list)
     example: str = ""
@@ -54,38 +54,40 @@ class _Strange:
     def add(self, number: int, value: str) -> None:
         self.count += 1
         self.example = self.example or value
-        if len(self.rows) < _LISTED:
+        if len(self.rows) < _MAX_LISTED_ROWS:
             self.rows.append(number)
 
 
-class _Messages:
-    """Rows of a file as messages with what stands around them."""
+class _MessageReader:
+    """Reads the rows of a file as messages with their context."""
 
-    def __init__(self, head: TableHeader) -> None:
-        self._text = head.column_index("text")
-        self._at = {name: at for name in _BESIDE_TEXT if (at := head.find_column(name)) is not None}
-        self._strange = {
-            "kind": _Strange("read as comments"),
-            "network": _Strange("which changes nothing"),
-            "page_municipality": _Strange("read as if it were empty"),
+    def __init__(self, header: TableHeader) -> None:
+        self._text_column = header.column_index("text")
+        self._columns = {
+            name: index for name in _CONTEXT_COLUMNS if (index := header.find_column(name)) is not None
+        }
+        self._unknown = {
+            "kind": _UnknownValues("treated as comments"),
+            "network": _UnknownValues("which has no effect"),
+            "page_municipality": _UnknownValues("treated as empty"),
         }
         self._number = 0
 
     def read(self, row: Sequence[str]) -> tuple[str, MessageContext]:
-        """The next message of the file."""
+        """Return the text and the context of the next message."""
         self._number += 1
-        cell = dict.fromkeys(_BESIDE_TEXT, "") | {
-            name: unescaped(row[at]).strip() for name, at in self._at.items()
+        cell = dict.fromkeys(_CONTEXT_COLUMNS, "") | {
+            name: unescaped(row[index]).strip() for name, index in self._columns.items()
         }
         kind = _KINDS.get("_".join(re.split(r"[\s_-]+", fold_text(cell["kind"]))))
         if kind is None:
-            self._strange["kind"].add(self._number, cell["kind"])
+            self._unknown["kind"].add(self._number, cell["kind"])
         if fold_text(cell["network"]) not in _NETWORKS:
-            self._strange["network"].add(self._number, cell["network"])
+            self._unknown["network"].add(self._number, cell["network"])
         municipality = _municipality(cell["page_municipality"])
         if cell["page_municipality"] and municipality is None:
-            self._strange["page_municipality"].add(self._number, cell["page_municipality"])
-        return unescaped(row[self._text]), MessageContext(
+            self._unknown["page_municipality"].add(self._number, cell["page_municipality"])
+        return unescaped(row[self._text_column]), MessageContext(
             kind=kind or "comment",
             post_text=cell["post_context"] or None,
             page_owner=cell["page_owner"] or None,
@@ -93,13 +95,15 @@ class _Messages:
         )
 
     def notes(self) -> Iterator[str]:
-        """What was not known, one line per column."""
-        for column, found in self._strange.items():
-            if found.count:
-                more = f" and {found.count - len(found.rows)} more" if found.count > len(found.rows) else ""
+        """Yield one line for each column that has unknown values."""
+        for column, unknown in self._unknown.items():
+            if unknown.count:
+                more = (
+                    f" and {unknown.count - len(unknown.rows)} more" if unknown.count > len(unknown.rows) else ""
+                )
                 yield (
-                    f"column «{column}»: not known in {found.count:,} rows, such as «{found.example[:50]}», "
-                    f"{found.read_as}: {', '.join(map(str, found.rows))}{more}"
+                    f"column «{column}»: unknown values in {unknown.count:,} rows, such as "
+                    f"«{unknown.example[:50]}», {unknown.treated_as}: {', '.join(map(str, unknown.rows))}{more}"
                 )
 
 
@@ -108,42 +112,42 @@ def _by_oktmo() -> dict[str, str]:
     return {row["oktmo"][:5]: row["name"] for row in package_rows("migrations.reference", "municipalities.csv")}
 
 
-def _municipality(given: str) -> str | None:
-    """The municipality by its name, written in any way, or by its OKTMO or that of a settlement there."""
-    code = _OKTMO.fullmatch("".join(given.split()))
-    return page_location(None, _by_oktmo().get(code[1]) if code else given).municipality
+def _municipality(text: str) -> str | None:
+    """Return the municipality by its name in any spelling, its ОКТМО code, or that of a settlement in it."""
+    code = _OKTMO.fullmatch("".join(text.split()))
+    return page_location(None, _by_oktmo().get(code[1]) if code else text).municipality
 
 
-def understand_file(source: Path, target: Path) -> int:
-    """Write the rows of `source` with what was understood beside them; returns how many.
+def classify_file(source: Path, target: Path) -> int:
+    """Write the rows of `source` with their classification to `target` and return the number of rows.
 
-    Rows keep their number, order and columns, blank lines among them; a column that is named like a result is
-    kept as `given_<name>`. `target` is replaced at the end or not at all, and may be `source`. What cannot be read
-    or written is said in one line, and the command ends with 2.
+    Number, order and columns of the rows stay, including blank lines; a column named like a result becomes
+    `given_<name>`. `target` is replaced at the end or not at all, and may be `source`. A file that cannot be read
+    or written is reported in one line, and the command exits with 2.
     """
     try:
-        return _understand(source, target)
+        return _classify(source, target)
     except UnreadableTableError as error:
         typer.echo(f"--in: {error}", err=True)
         raise typer.Exit(2) from error
-    except NotWrittenError as error:
+    except FileNotWrittenError as error:
         typer.echo(f"--out: {error}", err=True)
         raise typer.Exit(2) from error
 
 
-def _understand(source: Path, target: Path) -> int:
+def _classify(source: Path, target: Path) -> int:
     count = 0
     with open_table(source) as table:
-        messages = _Messages(table)
+        messages = _MessageReader(table)
         model = MessageClassifier.load()
-        with replacing_table(target) as write:
-            write([*beside(table.columns, CLASSIFICATION_COLUMNS), *CLASSIFICATION_COLUMNS])
-            while portion := list(islice(table.rows, _PORTION)):
-                understood = csv_rows(model, [messages.read(row) for row in portion if row])
-                found = ([row[name] for name in CLASSIFICATION_COLUMNS] for row in understood)
-                for row in portion:
+        with atomic_csv_writer(target) as write:
+            write([*rename_clashing_columns(table.columns, CLASSIFICATION_COLUMNS), *CLASSIFICATION_COLUMNS])
+            while batch := list(islice(table.rows, _ROWS_PER_BATCH)):
+                classified = csv_rows(model, [messages.read(row) for row in batch if row])
+                found = ([row[name] for name in CLASSIFICATION_COLUMNS] for row in classified)
+                for row in batch:
                     write(row + next(found) if row else row)
-                count += len(understood)
+                count += len(classified)
     for note in messages.notes():
         typer.echo(note, err=True)
     return count

@@ -1,4 +1,4 @@
-"""Jobs that failed for good: seen, and put back once the cause is mended."""
+"""List dead-lettered jobs, and run them again once the cause is fixed."""
 
 from shared.audit import recorder
 from shared.database.sessions import Database, connect, driver_connection
@@ -6,21 +6,21 @@ from shared.jobs import Jobs
 from shared.settings import ServiceName, settings
 
 
-async def show(service: ServiceName) -> list[str]:
-    """One line for each held job of a service, newest first. Runs as the service's database role."""
+async def list_dead_letters(service: ServiceName) -> list[str]:
+    """Return one line for each dead-lettered job of a service, newest first. Run as its database role."""
     connection = await connect(settings().direct_url)
     try:
-        held = await Jobs(service).held(connection)
+        jobs = await Jobs(service).held(connection)
     finally:
         await connection.close()
     return [
         f"{job.id}  {job.entrypoint}  {job.updated:%Y-%m-%d %H:%M}  {(job.payload or b'').decode()}"
-        for job in held
+        for job in jobs
     ]
 
 
-async def put_back(service: ServiceName, ids: list[int]) -> None:
-    """Run held jobs again from their first attempt."""
+async def requeue(service: ServiceName, ids: list[int]) -> None:
+    """Put dead-lettered jobs back into the queue, with no attempts counted."""
     database = Database(settings().direct_url, 1, name="held-jobs")
     try:
         async with database.write() as session:

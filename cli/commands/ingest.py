@@ -1,121 +1,95 @@
-"""`gospablik ingest`: history, comparisons with the networks, and how each page is read."""
+"""The commands `gospablik ingest`: backfill, reconciliation and the state of sources."""
 
-# ruff: noqa: PLC0415 - services start through this program: what only these commands need is loaded by them
+# ruff: noqa: PLC0415 - services start through this program: these commands load only what they need
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
+from cli.commands.common import DEFAULT_USER, LOCAL_URL, Password, Url, User, run_command
 from shared.clock import REGION_ZONE
 
 app = typer.Typer(
-    help="Messages coming in: how each page is read, what was missed, history.",
+    help="Intake of messages: how each page is read, what was missed, history.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
-Url = Annotated[str, typer.Option(help="Where the system is")]
-User = Annotated[str, typer.Option(help="Who asks")]
-Password = Annotated[
-    str | None,
-    typer.Option(
-        envvar="GOSPABLIK_PASSWORD", help="Else asked for; in the embedded run it is known", show_default=False
-    ),
-]
 PageName = Annotated[str, typer.Option("--page", help="vk.com/…, ok.ru/group/…, or our id")]
-SomePage = Annotated[str | None, typer.Option("--page", help="vk.com/…, ok.ru/group/…, or our id; else all")]
-SomeNetwork = Annotated[str | None, typer.Option("--network", help="vk or ok; else all")]
-
-HERE = "http://127.0.0.1:8080"
-CENTRE = "centre"
-INTERRUPTED = 130
+OptionalPage = Annotated[str | None, typer.Option("--page", help="vk.com/…, ok.ru/group/…, or our id; else all")]
+OptionalNetwork = Annotated[str | None, typer.Option("--network", help="vk or ok; else all")]
 
 
-def moment(given: str) -> datetime:
-    """A day or a moment as typed; without an offset it is the region's. Raises typer.BadParameter."""
+def parse_moment(given: str) -> datetime:
+    """Return a date or time as typed by the user, by default in the region's zone. Raise typer.BadParameter."""
     try:
         found = datetime.fromisoformat(given)
     except ValueError as error:
-        raise typer.BadParameter(f"{given!r} is no day or moment: write 2026-01-01 or 2026-01-01T09:00") from error
+        raise typer.BadParameter(
+            f"{given!r} is not a date or time: write 2026-01-01 or 2026-01-01T09:00"
+        ) from error
     return found if found.tzinfo is not None else found.replace(tzinfo=REGION_ZONE)
-
-
-def run(work: Callable[[], Awaitable[int]], interrupted: str) -> None:
-    """Run to the end; a refusal is told in words, Ctrl-C ends the watching alone."""
-    from cli.api_client.client import RemoteError
-
-    async def whole() -> int:
-        return await work()
-
-    try:
-        code = asyncio.run(whole())
-    except RemoteError as error:
-        typer.echo(str(error), err=True)
-        code = 1
-    except KeyboardInterrupt:
-        typer.echo(interrupted, err=True)
-        code = INTERRUPTED
-    raise typer.Exit(code)
 
 
 @app.command()
 def backfill(
     *,
     page: PageName,
-    since: Annotated[str, typer.Option(help="A day such as 2026-01-01, or a moment")],
-    open_cases: Annotated[bool, typer.Option(help="What is found may open cases, however old it is")] = False,
-    url: Url = HERE,
-    user: User = CENTRE,
+    since: Annotated[str, typer.Option(help="A date such as 2026-01-01, or a date and time")],
+    open_appeals: Annotated[
+        bool,
+        typer.Option("--open-cases/--no-open-cases", help="Messages found may open appeals, however old they are"),
+    ] = False,
+    url: Url = LOCAL_URL,
+    user: User = DEFAULT_USER,
     password: Password = None,
 ) -> None:
-    """Fetch a page's history and watch it come. Ctrl-C stops the watching; the same command watches again."""
+    """Fetch a page's history and show the progress. Ctrl-C stops showing it; the same command shows it again."""
     from cli.api_client import progress
-    from cli.api_client.client import Access
+    from cli.api_client.client import Connection
 
-    start = moment(since)
-    access = Access(url, user, password)
-    run(
-        lambda: progress.backfill(access, page, start, open_cases=open_cases),
-        "Not watched any more; it goes on by itself. The same command watches it again.",
+    start = parse_moment(since)
+    connection = Connection(url, user, password)
+    run_command(
+        lambda: progress.follow_backfill(connection, page, start, open_appeals=open_appeals),
+        "The backfill goes on without this command. Run the same command again to follow it.",
     )
 
 
 @app.command()
 def sources(
-    page: SomePage = None,
-    network: SomeNetwork = None,
-    url: Url = HERE,
-    user: User = CENTRE,
+    page: OptionalPage = None,
+    network: OptionalNetwork = None,
+    url: Url = LOCAL_URL,
+    user: User = DEFAULT_USER,
     password: Password = None,
 ) -> None:
-    """Show how each page is read: state, lag, ways in, tokens, errors, gaps."""
+    """Show how each page is read: state, lag, sources, tokens, errors, gaps."""
     from cli.api_client import progress
-    from cli.api_client.client import Access
+    from cli.api_client.client import Connection
 
-    access = Access(url, user, password)
-    run(lambda: progress.sources(access, page, network), "Interrupted.")
+    connection = Connection(url, user, password)
+    run_command(lambda: progress.print_sources(connection, page, network), "Interrupted.")
 
 
 @app.command()
 def reconcile(
     *,
-    page: SomePage = None,
-    network: SomeNetwork = None,
-    since: Annotated[str | None, typer.Option(help="Else from where the last comparison left off")] = None,
-    url: Url = HERE,
-    user: User = CENTRE,
+    page: OptionalPage = None,
+    network: OptionalNetwork = None,
+    since: Annotated[str | None, typer.Option(help="If not given, from the end of the last comparison")] = None,
+    url: Url = LOCAL_URL,
+    user: User = DEFAULT_USER,
     password: Password = None,
 ) -> None:
-    """Compare pages with their networks now, and store what is missing."""
+    """Compare pages with their networks now, and store missing messages."""
     from cli.api_client import progress
-    from cli.api_client.client import Access
+    from cli.api_client.client import Connection
 
-    start = None if since is None else moment(since)
-    access = Access(url, user, password)
-    run(
-        lambda: progress.reconcile(access, page, network, start),
-        "Not watched any more; it goes on by itself. `gospablik ingest sources` shows what it finds.",
+    start = None if since is None else parse_moment(since)
+    connection = Connection(url, user, password)
+    run_command(
+        lambda: progress.follow_reconciliation(connection, page, network, start),
+        "The reconciliation goes on without this command. `gospablik ingest sources` shows what it finds.",
     )

@@ -1,6 +1,6 @@
-"""`gospablik registry`: organisations and pages as a file, in and out."""
+"""The commands `gospablik registry`: import and export organisations and pages as a file."""
 
-# ruff: noqa: PLC0415 - services start through this program: what only these commands need is loaded by them
+# ruff: noqa: PLC0415 - services start through this program: these commands load only what they need
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands.ingest import CENTRE, HERE, Password, Url, User, run
+from cli.commands.common import DEFAULT_USER, LOCAL_URL, Password, Url, User, run_command
 
 app = typer.Typer(
     help="Organisations and their pages: import and export.",
@@ -28,25 +28,28 @@ class Headings(StrEnum):
 def import_file(
     *,
     file: Annotated[Path, typer.Argument(help="CSV or XLSX", exists=True, dir_okay=False, readable=True)],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be changed")] = False,
     resolve: Annotated[
-        bool, typer.Option("--resolve", help="Ask the networks for the ids of pages given by a short name alone")
+        bool,
+        typer.Option(
+            "--resolve", help="Look up in the networks the ids of pages that are given only by a short name"
+        ),
     ] = False,
-    url: Url = HERE,
-    user: User = CENTRE,
+    url: Url = LOCAL_URL,
+    user: User = DEFAULT_USER,
     password: Password = None,
 ) -> None:
-    """Bring the registry to what a file says, whole or not at all.
+    """Change the registry to match a file: all of it or nothing.
 
-    Ends with 1 when a cell cannot be taken; each is listed with its reason.
+    Exits with 1 when a cell is invalid; each invalid cell is listed with the reason.
     """
     from cli.api_client import file_transfer
-    from cli.api_client.client import Access
+    from cli.api_client.client import Connection
 
-    access = Access(url, user, password)
-    run(
-        lambda: file_transfer.import_file(access, file, dry_run=dry_run, resolve=resolve),
-        "Interrupted. It may be done all the same: import the file again, what is done already changes nothing.",
+    connection = Connection(url, user, password)
+    run_command(
+        lambda: file_transfer.import_file(connection, file, dry_run=dry_run, resolve=resolve),
+        "Interrupted. The import may still have been done: import the file again, repeating it changes nothing.",
     )
 
 
@@ -54,18 +57,20 @@ def import_file(
 def export(
     *,
     file: Annotated[
-        Path, typer.Argument(help="Where to write: a name that ends in .csv or .xlsx", dir_okay=False)
+        Path, typer.Argument(help="The file to write; its name ends in .csv or .xlsx", dir_okay=False)
     ],
     headings: Annotated[Headings, typer.Option(help="English field names or Russian headings")] = Headings.EN,
-    url: Url = HERE,
-    user: User = CENTRE,
+    url: Url = LOCAL_URL,
+    user: User = DEFAULT_USER,
     password: Password = None,
 ) -> None:
     """Write the whole registry to a file that can be imported again."""
     from cli.api_client import file_transfer
-    from cli.api_client.client import Access
+    from cli.api_client.client import Connection
 
     if file.suffix.lower() not in file_transfer.FORMATS:
-        raise typer.BadParameter(f"{file.name} ends neither in .csv nor in .xlsx")
-    access = Access(url, user, password)
-    run(lambda: file_transfer.export(access, file, headings.value), "Interrupted: no file was written.")
+        raise typer.BadParameter(f"{file.name} must end in .csv or .xlsx")
+    connection = Connection(url, user, password)
+    run_command(
+        lambda: file_transfer.export(connection, file, headings.value), "Interrupted: no file was written."
+    )

@@ -1,4 +1,4 @@
-"""Starting one service, or the gateway's desk, in this process."""
+"""Start one service, or the gateway's own service, in this process."""
 
 import typer
 import uvicorn
@@ -9,17 +9,19 @@ from shared import service
 
 
 def serve(name: str, process: service.Process) -> None:
-    """Serve until a signal ends it; raises typer.BadParameter for an unknown name."""
+    """Serve until a signal stops the process. Raise typer.BadParameter for an unknown name."""
     if name == "gateway":
-        serve_desk()
+        serve_gateway()
     elif name in SERVICES:
         service.run(name, process)
     else:
-        raise typer.BadParameter(f"no service {name!r}; there are {', '.join((*SERVICES, 'gateway'))}")
+        raise typer.BadParameter(
+            f"there is no service {name!r}; the services are {', '.join((*SERVICES, 'gateway'))}"
+        )
 
 
-def serve_desk() -> None:
-    """Serve the gateway's desk at GOSPABLIK_HOST and GOSPABLIK_PORT."""
+def serve_gateway() -> None:
+    """Serve the gateway's own service at GOSPABLIK_HOST and GOSPABLIK_PORT."""
     settings = GatewaySettings()
     uvicorn.run(
         "services.gateway.app:app",

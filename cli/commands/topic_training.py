@@ -1,4 +1,4 @@
-"""What `gospablik topics train|evaluate|predict` do and print."""
+"""Train, evaluate and use custom topic models: `gospablik topics train|evaluate|predict`."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table as Shown
+from rich.table import Table as ConsoleTable
 
-from cli.atomic_files import NotWrittenError, beside, replacing_table
+from cli.atomic_files import FileNotWrittenError, atomic_csv_writer, rename_clashing_columns
 from services.appeals.classification.model.model_store import (
     ModelStore,
     ModelStoreError,
@@ -36,19 +36,19 @@ from shared.tabular.named_columns import TableHeader, open_table, read_table
 from shared.tabular.reader import UnreadableTableError
 
 COLUMNS = ("label", "top3", "confidence")
-LISTED = 20
-PORTION = 2_000
-FLATTERED = "{known} of {rows} rows are among those it has learnt from: the figures flatter it"
+MAX_LISTED_ROWS = 20
+ROWS_PER_BATCH = 2_000
+TRAINING_OVERLAP_NOTE = "{known} of {rows} rows are in its training set: the scores are too good"
 
 console = Console(highlight=False, soft_wrap=True)
-aside = Console(highlight=False, soft_wrap=True, stderr=True)
+stderr_console = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
-def told(work: Callable[[], None]) -> None:
-    """Do the work; what cannot be done is said in words, and the command ends with 1, with 2 for `--out`."""
+def report_errors(work: Callable[[], None]) -> None:
+    """Run `work`; print an expected error and exit with 1, or with 2 if `--out` cannot be written."""
     try:
         work()
-    except NotWrittenError as error:
+    except FileNotWrittenError as error:
         typer.echo(f"--out: {error}", err=True)
         raise typer.Exit(2) from error
     except (UnreadableTableError, ModelStoreError, ValueError, OSError) as error:
@@ -58,88 +58,93 @@ def told(work: Callable[[], None]) -> None:
 
 def _read(data: Path, text: str, label: str, names: str | None) -> LabelledData:
     found = load_labelled(read_table(data), text, label, names)
-    for said, numbers in ((f"no «{text}»", found.without_text), (f"no «{label}»", found.without_label)):
+    for problem, numbers in ((f"no «{text}»", found.without_text), (f"no «{label}»", found.without_label)):
         if numbers:
-            more = f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED else ""
-            rows = ", ".join(map(str, numbers[:LISTED]))
-            aside.print(f"left out, {said}: {len(numbers)} rows ({rows}{more})", markup=False)
+            more = f" and {len(numbers) - MAX_LISTED_ROWS} more" if len(numbers) > MAX_LISTED_ROWS else ""
+            rows = ", ".join(map(str, numbers[:MAX_LISTED_ROWS]))
+            stderr_console.print(f"left out, {problem}: {len(numbers)} rows ({rows}{more})", markup=False)
     return found
 
 
-def _shown(value: float | None) -> str:
+def _format_score(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _line(scores: Scores) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {_shown(getattr(scores, name))}" for name in SCORE_NAMES)
+def _format_scores(scores: Scores) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {_format_score(getattr(scores, name))}" for name in SCORE_NAMES)
 
 
 def train(data: Path, text: str, label: str, model: Path, names: str | None, *, force: bool) -> None:
-    """Teach and print what became of it."""
-    found = _read(data, text, label, names)
+    """Train a model, store it, and print its scores and whether it is in force."""
+    labelled = _read(data, text, label, names)
     source = TrainingSource(data, sha256(data.read_bytes()).hexdigest(), text, label)
-    outcome = train_custom_model(found, ModelStore(model), source, force=force)
-    named = f", named by «{found.names_column}»" if found.names_column else ""
-    said = [
-        f"version {outcome.version}: {len(found.texts):,} rows, {len(set(found.labels)):,} labels{named}",
-        f"on rows held back: {_line(outcome.scores)}",
+    outcome = train_custom_model(labelled, ModelStore(model), source, force=force)
+    named = f", named by «{labelled.names_column}»" if labelled.names_column else ""
+    lines = [
+        f"version {outcome.version}: {len(labelled.texts):,} rows, {len(set(labelled.labels)):,} labels{named}",
+        f"on rows held back: {_format_scores(outcome.scores)}",
         f"{'in force' if outcome.activated else 'not in force'}: {outcome.why}",
     ]
-    for line in said:
+    for line in lines:
         console.print(line, markup=False)
 
 
-def _opened(model: Path) -> StoredModel:
-    """The version in force, or the newest while none is: that is said."""
+def _load_model(model: Path) -> StoredModel:
+    """Return the version in force, or the newest if none is in force, and print that."""
     store = ModelStore(model)
-    kept = store.load()
+    stored = store.load()
     if store.active_version() is None:
-        aside.print(f"version {kept.version} is not in force: {kept.card.get('why', '')}", markup=False)
-    return kept
+        stderr_console.print(
+            f"version {stored.version} is not in force: {stored.card.get('why', '')}", markup=False
+        )
+    return stored
 
 
-def _known(kept: StoredModel, texts: Sequence[str]) -> int:
-    """How many of the texts, masked, a model has learnt from."""
-    return int(np.isin(text_digests(texts), kept.training_digests).sum())
+def _count_training_rows(stored: StoredModel, texts: Sequence[str]) -> int:
+    """Return how many of the masked texts are in a model's training set."""
+    return int(np.isin(text_digests(texts), stored.training_digests).sum())
 
 
 def evaluate_model(data: Path, text: str, label: str, model: Path, wanted: float, *, as_json: bool) -> None:
     """Score the model in force on a file."""
     found = _read(data, text, label, "-")
-    kept = _opened(model)
-    level = kept.card["automatic"].get(f"{wanted:.2f}")
-    scores = score_classifier(kept.classifier, found, level["threshold"] if level else None)
-    known = _known(kept, found.texts)
-    if known:
-        aside.print(FLATTERED.format(known=known, rows=scores.rows))
+    stored = _load_model(model)
+    level = stored.card["automatic"].get(f"{wanted:.2f}")
+    scores = score_classifier(stored.classifier, found, level["threshold"] if level else None)
+    training_rows = _count_training_rows(stored, found.texts)
+    if training_rows:
+        stderr_console.print(TRAINING_OVERLAP_NOTE.format(known=training_rows, rows=scores.rows))
     if as_json:
         console.print_json(
             json.dumps(
                 {
-                    "version": kept.version,
+                    "version": stored.version,
                     "wanted": wanted,
                     "threshold": level["threshold"] if level else None,
-                    "known_rows": known,
+                    "known_rows": training_rows,
                     "scores": asdict(scores),
                 }
             )
         )
         return
-    console.print(f"version {kept.version} on {scores.rows:,} rows: {_line(scores)}", markup=False)
+    console.print(f"version {stored.version} on {scores.rows:,} rows: {_format_scores(scores)}", markup=False)
 
 
 def evaluate_learning(
     data: Path, text: str, label: str, *, names: str | None, wanted: float, seeds: Sequence[int], as_json: bool
 ) -> None:
-    """Learn by splits and print means beside those of the plain tool."""
+    """Train and test on splits; print the mean scores beside those of the baseline."""
     found = _read(data, text, label, names)
     if found.names_column:
-        aside.print(f"labels are named by «{found.names_column}»", markup=False)
+        stderr_console.print(f"labels are named by «{found.names_column}»", markup=False)
 
-    def done(seed: int, ours: Scores, plain: Scores) -> None:
-        aside.print(f"seed {seed}: ours {_line(ours)}; plain accuracy {_shown(plain.accuracy)}", markup=False)
+    def print_seed(seed: int, ours: Scores, plain: Scores) -> None:
+        stderr_console.print(
+            f"seed {seed}: ours {_format_scores(ours)}; plain accuracy {_format_score(plain.accuracy)}",
+            markup=False,
+        )
 
-    splits = evaluate_splits(found, seeds, wanted, done)
+    splits = evaluate_splits(found, seeds, wanted, print_seed)
     rows = {
         figure: (mean_and_spread(splits.ours, figure), mean_and_spread(splits.baseline, figure))
         for figure in SCORE_NAMES
@@ -165,17 +170,19 @@ def evaluate_learning(
         )
         return
     console.print(
-        results(rows, f"{len(found.texts):,} rows, {len(seeds)} splits of 80/20, automatic at {wanted:.0%}")
+        comparison_table(
+            rows, f"{len(found.texts):,} rows, {len(seeds)} splits of 80/20, automatic at {wanted:.0%}"
+        )
     )
     console.print("calibration error: expected, over ten bins of equally many rows; threshold: from the 80 alone")
 
 
-Figure = tuple[float, float] | None
+MeanAndSpread = tuple[float, float] | None
 
 
-def results(rows: dict[str, tuple[Figure, Figure]], title: str) -> Shown:
-    """A table of means ± standard deviations, ours beside the plain tool's, with the gain."""
-    table = Shown("", "ours", "plain tool", "gain", title=title)
+def comparison_table(rows: dict[str, tuple[MeanAndSpread, MeanAndSpread]], title: str) -> ConsoleTable:
+    """Return a table of means ± standard deviations of our model and the baseline, with the gain."""
+    table = ConsoleTable("", "ours", "baseline", "gain", title=title)
     for figure, (ours, plain) in rows.items():
         table.add_row(
             figure.replace("_", " "),
@@ -187,85 +194,89 @@ def results(rows: dict[str, tuple[Figure, Figure]], title: str) -> Shown:
 
 
 @dataclass
-class _Tally:
-    """What became of the rows of a file: how many had text, and of those that had a label how many were right."""
+class _RowCounts:
+    """Counts of the rows of a file: with and without text, with a label, and labelled correctly."""
 
-    worded: int = 0
+    labelled: int = 0
     empty: int = 0
-    sureness: float = 0.0
-    judged: int = 0
-    right: int = 0
-    known: int = 0
+    confidence_sum: float = 0.0
+    with_label: int = 0
+    correct: int = 0
+    in_training: int = 0
 
     def add(self, found: Sequence[RankedLabels | None], labels: Sequence[str]) -> None:
         for one, label in zip(found, labels, strict=True):
             if one is None:
                 self.empty += 1
                 continue
-            self.worded += 1
-            self.sureness += one.confidence
+            self.labelled += 1
+            self.confidence_sum += one.confidence
             if label:
-                self.judged += 1
-                self.right += one.labels[0] == label
+                self.with_label += 1
+                self.correct += one.labels[0] == label
 
 
 def predict(data: Path, text: str, label: str | None, model: Path, out: Path) -> None:
-    """Write every row with its labels; a row without text gets none, a blank line stays blank. A column named like
-    a result is kept as `given_<name>`. Where the file has the column `label`, say how many are right.
+    """Write every row with its predicted labels.
+
+    A row without text gets none, a blank line stays blank. A column named like a result becomes `given_<name>`. If
+    the file has the column `label`, print how many predictions are correct.
     """
-    tally = _Tally()
-    kept = _opened(model)
+    counts = _RowCounts()
+    stored = _load_model(model)
     with open_table(data) as table:
         at_text = table.column_index(text)
-        at_label = None if label is None else _told_label(table, label, at_text)
-        with replacing_table(out) as write:
-            write([*beside(table.columns, COLUMNS), *COLUMNS])
-            while portion := list(islice(table.rows, PORTION)):
-                rows = [row for row in portion if row]
-                # A text is read as training reads it.
+        at_label = None if label is None else _label_column(table, label, at_text)
+        with atomic_csv_writer(out) as write:
+            write([*rename_clashing_columns(table.columns, COLUMNS), *COLUMNS])
+            while batch := list(islice(table.rows, ROWS_PER_BATCH)):
+                rows = [row for row in batch if row]
+                # Prepare a text as training does.
                 texts = [mask(unescaped(row[at_text]).strip()) for row in rows]
                 labels = ["" if at_label is None else unescaped(row[at_label]).strip() for row in rows]
-                ranked = iter(kept.classifier.rank([words for words in texts if words], TOP_LABELS))
+                ranked = iter(stored.classifier.rank([words for words in texts if words], TOP_LABELS))
                 found = [next(ranked) if words else None for words in texts]
-                tally.add(found, labels)
-                tally.known += _known(
-                    kept, [words for words, said in zip(texts, labels, strict=True) if words and said]
+                counts.add(found, labels)
+                counts.in_training += _count_training_rows(
+                    stored, [words for words, said in zip(texts, labels, strict=True) if words and said]
                 )
-                answers = iter(found)
-                for row in portion:
-                    write([*row, *_answer(next(answers))] if row else row)
-    _print_tally(tally, kept.version, label if at_label is not None else None)
+                results = iter(found)
+                for row in batch:
+                    write([*row, *_result_cells(next(results))] if row else row)
+    _print_counts(counts, stored.version, label if at_label is not None else None)
 
 
-def _told_label(table: TableHeader, label: str, at_text: int) -> int | None:
-    """The column to compare with; a file to be labelled needs none."""
+def _label_column(table: TableHeader, label: str, at_text: int) -> int | None:
+    """Return the index of the column to compare with, or None: a file to predict needs no such column."""
     try:
         found = table.column_index(label)
     except UnreadableTableError as error:
-        aside.print(f"no accuracy is told: {error}", markup=False)
+        stderr_console.print(f"the accuracy is unknown: {error}", markup=False)
         return None
     return None if found == at_text else found
 
 
-def _answer(found: RankedLabels | None) -> tuple[str, str, str]:
+def _result_cells(found: RankedLabels | None) -> tuple[str, str, str]:
     return (
         (found.labels[0], LABEL_SEPARATOR.join(found.labels), f"{found.confidence:.4f}") if found else ("", "", "")
     )
 
 
-def _print_tally(tally: _Tally, version: int, label: str | None) -> None:
-    sure = tally.sureness / tally.worded if tally.worded else 0.0
+def _print_counts(counts: _RowCounts, version: int, label: str | None) -> None:
+    confidence = counts.confidence_sum / counts.labelled if counts.labelled else 0.0
     console.print(
-        f"version {version}: {tally.worded:,} rows labelled, {tally.empty:,} without text left empty, "
-        f"mean confidence {sure:.2f}",
+        f"version {version}: {counts.labelled:,} rows labelled, {counts.empty:,} without text left empty, "
+        f"mean confidence {confidence:.2f}",
         markup=False,
     )
     if label is None:
         return
-    if tally.known:
-        aside.print(FLATTERED.format(known=tally.known, rows=tally.judged))
-    if tally.judged:
-        said = f"accuracy {tally.right / tally.judged:.3f} on {tally.judged:,} rows with a «{label}»"
+    if counts.in_training:
+        stderr_console.print(TRAINING_OVERLAP_NOTE.format(known=counts.in_training, rows=counts.with_label))
+    if counts.with_label:
+        accuracy = (
+            f"accuracy {counts.correct / counts.with_label:.3f} on {counts.with_label:,} rows with a «{label}»"
+        )
     else:
-        said = f"no accuracy is told: no row has a «{label}»"
-    console.print(said, markup=False)
+        accuracy = f"the accuracy is unknown: no row has a «{label}»"
+    console.print(accuracy, markup=False)

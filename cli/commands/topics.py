@@ -1,31 +1,35 @@
-"""`gospablik topics`: a classifier taught by an organisation's own history, and what people taught."""
+"""The commands `gospablik topics`: train and use a classifier on own data, and export people's decisions."""
 
-# ruff: noqa: PLC0415 - services start through this program: what only these commands need is loaded by them
+# ruff: noqa: PLC0415 - services start through this program: these commands load only what they need
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.commands.ingest import CENTRE, HERE, Password, Url, User, run
+from cli.commands.common import DEFAULT_USER, LOCAL_URL, Password, Url, User, run_command
 
 app = typer.Typer(
-    help="The classifier of topics: taught by your own history, tried, used; what people decided, as a file.",
+    help="The topic classifier: train, evaluate and use it on your own data; export what people decided.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
-Data = Annotated[Path, typer.Option("--data", help="CSV with a row of names", exists=True, dir_okay=False)]
+Data = Annotated[Path, typer.Option("--data", help="CSV with a header row", exists=True, dir_okay=False)]
 Text = Annotated[str, typer.Option("--text", help="The column with the texts")]
 Label = Annotated[str, typer.Option("--label", help="The column with the labels")]
 Model = Annotated[Path, typer.Option("--model", help="The folder of the model", file_okay=False)]
 Names = Annotated[
     str | None,
-    typer.Option("--names", help="A column that says in words what a label is; else it is looked for; - for none"),
+    typer.Option(
+        "--names", help="A column with the names of the labels; if not given, it is searched for; - for none"
+    ),
 ]
 Wanted = Annotated[
     float,
-    typer.Option("--wanted", min=0.8, max=0.99, help="How right the automatic mode must be, in whole percents"),
+    typer.Option(
+        "--wanted", min=0.8, max=0.99, help="The accuracy that automatic mode must have, in whole percent"
+    ),
 ]
 
 
@@ -37,12 +41,12 @@ def train(
     label: Label,
     model: Model,
     names: Names = None,
-    force: Annotated[bool, typer.Option("--force", help="Put it in force even if it is no better")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Activate it even if it is not better")] = False,
 ) -> None:
-    """Learn from a file, keep the result as a new version, and put it in force if it beats the present one."""
+    """Train on a file, store the result as a new version, and activate it if it beats the current one."""
     from cli.commands import topic_training
 
-    topic_training.told(lambda: topic_training.train(data, text, label, model, names, force=force))
+    topic_training.report_errors(lambda: topic_training.train(data, text, label, model, names, force=force))
 
 
 @app.command()
@@ -55,20 +59,22 @@ def evaluate(
     wanted: Wanted = 0.94,
     model: Annotated[
         Path | None,
-        typer.Option("--model", help="Score this model; else learn and try by splits", file_okay=False),
+        typer.Option("--model", help="Score this model; if not given, train and test on splits", file_okay=False),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many splits of 80/20, seeds 0, 1, 2 …")] = 5,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, help="The number of 80/20 splits, with seeds 0, 1, 2 …")
+    ] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> None:
-    """Say how good a model is on a file; without one, how good learning from it is, beside the plain tool."""
+    """Print the scores of a model on a file; without a model, those of training on it, beside a baseline."""
     from cli.commands import topic_training
 
     if model is not None:
-        topic_training.told(
+        topic_training.report_errors(
             lambda: topic_training.evaluate_model(data, text, label, model, wanted, as_json=as_json)
         )
     else:
-        topic_training.told(
+        topic_training.report_errors(
             lambda: topic_training.evaluate_learning(
                 data, text, label, names=names, wanted=wanted, seeds=range(seeds), as_json=as_json
             )
@@ -84,13 +90,15 @@ def predict(
     out: Annotated[Path, typer.Option("--out", help="Where to write the CSV", dir_okay=False)],
     label: Annotated[
         str | None,
-        typer.Option("--label", help="The column with the right labels, if the file has one: says the accuracy"),
+        typer.Option(
+            "--label", help="The column with the correct labels, if the file has one, to print the accuracy"
+        ),
     ] = None,
 ) -> None:
-    """Write the rows of a file with `label, top3, confidence` beside them, in their order."""
+    """Write the rows of a file with the added columns `label, top3, confidence`, in their order."""
     from cli.commands import topic_training
 
-    topic_training.told(lambda: topic_training.predict(data, text, label, model, out))
+    topic_training.report_errors(lambda: topic_training.predict(data, text, label, model, out))
 
 
 @app.command()
@@ -99,24 +107,26 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="Where to write the CSV", dir_okay=False)],
     everything: Annotated[
         bool,
-        typer.Option("--all", help="Also messages whose topic nobody decided, such as those that need no answer"),
+        typer.Option(
+            "--all", help="Also messages whose topic nobody decided, for example those that need no answer"
+        ),
     ] = False,
-    url: Url = HERE,
-    user: User = CENTRE,
+    url: Url = LOCAL_URL,
+    user: User = DEFAULT_USER,
     password: Password = None,
 ) -> None:
-    """Write what people decided of messages to a file that a model can learn from, personal data masked."""
+    """Write people's decisions about messages to a file for training, with personal data masked."""
     from cli.api_client import file_transfer
-    from cli.api_client.client import Access
-    from cli.atomic_files import NotWrittenError
+    from cli.api_client.client import Connection
+    from cli.atomic_files import FileNotWrittenError
 
-    access = Access(url, user, password)
+    connection = Connection(url, user, password)
     labelled = "false" if everything else "true"
     try:
-        run(
-            lambda: file_transfer.fetch(access, "/reviews/training.csv", out, labelled=labelled),
+        run_command(
+            lambda: file_transfer.download(connection, "/reviews/training.csv", out, labelled=labelled),
             "Interrupted: no file was written.",
         )
-    except NotWrittenError as error:
+    except FileNotWrittenError as error:
         typer.echo(f"--out: {error}", err=True)
         raise typer.Exit(2) from error

@@ -1,4 +1,4 @@
-"""The doors the demo goes through: the gateway as `centre`, and the control doors of the emulators."""
+"""The API client of the demo: the gateway as `centre`, and the control APIs of the emulators."""
 
 import asyncio
 import time
@@ -8,15 +8,15 @@ import aiohttp
 import stamina
 
 from cli.demo.region import Organisation
-from cli.embedded.settings import NETWORKS, EmbeddedSettings
+from cli.embedded.settings import EMULATED_NETWORKS, EmbeddedSettings
 
 
 class DemoError(Exception):
-    """A door refused what the demo asked of it; the message holds its answer."""
+    """A request of the demo was refused; the message contains the response."""
 
 
-class Doors:
-    """Calls to the gateway and the emulators; what exists already is found and left as it is."""
+class DemoApi:
+    """Calls the gateway and the emulators; everything that exists already is kept."""
 
     def __init__(self, settings: EmbeddedSettings, http: aiohttp.ClientSession) -> None:
         self._settings = settings
@@ -25,84 +25,94 @@ class Doors:
         self._headers: dict[str, str] = {}
 
     async def sign_in(self, username: str, password: str) -> None:
-        """Act as this person from now on."""
+        """Sign in; all later calls are made as this person."""
         form = {"grant_type": "password", "username": username, "password": password}
         _, answer = await self._call("POST", f"{self._api}/auth/token", data=form)
         self._headers = {"Authorization": f"Bearer {answer['access_token']}"}
 
     async def organisation(self, code: str) -> str | None:
-        """The id of the organisation with this code."""
+        """Return the id of the organisation with this code, or None."""
         _, answer = await self._call("GET", f"{self._api}/organisations", params={"code": code})
         return str(answer["items"][0]["id"]) if answer["items"] else None
 
-    async def ensure_organisation(self, one: Organisation, parent: str | None) -> str:
-        """Make an organisation, or find the one with its code; answers its id."""
+    async def ensure_organisation(self, organisation: Organisation, parent: str | None) -> str:
+        """Create an organisation, or find the one with its code. Return its id."""
         body = {
-            "name": one.name,
-            "short_name": one.short_name,
-            "code": one.code,
-            "kind": one.kind,
-            "sphere": one.sphere,
-            "municipality": one.municipality,
+            "name": organisation.name,
+            "short_name": organisation.short_name,
+            "code": organisation.code,
+            "kind": organisation.kind,
+            "sphere": organisation.sphere,
+            "municipality": organisation.municipality,
             "parent_id": parent,
         }
-        status, answer = await self._call("POST", f"{self._api}/organisations", json=_given(body), also=409)
-        found = str(answer["id"]) if status == 201 else await self.organisation(one.code)
+        status, answer = await self._call(
+            "POST", f"{self._api}/organisations", json=_without_none(body), accept_status=409
+        )
+        found = str(answer["id"]) if status == 201 else await self.organisation(organisation.code)
         if found is None:
-            raise DemoError(f"the organisation {one.code} exists and is not to be found")
+            raise DemoError(f"the organisation {organisation.code} exists but cannot be found")
         return found
 
-    async def emulated_page(self, network: str, one: Organisation) -> dict[str, Any]:
-        """Make a page in an emulated network, or find the one with its screen name."""
-        body = {"name": one.short_name, "screen_name": one.pages[network], "description": one.name}
+    async def emulated_page(self, network: str, organisation: Organisation) -> dict[str, Any]:
+        """Create a page in an emulated network, or find the one with its screen name. Return the page."""
+        body = {
+            "name": organisation.short_name,
+            "screen_name": organisation.pages[network],
+            "description": organisation.name,
+        }
         _, page = await self._call("POST", self._control(network, "pages"), json=body)
         return page
 
-    async def ensure_page(self, network: str, organisation: str, one: Organisation, page: dict[str, Any]) -> str:
-        """Register a page, or find it; answers its id in the registry."""
-        external = str(page["id"])
+    async def ensure_page(
+        self, network: str, organisation_id: str, owner: Organisation, page: dict[str, Any]
+    ) -> str:
+        """Register a page, or find it. Return its id in the registry."""
+        external_id = str(page["id"])
         body = {
-            "organisation_id": organisation,
+            "organisation_id": organisation_id,
             "network": network,
-            "external_id": external,
-            "name": one.short_name,
-            "screen_name": one.pages[network],
+            "external_id": external_id,
+            "name": owner.short_name,
+            "screen_name": owner.pages[network],
             "url": page.get("url"),
         }
-        status, answer = await self._call("POST", f"{self._api}/pages", json=_given(body), also=409)
+        status, answer = await self._call(
+            "POST", f"{self._api}/pages", json=_without_none(body), accept_status=409
+        )
         if status == 201:
             return str(answer["id"])
-        query = {"organisation_id": organisation, "network": network}
-        _, known = await self._call("GET", f"{self._api}/pages", params=query)
-        for item in known["items"]:
-            if item["network"] == network and item["external_id"] == external:
+        query = {"organisation_id": organisation_id, "network": network}
+        _, pages = await self._call("GET", f"{self._api}/pages", params=query)
+        for item in pages["items"]:
+            if item["network"] == network and item["external_id"] == external_id:
                 return str(item["id"])
-        raise DemoError(f"the page {external} of {network} exists and is not to be found at {one.code}")
+        raise DemoError(f"the page {external_id} of {network} exists but cannot be found at {owner.code}")
 
     async def tokens(self, network: str) -> list[dict[str, Any]]:
-        """Working credentials of an emulated network."""
+        """Return working tokens of an emulated network."""
         _, answer = await self._call("GET", self._control(network, "tokens"))
         items: list[dict[str, Any]] = answer["items"]
         return items
 
-    async def hand_over(self, network: str, token: dict[str, Any], page_id: str | None) -> None:
-        """Enter one token at ingest."""
-        named = ("kind", "token", "application_key", "application_secret_key", "session_secret_key")
-        body = {"network": network, "page_id": page_id, **{name: token.get(name) for name in named}}
-        await self._call("POST", f"{self._api}/sources/tokens", json=_given(body))
+    async def add_token(self, network: str, token: dict[str, Any], page_id: str | None) -> None:
+        """Store a token in ingest."""
+        fields = ("kind", "token", "application_key", "application_secret_key", "session_secret_key")
+        body = {"network": network, "page_id": page_id, **{name: token.get(name) for name in fields}}
+        await self._call("POST", f"{self._api}/sources/tokens", json=_without_none(body))
 
-    async def until_heard(self, patience: float = 40) -> None:
-        """Wait until ingest follows every page: from then on what citizens write arrives within seconds.
+    async def wait_until_followed(self, timeout_seconds: float = 40) -> None:
+        """Wait until ingest follows every page: from then on messages arrive within seconds.
 
-        Raises DemoError naming a page that is not followed after `patience` seconds.
+        Raise DemoError with the name of a page that is not followed after `timeout_seconds`.
         """
-        deadline = time.monotonic() + patience
-        while (deaf := await self._unheard_page()) is not None:
+        deadline = time.monotonic() + timeout_seconds
+        while (page := await self._unfollowed_page()) is not None:
             if time.monotonic() > deadline:
-                raise DemoError(f"ingest does not follow the page {deaf}; see its log and GET /api/v1/sources")
+                raise DemoError(f"ingest does not follow the page {page}; see its log and GET /api/v1/sources")
             await asyncio.sleep(0.3)
 
-    async def _unheard_page(self) -> str | None:
+    async def _unfollowed_page(self) -> str | None:
         cursor: dict[str, str] = {}
         while True:
             _, answer = await self._call("GET", f"{self._api}/sources", params={"limit": "200", **cursor})
@@ -114,41 +124,41 @@ class Doors:
                 return None
             cursor = {"cursor": answer["next_cursor"]}
 
-    async def let_citizens_write(self) -> None:
-        """Switch on the invented citizens of both networks."""
+    async def enable_citizens(self) -> None:
+        """Let the emulated citizens of both networks write."""
         body = {"per_minute": self._settings.citizens_per_minute}
-        for network in NETWORKS:
+        for network in EMULATED_NETWORKS:
             await self._call("POST", self._control(network, "citizens"), json=body)
 
-    def _control(self, network: str, what: str) -> str:
-        return f"{self._settings.url(network)}/_control/{what}"
+    def _control(self, network: str, path: str) -> str:
+        return f"{self._settings.url(network)}/_control/{path}"
 
     async def _call(
-        self, method: str, url: str, *, also: int | None = None, **options: Any
+        self, method: str, url: str, *, accept_status: int | None = None, **options: Any
     ) -> tuple[int, dict[str, Any]]:
-        """One call; any answer but 2xx and `also` is a DemoError. No secret goes into the message.
+        """Return status and body of one call; raise DemoError for a status other than 2xx and `accept_status`.
 
-        Every call may be repeated: a connection that the server closed while idle is no reason to fail.
+        No secret goes into the message. Every call is idempotent, so it is retried after a lost connection.
         """
         try:
             async for attempt in stamina.retry_context(on=aiohttp.ClientConnectionError, attempts=4, timeout=30):
                 with attempt:
-                    return await self._call_once(method, url, also=also, **options)
+                    return await self._call_once(method, url, accept_status=accept_status, **options)
         except aiohttp.ClientError as error:
             raise DemoError(f"{method} {url}: {error!r}") from error
         raise AssertionError("unreachable: the retry returns or raises")
 
     async def _call_once(
-        self, method: str, url: str, *, also: int | None, **options: Any
+        self, method: str, url: str, *, accept_status: int | None, **options: Any
     ) -> tuple[int, dict[str, Any]]:
-        # The control doors belong to strangers: our token stays at our own door.
+        # Our access token is sent only to our own API, not to the emulators.
         headers = self._headers if url.startswith(self._api) else {}
         async with self._http.request(method, url, headers=headers, **options) as response:
-            if response.status < 300 or response.status == also:
+            if response.status < 300 or response.status == accept_status:
                 answer: dict[str, Any] = await response.json(content_type=None) or {}
                 return response.status, answer
             raise DemoError(f"{method} {url} answered {response.status}: {(await response.text())[:500]}")
 
 
-def _given(body: dict[str, Any]) -> dict[str, Any]:
+def _without_none(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}

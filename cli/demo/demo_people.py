@@ -9,7 +9,7 @@ from shared.settings import settings
 
 
 async def ensure_people(organisation: str | None) -> None:
-    """Make centre, head and ops, and `org` of the given organisation; refused in production."""
+    """Create the people `centre`, `head` and `ops`, and `org` of an organisation; refused in production."""
     database = Database(settings().database_url.get_secret_value(), 1, name="demo-people")
     try:
         async with database.write() as session:

@@ -1,4 +1,4 @@
-"""The demo's region: organisations with plausible names and invented institutions, and their pages."""
+"""The region of the demo: organisations with plausible names, invented institutions, and their pages."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Organisation:
 
 
 def load() -> list[Organisation]:
-    """All organisations, each after its parent."""
+    """Return all organisations, each after its parent."""
     return [
         Organisation(
             row["code"],

@@ -1,4 +1,4 @@
-"""Filling a fresh run with the demo's region, through the doors everybody uses."""
+"""Fill a new run with the demo's region through the public API."""
 
 import asyncio
 import os
@@ -10,114 +10,116 @@ from typing import TypeVar
 
 import aiohttp
 
-from cli.demo.demo_api import DemoError, Doors
+from cli.demo.demo_api import DemoApi, DemoError
 from cli.demo.region import Organisation, load
-from cli.embedded.data_dir import Layout
-from cli.embedded.programs import GOSPABLIK, Processes
-from cli.embedded.settings import NETWORKS, EmbeddedSettings
+from cli.embedded.data_dir import DataDir
+from cli.embedded.programs import CLI_COMMAND, ProgramSpecs
+from cli.embedded.settings import EMULATED_NETWORKS, EmbeddedSettings
 
 # The person `org` works here: a school with pages in both networks.
 ORG_CODE = "school71-ulanude"
 
-_AT_ONCE = 8
+_MAX_CONCURRENT_CALLS = 8
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def prepare(settings: EmbeddedSettings, layout: Layout, processes: Processes) -> str:
-    """Make people, organisations, pages and tokens that are missing, then let citizens write.
+def seed_demo(settings: EmbeddedSettings, data_dir: DataDir, programs: ProgramSpecs) -> str:
+    """Create missing people, organisations, pages and tokens, then let citizens write.
 
-    Answers one line about what stands. A run that was filled before is only looked at.
+    Return one line about what exists. In a run that was filled before nothing is created.
     """
-    return asyncio.run(_fill(settings, layout, processes))
+    return asyncio.run(_fill(settings, data_dir, programs))
 
 
-def _people(processes: Processes, organisation: str | None) -> None:
-    arguments = [*GOSPABLIK, "demo-people", *(["--organisation", organisation] if organisation else [])]
-    environment = os.environ | processes.service_environment("registry")
+def _create_people(programs: ProgramSpecs, organisation: str | None) -> None:
+    arguments = [*CLI_COMMAND, "demo-people", *(["--organisation", organisation] if organisation else [])]
+    environment = os.environ | programs.service_environment("registry")
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         last = "\n".join(done.stderr.splitlines()[-15:])
-        raise DemoError(f"the demo's people could not be made:\n{last}")
+        raise DemoError(f"the people of the demo could not be created:\n{last}")
 
 
-async def _fill(settings: EmbeddedSettings, layout: Layout, processes: Processes) -> str:
+async def _fill(settings: EmbeddedSettings, data_dir: DataDir, programs: ProgramSpecs) -> str:
     region = load()
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout) as http:
-        doors = Doors(settings, http)
-        remembered = layout.remembered().get("demo") == _digest()
-        await _enter(doors, processes, known=remembered)
-        # The database may be another one than the one that was filled.
-        if remembered and await doors.organisation(ORG_CODE) is not None:
-            await doors.until_heard()
-            await doors.let_citizens_write()
-            return "the region stands as it was"
-        organisations = await _organisations(doors, region)
+        api = DemoApi(settings, http)
+        filled_before = data_dir.load_state().get("demo") == _region_digest()
+        await _sign_in(api, programs, known=filled_before)
+        # The database may not be the one that was filled.
+        if filled_before and await api.organisation(ORG_CODE) is not None:
+            await api.wait_until_followed()
+            await api.enable_citizens()
+            return "the region exists already"
+        organisations = await _create_organisations(api, region)
         connected = await asyncio.gather(
-            *(_network(doors, network, region, organisations) for network in NETWORKS)
+            *(_connect_network(api, network, region, organisations) for network in EMULATED_NETWORKS)
         )
-        await asyncio.to_thread(_people, processes, organisations[ORG_CODE])
-        await doors.until_heard()
-        await doors.let_citizens_write()
-    layout.remember(demo=_digest())
+        await asyncio.to_thread(_create_people, programs, organisations[ORG_CODE])
+        await api.wait_until_followed()
+        await api.enable_citizens()
+    data_dir.save_state(demo=_region_digest())
     return f"{len(organisations)} organisations, {sum(connected)} pages"
 
 
-def _digest() -> str:
+def _region_digest() -> str:
     return sha256(files("cli.demo").joinpath("region.csv").read_bytes()).hexdigest()
 
 
-async def _enter(doors: Doors, processes: Processes, *, known: bool) -> None:
-    """Sign in as `centre`, making the demo's people first where they are not known to exist."""
+async def _sign_in(api: DemoApi, programs: ProgramSpecs, *, known: bool) -> None:
+    """Sign in as `centre`; create the people of the demo first unless they are known to exist."""
     if known:
         try:
-            await doors.sign_in("centre", "demo")
+            await api.sign_in("centre", "demo")
         except DemoError:
             known = False
     if not known:
-        await asyncio.to_thread(_people, processes, None)
-        await doors.sign_in("centre", "demo")
+        await asyncio.to_thread(_create_people, programs, None)
+        await api.sign_in("centre", "demo")
 
 
-async def _organisations(doors: Doors, region: list[Organisation]) -> dict[str, str]:
-    """Ids by code; parents are made before their children, a generation at once."""
+async def _create_organisations(api: DemoApi, region: list[Organisation]) -> dict[str, str]:
+    """Create the organisations, parents before children, and return their ids by code."""
     ids: dict[str, str] = {}
 
     async def make(one: Organisation) -> str:
-        return await doors.ensure_organisation(one, ids[one.parent] if one.parent else None)
+        return await api.ensure_organisation(one, ids[one.parent] if one.parent else None)
 
     waiting = region
     while waiting:
         ready = [one for one in waiting if one.parent is None or one.parent in ids]
         if not ready:
             raise DemoError(f"parents are missing for {', '.join(one.code for one in waiting)}")
-        made = await _bounded(ready, make)
+        made = await _run_bounded(ready, make)
         ids |= {one.code: organisation_id for one, organisation_id in zip(ready, made, strict=True)}
         waiting = [one for one in waiting if one.code not in ids]
     return ids
 
 
-async def _network(doors: Doors, network: str, region: list[Organisation], organisations: dict[str, str]) -> int:
-    """Make one network's pages, register them and hand over their tokens; answers how many pages."""
+async def _connect_network(
+    api: DemoApi, network: str, region: list[Organisation], organisations: dict[str, str]
+) -> int:
+    """Create the pages of one network, register them and store their tokens. Return the number of pages."""
     owners = [one for one in region if network in one.pages]
 
     async def connect(one: Organisation) -> tuple[str, str]:
-        page = await doors.emulated_page(network, one)
-        return str(page["id"]), await doors.ensure_page(network, organisations[one.code], one, page)
+        page = await api.emulated_page(network, one)
+        return str(page["id"]), await api.ensure_page(network, organisations[one.code], one, page)
 
-    pages = dict(await _bounded(owners, connect))
-    tokens = await doors.tokens(network)
-    await _bounded(
+    pages = dict(await _run_bounded(owners, connect))
+    tokens = await api.tokens(network)
+    await _run_bounded(
         [token for token in tokens if token.get("page") is None or str(token["page"]) in pages],
-        lambda token: doors.hand_over(network, token, pages.get(str(token.get("page")))),
+        lambda token: api.add_token(network, token, pages.get(str(token.get("page")))),
     )
     return len(pages)
 
 
-async def _bounded(items: Iterable[Item], work: Callable[[Item], Awaitable[Result]]) -> list[Result]:
-    gate = asyncio.Semaphore(_AT_ONCE)
+async def _run_bounded(items: Iterable[Item], work: Callable[[Item], Awaitable[Result]]) -> list[Result]:
+    gate = asyncio.Semaphore(_MAX_CONCURRENT_CALLS)
 
     async def one(item: Item) -> Result:
         async with gate:

@@ -1,4 +1,4 @@
-"""The first person of a deployment: somebody must be able to sign in and give access to the others."""
+"""Create the first person of a deployment, who gives access to all others."""
 
 import secrets
 
@@ -15,14 +15,14 @@ from shared.settings import settings
 
 
 class PersonRefusedError(Exception):
-    """The person cannot be made; the message says why."""
+    """The person cannot be created; the message says why."""
 
 
-async def add(username: str, full_name: str, role: str, subject: str | None = None) -> str | None:
-    """Make a person of the centre and answer the password made for them, told only here.
+async def add_person(username: str, full_name: str, role: str, subject: str | None = None) -> str | None:
+    """Create a person of the centre and return the generated password, which is stored only as a hash.
 
-    With a `subject`, the name that the region's OIDC issuer has for them, they sign in there and get none. Runs as
-    registry's role. Raises `PersonRefusedError` for a name in use or a role that is not the centre's.
+    A person with a `subject` signs in at the region's OIDC issuer and gets no password: the result is None. Run as
+    registry's role. Raise `PersonRefusedError` for a name in use or a role that is not of the centre.
     """
     password = None if subject else secrets.token_urlsafe(18)
     try:

@@ -1,4 +1,4 @@
-"""Running the one Alembic history."""
+"""Run the Alembic migrations."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""The one-shot before a deployment's services start."""
+"""Prepare the database and the keys once, before the services of a deployment start."""
 
 import asyncio
 import os
@@ -22,39 +22,39 @@ from shared.database.sessions import connect
 
 
 async def prepare(environment: Mapping[str, str]) -> None:
-    """Owner, database, schema, login roles and signing keys; every step leaves what is there.
+    """Create owner, database, schema, login roles and signing keys; everything that exists is kept.
 
-    Raises KeyError naming the variable that is missing, before anything is changed.
+    Raise KeyError with the name of a missing variable before anything is changed.
     """
     admin_url = environment["GOSPABLIK_DATABASE_ADMIN_URL"]
     owner_password = environment["GOSPABLIK_OWNER_PASSWORD"]
     passwords = {name: environment[f"GOSPABLIK_{name.upper()}_PASSWORD"] for name in SERVICES}
     keys_folder = Path(environment["GOSPABLIK_KEYS_DIR"])
-    await wait_until_ready(admin_url, alive=lambda: True, progress=print)
-    alone = await connect(admin_url)
+    await wait_until_ready(admin_url, is_alive=lambda: True, progress=print)
+    connection = await connect(admin_url)
     try:
-        # Roles and the database are made here, before the migrations have a database to lock.
-        await hold_lock(alone, PREPARE_LOCK, print)
+        # Roles and the database are created before the migrations, which take a lock in that database.
+        await hold_lock(connection, PREPARE_LOCK, print)
         await ensure_database(admin_url, owner_password)
         os.environ["GOSPABLIK_DATABASE_DIRECT_URL"] = with_login(admin_url, OWNER, owner_password, DATABASE)
-        # Alembic's environment runs a loop of its own.
+        # Alembic's environment runs its own event loop.
         await asyncio.to_thread(migrate.upgrade, "head")
         await ensure_logins(admin_url, passwords)
         ensure_keys(keys_folder)
     finally:
-        await alone.close()
+        await connection.close()
 
 
 def new_environment() -> str:
-    """Lines of an `.env` with freshly generated secrets for a deployment."""
-    found = Secrets()
+    """Return the lines of an `.env` file with newly generated secrets for a deployment."""
+    generated = Secrets()
     lines = {
-        "GOSPABLIK_SUPERUSER_PASSWORD": found.superuser_password,
-        "GOSPABLIK_OWNER_PASSWORD": found.owner_password,
+        "GOSPABLIK_SUPERUSER_PASSWORD": generated.superuser_password,
+        "GOSPABLIK_OWNER_PASSWORD": generated.owner_password,
         **{f"GOSPABLIK_{name.upper()}_PASSWORD": new_password() for name in SERVICES},
-        "GOSPABLIK_ENCRYPTION_KEYS": found.encryption_key,
-        "GOSPABLIK_PSEUDONYM_KEY": found.pseudonym_key,
-        "GOSPABLIK_CURSOR_KEY": found.cursor_key,
-        "GOSPABLIK_AUDIT_KEY": found.audit_key,
+        "GOSPABLIK_ENCRYPTION_KEYS": generated.encryption_key,
+        "GOSPABLIK_PSEUDONYM_KEY": generated.pseudonym_key,
+        "GOSPABLIK_CURSOR_KEY": generated.cursor_key,
+        "GOSPABLIK_AUDIT_KEY": generated.audit_key,
     }
     return "".join(f"{name}={value}\n" for name, value in lines.items())

@@ -1,4 +1,4 @@
-"""The database before and after the migrations: its locale, its owner, the services' login roles."""
+"""Create the database around the migrations: its locale, its owner, the services' login roles."""
 
 import asyncio
 import re
@@ -15,16 +15,16 @@ DATABASE = "gospablik"
 OWNER = "gospablik_owner"
 
 # The builtin provider folds Cyrillic the same way everywhere, but pg_trgm and the full-text parser
-# still ask LC_CTYPE what a letter is, so that must be UTF-8 too; its name differs between systems.
+# still use LC_CTYPE to recognise letters, so it must be UTF-8 too; its name differs between systems.
 _CTYPES = ("C.UTF-8", "C.utf8", "en_US.UTF-8", "ru_RU.UTF-8", "UTF-8")
 
 
 class DatabaseError(Exception):
-    """The database cannot be used as it is; the message says what to do."""
+    """The database cannot be used; the message says what to do."""
 
 
 def with_login(url: str, role: str, password: str, database: str = DATABASE) -> str:
-    """The URL of the same server, or servers, for another role and database."""
+    """Return the URL of the same server, or servers, for another role and database."""
     parts = urlsplit(url)
     names = parts.netloc.rpartition("@")[2].split(",")
     servers = ",".join(name if re.search(r":\d+$", name) else f"{name}:5432" for name in names)
@@ -33,23 +33,27 @@ def with_login(url: str, role: str, password: str, database: str = DATABASE) -> 
 
 
 async def wait_until_ready(
-    admin_url: str, *, alive: Callable[[], bool], progress: Callable[[str], None], every: float = 5.0
+    admin_url: str,
+    *,
+    is_alive: Callable[[], bool],
+    progress: Callable[[str], None],
+    progress_interval: float = 5.0,
 ) -> None:
-    """Wait as long as the server lives: a recovery after a crash may take minutes.
+    """Wait until the server accepts connections; a recovery after a crash may take minutes.
 
-    `progress` gets the server's own words every few seconds; raises DatabaseError once `alive` says no.
+    `progress` gets the server's message every few seconds. Raise DatabaseError once `is_alive` returns False.
     """
-    said = time.monotonic()
+    last_progress = time.monotonic()
     while True:
         try:
             connection = await connect(admin_url, patience=10)
         except Exception as error:
             if not is_outage(error):
                 raise
-            if not alive():
-                raise DatabaseError("Postgres stopped before it answered") from error
-            if time.monotonic() - said >= every:
-                said = time.monotonic()
+            if not is_alive():
+                raise DatabaseError("Postgres stopped before it accepted a connection") from error
+            if time.monotonic() - last_progress >= progress_interval:
+                last_progress = time.monotonic()
                 progress(str(error) or type(error).__name__)
             await asyncio.sleep(0.1)
         else:
@@ -58,27 +62,27 @@ async def wait_until_ready(
 
 
 async def ensure_database(admin_url: str, owner_password: str) -> bool:
-    """Make the owner role and the database; answers whether the database was made now.
+    """Create the owner role and the database. Return whether the database was created now.
 
-    Raises DatabaseError for a database whose locale cannot treat Cyrillic.
+    Raise DatabaseError for a database whose locale does not support Cyrillic.
     """
     connection = await connect(admin_url)
     try:
         await _ensure_login(connection, OWNER, owner_password, "CREATEROLE")
-        known = await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE)
-        if not known:
+        exists = await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE)
+        if not exists:
             await _create_database(connection)
     finally:
         await connection.close()
     owner = await connect(with_login(admin_url, OWNER, owner_password))
     try:
-        await check_text(owner)
+        await check_cyrillic_support(owner)
     finally:
         await owner.close()
-    return not known
+    return not exists
 
 
-async def check_text(connection: asyncpg.Connection) -> None:
+async def check_cyrillic_support(connection: asyncpg.Connection) -> None:
     """Raise DatabaseError unless case, ILIKE, full text and trigrams work on Cyrillic."""
     row = await connection.fetchrow(
         "SELECT getdatabaseencoding() = 'UTF8' AS encoding, lower('ЁЖӨ') = 'ёжө' AS folds,"
@@ -88,14 +92,14 @@ async def check_text(connection: asyncpg.Connection) -> None:
     failed = [name for name, passed in row.items() if not passed]
     if failed:
         raise DatabaseError(
-            f"The database {DATABASE} cannot treat Cyrillic ({', '.join(failed)}): create it with "
+            f"The database {DATABASE} does not support Cyrillic ({', '.join(failed)}): create it with "
             "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' "
             "LC_CTYPE 'C.UTF-8' TEMPLATE template0"
         )
 
 
 async def ensure_logins(admin_url: str, passwords: Mapping[str, str]) -> None:
-    """Give each service its login role, a member of the group role that the migrations made."""
+    """Create each service's login role as a member of the group role that the migrations created."""
     connection = await connect(with_database(admin_url, DATABASE))
     try:
         async with connection.transaction():
@@ -110,7 +114,7 @@ async def ensure_logins(admin_url: str, passwords: Mapping[str, str]) -> None:
 
 
 def with_database(url: str, database: str) -> str:
-    """The same URL for another database of the server."""
+    """Return the same URL for another database of the server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
@@ -126,7 +130,7 @@ async def _create_database(connection: asyncpg.Connection) -> None:
             refusals.append(str(error))
         else:
             return
-    raise DatabaseError("This server offers no UTF-8 LC_CTYPE: " + "; ".join(refusals))
+    raise DatabaseError("This server has no UTF-8 LC_CTYPE: " + "; ".join(refusals))
 
 
 async def _ensure_login(connection: asyncpg.Connection, role: str, password: str, options: str) -> None:

@@ -1,4 +1,4 @@
-"""Ed25519 signing keys: one for each service, one for people's tokens."""
+"""Create the Ed25519 signing keys: one for each service, one for people's tokens."""
 
 import json
 import secrets
@@ -13,24 +13,24 @@ SIGNERS = ("registry", "ingest", "appeals", "metrics", "webhooks")
 
 
 def ensure_keys(folder: Path) -> list[str]:
-    """Make the keys that are missing and publish the public halves; answers the names of files made.
+    """Create the missing keys and publish the public keys. Return the names of the keys created.
 
     `<service>.jwk` and `people.jwk` are private (0600). `services.jwks` and `people.jwks` hold the
-    public keys, those of former private keys included, so that a token signed before a change of
-    keys is still accepted.
+    public keys, including those of former private keys, so that a token signed before a key rotation
+    is still accepted.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = [name for name in (*SIGNERS, "people") if _ensure_private(folder, name)]
+    created = [name for name in (*SIGNERS, "people") if _ensure_private(folder, name)]
     _publish(folder, "services", SIGNERS)
     _publish(folder, "people", ("people",))
-    return made
+    return created
 
 
 def _ensure_private(folder: Path, name: str) -> bool:
     path = folder / f"{name}.jwk"
     if path.exists():
         return False
-    # A key id starts with its owner's name: a verifier holds a key to its owner by it.
+    # A key id starts with the owner's name: a verifier accepts the key only for tokens of this issuer.
     owner = tokens.PEOPLE_ISSUER if name == "people" else name
     key = tokens.new_key(f"{owner}.{secrets.token_hex(8)}")
     write_private(path, json.dumps(key.as_dict(private=True)))
@@ -46,7 +46,7 @@ def _publish(folder: Path, name: str, signers: tuple[str, ...]) -> None:
         public = private.as_dict(private=False)
         by_id[public["kid"]] = public
     document: KeySetSerialization = {"keys": list(by_id.values())}
-    KeySet.import_key_set(document)  # refuses a damaged file before anything relies on it
+    KeySet.import_key_set(document)  # refuses a damaged file before it is used
     text = json.dumps(document, indent=2)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_private(path, text)

@@ -1,4 +1,4 @@
-"""What the person at the terminal sees: a line for each step, and the closing table."""
+"""Print to the terminal: a line for each step, and the final table."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from rich.table import Table
 from cli.embedded.settings import EmbeddedSettings
 
 
-class Steps:
+class ConsoleOutput:
     """Prints the progress of a start."""
 
     def __init__(self, console: Console) -> None:
@@ -19,22 +19,22 @@ class Steps:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """One step: a line with its duration when it is done."""
-        began = time.monotonic()
+        """Print a line with the duration of the step when it is done."""
+        started = time.monotonic()
         yield
-        self._console.print(f"[green]✓[/] {title} [dim]{time.monotonic() - began:.1f} s[/]", highlight=False)
+        self._console.print(f"[green]✓[/] {title} [dim]{time.monotonic() - started:.1f} s[/]", highlight=False)
 
     def note(self, text: str) -> None:
-        """Something worth knowing that is no failure."""
+        """Print a note that is not an error."""
         self._console.print(f"[yellow]•[/] {escape(text)}", highlight=False, soft_wrap=True)
 
     def fail(self, text: str) -> None:
-        """Why the run cannot go on."""
+        """Print why the run failed."""
         self._console.print("[bold red]✗[/]", end=" ")
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def closing_table(self, settings: EmbeddedSettings, *, demo: bool, logs: str) -> None:
-        """Where to look and who can sign in."""
+        """Print the addresses of the run and the people who can sign in."""
         table = Table(title="Gospablik is running", title_justify="left", show_header=False)
         table.add_column(style="bold")
         table.add_column(overflow="fold")
@@ -50,9 +50,11 @@ class Steps:
             table.add_row("Sign in", f"POST {base}/api/v1/auth/token, password demo, as one of")
             table.add_row("  centre", "moderator of the centre, sees everything")
             table.add_row("  head", "reads reports")
-            table.add_row("  analyst, auditor", "read the region; the auditor also who changed what")
+            table.add_row("  analyst, auditor", "read the whole region; the auditor also reads the audit trail")
             table.add_row("  ops", "health, keys and access")
             table.add_row("  org", "staff of one organisation")
-            table.add_row("  manager, approver", "its manager, who gives access there; who approves its answers")
+            table.add_row(
+                "  manager, approver", "its manager, who gives access; its approver, who approves replies"
+            )
         self._console.print(table)
         self._console.print("Ctrl-C stops everything; the data stays.", highlight=False)

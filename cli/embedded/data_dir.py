@@ -1,4 +1,4 @@
-"""The folders of one run and the lock that keeps a second run out of them."""
+"""The data folder of an embedded run, and the lock that prevents a second run in it."""
 
 import fcntl
 import json
@@ -13,18 +13,18 @@ from cli.atomic_files import write_private
 
 
 class AlreadyRunningError(Exception):
-    """Another `gospablik up` holds this data folder."""
+    """Another `gospablik up` uses this data folder."""
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Paths below the data folder; `prepare` makes them."""
+class DataDir:
+    """Paths below the data folder; `prepare` creates the folders."""
 
     root: Path
 
     @property
     def secrets(self) -> Path:
-        """Generated passwords and keys of encryption."""
+        """Generated passwords and encryption keys."""
         return self.root / "secrets"
 
     @property
@@ -39,7 +39,7 @@ class Layout:
 
     @property
     def run(self) -> Path:
-        """What only a live run needs: lock, supervisor's configuration and socket, addresses."""
+        """Files of a live run: lock, supervisor's configuration and socket, addresses."""
         return self.root / "run"
 
     @property
@@ -48,41 +48,41 @@ class Layout:
         return self.root / "emulators"
 
     @property
-    def memory(self) -> Path:
-        """What the run remembers about itself between starts."""
+    def state_file(self) -> Path:
+        """State that is kept between runs."""
         return self.root / "embedded.json"
 
     @property
-    def stack(self) -> Path:
+    def run_info(self) -> Path:
         """Addresses of the live run, for tools and tests."""
         return self.run / "stack.json"
 
     @classmethod
-    def prepare(cls, root: Path) -> "Layout":
-        """Make the folders; only those made here get rights, no parent is touched."""
-        layout = cls(root.absolute())
-        if not layout.root.exists():
-            layout.root.mkdir(parents=True)
-            # Postgres runs as another user when we are root: it must be able to pass, not to list.
-            layout.root.chmod(0o711)
-        for folder in (layout.secrets, layout.keys, layout.logs, layout.run, layout.emulators):
+    def prepare(cls, root: Path) -> "DataDir":
+        """Create the folders and set their permissions; parent folders are not changed."""
+        data_dir = cls(root.absolute())
+        if not data_dir.root.exists():
+            data_dir.root.mkdir(parents=True)
+            # As root, Postgres runs as another user, who must be able to enter this folder but not to list it.
+            data_dir.root.chmod(0o711)
+        for folder in (data_dir.secrets, data_dir.keys, data_dir.logs, data_dir.run, data_dir.emulators):
             folder.mkdir(mode=0o700, exist_ok=True)
-        return layout
+        return data_dir
 
-    def remembered(self) -> dict[str, Any]:
-        """What former runs remembered."""
-        if not self.memory.exists():
+    def load_state(self) -> dict[str, Any]:
+        """Return the state that former runs saved."""
+        if not self.state_file.exists():
             return {}
-        found: dict[str, Any] = json.loads(self.memory.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(self.state_file.read_text(encoding="utf-8"))
         return found
 
-    def remember(self, **facts: Any) -> None:
-        """Add facts for later runs."""
-        write_private(self.memory, json.dumps(self.remembered() | facts, indent=2))
+    def save_state(self, **values: Any) -> None:
+        """Add values to the state for later runs."""
+        write_private(self.state_file, json.dumps(self.load_state() | values, indent=2))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the data folder; raises AlreadyRunningError with the holder's pid."""
+        """Lock the data folder. Raise AlreadyRunningError with the process id of the holder."""
         descriptor = os.open(self.run / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:

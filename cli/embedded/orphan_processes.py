@@ -1,4 +1,4 @@
-"""Processes that a killed run left behind, found by the mark in their environment and ended."""
+"""Find and stop processes that a killed run left behind; a variable in their environment marks them."""
 
 import os
 import signal
@@ -6,16 +6,16 @@ from pathlib import Path
 
 import psutil
 
-from cli.embedded.data_dir import Layout
+from cli.embedded.data_dir import DataDir
 
-MARKER = "GOSPABLIK_STACK"
+RUN_MARKER = "GOSPABLIK_STACK"
 
-_FOREIGN = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
+_ACCESS_ERRORS = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
 
 
-def postmaster(layout: Layout) -> int | None:
-    """The process id that a running or killed server left in its data folder."""
-    home = layout.remembered().get("postgres_home")
+def postmaster_pid(data_dir: DataDir) -> int | None:
+    """Return the process id that a running or killed server wrote into its data folder, or None."""
+    home = data_dir.load_state().get("postgres_home")
     if home is None:
         return None
     try:
@@ -25,22 +25,22 @@ def postmaster(layout: Layout) -> int | None:
     return int(first)
 
 
-def find(layout: Layout) -> list[psutil.Process]:
-    """Processes of the run that owns this data folder, supervisord first.
+def find_orphans(data_dir: DataDir) -> list[psutil.Process]:
+    """Return the processes of the run that owns this data folder, supervisord first.
 
-    Postgres overwrites its own environment, so it is recognised by the pid in its data folder
-    together with its program's name: a pid alone may have passed to somebody else.
+    Postgres overwrites its own environment, so it is recognised by the process id in its data folder
+    and by its program's name: the process id alone may have been reused.
     """
-    server_pid = postmaster(layout)
+    server_pid = postmaster_pid(data_dir)
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
         if process.pid in own:
             continue
         try:
-            marked = process.environ().get(MARKER) == str(layout.root)
+            marked = process.environ().get(RUN_MARKER) == str(data_dir.root)
             server = process.pid == server_pid and "postgres" in process.name()
-        except _FOREIGN:
+        except _ACCESS_ERRORS:
             continue
         if marked or server:
             found.append(process)
@@ -50,17 +50,17 @@ def find(layout: Layout) -> list[psutil.Process]:
 def _is_supervisor(process: psutil.Process) -> bool:
     try:
         return any("supervisor" in part for part in process.cmdline())
-    except _FOREIGN:
+    except _ACCESS_ERRORS:
         return False
 
 
-def end(layout: Layout, patience: float = 15) -> int:
-    """End what `find` finds, gently first; answers how many there were.
+def stop_orphans(data_dir: DataDir, timeout_seconds: float = 15) -> int:
+    """Stop the processes that `find_orphans` returns, then kill those that remain. Return their number.
 
-    Supervisord is killed first, so that it restarts nothing; Postgres gets its fast shutdown.
+    Supervisord is killed first, so that it restarts nothing; Postgres gets a fast shutdown.
     """
-    server_pid = postmaster(layout)
-    processes = find(layout)
+    server_pid = postmaster_pid(data_dir)
+    processes = find_orphans(data_dir)
     for process in processes:
         try:
             if _is_supervisor(process):
@@ -71,11 +71,11 @@ def end(layout: Layout, patience: float = 15) -> int:
                 process.terminate()
         except psutil.NoSuchProcess:
             continue
-    _, stubborn = psutil.wait_procs(processes, timeout=patience)
-    for process in stubborn:
+    _, remaining = psutil.wait_procs(processes, timeout=timeout_seconds)
+    for process in remaining:
         try:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(stubborn, timeout=patience)
+    psutil.wait_procs(remaining, timeout=timeout_seconds)
     return len(processes)

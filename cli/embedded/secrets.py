@@ -1,4 +1,4 @@
-"""Passwords and symmetric keys of the embedded run, generated once."""
+"""Generate the passwords and symmetric keys of the embedded run once."""
 
 import json
 import secrets
@@ -12,12 +12,12 @@ from cli.embedded.settings import SERVICES
 
 
 def new_password() -> str:
-    """A password that needs no escaping in URLs and configuration files."""
+    """Return a password that needs no escaping in URLs and configuration files."""
     return secrets.token_urlsafe(24)
 
 
 class Secrets(BaseModel):
-    """What `secrets.json` holds; a field added later is generated on the next start."""
+    """The content of `secrets.json`; a field added later is generated on the next start."""
 
     superuser_password: str = Field(default_factory=new_password)
     owner_password: str = Field(default_factory=new_password)
@@ -29,7 +29,7 @@ class Secrets(BaseModel):
 
 
 def load_secrets(folder: Path) -> Secrets:
-    """Read the secrets of a data folder, making those that are missing."""
+    """Return the secrets of a data folder; missing ones are generated."""
     path = folder / "secrets.json"
     stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     found = Secrets.model_validate(stored)

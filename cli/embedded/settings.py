@@ -1,4 +1,4 @@
-"""Where the embedded run keeps its data and which ports it takes."""
+"""Settings of the embedded run: its data folder and its ports."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
-NETWORKS = ("vk", "ok")
+EMULATED_NETWORKS = ("vk", "ok")
 
 
 class EmbeddedSettings(BaseSettings):
@@ -14,14 +14,14 @@ class EmbeddedSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
 
-    data_dir: Path = Field(default=Path(".data"), description="Everything the run writes lies here")
+    data_dir: Path = Field(default=Path(".data"), description="The folder for everything the run writes")
     host: str = Field(default="127.0.0.1", description="Address all processes of the run listen on")
     citizens_per_minute: float = Field(
-        default=12, description="How many messages the invented citizens of each network write in a minute"
+        default=12, description="How many messages the emulated citizens of each network write in a minute"
     )
-    clock_shift_seconds: float = Field(default=0, description="Moves the clock of every process of the run")
+    clock_shift_seconds: float = Field(default=0, description="Shifts the clock of every process of the run")
     database_admin_url: str | None = Field(
-        default=None, description="Superuser URL of a Postgres to use in place of the embedded one"
+        default=None, description="Superuser URL of a Postgres to use instead of the embedded one"
     )
     port_gateway: int = 8080
     port_vk: int = 8090
@@ -38,23 +38,23 @@ class EmbeddedSettings(BaseSettings):
     @field_validator("data_dir")
     @classmethod
     def _supervisor_can_name_it(cls, value: Path) -> Path:
-        """Supervisor's configuration gives these characters a meaning of their own, in paths too."""
+        """Refuse characters that have a special meaning in supervisor's configuration."""
         if found := sorted({"%", '"', ";", "\n"} & set(str(value.absolute()))):
             raise ValueError(f"the data folder's path must not contain {' '.join(found)!r}")
         return value
 
     def port(self, name: str) -> int:
-        """The port of one part of the run: a service, `gateway`, `desk`, `traefik`, `vk`, `ok`, `postgres`."""
+        """Return the port of one part: a service, `gateway`, `desk`, `traefik`, `vk`, `ok` or `postgres`."""
         return int(getattr(self, f"port_{name}"))
 
     def ports(self) -> dict[str, int]:
-        """Every port this run will take, by the name of the part."""
-        names = ("gateway", *NETWORKS, "desk", *SERVICES, "traefik")
+        """Return every port of this run, by the name of the part."""
+        names = ("gateway", *EMULATED_NETWORKS, "desk", *SERVICES, "traefik")
         taken = {name: self.port(name) for name in names}
         if self.database_admin_url is None:
             taken["postgres"] = self.port_postgres
         return taken
 
     def url(self, name: str) -> str:
-        """The HTTP base of one part of the run, without a final slash."""
+        """Return the HTTP base URL of one part of the run, without a final slash."""
         return f"http://{self.host}:{self.port(name)}"

@@ -1,4 +1,4 @@
-"""Supervisor: its configuration, its process, and the few calls we make to it."""
+"""Supervisor: its configuration, its process, and the calls to it."""
 
 import http.client
 import os
@@ -17,17 +17,17 @@ from xmlrpc.client import Fault, ProtocolError, ServerProxy
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from cli.atomic_files import write_private
-from cli.embedded.data_dir import Layout
-from cli.embedded.orphan_processes import MARKER
+from cli.embedded.data_dir import DataDir
+from cli.embedded.orphan_processes import RUN_MARKER
 
-# A unix socket's path holds 107 bytes, and supervisor appends its pid while it makes the socket.
-_LONGEST_SOCKET = 90
+# The path of a unix socket has at most 107 bytes, and supervisor appends its pid while it creates the socket.
+_MAX_SOCKET_PATH = 90
 
 STOPPED_STATES = {"STOPPED", "EXITED", "FATAL"}
 
 
 class SupervisorError(Exception):
-    """Supervisor did not start, or is gone."""
+    """Supervisor did not start, or has ended."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Program:
     user: str | None = None
     stop_signal: str = "TERM"
     stop_seconds: int = 20
-    # A server that spreads its own stop to its children must be the only one that gets the signal.
+    # False for a server that stops its children itself: then only the server gets the signal.
     signal_group: bool = True
 
 
 @dataclass(frozen=True)
 class ProcessState:
-    """What supervisor knows of one process."""
+    """The state of one process, as supervisor reports it."""
 
     name: str
     state: str
@@ -62,17 +62,17 @@ def _escape(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def render(programs: Sequence[Program], layout: Layout, socket: Path) -> str:
-    """Supervisor's configuration; every program is started by us, in order, and restarted by supervisor."""
+def render(programs: Sequence[Program], data_dir: DataDir, socket: Path) -> str:
+    """Return supervisor's configuration. We start the programs, in order; supervisor restarts them."""
     lines = [
         "[supervisord]",
         "nodaemon=true",
         "silent=true",
-        f"logfile={_escape(str(layout.logs / 'supervisor.log'))}",
+        f"logfile={_escape(str(data_dir.logs / 'supervisor.log'))}",
         "logfile_maxbytes=5MB",
         "logfile_backups=2",
-        f"pidfile={_escape(str(layout.run / 'supervisor.pid'))}",
-        f"childlogdir={_escape(str(layout.logs))}",
+        f"pidfile={_escape(str(data_dir.run / 'supervisor.pid'))}",
+        f"childlogdir={_escape(str(data_dir.logs))}",
         *(["user=root"] if os.geteuid() == 0 else []),
         "[unix_http_server]",
         f"file={_escape(str(socket))}",
@@ -90,14 +90,14 @@ def render(programs: Sequence[Program], layout: Layout, socket: Path) -> str:
             "autostart=false",
             "autorestart=true",
             "startsecs=1",
-            # Each retry waits a second longer: a port or a dead server's children may take a while to go.
+            # Each retry waits a second longer: ports and children of a dead server may take a while to go away.
             "startretries=10",
             f"stopsignal={program.stop_signal}",
             f"stopwaitsecs={program.stop_seconds}",
             f"stopasgroup={str(program.signal_group).lower()}",
             "killasgroup=true",
             "redirect_stderr=true",
-            f"stdout_logfile={_escape(str(layout.logs / program.name))}.log",
+            f"stdout_logfile={_escape(str(data_dir.logs / program.name))}.log",
             "stdout_logfile_maxbytes=10MB",
             "stdout_logfile_backups=3",
         ]
@@ -117,39 +117,39 @@ class Supervisor:
         self._temporary: Path | None = None
 
     @classmethod
-    def start(cls, layout: Layout, programs: Sequence[Program], wait_seconds: float = 20) -> "Supervisor":
-        """Start supervisord with its programs at rest; raises SupervisorError with its words."""
-        socket = layout.run / "supervisor.sock"
+    def start(cls, data_dir: DataDir, programs: Sequence[Program], wait_seconds: float = 20) -> "Supervisor":
+        """Start supervisord without starting its programs. Raise SupervisorError with its output."""
+        socket = data_dir.run / "supervisor.sock"
         temporary = None
-        if len(os.fsencode(socket)) > _LONGEST_SOCKET:
+        if len(os.fsencode(socket)) > _MAX_SOCKET_PATH:
             temporary = Path(tempfile.mkdtemp(prefix="gospablik-"))
             socket = temporary / "s"
         socket.unlink(missing_ok=True)
-        configuration = layout.run / "supervisor.conf"
-        write_private(configuration, render(programs, layout, socket))
+        configuration = data_dir.run / "supervisor.conf"
+        write_private(configuration, render(programs, data_dir, socket))
         self = cls(socket)
         self._temporary = temporary
-        output = layout.logs / "supervisor.start.log"
+        output = data_dir.logs / "supervisor.start.log"
         with output.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {MARKER: str(layout.root)},
-                # Ctrl-C reaches us alone: we stop the processes in order.
+                env=os.environ | {RUN_MARKER: str(data_dir.root)},
+                # Ctrl-C reaches only this process, which stops the others in order.
                 start_new_session=True,
             )
         deadline = time.monotonic() + wait_seconds
-        while not self.answers():
+        while not self.is_responding():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise SupervisorError(f"supervisor did not start:\n{output.read_text(errors='replace')}")
             time.sleep(0.05)
         return self
 
-    def answers(self) -> bool:
-        """Whether supervisord is there."""
+    def is_responding(self) -> bool:
+        """Return whether supervisord responds."""
         try:
             self._call("supervisor.getState")
         except SupervisorError:
@@ -157,7 +157,7 @@ class Supervisor:
         return True
 
     def states(self) -> dict[str, ProcessState]:
-        """Every process by name."""
+        """Return the state of every process, by name."""
         rows = cast(list[dict[str, Any]], self._call("supervisor.getAllProcessInfo"))
         return {
             row["name"]: ProcessState(
@@ -172,15 +172,15 @@ class Supervisor:
         }
 
     def run(self, name: str) -> None:
-        """Start one process without waiting; one that already runs is left alone."""
+        """Start one process without waiting; a running one is not changed."""
         self._call("supervisor.startProcess", name, False, tolerate=Faults.ALREADY_STARTED)
 
     def stop(self, name: str, wait_seconds: float = 60) -> None:
-        """Stop one process and wait until it is gone."""
+        """Stop one process and wait until it has ended."""
         self._stop([name], wait_seconds)
 
     def kill_process(self, name: str) -> int:
-        """SIGKILL one process, as a crash would; answers the pid it had."""
+        """Kill one process, to simulate a crash. Return the process id that it had."""
         pid = self.states()[name].pid
         self._call("supervisor.signalProcess", name, "KILL")
         return pid
@@ -203,7 +203,7 @@ class Supervisor:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def kill(self) -> None:
-        """End supervisord at once; its processes are ended by `leftovers.end`."""
+        """Kill supervisord; `orphan_processes.stop_orphans` stops its processes."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -218,7 +218,7 @@ class Supervisor:
             time.sleep(0.05)
 
     def _call(self, method: str, *arguments: Any, tolerate: int | None = None) -> Any:
-        # A connection of its own for each call: safe from threads, and none is reused after a failure.
+        # A new connection for each call: it is thread-safe, and no broken connection is reused.
         transport = SupervisorTransport(None, None, serverurl=f"unix://{self.socket}")
         try:
             with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
@@ -228,4 +228,4 @@ class Supervisor:
                 return None
             raise SupervisorError(f"supervisor refused {method}{arguments}: {fault.faultString}") from fault
         except (OSError, http.client.HTTPException, ProtocolError) as error:
-            raise SupervisorError(f"supervisor does not answer: {error}") from error
+            raise SupervisorError(f"supervisor does not respond: {error}") from error

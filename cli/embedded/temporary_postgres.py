@@ -1,4 +1,4 @@
-"""A throw-away Postgres with every migration, for tests and benchmarks."""
+"""A temporary Postgres with all migrations, for tests and benchmarks."""
 
 import asyncio
 import os
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from cli.deployment import provisioning
 from cli.embedded import postgres
-from cli.embedded.data_dir import Layout
+from cli.embedded.data_dir import DataDir
 from cli.embedded.settings import SERVICES
 
-PASSWORD = "scratch"  # noqa: S105 — the server listens on loopback and dies with the run
+TEST_PASSWORD = "scratch"  # noqa: S105 — the server listens on loopback and ends with the run
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -27,17 +27,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def scratch_server(options: Sequence[str] = (), parent: Path | None = None) -> Iterator[str]:
-    """A server of its own in a temporary folder, gone after the block; gives the superuser's URL.
+def temporary_server(options: Sequence[str] = (), parent: Path | None = None) -> Iterator[str]:
+    """Run a server in a temporary folder until the block ends. Yield the superuser's URL.
 
-    `options` are settings of the server such as "fsync=off". `parent` is where the folder is made; left out, where
-    temporary files are.
+    `options` are settings of the server such as "fsync=off". The folder is created in `parent`, by default in the
+    folder of temporary files.
     """
     with tempfile.TemporaryDirectory(prefix="gospablik-", dir=parent, ignore_cleanup_errors=True) as folder:
         root = Path(folder)
         root.chmod(0o711)
-        server = postgres.locate(Layout.prepare(root / "data"))
-        server.initialise(PASSWORD)
+        server = postgres.locate(DataDir.prepare(root / "data"))
+        server.initialise(TEST_PASSWORD)
         port = free_port()
         account = server.account
         flags = [part for option in options for part in ("-c", option)]
@@ -52,7 +52,7 @@ def scratch_server(options: Sequence[str] = (), parent: Path | None = None) -> I
                 extra_groups=[] if account else None,
             )
             try:
-                yield f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres"
+                yield f"postgresql://postgres:{TEST_PASSWORD}@127.0.0.1:{port}/postgres"
             finally:
                 process.send_signal(2)
                 process.wait(30)
@@ -69,9 +69,9 @@ def _migrate(url: str) -> None:
 
 
 async def migrate(admin_url: str) -> None:
-    """Make the database `gospablik` with every migration and the services' login roles."""
-    await provisioning.wait_until_ready(admin_url, alive=lambda: True, progress=lambda _: None)
-    await provisioning.ensure_database(admin_url, PASSWORD)
-    owner = provisioning.with_login(admin_url, provisioning.OWNER, PASSWORD)
+    """Create the database `gospablik` with all migrations and the services' login roles."""
+    await provisioning.wait_until_ready(admin_url, is_alive=lambda: True, progress=lambda _: None)
+    await provisioning.ensure_database(admin_url, TEST_PASSWORD)
+    owner = provisioning.with_login(admin_url, provisioning.OWNER, TEST_PASSWORD)
     await asyncio.to_thread(_migrate, owner)
-    await provisioning.ensure_logins(admin_url, dict.fromkeys(SERVICES, PASSWORD))
+    await provisioning.ensure_logins(admin_url, dict.fromkeys(SERVICES, TEST_PASSWORD))

@@ -1,4 +1,4 @@
-"""The embedded run from the first step to the last."""
+"""Start, monitor and stop the embedded run."""
 
 import asyncio
 import json
@@ -21,14 +21,14 @@ from cli.demo.demo_api import DemoError
 from cli.deployment.provisioning import DatabaseError, ensure_database, ensure_logins, wait_until_ready
 from cli.deployment.signing_keys import ensure_keys
 from cli.embedded import orphan_processes
-from cli.embedded.console_output import Steps
-from cli.embedded.crash_monitor import Watch
-from cli.embedded.data_dir import AlreadyRunningError, Layout
+from cli.embedded.console_output import ConsoleOutput
+from cli.embedded.crash_monitor import CrashMonitor
+from cli.embedded.data_dir import AlreadyRunningError, DataDir
 from cli.embedded.ports import PortTakenError, check_ports
 from cli.embedded.postgres import Postgres, PostgresSetupError, locate
-from cli.embedded.programs import GOSPABLIK, Processes
+from cli.embedded.programs import CLI_COMMAND, ProgramSpecs
 from cli.embedded.secrets import Secrets, load_secrets
-from cli.embedded.settings import NETWORKS, SERVICES, EmbeddedSettings
+from cli.embedded.settings import EMULATED_NETWORKS, SERVICES, EmbeddedSettings
 from cli.embedded.supervisord import Supervisor, SupervisorError
 
 _READY_SECONDS = 60.0
@@ -36,28 +36,28 @@ _LOG_LINES = 15
 
 
 class StartError(Exception):
-    """A process of the run did not come up; the message holds the end of its log."""
+    """A process of the run did not start; the message contains the end of its log."""
 
 
 class EmbeddedRun:
-    """One run of everything on this machine."""
+    """One run of the whole system on this machine."""
 
     def __init__(self, settings: EmbeddedSettings, *, with_demo: bool, console: Console) -> None:
         self._settings = settings
         self._with_demo = with_demo
-        self._steps = Steps(console)
-        self._layout = Layout.prepare(settings.data_dir)
+        self._output = ConsoleOutput(console)
+        self._data_dir = DataDir.prepare(settings.data_dir)
         self._supervisor: Supervisor | None = None
         self._server: Postgres | None = None
 
     def run(self) -> int:
-        """Start everything, watch it until Ctrl-C or SIGTERM, stop everything; answers the exit code."""
-        with _every_stop_is_ctrl_c():
+        """Start everything, monitor it until Ctrl-C or SIGTERM, then stop it. Return the exit code."""
+        with _interrupt_on_stop_signals():
             try:
-                with self._layout.lock():
+                with self._data_dir.lock():
                     return self._run_locked()
             except AlreadyRunningError as error:
-                self._steps.fail(str(error))
+                self._output.fail(str(error))
                 return 1
 
     def _run_locked(self) -> int:
@@ -66,7 +66,7 @@ class EmbeddedRun:
             self._start()
             self._watch()
         except KeyboardInterrupt:
-            self._steps.note("stopping")
+            self._output.note("stopping")
         except (
             DatabaseError,
             DemoError,
@@ -75,60 +75,60 @@ class EmbeddedRun:
             StartError,
             SupervisorError,
         ) as error:
-            self._steps.fail(str(error))
+            self._output.fail(str(error))
             code = 1
         finally:
             self._stop()
         return code
 
     def _start(self) -> None:
-        settings, layout = self._settings, self._layout
+        settings, data_dir = self._settings, self._data_dir
         if settings.database_admin_url is None:
-            self._server = locate(layout)
-        self._end_leftovers()
+            self._server = locate(data_dir)
+        self._stop_orphans()
         check_ports(settings)
-        with self._steps.step("secrets and signing keys"):
-            secrets = load_secrets(layout.secrets)
-            ensure_keys(layout.keys)
+        with self._output.step("secrets and signing keys"):
+            secrets = load_secrets(data_dir.secrets)
+            ensure_keys(data_dir.keys)
         if self._server and self._server.initialise(secrets.superuser_password):
-            self._steps.note(f"a new database in {self._server.home}")
-        processes = Processes(settings, layout, secrets)
-        supervisor = self._supervisor = Supervisor.start(layout, processes.all(self._server))
-        self._write_stack(processes, ready=False)
-        for name in (*(["postgres"] if self._server else []), *NETWORKS, "desk", "traefik"):
+            self._output.note(f"created a database in {self._server.home}")
+        programs = ProgramSpecs(settings, data_dir, secrets)
+        supervisor = self._supervisor = Supervisor.start(data_dir, programs.all(self._server))
+        self._write_run_info(programs, ready=False)
+        for name in (*(["postgres"] if self._server else []), *EMULATED_NETWORKS, "desk", "traefik"):
             supervisor.run(name)
-        self._prepare_database(processes, secrets)
+        self._prepare_database(programs, secrets)
         for name in SERVICES:
             supervisor.run(name)
-        for network in NETWORKS:
-            with self._steps.step(f"emulator of {network.upper()} on {settings.url(network)}"):
+        for network in EMULATED_NETWORKS:
+            with self._output.step(f"emulator of {network.upper()} on {settings.url(network)}"):
                 self._wait_http(network, f"{settings.url(network)}/_control/pages")
         for name in SERVICES:
-            with self._steps.step(f"{name} on {settings.url(name)}"):
+            with self._output.step(f"{name} on {settings.url(name)}"):
                 self._wait_http(name, f"{settings.url(name)}/health/ready")
-        with self._steps.step(f"gateway on {settings.url('gateway')}"):
+        with self._output.step(f"gateway on {settings.url('gateway')}"):
             self._wait_http("traefik", f"{settings.url('gateway')}/health")
         if self._with_demo:
-            with self._steps.step("a region with its organisations and pages"):
-                summary = seed.prepare(settings, layout, processes)
-            self._steps.note(summary)
-        self._write_stack(processes, ready=True)
-        self._steps.closing_table(settings, demo=self._with_demo, logs=str(layout.logs))
+            with self._output.step("a region with its organisations and pages"):
+                summary = seed.seed_demo(settings, data_dir, programs)
+            self._output.note(summary)
+        self._write_run_info(programs, ready=True)
+        self._output.closing_table(settings, demo=self._with_demo, logs=str(data_dir.logs))
 
-    def _end_leftovers(self) -> None:
-        if count := orphan_processes.end(self._layout):
-            self._steps.note(f"ended {count} processes of a run that was killed")
+    def _stop_orphans(self) -> None:
+        if count := orphan_processes.stop_orphans(self._data_dir):
+            self._output.note(f"stopped {count} processes of a killed run")
 
-    def _prepare_database(self, processes: Processes, secrets: Secrets) -> None:
-        admin_url = processes.admin_url
-        with self._steps.step("Postgres"):
-            asyncio.run(wait_until_ready(admin_url, alive=self._postgres_lives, progress=self._steps.note))
+    def _prepare_database(self, programs: ProgramSpecs, secrets: Secrets) -> None:
+        admin_url = programs.admin_url
+        with self._output.step("Postgres"):
+            asyncio.run(wait_until_ready(admin_url, is_alive=self._is_postgres_alive, progress=self._output.note))
             asyncio.run(ensure_database(admin_url, secrets.owner_password))
-        with self._steps.step("migrations and roles"):
-            self._migrate(processes.owner_url)
+        with self._output.step("migrations and roles"):
+            self._migrate(programs.owner_url)
             asyncio.run(ensure_logins(admin_url, secrets.service_passwords))
 
-    def _postgres_lives(self) -> bool:
+    def _is_postgres_alive(self) -> bool:
         if self._server is None or self._supervisor is None:
             return True
         return self._supervisor.states()["postgres"].state != "FATAL"
@@ -136,22 +136,22 @@ class EmbeddedRun:
     def _migrate(self, owner_url: str) -> None:
         environment = os.environ | {
             "GOSPABLIK_DATABASE_DIRECT_URL": owner_url,
-            orphan_processes.MARKER: str(self._layout.root),
+            orphan_processes.RUN_MARKER: str(self._data_dir.root),
         }
         done = subprocess.run(  # noqa: S603 - our own command
-            [*GOSPABLIK, "migrate"], env=environment, capture_output=True, text=True, check=False
+            [*CLI_COMMAND, "migrate"], env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            raise StartError(f"the migrations failed:\n{_end(done.stdout + done.stderr)}")
+            raise StartError(f"the migrations failed:\n{_last_lines(done.stdout + done.stderr)}")
 
     def _wait_http(self, name: str, url: str) -> None:
-        """Wait until the process answers 200, or raise StartError with the end of its log."""
+        """Wait until the process responds with 200, or raise StartError with the end of its log."""
         assert self._supervisor is not None
         deadline = time.monotonic() + _READY_SECONDS
         answer = ""
         while True:
             try:
-                with urlopen(url, timeout=5) as response:  # noqa: S310 - our own http address
+                with urlopen(url, timeout=5) as response:  # noqa: S310 - our own address
                     if response.status == 200:
                         return
             except (URLError, OSError) as error:
@@ -162,55 +162,55 @@ class EmbeddedRun:
             time.sleep(0.1)
 
     def _log_end(self, name: str) -> str:
-        path = self._layout.logs / f"{name}.log"
+        path = self._data_dir.logs / f"{name}.log"
         if not path.exists():
             return "(no log)"
-        return _end(path.read_text(encoding="utf-8", errors="replace"))
+        return _last_lines(path.read_text(encoding="utf-8", errors="replace"))
 
-    def _write_stack(self, processes: Processes, *, ready: bool) -> None:
+    def _write_run_info(self, programs: ProgramSpecs, *, ready: bool) -> None:
         assert self._supervisor is not None
         document: dict[str, Any] = {
             "pid": os.getpid(),
             "ready": ready,
             "supervisor_socket": str(self._supervisor.socket),
             "urls": {name: self._settings.url(name) for name in self._settings.ports() if name != "postgres"},
-            "admin_url": processes.admin_url,
-            "owner_url": processes.owner_url,
+            "admin_url": programs.admin_url,
+            "owner_url": programs.owner_url,
         }
-        write_private(self._layout.stack, json.dumps(document, indent=2))
+        write_private(self._data_dir.run_info, json.dumps(document, indent=2))
 
     def _watch(self) -> None:
         assert self._supervisor is not None
-        watch = Watch(self._supervisor, self._steps.note, self._layout.logs)
+        monitor = CrashMonitor(self._supervisor, self._output.note, self._data_dir.logs)
         while True:
-            watch.look()
+            monitor.check()
             time.sleep(0.5)
 
     def _stop(self) -> None:
-        """Stop every process; a second Ctrl-C does not interrupt it, for each part has its own limit."""
+        """Stop every process. A second Ctrl-C does not interrupt it, because every step has a timeout."""
         former = {number: signal.signal(number, signal.SIG_IGN) for number in _STOP_SIGNALS}
         try:
-            self._layout.stack.unlink(missing_ok=True)
+            self._data_dir.run_info.unlink(missing_ok=True)
             if self._supervisor is None:
                 return
-            with self._steps.step("stopped"):
+            with self._output.step("stopped"):
                 self._supervisor.shut_down(last=("postgres",))
-                orphan_processes.end(self._layout)
+                orphan_processes.stop_orphans(self._data_dir)
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
 
 
-def _end(text: str) -> str:
+def _last_lines(text: str) -> str:
     return "\n".join(text.splitlines()[-_LOG_LINES:])
 
 
-# A closed terminal (SIGHUP) must leave nothing behind either.
+# A closed terminal (SIGHUP) must leave no processes behind either.
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def _every_stop_is_ctrl_c() -> Iterator[None]:
+def _interrupt_on_stop_signals() -> Iterator[None]:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 

@@ -70,4 +70,4 @@ def example_of(  # noqa: PLR0911 — one for each kind of schema
 
 
 def _is_object(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> bool:
-    return schemas.get(schema.get("$ref", "").rpartition("/")[2], {}).get("type") == "object"
+    return bool(schemas.get(schema.get("$ref", "").rpartition("/")[2], {}).get("type") == "object")

@@ -51,7 +51,7 @@ async def test_tutorial_commands_give_described_results(
         assert [item["text"] for item in answer["items"]].count(
             "Здравствуйте! Бригада выехала, исправим сегодня до 20:00."
         ) == 1
-    assert output.count("(signature good)") >= 4
+    assert output.count("(signature valid)") >= 4
     assert "appeal.answered" in output
     why = next(line for line in output.splitlines() if "опасность: «искрит»" in line)
     assert output.count(f"{why}\n") == 2, "the appeal and its alert name the words that made it urgent"

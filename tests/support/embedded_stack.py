@@ -16,7 +16,7 @@ import aiohttp
 
 from cli.deployment.provisioning import with_login
 from cli.embedded import orphan_processes
-from cli.embedded.data_dir import Layout
+from cli.embedded.data_dir import DataDir
 from cli.embedded.secrets import load_secrets
 from cli.embedded.settings import EmbeddedSettings
 from cli.embedded.supervisord import Supervisor
@@ -233,4 +233,4 @@ async def _stop(process: asyncio.subprocess.Process, data_dir: Path) -> None:
         except TimeoutError:
             process.kill()
             await process.wait()
-    await asyncio.to_thread(orphan_processes.end, Layout(data_dir))
+    await asyncio.to_thread(orphan_processes.stop_orphans, DataDir(data_dir))

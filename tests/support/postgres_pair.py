@@ -12,8 +12,8 @@ import asyncpg
 
 from cli.deployment import provisioning as bootstrap
 from cli.embedded import postgres
-from cli.embedded.data_dir import Layout
-from cli.embedded.temporary_postgres import PASSWORD, free_port
+from cli.embedded.data_dir import DataDir
+from cli.embedded.temporary_postgres import TEST_PASSWORD, free_port
 
 OPTIONS = ("fsync=off", "max_connections=200", "wal_keep_size=256MB")
 
@@ -24,7 +24,7 @@ class Server:
     def __init__(self, root: Path) -> None:
         root.mkdir(mode=0o711)
         self._log = root / "postgres.log"
-        self.files = postgres.locate(Layout.prepare(root / "data"))
+        self.files = postgres.locate(DataDir.prepare(root / "data"))
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -36,12 +36,14 @@ class Server:
     @property
     def url(self) -> str:
         """The superuser's URL of this server alone."""
-        return f"postgresql://postgres:{PASSWORD}@{self.host}/postgres"
+        return f"postgresql://postgres:{TEST_PASSWORD}@{self.host}/postgres"
 
     async def start(self) -> None:
         """Start it and wait until it answers."""
         process = self._process = self._spawn()
-        await bootstrap.wait_until_ready(self.url, alive=lambda: process.poll() is None, progress=lambda _: None)
+        await bootstrap.wait_until_ready(
+            self.url, is_alive=lambda: process.poll() is None, progress=lambda _: None
+        )
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         account = self.files.account
@@ -100,7 +102,7 @@ class TwoServers:
     def admin_url(self) -> str:
         """The superuser's URL of whichever of the two takes writes."""
         hosts = f"{self.primary.host},{self.standby.host}"
-        return f"postgresql://postgres:{PASSWORD}@{hosts}/postgres?target_session_attrs=read-write"
+        return f"postgresql://postgres:{TEST_PASSWORD}@{hosts}/postgres?target_session_attrs=read-write"
 
     async def replicate(self) -> None:
         """Make the standby; from then on a commit waits for it."""
@@ -129,7 +131,7 @@ def passable(folder: str) -> Path:
 async def two_servers(root: Path) -> AsyncIterator[TwoServers]:
     """A primary that runs, empty, and a place for its standby."""
     servers = TwoServers(Server(root / "one"), Server(root / "two"))
-    servers.primary.files.initialise(PASSWORD)
+    servers.primary.files.initialise(TEST_PASSWORD)
     try:
         await servers.primary.start()
         yield servers

@@ -19,6 +19,7 @@ from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
 from services.appeals.schemas.types import NonBlankText, SingleLine
 from shared.contracts.values import AppealStatus, DeletedBy, MessageKind
 
+
 class AppealSummary(BaseModel):
     """An appeal as lists show it."""
 

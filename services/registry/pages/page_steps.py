@@ -121,9 +121,7 @@ async def confirm_from_network(
     rows = _reached(by_id, step, evidence)
     new = await insert_missing(session, PageStep, rows)
     data = {"reached_on": clock.today(), "evidence_kind": evidence.kind.value}
-    await emit(
-        session, *(_event(PageStepReached, by_id[row.page_id], step, SYSTEM_ACTOR, **data) for row in new)
-    )
+    await emit(session, *(_event(PageStepReached, by_id[row.page_id], step, SYSTEM_ACTOR, **data) for row in new))
 
 
 def _reached(page_ids: Iterable[UUID], step: PageStepKind, evidence: Evidence) -> list[dict[str, Any]]:

@@ -128,7 +128,8 @@ async def test_anything_but_ok_in_time_is_sent_again(page: VkPage, server: Recei
         if len(server.bodies) > 1:
             return web.Response(text="ok")
         await page.emulator.door("settings", {"callback_timeout_seconds": 60})  # for the next attempts
-        return await answer(body)
+        given: web.Response = await answer(body)
+        return given
 
     server.answer = second_time
     await server.join(page, "wall_reply_new")

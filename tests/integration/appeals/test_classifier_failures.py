@@ -21,9 +21,9 @@ from shared.settings import settings as shared_settings
 from tests.conftest import TestDatabase
 from tests.integration.appeals.conftest import World
 from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.support.hostile_classifier import DEADLY, classify_hostile
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 from tests.unit.appeals.classification.test_custom_model import kept
-from tests.unit.appeals.test_classifier_pool import DEADLY, classify_hostile
 
 
 class Ended:

@@ -1,4 +1,4 @@
-"""`gospablik registry` against the API: a region goes in, comes out, and goes into an empty system."""
+"""`gospablik registry` against the API: import, export, and import into an empty system."""
 
 import asyncio
 import os
@@ -22,21 +22,21 @@ from tests.support.service_under_test import service_under_test
 IMPORT = "/api/v1/organisations/import"
 
 
-class Losing:
-    """Passes requests on, and loses the first answer to an import when asked to."""
+class ResponseLossMiddleware:
+    """Passes requests on; loses the response to the next import if `lose_next` is set."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.lose = False
+        self.lose_next = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] != IMPORT or not self.lose:
+        if scope["path"] != IMPORT or not self.lose_next:
             await self.app(scope, receive, send)
             return
-        self.lose = False
+        self.lose_next = False
 
         async def swallow(_message: Message) -> None:
-            """Nobody hears it."""
+            """Drop the message."""
 
         await self.app(scope, receive, swallow)
         await send({"type": "http.response.start", "status": 504, "headers": []})
@@ -57,46 +57,46 @@ async def _served(app: ASGIApp) -> AsyncIterator[str]:
 
 @dataclass
 class System:
-    """The registry at an address, the command line, and a look at the database."""
+    """The served registry, the command line, and a connection to the database."""
 
     url: str
-    way: Losing
-    eye: asyncpg.Connection
+    middleware: ResponseLossMiddleware
+    raw_connection: asyncpg.Connection
     folder: Path
 
     async def run(self, *arguments: str, code: int = 0) -> str:
-        """A command to its end; answers what it printed."""
+        """Run a command to its end and return its output."""
         command = ("cli.main", "registry", *arguments, "--url", self.url)
         process = await run_program(*command, env={**os.environ, "COLUMNS": "200"})
         assert process.returncode == code, process.stdout + process.stderr
         return process.stdout + process.stderr
 
     def file(self, name: str, content: str) -> str:
-        """A file in the test's folder."""
+        """Write a file in the test's folder and return its path."""
         path = self.folder / name
         path.write_text(content, encoding="utf-8")
         return str(path)
 
     async def count(self, table: str) -> int:
-        """How many rows a table has."""
-        found: int = await self.eye.fetchval(f"SELECT count(*) FROM {table}")
+        """Return the number of rows of a table."""
+        found: int = await self.raw_connection.fetchval(f"SELECT count(*) FROM {table}")
         return found
 
 
 @pytest.fixture
 async def system(database: TestDatabase, keys_dir: Path, tmp_path: Path) -> AsyncIterator[System]:
-    eye = await database.connect()
+    raw_connection = await database.connect()
     async with service_under_test("registry", database, keys_dir) as registry:
         async with registry.service.database.write() as session:
             await people.ensure_demo_people(session)
-        way = Losing(registry.client._transport.app)  # type: ignore[attr-defined]
-        async with _served(way) as url:
-            yield System(url, way, eye, tmp_path)
-    await eye.close()
+        middleware = ResponseLossMiddleware(registry.client._transport.app)  # type: ignore[attr-defined]
+        async with _served(middleware) as url:
+            yield System(url, middleware, raw_connection, tmp_path)
+    await raw_connection.close()
 
 
 def row_of(printed: str, word: str) -> list[str]:
-    """The cells of the table's row that begins with a word."""
+    """Return the cells of the printed row that begins with a word."""
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines()]
     found = [row for row in rows if row and row[0] == word]
     assert found, printed
@@ -110,7 +110,7 @@ def row_of(printed: str, word: str) -> list[str]:
         pytest.param(2_000, 3_600, marks=[pytest.mark.long, pytest.mark.timeout(600)]),
     ],
 )
-async def test_a_region_goes_round(system: System, organisations: int, pages: int) -> None:
+async def test_exported_region_can_be_imported_again(system: System, organisations: int, pages: int) -> None:
     file = system.file("region.csv", region_csv(organisations=organisations, pages=pages))
     printed = await system.run("import", file)
     assert row_of(printed, "organisations") == ["organisations", str(organisations), "0", "0"]
@@ -121,14 +121,14 @@ async def test_a_region_goes_round(system: System, organisations: int, pages: in
     first, second = system.folder / "first.csv", system.folder / "second.csv"
     await system.run("export", str(first))
     for table in ("page_steps", "pages", "organisation_names", "organisations"):
-        await system.eye.execute(f"DELETE FROM {table}")
+        await system.raw_connection.execute(f"DELETE FROM {table}")
     await system.run("import", str(first))
     assert await system.count("pages") == pages
     await system.run("export", str(second))
     assert first.read_bytes() == second.read_bytes()
 
 
-async def test_refusals_are_listed_and_nothing_is_done(system: System) -> None:
+async def test_invalid_cells_are_listed_and_nothing_is_changed(system: System) -> None:
     file = system.file("bad.csv", "Наименование,Вид,ИНН\nШкола [/b],учреждение,\nКлуб,замок,1\n")
     for extra in ((), ("--dry-run",)):
         printed = await system.run("import", file, *extra, code=1)
@@ -139,7 +139,7 @@ async def test_refusals_are_listed_and_nothing_is_done(system: System) -> None:
     assert await system.count("organisations") == 0
 
 
-async def test_a_dry_run_shows_and_does_nothing(system: System) -> None:
+async def test_dry_run_prints_changes_and_does_nothing(system: System) -> None:
     file = system.file("good.csv", "Наименование,Вид,Примечание\nШкола,учреждение,да\n")
     printed = await system.run("import", file, "--dry-run")
     assert row_of(printed, "2") == ["2", "added", "organisation", "Школа", ""]
@@ -147,29 +147,29 @@ async def test_a_dry_run_shows_and_does_nothing(system: System) -> None:
     assert await system.count("organisations") == 0
 
 
-async def test_an_answer_that_is_lost_is_asked_for_again(system: System) -> None:
-    system.way.lose = True
+async def test_import_is_retried_after_a_lost_response(system: System) -> None:
+    system.middleware.lose_next = True
     file = system.file("good.csv", "Наименование,Вид\nШкола,учреждение\n")
     assert row_of(await system.run("import", file), "organisations") == ["organisations", "1", "0", "0"]
     assert await system.count("organisations") == 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (lambda s: ("import", s.file("x.csv", "Имя\nШкола\n")), "There is no column"),
-        (lambda s: ("export", str(s.folder / "x.csv"), "--user", "nobody", "--password", "x"), "not let in"),
+        (lambda s: ("export", str(s.folder / "x.csv"), "--user", "nobody", "--password", "x"), "was refused"),
         (lambda s: ("export", str(s.folder / "none" / "x.csv")), "cannot be written"),
         (lambda s: ("import", s.file("x.csv", "Наименование\n"), "--user", "head"), "no right"),
     ],
 )
-async def test_what_cannot_be_done_is_told(
-    system: System, arguments: Callable[[System], tuple[str, ...]], told: str
+async def test_failed_command_is_reported_with_a_reason(
+    system: System, arguments: Callable[[System], tuple[str, ...]], message: str
 ) -> None:
-    assert told in await system.run(*arguments(system), code=1)
+    assert message in await system.run(*arguments(system), code=1)
 
 
-async def test_an_export_is_csv_or_xlsx(system: System) -> None:
+async def test_export_is_csv_or_xlsx(system: System) -> None:
     await system.run("export", str(system.folder / "x.xlsx"), "--headings", "ru")
     assert (system.folder / "x.xlsx").read_bytes().startswith(b"PK")
-    assert "ends neither" in await system.run("export", str(system.folder / "x.txt"), code=2)
+    assert "must end in" in await system.run("export", str(system.folder / "x.txt"), code=2)

@@ -22,8 +22,8 @@ from tests.support.service_under_test import ServiceUnderTest, service_under_tes
 
 
 @asynccontextmanager
-async def door(registry: ServiceUnderTest, appeals: ServiceUnderTest) -> AsyncIterator[str]:
-    """Both services at one address, as the gateway has them."""
+async def _served(registry: ServiceUnderTest, appeals: ServiceUnderTest) -> AsyncIterator[str]:
+    """Serve both services at one address, as the gateway does."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         service = registry if scope["path"].startswith("/api/v1/auth/") else appeals
@@ -40,25 +40,25 @@ async def door(registry: ServiceUnderTest, appeals: ServiceUnderTest) -> AsyncIt
 
 
 async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command to its end."""
+    """Run a command to its end."""
     return await run_program("cli.main", "topics", *arguments, env=os.environ)
 
 
-async def test_what_people_decided_is_exported(
+async def test_decisions_of_people_are_exported(
     database: TestDatabase, keys_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "training.csv"
     ingest = await database.connect("ingest")
     try:
         async with service_under_test("registry", database, keys_dir) as registry:
-            # Made while the settings are the registry's own, it speaks to the database with the registry's rights.
+            # While the settings are the registry's, the database connection has the registry's role.
             async with registry.service.database.write() as session:
                 await people.ensure_demo_people(session)
             async with service_under_test("appeals", database, keys_dir) as appeals:
                 world: World = await build_world(database, appeals, ingest)
                 await decide(world, await classified_message(world), confirm=True)
                 await decide(world, await classified_message(world, author="b"))
-                async with door(registry, appeals) as url:
+                async with _served(registry, appeals) as url:
                     for more, rows in (((), 1), (("--all",), 2)):
                         done = await run("export", "--out", str(out), "--url", url, *more)
                         assert done.returncode == 0, done.stdout + done.stderr
@@ -69,7 +69,7 @@ async def test_what_people_decided_is_exported(
                     kept = out.read_bytes()
                     refused = await run("export", "--out", str(out), "--url", url, "--password", "wrong")
                     assert refused.returncode == 1
-                    assert "is not let in" in refused.stdout + refused.stderr
+                    assert "was refused" in refused.stdout + refused.stderr
                     assert out.read_bytes() == kept
     finally:
         await ingest.close()

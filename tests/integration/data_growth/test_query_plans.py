@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from cli.deployment import provisioning as bootstrap
-from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
+from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
 from shared.database.sessions import Database
 from tests.conftest import MEMORY, OPTIONS, TestDatabase
 from tests.integration.data_growth.frequent_queries import HOT, Hot
@@ -60,13 +60,13 @@ async def test_list_reads_what_it_shows_and_little_more(filled: Filled, hot: Hot
 async def test_lists_of_a_million_appeals_read_what_they_show_and_little_more() -> None:
     memory = MEMORY if MEMORY.is_dir() else None
     options = (*OPTIONS, "max_wal_size=2GB", "shared_buffers=512MB", "maintenance_work_mem=256MB")
-    with scratch_server(options, memory) as admin:
+    with temporary_server(options, memory) as admin:
         await migrate(admin)
         connection = await asyncpg.connect(bootstrap.with_database(admin, bootstrap.DATABASE))
         region = await fill(connection, 1_000_000)
         await connection.close()
         found = {
-            hot.name: await _faults(bootstrap.with_login(admin, hot.service, PASSWORD), hot, region, {})
+            hot.name: await _faults(bootstrap.with_login(admin, hot.service, TEST_PASSWORD), hot, region, {})
             for hot in HOT
         }
     assert {name: wrong for name, wrong in found.items() if wrong} == {}

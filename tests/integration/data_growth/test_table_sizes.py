@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from cli.deployment import provisioning as bootstrap
-from cli.embedded.temporary_postgres import PASSWORD, migrate, scratch_server
+from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
 from shared import clock
 from shared.database.purge import Terms, purge
 from shared.database.sessions import Database
@@ -107,13 +107,13 @@ END $$
 
 async def test_purged_tables_stay_below_their_stated_size_through_a_year(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = MEMORY if MEMORY.is_dir() else None
-    with scratch_server((*OPTIONS, "max_wal_size=2GB", "shared_buffers=512MB"), memory) as admin:
+    with temporary_server((*OPTIONS, "max_wal_size=2GB", "shared_buffers=512MB"), memory) as admin:
         await migrate(admin)
         eye = await asyncpg.connect(bootstrap.with_database(admin, bootstrap.DATABASE))
         await eye.execute("SET session_replication_role = replica")
         await eye.execute(WEEK)
         pools = {
-            service: Database(bootstrap.with_login(admin, service, PASSWORD), 1, name="purge")
+            service: Database(bootstrap.with_login(admin, service, TEST_PASSWORD), 1, name="purge")
             for service in ("ingest", "appeals", "webhooks", "registry")
         }
         start = datetime.now(UTC) - timedelta(weeks=WEEKS)

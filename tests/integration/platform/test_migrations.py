@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event
 
 from cli.deployment import migrate
 from cli.deployment import provisioning as bootstrap
-from cli.embedded.temporary_postgres import PASSWORD, scratch_server
+from cli.embedded.temporary_postgres import TEST_PASSWORD, temporary_server
 from tests.conftest import OPTIONS, SERVICES
 
 # Tables bounded by the number of a region's organisations, pages and people, or by a day; all others grow.
@@ -86,7 +86,7 @@ async def empty(template: str) -> AsyncIterator[tuple[str, str]]:
         "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
     )
     yield (
-        bootstrap.with_login(template, bootstrap.OWNER, PASSWORD, name),
+        bootstrap.with_login(template, bootstrap.OWNER, TEST_PASSWORD, name),
         bootstrap.with_database(template, name),
     )
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -164,18 +164,18 @@ async def test_second_upgrade_waits_for_the_first_and_finds_nothing_to_do(empty:
 
 
 async def test_two_prepare_runs_at_once_make_one_deployment(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with scratch_server(OPTIONS) as admin:
-        await bootstrap.wait_until_ready(admin, alive=lambda: True, progress=lambda _: None)
+    with temporary_server(OPTIONS) as admin:
+        await bootstrap.wait_until_ready(admin, is_alive=lambda: True, progress=lambda _: None)
         environment = {
             "GOSPABLIK_DATABASE_ADMIN_URL": admin,
-            "GOSPABLIK_OWNER_PASSWORD": PASSWORD,
+            "GOSPABLIK_OWNER_PASSWORD": TEST_PASSWORD,
             "GOSPABLIK_KEYS_DIR": str(tmp_path_factory.mktemp("prepared")),
-            **{f"GOSPABLIK_{name.upper()}_PASSWORD": PASSWORD for name in SERVICES},
+            **{f"GOSPABLIK_{name.upper()}_PASSWORD": TEST_PASSWORD for name in SERVICES},
         }
         runs = await asyncio.gather(*(_gospablik("prepare", **environment) for _ in range(2)))
         assert [(code, said) for code, said in runs if code] == []
         for role in SERVICES:
-            connection = await asyncpg.connect(bootstrap.with_login(admin, role, PASSWORD))
+            connection = await asyncpg.connect(bootstrap.with_login(admin, role, TEST_PASSWORD))
             assert await connection.fetchval("SELECT count(*) FROM events") == 0
             await connection.close()
 

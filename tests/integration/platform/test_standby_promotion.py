@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from cli.deployment import provisioning as bootstrap
-from cli.embedded.temporary_postgres import PASSWORD, migrate
+from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate
 from shared.database.outages import is_outage
 from shared.database.sessions import Database, WriteSession
 from shared.events.consumer import Consumer
@@ -28,7 +28,7 @@ async def test_a_promoted_standby_is_found_and_no_event_or_job_is_lost_or_held()
         async with two_servers(passable(folder)) as servers:
             await migrate(servers.primary.url)
             await servers.replicate()
-            url = bootstrap.with_login(servers.admin_url, "appeals", PASSWORD)
+            url = bootstrap.with_login(servers.admin_url, "appeals", TEST_PASSWORD)
             pool = Database(url, 6, name="test")
             wakeups, jobs = WakeUps(), Jobs("appeals")
             seen: Counter[UUID] = Counter()

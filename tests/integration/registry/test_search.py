@@ -31,9 +31,9 @@ async def test_misspelt_names_find_their_organisation(registry: ServiceUnderTest
     missed = []
     for question in asked:
         async with registry.service.database.read() as session:
-            hits = await search.search(session, question.asked, limit=5)
+            hits = await search.search(session, question.text, limit=5)
         if question.code not in {hit.organisation.code for hit in hits}:
-            missed.append(question.asked)
+            missed.append(question.text)
     assert len(asked) == 100
     assert len(missed) <= 5, missed
     await connection.close()

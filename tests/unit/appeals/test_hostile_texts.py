@@ -19,7 +19,7 @@ import pytest
 
 import services.appeals.classification
 import shared.masking
-from bench.hostile_texts import hostile
+from bench.hostile_texts import hostile_texts
 from services.appeals.classification.locations.location_finder import find_location
 from services.appeals.classification.model import rule_features as wanted
 from services.appeals.classification.model.message_classifier import MessageClassifier
@@ -202,7 +202,7 @@ def test_finders_run_in_linear_time(finder: str) -> None:
 @pytest.mark.parametrize("finder", FINDERS)
 def test_finders_take_bounded_time_per_letter_for_any_text(finder: str) -> None:
     find = FINDERS[finder]
-    for name, text in hostile(150, MAX_TEXT_LENGTH, seed=7):
+    for name, text in hostile_texts(150, MAX_TEXT_LENGTH, seed=7):
         find(text + "!")
         assert lines_run(partial(find, text)) <= MOST_LINES.get(finder, 150) * MAX_TEXT_LENGTH, name
 

@@ -1,4 +1,4 @@
-"""Files that commands write: whole or not at all."""
+"""Writing files atomically."""
 
 import os
 from pathlib import Path
@@ -6,76 +6,76 @@ from threading import Thread
 
 import pytest
 
-from cli.atomic_files import NotWrittenError, beside, replacing, replacing_table
+from cli.atomic_files import FileNotWrittenError, atomic_csv_writer, atomic_write, rename_clashing_columns
 
 
-def test_what_was_there_stays_until_the_end(tmp_path: Path) -> None:
+def test_target_is_replaced_only_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     target.write_bytes(b"before")
-    with replacing(target) as out:
+    with atomic_write(target) as out:
         out.write(b"after")
         assert target.read_bytes() == b"before"
     assert target.read_bytes() == b"after"
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
-def test_what_was_there_stays_after_a_fault(tmp_path: Path, fault: type[BaseException]) -> None:
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_target_is_unchanged_after_an_error(tmp_path: Path, error: type[BaseException]) -> None:
     target = tmp_path / "out.csv"
     target.write_bytes(b"before")
-    with pytest.raises(fault), replacing(target) as out:
+    with pytest.raises(error), atomic_write(target) as out:
         out.write(b"after")
-        raise fault
+        raise error
     assert target.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_full_disk_is_reported(tmp_path: Path) -> None:
     with (
-        pytest.raises(NotWrittenError, match=r"out\.csv cannot be written: No space left"),
-        replacing(tmp_path / "out.csv"),
+        pytest.raises(FileNotWrittenError, match=r"out\.csv cannot be written: No space left"),
+        atomic_write(tmp_path / "out.csv"),
     ):
         raise OSError(28, os.strerror(28))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_link_stays_a_link_and_a_file_keeps_its_rights(tmp_path: Path) -> None:
+def test_symbolic_link_and_permissions_are_kept(tmp_path: Path) -> None:
     real, link = tmp_path / "real.csv", tmp_path / "link.csv"
     real.write_bytes(b"before")
     real.chmod(0o640)
     link.symlink_to(real)
-    with replacing(link) as out:
+    with atomic_write(link) as out:
         out.write(b"after")
     assert link.is_symlink()
     assert real.stat().st_mode & 0o777 == 0o640
     assert real.read_bytes() == b"after"
 
 
-def test_a_pipe_is_written_straight(tmp_path: Path) -> None:
+def test_pipe_is_written_directly(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    came: list[bytes] = []
-    reader = Thread(target=lambda: came.append(pipe.read_bytes()))
+    received: list[bytes] = []
+    reader = Thread(target=lambda: received.append(pipe.read_bytes()))
     reader.start()
-    with replacing_table(pipe) as write:
+    with atomic_csv_writer(pipe) as write:
         write(["a", "b"])
     reader.join()
-    assert came == [b"a,b\n"]
+    assert received == [b"a,b\n"]
     assert pipe.is_fifo()
 
 
-def test_a_file_that_is_open_already_is_added_to(tmp_path: Path) -> None:
-    said = tmp_path / "said.txt"
-    with said.open("wb", buffering=0) as opened:
+def test_open_file_is_appended_to(tmp_path: Path) -> None:
+    path = tmp_path / "said.txt"
+    with path.open("wb", buffering=0) as opened:
         opened.write(b"before\n")
-        with replacing(Path(f"/dev/fd/{opened.fileno()}")) as out:
+        with atomic_write(Path(f"/dev/fd/{opened.fileno()}")) as out:
             out.write(b"after\n")
-        assert os.fstat(opened.fileno()).st_ino == said.stat().st_ino
-    assert said.read_bytes() == b"before\nafter\n"
+        assert os.fstat(opened.fileno()).st_ino == path.stat().st_ino
+    assert path.read_bytes() == b"before\nafter\n"
 
 
-def test_rows_are_as_anyone_reads_them(tmp_path: Path) -> None:
-    with replacing_table(tmp_path / "out.csv") as write:
+def test_special_cells_are_quoted(tmp_path: Path) -> None:
+    with atomic_csv_writer(tmp_path / "out.csv") as write:
         for row in (["а", "б, в"], [], ["г\rд", "е"], ["ж\nз", '"']):
             write(row)
     assert (tmp_path / "out.csv").read_bytes().decode() == 'а,"б, в"\n\n"г\rд","е"\n"ж\nз",""""\n'
@@ -90,5 +90,5 @@ def test_rows_are_as_anyone_reads_them(tmp_path: Path) -> None:
         (("Label", "id", "id"), ["Label", "id", "id"]),
     ],
 )
-def test_columns_beside_results_have_names_of_their_own(columns: tuple[str, ...], names: list[str]) -> None:
-    assert beside(columns, ("label", "top3")) == names
+def test_columns_named_like_results_are_renamed(columns: tuple[str, ...], names: list[str]) -> None:
+    assert rename_clashing_columns(columns, ("label", "top3")) == names

@@ -20,14 +20,14 @@ from shared.database.purge import Terms
 from shared.settings import Settings
 
 _ROOT = Path(__file__).parents[3]
-_OWN: dict[str, type[BaseSettings]] = {
+_SERVICE_SETTINGS: dict[str, type[BaseSettings]] = {
     "registry": RegistrySettings,
     "ingest": IngestSettings,
     "appeals": AppealsSettings,
     "webhooks": WebhooksSettings,
     "desk": GatewaySettings,
 }
-_TERMS = {f"keep_{name}": field for name, field in Terms.model_fields.items()}
+_RETENTION_SETTINGS = {f"keep_{name}": field for name, field in Terms.model_fields.items()}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def services(text: str) -> dict[str, Any]:
     return found
 
 
-def test_every_service_has_an_api_and_a_worker_that_wait_for_the_migrations(services: dict[str, Any]) -> None:
+def test_api_and_worker_of_every_service_wait_for_the_migrations(services: dict[str, Any]) -> None:
     for name in SERVICES:
         for container, process in ((name, "api"), (f"{name}-worker", "worker")):
             found = services[container]
@@ -51,7 +51,7 @@ def test_every_service_has_an_api_and_a_worker_that_wait_for_the_migrations(serv
             assert f"postgresql://{name}:" in found["environment"]["GOSPABLIK_DATABASE_URL"]
 
 
-def test_required_settings_are_given_and_only_those_who_need_secrets_get_them(services: dict[str, Any]) -> None:
+def test_required_settings_are_given_and_secrets_only_where_needed(services: dict[str, Any]) -> None:
     image = (_ROOT / "Dockerfile").read_text(encoding="utf-8")
     in_image = set(re.findall(r"(GOSPABLIK_[A-Z_]+)=", image))
     required = {
@@ -65,7 +65,7 @@ def test_required_settings_are_given_and_only_those_who_need_secrets_get_them(se
         assert environment["GOSPABLIK_ENVIRONMENT"] == "${GOSPABLIK_ENVIRONMENT:-production}"
 
 
-def test_addresses_name_containers_that_exist(services: dict[str, Any]) -> None:
+def test_addresses_name_existing_containers(services: dict[str, Any]) -> None:
     known = set(GatewaySettings.model_fields)
     for container in (*SERVICES, "desk", "gateway"):
         environment = services[container]["environment"]
@@ -75,14 +75,16 @@ def test_addresses_name_containers_that_exist(services: dict[str, Any]) -> None:
     assert services["gateway"]["environment"]["GOSPABLIK_DESK_URL"] == "http://desk:8000"
 
 
-def test_settings_that_are_left_out_are_as_in_the_code(services: dict[str, Any]) -> None:
+def test_defaults_are_the_same_as_in_the_code(services: dict[str, Any]) -> None:
     gateway = (_ROOT / "services/gateway/traefik/dynamic.yml").read_text(encoding="utf-8")
     in_gateway = dict(re.findall(r'env "(\w+)" \| default "(\w+)"', gateway))
     assert in_gateway
     assert in_gateway.items() <= _defaults(services["gateway"]).items()
     for container in (*SERVICES, "desk"):
-        common = {} if container == "desk" else Settings.model_fields | _TERMS
-        fields = {**common, **_OWN[container].model_fields} if container in _OWN else common
+        common = {} if container == "desk" else Settings.model_fields | _RETENTION_SETTINGS
+        fields = (
+            {**common, **_SERVICE_SETTINGS[container].model_fields} if container in _SERVICE_SETTINGS else common
+        )
         for name, default in _defaults(services[container]).items():
             field = fields.get(name.removeprefix("GOSPABLIK_").lower())
             if field is None:
@@ -94,7 +96,7 @@ def test_settings_that_are_left_out_are_as_in_the_code(services: dict[str, Any])
                 assert not field.default, name
 
 
-def test_settings_that_the_docs_name_reach_the_containers(services: dict[str, Any]) -> None:
+def test_documented_settings_reach_the_containers(services: dict[str, Any]) -> None:
     docs = "".join(
         (_ROOT / "docs" / name).read_text(encoding="utf-8")
         for name in ("operations/index.md", "operations/ingestion.md")
@@ -105,16 +107,16 @@ def test_settings_that_the_docs_name_reach_the_containers(services: dict[str, An
         "CLOCK_SHIFT_SECONDS",
     }
     for container in (*SERVICES, "desk"):
-        own = _OWN[container].model_fields if container in _OWN else {}
+        own = _SERVICE_SETTINGS[container].model_fields if container in _SERVICE_SETTINGS else {}
         read = own if container == "desk" else Settings.model_fields | own
         wanted = {f"GOSPABLIK_{name.upper()}" for name in read if name.upper() in named}
         if container != "desk":
-            wanted |= {f"GOSPABLIK_{name.upper()}" for name in _TERMS}
+            wanted |= {f"GOSPABLIK_{name.upper()}" for name in _RETENTION_SETTINGS}
         assert wanted
         assert wanted <= set(services[container]["environment"]), container
 
 
-def test_every_term_is_described_with_its_least() -> None:
+def test_every_retention_setting_is_documented_with_its_minimum() -> None:
     docs = (_ROOT / "docs" / "operations" / "index.md").read_text(encoding="utf-8")
     described = re.findall(r"^\| [^|\n]+ \| (`[A-Z_`, ]+) \| ([\d(), ]+) \|", docs, re.MULTILINE)
     terms = {
@@ -132,7 +134,7 @@ def _defaults(service: dict[str, Any]) -> dict[str, str]:
     return {match[1]: match[2] for match in found if match}
 
 
-def test_emulators_are_a_profile_and_everything_is_checked(services: dict[str, Any]) -> None:
+def test_emulators_are_a_profile_and_services_have_health_checks(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert (service.get("profiles") == ["emulators"]) == (name in ("vk", "ok")), name
         if name not in ("vk", "ok", "prepare"):
@@ -141,7 +143,7 @@ def test_emulators_are_a_profile_and_everything_is_checked(services: dict[str, A
         assert (_ROOT / path).exists(), path
 
 
-def test_who_reads_messages_sees_the_models_and_cannot_change_them(services: dict[str, Any]) -> None:
+def test_only_appeals_mounts_the_models_read_only(services: dict[str, Any]) -> None:
     for name, service in services.items():
         models = [volume for volume in service.get("volumes", []) if ":/models" in volume]
         assert bool(models) == (name in ("appeals", "appeals-worker")), name
@@ -151,13 +153,13 @@ def test_who_reads_messages_sees_the_models_and_cannot_change_them(services: dic
             assert "keys:/keys:ro" in service["volumes"]
 
 
-def test_new_env_makes_all_that_is_asked_for(text: str) -> None:
+def test_new_env_generates_all_required_secrets(text: str) -> None:
     asked = set(re.findall(r"\$\{(GOSPABLIK_\w+):\?", text))
     first, second = (dict(line.split("=", 1) for line in new_environment().splitlines()) for _ in range(2))
     assert set(first) == asked
     assert not set(first.values()) & set(second.values())
 
 
-async def test_prepare_names_the_variable_that_is_missing() -> None:
+async def test_prepare_without_a_required_variable_is_refused() -> None:
     with pytest.raises(KeyError, match="GOSPABLIK_OWNER_PASSWORD"):
         await prepare({"GOSPABLIK_DATABASE_ADMIN_URL": "postgresql://nobody@127.0.0.1:1/x"})

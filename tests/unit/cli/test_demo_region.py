@@ -1,4 +1,4 @@
-"""The demo's region has the size and the shape that are promised."""
+"""The region of the demo has the documented size and structure."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ from cli.demo.region import load
 from cli.demo.seed import ORG_CODE
 
 
-def test_size_and_kinds() -> None:
+def test_region_has_the_documented_size_and_kinds() -> None:
     region = load()
     assert len(region) >= 64
     kinds = Counter(one.kind for one in region)
@@ -17,7 +17,7 @@ def test_size_and_kinds() -> None:
         assert spheres[sphere] >= 5, sphere
 
 
-def test_pages_are_about_half_and_half() -> None:
+def test_pages_are_spread_evenly_over_networks() -> None:
     pages = Counter(network for one in load() for network in one.pages)
     assert pages.total() >= 120
     assert 0.8 < pages["vk"] / pages["ok"] < 1.25
@@ -25,7 +25,7 @@ def test_pages_are_about_half_and_half() -> None:
     assert len(set(screens)) == len(screens)
 
 
-def test_every_parent_stands_before_its_child() -> None:
+def test_every_parent_comes_before_its_child() -> None:
     seen: set[str] = set()
     for one in load():
         assert one.code not in seen
@@ -33,7 +33,7 @@ def test_every_parent_stands_before_its_child() -> None:
         seen.add(one.code)
 
 
-def test_each_municipality_has_one_administration_of_its_own() -> None:
+def test_each_municipality_has_one_administration() -> None:
     codes = [one.municipality for one in load() if one.kind == "municipality"]
     assert len(set(codes)) == 23
     assert all(code is not None and code.startswith("81") and len(code) == 8 for code in codes)

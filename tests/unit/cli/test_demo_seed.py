@@ -1,4 +1,4 @@
-"""Filling the demo: real emulators, a stand-in for the gateway that keeps the contract."""
+"""Filling the demo, with real emulators and a fake gateway."""
 
 import asyncio
 import itertools
@@ -13,34 +13,34 @@ import pytest
 from aiohttp import web
 
 from cli.demo import seed
-from cli.demo.demo_api import DemoError, Doors
+from cli.demo.demo_api import DemoApi, DemoError
 from cli.demo.region import load
-from cli.embedded.data_dir import Layout
-from cli.embedded.programs import Processes
+from cli.embedded.data_dir import DataDir
+from cli.embedded.programs import ProgramSpecs
 from cli.embedded.secrets import Secrets
-from cli.embedded.settings import NETWORKS, EmbeddedSettings
+from cli.embedded.settings import EMULATED_NETWORKS, EmbeddedSettings
 from cli.embedded.temporary_postgres import free_port
 
 
-class Gateway:
-    """The routes of registry and ingest that the demo needs, in memory."""
+class FakeGateway:
+    """A fake of the routes of registry and ingest that the demo uses."""
 
     def __init__(self) -> None:
         self.organisations: dict[str, dict[str, Any]] = {}
         self.pages: dict[tuple[str, str], dict[str, Any]] = {}
         self.tokens: dict[str, dict[str, Any]] = {}
         self.calls: Counter[str] = Counter()
-        self.at_once = self.most_at_once = 0
+        self.running_calls = self.max_running_calls = 0
         self._ids = (f"00000000-0000-7000-8000-{number:012d}" for number in itertools.count(1))
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.running_calls += 1
+        self.max_running_calls = max(self.max_running_calls, self.running_calls)
         try:
             await asyncio.sleep(0.001)
             return await self._answer(request)
         finally:
-            self.at_once -= 1
+            self.running_calls -= 1
 
     async def _answer(self, request: web.Request) -> web.Response:
         route = f"{request.method} {request.path}"
@@ -72,8 +72,8 @@ class Gateway:
                 return web.json_response({"items": items, "next_cursor": None})
             case "GET /api/v1/sources":
                 ways = [{"way": "long_poll", "last_success_at": "2026-01-01T00:00:00Z"}]
-                heard = [{"name": page["name"], "ways": ways} for page in self.pages.values()]
-                return web.json_response({"items": heard, "next_cursor": None})
+                followed = [{"name": page["name"], "ways": ways} for page in self.pages.values()]
+                return web.json_response({"items": followed, "next_cursor": None})
             case "POST /api/v1/sources/tokens":
                 if body["kind"] == "group":
                     assert body["page_id"] in {page["id"] for page in self.pages.values()}
@@ -99,13 +99,13 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> EmbeddedSetting
 
 
 @pytest.fixture
-def layout(settings: EmbeddedSettings) -> Layout:
-    return Layout.prepare(settings.data_dir)
+def data_dir(settings: EmbeddedSettings) -> DataDir:
+    return DataDir.prepare(settings.data_dir)
 
 
 @pytest.fixture
-async def gateway(settings: EmbeddedSettings) -> AsyncIterator[Gateway]:
-    found = Gateway()
+async def gateway(settings: EmbeddedSettings) -> AsyncIterator[FakeGateway]:
+    found = FakeGateway()
 
     async def answer(request: web.Request) -> web.StreamResponse:
         return await found(request)
@@ -120,10 +120,10 @@ async def gateway(settings: EmbeddedSettings) -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
-async def processes(settings: EmbeddedSettings, layout: Layout) -> AsyncIterator[Processes]:
-    found = Processes(settings, layout, Secrets())
+async def processes(settings: EmbeddedSettings, data_dir: DataDir) -> AsyncIterator[ProgramSpecs]:
+    found = ProgramSpecs(settings, data_dir, Secrets())
     running = []
-    for network in NETWORKS:
+    for network in EMULATED_NETWORKS:
         program = found.emulator(network)
         running.append(
             await asyncio.create_subprocess_exec(
@@ -131,7 +131,7 @@ async def processes(settings: EmbeddedSettings, layout: Layout) -> AsyncIterator
             )
         )
     async with asyncio.timeout(60), aiohttp.ClientSession() as http:
-        for network in NETWORKS:
+        for network in EMULATED_NETWORKS:
             while True:
                 try:
                     async with http.get(f"{settings.url(network)}/_control/pages") as response:
@@ -145,48 +145,50 @@ async def processes(settings: EmbeddedSettings, layout: Layout) -> AsyncIterator
         await process.wait()
 
 
-async def test_the_region_is_filled_once(
+async def test_region_is_filled_once(
     settings: EmbeddedSettings,
-    layout: Layout,
-    gateway: Gateway,
-    processes: Processes,
+    data_dir: DataDir,
+    gateway: FakeGateway,
+    processes: ProgramSpecs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bound: list[str | None] = []
-    monkeypatch.setattr(seed, "_people", lambda _processes, organisation: bound.append(organisation))
+    organisations_of_org: list[str | None] = []
+    monkeypatch.setattr(
+        seed, "_create_people", lambda _processes, organisation: organisations_of_org.append(organisation)
+    )
     region = load()
     expected_pages = {(network, screen) for one in region for network, screen in one.pages.items()}
 
-    said = await asyncio.to_thread(seed.prepare, settings, layout, processes)
-    assert said == f"{len(region)} organisations, {len(expected_pages)} pages"
+    summary = await asyncio.to_thread(seed.seed_demo, settings, data_dir, processes)
+    assert summary == f"{len(region)} organisations, {len(expected_pages)} pages"
     assert set(gateway.organisations) == {one.code for one in region}
     assert {(page["network"], page["screen_name"]) for page in gateway.pages.values()} == expected_pages
-    assert bound == [None, gateway.organisations[seed.ORG_CODE]["id"]]
-    assert gateway.most_at_once <= 2 * 8
-    # Every page of VK can be read and answered: a token of its own each.
+    assert organisations_of_org == [None, gateway.organisations[seed.ORG_CODE]["id"]]
+    assert gateway.max_running_calls <= 2 * 8
+    # Every page of VK has its own token.
     with_token = {token["page_id"] for token in gateway.tokens.values() if token.get("page_id")}
     assert {page["id"] for page in gateway.pages.values() if page["network"] == "vk"} <= with_token
     assert {token["network"] for token in gateway.tokens.values()} == {"vk", "ok"}
 
-    # Citizens write by themselves now.
+    # Citizens write now.
     async with aiohttp.ClientSession() as http:
-        for network in NETWORKS:
+        for network in EMULATED_NETWORKS:
             stored = await _stored(http, settings.url(network))
             async with asyncio.timeout(60):
                 while await _stored(http, settings.url(network)) == stored:
                     await asyncio.sleep(0.2)
 
     before = dict(gateway.organisations), dict(gateway.pages), gateway.calls["POST /api/v1/organisations"]
-    assert await asyncio.to_thread(seed.prepare, settings, layout, processes) == "the region stands as it was"
+    assert await asyncio.to_thread(seed.seed_demo, settings, data_dir, processes) == "the region exists already"
     assert (gateway.organisations, gateway.pages, gateway.calls["POST /api/v1/organisations"]) == before
 
-    assert len(bound) == 2, "people who exist are not made again"
+    assert len(organisations_of_org) == 2, "existing people are not created again"
 
-    # A start that was cut short knows nothing of the first one, and finds everything.
-    layout.memory.unlink()
-    await asyncio.to_thread(seed.prepare, settings, layout, processes)
+    # An interrupted start saved no state, and the next one finds everything.
+    data_dir.state_file.unlink()
+    await asyncio.to_thread(seed.seed_demo, settings, data_dir, processes)
     assert (gateway.organisations, gateway.pages) == before[:2]
-    assert bound[-1] == gateway.organisations[seed.ORG_CODE]["id"]
+    assert organisations_of_org[-1] == gateway.organisations[seed.ORG_CODE]["id"]
 
 
 async def _stored(http: aiohttp.ClientSession, base: str) -> int:
@@ -203,7 +205,7 @@ def _numbers(value: Any) -> list[int]:
     return [value] if isinstance(value, int) else []
 
 
-async def test_a_refusal_stops_the_demo_with_the_doors_own_words(settings: EmbeddedSettings) -> None:
+async def test_refused_sign_in_stops_the_demo_with_the_response(settings: EmbeddedSettings) -> None:
     async def refuse(_request: web.Request) -> web.StreamResponse:
         return web.json_response({"detail": "no such person"}, status=401)
 
@@ -215,7 +217,7 @@ async def test_a_refusal_stops_the_demo_with_the_doors_own_words(settings: Embed
     try:
         async with aiohttp.ClientSession() as http:
             with pytest.raises(DemoError, match=r"answered 401.*no such person") as refusal:
-                await Doors(settings, http).sign_in("centre", "demo")
+                await DemoApi(settings, http).sign_in("centre", "demo")
         assert "password" not in str(refusal.value)
     finally:
         await runner.cleanup()

@@ -1,4 +1,4 @@
-"""Where embedded Postgres lives, for an ordinary user and for root."""
+"""Where embedded Postgres keeps its data, for an ordinary user and for root."""
 
 import os
 import tempfile
@@ -8,90 +8,92 @@ from pathlib import Path
 import pytest
 
 from cli.embedded import postgres
-from cli.embedded.data_dir import Layout
+from cli.embedded.data_dir import DataDir
 from cli.embedded.postgres_account import Account
 
 
-class Stranger(Account):
-    """An account whose reach the test decides."""
+class FakeAccount(Account):
+    """An account with access set by the test."""
 
-    enters: tuple[str, ...] = ()
-    executes: bool = True
+    enterable: tuple[str, ...] = ()
+    can_run: bool = True
 
     def can_enter(self, folder: Path) -> bool:
-        return str(folder).startswith(self.enters)
+        return str(folder).startswith(self.enterable)
 
     def can_execute(self, program: Path) -> bool:
-        return self.executes
+        return self.can_run
 
 
-def _stranger(monkeypatch: pytest.MonkeyPatch, *, enters: Path, executes: bool = True) -> Stranger:
-    found = Stranger("nobody", os.getuid(), os.getgid())
-    object.__setattr__(found, "enters", (str(enters),))
-    object.__setattr__(found, "executes", executes)
+def _use_account(monkeypatch: pytest.MonkeyPatch, *, enterable: Path, can_run: bool = True) -> FakeAccount:
+    found = FakeAccount("nobody", os.getuid(), os.getgid())
+    object.__setattr__(found, "enterable", (str(enterable),))
+    object.__setattr__(found, "can_run", can_run)
     monkeypatch.setattr(postgres, "postgres_account", lambda: found)
     return found
 
 
-def test_an_ordinary_user_keeps_everything_in_the_data_folder(
+def test_ordinary_user_keeps_everything_in_the_data_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    layout = Layout.prepare(tmp_path / "data")
-    server = postgres.locate(layout)
+    data_dir = DataDir.prepare(tmp_path / "data")
+    server = postgres.locate(data_dir)
     assert server.account is None
-    assert server.home == layout.root / "postgres"
+    assert server.home == data_dir.root / "postgres"
     assert (server.programs / "postgres").exists()
 
 
-def test_root_uses_the_data_folder_when_the_other_user_can_reach_it(
+def test_root_uses_the_data_folder_if_postgres_can_enter_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _stranger(monkeypatch, enters=tmp_path)
-    layout = Layout.prepare(tmp_path / "data")
-    assert postgres.locate(layout).home == layout.root / "postgres"
+    _use_account(monkeypatch, enterable=tmp_path)
+    data_dir = DataDir.prepare(tmp_path / "data")
+    assert postgres.locate(data_dir).home == data_dir.root / "postgres"
 
 
-def test_root_goes_elsewhere_when_it_cannot_and_remembers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_uses_and_saves_another_folder_if_postgres_cannot_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     elsewhere = tmp_path / "var"
     monkeypatch.setattr(postgres, "_SYSTEM_HOME", elsewhere)
-    _stranger(monkeypatch, enters=elsewhere)
+    _use_account(monkeypatch, enterable=elsewhere)
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    layout = Layout.prepare(closed / "data")
-    first = postgres.locate(layout)
+    data_dir = DataDir.prepare(closed / "data")
+    first = postgres.locate(data_dir)
     assert first.home.parent == elsewhere
-    assert postgres.locate(layout).home == first.home
+    assert postgres.locate(data_dir).home == first.home
     assert closed.stat().st_mode & 0o777 == 0o700
     assert first.home.stat().st_mode & 0o777 == 0o700
 
 
-def test_unreachable_programs_are_copied_once_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stranger = _stranger(monkeypatch, enters=tmp_path, executes=False)
-    layout = Layout.prepare(tmp_path / "data")
-    server = postgres.locate(layout)
+def test_programs_that_cannot_run_are_copied_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stranger = _use_account(monkeypatch, enterable=tmp_path, can_run=False)
+    data_dir = DataDir.prepare(tmp_path / "data")
+    server = postgres.locate(data_dir)
     assert server.programs.is_relative_to(server.home)
-    # Their libraries are found relative to them, so the copies must start by themselves.
+    # Libraries are found relative to the programs, so the copies must start.
     for program in ("postgres", "initdb", "psql"):
         done = Account.run(stranger, [str(server.programs / program), "--version"])
         assert done.returncode == 0, done.stderr
     stamp = (server.programs / "postgres").stat().st_mtime_ns, (server.programs / "postgres").stat().st_ino
-    again = postgres.locate(layout).programs / "postgres"
+    again = postgres.locate(data_dir).programs / "postgres"
     assert (again.stat().st_mtime_ns, again.stat().st_ino) == stamp
 
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that every user can reach, unlike pytest's own when root runs it."""
+    """A folder that every user can enter, unlike pytest's own when root runs it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o711)
         yield folder
 
 
-def test_a_half_made_cluster_is_made_anew(open_folder: Path) -> None:
-    layout = Layout.prepare(open_folder / "data")
-    server = postgres.locate(layout)
+def test_incomplete_cluster_is_created_again(open_folder: Path) -> None:
+    data_dir = DataDir.prepare(open_folder / "data")
+    server = postgres.locate(data_dir)
     half = server.home / "data.new"
     half.mkdir()
     (half / "PG_VERSION").write_text("18\n")

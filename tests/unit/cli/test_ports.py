@@ -1,4 +1,4 @@
-"""A taken port is named together with the setting that moves it."""
+"""Ports in use are reported with the setting to change."""
 
 import socket
 from collections.abc import Iterator
@@ -26,17 +26,17 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> EmbeddedSettings:
 
 
 @pytest.fixture
-def stranger(settings: EmbeddedSettings) -> Iterator[socket.socket]:
+def occupied_port(settings: EmbeddedSettings) -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", settings.port_appeals)) as server:
         yield server
 
 
-def test_free_ports_pass(settings: EmbeddedSettings) -> None:
+def test_free_ports_are_accepted(settings: EmbeddedSettings) -> None:
     check_ports(settings)
 
 
-@pytest.mark.usefixtures("stranger")
-def test_a_taken_port_names_its_setting(settings: EmbeddedSettings) -> None:
+@pytest.mark.usefixtures("occupied_port")
+def test_port_in_use_is_reported_with_its_setting(settings: EmbeddedSettings) -> None:
     with pytest.raises(PortTakenError) as refusal:
         check_ports(settings)
     message = str(refusal.value)
@@ -45,20 +45,20 @@ def test_a_taken_port_names_its_setting(settings: EmbeddedSettings) -> None:
     assert "METRICS" not in message
 
 
-def test_one_port_given_twice_is_refused(settings: EmbeddedSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_configured_twice_is_refused(settings: EmbeddedSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOSPABLIK_PORT_METRICS", str(settings.port_appeals))
-    with pytest.raises(PortTakenError, match="given to both appeals and metrics"):
+    with pytest.raises(PortTakenError, match="configured for both appeals and metrics"):
         check_ports(EmbeddedSettings())
 
 
-def test_an_external_database_needs_no_port_for_postgres(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_external_database_needs_no_port_for_postgres(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "postgres" in EmbeddedSettings().ports()
     monkeypatch.setenv("GOSPABLIK_DATABASE_ADMIN_URL", "postgresql://postgres@127.0.0.1/postgres")
     assert "postgres" not in EmbeddedSettings().ports()
 
 
 @pytest.mark.parametrize("path", ["/tmp/100%", '/tmp/a"b', "/tmp/a ;b"])
-def test_a_data_folder_supervisor_cannot_name_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_folder_with_special_characters_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOSPABLIK_DATA_DIR", path)
     with pytest.raises(ValueError, match="must not contain"):
         EmbeddedSettings()

@@ -1,4 +1,4 @@
-"""The database before and after the migrations, on a real Postgres."""
+"""Creating the database and its roles, on a real Postgres."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from cli.deployment import provisioning
-from cli.embedded.temporary_postgres import PASSWORD
+from cli.embedded.temporary_postgres import TEST_PASSWORD
 
 
 @pytest.fixture
@@ -23,17 +23,17 @@ async def _check(template: str, admin: asyncpg.Connection, options: str) -> None
     try:
         connection = await asyncpg.connect(provisioning.with_database(template, name))
         try:
-            await provisioning.check_text(connection)
+            await provisioning.check_cyrillic_support(connection)
         finally:
             await connection.close()
     finally:
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def test_our_database_finds_cyrillic_by_trigrams(template: str) -> None:
+async def test_database_finds_cyrillic_by_trigrams(template: str) -> None:
     connection = await asyncpg.connect(provisioning.with_database(template, provisioning.DATABASE))
     try:
-        await provisioning.check_text(connection)
+        await provisioning.check_cyrillic_support(connection)
         async with connection.transaction():
             await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
             assert await connection.fetchval("SELECT cardinality(show_trgm('Ухабы'))") > 0
@@ -42,10 +42,10 @@ async def test_our_database_finds_cyrillic_by_trigrams(template: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "fault"),
+    ("options", "failed_check"),
     [
         ("ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'", "folds"),
-        # Folding works here, yet trigrams and full text still ask LC_CTYPE what a letter is.
+        # Folding works here, but trigrams and full text use LC_CTYPE to recognise letters.
         (
             "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C'",
             "letters",
@@ -53,14 +53,14 @@ async def test_our_database_finds_cyrillic_by_trigrams(template: str) -> None:
         ("ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'", "encoding"),
     ],
 )
-async def test_a_locale_that_cannot_treat_cyrillic_is_refused(
-    template: str, admin: asyncpg.Connection, options: str, fault: str
+async def test_locale_without_cyrillic_support_is_refused(
+    template: str, admin: asyncpg.Connection, options: str, failed_check: str
 ) -> None:
-    with pytest.raises(provisioning.DatabaseError, match=fault):
+    with pytest.raises(provisioning.DatabaseError, match=failed_check):
         await _check(template, admin, options)
 
 
-async def test_preparing_again_changes_nothing_and_keeps_the_password_current(template: str) -> None:
+async def test_repeated_preparation_updates_only_the_password(template: str) -> None:
     assert await provisioning.ensure_database(template, "changed") is False
     try:
         connection = await asyncpg.connect(provisioning.with_login(template, provisioning.OWNER, "changed"))
@@ -70,16 +70,16 @@ async def test_preparing_again_changes_nothing_and_keeps_the_password_current(te
         finally:
             await connection.close()
     finally:
-        # Roles belong to the server, which other tests share.
-        await provisioning.ensure_database(template, PASSWORD)
+        # Roles belong to the server, which is shared with other tests.
+        await provisioning.ensure_database(template, TEST_PASSWORD)
 
 
-async def test_a_wrong_password_is_refused_over_tcp(template: str) -> None:
+async def test_wrong_password_is_refused_over_tcp(template: str) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(provisioning.with_login(template, "ingest", "wrong"))
 
 
-async def test_logins_are_members_of_their_own_group_only(admin: asyncpg.Connection) -> None:
+async def test_logins_are_members_only_of_their_own_group(admin: asyncpg.Connection) -> None:
     rows = await admin.fetch(
         "SELECT member.rolname AS login, owner.rolname AS role FROM pg_auth_members"
         " JOIN pg_roles member ON member.oid = pg_auth_members.member"
@@ -91,14 +91,17 @@ async def test_logins_are_members_of_their_own_group_only(admin: asyncpg.Connect
     }
 
 
-async def test_waiting_ends_when_the_server_dies() -> None:
-    said: list[str] = []
-    lives = iter([True, True, False])
+async def test_wait_ends_when_the_server_stops() -> None:
+    messages: list[str] = []
+    alive = iter([True, True, False])
     with pytest.raises(provisioning.DatabaseError, match="stopped"):
         await provisioning.wait_until_ready(
-            "postgresql://x@127.0.0.1:1/x", alive=lambda: next(lives), progress=said.append, every=0
+            "postgresql://x@127.0.0.1:1/x",
+            is_alive=lambda: next(alive),
+            progress=messages.append,
+            progress_interval=0,
         )
-    assert len(said) == 2
+    assert len(messages) == 2
 
 
 def test_passwords_are_escaped_in_urls() -> None:

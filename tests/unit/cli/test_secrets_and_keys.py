@@ -1,4 +1,4 @@
-"""Secrets and signing keys are made once, kept private, and never lost."""
+"""Secrets and signing keys are generated once, private, and kept."""
 
 import json
 import stat
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.deployment.signing_keys import ensure_keys
-from cli.embedded.data_dir import AlreadyRunningError, Layout
+from cli.embedded.data_dir import AlreadyRunningError, DataDir
 from cli.embedded.secrets import load_secrets
 from cli.embedded.settings import SERVICES
 from shared.auth import tokens
@@ -18,7 +18,7 @@ def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
+def test_secrets_are_generated_once_and_private(tmp_path: Path) -> None:
     first = load_secrets(tmp_path)
     assert load_secrets(tmp_path) == first
     assert set(first.service_passwords) == set(SERVICES)
@@ -26,7 +26,7 @@ def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
     assert _mode(tmp_path / "secrets.json") == 0o600
 
 
-def test_a_secret_that_is_missing_is_added_and_the_others_stay(tmp_path: Path) -> None:
+def test_missing_secret_is_added_and_others_are_kept(tmp_path: Path) -> None:
     first = load_secrets(tmp_path)
     path = tmp_path / "secrets.json"
     stored = json.loads(path.read_text())
@@ -40,7 +40,7 @@ def test_a_secret_that_is_missing_is_added_and_the_others_stay(tmp_path: Path) -
     assert load_secrets(tmp_path) == second
 
 
-def test_each_service_signs_as_itself_only(tmp_path: Path) -> None:
+def test_service_can_sign_only_as_itself(tmp_path: Path) -> None:
     assert ensure_keys(tmp_path) == [*SERVICES, "people"]
     public = tokens.read_key_set(tmp_path / "services.jwks")
     key = tokens.read_key(tmp_path / "appeals.jwk")
@@ -51,7 +51,7 @@ def test_each_service_signs_as_itself_only(tmp_path: Path) -> None:
         tokens.verify(forged, public, audience="ingest")
 
 
-def test_people_are_signed_for_by_the_issuer(tmp_path: Path) -> None:
+def test_tokens_of_people_are_signed_by_the_issuer(tmp_path: Path) -> None:
     ensure_keys(tmp_path)
     signer = tokens.Signer(tokens.PEOPLE_ISSUER, tokens.read_key(tmp_path / "people.jwk"))
     token = signer.sign("someone", tokens.PEOPLE_AUDIENCE, timedelta(seconds=60))
@@ -59,7 +59,7 @@ def test_people_are_signed_for_by_the_issuer(tmp_path: Path) -> None:
     assert tokens.verify(token, public, audience=tokens.PEOPLE_AUDIENCE)["sub"] == "someone"
 
 
-def test_private_keys_are_private_and_absent_from_the_public_sets(tmp_path: Path) -> None:
+def test_private_keys_are_readable_only_by_the_owner_and_not_published(tmp_path: Path) -> None:
     ensure_keys(tmp_path)
     for name in (*SERVICES, "people"):
         assert _mode(tmp_path / f"{name}.jwk") == 0o600
@@ -67,7 +67,7 @@ def test_private_keys_are_private_and_absent_from_the_public_sets(tmp_path: Path
         assert all("d" not in key for key in json.loads((tmp_path / f"{name}.jwks").read_text())["keys"])
 
 
-def test_a_changed_key_leaves_the_former_one_accepted(tmp_path: Path) -> None:
+def test_former_key_is_accepted_after_a_rotation(tmp_path: Path) -> None:
     ensure_keys(tmp_path)
     former = tokens.Signer("ingest", tokens.read_key(tmp_path / "ingest.jwk"))
     (tmp_path / "ingest.jwk").unlink()
@@ -77,19 +77,19 @@ def test_a_changed_key_leaves_the_former_one_accepted(tmp_path: Path) -> None:
     assert tokens.verify(token, tokens.read_key_set(tmp_path / "services.jwks"), audience="appeals")
 
 
-def test_the_lock_keeps_a_second_run_out(tmp_path: Path) -> None:
-    layout = Layout.prepare(tmp_path / "data")
-    with layout.lock(), pytest.raises(AlreadyRunningError, match="in use by another run"), layout.lock():
+def test_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    data_dir = DataDir.prepare(tmp_path / "data")
+    with data_dir.lock(), pytest.raises(AlreadyRunningError, match="in use by another run"), data_dir.lock():
         pass
-    with layout.lock():
+    with data_dir.lock():
         pass
 
 
-def test_no_parent_folder_changes_its_rights(tmp_path: Path) -> None:
+def test_permissions_of_parent_folders_are_unchanged(tmp_path: Path) -> None:
     parent = tmp_path / "parent"
     parent.mkdir(mode=0o700)
-    layout = Layout.prepare(parent / "data")
+    data_dir = DataDir.prepare(parent / "data")
     assert _mode(parent) == 0o700
-    assert _mode(layout.root) == 0o711
-    for folder in (layout.secrets, layout.keys, layout.logs, layout.run):
+    assert _mode(data_dir.root) == 0o711
+    for folder in (data_dir.secrets, data_dir.keys, data_dir.logs, data_dir.run):
         assert _mode(folder) == 0o700

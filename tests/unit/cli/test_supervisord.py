@@ -1,4 +1,4 @@
-"""Real supervisord over small programs: restarts, order, and nothing left behind."""
+"""Supervisord with small programs: restarts, order, and no processes left behind."""
 
 import os
 import signal
@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from cli.embedded import orphan_processes
-from cli.embedded.crash_monitor import Watch
-from cli.embedded.data_dir import Layout
+from cli.embedded.crash_monitor import CrashMonitor
+from cli.embedded.data_dir import DataDir
 from cli.embedded.supervisord import Program, Supervisor, SupervisorError
 from tests.support.eventually import eventually_blocking
 
 _SLEEP = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)")
-# A process that starts another one and ignores the polite signal.
+# A process that starts a child and ignores SIGTERM.
 _STUBBORN = (
     sys.executable,
     "-c",
@@ -25,54 +25,54 @@ _STUBBORN = (
 
 
 @pytest.fixture
-def layout(tmp_path: Path) -> Iterator[Layout]:
-    layout = Layout.prepare(tmp_path / "data")
-    yield layout
-    orphan_processes.end(layout, patience=2)
-    assert orphan_processes.find(layout) == []
+def data_dir(tmp_path: Path) -> Iterator[DataDir]:
+    data_dir = DataDir.prepare(tmp_path / "data")
+    yield data_dir
+    orphan_processes.stop_orphans(data_dir, timeout_seconds=2)
+    assert orphan_processes.find_orphans(data_dir) == []
 
 
 def _running(supervisor: Supervisor, name: str) -> Callable[[], bool]:
     return lambda: supervisor.states()[name].state == "RUNNING"
 
 
-def test_a_crashed_process_is_restarted_and_told(layout: Layout) -> None:
-    supervisor = Supervisor.start(layout, [Program("one", _SLEEP), Program("two", _SLEEP)])
-    said: list[str] = []
-    watch = Watch(supervisor, said.append, layout.logs)
+def test_crashed_process_is_restarted_and_reported(data_dir: DataDir) -> None:
+    supervisor = Supervisor.start(data_dir, [Program("one", _SLEEP), Program("two", _SLEEP)])
+    messages: list[str] = []
+    monitor = CrashMonitor(supervisor, messages.append, data_dir.logs)
     for name in ("one", "two"):
         supervisor.run(name)
     eventually_blocking(_running(supervisor, "one"))
     eventually_blocking(_running(supervisor, "two"))
-    watch.look()
+    monitor.check()
     dead = supervisor.states()["one"].pid
     os.kill(dead, signal.SIGKILL)
     eventually_blocking(lambda: supervisor.states()["one"].pid not in (0, dead))
-    watch.look()
-    assert len(said) == 1
-    assert said[0].startswith(f"one crashed and was restarted (process {dead} →")
-    eventually_blocking(lambda: (layout.logs / "one.log").read_text().count("up") == 2)
+    monitor.check()
+    assert len(messages) == 1
+    assert messages[0].startswith(f"one crashed and was restarted (process {dead} →")
+    eventually_blocking(lambda: (data_dir.logs / "one.log").read_text().count("up") == 2)
     supervisor.shut_down(last=("two",))
-    assert orphan_processes.find(layout) == []
+    assert orphan_processes.find_orphans(data_dir) == []
 
 
-def test_a_process_stopped_on_purpose_has_not_crashed(layout: Layout) -> None:
-    supervisor = Supervisor.start(layout, [Program("one", _SLEEP)])
-    said: list[str] = []
-    watch = Watch(supervisor, said.append, layout.logs)
+def test_stopped_process_is_not_reported_as_crashed(data_dir: DataDir) -> None:
+    supervisor = Supervisor.start(data_dir, [Program("one", _SLEEP)])
+    messages: list[str] = []
+    monitor = CrashMonitor(supervisor, messages.append, data_dir.logs)
     supervisor.run("one")
     eventually_blocking(_running(supervisor, "one"))
-    watch.look()
+    monitor.check()
     supervisor.stop("one")
-    watch.look()
+    monitor.check()
     supervisor.run("one")
     eventually_blocking(_running(supervisor, "one"))
-    watch.look()
-    assert said == []
+    monitor.check()
+    assert messages == []
     supervisor.shut_down()
 
 
-def test_a_process_that_gives_up_is_started_again(layout: Layout) -> None:
+def test_failed_process_is_started_again(data_dir: DataDir) -> None:
     class Dead:
         started = 0
 
@@ -83,43 +83,43 @@ def test_a_process_that_gives_up_is_started_again(layout: Layout) -> None:
             assert name == "one"
             self.started += 1
 
-    dead, said = Dead(), list[str]()
-    watch = Watch(dead, said.append, layout.logs)  # type: ignore[arg-type]
-    watch.look()
-    watch.look()
+    dead, messages = Dead(), list[str]()
+    monitor = CrashMonitor(dead, messages.append, data_dir.logs)  # type: ignore[arg-type]
+    monitor.check()
+    monitor.check()
     assert dead.started == 1
-    assert len(said) == 1
-    assert "one.log" in said[0]
+    assert len(messages) == 1
+    assert "one.log" in messages[0]
 
 
-def test_stopping_ends_children_and_the_deaf(layout: Layout) -> None:
-    supervisor = Supervisor.start(layout, [Program("deaf", _STUBBORN, stop_seconds=1)])
+def test_stopping_ends_children_and_the_deaf(data_dir: DataDir) -> None:
+    supervisor = Supervisor.start(data_dir, [Program("deaf", _STUBBORN, stop_seconds=1)])
     supervisor.run("deaf")
-    eventually_blocking(lambda: len(orphan_processes.find(layout)) == 3)
+    eventually_blocking(lambda: len(orphan_processes.find_orphans(data_dir)) == 3)
     supervisor.shut_down()
-    assert orphan_processes.find(layout) == []
+    assert orphan_processes.find_orphans(data_dir) == []
 
 
-def test_leftovers_of_a_killed_supervisor_are_found_and_ended(layout: Layout) -> None:
-    supervisor = Supervisor.start(layout, [Program("one", _SLEEP)])
+def test_orphans_of_a_killed_supervisor_are_stopped(data_dir: DataDir) -> None:
+    supervisor = Supervisor.start(data_dir, [Program("one", _SLEEP)])
     supervisor.run("one")
     eventually_blocking(_running(supervisor, "one"))
     supervisor.kill()
-    assert not supervisor.answers()
-    assert orphan_processes.end(layout) == 1
-    assert orphan_processes.find(layout) == []
+    assert not supervisor.is_responding()
+    assert orphan_processes.stop_orphans(data_dir) == 1
+    assert orphan_processes.find_orphans(data_dir) == []
 
 
-def test_leftovers_of_another_folder_are_left_alone(layout: Layout, tmp_path: Path) -> None:
-    supervisor = Supervisor.start(layout, [Program("one", _SLEEP)])
-    assert orphan_processes.end(Layout.prepare(tmp_path / "other")) == 0
-    assert supervisor.answers()
+def test_orphans_of_another_folder_are_not_stopped(data_dir: DataDir, tmp_path: Path) -> None:
+    supervisor = Supervisor.start(data_dir, [Program("one", _SLEEP)])
+    assert orphan_processes.stop_orphans(DataDir.prepare(tmp_path / "other")) == 0
+    assert supervisor.is_responding()
     supervisor.shut_down()
 
 
-def test_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
-    layout = Layout.prepare(tmp_path / ("long" * 30) / "with space")
-    supervisor = Supervisor.start(layout, [Program("one", _SLEEP)])
+def test_long_data_folder_gets_a_short_socket(tmp_path: Path) -> None:
+    data_dir = DataDir.prepare(tmp_path / ("long" * 30) / "with space")
+    supervisor = Supervisor.start(data_dir, [Program("one", _SLEEP)])
     try:
         assert len(str(supervisor.socket)) < 90
         assert supervisor.states()["one"].state == "STOPPED"
@@ -128,20 +128,20 @@ def test_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
     assert not supervisor.socket.parent.exists()
 
 
-def test_percent_signs_and_quotes_in_values(layout: Layout) -> None:
+def test_percent_signs_are_escaped_and_quotes_refused(data_dir: DataDir) -> None:
     command = (sys.executable, "-c", "import os, time; print(os.environ['URL'], flush=True); time.sleep(600)")
     url = "postgresql://x:p%40ss@127.0.0.1/db?a=1,b=2"
-    supervisor = Supervisor.start(layout, [Program("one", command, {"URL": url})])
+    supervisor = Supervisor.start(data_dir, [Program("one", command, {"URL": url})])
     supervisor.run("one")
-    log = layout.logs / "one.log"
+    log = data_dir.logs / "one.log"
     eventually_blocking(lambda: log.exists() and log.read_text().strip() == url)
     supervisor.shut_down()
     with pytest.raises(ValueError, match="cannot hold"):
-        Supervisor.start(layout, [Program("one", command, {"URL": 'a"b'})])
+        Supervisor.start(data_dir, [Program("one", command, {"URL": 'a"b'})])
 
 
-def test_a_program_that_is_not_there_is_told(layout: Layout) -> None:
-    supervisor = Supervisor.start(layout, [Program("ghost", ("/nowhere/ghost",))])
+def test_missing_program_is_reported(data_dir: DataDir) -> None:
+    supervisor = Supervisor.start(data_dir, [Program("ghost", ("/nowhere/ghost",))])
     try:
         with pytest.raises(SupervisorError, match="refused"):
             supervisor.run("ghost")

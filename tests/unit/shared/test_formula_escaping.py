@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cli.atomic_files import replacing_table
+from cli.atomic_files import atomic_csv_writer
 from services.registry.api.csv_response import csv_response
 from shared.tabular.formula_escaping import escaped, harmless, unescaped
 from shared.tabular.writer import csv_bytes, csv_chunks
@@ -68,7 +68,7 @@ def test_plain_words_stay_as_they_are(word: str) -> None:
 async def test_every_file_of_the_product_is_written_so(tmp_path: Path) -> None:
     row = ["1", "нет;=1+1"]
     own = tmp_path / "own.csv"
-    with replacing_table(own) as write:
+    with atomic_csv_writer(own) as write:
         write(row)
     answered = csv_response("pages", ["номер", "слова"], [row])
     for written in (

@@ -158,13 +158,13 @@ def test_result_does_not_depend_on_the_batch(texts: list[str]) -> None:
 
 def test_scores_on_unseen_sets_stay_above_minimum() -> None:
     """All sets together reach every minimum; a single one is too small for that (about fifty urgent messages)."""
-    sets = {path.stem: labelled_messages.read(path) for path in labelled_messages.SETS.glob("*.csv")}
+    sets = {path.stem: labelled_messages.read(path) for path in labelled_messages.MESSAGE_SETS_DIR.glob("*.csv")}
     everything = [row for rows in sets.values() for row in rows]
-    together = labelled_messages.scores(everything, labelled_messages.understood(everything))
+    together = labelled_messages.scores(everything, labelled_messages.classify_rows(everything))
     missed = {name: str(together[name]) for name, bar in BARS.items() if together[name].value < bar}
     assert missed == {}
     for name, rows in sets.items():
-        alone = labelled_messages.scores(rows, labelled_messages.understood(rows))
+        alone = labelled_messages.scores(rows, labelled_messages.classify_rows(rows))
         below = {(name, bar): str(alone[bar]) for bar, value in BARS.items() if alone[bar].interval[1] < value}
         assert below == {}
 
@@ -172,6 +172,6 @@ def test_scores_on_unseen_sets_stay_above_minimum() -> None:
 def test_unseen_sets_share_no_text_with_the_examples() -> None:
     """Apart from texts that everyone writes alike («спасибо», «+»)."""
     learnt = {example.text.strip().lower() for example in load_examples()}
-    for path in labelled_messages.SETS.glob("*.csv"):
+    for path in labelled_messages.MESSAGE_SETS_DIR.glob("*.csv"):
         told = (row for row in labelled_messages.read(path) if len(row["text"].split()) > 3)
         assert not [row["id"] for row in told if row["text"].strip().lower() in learnt]
