@@ -1,7 +1,7 @@
-"""Alembic's entry: one history for the shared schema, run as the owner role.
+"""The Alembic environment: one history for the shared schema, run as the owner role.
 
-`lock_timeout` and `statement_timeout` keep a migration from standing in the way of running services; indexes of
-large tables are built by `migrations/indexes.py`. A second upgrade waits for the first and finds nothing to do.
+`lock_timeout` and `statement_timeout` keep a migration from blocking running services; indexes of large tables are
+built by `migrations/indexes.py`. A second upgrade waits for the first and finds nothing to do.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""Indexes of tables that are large in a running installation, built while services read and write them.
+"""Build and drop indexes of large tables while services read and write them.
 
-Call these before anything else that a migration does, or in a migration of their own: each commits what was done
-before it, so a migration that is ended in the middle must be able to start again from its first line.
+Call these first in a migration, or in a migration of their own: each commits what was done before, so an
+interrupted migration must be able to start again from its first line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from alembic import op
 
-# How long a statement of a migration waits for a lock, and how long it may run: whoever wants a table
-# while a migration waits for it waits behind the migration. Index builds hold no lock that matters to services,
-# wait for every older transaction and take as long as the table is large: neither limit is for them.
+# How long a statement of a migration waits for a lock, and how long it may run: while it waits for a table, all
+# later statements on that table queue behind it. Concurrent index builds do not block services, wait for all older
+# transactions and take long on a large table, so neither limit applies to them.
 TIMEOUTS = {"lock_timeout": "5s", "statement_timeout": "5min"}
 
 
@@ -25,10 +25,10 @@ def create_index_concurrently(
     using: str | None = None,
     ops: Mapping[str, str] | None = None,
 ) -> None:
-    """Build an index outside of a transaction, unless it is there; what a killed build left is dropped first."""
+    """Build an index outside a transaction unless it exists; drop an invalid one of an interrupted build first."""
     with op.get_context().autocommit_block():
         _set(dict.fromkeys(TIMEOUTS, "0"))
-        if _broken(name):
+        if _is_invalid(name):
             op.drop_index(name, table_name=table, postgresql_concurrently=True)
         op.create_index(
             name,
@@ -45,14 +45,14 @@ def create_index_concurrently(
 
 
 def drop_index_concurrently(name: str, table: str) -> None:
-    """Drop an index outside of a transaction, unless it is gone; readers are waited for, not stopped."""
+    """Drop an index outside a transaction if it exists; wait for its readers without blocking them."""
     with op.get_context().autocommit_block():
         _set(dict.fromkeys(TIMEOUTS, "0"))
         op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
         _set(TIMEOUTS)
 
 
-def _broken(name: str) -> bool:
+def _is_invalid(name: str) -> bool:
     valid = op.get_bind().scalar(
         sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"), {"name": name}
     )

@@ -1,4 +1,4 @@
-"""One upgrade at a time."""
+"""Locks that allow one upgrade at a time."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,19 +6,19 @@ from collections.abc import Callable
 import asyncpg
 
 MIGRATION_LOCK = 7_305_842_961_164_203_011
-# Preparing a deployment covers its migrations, and may be asked for in the same database.
+# Preparing a deployment runs its migrations, perhaps in the same database, so it needs another lock.
 PREPARE_LOCK = MIGRATION_LOCK + 1
 
 
 async def hold_lock(connection: asyncpg.Connection, lock: int, progress: Callable[[str], None]) -> None:
-    """Hold an advisory lock of this database until the connection closes; wait for whoever has it.
+    """Take an advisory lock of this database, waiting for it, and hold it until the connection closes.
 
-    It is asked for again and again, each time in a statement of its own: a session that waits inside
-    `pg_advisory_lock` holds a snapshot, for which CREATE INDEX CONCURRENTLY of the one that works waits in turn.
+    The lock is polled with separate statements: a session that waits inside `pg_advisory_lock` holds a snapshot,
+    and CREATE INDEX CONCURRENTLY of the running migration would wait for it: a deadlock.
     """
-    told = False
+    reported = False
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
-        if not told:
+        if not reported:
             progress("the database is being prepared or migrated by another process: waiting for its end")
-            told = True
+            reported = True
         await asyncio.sleep(0.5)

@@ -1,11 +1,11 @@
-"""The days on which the region's working time differs: made from Russia's calendar and the region's own days.
+"""Generate the days with other working time than usual, from Russia's calendar and the region's days off.
 
-The region's own days off are data: `regional_days.csv`, a row for each, by decree of the region's head. A
-`public_holiday` makes the working day before it an hour shorter; a day off that was only moved does not.
+The region's days off are in `regional_days.csv`, one row for each, by decree of the region's head. The working day
+before a `public_holiday` is an hour shorter; before a day off that was only moved it is not.
 
 `python -m migrations.reference.days` writes `days.csv`, which the migrations load; a test compares the two, so
-that an update of the `holidays` library that moves a day is noticed and not silently mixed in. With a year it
-prints that year's days as the body of `PUT /api/v1/calendars/{id}/days`.
+that a changed day in an update of the `holidays` library is noticed. With a year it prints that year's days as the
+body of `PUT /api/v1/calendars/{id}/days`.
 """
 
 import csv
@@ -36,8 +36,8 @@ WORKING_DAY = ((time(9), time(13)), (time(14), time(18)))
 
 
 @dataclass(frozen=True, order=True)
-class Day:
-    """A date, whether people work on it, by how many minutes less than usual, and why."""
+class CalendarDayRow:
+    """A date, whether it is a working day, by how many minutes it is shorter, and why."""
 
     day: date
     works: bool
@@ -47,8 +47,8 @@ class Day:
 
 
 @dataclass(frozen=True)
-class Regional:
-    """A day off of the region's own."""
+class RegionalDay:
+    """A day off of the region."""
 
     day: date
     public_holiday: bool
@@ -56,10 +56,10 @@ class Regional:
     source: str
 
 
-def regional() -> list[Regional]:
-    """The region's own days off, as its file gives them."""
+def read_regional_days() -> list[RegionalDay]:
+    """Return the region's days off from its file."""
     return [
-        Regional(
+        RegionalDay(
             day=date.fromisoformat(row["day"]),
             public_holiday=row["public_holiday"] == "True",
             title=row["title"],
@@ -69,46 +69,48 @@ def regional() -> list[Regional]:
     ]
 
 
-def generate(years: Iterable[int] = YEARS) -> list[Day]:
-    """All days that differ from the weekly pattern, in order."""
-    wanted = list(years)
-    # The first days of the next year make the last of this one an eve.
-    russia = holidays.country_holidays("RU", years=[*wanted, max(wanted) + 1], language="ru")
-    own = regional()
+def generate(years: Iterable[int] = YEARS) -> list[CalendarDayRow]:
+    """Return all days that differ from the weekly pattern, in order."""
+    wanted_years = list(years)
+    # The public holidays on the first days of the next year shorten the last day of this one.
+    russia = holidays.country_holidays("RU", years=[*wanted_years, max(wanted_years) + 1], language="ru")
+    regional_days = read_regional_days()
     days_off = {day: (title, NATIONAL) for day, title in russia.items()}
-    days_off |= {row.day: (row.title, row.source) for row in own}
+    days_off |= {row.day: (row.title, row.source) for row in regional_days}
     public = {day for day in russia if (day.month, day.day) in PUBLIC_HOLIDAYS}
-    public |= {row.day for row in own if row.public_holiday}
-    moved = dict(_moved(russia))
-    found = [
-        Day(day, works=False, shorter_by=0, title=title, source=source)
+    public |= {row.day for row in regional_days if row.public_holiday}
+    moved = dict(_moved_days_off(russia))
+    rows = [
+        CalendarDayRow(day, works=False, shorter_by=0, title=title, source=source)
         for day, (title, source) in days_off.items()
-        if day.year in wanted
+        if day.year in wanted_years
     ]
     for day in sorted(russia.weekend_workdays):
-        if day.year in wanted:
+        if day.year in wanted_years:
             # A working Saturday is as long as the day it was swapped with.
             shorter = SHORT_DAY if moved[day] + timedelta(days=1) in public else 0
             title = f"Рабочий день (выходной перенесён на {moved[day]:%d.%m.%Y})"
-            found.append(Day(day, works=True, shorter_by=shorter, title=title, source=NATIONAL))
+            rows.append(CalendarDayRow(day, works=True, shorter_by=shorter, title=title, source=NATIONAL))
     for holiday in sorted(public):
         eve = holiday - timedelta(days=1)
-        if eve.year in wanted and eve.isoweekday() <= 5 and eve not in days_off:
+        if eve.year in wanted_years and eve.isoweekday() <= 5 and eve not in days_off:
             source = days_off[holiday][1]
-            found.append(Day(eve, works=True, shorter_by=SHORT_DAY, title="Предпраздничный день", source=source))
-    return sorted(found)
+            rows.append(
+                CalendarDayRow(eve, works=True, shorter_by=SHORT_DAY, title="Предпраздничный день", source=source)
+            )
+    return sorted(rows)
 
 
-def _moved(days_off: "holidays.HolidayBase") -> Iterator[tuple[date, date]]:
+def _moved_days_off(days_off: "holidays.HolidayBase") -> Iterator[tuple[date, date]]:
     for day, title in days_off.items():
         if match := re.search(r"перенесено с (\d\d\.\d\d\.\d{4})", title):
             yield datetime.strptime(match[1], "%d.%m.%Y").date(), day  # noqa: DTZ007 — a date has no zone
 
 
-def write(rows: Iterable[Day], to: TextIO) -> None:
-    """The rows as CSV."""
-    writer = csv.writer(to, lineterminator="\n")
-    writer.writerow([field.name for field in fields(Day)])
+def write(rows: Iterable[CalendarDayRow], file: TextIO) -> None:
+    """Write the rows as CSV."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([field.name for field in fields(CalendarDayRow)])
     writer.writerows(astuple(row) for row in rows)
 
 
@@ -117,10 +119,10 @@ def _rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(source))
 
 
-def read() -> list[Day]:
-    """The rows of the checked-in file."""
+def read() -> list[CalendarDayRow]:
+    """Return the rows of the checked-in file."""
     return [
-        Day(
+        CalendarDayRow(
             day=date.fromisoformat(row["day"]),
             works=row["works"] == "True",
             shorter_by=int(row["shorter_by"]),
@@ -132,7 +134,7 @@ def read() -> list[Day]:
 
 
 def replacement(year: int) -> dict[str, Any]:
-    """A year's days in the region's week, as `PUT /api/v1/calendars/{id}/days` takes them."""
+    """Return a year's days as the body of `PUT /api/v1/calendars/{id}/days`."""
     return {
         "start": f"{year}-01-01",
         "end": f"{year}-12-31",
@@ -157,8 +159,8 @@ def main(year: str | None = None) -> None:
             write(generate(), file)
         sys.stdout.write(f"{target.name} written\n")
         return
-    if not any(row.day.year == int(year) for row in regional()):
-        sys.stderr.write(f"regional_days.csv names no day of {year}: only Russia's are printed\n")
+    if not any(row.day.year == int(year) for row in read_regional_days()):
+        sys.stderr.write(f"regional_days.csv has no day in {year}: only Russia's days are printed\n")
     json.dump(replacement(int(year)), sys.stdout, ensure_ascii=False, indent=1)
 
 

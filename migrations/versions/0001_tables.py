@@ -1,4 +1,4 @@
-"""All tables of the first release."""
+"""Create all tables of the first release."""
 
 from collections.abc import Sequence
 

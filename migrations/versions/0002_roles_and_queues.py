@@ -1,7 +1,7 @@
-"""A role per service, what each may touch, and a job queue for each.
+"""Create a role with its grants and a job queue for each service.
 
-Group roles own nothing and cannot sign in; login roles are made where passwords live (embedded run, Compose).
-Anyone may read and join, except the guarded columns, which only the owner of the table reads.
+Group roles own nothing and cannot sign in; the deployment creates the login roles, since it has the passwords.
+All services may read all tables, except restricted columns, which only the owner of the table reads.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def _grant_reading(table: str, roles: str) -> None:
 
 
 def _run_script(sql: str) -> None:
-    # Several statements at once: past SQLAlchemy, in the same transaction, as asyncpg's simple query.
+    # Run several statements at once with asyncpg's simple query protocol, in the same transaction.
     adapted = op.get_bind().connection.dbapi_connection
     adapted.run_async(lambda driver: driver.execute(sql))  # type: ignore[union-attr]
 
@@ -90,7 +90,7 @@ def upgrade() -> None:
             op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO gospablik_{owner}")
             _grant_reading(table, others)
     everyone = ", ".join(f"gospablik_{service}" for service in SERVICES)
-    # Every service writes its own events; UPDATE reaches `position` alone, which the relay sets.
+    # Every service inserts events; UPDATE is granted only on `position`, which the relay sets.
     op.execute(f"GRANT SELECT, INSERT, UPDATE (position) ON events TO {everyone}")
     for service in SERVICES:
         _run_script(install_sql(service))

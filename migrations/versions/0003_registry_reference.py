@@ -1,4 +1,4 @@
-"""Reference data of the registry: municipalities and the region's working calendar."""
+"""Load the reference data of the registry: municipalities and the region's working calendar."""
 
 import csv
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ WORKING_DAY = [["09:00", "13:00"], ["14:00", "18:00"]]
 WEEKLY = {str(weekday): WORKING_DAY if weekday <= 5 else [] for weekday in range(1, 8)}
 
 
-def _intervals(day: days.Day) -> list[list[str]]:
+def _intervals(day: days.CalendarDayRow) -> list[list[str]]:
     if not day.works:
         return []
     *whole, (start, end) = WORKING_DAY

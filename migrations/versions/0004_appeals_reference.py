@@ -1,7 +1,7 @@
-"""Reference data of appeals: the 26 topic groups with the stems that name them, and the default SLA policies.
+"""Load the reference data of appeals: 26 topic groups with their stems, and the default SLA policies.
 
-A stem matches a word that begins with it; `$` at its end asks for the whole word; several stems in a row match
-neighbouring words. `ё` is written `е`. Texts are folded the same way before they are compared.
+A stem matches a word that begins with it; a stem with `$` at its end matches the whole word; several stems in a
+row match neighbouring words. `ё` is written as `е`. Texts are normalised in the same way before the comparison.
 """
 
 from collections.abc import Sequence
@@ -331,7 +331,7 @@ def upgrade() -> None:
                 first_response_hours=first_response,
                 resolution_hours=resolution,
                 starts_from="received",
-                # Before any page's history, so that every moment has a policy.
+                # Earlier than any message, so that every moment has a policy.
                 valid_from=sa.text("timestamptz '2000-01-01 00:00:00+00'"),
                 created_at=moment,
             )

@@ -1,4 +1,4 @@
-"""Ingestion: callbacks, tombstones, budgets, learnt rates, reconciliation, backfill, answers in parts."""
+"""Ingestion: callbacks, tombstones, call budgets, arrival rates, reconciliation, backfill, replies in parts."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 TABLES = (
     "backfills", "call_counts", "callback_servers", "poll_rates", "reconciliations", "seen_events", "tombstones",
 )  # fmt: skip
-# Columns of callback_servers that others may read: all but the secret and what finds it.
+# The columns of callback_servers that other services may read: not the secret and the key it is found by.
 CALLBACK_COLUMNS = (
     "page_id", "network", "url", "server_id", "by_hand", "state", "reason", "checked_at", "last_event_at",
     "created_at", "updated_at",

@@ -1,4 +1,4 @@
-"""Ingestion: indexes of messages and publications that are there, built while services run."""
+"""Ingestion: build indexes of messages and publications while services run."""
 
 from collections.abc import Sequence
 

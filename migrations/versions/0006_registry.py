@@ -1,4 +1,4 @@
-"""The registry whole: names, successions, the tree, pages' steps and checks, coverage, access, the audit trail."""
+"""Registry: names, successions, the tree, page steps and checks, coverage, access, the audit trail."""
 
 from collections.abc import Sequence
 
@@ -21,13 +21,13 @@ TABLES = (
     "coverage_days",
     "client_secrets",
 )
-# Columns of client_secrets that others may read: all but the digest.
+# The columns of client_secrets that other services may read: all except the digest.
 SECRET_COLUMNS = ("id", "client_id", "created_at", "expires_at", "last_used_at")
 
-# Remembered answers, which their owner alone reads.
+# Stored responses for idempotency, which only their owner may read.
 ANSWERS = {service: f"{service}_idempotency" for service in SERVICES if service != "metrics"}
 
-# A row's lineage comes from its parent's; when a body moves in the tree, all beneath it move along.
+# A row's lineage is derived from its parent's; when an organisation moves, its descendants are updated.
 LINEAGE = """
 CREATE FUNCTION organisations_own_lineage() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE above uuid[] := '{}';
@@ -58,7 +58,7 @@ CREATE TRIGGER organisations_lineage_beneath AFTER UPDATE OF parent_id ON organi
     EXECUTE FUNCTION organisations_lineage_beneath();
 """
 
-# The grants forbid it too; the trigger also stops the owner of the schema.
+# The grants forbid it too; the trigger also applies to the owner of the schema.
 APPEND_ONLY = """
 CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -94,7 +94,7 @@ INSERT INTO page_steps (id, page_id, step, reached_on, evidence_kind, confirmed_
 
 
 def _run_script(sql: str) -> None:
-    # Several statements at once: past SQLAlchemy, in the same transaction, as asyncpg's simple query.
+    # Run several statements at once with asyncpg's simple query protocol, in the same transaction.
     adapted = op.get_bind().connection.dbapi_connection
     adapted.run_async(lambda driver: driver.execute(sql))  # type: ignore[union-attr]
 
@@ -114,7 +114,7 @@ def _grant() -> None:
     op.execute(f"GRANT SELECT (signed_in_at) ON refresh_tokens TO {others}")
     for owner, table in ANSWERS.items():
         op.execute(f"REVOKE SELECT ON {table} FROM {_all_but(owner)}")
-    # Every service writes its own rows; UPDATE reaches what the relay sets.
+    # Every service inserts rows; UPDATE is granted only on the columns that the relay sets.
     everyone = ", ".join(f"gospablik_{service}" for service in SERVICES)
     op.execute(f"GRANT SELECT, INSERT, UPDATE (position, chain) ON audit TO {everyone}")
 

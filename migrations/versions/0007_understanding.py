@@ -1,7 +1,7 @@
-"""Understanding and routing: the classifier's topics, places, reviews, incidents, alerts, hands, versioned rules.
+"""Classification and routing: topics, locations, reviews, incidents, alerts, assignments, versioned rules.
 
-The topics come from `shared/topic_taxonomy`, whose versions are never edited. Routing rules that stood become the
-first rule set, active, with the page's owner as default; retired rules are kept in a retired set.
+The topics come from `shared/topic_taxonomy`, whose versions are never edited. Existing routing rules become the
+first, active rule set with the page's owner as the default; retired rules are kept in a retired set.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ SET rule_set_id = CASE WHEN active THEN md5('rule-set-1') ELSE md5('rule-set-ret
 
 
 def _run_script(sql: str) -> None:
-    # Several statements at once: past SQLAlchemy, in the same transaction, as asyncpg's simple query.
+    # Run several statements at once with asyncpg's simple query protocol, in the same transaction.
     adapted = op.get_bind().connection.dbapi_connection
     adapted.run_async(lambda driver: driver.execute(sql))  # type: ignore[union-attr]
 
@@ -274,7 +274,7 @@ def upgrade() -> None:
     op.add_column("appeals", sa.Column("house", sa.Text(), nullable=True))
     op.add_column("appeals", sa.Column("fault", sa.Text(), nullable=True))
     op.add_column("appeals", sa.Column("language", sa.Text(), nullable=True))
-    # A new column without a value needs no check of the rows that are there, if its key comes with it.
+    # A new nullable column does not check the existing rows if it is added together with its foreign key.
     op.execute("ALTER TABLE appeals ADD incident_id uuid CONSTRAINT fk_appeals_incident_id REFERENCES incidents")
     op.add_column("appeals", sa.Column("handovers", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.add_column("appeals", sa.Column("returns", sa.Integer(), server_default=sa.text("0"), nullable=False))
@@ -336,7 +336,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # What only this version can hold goes: topics beneath groups, rules to nobody in particular.
+    # Delete what only this version can store: topics below groups, rules without an organisation.
     for table in ("appeals", "triage", "routing_rules"):
         op.execute(
             f"UPDATE {table} SET topic_id = topics.group_id FROM topics"

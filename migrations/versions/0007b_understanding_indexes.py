@@ -1,4 +1,4 @@
-"""Understanding and routing: indexes of appeals and replies that are there, built while services run."""
+"""Classification and routing: build indexes of appeals and replies while services run."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ down_revision: str | None = "0007"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-# Index of appeals → its columns and the condition of a partial one.
+# Index of appeals → its columns and the condition of a partial index.
 INDEXES: dict[str, tuple[list[str], str | None]] = {
     "ix_appeals_incident_id": (["incident_id"], "incident_id IS NOT NULL"),
     "ix_appeals_municipality_opened_at": (["municipality", "opened_at"], None),

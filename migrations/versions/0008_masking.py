@@ -1,4 +1,4 @@
-"""Webhooks carry masked words unless an endpoint asks for all of them."""
+"""Webhooks contain masked texts unless an endpoint requests personal data."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ down_revision: str | None = "0007b"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-# Who reads an endpoint by column, since its secret is guarded.
+# The columns of an endpoint that other services may read: all except the secret.
 OTHERS = "gospablik_registry, gospablik_ingest, gospablik_appeals, gospablik_metrics"
 
 

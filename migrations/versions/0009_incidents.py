@@ -1,4 +1,4 @@
-"""Incidents: who gets an answer that joins later, and indexes for finding alike cases."""
+"""Incidents: which later members get a reply, and indexes to find similar appeals."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Judgements are listed: what the machine called `no` can be looked at, newest first, under any one filter."""
+"""Index classifications for their list: newest first, with any one filter."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ down_revision: str | None = "0009"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-# Index → its columns and the condition of a partial one.
+# Index → its columns and the condition of a partial index.
 INDEXES: dict[str, tuple[list[str], str | None]] = {
     "ix_triage_created_at": (["created_at", "message_id"], None),
     "ix_triage_judged_by_created_at": (["judged_by", "created_at", "message_id"], None),

@@ -1,4 +1,4 @@
-"""Topics: more of the names that they and their groups have had; no guess at who answers, which rules say."""
+"""Topics: more former names of topics and groups; without a default organisation, which rules determine."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
-"""Cities are called as the list of municipalities and the gazetteer of places call them: «город Улан-Удэ».
+"""Rename cities as in the list of municipalities and the gazetteer: «город Улан-Удэ».
 
-Places that were judged under the other name were not found among municipalities.
+Locations classified under the other name were not found among the municipalities.
 """
 
 from collections.abc import Sequence

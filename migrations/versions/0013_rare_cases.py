@@ -1,4 +1,4 @@
-"""Rare cases among many are listed by index; reviews belong to whoever has the case now, and are listed so."""
+"""Index rare rows of large lists; a review belongs to the current organisation of its appeal."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ down_revision: str | None = "0012"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-# Index → its table, columns and the condition of a partial one.
+# Index → its table, columns and the condition of a partial index.
 INDEXES: dict[str, tuple[str, list[str], str | None]] = {
     "ix_appeals_languages": ("appeals", ["language", "opened_at", "id"], "language <> 'ru'"),
     "ix_appeals_settlements": ("appeals", ["settlement", "opened_at", "id"], "settlement IS NOT NULL"),
     "ix_appeals_faults": ("appeals", ["fault", "opened_at", "id"], "fault IS NOT NULL"),
     "ix_reviews_organisation_id": ("reviews", ["organisation_id", "created_at", "message_id"], None),
 }
-# Whoever changes a case's owner, by whichever way: its reviews go along. Where nobody has it, whose page it is.
+# Whenever an appeal's organisation changes, its reviews follow; without one they belong to the page's owner.
 FOLLOW = """
 CREATE FUNCTION reviews_follow_case() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

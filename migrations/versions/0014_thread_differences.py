@@ -1,4 +1,4 @@
-"""Counts of the network are compared with living comments: an index for them, and what stays different is kept."""
+"""Compare the network's counts with stored comments: an index for that, and a table of lasting differences."""
 
 from collections.abc import Sequence
 

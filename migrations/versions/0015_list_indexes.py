@@ -1,4 +1,4 @@
-"""Indexes of lists and schedules that read more the longer an installation lives."""
+"""Index lists and schedules that would read more rows as an installation grows."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ down_revision: str | None = "0014"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-# Index → its table, columns and the condition of a partial one.
+# Index → its table, columns and the condition of a partial index.
 INDEXES: dict[str, tuple[str, list[str], str | None]] = {
     "ix_appeals_network_opened_at": ("appeals", ["network", "opened_at", "id"], None),
     "ix_appeals_urgent": ("appeals", ["opened_at", "id"], "urgency = 'high'"),

@@ -1,4 +1,4 @@
-"""Rows that have served their term can be deleted: webhooks purges the feed of events, which it serves."""
+"""Allow purging of expired rows: webhooks purges the event feed, which it serves."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ depends_on: Sequence[str] | None = None
 
 SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 
-# A dead-lettered event is handled by a job, which reads it. No service may read another's queue, so a function of
-# the schema's owner tells which events these are, and nothing else of the jobs.
+# A dead-lettered event is read by its job. No service may read another's queue, so a function of the schema's
+# owner returns which events these are, and nothing else about the jobs.
 OF_JOBS = f"""
 CREATE FUNCTION events_of_jobs() RETURNS SETOF uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -27,7 +27,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 }
 $$
 """
-# No service may delete events; webhooks may ask for this, whose lower bound no setting moves.
+# No service may delete events; webhooks may call this function, whose minimum age no setting can change.
 PURGE = """
 CREATE FUNCTION purge_events(upto bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -44,7 +44,7 @@ END $$
 
 
 def upgrade() -> None:
-    # Whether deliveries of an event are kept is asked when it is deleted.
+    # Deleting an event checks whether deliveries of it are kept.
     create_index_concurrently("ix_webhook_deliveries_event_id", "webhook_deliveries", ["event_id"])
     create_index_concurrently("ix_message_versions_replaced_at", "message_versions", ["replaced_at"])
     for function, definition in (("events_of_jobs()", OF_JOBS), ("purge_events(bigint)", PURGE)):

@@ -1,4 +1,4 @@
-"""Until when a callback server's confirmation is awaited; the code is told to nobody at any other time."""
+"""Store until when a callback server's confirmation is awaited; the code is sent only until then."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ OTHERS = "gospablik_registry, gospablik_appeals, gospablik_metrics, gospablik_we
 
 def upgrade() -> None:
     op.add_column("callback_servers", sa.Column("awaited_until", sa.DateTime(timezone=True), nullable=True))
-    # The table holds secrets, so others read it column by column.
+    # The table holds secrets, so other services are granted single columns.
     op.execute(f"GRANT SELECT (awaited_until) ON callback_servers TO {OTHERS}")
 
 

@@ -1,4 +1,4 @@
-"""A publication names the appeal whose reply it delivers."""
+"""Store in a publication the appeal whose reply it delivers."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -22,7 +22,7 @@ WHERE publications.id > :after AND publications.id <= :last AND replies.id = pub
 
 def upgrade() -> None:
     op.add_column("publications", sa.Column("appeal_id", sa.Uuid(), nullable=True), if_not_exists=True)
-    # The column's lock ends here, and so many rows a transaction: services read and write the table meanwhile.
+    # Commit to release the lock, then update in batches: services read and write the table at the same time.
     with op.get_context().autocommit_block():
         bind, after = op.get_bind(), UUID(int=0)
         while found := bind.scalar(sa.text(NEXT), {"after": after, "batch": BATCH}):

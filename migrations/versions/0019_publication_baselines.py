@@ -1,4 +1,4 @@
-"""Where a thread stood before an answer was first sent: what appeared after it may be that answer."""
+"""Store the last id of a thread before a reply was first sent: a later comment may be that reply."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ down_revision: str | None = "0018"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-# For answers that are open or failed: the thread as it was stored when they were asked for. OK's ids have no
-# order; the network's own milliseconds stand for it, with an hour taken off, as in the code.
+# For open or failed publications: the thread as it was stored at the request. OK's ids are not ordered, so the
+# network's timestamp in milliseconds is used, minus an hour, as in the code.
 EXISTING = """
 UPDATE publications SET sent_after = (
     SELECT max(CASE WHEN publications.network = 'vk' THEN substring(messages.external_id FROM '[0-9]+$')::bigint

@@ -1,4 +1,4 @@
-"""Replies keep the message that they answer, appeals show a failed last reply, judgements have versions."""
+"""Store the answered message in replies, a failed last reply in appeals, and versions of classifications."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -14,7 +14,7 @@ depends_on: Sequence[str] | None = None
 
 BATCH = 10_000
 NEXT = "SELECT max(id::text) FROM (SELECT id FROM replies WHERE id > :after ORDER BY id LIMIT :batch) AS next"
-# The timeline says which message each reply made here was meant for.
+# The timeline has the message that each of our replies answers.
 MADE_HERE = """
 UPDATE replies SET in_reply_to = (timeline.data ->> 'message_id')::uuid
 FROM timeline
@@ -22,7 +22,7 @@ WHERE replies.id > :after AND replies.id <= :last AND replies.in_reply_to IS NUL
   AND timeline.appeal_id = replies.appeal_id AND timeline.kind = 'reply_queued'
   AND timeline.data ->> 'reply_id' = replies.id::text AND timeline.data ->> 'message_id' IS NOT NULL
 """
-# Staff who wrote by hand replied to a comment of the citizen.
+# Replies that staff wrote in the network answer a comment of the citizen.
 BY_HAND = """
 UPDATE replies SET in_reply_to = parent.id
 FROM messages AS own
@@ -35,7 +35,7 @@ WHERE replies.id > :after AND replies.id <= :last AND replies.in_reply_to IS NUL
 
 
 def upgrade() -> None:
-    # New columns without a value need no check of the rows that are there, if their keys come with them.
+    # New nullable columns do not check existing rows if they are added together with their foreign keys.
     op.execute(
         "ALTER TABLE replies ADD IF NOT EXISTS in_reply_to uuid"
         " CONSTRAINT fk_replies_in_reply_to REFERENCES messages"
@@ -46,7 +46,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         if_not_exists=True,
     )
-    # So many rows a transaction: services write the same rows meanwhile.
+    # Update in batches: services write the same rows at the same time.
     with op.get_context().autocommit_block():
         bind, after = op.get_bind(), UUID(int=0)
         while found := bind.scalar(sa.text(NEXT), {"after": after, "batch": BATCH}):

@@ -1,8 +1,8 @@
-"""One reply at a time is under way for an appeal; appeals whose last reply failed are found by index.
+"""Allow one pending reply per appeal; index appeals whose last reply failed.
 
-Of two that are under way for one appeal the earlier stays; the later becomes `failed` with a reason, and
-`published` if its publication succeeds all the same. The version before may make such a pair while the index is
-built: the upgrade ends then, and goes on from here when it is run again.
+Of two pending replies of one appeal the earlier stays; the later becomes `failed` with a reason, and `published`
+if its publication succeeds anyway. The previous version may create such a pair while the index is built: then the
+upgrade fails, and continues here when it is run again.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""Events and audit rows are ordered by a sequence, not by the clocks of the machines that write them.
+"""Order events and audit rows by a sequence instead of the clocks of the machines that write them.
 
-Rows written before have no `write_order` and come first. `feed_epochs` tells which server numbered the events.
+Earlier rows have no `write_order` and come first. `feed_epochs` stores which server numbered the events.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ EVERYONE = ", ".join(f"gospablik_{name}" for name in ("registry", "ingest", "app
 
 
 def upgrade() -> None:
-    # The builds below commit what stands before them: each statement may meet its own work.
+    # The index builds below commit the statements before them: each must be safe to run again.
     op.execute("CREATE SEQUENCE IF NOT EXISTS write_order_seq")
     op.execute(f"GRANT USAGE ON SEQUENCE write_order_seq TO {EVERYONE}")
     for table in TABLES:
-        # The default apart: together with the column it would rewrite the table.
+        # Set the default separately: together with the column it would rewrite the table.
         op.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS write_order bigint")
         op.execute(f"ALTER TABLE {table} ALTER COLUMN write_order SET DEFAULT nextval('write_order_seq')")
     op.execute(

@@ -1,6 +1,6 @@
-"""Webhook endpoints have an owner, whose rights bound what they get, and a consent to personal data.
+"""Store the owner of a webhook endpoint, whose rights limit its events, and a consent to personal data.
 
-Owned by whoever made it; the first fan-out suspends those whose owner has not the rights any more.
+The owner is its creator; the first fan-out suspends endpoints whose owner no longer has the rights.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ down_revision: str | None = "0022"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-# Who reads an endpoint by column, since its secret is guarded.
+# The columns of an endpoint that other services may read: all except the secret.
 OTHERS = "gospablik_registry, gospablik_ingest, gospablik_appeals, gospablik_metrics"
 COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
     "owner_id": sa.Uuid(),

@@ -1,4 +1,4 @@
-"""A stack of its own for each chaos test: what is killed here must not trouble others."""
+"""A separate embedded run for each chaos test, so that killed processes do not affect others."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -12,6 +12,6 @@ from tests.support.embedded_stack import running_stack
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """A fresh stack with the demo registry and silent citizens."""
+    """A new embedded run with the demo registry; citizens write nothing."""
     async with running_stack(tmp_path, seed_demo=True) as stack, AsyncExitStack() as exits:
         yield await enter_world(stack, exits)

@@ -1,4 +1,4 @@
-"""Feeding both networks many texts, and holding what is stored against what was accepted."""
+"""Feed many texts to both networks, and compare the stored messages with the accepted ones."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from tests.support.eventually import eventually
 
 @dataclass(frozen=True)
 class Sent:
-    """A text that a network accepted: where it lies and its exact words."""
+    """A text that a network accepted, and its location."""
 
     network: str
     page: str
@@ -25,7 +25,7 @@ class Sent:
 
 
 def as_csv(texts: list[str]) -> bytes:
-    """One column `text`, quoted so that line breaks stay inside."""
+    """Return the texts as CSV with the column `text`, all cells quoted."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(["text"])
@@ -34,7 +34,7 @@ def as_csv(texts: list[str]) -> bytes:
 
 
 async def feed(network: Network, texts: list[str], *, offset: int, step: int) -> tuple[list[Sent], int]:
-    """Citizens write rows offset, offset+step … in all three kinds; gives the accepted and the number refused."""
+    """Feed rows offset, offset+step … in all three kinds. Return the accepted texts and the number refused."""
     answer = await network.http.post(
         "/_control/feed",
         params={"column": "text", "kind": "mixed", "offset": offset, "step": step, "detail": 1},
@@ -54,15 +54,15 @@ async def feed(network: Network, texts: list[str], *, offset: int, step: int) ->
 
 
 async def stored_messages(world: World) -> list[dict[str, Any]]:
-    """All citizens' messages that the API shows."""
+    """Return all messages of citizens that the API lists."""
     return await world.centre.every("/messages", from_community="false")
 
 
 async def wait_until_stored(world: World, expected: int, *, seconds: float) -> list[dict[str, Any]]:
-    """Wait for the count, then read every message through the API."""
+    """Wait for the number of messages, then return all of them from the API."""
     reached = 0
 
-    async def enough() -> bool:
+    async def all_stored() -> bool:
         nonlocal reached
         try:
             connection = await asyncpg.connect(world.stack.service_database_url("ingest"), timeout=5)
@@ -75,21 +75,21 @@ async def wait_until_stored(world: World, expected: int, *, seconds: float) -> l
         return bool(reached >= expected)
 
     try:
-        await eventually(enough, f"{expected} messages stored", seconds=seconds, every=1)
+        await eventually(all_stored, f"{expected} messages stored", seconds=seconds, every=1)
     except AssertionError as error:
         raise AssertionError(f"{error}; stored {reached}") from error
     return await stored_messages(world)
 
 
 def check_stored_exactly(world: World, sent: list[Sent], stored: list[dict[str, Any]]) -> None:
-    """Every accepted text is stored once, in its place, byte for byte, and nothing else is."""
+    """Assert that exactly the accepted texts are stored, each once, unchanged and on its page."""
     page_of = {page["id"]: str(page["external_id"]) for page in world.pages}
 
-    def place(network: str, page: str, kind: str) -> tuple[str, str, str]:
+    def location(network: str, page: str, kind: str) -> tuple[str, str, str]:
         return network, page, kind
 
-    counts_sent = Counter(place(s.network, s.page, s.kind) for s in sent)
-    counts_stored = Counter(place(m["network"], page_of[m["page_id"]], m["kind"]) for m in stored)
+    counts_sent = Counter(location(s.network, s.page, s.kind) for s in sent)
+    counts_stored = Counter(location(m["network"], page_of[m["page_id"]], m["kind"]) for m in stored)
     assert counts_stored == counts_sent
     texts_sent = Counter((s.network, s.page, s.kind, s.text.encode()) for s in sent)
     texts_stored = Counter((m["network"], page_of[m["page_id"]], m["kind"], m["text"].encode()) for m in stored)
@@ -98,7 +98,7 @@ def check_stored_exactly(world: World, sent: list[Sent], stored: list[dict[str, 
 
 
 def native_ids_on_several_pages(sent: list[Sent]) -> int:
-    """How many native ids occur on more than one page of their network and kind."""
+    """Return how many native ids occur on more than one page of their network and kind."""
     pages: dict[tuple[str, str, str], set[str]] = {}
     for item in sent:
         pages.setdefault((item.network, item.kind, item.native_id), set()).add(item.page)

@@ -1,13 +1,21 @@
-"""Texts that citizens may send: invented ordinary ones, hostile ones, and real ones when they are at hand."""
+"""Texts of citizens: invented ordinary ones, hostile ones, and real ones if the reference data exists."""
 
 import csv
 import random
 from pathlib import Path
 
-REAL = Path(__file__).parents[2].parent / "shared" / "data" / "appeals" / "kursk2022-train.csv"
+REFERENCE_APPEALS = Path(__file__).parents[2].parent / "shared" / "data" / "appeals" / "kursk2022-train.csv"
 
-_PLACES = ("в Кабанске", "на Левом берегу", "в Гусиноозёрске", "у школы", "во дворе", "на остановке", "в Хоринске")
-_TROUBLES = (
+_LOCATIONS = (
+    "в Кабанске",
+    "на Левом берегу",
+    "в Гусиноозёрске",
+    "у школы",
+    "во дворе",
+    "на остановке",
+    "в Хоринске",
+)
+_PROBLEMS = (
     "третий день нет горячей воды",
     "не вывозят мусор",
     "не горят фонари",
@@ -17,7 +25,7 @@ _TROUBLES = (
     "холодно в группе",
     "течёт крыша",
 )
-_ASKS = ("Когда исправят?", "Примите меры.", "К кому обратиться?", "Сколько ещё ждать?", "")
+_QUESTIONS = ("Когда исправят?", "Примите меры.", "К кому обратиться?", "Сколько ещё ждать?", "")
 
 _HOSTILE_PARTS = (
     "строка\nстрока\r\nстрока\rстрока",
@@ -45,28 +53,28 @@ _HOSTILE_PARTS = (
 
 
 def hostile(count: int = 200, seed: int = 1) -> list[str]:
-    """Texts that break careless software, each once: line breaks, markup, NUL, combining marks, mentions."""
-    chance = random.Random(seed)
+    """Return different texts that break careless software: line breaks, markup, NUL, combining marks, mentions."""
+    rng = random.Random(seed)
     texts = list(_HOSTILE_PARTS)
     while len(texts) < count:
-        parts = chance.sample(_HOSTILE_PARTS, chance.randint(2, 4))
-        texts.append(chance.choice(["", " ", "\n"]).join(parts) + f" №{len(texts)}")
+        parts = rng.sample(_HOSTILE_PARTS, rng.randint(2, 4))
+        texts.append(rng.choice(["", " ", "\n"]).join(parts) + f" №{len(texts)}")
     return texts[:count]
 
 
 def ordinary(count: int, seed: int = 1) -> list[str]:
-    """Invented complaints and questions, each different."""
-    chance = random.Random(seed)
+    """Return different invented complaints and questions."""
+    rng = random.Random(seed)
     return [
-        f"{chance.choice(_PLACES).capitalize()} {chance.choice(_TROUBLES)}, обращаюсь {n}-й раз. "
-        f"{chance.choice(_ASKS)} {'Подробности. ' * chance.randint(0, 40)}".strip()
+        f"{rng.choice(_LOCATIONS).capitalize()} {rng.choice(_PROBLEMS)}, обращаюсь {n}-й раз. "
+        f"{rng.choice(_QUESTIONS)} {'Подробности. ' * rng.randint(0, 40)}".strip()
         for n in range(count)
     ]
 
 
 def real() -> list[str] | None:
-    """The real appeals when the reference data lies beside the project, else None."""
-    if not REAL.exists():
+    """Return the real appeals if the reference data exists next to the project, else None."""
+    if not REFERENCE_APPEALS.exists():
         return None
-    with REAL.open(encoding="utf-8", newline="") as file:
+    with REFERENCE_APPEALS.open(encoding="utf-8", newline="") as file:
         return [row["text"] for row in csv.DictReader(file)]

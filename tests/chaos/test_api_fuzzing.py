@@ -1,4 +1,4 @@
-"""The whole OpenAPI document under a fuzzer, through the gateway, as each role: no 5xx, no undocumented answer."""
+"""Fuzz all operations through the gateway as each role: no 5xx, no undocumented response."""
 
 import asyncio
 import json
@@ -28,41 +28,43 @@ USERNAMES = {
     Role.APPROVER: "approver",
     Role.EXECUTOR: "org",
 }
-# Every role meets examples and random calls. Those who may do most at the centre and at an organisation also meet
-# each boundary of each parameter. Eight minutes in all.
+# Every role sends examples and random requests. The roles with most rights at the centre and at an organisation
+# also send each boundary value of each parameter. Eight minutes in total.
 WITH_BOUNDARIES = {Role.MODERATOR, Role.MANAGER}
 SHORT = ("--phases", "examples,fuzzing", "--max-examples", "4", "--max-time", "30")
 LONG = ("--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--max-time", "80")
-# Signing in is throttled by design, and a stream never ends.
-LEFT_OUT = "/auth/|/stream"
+# Sign-in is throttled by design, and a stream never ends.
+EXCLUDED_PATHS = "/auth/|/stream"
 
 
 @pytest.fixture(scope="module")
 def called() -> set[str]:
-    """The operations that the fuzzer called, as whichever role."""
+    """The operations that the fuzzer called as any role."""
     return set()
 
 
 @pytest.fixture(scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """One stack for all roles: what one of them made is there for the next."""
+async def running_demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """One embedded run for all roles, so that a role finds what earlier ones created."""
     folder = tmp_path_factory.mktemp("fuzz")
     async with running_stack(folder, seed_demo=True) as stack, AsyncExitStack() as exits:
         yield await enter_world(stack, exits)
 
 
 @pytest.mark.parametrize("role", list(Role))
-async def test_no_request_breaks_the_api(stage: World, role: Role, called: set[str], tmp_path: Path) -> None:
-    person = await Person.sign_in(stage.anyone, USERNAMES[role])
+async def test_fuzzed_requests_get_documented_responses(
+    running_demo: World, role: Role, called: set[str], tmp_path: Path
+) -> None:
+    person = await Person.sign_in(running_demo.anyone, USERNAMES[role])
     assert (await person.get("/me"))["person"]["role"] == role
-    report, told = tmp_path / "report.txt", tmp_path / "told.ndjson"
+    report, report_lines = tmp_path / "report.txt", tmp_path / "report_lines.ndjson"
     with report.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "schemathesis.cli",
             "run",
-            f"{stage.stack.gateway}/openapi.json",
+            f"{running_demo.stack.gateway}/openapi.json",
             "--header",
             f"Authorization: Bearer {person.token}",
             "--checks",
@@ -73,11 +75,11 @@ async def test_no_request_breaks_the_api(stage: World, role: Role, called: set[s
             "--workers",
             "2",
             "--exclude-path-regex",
-            LEFT_OUT,
+            EXCLUDED_PATHS,
             "--report",
             "ndjson",
             "--report-ndjson-path",
-            str(told),
+            str(report_lines),
             "--continue-on-failure",
             "--no-color",
             stdout=output,
@@ -86,16 +88,16 @@ async def test_no_request_breaks_the_api(stage: World, role: Role, called: set[s
         )
         code = await process.wait()
     assert code == 0, report.read_text(errors="replace")[-12_000:]
-    called |= operations(told)
-    told.unlink()
-    health = await stage.anyone.get("/health")
+    called |= operations(report_lines)
+    report_lines.unlink()
+    health = await running_demo.anyone.get("/health")
     assert health.json()["status"] == "pass"
 
 
-def operations(told: Path) -> set[str]:
-    """Those that a run of the fuzzer called at least once."""
+def operations(report_lines: Path) -> set[str]:
+    """Return the operations that a run of the fuzzer called at least once."""
     found = set()
-    with told.open(encoding="utf-8") as lines:
+    with report_lines.open(encoding="utf-8") as lines:
         for line in lines:
             scenario = json.loads(line).get("ScenarioFinished")
             if scenario and scenario["recorder"].get("interactions"):
@@ -103,14 +105,14 @@ def operations(told: Path) -> set[str]:
     return found
 
 
-async def test_every_operation_was_called(stage: World, called: set[str]) -> None:
-    """It comes after the runs of all roles."""
-    document = (await stage.anyone.get(f"{stage.stack.gateway}/openapi.json")).json()
-    printed = {
+async def test_every_operation_was_called(running_demo: World, called: set[str]) -> None:
+    """Run after the tests of all roles."""
+    document = (await running_demo.anyone.get(f"{running_demo.stack.gateway}/openapi.json")).json()
+    documented = {
         f"{method.upper()} {path}"
         for path, methods in document["paths"].items()
-        if not re.search(LEFT_OUT, path)
+        if not re.search(EXCLUDED_PATHS, path)
         for method in methods.keys() & {"get", "put", "post", "patch", "delete"}
     }
-    assert printed
-    assert not printed - called
+    assert documented
+    assert not documented - called

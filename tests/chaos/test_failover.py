@@ -1,4 +1,4 @@
-"""Postgres full, read-only, restarted and switched to its standby, while citizens write and staff answer."""
+"""Outages and failover of Postgres while citizens write and staff reply."""
 
 import asyncio
 import tempfile
@@ -21,15 +21,15 @@ from tests.support.postgres_pair import Server, TwoServers, passable, two_server
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1_500)]
 
-AWAY_SECONDS = 8
+OUTAGE_SECONDS = 8
 _END_ALL = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = 'gospablik' AND usename != 'postgres' AND pid != pg_backend_pid()"
 )
 
 
-async def _asked(person: Person, method: str, path: str, **more: Any) -> httpx.Response:
-    """The first answer that is one; 503, and the gateway's own 502 and 504, ask for another try."""
+async def _request(person: Person, method: str, path: str, **more: Any) -> httpx.Response:
+    """Return the response; retry 503, and 502 and 504 of the gateway."""
     while True:
         try:
             answer = await person.ask(method, path, **more)
@@ -42,70 +42,75 @@ async def _asked(person: Person, method: str, path: str, **more: Any) -> httpx.R
         await asyncio.sleep(0.5)
 
 
-async def _one_matter(world: World, network_name: str) -> tuple[str, str, str]:
-    """A citizen asks, staff answer; gives the page, the question and the answer."""
+async def _ask_and_reply(world: World, network_name: str) -> tuple[str, str, str]:
+    """Let a citizen write and staff reply. Return the page, the question and the answer."""
     mark = uuid4().hex[:8]
     question = f"Когда включат отопление в спортзале школы? Дети мёрзнут. {mark}"
     answer = f"Здравствуйте! Отопление включат сегодня до 18:00. {mark}"
     network, page = world.network(network_name), world.page(network_name)["external_id"]
-    # A thread of its own: a second question of one person in one thread would join the first one's appeal.
+    # Use a new thread: a second question of one author in a thread would join the first appeal.
     await network.citizen(page, "wall_post", question)
 
     async def found() -> str | None:
-        listed = (await _asked(world.centre, "GET", "/appeals", params={"q": mark})).json()["items"]
+        listed = (await _request(world.centre, "GET", "/appeals", params={"q": mark})).json()["items"]
         return listed[0]["id"] if listed else None
 
     appeal = await eventually(found, f"an appeal about {mark}", seconds=300, every=1)
     key = {"Idempotency-Key": str(uuid4())}
     body = {"text": answer, "kind": "final"}
-    await _asked(world.org, "POST", f"/appeals/{appeal}/replies", json=body, headers=key)
+    await _request(world.org, "POST", f"/appeals/{appeal}/replies", json=body, headers=key)
     return page, question, answer
 
 
 @asynccontextmanager
 async def _load(world: World) -> AsyncIterator[list[asyncio.Task[tuple[str, str, str]]]]:
-    """A new matter every two seconds, in both networks by turns, until the block ends."""
-    matters: list[asyncio.Task[tuple[str, str, str]]] = []
+    """Start a new conversation every two seconds, alternating networks, until the block ends."""
+    conversations: list[asyncio.Task[tuple[str, str, str]]] = []
 
     async def grow() -> None:
         while True:
-            name = ("vk", "ok")[len(matters) % 2]
-            matters.append(asyncio.create_task(_one_matter(world, name)))
+            name = ("vk", "ok")[len(conversations) % 2]
+            conversations.append(asyncio.create_task(_ask_and_reply(world, name)))
             await asyncio.sleep(2)
 
     growing = asyncio.create_task(grow())
     try:
-        yield matters
+        yield conversations
     finally:
         growing.cancel()
         await asyncio.gather(growing, return_exceptions=True)
 
 
-async def _full(servers: TwoServers) -> None:
+async def _refuse_connections(servers: TwoServers) -> None:
     await servers.primary.ask("ALTER DATABASE gospablik CONNECTION LIMIT 0")
     await servers.primary.ask(_END_ALL)
-    await asyncio.sleep(AWAY_SECONDS)
+    await asyncio.sleep(OUTAGE_SECONDS)
     await servers.primary.ask("ALTER DATABASE gospablik CONNECTION LIMIT -1")
 
 
-async def _read_only(servers: TwoServers) -> None:
+async def _make_read_only(servers: TwoServers) -> None:
     await servers.primary.ask("ALTER DATABASE gospablik SET default_transaction_read_only = on")
     await servers.primary.ask(_END_ALL)
-    await asyncio.sleep(AWAY_SECONDS)
+    await asyncio.sleep(OUTAGE_SECONDS)
     await servers.primary.ask("ALTER DATABASE gospablik RESET default_transaction_read_only")
 
 
-async def _restarted(servers: TwoServers) -> None:
+async def _restart(servers: TwoServers) -> None:
     await servers.primary.end()
-    await asyncio.sleep(AWAY_SECONDS)
+    await asyncio.sleep(OUTAGE_SECONDS)
     await servers.primary.start()
 
 
-async def _switched(servers: TwoServers) -> None:
+async def _fail_over(servers: TwoServers) -> None:
     await servers.switch()
 
 
-OUTAGES: tuple[Callable[[TwoServers], Awaitable[None]], ...] = (_full, _read_only, _restarted, _switched)
+OUTAGES: tuple[Callable[[TwoServers], Awaitable[None]], ...] = (
+    _refuse_connections,
+    _make_read_only,
+    _restart,
+    _fail_over,
+)
 
 
 async def _check_queues(server: Server) -> None:
@@ -123,7 +128,7 @@ async def _check_queues(server: Server) -> None:
         assert dead == [], f"{service}: {dead}"
 
 
-async def test_no_event_is_dead_lettered_and_no_answer_doubled_while_postgres_goes_and_comes_back() -> None:
+async def test_outages_of_postgres_dead_letter_no_event_and_duplicate_no_reply() -> None:
     with tempfile.TemporaryDirectory(prefix="gospablik-", ignore_cleanup_errors=True) as folder:
         async with AsyncExitStack() as exits:
             servers = await exits.enter_async_context(two_servers(passable(folder)))
@@ -137,25 +142,25 @@ async def test_no_event_is_dead_lettered_and_no_answer_doubled_while_postgres_go
             )
             world = await enter_world(stack, exits)
             pids = {name: await stack.pid(name) for name in SERVICES}
-            async with _load(world) as matters:
+            async with _load(world) as conversations:
                 for outage in OUTAGES:
                     await asyncio.sleep(5)
                     await outage(servers)
                     await stack.healthy(within=60)
                 await asyncio.sleep(5)
-            assert {name: await stack.pid(name) for name in SERVICES} == pids, "a process was started again"
+            assert {name: await stack.pid(name) for name in SERVICES} == pids, "a process was restarted"
 
-            for number, (page, _question, answer) in enumerate(await asyncio.gather(*matters)):
+            for number, (page, _question, answer) in enumerate(await asyncio.gather(*conversations)):
                 network = world.network(("vk", "ok")[number % 2])
 
-                async def stands(network: Any = network, page: str = page, answer: str = answer) -> bool:
+                async def is_published(network: Any = network, page: str = page, answer: str = answer) -> bool:
                     return bool(await network.answers(page, answer))
 
-                await eventually(stands, f"«{answer}» is published", seconds=180)
-            # Time for a second publication, were there one.
+                await eventually(is_published, f"«{answer}» is published", seconds=180)
+            # Wait for a possible second publication.
             await asyncio.sleep(10)
-            for number, matter in enumerate(matters):
-                page, question, answer = matter.result()
+            for number, conversation in enumerate(conversations):
+                page, question, answer = conversation.result()
                 assert len(await world.network(("vk", "ok")[number % 2]).answers(page, answer)) == 1, answer
                 listed = await world.centre.get("/appeals", q=question.rsplit(maxsplit=1)[-1])
                 assert len(listed["items"]) == 1, question

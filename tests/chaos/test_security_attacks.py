@@ -1,7 +1,7 @@
-"""An attack by people who have some access, and by one who has none: nothing is read, and nobody else waits.
+"""Attacks by people with limited access and without any: nothing is disclosed, and others are not delayed.
 
-Two people of other organisations, one who was locked, `ops`, a narrowed system, another service's key and an
-anonymous caller try what was found open once, through the real gateway, on loopback, in bounded numbers.
+Two people of other organisations, a locked person, `ops`, a client with few scopes, another service's key and an
+anonymous caller try known attacks through the real gateway, on loopback, in bounded numbers.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from tests.support.eventually import eventually
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 SECRET = "тайнаяулица"
-WORDS = f"Во дворе третий день нет света, фонари не горят, {SECRET} дом 5"
+QUESTION = f"Во дворе третий день нет света, фонари не горят, {SECRET} дом 5"
 STAFF_PASSWORD = "correct horse 9 battery"
 CONNECTIONS = 18
 ROUNDS = 3
@@ -33,14 +33,14 @@ ROUNDS = 3
 
 @dataclass
 class Attackers:
-    """Who attacks, by name, each signed in at the gateway; `nobody` has no token."""
+    """The attackers by name, each signed in at the gateway; `nobody` has no token."""
 
     by_name: dict[str, Person]
     locked_person_id: str
     answers: list[tuple[str, str, httpx.Response]] = field(default_factory=list)
 
-    async def ask(self, who: str, method: str, path: str, **more: Any) -> httpx.Response:
-        """One request of an attacker; what came of it is kept."""
+    async def request(self, who: str, method: str, path: str, **more: Any) -> httpx.Response:
+        """Send a request as an attacker; store and return the response."""
         person = self.by_name[who]
         if person.token:
             answer = await person.ask(method, path, **more)
@@ -99,12 +99,12 @@ async def citizen_writes(world: World, text: str) -> dict[str, Any]:
     return await world.vk.citizen(page, "wall_post", text)
 
 
-async def test_attackers_read_nothing_and_plant_nothing(world: World, attackers: Attackers) -> None:
+async def test_attackers_cannot_read_or_register_anything(world: World, attackers: Attackers) -> None:
     async with receiver() as theirs, receiver() as ours:
-        planted = await _plant_webhooks(attackers, theirs)
+        statuses_of_registration = await _try_to_register_webhooks(attackers, theirs)
         await world.centre.post("/webhooks/endpoints", {"url": ours.url, "event_types": ["appeal.opened"]})
-        written = await citizen_writes(world, WORDS)
-        appeal = await world.centre.appeal_about(WORDS)
+        written = await citizen_writes(world, QUESTION)
+        appeal = await world.centre.appeal_about(QUESTION)
         assert written
         await ours.got("appeal.opened", appeal["id"])
         await _try_to_read(attackers, appeal)
@@ -112,19 +112,19 @@ async def test_attackers_read_nothing_and_plant_nothing(world: World, attackers:
             (who, asked, answer.status_code) for who, asked, answer in attackers.answers if SECRET in answer.text
         ]
         assert not read
-        assert not [body for _, body in theirs.received if SECRET in body.decode()], planted
-    await _forge_a_services_token(world, attackers)
-    await _fish_for_the_callbacks_code(world, attackers)
+        assert not [body for _, body in theirs.received if SECRET in body.decode()], statuses_of_registration
+    await _forge_service_tokens(world, attackers)
+    await _try_to_get_confirmation_code(world, attackers)
     failed = [(who, asked, answer.text) for who, asked, answer in attackers.answers if answer.status_code >= 500]
     assert not failed
 
 
-async def _plant_webhooks(attackers: Attackers, theirs: Receiver) -> dict[str, int]:
+async def _try_to_register_webhooks(attackers: Attackers, theirs: Receiver) -> dict[str, int]:
     body = {"url": theirs.url, "event_types": ["appeal.opened", "appeal.message_added"], "personal_data": True}
     found = {}
     for who in ("person", "locked", "narrowed", "ops", "nobody"):
         for personal in (True, False):
-            answer = await attackers.ask(
+            answer = await attackers.request(
                 who, "POST", "/webhooks/endpoints", json=body | {"personal_data": personal}
             )
             found[f"{who} {personal}"] = answer.status_code
@@ -153,15 +153,15 @@ async def _try_to_read(attackers: Attackers, appeal: dict[str, Any]) -> None:
     ]
     for who in ("person", "manager", "narrowed", "ops", "nobody"):
         for path in paths:
-            await attackers.ask(who, "GET", path)
+            await attackers.request(who, "GET", path)
     for who in ("person", "manager", "narrowed", "ops", "nobody", "locked"):
-        answer = await attackers.ask(
+        answer = await attackers.request(
             who, "POST", f"/appeals/{appeal['id']}/replies", json={"text": "Подложный ответ", "kind": "final"}
         )
         assert answer.status_code in {401, 403, 404}, f"{who}: {answer.text}"
 
 
-async def _forge_a_services_token(world: World, attackers: Attackers) -> None:
+async def _forge_service_tokens(world: World, attackers: Attackers) -> None:
     keys = world.stack.data_dir / "keys"
     body = {"reply_id": str(UUID(int=1)), "message_id": str(UUID(int=2)), "text": "x", "on_behalf_of": "x"}
     path = "/internal/publications"
@@ -174,13 +174,13 @@ async def _forge_a_services_token(world: World, attackers: Attackers) -> None:
             straight = await http.post(world.stack.urls["ingest"] + path, json=body, headers=headers)
             outside = await http.post(world.stack.gateway + path, json=body, headers=headers)
         assert (straight.status_code, outside.status_code) == (403, 404), thief
-    assert (await attackers.ask("nobody", "POST", "/internal/publications", json=body)).status_code == 404
+    assert (await attackers.request("nobody", "POST", "/internal/publications", json=body)).status_code == 404
 
 
-async def _fish_for_the_callbacks_code(world: World, attackers: Attackers) -> None:
+async def _try_to_get_confirmation_code(world: World, attackers: Attackers) -> None:
     http = attackers.by_name["nobody"].http
     group = int(world.page("vk")["external_id"])
-    # Our own set-up of a moment ago may be awaited still: the network itself sends no secret with that question.
+    # Our own registration may still be awaited: the network sends that request without a secret.
     database = await asyncpg.connect(world.stack.service_database_url("ingest"))
     await database.execute("UPDATE callback_servers SET awaited_until = now()")
     await database.close()
@@ -195,14 +195,14 @@ async def _fish_for_the_callbacks_code(world: World, attackers: Attackers) -> No
     ):
         answer = await http.post("/callbacks/vk", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code < 500, answer.text
-    # What others write still comes in.
-    text = f"{WORDS}, и после вложенных тел"
+    # Messages of others are still received.
+    text = f"{QUESTION}, и после вложенных тел"
     await citizen_writes(world, text)
     await world.centre.appeal_about(text)
 
 
-async def test_a_hostile_text_does_not_keep_the_next_citizen_from_being_read(world: World) -> None:
-    """How long such a text takes to read is measured by `bench.hostile_texts`."""
+async def test_hostile_texts_do_not_block_the_next_message(world: World) -> None:
+    """`bench.hostile_texts` measures how long such a text takes to classify."""
     for _ in range(24):
         await citizen_writes(world, "[id1:" * 3276)
     text = "Яма на дороге у школы, после атаки"
@@ -211,18 +211,18 @@ async def test_a_hostile_text_does_not_keep_the_next_citizen_from_being_read(wor
 
 
 @asynccontextmanager
-async def flooding(
-    gateway: str, address: str, guessed: str, numbers: "itertools.count[int]"
+async def attacking_sign_in(
+    gateway: str, address: str, username: str, numbers: "itertools.count[int]"
 ) -> AsyncIterator[list[int]]:
-    """Wrong passwords over 18 connections from this address until the block ends; gives the statuses."""
+    """Send wrong passwords over 18 connections from this address until the block ends. Yield the statuses."""
     statuses: list[int] = []
     stop = asyncio.Event()
     transport = httpx.AsyncHTTPTransport(local_address=address, limits=httpx.Limits(max_connections=CONNECTIONS))
 
     async def guess(http: httpx.AsyncClient, lane: int) -> None:
         while not stop.is_set():
-            # A third guess at one name, the others at names that are new each time.
-            name = guessed if lane % 3 == 0 else f"guess{next(numbers)}"
+            # A third of the connections attack one name, the others new names each time.
+            name = username if lane % 3 == 0 else f"guess{next(numbers)}"
             form = {"grant_type": "password", "username": name, "password": "guess"}
             statuses.append((await http.post("/api/v1/auth/token", data=form)).status_code)
 
@@ -236,25 +236,25 @@ async def flooding(
 
 
 @pytest.mark.parametrize(
-    ("address", "guessed"),
-    # Guesses from where somebody works block that one name there; everybody else goes on.
+    ("address", "username"),
+    # An attack from the address of others throttles only that one name there.
     [("127.0.0.2", "ops"), ("127.0.0.1", "auditor")],
-    ids=["from elsewhere", "from the same address"],
+    ids=["from another address", "from the same address"],
 )
-async def test_others_sign_in_while_somebody_guesses(world: World, address: str, guessed: str) -> None:
-    """How long they wait is measured by `bench.sign_in`."""
+async def test_others_can_sign_in_during_a_password_attack(world: World, address: str, username: str) -> None:
+    """`bench.sign_in` measures how long they wait."""
     refused: list[int] = []
     numbers = itertools.count()
     for _ in range(ROUNDS):
-        async with flooding(world.stack.gateway, address, guessed, numbers) as statuses:
-            await _reached(statuses)
+        async with attacking_sign_in(world.stack.gateway, address, username, numbers) as statuses:
+            await _wait_for_responses(statuses)
             for name in ("head", "centre", "org") * 3:
                 await Person.sign_in(world.anyone, name)
         refused += statuses
     assert set(refused) <= {400, 429}
 
 
-async def _reached(statuses: list[int]) -> None:
+async def _wait_for_responses(statuses: list[int]) -> None:
     async def look() -> bool:
         return len(statuses) >= CONNECTIONS
 

@@ -1,4 +1,4 @@
-"""Thousands of texts through both networks: each stored exactly once and exactly as written, whatever dies."""
+"""Thousands of texts through both networks: each is stored once and unchanged, even if processes are killed."""
 
 import asyncio
 import random
@@ -19,15 +19,17 @@ COUNT = 1_958
 
 
 def all_texts() -> list[str]:
-    """The real texts where they lie beside the project, else invented ones; and the hostile ones."""
+    """Return the real texts if the reference data exists, else invented ones, and the hostile ones."""
     found = sample_texts.real()
     if found is None:
-        warnings.warn("reference texts are not beside the project: invented ones are used", UserWarning, 1)
+        warnings.warn(
+            "the reference data does not exist next to the project: using invented texts", UserWarning, 1
+        )
         found = sample_texts.ordinary(COUNT)
     return [*found, *sample_texts.hostile(200)]
 
 
-async def test_every_text_is_stored_once_and_byte_for_byte(world: World) -> None:
+async def test_every_text_is_stored_once_and_unchanged(world: World) -> None:
     written = all_texts()
     halves = await asyncio.gather(
         feed(world.vk, written, offset=0, step=2), feed(world.ok, written, offset=1, step=2)
@@ -40,8 +42,8 @@ async def test_every_text_is_stored_once_and_byte_for_byte(world: World) -> None
     check_stored_exactly(world, sent, stored)
 
 
-async def test_killing_ingest_and_restarting_postgres_loses_and_doubles_nothing(world: World) -> None:
-    chance = random.Random(11)
+async def test_killed_ingest_and_restarted_postgres_lose_and_duplicate_nothing(world: World) -> None:
+    rng = random.Random(11)
     written = all_texts()
     parts = [
         written[start : start + len(written) // 6 + 1] for start in range(0, len(written), len(written) // 6 + 1)
@@ -55,7 +57,7 @@ async def test_killing_ingest_and_restarting_postgres_loses_and_doubles_nothing(
         sent += [item for half, _ in halves for item in half]
         if turn == 5:
             break
-        # One answer in flight in each network at the moment of the kill.
+        # One reply per network is in flight when the process is killed.
         for name, method in (("vk", "wall.createComment"), ("ok", "discussions.addDiscussionComment")):
             network, page = world.network(name), world.page(name)
             question = f"Когда придёт мастер по заявке {uuid4().hex[:8]}?"
@@ -65,7 +67,7 @@ async def test_killing_ingest_and_restarting_postgres_loses_and_doubles_nothing(
             answer = f"Мастер придёт завтра. {uuid4().hex[:8]}"
             await world.org.post(f"/appeals/{appeal['id']}/replies", {"text": answer, "kind": "final"})
             answers.append((name, page, answer))
-        await asyncio.sleep(chance.uniform(0.1, 1.5))
+        await asyncio.sleep(rng.uniform(0.1, 1.5))
         await world.stack.kill("ingest")
         if turn == 2:
             await world.stack.restart_postgres()
@@ -81,11 +83,11 @@ async def test_killing_ingest_and_restarting_postgres_loses_and_doubles_nothing(
 
         await eventually(published, f"the answer in flight at the kill is published in {name}", seconds=120)
 
-    async def all_told() -> bool:
+    async def all_published() -> bool:
         shown = await world.centre.every("/publications")
         mine = [p for p in shown if p["text"] in {answer for _, _, answer in answers}]
         return len(mine) == len(answers) and all(p["status"] == "published" for p in mine)
 
-    await eventually(all_told, "every publication knows that it is published", seconds=120)
+    await eventually(all_published, "all publications have the status published", seconds=120)
     for name, page, answer in answers:
         assert len(await world.network(name).answers(page["external_id"], answer)) == 1, (name, answer)

@@ -1,4 +1,4 @@
-"""Learning from real appeals reaches its bars, where the reference data lies beside the project."""
+"""Training on real appeals reaches its bars, if the reference data exists."""
 
 import json
 import subprocess
@@ -6,15 +6,17 @@ import sys
 
 import pytest
 
-from tests.chaos.sample_texts import REAL
+from tests.chaos.sample_texts import REFERENCE_APPEALS
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="needs the appeals of Kursk beside the project: bars were not tried")
-def test_learning_from_real_appeals_reaches_its_bars() -> None:
+@pytest.mark.skipif(
+    not REFERENCE_APPEALS.exists(), reason="needs the appeals of Kursk next to the project: bars were not tested"
+)
+def test_training_on_real_appeals_reaches_its_bars() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bench.topics", "--data", str(REAL), "--json"],
+        [sys.executable, "-m", "bench.topics", "--data", str(REFERENCE_APPEALS), "--json"],
         capture_output=True,
         text=True,
         check=False,

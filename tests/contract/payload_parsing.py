@@ -1,4 +1,4 @@
-"""What the parsers make of a payload of either network, found out by its shape alone."""
+"""Parse a payload of either network, recognised by its structure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from services.ingest.networks.port import PageRef, ParsedBatch
 from services.ingest.networks.vk import vk_payloads as vk
 from services.ingest.networks.vk import vk_push as vk_events
 
-# Kinds of events in which nobody says anything; of all others the parsers have to make something.
+# Kinds of events without text; all others must be parsed or quarantined.
 WORDLESS_EVENTS = {
     "like_add", "like_remove", "group_join", "group_leave", "group_change_settings", "group_change_photo",
     "group_officers_edit", "message_allow", "message_deny", "message_event", "message_typing_state",
@@ -23,7 +23,7 @@ TYPES = {"GROUP_TOPIC", "GROUP_PHOTO", "GROUP_MOVIE"}
 
 @dataclass
 class Outcome:
-    """What became of a payload: messages, what was set aside, and the kinds in it that bring no words.
+    """The result of parsing a payload: messages, quarantined parts, and the kinds in it without text.
 
     `calls`: what the parsers were asked.
     """
@@ -33,17 +33,17 @@ class Outcome:
     calls: list[tuple[Callable[..., Any], Any, tuple[Any, ...]]] = field(default_factory=list)
 
     def add(self, parse: Callable[..., Any], raw: Any, *args: Any) -> None:
-        """Have one payload parsed."""
+        """Parse one payload."""
         self.calls.append((parse, raw, args))
         self.parsed.parse(parse, raw, *args)
 
     def passed(self, kind: str) -> None:
-        """Note a kind that brings no words."""
+        """Record a kind without text."""
         self.wordless.append(kind)
 
     @property
     def told(self) -> dict[str, list[str]]:
-        """The outcome as a test compares it."""
+        """Return the result in a form that tests compare."""
         return {
             "messages": [f"{one.change} {one.kind} {one.external_id}" for one in self.parsed.items],
             "set_aside": [one.reason for one in self.parsed.unparsed],
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def page(network: str, external_id: object) -> PageRef:
-    """A page of the network."""
+    """Return a page of the network."""
     return PageRef(
         id=UUID(int=1),
         organisation_id=UUID(int=2),
@@ -63,7 +63,7 @@ def page(network: str, external_id: object) -> PageRef:
 
 
 def read_vk(raw: Any) -> Outcome:
-    """A payload of VK."""
+    """Parse a payload of VK."""
     outcome = Outcome()
     if isinstance(raw, list):
         for one in raw:
@@ -125,7 +125,7 @@ def _vk_item(outcome: Outcome, raw: Any, names: dict[int, str] | None = None) ->
 
 
 def read_ok(raw: Any) -> Outcome:
-    """A payload of OK."""
+    """Parse a payload of OK."""
     outcome = Outcome()
     group = page("ok", 50000000000001)
     if not isinstance(raw, dict):

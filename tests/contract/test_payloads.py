@@ -1,4 +1,4 @@
-"""Payloads of both networks, of all years and shapes: a message, set aside with a reason, or a kind without words.
+"""Payloads of both networks are parsed, quarantined with a reason, or of a kind without text.
 
 The project's own fixtures are invented. Where a collection of recorded payloads lies beside the repository, all of
 it goes through the parsers too.
@@ -33,7 +33,7 @@ def _read(path: Path, raw: Any) -> Outcome:
 
 
 def _check(outcome: Outcome) -> None:
-    """Nothing vanished, every reason is in words, and what became a message can be stored."""
+    """Assert that no part is lost, every reason is text, and every message can be stored."""
     told = outcome.told
     assert any(told.values()), "nothing came of it"
     assert all(len(reason) > len("KeyError") for reason in told["set_aside"]), told["set_aside"]
@@ -46,7 +46,7 @@ def _check(outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize("path", _files(FIXTURES), ids=_name)
-def test_our_own_payloads(path: Path) -> None:
+def test_own_payloads_are_parsed(path: Path) -> None:
     document = json.loads(path.read_text("utf-8"))
     outcome = _read(path, document["payload"])
     _check(outcome)
@@ -58,13 +58,13 @@ def test_our_own_payloads(path: Path) -> None:
         assert wanted in reason
 
 
-def test_both_networks_have_fixtures_of_their_own() -> None:
+def test_both_networks_have_own_fixtures() -> None:
     names = {_name(path).partition("/")[0] for path in _files(FIXTURES)}
     assert names == set(READERS)
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="no collection of recorded payloads lies beside the repository")
-def test_recorded_payloads() -> None:
+def test_recorded_payloads_are_parsed() -> None:
     files = _files(RECORDED)
     assert files, "the collection is empty"
     totals = {"messages": 0, "set_aside": 0, "wordless": 0}
@@ -83,7 +83,7 @@ BROKEN: list[Any] = [None, True, 0, 1.5, -(10**30), "", "x", [], [None], {}, {"i
 
 
 @pytest.mark.parametrize("path", _files(FIXTURES), ids=_name)
-def test_whatever_stands_in_a_field_no_parser_raises(path: Path) -> None:
+def test_parsers_do_not_raise_for_any_field_value(path: Path) -> None:
     for parse, raw, args in _read(path, json.loads(path.read_text("utf-8"))["payload"]).calls:
         for broken in BROKEN:
             for spoilt in _spoilt(raw, broken):
@@ -94,7 +94,7 @@ def test_whatever_stands_in_a_field_no_parser_raises(path: Path) -> None:
 
 
 def _spoilt(raw: Any, broken: Any) -> Iterator[Any]:
-    """The payload with one of its parts replaced, for each part of it."""
+    """Yield the payload with one of its parts replaced, for each part."""
     yield broken
     if isinstance(raw, dict):
         for name, inner in raw.items():

@@ -1,4 +1,4 @@
-"""Those who use the system, as a test sees them: citizens at the networks, staff at the API, another system."""
+"""Users of the system in tests: citizens in the networks, staff at the API, another system."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ PASSWORD = "demo"
 
 @dataclass
 class Network:
-    """An emulated network and the people on it, through its control door."""
+    """An emulated network and the people in it, through its control API."""
 
     name: str
     http: httpx.AsyncClient
@@ -27,23 +27,23 @@ class Network:
         return found
 
     async def citizen(self, page: Any, kind: str, text: str, **more: Any) -> dict[str, Any]:
-        """A citizen writes; gives the network's own id, thread and author."""
+        """Write as a citizen. Return the network's id, thread and author."""
         return await self._post("citizen", page=page, kind=kind, text=text, **more)
 
     async def staff(self, page: Any, thread: Any, text: str, **more: Any) -> dict[str, Any]:
-        """The page's staff write by hand in the network."""
+        """Write as the page's staff in the network."""
         return await self._post("community", page=page, thread=thread, text=text, **more)
 
     async def fault(self, **body: Any) -> None:
-        """Arm a fault of the network."""
+        """Inject a fault into the network."""
         await self._post("faults", **body)
 
     async def clear_faults(self) -> None:
-        """The network is well again."""
+        """Remove all injected faults."""
         (await self.http.delete("/_control/faults")).raise_for_status()
 
     async def answers(self, page: Any, text: str) -> list[dict[str, Any]]:
-        """What stands published under this page with exactly this text."""
+        """Return the comments published on this page with exactly this text."""
         answer = await self.http.get("/_control/answers", params={"page": page})
         answer.raise_for_status()
         return [item for item in answer.json()["items"] if item["text"] == text]
@@ -51,7 +51,7 @@ class Network:
 
 @dataclass
 class Person:
-    """Someone signed in at the gateway."""
+    """A person signed in at the gateway."""
 
     http: httpx.AsyncClient
     token: str = ""
@@ -65,26 +65,26 @@ class Person:
         return cls(http, answer.json()["access_token"])
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """A request under /api/v1 with this person's token."""
+        """Send a request under /api/v1 with this person's token and return the response."""
         headers = {"Authorization": f"Bearer {self.token}", **more.pop("headers", {})}
         return await self.http.request(method, f"/api/v1{path}", headers=headers, **more)
 
     async def get(self, path: str, **params: Any) -> dict[str, Any]:
-        """A good answer to a GET."""
+        """Return the body of a successful GET."""
         answer = await self.ask("GET", path, params=params)
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
         found: dict[str, Any] = answer.json()
         return found
 
     async def post(self, path: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
-        """A good answer to a POST."""
+        """Return the body of a successful POST."""
         answer = await self.ask("POST", path, json=body, headers=headers)
         assert answer.status_code in {200, 201, 202}, f"{path}: {answer.status_code} {answer.text}"
         found: dict[str, Any] = answer.json()
         return found
 
     async def every(self, path: str, **params: Any) -> list[dict[str, Any]]:
-        """All items of a list, page by page."""
+        """Return all items of a list."""
         items: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
@@ -104,13 +104,13 @@ class Person:
         return await eventually(look, f"an appeal about «{text}»")
 
     async def appeal(self, appeal_id: str) -> dict[str, Any]:
-        """One appeal, whole."""
+        """Return an appeal with all details."""
         return await self.get(f"/appeals/{appeal_id}")
 
 
 @dataclass
 class Receiver:
-    """Another system that gets our webhooks."""
+    """Another system that receives our webhooks."""
 
     url: str
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
@@ -133,7 +133,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiver() -> AsyncIterator[Receiver]:
-    """A real HTTP server on loopback that keeps what it is sent."""
+    """Run an HTTP server on loopback that stores the deliveries it receives."""
     found = Receiver("")
 
     async def hook(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""One running stack for all end-to-end tests: the real processes, as `make run` starts them, on free ports."""
+"""One embedded run for all end-to-end tests: the processes that `make run` starts, on free ports."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -16,7 +16,7 @@ from tests.support.service_under_test import DROPPED_FIRST
 
 @dataclass
 class World:
-    """The stack, and the people around it."""
+    """The embedded run and its users."""
 
     stack: Stack
     vk: Network
@@ -28,24 +28,24 @@ class World:
     organisation_id: str
 
     def network(self, name: str) -> Network:
-        """The emulated network of that name."""
+        """Return the emulated network of that name."""
         return self.vk if name == "vk" else self.ok
 
     def page(self, network: str) -> dict[str, Any]:
-        """A page of the organisation whose staff is signed in."""
+        """Return a page of the organisation whose staff is signed in."""
         return next(
             p for p in self.pages if p["network"] == network and p["organisation_id"] == self.organisation_id
         )
 
     def foreign_page(self, network: str) -> dict[str, Any]:
-        """A page of another organisation."""
+        """Return a page of another organisation."""
         return next(
             p for p in self.pages if p["network"] == network and p["organisation_id"] != self.organisation_id
         )
 
 
 async def enter_world(stack: Stack, exits: AsyncExitStack) -> World:
-    """Sign everyone in at a running stack."""
+    """Sign in all people at an embedded run."""
 
     async def at(url: str) -> httpx.AsyncClient:
         return await exits.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30, limits=DROPPED_FIRST))
@@ -67,7 +67,7 @@ async def enter_world(stack: Stack, exits: AsyncExitStack) -> World:
 
 @pytest.fixture(scope="package")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """The stack with the demo registry and silent citizens: they write when a test says so."""
+    """The embedded run with the demo registry; citizens write only in tests."""
     folder: Path = tmp_path_factory.mktemp("stack")
     async with running_stack(folder, seed_demo=True) as stack, AsyncExitStack() as exits:
         yield await enter_world(stack, exits)

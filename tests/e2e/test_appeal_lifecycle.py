@@ -1,4 +1,4 @@
-"""The main job as its users see it: through the gateway, with both networks, in all three kinds."""
+"""Appeals from a message to a published reply, through the gateway, in both networks and all kinds."""
 
 import json
 from uuid import uuid4
@@ -16,7 +16,7 @@ CASES = [(network, kind) for network in ("vk", "ok") for kind in KINDS]
 
 
 @pytest.mark.parametrize(("network_name", "kind"), CASES)
-async def test_a_citizens_words_become_an_answered_appeal(world: World, network_name: str, kind: str) -> None:
+async def test_message_becomes_an_answered_appeal(world: World, network_name: str, kind: str) -> None:
     network, page = world.network(network_name), world.page(network_name)
     question = f"Когда включат отопление в спортзале школы? Дети мёрзнут. 8-924-000-12-34 {uuid4().hex[:8]}"
     masked = question.replace("8-924-000-12-34", "[телефон]")
@@ -65,14 +65,16 @@ async def test_a_citizens_words_become_an_answered_appeal(world: World, network_
             for verifier in (StandardWebhook(endpoint["secret"]), SvixWebhook(endpoint["secret"])):
                 verifier.verify(body, headers)
             assert json.loads(body)["type"] == event_type
-            assert b"8-924" not in body, "a citizen's phone left the case"
+            assert b"8-924" not in body, "a citizen's phone number left the system"
         _, body = await system.got("appeal.opened", appeal["id"])
         assert json.loads(body)["data"]["text"] == masked
         await world.centre.ask("DELETE", f"/webhooks/endpoints/{endpoint['id']}")
 
 
 @pytest.mark.parametrize(("network_name", "kind"), CASES)
-async def test_an_answer_written_by_hand_stops_the_clock_once(world: World, network_name: str, kind: str) -> None:
+async def test_reply_of_staff_in_the_network_stops_the_clock_once(
+    world: World, network_name: str, kind: str
+) -> None:
     network, page = world.network(network_name), world.page(network_name)
     question = f"Почему не чистят снег у крыльца поликлиники? {uuid4().hex[:8]}"
     by_hand = f"Здравствуйте, дворник уже вышел. {uuid4().hex[:8]}"
@@ -85,10 +87,10 @@ async def test_an_answer_written_by_hand_stops_the_clock_once(world: World, netw
         shown = await world.org.appeal(appeal["id"])
         return shown if shown["first_response_at"] else None
 
-    shown = await eventually(stopped, "the clock stops for an answer by hand")
+    shown = await eventually(stopped, "the clock stops for a reply of staff in the network")
     assert [(r["origin"], r["status"], r["text"]) for r in shown["replies"]] == [("network", "published", by_hand)]  # type: ignore[attr-defined]
     publications = await world.centre.get("/publications", organisation_id=page["organisation_id"])
-    assert all(found["text"] != by_hand for found in publications["items"]), "nothing is published by us"
+    assert all(found["text"] != by_hand for found in publications["items"]), "we publish nothing"
     assert len(await network.answers(page["external_id"], by_hand)) == 1
     steps = [step for step in shown["timeline"] if step["kind"] == "answered"]  # type: ignore[attr-defined]
     assert len(steps) == 1
@@ -97,7 +99,7 @@ async def test_an_answer_written_by_hand_stops_the_clock_once(world: World, netw
 @pytest.mark.parametrize(
     ("network_name", "method"), [("vk", "wall.createComment"), ("ok", "discussions.addDiscussionComment")]
 )
-async def test_our_answer_that_comes_back_before_its_call_returns_counts_once(
+async def test_reply_received_before_its_call_returns_counts_once(
     world: World, network_name: str, method: str
 ) -> None:
     network, page = world.network(network_name), world.page(network_name)
@@ -120,7 +122,7 @@ async def test_our_answer_that_comes_back_before_its_call_returns_counts_once(
     assert len(await network.answers(page["external_id"], answer)) == 1
 
 
-async def test_staff_see_their_own_organisation_only(world: World) -> None:
+async def test_staff_see_only_their_own_organisation(world: World) -> None:
     mine, foreign = world.page("vk"), world.foreign_page("vk")
     question = f"Когда откроют каток? {uuid4().hex[:8]}"
     await world.vk.citizen(foreign["external_id"], "comment", question)
@@ -133,7 +135,7 @@ async def test_staff_see_their_own_organisation_only(world: World) -> None:
     assert seen["organisation"]["id"] == mine["organisation_id"]
 
 
-async def test_thanks_open_nothing(world: World) -> None:
+async def test_thanks_open_no_appeal(world: World) -> None:
     page = world.page("vk")
     words = f"Спасибо большое воспитателям, вы лучшие! {uuid4().hex[:8]}"
     await world.vk.citizen(page["external_id"], "comment", words)
@@ -145,12 +147,12 @@ async def test_thanks_open_nothing(world: World) -> None:
     await eventually(stored, "the thanks are stored")
     marker = f"Где записать ребёнка в кружок? {uuid4().hex[:8]}"
     await world.vk.citizen(page["external_id"], "comment", marker)
-    await world.centre.appeal_about(marker)  # read after the thanks, so those were judged already
+    await world.centre.appeal_about(marker)  # processed after the thanks, so those are classified already
     listed = await world.centre.get("/appeals", limit=100)
     assert all(item["text"] != words for item in listed["items"])
 
 
-async def test_each_demo_person_is_who_they_are(world: World) -> None:
+async def test_demo_people_have_their_roles(world: World) -> None:
     for username, role in (("centre", "moderator"), ("head", "head"), ("ops", "operations"), ("org", "executor")):
         person = await Person.sign_in(world.centre.http, username)
         me = await person.get("/me")

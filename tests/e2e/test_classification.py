@@ -1,4 +1,4 @@
-"""A message understood, corrected and learnt from, as moderators see it: through the gateway."""
+"""A message is classified, corrected and exported for training, through the gateway."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ TUNKA = "81654000"
 
 
 @pytest.mark.parametrize("network_name", ["vk", "ok"])
-async def test_an_urgent_message_alerts_and_a_correction_moves_it_and_teaches(
+async def test_urgent_message_alerts_and_its_correction_reroutes_and_is_exported(
     world: World, network_name: str
 ) -> None:
     centre, page = world.centre, world.page(network_name)
@@ -40,7 +40,7 @@ async def test_an_urgent_message_alerts_and_a_correction_moves_it_and_teaches(
             alerts = (await centre.get("/alerts", seen="false", kind="urgent"))["items"]
             return next((alert for alert in alerts if alert["appeal_id"] == listed["id"]), None)
 
-        alert = await eventually(alerted, "an alert of the urgent case")
+        alert = await eventually(alerted, "an alert for the urgent appeal")
         assert "искрит" in alert["why"]
         assert "8-924" not in alert["why"]
         assert (await centre.post(f"/alerts/{alert['id']}/seen", {}))["seen_at"] is not None

@@ -1,4 +1,4 @@
-"""Ingestion through the gateway: the door for pushed events, a token that dies, words that the page removed."""
+"""Ingestion through the gateway: push events, a revoked token, a message removed by the page."""
 
 import asyncio
 import json
@@ -11,12 +11,12 @@ import pytest
 from tests.e2e.conftest import World
 from tests.support.eventually import eventually
 
-DOOR = "/callbacks/vk"
+CALLBACK_PATH = "/callbacks/vk"
 
 
 @pytest.fixture
 async def server(world: World) -> dict[str, Any]:
-    """The callback server that ingest has set up for a page of VK: its address and secret, and the page."""
+    """The callback server that ingest registered for a page of VK: its address, secret and page."""
     page = world.foreign_page("vk")
     token = await _group_token(world, str(page["external_id"]))
 
@@ -60,14 +60,14 @@ async def _stored(world: World, text: str) -> list[dict[str, Any]]:
     return [item for item in listed["items"] if item["text"] == text]
 
 
-async def test_the_server_stands_in_the_network_under_our_address(world: World, server: dict[str, Any]) -> None:
-    assert server["url"] == f"{world.stack.gateway}{DOOR}"
+async def test_callback_server_is_registered_under_our_address(world: World, server: dict[str, Any]) -> None:
+    assert server["url"] == f"{world.stack.gateway}{CALLBACK_PATH}"
     assert len(server["secret_key"]) > 20
     shown = await world.centre.get(f"/sources/{server['page']['id']}")
     assert server["secret_key"] not in json.dumps(shown)
 
 
-async def test_only_the_network_gets_in(world: World, server: dict[str, Any]) -> None:
+async def test_push_without_the_secret_is_refused(world: World, server: dict[str, Any]) -> None:
     text = f"Кто стучится? {uuid4()}"
     good = _event(server, "wall_reply_new", 800_001, text)
     for bad in (
@@ -75,54 +75,54 @@ async def test_only_the_network_gets_in(world: World, server: dict[str, Any]) ->
         {key: value for key, value in good.items() if key != "secret"},
         good | {"group_id": 999_999_999},
     ):
-        answer = await world.anyone.post(DOOR, json=bad)
+        answer = await world.anyone.post(CALLBACK_PATH, json=bad)
         assert answer.status_code == 403
         assert answer.headers["content-type"] == "application/problem+json"
-    assert (await world.anyone.post(DOOR, content=b"not json")).status_code == 400
-    assert (await world.anyone.post(DOOR, content=b'{"type": "wall_reply_new"}')).status_code == 400
-    assert (await world.anyone.post(DOOR, content=b"{" + b" " * 5_000_000 + b"}")).status_code == 413
+    assert (await world.anyone.post(CALLBACK_PATH, content=b"not json")).status_code == 400
+    assert (await world.anyone.post(CALLBACK_PATH, content=b'{"type": "wall_reply_new"}')).status_code == 400
+    assert (await world.anyone.post(CALLBACK_PATH, content=b"{" + b" " * 5_000_000 + b"}")).status_code == 413
     assert (await world.anyone.post("/callbacks/ok/no-such-secret", json={})).status_code == 403
     assert await _stored(world, text) == []
 
 
-async def test_a_replayed_event_changes_nothing(world: World, server: dict[str, Any]) -> None:
+async def test_replayed_event_changes_nothing(world: World, server: dict[str, Any]) -> None:
     first, second = f"Первое слово {uuid4()}", f"Второе слово {uuid4()}"
     new = _event(server, "wall_reply_new", 800_100, first)
     edits = [_event(server, "wall_reply_edit", 800_100, text) for text in (f"{first}!", second)]
-    # The network may say anything again, in any order.
+    # The network may repeat events in any order.
     for event in (new, *edits, new, edits[0], new):
-        answer = await world.anyone.post(DOOR, json=event)
+        answer = await world.anyone.post(CALLBACK_PATH, json=event)
         assert (answer.status_code, answer.text) == (200, "ok")
         assert answer.headers["content-type"].startswith("text/plain")
     assert len(await _stored(world, second)) == 1
     assert await _stored(world, first) == []
 
 
-async def test_two_hundred_at_once_are_each_stored_once(world: World, server: dict[str, Any]) -> None:
+async def test_concurrent_events_are_each_stored_once(world: World, server: dict[str, Any]) -> None:
     mark = uuid4()
     events = [_event(server, "wall_reply_new", 810_000 + n, f"Обращение {n} {mark}") for n in range(200)]
     limits = httpx.Limits(max_connections=200)
     async with httpx.AsyncClient(base_url=world.stack.gateway, timeout=60, limits=limits) as http:
-        answers = await asyncio.gather(*(http.post(DOOR, json=event) for event in events))
+        answers = await asyncio.gather(*(http.post(CALLBACK_PATH, json=event) for event in events))
     assert {(answer.status_code, answer.text) for answer in answers} == {(200, "ok")}
     stored = await world.centre.every("/messages", page_id=server["page"]["id"])
     found = sorted(item["text"] for item in stored if str(mark) in item["text"])
     assert found == sorted(str(event["object"]["text"]) for event in events)
 
 
-async def test_the_handshake_follows_a_code_that_changes(world: World, server: dict[str, Any]) -> None:
+async def test_confirmation_uses_the_current_code(world: World, server: dict[str, Any]) -> None:
     ask = {"type": "confirmation", "group_id": server["group"], "secret": server["secret_key"]}
     codes = set()
     for _ in range(2):
         made = (await world.vk.http.post("/_control/callback_code", json={"page": server["group"]})).json()
-        answer = await world.anyone.post(DOOR, json=ask)
+        answer = await world.anyone.post(CALLBACK_PATH, json=ask)
         assert (answer.status_code, answer.text) == (200, made["code"])
         codes.add(answer.text)
     assert len(codes) == 2
-    assert (await world.anyone.post(DOOR, json=ask | {"secret": "wrong"})).status_code == 403
+    assert (await world.anyone.post(CALLBACK_PATH, json=ask | {"secret": "wrong"})).status_code == 403
 
 
-async def test_a_revoked_token_is_shown_and_a_new_one_brings_its_page_back(world: World) -> None:
+async def test_revoked_token_is_shown_and_a_new_one_restores_the_source(world: World) -> None:
     page = [p for p in world.pages if p["network"] == "vk"][-1]
     external_id = str(page["external_id"])
     dead = await _group_token(world, external_id)
@@ -153,7 +153,7 @@ async def test_a_revoked_token_is_shown_and_a_new_one_brings_its_page_back(world
     await eventually(healthy, "the source is well again")
 
 
-async def test_a_question_that_the_page_removed_stands_for_the_centre_to_see(world: World) -> None:
+async def test_message_removed_by_the_page_is_visible_to_the_centre(world: World) -> None:
     page = world.page("vk")
     text = f"Почему закрыли бассейн? {uuid4()}"
     written = await world.vk.citizen(page["external_id"], "comment", text)

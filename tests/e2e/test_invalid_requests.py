@@ -1,4 +1,4 @@
-"""Bad input gets its own problem document with the right status, names the field, and changes nothing."""
+"""Invalid requests get a problem document with the right status and field, and change nothing."""
 
 from typing import Any
 from uuid import uuid4
@@ -20,7 +20,7 @@ def problem(answer: httpx.Response, status: int, slug: str, pointer: str | None 
     return body
 
 
-async def an_appeal(world: World, network: str = "vk", *, foreign: bool = False) -> dict[str, Any]:
+async def create_appeal(world: World, network: str = "vk", *, foreign: bool = False) -> dict[str, Any]:
     page = world.foreign_page(network) if foreign else world.page(network)
     question = f"Когда отремонтируют крыльцо? {uuid4().hex[:8]}"
     await world.network(network).citizen(page["external_id"], "comment", question)
@@ -28,8 +28,8 @@ async def an_appeal(world: World, network: str = "vk", *, foreign: bool = False)
     return await world.centre.appeal(listed["id"])
 
 
-async def test_an_unknown_organisation(world: World) -> None:
-    appeal = await an_appeal(world)
+async def test_unknown_organisation_is_refused(world: World) -> None:
+    appeal = await create_appeal(world)
     answer = await world.centre.ask(
         "POST",
         f"/appeals/{appeal['id']}/moves",
@@ -41,8 +41,8 @@ async def test_an_unknown_organisation(world: World) -> None:
     assert (after["version"], after["organisation"]) == (appeal["version"], appeal["organisation"])
 
 
-async def test_an_empty_or_over_long_answer(world: World) -> None:
-    appeal = await an_appeal(world)
+async def test_empty_or_too_long_reply_is_refused(world: World) -> None:
+    appeal = await create_appeal(world)
     for text in ("", "   ", "а" * 20_001):
         answer = await world.org.ask(
             "POST", f"/appeals/{appeal['id']}/replies", json={"text": text, "kind": "final"}
@@ -52,8 +52,8 @@ async def test_an_empty_or_over_long_answer(world: World) -> None:
     assert (after["replies"], after["version"]) == ([], appeal["version"])
 
 
-async def test_a_reply_to_a_closed_case(world: World) -> None:
-    appeal = await an_appeal(world)
+async def test_reply_to_closed_appeal_is_refused(world: World) -> None:
+    appeal = await create_appeal(world)
     moved = await world.centre.ask(
         "POST",
         f"/appeals/{appeal['id']}/moves",
@@ -68,8 +68,8 @@ async def test_a_reply_to_a_closed_case(world: World) -> None:
     assert (await world.centre.appeal(appeal["id"]))["replies"] == []
 
 
-async def test_a_stale_version(world: World) -> None:
-    appeal = await an_appeal(world)
+async def test_missing_or_stale_version_is_refused(world: World) -> None:
+    appeal = await create_appeal(world)
     body = {"to": "in_progress"}
     path = f"/appeals/{appeal['id']}/moves"
     problem(await world.org.ask("POST", path, json=body), 428, "precondition-required")
@@ -77,15 +77,15 @@ async def test_a_stale_version(world: World) -> None:
     problem(await world.org.ask("POST", path, json=body, headers=stale), 412, "precondition-failed")
 
 
-async def test_a_broken_token(world: World) -> None:
+async def test_invalid_token_is_refused(world: World) -> None:
     for header in ("Bearer nonsense", f"Bearer {world.org.token[:-6]}AAAAAA", "Basic b3JnOmRlbW8=", ""):
         for path in ("/appeals", "/messages", "/organisations", "/metrics/sla", "/webhooks/endpoints", "/me"):
             answer = await world.anyone.get(f"/api/v1{path}", headers={"Authorization": header} if header else {})
             problem(answer, 401, "unauthenticated")
 
 
-async def test_a_foreign_organisations_case(world: World) -> None:
-    appeal = await an_appeal(world, foreign=True)
+async def test_appeal_of_another_organisation_is_not_found(world: World) -> None:
+    appeal = await create_appeal(world, foreign=True)
     path = f"/appeals/{appeal['id']}"
     problem(await world.org.ask("GET", path), 404, "not-found")
     reply = {"text": "Здравствуйте!", "kind": "final"}
@@ -96,8 +96,8 @@ async def test_a_foreign_organisations_case(world: World) -> None:
     assert (after["version"], after["replies"]) == (appeal["version"], [])
 
 
-async def test_malformed_json(world: World) -> None:
-    appeal = await an_appeal(world)
+async def test_malformed_json_is_refused(world: World) -> None:
+    appeal = await create_appeal(world)
     answer = await world.org.ask(
         "POST",
         f"/appeals/{appeal['id']}/replies",
@@ -107,9 +107,9 @@ async def test_malformed_json(world: World) -> None:
     problem(answer, 400, "bad-request")
 
 
-async def test_a_cursor_from_another_list(world: World) -> None:
-    await an_appeal(world)
-    await an_appeal(world)
+async def test_cursor_of_another_list_is_refused(world: World) -> None:
+    await create_appeal(world)
+    await create_appeal(world)
     cursor = (await world.centre.get("/appeals", limit=1))["next_cursor"]
     assert cursor
     for path, params in (("/messages", {}), ("/appeals", {"status": "assigned"})):
@@ -123,7 +123,7 @@ async def test_a_cursor_from_another_list(world: World) -> None:
     )
 
 
-async def test_unknown_paths(world: World) -> None:
+async def test_unknown_path_is_not_found(world: World) -> None:
     for path in ("/nowhere", "/api/v1/nowhere", "/api/v2/appeals", "/internal/publications"):
         problem(await world.anyone.get(path), 404, "not-found")
     problem(await world.anyone.post("/internal/publications", json={}), 404, "not-found")
@@ -131,8 +131,8 @@ async def test_unknown_paths(world: World) -> None:
     problem(await world.centre.ask("GET", "/appeals/none"), 422, "invalid", "path/appeal_id")
 
 
-async def test_a_body_of_50_megabytes(world: World) -> None:
-    appeal = await an_appeal(world)
+async def test_body_of_50_megabytes_is_refused(world: World) -> None:
+    appeal = await create_appeal(world)
     body = b'{"kind": "final", "text": "' + b"a" * (50 * 1024 * 1024) + b'"}'
     answer = await world.org.ask(
         "POST", f"/appeals/{appeal['id']}/replies", content=body, headers={"content-type": "application/json"}
@@ -141,7 +141,7 @@ async def test_a_body_of_50_megabytes(world: World) -> None:
     assert (await world.centre.appeal(appeal["id"]))["replies"] == []
 
 
-async def test_a_wrong_password(world: World) -> None:
+async def test_wrong_password_is_refused(world: World) -> None:
     form = {"grant_type": "password", "username": "centre", "password": "wrong"}
     answer = await world.anyone.post("/api/v1/auth/token", data=form)
     assert answer.status_code in {400, 401}

@@ -1,4 +1,4 @@
-"""One OpenAPI document and its page; health that says what it is made of."""
+"""The OpenAPI document, the docs page, and the health of all services."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ async def test_health_passes_and_names_every_service(world: World) -> None:
     assert names == {"registry", "ingest", "appeals", "metrics", "webhooks"}
 
 
-async def test_one_document_holds_every_route_of_every_service(world: World) -> None:
+async def test_document_contains_all_routes_of_all_services(world: World) -> None:
     document = (await world.anyone.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.")
     paths: dict[str, Any] = document["paths"]
@@ -49,14 +49,14 @@ async def test_every_operation_is_described_with_examples(world: World) -> None:
 
 
 def _resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    if "anyOf" in schema:  # a body that may be left out
+    if "anyOf" in schema:  # an optional body
         return {"anyOf": [_resolve(document, one) for one in schema["anyOf"]]}
     reference = schema.get("$ref", "").removeprefix("#/components/schemas/")
     found: dict[str, Any] = document["components"]["schemas"].get(reference, schema)
     return found
 
 
-async def test_the_docs_page_needs_no_outside_host(world: World) -> None:
+async def test_docs_page_loads_nothing_from_other_hosts(world: World) -> None:
     page = await world.anyone.get("/docs")
     assert page.status_code == 200
     addresses = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
@@ -67,7 +67,7 @@ async def test_the_docs_page_needs_no_outside_host(world: World) -> None:
             assert (await world.anyone.get(address)).status_code == 200, address
 
 
-async def test_every_route_but_the_open_ones_asks_for_a_token(world: World) -> None:
+async def test_non_public_routes_require_a_token(world: World) -> None:
     document = (await world.anyone.get("/openapi.json")).json()
     open_routes = {
         "/api/v1/auth/token",

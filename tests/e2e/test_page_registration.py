@@ -1,4 +1,4 @@
-"""Pages by address and their way to live, through the gateway: the networks say what an address names."""
+"""Registration of pages by address and their page steps, through the gateway."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,8 +11,8 @@ from shared import clock
 from tests.e2e.conftest import World
 
 
-async def a_community(world: World, network: str, title: str) -> tuple[str, str]:
-    """A community that nobody has registered: its id and short name."""
+async def create_community(world: World, network: str, title: str) -> tuple[str, str]:
+    """Create a community that is not registered. Return its id and screen name."""
     name = f"e2e_{network}_{uuid4().hex[:8]}"
     made = await world.network(network).http.post("/_control/pages", json={"name": title, "screen_name": name})
     made.raise_for_status()
@@ -42,10 +42,10 @@ async def resolve(world: World, address: str, **more: Any) -> httpx.Response:
         ),
     ],
 )
-async def test_a_page_is_registered_by_whatever_address_people_paste(
+async def test_page_is_registered_by_any_of_its_addresses(
     network: str, spellings: tuple[str, ...], world: World
 ) -> None:
-    number, name = await a_community(world, network, "Школа искусств")
+    number, name = await create_community(world, network, "Школа искусств")
     for spelling in spellings:
         answer = await resolve(world, spelling.format(id=number, name=name))
         assert answer.status_code == 200, answer.text
@@ -60,7 +60,7 @@ async def test_a_page_is_registered_by_whatever_address_people_paste(
     again = await world.centre.ask("POST", "/pages", json=body)
     assert (again.status_code, again.json()["owner"]) == (409, known["owner"])
     assert known["owner"]["name"] in again.json()["detail"]
-    await _put_away(world, made)
+    await _deactivate(world, made)
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,17 @@ async def test_a_page_is_registered_by_whatever_address_people_paste(
         ("https://t.me/school71", "Telegram"),
     ],
 )
-async def test_what_names_no_community_is_refused_with_the_reason(address: str, reason: str, world: World) -> None:
+async def test_address_without_a_community_is_refused_with_a_reason(
+    address: str, reason: str, world: World
+) -> None:
     answer = await resolve(world, address)
     assert answer.status_code == 422, answer.text
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/address"]
     assert reason in answer.json()["detail"]
 
 
-async def test_a_mark_that_was_lost_yesterday_is_on_the_list_today(world: World) -> None:
-    number, _ = await a_community(world, "vk", "Музей")
+async def test_lost_step_is_listed(world: World) -> None:
+    number, _ = await create_community(world, "vk", "Музей")
     body = {"organisation_id": world.organisation_id, "address": f"vk.com/club{number}"}
     page = await world.centre.post("/pages", body)
     today = clock.now().astimezone(clock.REGION_ZONE).date()
@@ -104,11 +106,11 @@ async def test_a_mark_that_was_lost_yesterday_is_on_the_list_today(world: World)
     (gone,) = [one for one in listed if one["page_id"] == page["id"]]
     assert (gone["lost_on"], gone["lost_reason"], gone["regained_on"]) == (lost["lost_on"], lost["reason"], None)
     assert page["id"] in [one["id"] for one in await world.org.every("/pages", step="live", missing_step="marked")]
-    await _put_away(world, page)
+    await _deactivate(world, page)
 
 
-async def _put_away(world: World, page: dict[str, Any]) -> None:
-    """Other tests look for the one page of the organisation in each network."""
+async def _deactivate(world: World, page: dict[str, Any]) -> None:
+    """Deactivate the page: other tests expect one page per organisation and network."""
     answer = await world.centre.ask(
         "PATCH", f"/pages/{page['id']}", json={"active": False}, headers={"If-Match": "*"}
     )

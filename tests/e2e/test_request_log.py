@@ -1,4 +1,4 @@
-"""One id finds a request in the logs of every process that it went through."""
+"""A request has the same id in the logs of all processes that it passes."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ def lines(world: World, part: str, identity: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in world.stack.log(part).splitlines() if identity in line]
 
 
-async def test_a_request_is_found_by_its_id_in_the_logs_of_both_services(world: World) -> None:
+async def test_request_id_is_in_the_logs_of_gateway_and_services(world: World) -> None:
     identity = "e2e-request-log"
     page = world.page("vk")
     answer = await world.centre.ask(

@@ -1,4 +1,4 @@
-"""A running emulator for the clients of other people."""
+"""A running OK emulator for third-party clients."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.contract.ok.ok_emulator import OkProcess
 
 @pytest.fixture(scope="module")
 async def network(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OkProcess]:
-    """One network per test module, with one page."""
+    """A network with one page, for all tests of a module."""
     process = OkProcess(
         tmp_path_factory.mktemp("ok") / "ok.sqlite3",
         calls_per_second=0,
@@ -28,7 +28,7 @@ async def network(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OkP
 
 @pytest.fixture
 async def lone_network(tmp_path: Path) -> AsyncIterator[OkProcess]:
-    """A network of the test's own, with tight limits, not yet started."""
+    """A separate network with low limits, not started yet."""
     process = OkProcess(
         tmp_path / "ok.sqlite3",
         calls_per_second=2,

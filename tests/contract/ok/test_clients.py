@@ -1,4 +1,4 @@
-"""Two public clients of the network against the emulator, unchanged but for its address."""
+"""Two independent OK clients work with the emulator; only the address is changed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,14 +14,14 @@ from tests.contract.ok.ok_emulator import OkProcess
 
 
 class SyncClient:
-    """The `odnoklassniki` package, run in a thread."""
+    """The client of the package `odnoklassniki`, in a thread."""
 
     def __init__(self, network: OkProcess) -> None:
         user = network.user
         self.api = Odnoklassniki(user["application_key"], user["application_secret_key"], user["token"])
 
     async def call(self, method: str, **params: Any) -> Any:
-        """A method's answer, or the client's own error."""
+        """Return the response of a method, or raise the client's error."""
         function = self.api
         for part in method.split("."):
             function = getattr(function, part)
@@ -29,7 +29,7 @@ class SyncClient:
 
 
 class AsyncClient:
-    """The `aiookru` package."""
+    """The client of the package `aiookru`."""
 
     def __init__(self, network: OkProcess, **secret: str) -> None:
         user = network.user
@@ -37,7 +37,7 @@ class AsyncClient:
         self.api.session.client = httpx.AsyncClient(base_url=network.url)
 
     async def call(self, method: str, **params: Any) -> Any:
-        """A method's answer; this client raises nothing on an error of the network."""
+        """Return the response of a method; this client does not raise for errors of the network."""
         return await self.api(method, **params)
 
 
@@ -45,7 +45,7 @@ class AsyncClient:
 async def client(
     request: pytest.FixtureRequest, network: OkProcess, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SyncClient | AsyncClient]:
-    """Each client in turn."""
+    """Each of the clients."""
     if request.param == "odnoklassniki":
         monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{network.url}/fb.do")
         yield SyncClient(network)
@@ -56,7 +56,7 @@ async def client(
     await made.api.session.client.aclose()
 
 
-async def test_reads_a_group_and_its_topics(network: OkProcess, client: SyncClient | AsyncClient) -> None:
+async def test_group_and_topics_are_read(network: OkProcess, client: SyncClient | AsyncClient) -> None:
     wall = await network.citizen("Когда откроют каток?", "wall_post")
     (info,) = await client.call("group.getInfo", uids=network.page, fields="gos_org,shortname,members_count")
     assert info["gos_org"] is True
@@ -72,7 +72,7 @@ async def test_reads_a_group_and_its_topics(network: OkProcess, client: SyncClie
     assert me["uid"] == network.user["uid"]
 
 
-async def test_reads_a_long_discussion_by_pages(network: OkProcess, client: SyncClient | AsyncClient) -> None:
+async def test_long_discussion_is_read_by_pages(network: OkProcess, client: SyncClient | AsyncClient) -> None:
     topic = (await network.door("post", {"page": network.page, "text": "Обсуждаем"}))["thread"]
     texts = [f"Комментарий {number}" for number in range(130)]
     await network.comment_many(texts)
@@ -93,7 +93,7 @@ async def test_reads_a_long_discussion_by_pages(network: OkProcess, client: Sync
     assert found == texts
 
 
-async def test_answers_as_the_group(network: OkProcess, client: SyncClient | AsyncClient) -> None:
+async def test_reply_is_published_as_the_group(network: OkProcess, client: SyncClient | AsyncClient) -> None:
     asked = await network.citizen("Почему нет отопления? <br> &amp; 😡\nЖдём.")
     comment = await client.call(
         "discussions.addDiscussionComment",
@@ -115,7 +115,7 @@ async def test_answers_as_the_group(network: OkProcess, client: SyncClient | Asy
     assert shown["comment"]["author_type"] == "GROUP"
 
 
-async def test_a_wrong_secret_gives_104(network: OkProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wrong_secret_gives_104(network: OkProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{network.url}/fb.do")
     user = network.user
     wrong = Odnoklassniki(user["application_key"], "ANOTHERSECRET", user["token"])
@@ -131,7 +131,7 @@ async def test_a_wrong_secret_gives_104(network: OkProcess, monkeypatch: pytest.
         assert set(await response.json()) == {"error_code", "error_msg", "error_data"}
 
 
-async def test_an_expired_token_gives_102(network: OkProcess) -> None:
+async def test_expired_token_gives_102(network: OkProcess) -> None:
     fresh = await network.door("tokens", {"kind": "user"})
     api = aiookru.API(
         fresh["token"], fresh["application_key"], application_secret_key=fresh["application_secret_key"]
@@ -143,7 +143,7 @@ async def test_an_expired_token_gives_102(network: OkProcess) -> None:
         assert (await api("users.getCurrentUser"))["error_code"] == 102
 
 
-async def test_limits_give_8_and_11(lone_network: OkProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_exceeded_limits_give_8_and_11(lone_network: OkProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     await lone_network.start()
     await lone_network.open_page("Школа № 1", "school1")
     monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{lone_network.url}/fb.do")

@@ -1,4 +1,4 @@
-"""What survives a crash, and what a client sees of a broken network."""
+"""State after a crash, and faults as a client sees them."""
 
 import asyncio
 import signal
@@ -13,7 +13,7 @@ from tests.support.eventually import eventually
 
 
 async def call(network: OkProcess, method: str, **params: Any) -> Any:
-    """A REST call of the administrator."""
+    """Call a REST method as the administrator."""
     user = network.user
     api = aiookru.API(user["token"], user["application_key"], session_secret_key=user["session_secret_key"])
     async with httpx.AsyncClient(base_url=network.url, timeout=10) as http:
@@ -22,13 +22,13 @@ async def call(network: OkProcess, method: str, **params: Any) -> Any:
 
 
 async def httpx_get(network: OkProcess, path: str) -> httpx.Response:
-    """A GET of the page's bot without any retry."""
+    """Send a GET of the page's bot without retries."""
     async with httpx.AsyncClient(base_url=network.url, timeout=10) as http:
         return await http.get(path, params={"access_token": network.bot})
 
 
 async def answer(network: OkProcess, text: str) -> Any:
-    """An answer in the page's name under its newest topic."""
+    """Comment as the page on its newest topic."""
     return await call(
         network,
         "discussions.addDiscussionComment",
@@ -39,7 +39,7 @@ async def answer(network: OkProcess, text: str) -> Any:
     )
 
 
-async def test_everything_survives_a_kill(lone_network: OkProcess) -> None:
+async def test_state_survives_a_kill(lone_network: OkProcess) -> None:
     network = lone_network
     await network.start()
     await network.open_page("Школа № 1", "school1")
@@ -72,7 +72,7 @@ async def test_everything_survives_a_kill(lone_network: OkProcess) -> None:
     assert later["id"] not in {comment["id"], written}
 
 
-async def test_a_lost_response_has_had_its_effect(network: OkProcess) -> None:
+async def test_call_with_lost_response_takes_effect(network: OkProcess) -> None:
     await network.door(
         "faults", {"kind": "lost_response", "next": 1, "method": "discussions.addDiscussionComment"}
     )
@@ -83,7 +83,7 @@ async def test_a_lost_response_has_had_its_effect(network: OkProcess) -> None:
     assert isinstance(await answer(network, "Следующий"), str)
 
 
-async def test_a_dropped_call_has_had_none(network: OkProcess) -> None:
+async def test_dropped_call_has_no_effect(network: OkProcess) -> None:
     await network.door("faults", {"kind": "drop", "next": 1})
     with pytest.raises(httpx.TransportError):
         await answer(network, "Не дошло")
@@ -91,7 +91,7 @@ async def test_a_dropped_call_has_had_none(network: OkProcess) -> None:
     assert "Не дошло" not in texts
 
 
-async def test_errors_and_broken_answers_on_demand(network: OkProcess) -> None:
+async def test_injected_errors_and_broken_responses_are_returned(network: OkProcess) -> None:
     await network.door("faults", {"kind": "error", "next": 1, "code": 454})
     refused = await answer(network, "Слово")
     assert refused["error_msg"].startswith("CENSOR_MATCH : ")
@@ -105,19 +105,19 @@ async def test_errors_and_broken_answers_on_demand(network: OkProcess) -> None:
     await network.door("faults", {"kind": "timeout", "next": 1, "seconds": 0.3, "method": "graph.user.info.get"})
     started = asyncio.get_running_loop().time()
     with pytest.raises(httpx.RemoteProtocolError):
-        # Unlike this client, aiohttp would quietly repeat a GET whose connection was dropped.
+        # Unlike this client, aiohttp retries a GET whose connection was dropped.
         await httpx_get(network, "/graph/me/info")
     assert asyncio.get_running_loop().time() - started >= 0.3
     assert (await network.graph("info"))["group_id"] == f"group:{network.page}"
     assert (await network.door("faults"))["items"] == []
 
 
-async def test_it_ends_at_a_signal(lone_network: OkProcess) -> None:
+async def test_emulator_stops_at_a_signal(lone_network: OkProcess) -> None:
     await lone_network.start()
     assert await lone_network.end() in {0, -signal.SIGTERM}
 
 
-async def test_citizens_write_by_themselves_at_the_asked_rate(network: OkProcess) -> None:
+async def test_citizens_write_at_the_configured_rate(network: OkProcess) -> None:
     async def written() -> int:
         items = (await network.door("counts"))["items"]
         return sum(item["count"] for item in items if item["by"] == "citizens")

@@ -1,4 +1,4 @@
-"""Two public clients while the network is broken on purpose, and what of that outlives a crash."""
+"""Two independent clients with injected faults, and the faults after a crash."""
 
 import asyncio
 import signal
@@ -15,7 +15,7 @@ from tests.contract.ok.ok_emulator import OkProcess
 
 
 async def call(network: OkProcess, user: dict[str, Any], method: str, **params: Any) -> Any:
-    """A call of a client that signs by the session's secret; None where the connection broke."""
+    """Call a method signed with the session secret; return None if the connection broke."""
     api = aiookru.API(user["token"], user["application_key"], session_secret_key=user["session_secret_key"])
     async with httpx.AsyncClient(base_url=network.url, timeout=10) as http:
         api.session.client = http
@@ -25,7 +25,7 @@ async def call(network: OkProcess, user: dict[str, Any], method: str, **params: 
             return None
 
 
-async def test_both_clients_see_a_dead_token_and_its_replacement(
+async def test_clients_see_an_invalid_token_and_its_replacement(
     network: OkProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{network.url}/fb.do")
@@ -48,7 +48,7 @@ async def test_both_clients_see_a_dead_token_and_its_replacement(
     await network.door("faults", method="DELETE")
 
 
-async def test_a_change_of_any_signed_parameter_gives_104(network: OkProcess) -> None:
+async def test_change_of_a_signed_parameter_gives_104(network: OkProcess) -> None:
     asked = await network.citizen("Вопрос", thread=network.topic)
     user = network.user
     params = {
@@ -70,7 +70,7 @@ async def test_a_change_of_any_signed_parameter_gives_104(network: OkProcess) ->
         assert await response.json() is True
 
 
-async def test_walks_with_includeremoved_and_edits_by_both_clients(
+async def test_clients_read_removed_and_edited_comments(
     network: OkProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{network.url}/fb.do")
@@ -92,7 +92,7 @@ async def test_walks_with_includeremoved_and_edits_by_both_clients(
     assert [item["id"] for item in plain["comments"]] == [kept["id"]]
 
 
-async def test_faults_and_rules_outlive_a_kill(lone_network: OkProcess) -> None:
+async def test_faults_survive_a_kill(lone_network: OkProcess) -> None:
     network = lone_network
     network.environment |= {"EMULATOR_CALLS_PER_SECOND": "0", "EMULATOR_CALLS_PER_DAY": "0"}
     await network.start()
@@ -124,7 +124,7 @@ async def test_faults_and_rules_outlive_a_kill(lone_network: OkProcess) -> None:
     assert info["who_can_comment"] == "NOBODY"
 
 
-async def test_all_kinds_at_once_on_a_quarter_of_the_calls(network: OkProcess) -> None:
+async def test_all_faults_on_a_quarter_of_the_calls_lose_nothing(network: OkProcess) -> None:
     parts = [{"kind": kind, "seconds": 0.01} for kind in ("timeout", "truncated", "slow", "drop", "lost_response")]
     parts += [{"kind": "error", "code": code} for code in (1, 2)]
     await network.door("faults", {"mix": parts, "rate": 0.25, "seed": 4})

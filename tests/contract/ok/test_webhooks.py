@@ -1,4 +1,4 @@
-"""Private messages over HTTP, and webhooks received by a server of our own."""
+"""Private messages over HTTP, and webhooks received by a test server."""
 
 import asyncio
 import signal
@@ -15,7 +15,7 @@ from tests.support.eventually import SECONDS, eventually
 
 
 class Receiver:
-    """Takes webhooks and answers with the statuses it is told, then with 200."""
+    """Receives webhooks and responds with the given statuses, then with 200."""
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -25,7 +25,7 @@ class Receiver:
         self.url = ""
 
     async def take(self, request: web.Request) -> web.Response:
-        """One webhook."""
+        """Receive one webhook."""
         self.types.append(request.headers["Content-Type"])
         await self.events.put(await request.json())
         if self.hang:
@@ -48,7 +48,7 @@ class Receiver:
 
 @pytest.fixture
 async def receiver(network: OkProcess) -> AsyncIterator[Receiver]:
-    """A receiver that the page's bot has subscribed."""
+    """A receiver subscribed by the page's bot."""
     receiver = Receiver()
     app = web.Application()
     app.router.add_post("/hook", receiver.take)
@@ -65,7 +65,7 @@ async def receiver(network: OkProcess) -> AsyncIterator[Receiver]:
         await runner.cleanup()
 
 
-async def test_a_message_arrives_and_is_answered(network: OkProcess, receiver: Receiver) -> None:
+async def test_message_is_received_and_answered(network: OkProcess, receiver: Receiver) -> None:
     text = "Здравствуйте! <br> 😀\nКогда приём?\0"
     private = await network.citizen(text, "message")
     event = await receiver.next()
@@ -91,7 +91,7 @@ async def test_a_message_arrives_and_is_answered(network: OkProcess, receiver: R
     assert await receiver.all_received(network) == [], "the group's own words came back"
 
 
-async def test_a_refused_event_comes_again_until_accepted(network: OkProcess, receiver: Receiver) -> None:
+async def test_refused_event_is_sent_again_until_accepted(network: OkProcess, receiver: Receiver) -> None:
     receiver.statuses = [500, 204]
     private = await network.citizen("Повторите", "message")
     events = [await receiver.next() for _ in range(3)]
@@ -99,7 +99,7 @@ async def test_a_refused_event_comes_again_until_accepted(network: OkProcess, re
     assert await receiver.all_received(network) == []
 
 
-async def test_a_slow_receiver_gets_the_event_again(network: OkProcess, receiver: Receiver) -> None:
+async def test_slow_receiver_gets_the_event_again(network: OkProcess, receiver: Receiver) -> None:
     await network.door("settings", {"webhook_timeout_seconds": 0.3})
     receiver.hang = True
     private = await network.citizen("Долго", "message")
@@ -110,7 +110,7 @@ async def test_a_slow_receiver_gets_the_event_again(network: OkProcess, receiver
     assert {event["message"]["mid"] for event in events} == {private["id"]}
 
 
-async def test_an_event_outlives_a_kill_of_the_network(receiver: Receiver, tmp_path: Path) -> None:
+async def test_event_survives_a_kill(receiver: Receiver, tmp_path: Path) -> None:
     network = OkProcess(tmp_path / "ok.sqlite3", webhook_retry_seconds="[1.0]")
     try:
         await network.start()
@@ -126,7 +126,7 @@ async def test_an_event_outlives_a_kill_of_the_network(receiver: Receiver, tmp_p
         await network.close()
 
 
-async def test_a_subscription_that_always_fails_is_removed(receiver: Receiver, tmp_path: Path) -> None:
+async def test_always_failing_subscription_is_removed(receiver: Receiver, tmp_path: Path) -> None:
     network = OkProcess(tmp_path / "ok.sqlite3", webhook_retry_seconds="[0.1]", webhook_removed_after_seconds=0.3)
     try:
         await network.start()
@@ -155,7 +155,7 @@ async def test_faults_repeat_and_drop_events(network: OkProcess, receiver: Recei
     assert await receiver.all_received(network) == []
 
 
-async def test_a_reordered_event_comes_after_a_younger_one(network: OkProcess, receiver: Receiver) -> None:
+async def test_reordered_event_comes_after_a_younger_one(network: OkProcess, receiver: Receiver) -> None:
     async def delayed(milliseconds: int) -> str:
         await network.door("settings", {"webhook_reorder_ms": milliseconds})
         await network.door("faults", {"kind": "reorder", "next": 1, "method": "webhook"})
@@ -171,13 +171,13 @@ async def test_a_reordered_event_comes_after_a_younger_one(network: OkProcess, r
     assert (await receiver.next())["message"]["mid"] == late
 
 
-async def test_other_pages_do_not_reach_the_subscriber(network: OkProcess, receiver: Receiver) -> None:
+async def test_events_of_other_pages_are_not_sent(network: OkProcess, receiver: Receiver) -> None:
     other = await network.door("pages", {"name": "Больница", "screen_name": "clinic"})
     await network.door("citizen", {"page": other["id"], "kind": "message", "text": "Не вам"})
     assert await receiver.all_received(network) == []
 
 
-async def test_a_subscription_is_dropped_at_once_and_looked_at(network: OkProcess, receiver: Receiver) -> None:
+async def test_subscription_is_removed_by_the_control_api(network: OkProcess, receiver: Receiver) -> None:
     types = ["MESSAGE_CREATED", "CHAT_SYSTEM"]
     await network.graph("subscribe", {"url": receiver.url, "types": types})
     receiver.statuses = [500]
@@ -197,7 +197,7 @@ async def test_a_subscription_is_dropped_at_once_and_looked_at(network: OkProces
     assert (await network.graph("subscriptions"))["subscriptions"] == []
 
 
-async def test_what_happens_to_a_chat_is_an_event_of_its_own(network: OkProcess, receiver: Receiver) -> None:
+async def test_chat_changes_are_separate_events(network: OkProcess, receiver: Receiver) -> None:
     await network.graph("subscribe", {"url": receiver.url, "types": ["CHAT_SYSTEM"]})
     private = await network.citizen("Не событие чата", "message")
     place = {"page": network.page, "thread": private["thread"]}
@@ -212,7 +212,7 @@ async def test_what_happens_to_a_chat_is_an_event_of_its_own(network: OkProcess,
     assert (await network.graph(f"chat/{private['thread']}"))["title"] == "Новое имя"
 
 
-async def test_bodies_of_2017_have_no_type(network: OkProcess, receiver: Receiver) -> None:
+async def test_old_payloads_have_no_type(network: OkProcess, receiver: Receiver) -> None:
     await network.door("settings", {"webhook_type_field": False})
     private = await network.citizen("Старый вид", "message")
     event = await receiver.next()
@@ -221,7 +221,7 @@ async def test_bodies_of_2017_have_no_type(network: OkProcess, receiver: Receive
     assert event["message"]["mid"] == private["id"]
 
 
-async def test_a_mix_over_everything_repeats_events_but_loses_none(network: OkProcess, receiver: Receiver) -> None:
+async def test_mixed_faults_repeat_events_but_lose_none(network: OkProcess, receiver: Receiver) -> None:
     await network.door("faults", {"mix": [{"kind": "duplicate"}, {"kind": "drop"}], "rate": 1, "seed": 1})
     made = [(await network.citizen(f"Событие {number}", "message"))["id"] for number in range(12)]
     await network.door("faults", method="DELETE")
@@ -230,7 +230,7 @@ async def test_a_mix_over_everything_repeats_events_but_loses_none(network: OkPr
     assert len(made) < len(events) < 2 * len(made)
 
 
-async def test_hours_of_the_network_pass_with_its_day(receiver: Receiver, tmp_path: Path) -> None:
+async def test_resends_follow_the_length_of_the_emulated_day(receiver: Receiver, tmp_path: Path) -> None:
     network = OkProcess(tmp_path / "ok.sqlite3", webhook_retry_seconds="[60]", day_seconds=3)
     try:
         await network.start()

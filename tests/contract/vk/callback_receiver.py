@@ -1,4 +1,4 @@
-"""A server of the Callback API that answers as a test tells it, and keeps what it got."""
+"""A Callback API server that responds as a test configures it, and stores the requests."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ Handler = Callable[[dict[str, Any]], Awaitable[web.Response]]
 
 
 class Receiver:
-    """Confirms itself with `code`; answers events by `answer`, and `ok` when there is none."""
+    """Responds to confirmations with `code`, and to events with `answer` or else `ok`."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -26,7 +26,7 @@ class Receiver:
         self.answer: Handler | None = None
 
     async def handle(self, request: web.Request) -> web.Response:
-        """One request of the network."""
+        """Handle one request of the network."""
         body = json.loads(await request.read())
         if body["type"] == "confirmation":
             self.confirmations.append(body)
@@ -41,7 +41,7 @@ class Receiver:
         return self.bodies[:count]
 
     async def join(self, page: VkPage, *wanted: str, **settings: str) -> int:
-        """Register with the network for the events, and be confirmed."""
+        """Register with the network for the events and wait for the confirmation."""
         code = await page.api("groups.getCallbackConfirmationCode", group_id=page.id)
         self.code = code["response"]["code"]
         server = {"url": self.url, "title": "test", "secret_key": self.secret}
@@ -67,7 +67,7 @@ async def reaches(page: VkPage, server: int, status: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def receiver() -> AsyncIterator[Receiver]:
-    """A receiver that listens on a free port."""
+    """Run a receiver on a free port."""
     made = Receiver()
     app = web.Application()
     app.router.add_post("/callbacks", made.handle)

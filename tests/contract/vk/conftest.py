@@ -8,7 +8,7 @@ from tests.contract.vk.emulator_page import VkPage
 
 @pytest.fixture(scope="module")
 async def page(start_emulator: StartEmulator) -> VkPage:
-    """A page of a network without limits a second, and with a wall budget of sixty calls a day."""
+    """A page of a network without a limit per second, with sixty wall calls per day."""
     emulator = await start_emulator(
         "vk",
         user_per_second=0,
@@ -21,7 +21,7 @@ async def page(start_emulator: StartEmulator) -> VkPage:
 
 @pytest.fixture(scope="module")
 async def strict_page(start_emulator: StartEmulator) -> VkPage:
-    """A page of a network that allows two calls a second and three calls of wall.get a day."""
+    """A page of a network with two calls per second and three calls of wall.get per day."""
     emulator = await start_emulator(
         "vk",
         user_per_second=2,

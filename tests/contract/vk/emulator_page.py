@@ -12,7 +12,7 @@ LONG_THREAD = 23
 
 @dataclass
 class VkPage:
-    """What a test needs to know of one page."""
+    """A page, its tokens, and helpers to write and call methods."""
 
     emulator: EmulatorProcess
     id: int
@@ -22,7 +22,7 @@ class VkPage:
 
     @classmethod
     async def open(cls, emulator: EmulatorProcess, screen_name: str = "school1") -> "VkPage":
-        """The page of the name, made when it is not there."""
+        """Return the page with this name; create it if it does not exist."""
         page = await emulator.door("pages", {"name": "Школа № 1", "screen_name": screen_name})
         tokens = (await emulator.door("tokens"))["items"]
         group = next(item["token"] for item in tokens if item.get("page") == page["id"])
@@ -30,21 +30,21 @@ class VkPage:
         return cls(emulator, page["id"], group, kinds["service"], kinds["user"])
 
     async def citizen(self, text: str, kind: str = "comment", **more: Any) -> dict[str, Any]:
-        """A citizen writes on the page."""
+        """Write on the page as a citizen."""
         answer: dict[str, Any] = await self.emulator.door(
             "citizen", {"page": self.id, "kind": kind, "text": text, **more}
         )
         return answer
 
     async def long_thread(self) -> tuple[int, int]:
-        """A comment with more replies than an answer carries; gives the post and the comment."""
+        """Write a comment with more replies than a response contains. Return the post and the comment."""
         root = await self.citizen("Корень длинной ветки")
         for number in range(LONG_THREAD):
             await self.citizen(f"Ответ {number}", thread=root["thread"], in_reply_to=root["id"])
         return root["thread"], root["id"]
 
     async def api(self, method: str, token: str | None = None, **params: Any) -> dict[str, Any]:
-        """One API call with a plain HTTP client; the whole body."""
+        """Call a method with a plain HTTP client and return the whole body."""
         form = {"v": VERSION, "access_token": token or self.group, **params}
         async with self.emulator.http.post(f"/method/{method}", data=form) as response:
             assert response.status == 200
@@ -53,7 +53,7 @@ class VkPage:
             return body
 
     async def poll(self, ts: str, wait: int = 0) -> dict[str, Any]:
-        """One `a_check` from the given number."""
+        """Call `a_check` from the given `ts`."""
         server = (await self.api("groups.getLongPollServer", group_id=self.id))["response"]
         params = {"act": "a_check", "key": server["key"], "ts": ts, "wait": str(wait)}
         async with self.emulator.http.get(server["server"], params=params) as response:
@@ -69,7 +69,7 @@ class VkPage:
         await eventually(look, f"{count} held calls", every=0.02)
 
     async def ts(self) -> str:
-        """Number of the last event."""
+        """Return the number of the last event."""
         answer = await self.api("groups.getLongPollServer", group_id=self.id)
         ts: str = answer["response"]["ts"]
         return ts

@@ -1,4 +1,4 @@
-"""Callback API of the running emulator: confirmation, delivery, resends, pauses, and what outlives kill -9."""
+"""The Callback API of the emulator: confirmation, delivery, resends, pauses, and state after SIGKILL."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ from tests.support.eventually import eventually
 
 @pytest.fixture(scope="module")
 async def emulator(start_emulator: StartEmulator) -> EmulatorProcess:
-    """A network that sends again soon, and pauses after five failures in a row."""
+    """A network with short resend intervals that pauses a server after five consecutive failures."""
     return await start_emulator(
         "vk",
         user_per_second=0,
@@ -39,13 +39,13 @@ async def emulator(start_emulator: StartEmulator) -> EmulatorProcess:
 
 @pytest.fixture
 async def page(emulator: EmulatorProcess, request: pytest.FixtureRequest) -> VkPage:
-    """A page of its own for each test."""
+    """A new page for each test."""
     return await VkPage.open(emulator, re.sub(r"\W", "_", request.node.name)[:60])
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[Receiver]:
-    """A receiver that is not registered yet."""
+    """A receiver that is not registered."""
     async with receiver() as made:
         yield made
 
@@ -56,7 +56,7 @@ async def _deliveries(page: VkPage) -> list[dict[str, Any]]:
     return deliveries
 
 
-async def test_an_event_is_one_on_every_way(page: VkPage, server: Receiver) -> None:
+async def test_event_is_the_same_in_push_and_long_poll(page: VkPage, server: Receiver) -> None:
     await server.join(page, "wall_reply_new", "message_new")
     ts = await page.ts()
     await page.citizen("Когда починят свет?")
@@ -76,7 +76,7 @@ async def test_an_event_is_one_on_every_way(page: VkPage, server: Receiver) -> N
     assert parsed.text == "Личное"
 
 
-async def test_each_server_gets_what_it_wants_in_its_version(page: VkPage, server: Receiver) -> None:
+async def test_server_gets_chosen_events_in_its_version(page: VkPage, server: Receiver) -> None:
     async with receiver() as old:
         await server.join(page, "message_new", "wall_post_new")
         await old.join(page, "message_new", api_version="5.95")
@@ -90,7 +90,7 @@ async def test_each_server_gets_what_it_wants_in_its_version(page: VkPage, serve
     assert [body["type"] for body in server.bodies] == ["wall_post_new", "message_new"]
 
 
-async def test_a_server_is_asked_anew_when_the_code_changes(page: VkPage, server: Receiver) -> None:
+async def test_server_is_confirmed_again_after_a_code_change(page: VkPage, server: Receiver) -> None:
     number = await server.join(page, "wall_reply_new")
     changed = await page.emulator.door("callback_code", {"page": page.id})
     await reaches(page, number, "failed")
@@ -123,7 +123,7 @@ async def _slow(_: dict[str, Any]) -> web.Response:
 
 
 @pytest.mark.parametrize("answer", [_wrong, _redirect, _slow])
-async def test_anything_but_ok_in_time_is_sent_again(page: VkPage, server: Receiver, answer: Any) -> None:
+async def test_event_without_ok_in_time_is_sent_again(page: VkPage, server: Receiver, answer: Any) -> None:
     async def second_time(body: dict[str, Any]) -> web.Response:
         if len(server.bodies) > 1:
             return web.Response(text="ok")
@@ -143,7 +143,7 @@ async def test_anything_but_ok_in_time_is_sent_again(page: VkPage, server: Recei
     assert server.retries == [None, "1", None]
 
 
-async def test_a_server_may_ask_to_wait_or_to_be_forgotten(page: VkPage, server: Receiver) -> None:
+async def test_server_may_ask_to_wait_or_to_be_forgotten(page: VkPage, server: Receiver) -> None:
     moments: list[datetime] = []
     later = datetime.max.replace(tzinfo=UTC)
 
@@ -170,7 +170,7 @@ async def test_a_server_may_ask_to_wait_or_to_be_forgotten(page: VkPage, server:
     assert [item["outcome"] for item in await _deliveries(page)] == ["ok", "later", "ok", "removed"]
 
 
-async def test_failures_in_a_row_pause_a_server_and_end_in_giving_up(page: VkPage, server: Receiver) -> None:
+async def test_consecutive_failures_pause_and_then_disable_a_server(page: VkPage, server: Receiver) -> None:
     async def broken(_: dict[str, Any]) -> web.Response:
         return web.Response(status=500, text="no")
 
@@ -208,7 +208,7 @@ async def test_faults_repeat_and_reorder_deliveries(page: VkPage, server: Receiv
     assert (await server.got(4))[3]["object"]["text"] == "Четыре"
 
 
-async def test_the_queue_outlives_the_process(start_emulator: StartEmulator, server: Receiver) -> None:
+async def test_queue_survives_a_kill(start_emulator: StartEmulator, server: Receiver) -> None:
     emulator = await start_emulator("vk", callback_timeout_seconds=60, group_per_second=0)
     page = await VkPage.open(emulator)
 
@@ -230,7 +230,7 @@ async def test_the_queue_outlives_the_process(start_emulator: StartEmulator, ser
     assert [body["object"]["text"] for body in bodies[1:]] == [f"Вопрос {number}" for number in range(5)]
 
 
-async def test_what_servers_are_refused(page: VkPage, server: Receiver) -> None:
+async def test_invalid_servers_are_refused(page: VkPage, server: Receiver) -> None:
     async def code(method: str, token: str | None = None, **params: Any) -> int:
         error = (await page.api(f"groups.{method}", token, group_id=page.id, **params))["error"]
         return int(error["error_code"])
@@ -250,7 +250,7 @@ async def test_what_servers_are_refused(page: VkPage, server: Receiver) -> None:
     assert "response" in await page.api("groups.addCallbackServer", group_id=page.id, **good)
 
 
-async def test_vkbottle_registers_itself_and_handles_what_comes(page: VkPage, server: Receiver) -> None:
+async def test_vkbottle_registers_and_handles_events(page: VkPage, server: Receiver) -> None:
     api = vkbottle.API(page.group)
     api.API_URL = f"{page.emulator.url}/method/"
     heard: list[str | None] = []
@@ -288,7 +288,7 @@ async def test_vkbottle_registers_itself_and_handles_what_comes(page: VkPage, se
         await api.http_client.close()
 
 
-async def test_settings_change_while_the_network_runs(start_emulator: StartEmulator, server: Receiver) -> None:
+async def test_settings_can_change_at_run_time(start_emulator: StartEmulator, server: Receiver) -> None:
     emulator = await start_emulator("vk", group_per_second=0)
     page = await VkPage.open(emulator)
     changes = {"callback_retry_seconds": [0.1], "comment_length": 5}

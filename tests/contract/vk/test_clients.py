@@ -1,4 +1,4 @@
-"""Three independent clients of VK work against the emulator unchanged; only the address differs."""
+"""Three independent VK clients work with the emulator; only the address is changed."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ from tests.contract.vk.emulator_page import LONG_THREAD, VERSION, VkPage
 
 
 class Rewriting(requests.Session):
-    """Sends what is meant for the real address to the emulator."""
+    """Redirects requests for the real address to the emulator."""
 
     base: ClassVar[str] = "https://api.vk.ru"
 
@@ -36,26 +36,26 @@ class Rewriting(requests.Session):
 
 
 class Client(ABC):
-    """What the tests ask of every client."""
+    """The interface of all clients in the tests."""
 
     def __init__(self, page: VkPage) -> None:
         self.page = page
 
     @abstractmethod
     async def call(self, token: str, method: str, **params: Any) -> Any:
-        """The `response` of a call."""
+        """Return the `response` of a call."""
 
     @abstractmethod
     async def error(self, token: str, method: str, **params: Any) -> int:
-        """Code of the error that a call meets."""
+        """Return the error code of a call."""
 
     @abstractmethod
     async def events(self) -> list[dict[str, Any]]:
-        """Events of the first answer of a held poll, during which a citizen writes."""
+        """Return the events of a long poll during which a citizen writes."""
 
 
 class VkApiClient(Client):
-    """vk_api: synchronous, in a thread."""
+    """The client of vk_api: synchronous, in a thread."""
 
     @contextmanager
     def _session(self, token: str) -> Iterator[vk_api.VkApi]:
@@ -90,7 +90,7 @@ class VkApiClient(Client):
 
 
 class BottleClient(Client):
-    """vkbottle."""
+    """The client of vkbottle."""
 
     @asynccontextmanager
     async def _api(self, token: str) -> AsyncIterator[vkbottle.API]:
@@ -123,7 +123,7 @@ class BottleClient(Client):
 
 
 class AiovkClient(Client):
-    """aiovk."""
+    """The client of aiovk."""
 
     @asynccontextmanager
     async def _session(self, token: str) -> AsyncIterator[TokenSession]:
@@ -162,12 +162,12 @@ CLIENTS = (VkApiClient, BottleClient, AiovkClient)
 
 @pytest.fixture(params=CLIENTS, ids=[client.__name__ for client in CLIENTS])
 async def client(request: pytest.FixtureRequest, page: VkPage) -> Client:
-    """Each client in turn."""
+    """Each of the clients."""
     made: Client = request.param(page)
     return made
 
 
-async def test_reads_a_wall(client: Client, page: VkPage) -> None:
+async def test_wall_is_read(client: Client, page: VkPage) -> None:
     posted = await page.citizen("Запись гражданина на стене <br> & ё 👍", kind="wall_post")
     wall = await client.call(page.service, "wall.get", owner_id=-page.id, count=100, extended=1)
     assert wall["count"] == len(wall["items"])
@@ -177,7 +177,7 @@ async def test_reads_a_wall(client: Client, page: VkPage) -> None:
     assert wall["groups"][0]["id"] == page.id
 
 
-async def test_reads_a_thread_longer_than_ten_replies(client: Client, page: VkPage) -> None:
+async def test_thread_with_more_than_ten_replies_is_read(client: Client, page: VkPage) -> None:
     post, root = await page.long_thread()
     where = {"owner_id": -page.id, "post_id": post}
     top = await client.call(page.service, "wall.getComments", **where, count=100, thread_items_count=10)
@@ -194,7 +194,7 @@ async def test_reads_a_thread_longer_than_ten_replies(client: Client, page: VkPa
     assert texts == [f"Ответ {number}" for number in range(LONG_THREAD)]
 
 
-async def test_holds_a_long_poll_and_gets_an_event(client: Client, page: VkPage) -> None:
+async def test_long_poll_returns_an_event(client: Client, page: VkPage) -> None:
     events = await client.events()
     assert [event["type"] for event in events] == ["wall_reply_new"]
     assert events[0]["object"]["text"] == "Пока опрос ждёт"
@@ -202,7 +202,7 @@ async def test_holds_a_long_poll_and_gets_an_event(client: Client, page: VkPage)
     assert len(events[0]["event_id"]) == 40
 
 
-async def test_sends_a_message(client: Client, page: VkPage) -> None:
+async def test_message_is_sent(client: Client, page: VkPage) -> None:
     written = await page.citizen("Здравствуйте", kind="message")
     answer = await client.call(
         page.group, "messages.send", peer_id=written["author"], random_id=0, message="Добрый день!"
@@ -216,7 +216,7 @@ async def test_sends_a_message(client: Client, page: VkPage) -> None:
     assert [item["text"] for item in history["items"]] == ["Ещё раз", "Добрый день!", "Здравствуйте"]
 
 
-async def test_reads_and_writes_a_board(client: Client, page: VkPage) -> None:
+async def test_board_is_read_and_written(client: Client, page: VkPage) -> None:
     topic = await page.emulator.door("board", {"page": page.id, "title": "Дороги", "text": "Пишите"})
     where = {"group_id": page.id, "topic_id": topic["id"]}
     await page.citizen("Ямы на мосту", thread=topic["thread"])
@@ -233,7 +233,7 @@ async def test_reads_and_writes_a_board(client: Client, page: VkPage) -> None:
     assert await client.error(page.group, "board.createComment", **where, message="?") == 27
 
 
-async def test_meets_the_errors_of_tokens_and_walls(client: Client, page: VkPage) -> None:
+async def test_token_and_wall_errors_are_returned(client: Client, page: VkPage) -> None:
     wall = {"owner_id": -page.id}
     assert await client.error("vk1.a.wrong", "wall.get", **wall) == 5
     dead = await page.emulator.door("tokens", {"kind": "service"})
@@ -246,7 +246,7 @@ async def test_meets_the_errors_of_tokens_and_walls(client: Client, page: VkPage
     assert await client.error(page.service, "wall.get", owner_id=-closed.id) == 15
 
 
-async def test_meets_the_daily_limit(client: Client, page: VkPage) -> None:
+async def test_daily_limit_is_returned(client: Client, page: VkPage) -> None:
     token = (await page.emulator.door("tokens", {"kind": "service"}))["token"]
     posts = f"-{page.id}_1"
     assert (await client.call(token, "wall.getById", posts=posts))["items"][0]["id"] == 1
@@ -254,7 +254,7 @@ async def test_meets_the_daily_limit(client: Client, page: VkPage) -> None:
 
 
 @pytest.mark.parametrize("made", [BottleClient, AiovkClient])
-async def test_meets_the_limit_a_second(made: type[Client], strict_page: VkPage) -> None:
+async def test_limit_per_second_is_returned(made: type[Client], strict_page: VkPage) -> None:
     client = made(strict_page)
     token = (await strict_page.emulator.door("tokens", {"kind": "service"}))["token"]
     for _ in range(2):
@@ -262,7 +262,7 @@ async def test_meets_the_limit_a_second(made: type[Client], strict_page: VkPage)
     assert await client.error(token, "users.get", user_ids=1) == 6
 
 
-async def test_vk_api_waits_out_the_limit_a_second(strict_page: VkPage) -> None:
+async def test_vk_api_waits_for_the_limit_per_second(strict_page: VkPage) -> None:
     token = (await strict_page.emulator.door("tokens", {"kind": "service"}))["token"]
 
     def call_four_times() -> list[int]:

@@ -1,4 +1,4 @@
-"""The emulator as a process: what survives kill -9, idempotency keys, broken networks."""
+"""The emulator as a process: state after SIGKILL, idempotency keys, injected faults."""
 
 import asyncio
 import signal
@@ -26,7 +26,7 @@ async def _everything(page: VkPage) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGKILL, signal.SIGTERM])
-async def test_state_outlives_the_process(start_emulator: StartEmulator, with_signal: signal.Signals) -> None:
+async def test_state_survives_a_restart(start_emulator: StartEmulator, with_signal: signal.Signals) -> None:
     emulator = await start_emulator("vk")
     page = await VkPage.open(emulator)
     written = await page.citizen("До конца <br>\u0000👍\r\n")
@@ -53,7 +53,7 @@ async def test_state_outlives_the_process(start_emulator: StartEmulator, with_si
     assert len((await emulator.door("answers"))["items"]) == 1
 
 
-async def test_daily_count_outlives_the_process(start_emulator: StartEmulator) -> None:
+async def test_daily_count_survives_a_restart(start_emulator: StartEmulator) -> None:
     emulator = await start_emulator("vk", daily_limits='{"wall.get": 1}', day_seconds=10_000_000_000)
     page = await VkPage.open(emulator)
     assert "response" in await page.api("wall.get", page.service, owner_id=-page.id)
@@ -64,7 +64,7 @@ async def test_daily_count_outlives_the_process(start_emulator: StartEmulator) -
     assert refused["error"]["error_msg"] == "Rate limit reached"
 
 
-async def test_a_lost_response_has_its_effect_once(page: VkPage) -> None:
+async def test_call_with_lost_response_takes_effect_once(page: VkPage) -> None:
     written = await page.citizen("Вопрос", kind="message")
     for kind in ("lost_response", "truncated"):
         await page.emulator.door("faults", {"kind": kind, "next": 1, "method": "messages.send"})
@@ -79,7 +79,7 @@ async def test_a_lost_response_has_its_effect_once(page: VkPage) -> None:
     ]
 
 
-async def test_faults_before_the_effect_leave_no_trace(page: VkPage) -> None:
+async def test_fault_before_the_effect_changes_nothing(page: VkPage) -> None:
     written = await page.citizen("Вопрос", kind="message")
     message = {"peer_id": written["thread"], "message": "Ответ", "random_id": 0}
     arm = {"next": 1, "method": "messages.send"}
@@ -126,13 +126,13 @@ async def _header(page: VkPage, params: dict[str, str]) -> Any:
 
 
 @pytest.mark.parametrize("send", [_query, _form, _multipart, _header])
-async def test_parameters_from_anywhere(page: VkPage, send: Send) -> None:
+async def test_parameters_are_read_from_query_and_body(page: VkPage, send: Send) -> None:
     params = {"access_token": page.group, "v": VERSION, "fields": "description,wall"}
     group = (await send(page, params))["response"]["groups"][0]
     assert (group["id"], group["wall"]) == (page.id, 1)
 
 
-async def test_version_token_and_method_are_asked_for(page: VkPage) -> None:
+async def test_version_token_and_method_are_required(page: VkPage) -> None:
     url = "/method/users.get"
     async with page.emulator.http.get(url, params={"access_token": page.user}) as response:
         error = (await response.json())["error"]
@@ -156,7 +156,7 @@ async def test_version_token_and_method_are_asked_for(page: VkPage) -> None:
         ("citizen", {"page": "school1", "kind": "message", "text": "я" * 4_097}, 400, "914"),
     ],
 )
-async def test_the_control_door_says_what_is_wrong(
+async def test_invalid_control_call_is_explained(
     page: VkPage, path: str, body: dict[str, Any], status: int, names: str
 ) -> None:
     async with page.emulator.http.post(f"/_control/{path}", json=body) as response:
@@ -166,7 +166,7 @@ async def test_the_control_door_says_what_is_wrong(
     assert names in str(answer)
 
 
-async def test_citizens_write_by_themselves_at_the_given_rate(start_emulator: StartEmulator) -> None:
+async def test_citizens_write_at_the_configured_rate(start_emulator: StartEmulator) -> None:
     page = await VkPage.open(await start_emulator("vk", citizens_per_minute=12_000))
 
     async def written() -> int:
@@ -182,7 +182,7 @@ async def test_citizens_write_by_themselves_at_the_given_rate(start_emulator: St
     assert await written() == silent
 
 
-async def test_a_hidden_wall_is_closed_to_strangers_only(page: VkPage) -> None:
+async def test_hidden_wall_is_closed_only_to_others(page: VkPage) -> None:
     hidden = await VkPage.open(page.emulator, "hidden1")
     await page.emulator.door("wall", {"page": hidden.id, "state": "members_only"})
     refused = await page.api("wall.get", page.service, owner_id=-hidden.id)

@@ -1,4 +1,4 @@
-"""execute of the running emulator, as independent clients and a plain one use it."""
+"""The method `execute` of the emulator, called by independent clients and a plain one."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from tests.contract.vk.test_clients import AiovkClient, BottleClient, Client, Re
 
 @pytest.fixture(scope="module")
 async def limited(start_emulator: StartEmulator) -> VkPage:
-    """A page of a network that allows five calls of wall.getComments a day."""
+    """A page of a network with five calls of wall.getComments per day."""
     emulator = await start_emulator(
         "vk",
         user_per_second=2,
@@ -37,7 +37,7 @@ async def _with_vk_api(page: VkPage, work: Callable[[vk_api.VkApi], Any]) -> Any
     return await asyncio.to_thread(run)
 
 
-async def test_the_pools_of_vk_api(page: VkPage) -> None:
+async def test_request_pools_of_vk_api_work(page: VkPage) -> None:
     posts = [(await page.citizen(f"Запись {number}", kind="wall_post"))["id"] for number in range(3)]
     for post in posts:
         await page.citizen(f"Под записью {post} «ё» 👍", thread=post)
@@ -80,7 +80,7 @@ async def test_the_pools_of_vk_api(page: VkPage) -> None:
 
 
 @pytest.mark.parametrize("made", [BottleClient, AiovkClient])
-async def test_the_asynchronous_clients(made: type[Client], page: VkPage) -> None:
+async def test_asynchronous_clients_can_execute(made: type[Client], page: VkPage) -> None:
     client = made(page)
     code = "var p = API.groups.getById({group_id: Args.page}); return [p.groups[0].name, p.groups@.id];"
     assert await client.call(page.group, "execute", code=code, page=page.id) == ["Школа № 1", [page.id]]
@@ -89,7 +89,7 @@ async def test_the_asynchronous_clients(made: type[Client], page: VkPage) -> Non
     assert await client.error(page.service, "execute", code="return 1;") == 28
 
 
-async def test_inner_calls_count_by_the_day_and_not_by_the_second(limited: VkPage) -> None:
+async def test_inner_calls_count_per_day_but_not_per_second(limited: VkPage) -> None:
     await limited.citizen("Вопрос")
     call = f"API.wall.getComments({json.dumps({'owner_id': -limited.id, 'post_id': 1})})"
     code = f"return [{','.join([call] * 7)}];"
@@ -103,7 +103,7 @@ async def test_inner_calls_count_by_the_day_and_not_by_the_second(limited: VkPag
     assert calls["execute"]["accepted"] == 2
 
 
-async def test_what_a_script_is_refused(page: VkPage) -> None:
+async def test_invalid_script_is_refused(page: VkPage) -> None:
     nested = "return [API.execute({code: 'return 1;'}), API.no.such(), API.wall.get({owner_id: 0})];"
     answer = await page.api("execute", page.user, code=nested)
     assert answer["response"] == [False, False, False]

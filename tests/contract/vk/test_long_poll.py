@@ -1,4 +1,4 @@
-"""Bots Long Poll of the running emulator: order, loss, keys, restarts and many held calls."""
+"""Bots Long Poll of the emulator: order, loss, keys, restarts and many concurrent polls."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from tests.contract.vk.emulator_page import VkPage
 from tests.support.emulator_process import EmulatorProcess
 
 
-async def test_own_answer_is_pushed_before_the_response(page: VkPage) -> None:
+async def test_own_comment_is_pushed_before_the_response(page: VkPage) -> None:
     written = await page.citizen("Вопрос")
     ts = await page.ts()
     await page.emulator.door("faults", {"kind": "slow", "next": 1, "method": "wall.createComment", "seconds": 1.5})
@@ -31,7 +31,7 @@ async def test_own_answer_is_pushed_before_the_response(page: VkPage) -> None:
     assert response == {"comment_id": event["object"]["id"], "parents_stack": [written["id"]]}
 
 
-async def test_life_of_a_comment_as_events(page: VkPage) -> None:
+async def test_changes_of_a_comment_are_events(page: VkPage) -> None:
     ts = await page.ts()
     written = await page.citizen("Как есть")
     where = {"page": page.id, "id": written["id"]}
@@ -59,7 +59,7 @@ async def test_life_of_a_comment_as_events(page: VkPage) -> None:
     assert len({event["event_id"] for event in events}) == 5
 
 
-async def test_messages_of_both_sides_as_events(page: VkPage) -> None:
+async def test_messages_of_both_sides_are_events(page: VkPage) -> None:
     ts = await page.ts()
     written = await page.citizen("Добрый день", kind="message")
     by_hand = {"page": page.id, "thread": written["thread"], "text": "Слушаем вас"}
@@ -74,7 +74,7 @@ async def test_messages_of_both_sides_as_events(page: VkPage) -> None:
     assert api["object"]["random_id"] == 77
 
 
-async def test_loss_is_told_as_failed(page: VkPage) -> None:
+async def test_lost_events_are_reported_as_failed(page: VkPage) -> None:
     await page.citizen("Раз")
     late = str(int(await page.ts()) - 1)
     await page.emulator.door("longpoll", {"page": page.id, "event": "history_trimmed"})
@@ -113,7 +113,7 @@ async def test_settings_choose_the_events(start_emulator: StartEmulator) -> None
 
 
 @pytest.mark.parametrize("fault", ["duplicate", "reorder"])
-async def test_pushes_come_twice_or_in_disorder(page: VkPage, fault: str) -> None:
+async def test_faults_duplicate_or_reorder_events(page: VkPage, fault: str) -> None:
     ts = await page.ts()
     for number in range(6):
         await page.citizen(f"Сообщение {number}")
@@ -124,7 +124,7 @@ async def test_pushes_come_twice_or_in_disorder(page: VkPage, fault: str) -> Non
     assert set(wrong) == set(right)
 
 
-async def test_a_hundred_and_twenty_held_polls_cost_little(start_emulator: StartEmulator) -> None:
+async def test_many_concurrent_polls_use_little_cpu(start_emulator: StartEmulator) -> None:
     emulator = await start_emulator("vk", group_per_second=0)
     pages = [await VkPage.open(emulator, f"page{number}") for number in range(120)]
     marks = [await page.ts() for page in pages]

@@ -1,4 +1,4 @@
-"""Boards, suggested posts, closed and blocked pages, persons who are gone or want no messages."""
+"""Boards, suggested posts, closed and blocked pages, and people who are deleted or refuse messages."""
 
 import re
 from typing import Any
@@ -18,7 +18,7 @@ async def emulator(start_emulator: StartEmulator) -> EmulatorProcess:
 
 @pytest.fixture
 async def page(emulator: EmulatorProcess, request: pytest.FixtureRequest) -> VkPage:
-    """A page of its own for each test."""
+    """A new page for each test."""
     return await VkPage.open(emulator, re.sub(r"\W", "_", request.node.name)[:60])
 
 
@@ -26,7 +26,7 @@ async def _code(page: VkPage, method: str, token: str | None = None, **params: A
     return int((await page.api(method, token, **params))["error"]["error_code"])
 
 
-async def test_a_topic_and_its_life(page: VkPage) -> None:
+async def test_topic_is_created_changed_and_deleted(page: VkPage) -> None:
     door, ts = page.emulator.door, await page.ts()
     topic = await door("board", {"page": page.id, "title": "Отопление", "text": "Пишите сюда"})
     other = await door("board", {"page": page.id, "title": "Дороги", "text": "И сюда"})
@@ -63,7 +63,7 @@ async def test_a_topic_and_its_life(page: VkPage) -> None:
     assert answers[0]["in_reply_to"] == written["id"]
 
 
-async def test_boards_keep_to_token_kinds_and_close(page: VkPage) -> None:
+async def test_boards_check_token_kinds_and_can_be_closed(page: VkPage) -> None:
     topic = await page.emulator.door("board", {"page": page.id, "title": "Тема", "text": "Текст"})
     at = {"group_id": page.id, "topic_id": topic["id"]}
     written = await page.citizen("Вопрос", thread=topic["thread"])
@@ -79,7 +79,7 @@ async def test_boards_keep_to_token_kinds_and_close(page: VkPage) -> None:
     assert await _code(page, "board.getComments", page.service, group_id=page.id, topic_id=99) == 104
 
 
-async def test_a_suggested_post_until_it_is_published(page: VkPage) -> None:
+async def test_suggested_post_is_visible_only_after_publication(page: VkPage) -> None:
     door, ts, wall = page.emulator.door, await page.ts(), {"owner_id": -page.id}
     suggested = await page.citizen("Предлагаю скамейку", kind="suggested_post")
     assert (await page.api("wall.get", page.service, **wall))["response"]["count"] == 1
@@ -111,7 +111,7 @@ CLOSED: list[tuple[dict[str, Any], int, int]] = [
 
 
 @pytest.mark.parametrize(("change", "reading", "writing"), CLOSED)
-async def test_what_a_closed_page_answers(
+async def test_closed_page_returns_an_error(
     page: VkPage, change: dict[str, Any], reading: int, writing: int
 ) -> None:
     written = await page.citizen("Вопрос")
@@ -134,7 +134,7 @@ async def test_what_a_closed_page_answers(
     assert "response" in await page.api("wall.get", page.service, owner_id=-page.id)
 
 
-async def test_closed_comments_and_forbidden_links(page: VkPage) -> None:
+async def test_closed_comments_and_forbidden_links_are_refused(page: VkPage) -> None:
     door, written = page.emulator.door, await page.citizen("Вопрос, https://example.invalid")
     at = {"owner_id": -page.id, "post_id": written["thread"]}
     await door("page", {"page": page.id, "links": "forbidden"})
@@ -153,7 +153,7 @@ async def test_closed_comments_and_forbidden_links(page: VkPage) -> None:
     assert "response" in await page.api("wall.createComment", None, **link)
 
 
-async def test_what_a_page_tells_of_itself(page: VkPage) -> None:
+async def test_page_returns_its_own_data(page: VkPage) -> None:
     told = {"contacts": [{"desc": "Приёмная", "phone": "8 800"}], "site": "https://example.invalid", "verified": 0}
     await page.emulator.door("page", {"page": page.id, "description": "О нас", "fields": told})
     fields = "description,contacts,site,verified,has_photo,cover,members_count,activity,can_post,wall"
@@ -164,7 +164,7 @@ async def test_what_a_page_tells_of_itself(page: VkPage) -> None:
     assert set(fields.split(",")) <= set(group)
 
 
-async def test_the_control_door_changes_what_a_page_shows(page: VkPage) -> None:
+async def test_control_api_changes_a_page(page: VkPage) -> None:
     door, page = page.emulator.door, await VkPage.open(page.emulator, "facts1")
     given = {
         "verified": False,
@@ -190,7 +190,7 @@ async def test_the_control_door_changes_what_a_page_shows(page: VkPage) -> None:
     assert shown["has_photo"] == 0, "what was not given stays"
 
 
-async def test_staff_edit_and_delete_through_the_api(page: VkPage) -> None:
+async def test_staff_can_edit_and_delete_through_the_api(page: VkPage) -> None:
     ts, written = await page.ts(), await page.citizen("Вопрос")
     at = {"owner_id": -page.id, "comment_id": written["id"]}
     assert await _code(page, "wall.editComment", page.user, **at, message="?") == 211
@@ -218,7 +218,7 @@ async def test_staff_edit_and_delete_through_the_api(page: VkPage) -> None:
     assert events[1]["object"]["deleter_id"] not in {written["author"], 0}
 
 
-async def test_persons_who_are_gone_or_want_no_messages(page: VkPage) -> None:
+async def test_messages_to_deleted_or_unwilling_people_are_refused(page: VkPage) -> None:
     door, written = page.emulator.door, await page.citizen("Вопрос", kind="message")
     author, send = written["author"], {"random_id": 0, "message": "Ответ"}
     await page.citizen("И на стене", author=author)
@@ -247,7 +247,7 @@ async def test_persons_who_are_gone_or_want_no_messages(page: VkPage) -> None:
         await door("author", {"id": author, "deactivated": None})
 
 
-async def test_a_thread_of_250_replies_and_a_message_without_text(page: VkPage) -> None:
+async def test_long_thread_and_message_without_text_are_returned(page: VkPage) -> None:
     root = await page.citizen("Корень")
     for number in range(250):
         await page.citizen(f"Ответ {number}", thread=root["thread"], in_reply_to=root["id"])

@@ -1,4 +1,4 @@
-"""What the emulator emits obeys the network's own published schema, where a copy of it lies."""
+"""Responses of the emulator are valid in the network's published schema, if a copy exists."""
 
 import importlib.util
 import os
@@ -16,7 +16,7 @@ FOLDER = Path(os.environ.get("GOSPABLIK_VK_SCHEMA", ROOT.parent / "shared" / "re
 
 @pytest.fixture(scope="module")
 def schema() -> Any:
-    """The validator that lies beside the schema."""
+    """The validator for the schema."""
     if not (FOLDER / "validate.py").is_file():
         pytest.skip("no copy of the VK schema here; GOSPABLIK_VK_SCHEMA names its folder")
     spec = importlib.util.spec_from_file_location("vk_schema_validate", FOLDER / "validate.py")
@@ -27,7 +27,7 @@ def schema() -> Any:
     return module.Schema(FOLDER)
 
 
-async def test_answers(schema: Any, page: VkPage) -> None:
+async def test_responses_are_valid(schema: Any, page: VkPage) -> None:
     post, root = await page.long_thread()
     await page.citizen("С фото", attachments=["photo-1_2", "https://example.invalid/a"])
     await page.citizen("На стену", kind="wall_post")
@@ -67,7 +67,7 @@ async def test_answers(schema: Any, page: VkPage) -> None:
         assert schema.check_method(method, body) == [], (method, params)
 
 
-async def test_answers_about_callbacks_boards_and_closed_pages(schema: Any, page: VkPage) -> None:
+async def test_responses_about_callbacks_boards_and_closed_pages_are_valid(schema: Any, page: VkPage) -> None:
     other = await VkPage.open(page.emulator, "schema2")
     door, group = page.emulator.door, {"group_id": other.id}
     topic = await door("board", {"page": other.id, "title": "Тема", "text": "Текст"})
@@ -145,7 +145,7 @@ async def test_answers_about_callbacks_boards_and_closed_pages(schema: Any, page
     await door("author", {"id": written["author"], "deactivated": None})
 
 
-async def test_events(schema: Any, page: VkPage) -> None:
+async def test_events_are_valid(schema: Any, page: VkPage) -> None:
     ts = await page.ts()
     comment = await page.citizen("Раз", attachments=["photo-1_2"])
     await page.citizen("Два", thread=comment["thread"], in_reply_to=comment["id"])
@@ -186,7 +186,7 @@ async def test_events(schema: Any, page: VkPage) -> None:
     assert schema.check_longpoll(answer) == []
 
 
-async def test_deliveries(schema: Any, page: VkPage) -> None:
+async def test_deliveries_are_valid(schema: Any, page: VkPage) -> None:
     async with receiver() as server:
         await server.join(
             page, "wall_reply_new", "wall_reply_delete", "board_post_new", "message_new", "wall_post_new"

@@ -1,4 +1,4 @@
-"""Short names resolve as an independent client's own types expect."""
+"""Screen names resolve to the types that an independent client expects."""
 
 from collections.abc import AsyncIterator
 
@@ -12,7 +12,7 @@ from tests.contract.vk.emulator_page import VkPage
 
 @pytest.fixture
 async def bottle(page: VkPage) -> AsyncIterator[vkbottle.API]:
-    """vkbottle at the emulator, by a service's token."""
+    """vkbottle with a service token of the emulator."""
     api = vkbottle.API(page.service)
     api.API_URL = f"{page.emulator.url}/method/"
     yield api
@@ -20,28 +20,28 @@ async def bottle(page: VkPage) -> AsyncIterator[vkbottle.API]:
 
 
 @pytest.mark.parametrize("name", ["school1", "SCHOOL1", "club{id}", "public{id}"])
-async def test_a_community_by_any_of_its_names(name: str, page: VkPage, bottle: vkbottle.API) -> None:
+async def test_community_is_found_by_any_of_its_names(name: str, page: VkPage, bottle: vkbottle.API) -> None:
     found = await bottle.utils.resolve_screen_name(screen_name=name.format(id=page.id))
     assert isinstance(found, UtilsDomainResolved)
     assert (found.type, found.object_id, found.group_id) == ("page", page.id, page.id)
 
 
-async def test_a_person(bottle: vkbottle.API) -> None:
+async def test_person_is_found(bottle: vkbottle.API) -> None:
     found = await bottle.utils.resolve_screen_name(screen_name="id700000001")
     assert isinstance(found, UtilsDomainResolved)
     assert (found.type, found.object_id, found.group_id) == ("user", 700_000_001, None)
 
 
-async def test_nobody_is_an_empty_list(bottle: vkbottle.API) -> None:
+async def test_unknown_name_gives_an_empty_list(bottle: vkbottle.API) -> None:
     assert await bottle.utils.resolve_screen_name(screen_name="nobody_has_this_name") == []
 
 
-async def test_every_kind_of_token_may_ask(page: VkPage) -> None:
+async def test_all_kinds_of_tokens_are_accepted(page: VkPage) -> None:
     for token in (page.group, page.service, page.user):
         body = await page.api("utils.resolveScreenName", token, screen_name="school1")
         assert body["response"]["object_id"] == page.id
 
 
-async def test_a_name_is_required(bottle: vkbottle.API) -> None:
+async def test_name_is_required(bottle: vkbottle.API) -> None:
     with pytest.raises(VKAPIError[100]):
         await bottle.utils.resolve_screen_name(screen_name="")

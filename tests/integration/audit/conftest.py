@@ -1,4 +1,4 @@
-"""The registry and its audit trail, chained by hand in place of the relay."""
+"""The registry and its audit trail; tests chain the rows instead of the relay."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ async def registry(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Serv
 
 
 async def change(registry: ServiceUnderTest, number: int = 1) -> None:
-    """Leave one audit row, of a change by an operator's command."""
+    """Write one audit row for a change by an operator's command."""
     async with registry.service.database.write() as session:
         recorder.attribute(session, replace(recorder.operator("registry", "try"), came_from="192.0.2.7"))
         values = {"code": f"school{number}", "name": f"Школа № {number}"}
@@ -34,7 +34,7 @@ async def change(registry: ServiceUnderTest, number: int = 1) -> None:
 async def trail(
     registry: ServiceUnderTest, role: str = "auditor", place: str | None = None, **query: Any
 ) -> list[dict[str, Any]]:
-    """The trail as a caller reads it, after the relay has been by."""
+    """Return the audit trail as a caller reads it, after chaining new rows."""
     await number_committed(registry.service.database)
     answer = await registry.client.get("/api/v1/audit", params=query, headers=registry.headers(role, place))
     assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""`gospablik audit verify`, and what commands leave in the trail."""
+"""`gospablik audit verify`, and the audit rows of commands."""
 
 import os
 import subprocess
@@ -14,19 +14,19 @@ async def gospablik(environ: dict[str, str], *arguments: str) -> subprocess.Comp
     return await run_program("cli.main", *arguments, env={**os.environ, **environ})
 
 
-async def test_a_changed_row_is_named_at_the_command_line(
+async def test_verify_reports_a_changed_row(
     registry: ServiceUnderTest, database: TestDatabase, tmp_path: Path
 ) -> None:
     # Any service's role may read the trail.
     environ = {"GOSPABLIK_DATABASE_URL": database.url("metrics")}
     empty = await gospablik(environ, "audit", "verify")
-    assert (empty.returncode, empty.stdout) == (0, "the trail is empty\n"), empty.stderr
+    assert (empty.returncode, empty.stdout) == (0, "the audit trail is empty\n"), empty.stderr
     for number in range(3):
         await change(registry, number)
     assert len(await trail(registry)) == 3
     good = await gospablik(environ, "audit", "verify")
     assert good.returncode == 0, good.stderr
-    head = good.stdout.strip().removeprefix("the chain holds, head ")
+    head = good.stdout.strip().removeprefix("the chain is intact, head ")
     assert head.startswith("3:")
 
     connection = await database.connect()
@@ -50,7 +50,7 @@ async def test_a_changed_row_is_named_at_the_command_line(
     assert "GOSPABLIK_DATABASE_URL" in nowhere.stderr
 
 
-async def test_what_an_operator_does_at_the_machine_is_recorded(
+async def test_commands_of_an_operator_are_recorded(
     registry: ServiceUnderTest, database: TestDatabase, keys_dir: Path
 ) -> None:
     environ = environment("registry", database, keys_dir)

@@ -1,4 +1,4 @@
-"""What a change leaves in the trail, who reads it, and that nothing in it speaks of a person in words."""
+"""Audit rows of a change, who may read them, and that they contain no personal data."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,7 +26,7 @@ async def call(registry: ServiceUnderTest, method: str, path: str, role: str, **
     return found
 
 
-async def test_a_change_says_who_what_before_and_after_and_from_where(
+async def test_change_is_recorded_with_actor_values_and_address(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     organisation_id = await insert_organisation(database)
@@ -43,21 +43,21 @@ async def test_a_change_says_who_what_before_and_after_and_from_where(
     assert (row["position"], len(row["chain"])) == (1, 64)
 
 
-async def test_a_change_that_is_refused_leaves_nothing(registry: ServiceUnderTest) -> None:
+async def test_refused_change_is_not_recorded(registry: ServiceUnderTest) -> None:
     body = {"name": "Школа", "kind": "institution", "municipality": "00000000"}
     answer = await registry.client.post("/api/v1/organisations", json=body, headers=registry.headers("moderator"))
     assert answer.status_code == 422
     assert await trail(registry) == []
 
 
-async def test_an_address_that_is_none_is_not_believed(registry: ServiceUnderTest) -> None:
+async def test_invalid_forwarded_address_is_ignored(registry: ServiceUnderTest) -> None:
     body = {"name": "Школа", "kind": "institution"}
     headers = {"X-Forwarded-For": "T. Ivanova"}
     await call(registry, "POST", "/organisations", "moderator", json=body, headers=headers)
     assert {row["came_from"] for row in await trail(registry)} == {"127.0.0.1"}
 
 
-async def test_nothing_readable_of_names_words_and_secrets_stays(
+async def test_names_texts_and_secrets_are_not_readable(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     organisation_id = await insert_organisation(database)
@@ -69,7 +69,7 @@ async def test_nothing_readable_of_names_words_and_secrets_stays(
     client = await call(registry, "POST", "/clients", "operations", json=named)
     await trail(registry)
 
-    # Erasure: the person's row goes; what is left of it anywhere in the trail says nothing in words.
+    # After the erasure of a person nothing readable about them may remain in the audit trail.
     connection = await database.connect()
     try:
         kept = "\n".join(await connection.fetchval("SELECT array_agg(audit::text) FROM audit"))
@@ -89,7 +89,7 @@ async def test_nothing_readable_of_names_words_and_secrets_stays(
     assert made["after"]["role"] == "executor"
 
 
-async def test_the_same_name_of_two_people_cannot_be_joined(registry: ServiceUnderTest) -> None:
+async def test_equal_names_of_two_people_have_different_digests(registry: ServiceUnderTest) -> None:
     for number in (1, 2):
         new = {**PERSON, "username": f"ivanova{number}", "role": "moderator"}
         await call(registry, "POST", "/people", "operations", json=new)
@@ -97,7 +97,7 @@ async def test_the_same_name_of_two_people_cannot_be_joined(registry: ServiceUnd
     assert len(digests) == 2
 
 
-async def test_the_trail_is_narrowed_and_paged(registry: ServiceUnderTest) -> None:
+async def test_trail_is_filtered_and_paginated(registry: ServiceUnderTest) -> None:
     for number in range(5):
         await change(registry, number)
     everything = await trail(registry)
@@ -123,7 +123,7 @@ async def test_the_trail_is_narrowed_and_paged(registry: ServiceUnderTest) -> No
     assert seen == [5, 4, 3, 2, 1]
 
 
-async def test_a_manager_reads_what_concerns_their_organisation(registry: ServiceUnderTest) -> None:
+async def test_manager_reads_only_rows_of_their_organisation(registry: ServiceUnderTest) -> None:
     for number in range(3):
         await change(registry, number)
     own = str(UUID(int=1))
@@ -132,7 +132,7 @@ async def test_a_manager_reads_what_concerns_their_organisation(registry: Servic
 
 
 @pytest.mark.parametrize("role", ["moderator", "analyst", "head", "operations"])
-async def test_others_of_the_centre_do_not_read_it(registry: ServiceUnderTest, role: str) -> None:
+async def test_other_roles_of_the_centre_cannot_read_the_trail(registry: ServiceUnderTest, role: str) -> None:
     answer = await registry.client.get("/api/v1/audit", headers=registry.headers(role))
     assert answer.status_code == 403
 
@@ -140,55 +140,51 @@ async def test_others_of_the_centre_do_not_read_it(registry: ServiceUnderTest, r
 @pytest.mark.parametrize(
     "query", [{"from": "yesterday"}, {"to": "99999-01-01T00:00:00Z"}, {"actor": "a\0b"}, {"organisation_id": "1"}]
 )
-async def test_a_wrong_filter_is_named(registry: ServiceUnderTest, query: dict[str, str]) -> None:
+async def test_invalid_filter_is_reported(registry: ServiceUnderTest, query: dict[str, str]) -> None:
     answer = await registry.client.get("/api/v1/audit", params=query, headers=registry.headers("auditor"))
     assert answer.status_code == 422
     (error,) = answer.json()["errors"]
     assert error["pointer"].endswith(next(iter(query)))
 
 
-async def closed_past_the_orm(session: WriteSession, organisation_id: UUID) -> None:
+async def deactivate_with_a_statement(session: WriteSession, organisation_id: UUID) -> None:
     await session.execute(update(Organisation).where(Organisation.id == organisation_id).values(active=False))
 
 
-async def test_a_statement_that_nobody_recorded_is_not_committed(
-    registry: ServiceUnderTest, database: TestDatabase
-) -> None:
+async def test_unrecorded_statement_is_not_committed(registry: ServiceUnderTest, database: TestDatabase) -> None:
     organisation_id = await insert_organisation(database)
     with pytest.raises(recorder.UnrecordedChange, match="gospablik try changed organisations"):
         async with registry.service.database.write() as session:
             recorder.attribute(session, recorder.operator("registry", "try"))
-            await closed_past_the_orm(session, organisation_id)
+            await deactivate_with_a_statement(session, organisation_id)
     async with registry.service.database.read() as session:
         assert (await session.get_one(Organisation, organisation_id)).active
 
     async with registry.service.database.write() as session:
         recorder.attribute(session, recorder.operator("registry", "try"))
-        await closed_past_the_orm(session, organisation_id)
+        await deactivate_with_a_statement(session, organisation_id)
         gone = recorder.Change(subject_id=organisation_id, before={"active": True}, after={"active": False})
         await recorder.record(session, Organisation, [gone])
     (row,) = await trail(registry)
     assert (row["before"], row["after"]) == ({"active": True}, {"active": False})
 
 
-async def test_what_the_system_does_by_itself_leaves_no_rows(
-    registry: ServiceUnderTest, database: TestDatabase
-) -> None:
+async def test_changes_by_the_system_are_not_recorded(registry: ServiceUnderTest, database: TestDatabase) -> None:
     organisation_id = await insert_organisation(database)
 
-    def unread() -> Any:
-        raise AssertionError("changes are not even looked at")
+    def unreadable_changes() -> Any:
+        raise AssertionError("changes must not be read")
         yield
 
     async with registry.service.database.write() as session:
         await people.ensure_demo_people(session)
-        await closed_past_the_orm(session, organisation_id)
-        await recorder.record(session, Organisation, unread())
+        await deactivate_with_a_statement(session, organisation_id)
+        await recorder.record(session, Organisation, unreadable_changes())
     assert await trail(registry) == []
     assert await trail(registry, subject_id=str(uuid4())) == []
 
 
-async def test_ending_sessions_and_unlocking_are_recorded(registry: ServiceUnderTest) -> None:
+async def test_ended_sessions_and_unlocks_are_recorded(registry: ServiceUnderTest) -> None:
     new = {**PERSON, "role": "moderator"}
     person = await call(registry, "POST", "/people", "operations", json=new)
     form = {"grant_type": "password", "username": PERSON["username"], "password": PERSON["password"]}
@@ -203,7 +199,7 @@ async def test_ending_sessions_and_unlocking_are_recorded(registry: ServiceUnder
     ends = await trail(registry, actor=person["id"])
     assert {row["action"] for row in ends} == {"end_my_session", "end_my_other_sessions"}
     assert {row["subject_kind"] for row in ends} == {"refresh_tokens"}
-    assert {row["subject_id"] for row in ends} <= {found["id"] for found in sessions}  # no digest of a secret
+    assert {row["subject_id"] for row in ends} <= {found["id"] for found in sessions}  # not the digest of a secret
 
     await call(registry, "POST", f"/people/{person['id']}/lock", "operations", json={"reason": "Пропал телефон"})
     await call(registry, "POST", f"/people/{person['id']}/unlock", "operations")
@@ -213,7 +209,7 @@ async def test_ending_sessions_and_unlocking_are_recorded(registry: ServiceUnder
     assert unlocked["after"]["locked_reason"] is None
 
 
-async def test_a_session_ended_because_its_token_was_copied_is_recorded(
+async def test_session_ended_after_token_reuse_is_recorded(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     person = await call(registry, "POST", "/people", "operations", json={**PERSON, "role": "moderator"})
@@ -225,7 +221,7 @@ async def test_a_session_ended_because_its_token_was_copied_is_recorded(
     )
     again = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
     assert (await registry.client.post(path, data=again)).status_code == 200
-    assert await trail(registry, actor=person["id"]) == []  # signing in decides nothing
+    assert await trail(registry, actor=person["id"]) == []  # a sign-in changes no data
     connection = await database.connect()
     await connection.execute("UPDATE refresh_tokens SET used_at = used_at - interval '31 seconds'")
     await connection.close()
@@ -237,7 +233,7 @@ async def test_a_session_ended_because_its_token_was_copied_is_recorded(
     assert (row["before"], set(row["after"])) == ({"revoked_at": None}, {"revoked_at"})
 
 
-async def test_not_even_the_owner_of_the_schema_changes_or_empties_it(
+async def test_owner_of_the_schema_cannot_change_the_trail(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     await change(registry)

@@ -1,4 +1,4 @@
-"""Whoever changes the trail behind the services' back is found, and the place is named."""
+"""Changes of the audit trail outside the services are detected with their position."""
 
 import pytest
 from sqlalchemy import text
@@ -14,7 +14,7 @@ ROWS = 6
 
 @pytest.fixture
 async def chained(registry: ServiceUnderTest) -> ServiceUnderTest:
-    """A trail of six rows, chained in three steps."""
+    """A service with an audit trail of six rows, chained in three steps."""
     for number in range(ROWS):
         await change(registry, number)
         if number % 2:
@@ -22,13 +22,13 @@ async def chained(registry: ServiceUnderTest) -> ServiceUnderTest:
     return registry
 
 
-async def walked(registry: ServiceUnderTest, noted: Head | None = None) -> Verdict:
+async def verified(registry: ServiceUnderTest, expected_head: Head | None = None) -> Verdict:
     async with registry.service.database.read() as session:
-        return await verify(session, noted)
+        return await verify(session, expected_head)
 
 
-async def meddle(database: TestDatabase, *statements: str) -> None:
-    """As a superuser who steps past the trigger."""
+async def tamper(database: TestDatabase, *statements: str) -> None:
+    """Run statements as a superuser, without the trigger."""
     connection = await database.connect()
     try:
         await connection.execute("SET session_replication_role = replica")
@@ -38,20 +38,20 @@ async def meddle(database: TestDatabase, *statements: str) -> None:
         await connection.close()
 
 
-async def test_a_trail_that_nobody_touched_holds(chained: ServiceUnderTest) -> None:
+async def test_unchanged_trail_is_verified(chained: ServiceUnderTest) -> None:
     await change(chained, ROWS)
-    verdict = await walked(chained)
-    assert verdict.broken is None
-    assert verdict.head is not None
-    assert (verdict.head.position, verdict.waiting) == (ROWS, 1)
+    result = await verified(chained)
+    assert result.broken is None
+    assert result.head is not None
+    assert (result.head.position, result.waiting) == (ROWS, 1)
     await number_committed(chained.service.database)
-    later = await walked(chained, verdict.head)
+    later = await verified(chained, result.head)
     assert later.head is not None
     assert (later.head.position, later.waiting) == (ROWS + 1, 0)
 
 
-async def test_an_empty_trail_holds(registry: ServiceUnderTest) -> None:
-    assert await walked(registry) == Verdict(None, 0, None)
+async def test_empty_trail_is_verified(registry: ServiceUnderTest) -> None:
+    assert await verified(registry) == Verdict(None, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -67,27 +67,27 @@ async def test_an_empty_trail_holds(registry: ServiceUnderTest) -> None:
         "chain = set_byte(chain, 31, get_byte(chain, 31) # 1)",
     ],
 )
-async def test_one_byte_changed_is_named(
+async def test_changed_byte_is_reported_with_its_position(
     chained: ServiceUnderTest, database: TestDatabase, change_of_one_byte: str
 ) -> None:
-    await meddle(database, f"UPDATE audit SET {change_of_one_byte} WHERE position = 4")
-    broken = (await walked(chained)).broken
+    await tamper(database, f"UPDATE audit SET {change_of_one_byte} WHERE position = 4")
+    broken = (await verified(chained)).broken
     assert broken is not None
     assert broken.position == 4
     assert "not the one that was chained" in broken.what
 
 
 @pytest.mark.parametrize("position", [1, 3, 5])
-async def test_a_deleted_row_is_named(chained: ServiceUnderTest, database: TestDatabase, position: int) -> None:
-    await meddle(database, f"DELETE FROM audit WHERE position = {position}")
-    broken = (await walked(chained)).broken
+async def test_deleted_row_is_reported(chained: ServiceUnderTest, database: TestDatabase, position: int) -> None:
+    await tamper(database, f"DELETE FROM audit WHERE position = {position}")
+    broken = (await verified(chained)).broken
     assert broken is not None
     assert (broken.position, broken.what) == (position, "the row is missing")
 
 
 @pytest.mark.parametrize("moved", ["position", "position, chain"])
-async def test_swapped_rows_are_named(chained: ServiceUnderTest, database: TestDatabase, moved: str) -> None:
-    await meddle(
+async def test_swapped_rows_are_reported(chained: ServiceUnderTest, database: TestDatabase, moved: str) -> None:
+    await tamper(
         database,
         "CREATE TEMPORARY TABLE kept AS SELECT id, 7 - position AS position FROM audit WHERE position IN (2, 5)",
         "ALTER TABLE kept ADD chain bytea",
@@ -97,39 +97,39 @@ async def test_swapped_rows_are_named(chained: ServiceUnderTest, database: TestD
         if "," in moved
         else "UPDATE audit SET position = kept.position FROM kept WHERE kept.id = audit.id",
     )
-    broken = (await walked(chained)).broken
+    broken = (await verified(chained)).broken
     assert broken is not None
     assert broken.position == 2
 
 
-async def test_a_row_slipped_in_is_named(chained: ServiceUnderTest, database: TestDatabase) -> None:
-    await meddle(
+async def test_inserted_row_is_reported(chained: ServiceUnderTest, database: TestDatabase) -> None:
+    await tamper(
         database,
         """INSERT INTO audit (id, position, chain, created_at, service, actor, action, subject_kind, subject_id)
            SELECT gen_random_uuid(), 0, chain, created_at, service, actor, action, subject_kind, subject_id
            FROM audit WHERE position = 1""",
     )
-    broken = (await walked(chained)).broken
+    broken = (await verified(chained)).broken
     assert broken is not None
     assert broken.position == 0
 
 
-async def test_a_noted_head_shows_a_cut_and_a_chain_made_anew(
+async def test_expected_head_detects_a_truncated_and_a_rebuilt_chain(
     chained: ServiceUnderTest, database: TestDatabase
 ) -> None:
-    noted = (await walked(chained)).head
-    assert noted is not None
-    assert Head.parse(str(noted)) == noted
-    await meddle(database, f"DELETE FROM audit WHERE position = {ROWS}")
-    assert (await walked(chained)).broken is None  # the rest holds by itself
-    cut = (await walked(chained, noted)).broken
+    head = (await verified(chained)).head
+    assert head is not None
+    assert Head.parse(str(head)) == head
+    await tamper(database, f"DELETE FROM audit WHERE position = {ROWS}")
+    assert (await verified(chained)).broken is None  # the remaining chain is intact
+    cut = (await verified(chained, head)).broken
     assert cut is not None
     assert cut.position == ROWS
     await change(chained, ROWS)
     await number_committed(chained.service.database)
-    anew = (await walked(chained, noted)).broken
-    assert anew is not None
-    assert (anew.position, "anew" in anew.what) == (ROWS, True)
+    rebuilt = (await verified(chained, head)).broken
+    assert rebuilt is not None
+    assert (rebuilt.position, "anew" in rebuilt.what) == (ROWS, True)
 
 
 @pytest.mark.parametrize("role", ["registry", "gospablik_owner"])
@@ -142,10 +142,10 @@ async def test_a_noted_head_shows_a_cut_and_a_chain_made_anew(
         "DELETE FROM audit",
     ],
 )
-async def test_the_database_refuses_to_change_a_chained_row(
+async def test_chained_row_cannot_be_changed_in_the_database(
     chained: ServiceUnderTest, database: TestDatabase, role: str, statement: str
 ) -> None:
-    import asyncpg  # noqa: PLC0415 — for its error alone
+    import asyncpg  # noqa: PLC0415 — only for its error class
 
     connection = await database.connect(role)
     try:
@@ -153,10 +153,10 @@ async def test_the_database_refuses_to_change_a_chained_row(
             await connection.execute(statement)
     finally:
         await connection.close()
-    assert (await walked(chained)).broken is None
+    assert (await verified(chained)).broken is None
 
 
-async def test_a_long_trail_is_chained_in_steps(registry: ServiceUnderTest) -> None:
+async def test_long_trail_is_chained_in_batches(registry: ServiceUnderTest) -> None:
     async with registry.service.database.write() as session:
         await session.execute(
             text(
@@ -169,7 +169,7 @@ async def test_a_long_trail_is_chained_in_steps(registry: ServiceUnderTest) -> N
     while numbered := await number_committed(registry.service.database):
         steps.append(numbered)
     assert (sum(steps), len(steps) > 1) == (4500, True)
-    verdict = await walked(registry)
-    assert verdict.broken is None
-    assert verdict.head is not None
-    assert verdict.head.position == 4500
+    result = await verified(registry)
+    assert result.broken is None
+    assert result.head is not None
+    assert result.head.position == 4500

@@ -1,7 +1,7 @@
-"""The lists and schedules that are read all day, each with the indexes that may serve it.
+"""Frequent lists and schedules, each with the indexes that may serve it.
 
-Left out, since they read what they count or seek: `q=`, `/appeals/counts`, metrics over a year. Within one
-organisation a filter without an index reads that organisation's rows.
+Not included, because they read all that they count or search: `q=`, `/appeals/counts`, metrics over a year. Within
+one organisation a filter without an index reads that organisation's rows.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,13 +23,13 @@ from tests.integration.data_growth.large_dataset import OPEN, Region
 from tests.integration.data_growth.query_plans import MODES
 
 PAGE = Paging(50, None, "binding", "/list")
-# Appeals that wait for an answer are looked through, whatever the years behind them.
-AWAITED = OPEN + 50
+# All open appeals are read, however many closed ones there are.
+MAX_OPEN = OPEN + 50
 
 
 @dataclass(frozen=True)
-class Hot:
-    """One thing that is asked, and what it may cost: rows thrown away, pages of the database touched."""
+class FrequentQuery:
+    """A query and its limits: rows removed by filters, database pages read."""
 
     name: str
     service: str
@@ -45,60 +45,62 @@ def _caller(right: Right, region: Region, staff: bool) -> Caller:
     return Caller(subject="person", name="", role=role, organisation_id=organisation).acting(right)
 
 
-def _appeals(name: str, *indexes: str, staff: bool = False, removed: int = 100, **wanted: Any) -> Hot:
+def _appeals(name: str, *indexes: str, staff: bool = False, removed: int = 100, **wanted: Any) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.APPEALS_READ, region, staff)
         await appeal_queries.find(session, caller, appeal_queries.AppealFilter(**wanted), PAGE)
 
-    return Hot(f"appeals: {name}", "appeals", work, frozenset(indexes), removed)
+    return FrequentQuery(f"appeals: {name}", "appeals", work, frozenset(indexes), removed)
 
 
-def _messages(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> Hot:
+def _messages(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.MESSAGES_READ, region, staff)
         await message_queries.list_messages(session, caller, PAGE, message_queries.list_conditions(**wanted))
 
-    return Hot(f"messages: {name}", "ingest", work, frozenset(indexes))
+    return FrequentQuery(f"messages: {name}", "ingest", work, frozenset(indexes))
 
 
-def _publications(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> Hot:
+def _publications(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.APPEALS_READ, region, staff)
         await publication_requests.list_publications(
             session, caller, PAGE, publication_requests.list_conditions(**wanted)
         )
 
-    return Hot(f"publications: {name}", "ingest", work, frozenset(indexes))
+    return FrequentQuery(f"publications: {name}", "ingest", work, frozenset(indexes))
 
 
-def _set_aside(name: str, *indexes: str, staff: bool = False, of_page: bool = False) -> Hot:
+def _quarantined(name: str, *indexes: str, staff: bool = False, of_page: bool = False) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.SOURCES_READ, region, staff)
         conditions = [QuarantinedPayload.page_id == region.page_id] if of_page else []
         await quarantine.list_quarantined(session, caller, PAGE, conditions)
 
-    return Hot(f"set-aside: {name}", "ingest", work, frozenset(indexes))
+    return FrequentQuery(f"set-aside: {name}", "ingest", work, frozenset(indexes))
 
 
-def _deliveries(name: str, *indexes: str, status: str | None = None, endpoint_id: UUID | None = None) -> Hot:
+def _deliveries(
+    name: str, *indexes: str, status: str | None = None, endpoint_id: UUID | None = None
+) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.WEBHOOKS_MANAGE, region, False)
         await deliveries.list_deliveries(
             session, caller, PAGE, endpoint_id=endpoint_id, status=status, event_type=None
         )
 
-    return Hot(f"deliveries: {name}", "webhooks", work, frozenset(indexes))
+    return FrequentQuery(f"deliveries: {name}", "webhooks", work, frozenset(indexes))
 
 
-def _alerts(name: str, *indexes: str, **wanted: Any) -> Hot:
-    return Hot(
+def _alerts(name: str, *indexes: str, **wanted: Any) -> FrequentQuery:
+    return FrequentQuery(
         f"alerts: {name}", "appeals", lambda session, _: alerts.find(session, PAGE, **wanted), frozenset(indexes)
     )
 
 
 _OPEN = ("ix_appeals_status_opened_at", "uq_appeals_open_thread")
 
-HOT = [
+FREQUENT_QUERIES = [
     _appeals("centre", "ix_appeals_opened_at"),
     _appeals("staff", "ix_appeals_organisation_id_opened_at", staff=True),
     _appeals("of a network given up", "ix_appeals_network_opened_at", network="ok"),
@@ -108,17 +110,17 @@ HOT = [
     _appeals("closed", "ix_appeals_status_opened_at", status=("closed",)),
     _appeals("of two rare statuses", "ix_appeals_status_opened_at", status=("closed", "merged")),
     _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
-    _appeals("overdue", *_OPEN, overdue=True, removed=AWAITED),
+    _appeals("overdue", *_OPEN, overdue=True, removed=MAX_OPEN),
     _appeals("whose last reply failed", "ix_appeals_reply_failed", reply_failed=True),
     _appeals("whose last reply failed, of staff", "ix_appeals_reply_failed", staff=True, reply_failed=True),
-    Hot(
+    FrequentQuery(
         "the schedule note-overdue",
         "appeals",
         lambda session, _: breach_recording.record_breaches(session),
         frozenset(_OPEN),
-        AWAITED,
+        MAX_OPEN,
     ),
-    Hot(
+    FrequentQuery(
         "the schedule ask-again",
         "appeals",
         lambda session, _: request_unacknowledged_again(session),
@@ -127,7 +129,7 @@ HOT = [
     _alerts("all", "ix_alerts_created_at"),
     _alerts("unseen", "ix_alerts_unseen", seen=False),
     _alerts("of a kind", "ix_alerts_kind_created_at", kind="ping_pong"),
-    Hot(
+    FrequentQuery(
         "the figure of alerts",
         "appeals",
         lambda session, _: alerts.update_gauge(session),
@@ -146,10 +148,10 @@ HOT = [
     _publications("queued", "ix_publications_unpublished", status="queued"),
     _publications("published", "ix_publications_created_at", status="published"),
     _publications("of a network given up", "ix_publications_network_created_at", network="ok"),
-    _set_aside("centre", "ix_set_aside_created_at"),
-    # Where few are set aside, one plan for all organisations reads them in order of time.
-    _set_aside("staff", "ix_set_aside_page_id_created_at", "ix_set_aside_created_at", staff=True),
-    _set_aside("of a page", "ix_set_aside_page_id_created_at", of_page=True),
+    _quarantined("centre", "ix_set_aside_created_at"),
+    # If few payloads are quarantined, a generic plan reads them in order of time.
+    _quarantined("staff", "ix_set_aside_page_id_created_at", "ix_set_aside_created_at", staff=True),
+    _quarantined("of a page", "ix_set_aside_page_id_created_at", of_page=True),
     _deliveries("all", "ix_webhook_deliveries_created_at"),
     _deliveries("failed", "ix_webhook_deliveries_failed", status="failed"),
     _deliveries("pending", "ix_webhook_deliveries_due", status="pending"),

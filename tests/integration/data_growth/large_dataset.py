@@ -1,7 +1,7 @@
-"""Rows of a region after years, made in the database, spread so that a careless list walks them all.
+"""Rows of a region after years, generated in the database so that an inefficient list reads all of them.
 
-What few rows have (a network given up, urgent appeals, failed answers, private messages, history) is old: a list
-that reads newest first and throws away what does not fit reads everything before it finds the first.
+Rare values (an unused network, urgent appeals, failed replies, private messages, history) are in the oldest rows:
+a list that reads newest first and filters reads everything before it finds the first.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from uuid import UUID
 import asyncpg
 
 ORGANISATIONS = 200
-# How many of the oldest rows have what is rare.
+# The number of oldest rows with rare values.
 RARE = 40
-# Appeals that wait for an answer, whatever the years behind them.
+# The number of open appeals, independent of the number of closed ones.
 OPEN = 100
 
 _SEED = """
@@ -30,8 +30,8 @@ CREATE TEMP TABLE page AS
     SELECT id, organisation_id, row_number() OVER (ORDER BY network = 'vk', id) AS n FROM pages;
 CREATE TEMP TABLE topic AS
     SELECT id, row_number() OVER (ORDER BY code) AS n FROM topics WHERE group_id IS NOT NULL;
--- One row an appeal, the newest last. Of those that are open, a few are old and overdue. The first page, of the
--- network that was given up, has the rare ones.
+-- One row per appeal, the newest last. A few open appeals are old and overdue. The first page, in the unused
+-- network, has the rare rows.
 CREATE TEMP TABLE made AS
     SELECT i, i <= {rare} AS rare, i > {n} - {open} OR i % ({n} / 8) = 100 AS open,
         gen_random_uuid() AS message_id, gen_random_uuid() AS appeal_id, gen_random_uuid() AS reply_id,
@@ -105,13 +105,13 @@ SET session_replication_role = origin;
 
 @dataclass(frozen=True)
 class Region:
-    """Whose lists are read: an organisation with as many rows as others."""
+    """The organisation and page whose lists are read; they have as many rows as others."""
 
     organisation_id: UUID
     page_id: UUID
 
 
-# Those that make no constraint; a table that is filled first and indexed then is filled in a third of the time.
+# Indexes that belong to no constraint; filling tables before indexing takes a third of the time.
 _INDEXES = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
 WHERE indrelid = ANY('{messages,appeals,appeal_messages,replies,publications,set_aside,alerts,events,
@@ -121,7 +121,7 @@ WHERE indrelid = ANY('{messages,appeals,appeal_messages,replies,publications,set
 
 
 async def fill(connection: asyncpg.Connection, appeals: int) -> Region:
-    """Fill an empty, migrated database as its superuser."""
+    """Fill an empty, migrated database as superuser. Return an organisation and a page in it."""
     indexes = await connection.fetch(_INDEXES)
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['name']}")
@@ -130,7 +130,7 @@ async def fill(connection: asyncpg.Connection, appeals: int) -> Region:
     )
     for index in indexes:
         await connection.execute(index["definition"], timeout=600)
-    # What is dead or new must not decide a plan.
+    # Dead rows and missing statistics must not affect the plans.
     await connection.execute("VACUUM (ANALYZE)", timeout=600)
     row = await connection.fetchrow("SELECT organisation_id, id FROM page WHERE n = 7")
     return Region(organisation_id=row[0], page_id=row[1])

@@ -1,4 +1,4 @@
-"""How Postgres answers what the services ask: plans of the statements as they are sent."""
+"""Query plans of the statements that services send."""
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -13,15 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.sessions import Database, WriteSession
 
-# A prepared statement is planned anew for its values at first, later perhaps once for all values.
+# A prepared statement is planned for its values at first, later possibly once for all values.
 MODES = ("force_custom_plan", "force_generic_plan")
-# As large as the region, however many years pass: reading all of them is no fault.
+# These tables do not grow over the years, so reading all their rows is allowed.
 BOUNDED = {"organisations", "pages", "topics", "municipalities"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one statement did: the indexes it used, rows it threw away, pages it touched."""
+    """The plan of a statement: indexes used, rows removed by filters, database pages read."""
 
     statement: str
     indexes: frozenset[str]
@@ -33,27 +33,27 @@ class Plan:
 
 
 @dataclass
-class Explained:
-    """Plans of all statements of one piece of work."""
+class ExplainedPlans:
+    """The plans of all statements of one function."""
 
     plans: list[Plan] = field(default_factory=list)
 
     def worst(self, name: str) -> int:
-        """The largest figure of its kind among the statements."""
+        """Return the maximum of a figure over the statements."""
         return max(int(getattr(plan, name)) for plan in self.plans)
 
 
 async def explain(
     database: Database, work: Callable[[WriteSession], Awaitable[object]], mode: str, settings: Mapping[str, str]
-) -> Explained:
-    """Do `work` and explain the statements that it sent, in a transaction that is rolled back."""
+) -> ExplainedPlans:
+    """Run `work` and return the plans of its statements; the transaction is rolled back."""
     sent: list[tuple[str, Any]] = []
 
     def before(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
         if not many and statement.lstrip().upper().startswith(("SELECT", "WITH")):
             sent.append((statement, parameters))
 
-    found = Explained()
+    found = ExplainedPlans()
     async with database.write() as session:
         event.listen(database.engine.sync_engine, "before_cursor_execute", before)
         try:
@@ -136,15 +136,15 @@ def _literal(value: Any) -> str:
     raise TypeError(f"no literal for {type(value).__name__}")
 
 
-def faults(found: Explained, hot: Any) -> list[str]:
-    """What is wrong with the plans of a hot query, in words; empty when nothing is."""
-    wrong = []
+def plan_errors(found: ExplainedPlans, query: Any) -> list[str]:
+    """Return the limits that the plans of a frequent query exceed, as text."""
+    errors = []
     used = frozenset[str]().union(*(plan.indexes for plan in found.plans))
-    if not used & hot.indexes:
-        wrong.append(f"served by {sorted(used)} instead of {sorted(hot.indexes)}")
+    if not used & query.indexes:
+        errors.append(f"served by {sorted(used)} instead of {sorted(query.indexes)}")
     worst = {figure: found.worst(figure) for figure in ("removed", "buffers")}
-    return wrong + [
-        f"{figure}: {reached}, more than {getattr(hot, figure)}"
+    return errors + [
+        f"{figure}: {reached}, more than {getattr(query, figure)}"
         for figure, reached in worst.items()
-        if reached > getattr(hot, figure)
+        if reached > getattr(query, figure)
     ]

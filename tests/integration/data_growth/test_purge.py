@@ -1,4 +1,4 @@
-"""What has served its term goes, and nothing that is still needed."""
+"""Expired rows are purged, and rows that are still needed are kept."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -23,21 +23,21 @@ from tests.support.service_under_test import service_under_test
 Purge = Callable[..., Awaitable[None]]
 
 
-def rules_of(service: str, terms: Terms) -> list[Rule]:
-    """The rules that the service's schedule purges by."""
+def rules_of(service: str, retention: Terms) -> list[Rule]:
+    """Return the purge rules of a service's schedule."""
     of_service: dict[str, Callable[[Terms], Any]] = {
         "appeals": appeals_retention.purge_rules,
         "ingest": ingest_retention.rules,
         "registry": registry_retention.purge_rules,
         "webhooks": webhooks_retention.purge_rules,
     }
-    log = [] if service == "registry" else Jobs(service).log_rules(terms)
-    return [*of_service[service](terms), *log]
+    log = [] if service == "registry" else Jobs(service).log_rules(retention)
+    return [*of_service[service](retention), *log]
 
 
 @pytest.fixture
-async def eye(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
-    """The superuser, who writes rows without those that they refer to."""
+async def raw_connection(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
+    """A superuser's connection that does not check foreign keys."""
     connection = await database.connect()
     await connection.execute("SET session_replication_role = replica")
     yield connection
@@ -46,7 +46,7 @@ async def eye(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 def purged(database: TestDatabase) -> Purge:
-    """Purges as the service's role, few rows at a time."""
+    """Purge as the service's role, in small batches."""
 
     async def run(service: str) -> None:
         pool = Database(database.url(service), 1, name="purge")
@@ -58,10 +58,10 @@ def purged(database: TestDatabase) -> Purge:
     return run
 
 
-async def test_set_aside_seen_events_and_former_texts_go_after_their_term(
-    eye: asyncpg.Connection, purged: Purge
+async def test_expired_quarantine_push_events_and_versions_are_purged(
+    raw_connection: asyncpg.Connection, purged: Purge
 ) -> None:
-    await eye.execute("""
+    await raw_connection.execute("""
         INSERT INTO set_aside (id, network, way_in, reason, raw, created_at)
             SELECT gen_random_uuid(), 'vk', 'poll', age::text, '{}', now() - age * interval '1 day'
             FROM generate_series(86, 95) age;
@@ -75,15 +75,17 @@ async def test_set_aside_seen_events_and_former_texts_go_after_their_term(
             FROM generate_series(361, 370) age;
     """)
     await purged("ingest")
-    # One of exactly the term's days is older by the moments of this test.
-    assert await eye.fetchval("SELECT max(reason::int) FROM set_aside") == 89
-    assert await eye.fetchval("SELECT max(event_id::int) FROM seen_events") == 2
-    assert await eye.fetchval("SELECT max(external_id::int) FROM tombstones") == 29
-    assert await eye.fetchval("SELECT max(version) FROM message_versions") == 364
+    # A row of exactly the limit is older by the duration of this test.
+    assert await raw_connection.fetchval("SELECT max(reason::int) FROM set_aside") == 89
+    assert await raw_connection.fetchval("SELECT max(event_id::int) FROM seen_events") == 2
+    assert await raw_connection.fetchval("SELECT max(external_id::int) FROM tombstones") == 29
+    assert await raw_connection.fetchval("SELECT max(version) FROM message_versions") == 364
 
 
-async def test_former_text_stays_while_its_appeal_is_open(eye: asyncpg.Connection, purged: Purge) -> None:
-    await eye.execute("""
+async def test_versions_are_kept_while_the_appeal_is_open(
+    raw_connection: asyncpg.Connection, purged: Purge
+) -> None:
+    await raw_connection.execute("""
         CREATE TEMP TABLE told AS SELECT gen_random_uuid() AS message_id, gen_random_uuid() AS appeal_id, status
             FROM unnest(ARRAY['interim', 'closed']) status;
         INSERT INTO appeals (id, status, urgency, text, version, written_at, opened_at, handovers, returns, route,
@@ -94,11 +96,11 @@ async def test_former_text_stays_while_its_appeal_is_open(eye: asyncpg.Connectio
             SELECT message_id, 1, status, '[]', '{}', now() - interval '3 years' FROM told;
     """)
     await purged("ingest")
-    assert await eye.fetchval("SELECT array_agg(text) FROM message_versions") == ["interim"]
+    assert await raw_connection.fetchval("SELECT array_agg(text) FROM message_versions") == ["interim"]
 
 
-async def test_log_of_jobs_goes_and_that_of_a_held_job_stays(eye: asyncpg.Connection, purged: Purge) -> None:
-    await eye.execute("""
+async def test_job_log_is_purged_except_of_dead_letters(raw_connection: asyncpg.Connection, purged: Purge) -> None:
+    await raw_connection.execute("""
         INSERT INTO ingest_jobs.pgqueuer (id, priority, status, entrypoint) OVERRIDING SYSTEM VALUE
             VALUES (7, 0, 'failed', 'publish');
         INSERT INTO ingest_jobs.pgqueuer_log (job_id, status, priority, entrypoint, created)
@@ -108,13 +110,15 @@ async def test_log_of_jobs_goes_and_that_of_a_held_job_stays(eye: asyncpg.Connec
             SELECT 1, 0, 'picked', 'publish', now() - age * interval '1 day' FROM generate_series(26, 35) age;
     """)
     await purged("ingest")
-    rows = await eye.fetch("SELECT job_id, count(*) AS n FROM ingest_jobs.pgqueuer_log GROUP BY 1 ORDER BY 1")
+    rows = await raw_connection.fetch(
+        "SELECT job_id, count(*) AS n FROM ingest_jobs.pgqueuer_log GROUP BY 1 ORDER BY 1"
+    )
     assert [(row["job_id"], row["n"]) for row in rows] == [(7, 10), (8, 4)]
-    assert await eye.fetchval("SELECT count(*) FROM ingest_jobs.pgqueuer_statistics") == 4
+    assert await raw_connection.fetchval("SELECT count(*) FROM ingest_jobs.pgqueuer_statistics") == 4
 
 
-async def test_delivery_that_waits_for_its_next_attempt_stays(eye: asyncpg.Connection, purged: Purge) -> None:
-    await eye.execute("""
+async def test_pending_delivery_is_kept(raw_connection: asyncpg.Connection, purged: Purge) -> None:
+    await raw_connection.execute("""
         INSERT INTO webhook_deliveries (id, endpoint_id, event_id, event_type, payload, status, attempts,
                 next_attempt_at, last_attempt_at, created_at)
             SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), status, '{}', status, age, now(),
@@ -122,14 +126,14 @@ async def test_delivery_that_waits_for_its_next_attempt_stays(eye: asyncpg.Conne
             FROM unnest(ARRAY['pending', 'delivered', 'failed']) status, unnest(ARRAY[28, 31, 88, 91, 99]) age
     """)
     await purged("webhooks")
-    kept = await eye.fetch(
+    kept = await raw_connection.fetch(
         "SELECT status, array_agg(attempts ORDER BY attempts) AS ages FROM webhook_deliveries GROUP BY 1"
     )
     assert {row["status"]: row["ages"] for row in kept} == {
         "pending": [28, 31, 88, 91, 99],
         "delivered": [28],
         "failed": [28, 31, 88, 99],
-    }, "what failed is kept from its last attempt on"
+    }, "failed deliveries are kept from their last attempt on"
 
 
 _EVENTS = """
@@ -142,23 +146,23 @@ _EVENTS = """
 """
 
 
-async def _first(eye: asyncpg.Connection) -> int:
-    rows = await eye.fetchrow(
+async def _first(raw_connection: asyncpg.Connection) -> int:
+    rows = await raw_connection.fetchrow(
         "SELECT min(position), max(position), count(*) FROM events WHERE position IS NOT NULL"
     )
     assert rows is not None
-    assert rows[1] - rows[0] + 1 == rows[2], "the feed has no gap"
+    assert rows[1] - rows[0] + 1 == rows[2], "the feed must have no gap"
     return int(rows[0])
 
 
-async def test_events_go_after_their_term_from_the_oldest_on(eye: asyncpg.Connection, purged: Purge) -> None:
-    await eye.execute(_EVENTS)
+async def test_expired_events_are_purged_oldest_first(raw_connection: asyncpg.Connection, purged: Purge) -> None:
+    await raw_connection.execute(_EVENTS)
     await purged("webhooks")
-    assert await _first(eye) == 11
+    assert await _first(raw_connection) == 11
 
 
 @pytest.mark.parametrize(
-    ("needed_by", "first"),
+    ("statement", "first"),
     [
         ("UPDATE appeals_cursors SET position = 4", 5),
         (
@@ -175,26 +179,28 @@ async def test_events_go_after_their_term_from_the_oldest_on(eye: asyncpg.Connec
             8,
         ),
     ],
-    ids=["a consumer", "a delivery", "a held job"],
+    ids=["consumer", "delivery", "dead letter"],
 )
-async def test_event_that_is_still_needed_stays_with_all_after_it(
-    eye: asyncpg.Connection, purged: Purge, needed_by: str, first: int
+async def test_needed_event_and_later_ones_are_kept(
+    raw_connection: asyncpg.Connection, purged: Purge, statement: str, first: int
 ) -> None:
-    await eye.execute(_EVENTS)
-    await eye.execute(needed_by)
+    await raw_connection.execute(_EVENTS)
+    await raw_connection.execute(statement)
     await purged("webhooks")
-    assert await _first(eye) == first
+    assert await _first(raw_connection) == first
 
 
-async def test_newest_event_stays_so_that_positions_go_on(eye: asyncpg.Connection, purged: Purge) -> None:
-    await eye.execute(_EVENTS)
-    await eye.execute("UPDATE events SET created_at = created_at - interval '1 year'")
+async def test_newest_event_is_kept_for_its_position(raw_connection: asyncpg.Connection, purged: Purge) -> None:
+    await raw_connection.execute(_EVENTS)
+    await raw_connection.execute("UPDATE events SET created_at = created_at - interval '1 year'")
     await purged("webhooks")
-    assert await _first(eye) == 20
+    assert await _first(raw_connection) == 20
 
 
-async def test_seen_alert_goes_once_its_appeal_has_ended(eye: asyncpg.Connection, purged: Purge) -> None:
-    await eye.execute("""
+async def test_seen_alert_is_purged_after_its_appeal_is_closed(
+    raw_connection: asyncpg.Connection, purged: Purge
+) -> None:
+    await raw_connection.execute("""
         CREATE TEMP TABLE told AS SELECT gen_random_uuid() AS id, status
             FROM unnest(ARRAY['assigned', 'closed', 'unseen']) status;
         INSERT INTO appeals (id, status, urgency, text, version, written_at, opened_at, handovers, returns, route,
@@ -207,24 +213,27 @@ async def test_seen_alert_goes_once_its_appeal_has_ended(eye: asyncpg.Connection
             FROM told;
     """)
     await purged("appeals")
-    assert await eye.fetchval("SELECT array_agg(why ORDER BY why) FROM alerts") == ["assigned", "unseen"]
+    assert await raw_connection.fetchval("SELECT array_agg(why ORDER BY why) FROM alerts") == [
+        "assigned",
+        "unseen",
+    ]
 
 
-async def test_last_check_of_a_page_stays(eye: asyncpg.Connection, purged: Purge) -> None:
-    await eye.execute("""
+async def test_last_check_of_a_page_is_kept(raw_connection: asyncpg.Connection, purged: Purge) -> None:
+    await raw_connection.execute("""
         INSERT INTO page_checks (id, page_id, day, checked_at, outcome, facts, changed, calls)
             SELECT gen_random_uuid(), md5(page::text)::uuid, current_date - age, now(), page::text, '{}', '[]', 1
             FROM (VALUES (1, 600), (1, 500), (2, 500), (2, 300)) AS checked (page, age);
     """)
     await purged("registry")
-    kept = await eye.fetch("SELECT outcome, current_date - day AS age FROM page_checks ORDER BY 1")
+    kept = await raw_connection.fetch("SELECT outcome, current_date - day AS age FROM page_checks ORDER BY 1")
     assert [(row["outcome"], row["age"]) for row in kept] == [("1", 500), ("2", 300)]
 
 
-async def test_row_that_somebody_holds_is_passed_over(
-    eye: asyncpg.Connection, database: TestDatabase, purged: Purge
+async def test_locked_row_is_skipped(
+    raw_connection: asyncpg.Connection, database: TestDatabase, purged: Purge
 ) -> None:
-    await eye.execute("""
+    await raw_connection.execute("""
         INSERT INTO set_aside (id, network, way_in, reason, raw, created_at)
             SELECT gen_random_uuid(), 'vk', 'poll', n::text, '{}', now() - interval '1 year'
             FROM generate_series(1, 7) n
@@ -233,31 +242,31 @@ async def test_row_that_somebody_holds_is_passed_over(
     async with other.transaction():
         await other.execute("SELECT FROM set_aside WHERE reason = '2' FOR UPDATE")
         await purged("ingest")
-        assert await eye.fetchval("SELECT array_agg(reason) FROM set_aside") == ["2"]
+        assert await raw_connection.fetchval("SELECT array_agg(reason) FROM set_aside") == ["2"]
     await other.close()
 
 
 @pytest.mark.parametrize("service", ["appeals", "ingest", "webhooks"])
-async def test_schedule_of_the_service_purges(
-    service: ServiceName, eye: asyncpg.Connection, database: TestDatabase, keys_dir: Path
+async def test_schedule_of_the_service_purges_expired_rows(
+    service: ServiceName, raw_connection: asyncpg.Connection, database: TestDatabase, keys_dir: Path
 ) -> None:
-    await eye.execute(f"""
+    await raw_connection.execute(f"""
         INSERT INTO {service}_jobs.pgqueuer_log (job_id, status, priority, entrypoint, created)
         VALUES (1, 'successful', 0, 'x', now() - interval '1 year')
     """)
     async with service_under_test(service, database, keys_dir, process="all") as running:
         assert running.service.jobs is not None
         _, purge_expired = running.service.jobs.schedules["purge"]
-        await eventually(lambda: _purged(eye, service, purge_expired))
+        await eventually(lambda: _purged(raw_connection, service, purge_expired))
 
 
-async def _purged(eye: asyncpg.Connection, service: str, purge_expired: ScheduleHandler) -> bool:
-    # Again: a worker that has just started may not have its database yet.
+async def _purged(raw_connection: asyncpg.Connection, service: str, purge_expired: ScheduleHandler) -> bool:
+    # Purge again: a worker that has just started may not be connected yet.
     await purge_expired()
-    return not await eye.fetch(f"SELECT FROM {service}_jobs.pgqueuer_log WHERE entrypoint = 'x'")
+    return not await raw_connection.fetch(f"SELECT FROM {service}_jobs.pgqueuer_log WHERE entrypoint = 'x'")
 
 
-async def test_service_with_a_too_short_term_does_not_start(database: TestDatabase, keys_dir: Path) -> None:
+async def test_service_with_a_too_short_retention_does_not_start(database: TestDatabase, keys_dir: Path) -> None:
     with pytest.raises(ValidationError, match="greater than or equal to 120"):
         async with service_under_test("webhooks", database, keys_dir, keep_events_days="30"):
             pass

@@ -1,4 +1,4 @@
-"""Lists do not slow down as the years pass."""
+"""Lists do not become slower as tables grow."""
 
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -10,11 +10,11 @@ from cli.deployment import provisioning as bootstrap
 from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
 from shared.database.sessions import Database
 from tests.conftest import MEMORY, OPTIONS, TestDatabase
-from tests.integration.data_growth.frequent_queries import HOT, Hot
+from tests.integration.data_growth.frequent_queries import FREQUENT_QUERIES, FrequentQuery
 from tests.integration.data_growth.large_dataset import Region, fill
-from tests.integration.data_growth.query_plans import explain, faults
+from tests.integration.data_growth.query_plans import explain, plan_errors
 
-# Of a small table the planner reads all; of a large one it does not.
+# The planner would read a small table sequentially, a large one not.
 AS_IF_LARGE = {"enable_seqscan": "off"}
 
 Filled = tuple[TestDatabase, Region]
@@ -22,7 +22,7 @@ Filled = tuple[TestDatabase, Region]
 
 @pytest.fixture(scope="module")
 async def filled(template: str) -> AsyncIterator[Filled]:
-    """Twenty thousand appeals with all that belongs to them."""
+    """A database with twenty thousand appeals and their related rows."""
     name = f"growth_{secrets.token_hex(4)}"
     admin = await asyncpg.connect(template)
     await admin.execute(
@@ -38,26 +38,32 @@ async def filled(template: str) -> AsyncIterator[Filled]:
         await admin.close()
 
 
-async def _faults(url: str, hot: Hot, region: Region, settings: Mapping[str, str]) -> dict[str, list[str]]:
+async def _plan_errors_by_mode(
+    url: str, query: FrequentQuery, region: Region, settings: Mapping[str, str]
+) -> dict[str, list[str]]:
     reader = Database(url, 1, name="growth")
     try:
         return {
-            mode: wrong
-            for mode in hot.modes
-            if (wrong := faults(await explain(reader, lambda asked: hot.work(asked, region), mode, settings), hot))
+            mode: errors
+            for mode in query.modes
+            if (
+                errors := plan_errors(
+                    await explain(reader, lambda asked: query.work(asked, region), mode, settings), query
+                )
+            )
         }
     finally:
         await reader.close()
 
 
-@pytest.mark.parametrize("hot", HOT, ids=lambda hot: hot.name)
-async def test_list_reads_what_it_shows_and_little_more(filled: Filled, hot: Hot) -> None:
+@pytest.mark.parametrize("query", FREQUENT_QUERIES, ids=lambda query: query.name)
+async def test_list_reads_few_rows_beyond_its_page(filled: Filled, query: FrequentQuery) -> None:
     database, region = filled
-    assert await _faults(database.url(hot.service), hot, region, AS_IF_LARGE) == {}
+    assert await _plan_errors_by_mode(database.url(query.service), query, region, AS_IF_LARGE) == {}
 
 
 @pytest.mark.long
-async def test_lists_of_a_million_appeals_read_what_they_show_and_little_more() -> None:
+async def test_lists_of_a_million_appeals_read_few_rows_beyond_their_page() -> None:
     memory = MEMORY if MEMORY.is_dir() else None
     options = (*OPTIONS, "max_wal_size=2GB", "shared_buffers=512MB", "maintenance_work_mem=256MB")
     with temporary_server(options, memory) as admin:
@@ -66,7 +72,9 @@ async def test_lists_of_a_million_appeals_read_what_they_show_and_little_more() 
         region = await fill(connection, 1_000_000)
         await connection.close()
         found = {
-            hot.name: await _faults(bootstrap.with_login(admin, hot.service, TEST_PASSWORD), hot, region, {})
-            for hot in HOT
+            query.name: await _plan_errors_by_mode(
+                bootstrap.with_login(admin, query.service, TEST_PASSWORD), query, region, {}
+            )
+            for query in FREQUENT_QUERIES
         }
-    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+    assert {name: errors for name, errors in found.items() if errors} == {}

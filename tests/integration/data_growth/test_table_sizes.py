@@ -1,4 +1,4 @@
-"""A region's year and a quarter at its real load: what is purged stays below its stated size."""
+"""Purged tables stay below their size limits over 65 weeks at a region's real load."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,41 +18,41 @@ pytestmark = pytest.mark.long
 
 WEEKS = 65
 PAGES = 2_000
-# A day of a region (design, real load): posts and comments, and how many of them open an appeal.
+# A day of a region: posts and comments, and how many of them open an appeal.
 MESSAGES, APPEALS = 3_160, 160
 
 
 @dataclass(frozen=True)
-class Bound:
-    """How many rows a day bring, for how many days they are kept, and how large the table may be."""
+class SizeLimit:
+    """New rows per day, the days they are kept, and the maximum size of the table."""
 
-    a_day: int
+    per_day: int
     days: int
     megabytes: int
 
     @property
     def rows(self) -> int:
-        """What a term and the week since the last purge bring at most, rounded up by a day."""
-        return self.a_day * (self.days + 8)
+        """The maximum number of rows: those of the retention period and of the week since the last purge."""
+        return self.per_day * (self.days + 8)
 
 
-TERMS = Terms()
-BOUNDS = {
-    "seen_events": Bound(MESSAGES, 3, 20),
-    "tombstones": Bound(50, 30, 2),
-    "set_aside": Bound(30, TERMS.set_aside_days, 10),
-    "message_versions": Bound(100, TERMS.message_versions_days, 60),
-    "ingest_jobs.pgqueuer_log": Bound(APPEALS * 21, TERMS.job_log_days, 60),
-    "ingest_jobs.pgqueuer_statistics": Bound(APPEALS * 8, TERMS.job_log_days, 30),
-    "appeals_jobs.pgqueuer_log": Bound(APPEALS * 6, TERMS.job_log_days, 25),
-    "webhook_deliveries": Bound(APPEALS * 16, TERMS.deliveries_days + 2, 120),
-    "events": Bound(MESSAGES + APPEALS * 8, TERMS.events_days, 1_200),
-    "page_checks": Bound(PAGES, TERMS.page_checks_days, 400),
-    "alerts": Bound(10, TERMS.seen_alerts_days, 4),
+RETENTION = Terms()
+SIZE_LIMITS = {
+    "seen_events": SizeLimit(MESSAGES, 3, 20),
+    "tombstones": SizeLimit(50, 30, 2),
+    "set_aside": SizeLimit(30, RETENTION.set_aside_days, 10),
+    "message_versions": SizeLimit(100, RETENTION.message_versions_days, 60),
+    "ingest_jobs.pgqueuer_log": SizeLimit(APPEALS * 21, RETENTION.job_log_days, 60),
+    "ingest_jobs.pgqueuer_statistics": SizeLimit(APPEALS * 8, RETENTION.job_log_days, 30),
+    "appeals_jobs.pgqueuer_log": SizeLimit(APPEALS * 6, RETENTION.job_log_days, 25),
+    "webhook_deliveries": SizeLimit(APPEALS * 16, RETENTION.deliveries_days + 2, 120),
+    "events": SizeLimit(MESSAGES + APPEALS * 8, RETENTION.events_days, 1_200),
+    "page_checks": SizeLimit(PAGES, RETENTION.page_checks_days, 400),
+    "alerts": SizeLimit(10, RETENTION.seen_alerts_days, 4),
 }
 
-# One week from a moment on, and how many events were before it. Two systems want the appeals' events; one delivery
-# in fifty is given up. Jobs are what an answer takes on its way out.
+# Insert the rows of one week from a moment on, after `before` events. Two systems receive the appeals' events; one
+# delivery in fifty fails. The jobs are those of publishing replies.
 WEEK = f"""
 CREATE FUNCTION pg_temp.week(since timestamptz, before bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -105,13 +105,13 @@ END $$
 """
 
 
-async def test_purged_tables_stay_below_their_stated_size_through_a_year(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_purged_tables_stay_below_their_size_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = MEMORY if MEMORY.is_dir() else None
     with temporary_server((*OPTIONS, "max_wal_size=2GB", "shared_buffers=512MB"), memory) as admin:
         await migrate(admin)
-        eye = await asyncpg.connect(bootstrap.with_database(admin, bootstrap.DATABASE))
-        await eye.execute("SET session_replication_role = replica")
-        await eye.execute(WEEK)
+        raw_connection = await asyncpg.connect(bootstrap.with_database(admin, bootstrap.DATABASE))
+        await raw_connection.execute("SET session_replication_role = replica")
+        await raw_connection.execute(WEEK)
         pools = {
             service: Database(bootstrap.with_login(admin, service, TEST_PASSWORD), 1, name="purge")
             for service in ("ingest", "appeals", "webhooks", "registry")
@@ -119,30 +119,30 @@ async def test_purged_tables_stay_below_their_stated_size_through_a_year(monkeyp
         start = datetime.now(UTC) - timedelta(weeks=WEEKS)
         for week in range(WEEKS):
             since, end = start + timedelta(weeks=week), start + timedelta(weeks=week + 1)
-            await eye.execute(
+            await raw_connection.execute(
                 "SELECT pg_temp.week($1, $2)", since, week * (MESSAGES + APPEALS * 8) * 7, timeout=300
             )
             monkeypatch.setattr(clock, "now", lambda end=end: end)
             for service, pool in pools.items():
-                await purge(pool, rules_of(service, TERMS))
-            # What the server does by itself, in its own time: space that is not freed is not used again.
-            for table in BOUNDS:
-                await eye.execute(f"VACUUM {table}", timeout=300)
+                await purge(pool, rules_of(service, RETENTION))
+            # Autovacuum would do this later; without it the space of deleted rows is not reused.
+            for table in SIZE_LIMITS:
+                await raw_connection.execute(f"VACUUM {table}", timeout=300)
             if week % 5 == 4:
-                assert await _larger_than_stated(eye) == {}, f"week {week}"
-        # What is older than its term is gone, and the newest rows are there.
-        assert await eye.fetchval("SELECT count(*) FROM events") > TERMS.events_days * MESSAGES
-        assert await eye.fetchval("SELECT max(created_at) FROM seen_events") > end - timedelta(days=1)
+                assert await _tables_over_limit(raw_connection) == {}, f"week {week}"
+        # Expired rows are gone, and the newest rows are there.
+        assert await raw_connection.fetchval("SELECT count(*) FROM events") > RETENTION.events_days * MESSAGES
+        assert await raw_connection.fetchval("SELECT max(created_at) FROM seen_events") > end - timedelta(days=1)
         for pool in pools.values():
             await pool.close()
-        await eye.close()
+        await raw_connection.close()
 
 
-async def _larger_than_stated(eye: asyncpg.Connection) -> dict[str, tuple[int, float]]:
+async def _tables_over_limit(raw_connection: asyncpg.Connection) -> dict[str, tuple[int, float]]:
     found = {}
-    for table, bound in BOUNDS.items():
-        rows = await eye.fetchval(f"SELECT count(*) FROM {table}")
-        megabytes = await eye.fetchval("SELECT pg_total_relation_size($1::text::regclass) / 1e6", table)
-        if rows > bound.rows or megabytes > bound.megabytes:
+    for table, limit in SIZE_LIMITS.items():
+        rows = await raw_connection.fetchval(f"SELECT count(*) FROM {table}")
+        megabytes = await raw_connection.fetchval("SELECT pg_total_relation_size($1::text::regclass) / 1e6", table)
+        if rows > limit.rows or megabytes > limit.megabytes:
             found[table] = (rows, float(megabytes))
     return found

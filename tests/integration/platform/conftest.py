@@ -1,4 +1,4 @@
-"""Databases of the services, as their own roles."""
+"""Connection pools of the services' roles."""
 
 from collections.abc import AsyncIterator
 
@@ -10,7 +10,7 @@ from tests.conftest import TestDatabase
 
 @pytest.fixture
 async def appeals_database(database: TestDatabase) -> AsyncIterator[Database]:
-    """A pool of the appeals role."""
+    """A connection pool of the appeals role."""
     pool = Database(database.url("appeals"), 12, name="test")
     yield pool
     await pool.close()

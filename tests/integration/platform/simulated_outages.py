@@ -1,4 +1,4 @@
-"""A database that is away for a while: full, or taking no writes."""
+"""Simulated outages of a database: it refuses connections, or it is read-only."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,36 +7,36 @@ from tests.conftest import TestDatabase
 
 
 async def _end_all(database: TestDatabase) -> None:
-    eye = await database.connect()
-    await eye.execute(
+    raw_connection = await database.connect()
+    await raw_connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid != pg_backend_pid() AND usename != 'postgres'"
     )
-    await eye.close()
+    await raw_connection.close()
 
 
 @asynccontextmanager
-async def full(database: TestDatabase) -> AsyncIterator[None]:
-    """Within the block the services' connections are ended and new ones refused with "too many connections"."""
-    eye = await database.connect()
-    await eye.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
+async def no_connections(database: TestDatabase) -> AsyncIterator[None]:
+    """Close the services' connections and refuse new ones with "too many connections" until the block ends."""
+    raw_connection = await database.connect()
+    await raw_connection.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
     await _end_all(database)
     try:
         yield
     finally:
-        await eye.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT -1")
-        await eye.close()
+        await raw_connection.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT -1")
+        await raw_connection.close()
 
 
 @asynccontextmanager
 async def read_only(database: TestDatabase) -> AsyncIterator[None]:
-    """Within the block the database takes no writes; connections made meanwhile stay read-only after it."""
-    eye = await database.connect()
-    await eye.execute(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on")
+    """Make the database read-only until the block ends; connections opened in it stay read-only."""
+    raw_connection = await database.connect()
+    await raw_connection.execute(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on")
     await _end_all(database)
     try:
         yield
     finally:
-        await eye.execute("SET default_transaction_read_only = off")
-        await eye.execute(f"ALTER DATABASE {database.name} RESET default_transaction_read_only")
-        await eye.close()
+        await raw_connection.execute("SET default_transaction_read_only = off")
+        await raw_connection.execute(f"ALTER DATABASE {database.name} RESET default_transaction_read_only")
+        await raw_connection.close()

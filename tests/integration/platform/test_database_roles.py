@@ -1,4 +1,4 @@
-"""One owner per table: each service's database role is refused every other's table."""
+"""Each service's database role can write only the tables it owns."""
 
 import asyncpg
 import pytest
@@ -14,7 +14,7 @@ def test_every_table_has_an_owner() -> None:
     assert set(Base.metadata.tables) == set(OWNERS) | {"events", "audit", "feed_epochs"}
 
 
-async def test_no_role_writes_anothers_table(database: TestDatabase) -> None:
+async def test_role_cannot_write_tables_of_others(database: TestDatabase) -> None:
     for role in SERVICES:
         connection = await database.connect(role)
         try:
@@ -34,12 +34,12 @@ async def test_no_role_writes_anothers_table(database: TestDatabase) -> None:
             await connection.close()
 
 
-async def test_each_role_has_its_own_queue_alone(database: TestDatabase) -> None:
+async def test_role_can_use_only_its_own_queue(database: TestDatabase) -> None:
     for role in SERVICES:
         connection = await database.connect(role)
         try:
             for service in SERVICES:
-                # Asked of the catalogue, which everybody reads: a table that comes later is tried too.
+                # The tables are read from the catalogue, so that later ones are tested too.
                 tables = await connection.fetch(
                     "SELECT relname FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind = 'r'",
                     f"{service}_jobs",
@@ -57,7 +57,7 @@ async def test_each_role_has_its_own_queue_alone(database: TestDatabase) -> None
             await connection.close()
 
 
-async def test_guarded_columns_are_read_by_their_owner_alone(database: TestDatabase) -> None:
+async def test_restricted_columns_are_readable_only_by_their_owner(database: TestDatabase) -> None:
     for role in SERVICES:
         connection = await database.connect(role)
         try:
@@ -75,7 +75,7 @@ async def test_guarded_columns_are_read_by_their_owner_alone(database: TestDatab
             await connection.close()
 
 
-async def test_remembered_answers_are_read_by_their_owner_alone(database: TestDatabase) -> None:
+async def test_idempotency_responses_are_readable_only_by_their_owner(database: TestDatabase) -> None:
     for role in SERVICES:
         connection = await database.connect(role)
         try:
@@ -90,7 +90,7 @@ async def test_remembered_answers_are_read_by_their_owner_alone(database: TestDa
             await connection.close()
 
 
-async def test_only_events_whose_term_has_passed_can_be_purged(database: TestDatabase) -> None:
+async def test_recent_events_cannot_be_purged(database: TestDatabase) -> None:
     admin = await database.connect()
     await admin.execute("""
         INSERT INTO events (id, position, type, subject_id, actor, occurred_at, created_at, data)
@@ -106,7 +106,7 @@ async def test_only_events_whose_term_has_passed_can_be_purged(database: TestDat
     await admin.close()
 
 
-async def test_an_event_or_audit_entry_once_written_cannot_be_changed_or_deleted(database: TestDatabase) -> None:
+async def test_events_and_audit_rows_cannot_be_changed_or_deleted(database: TestDatabase) -> None:
     for role in SERVICES:
         connection = await database.connect(role)
         try:
@@ -124,7 +124,7 @@ async def test_an_event_or_audit_entry_once_written_cannot_be_changed_or_deleted
             await connection.close()
 
 
-async def test_migrations_make_the_tables_that_the_code_declares(database: TestDatabase) -> None:
+async def test_migrations_create_the_declared_tables(database: TestDatabase) -> None:
     connection = await database.connect()
     try:
         rows = await connection.fetch(

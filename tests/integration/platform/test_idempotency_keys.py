@@ -1,4 +1,4 @@
-"""Remembered answers: what is kept of a request, and for how long."""
+"""Idempotency keys: what is stored about a request, and for how long."""
 
 import asyncio
 import hashlib
@@ -20,7 +20,7 @@ PERSON = b'{"username": "t.ivanova", "full_name": "\xd0\x98\xd0\xb2\xd0\xb0\xd0\
 JSON = {"Content-Type": "application/json", "Idempotency-Key": "first"}
 
 
-async def test_a_fingerprint_confirms_no_guess_of_a_password(database: TestDatabase, keys_dir: Path) -> None:
+async def test_fingerprint_cannot_confirm_a_guessed_password(database: TestDatabase, keys_dir: Path) -> None:
     async with service_under_test("registry", database, keys_dir) as registry:
         headers = registry.headers("operations", **JSON)
         first = await registry.client.post(PEOPLE, content=PERSON, headers=headers)
@@ -34,7 +34,7 @@ async def test_a_fingerprint_confirms_no_guess_of_a_password(database: TestDatab
     assert kept != hashlib.sha256(f"POST {PEOPLE}\n".encode() + PERSON).hexdigest()
 
 
-async def test_the_key_of_the_fingerprints_is_the_deployments_own(database: TestDatabase, keys_dir: Path) -> None:
+async def test_fingerprints_depend_on_the_key_of_the_deployment(database: TestDatabase, keys_dir: Path) -> None:
     found = []
     for key in ("one-key-of-a-deployment", "another-key-of-a-deployment"):
         async with service_under_test("registry", database, keys_dir, cursor_key=key) as registry:
@@ -43,7 +43,7 @@ async def test_the_key_of_the_fingerprints_is_the_deployments_own(database: Test
     assert found == [201, 422]
 
 
-async def _remember(connection: Any, table: str, caller: str, hours: int) -> None:
+async def _insert_response(connection: Any, table: str, caller: str, hours: int) -> None:
     await connection.execute(
         f"""INSERT INTO {table} (caller, key, fingerprint, status, body, created_at)
             VALUES ($1, 'k', 'f', 201, '{{}}', now() - make_interval(hours => $2))""",
@@ -53,14 +53,14 @@ async def _remember(connection: Any, table: str, caller: str, hours: int) -> Non
 
 
 @pytest.mark.parametrize("name", ["registry", "ingest", "appeals", "webhooks"])
-async def test_every_service_forgets_everybodys_answers_after_a_day(
+async def test_expired_responses_of_all_callers_are_purged(
     name: ServiceName, database: TestDatabase, keys_dir: Path
 ) -> None:
     table = f"{name}_idempotency"
     assert table in HIDDEN
     connection = await database.connect(name)
     for caller, hours in (("one", 25), ("two", 26), ("three", 48), ("fresh", 23)):
-        await _remember(connection, table, caller, hours)
+        await _insert_response(connection, table, caller, hours)
     async with service_under_test(name, database, keys_dir) as running:
         with mock.patch.object(idempotency, "FORGOTTEN_AT_ONCE", 2):
             work = running.service._work("worker")["forget-answers"]
@@ -75,9 +75,7 @@ async def test_every_service_forgets_everybodys_answers_after_a_day(
     assert [row["caller"] for row in kept] == ["fresh"]
 
 
-async def test_a_key_is_free_again_after_a_day_before_anything_is_forgotten(
-    database: TestDatabase, keys_dir: Path
-) -> None:
+async def test_expired_key_can_be_used_again_before_the_purge(database: TestDatabase, keys_dir: Path) -> None:
     async with service_under_test("registry", database, keys_dir) as registry:
         headers = registry.headers("operations", **JSON)
         assert (await registry.client.post(PEOPLE, content=PERSON, headers=headers)).status_code == 201

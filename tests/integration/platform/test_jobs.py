@@ -1,4 +1,4 @@
-"""Jobs cannot vanish: neither by raising, nor by a rollback, nor with their worker."""
+"""Jobs are not lost by an error, a rollback or a stopped worker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,11 +12,11 @@ from sqlalchemy import text
 from shared.database.sessions import Database, WriteSession
 from shared.jobs import Jobs, TryLater
 from tests.conftest import TestDatabase
-from tests.integration.platform.simulated_outages import full, read_only
+from tests.integration.platform.simulated_outages import no_connections, read_only
 
 
 @asynccontextmanager
-async def working(jobs: Jobs, url: str, pool: Database) -> AsyncIterator[None]:
+async def running_worker(jobs: Jobs, url: str, pool: Database) -> AsyncIterator[None]:
     task = asyncio.create_task(jobs.run(url, pool))
     try:
         yield
@@ -40,7 +40,7 @@ async def enqueue(pool: Database, jobs: Jobs, name: str, **payload: Any) -> None
         await jobs.enqueue(session, name, payload)
 
 
-async def test_an_enqueue_as_first_statement_goes_with_the_rollback(
+async def test_enqueue_as_the_first_statement_is_rolled_back(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     jobs = Jobs("appeals")
@@ -51,7 +51,7 @@ async def test_an_enqueue_as_first_statement_goes_with_the_rollback(
     assert await waiting_jobs(database) == []
 
 
-async def test_a_job_runs_with_its_payload(appeals_database: Database, database: TestDatabase) -> None:
+async def test_job_runs_with_its_payload(appeals_database: Database, database: TestDatabase) -> None:
     jobs = Jobs("appeals")
     done: list[dict[str, Any]] = []
 
@@ -60,15 +60,13 @@ async def test_a_job_runs_with_its_payload(appeals_database: Database, database:
         done.append(payload)
 
     await enqueue(appeals_database, jobs, "greet", who="Баир")
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
         while not done:
             await asyncio.sleep(0.02)
     assert done == [{"who": "Баир"}]
 
 
-async def test_a_job_that_raises_is_still_there_and_can_be_put_back(
-    appeals_database: Database, database: TestDatabase
-) -> None:
+async def test_failed_job_is_kept_and_can_be_requeued(appeals_database: Database, database: TestDatabase) -> None:
     jobs = Jobs("appeals", max_attempts=1, initial_delay=timedelta(milliseconds=50))
     broken = True
     done = asyncio.Event()
@@ -80,7 +78,7 @@ async def test_a_job_that_raises_is_still_there_and_can_be_put_back(
         done.set()
 
     await enqueue(appeals_database, jobs, "fragile")
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
         while await waiting_jobs(database) != [("fragile", "failed")]:
             await asyncio.sleep(0.05)
         broken = False
@@ -94,9 +92,7 @@ async def test_a_job_that_raises_is_still_there_and_can_be_put_back(
         await done.wait()
 
 
-async def test_a_job_that_asks_for_later_is_not_a_failure(
-    appeals_database: Database, database: TestDatabase
-) -> None:
+async def test_retry_later_is_not_counted_as_a_failure(appeals_database: Database, database: TestDatabase) -> None:
     jobs = Jobs("appeals", max_attempts=1)
     tries = 0
     done = asyncio.Event()
@@ -110,12 +106,12 @@ async def test_a_job_that_asks_for_later_is_not_a_failure(
         done.set()
 
     await enqueue(appeals_database, jobs, "patient")
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
         await done.wait()
     assert tries == 4
 
 
-async def test_a_job_that_waited_often_is_not_held_for_one_error(
+async def test_job_after_many_retry_later_is_not_dead_lettered_for_one_error(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     jobs = Jobs("appeals", max_attempts=1, initial_delay=timedelta(milliseconds=50))
@@ -129,56 +125,56 @@ async def test_a_job_that_waited_often_is_not_held_for_one_error(
         if tries < 4:
             raise TryLater(timedelta(milliseconds=20), "not yet")
         if tries == 4:
-            raise ValueError("a passing error")
+            raise ValueError("a transient error")
         done.set()
 
     await enqueue(appeals_database, jobs, "patient")
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
         await done.wait()
 
 
-async def test_who_waits_for_a_job_learns_in_one_transaction_that_it_is_held(
+async def test_dead_letter_handler_runs_in_the_transaction_of_the_dead_letter(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     jobs = Jobs("appeals", max_attempts=0)
-    told = 0
+    calls = 0
 
-    async def held(session: WriteSession, payload: dict[str, Any], reason: str) -> None:
-        nonlocal told
-        told += 1
+    async def on_dead_letter(session: WriteSession, payload: dict[str, Any], reason: str) -> None:
+        nonlocal calls
+        calls += 1
         note = text("INSERT INTO appeals_cursors (consumer, position) VALUES (:consumer, 7)")
         await session.execute(note, {"consumer": f"{payload['who']}: {reason}"})
-        if told == 1:
-            # The database goes away before the commit: the job is not held, and tells again.
+        if calls == 1:
+            # The connection is lost before the commit: the job is not dead-lettered, and the handler runs again.
             raise ConnectionResetError
 
-    @jobs.job("fragile", on_held=held)
+    @jobs.job("fragile", on_held=on_dead_letter)
     async def fragile(_payload: dict[str, Any]) -> None:
         raise ValueError("no such page")
 
     await enqueue(appeals_database, jobs, "fragile", who="reply 1")
-    eye = await database.connect()
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
-        while not (noted := await eye.fetch("SELECT consumer FROM appeals_cursors")):
+    raw_connection = await database.connect()
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+        while not (rows := await raw_connection.fetch("SELECT consumer FROM appeals_cursors")):
             await asyncio.sleep(0.02)
         assert await waiting_jobs(database) == [("fragile", "failed")]
-    assert [row["consumer"] for row in noted] == ["reply 1: no such page"]
-    assert told == 2
-    await eye.close()
+    assert [row["consumer"] for row in rows] == ["reply 1: no such page"]
+    assert calls == 2
+    await raw_connection.close()
 
 
-@pytest.mark.parametrize("away", [full, read_only])
-async def test_no_job_is_held_for_an_outage(
-    appeals_database: Database, database: TestDatabase, away: Callable[[TestDatabase], Any]
+@pytest.mark.parametrize("outage", [no_connections, read_only])
+async def test_job_is_not_dead_lettered_for_an_outage(
+    appeals_database: Database, database: TestDatabase, outage: Callable[[TestDatabase], Any]
 ) -> None:
     jobs = Jobs("appeals", max_attempts=1)
-    begun, over, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    started, over, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
     failed = 0
 
     @jobs.job("writes")
     async def writes(_payload: dict[str, Any]) -> None:
         nonlocal failed
-        begun.set()
+        started.set()
         await over.wait()
         try:
             async with appeals_database.write() as session:
@@ -189,13 +185,13 @@ async def test_no_job_is_held_for_an_outage(
         done.set()
 
     await enqueue(appeals_database, jobs, "writes")
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
-        await begun.wait()
-        async with away(database):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+        await started.wait()
+        async with outage(database):
             over.set()
             while not failed:
                 await asyncio.sleep(0.02)
-            # PgQueuer writes down that the job failed at once; longer than that the database stays away.
+            # PgQueuer records the failure at once; the outage lasts longer than that.
             await asyncio.sleep(1)
         await done.wait()
         while await waiting_jobs(database):
@@ -203,15 +199,15 @@ async def test_no_job_is_held_for_an_outage(
             await asyncio.sleep(0.05)
 
 
-async def test_a_worker_stops_while_the_database_is_away_and_its_job_is_done_by_the_next(
+async def test_worker_stops_during_an_outage_and_the_next_one_runs_its_job(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     jobs = Jobs("appeals")
-    begun, over, failed, done = (asyncio.Event() for _ in range(4))
+    started, over, failed, done = (asyncio.Event() for _ in range(4))
 
     @jobs.job("writes")
     async def writes(_payload: dict[str, Any]) -> None:
-        begun.set()
+        started.set()
         await over.wait()
         try:
             async with appeals_database.write() as session:
@@ -223,39 +219,39 @@ async def test_a_worker_stops_while_the_database_is_away_and_its_job_is_done_by_
 
     await enqueue(appeals_database, jobs, "writes")
     async with asyncio.timeout(60):
-        async with full(database), working(jobs, database.url("appeals"), appeals_database):
+        async with no_connections(database), running_worker(jobs, database.url("appeals"), appeals_database):
             pass
-        async with working(jobs, database.url("appeals"), appeals_database):
-            await begun.wait()
-            async with full(database):
+        async with running_worker(jobs, database.url("appeals"), appeals_database):
+            await started.wait()
+            async with no_connections(database):
                 over.set()
                 await failed.wait()
-        async with working(jobs, database.url("appeals"), appeals_database):
+        async with running_worker(jobs, database.url("appeals"), appeals_database):
             await done.wait()
 
 
-async def test_a_worker_that_stops_finishes_the_job_in_flight(
+async def test_stopping_worker_finishes_the_running_job(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     jobs = Jobs("appeals")
-    begun, stopping, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    started, stopping, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @jobs.job("long")
     async def long(_payload: dict[str, Any]) -> None:
-        begun.set()
+        started.set()
         await stopping.wait()
         await asyncio.sleep(0.1)  # the worker is told to stop meanwhile
         done.set()
 
     await enqueue(appeals_database, jobs, "long")
-    async with working(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
-        await begun.wait()
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+        await started.wait()
         stopping.set()
     assert done.is_set()
     assert await waiting_jobs(database) == []
 
 
-async def test_a_service_cannot_enqueue_into_anothers_queue(database: TestDatabase) -> None:
+async def test_service_cannot_enqueue_into_another_queue(database: TestDatabase) -> None:
     connection = await database.connect("ingest")
     try:
         with pytest.raises(Exception, match="permission denied"):

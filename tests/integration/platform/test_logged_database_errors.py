@@ -1,4 +1,4 @@
-"""An error of the real database, logged with its traceback, tells nothing of the rows."""
+"""A logged database error with its traceback contains no values of rows."""
 
 import io
 import json
@@ -20,7 +20,7 @@ def _person() -> Person:
     return Person(username=username, full_name=full_name, role="head", password_hash=password_hash)
 
 
-async def test_a_refused_row_is_not_shown(database: TestDatabase) -> None:
+async def test_values_of_a_refused_row_are_not_logged(database: TestDatabase) -> None:
     pool = Database(database.url("registry"), 1, name="test")
     written = io.StringIO()
     log = structlog.wrap_logger(structlog.PrintLogger(written), processors=logs.PROCESSORS)

@@ -1,4 +1,4 @@
-"""Upgrades beside running services: no long lock, one at a time, and a killed one goes on."""
+"""Upgrades while services run: no long lock, one at a time, and resumable."""
 
 import asyncio
 import json
@@ -22,17 +22,17 @@ from cli.embedded.temporary_postgres import TEST_PASSWORD, temporary_server
 from tests.conftest import OPTIONS, SERVICES
 
 # Tables bounded by the number of a region's organisations, pages and people, or by a day; all others grow.
-SMALL = {
+BOUNDED_TABLES = {
     "api_clients", "appeals_idempotency", "calendar_days", "calendars", "client_secrets", "ingest_idempotency",
     "municipalities", "network_tokens", "organisation_names", "organisations", "pages", "people",
     "registry_idempotency", "routing_rules", "rule_sets", "sla_policies", "sources", "topics",
     "webhook_endpoints", "webhooks_idempotency",
 }  # fmt: skip
 INDEX = re.compile(
-    r"\s*CREATE (?:UNIQUE )?INDEX (?P<beside>CONCURRENTLY )?(?:IF NOT EXISTS )?\S+ ON (?P<table>\w+)"
+    r"\s*CREATE (?:UNIQUE )?INDEX (?P<concurrent>CONCURRENTLY )?(?:IF NOT EXISTS )?\S+ ON (?P<table>\w+)"
 )
 TABLE = re.compile(r"\s*CREATE TABLE (?:IF NOT EXISTS )?(?P<table>\w+)")
-# A constraint that reads every row under a lock against writers, and a column that rewrites or reads every row.
+# Constraints and column changes that read or rewrite every row under a lock that blocks writers.
 CONSTRAINT = re.compile(
     r"\s*ALTER TABLE (?P<table>\w+) (?:ADD CONSTRAINT(?!.*(?:USING INDEX|NOT VALID))"
     r"|ALTER COLUMN \w+ (?:SET NOT NULL|TYPE))"
@@ -40,18 +40,18 @@ CONSTRAINT = re.compile(
 
 
 @dataclass
-class Watched:
-    """What an upgrade ran."""
+class RecordedStatements:
+    """Statements of an upgrade."""
 
     blocking: list[str] = field(default_factory=list)
     timeouts: set[tuple[str, str]] = field(default_factory=set)
-    beside: int = 0
+    concurrent: int = 0
 
 
 @contextmanager
-def watched() -> Iterator[Watched]:
-    """Read the statements of every engine in the block, as the migrations run them."""
-    found = Watched()
+def record_statements() -> Iterator[RecordedStatements]:
+    """Record the statements of all engines until the block ends."""
+    found = RecordedStatements()
     new: set[str] = set()
 
     def before(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -59,14 +59,14 @@ def watched() -> Iterator[Watched]:
             new.add(table["table"])
         elif " alembic_version " in statement:
             new.clear()
-        elif (index := INDEX.match(statement)) and index["beside"]:
-            found.beside += 1
+        elif (index := INDEX.match(statement)) and index["concurrent"]:
+            found.concurrent += 1
             shown = []
             for name in ("lock_timeout", "statement_timeout"):
                 cursor.execute(f"SHOW {name}")
                 shown.append(str(cursor.fetchone()[0]))
             found.timeouts.add((shown[0], shown[1]))
-        elif (met := index or CONSTRAINT.match(statement)) and met["table"] not in new | SMALL:
+        elif (met := index or CONSTRAINT.match(statement)) and met["table"] not in new | BOUNDED_TABLES:
             found.blocking.append(statement.strip())
 
     event.listen(Engine, "before_cursor_execute", before)
@@ -78,7 +78,7 @@ def watched() -> Iterator[Watched]:
 
 @pytest.fixture
 async def empty(template: str) -> AsyncIterator[tuple[str, str]]:
-    """A database without a table: the owner's URL and the superuser's."""
+    """An empty database: the owner's URL and the superuser's."""
     name = f"upgrade_{secrets.token_hex(4)}"
     admin = await asyncpg.connect(template)
     await admin.execute(
@@ -108,21 +108,23 @@ async def _gospablik(command: str, **environment: str) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
 
 
-async def test_upgrade_builds_no_index_of_a_growing_table_under_a_lock(
+async def test_upgrade_builds_indexes_of_growing_tables_concurrently(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, _ = empty
-    # The first release's own tables are empty when it makes them.
+    # Tables of the first release are empty when they are created.
     await _upgrade(monkeypatch, owner, "0004")
-    with watched() as found:
+    with record_statements() as found:
         await _upgrade(monkeypatch, owner)
     assert found.blocking == []
-    assert found.beside > 20
-    assert found.timeouts == {("0", "0")}, "a build takes as long as the table is large and waits for every reader"
+    assert found.concurrent > 20
+    assert found.timeouts == {("0", "0")}, (
+        "an index build has no timeouts, because it takes long and waits for readers"
+    )
 
 
 async def test_killed_index_build_is_resumed(empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +133,7 @@ async def test_killed_index_build_is_resumed(empty: tuple[str, str], monkeypatch
     reader, builder = await asyncpg.connect(admin), await asyncpg.connect(owner)
     build = "CREATE INDEX CONCURRENTLY ix_triage_created_at ON triage (created_at, message_id)"
     try:
-        # A build waits for every older reader; it is killed there, and leaves an index that no query uses.
+        # A build waits for older readers; killed while it waits, it leaves an invalid index.
         async with reader.transaction(isolation="repeatable_read"):
             await reader.fetchval("SELECT count(*) FROM triage")
             building = asyncio.create_task(builder.execute(build))
@@ -153,7 +155,7 @@ async def test_killed_index_build_is_resumed(empty: tuple[str, str], monkeypatch
         builder.terminate()
 
 
-async def test_second_upgrade_waits_for_the_first_and_finds_nothing_to_do(empty: tuple[str, str]) -> None:
+async def test_second_upgrade_waits_for_the_first(empty: tuple[str, str]) -> None:
     owner, admin = empty
     runs = await asyncio.gather(*(_gospablik("migrate", GOSPABLIK_DATABASE_DIRECT_URL=owner) for _ in range(3)))
     assert [(code, said) for code, said in runs if code] == []
@@ -163,7 +165,7 @@ async def test_second_upgrade_waits_for_the_first_and_finds_nothing_to_do(empty:
     await connection.close()
 
 
-async def test_two_prepare_runs_at_once_make_one_deployment(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_concurrent_prepare_runs_create_one_deployment(tmp_path_factory: pytest.TempPathFactory) -> None:
     with temporary_server(OPTIONS) as admin:
         await bootstrap.wait_until_ready(admin, is_alive=lambda: True, progress=lambda _: None)
         environment = {
@@ -180,13 +182,13 @@ async def test_two_prepare_runs_at_once_make_one_deployment(tmp_path_factory: py
             await connection.close()
 
 
-async def test_replies_of_the_version_before_keep_their_message_and_one_stays_under_way(
+async def test_old_replies_keep_their_message_and_one_stays_pending(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
     await _upgrade(monkeypatch, owner, "0019")
     connection = await asyncpg.connect(admin)
-    # Rows alone are of interest here, not what they refer to.
+    # Foreign keys are not checked, to insert only the rows of interest.
     await connection.execute("SET session_replication_role = replica")
     one, other, message, parent, own = (uuid4() for _ in range(5))
     sent, second, failed, by_hand = (uuid4() for _ in range(4))
@@ -235,7 +237,7 @@ async def test_replies_of_the_version_before_keep_their_message_and_one_stays_un
     await connection.close()
 
 
-async def test_publications_are_read_while_they_learn_their_appeals(
+async def test_publications_are_readable_while_their_appeals_are_filled_in(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
@@ -255,7 +257,7 @@ async def test_publications_are_read_while_they_learn_their_appeals(
            VALUES ($1, $2, $1, $1, 'vk', 'comment', 't', 'x', 'x', 'published', 1, 1, now(), now())""",
         publication, reply,
     )  # fmt: skip
-    # The update takes its time: nobody who reads the table waits for it.
+    # The update is slow: readers of the table must not wait for it.
     await connection.execute(
         """CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
            BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END $$"""

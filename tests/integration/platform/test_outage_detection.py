@@ -1,4 +1,4 @@
-"""Real errors of a real server, through SQLAlchemy and without: which are outages."""
+"""Errors of a real server, with and without SQLAlchemy: which are outages."""
 
 import asyncio
 
@@ -18,59 +18,57 @@ async def _failure(database: Database, statement: str, **values: object) -> Exce
     try:
         async with database.write() as session:
             await session.execute(text(statement), values)
-    except Exception as error:  # noqa: BLE001 — whatever it is, it is what is asked for
+    except Exception as error:  # noqa: BLE001 — any error is the result
         return error
-    raise AssertionError("the statement went well")
+    raise AssertionError("the statement did not fail")
 
 
-async def _end(session: WriteSession, eye: asyncpg.Connection) -> None:
-    """End the session's connection from outside, and wait until the driver knows."""
+async def _terminate(session: WriteSession, raw_connection: asyncpg.Connection) -> None:
+    """Terminate the session's connection on the server and wait until the driver notices."""
     pid = await session.scalar(text("SELECT pg_backend_pid()"))
     connection = (await (await session.connection()).get_raw_connection()).driver_connection
     assert connection is not None
-    await eye.execute("SELECT pg_terminate_backend($1)", pid)
+    await raw_connection.execute("SELECT pg_terminate_backend($1)", pid)
     async with asyncio.timeout(60):
         while not connection.is_closed():
             await asyncio.sleep(0.01)
 
 
-async def test_values_that_nothing_can_hold_are_faults(appeals_database: Database) -> None:
+async def test_invalid_values_are_not_outages(appeals_database: Database) -> None:
     for value in ("no number", 2**70, "\ud800"):
-        fault = await _failure(appeals_database, CURSOR, position=value)
-        assert not is_outage(fault), repr(fault)
-        assert sqlstate(fault) == "22000"
+        error = await _failure(appeals_database, CURSOR, position=value)
+        assert not is_outage(error), repr(error)
+        assert sqlstate(error) == "22000"
     assert not is_outage(await _failure(appeals_database, "SELECT CAST(:value AS text)", value="\x00"))
     twice = await _failure(appeals_database, f"{CURSOR}, ('one', 2)", position=1)
     assert sqlstate(twice) == "23505"
     assert not is_outage(twice)
 
 
-async def test_a_lost_connection_is_an_outage_wherever_it_shows(
+async def test_lost_connection_is_an_outage_at_every_step(
     appeals_database: Database, database: TestDatabase
 ) -> None:
-    eye = await database.connect()
+    raw_connection = await database.connect()
     with pytest.raises(DBAPIError) as in_statement:
         async with appeals_database.write() as session:
-            await _end(session, eye)
+            await _terminate(session, raw_connection)
             await session.execute(text("SELECT 1"))
     with pytest.raises(DBAPIError) as at_commit:
         async with appeals_database.write() as session:
-            await _end(session, eye)
+            await _terminate(session, raw_connection)
     with pytest.raises(PendingRollbackError) as afterwards:
         async with appeals_database.write() as session:
-            await _end(session, eye)
+            await _terminate(session, raw_connection)
             with pytest.raises(DBAPIError):
                 await session.execute(text("SELECT 1"))
             await session.execute(text("SELECT 1"))
-    meanwhile = await _failure(appeals_database, "SELECT pg_terminate_backend(pg_backend_pid())")
-    for error in (in_statement.value, at_commit.value, afterwards.value, meanwhile):
+    terminated = await _failure(appeals_database, "SELECT pg_terminate_backend(pg_backend_pid())")
+    for error in (in_statement.value, at_commit.value, afterwards.value, terminated):
         assert is_outage(error), repr(error)
-    await eye.close()
+    await raw_connection.close()
 
 
-async def test_a_server_that_takes_nobody_or_no_writes_is_an_outage(
-    appeals_database: Database, database: TestDatabase
-) -> None:
+async def test_full_or_read_only_server_is_an_outage(appeals_database: Database, database: TestDatabase) -> None:
     with pytest.raises(DBAPIError) as read_only:
         async with appeals_database.write() as session:
             await session.execute(text("SET LOCAL transaction_read_only = on"))
@@ -81,19 +79,19 @@ async def test_a_server_that_takes_nobody_or_no_writes_is_an_outage(
         await asyncpg.connect(database.url("appeals") + "?target_session_attrs=standby")
     assert is_outage(none_writes.value)
 
-    eye = await database.connect()
+    raw_connection = await database.connect()
     await appeals_database.close()
-    await eye.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
+    await raw_connection.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
     full = await _failure(appeals_database, "SELECT 1")
     assert sqlstate(full) == "53300"
     assert is_outage(full)
     with pytest.raises(asyncpg.TooManyConnectionsError) as of_driver:
         await database.connect("appeals")
     assert is_outage(of_driver.value)
-    await eye.close()
+    await raw_connection.close()
 
 
-async def test_a_statement_that_takes_too_long_is_a_timeout(appeals_database: Database) -> None:
+async def test_slow_statement_is_a_timeout(appeals_database: Database) -> None:
     with pytest.raises(DBAPIError) as ended_by_the_server:
         async with appeals_database.write() as session:
             await session.execute(text("SET LOCAL statement_timeout = 50"))
@@ -105,8 +103,8 @@ async def test_a_statement_that_takes_too_long_is_a_timeout(appeals_database: Da
     assert is_timeout(ended_by_the_driver.value)
 
 
-async def test_a_host_that_refuses_or_has_no_address_is_an_outage() -> None:
+async def test_unreachable_host_is_an_outage() -> None:
     for host in ("localhost:1", "no.such.host.invalid:5432"):
-        away = Database(f"postgresql://appeals:x@{host}/gospablik", 1, name="test")
-        assert is_outage(await _failure(away, "SELECT 1"))
-        await away.close()
+        unreachable = Database(f"postgresql://appeals:x@{host}/gospablik", 1, name="test")
+        assert is_outage(await _failure(unreachable, "SELECT 1"))
+        await unreachable.close()

@@ -1,4 +1,4 @@
-"""Events are numbered after commit: whoever reads by position misses nothing."""
+"""Events are numbered after commit, so a reader by position misses none."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from shared.jobs import Jobs
 from shared.tables.appeals import AppealsCursor
 from shared.tables.common import Event
 from tests.conftest import TestDatabase
-from tests.integration.platform.simulated_outages import full, read_only
+from tests.integration.platform.simulated_outages import no_connections, read_only
 from tests.support.eventually import eventually
 from tests.support.sample_events import sample_data
 
@@ -35,20 +35,20 @@ def event(kind: str = "appeal.opened", subject: UUID | None = None) -> NewEvent:
     return NewEvent(data=sample_data(kind), subject_id=subject or uuid4(), organisation_id=None, actor="test")
 
 
-async def test_eight_writers_and_a_reader_lose_nothing(appeals_database: Database) -> None:
+async def test_reader_misses_no_event_of_eight_writers(appeals_database: Database) -> None:
     written: list[UUID] = []
     seen: list[UUID] = []
-    chance = random.Random(7)
+    rng = random.Random(7)
 
     async def writer() -> None:
         left = EVENTS_EACH
         while left:
-            batch = [uuid4() for _ in range(min(left, chance.randint(1, 5)))]
+            batch = [uuid4() for _ in range(min(left, rng.randint(1, 5)))]
             left -= len(batch)
             async with appeals_database.write() as session:
                 await emit(session, *(event(subject=subject) for subject in batch))
                 # Transactions that stay open for different times commit out of order.
-                await asyncio.sleep(chance.random() / 50)
+                await asyncio.sleep(rng.random() / 50)
             written.extend(batch)
 
     async def take(_session: WriteSession, events: list[Event]) -> None:
@@ -62,12 +62,12 @@ async def test_eight_writers_and_a_reader_lose_nothing(appeals_database: Databas
     ]
     reading = asyncio.create_task(consumer.run(appeals_database, wakeups, lambda *_: None))
 
-    async def ring() -> None:
+    async def notify() -> None:
         while True:
             wakeups.ring_all()
             await asyncio.sleep(0.005)
 
-    running.append(asyncio.create_task(ring()))
+    running.append(asyncio.create_task(notify()))
     await asyncio.gather(*(writer() for _ in range(WRITERS)))
     async with asyncio.timeout(60):
         while len(seen) < WRITERS * EVENTS_EACH:
@@ -80,7 +80,7 @@ async def test_eight_writers_and_a_reader_lose_nothing(appeals_database: Databas
     assert positions == list(range(1, WRITERS * EVENTS_EACH + 1))
 
 
-async def test_an_event_of_a_transaction_rolled_back_never_was(appeals_database: Database) -> None:
+async def test_event_of_a_rolled_back_transaction_is_not_numbered(appeals_database: Database) -> None:
     with pytest.raises(RuntimeError):
         async with appeals_database.write() as session:
             await emit(session, event())
@@ -88,7 +88,7 @@ async def test_an_event_of_a_transaction_rolled_back_never_was(appeals_database:
     assert await number_committed(appeals_database) == 0
 
 
-async def test_a_failing_handler_keeps_its_cursor_and_its_work_undone(appeals_database: Database) -> None:
+async def test_failing_handler_rolls_back_its_changes_and_offset(appeals_database: Database) -> None:
     async with appeals_database.write() as session:
         await emit(session, event(), event())
     await number_committed(appeals_database)
@@ -105,7 +105,7 @@ async def test_a_failing_handler_keeps_its_cursor_and_its_work_undone(appeals_da
         assert await reader.scalar(select(func.count()).select_from(AppealsCursor)) == 0
 
 
-async def test_one_bad_event_holds_only_itself_and_shows(appeals_database: Database) -> None:
+async def test_failing_event_is_reported_and_earlier_ones_are_handled(appeals_database: Database) -> None:
     good_before, bad, good_after = uuid4(), uuid4(), uuid4()
     async with appeals_database.write() as session:
         await emit(session, *(event(subject=subject) for subject in (good_before, bad, good_after)))
@@ -132,7 +132,7 @@ async def test_one_bad_event_holds_only_itself_and_shows(appeals_database: Datab
     assert done == [good_before, bad, good_after]
 
 
-async def test_an_event_that_keeps_failing_is_handed_to_the_jobs_and_the_others_go_on(
+async def test_repeatedly_failing_event_is_dead_lettered_and_others_are_handled(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     bad, good = uuid4(), uuid4()
@@ -165,13 +165,13 @@ async def test_an_event_that_keeps_failing_is_handed_to_the_jobs_and_the_others_
     ]
 
 
-async def test_a_consumer_steps_over_what_is_not_its_own(appeals_database: Database) -> None:
+async def test_consumer_skips_events_of_other_types(appeals_database: Database) -> None:
     async with appeals_database.write() as session:
         await emit(session, *(event("appeal.closed") for _ in range(5)))
     await number_committed(appeals_database)
 
     async def never(_session: WriteSession, _events: list[Event]) -> None:
-        raise AssertionError("no event of this kind was written")
+        raise AssertionError("no event of this type was written")
 
     consumer = Consumer("picky", AppealsCursor, ("appeal.opened",), never)  # type: ignore[arg-type]
     assert await consumer.step(appeals_database) == 0
@@ -186,7 +186,7 @@ async def test_reader_session_cannot_write(appeals_database: Database, database:
             await emit(reader, event())  # type: ignore[arg-type]
 
 
-async def test_a_machine_whose_clock_is_ahead_cannot_put_edited_before_received(
+async def test_clock_skew_does_not_change_the_order_of_events(
     appeals_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject, now = uuid4(), clock.now()
@@ -202,18 +202,18 @@ async def test_a_machine_whose_clock_is_ahead_cannot_put_edited_before_received(
     assert [one.type for one in found] == ["message.received", "message.edited"]
 
 
-async def test_an_event_is_numbered_after_the_lock_that_its_pending_change_takes(
+async def test_events_are_numbered_in_the_order_of_row_locks(
     appeals_database: Database,
 ) -> None:
-    """Two writers of one row, the second begun first: its event comes after that of the first to hold the row."""
+    """Of two writers of one row the one that locks it later gets the later event, even if it began first."""
     async with appeals_database.write() as session:
         session.add(AppealsCursor(consumer="subject", position=0))
-    begun, written = asyncio.Event(), asyncio.Event()
+    started, written = asyncio.Event(), asyncio.Event()
 
     async def second() -> None:
         async with appeals_database.write() as session:
             row = await session.get_one(AppealsCursor, "subject")
-            begun.set()
+            started.set()
             await written.wait()
             row.position += 1  # not yet in the database when the event is emitted
             await emit(session, event("appeal.closed"))
@@ -227,7 +227,7 @@ async def test_an_event_is_numbered_after_the_lock_that_its_pending_change_takes
 
     async def first() -> None:
         async with appeals_database.write() as session:
-            await begun.wait()
+            await started.wait()
             row = await session.get_one(AppealsCursor, "subject", with_for_update=True)
             row.position += 1
             written.set()
@@ -241,8 +241,8 @@ async def test_an_event_is_numbered_after_the_lock_that_its_pending_change_takes
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two failures instead of five are too many; tracebacks, slow to write in colour, are left out."""
+def fast_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dead-letter after two failures instead of five; do not log the slow tracebacks."""
     monkeypatch.setattr("shared.events.consumer.PATIENCE", 2)
     monkeypatch.setattr("shared.events.consumer.PATIENCE_WITH_TIMEOUTS", 2)
     monkeypatch.setattr("shared.events.consumer.AFTER_OUTAGE_SECONDS", 0.05)
@@ -262,12 +262,12 @@ async def reading(
         await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.mark.parametrize("away", [full, read_only])
-async def test_no_event_is_dead_lettered_for_an_outage_and_none_overtakes(
+@pytest.mark.parametrize("outage", [no_connections, read_only])
+async def test_outage_dead_letters_no_event_and_keeps_their_order(
     appeals_database: Database,
     database: TestDatabase,
-    away: Callable[[TestDatabase], Any],
-    impatient: None,
+    outage: Callable[[TestDatabase], Any],
+    fast_dead_letter: None,
 ) -> None:
     async with appeals_database.write() as session:
         await emit(session, *(event() for _ in range(5)))
@@ -284,42 +284,42 @@ async def test_no_event_is_dead_lettered_for_an_outage_and_none_overtakes(
         failures += error is not None
 
     async with asyncio.timeout(60), AsyncExitStack() as stack:
-        async with away(database):
+        async with outage(database):
             await stack.enter_async_context(reading(appeals_database, handle, report))
             while failures < 8:
                 await asyncio.sleep(0.02)
         while len(seen) < 5:
             await asyncio.sleep(0.02)
     assert seen == [1, 2, 3, 4, 5]
-    eye = await database.connect()
-    assert await eye.fetchval("SELECT count(*) FROM appeals_jobs.pgqueuer") == 0
-    await eye.close()
+    raw_connection = await database.connect()
+    assert await raw_connection.fetchval("SELECT count(*) FROM appeals_jobs.pgqueuer") == 0
+    await raw_connection.close()
 
 
-async def test_failures_before_an_outage_do_not_add_up_with_those_after_it(
-    appeals_database: Database, database: TestDatabase, impatient: None
+async def test_outage_resets_the_count_of_failures(
+    appeals_database: Database, database: TestDatabase, fast_dead_letter: None
 ) -> None:
     async with appeals_database.write() as session:
         await emit(session, event())
     await number_committed(appeals_database)
-    # The batch, then alone: two faults, an outage, two faults, well.
-    fates = [ValueError(), ValueError(), ValueError(), ConnectionResetError(), ValueError(), ValueError()]
+    # The batch, then the event alone: errors, an outage, errors, success.
+    errors = [ValueError(), ValueError(), ValueError(), ConnectionResetError(), ValueError(), ValueError()]
     done = asyncio.Event()
 
     async def handle(_session: WriteSession, _events: Sequence[Event]) -> None:
-        if fates:
-            raise fates.pop(0)
+        if errors:
+            raise errors.pop(0)
         done.set()
 
     async with asyncio.timeout(60), reading(appeals_database, handle):
         await done.wait()
-    eye = await database.connect()
-    assert await eye.fetchval("SELECT count(*) FROM appeals_jobs.pgqueuer") == 0
-    await eye.close()
+    raw_connection = await database.connect()
+    assert await raw_connection.fetchval("SELECT count(*) FROM appeals_jobs.pgqueuer") == 0
+    await raw_connection.close()
 
 
-async def test_an_event_that_always_times_out_alone_is_dead_lettered_and_the_others_go_on(
-    appeals_database: Database, impatient: None
+async def test_event_that_always_times_out_is_dead_lettered_and_others_are_handled(
+    appeals_database: Database, fast_dead_letter: None
 ) -> None:
     slow, good = uuid4(), uuid4()
     async with appeals_database.write() as session:
@@ -337,18 +337,18 @@ async def test_an_event_that_always_times_out_alone_is_dead_lettered_and_the_oth
         await done.wait()
 
 
-async def test_positions_that_a_lost_server_gave_are_not_given_again(
+async def test_positions_of_a_lost_server_are_not_reused(
     appeals_database: Database, database: TestDatabase
 ) -> None:
-    """The standby had not yet what the lost server numbered last; consumers outside had read it."""
+    """The standby lacks the events that the lost server numbered last, although consumers have read them."""
     async with appeals_database.write() as session:
         await emit(session, *(event() for _ in range(3)))
     await number_committed(appeals_database)
     lost = 3
-    eye = await database.connect()
-    await eye.execute("DELETE FROM events WHERE position = $1", lost)
-    # As a promotion leaves it: the same system, another timeline than the one that numbered so far.
-    await eye.execute("UPDATE feed_epochs SET server = regexp_replace(server, '/.*', '/0')")
+    raw_connection = await database.connect()
+    await raw_connection.execute("DELETE FROM events WHERE position = $1", lost)
+    # As after a promotion: the same system, but another timeline than the one that numbered before.
+    await raw_connection.execute("UPDATE feed_epochs SET server = regexp_replace(server, '/.*', '/0')")
     async with appeals_database.write() as session:
         await emit(session, event("appeal.closed"))
     await number_committed(appeals_database)
@@ -358,4 +358,4 @@ async def test_positions_that_a_lost_server_gave_are_not_given_again(
     async with appeals_database.read() as reader:
         found = [(one.type, one.position) for one in await read_after(reader, lost)]
     assert found == [("appeal.closed", (1 << 32) + 1), ("appeal.reopened", (1 << 32) + 2)]
-    await eye.close()
+    await raw_connection.close()

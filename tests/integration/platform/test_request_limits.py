@@ -1,4 +1,4 @@
-"""What one caller may use up, and what is told of who reads and who is refused."""
+"""Rate limits, response headers, query timeouts and security events of requests."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tests.support.service_under_test import ServiceUnderTest, service_under_tes
 ORGANISATIONS = "/api/v1/organisations"
 
 
-async def test_a_caller_over_the_quota_is_told_when_to_come_again(database: TestDatabase, keys_dir: Path) -> None:
+async def test_caller_over_the_rate_limit_gets_retry_after(database: TestDatabase, keys_dir: Path) -> None:
     async with service_under_test("registry", database, keys_dir, requests_per_minute="3") as registry:
         headers = registry.headers("analyst")
         answers = [await registry.client.get(ORGANISATIONS, headers=headers) for _ in range(4)]
@@ -34,7 +34,7 @@ async def test_a_caller_over_the_quota_is_told_when_to_come_again(database: Test
         assert (await registry.client.get(ORGANISATIONS, headers=other)).status_code == 200
 
 
-async def test_no_answer_of_a_service_is_kept_or_guessed_at(database: TestDatabase, keys_dir: Path) -> None:
+async def test_responses_are_not_cached_or_sniffed(database: TestDatabase, keys_dir: Path) -> None:
     async with service_under_test("registry", database, keys_dir) as registry:
         answers = [
             await registry.client.get(ORGANISATIONS, headers=registry.headers("analyst")),
@@ -48,7 +48,7 @@ async def test_no_answer_of_a_service_is_kept_or_guessed_at(database: TestDataba
         assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
 
 
-async def test_a_read_that_takes_too_long_is_ended_and_says_so(database: TestDatabase, keys_dir: Path) -> None:
+async def test_slow_read_is_cancelled_and_reported(database: TestDatabase, keys_dir: Path) -> None:
     router = APIRouter()
 
     @router.get("/slow")
@@ -67,13 +67,13 @@ async def test_a_read_that_takes_too_long_is_ended_and_says_so(database: TestDat
             answer = await registry.client.get("/slow")
             assert (
                 await registry.client.get("/written")
-            ).json() == "0"  # a write on the same pool has no such limit
+            ).json() == "0"  # writes on the same pool have no such limit
         finally:
             app.router.routes[:] = before
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/too-slow")
 
 
-def told(lines: list[Any]) -> list[dict[str, Any]]:
+def security_events(lines: list[Any]) -> list[dict[str, Any]]:
     return [
         {name: value for name, value in line.items() if name not in {"log_level", "module"}}
         for line in lines
@@ -81,14 +81,12 @@ def told(lines: list[Any]) -> list[dict[str, Any]]:
     ]
 
 
-async def test_refusals_and_sign_ins_are_told_by_name_and_never_what_was_typed(
-    database: TestDatabase, keys_dir: Path
-) -> None:
+async def test_refusals_and_sign_ins_are_logged_without_secrets(database: TestDatabase, keys_dir: Path) -> None:
     async with service_under_test("registry", database, keys_dir) as registry:
         async with registry.service.database.write() as session:
             await people.ensure_demo_people(session)
-        lines = await _happened(registry)
-    found = told(lines)
+        lines = await _send_requests(registry)
+    found = security_events(lines)
     assert [line["event"] for line in found] == [
         "signed_in",
         "sign_in_failed",
@@ -103,7 +101,7 @@ async def test_refusals_and_sign_ins_are_told_by_name_and_never_what_was_typed(
     assert not any(secret in str(lines) for secret in ("hunter2", "GUESSED", "Bearer", "forged"))
 
 
-async def _happened(registry: ServiceUnderTest) -> list[Any]:
+async def _send_requests(registry: ServiceUnderTest) -> list[Any]:
     headers = {"X-Forwarded-For": "192.0.2.7"}
     form = {"grant_type": "password", "username": "ops"}
     token = registry.token("head", subject="somebody")

@@ -1,4 +1,4 @@
-"""A service whose database is away says so: to operators, to callers, to who signs in."""
+"""Responses of a service during an outage of its database."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from shared.database.sessions import WriteSession
 from tests.conftest import SERVICES, TestDatabase
-from tests.integration.platform.simulated_outages import full, read_only
+from tests.integration.platform.simulated_outages import no_connections, read_only
 from tests.support.service_under_test import service_under_test
 
 READS = {
@@ -20,7 +20,7 @@ READS = {
 }
 
 
-async def test_figures_and_health_answer_without_the_database(database: TestDatabase, keys_dir: Path) -> None:
+async def test_metrics_and_health_respond_without_the_database(database: TestDatabase, keys_dir: Path) -> None:
     nowhere = "postgresql://nobody@127.0.0.1:1/none"
     async with service_under_test("appeals", database, keys_dir, database_url=nowhere) as appeals:
         figures = await appeals.client.get("/metrics")
@@ -33,37 +33,39 @@ async def test_figures_and_health_answer_without_the_database(database: TestData
 
 
 @pytest.mark.parametrize("name", SERVICES)
-async def test_a_read_while_the_database_is_away_may_be_asked_again(
+async def test_read_during_an_outage_gets_503_with_retry_after(
     name: str, database: TestDatabase, keys_dir: Path
 ) -> None:
     async with service_under_test(name, database, keys_dir) as service:  # type: ignore[arg-type]
         path, headers = f"/api/v1{READS[name]}", service.headers("moderator")
         assert (await service.client.get(path, headers=headers)).status_code == 200
-        async with full(database):
-            away = await service.client.get(path, headers=headers)
-        assert (away.status_code, away.json()["type"]) == (503, "/problems/unavailable"), away.text
-        assert int(away.headers["Retry-After"]) > 0
+        async with no_connections(database):
+            unavailable = await service.client.get(path, headers=headers)
+        assert (unavailable.status_code, unavailable.json()["type"]) == (503, "/problems/unavailable"), (
+            unavailable.text
+        )
+        assert int(unavailable.headers["Retry-After"]) > 0
         assert (await service.client.get(path, headers=headers)).status_code == 200
 
 
-async def test_who_changed_something_as_the_database_went_is_not_told_that_nothing_changed(
+async def test_write_with_a_lost_commit_response_is_reported_as_unknown(
     database: TestDatabase, keys_dir: Path
 ) -> None:
-    """The commit took place and its answer was lost: the caller learns that nobody knows."""
+    """The commit succeeded and its response was lost: the caller is told that the outcome is unknown."""
     sessions = WriteSession.sync_session_class
 
-    def lose_the_answer(session: Session) -> None:
+    def lose_response(session: Session) -> None:
         if not session.in_nested_transaction():
             raise ConnectionResetError("connection was closed in the middle of operation")
 
     async with service_under_test("registry", database, keys_dir) as registry:
         body = {"name": "Школа № 1", "kind": "institution"}
         headers = registry.headers("moderator")
-        event.listen(sessions, "after_commit", lose_the_answer)
+        event.listen(sessions, "after_commit", lose_response)
         try:
             answer = await registry.client.post("/api/v1/organisations", headers=headers, json=body)
         finally:
-            event.remove(sessions, "after_commit", lose_the_answer)
+            event.remove(sessions, "after_commit", lose_response)
         assert answer.status_code == 503, answer.text
         assert "Retry-After" in answer.headers
         assert "not known" in answer.json()["detail"]
@@ -71,20 +73,20 @@ async def test_who_changed_something_as_the_database_went_is_not_told_that_nothi
     assert [one["name"] for one in made.json()["items"]] == ["Школа № 1"]
 
 
-async def test_sign_in_while_the_database_is_away_is_asked_for_later_in_oauths_words(
-    database: TestDatabase, keys_dir: Path
-) -> None:
+async def test_sign_in_during_an_outage_gets_an_oauth_error(database: TestDatabase, keys_dir: Path) -> None:
     form = {"grant_type": "password", "username": "nobody", "password": "wrong"}
     async with service_under_test("registry", database, keys_dir) as registry:
-        async with full(database):
-            away = await registry.client.post("/api/v1/auth/token", data=form)
-        assert (away.status_code, away.json()["error"]) == (503, "temporarily_unavailable"), away.text
-        assert away.headers["Cache-Control"] == "no-store"
-        assert int(away.headers["Retry-After"]) > 0
+        async with no_connections(database):
+            unavailable = await registry.client.post("/api/v1/auth/token", data=form)
+        assert (unavailable.status_code, unavailable.json()["error"]) == (503, "temporarily_unavailable"), (
+            unavailable.text
+        )
+        assert unavailable.headers["Cache-Control"] == "no-store"
+        assert int(unavailable.headers["Retry-After"]) > 0
         assert (await registry.client.post("/api/v1/auth/token", data=form)).json()["error"] == "invalid_grant"
 
 
-async def test_a_server_that_only_reads_is_not_ready_and_is_left_when_another_takes_its_place(
+async def test_read_only_server_is_not_ready_and_its_connections_are_dropped(
     database: TestDatabase, keys_dir: Path
 ) -> None:
     form = {"grant_type": "password", "username": "nobody", "password": "wrong"}

@@ -1,4 +1,4 @@
-"""A standby is promoted: pools, relay, consumer and jobs of a running process find it; nothing is lost or held."""
+"""A running process follows the promotion of a standby without losing or dead-lettering anything."""
 
 import asyncio
 import tempfile
@@ -22,8 +22,8 @@ from tests.support.postgres_pair import passable, two_servers
 from tests.support.sample_events import sample_data
 
 
-async def test_a_promoted_standby_is_found_and_no_event_or_job_is_lost_or_held() -> None:
-    """Synchronous replication: what was committed is there; what failed at its commit may be."""
+async def test_promotion_loses_and_dead_letters_no_event_or_job() -> None:
+    """With synchronous replication all committed events arrive; those whose commit failed may arrive."""
     with tempfile.TemporaryDirectory(prefix="gospablik-", ignore_cleanup_errors=True) as folder:
         async with two_servers(passable(folder)) as servers:
             await migrate(servers.primary.url)
