@@ -7,7 +7,7 @@ from shared.contracts.catalogue import EVENT_MODELS
 from shared.contracts.event_base import EventData
 from shared.tables.common import Event
 
-# Statuses that nothing assigns any more, and where migration 0024 moved their appeals.
+# Statuses that nothing assigns any more, and where migration 0025 moved their appeals.
 _FORMER_STATUSES = {"on_approval": "in_progress"}
 _STATUS_FIELDS = ("status", "from", "to")
 
