@@ -8,6 +8,7 @@ from unittest import mock
 
 import asyncpg
 import pytest
+from hypothesis import settings as hypothesis_settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -33,6 +34,10 @@ OPTIONS = (
 os.environ["PGSSLMODE"] = "disable"
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 2**31
+
+# No timing decides a test; one that hangs ends by pytest's timeout.
+hypothesis_settings.register_profile("gospablik", deadline=None)
+hypothesis_settings.load_profile("gospablik")
 
 
 @dataclass(frozen=True)
