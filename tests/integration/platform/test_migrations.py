@@ -237,6 +237,27 @@ async def test_old_replies_keep_their_message_and_one_stays_pending(
     await connection.close()
 
 
+async def test_appeals_that_await_an_approval_are_worked_on_again(
+    empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, admin = empty
+    await _upgrade(monkeypatch, owner, "0023")
+    connection = await asyncpg.connect(admin)
+    statuses = {uuid4(): status for status in ("on_approval", "assigned", "closed")}
+    for appeal, status in statuses.items():
+        await connection.execute(
+            """INSERT INTO appeals (id, version, status, urgency, handovers, returns, text, written_at, opened_at,
+               route, created_at, updated_at)
+               VALUES ($1, 3, $2, 'normal', 0, 0, 'x', now(), now(), '{}', now(), now())""",
+            appeal, status,
+        )  # fmt: skip
+    await _upgrade(monkeypatch, owner)
+    found = {row["id"]: (row["status"], row["version"]) for row in await connection.fetch("SELECT * FROM appeals")}
+    waited, *others = statuses
+    assert found == {waited: ("in_progress", 4)} | {appeal: (statuses[appeal], 3) for appeal in others}
+    await connection.close()
+
+
 async def test_publications_are_readable_while_their_appeals_are_filled_in(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
