@@ -21,6 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_late
 
 from shared import gc_tuning, logs
 from shared.api import idempotency, openapi_document
+from shared.api.query_parameters import refuse_repeated_parameters
 from shared.audit import recorder
 from shared.auth import identity, oidc, token_recheck, tokens
 from shared.auth.callers import CallerDep
@@ -32,6 +33,7 @@ from shared.events.listen_notify import WakeUps
 from shared.events.relay import relay
 from shared.http import problems
 from shared.http.body_limit import BodyLimit
+from shared.http.conditional_reads import ConditionalReads
 from shared.http.request_log import API_HEADERS, Observe
 from shared.jobs import Jobs
 from shared.service_client import ServiceClient
@@ -187,12 +189,14 @@ class Service:
             redoc_url=None,
             openapi_url="/openapi.json",
             responses=problems.responses(problems.Problem),
+            dependencies=[Depends(refuse_repeated_parameters)],
             generate_unique_id_function=lambda route: route.name,
         )
         app.state.service = self
         problems.install(app)
         openapi_document.install(app)
         app.add_middleware(BodyLimit, limit=lambda: self.settings.max_body_bytes, others=self._large_bodies)
+        app.add_middleware(ConditionalReads)
         app.add_middleware(Observe, service=self.name, defaults=API_HEADERS)
         app.include_router(self._health_routes())
         if process != "worker":

@@ -54,6 +54,8 @@ def _completed(made: Document, app: FastAPI) -> Document:
             _describe_parameters(operation, needed)
             _describe_problems(operation, method, needed, schemas)
             _describe_headers(operation, needed, schemas)
+            if method == "get":
+                _describe_conditional_read(operation)
     add_examples(document)
     document["components"]["headers"] = response_headers.COMPONENTS
     return document
@@ -161,6 +163,23 @@ def _describe_headers(operation: Document, needed: frozenset[Any], schemas: Docu
             names.append("ETag")
         if names:
             response["headers"] = response_headers.declared(*names) | response.get("headers", {})
+
+
+def _describe_conditional_read(operation: Document) -> None:
+    if "ETag" not in operation["responses"].get("200", {}).get("headers", {}):
+        return
+    operation.setdefault("parameters", []).append(
+        {
+            "name": "If-None-Match",
+            "in": "header",
+            "required": False,
+            "description": "The `ETag` of the response that you have: 304 if it is still the same",
+            "schema": {"type": "string"},
+            "example": '"3-9f0b6d8e1f0a"',
+        }
+    )
+    unchanged = {"description": "As in the response that you have", "headers": response_headers.declared("ETag")}
+    operation["responses"] = dict(sorted({**operation["responses"], "304": unchanged}.items()))
 
 
 def _has_version(response: Document, schemas: Document) -> bool:

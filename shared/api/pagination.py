@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
-from fastapi.dependencies.models import Dependant
 from pydantic import BaseModel, Field
 from sqlalchemy import BindParameter, ColumnElement, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
+from shared.api.query_parameters import PAGING_NAMES, refuse_unknown_parameters
 from shared.auth.callers import CallerDep
 from shared.http.problems import FieldError, Invalid
 from shared.settings import settings
@@ -107,7 +107,7 @@ def paging(
     Raises `Invalid` naming parameters that the list does not know: a filter with a slip would narrow nothing.
     """
     refuse_unknown_parameters(request)
-    filters = sorted((k, v) for k, v in request.query_params.multi_items() if k not in {"cursor", "limit"})
+    filters = sorted((k, v) for k, v in request.query_params.multi_items() if k not in PAGING_NAMES)
     query = urlencode([(k, v) for k, v in request.query_params.multi_items() if k != "cursor"])
     return Paging(
         limit=limit,
@@ -115,25 +115,6 @@ def paging(
         binding=json.dumps([request.url.path, filters, caller.subject]),
         url=f"{request.url.path}?{query}{'&' if query else ''}",
     )
-
-
-def refuse_unknown_parameters(request: Request) -> None:
-    """Raise `Invalid` naming the query parameters that the route does not know."""
-    named = set(request.query_params) - {"cursor", "limit"}
-    if not named:
-        return
-    known = set(_parameters(request.scope["route"].dependant))
-    if unknown := sorted(named - known):
-        detail = f"No such parameter. Known: {', '.join(sorted(known))}"
-        errors = [FieldError(pointer=f"query/{name}", detail=detail) for name in unknown]
-        raise Invalid(f"Unknown: {', '.join(error.pointer for error in errors)}", errors=errors)
-
-
-def _parameters(dependant: Dependant) -> Iterator[str]:
-    """Names of the query parameters that a route and all that it depends on take."""
-    yield from (field.alias for field in dependant.query_params)
-    for needed in dependant.dependencies:
-        yield from _parameters(needed)
 
 
 def inline_literal(value: T) -> BindParameter[T]:

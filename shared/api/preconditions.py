@@ -34,10 +34,13 @@ UNSEEN = Seen(given=False, version=None)
 
 
 def seen_version(if_match: IfMatch = None) -> Seen:
-    """Dependency: the version in `If-Match`, which may be left out. Raises 422 when malformed."""
+    """Dependency: the version in `If-Match`, which may be left out. Raises 422 when malformed.
+
+    What the ETag of a read says besides the version (`shared/http/conditional_reads.py`) does not matter here.
+    """
     if if_match is None or if_match == "*":
         return Seen(if_match is not None, None)
-    value = re.fullmatch(r'"(\d{1,18})"', if_match.strip())
+    value = re.fullmatch(r'"(\d{1,18})(-[0-9a-f]+)?"', if_match.strip())
     if value is None:
         raise Invalid.field("header/If-Match", 'Expected an ETag such as "3"')
     return Seen(given=True, version=int(value[1]))

@@ -13,6 +13,7 @@ from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.lifecycle.route_snapshot import TriageReason
 from services.appeals.moderation import decisions
 from services.appeals.schemas import appeals, common, routes
+from services.appeals.schemas.appeals import AppealExpansion, AppealSort
 from services.appeals.schemas.types import BoundedDatetime, SingleLine
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
@@ -81,19 +82,29 @@ AppealFilterDep = Annotated[AppealFilter, Depends(appeal_filter)]
 
 @router.get("/appeals", responses=problems.responses(*READ_PROBLEMS), summary="List appeals")
 async def list_appeals(
-    session: Reading, caller: Reader, filters: AppealFilterDep, paging: PagingDep, response: Response
-) -> Page[appeals.AppealSummary]:
-    """Return appeals newest first. Staff of an organisation see its own.
+    *,
+    session: Reading,
+    caller: Reader,
+    filters: AppealFilterDep,
+    paging: PagingDep,
+    response: Response,
+    sort: Annotated[AppealSort, Query(description="Newest first (`-opened_at`), or oldest first")] = "-opened_at",
+    expand: Annotated[
+        list[AppealExpansion] | None, Query(description="`route`: why each appeal is where it is")
+    ] = None,
+) -> Page[appeals.AppealListItem]:
+    """Return appeals newest first, or in the order of `sort`. Staff of an organisation see its own.
 
     Personal data is masked in `text` and in the quotes of `route`; with `q`, `text` is an extract around it of at
     most 300 characters. The appeal itself has the full text.
     """
     rows, cursor = paging.page(
-        await appeal_queries.find(session, caller, filters, paging),
+        await appeal_queries.find(session, caller, filters, paging, newest_first=sort == "-opened_at"),
         lambda row: (row[0].opened_at, row[0].id),
         response,
     )
-    return Page(items=await appeal_list_items(session, rows, caller, filters.q), next_cursor=cursor)
+    items = await appeal_list_items(session, rows, caller, filters.q, with_route="route" in (expand or ()))
+    return Page(items=items, next_cursor=cursor)
 
 
 @router.get("/appeals/counts", responses=problems.responses(*READ_PROBLEMS), summary="Count appeals")

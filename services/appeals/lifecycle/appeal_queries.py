@@ -133,24 +133,24 @@ def select_rows() -> Select[Appeal, str | None, str | None, UUID | None, str | N
 
 
 def list_query(
-    caller: Caller, filters: AppealFilter, paging: Paging
+    caller: Caller, filters: AppealFilter, paging: Paging, *, newest_first: bool = True
 ) -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None]:
-    """Return the query that lists appeals newest first, one more than the page takes."""
-    query = (
-        select_rows()
-        .where(*filters.conditions(caller))
-        .order_by(Appeal.opened_at.desc(), Appeal.id.desc())
-        .limit(paging.limit + 1)
-    )
-    after = paging.after((Appeal.opened_at, Appeal.id), (datetime.fromisoformat, UUID))
+    """Return the query that lists appeals by the moment they were opened, one more than the page takes.
+
+    Indexes end in `opened_at, id` and are read in either direction.
+    """
+    columns = (Appeal.opened_at, Appeal.id)
+    order = [column.desc() if newest_first else column.asc() for column in columns]
+    query = select_rows().where(*filters.conditions(caller)).order_by(*order).limit(paging.limit + 1)
+    after = paging.after(columns, (datetime.fromisoformat, UUID), descending=newest_first)
     return query if after is None else query.where(after)
 
 
 async def find(
-    session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging
+    session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging, *, newest_first: bool = True
 ) -> Sequence[AppealRow]:
     """Return a page of appeals and one more."""
-    return (await session.execute(list_query(caller, filters, paging))).all()
+    return (await session.execute(list_query(caller, filters, paging, newest_first=newest_first))).all()
 
 
 async def count_by_status(session: AsyncSession, caller: Caller, filters: AppealFilter) -> appeals.AppealCounts:

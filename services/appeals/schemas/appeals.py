@@ -1,10 +1,11 @@
 """Schemas of appeals. Times are RFC 3339 with offset; texts are as they were written."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeAliasType
 
 from services.appeals.classification.types import Language, Urgency
 from services.appeals.lifecycle.route_snapshot import TriageReason
@@ -19,9 +20,12 @@ from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
 from services.appeals.schemas.types import NonBlankText, SingleLine
 from shared.contracts.values import AppealStatus, DeletedBy, MessageKind
 
+AppealSort = TypeAliasType("AppealSort", Literal["-opened_at", "opened_at"])
+AppealExpansion = TypeAliasType("AppealExpansion", Literal["route"])
+
 
 class AppealSummary(BaseModel):
-    """An appeal as lists show it."""
+    """What lists and the appeal itself show."""
 
     id: UUID = Field(examples=[_ID])
     number: int = Field(examples=[1024])
@@ -61,10 +65,15 @@ class AppealSummary(BaseModel):
     reply_failed: FailedReply | None = Field(
         description="The last reply failed; null again when one is queued, retried or published", examples=[None]
     )
-    route: RouteOut
     allowed_moves: list[AppealStatus] = Field(
         description="Statuses that you may move the appeal to", examples=[["in_progress", "assigned", "triage"]]
     )
+
+
+class AppealListItem(AppealSummary):
+    """An appeal as lists show it."""
+
+    route: RouteOut | None = Field(description="With `expand=route`; null without")
 
 
 class AppealMessageOut(BaseModel):
@@ -110,6 +119,7 @@ class TimelineEntryOut(BaseModel):
 class AppealOut(AppealSummary):
     """An appeal with everything that belongs to it."""
 
+    route: RouteOut
     deadline: dict[str, Any] | None = Field(
         description="How the deadlines were computed; `text` is for people",
         examples=[

@@ -8,7 +8,7 @@ from services.webhooks.event_catalogue.catalogue import mask_personal_data
 from services.webhooks.feed import event_feed
 from services.webhooks.feed.positions import format_position, parse_position
 from services.webhooks.schemas.events import EventFeed, FeedEvent
-from shared.api.pagination import refuse_unknown_parameters
+from shared.api.query_parameters import refuse_unknown_parameters
 from shared.auth.callers import Caller, allowed
 from shared.auth.rights import Right
 from shared.http.problems import Forbidden, Gone, Invalid, Unauthenticated, responses

@@ -145,7 +145,7 @@ class WebhookDeliveryWithPayload(WebhookDelivery):
 class WebhookEventTypeInfo(BaseModel):
     """One entry of the catalogue."""
 
-    type: WebhookEventType = Field(examples=["appeal.opened"])
+    type: DeliveredEventType = Field(examples=["appeal.opened"])
     description: str = Field(examples=["An appeal was opened"])
     right: Right = Field(examples=["appeals:read"], description="The right that a subscriber needs")
     json_schema: dict[str, Any] = Field(

@@ -277,6 +277,40 @@ async def test_appeals_are_opened_by_hand(world: World) -> None:
     _is_problem(await world.post(f"/appeals/{appeal['id']}/replies", {"text": "Да"}), 409)
 
 
+async def test_list_is_sorted_and_expanded_on_request(world: World) -> None:
+    for number in range(4):
+        await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
+    newest = [found["id"] for found in await world.all()]
+    assert [found["id"] for found in await world.all(sort="-opened_at")] == newest
+    assert [found["id"] for found in await world.all(sort="opened_at")] == newest[::-1]
+    first = (await world.get("/appeals", sort="opened_at", limit=3)).json()
+    rest = await world.all(sort="opened_at", limit=3, cursor=first["next_cursor"])
+    assert [found["id"] for found in [*first["items"], *rest]] == newest[::-1]
+    _is_problem(await world.get("/appeals", limit=3, cursor=first["next_cursor"]), 422, "query/cursor")
+    assert {found["route"] for found in rest} == {None}
+    (expanded,) = await world.all(expand="route", limit=1, q="", opened_from=rest[0]["opened_at"])
+    assert expanded["route"]["reason"] == "Владелец страницы: Школа № 1"
+    _is_problem(await world.get("/appeals", expand="messages"), 422, "query/expand/0")
+    _is_problem(await world.get("/appeals", sort=["opened_at", "-opened_at"]), 422, "query/sort")
+
+
+async def test_appeal_that_has_not_changed_gets_304(world: World) -> None:
+    await world.writes(QUESTION)
+    (listed,) = await world.all()
+    path, client = f"/api/v1/appeals/{listed['id']}", world.appeals.client
+    first = await client.get(path, headers=world.appeals.headers("moderator"))
+    known = {"If-None-Match": first.headers["ETag"]}
+    assert (await client.get(path, headers=world.appeals.headers("moderator", None) | known)).status_code == 304
+    # Another caller may make other moves: the same version, another body.
+    other = await client.get(path, headers=world.appeals.headers("head", None) | known)
+    assert (other.status_code, other.json()["version"]) == (200, first.json()["version"])
+    moved = await world.post(
+        f"/appeals/{listed['id']}/moves", {"to": "in_progress"}, If_Match=first.headers["ETag"]
+    )
+    assert moved.status_code == 200, moved.text
+    assert (await client.get(path, headers=world.appeals.headers("moderator") | known)).status_code == 200
+
+
 async def test_topics_policies_and_rules_are_listed_and_added(world: World) -> None:
     topics = (await world.get("/topics", role="operations")).json()["items"]
     assert len(topics) == 26

@@ -102,7 +102,7 @@ async def test_suggestions_name_their_organisations(world: World) -> None:
     await world.writes(UNCLEAR)
     expected = {"id": str(world.organisation), "name": "Школа № 1"}
     appeal = await world.only()
-    (listed,) = await world.all()
+    (listed,) = await world.all(expand="route")
     decision = await decide(world, UUID(appeal["messages"][0]["id"]), urgency="high")
     for route in (appeal["route"], listed["route"], decision["route"]):
         (suggested,) = route["suggestions"]

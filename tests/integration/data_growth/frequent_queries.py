@@ -45,10 +45,13 @@ def _caller(right: Right, region: Region, staff: bool) -> Caller:
     return Caller(subject="person", name="", role=role, organisation_id=organisation).acting(right)
 
 
-def _appeals(name: str, *indexes: str, staff: bool = False, removed: int = 100, **wanted: Any) -> FrequentQuery:
+def _appeals(
+    name: str, *indexes: str, staff: bool = False, removed: int = 100, newest_first: bool = True, **wanted: Any
+) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.APPEALS_READ, region, staff)
-        await appeal_queries.find(session, caller, appeal_queries.AppealFilter(**wanted), PAGE)
+        filters = appeal_queries.AppealFilter(**wanted)
+        await appeal_queries.find(session, caller, filters, PAGE, newest_first=newest_first)
 
     return FrequentQuery(f"appeals: {name}", "appeals", work, frozenset(indexes), removed)
 
@@ -103,6 +106,9 @@ _OPEN = ("ix_appeals_status_opened_at", "uq_appeals_open_thread")
 FREQUENT_QUERIES = [
     _appeals("centre", "ix_appeals_opened_at"),
     _appeals("staff", "ix_appeals_organisation_id_opened_at", staff=True),
+    _appeals("oldest first", "ix_appeals_opened_at", newest_first=False),
+    _appeals("oldest first, of staff", "ix_appeals_organisation_id_opened_at", staff=True, newest_first=False),
+    _appeals("in triage, oldest first", "ix_appeals_status_opened_at", status=("triage",), newest_first=False),
     _appeals("of a network given up", "ix_appeals_network_opened_at", network="ok"),
     _appeals("of a network in use", "ix_appeals_network_opened_at", "ix_appeals_opened_at", network="vk"),
     _appeals("urgent", "ix_appeals_urgent", urgency="high"),

@@ -138,7 +138,7 @@ async def test_last_use_is_recorded_without_raising_the_version(registry: Servic
     shown = await registry.client.get(path, headers=operations)
     body = shown.json()
     assert body["last_used_at"] == body["secrets"][0]["last_used_at"] is not None
-    assert (shown.headers["etag"], body["updated_at"]) == ('"1"', client["updated_at"])
+    assert (shown.headers["etag"][:3], body["updated_at"]) == ('"1-', client["updated_at"])
 
 
 async def test_changed_expired_and_deactivated_clients(registry: ServiceUnderTest) -> None:

@@ -29,7 +29,7 @@ async def test_created_person_is_listed_and_can_sign_in(registry: ServiceUnderTe
     listed = (await registry.client.get(PATH, params={"role": "moderator"}, headers=operations)).json()
     assert listed["items"] == [made.json()]
     one = await registry.client.get(f"{PATH}/{made.json()['id']}", headers=operations)
-    assert (one.json(), one.headers["etag"]) == (made.json(), '"1"')
+    assert (one.json(), one.headers["etag"][:3]) == (made.json(), '"1-')
     assert (await sign_in(registry, username="t.ivanova", password=PASSWORD)).status_code == 200
     again = await registry.client.post(PATH, json=PERSON, headers=operations)
     assert again.status_code == 409

@@ -19,7 +19,7 @@ async def test_secret_is_shown_once_and_stored_encrypted(hooks: Hooks, receiver:
     assert made["secret"].startswith("whsec_")
     headers = hooks.headers("moderator")
     item = await hooks.app.client.get(f"{ENDPOINTS}/{made['id']}", headers=headers)
-    assert item.headers["etag"] == '"1"'
+    assert item.headers["etag"].startswith('"1-')
     listed = (await hooks.app.client.get(ENDPOINTS, headers=headers)).json()["items"]
     assert listed == [item.json()]
     assert "secret" not in item.json()

@@ -50,6 +50,8 @@ class _Handler:
             assert request.transport is not None
             request.transport.close()
         last = request.path.rpartition("/")[2]
+        if last == "large":
+            return web.json_response({"text": "дорога " * 1000}, headers={"ETag": '"3"'})
         body = {"by": self.name, "length": len(await request.read()), "id": request.headers.get("X-Request-Id")}
         return web.json_response(body, status=int(last) if last.isdigit() else 200)
 
@@ -195,6 +197,17 @@ async def test_broken_connection_is_not_retried(gateway: Gateway) -> None:
 async def test_event_stream_is_not_buffered(gateway: Gateway) -> None:
     async with asyncio.timeout(60), gateway.http.get(f"{gateway.base}/api/v1/stream") as response:
         assert await response.content.readline() == b"data: 1\n"
+
+
+async def test_large_bodies_are_compressed_for_clients_that_accept_it(gateway: Gateway) -> None:
+    async with aiohttp.ClientSession(auto_decompress=False) as http:
+        for accepted, encoding in (("gzip, br", "gzip"), ("identity", None)):
+            headers = {"Accept-Encoding": accepted}
+            async with http.get(f"{gateway.base}/api/v1/appeals/large", headers=headers) as response:
+                sent = await response.read()
+            assert (response.status, response.headers.get("Content-Encoding")) == (200, encoding)
+            assert response.headers["ETag"] == '"3"'
+            assert (len(sent) < 2_000) is (encoding == "gzip")
 
 
 async def test_gateway_has_no_rate_limit_and_forwards_429(gateway: Gateway) -> None:

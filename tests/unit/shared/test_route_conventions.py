@@ -7,12 +7,13 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, Field
 
 from shared.api.pagination import Page, PagingDep, decode_cursor, encode_cursor
 from shared.api.preconditions import RequiredVersion, check_version, set_etag
+from shared.api.query_parameters import refuse_repeated_parameters
 from shared.auth import tokens
 from shared.auth.callers import Caller, allowed
 from shared.auth.identity import Identities, Known
@@ -20,6 +21,7 @@ from shared.auth.oidc import Verified
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.body_limit import BodyLimit
+from shared.http.conditional_reads import ConditionalReads
 from shared.http.problems import Conflict, Problem
 from shared.settings import settings
 
@@ -49,16 +51,23 @@ def routes() -> APIRouter:
 
     @router.get("/numbers")
     async def numbers(
+        *,
         caller: Annotated[Caller, allowed(Right.APPEALS_READ)],
         paging: PagingDep,
         response: Response,
         odd: bool = False,
+        last_digit: Annotated[list[int] | None, Query()] = None,
         word: Annotated[str | None, Query(alias="ключ\n")] = None,
     ) -> Page[int]:
         start = decode_cursor(paging.cursor, paging.binding)[0] if paging.cursor else 100
         rows = list(range(start - 1, max(start - 2 - paging.limit, -1), -1))
         items, cursor = paging.page(rows, lambda n: [n], response)
         return Page(items=items, next_cursor=cursor)
+
+    @router.get("/thing")
+    async def read(response: Response, text: str = "as it was") -> str:
+        set_etag(response, 3)
+        return text
 
     @router.put("/thing")
     async def change(version: RequiredVersion, response: Response) -> str:
@@ -84,9 +93,10 @@ async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncCl
     monkeypatch.setenv("GOSPABLIK_CURSOR_KEY", "cursor-key-of-the-tests")
     monkeypatch.setenv("GOSPABLIK_AUDIT_KEY", "audit-key-of-the-tests")
     settings.cache_clear()
-    app = FastAPI()
+    app = FastAPI(dependencies=[Depends(refuse_repeated_parameters)])
     app.state.service = FakeService()
     problems.install(app)
+    app.add_middleware(ConditionalReads)
     app.include_router(routes())
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as found:
@@ -222,6 +232,33 @@ async def test_a_change_needs_the_version_it_saw(client: httpx.AsyncClient) -> N
     assert body["errors"][0]["pointer"] == "header/If-Match"
     answer = await client.put("/thing", headers={"If-Match": '"3"'})
     assert (answer.status_code, answer.headers["etag"]) == (200, '"4"')
+
+
+async def test_second_value_of_a_parameter_for_one_value_is_refused(client: httpx.AsyncClient) -> None:
+    for name, values in (("odd", ("true", "false")), ("limit", ("5", "5")), ("cursor", ("a", "b"))):
+        answer = await client.get("/numbers", params={name: values}, headers=token("moderator"))
+        assert problem(answer, 422, "invalid")["errors"] == [
+            {"pointer": f"query/{name}", "detail": "This parameter takes one value"}
+        ]
+    several = {"last_digit": ["1", "2"], "limit": "5"}
+    assert (await client.get("/numbers", params=several, headers=token("moderator"))).status_code == 200
+
+
+async def test_read_that_has_not_changed_gets_304(client: httpx.AsyncClient) -> None:
+    first = await client.get("/thing")
+    etag = first.headers["etag"]
+    assert (first.status_code, first.json()) == (200, "as it was")
+    assert etag.startswith('"3-')
+    for known in (etag, f'"1-aaa", W/{etag}', "*"):
+        again = await client.get("/thing", headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+        assert "content-length" not in again.headers
+    # The version is the same, what is shown is not.
+    for known, text in ((etag, "a reply was published"), ('"3"', "as it was")):
+        other = await client.get("/thing", params={"text": text}, headers={"If-None-Match": known})
+        assert (other.status_code, other.json()) == (200, text)
+    changed = await client.put("/thing", headers={"If-Match": etag})
+    assert changed.status_code == 200, changed.text
 
 
 async def test_cursors_keep_the_types_that_lists_sort_by(client: httpx.AsyncClient) -> None:

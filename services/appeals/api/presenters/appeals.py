@@ -15,7 +15,6 @@ from services.appeals.lifecycle.appeal_queries import AppealRow, select_rows
 from services.appeals.lifecycle.workflow import allowed_moves
 from services.appeals.replies import submission
 from services.appeals.schemas import appeals, common, replies
-from services.appeals.schemas.routes import RouteOut
 from services.appeals.sla import breaches
 from shared import clock, security_log
 from shared.auth.callers import Caller
@@ -42,9 +41,9 @@ async def appeal_detail(
         raise NotFound("No such appeal")
     security_log.tell_read(caller.actor, "appeal", [appeal_id])
     appeal = row[0]
-    summary = appeal_summary(row, caller, await routes.load_route(session, appeal.route))
     return appeals.AppealOut(
-        **dict(summary),
+        **dict(appeal_summary(row, caller)),
+        route=await routes.load_route(session, appeal.route),
         deadline=appeal.deadline,
         messages=await _messages(session, appeal_id),
         replies=[reply_out(found) for found in await submission.replies_of(session, appeal_id)],
@@ -99,8 +98,8 @@ def reply_out(row: Any) -> replies.ReplyOut:
     return replies.ReplyOut(**{name: getattr(row, name) for name in replies.ReplyOut.model_fields})
 
 
-def appeal_summary(row: AppealRow, caller: Caller, route: RouteOut) -> appeals.AppealSummary:
-    """Return an appeal with its route and the moves that this caller may make."""
+def appeal_summary(row: AppealRow, caller: Caller) -> appeals.AppealSummary:
+    """Return an appeal with the moves that this caller may make."""
     appeal, organisation, topic, group_id, group, municipality = row
     same = (
         "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
@@ -118,19 +117,19 @@ def appeal_summary(row: AppealRow, caller: Caller, route: RouteOut) -> appeals.A
         channel=common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
         overdue=breaches.is_overdue(appeal, clock.now()),
         waiting_for=appeal.route.get("waiting_for") if appeal.status == "triage" else None,
-        route=route,
         allowed_moves=allowed_moves(appeal.status, caller.role, returns=appeal.returns),
     )
 
 
 async def appeal_list_items(
-    session: AsyncSession, rows: Sequence[AppealRow], caller: Caller, sought: str | None
-) -> list[appeals.AppealSummary]:
+    session: AsyncSession, rows: Sequence[AppealRow], caller: Caller, sought: str | None, *, with_route: bool
+) -> list[appeals.AppealListItem]:
     """Return appeals as lists show them: personal data masked, and with `q` an extract of the text around it."""
-    names = await routes.organisation_names(session, [row[0].route for row in rows])
+    names = await routes.organisation_names(session, [row[0].route for row in rows]) if with_route else {}
     found = []
     for row in rows:
-        shown = appeal_summary(row, caller, routes.masked_route(routes.route_out(row[0].route, names)))
+        route = routes.masked_route(routes.route_out(row[0].route, names)) if with_route else None
+        shown = appeals.AppealListItem(**dict(appeal_summary(row, caller)), route=route)
         shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
         found.append(shown)
     return found

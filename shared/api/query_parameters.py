@@ -1,0 +1,62 @@
+"""Query parameters as a route takes them: unknown ones, and second values of those that take one, are refused.
+
+Both would be ignored otherwise: a filter with a slip narrows nothing, and of two values only the last counts.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+
+from shared.http.problems import FieldError, Invalid
+
+# Every list takes these; they belong to no filter.
+PAGING_NAMES = frozenset({"cursor", "limit"})
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """Raise `Invalid` naming the query parameters that the route does not know."""
+    named = set(request.query_params) - PAGING_NAMES
+    if not named:
+        return
+    known = {name for name, _ in _parameters(request.scope["route"].dependant)}
+    if unknown := sorted(named - known):
+        detail = f"No such parameter. Known: {', '.join(sorted(known))}"
+        errors = [FieldError(pointer=f"query/{name}", detail=detail) for name in unknown]
+        raise Invalid(f"Unknown: {', '.join(error.pointer for error in errors)}", errors=errors)
+
+
+async def refuse_repeated_parameters(request: Request) -> None:
+    """Raise `Invalid` naming the query parameters that are given twice, though the route takes one value."""
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = {name for name, times in counts.items() if times > 1}
+    if not repeated:
+        return
+    single = {
+        name for name, annotation in _parameters(request.scope["route"].dependant) if not takes_several(annotation)
+    }
+    if twice := sorted(repeated & single):
+        detail = "This parameter takes one value"
+        errors = [FieldError(pointer=f"query/{name}", detail=detail) for name in twice]
+        raise Invalid(f"Given more than once: {', '.join(error.pointer for error in errors)}", errors=errors)
+
+
+def takes_several(annotation: Any) -> bool:
+    """Return whether a parameter of this type may be repeated."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return takes_several(get_args(annotation)[0])
+    if origin in {Union, UnionType}:
+        return any(takes_several(part) for part in get_args(annotation))
+    return origin in {list, set, frozenset, tuple}
+
+
+def _parameters(dependant: Dependant) -> Iterator[tuple[str, Any]]:
+    """Yield name and type of the query parameters that a route and all that it depends on take."""
+    for field in dependant.query_params:
+        yield field.alias, field.field_info.annotation
+    for needed in dependant.dependencies:
+        yield from _parameters(needed)
