@@ -101,7 +101,8 @@ def _describe_parameters(operation: Document, needed: frozenset[Any]) -> None:
 
 
 def _describe_problems(operation: Document, method: str, needed: frozenset[Any], schemas: Document) -> None:
-    by_slug = {kind.slug: kind for kind in problems.kinds()}
+    # A subclass may share the slug of the kind that it is: the kind itself wins.
+    by_slug = {kind.slug: kind for kind in reversed(list(problems.kinds()))}
     found: dict[int, set[type[problems.Problem]]] = {}
 
     def add(*kinds: type[problems.Problem]) -> None:

@@ -119,7 +119,8 @@ async def import_organisations(
 def _check_asked(request: Request) -> None:
     """Raise `Invalid` for a request that would not do what its sender meant."""
     if request.headers.get("content-type", "").lower().startswith(FORM_MEDIA_TYPES):
-        raise Invalid("Send the file itself as the body (`curl --data-binary @FILE`) as text/csv, not as a form")
+        detail = "Send the file itself as the body (`curl --data-binary @FILE`) as text/csv, not as a form"
+        raise Invalid.field("header/Content-Type", detail)
     # A misspelt `dry_run` would otherwise write.
     if unknown := sorted(set(request.query_params) - IMPORT_PARAMETERS):
         raise Invalid.field(f"query/{unknown[0]}", "Unknown parameter")

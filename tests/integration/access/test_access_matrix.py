@@ -4,10 +4,12 @@ A route without a row in *_routes.py fails; so does one whose row is wrong about
 """
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 
 from shared.auth import tokens
 from shared.auth.rights import Right
@@ -75,12 +77,28 @@ def undocumented(stage: Stage, route: str, answer: httpx.Response) -> list[str]:
     response = stage.operation(route)["responses"].get(str(answer.status_code))
     if response is None:
         return [f"the status {answer.status_code} is not documented"]
+    if (lie := mismatch(stage, route, response, answer)) is not None:
+        return [lie]
     declared, sent = set(response.get("headers", ())), {name for name in ALWAYS_SENT if name in answer.headers}
     if answer.status_code >= 300:
         sent &= declared  # a refusal may have more of them
     told = sent | {name for name in SOMETIMES_SENT if name in answer.headers}
     lies = [f"{name} is sent and not declared" for name in told - declared]
     return lies + [f"{name} is declared and not sent" for name in declared & ALWAYS_SENT - sent]
+
+
+def mismatch(stage: Stage, route: str, response: dict[str, Any], answer: httpx.Response) -> str | None:
+    """What is wrong with the body after its schema, which tells problems apart by their type."""
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    if not kind.endswith("json") or not answer.content:
+        return None
+    media = response.get("content", {}).get(kind)
+    if media is None:
+        return f"{answer.status_code} {kind} is not documented"
+    # Pointers of the schema are of the whole document.
+    document = stage.apps[stage.routes[route]].openapi()
+    error = next(Draft202012Validator({**document, **media["schema"]}).iter_errors(answer.json()), None)
+    return None if error is None else f"{answer.status_code}: {error.json_path} {error.message[:300]}"
 
 
 def test_the_document_names_the_right_of_each_route(stage: Stage) -> None:
