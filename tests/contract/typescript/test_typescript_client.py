@@ -1,4 +1,4 @@
-"""A strict TypeScript compiler accepts the types that openapi-typescript makes, and a client that uses them."""
+"""What front ends make of the merged document: types and functions that a compiler accepts, valid examples."""
 
 import json
 import shutil
@@ -9,26 +9,49 @@ import pytest
 
 from tests.support.merged_document import merged_document
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
-PACKAGES = ("openapi-typescript@7.13.0", "typescript@5.9.3")
-STRICT = ("--strict", "--noEmit", "--target", "es2022", "--module", "nodenext", "--moduleResolution", "nodenext")
+HERE = Path(__file__).parent
+PACKAGES = ("openapi-typescript@7.13.0", "orval@7.13.2", "typescript@5.9.3", "ajv@8.20.0", "ajv-formats@3.0.1")
+STRICT = ("--strict", "--noEmit", "--target", "es2022")
+NODE_MODULES = ("--module", "nodenext", "--moduleResolution", "nodenext")
+BROWSER = ("--lib", "es2022,dom", "--module", "esnext", "--moduleResolution", "bundler", "--skipLibCheck")
 
 
 def run(folder: Path, *command: str) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    """Run a command of Node.js. What it prints is shown when it fails."""
+    found = shutil.which(command[0])
+    assert found is not None
+    done = subprocess.run([found, *command[1:]], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-8_000:]}{done.stderr[-4_000:]}"
 
 
-def test_strict_typescript_accepts_a_client_of_the_merged_document(tmp_path: Path) -> None:
-    npm, npx = shutil.which("npm"), shutil.which("npx")
-    if npm is None or npx is None:
-        pytest.skip("Node.js with npm is not installed: the TypeScript client is not checked")
-    (tmp_path / "openapi.json").write_text(json.dumps(merged_document()), encoding="utf-8")
-    (tmp_path / "package.json").write_text('{"private": true}', encoding="utf-8")
-    shutil.copy(Path(__file__).with_name("client.ts"), tmp_path)
-    run(tmp_path, npm, "install", "--no-audit", "--no-fund", "--no-package-lock", *PACKAGES)
-    run(
-        tmp_path, npx, "openapi-typescript", "openapi.json", "--output", "api.d.ts", "--default-non-nullable=false"
-    )
-    run(tmp_path, npx, "tsc", *STRICT, "client.ts", "api.d.ts")
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the document and the packages."""
+    if not all(shutil.which(name) for name in ("node", "npm", "npx")):
+        pytest.skip("Node.js with npm is not installed: the clients made of the API are not checked")
+    folder = tmp_path_factory.mktemp("typescript")
+    (folder / "openapi.json").write_text(json.dumps(merged_document()), encoding="utf-8")
+    (folder / "package.json").write_text('{"private": true}', encoding="utf-8")
+    for name in ("client.ts", "examples.cjs"):
+        shutil.copy(HERE / name, folder)
+    run(folder, "npm", "install", "--no-audit", "--no-fund", "--no-package-lock", *PACKAGES)
+    return folder
+
+
+def test_strict_compiler_accepts_the_types_and_their_use(project: Path) -> None:
+    options = ("--output", "api.d.ts", "--default-non-nullable=false")
+    run(project, "npx", "openapi-typescript", "openapi.json", *options)
+    run(project, "npx", "tsc", *STRICT, *NODE_MODULES, "client.ts", "api.d.ts")
+
+
+def test_strict_compiler_accepts_the_generated_functions(project: Path) -> None:
+    run(project, "npx", "orval", "--input", "./openapi.json", "--output", "./functions.ts", "--client", "fetch")
+    run(project, "npx", "tsc", *STRICT, *BROWSER, "functions.ts")
+    written = (project / "functions.ts").read_text(encoding="utf-8")
+    assert "export const listAppeals = async" in written
+
+
+def test_ajv_compiles_every_schema_and_accepts_every_example(project: Path) -> None:
+    run(project, "node", "examples.cjs")
