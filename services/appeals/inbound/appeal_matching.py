@@ -17,7 +17,7 @@ from sqlalchemy import and_, func, or_, select, tuple_
 from services.appeals.classification import store
 from services.appeals.classification.types import ClassificationResult
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
-from services.appeals.lifecycle.route_snapshot import returned_by_organisation
+from services.appeals.lifecycle.route_snapshot import returned_by_organisation, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import (
     assign,
@@ -219,13 +219,13 @@ class AppealMatcher:
         )  # fmt: skip
         if result.needs_answer == "yes" and item.assign_by_rules and route.organisation_id is not None:
             appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", route.organisation_id, now
-            appeal.route = route.to_snapshot()
+            appeal.route = route.to_snapshot().dump()
             clocks.start_first_response_clock(
                 appeal, self._routing_context.policies, self._routing_context.calendar(appeal.organisation_id)
             )
         else:
             appeal.status = "triage"
-            appeal.route = route.to_triage_snapshot(engine.unclear_need_reason(result))
+            appeal.route = route.to_triage_snapshot(engine.unclear_need_reason(result)).dump()
         attributes = vars(appeal)
         for name in _DRAFTED:
             attributes.setdefault(name, None)
@@ -297,7 +297,8 @@ class AppealMatcher:
         elif (after := status_after_message(appeal.status, result.needs_answer)) != appeal.status:
             reopen(appeal, after, self._routing_context, self._recorder, item.actor, message=message)
             if appeal.status == "triage":
-                appeal.route = {**appeal.route, "waiting_for": engine.unclear_need_reason(result)}
+                waiting = route_of(appeal).updated(waiting_for=engine.unclear_need_reason(result))
+                appeal.route = waiting.dump()
         record_reclassified(self._recorder, appeal, before, item.actor)
 
     def _raise_urgency(self, appeal: Appeal, item: ClassifiedMessage, *, only_alert: bool = False) -> None:
@@ -319,7 +320,8 @@ class AppealMatcher:
         message_route = self._routing_context.route_message(appeal.page_id, result)
         if appeal.topic_id is None:
             appeal.topic_id = self._routing_context.topic_id(result)
-            appeal.route = {**appeal.route, "topic": message_route.topic, "why": message_route.why}
+            read = route_of(appeal).updated(topic=message_route.topic, why=message_route.why)
+            appeal.route = read.dump()
         if appeal.municipality is None:
             appeal.municipality, appeal.settlement = (
                 self._routing_context.municipality_code(result),

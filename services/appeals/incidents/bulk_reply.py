@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 
 from services.appeals import jobs
 from services.appeals.incidents import incident_queries, service
+from services.appeals.lifecycle.route_snapshot import manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.transitions import assign
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
@@ -225,7 +226,7 @@ class _ReplyBatch:
             self._skip(appeal, "Неизвестно, кто отвечает")
             return False
         reason = f"Ответ на инцидент № {incident.number}"
-        route = {**appeal.route, "reason": reason, "rule_id": None, "confidence": 1.0}
+        route = route_of(appeal).replaced_by(manual_route(reason))
         assign(appeal, organisation_id, routing_context, self._recorder, self._reply.author, route=route)
         return True
 

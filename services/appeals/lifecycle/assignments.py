@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Row, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from services.appeals.lifecycle.route_snapshot import route_of
 from shared import clock
 from shared.http.problems import Invalid
 from shared.organisation_status import works
@@ -54,8 +55,8 @@ async def all_organisations(session: AsyncSession, appeal: Appeal) -> set[UUID]:
         select(Hand.from_organisation_id, Hand.to_organisation_id).where(Hand.appeal_id == appeal.id)
     )
     organisations = {organisation for row in rows for organisation in row if organisation is not None}
-    if returned_by := appeal.route.get("returned_by"):
-        organisations.add(UUID(returned_by))
+    if returned_by := route_of(appeal).returned_by:
+        organisations.add(returned_by)
     return organisations | ({appeal.organisation_id} if appeal.organisation_id else set())
 
 

@@ -89,7 +89,7 @@ class AppealRecorder:
         *,
         from_organisation_id: UUID | None,
         to_organisation_id: UUID | None,
-        rule_id: str | None = None,
+        rule_id: UUID | None = None,
         reason: str | None = None,
     ) -> None:
         """Add an assignment of the appeal from one organisation to another; null is the centre."""
@@ -101,7 +101,7 @@ class AppealRecorder:
                 "kind": kind,
                 "from_organisation_id": from_organisation_id,
                 "to_organisation_id": to_organisation_id,
-                "rule_id": UUID(rule_id) if rule_id else None,
+                "rule_id": rule_id,
                 "reason": reason,
                 "actor": actor,
             }

@@ -13,7 +13,12 @@ from typing_extensions import TypeAliasType
 
 from services.appeals.classification.types import LOCATION_PARTS
 from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
-from services.appeals.lifecycle.route_snapshot import returned_by_organisation, suggested_organisation
+from services.appeals.lifecycle.route_snapshot import (
+    RouteSnapshot,
+    manual_route,
+    returned_by_organisation,
+    route_of,
+)
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import (
     FINAL_STATUSES,
@@ -45,8 +50,6 @@ AssignmentKind = TypeAliasType(
     "AssignmentKind", Literal["routed", "assigned", "returned", "transferred", "rerouted"]
 )
 
-# Kept from the previous route: what the text says does not change with the organisation.
-_KEPT_ROUTE_KEYS = ("topic", "why")
 # From this many transfers on, moderators are alerted: the organisations do not settle it themselves.
 _REPEATED_TRANSFERS_FROM = 3
 _TIMES = ("раз", "раза", "раз")
@@ -54,7 +57,8 @@ _TIMES = ("раз", "раза", "раз")
 
 def keep_in_triage(appeal: Appeal, route: Route) -> None:
     """Keep the appeal in triage and store the present route."""
-    appeal.route = {**appeal.route, **route.to_triage_snapshot(excluding=returned_by_organisation(appeal))}
+    triage = route.to_triage_snapshot(excluding=returned_by_organisation(appeal))
+    appeal.route = route_of(appeal).replaced_by(triage).dump()
 
 
 def record_assigned(recorder: AppealRecorder, appeal: Appeal, actor: str) -> None:
@@ -64,7 +68,7 @@ def record_assigned(recorder: AppealRecorder, appeal: Appeal, actor: str) -> Non
         "assigned",
         actor,
         organisation_id=str(appeal.organisation_id),
-        reason=appeal.route.get("reason"),
+        reason=route_of(appeal).reason,
         deadline=DeadlineSnapshot.parse(appeal.deadline).text,
     )
     recorder.add_event(AppealAssigned(**event_snapshot(appeal)), actor)
@@ -74,15 +78,15 @@ def record_first_assignment(
     recorder: AppealRecorder, appeal: Appeal, actor: str, *, assignment_kind: AssignmentKind = "routed"
 ) -> None:
     """Record the first assignment of an appeal that was opened with an organisation."""
-    route = appeal.route
+    route = route_of(appeal)
     recorder.add_assignment(
         appeal,
         assignment_kind,
         actor,
         from_organisation_id=None,
         to_organisation_id=appeal.organisation_id,
-        rule_id=route.get("rule_id"),
-        reason=route.get("reason"),
+        rule_id=route.rule_id,
+        reason=route.reason,
     )
     record_assigned(recorder, appeal, actor)
 
@@ -94,7 +98,7 @@ def assign(
     recorder: AppealRecorder,
     actor: str,
     *,
-    route: dict[str, Any],
+    route: RouteSnapshot,
     urgency: str | None = None,
     assignment_kind: AssignmentKind | None = None,
 ) -> None:
@@ -114,7 +118,7 @@ def assign(
         route=route,
     )
     appeal.organisation_id = organisation_id
-    appeal.route = {name: appeal.route[name] for name in _KEPT_ROUTE_KEYS if name in appeal.route} | route
+    appeal.route = route_of(appeal).text_reading().replaced_by(route).dump()
     appeal.urgency = urgency or appeal.urgency
     appeal.closed_at = None
     appeal.outcome = None
@@ -134,7 +138,7 @@ def assign(
         appeal.status = "assigned"
         clocks.recompute_clock(appeal, routing_context.policies, calendar)
         record_assigned(recorder, appeal, actor)
-    record_unassigned(recorder, appeal, previous_organisation_id, status_before, actor, reason=route.get("reason"))
+    record_unassigned(recorder, appeal, previous_organisation_id, status_before, actor, reason=route.reason)
 
 
 def _record_assignment(
@@ -144,7 +148,7 @@ def _record_assignment(
     actor: str,
     *,
     assignment_kind: AssignmentKind,
-    route: dict[str, Any],
+    route: RouteSnapshot,
 ) -> None:
     """Record the assignment. A change of organisation counts as a transfer, also when the appeal went through the
     centre.
@@ -157,11 +161,11 @@ def _record_assignment(
         actor,
         from_organisation_id=appeal.organisation_id,
         to_organisation_id=organisation_id,
-        rule_id=route.get("rule_id"),
-        reason=route.get("reason"),
+        rule_id=route.rule_id,
+        reason=route.reason,
     )
-    left = appeal.route.get("returned_by") or appeal.route.get("held_by")
-    last_organisation_id = appeal.organisation_id or (UUID(left) if left else None)
+    previous = route_of(appeal)
+    last_organisation_id = appeal.organisation_id or previous.returned_by or previous.held_by
     if last_organisation_id is not None and last_organisation_id != organisation_id:
         appeal.handovers += 1
         if appeal.handovers >= _REPEATED_TRANSFERS_FROM:
@@ -357,13 +361,13 @@ def _apply(
     outcome: AppealOutcome | None,
 ) -> None:
     if to == "assigned":
-        target_id = organisation_id or appeal.organisation_id or suggested_organisation(appeal)
+        target_id = organisation_id or appeal.organisation_id or route_of(appeal).suggested_organisation_id
         if target_id is None:
             raise Invalid.field("/organisation_id", "Name the organisation: none is suggested")
-        route = appeal.route
+        route = route_of(appeal)
         if organisation_id is not None and organisation_id != appeal.organisation_id:
             by = "Решение модератора" if is_centre_role(caller.role) else "Передано организацией"
-            route = {"reason": reason or by, "rule_id": None, "confidence": 1.0}
+            route = manual_route(reason or by)
         assignment_kind: AssignmentKind = "assigned" if is_centre_role(caller.role) else "transferred"
         assign(
             appeal,
@@ -398,26 +402,21 @@ def _return_to_centre(appeal: Appeal, caller: Caller, recorder: AppealRecorder, 
     )
     if not is_centre_role(caller.role):
         appeal.returns += 1
-    appeal.route = {
-        **appeal.route,
-        "returned_by": str(previous_organisation_id)
-        if previous_organisation_id
-        else appeal.route.get("returned_by"),
-        "return_reason": reason,
-        "waiting_for": "returned",
-        "suggested_organisation_id": None,
-        "suggestions": [
-            found
-            for found in appeal.route.get("suggestions", [])
-            if found["organisation_id"] != str(previous_organisation_id)
-        ],
-    }
+    route = route_of(appeal)
+    returned = route.updated(
+        returned_by=previous_organisation_id or route.returned_by,
+        return_reason=reason,
+        waiting_for="returned",
+        suggested_organisation_id=None,
+        suggestions=[found for found in route.suggestions if found.organisation_id != previous_organisation_id],
+    )
+    appeal.route = returned.dump()
     appeal.organisation_id = None
     appeal.status = "triage"
     record_unassigned(recorder, appeal, previous_organisation_id, status, caller.actor, reason=reason)
 
 
-def unassign(appeal: Appeal, recorder: AppealRecorder, actor: str, *, route: dict[str, Any]) -> None:
+def unassign(appeal: Appeal, recorder: AppealRecorder, actor: str, *, route: RouteSnapshot) -> None:
     """Take the appeal from its organisation, because the active rules name none; no clock runs until moderators
     decide.
     """
@@ -428,10 +427,10 @@ def unassign(appeal: Appeal, recorder: AppealRecorder, actor: str, *, route: dic
         actor,
         from_organisation_id=previous_organisation_id,
         to_organisation_id=None,
-        rule_id=route.get("rule_id"),
-        reason=route.get("reason"),
+        rule_id=route.rule_id,
+        reason=route.reason,
     )
     appeal.organisation_id = None
     appeal.status = "triage"
-    appeal.route = route | {"held_by": str(previous_organisation_id) if previous_organisation_id else None}
-    record_unassigned(recorder, appeal, previous_organisation_id, status, actor, reason=route.get("reason"))
+    appeal.route = route.updated(held_by=previous_organisation_id).dump()
+    record_unassigned(recorder, appeal, previous_organisation_id, status, actor, reason=route.reason)

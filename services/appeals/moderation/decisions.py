@@ -22,6 +22,7 @@ from services.appeals.inbound.thread_context import ThreadContext, select_messag
 from services.appeals.lifecycle import assignments, transitions
 from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.lifecycle.assignments import require_open_organisation
+from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import AppealOutcome
 from services.appeals.moderation import reviews
@@ -224,7 +225,7 @@ async def _decide(
         triage, before, await reviews.first_routed_organisation(session, existing)
     )
     seen_organisation_id = (
-        (existing.organisation_id or reviews.suggested_organisation(existing)) if existing else None
+        (existing.organisation_id or route_of(existing).suggested_organisation_id) if existing else None
     )
     # If the former decision was "no answer needed", the first prediction is restored.
     restored = (
@@ -339,9 +340,13 @@ def _apply_corrections(
             raise Conflict(
                 f"The appeal is «{appeal.status}»: only an open appeal can be assigned to another organisation"
             )
-        manual_route = {"reason": _MODERATOR_REASON, "rule_id": None, "confidence": 1.0}
         transitions.assign(
-            appeal, corrections.organisation_id, routing_context, recorder, actor, route=manual_route
+            appeal,
+            corrections.organisation_id,
+            routing_context,
+            recorder,
+            actor,
+            route=manual_route(_MODERATOR_REASON),
         )
     elif appeal.status in {"triage", "not_required"}:
         organisation_id = appeal.organisation_id or route.organisation_id
@@ -399,7 +404,8 @@ def _confirm_topic(appeal: Appeal, corrections: Corrections, prediction: UUID | 
     """Mark the topic as certain, if the person named it or confirmed the message's."""
     topic_id = corrections.topic_id or (prediction if corrections.confirms_rest else None)
     if topic_id is not None and topic_id == appeal.topic_id:
-        appeal.route = {**appeal.route, "topic": {"id": str(topic_id), "confidence": 1.0, "top3": []}}
+        certain = PredictedTopic(id=topic_id, confidence=1.0, top3=[])
+        appeal.route = route_of(appeal).updated(topic=certain).dump()
 
 
 def _change_classification(
@@ -545,19 +551,15 @@ async def open_from_text(
         url=url, municipality=routing_context.municipality_code(result), settlement=result.settlement,
         street=result.street, house=result.house, fault=result.fault, language=result.language,
         written_at=now, opened_at=now, organisation_id=None, page_id=None, network=None, thread_key=None,
-        author_key=None, route=route.to_triage_snapshot(), created_at=now, updated_at=now,
+        author_key=None, route=route.to_triage_snapshot().dump(), created_at=now, updated_at=now,
     )  # fmt: skip
     organisation_id = corrections.organisation_id or route.organisation_id
     if organisation_id is not None:
-        manual_route = {
-            "reason": _MODERATOR_REASON,
-            "rule_id": None,
-            "confidence": 1.0,
-            "topic": route.topic,
-            "why": route.why,
-        }
         appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", organisation_id, now
-        appeal.route = manual_route if corrections.organisation_id else route.to_snapshot()
+        stored = route.to_snapshot()
+        if corrections.organisation_id:
+            stored = stored.text_reading().replaced_by(manual_route(_MODERATOR_REASON))
+        appeal.route = stored.dump()
         clocks.start_first_response_clock(
             appeal, routing_context.policies, routing_context.calendar(organisation_id)
         )
@@ -615,9 +617,8 @@ async def move_appeal(
     """
     await require_open_organisation(session, organisation_id)
     organisations = {found for found in (organisation_id, appeal.organisation_id) if found}
-    suggested = appeal.route.get("suggested_organisation_id")
-    if suggested:
-        organisations.add(UUID(suggested))
+    if suggested := route_of(appeal).suggested_organisation_id:
+        organisations.add(suggested)
     routing_context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
     recorder = AppealRecorder()
     transitions.apply_move(

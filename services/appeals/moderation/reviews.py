@@ -14,6 +14,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.types import LOCATION_PARTS
+from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.moderation.corrections import Corrections
 from shared.api.pagination import Paging
 from shared.api.preconditions import Seen, check_version
@@ -57,13 +58,7 @@ async def first_routed_organisation(session: AsyncSession, appeal: Appeal | None
     )
     if first is not None:
         return first.to_organisation_id if first.kind == "routed" else None
-    return suggested_organisation(appeal)
-
-
-def suggested_organisation(appeal: Appeal) -> UUID | None:
-    """Return the organisation that an appeal in triage shows to be confirmed."""
-    suggested = appeal.route.get("suggested_organisation_id")
-    return UUID(suggested) if suggested else None
+    return route_of(appeal).suggested_organisation_id
 
 
 def decided_values(

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.types import ClassificationResult
+from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.routing import repository
 from services.appeals.routing.engine import PageOwner, Route, Router, RoutingFacts
 from services.appeals.sla.deadlines import CalendarLookup, NamedCalendar
@@ -80,19 +81,19 @@ class RoutingContext:
 
         The topic keeps its predicted confidence; one that a person named is certain.
         """
-        read = appeal.route.get("topic") or {}
-        named = appeal.topic_id is not None and read.get("id") != str(appeal.topic_id)
+        stored = route_of(appeal)
+        topic = stored.topic
+        if topic is not None and appeal.topic_id not in {None, topic.id}:
+            topic = None  # a person has named another one
         return self.route(
             page_id=appeal.page_id,
             topic_id=appeal.topic_id,
             municipality=appeal.municipality,
             settlement=appeal.settlement,
             urgency=appeal.urgency,
-            confidence=None if named else read.get("confidence"),
-            candidates=()
-            if named
-            else [(UUID(topic_id), probability) for topic_id, probability in read.get("top3", ())],
-            why=appeal.route.get("why"),
+            confidence=topic.confidence if topic else None,
+            candidates=topic.top3 if topic else (),
+            why=stored.why,
         )
 
     def route(

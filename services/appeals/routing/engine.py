@@ -9,14 +9,21 @@ next, until nobody forwards.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from typing_extensions import TypeAliasType
 
 from services.appeals.classification.locations.settlement_names import settlement_key
 from services.appeals.classification.types import ClassificationResult
-from services.appeals.lifecycle.route_snapshot import TriageReason, UnclearNeedReason, UnroutedReason
+from services.appeals.lifecycle.route_snapshot import (
+    PredictedTopic,
+    RouteSnapshot,
+    SuggestedOrganisation,
+    TriageReason,
+    UnclearNeedReason,
+    UnroutedReason,
+)
 
 SendTo = TypeAliasType("SendTo", Literal["organisation", "page_owner", "moderators"])
 
@@ -281,42 +288,43 @@ class Route:
     rule_set: int | None = None
     rule: str | None = None
     why: str | None = None
-    suggestions: tuple[dict[str, Any], ...] = ()
-    topic: dict[str, Any] | None = None
+    suggestions: tuple[SuggestedOrganisation, ...] = ()
+    topic: PredictedTopic | None = None
     unrouted_reason: UnroutedReason | None = None
 
-    def to_snapshot(self, **more: Any) -> dict[str, Any]:
+    def to_snapshot(self) -> RouteSnapshot:
         """Return the route as it is stored with the appeal."""
-        return {
-            "reason": self.reason,
-            "rule_id": str(self.rule_id) if self.rule_id else None,
-            "confidence": self.confidence,
-            "rule_set": self.rule_set,
-            "rule": self.rule,
-            "why": self.why,
-            "suggestions": list(self.suggestions),
-            "topic": self.topic,
-            **more,
-        }
+        return RouteSnapshot(
+            reason=self.reason,
+            rule_id=self.rule_id,
+            confidence=self.confidence,
+            rule_set=self.rule_set,
+            rule=self.rule,
+            why=self.why,
+            suggestions=list(self.suggestions),
+            topic=self.topic,
+        )
 
     def to_triage_snapshot(
         self, unclear_reason: UnclearNeedReason | None = None, *, excluding: UUID | None = None
-    ) -> dict[str, Any]:
+    ) -> RouteSnapshot:
         """Return the route as it is stored with an appeal in triage: with the suggested organisation and why it
         waits.
 
         Where only the need is unclear (`unclear_reason`) that is the routed organisation; else the most likely
         suggestion. `excluding` is the organisation that returned the appeal: it is not suggested again.
         """
-        left = [found for found in self.suggestions if found["organisation_id"] != str(excluding)]
-        suggested = left[0]["organisation_id"] if left else None
+        left = [found for found in self.suggestions if found.organisation_id != excluding]
+        suggested = left[0].organisation_id if left else None
         if self.organisation_id not in {None, excluding}:
-            suggested = str(self.organisation_id)
+            suggested = self.organisation_id
         # Where nothing is unclear and the rules name an organisation, that one has returned the appeal before.
         waiting_for: TriageReason = (
             "returned" if excluding else unclear_reason or self.unrouted_reason or "returned"
         )
-        return self.to_snapshot(suggested_organisation_id=suggested, suggestions=left, waiting_for=waiting_for)
+        return self.to_snapshot().updated(
+            suggested_organisation_id=suggested, suggestions=left, waiting_for=waiting_for
+        )
 
 
 @dataclass(frozen=True)
@@ -359,7 +367,7 @@ class Router:
             rule="; ".join(self.describe_rule(rule) for rule in decision.rules) or None,
             why=why,
             suggestions=tuple(self._suggestions(facts, candidates)),
-            topic=_topic_snapshot(facts, candidates),
+            topic=_predicted_topic(facts, candidates),
             unrouted_reason=decision.unrouted_reason,
         )
 
@@ -411,7 +419,9 @@ class Router:
             case _:
                 return _by(decision.rules)
 
-    def _suggestions(self, facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]]) -> list[dict[str, Any]]:
+    def _suggestions(
+        self, facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]]
+    ) -> list[SuggestedOrganisation]:
         """Return the organisations that the rules name for each likely topic, or without a topic.
 
         The remaining probability goes to the page's owner and to the administration of the location.
@@ -441,11 +451,7 @@ class Router:
             add(organisation_id, remaining / len(others), why)
         ranked = sorted(probabilities, key=lambda found: (-probabilities[found], str(found)))
         return [
-            {
-                "organisation_id": str(organisation_id),
-                "confidence": share,
-                "why": reasons[organisation_id],
-            }
+            SuggestedOrganisation(organisation_id=organisation_id, confidence=share, why=reasons[organisation_id])
             for organisation_id in ranked[:_MAX_SUGGESTIONS]
             if (share := round(min(probabilities[organisation_id], 1.0), 4))
         ]
@@ -488,14 +494,10 @@ def _confidence(decision: RoutingDecision, facts: RoutingFacts) -> float:
     return facts.confidence if by_topic else _WITHOUT_TOPIC_CONFIDENCE
 
 
-def _topic_snapshot(facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]]) -> dict[str, Any] | None:
+def _predicted_topic(facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]]) -> PredictedTopic | None:
     if facts.topic_id is None and not candidates:
         return None
-    return {
-        "id": str(facts.topic_id) if facts.topic_id else None,
-        "confidence": facts.confidence,
-        "top3": [[str(topic_id), probability] for topic_id, probability in candidates],
-    }
+    return PredictedTopic(id=facts.topic_id, confidence=facts.confidence, top3=list(candidates))
 
 
 def unclear_need_reason(result: ClassificationResult) -> UnclearNeedReason | None:

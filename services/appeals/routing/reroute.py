@@ -6,7 +6,7 @@ What a person has decided or started stays. Work is done in batches of one trans
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, get_args
+from typing import cast, get_args
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, literal_column, select, tuple_
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, literal_column, select, tuple_
 from services.appeals import jobs
 from services.appeals.lifecycle import transitions
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
-from services.appeals.lifecycle.route_snapshot import UnclearNeedReason
+from services.appeals.lifecycle.route_snapshot import UnclearNeedReason, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.routing import dry_run, repository
 from services.appeals.routing.context import RoutingContext
@@ -117,7 +117,8 @@ def _reroute(appeal: Appeal, routing_context: RoutingContext, recorder: AppealRe
     """Assign the appeal to the organisation that the rules name now; returns whether that is another one."""
     route = routing_context.route_appeal(appeal)
     if not clear or (route.organisation_id is None and appeal.organisation_id is None):
-        waiting = {**appeal.route, **route.to_triage_snapshot(None if clear else _unclear_need_reason(appeal))}
+        triage = route.to_triage_snapshot(None if clear else _unclear_need_reason(appeal))
+        waiting = route_of(appeal).replaced_by(triage).dump()
         if waiting != appeal.route:
             appeal.route = waiting
         return False
@@ -142,8 +143,8 @@ def _reroute(appeal: Appeal, routing_context: RoutingContext, recorder: AppealRe
 
 def _unclear_need_reason(appeal: Appeal) -> UnclearNeedReason:
     """Return why it is unclear that the appeal needs an answer."""
-    stored: Any = appeal.route.get("waiting_for")
-    return stored if stored in get_args(UnclearNeedReason) else "need_unclear"
+    stored = route_of(appeal).waiting_for
+    return cast(UnclearNeedReason, stored) if stored in get_args(UnclearNeedReason) else "need_unclear"
 
 
 def _note(appeal: Appeal, route: Route, recorder: AppealRecorder) -> None:

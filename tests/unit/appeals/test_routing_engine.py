@@ -171,8 +171,8 @@ def test_route_explains_its_reason() -> None:
         "тема «Ямочный ремонт», город Улан-Удэ, Сокол, у организации «Организация 100», срочное → Организация 101"
     )
     stored = found.to_snapshot()
-    assert (stored["rule_set"], stored["confidence"], stored["why"]) == (7, 0.83, "тема: «ям»")
-    assert stored["topic"] == {"id": str(TOPIC), "confidence": 0.83, "top3": [[str(TOPIC), 0.83]]}
+    assert (stored.rule_set, stored.confidence, stored.why) == (7, 0.83, "тема: «ям»")
+    assert stored.dump()["topic"] == {"id": str(TOPIC), "confidence": 0.83, "top3": [[str(TOPIC), 0.83]]}
 
 
 def test_suggestions_are_ranked_by_the_probability_of_topics() -> None:
@@ -187,12 +187,12 @@ def test_suggestions_are_ranked_by_the_probability_of_topics() -> None:
     )
     assert found.organisation_id is None
     assert found.reason == "Тема определена неуверенно (40%); решает модератор"
-    ranked = [(UUID(one["organisation_id"]), one["confidence"]) for one in found.suggestions]
+    ranked = [(one.organisation_id, one.confidence) for one in found.suggestions]
     assert ranked == [(B, 0.4), (C, 0.3), (A, 0.05)]
-    assert found.to_triage_snapshot()["suggested_organisation_id"] == str(B)
-    assert found.to_triage_snapshot()["waiting_for"] == "topic_unsure"
-    assert found.to_triage_snapshot("buryat")["waiting_for"] == "buryat"
-    assert found.suggestions[2]["why"] == "Владелец страницы: Организация 100"
+    assert found.to_triage_snapshot().suggested_organisation_id == B
+    assert found.to_triage_snapshot().waiting_for == "topic_unsure"
+    assert found.to_triage_snapshot("buryat").waiting_for == "buryat"
+    assert found.suggestions[2].why == "Владелец страницы: Организация 100"
 
 
 def test_predicted_topic_is_suggested_before_the_rest_of_its_group() -> None:
@@ -200,11 +200,11 @@ def test_predicted_topic_is_suggested_before_the_rest_of_its_group() -> None:
     given = router(rule(1, B, topic_id=TOPIC), rule(2, C, topic_id=OTHER_TOPIC))
     found = given.route(RoutingFacts(TOPIC, CITY, page_owner=PAGE, confidence=0.44), candidates=candidates)
     assert found.organisation_id is None
-    ranked = [(UUID(one["organisation_id"]), one["confidence"]) for one in found.suggestions]
+    ranked = [(one.organisation_id, one.confidence) for one in found.suggestions]
     assert ranked == [(A, 0.56), (B, 0.44)]
     # A topic named by a person leaves no probability to others.
     certain = given.route(RoutingFacts(TOPIC, CITY, page_owner=PAGE), candidates=candidates)
-    assert [(one["organisation_id"], one["confidence"]) for one in certain.suggestions] == [(str(B), 1.0)]
+    assert [(one.organisation_id, one.confidence) for one in certain.suggestions] == [(B, 1.0)]
 
 
 def test_rule_for_moderators_suggests_the_next_rules_organisation() -> None:
@@ -218,31 +218,32 @@ def test_rule_for_moderators_suggests_the_next_rules_organisation() -> None:
     )
     found = given.route(replace(FACTS, page_owner=None, confidence=0.9994), candidates=[(GROUP, 0.9997)])
     assert (found.organisation_id, found.unrouted_reason) == (None, "by_rule")
-    ranked = [(UUID(one["organisation_id"]), one["confidence"]) for one in found.suggestions]
+    ranked = [(one.organisation_id, one.confidence) for one in found.suggestions]
     assert ranked == [(B, 0.9997), (D, 0.0003)]
-    assert found.suggestions[0]["why"] == "группа тем «Дороги» → Организация 101"
+    assert found.suggestions[0].why == "группа тем «Дороги» → Организация 101"
     # Without a topic, a rule that needs none has its usual confidence.
     without = given.route(RoutingFacts(municipality=CITY, urgency="high"))
     assert without.unrouted_reason == "by_rule"
-    assert [UUID(one["organisation_id"]) for one in without.suggestions] == [C, D]
-    assert without.suggestions[0]["confidence"] == without.confidence
+    assert [one.organisation_id for one in without.suggestions] == [C, D]
+    assert without.suggestions[0].confidence == without.confidence
 
 
 def test_organisation_that_returned_the_appeal_is_not_suggested() -> None:
     found = router(rule(1, B, topic_id=TOPIC), rule(2, C, topic_id=OTHER_TOPIC)).route(
         RoutingFacts(TOPIC, confidence=0.6), candidates=[(TOPIC, 0.6), (OTHER_TOPIC, 0.3)]
     )
-    assert found.to_triage_snapshot()["suggested_organisation_id"] == str(B)
+    assert found.to_triage_snapshot().suggested_organisation_id == B
     waiting = found.to_triage_snapshot(excluding=B)
-    assert waiting["suggested_organisation_id"] == str(C)
-    assert [one["organisation_id"] for one in waiting["suggestions"]] == [str(C)]
+    assert waiting.suggested_organisation_id == C
+    assert [one.organisation_id for one in waiting.suggestions] == [C]
 
 
 def test_location_suggests_its_administration() -> None:
     found = router(administrations={CITY: D}, default_to="moderators").route(RoutingFacts(municipality=CITY))
     assert found.reason == "Ни одно правило не подошло; решает модератор"
     (only,) = found.suggestions
-    assert only == {"organisation_id": str(D), "confidence": 1.0, "why": "Администрация места: Организация 103"}
+    assert (only.organisation_id, only.confidence) == (D, 1.0)
+    assert only.why == "Администрация места: Организация 103"
 
 
 conditions = st.fixed_dictionaries(

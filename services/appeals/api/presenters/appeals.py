@@ -12,6 +12,7 @@ from services.appeals.api.presenters import classifications, routes
 from services.appeals.classification import topics
 from services.appeals.lifecycle import assignments, timeline
 from services.appeals.lifecycle.appeal_queries import AppealRow, select_rows
+from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
 from services.appeals.replies import submission
 from services.appeals.schemas import appeals, common, replies
@@ -43,7 +44,7 @@ async def appeal_detail(
     appeal = row[0]
     return appeals.AppealOut(
         **dict(appeal_summary(row, caller)),
-        route=await routes.load_route(session, appeal.route),
+        route=await routes.load_route(session, route_of(appeal)),
         deadline=appeal.deadline,
         messages=await _messages(session, appeal_id),
         replies=[reply_out(found) for found in await submission.replies_of(session, appeal_id)],
@@ -116,7 +117,7 @@ def appeal_summary(row: AppealRow, caller: Caller) -> appeals.AppealSummary:
         ),
         channel=common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
         overdue=breaches.is_overdue(appeal, clock.now()),
-        waiting_for=appeal.route.get("waiting_for") if appeal.status == "triage" else None,
+        waiting_for=route_of(appeal).waiting_for if appeal.status == "triage" else None,
         allowed_moves=allowed_moves(appeal.status, caller.role, returns=appeal.returns),
     )
 
@@ -125,10 +126,10 @@ async def appeal_list_items(
     session: AsyncSession, rows: Sequence[AppealRow], caller: Caller, sought: str | None, *, with_route: bool
 ) -> list[appeals.AppealListItem]:
     """Return appeals as lists show them: personal data masked, and with `q` an extract of the text around it."""
-    names = await routes.organisation_names(session, [row[0].route for row in rows]) if with_route else {}
+    names = await routes.organisation_names(session, [route_of(row[0]) for row in rows]) if with_route else {}
     found = []
     for row in rows:
-        route = routes.masked_route(routes.route_out(row[0].route, names)) if with_route else None
+        route = routes.masked_route(routes.route_out(route_of(row[0]), names)) if with_route else None
         shown = appeals.AppealListItem(**dict(appeal_summary(row, caller)), route=route)
         shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
         found.append(shown)

@@ -11,6 +11,7 @@ from services.appeals.api.presenters import routes
 from services.appeals.classification.classification_queries import ClassificationRow
 from services.appeals.classification.topics import TopicAndMunicipalityNames
 from services.appeals.classification.types import LOCATION_PARTS
+from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.moderation.decisions import TriageDecision
 from services.appeals.moderation.reviews import REVIEWED_FIELDS, ReviewSnapshot
 from services.appeals.schemas import classifications, common
@@ -68,8 +69,8 @@ async def triage_result(session: AsyncSession, decided: TriageDecision) -> class
         appeal_number=appeal.number if appeal else None,
         appeal_status=appeal.status if appeal else None,
         organisation=organisations.get(appeal.organisation_id) if appeal and appeal.organisation_id else None,
-        waiting_for=appeal.route.get("waiting_for") if appeal and appeal.status == "triage" else None,
-        route=await routes.load_route(session, appeal.route) if appeal else None,
+        waiting_for=route_of(appeal).waiting_for if appeal and appeal.status == "triage" else None,
+        route=await routes.load_route(session, route_of(appeal)) if appeal else None,
         rerouted=decided.rerouted,
         suggested=classifications.SuggestedOrganisation(
             organisation=organisations[suggested.organisation_id], reason=suggested.reason

@@ -1,38 +1,36 @@
 """Presenters of stored routes, with the names of the suggested organisations."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.lifecycle.route_snapshot import RouteSnapshot
 from services.appeals.schemas import routes
 from shared.masking import mask
 from shared.tables.registry import Organisation
 
-StoredRoute = Mapping[str, Any]
 
-
-async def organisation_names(session: AsyncSession, kept: Iterable[StoredRoute]) -> dict[UUID, str]:
+async def organisation_names(session: AsyncSession, kept: Iterable[RouteSnapshot]) -> dict[UUID, str]:
     """Return the names of the organisations that these routes suggest, in at most one statement."""
-    wanted = {UUID(found["organisation_id"]) for route in kept for found in route.get("suggestions", ())}
+    wanted = {found.organisation_id for route in kept for found in route.suggestions}
     if not wanted:
         return {}
     rows = await session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(wanted)))
     return {row.id: row.name for row in rows}
 
 
-def route_out(route: StoredRoute, named: Mapping[UUID, str]) -> routes.RouteOut:
+def route_out(route: RouteSnapshot, named: Mapping[UUID, str]) -> routes.RouteOut:
     """Return a route with these names."""
     suggestions = [
-        found | {"organisation": {"id": found["organisation_id"], "name": named[UUID(found["organisation_id"])]}}
-        for found in route.get("suggestions", ())
+        {**dict(found), "organisation": {"id": found.organisation_id, "name": named[found.organisation_id]}}
+        for found in route.suggestions
     ]
-    return routes.RouteOut.model_validate({**route, "suggestions": suggestions})
+    return routes.RouteOut.model_validate({**dict(route), "suggestions": suggestions})
 
 
-async def load_route(session: AsyncSession, route: StoredRoute) -> routes.RouteOut:
+async def load_route(session: AsyncSession, route: RouteSnapshot) -> routes.RouteOut:
     """Return one route, loading the names it needs."""
     return route_out(route, await organisation_names(session, [route]))
 

@@ -92,14 +92,13 @@ async def preview_out(session: AsyncSession, rule_set: RuleSet, result: PreviewR
     page_owner = NamedRef(id=owner.organisation_id, name=owner.organisation) if owner else None
     unclear = unclear_need_reason(classification) if classification else None
     waiting_for = unclear or result.route.unrouted_reason
+    stored = result.route.to_triage_snapshot(unclear) if waiting_for else result.route.to_snapshot()
     return RulePreviewOut(
         rule_set=rule_set.number,
         organisation=page_owner if page_owner and page_owner.id == to else organisation_ref(naming, to),
         waiting_for=waiting_for,
         # As it would be stored with an appeal.
-        route=await routes.load_route(
-            session, result.route.to_triage_snapshot(unclear) if waiting_for else result.route.to_snapshot()
-        ),
+        route=await routes.load_route(session, stored),
         read=RoutingFactsOut(
             topic=topic,
             topic_confidence=facts.confidence if result.topic_was_classified else None,
