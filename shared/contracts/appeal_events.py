@@ -7,16 +7,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.auth.rights import Right
 from shared.contracts.event_base import EventData, FeedOnly, Moment
-from shared.contracts.values import AppealStatus
+from shared.contracts.values import (
+    AlertKind,
+    AppealOutcome,
+    AppealStatus,
+    IncidentOrigin,
+    Language,
+    ReplyKind,
+    ReplyOrigin,
+    Urgency,
+)
 from shared.networks import NetworkName
 
-AppealOutcome = Literal["solved", "explained", "not_solved", "postponed"]
-Urgency = Literal["normal", "high"]
-Language = Literal["ru", "bxr", "mixed"]
-ReplyKind = Literal["final", "interim"]
-ReplyOrigin = Literal["gospablik", "network"]
-IncidentOrigin = Literal["burst", "person"]
-AlertKind = Literal["urgent", "burst", "ping_pong"]
 ClassificationField = Literal["topic_id", "municipality", "settlement", "street", "house", "urgency"]
 
 _APPEAL: dict[str, Any] = {

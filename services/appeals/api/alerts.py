@@ -7,8 +7,9 @@ from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Moderator
 from services.appeals.lifecycle import alerts
-from services.appeals.schemas.alerts import AlertKind, AlertOut
+from services.appeals.schemas.alerts import AlertOut
 from shared.api.pagination import Page, PagingDep
+from shared.contracts.values import AlertKind
 from shared.http import problems
 from shared.http.problems import NotFound
 from shared.masking import mask

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Moderator, Reader, Worker
 from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_items
-from services.appeals.classification.types import Language, Urgency
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.lifecycle.route_snapshot import TriageReason
@@ -19,7 +18,7 @@ from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import declared, with_headers
-from shared.contracts.values import AppealStatus
+from shared.contracts.values import AppealStatus, Language, Urgency
 from shared.database.sessions import uncrossed
 from shared.http import problems
 from shared.http.problems import (

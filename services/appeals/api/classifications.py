@@ -10,11 +10,12 @@ from services.appeals.api.presenters import classifications
 from services.appeals.classification import classification_queries
 from services.appeals.classification.classification_queries import ClassificationFilter
 from services.appeals.classification.classifier_pool import ClassifierUnavailableError, classifier_pool
-from services.appeals.classification.types import Language, NeedsAnswer, Urgency
+from services.appeals.classification.types import NeedsAnswer
 from services.appeals.schemas.classifications import ClassifiedMessageOut, ClassifierOut
 from services.appeals.schemas.types import BoundedDatetime, SingleLine
 from services.appeals.settings import settings
 from shared.api.pagination import Page, PagingDep
+from shared.contracts.values import Language, Urgency
 from shared.http import problems
 from shared.http.problems import Unavailable
 from shared.service import Reading

@@ -5,15 +5,13 @@ from typing import Literal, get_args
 
 from typing_extensions import TypeAliasType
 
-from shared.contracts.values import MessageKind
+from shared.contracts.values import Language, MessageKind, Urgency
 
 NeedsAnswer = TypeAliasType("NeedsAnswer", Literal["yes", "no", "unsure"])
 MessageType = TypeAliasType(
     "MessageType",
     Literal["complaint", "question", "request", "proposal", "thanks", "spam", "abuse", "chatter"],
 )
-Urgency = TypeAliasType("Urgency", Literal["normal", "high"])
-Language = TypeAliasType("Language", Literal["ru", "bxr", "mixed"])
 LocationSource = TypeAliasType("LocationSource", Literal["text", "page", "person"])
 
 

@@ -6,7 +6,7 @@ An `urgent` alert that was seen is raised again when a new message of the appeal
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from prometheus_client import Gauge
@@ -19,6 +19,7 @@ from shared.api.pagination import Paging, inline_literal
 from shared.audit import recorder
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AlertRaised
+from shared.contracts.values import AlertKind
 from shared.database.bulk_insert import insert_missing
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
@@ -29,7 +30,7 @@ from shared.supervision import run_periodically
 from shared.tables.appeals import Alert, Appeal, Incident
 
 UNSEEN_ALERTS = Gauge("gospablik_alerts_unseen", "Alerts that no moderator has seen", ["kind"])
-ALERT_KINDS = ("urgent", "burst", "ping_pong")
+ALERT_KINDS: tuple[str, ...] = get_args(AlertKind.__value__)
 _RAISED_AGAIN = frozenset({"urgent"})
 
 AlertRow = Row[Alert, Appeal | None, Incident | None]

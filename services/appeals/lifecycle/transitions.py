@@ -20,13 +20,7 @@ from services.appeals.lifecycle.route_snapshot import (
     route_of,
 )
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
-from services.appeals.lifecycle.workflow import (
-    FINAL_STATUSES,
-    AppealOutcome,
-    allowed_moves,
-    find_move,
-    is_centre_role,
-)
+from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves, find_move, is_centre_role
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
 from services.appeals.sla import clocks
@@ -41,6 +35,7 @@ from shared.contracts.appeal_events import (
     AppealReclassified,
     AppealReopened,
 )
+from shared.contracts.values import AppealOutcome
 from shared.http.problems import Conflict, Invalid
 from shared.russian import plural
 from shared.tables.appeals import Appeal

@@ -6,15 +6,12 @@ stops the clock.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-from typing_extensions import TypeAliasType
+from typing import get_args
 
 from shared.auth.rights import Role
 from shared.contracts.values import AppealStatus
 
 APPEAL_STATUSES: tuple[str, ...] = get_args(AppealStatus.__value__)
-AppealOutcome = TypeAliasType("AppealOutcome", Literal["solved", "explained", "not_solved", "postponed"])
 
 # The appeal is over and takes no reply.
 FINAL_STATUSES: frozenset[str] = frozenset({"closed", "not_required"})

@@ -24,7 +24,6 @@ from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
-from services.appeals.lifecycle.workflow import AppealOutcome
 from services.appeals.moderation import reviews
 from services.appeals.moderation.corrections import Corrections, check_corrections, location_of
 from services.appeals.routing.context import RoutingContext
@@ -34,6 +33,7 @@ from shared import clock
 from shared.api.preconditions import UNSEEN, Seen
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealMoved, AppealOpened
+from shared.contracts.values import AppealOutcome
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, DecidedByAnother, Duplicate, Invalid, NotFound
 from shared.ids import new_id

@@ -1,15 +1,11 @@
 """Schemas of alerts."""
 
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
-from typing_extensions import TypeAliasType
 
-from shared.contracts.values import AppealStatus
-
-AlertKind = TypeAliasType("AlertKind", Literal["urgent", "burst", "ping_pong"])
+from shared.contracts.values import AlertKind, AppealStatus
 
 
 class AlertOut(BaseModel):

@@ -7,18 +7,16 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
-from services.appeals.classification.types import Language, Urgency
 from services.appeals.lifecycle.route_snapshot import TriageReason
 from services.appeals.lifecycle.timeline import TimelineEntryKind
 from services.appeals.lifecycle.transitions import AssignmentKind
-from services.appeals.lifecycle.workflow import AppealOutcome
 from services.appeals.moderation.corrections import Corrections
 from services.appeals.schemas.classifications import ClassificationOut
 from services.appeals.schemas.common import _ID, Channel, Location, LocationIn, NamedRef, RequestBody, TopicRef
 from services.appeals.schemas.replies import FailedReply, ReplyOut
 from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
 from services.appeals.schemas.types import NonBlankText, SingleLine
-from shared.contracts.values import AppealStatus, DeletedBy, MessageKind
+from shared.contracts.values import AppealOutcome, AppealStatus, DeletedBy, Language, MessageKind, Urgency
 
 AppealSort = TypeAliasType("AppealSort", Literal["-opened_at", "opened_at"])
 AppealExpansion = TypeAliasType("AppealExpansion", Literal["route"])

@@ -8,13 +8,13 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
-from services.appeals.classification.types import Language, LocationSource, MessageType, NeedsAnswer, Urgency
+from services.appeals.classification.types import LocationSource, MessageType, NeedsAnswer
 from services.appeals.lifecycle.route_snapshot import TriageReason
 from services.appeals.moderation.corrections import Corrections
 from services.appeals.schemas.common import _ID, Location, LocationIn, NamedRef, TopicRef
 from services.appeals.schemas.reviews import Agreement
 from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
-from shared.contracts.values import AppealStatus, MessageKind
+from shared.contracts.values import AppealStatus, Language, MessageKind, Urgency
 from shared.networks import NetworkName
 
 ClassifierKind = TypeAliasType("ClassifierKind", Literal["model", "rule"])

@@ -10,9 +10,8 @@ from typing_extensions import TypeAliasType
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
 from services.appeals.schemas.common import RequestBody
 from services.appeals.schemas.types import BoundedDatetime, NonBlankText
+from shared.contracts.values import ReplyKind, ReplyOrigin
 
-ReplyKind = TypeAliasType("ReplyKind", Literal["final", "interim"])
-ReplyOrigin = TypeAliasType("ReplyOrigin", Literal["gospablik", "network"])
 ReplyStatus = TypeAliasType("ReplyStatus", Literal["queued", "sending", "uncertain", "published", "failed"])
 
 

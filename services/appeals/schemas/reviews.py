@@ -5,8 +5,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.appeals.classification.types import MessageType, NeedsAnswer, Urgency
+from services.appeals.classification.types import MessageType, NeedsAnswer
 from services.appeals.schemas.common import Location, TopicRef
+from shared.contracts.values import Urgency
 
 
 class Agreement(BaseModel):

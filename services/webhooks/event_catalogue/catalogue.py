@@ -120,14 +120,16 @@ def description_of(model: type[EventData]) -> str:
 
 
 def _delivered_model(model: type[EventData]) -> type[BaseModel]:
-    base: type[BaseModel] = DeliveredMessage if issubclass(model, WITH_TEXT) else DeliveredData
+    base: type[BaseModel] = DeliveredData
+    if model is WebhookTest:
+        base = BaseModel  # A test has no subject.
+    elif issubclass(model, WITH_TEXT):
+        base = DeliveredMessage
     fields: dict[str, Any] = {
         name: (field.annotation, field)
         for name, field in model.model_fields.items()
         if not any(isinstance(mark, FeedOnly) for mark in field.metadata)
     }
-    # A test says nothing about a subject.
-    base = BaseModel if model is WebhookTest else base
     return create_model(model.__name__, __base__=base, __doc__=description_of(model), **fields)
 
 

@@ -11,9 +11,6 @@ from uuid import uuid4
 import pytest
 from pydantic import ValidationError
 
-from services.appeals.classification import types as classification_types
-from services.appeals.lifecycle import alerts, workflow
-from services.appeals.schemas import incidents, replies
 from services.ingest.networks import port
 from services.registry.pages.page_steps import BADGES
 from services.registry.schemas.pages import EvidenceKind, PageStepKind
@@ -110,13 +107,6 @@ def test_undeclared_value_is_refused() -> None:
 
 
 def test_values_are_those_of_the_emitting_services() -> None:
-    assert set(get_args(appeal_events.AppealOutcome)) == set(get_args(workflow.AppealOutcome.__value__))
-    assert set(get_args(appeal_events.AlertKind)) == set(alerts.ALERT_KINDS)
-    assert set(get_args(appeal_events.Urgency)) == set(get_args(classification_types.Urgency.__value__))
-    assert set(get_args(appeal_events.Language)) == set(get_args(classification_types.Language.__value__))
-    assert set(get_args(appeal_events.ReplyKind)) == set(get_args(replies.ReplyKind.__value__))
-    assert set(get_args(appeal_events.ReplyOrigin)) == set(get_args(replies.ReplyOrigin.__value__))
-    assert set(get_args(appeal_events.IncidentOrigin)) == set(get_args(incidents.IncidentOrigin.__value__))
     assert set(get_args(ingest_events.TokenKind)) == set(port.TokenKind)
     assert set(get_args(ingest_events.TokenState)) == {*port.TokenState, "retired"}
     assert set(get_args(registry_events.PageStep)) == set(PageStepKind)

@@ -33,7 +33,8 @@ from services.appeals.classification.rules.urgency_signals import UrgencySignals
 from services.appeals.classification.text.language_detection import detect_language
 from services.appeals.classification.text.text_limits import with_truncation_note
 from services.appeals.classification.text.tokenizer import clean_post
-from services.appeals.classification.types import ClassificationResult, Language, MessageContext, NeedsAnswer
+from services.appeals.classification.types import ClassificationResult, MessageContext, NeedsAnswer
+from shared.contracts.values import Language
 from shared.logs import logger
 from shared.topic_taxonomy import classes
 

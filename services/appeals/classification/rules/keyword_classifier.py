@@ -21,7 +21,8 @@ from services.appeals.classification.text.tokenizer import (
     split_sentences,
 )
 from services.appeals.classification.text.transliteration import to_cyrillic
-from services.appeals.classification.types import ClassificationResult, MessageContext, MessageType, Urgency
+from services.appeals.classification.types import ClassificationResult, MessageContext, MessageType
+from shared.contracts.values import Urgency
 
 KEYWORD_CLASSIFIER = "rule:plain-1"
 

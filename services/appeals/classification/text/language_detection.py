@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from services.appeals.classification.text import word_lists
 from services.appeals.classification.text.lemmatizer import analyzer
 from services.appeals.classification.text.tokenizer import CleanText, tokenize
-from services.appeals.classification.types import Language
+from shared.contracts.values import Language
 
 _LETTERS = re.compile("[өүһ]")
 _CYRILLIC = re.compile("[а-яөүһ]")

@@ -6,7 +6,8 @@ from functools import cache
 from hashlib import sha256
 from importlib import resources
 
-from services.appeals.classification.types import MessageContext, MessageType, Urgency
+from services.appeals.classification.types import MessageContext, MessageType
+from shared.contracts.values import Urgency
 from shared.tabular.reader import package_rows
 
 _PACKAGE = "services.appeals.classification.training.examples"
