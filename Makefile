@@ -34,11 +34,12 @@ test-long: $(VENV)/.dev ## seeded kill and fault runs, API fuzzing, short benchm
 	$(BIN)/python -m pytest -m long --timeout 1800 -n 2 --no-loadscope-reorder --ignore tests/chaos/test_benchmarks.py
 	$(BIN)/python -m pytest -m long --timeout 1800 tests/chaos/test_benchmarks.py
 
-lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
+lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts, squawk on migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m migrations.lint
 
 format: $(VENV)/.dev ## write the canonical format
 	$(BIN)/ruff format .

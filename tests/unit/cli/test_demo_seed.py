@@ -21,6 +21,8 @@ from cli.embedded.secrets import Secrets
 from cli.embedded.settings import EMULATED_NETWORKS, EmbeddedSettings
 from cli.embedded.temporary_postgres import free_port
 
+pytestmark = pytest.mark.enable_socket  # an API on loopback
+
 
 class FakeGateway:
     """A fake of the routes of registry and ingest that the demo uses."""

@@ -8,6 +8,8 @@ import pytest
 from cli.embedded.ports import PortTakenError, check_ports
 from cli.embedded.settings import EmbeddedSettings
 
+pytestmark = pytest.mark.enable_socket  # ports of loopback are taken and freed
+
 
 def _free(count: int) -> list[int]:
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]

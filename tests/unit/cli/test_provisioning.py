@@ -9,6 +9,8 @@ import pytest
 from cli.deployment import provisioning
 from cli.embedded.temporary_postgres import TEST_PASSWORD
 
+pytestmark = pytest.mark.enable_socket  # a Postgres server on loopback
+
 
 @pytest.fixture
 async def admin(template: str) -> AsyncIterator[asyncpg.Connection]:

@@ -9,6 +9,8 @@ from standardwebhooks.webhooks import Webhook
 
 from cli.commands import webhook_receiver
 
+pytestmark = pytest.mark.enable_socket  # a receiver on loopback
+
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy1zZWNyZXQ="
 
 

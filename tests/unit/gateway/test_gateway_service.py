@@ -12,6 +12,8 @@ from services.gateway.app import create_app
 from services.gateway.settings import SERVICES, GatewaySettings
 from tests.unit.gateway.conftest import Serve
 
+pytestmark = pytest.mark.enable_socket  # the gateway's service asks servers on loopback
+
 
 class Fake:
     """A stand-in service that can be made failing, slow or absent."""

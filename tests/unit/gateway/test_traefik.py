@@ -17,6 +17,8 @@ from cli.embedded.temporary_postgres import free_port
 from services.gateway.traefik.static_config import write_static_config
 from tests.unit.gateway.conftest import Serve
 
+pytestmark = pytest.mark.enable_socket  # Traefik listens on loopback
+
 LIMIT = 1 << 20
 
 

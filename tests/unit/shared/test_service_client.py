@@ -13,6 +13,8 @@ from shared.auth.tokens import Signer
 from shared.service_client import ServiceClient, ServiceRefused, ServiceUnavailable
 from shared.settings import Settings
 
+pytestmark = pytest.mark.enable_socket  # a service on loopback
+
 
 @pytest.mark.parametrize(
     ("status", "raised"),

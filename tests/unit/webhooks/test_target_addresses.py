@@ -18,6 +18,8 @@ from services.webhooks.endpoints.ssrf_guard import (
 from services.webhooks.settings import WebhooksSettings
 from shared.database.outages import is_outage
 
+pytestmark = pytest.mark.enable_socket  # host names are resolved
+
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
