@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import and_, exists, insert, select, update
 
+from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.intake.statements import (
     BatchItem,
     EarlyDeletion,
@@ -19,7 +20,6 @@ from services.ingest.intake.statements import (
 )
 from services.ingest.networks.port import IncomingItem
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates
-from services.ingest.tokens.crypto import author_key
 from shared import clock
 from shared.contracts.ingest_events import MessageDeleted, MessageEdited, MessageReference, MessageRestored
 from shared.database.sessions import WriteSession, driver_connection

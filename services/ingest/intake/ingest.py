@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import tuple_, update
 
+from services.ingest.intake.duplicate_events import without_duplicate_events
 from services.ingest.intake.edits import ACTOR, BatchResult, apply_changes, apply_pending_deletions
 from services.ingest.intake.own_reply_matching import CommunityMessage, lock_threads, match_own_replies
 from services.ingest.intake.statements import (
@@ -27,7 +28,6 @@ from services.ingest.intake.statements import (
     save_original_texts,
     take_pending_deletions,
     upsert_authors,
-    without_repeated_events,
 )
 from services.ingest.networks.port import IncomingItem
 from shared import clock
@@ -54,7 +54,7 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
         return results
     connection = await driver_connection(session)
     by_key: dict[MessageKey, list[BatchItem]] = defaultdict(list)
-    told = await without_repeated_events(connection, batches)
+    told = await without_duplicate_events(connection, batches)
     for one in told:
         by_key[message_key(batches[one.batch], one.item)].append(one)
     await lock_pages(connection, batches, told)

@@ -12,9 +12,10 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.networks.port import Author, IncomingItem, PageRef, UnparsedPayload
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates, without_nul
-from services.ingest.tokens.crypto import author_key, encrypt
+from services.ingest.tokens.crypto import encrypt
 from shared import clock
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
@@ -48,13 +49,6 @@ SELECT u.author_key, u.network, u.identity, $1::timestamptz, $1::timestamptz
 FROM unnest($2::text[], $3::text[], $4::bytea[], $5::boolean[]) AS u(author_key, network, identity, named)
 WHERE u.named OR NOT EXISTS (SELECT FROM authors a WHERE a.author_key = u.author_key)
 ON CONFLICT (author_key) DO UPDATE SET identity = excluded.identity, updated_at = excluded.updated_at
-"""
-
-_INSERT_PROCESSED_EVENTS = """
-INSERT INTO seen_events (page_id, event_id, created_at)
-SELECT u.page_id, u.event_id, $1::timestamptz FROM unnest($2::uuid[], $3::text[]) AS u(page_id, event_id)
-ON CONFLICT DO NOTHING
-RETURNING page_id, event_id
 """
 
 _INSERT_ORIGINALS = """
@@ -150,38 +144,6 @@ def _written(raw: object) -> str:
         return json.dumps(raw, default=repr)
     except RecursionError:
         return json.dumps("the payload is nested too deeply to be stored")
-
-
-async def without_repeated_events(
-    connection: asyncpg.Connection, batches: Sequence[IntakeBatch]
-) -> list[BatchItem]:
-    """Return the items without those of already processed or repeated events.
-
-    Record the new events as processed.
-    """
-    told = [BatchItem(number, item) for number, batch in enumerate(batches) for item in batch.items]
-    named = {_event(batches, one) for one in told if one.item.push_event_id is not None}
-    if not named:
-        return told
-    ordered = sorted(named)
-    rows = await connection.fetch(
-        _INSERT_PROCESSED_EVENTS, clock.now(), [page for page, _ in ordered], [name for _, name in ordered]
-    )
-    fresh = {(UUID(bytes=row["page_id"].bytes), row["event_id"]) for row in rows}
-    kept, repeated = [], set()
-    for one in told:
-        if one.item.push_event_id is not None:
-            event = _event(batches, one)
-            what = (event, one.item.kind, one.item.external_id, one.item.change)
-            if event not in fresh or what in repeated:
-                continue
-            repeated.add(what)
-        kept.append(one)
-    return kept
-
-
-def _event(batches: Sequence[IntakeBatch], one: BatchItem) -> tuple[UUID, str]:
-    return batches[one.batch].page.id, without_nul(one.item.push_event_id or "")
 
 
 async def lock_pages(

@@ -1,4 +1,4 @@
-"""Encryption of tokens and identities, and keyed digests used as pseudonyms."""
+"""Encryption of tokens and identities, and keyed digests."""
 
 import hashlib
 import hmac
@@ -43,16 +43,12 @@ def reencrypted(value: bytes) -> bytes | None:
     return None
 
 
-def _digest(purpose: str, value: str) -> str:
+def keyed_digest(purpose: str, value: str) -> str:
+    """Return a digest of a value that cannot be computed without the key; another for each purpose."""
     key = ingest_settings().pseudonym_key.get_secret_value().encode()
     return hmac.new(key, f"{purpose}\n{value}".encode(), hashlib.sha256).hexdigest()
 
 
-def author_key(network: str, native_id: str) -> str:
-    """Return the pseudonym of an author: stable per person, and not reversible without the key."""
-    return _digest(f"author:{network}", native_id)
-
-
 def token_digest(network: str, token: str) -> str:
     """Return a keyed digest by which a stored token can be found without storing it in plain text."""
-    return _digest(f"token:{network}", token)
+    return keyed_digest(f"token:{network}", token)
