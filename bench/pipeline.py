@@ -86,14 +86,15 @@ async def _insert_messages(admin: asyncpg.Connection, texts: Sequence[str]) -> N
 
 
 async def _measure_pipeline(url: str, messages: int) -> float:
-    # Imported late: services read their settings at import.
+    # Imported late: services read their settings when they load.
+    from services.appeals.app import build_service  # noqa: PLC0415
     from services.appeals.classification.classifier_pool import classifier_pool  # noqa: PLC0415
     from services.appeals.inbound import prefetch  # noqa: PLC0415
-    from services.appeals.worker import consumers  # noqa: PLC0415
     from shared.database.sessions import Database  # noqa: PLC0415
     from shared.events.relay import number_committed  # noqa: PLC0415
 
     pool = Database(url, 4, name="bench")
+    consumer = build_service().consumers[0]
     gc_tuning.settle()
 
     async def prefetch_all() -> None:
@@ -109,7 +110,7 @@ async def _measure_pipeline(url: str, messages: int) -> float:
         started = time.perf_counter()
         handled = 0
         while handled < messages:
-            handled += await consumers[0].step(pool)
+            handled += await consumer.step(pool)
         while await number_committed(pool):
             pass
         seconds = time.perf_counter() - started

@@ -162,10 +162,39 @@ class TryLater(Exception):  # noqa: N818 — a request, not an error
 
 
 @dataclass
-class Jobs:
-    """A service's jobs and schedules. Handlers are idempotent: a job may run twice, never zero times."""
+class JobQueue:
+    """The queue of a service: what domain code needs to enqueue a job."""
 
     service: str
+
+    async def enqueue(
+        self,
+        session: WriteSession,
+        name: str,
+        payload: dict[str, Any],
+        *,
+        delay: timedelta | None = None,
+        dedupe_key: str | None = None,
+    ) -> None:
+        """Put a job into the queue in the session's transaction.
+
+        With `dedupe_key`, nothing is enqueued while a job of that key waits or runs: not for work that must follow
+        a run under way.
+        """
+        connection = await driver_connection(session)
+        await _queries(AsyncpgDriver(connection), self.service).enqueue(
+            name,
+            json.dumps(payload).encode(),
+            execute_after=delay,
+            dedupe_key=dedupe_key,
+            on_conflict="skip",
+        )
+
+
+@dataclass
+class Jobs(JobQueue):
+    """A service's jobs and schedules. Handlers are idempotent: a job may run twice, never zero times."""
+
     max_attempts: int = 8
     initial_delay: timedelta = timedelta(seconds=1)
     handlers: dict[str, JobHandler] = field(default_factory=dict)
@@ -195,29 +224,6 @@ class Jobs:
             return handler
 
         return register
-
-    async def enqueue(
-        self,
-        session: WriteSession,
-        name: str,
-        payload: dict[str, Any],
-        *,
-        delay: timedelta | None = None,
-        dedupe_key: str | None = None,
-    ) -> None:
-        """Put a job into the queue in the session's transaction.
-
-        With `dedupe_key`, nothing is enqueued while a job of that key waits or runs: not for work that must follow
-        a run under way.
-        """
-        connection = await driver_connection(session)
-        await _queries(AsyncpgDriver(connection), self.service).enqueue(
-            name,
-            json.dumps(payload).encode(),
-            execute_after=delay,
-            dedupe_key=dedupe_key,
-            on_conflict="skip",
-        )
 
     async def run(self, url: str, database: Database) -> None:
         """Work until cancelled; a lost database is waited for with a bounded pause.

@@ -1,4 +1,4 @@
-"""A service: one FastAPI app and its workers, wired the same way in every `services/<name>/app.py`.
+"""A service: one FastAPI app and its workers, built by `build_service()` in every `services/<name>/app.py`.
 
 In the embedded run API and worker share one process and loop; Compose starts them apart (`--process api|worker`).
 """
@@ -82,8 +82,8 @@ class Service:
         self._routers = [*routers, *public]
         self._root = root
         self.jobs = jobs
-        self._consumers = consumers
-        self._workers = workers or {}
+        self.consumers = consumers
+        self.workers = workers or {}
         self._with_relay = with_relay
         self._find_person = find_person
         self._answers = answers
@@ -164,22 +164,16 @@ class Service:
         WORKER_UP.labels(self.name, worker).set(1 if error is None else 0)
 
     def build(self, process: Process = "all") -> FastAPI:
-        """The ASGI app. `process` says whether it serves the API, does the work, or both."""
+        """The ASGI app. `process` says whether it serves the API, does the work, or both.
+
+        The app runs the service in `app.state.service`, at first this one.
+        """
 
         @asynccontextmanager
-        async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-            await self._begin()
-            tasks = [asyncio.create_task(self._forever(n, w)) for n, w in self._work(process).items()]
-            try:
+        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            service: Service = app.state.service
+            async with service.running(process):
                 yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                if self._http is not None:
-                    await self._http.close()
-                if self._database is not None:
-                    await self._database.close()
 
         app = FastAPI(
             title=self.title,
@@ -195,16 +189,32 @@ class Service:
         app.state.service = self
         problems.install(app)
         openapi_document.install(app)
-        app.add_middleware(BodyLimit, limit=lambda: self.settings.max_body_bytes, others=self._large_bodies)
+        app.add_middleware(BodyLimit, limit=lambda: settings().max_body_bytes, others=self._large_bodies)
         app.add_middleware(ConditionalReads)
         app.add_middleware(Observe, service=self.name, defaults=API_HEADERS)
-        app.include_router(self._health_routes())
+        app.include_router(_health_routes())
         if process != "worker":
             for router in self._routers:
                 app.include_router(router, prefix="/api/v1")
             for router in self._root:
                 app.include_router(router)
         return app
+
+    @asynccontextmanager
+    async def running(self, process: Process) -> AsyncIterator[None]:
+        """Run the workers of a process, if it has any, until the block ends; then close all connections."""
+        await self._begin()
+        tasks = [asyncio.create_task(self._forever(n, w)) for n, w in self._work(process).items()]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._http is not None:
+                await self._http.close()
+            if self._database is not None:
+                await self._database.close()
 
     async def _begin(self) -> None:
         try:
@@ -226,9 +236,9 @@ class Service:
             work["jobs"] = lambda s: jobs.run(s.settings.direct_url, s.database)
         if (answers := self._answers) is not None:
             work["forget-answers"] = lambda s: idempotency.forget_for_ever(s.database, answers)
-        for consumer in self._consumers:
+        for consumer in self.consumers:
             work[consumer.name] = lambda s, c=consumer: c.run(s.database, s.wakeups, s.report)  # type: ignore[misc]
-        return work | self._workers
+        return work | self.workers
 
     async def _forever(self, name: str, work: Work) -> None:
         log = logs.logger(name)
@@ -246,8 +256,9 @@ class Service:
             is_outage=is_outage,
         )
 
-    async def _held_jobs(self, jobs: Jobs) -> float:
-        # The other figures are wanted most when the database is away.
+    async def held_jobs(self, jobs: Jobs) -> float:
+        """Return how many jobs failed for good; not a number while the database is away."""
+        # The other figures are wanted most then.
         try:
             async with asyncio.timeout(3), self.database.read() as session:
                 return await jobs.count_held(session)
@@ -257,37 +268,40 @@ class Service:
             logs.logger(__name__).warning("held jobs cannot be counted", error=repr(error)[:300])
             return math.nan
 
-    def _health_routes(self) -> APIRouter:
-        router = APIRouter(tags=["health"], include_in_schema=False)
-
-        @router.get("/health/live")
-        async def live() -> dict[str, str]:
-            return {"status": "pass"}
-
-        @router.get("/health/ready")
-        async def ready() -> JSONResponse:
-            checks = {f"worker:{name}": error for name, error in self.trouble.items()}
-            try:
-                async with asyncio.timeout(3):
-                    await self.database.ping()
-            except Exception as error:  # noqa: BLE001 — any failure to reach the database is the answer
-                checks["database"] = repr(error)
-            status = "fail" if checks else "pass"
-            return JSONResponse({"status": status, "checks": checks}, status_code=503 if checks else 200)
-
-        @router.get("/metrics")
-        async def metrics() -> Response:
-            if self.jobs is not None:
-                HELD.labels(self.name).set(await self._held_jobs(self.jobs))
-            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-        return router
-
 
 def service_of(request: Request) -> Service:
     """The service that answers this request."""
     service: Service = request.app.state.service
     return service
+
+
+def _health_routes() -> APIRouter:
+    router = APIRouter(tags=["health"], include_in_schema=False)
+
+    @router.get("/health/live")
+    async def live() -> dict[str, str]:
+        return {"status": "pass"}
+
+    @router.get("/health/ready")
+    async def ready(request: Request) -> JSONResponse:
+        service = service_of(request)
+        checks = {f"worker:{name}": error for name, error in service.trouble.items()}
+        try:
+            async with asyncio.timeout(3):
+                await service.database.ping()
+        except Exception as error:  # noqa: BLE001 — any failure to reach the database is the answer
+            checks["database"] = repr(error)
+        status = "fail" if checks else "pass"
+        return JSONResponse({"status": status, "checks": checks}, status_code=503 if checks else 200)
+
+    @router.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        service = service_of(request)
+        if service.jobs is not None:
+            HELD.labels(service.name).set(await service.held_jobs(service.jobs))
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
 
 
 async def _reading(request: Request) -> AsyncIterator[ReadSession]:
@@ -318,9 +332,9 @@ ServiceDep = Annotated[Service, Depends(service_of)]
 
 
 def run(name: str, process: Process = "all") -> None:
-    """Serve `services.<name>.app:service` until a signal ends it."""
+    """Build a service by `services.<name>.app.build_service` and serve it until a signal ends it."""
     logs.configure(name, settings().log_level)
-    service: Any = importlib.import_module(f"services.{name}.app").service
+    service: Service = importlib.import_module(f"services.{name}.app").build_service()
     app = service.build(process)
     gc_tuning.settle()
     uvicorn.run(

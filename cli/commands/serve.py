@@ -4,6 +4,7 @@ import typer
 import uvicorn
 
 from cli.embedded.settings import SERVICES
+from services.gateway.app import create_app
 from services.gateway.settings import GatewaySettings
 from shared import service
 
@@ -24,7 +25,7 @@ def serve_gateway() -> None:
     """Serve the gateway's own service at GOSPABLIK_HOST and GOSPABLIK_PORT."""
     settings = GatewaySettings()
     uvicorn.run(
-        "services.gateway.app:app",
+        create_app(settings),
         host=settings.host,
         port=settings.port,
         loop="uvloop",

@@ -16,31 +16,36 @@ from services.appeals.api import (
 )
 from services.appeals.classification.classifier_pool import check_custom_model
 from services.appeals.inbound import prefetch
-from services.appeals.jobs import queue
 from services.appeals.lifecycle.alerts import run_gauge_updates
+from shared.jobs import Jobs
 from shared.service import Service
 from shared.tables.appeals import AppealsIdempotency
 
-service = Service(
-    "appeals",
-    "Gospablik: appeals",
-    routers=[
-        appeals.router,
-        replies.router,
-        triage.router,
-        classifications.router,
-        reviews.router,
-        incidents.router,
-        alerts.router,
-        topics.router,
-        rule_sets.router,
-        sla_policies.router,
-        routing_rules.router,
-    ],
-    jobs=queue,
-    consumers=worker.consumers,
-    workers={"read-ahead": prefetch.run_prefetch, "figures": run_gauge_updates},
-    answers=AppealsIdempotency,
-    before=check_custom_model,
-)
-worker.register(service)
+
+def build_service() -> Service:
+    """Return a new service with its routes, consumers, jobs and workers."""
+    queue = Jobs("appeals")
+    service = Service(
+        "appeals",
+        "Gospablik: appeals",
+        routers=[
+            appeals.router,
+            replies.router,
+            triage.router,
+            classifications.router,
+            reviews.router,
+            incidents.router,
+            alerts.router,
+            topics.router,
+            rule_sets.router,
+            sla_policies.router,
+            routing_rules.router,
+        ],
+        jobs=queue,
+        consumers=worker.consumers(queue),
+        workers={"read-ahead": prefetch.run_prefetch, "figures": run_gauge_updates},
+        answers=AppealsIdempotency,
+        before=check_custom_model,
+    )
+    worker.register(service, queue)
+    return service

@@ -1,8 +1,8 @@
-"""Names of the service's jobs; worker.py registers their handlers."""
+"""The service's queue and the names of its jobs; worker.py registers their handlers."""
 
-from shared.jobs import Jobs
+from shared.jobs import JobQueue
 
-queue = Jobs("appeals")
+queue = JobQueue("appeals")
 
 REQUEST_PUBLICATION = "request_publication"
 RETRY_PUBLICATION = "retry_publication"

@@ -14,39 +14,43 @@ from services.appeals.replies.publication_requests import on_job_dead_lettered
 from services.appeals.routing import reroute as rerouting
 from shared.database.purge import Terms, purge
 from shared.events.consumer import Consumer
+from shared.jobs import Jobs
 from shared.service import Service
 from shared.tables.appeals import AppealsCursor
 
-consumers = (
-    Consumer(
-        "appeals",
-        AppealsCursor,
-        (*event_consumer.MESSAGE_EVENT_TYPES, *publication_events.PUBLICATION_EVENT_TYPES),
-        handle_events,
-        jobs.queue,
-    ),
-    Consumer(
-        "routing", AppealsCursor, rerouting.REGISTRY_EVENT_TYPES, rerouting.handle_registry_events, jobs.queue
-    ),
-    # Reads the events that the first consumer emits.
-    Consumer(
-        "gathering", AppealsCursor, clustering.CLUSTERING_EVENT_TYPES, clustering.handle_appeal_events, jobs.queue
-    ),
-)
+
+def consumers(queue: Jobs) -> tuple[Consumer, ...]:
+    """Return the consumers; events that they cannot handle go to `queue`."""
+    return (
+        Consumer(
+            "appeals",
+            AppealsCursor,
+            (*event_consumer.MESSAGE_EVENT_TYPES, *publication_events.PUBLICATION_EVENT_TYPES),
+            handle_events,
+            queue,
+        ),
+        Consumer(
+            "routing", AppealsCursor, rerouting.REGISTRY_EVENT_TYPES, rerouting.handle_registry_events, queue
+        ),
+        # Reads the events that the first consumer emits.
+        Consumer(
+            "gathering", AppealsCursor, clustering.CLUSTERING_EVENT_TYPES, clustering.handle_appeal_events, queue
+        ),
+    )
 
 
-def register(service: Service) -> None:
+def register(service: Service, queue: Jobs) -> None:
     """Register the handlers of the jobs and schedules."""
 
-    @jobs.queue.job(jobs.REQUEST_PUBLICATION, on_held=on_job_dead_lettered)
+    @queue.job(jobs.REQUEST_PUBLICATION, on_held=on_job_dead_lettered)
     async def request_publication(payload: dict[str, Any]) -> None:
         await publication_requests.send_publication_request(service, UUID(payload["reply_id"]), again=False)
 
-    @jobs.queue.job(jobs.RETRY_PUBLICATION, on_held=on_job_dead_lettered)
+    @queue.job(jobs.RETRY_PUBLICATION, on_held=on_job_dead_lettered)
     async def retry_publication(payload: dict[str, Any]) -> None:
         await publication_requests.send_publication_request(service, UUID(payload["reply_id"]), again=True)
 
-    @jobs.queue.job(jobs.REROUTE_APPEALS)
+    @queue.job(jobs.REROUTE_APPEALS)
     async def reroute(payload: dict[str, Any]) -> None:
         asked_by = payload.get("rule_set_id")
         await rerouting.reroute_appeals(
@@ -56,11 +60,11 @@ def register(service: Service) -> None:
         )
 
     # Finds appeals that were opened while the rules or the registry were changing.
-    @jobs.queue.every("retry-ownerless", "17 * * * *")
+    @queue.every("retry-ownerless", "17 * * * *")
     async def retry_ownerless() -> None:
         await rerouting.reroute_appeals(service.database, include_untouched=False)
 
-    @jobs.queue.job(jobs.CREATE_INCIDENT_REPLIES)
+    @queue.job(jobs.CREATE_INCIDENT_REPLIES)
     async def answer_incident(payload: dict[str, Any]) -> None:
         reply_id, appeal_id = UUID(payload["incident_reply_id"]), payload.get("appeal_id")
         if appeal_id is not None:
@@ -68,19 +72,19 @@ def register(service: Service) -> None:
         else:
             await create_all_replies(service, reply_id, payload.get("joined_from"))
 
-    @jobs.queue.every("note-overdue", "* * * * *")
+    @queue.every("note-overdue", "* * * * *")
     async def note_overdue() -> None:
         while True:
             async with service.database.write() as session:
                 if not await breach_recording.record_breaches(session):
                     return
 
-    @jobs.queue.every("ask-again", "* * * * *")
+    @queue.every("ask-again", "* * * * *")
     async def ask_again() -> None:
         async with service.database.write() as session:
             await publication_requests.request_unacknowledged_again(session)
 
-    @jobs.queue.every("purge", "27 * * * *")
+    @queue.every("purge", "27 * * * *")
     async def purge_expired() -> None:
         terms = Terms()
-        await purge(service.database, [*retention.purge_rules(terms), *jobs.queue.log_rules(terms)])
+        await purge(service.database, [*retention.purge_rules(terms), *queue.log_rules(terms)])

@@ -123,6 +123,3 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         return error_page(status, instance, body_bytes=settings.gateway_body_bytes)
 
     return gateway
-
-
-app = create_app(GatewaySettings())

@@ -5,13 +5,16 @@ from services.ingest.worker import Worker
 from shared.service import Service
 from shared.tables.ingest import IngestIdempotency
 
-worker = Worker()
-service = Service(
-    "ingest",
-    "Gospablik: ingest",
-    routers=ROUTERS,
-    root=ROOT_ROUTERS,
-    jobs=worker.jobs,
-    workers={"networks": worker.run},
-    answers=IngestIdempotency,
-)
+
+def build_service() -> Service:
+    """Return a new service with its routes, jobs and worker."""
+    worker = Worker()
+    return Service(
+        "ingest",
+        "Gospablik: ingest",
+        routers=ROUTERS,
+        root=ROOT_ROUTERS,
+        jobs=worker.jobs,
+        workers={"networks": worker.run},
+        answers=IngestIdempotency,
+    )

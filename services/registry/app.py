@@ -7,19 +7,22 @@ from services.registry.import_export.importer import MAX_IMPORT_BYTES
 from shared.service import Service
 from shared.tables.registry import RegistryIdempotency
 
-service = Service(
-    "registry",
-    "Gospablik: registry",
-    routers=api.routers,
-    root=api.root_routers,
-    find_person=external_identities.local_lookup,
-    large_bodies={import_export.IMPORT_PATH: MAX_IMPORT_BYTES},
-    workers={
-        "forget-past": worker.purge_expired,
-        "coverage": worker.record_coverage,
-        "close-ended": worker.deactivate_ended_organisations,
-        "names": worker.refresh_names,
-        "page-checks": worker.check_pages,
-    },
-    answers=RegistryIdempotency,
-)
+
+def build_service() -> Service:
+    """Return a new service with its routes and workers."""
+    return Service(
+        "registry",
+        "Gospablik: registry",
+        routers=api.routers,
+        root=api.root_routers,
+        find_person=external_identities.local_lookup,
+        large_bodies={import_export.IMPORT_PATH: MAX_IMPORT_BYTES},
+        workers={
+            "forget-past": worker.purge_expired,
+            "coverage": worker.record_coverage,
+            "close-ended": worker.deactivate_ended_organisations,
+            "names": worker.refresh_names,
+            "page-checks": worker.check_pages,
+        },
+        answers=RegistryIdempotency,
+    )

@@ -1,17 +1,23 @@
 """Build the webhooks service: its routes, jobs, event consumer and worker loop."""
 
-from services.webhooks import jobs, worker
+from services.webhooks import worker
 from services.webhooks.api import events, webhooks
+from shared.jobs import Jobs
 from shared.service import Service
 from shared.tables.webhooks import WebhooksIdempotency
 
-service = Service(
-    "webhooks",
-    "Gospablik: webhooks and events",
-    routers=[webhooks.router, events.router],
-    jobs=jobs.jobs,
-    consumers=worker.consumers,
-    workers={"deliveries": worker.run_dispatcher},
-    answers=WebhooksIdempotency,
-)
-worker.register_schedules(service)
+
+def build_service() -> Service:
+    """Return a new service with its routes, consumer, jobs and worker."""
+    queue = Jobs("webhooks")
+    service = Service(
+        "webhooks",
+        "Gospablik: webhooks and events",
+        routers=[webhooks.router, events.router],
+        jobs=queue,
+        consumers=[worker.fanout_consumer(queue)],
+        workers={"deliveries": worker.run_dispatcher},
+        answers=WebhooksIdempotency,
+    )
+    worker.register_schedules(service, queue)
+    return service

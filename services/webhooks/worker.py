@@ -4,16 +4,18 @@ from services.webhooks import retention
 from services.webhooks.deliveries.dispatcher import Dispatcher
 from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, fan_out
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
-from services.webhooks.jobs import jobs
 from services.webhooks.settings import webhooks_settings
 from shared.database.purge import Terms, purge
 from shared.events.consumer import Consumer
+from shared.jobs import Jobs
 from shared.service import Service
 from shared.tables.webhooks import WebhooksCursor
 
-consumer = Consumer("webhooks-fanout", WebhooksCursor, (*WebhookEventType, *ACCESS_EVENT_TYPES), fan_out, jobs)
 
-consumers = (consumer,)
+def fanout_consumer(queue: Jobs | None = None) -> Consumer:
+    """Return the consumer that makes deliveries of events; those that it cannot handle go to `queue`."""
+    types = (*WebhookEventType, *ACCESS_EVENT_TYPES)
+    return Consumer("webhooks-fanout", WebhooksCursor, types, fan_out, queue)
 
 
 async def run_dispatcher(service: Service) -> None:
@@ -22,10 +24,10 @@ async def run_dispatcher(service: Service) -> None:
     await Dispatcher(service.database, webhooks_settings(), https_only=production).run()
 
 
-def register_schedules(service: Service) -> None:
+def register_schedules(service: Service, queue: Jobs) -> None:
     """Register the handlers of scheduled jobs."""
 
-    @jobs.every("purge", "37 * * * *")
+    @queue.every("purge", "37 * * * *")
     async def purge_expired() -> None:
         terms = Terms()
-        await purge(service.database, [*retention.purge_rules(terms), *jobs.log_rules(terms)])
+        await purge(service.database, [*retention.purge_rules(terms), *queue.log_rules(terms)])

@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from services.gateway.aggregation.openapi_merge import OpenApiDocument, merge_documents
-from services.gateway.app import app as gateway
-from services.gateway.settings import SERVICES
+from services.gateway.app import create_app
+from services.gateway.settings import SERVICES, GatewaySettings
 
 
 class Operation(NamedTuple):
@@ -25,14 +25,15 @@ class Operation(NamedTuple):
 def service_documents() -> dict[str, OpenApiDocument]:
     """Return each service's own document by its name."""
     return {
-        name: importlib.import_module(f"services.{name}.app").service.build("api").openapi() for name in SERVICES
+        name: importlib.import_module(f"services.{name}.app").build_service().build("api").openapi()
+        for name in SERVICES
     }
 
 
 @cache
 def merged_document() -> OpenApiDocument:
     """Return the document of `GET /openapi.json`. Callers do not change it."""
-    return merge_documents(service_documents(), gateway.openapi(), missing=[])
+    return merge_documents(service_documents(), create_app(GatewaySettings()).openapi(), missing=[])
 
 
 def operations() -> Iterator[Operation]:

@@ -140,23 +140,20 @@ def environment(name: str, database: TestDatabase, keys_dir: Path, **more: str) 
     } | {f"GOSPABLIK_{key.upper()}": value for key, value in more.items()}
 
 
-def _forget(service: Service) -> None:
-    # The Service object lives as long as the module; each test gives it a database of its own.
-    service._database = None
-    service._http = None
-    service.trouble.clear()
-    for cached in ("people_keys", "service_keys", "signer", "identities"):
-        service.__dict__.pop(cached, None)
+def build_service(name: ServiceName) -> Service:
+    """A service of one's own, as its process builds it."""
+    service: Service = importlib.import_module(f"services.{name}.app").build_service()
+    return service
 
 
 @cache
-def _made(service: Service, process: Process) -> FastAPI:
+def _routes(name: ServiceName, process: Process) -> FastAPI:
     # Making an app's routes costs more than most tests ask of them.
-    return service.build(process)
+    return build_service(name).build(process)
 
 
 def _app(service: Service, process: Process) -> FastAPI:
-    app = _made(service, process)
+    app = _routes(service.name, process)
     app.state = State({"service": service})  # what it remembered was another test's
     return app
 
@@ -176,11 +173,9 @@ async def service_under_test(
         mock.patch("services.registry.authentication.passwords._hasher", QUICK),
     ):
         settings.cache_clear()
-        module = importlib.import_module(f"services.{name}.app")
         for cached in _cached_settings(name):
             cached.cache_clear()
-        service: Service = module.service
-        _forget(service)
+        service = build_service(name)
         app = _app(service, process)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with (
@@ -191,7 +186,6 @@ async def service_under_test(
             running = ServiceUnderTest(service, client, keys_dir, registry)
             client.event_hooks["request"] += [running.sign, running.give_access]
             yield running
-        _forget(service)
     settings.cache_clear()
 
 

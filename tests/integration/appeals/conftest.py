@@ -14,7 +14,6 @@ import asyncpg
 import httpx
 import pytest
 
-from services.appeals import worker
 from shared.events.relay import number_committed
 from tests.conftest import TestDatabase
 from tests.support.sample_events import sample_data
@@ -36,6 +35,12 @@ class World:
     page: UUID
     pages: dict[UUID, tuple[UUID, str]]
     _numbers: dict[str, int] = field(default_factory=dict)
+
+    async def handle_job(self, name: str, payload: dict[str, Any]) -> None:
+        """Handle a job as the worker does."""
+        queue = self.appeals.service.jobs
+        assert queue is not None
+        await queue.handlers[name](payload)
 
     async def insert_message(
         self,
@@ -102,7 +107,7 @@ class World:
         """
         database = self.appeals.service.database
         while await number_committed(database):
-            for consumer in worker.consumers:
+            for consumer in self.appeals.service.consumers:
                 while await consumer.step(database):
                     pass
 

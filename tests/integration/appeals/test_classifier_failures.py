@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from services.appeals import worker
 from services.appeals.classification import classifier_pool
 from services.appeals.classification.model.builtin_model import builtin_model_dir
 from services.appeals.settings import settings
@@ -41,7 +40,7 @@ async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
     await world.insert_message(QUESTION)
     await relay.number_committed(world.appeals.service.database)
     failed: list[str | None] = []
-    consumer = worker.consumers[0]
+    consumer = world.appeals.service.consumers[0]
     running = asyncio.create_task(
         consumer.run(world.appeals.service.database, WakeUps(), lambda _, error: failed.append(error))
     )

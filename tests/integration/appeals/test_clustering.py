@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
-from services.appeals import jobs, worker
+from services.appeals import jobs
 from services.appeals.incidents import bulk_reply, service
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
@@ -314,7 +314,8 @@ async def test_concurrent_workers_open_one_incident(region: Region) -> None:
     for at, text in enumerate(power_cut_messages.voices(16)):
         await region.write(f"В Селенгинске нет света, {text}", power_cut_messages.MUNICIPALITY, minute=at / 4)
     database = region.world.appeals.service.database
-    first, gathering = worker.consumers[0], next(one for one in worker.consumers if one.name == "gathering")
+    consumers = region.world.appeals.service.consumers
+    first, gathering = consumers[0], next(one for one in consumers if one.name == "gathering")
     await number_committed(database)
     while await first.step(database):
         pass
@@ -459,4 +460,4 @@ async def make_replies(world: World) -> None:
     )
     await connection.close()
     for row in sorted(rows, key=lambda row: row["id"]):
-        await jobs.queue.handlers[jobs.CREATE_INCIDENT_REPLIES](json.loads(row["payload"]))
+        await world.handle_job(jobs.CREATE_INCIDENT_REPLIES, json.loads(row["payload"]))

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals import jobs
 from services.appeals.lifecycle import appeal_queries, breach_recording
 from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.replies import publication_requests
@@ -164,10 +163,11 @@ async def test_reply_of_a_dead_lettered_job_fails(
         raise ValueError("a fault of ours")
 
     monkeypatch.setattr(publication_requests, "send_publication_request", broken)
-    monkeypatch.setattr(jobs.queue, "max_attempts", 1)
     ingest = await database.connect("ingest")
     try:
         async with service_under_test("appeals", database, keys_dir, process="all") as running:
+            assert running.service.jobs is not None
+            running.service.jobs.max_attempts = 1
             world = await build_world(database, running, ingest)
             await world.insert_message(QUESTION)
 

@@ -166,7 +166,7 @@ async def test_bulk_reply_follows_an_interim_reply_under_way(world: World) -> No
         await connection.close()
         payloads = [json.loads(row["payload"]) for row in rows]
         for payload in payloads:
-            await jobs.queue.handlers[jobs.CREATE_INCIDENT_REPLIES](payload)
+            await world.handle_job(jobs.CREATE_INCIDENT_REPLIES, payload)
         return payloads
 
     await run()
@@ -175,8 +175,8 @@ async def test_bulk_reply_follows_an_interim_reply_under_way(world: World) -> No
     with pytest.raises(TryLater):
         await run()
     await world.published(interim, at=WEDNESDAY + HOUR)
-    await jobs.queue.handlers[jobs.CREATE_INCIDENT_REPLIES](
-        {"incident_reply_id": shown["id"], "appeal_id": found[0]["id"]}
+    await world.handle_job(
+        jobs.CREATE_INCIDENT_REPLIES, {"incident_reply_id": shown["id"], "appeal_id": found[0]["id"]}
     )
     texts = [reply["text"] for reply in (await world.appeal(found[0]["id"]))["replies"]]
     assert texts == ["Уточним.", "Свет включат до 18:00."]

@@ -306,7 +306,7 @@ async def test_batch_in_progress_is_rerouted_by_the_newly_activated_set(
 
 async def _reroute_as_asked(world: World) -> None:
     for payload in await _queued(world):
-        await jobs.queue.handlers[jobs.REROUTE_APPEALS](payload)
+        await world.handle_job(jobs.REROUTE_APPEALS, payload)
 
 
 async def _somebody_waits(watch: asyncpg.Connection) -> bool:

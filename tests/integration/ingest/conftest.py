@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from cli.embedded.temporary_postgres import free_port
+from services.ingest.worker import Worker
 from tests.conftest import TestDatabase
 from tests.support.eventually import eventually_blocking
 from tests.support.forked_program import ForkedProgram
@@ -139,6 +140,13 @@ class Connected:
     database: TestDatabase
     eye: asyncpg.Connection
     organisation: UUID
+
+    @property
+    def worker(self) -> Worker:
+        """The worker that reads the networks in this process."""
+        worker: object = getattr(self.ingest.service.workers["networks"], "__self__", None)
+        assert isinstance(worker, Worker)
+        return worker
 
     async def connect_page(self, network: str, emulator: Emulator, page: str) -> UUID:
         """Register a page and hand over all credentials that read and write it."""

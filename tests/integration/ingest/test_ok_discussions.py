@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from services.ingest.app import worker
 from services.ingest.networks.port import NetworkAdapter, PageRef
 from shared import clock
 from tests.conftest import TestDatabase
@@ -28,26 +27,26 @@ async def _source(system: Connected, condition: str, *values: Any) -> Any:
     return await eventually(look)
 
 
-def _network() -> NetworkAdapter:
-    runtime = worker._runtime
+def _network(system: Connected) -> NetworkAdapter:
+    runtime = system.worker._runtime
     assert runtime is not None
     return runtime.networks["ok"]
 
 
-async def _page(page: str) -> PageRef:
+async def _page(system: Connected, page: str) -> PageRef:
     async def known() -> PageRef | None:
-        runtime = worker._runtime
+        runtime = system.worker._runtime
         return None if runtime is None else runtime.token_pool.page("ok", page)
 
     return await eventually(known)
 
 
 async def _walked(
-    page: PageRef, since: datetime, cursor: Mapping[str, Any] | None = None
+    system: Connected, page: PageRef, since: datetime, cursor: Mapping[str, Any] | None = None
 ) -> list[tuple[set[str], Mapping[str, Any], float]]:
     return [
         ({f"{item.kind} {item.external_id}" for item in one.batch.items}, one.cursor, one.progress)
-        async for one in _network().scan(page, since, cursor or {})
+        async for one in _network(system).scan(page, since, cursor or {})
     ]
 
 
@@ -82,9 +81,9 @@ async def test_scan_finds_everything_and_resumes_from_any_step(
         await system.connect_page("ok", ok, page)
         await _row(system, "kind = 'comment'")
         await _row(system, "kind = 'message'")  # both kinds of tokens are known
-        ref = await _page(page)
+        ref = await _page(system, page)
         since = clock.now() - timedelta(days=2)
-        steps = await _walked(ref, since)
+        steps = await _walked(system, ref, since)
         found = set().union(*(names for names, _, _ in steps))
         assert written <= found
         own = {name for name in found - written if name.startswith("wall_post")}
@@ -94,9 +93,11 @@ async def test_scan_finds_everything_and_resumes_from_any_step(
         assert all(0 <= share <= 1 for share in shares)
         for cut in range(len(steps)):
             before = set().union(*(names for names, _, _ in steps[: cut + 1]))
-            after = await _walked(ref, since, steps[cut][1])
+            after = await _walked(system, ref, since, steps[cut][1])
             assert before | set().union(*(names for names, _, _ in after)) == found, steps[cut][1]
-        assert [names for names, _, _ in await _walked(ref, clock.now() + timedelta(hours=1)) if names] == []
+        assert [
+            names for names, _, _ in await _walked(system, ref, clock.now() + timedelta(hours=1)) if names
+        ] == []
 
 
 async def test_removed_comments_and_topics_are_marked_and_texts_kept(

@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.ingest.app import worker
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.intake.thread_state import threads_with_other_count
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch, ThreadState
@@ -79,9 +78,9 @@ def _stored_before(external_id: str, thread_key: str) -> IncomingItem:
     )
 
 
-async def _ref(network: str, page: str) -> PageRef:
+async def _ref(system: Connected, network: str, page: str) -> PageRef:
     async def known() -> PageRef | None:
-        runtime = worker._runtime
+        runtime = system.worker._runtime
         return None if runtime is None else runtime.token_pool.page(network, page)
 
     return await eventually(known)
@@ -120,7 +119,7 @@ async def test_ok_comment_deleted_between_polls_is_marked_deleted(
             ok.post("delete", page=page, id=gone["id"], by="author")
             item = _stored_before(f"{topic}/{gone['id']}", f"ok:{topic}")
             feed = DatabaseIntakeStore(system.ingest.service.database)
-            await feed.store(await _ref("ok", page), "backfill", ParsedBatch([item]))
+            await feed.store(await _ref(system, "ok", page), "backfill", ParsedBatch([item]))
             ok.door.delete("/_control/faults")
             if look == "reconciliation":
                 assert (await _reconciled(system, page_id))["deleted"] == 1
@@ -139,7 +138,7 @@ async def test_vk_comment_with_missed_deletion_event_is_marked_deleted(
         page_id = await system.connect_page("vk", vk, page)
         post = vk.citizen(page, f"Запись {uuid4()}", "wall_post")
         key = f"vk:-{page}_{post['id']}"
-        ref = await _ref("vk", page)
+        ref = await _ref(system, "vk", page)
         if look == "polls":
             await _marked(system, key)
         item = _stored_before(f"-{page}_987654", key)
@@ -161,7 +160,7 @@ async def test_vk_board_comment_missing_in_network_is_marked_deleted(
         await _marked(system, key)
         item = _stored_before(f"-{page}_{topic['thread']}_987", key)
         feed = DatabaseIntakeStore(system.ingest.service.database)
-        await feed.store(await _ref("vk", page), "backfill", ParsedBatch([item]))
+        await feed.store(await _ref(system, "vk", page), "backfill", ParsedBatch([item]))
         await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", item.external_id)
 
 

@@ -15,10 +15,10 @@ from aiohttp.test_utils import TestServer
 
 from services.webhooks.deliveries.dispatcher import AttemptResult, Dispatcher
 from services.webhooks.settings import webhooks_settings
-from services.webhooks.worker import consumer
 from shared.contracts.appeal_events import AppealSnapshot
 from shared.contracts.catalogue import EVENT_MODELS
 from shared.database.sessions import Database
+from shared.events.consumer import Consumer
 from shared.events.outbox import NewEvent, emit
 from shared.events.relay import number_committed
 from tests.conftest import TestDatabase
@@ -115,6 +115,11 @@ class Hooks:
     def database(self) -> Database:
         return self.app.service.database
 
+    @property
+    def consumer(self) -> Consumer:
+        """The consumer that makes deliveries."""
+        return self.app.service.consumers[0]
+
     def headers(self, role: str, organisation_id: UUID | str | None = None, **more: str) -> dict[str, str]:
         """Return request headers of a person: each role at each organisation is another person."""
         token = self.app.token(role, organisation_id, subject=self.subject(role, organisation_id))
@@ -150,7 +155,7 @@ class Hooks:
         return appeal_id
 
     async def fan_out(self) -> None:
-        while await consumer.step(self.database):
+        while await self.consumer.step(self.database):
             pass
 
     def dispatcher(self, **changes: Any) -> Dispatcher:

@@ -12,7 +12,6 @@ import svix
 
 from services.webhooks.deliveries.dispatcher import FAILING_ENDPOINT_CONCURRENCY, RETRY_DELAYS
 from services.webhooks.deliveries.fanout import fan_out
-from services.webhooks.worker import consumer
 from shared.events.consumer import Consumer
 from shared.tables.common import Event
 from shared.tables.webhooks import WebhooksCursor
@@ -209,11 +208,11 @@ async def test_replays_and_crashes_create_exactly_one_delivery(hooks: Hooks, rec
         await fan_out(session, events)  # type: ignore[arg-type]
         raise ConnectionResetError("killed before the commit")
 
-    dying = Consumer(consumer.name, WebhooksCursor, consumer.types, dies)  # type: ignore[arg-type]
+    dying = Consumer(hooks.consumer.name, WebhooksCursor, hooks.consumer.types, dies)  # type: ignore[arg-type]
     with pytest.raises(ConnectionResetError):
         await dying.step(hooks.database)
     assert await hooks.deliveries() == []
-    await asyncio.gather(*(consumer.step(hooks.database, 3) for _ in range(4)))
+    await asyncio.gather(*(hooks.consumer.step(hooks.database, 3) for _ in range(4)))
     await hooks.fan_out()
     await hooks.sql("UPDATE webhooks_cursors SET position = 0")
     await hooks.fan_out()

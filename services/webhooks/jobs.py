@@ -1,5 +1,0 @@
-"""The service's job queue."""
-
-from shared.jobs import Jobs
-
-jobs = Jobs("webhooks")
