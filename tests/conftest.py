@@ -28,6 +28,8 @@ OPTIONS = (
     "max_wal_senders=0",
     "max_wal_size=256MB",
     "max_connections=200",
+    # Plans do not depend on when it runs, and an analysed database could not be used again.
+    "autovacuum=off",
     "scram_iterations=1",
 )
 # On loopback nobody listens, and making TLS's context takes asyncpg longer than all the rest of connecting.

@@ -278,9 +278,9 @@ class Stand:
         """The pseudonym of an author."""
         return author_key(self.driver.network, native_id)
 
-    async def settled(self, seconds: float = 0.8) -> None:
-        """Give every way the time for a few more looks, so that what must not happen could happen."""
-        await asyncio.sleep(seconds)
+    async def later_comment_arrived(self) -> None:
+        """Wait until a comment written now is stored: the page was read again, and what must not happen could."""
+        await self.arrived(await self.driver.citizen(self.page, f"Позже {uuid4().hex}"))
 
     # --- answers ------------------------------------------------------------------------------------
 

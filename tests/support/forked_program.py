@@ -16,6 +16,9 @@ import tempfile
 from collections.abc import Mapping
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 # What the programs import; not the programs themselves, which are executed as `python -m` does.
 _PRELOADED = [
@@ -29,6 +32,7 @@ _PRELOADED = [
     "emulators.vk.app",
     "services.ingest.app",
     "services.registry.app",
+    "tests.support.classifier_preload",
     "tests.support.forked_program",
     "tests.support.hostile_classifier",
 ]
@@ -39,6 +43,12 @@ def forkserver() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     return context
+
+
+def fork_classifiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let classifier pools fork their processes, where a test makes several."""
+    forking = SimpleNamespace(get_context=lambda _: forkserver())
+    monkeypatch.setattr("services.appeals.classification.classifier_pool.multiprocessing", forking)
 
 
 class ForkedProgram:

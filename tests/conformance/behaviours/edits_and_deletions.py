@@ -73,7 +73,7 @@ async def two_edits_keep_both_texts(stand: Stand) -> None:
 async def an_edit_to_the_same_text_is_none(stand: Stand) -> None:
     written = await _commented(stand)
     await stand.driver.edit(written, written.text)
-    await stand.settled(2)
+    await stand.later_comment_arrived()
     row = await stand.arrived(written, text=written.text)
     assert row["version"] == 1
     assert await stand.events(row["id"], "message.edited") == []
@@ -96,7 +96,7 @@ async def _deleted(stand: Stand, written: Written, by: str) -> None:
     assert row["deleted_by"] == (by if "deleter" in stand.driver.tells else "unknown")
     (told,) = await stand.events(row["id"], "message.deleted")
     assert told["deleted_by"] == row["deleted_by"]
-    await stand.settled()
+    await stand.later_comment_arrived()
     row = await stand.gone(written)
     assert len(await stand.events(row["id"], "message.deleted")) == 1
 
@@ -143,7 +143,7 @@ async def a_comment_written_and_deleted_at_once(stand: Stand) -> None:
     await stand.driver.delete(written, "author")
     after = await stand.driver.citizen(stand.page, words("После"), under=post)
     await stand.arrived(after)
-    await stand.settled()
+    await stand.later_comment_arrived()
     row = await stand.stored(written)
     assert row is None or row["deleted_at"] is not None, "what nobody can see must not open a case"
 
@@ -160,7 +160,7 @@ async def an_event_delivered_twice(stand: Stand) -> None:
     for _ in range(2):
         await stand.announce("new", written, event)
     row = await stand.arrived(written)
-    await stand.settled()
+    await stand.later_comment_arrived()
     assert len(await stand.in_thread(written.thread_key)) == 1
     assert len(await stand.events(row["id"], "message.received")) == 1
 
@@ -173,9 +173,9 @@ async def an_event_of_what_a_poll_has_found(stand: Stand) -> None:
     written = await stand.driver.citizen(stand.page, words("И так, и так"), kind, under=under, author="700202")
     await stand.announce("new", written, uuid4().hex)
     row = await stand.arrived(written)
-    await stand.settled()
+    await stand.later_comment_arrived()
     await stand.announce("new", written, uuid4().hex)
-    await stand.settled()
+    await stand.later_comment_arrived()
     assert len(await stand.in_thread(written.thread_key)) == 1
     assert len(await stand.events(row["id"], "message.received")) == 1
     assert (await stand.arrived(written))["version"] == 1
@@ -196,7 +196,7 @@ async def an_edit_announced_before_the_comment(stand: Stand) -> None:
     await stand.announce("edited", written, uuid4().hex, later)
     await stand.announce("new", written, uuid4().hex)
     row = await stand.arrived(written)
-    await stand.settled()
+    await stand.later_comment_arrived()
     row = await stand.arrived(written)
     assert row["text"] == later, "the later text stands"
     assert len(await stand.events(row["id"], "message.received")) == 1
@@ -211,7 +211,7 @@ async def an_old_edit_delivered_again(stand: Stand) -> None:
     await stand.announce("edited", written, uuid4().hex, third)
     row = await stand.arrived(written, text=third)
     await stand.announce("edited", written, first, second)
-    await stand.settled()
+    await stand.later_comment_arrived()
     row = await stand.arrived(written, text=third)
     assert row["version"] == 3
     assert await stand.texts_before(row) == [written.text, second]
@@ -225,7 +225,7 @@ async def a_deletion_delivered_twice(stand: Stand) -> None:
     for _ in range(2):
         await stand.announce("deleted", written, uuid4().hex)
     row = await stand.gone(written)
-    await stand.settled()
+    await stand.later_comment_arrived()
     assert len(await stand.events(row["id"], "message.deleted")) == 1
 
 
@@ -270,7 +270,7 @@ async def answers_that_repeat_and_shuffle(stand: Stand) -> None:
     for one in written:
         row = await stand.arrived(one, **({"text": text} if one is before else {}))
         assert len(await stand.events(row["id"], "message.received")) == 1
-    await stand.settled()
+    await stand.later_comment_arrived()
     assert (await stand.arrived(before))["version"] == 2
 
 

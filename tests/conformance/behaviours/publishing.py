@@ -36,7 +36,7 @@ async def _stands_once(stand: Stand, publication: UUID, written: Written, text: 
     (shown,) = await _shown(stand, written.thread, text)
     assert shown.text == text
     own = await stand.spoken(text)
-    await stand.settled()
+    await stand.later_comment_arrived()
     assert own["external_id"] == done["external_id"]
     rows = await stand.eye.fetch("SELECT publication_id FROM messages WHERE text = $1", text)
     assert [row["publication_id"] for row in rows] == [publication]

@@ -87,7 +87,7 @@ async def a_token_that_dies_and_another_that_is_left(stand: Stand) -> None:
     await stand.arrived(await stand.driver.citizen(page, words("До"), "message", author="700504"))
     second = await stand.driver.new_token(page)
     await stand.hand_over(second, page_id)
-    await stand.settled()
+    await stand.later_comment_arrived()
     await stand.driver.revoke(first["token"])
     written = await _one_of_each(stand, page, "После", "700504")
     await _arrived_once(stand, written)
@@ -163,7 +163,7 @@ async def what_was_pushed_and_lost(stand: Stand) -> None:
     page, _ = await stand.connected("lost")
     await stand.arrived(await stand.driver.citizen(page, words("До")))
     async with stand.driver.silence():
-        await stand.settled(2.5)
+        await asyncio.sleep(2.5)  # longer than a call of long poll waits
         written = await _one_of_each(stand, page, "Потеряно", "700510")
         await stand.driver.lose_push(page)
     await _arrived_once(stand, written)
@@ -189,7 +189,7 @@ async def a_page_that_is_not_followed_any_more(stand: Stand) -> None:
     newer, _ = await stand.connected("newer")
     await stand.arrived(await stand.driver.citizen(newer, words("После")))
     written = await stand.driver.citizen(page, words("Никому"))
-    await stand.settled(2)
+    await stand.later_comment_arrived()
     assert await stand.stored(written) is None
     await _follow(stand, page_id, follow=True)
     await stand.arrived(written)

@@ -131,7 +131,7 @@ async def a_comment_deleted_under_living_replies(stand: Stand) -> None:
     await stand.arrived(reply)
     await stand.driver.delete(root, "author")
     assert (await stand.gone(root))["text"] == root.text
-    await stand.settled()
+    await stand.later_comment_arrived()
     assert (await stand.arrived(reply))["deleted_at"] is None
 
 
@@ -141,7 +141,7 @@ async def comments_that_are_closed_and_open_again(stand: Stand) -> None:
     before = await stand.driver.citizen(stand.page, words("До"), under=post)
     await stand.arrived(before)
     await stand.driver.close_comments(post, closed=True)
-    await stand.settled()
+    await stand.later_comment_arrived()
     assert (await stand.arrived(before))["deleted_at"] is None, "closed is not deleted"
     await stand.driver.close_comments(post, closed=False)
     await stand.arrived(await stand.driver.citizen(stand.page, words("После"), under=post))

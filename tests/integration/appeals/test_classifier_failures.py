@@ -20,9 +20,15 @@ from shared.settings import settings as shared_settings
 from tests.conftest import TestDatabase
 from tests.integration.appeals.conftest import World
 from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.support.forked_program import fork_classifiers
 from tests.support.hostile_classifier import DEADLY, classify_hostile
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 from tests.unit.appeals.classification.test_custom_model import kept
+
+
+@pytest.fixture(autouse=True)
+def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork_classifiers(monkeypatch)
 
 
 class Ended:

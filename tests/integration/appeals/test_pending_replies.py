@@ -20,7 +20,7 @@ PROMISE = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
 
 async def test_concurrent_replies_of_two_colleagues_publish_one(world: World) -> None:
     found = [await appeal(world, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(10)]
-    for _ in range(5):
+    for _ in range(3):
         for one in found:
             path = f"/appeals/{one['id']}/replies"
             answers = await asyncio.gather(

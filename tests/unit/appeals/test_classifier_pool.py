@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -26,7 +25,7 @@ from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH
 from services.appeals.classification.types import MessageContext
 from services.appeals.settings import AppealsSettings
 from shared.http.problems import Unavailable
-from tests.support.forked_program import forkserver
+from tests.support.forked_program import fork_classifiers
 from tests.support.hostile_classifier import DEADLY, ENDLESS, classify_hostile
 
 ITEMS = [
@@ -51,9 +50,7 @@ def pool() -> Iterator[ClassifierPool]:
 
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Classifier processes are forked from one that has imported everything: importing takes seconds."""
-    forking = SimpleNamespace(get_context=lambda _: forkserver())
-    monkeypatch.setattr(classifier_pool_module, "multiprocessing", forking)
+    fork_classifiers(monkeypatch)
 
 
 async def test_pool_returns_the_models_results_and_replaces_a_killed_process(pool: ClassifierPool) -> None:

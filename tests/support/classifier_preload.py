@@ -1,0 +1,5 @@
+"""Imported by the process that classifier processes are forked from: they find the model loaded."""
+
+from services.appeals.classification import classifier_pool
+
+classifier_pool._load_info(None)
