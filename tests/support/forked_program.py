@@ -21,7 +21,7 @@ from types import SimpleNamespace
 import pytest
 
 # What the programs import; not the programs themselves, which are executed as `python -m` does.
-_PRELOADED = [
+PRELOADED = [
     "cli.api_client",
     "cli.commands.dead_letters",
     "cli.commands.serve",
@@ -41,7 +41,7 @@ _PRELOADED = [
 def forkserver() -> ForkServerContext:
     """Return the context whose processes are forked from one with everything imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 

@@ -135,7 +135,7 @@ async def test_comment_on_the_wire(network: Network) -> None:
     assert re.fullmatch(rf"{shown['date_ms']}:-\d+:{shown['date_ms']}:{network.topic}:1", parts)
     wall = datetime.strptime(shown["date"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZoneInfo("Europe/Moscow"))
     assert int(wall.timestamp()) == shown["date_ms"] // 1000
-    assert abs(wall - before).total_seconds() < 5
+    assert abs(wall - before).total_seconds() < 1_800  # no other zone is so near
     one = await network.call(
         "discussions.getComment", discussionId=network.topic, discussionType="GROUP_TOPIC", comment_id=shown["id"]
     )
