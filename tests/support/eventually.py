@@ -15,7 +15,7 @@ async def eventually(
     what: str = "what was waited for",
     *,
     seconds: float = SECONDS,
-    every: float = 0.05,
+    every: float = 0.1,
 ) -> T:
     """Return the first result of `look` that is true; raise an AssertionError that names `what` when none is."""
     deadline = time.monotonic() + seconds
