@@ -1,5 +1,6 @@
 """Reconciliation with both emulated networks finds exactly the missing messages."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -7,24 +8,45 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.ingest.networks.ok.discussion_poll import DiscussionPoller
+from services.ingest.networks.ok.topic_poll import TopicPoller
+from services.ingest.networks.vk.wall_poll import WallPoller
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, eventually_true
 
 
-def _stop_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Polls compare counts too, and would fill a gap before reconciliation finds it."""
+class Polls:
+    """Polls compare counts too, and would fill a gap before reconciliation finds it: they can be stopped."""
 
-    async def nothing(*_: Any) -> list[Any]:
-        return []
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._stopped = False
+        self._running = 0
+        for owner, name in (
+            (TopicPoller, "check_group"),
+            (DiscussionPoller, "_notice"),
+            (DiscussionPoller, "_one"),
+            (WallPoller, "poll_page"),
+        ):
+            monkeypatch.setattr(owner, name, self._stoppable(getattr(owner, name)))
 
-    for source in (
-        "ok.topic_poll.TopicPoller.check_group",
-        "ok.discussion_poll.DiscussionPoller._notice",
-        "vk.wall_poll.WallPoller.poll_page",
-    ):
-        monkeypatch.setattr(f"services.ingest.networks.{source}", nothing)
+    def _stoppable(self, poll: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def run(*arguments: Any) -> Any:
+            if self._stopped:
+                return None if poll.__name__ == "_one" else []
+            self._running += 1
+            try:
+                return await poll(*arguments)
+            finally:
+                self._running -= 1
+
+        return run
+
+    async def stop(self) -> None:
+        """Begin none any more, and wait for those that run."""
+        self._stopped = True
+        await eventually_true(lambda: self._running == 0, "the end of the polls that run")
 
 
 async def _post(system: Connected, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -64,6 +86,7 @@ async def test_gap_is_found_and_backfill_stores_history_again(
     emulator: Emulator = request.getfixturevalue(network)
     page = emulator.page(f"{network}_reconciled")
     settings = {f"{network}_api_url": emulator.url, "reconcile_grace_seconds": "1"}
+    polls = Polls(monkeypatch)
     async with connected(database, keys_dir, **settings) as system:
         page_id = await system.connect_page(network, emulator, page)
         emulator.citizen(page, f"Первый {uuid4()}")
@@ -87,7 +110,7 @@ async def test_gap_is_found_and_backfill_stores_history_again(
         await eventually(all_stored)
         calm = await _compared(system, page_id)
         assert (calm["gaps"], calm["late"], calm["deleted"]) == (0, 0, 0)
-        _stop_polls(monkeypatch)
+        await polls.stop()
         lost = [comments[1], message] if network == "vk" else comments[1:3]
         await _lose(system, *lost)
         found = await _compared(system, page_id)
