@@ -29,6 +29,7 @@ from services.appeals.classification.model.message_classifier import MessageClas
 from services.appeals.classification.training.examples import load_examples
 from services.appeals.classification.types import MessageContext
 from shared import gc_tuning
+from shared.events.relay import number_committed_events
 from shared.ids import new_id
 
 BATCH_ROWS = 100
@@ -91,11 +92,10 @@ async def _measure_pipeline(url: str, messages: int) -> float:
     from services.appeals.classification.classifier_pool import classifier_pool  # noqa: PLC0415
     from services.appeals.inbound import prefetch  # noqa: PLC0415
     from shared.database.sessions import Database  # noqa: PLC0415
-    from shared.events.relay import number_committed  # noqa: PLC0415
 
     pool = Database(url, 4, name="bench")
     consumer = build_service().consumers[0]
-    gc_tuning.settle()
+    gc_tuning.freeze_startup_objects()
 
     async def prefetch_all() -> None:
         position = 0
@@ -110,8 +110,8 @@ async def _measure_pipeline(url: str, messages: int) -> float:
         started = time.perf_counter()
         handled = 0
         while handled < messages:
-            handled += await consumer.step(pool)
-        while await number_committed(pool):
+            handled += await consumer.process_batch(pool)
+        while await number_committed_events(pool):
             pass
         seconds = time.perf_counter() - started
         prefetching.cancel()
@@ -127,7 +127,7 @@ def _measure_model(texts: Sequence[str]) -> float:
     model = MessageClassifier.load()
     items = [(text, MessageContext(page_owner="О")) for text in texts]
     model.classify(items[:BATCH_ROWS])
-    gc_tuning.settle()
+    gc_tuning.freeze_startup_objects()
     started = time.perf_counter()
     for start in range(0, len(items), BATCH_ROWS):
         model.classify(items[start : start + BATCH_ROWS])

@@ -30,7 +30,7 @@ from services.appeals.classification.training.evaluation import (
 from services.appeals.classification.training.examples import load_examples
 from services.appeals.classification.training.labelled_data import LabelledData, load_labelled
 from shared.tabular.named_columns import read_table
-from shared.topic_taxonomy import classes
+from shared.topic_taxonomy import entries
 
 BAR = 1.0
 # The bars for training on the appeals of Kursk, by label: figure and minimal mean.
@@ -51,7 +51,7 @@ SPEED_TEXTS, SPEED_TEXT_LENGTH = 4_000, 100
 
 def own_examples() -> LabelledData:
     """Return the project's examples that have a topic group."""
-    names = {item.code: item.name for item in classes()}
+    names = {item.code: item.name for item in entries()}
     examples = [item for item in load_examples() if item.group]
     return LabelledData(
         [item.text for item in examples],

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from migrations.indexes import TIMEOUTS
 from migrations.lock import MIGRATION_LOCK, hold_lock
-from shared.database.sessions import engine_of
+from shared.database.sessions import create_engine
 from shared.tables import Base
 
 
@@ -36,7 +36,7 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _online() -> None:
-    engine = engine_of(_url(), name="migrations")
+    engine = create_engine(_url(), name="migrations")
     async with engine.connect() as connection:
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None

@@ -1,20 +1,20 @@
-"""The one clock. Code asks `now()`; nothing else reads the time of day."""
+"""The clock of the application. All code uses `now()`; nothing else reads the system clock."""
 
 import os
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-REGION_ZONE = ZoneInfo("Asia/Irkutsk")
+REGION_TIME_ZONE = ZoneInfo("Asia/Irkutsk")
 
 _shift = timedelta(seconds=float(os.environ.get("GOSPABLIK_CLOCK_SHIFT_SECONDS", "0")))
 
 
 def now() -> datetime:
-    """The present moment in UTC, moved by `GOSPABLIK_CLOCK_SHIFT_SECONDS`."""
+    """Return the current time in UTC, shifted by `GOSPABLIK_CLOCK_SHIFT_SECONDS`."""
     moment = datetime.now(UTC)
     return moment + _shift if _shift else moment
 
 
 def today() -> date:
-    """The date in the region."""
-    return now().astimezone(REGION_ZONE).date()
+    """Return the current date in the region."""
+    return now().astimezone(REGION_TIME_ZONE).date()

@@ -1,4 +1,4 @@
-"""The social networks by name: the one list that every service's schemas check against."""
+"""The social networks by name; the schemas of all services validate against this list."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,26 +8,28 @@ from typing_extensions import TypeAliasType
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What is to be known of a network without speaking to it. `page_url` holds `{id}`."""
+class NetworkInfo:
+    """Static information about a network; `page_url` contains `{id}`."""
 
     title: str
     page_url: str
 
 
-NETWORKS: dict[str, About] = {
-    "vk": About("ВКонтакте", "https://vk.com/club{id}"),
-    "ok": About("Одноклассники", "https://ok.ru/group/{id}"),
+NETWORKS: dict[str, NetworkInfo] = {
+    "vk": NetworkInfo("ВКонтакте", "https://vk.com/club{id}"),
+    "ok": NetworkInfo("Одноклассники", "https://ok.ru/group/{id}"),
 }
 
 
-def _known(name: str) -> str:
+def _validate_network_name(name: str) -> str:
     if name not in NETWORKS:
-        raise ValueError(f"is none of {', '.join(NETWORKS)}")
+        raise ValueError(f"must be one of {', '.join(NETWORKS)}")
     return name
 
 
 NetworkName = TypeAliasType(
     "NetworkName",
-    Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(NETWORKS)})],
+    Annotated[
+        str, AfterValidator(_validate_network_name), WithJsonSchema({"type": "string", "enum": list(NETWORKS)})
+    ],
 )

@@ -1,4 +1,4 @@
-"""Whether an organisation works: the one rule, for the registry, for rules and for owners of cases."""
+"""The condition for an operating organisation, for the registry, routing rules and owners of appeals."""
 
 from datetime import date
 
@@ -7,6 +7,6 @@ from sqlalchemy import ColumnElement, and_, or_
 from shared.tables.registry import Organisation
 
 
-def works(today: date) -> ColumnElement[bool]:
-    """Active, and its last day has not passed: the registry makes it inactive only within an hour after that."""
+def is_operating(today: date) -> ColumnElement[bool]:
+    """Return the condition: active and not past its last day (the registry deactivates it up to an hour later)."""
     return and_(Organisation.active, or_(Organisation.valid_to.is_(None), Organisation.valid_to >= today))

@@ -1,4 +1,4 @@
-"""Russian words for numbers of things."""
+"""Russian texts for numbers and durations."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ _UNITS: tuple[tuple[int, tuple[str, str, str]], ...] = (
 
 
 def in_words(span: timedelta) -> str:
-    """«12 минут», «3 часа», «5 дней»."""
+    """Return a duration as text: «12 минут», «3 часа», «5 дней»."""
     seconds = int(span.total_seconds())
     for unit, forms in _UNITS:
         if seconds >= unit:
@@ -19,7 +19,7 @@ def in_words(span: timedelta) -> str:
 
 
 def plural(count: int, forms: tuple[str, str, str]) -> str:
-    """The form of a noun after a number: 1 час, 2 часа, 5 часов."""
+    """Return the form of a noun after a number: 1 час, 2 часа, 5 часов."""
     tens, ones = count % 100, count % 10
     if 10 < tens < 20 or ones == 0 or ones > 4:
         return forms[2]

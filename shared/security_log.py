@@ -1,23 +1,23 @@
-"""Security events: who signed in, who was refused, who read a person's words. Lines of the logger `security`.
+"""Log security events: sign-ins, refusals, reads of personal data, with the logger `security`.
 
-Each has an `event` of the list in docs/operations/index.md.
-Never a text, a token or a password; of what was typed as a name only what somebody is called here.
+Each has an `event` listed in docs/operations/index.md. Texts, tokens and passwords are never logged; of user names
+that were typed, only existing ones.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
-from shared.logs import logger
+from shared.logs import get_logger
 
-log = logger("security")
+log = get_logger("security")
 
 
-def tell_read(actor: str, kind: str, subjects: Iterable[object]) -> None:
-    """Write that somebody read citizens' words or who wrote them, unmasked."""
+def log_personal_data_read(actor: str, kind: str, subjects: Iterable[object]) -> None:
+    """Log that somebody read unmasked texts or authors."""
     if ids := [str(subject) for subject in subjects]:
-        tell("personal_data_read", actor=actor, kind=kind, subjects=ids)
+        log_security_event("personal_data_read", actor=actor, kind=kind, subjects=ids)
 
 
-def tell(event: str, **what: Any) -> None:
-    """Write one security event."""
-    log.info(event, **what)
+def log_security_event(event: str, **fields: Any) -> None:
+    """Log one security event."""
+    log.info(event, **fields)

@@ -1,6 +1,7 @@
 """A service: one FastAPI app and its workers, built by `build_service()` in every `services/<name>/app.py`.
 
-In the embedded run API and worker share one process and loop; Compose starts them apart (`--process api|worker`).
+In the embedded run API and worker share a process and event loop; Compose runs them separately (`--process
+api|worker`).
 """
 
 import asyncio
@@ -26,10 +27,10 @@ from shared.audit import recorder
 from shared.auth import identity, oidc, token_recheck, tokens
 from shared.auth.callers import CallerDep
 from shared.database.outages import is_outage
-from shared.database.purge import Terms
+from shared.database.purge import RetentionSettings
 from shared.database.sessions import POOL_SIZES, Database, ReadSession, WriteSession
 from shared.events.consumer import Consumer
-from shared.events.listen_notify import WakeUps
+from shared.events.listen_notify import NotificationListener
 from shared.events.relay import relay
 from shared.http import problems
 from shared.http.body_limit import BodyLimit
@@ -42,17 +43,17 @@ from shared.supervision import Backoff, run_forever
 from shared.tables.base import IdempotencyMixin
 
 Process = Literal["all", "api", "worker"]
-Work = Callable[["Service"], Awaitable[None]]
+WorkerFunction = Callable[["Service"], Awaitable[None]]
 
-FAILURES = Counter("gospablik_worker_failures_total", "Times a worker loop raised", ["service", "worker"])
-HELD = Gauge("gospablik_jobs_held", "Jobs that failed for good and wait for a person", ["service"])
+WORKER_FAILURES = Counter("gospablik_worker_failures_total", "Times a worker loop raised", ["service", "worker"])
+DEAD_LETTER_JOBS = Gauge("gospablik_jobs_held", "Jobs that failed for good and wait for a person", ["service"])
 RESTART_BACKOFF = Backoff(0.5, 15.0)
 
 WORKER_UP = Gauge("gospablik_worker_ok", "1 while a worker loop is well", ["service", "worker"])
 
 
 class Service:
-    """What a service is made of. Domain code reaches it through its session and arguments, never globally."""
+    """The parts of a service. Domain code gets them as arguments, never from a global."""
 
     def __init__(
         self,
@@ -64,18 +65,18 @@ class Service:
         root: Sequence[APIRouter] = (),
         jobs: Jobs | None = None,
         consumers: Sequence[Consumer] = (),
-        workers: dict[str, Work] | None = None,
+        workers: dict[str, WorkerFunction] | None = None,
         with_relay: bool = True,
         large_bodies: Mapping[str, int] | None = None,
-        find_person: Callable[["Service"], identity.Find] | None = None,
+        find_person: Callable[["Service"], identity.FindPerson] | None = None,
         answers: type[IdempotencyMixin] | None = None,
-        before: Work | None = None,
+        before: WorkerFunction | None = None,
     ) -> None:
-        """`routers` and `public` hang under /api/v1; `root` at the root. `workers` run for ever, by name.
+        """`routers` and `public` are mounted under /api/v1, `root` at the root. `workers` run until cancelled.
 
-        `large_bodies` are paths that take more bytes than others, and how many. `find_person` finds people of an
-        external issuer; left out, registry is asked. `answers` remembers those to repeated requests. What
-        `before` raises stops the start.
+        `large_bodies` maps paths to a higher body limit in bytes. `find_person` finds people of an external
+        issuer, by default by calling registry. `answers` is the table of stored responses to requests with an
+        idempotency key. An exception in `before` stops the start.
         """
         self.name = name
         self.title = title
@@ -89,78 +90,80 @@ class Service:
         self._answers = answers
         self._before = before
         self._large_bodies = large_bodies
-        self.wakeups = WakeUps()
-        self.trouble: dict[str, str] = {}
+        self.wakeups = NotificationListener()
+        self.worker_errors: dict[str, str] = {}
         self._database: Database | None = None
         self._http: aiohttp.ClientSession | None = None
         for consumer in consumers:
-            self._give_a_job(consumer)
+            self._register_dead_letter_job(consumer)
 
-    def _give_a_job(self, consumer: Consumer) -> None:
-        """Events that a consumer steps over are handled by its jobs."""
+    def _register_dead_letter_job(self, consumer: Consumer) -> None:
+        """Register the job that handles the consumer's dead-lettered events."""
         if consumer.jobs is None:
             return
 
         async def handle(payload: dict[str, Any]) -> None:
-            await consumer.handle_one(self.database, UUID(payload["event_id"]))
+            await consumer.handle_dead_letter(self.database, UUID(payload["event_id"]))
 
-        consumer.jobs.handlers[consumer.job] = handle
+        consumer.jobs.handlers[consumer.dead_letter_job] = handle
 
     @property
     def settings(self) -> Settings:
-        """The process's settings."""
+        """The settings of the process."""
         return settings()
 
     @property
     def database(self) -> Database:
-        """The service's pool, as its own role."""
+        """The connection pool with the service's role."""
         if self._database is None:
             url = self.settings.database_url.get_secret_value()
             limit = self.settings.statement_timeout_seconds
-            self._database = Database(url, POOL_SIZES[self.name], name=self.name, read_seconds=limit)
+            self._database = Database(url, POOL_SIZES[self.name], name=self.name, read_timeout_seconds=limit)
         return self._database
 
     @property
     def http(self) -> aiohttp.ClientSession:
-        """One HTTP client for the process; callers give each call its timeout."""
+        """The HTTP client of the process; callers set a timeout for each call."""
         if self._http is None:
             self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         return self._http
 
     @cached_property
     def people_keys(self) -> KeySet:
-        """Public keys of the issuer of people's tokens."""
+        """The public keys of the issuer of people's tokens."""
         return tokens.read_key_set(self.settings.keys_dir / "people.jwks")
 
     @cached_property
-    def identities(self) -> identity.Identities:
-        """Reads the tokens that people and systems show."""
+    def identities(self) -> identity.TokenReader:
+        """The reader of access tokens of people and API clients."""
         config = self.settings
-        keys = oidc.Keys(config.oidc_issuer or "", lambda: self.http, only_https=not config.embedded)
-        find = self._find_person(self) if self._find_person else identity.asking_registry(self)
-        return identity.Identities(self.people_keys, identity.external_issuer(config, keys), identity.Known(find))
+        keys = oidc.IssuerKeys(config.oidc_issuer or "", lambda: self.http, only_https=not config.embedded)
+        find = self._find_person(self) if self._find_person else identity.find_person_via_registry(self)
+        return identity.TokenReader(
+            self.people_keys, identity.external_issuer(config, keys), identity.PersonCache(find)
+        )
 
     @cached_property
     def service_keys(self) -> KeySet:
-        """Public keys of all services."""
+        """The public keys of all services."""
         return tokens.read_key_set(self.settings.keys_dir / "services.jwks")
 
     @cached_property
     def signer(self) -> tokens.Signer:
-        """Signs tokens as this service."""
+        """The signer of this service's tokens."""
         return tokens.Signer(self.name, tokens.read_key(self.settings.keys_dir / f"{self.name}.jwk"))
 
     def client(self) -> ServiceClient:
-        """Calls other services as this one."""
+        """Return a client that calls other services as this one."""
         return ServiceClient(self.name, self.signer, self.settings, self.http)
 
-    def report(self, worker: str, error: str | None) -> None:
-        """Remember whether a worker is well: `/health/ready` and `/metrics` show it."""
+    def report_worker(self, worker: str, error: str | None) -> None:
+        """Store the error of a worker, or that it is healthy, for `/health/ready` and `/metrics`."""
         if error is None:
-            self.trouble.pop(worker, None)
+            self.worker_errors.pop(worker, None)
         else:
-            self.trouble[worker] = logs.tellable(error)
-            FAILURES.labels(self.name, worker).inc()
+            self.worker_errors[worker] = logs.redact(error)
+            WORKER_FAILURES.labels(self.name, worker).inc()
         WORKER_UP.labels(self.name, worker).set(1 if error is None else 0)
 
     def build(self, process: Process = "all") -> FastAPI:
@@ -218,18 +221,18 @@ class Service:
 
     async def _begin(self) -> None:
         try:
-            Terms()  # a term that is too short is named now, not when something is deleted by it
+            RetentionSettings()  # refuse a too short retention period at the start
             if self._before is not None:
                 await self._before(self)
         except Exception as error:
-            # In one line, above the traceback that the server makes of it.
-            logs.logger(__name__).error("the service does not start", reason=str(error))
+            # Log the reason in one line, above the server's traceback.
+            logs.get_logger(__name__).error("the service does not start", reason=str(error))
             raise
 
-    def _work(self, process: Process) -> dict[str, Work]:
+    def _work(self, process: Process) -> dict[str, WorkerFunction]:
         if process == "api":
             return {}
-        work: dict[str, Work] = {"wake-ups": lambda s: s.wakeups.run(s.settings.direct_url)}
+        work: dict[str, WorkerFunction] = {"wake-ups": lambda s: s.wakeups.run(s.settings.direct_url)}
         if self._with_relay:
             work["relay"] = lambda s: relay(s.database, s.wakeups)
         if (jobs := self.jobs) is not None:
@@ -237,22 +240,22 @@ class Service:
         if (answers := self._answers) is not None:
             work["forget-answers"] = lambda s: idempotency.forget_for_ever(s.database, answers)
         for consumer in self.consumers:
-            work[consumer.name] = lambda s, c=consumer: c.run(s.database, s.wakeups, s.report)  # type: ignore[misc]
+            work[consumer.name] = lambda s, c=consumer: c.run(s.database, s.wakeups, s.report_worker)  # type: ignore[misc]
         return work | self.workers
 
-    async def _forever(self, name: str, work: Work) -> None:
-        log = logs.logger(name)
+    async def _forever(self, name: str, work: WorkerFunction) -> None:
+        log = logs.get_logger(name)
 
         def failed(error: Exception, delay: float) -> None:
             log.error("worker failed", worker=name, retry_in=delay, exc_info=error)
-            self.report(name, repr(error))
+            self.report_worker(name, repr(error))
 
-        self.report(name, None)
+        self.report_worker(name, None)
         await run_forever(
             lambda: work(self),
             RESTART_BACKOFF,
             on_failure=failed,
-            on_restart=lambda: self.report(name, None),
+            on_restart=lambda: self.report_worker(name, None),
             is_outage=is_outage,
         )
 
@@ -261,16 +264,16 @@ class Service:
         # The other figures are wanted most then.
         try:
             async with asyncio.timeout(3), self.database.read() as session:
-                return await jobs.count_held(session)
+                return await jobs.count_dead_letters(session)
         except Exception as error:
             if not is_outage(error):
                 raise
-            logs.logger(__name__).warning("held jobs cannot be counted", error=repr(error)[:300])
+            logs.get_logger(__name__).warning("dead letters cannot be counted", error=repr(error)[:300])
             return math.nan
 
 
-def service_of(request: Request) -> Service:
-    """The service that answers this request."""
+def get_service(request: Request) -> Service:
+    """Return the service that handles this request."""
     service: Service = request.app.state.service
     return service
 
@@ -284,8 +287,8 @@ def _health_routes() -> APIRouter:
 
     @router.get("/health/ready")
     async def ready(request: Request) -> JSONResponse:
-        service = service_of(request)
-        checks = {f"worker:{name}": error for name, error in service.trouble.items()}
+        service = get_service(request)
+        checks = {f"worker:{name}": error for name, error in service.worker_errors.items()}
         try:
             async with asyncio.timeout(3):
                 await service.database.ping()
@@ -296,47 +299,47 @@ def _health_routes() -> APIRouter:
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:
-        service = service_of(request)
+        service = get_service(request)
         if service.jobs is not None:
-            HELD.labels(service.name).set(await service.held_jobs(service.jobs))
+            DEAD_LETTER_JOBS.labels(service.name).set(await service.held_jobs(service.jobs))
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
 
 async def _reading(request: Request) -> AsyncIterator[ReadSession]:
-    async with service_of(request).database.read() as session:
+    async with get_service(request).database.read() as session:
         yield session
 
 
 async def _writing_unchecked(request: Request) -> AsyncIterator[WriteSession]:
-    async with service_of(request).database.write() as session:
-        recorder.attribute(session, recorder.origin(request))
+    async with get_service(request).database.write() as session:
+        recorder.set_context(session, recorder.request_audit_context(request))
         yield session
 
 
 async def _writing(request: Request, caller: CallerDep) -> AsyncIterator[WriteSession]:
-    async with service_of(request).database.write() as session:
-        recorder.attribute(session, recorder.origin(request))
-        token_recheck.recheck(session, caller)
+    async with get_service(request).database.write() as session:
+        recorder.set_context(session, recorder.request_audit_context(request))
+        token_recheck.recheck_on_first_statement(session, caller)
         yield session
 
 
-# scope="function": the transaction ends before the answer is sent, so what is answered is committed.
+# scope="function": the transaction is committed before the response is sent.
 Reading = Annotated[ReadSession, Depends(_reading, scope="function")]
-# A token may be 15 minutes old: the transaction of a change looks up whether its bearer still has their access.
+# A token may be 15 minutes old: a write transaction checks whether the caller still has access.
 Writing = Annotated[WriteSession, Depends(_writing, scope="function")]
-# For routes that no caller's token opens: signing in, and `/internal`.
+# For routes without a caller's token: sign-in, and `/internal`.
 WritingUnchecked = Annotated[WriteSession, Depends(_writing_unchecked, scope="function")]
-ServiceDep = Annotated[Service, Depends(service_of)]
+ServiceDep = Annotated[Service, Depends(get_service)]
 
 
-def run(name: str, process: Process = "all") -> None:
+def serve(name: str, process: Process = "all") -> None:
     """Build a service by `services.<name>.app.build_service` and serve it until a signal ends it."""
     logs.configure(name, settings().log_level)
     service: Service = importlib.import_module(f"services.{name}.app").build_service()
     app = service.build(process)
-    gc_tuning.settle()
+    gc_tuning.freeze_startup_objects()
     uvicorn.run(
         app,
         host=settings().host,
@@ -347,5 +350,5 @@ def run(name: str, process: Process = "all") -> None:
         access_log=False,
         timeout_graceful_shutdown=5,
         server_header=False,
-        proxy_headers=False,  # `shared.http.client_address` alone says whose word on the caller's address counts
+        proxy_headers=False,  # `shared.http.client_address` decides which proxies are trusted
     )

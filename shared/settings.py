@@ -1,4 +1,4 @@
-"""Settings every process stands on; a service adds its own in `services/<name>/settings.py`."""
+"""Settings of all processes; a service adds its own in `services/<name>/settings.py`."""
 
 from functools import lru_cache
 from ipaddress import ip_network
@@ -10,45 +10,47 @@ from cryptography.fernet import Fernet
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# 128 bits as base64 writes them; `gospablik new-env` makes longer ones.
-SHORTEST = 22
-FEWEST_DISTINCT = 8
-_MAKE = "`gospablik new-env` makes good ones"
+# 128 bits in base64; `gospablik new-env` generates longer keys.
+MIN_KEY_LENGTH = 22
+MIN_DISTINCT_CHARACTERS = 8
+_HINT = "`gospablik new-env` generates valid keys"
 
 
-def _strong(key: SecretStr) -> SecretStr:
+def _validate_strong_key(key: SecretStr) -> SecretStr:
     value = key.get_secret_value()
-    if len(value.strip()) < SHORTEST:
-        raise ValueError(f"a key has at least {SHORTEST} random characters; {_MAKE}")
-    if len(set(value)) < FEWEST_DISTINCT:
-        raise ValueError(f"a key has at least {FEWEST_DISTINCT} different characters; {_MAKE}")
+    if len(value.strip()) < MIN_KEY_LENGTH:
+        raise ValueError(f"a key must have at least {MIN_KEY_LENGTH} random characters; {_HINT}")
+    if len(set(value)) < MIN_DISTINCT_CHARACTERS:
+        raise ValueError(f"a key must have at least {MIN_DISTINCT_CHARACTERS} different characters; {_HINT}")
     return key
 
 
-def _fernet(keys: SecretStr) -> SecretStr:
+def _validate_fernet_keys(keys: SecretStr) -> SecretStr:
     found = [key.strip() for key in keys.get_secret_value().split(",") if key.strip()]
     if not found:
-        raise ValueError(f"at least one key is needed; {_MAKE}")
+        raise ValueError(f"at least one key is needed; {_HINT}")
     for key in found:
         try:
             Fernet(key)
         except ValueError as error:
-            raise ValueError(f"each is a Fernet key: 32 random bytes as URL-safe base64; {_MAKE}") from error
-        if len(set(key)) < FEWEST_DISTINCT:
-            raise ValueError(f"a key has at least {FEWEST_DISTINCT} different characters; {_MAKE}")
+            raise ValueError(
+                f"each key must be a Fernet key: 32 random bytes as URL-safe base64; {_HINT}"
+            ) from error
+        if len(set(key)) < MIN_DISTINCT_CHARACTERS:
+            raise ValueError(f"a key must have at least {MIN_DISTINCT_CHARACTERS} different characters; {_HINT}")
     return SecretStr(",".join(found))
 
 
-# A secret that signs or digests.
-StrongKey = Annotated[SecretStr, AfterValidator(_strong)]
+# A secret for signatures or digests.
+StrongKey = Annotated[SecretStr, AfterValidator(_validate_strong_key)]
 # Fernet keys, newest first, separated by commas.
-FernetKeys = Annotated[SecretStr, AfterValidator(_fernet)]
+FernetKeys = Annotated[SecretStr, AfterValidator(_validate_fernet_keys)]
 
 ServiceName = Literal["registry", "ingest", "appeals", "metrics", "webhooks"]
 
 
 class Settings(BaseSettings):
-    """Read from `GOSPABLIK_*`; a missing required value stops the process with the field's name."""
+    """Read from `GOSPABLIK_*`; a missing required value stops the process with an error that names the field."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
 
@@ -59,9 +61,7 @@ class Settings(BaseSettings):
     )
     keys_dir: Path
     cursor_key: StrongKey = Field(description="Signs list cursors and fingerprints of requests")
-    audit_key: StrongKey = Field(
-        description="Key of the digests that stand for texts and names in the audit trail"
-    )
+    audit_key: StrongKey = Field(description="Key of the digests that replace texts and names in the audit trail")
     host: str = "127.0.0.1"
     port: int = 8000
     public_url: str = "http://127.0.0.1:8080"
@@ -72,25 +72,26 @@ class Settings(BaseSettings):
     webhooks_url: str = "http://127.0.0.1:8105"
     gateway_networks: str = Field(
         default="127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
-        description="Where the gateway calls from, comma-separated: `X-Forwarded-For` counts from there alone",
+        description="Networks of the gateway, comma-separated: `X-Forwarded-For` is trusted only from these",
     )
     clock_shift_seconds: float = Field(
-        default=0.0, description="Moves this process's clock; tests give all processes the same shift"
+        default=0.0, description="Shifts this process's clock; tests give all processes the same shift"
     )
-    max_body_bytes: int = Field(default=1024 * 1024, description="Largest request body a service takes")
+    max_body_bytes: int = Field(default=1024 * 1024, description="Largest request body that a service accepts")
     requests_per_minute: int = Field(
-        default=12_000, ge=1, description="Requests of one caller that a service's process takes in a minute"
+        default=12_000, ge=1, description="Requests of one caller per minute that a process accepts"
     )
     statement_timeout_seconds: float = Field(
-        default=20, gt=0, description="How long one statement of a reading request may take in the database"
+        default=20, gt=0, description="Maximum duration of a statement of a read request in the database"
     )
     log_level: str = "INFO"
     oidc_issuer: str | None = Field(
         default=None, description="The region's own OIDC issuer, exactly as its tokens name it; empty: none"
     )
-    oidc_audience: str | None = Field(default=None, description="What its access tokens must be for")
+    oidc_audience: str | None = Field(default=None, description="The audience that its access tokens must have")
     oidc_subject_claim: str = Field(
-        default="sub", description="The claim that names a person for good, as `people.external_subject` has it"
+        default="sub",
+        description="The claim that permanently identifies a person, as in `people.external_subject`",
     )
     oidc_client_id: str | None = Field(default=None, description="The region's front end at that issuer")
     password_sign_in: bool = Field(default=True, description="Whether people may sign in with a password here")
@@ -102,38 +103,38 @@ class Settings(BaseSettings):
 
     @field_validator("gateway_networks")
     @classmethod
-    def _are_networks(cls, value: str) -> str:
+    def _validate_networks(cls, value: str) -> str:
         for part in value.split(","):
             if part.strip():
                 ip_network(part.strip())
         return value
 
     @model_validator(mode="after")
-    def _issuer_is_whole(self) -> "Settings":
+    def _validate_issuer(self) -> "Settings":
         if self.oidc_issuer is None:
             return self
         if self.oidc_audience is None:
-            raise ValueError("oidc_issuer needs oidc_audience: tokens for others must not open this system")
+            raise ValueError("oidc_issuer requires oidc_audience: tokens for other systems must not be accepted")
         if urlsplit(self.oidc_issuer).scheme not in ({"https", "http"} if self.embedded else {"https"}):
             raise ValueError("oidc_issuer must be an https address")
         return self
 
     @property
     def embedded(self) -> bool:
-        """Whether this is a run for looking around."""
+        """Whether this is the embedded run."""
         return self.environment == "embedded"
 
     @property
     def direct_url(self) -> str:
-        """Where LISTEN, jobs and migrations connect."""
+        """The database URL for LISTEN, jobs and migrations."""
         return (self.database_direct_url or self.database_url).get_secret_value()
 
     def service_url(self, name: ServiceName) -> str:
-        """Internal base URL of a service."""
+        """Return the internal base URL of a service."""
         return str(getattr(self, f"{name}_url"))
 
 
 @lru_cache
 def settings() -> Settings:
-    """The process's settings, read once."""
+    """Return the settings of the process, read once."""
     return Settings()

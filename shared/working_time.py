@@ -1,9 +1,10 @@
-"""Working time: plain arithmetic on a calendar's intervals, no database, no clock.
+"""Working time arithmetic on the intervals of a calendar, without database and clock.
 
-A calendar gives, for each local date, the intervals in which people work. Deadlines add working time to a moment;
-the SLA clock measures working time between two moments. Both agree: `between(start, add(start, d)) == d`.
+A calendar defines the working intervals of each local date. Deadlines add working time to a moment; the SLA clock
+measures working time between two moments. The two are consistent:
+`working_time_between(start, add_working_time(start, d)) == d`.
 
-An interval that ends at `time.min` ends with the day, at midnight; written it is "24:00".
+An interval that ends at `time.min` ends at midnight, at the end of the day; its text form is "24:00".
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +15,8 @@ from zoneinfo import ZoneInfo
 Intervals = tuple[tuple[time, time], ...]
 
 END_OF_DAY = "24:00"
-A_DAY = timedelta(days=1)
-MAX_DAYS = 3660  # a calendar without working time must not be searched for ever
+ONE_DAY = timedelta(days=1)
+MAX_DAYS = 3660  # limits the search in a calendar without working time
 
 
 @dataclass(frozen=True)
@@ -30,47 +31,49 @@ class DayException:
 class WorkingCalendar:
     """A weekly pattern (ISO weekday → intervals) with dated exceptions, in one time zone.
 
-    A calendar on top of a `base` has the base's exceptions too, fitted to its own week, but for dates that it
-    names itself.
+    A calendar with a `base` inherits the base's exceptions, adapted to its own week, except for dates with its own
+    exceptions.
     """
 
     zone: ZoneInfo
     weekly: Mapping[int, Intervals]
     exceptions: Mapping[date, DayException] = field(default_factory=dict)
     base: "WorkingCalendar | None" = None
-    _spans: dict[date, Sequence[tuple[datetime, datetime]]] = field(
+    _intervals_utc: dict[date, Sequence[tuple[datetime, datetime]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def exception(self, day: date) -> DayException | None:
-        """What is special about this local date."""
-        own = self.exceptions.get(day)
-        if own is not None or self.base is None:
-            return own
-        below = self.base.exception(day)
-        if below is None or self.weekly == self.base.weekly:
-            return below
-        return DayException(fitted(day, below.intervals, self.base.weekly, self.weekly), below.title)
+        """Return the exception of this local date, or None."""
+        exception = self.exceptions.get(day)
+        if exception is not None or self.base is None:
+            return exception
+        inherited = self.base.exception(day)
+        if inherited is None or self.weekly == self.base.weekly:
+            return inherited
+        return DayException(
+            adapt_exception(day, inherited.intervals, self.base.weekly, self.weekly), inherited.title
+        )
 
-    def special_days(self) -> list[date]:
-        """Every date that has an exception, in order."""
-        return sorted({*self.exceptions, *(self.base.special_days() if self.base else ())})
+    def exception_dates(self) -> list[date]:
+        """Return all dates with an exception, in order."""
+        return sorted({*self.exceptions, *(self.base.exception_dates() if self.base else ())})
 
     def intervals(self, day: date) -> Intervals:
-        """When people work on this local date."""
+        """Return the working intervals of this local date."""
         exception = self.exception(day)
         if exception is not None:
             return exception.intervals
         return self.weekly.get(day.isoweekday(), ())
 
-    def spans(self, day: date) -> Sequence[tuple[datetime, datetime]]:
-        """The date's working intervals as moments in UTC; a date is reckoned once."""
-        known = self._spans.get(day)
+    def working_intervals_utc(self, day: date) -> Sequence[tuple[datetime, datetime]]:
+        """Return the date's working intervals in UTC; the result is cached."""
+        known = self._intervals_utc.get(day)
         if known is None:
-            known = self._spans[day] = tuple(
+            known = self._intervals_utc[day] = tuple(
                 (
                     datetime.combine(day, start, self.zone).astimezone(UTC),
-                    datetime.combine(day if end > time.min else day + A_DAY, end, self.zone).astimezone(UTC),
+                    datetime.combine(day if end > time.min else day + ONE_DAY, end, self.zone).astimezone(UTC),
                 )
                 for start, end in self.intervals(day)
             )
@@ -84,24 +87,26 @@ def _days(calendar: WorkingCalendar, start: datetime) -> Iterator[date]:
 
 
 @dataclass(frozen=True)
-class Portion:
-    """Working time that falls on one local date, and why the date is unusual when it is."""
+class DayShare:
+    """Working time on one local date, and the title of the date's exception."""
 
     day: date
     worked: timedelta
     title: str | None
 
 
-def add(calendar: WorkingCalendar, start: datetime, duration: timedelta) -> tuple[datetime, list[Portion]]:
-    """The moment when `duration` of working time has passed since `start`, and how it is spread over dates.
+def add_working_time(
+    calendar: WorkingCalendar, start: datetime, duration: timedelta
+) -> tuple[datetime, list[DayShare]]:
+    """Return the moment when `duration` of working time has passed since `start`, and its shares by date.
 
-    `start` is an aware moment; the result is in UTC. Raises `ValueError` for a calendar that never works.
+    `start` is timezone-aware; the result is in UTC. Raise `ValueError` for a calendar without working time.
     """
     left = duration
-    portions: list[Portion] = []
+    shares: list[DayShare] = []
     for day in _days(calendar, start):
         worked = timedelta()
-        for opens, closes in calendar.spans(day):
+        for opens, closes in calendar.working_intervals_utc(day):
             begins = max(opens, start)
             if begins >= closes:
                 continue
@@ -109,30 +114,30 @@ def add(calendar: WorkingCalendar, start: datetime, duration: timedelta) -> tupl
             worked += step
             left -= step
             if left <= timedelta():
-                portions.append(_portion(calendar, day, worked))
-                return begins + step, portions
-        portions.append(_portion(calendar, day, worked))
+                shares.append(_day_share(calendar, day, worked))
+                return begins + step, shares
+        shares.append(_day_share(calendar, day, worked))
     raise ValueError("the calendar has no working time")
 
 
-def between(calendar: WorkingCalendar, start: datetime, end: datetime) -> timedelta:
-    """Working time from `start` to `end`; zero when `end` is not after `start`."""
+def working_time_between(calendar: WorkingCalendar, start: datetime, end: datetime) -> timedelta:
+    """Return the working time from `start` to `end`; zero if `end` is not after `start`."""
     total = timedelta()
     for day in _days(calendar, start):
         if datetime.combine(day, time.min, calendar.zone) > end:
             break
-        for opens, closes in calendar.spans(day):
+        for opens, closes in calendar.working_intervals_utc(day):
             total += max(min(closes, end) - max(opens, start), timedelta())
     return total
 
 
-def _portion(calendar: WorkingCalendar, day: date, worked: timedelta) -> Portion:
+def _day_share(calendar: WorkingCalendar, day: date, worked: timedelta) -> DayShare:
     exception = calendar.exception(day)
-    return Portion(day, worked, exception.title if exception else None)
+    return DayShare(day, worked, exception.title if exception else None)
 
 
 def parse_intervals(pairs: Sequence[Sequence[str]]) -> Intervals:
-    """`[["09:00", "13:00"], …]` as times. Raises `ValueError` unless they are in order and apart."""
+    """Parse `[["09:00", "13:00"], …]`. Raise `ValueError` unless the intervals are in order and do not overlap."""
     found = tuple(
         (time.fromisoformat(start), time.min if end == END_OF_DAY else time.fromisoformat(end))
         for start, end in pairs
@@ -140,7 +145,7 @@ def parse_intervals(pairs: Sequence[Sequence[str]]) -> Intervals:
     flat = [
         moment
         for (start, end), (_, written) in zip(found, pairs, strict=True)
-        for moment in (_since_midnight(start), A_DAY if written == END_OF_DAY else _since_midnight(end))
+        for moment in (_since_midnight(start), ONE_DAY if written == END_OF_DAY else _since_midnight(end))
     ]
     if flat != sorted(flat) or len(set(flat)) != len(flat):
         raise ValueError("intervals must follow each other without overlap")
@@ -148,7 +153,7 @@ def parse_intervals(pairs: Sequence[Sequence[str]]) -> Intervals:
 
 
 def format_intervals(intervals: Intervals) -> list[list[str]]:
-    """The inverse of `parse_intervals`."""
+    """Return the intervals in the form that `parse_intervals` reads."""
     return [[f"{start:%H:%M}", END_OF_DAY if end == time.min else f"{end:%H:%M}"] for start, end in intervals]
 
 
@@ -156,36 +161,38 @@ def _since_midnight(moment: time) -> timedelta:
     return datetime.combine(date.min, moment) - datetime.combine(date.min, time.min)
 
 
-def length(intervals: Intervals) -> timedelta:
-    """Working time of a day with these intervals."""
+def total_duration(intervals: Intervals) -> timedelta:
+    """Return the total working time of the intervals."""
     return sum(
-        (((_since_midnight(end) or A_DAY) - _since_midnight(start)) for start, end in intervals), timedelta()
+        (((_since_midnight(end) or ONE_DAY) - _since_midnight(start)) for start, end in intervals), timedelta()
     )
 
 
-def shortened(intervals: Intervals, by: timedelta) -> Intervals:
-    """The intervals with so much less working time, taken from their end."""
+def shorten(intervals: Intervals, by: timedelta) -> Intervals:
+    """Return the intervals shortened by this working time at their end."""
     kept = list(intervals)
     while kept and by > timedelta():
         start, _ = kept.pop()
-        lasted = length(intervals[len(kept) : len(kept) + 1])
+        lasted = total_duration(intervals[len(kept) : len(kept) + 1])
         if lasted > by:
             kept.append((start, (datetime.combine(date.min, start) + lasted - by).time()))
         by -= lasted
     return tuple(kept)
 
 
-def fitted(day: date, special: Intervals, of: Mapping[int, Intervals], to: Mapping[int, Intervals]) -> Intervals:
-    """A special day of one week's pattern as it is in another's: off stays off, an hour less stays an hour less.
+def adapt_exception(
+    day: date, intervals: Intervals, from_week: Mapping[int, Intervals], to_week: Mapping[int, Intervals]
+) -> Intervals:
+    """Adapt an exception of one weekly pattern to another: a day off stays one, an hour less stays an hour less.
 
-    A working day on a weekday that is usually off is as long as the week's first working day.
+    A working day on a weekday that is usually off is as long as the first working day of the week.
     """
-    if not special:
+    if not intervals:
         return ()
     weekday = day.isoweekday()
-    less = length(of.get(weekday) or _usual(of)) - length(special)
-    return shortened(to.get(weekday) or _usual(to), less)
+    reduction = total_duration(from_week.get(weekday) or _first_working_day(from_week)) - total_duration(intervals)
+    return shorten(to_week.get(weekday) or _first_working_day(to_week), reduction)
 
 
-def _usual(weekly: Mapping[int, Intervals]) -> Intervals:
+def _first_working_day(weekly: Mapping[int, Intervals]) -> Intervals:
     return next((weekly[weekday] for weekday in sorted(weekly) if weekly[weekday]), ())

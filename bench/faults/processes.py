@@ -116,7 +116,7 @@ class TestSystem:
 
     def as_appeals(self, path: str) -> dict[str, str]:
         """Return the headers of the appeals service for a POST to this path."""
-        use = tokens.use_of("POST", path)
+        use = tokens.route_claim("POST", path)
         return self._headers("appeals", "ingest", "appeals", act=str(UUID(int=1)), use=use)
 
     async def control(self, network: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cli.api_client.client import ApiClient, ApiError, Connection, signed_in
 from cli.api_client.page_lookup import find_page
-from shared.clock import REGION_ZONE
+from shared.clock import REGION_TIME_ZONE
 
 POLL_SECONDS = 1.0
 FINAL_STATUSES = {"done", "failed", "cancelled"}
@@ -159,8 +159,8 @@ def _format_duration(seconds: float | None) -> str:
 
 
 def _format_date(time: str) -> str:
-    return datetime.fromisoformat(time).astimezone(REGION_ZONE).date().isoformat()
+    return datetime.fromisoformat(time).astimezone(REGION_TIME_ZONE).date().isoformat()
 
 
 def _format_time(time: str) -> str:
-    return datetime.fromisoformat(time).astimezone(REGION_ZONE).strftime("%Y-%m-%d %H:%M")
+    return datetime.fromisoformat(time).astimezone(REGION_TIME_ZONE).strftime("%Y-%m-%d %H:%M")

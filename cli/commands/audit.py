@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from shared.audit.hash_chain import Head, Verdict
+    from shared.audit.hash_chain import ChainHead, VerificationResult
 
 app = typer.Typer(
     help="The audit trail: check that nobody changed it.",
@@ -35,19 +35,19 @@ def verify(
     Prints the chain's head. Keep it elsewhere: only with it can a truncated or rebuilt chain be detected.
     Reads GOSPABLIK_DATABASE_URL of any service's role; without it, the embedded run of this data folder.
     """
-    from shared.audit.hash_chain import Head
+    from shared.audit.hash_chain import ChainHead
 
     try:
-        head = None if expected_head is None else Head.parse(expected_head)
+        head = None if expected_head is None else ChainHead.parse(expected_head)
     except ValueError as error:
         raise typer.BadParameter(f"{expected_head!r} is not a chain head: {error}") from error
     result = asyncio.run(_verify_chain(_database_url(), head))
-    if result.broken is not None:
-        typer.echo(f"position {result.broken.position}: {result.broken.what}", err=True)
+    if result.error is not None:
+        typer.echo(f"position {result.error.position}: {result.error.detail}", err=True)
         raise typer.Exit(1)
     typer.echo(f"the chain is intact, head {result.head}" if result.head else "the audit trail is empty")
-    if result.waiting:
-        typer.echo(f"{result.waiting} rows are not chained yet")
+    if result.unchained_count:
+        typer.echo(f"{result.unchained_count} rows are not chained yet")
 
 
 def _database_url() -> str:
@@ -64,7 +64,7 @@ def _database_url() -> str:
     return str(json.loads(data_dir.run_info.read_text(encoding="utf-8"))["owner_url"])
 
 
-async def _verify_chain(url: str, expected_head: "Head | None") -> "Verdict":
+async def _verify_chain(url: str, expected_head: "ChainHead | None") -> "VerificationResult":
     from rich.console import Console
     from rich.progress import Progress
     from sqlalchemy import func, select

@@ -10,7 +10,7 @@ async def list_dead_letters(service: ServiceName) -> list[str]:
     """Return one line for each dead-lettered job of a service, newest first. Run as its database role."""
     connection = await connect(settings().direct_url)
     try:
-        jobs = await Jobs(service).held(connection)
+        jobs = await Jobs(service).list_dead_letters(connection)
     finally:
         await connection.close()
     return [
@@ -24,8 +24,8 @@ async def requeue(service: ServiceName, ids: list[int]) -> None:
     database = Database(settings().direct_url, 1, name="held-jobs")
     try:
         async with database.write() as session:
-            recorder.attribute(session, recorder.operator(service, "held-jobs --put-back"))
-            await Jobs(service).put_back(await driver_connection(session), ids)
-            await recorder.note(session, f"{service}_jobs", *map(str, ids))
+            recorder.set_context(session, recorder.operator_context(service, "held-jobs --put-back"))
+            await Jobs(service).requeue(await driver_connection(session), ids)
+            await recorder.record_action(session, f"{service}_jobs", *map(str, ids))
     finally:
         await database.close()

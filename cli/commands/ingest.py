@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.common import DEFAULT_USER, LOCAL_URL, Password, Url, User, run_command
-from shared.clock import REGION_ZONE
+from shared.clock import REGION_TIME_ZONE
 
 app = typer.Typer(
     help="Intake of messages: how each page is read, what was missed, history.",
@@ -29,7 +29,7 @@ def parse_moment(given: str) -> datetime:
         raise typer.BadParameter(
             f"{given!r} is not a date or time: write 2026-01-01 or 2026-01-01T09:00"
         ) from error
-    return found if found.tzinfo is not None else found.replace(tzinfo=REGION_ZONE)
+    return found if found.tzinfo is not None else found.replace(tzinfo=REGION_TIME_ZONE)
 
 
 @app.command()

@@ -14,7 +14,7 @@ def serve(name: str, process: service.Process) -> None:
     if name == "gateway":
         serve_gateway()
     elif name in SERVICES:
-        service.run(name, process)
+        service.serve(name, process)
     else:
         raise typer.BadParameter(
             f"there is no service {name!r}; the services are {', '.join((*SERVICES, 'gateway'))}"

@@ -234,11 +234,11 @@ def predict(data: Path, text: str, label: str | None, model: Path, out: Path) ->
                 # Prepare a text as training does.
                 texts = [mask(unescaped(row[at_text]).strip()) for row in rows]
                 labels = ["" if at_label is None else unescaped(row[at_label]).strip() for row in rows]
-                ranked = iter(stored.classifier.rank([words for words in texts if words], TOP_LABELS))
-                found = [next(ranked) if words else None for words in texts]
+                ranked = iter(stored.classifier.rank([text for text in texts if text], TOP_LABELS))
+                found = [next(ranked) if text else None for text in texts]
                 counts.add(found, labels)
                 counts.in_training += _count_training_rows(
-                    stored, [words for words, said in zip(texts, labels, strict=True) if words and said]
+                    stored, [text for text, given in zip(texts, labels, strict=True) if text and given]
                 )
                 results = iter(found)
                 for row in batch:

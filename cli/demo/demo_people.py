@@ -13,7 +13,7 @@ async def ensure_people(organisation: str | None) -> None:
     database = Database(settings().database_url.get_secret_value(), 1, name="demo-people")
     try:
         async with database.write() as session:
-            recorder.attribute(session, recorder.operator("registry", "demo-people"))
+            recorder.set_context(session, recorder.operator_context("registry", "demo-people"))
             await people.ensure_demo_people(session, organisation_id=UUID(organisation) if organisation else None)
     finally:
         await database.close()

@@ -38,7 +38,7 @@ async def add_person(username: str, full_name: str, role: str, subject: str | No
     database = Database(settings().direct_url, 1, name="people")
     try:
         async with database.write() as session:
-            recorder.attribute(session, recorder.operator("registry", "add-person"))
+            recorder.set_context(session, recorder.operator_context("registry", "add-person"))
             await register(session, None, new, password_hash=await passwords.hash_optional_password(password))
     except Problem as problem:
         raise PersonRefusedError(problem.detail) from problem

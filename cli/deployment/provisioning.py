@@ -46,7 +46,7 @@ async def wait_until_ready(
     last_progress = time.monotonic()
     while True:
         try:
-            connection = await connect(admin_url, patience=10)
+            connection = await connect(admin_url, timeout_seconds=10)
         except Exception as error:
             if not is_outage(error):
                 raise

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 import holidays
 
-from shared.working_time import format_intervals, shortened
+from shared.working_time import format_intervals, shorten
 
 YEARS = range(2025, 2028)
 NATIONAL = "holidays: RU"
@@ -142,7 +142,7 @@ def replacement(year: int) -> dict[str, Any]:
             {
                 "day": day.day.isoformat(),
                 "intervals": format_intervals(
-                    shortened(WORKING_DAY, timedelta(minutes=day.shorter_by)) if day.works else ()
+                    shorten(WORKING_DAY, timedelta(minutes=day.shorter_by)) if day.works else ()
                 ),
                 "title": day.title,
             }

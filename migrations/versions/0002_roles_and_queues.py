@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from alembic import op
 
-from shared.jobs import install_sql
+from shared.jobs import queue_schema_sql
 
 revision: str = "0002"
 down_revision: str | None = "0001"
@@ -93,7 +93,7 @@ def upgrade() -> None:
     # Every service inserts events; UPDATE is granted only on `position`, which the relay sets.
     op.execute(f"GRANT SELECT, INSERT, UPDATE (position) ON events TO {everyone}")
     for service in SERVICES:
-        _run_script(install_sql(service))
+        _run_script(queue_schema_sql(service))
         schema, role = f"{service}_jobs", f"gospablik_{service}"
         op.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}")

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from shared.topic_taxonomy import VERSION, Class, classes
+from shared.topic_taxonomy import VERSION, TaxonomyEntry, entries
 
 revision: str = "0007"
 down_revision: str | None = "0006"
@@ -53,7 +53,7 @@ def _id(code: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"gospablik:topic:{code}"))
 
 
-def _row(position: int, found: Class) -> dict[str, object]:
+def _row(position: int, found: TaxonomyEntry) -> dict[str, object]:
     return {
         "id": _id(found.code),
         "code": found.code,
@@ -87,7 +87,7 @@ def _seed() -> None:
             )
         ),
     )
-    rows = [_row(position, found) for position, found in enumerate(classes(VERSION), 1)]
+    rows = [_row(position, found) for position, found in enumerate(entries(VERSION), 1)]
     groups = [row for row in rows if row["group_id"] is None]
     bind = op.get_bind()
     for row in groups:

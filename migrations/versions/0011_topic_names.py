@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from shared.topic_taxonomy import VERSION, classes
+from shared.topic_taxonomy import VERSION, entries
 
 revision: str = "0011"
 down_revision: str | None = "0010"
@@ -16,7 +16,7 @@ depends_on: Sequence[str] | None = None
 
 def upgrade() -> None:
     topics = sa.table("topics", sa.column("code", sa.Text()), sa.column("aliases", postgresql.JSONB()))
-    for found in classes(VERSION):
+    for found in entries(VERSION):
         op.execute(topics.update().where(topics.c.code == found.code).values(aliases=[*found.aliases]))
     op.drop_column("topics", "owner_kind")
 

@@ -6,22 +6,24 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from shared import clock
-from shared.database.purge import Rule, Terms, expired
-from shared.tables.appeals import OPEN_STATUSES, Alert, Appeal, Incident
+from shared.database.purge import PurgeRule, RetentionSettings, purge_rule
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Alert, Appeal, Incident
 
 
-def purge_rules(terms: Terms) -> Sequence[Rule]:
+def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     """Return the purge rules of appeals' tables.
 
     An alert is kept until its term is over, it was seen, and its appeal or incident has ended.
     """
-    open_appeal = select(Appeal.id).where(Appeal.id == Alert.appeal_id, Appeal.status.in_(OPEN_STATUSES)).exists()
+    open_appeal = (
+        select(Appeal.id).where(Appeal.id == Alert.appeal_id, Appeal.status.in_(OPEN_APPEAL_STATUSES)).exists()
+    )
     open_incident = (
         select(Incident.id).where(Incident.id == Alert.incident_id, Incident.closed_at.is_(None)).exists()
     )
     seen = timedelta(days=terms.seen_alerts_days)
     return (
-        expired(
+        purge_rule(
             Alert,
             Alert.created_at,
             lambda: [

@@ -12,11 +12,11 @@ from services.appeals.lifecycle import breach_recording
 from services.appeals.replies import publication_events, publication_requests
 from services.appeals.replies.publication_requests import on_job_dead_lettered
 from services.appeals.routing import reroute as rerouting
-from shared.database.purge import Terms, purge
+from shared.database.purge import RetentionSettings, purge_tables
 from shared.events.consumer import Consumer
 from shared.jobs import Jobs
 from shared.service import Service
-from shared.tables.appeals import AppealsCursor
+from shared.tables.appeals import AppealsConsumerOffset
 
 
 def consumers(queue: Jobs) -> tuple[Consumer, ...]:
@@ -24,17 +24,25 @@ def consumers(queue: Jobs) -> tuple[Consumer, ...]:
     return (
         Consumer(
             "appeals",
-            AppealsCursor,
+            AppealsConsumerOffset,
             (*event_consumer.MESSAGE_EVENT_TYPES, *publication_events.PUBLICATION_EVENT_TYPES),
             handle_events,
             queue,
         ),
         Consumer(
-            "routing", AppealsCursor, rerouting.REGISTRY_EVENT_TYPES, rerouting.handle_registry_events, queue
+            "routing",
+            AppealsConsumerOffset,
+            rerouting.REGISTRY_EVENT_TYPES,
+            rerouting.handle_registry_events,
+            queue,
         ),
         # Reads the events that the first consumer emits.
         Consumer(
-            "gathering", AppealsCursor, clustering.CLUSTERING_EVENT_TYPES, clustering.handle_appeal_events, queue
+            "gathering",
+            AppealsConsumerOffset,
+            clustering.CLUSTERING_EVENT_TYPES,
+            clustering.handle_appeal_events,
+            queue,
         ),
     )
 
@@ -42,15 +50,15 @@ def consumers(queue: Jobs) -> tuple[Consumer, ...]:
 def register(service: Service, queue: Jobs) -> None:
     """Register the handlers of the jobs and schedules."""
 
-    @queue.job(jobs.REQUEST_PUBLICATION, on_held=on_job_dead_lettered)
+    @queue.handler(jobs.REQUEST_PUBLICATION, on_dead_letter=on_job_dead_lettered)
     async def request_publication(payload: dict[str, Any]) -> None:
         await publication_requests.send_publication_request(service, UUID(payload["reply_id"]), again=False)
 
-    @queue.job(jobs.RETRY_PUBLICATION, on_held=on_job_dead_lettered)
+    @queue.handler(jobs.RETRY_PUBLICATION, on_dead_letter=on_job_dead_lettered)
     async def retry_publication(payload: dict[str, Any]) -> None:
         await publication_requests.send_publication_request(service, UUID(payload["reply_id"]), again=True)
 
-    @queue.job(jobs.REROUTE_APPEALS)
+    @queue.handler(jobs.REROUTE_APPEALS)
     async def reroute(payload: dict[str, Any]) -> None:
         asked_by = payload.get("rule_set_id")
         await rerouting.reroute_appeals(
@@ -60,11 +68,11 @@ def register(service: Service, queue: Jobs) -> None:
         )
 
     # Finds appeals that were opened while the rules or the registry were changing.
-    @queue.every("retry-ownerless", "17 * * * *")
+    @queue.schedule("retry-ownerless", "17 * * * *")
     async def retry_ownerless() -> None:
         await rerouting.reroute_appeals(service.database, include_untouched=False)
 
-    @queue.job(jobs.CREATE_INCIDENT_REPLIES)
+    @queue.handler(jobs.CREATE_INCIDENT_REPLIES)
     async def answer_incident(payload: dict[str, Any]) -> None:
         reply_id, appeal_id = UUID(payload["incident_reply_id"]), payload.get("appeal_id")
         if appeal_id is not None:
@@ -72,19 +80,19 @@ def register(service: Service, queue: Jobs) -> None:
         else:
             await create_all_replies(service, reply_id, payload.get("joined_from"))
 
-    @queue.every("note-overdue", "* * * * *")
+    @queue.schedule("note-overdue", "* * * * *")
     async def note_overdue() -> None:
         while True:
             async with service.database.write() as session:
                 if not await breach_recording.record_breaches(session):
                     return
 
-    @queue.every("ask-again", "* * * * *")
+    @queue.schedule("ask-again", "* * * * *")
     async def ask_again() -> None:
         async with service.database.write() as session:
             await publication_requests.request_unacknowledged_again(session)
 
-    @queue.every("purge", "27 * * * *")
+    @queue.schedule("purge", "27 * * * *")
     async def purge_expired() -> None:
-        terms = Terms()
-        await purge(service.database, [*retention.purge_rules(terms), *queue.log_rules(terms)])
+        terms = RetentionSettings()
+        await purge_tables(service.database, [*retention.purge_rules(terms), *queue.purge_rules(terms)])

@@ -21,15 +21,15 @@ from services.ingest.sync.backfill_runner import BackfillRunner
 from services.ingest.sync.reconciliation_runner import ReconciliationRunner
 from services.ingest.tokens.reencryption import reencrypt
 from services.ingest.tokens.token_pool import DatabaseTokenPool
-from shared.database.purge import Terms, purge
+from shared.database.purge import RetentionSettings, purge_tables
 from shared.database.sessions import WriteSession
-from shared.jobs import Jobs, TryLater
-from shared.logs import logger
+from shared.jobs import Jobs, RetryLater
+from shared.logs import get_logger
 from shared.service import Service
 from shared.supervision import Backoff, TaskSupervisor, WorkEnded, run_periodically
 from shared.tables.ingest import Publication
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 # An unfinished publication that was not updated for this long has lost its job.
 STALLED_AFTER = timedelta(seconds=60)
@@ -56,17 +56,17 @@ class Worker:
 
     def __init__(self) -> None:
         self.jobs = Jobs("ingest")
-        self.jobs.job(PUBLISH_JOB, on_held=_fail_dead_lettered_publication)(self._publish)
-        self.jobs.every("publications_recovery", "* * * * *")(self._requeue_stalled_publications)
-        self.jobs.every("purge", "17 * * * *")(self._purge)
-        self.jobs.every("reencrypt", "47 18 * * *")(self._reencrypt)
+        self.jobs.handler(PUBLISH_JOB, on_dead_letter=_fail_dead_lettered_publication)(self._publish)
+        self.jobs.schedule("publications_recovery", "* * * * *")(self._requeue_stalled_publications)
+        self.jobs.schedule("purge", "17 * * * *")(self._purge)
+        self.jobs.schedule("reencrypt", "47 18 * * *")(self._reencrypt)
         self._runtime: CollectorRuntime | None = None
         self._service: Service | None = None
 
     async def run(self, service: Service) -> None:
         """Read the networks until cancelled; retry while the database is unavailable."""
         settings = ingest_settings()
-        supervisor = TaskSupervisor(RESTART_BACKOFF, service.report, _log_bug)
+        supervisor = TaskSupervisor(RESTART_BACKOFF, service.report_worker, _log_bug)
         # Shorter than the servers' keep-alive: a call on a connection the server has just closed has no known
         # outcome.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
@@ -88,14 +88,14 @@ class Worker:
                     internal_loops | {k: v for one in networks.values() for k, v in one.source_loops().items()}
                 )
                 await intake.flush()
-                service.report("registry", None)
+                service.report_worker("registry", None)
                 return settings.registry_seconds
 
             def delay_after(error: Exception, _failures: int) -> float | None:
                 if not isinstance(error, TRANSIENT_ERRORS):
                     return None
                 log.warning("the database is unavailable", error=repr(error)[:300])
-                service.report("registry", repr(error)[:300])
+                service.report_worker("registry", repr(error)[:300])
                 return settings.registry_seconds
 
             try:
@@ -106,7 +106,7 @@ class Worker:
 
     async def _publish(self, payload: dict[str, Any]) -> None:
         if self._runtime is None:
-            raise TryLater(timedelta(seconds=1), "the networks are not connected yet")
+            raise RetryLater(timedelta(seconds=1), "the networks are not connected yet")
         await self._runtime.publisher.process(UUID(payload["publication_id"]))
 
     async def _requeue_stalled_publications(self) -> None:
@@ -135,8 +135,8 @@ class Worker:
         """Delete expired rows."""
         if self._service is None:
             return
-        terms = Terms()
-        await purge(self._service.database, [*retention.rules(terms), *self.jobs.log_rules(terms)])
+        terms = RetentionSettings()
+        await purge_tables(self._service.database, [*retention.rules(terms), *self.jobs.purge_rules(terms)])
 
     async def _reencrypt(self) -> None:
         """Re-encrypt all secrets with the newest key, so that older keys can be removed."""

@@ -7,11 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
 from shared import clock
-from shared.database.purge import Rule, Terms, expired
+from shared.database.purge import PurgeRule, RetentionSettings, purge_rule
 from shared.tables.registry import PageCheck
 
 
-def purge_rules(terms: Terms) -> Sequence[Rule]:
+def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     """Return the purge rules of the registry's tables.
 
     The newest check of each page is kept, whatever its age: the next check is compared with it.
@@ -19,4 +19,4 @@ def purge_rules(terms: Terms) -> Sequence[Rule]:
     later = aliased(PageCheck)
     newer = select(later.id).where(later.page_id == PageCheck.page_id, later.day > PageCheck.day).exists()
     max_age = timedelta(days=terms.page_checks_days)
-    return (expired(PageCheck, PageCheck.day, lambda: [PageCheck.day < clock.today() - max_age, newer]),)
+    return (purge_rule(PageCheck, PageCheck.day, lambda: [PageCheck.day < clock.today() - max_age, newer]),)

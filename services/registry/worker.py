@@ -7,7 +7,7 @@ from services.registry.organisations import names, successions
 from services.registry.page_checks.daily_run import DailyCheck, via_ingest
 from services.registry.settings import registry_settings
 from shared import clock
-from shared.database.purge import Terms, purge
+from shared.database.purge import RetentionSettings, purge_tables
 from shared.service import Service
 from shared.supervision import run_periodically
 
@@ -22,7 +22,7 @@ async def purge_expired(service: Service) -> None:
             await sessions.purge_expired(session)
             await client_secrets.purge_expired(session)
             await throttle.purge_expired(session, clock.now())
-        await purge(service.database, retention.purge_rules(Terms()))
+        await purge_tables(service.database, retention.purge_rules(RetentionSettings()))
         return INTERVAL_SECONDS
 
     await run_periodically(one_round)

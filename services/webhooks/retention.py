@@ -9,18 +9,18 @@ from sqlalchemy import Select, func, select, union_all
 
 from shared import clock
 from shared.api.pagination import inline_literal
-from shared.database.purge import Rule, Terms, expired
+from shared.database.purge import PurgeRule, RetentionSettings, purge_rule
 from shared.database.sessions import WriteSession
-from shared.logs import logger
-from shared.tables.appeals import AppealsCursor
+from shared.logs import get_logger
+from shared.tables.appeals import AppealsConsumerOffset
 from shared.tables.common import Event
-from shared.tables.ingest import IngestCursor
-from shared.tables.webhooks import WebhookDelivery, WebhooksCursor
+from shared.tables.ingest import IngestConsumerOffset
+from shared.tables.webhooks import WebhookDelivery, WebhooksConsumerOffset
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 
-def purge_rules(terms: Terms) -> Sequence[Rule]:
+def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     """Return the purge rules of webhooks tables. A delivery that awaits an attempt is kept, whatever its age."""
     delivered, failed, events_age = (
         timedelta(days=count) for count in (terms.deliveries_days, terms.failed_deliveries_days, terms.events_days)
@@ -30,7 +30,7 @@ def purge_rules(terms: Terms) -> Sequence[Rule]:
         return await _purge_events(session, events_age, limit)
 
     return (
-        expired(
+        purge_rule(
             WebhookDelivery,
             WebhookDelivery.created_at,
             lambda: [
@@ -38,7 +38,7 @@ def purge_rules(terms: Terms) -> Sequence[Rule]:
                 WebhookDelivery.created_at < clock.now() - delivered,
             ],
         ),
-        expired(
+        purge_rule(
             WebhookDelivery,
             WebhookDelivery.created_at,
             lambda: [
@@ -47,7 +47,7 @@ def purge_rules(terms: Terms) -> Sequence[Rule]:
                 func.coalesce(WebhookDelivery.last_attempt_at, WebhookDelivery.created_at) < clock.now() - failed,
             ],
         ),
-        Rule(Event.__tablename__, some_events),
+        PurgeRule(Event.__tablename__, some_events),
     )
 
 
@@ -81,7 +81,12 @@ async def _purge_events(session: WriteSession, term: timedelta, limit: int) -> i
 
 def _unread() -> Select[int | None]:
     """Return the first position that some consumer has not read."""
-    cursors = union_all(*(select(table.position) for table in (AppealsCursor, IngestCursor, WebhooksCursor)))
+    cursors = union_all(
+        *(
+            select(table.position)
+            for table in (AppealsConsumerOffset, IngestConsumerOffset, WebhooksConsumerOffset)
+        )
+    )
     return select(func.min(cursors.subquery().c.position) + 1)
 
 

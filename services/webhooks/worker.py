@@ -5,17 +5,17 @@ from services.webhooks.deliveries.dispatcher import Dispatcher
 from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, fan_out
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
 from services.webhooks.settings import webhooks_settings
-from shared.database.purge import Terms, purge
+from shared.database.purge import RetentionSettings, purge_tables
 from shared.events.consumer import Consumer
 from shared.jobs import Jobs
 from shared.service import Service
-from shared.tables.webhooks import WebhooksCursor
+from shared.tables.webhooks import WebhooksConsumerOffset
 
 
 def fanout_consumer(queue: Jobs | None = None) -> Consumer:
     """Return the consumer that makes deliveries of events; those that it cannot handle go to `queue`."""
     types = (*WebhookEventType, *ACCESS_EVENT_TYPES)
-    return Consumer("webhooks-fanout", WebhooksCursor, types, fan_out, queue)
+    return Consumer("webhooks-fanout", WebhooksConsumerOffset, types, fan_out, queue)
 
 
 async def run_dispatcher(service: Service) -> None:
@@ -27,7 +27,7 @@ async def run_dispatcher(service: Service) -> None:
 def register_schedules(service: Service, queue: Jobs) -> None:
     """Register the handlers of scheduled jobs."""
 
-    @queue.every("purge", "37 * * * *")
+    @queue.schedule("purge", "37 * * * *")
     async def purge_expired() -> None:
-        terms = Terms()
-        await purge(service.database, [*retention.purge_rules(terms), *queue.log_rules(terms)])
+        terms = RetentionSettings()
+        await purge_tables(service.database, [*retention.purge_rules(terms), *queue.purge_rules(terms)])

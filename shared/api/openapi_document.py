@@ -18,7 +18,7 @@ from shared.api.idempotency import idempotency_key
 from shared.api.openapi_examples import add_examples
 from shared.api.pagination import paging
 from shared.api.preconditions import required_version
-from shared.auth.callers import RequiredRight, caller
+from shared.auth.callers import RequiredRight, get_caller
 from shared.http import problem_schemas, problems
 
 Document = dict[str, Any]
@@ -119,7 +119,7 @@ def _describe_problems(operation: Document, method: str, needed: frozenset[Any],
         add(*(by_slug[slug] for slug in content.get(problems.MEDIA_TYPE, {}).get("examples", ())))
         if status == str(problems.Invalid.status):
             add(problems.Invalid)
-    if caller in needed:
+    if get_caller in needed:
         # Who calls cannot be found out while their issuer is away.
         add(problems.Unauthenticated, problems.TooManyRequests, problems.Unavailable)
         if method in _READS:
@@ -150,7 +150,7 @@ def _describe_headers(operation: Document, needed: frozenset[Any], schemas: Docu
     for status, response in operation["responses"].items():
         good = status.startswith("2")
         names: list[str] = []
-        if caller in needed and (good or status == "429"):
+        if get_caller in needed and (good or status == "429"):
             names += ["RateLimit", "RateLimit-Policy"]
         if status in {"429", "503"}:
             names.append("Retry-After")

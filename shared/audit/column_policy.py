@@ -1,7 +1,7 @@
-"""What the audit trail keeps of each table: which columns stand in it readable, which as digests, which never.
+"""Which columns of a table the audit trail stores in readable form, which as digests, which not at all.
 
-Whatever is not named here is kept back: text and JSON become keyed digests, bytes and secrets show only that they
-changed. So a column that is added later can reveal nothing until somebody writes it down here.
+Columns not named here are not readable: text and JSON become keyed digests; of bytes and secrets only the fact of
+a change is stored. So a new column discloses nothing until it is added here.
 """
 
 import hmac
@@ -19,8 +19,8 @@ from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 from shared.settings import settings
 from shared.tables import Base
 
-# Table → its text and JSON columns that say nothing of a person and nothing in anybody's words.
-AUDITED: dict[str, frozenset[str]] = {
+# Table → its text and JSON columns without personal data and free text.
+READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "calendars": frozenset({"time_zone", "weekly"}),
     "calendar_days": frozenset({"intervals"}),
     "organisations": frozenset(
@@ -58,72 +58,70 @@ AUDITED: dict[str, frozenset[str]] = {
     "webhook_deliveries": frozenset({"event_type", "status"}),
 }
 
-# Tables whose changes nobody makes by hand, or that are a record themselves, and why they leave no audit rows.
-UNAUDITED: dict[str, str] = {
+# Tables without audit rows, and why: nobody changes them manually, or they are a record themselves.
+UNAUDITED_TABLES: dict[str, str] = {
     "events": "the outbox is append-only itself",
     "audit": "the trail itself",
     "feed_epochs": "written by the relay: which server numbers events",
     **dict.fromkeys(
         ("registry_idempotency", "ingest_idempotency", "appeals_idempotency", "webhooks_idempotency"),
-        "remembered answers, forgotten after a day",
+        "stored responses, purged after a day",
     ),
-    **dict.fromkeys(("appeals_cursors", "webhooks_cursors", "ingest_cursors"), "a reader's place in the events"),
-    "municipalities": "changed by migrations alone",
-    "page_checks": "what the network said, written by the worker",
+    **dict.fromkeys(("appeals_cursors", "webhooks_cursors", "ingest_cursors"), "the offsets of consumers"),
+    "municipalities": "changed only by migrations",
+    "page_checks": "responses of the networks, written by the worker",
     "page_check_calls": "counts, written by the worker",
     "coverage_days": "figures, written by the worker",
-    "sign_in_failures": "counts of wrong passwords, under a digest, forgotten after an hour",
+    "sign_in_failures": "counts of failed sign-ins by digest, purged after an hour",
     **dict.fromkeys(
         ("messages", "message_versions", "authors", "tombstones", "seen_events"),
-        "what citizens wrote comes from the networks: its versions and events are its record",
+        "messages come from the networks; versions and events record their changes",
     ),
-    **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "the worker's own bookkeeping"),
-    **dict.fromkeys(
-        ("timeline", "appeal_messages", "hands"), "a case's own permanent record, which joins messages to it"
-    ),
+    **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "internal state of the worker"),
+    **dict.fromkeys(("timeline", "appeal_messages", "hands"), "the permanent record of an appeal"),
 }
 
-SECRET = frozenset({"password_hash", "secret", "digest", "identity", "raw", "challenge"})
-# Made from other columns, or told by the row itself.
-SKIPPED = frozenset({"sort_key", "folded", "lineage", "created_at", "updated_at"})
+SECRET_COLUMNS = frozenset({"password_hash", "secret", "digest", "identity", "raw", "challenge"})
+# Derived from other columns, or part of the audit row itself.
+DERIVED_COLUMNS = frozenset({"sort_key", "folded", "lineage", "created_at", "updated_at"})
 
 
-def shown(table: type[Base], subject_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of a row as the trail keeps them; `subject_id` makes a digest good for this one row alone."""
+def audited_values(table: type[Base], subject_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a row as the audit trail stores them; `subject_id` makes digests unique to the row."""
     columns = table.__table__.columns
-    plain = AUDITED[table.__tablename__]
+    readable = READABLE_COLUMNS[table.__tablename__]
     kept: dict[str, Any] = {}
     for name, value in values.items():
-        if name in SKIPPED:
+        if name in DERIVED_COLUMNS:
             continue
         if value is None:
             kept[name] = None
-        elif name in SECRET or isinstance(columns[name].type, LargeBinary):
+        elif name in SECRET_COLUMNS or isinstance(columns[name].type, LargeBinary):
             kept[name] = {"secret": True}
-        elif name in plain or not is_telling(columns[name].type):
-            kept[name] = _plain(value)
+        elif name in readable or not may_hold_text(columns[name].type):
+            kept[name] = _to_json(value)
         else:
             kept[name] = {"digest": digest(f"{table.__tablename__}.{name}", subject_id, value)}
     return kept
 
 
-def is_telling(kind: TypeEngine[Any]) -> bool:
-    """Whether a column of this type may hold somebody's words."""
+def may_hold_text(kind: TypeEngine[Any]) -> bool:
+    """Return whether a column of this type may hold free text."""
     inner = kind.impl if isinstance(kind, TypeDecorator) else kind
     return isinstance(inner, Text | JSON | JSONB)
 
 
 def digest(column: str, subject_id: str, value: Any) -> str:
-    """HMAC-SHA256 of a value of one column of one row: equal values of other rows have other digests."""
+    """Return the HMAC-SHA256 of a value; equal values of other rows or columns have other digests."""
     key = settings().audit_key.get_secret_value().encode()
-    said = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
-    return hmac.digest(key, f"{column}\0{subject_id}\0{said}".encode(), "sha256").hex()
+    canonical = json.dumps(_to_json(value), sort_keys=True, separators=(",", ":"))
+    return hmac.digest(key, f"{column}\0{subject_id}\0{canonical}".encode(), "sha256").hex()
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     match value:
         case Enum():
-            return _plain(value.value)
+            return _to_json(value.value)
         case None | bool() | int() | float() | str():
             return value
         case UUID():
@@ -131,8 +129,8 @@ def _plain(value: Any) -> Any:
         case datetime() | date():
             return value.isoformat()
         case Mapping():
-            return {str(name): _plain(inner) for name, inner in value.items()}
+            return {str(name): _to_json(inner) for name, inner in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [_plain(inner) for inner in value]
+            return [_to_json(inner) for inner in value]
         case _:
-            raise TypeError(f"the audit trail cannot keep a {type(value).__name__}")
+            raise TypeError(f"the audit trail cannot store a {type(value).__name__}")

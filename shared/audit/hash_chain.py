@@ -1,7 +1,7 @@
-"""The chain of the audit trail: each row's hash covers the row before it, so that no row can change unnoticed.
+"""The hash chain of the audit trail: each row's hash covers the previous row, so that changes are detected.
 
-The relay numbers committed rows and chains them in one step. `verify` walks the chain again. Whoever may write to
-the database past its rights could make the whole chain anew: only a head that was noted elsewhere shows that.
+The relay numbers committed rows and chains them in one step; `verify` recomputes the chain. A superuser of the
+database could rebuild the whole chain: only a chain head stored elsewhere reveals that.
 """
 
 import hashlib
@@ -16,15 +16,15 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.sessions import WriteSession
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.tables.common import AuditEntry
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 GENESIS = bytes(32)
-BATCH = 2_000
+CHAIN_BATCH_SIZE = 2_000
 _HASHED = [column for column in AuditEntry.__table__.columns if column.name not in {"chain", "write_order"}]
-_SET = text(
+_SET_CHAIN = text(
     """UPDATE audit SET position = given.position, chain = given.chain
     FROM unnest(CAST(:ids AS uuid[]), CAST(:positions AS bigint[]), CAST(:chains AS bytea[]))
         AS given (id, position, chain)
@@ -32,11 +32,11 @@ _SET = text(
 )
 
 
-def link(before: bytes, row: Mapping[str, Any]) -> bytes:
-    """The hash of a numbered row after the one before: SHA-256 over that hash and the row's canonical JSON."""
+def chain_hash(previous_hash: bytes, row: Mapping[str, Any]) -> bytes:
+    """Return the hash of a numbered row: SHA-256 over the previous hash and the row's canonical JSON."""
     values = {name: _canonical(value) for name, value in row.items() if name != "chain"}
-    written = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(before + written.encode()).digest()
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(previous_hash + canonical.encode()).digest()
 
 
 def _canonical(value: Any) -> Any:
@@ -49,9 +49,9 @@ def _canonical(value: Any) -> Any:
             return value
 
 
-async def number_and_chain(session: WriteSession, limit: int = BATCH) -> int:
-    """Give committed rows the next positions and their hashes; returns how many. For the relay, under its lock."""
-    waiting = (
+async def number_and_chain(session: WriteSession, limit: int = CHAIN_BATCH_SIZE) -> int:
+    """Set positions and hashes of committed rows and return their number. The relay calls this under its lock."""
+    rows = (
         await session.execute(
             select(*_HASHED)
             .where(AuditEntry.position.is_(None))
@@ -59,7 +59,7 @@ async def number_and_chain(session: WriteSession, limit: int = BATCH) -> int:
             .limit(limit)
         )
     ).all()
-    if not waiting:
+    if not rows:
         return 0
     last = (
         await session.execute(
@@ -71,32 +71,32 @@ async def number_and_chain(session: WriteSession, limit: int = BATCH) -> int:
     ).one_or_none()
     position, chain = (last.position or 0, last.chain or GENESIS) if last is not None else (0, GENESIS)
     ids, positions, chains = [], [], []
-    for row in waiting:
+    for row in rows:
         position += 1
-        chain = link(chain, {**row._mapping, "position": position})
+        chain = chain_hash(chain, {**row._mapping, "position": position})
         ids.append(row.id)
         positions.append(position)
         chains.append(chain)
-    await session.execute(_SET, {"ids": ids, "positions": positions, "chains": chains})
-    # A witness outside the database: logs are kept elsewhere.
+    await session.execute(_SET_CHAIN, {"ids": ids, "positions": positions, "chains": chains})
+    # Logs are stored outside the database, so they hold an independent copy of the head.
     log.info("audit chained", position=position, head=chain.hex())
-    return len(waiting)
+    return len(rows)
 
 
 @dataclass(frozen=True)
-class Head:
-    """How far the chain reached when somebody noted it: `position:hash`."""
+class ChainHead:
+    """The last position and hash of the chain at some time, written `position:hash`."""
 
     position: int
     chain: bytes
 
     @classmethod
-    def parse(cls, noted: str) -> "Head":
-        """A head as `str` writes it. Raises `ValueError`."""
+    def parse(cls, noted: str) -> "ChainHead":
+        """Parse a head as `str` writes it. Raise `ValueError`."""
         position, _, chain = noted.partition(":")
         found = cls(int(position), bytes.fromhex(chain))
         if found.position < 1 or len(found.chain) != len(GENESIS):
-            raise ValueError("a head is a position and 64 hexadecimal digits")
+            raise ValueError("a chain head is a position and 64 hexadecimal digits")
         return found
 
     def __str__(self) -> str:
@@ -104,61 +104,67 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Broken:
-    """The first place where the chain does not hold."""
+class ChainError:
+    """The first position where the chain is wrong."""
 
     position: int
-    what: str
+    detail: str
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What walking the chain found: its head when it holds; how many rows the relay has still to chain."""
+class VerificationResult:
+    """The result of a verification: the head of an intact chain or the error, and the number of unchained rows."""
 
-    head: Head | None
-    waiting: int
-    broken: Broken | None
+    head: ChainHead | None
+    unchained_count: int
+    error: ChainError | None
 
 
 async def verify(
-    session: AsyncSession, noted: Head | None = None, progress: Callable[[int], None] = lambda _position: None
-) -> Verdict:
-    """Walk the chain from its beginning to the first place that is wrong.
+    session: AsyncSession,
+    expected_head: ChainHead | None = None,
+    progress: Callable[[int], None] = lambda _position: None,
+) -> VerificationResult:
+    """Verify the chain from its beginning up to the first error.
 
-    `noted`: a head that was written down earlier; the chain must still go through it.
+    The chain must contain `expected_head`, a head stored earlier.
     """
-    waiting = await session.scalar(select(func.count()).where(AuditEntry.position.is_(None))) or 0
+    unchained_count = await session.scalar(select(func.count()).where(AuditEntry.position.is_(None))) or 0
     position, chain = 0, GENESIS
     async for row in _in_order(session):
-        if (broken := _fault(row, position + 1, chain, noted)) is not None:
-            return Verdict(None, waiting, broken)
+        if (error := _chain_error(row, position + 1, chain, expected_head)) is not None:
+            return VerificationResult(None, unchained_count, error)
         position, chain = row["position"], row["chain"]
         progress(position)
-    if noted is not None and position < noted.position:
-        return Verdict(None, waiting, Broken(position + 1, "the row is missing: the chain was longer once"))
-    return Verdict(Head(position, chain) if position else None, waiting, None)
+    if expected_head is not None and position < expected_head.position:
+        return VerificationResult(
+            None, unchained_count, ChainError(position + 1, "the row is missing: the chain was longer before")
+        )
+    return VerificationResult(ChainHead(position, chain) if position else None, unchained_count, None)
 
 
 async def _in_order(session: AsyncSession) -> AsyncIterator[dict[str, Any]]:
     position = None
-    query = select(*_HASHED, AuditEntry.chain).order_by(AuditEntry.position).limit(BATCH)
+    query = select(*_HASHED, AuditEntry.chain).order_by(AuditEntry.position).limit(CHAIN_BATCH_SIZE)
     while True:
         after = AuditEntry.position.is_not(None) if position is None else AuditEntry.position > position
         rows = (await session.execute(query.where(after))).mappings().all()
         for row in rows:
             yield dict(row)
-        if len(rows) < BATCH:
+        if len(rows) < CHAIN_BATCH_SIZE:
             return
         position = rows[-1]["position"]
 
 
-def _fault(row: Mapping[str, Any], position: int, before: bytes, noted: Head | None) -> Broken | None:
+def _chain_error(
+    row: Mapping[str, Any], position: int, previous_hash: bytes, expected_head: ChainHead | None
+) -> ChainError | None:
     if row["position"] != position:
         if row["position"] < position:
-            return Broken(row["position"], "there is no such position: the chain begins at 1")
-        return Broken(position, "the row is missing")
-    if row["chain"] != link(before, row):
-        return Broken(position, f"the row {row['id']} is not the one that was chained here")
-    if noted is not None and noted.position == position and noted.chain != row["chain"]:
-        return Broken(position, "the chain was made anew: its hash here is not the one noted")
+            return ChainError(row["position"], "there is no such position: the chain starts at 1")
+        return ChainError(position, "the row is missing")
+    if row["chain"] != chain_hash(previous_hash, row):
+        return ChainError(position, f"the row {row['id']} is not the one that was chained here")
+    if expected_head is not None and expected_head.position == position and expected_head.chain != row["chain"]:
+        return ChainError(position, "the chain was rebuilt: the hash differs from the expected head")
     return None

@@ -1,9 +1,9 @@
 """The audit trail: who changed what, on whose behalf, from where; written in the transaction of the change.
 
-A session that serves a caller or an operator's command carries an `Origin`. Every row that it changes through the
-ORM leaves its audit row by itself. A statement that changes rows of an audited table past the ORM must be
-followed by `record`: the transaction refuses to commit without. Sessions of workers carry no origin, so that the
-bulk flows, whose record is the events, pay nothing.
+A session that serves a caller or an operator's command has an `AuditContext`. Changes of rows through the ORM are
+recorded automatically. After a statement that changes an audited table without the ORM, `record` must be called:
+otherwise the transaction cannot commit. Sessions of workers have no context, so that bulk processing, which is
+recorded as events, has no additional cost.
 """
 
 import os
@@ -17,8 +17,8 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from structlog.contextvars import get_contextvars
 
 from shared import clock
-from shared.audit.column_policy import AUDITED, shown
-from shared.audit.row_changes import Change, change_of, made, placed
+from shared.audit.column_policy import READABLE_COLUMNS, audited_values
+from shared.audit.row_changes import RowChange, flushed_change, inserted, with_organisations
 from shared.database.bulk_insert import insert_into, insert_rows
 from shared.database.sessions import WriteSession
 from shared.http.client_address import client_address
@@ -27,29 +27,29 @@ from shared.tables import Base
 from shared.tables.common import AuditEntry
 
 __all__ = [
-    "Change",
-    "Origin",
-    "UnrecordedChange",
-    "act_as",
-    "attribute",
-    "attributed",
-    "made",
-    "note",
-    "operator",
-    "origin",
+    "AuditContext",
+    "RowChange",
+    "UnrecordedChangeError",
+    "inserted",
+    "is_recorded",
+    "operator_context",
     "record",
+    "record_action",
+    "request_audit_context",
+    "set_actor",
+    "set_context",
 ]
 
 _KEY = "audit"
 
 
-class UnrecordedChange(Exception):  # noqa: N818 — reads better where it is raised
-    """Rows of an audited table were changed past the ORM and `record` was not told: nothing is committed."""
+class UnrecordedChangeError(Exception):
+    """Rows of an audited table were changed without the ORM and without `record`: nothing is committed."""
 
 
 @dataclass
-class Origin:
-    """Who changes something, by what, from where. Without an `actor` nobody is known yet and nothing is kept.
+class AuditContext:
+    """Who makes changes, with which action, from where. Without an `actor` nothing is recorded.
 
     `actor` and `on_behalf_of` are ids, never names; `action` is a route's operation or a command.
     """
@@ -57,140 +57,142 @@ class Origin:
     service: str
     action: str
     request_id: str | None = None
-    came_from: str | None = None
+    ip_address: str | None = None
     actor: str | None = None
     on_behalf_of: str | None = None
-    owed: set[str] = field(default_factory=set)
+    unrecorded_tables: set[str] = field(default_factory=set)
 
 
-def origin(request: Request) -> Origin:
-    """The origin of what this request changes; whoever finds out who calls sets its `actor`."""
-    found: Origin | None = getattr(request.state, _KEY, None)
+def request_audit_context(request: Request) -> AuditContext:
+    """Return the audit context of a request; authentication sets its `actor`."""
+    found: AuditContext | None = getattr(request.state, _KEY, None)
     if found is None:
         service = request.app.state.service.name
-        found = Origin(
+        found = AuditContext(
             service=service,
             action=request.scope["route"].name,  # the operationId of the OpenAPI document
             request_id=get_contextvars().get("request_id"),
-            came_from=client_address(request),
+            ip_address=client_address(request),
         )
         setattr(request.state, _KEY, found)
     return found
 
 
-def operator(service: str, command: str) -> Origin:
-    """The origin of what a command at the machine itself changes; the operator is known by their user id."""
-    return Origin(service=service, action=f"gospablik {command}", actor=f"operator:{os.getuid()}")
+def operator_context(service: str, command: str) -> AuditContext:
+    """Return the audit context of a command at the machine; the operator is identified by the user id."""
+    return AuditContext(service=service, action=f"gospablik {command}", actor=f"operator:{os.getuid()}")
 
 
-def attribute(session: WriteSession, source: Origin) -> None:
-    """From here on, what the session changes is recorded as coming from there."""
-    session.info[_KEY] = source
-    # Heard of at every statement, so only where somebody is to be held to it.
-    event.listen(session.sync_session, "do_orm_execute", _note_debt)
+def set_context(session: WriteSession, context: AuditContext) -> None:
+    """Record all later changes of the session with this context."""
+    session.info[_KEY] = context
+    # The listener runs at every statement, so it is added only to sessions with a context.
+    event.listen(session.sync_session, "do_orm_execute", _mark_unrecorded)
 
 
-def act_as(session: WriteSession, actor: str) -> None:
-    """From here on, what the session changes is recorded as this actor's, whom the request itself did not name."""
-    source: Origin | None = session.info.get(_KEY)
-    if source is not None:
-        source.actor = actor
+def set_actor(session: WriteSession, actor: str) -> None:
+    """Record all later changes of the session as this actor's, when the request itself names none."""
+    context: AuditContext | None = session.info.get(_KEY)
+    if context is not None:
+        context.actor = actor
 
 
-async def record(session: WriteSession, table: type[Base], changes: Iterable[Change] = ()) -> None:
-    """Record what a statement changed past the ORM; with no changes: that there is nothing to keep of it.
+async def record(session: WriteSession, table: type[Base], changes: Iterable[RowChange] = ()) -> None:
+    """Record what a statement changed without the ORM; without changes: that nothing needs to be recorded.
 
-    Values that are the same before and after are left out. Outside a caller's or an operator's session it does
-    not even look at `changes`, so that domain code may always call it.
+    Equal values before and after are left out. In a session without a context `changes` is not read, so domain
+    code can always call this.
     """
-    source = _source(session.sync_session)
-    if source is None:
+    context = _context(session.sync_session)
+    if context is None:
         return
-    source.owed.discard(table.__tablename__)
-    found = await placed(session, table, list(changes))
-    rows = [row for change in found if (row := _entry(source, table, change)) is not None]
+    context.unrecorded_tables.discard(table.__tablename__)
+    found = await with_organisations(session, table, list(changes))
+    rows = [row for change in found if (row := _entry(context, table, change)) is not None]
     await insert_rows(session, AuditEntry, rows)
 
 
-async def note(session: WriteSession, kind: str, *subject_ids: str) -> None:
-    """Record that something was done to what is no row of an audited table, such as a job."""
-    source = _source(session.sync_session)
-    if source is not None and subject_ids:
-        await insert_rows(session, AuditEntry, [_row(source, kind, subject_id) for subject_id in subject_ids])
+async def record_action(session: WriteSession, kind: str, *subject_ids: str) -> None:
+    """Record an action on a subject that is not a row of an audited table, such as a job."""
+    context = _context(session.sync_session)
+    if context is not None and subject_ids:
+        await insert_rows(session, AuditEntry, [_row(context, kind, subject_id) for subject_id in subject_ids])
 
 
-def attributed(session: WriteSession) -> bool:
-    """Whether what the session changes is recorded: before reading what only the trail would need."""
-    return _source(session.sync_session) is not None
+def is_recorded(session: WriteSession) -> bool:
+    """Return whether changes of the session are recorded, to avoid queries that only the audit trail needs."""
+    return _context(session.sync_session) is not None
 
 
-def _source(session: Session) -> Origin | None:
-    found: Origin | None = session.info.get(_KEY)
+def _context(session: Session) -> AuditContext | None:
+    found: AuditContext | None = session.info.get(_KEY)
     return found if found is not None and found.actor is not None else None
 
 
-def _entry(source: Origin, table: type[Base], change: Change) -> dict[str, Any] | None:
+def _entry(context: AuditContext, table: type[Base], change: RowChange) -> dict[str, Any] | None:
     before, after = change.before, change.after
     if before is not None and after is not None:
         differing = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
         before = {name: before.get(name) for name in differing}
         after = {name: after.get(name) for name in differing}
     subject_id = str(change.subject_id)
-    kept = [None if values is None else shown(table, subject_id, values) for values in (before, after)]
+    kept = [None if values is None else audited_values(table, subject_id, values) for values in (before, after)]
     if not any(kept):
         return None
-    return _row(source, table.__tablename__, subject_id) | {
+    return _row(context, table.__tablename__, subject_id) | {
         "organisation_id": change.organisation_id,
         "before": kept[0],
         "after": kept[1],
     }
 
 
-def _row(source: Origin, kind: str, subject_id: str) -> dict[str, Any]:
+def _row(context: AuditContext, kind: str, subject_id: str) -> dict[str, Any]:
     return {
         "id": new_id(),
         "created_at": clock.now(),
-        "service": source.service,
-        "actor": source.actor,
-        "on_behalf_of": source.on_behalf_of,
-        "action": source.action,
+        "service": context.service,
+        "actor": context.actor,
+        "on_behalf_of": context.on_behalf_of,
+        "action": context.action,
         "subject_kind": kind,
         "subject_id": subject_id,
         "organisation_id": None,
         "before": None,
         "after": None,
-        "request_id": source.request_id,
-        "came_from": source.came_from,
+        "request_id": context.request_id,
+        "came_from": context.ip_address,
     }
 
 
 def _flushed_rows(session: Session) -> Sequence[Base]:
     rows = [*session.new, *session.dirty, *session.deleted]
-    return [row for row in rows if row.__tablename__ in AUDITED]
+    return [row for row in rows if row.__tablename__ in READABLE_COLUMNS]
 
 
-# After the statements, before SQLAlchemy forgets what the values were.
+# After the statements, before SQLAlchemy discards the old values.
 @event.listens_for(WriteSession.sync_session_class, "after_flush")
 def _record_flush(session: Session, _flush: object) -> None:
-    source = _source(session)
-    if source is None:
+    context = _context(session)
+    if context is None:
         return
     deleted = session.deleted
-    entries = [_entry(source, type(row), change_of(session, row, deleted)) for row in _flushed_rows(session)]
+    entries = [_entry(context, type(row), flushed_change(session, row, deleted)) for row in _flushed_rows(session)]
     if kept := [entry for entry in entries if entry is not None]:
         session.connection().execute(insert_into(AuditEntry), kept)
 
 
-def _note_debt(state: ORMExecuteState) -> None:
-    if state.is_select or (source := _source(state.session)) is None:
+def _mark_unrecorded(state: ORMExecuteState) -> None:
+    if state.is_select or (context := _context(state.session)) is None:
         return
     table = getattr(getattr(state.statement, "table", None), "name", None)
-    if table in AUDITED:
-        source.owed.add(table)
+    if table in READABLE_COLUMNS:
+        context.unrecorded_tables.add(table)
 
 
 @event.listens_for(WriteSession.sync_session_class, "before_commit")
-def _refuse_debt(session: Session) -> None:
-    source = _source(session)
-    if source is not None and source.owed and not session.in_nested_transaction():
-        raise UnrecordedChange(f"{source.action} changed {', '.join(sorted(source.owed))} without an audit row")
+def _refuse_unrecorded(session: Session) -> None:
+    context = _context(session)
+    if context is not None and context.unrecorded_tables and not session.in_nested_transaction():
+        raise UnrecordedChangeError(
+            f"{context.action} changed {', '.join(sorted(context.unrecorded_tables))} without an audit row"
+        )

@@ -1,4 +1,4 @@
-"""Rows of the database as changes for the audit trail: what was in them, what names them, whose they are."""
+"""Changes of rows for the audit trail: their values, their identity, and the organisation they belong to."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message
 from shared.tables.registry import ApiClient, Page, Person
 
-_Placed = Page | ApiClient | Person | Appeal | Message
+_OwnedTable = Page | ApiClient | Person | Appeal | Message
 
-# Rows that do not name their organisation: the column that leads to one that does.
-_VIA: dict[str, tuple[str, type[_Placed]]] = {
+# Tables without an organisation: the column that refers to a row with one, and its table.
+_OWNER_VIA: dict[str, tuple[str, type[_OwnedTable]]] = {
     "page_steps": ("page_id", Page),
     "client_secrets": ("client_id", ApiClient),
     "refresh_tokens": ("person_id", Person),
@@ -30,16 +30,16 @@ _VIA: dict[str, tuple[str, type[_Placed]]] = {
     "incident_members": ("appeal_id", Appeal),
     "alerts": ("appeal_id", Appeal),
 }
-_OWN: dict[str, str] = {"organisations": "id", "successions": "predecessor_id"}
-# Rows whose key is a secret's digest: the column that names them all the same.
-_NAMED_BY: dict[str, str] = {"refresh_tokens": "session_id"}
+_ORGANISATION_COLUMNS: dict[str, str] = {"organisations": "id", "successions": "predecessor_id"}
+# Tables whose primary key is the digest of a secret: the column that identifies a row instead.
+_IDENTITY_COLUMNS: dict[str, str] = {"refresh_tokens": "session_id"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
-    """What became of one row: values by column name; `before` is None for a new row, `after` for one deleted.
+class RowChange:
+    """The change of one row: values by column name; `before` is None for a new row, `after` for a deleted one.
 
-    Left out, the organisation is found through the columns that lead to one, such as `page_id`.
+    If the organisation is left out, it is found through a column that refers to a row with one, such as `page_id`.
     """
 
     subject_id: UUID | str
@@ -48,16 +48,20 @@ class Change:
     after: Mapping[str, Any] | None = None
 
 
-def made(row: Base) -> Change:
-    """A row that a statement made, as it was read back."""
-    return Change(subject_id=_identity(row), organisation_id=_own_organisation(row), after=_given(_values(row)))
+def inserted(row: Base) -> RowChange:
+    """Return the change for a row that a statement inserted, as it was read back."""
+    return RowChange(
+        subject_id=_identity(row), organisation_id=_own_organisation(row), after=_without_none(_values(row))
+    )
 
 
-async def placed(session: WriteSession, table: type[Base], changes: list[Change]) -> list[Change]:
-    """The changes with the organisations that they left out, by one query."""
-    if table.__tablename__ not in _VIA or all(change.organisation_id for change in changes):
+async def with_organisations(
+    session: WriteSession, table: type[Base], changes: list[RowChange]
+) -> list[RowChange]:
+    """Return the changes with the missing organisations, found by one query."""
+    if table.__tablename__ not in _OWNER_VIA or all(change.organisation_id for change in changes):
         return changes
-    column, above = _VIA[table.__tablename__]
+    column, above = _OWNER_VIA[table.__tablename__]
     keys = {id(change): {**(change.before or {}), **(change.after or {})}.get(column) for change in changes}
     found = await session.execute(
         select(above.id, above.organisation_id).where(above.id.in_({key for key in keys.values() if key}))
@@ -69,12 +73,12 @@ async def placed(session: WriteSession, table: type[Base], changes: list[Change]
     ]
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _values(row: Base) -> dict[str, Any]:
-    """What is loaded of a row: asking for more inside a flush would read the database."""
+    """Return the loaded columns of a row: loading others during a flush would query the database."""
     state = inspect(row)
     return {name: state.dict[name] for name in state.mapper.column_attrs.keys() if name in state.dict}  # noqa: SIM118
 
@@ -92,37 +96,37 @@ def _changed(row: Base) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _identity(row: Base) -> str:
-    if (name := _NAMED_BY.get(row.__tablename__)) is not None:
+    if (name := _IDENTITY_COLUMNS.get(row.__tablename__)) is not None:
         return str(getattr(row, name))
     return "/".join(str(part) for part in inspect(row).mapper.primary_key_from_instance(row))
 
 
 def _own_organisation(row: Base) -> UUID | None:
-    found: UUID | None = getattr(row, _OWN.get(row.__tablename__, "organisation_id"), None)
+    found: UUID | None = getattr(row, _ORGANISATION_COLUMNS.get(row.__tablename__, "organisation_id"), None)
     return found
 
 
 def _organisation(session: Session, row: Base) -> UUID | None:
-    if row.__tablename__ not in _VIA:
+    if row.__tablename__ not in _OWNER_VIA:
         return _own_organisation(row)
-    column, above = _VIA[row.__tablename__]
+    column, above = _OWNER_VIA[row.__tablename__]
     key = getattr(row, column)
     if key is None:
         return None
     return session.connection().scalar(select(above.organisation_id).where(above.id == key))
 
 
-def change_of(session: Session, row: Base, deleted: Container[object]) -> Change:
-    """What a flush does to a row; to be asked before SQLAlchemy forgets what its values were."""
+def flushed_change(session: Session, row: Base, deleted: Container[object]) -> RowChange:
+    """Return the change that a flush makes to a row; call it before SQLAlchemy discards the old values."""
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
-    # Not `row in session.new`, which makes a set of all new rows at each look.
+    # Not `row in session.new`, which builds a set of all new rows on every access.
     if inspect(row).pending:
-        before, after = None, _given(_values(row))
+        before, after = None, _without_none(_values(row))
     elif row in deleted:
-        before, after = _given(_values(row)), None
+        before, after = _without_none(_values(row)), None
     else:
         before, after = _changed(row)
-    return Change(
+    return RowChange(
         subject_id=_identity(row), organisation_id=_organisation(session, row), before=before, after=after
     )

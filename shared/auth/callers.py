@@ -1,4 +1,4 @@
-"""Who calls and what they may do: one table of rights by role, one caller object, one way to scope a query."""
+"""The caller of a request: authentication, rights, and the condition that limits a query to the caller's scope."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from shared.audit import recorder
 from shared.auth import tokens
-from shared.auth.rights import CENTRE_ROLES, RIGHT_DESCRIPTIONS, RIGHTS, Reach, Right, Role
+from shared.auth.rights import CENTRE_ROLES, RIGHT_DESCRIPTIONS, RIGHTS, Right, RightScope, Role
 from shared.http.problems import Forbidden, TooManyRequests, Unauthenticated
 from shared.http.rate_limit import Quota
 from shared.http.request_log import ANSWER_HEADERS, WHO
@@ -24,11 +24,11 @@ from shared.tables.registry import Organisation
 
 @dataclass(frozen=True)
 class Caller:
-    """A person or system with a good token.
+    """A person or API client with a valid token.
 
-    `organisation_id` null means the centre; `beneath` adds the organisations below the caller's own. `scopes`
-    narrow what the role allows, null: they do not. `session_id` is a person's session with the embedded issuer.
-    `right` is the one under which the caller acts now.
+    `organisation_id` is None for the centre; `beneath` adds the organisations below the caller's own. `scopes`
+    limit the rights of the role, unless None. `session_id` is a person's session with the embedded issuer. `right`
+    is the right that the current route requires.
     """
 
     subject: str
@@ -42,7 +42,7 @@ class Caller:
 
     @classmethod
     def from_claims(cls, claims: Mapping[str, Any]) -> "Caller":
-        """The caller that a verified token speaks of. Raises `BadToken` or `ValueError` for one that cannot be."""
+        """Return the caller of verified claims. Raise `InvalidToken` or `ValueError` for inconsistent claims."""
         scope = claims.get("scope")
         found = cls(
             subject=str(claims["sub"]),
@@ -54,76 +54,75 @@ class Caller:
             session_id=tokens.optional_uuid(claims.get("sid")),
         )
         if (found.organisation_id is None) != (found.role in CENTRE_ROLES):
-            raise tokens.BadToken("role and organisation do not go together")
+            raise tokens.InvalidToken("role and organisation do not match")
         return found
 
     @property
     def actor(self) -> str:
-        """How events and timelines name the caller: an id, never a name."""
+        """The caller's id in events and timelines; never a name."""
         return self.subject
 
     @property
     def rights(self) -> frozenset[Right]:
-        """What the caller's role allows, narrowed to the token's scopes."""
+        """The rights of the caller's role, limited to the token's scopes."""
         of_role = frozenset(RIGHTS[self.role])
         return of_role if self.scopes is None else frozenset(right for right in of_role if right in self.scopes)
 
     def require(self, right: Right) -> None:
-        """Raise `Forbidden` without the right."""
+        """Raise `Forbidden` if the caller does not have the right."""
         if right not in self.rights:
             if right in RIGHTS[self.role]:
-                raise Forbidden(f"The token's scope leaves out the right «{right}»")
+                raise Forbidden(f"The token's scope does not include the right «{right}»")
             raise Forbidden(f"The role «{self.role}» has no right «{right}»")
 
-    def acting(self, right: Right) -> "Caller":
-        """The same caller under this right, which says whose things `scope` keeps. Raises `Forbidden`."""
+    def with_right(self, right: Right) -> "Caller":
+        """Return the caller with this right, which determines `scope`. Raise `Forbidden` without the right."""
         self.require(right)
         return replace(self, right=right)
 
-    def reaches(self, right: Right, organisation_id: UUID | None, lineage: Collection[UUID]) -> bool:
-        """Whether the caller has the right for things of this organisation; null: for those of the whole region.
+    def may_access(self, right: Right, organisation_id: UUID | None, lineage: Collection[UUID]) -> bool:
+        """Return whether the caller has the right for this organisation; None: for the whole region.
 
-        `lineage` holds the ids from the top of its tree down to itself.
+        `lineage` contains the ids from the root of the tree down to the organisation itself.
         """
         if right not in self.rights:
             return False
-        if RIGHTS[self.role][right] is Reach.REGION:
+        if RIGHTS[self.role][right] is RightScope.REGION:
             return True
         if organisation_id is None:
             return False
         return self.organisation_id == organisation_id or (self.beneath and self.organisation_id in lineage)
 
     @property
-    def reaches_region(self) -> bool:
-        """Whether the right that the caller acts under is for everybody's things.
+    def is_region_wide(self) -> bool:
+        """Whether the current right applies to the whole region.
 
-        Raises `RuntimeError` in a route that asked for no right.
+        Raise `RuntimeError` in a route that requires no right.
         """
         if self.right is None:
-            raise RuntimeError("a route that scopes asks for a right: `allowed(Right.…)`")
-        return RIGHTS[self.role][self.right] is Reach.REGION
+            raise RuntimeError("a route that uses the scope must require a right: `require_right(Right.…)`")
+        return RIGHTS[self.role][self.right] is RightScope.REGION
 
     def scope(self, column: "InstrumentedAttribute[Any]") -> ColumnElement[bool]:
-        """The condition that keeps a query to what the caller may see; the only way there is.
+        """Return the condition that limits a query to what the caller may see; use no other way.
 
-        `column` names the organisation that the thing belongs to. Raises `RuntimeError` in a route that asked
-        for no right.
+        `column` is the organisation of the rows. Raise `RuntimeError` in a route that requires no right.
         """
-        if self.reaches_region:
+        if self.is_region_wide:
             return true()
         if not self.beneath:
             return column == self.organisation_id
-        # An alias of its own: a query that joins organisations must not take this one for its own.
+        # Use an alias, so that a query that joins organisations does not confuse the two.
         below = aliased(Organisation)
         return column.in_(select(below.id).where(below.lineage.contains([self.organisation_id])))
 
 
 @dataclass(frozen=True)
 class ServiceCaller:
-    """Another service, acting for a person (`act`) or by itself."""
+    """A calling service, on behalf of a person or of itself."""
 
     service: str
-    act: str
+    on_behalf_of: str
 
 
 _TOKEN_URL = "/api/v1/auth/token"  # noqa: S105 — where tokens are given
@@ -142,41 +141,41 @@ _oauth = OAuth2(
 _bearer = HTTPBearer(auto_error=False, scheme_name="bearer")
 
 
-async def caller(
+async def get_caller(
     request: Request,
     _sign_in: Annotated[str | None, Depends(_oauth)],
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Caller:
-    """The caller of a public route.
+    """Return the caller of a public route.
 
-    Raises `Unauthenticated` without a good token; for one of an external issuer, `Forbidden` when nobody gave its
-    bearer access here, `Unavailable` when that cannot be found out.
+    Raise `Unauthenticated` without a valid token; for a token of an external issuer, `Forbidden` if the person
+    has no access here, `Unavailable` if that cannot be checked.
     """
-    _whose(request, None)
+    _set_log_context(request, None)
     if credentials is None:
         raise Unauthenticated("The header «Authorization: Bearer …» is missing")
     try:
         claims = await request.app.state.service.identities.claims(credentials.credentials)
         found = Caller.from_claims(claims)
-    except (tokens.BadToken, ValueError) as error:
-        raise Unauthenticated(f"The token is not accepted: {error}") from error
-    recorder.origin(request).actor = found.actor
-    _whose(request, found.actor)
-    _count(request, found.subject)
+    except (tokens.InvalidToken, ValueError) as error:
+        raise Unauthenticated(f"The token is invalid: {error}") from error
+    recorder.request_audit_context(request).actor = found.actor
+    _set_log_context(request, found.actor)
+    _check_rate_limit(request, found.subject)
     return found
 
 
-def _whose(request: Request, actor: str | None, on_behalf_of: str | None = None) -> None:
-    """Leave for the logs who calls."""
-    came_from = recorder.origin(request).came_from
+def _set_log_context(request: Request, actor: str | None, on_behalf_of: str | None = None) -> None:
+    """Store the caller for the logs."""
+    came_from = recorder.request_audit_context(request).ip_address
     request.scope[WHO] = {"actor": actor, "on_behalf_of": on_behalf_of, "came_from": came_from}
 
 
-def _count(request: Request, subject: str) -> None:
-    """Count a request of the caller. Raises `TooManyRequests` with when to come again."""
-    if ANSWER_HEADERS in request.scope:  # another dependency asked for the caller too
+def _check_rate_limit(request: Request, subject: str) -> None:
+    """Count a request of the caller. Raise `TooManyRequests` with the time to wait."""
+    if ANSWER_HEADERS in request.scope:  # counted already by another dependency
         return
-    verdict = _quota(settings().requests_per_minute).take(subject)
+    verdict = _rate_limiter(settings().requests_per_minute).take(subject)
     request.scope[ANSWER_HEADERS] = [
         (name.lower().encode(), value.encode()) for name, value in verdict.headers.items()
     ]
@@ -189,11 +188,11 @@ def _count(request: Request, subject: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _quota(requests_per_minute: int) -> Quota:
+def _rate_limiter(requests_per_minute: int) -> Quota:
     return Quota(requests_per_minute, 60)
 
 
-CallerDep = Annotated[Caller, Depends(caller)]
+CallerDep = Annotated[Caller, Depends(get_caller)]
 
 
 @dataclass(frozen=True)
@@ -204,19 +203,18 @@ class RequiredRight:
 
     async def __call__(self, found: CallerDep) -> Caller:
         """Return the caller. Raises `Forbidden` without the right."""
-        return found.acting(self.right)
+        return found.with_right(self.right)
 
 
-def allowed(right: Right) -> Any:
+def require_right(right: Right) -> Any:
     """Return the dependency that asks for this right."""
     return Depends(RequiredRight(right))
 
 
-def internal_caller(*named: ServiceName) -> Any:
-    """A dependency of an `/internal` route: the calling service, which must be one of those named.
+def require_service(*named: ServiceName) -> Any:
+    """Return a dependency of an `/internal` route that requires one of the named services and returns it.
 
-    Raises `Unauthenticated` without a good token of a service, made for this very route; `Forbidden` for a
-    service that is not named.
+    It raises `Unauthenticated` without a valid service token for this route, and `Forbidden` for another service.
     """
 
     async def check(
@@ -231,20 +229,20 @@ def internal_caller(*named: ServiceName) -> Any:
 
 
 def _service_caller(request: Request, credentials: HTTPAuthorizationCredentials | None) -> ServiceCaller:
-    _whose(request, None)
+    _set_log_context(request, None)
     service = request.app.state.service
     if credentials is None:
         raise Unauthenticated("A service token is missing")
     try:
         claims = tokens.verify(credentials.credentials, service.service_keys, audience=service.name)
-    except tokens.BadToken as error:
-        raise Unauthenticated(f"The service token is not accepted: {error}") from error
-    # One that is seen on its way opens nothing else.
-    if claims.get("use") != tokens.use_of(request.method, request.url.path):
+    except tokens.InvalidToken as error:
+        raise Unauthenticated(f"The service token is invalid: {error}") from error
+    # A leaked token must not be valid for another route.
+    if claims.get("use") != tokens.route_claim(request.method, request.url.path):
         raise Unauthenticated("The service token is for another route")
-    found = ServiceCaller(service=claims["iss"], act=str(claims.get("act", claims["iss"])))
-    source = recorder.origin(request)
+    found = ServiceCaller(service=claims["iss"], on_behalf_of=str(claims.get("act", claims["iss"])))
+    source = recorder.request_audit_context(request)
     source.actor = found.service
-    source.on_behalf_of = found.act if found.act != found.service else None
-    _whose(request, source.actor, source.on_behalf_of)
+    source.on_behalf_of = found.on_behalf_of if found.on_behalf_of != found.service else None
+    _set_log_context(request, source.actor, source.on_behalf_of)
     return found

@@ -1,7 +1,7 @@
-"""What a token says, whoever issued it: the embedded issuer's claims, or what registry knows of an external one's.
+"""Claims of access tokens: those of the embedded issuer, or what registry knows of a person of an external issuer.
 
-An external issuer knows who somebody is; what they may do here, registry alone knows. It is asked and its answer
-remembered for a minute, so a person who is locked or moved is so everywhere a minute later.
+An external issuer identifies a person; only registry knows their access. Its response is cached for a minute, so a
+locked or moved person loses access everywhere within a minute.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,84 +15,84 @@ from shared import clock
 from shared.auth import oidc, tokens
 from shared.http.problems import Forbidden, Unavailable
 from shared.ids import new_id
-from shared.service_client import ServiceClient, ServiceRefused, ServiceUnavailable
+from shared.service_client import ServiceClient, ServiceRejected, ServiceUnavailable
 from shared.settings import ServiceName, Settings
 
 Claims = dict[str, Any]
-# Whom registry knows under the issuer's name for them, as claims; None for nobody who has access.
-Find = Callable[[oidc.Verified], Awaitable[Claims | None]]
+# Return the claims of the person with this identity, or None for a person without access.
+FindPerson = Callable[[oidc.VerifiedIdentity], Awaitable[Claims | None]]
 
-REMEMBERED = timedelta(seconds=60)
-# Who was just given access should not wait long for it.
-NOBODY_REMEMBERED = timedelta(seconds=5)
-MOST = 10_000
+PERSON_CACHE_TTL = timedelta(seconds=60)
+# Short, so that newly granted access works soon.
+MISS_CACHE_TTL = timedelta(seconds=5)
+MAX_CACHED_PERSONS = 10_000
 
 
-class Known:
-    """People of the external issuer as registry knows them, remembered."""
+class PersonCache:
+    """A cache of the claims of people of the external issuer."""
 
-    def __init__(self, find: Find) -> None:
+    def __init__(self, find: FindPerson) -> None:
         self._find = find
         self._found: dict[tuple[str, str], tuple[datetime, Claims | None]] = {}
 
-    async def claims(self, verified: oidc.Verified) -> Claims | None:
-        """What a token of the embedded issuer would say of them; None for who has no access."""
+    async def claims(self, verified: oidc.VerifiedIdentity) -> Claims | None:
+        """Return the claims, as in a token of the embedded issuer; None for a person without access."""
         key = (verified.issuer, verified.subject)
         until, claims = self._found.get(key, (None, None))
         if until is not None and until > clock.now():
             return claims
         claims = await self._find(verified)
-        if len(self._found) >= MOST:
+        if len(self._found) >= MAX_CACHED_PERSONS:
             self._found.clear()
-        self._found[key] = (clock.now() + (NOBODY_REMEMBERED if claims is None else REMEMBERED), claims)
+        self._found[key] = (clock.now() + (MISS_CACHE_TTL if claims is None else PERSON_CACHE_TTL), claims)
         return claims
 
 
 @dataclass(frozen=True)
-class Identities:
-    """Reads the tokens that people and systems show."""
+class TokenReader:
+    """Reads access tokens of people and API clients."""
 
     own_keys: KeySet
     external: oidc.ExternalIssuer | None
-    known: Known
+    known: PersonCache
 
     async def claims(self, token: str) -> Claims:
-        """The claims that `Caller.from_claims` reads.
+        """Return the claims that `Caller.from_claims` reads.
 
-        Raises `BadToken`; `Forbidden` for who is known to the external issuer and not here; `Unavailable` when
-        the issuer or registry cannot be asked.
+        Raise `InvalidToken`; `Forbidden` for a person of the external issuer without access here; `Unavailable` if
+        the issuer or registry cannot be reached.
         """
-        if self.external is None or oidc.issuer_of(token) != self.external.name:
+        if self.external is None or oidc.unverified_issuer(token) != self.external.name:
             return tokens.verify(
                 token, self.own_keys, audience=tokens.PEOPLE_AUDIENCE, issuer=tokens.PEOPLE_ISSUER
             )
         try:
             verified = await self.external.verify(token)
         except oidc.IssuerUnavailable as error:
-            raise Unavailable("The issuer of the token cannot be asked for its keys; try again") from error
+            raise Unavailable("The keys of the token's issuer cannot be fetched now; try again") from error
         try:
             found = await self.known.claims(verified)
         except ServiceUnavailable as error:
-            raise Unavailable("What you may do here cannot be found out right now; try again") from error
+            raise Unavailable("Your access cannot be checked now; try again") from error
         if found is None:
-            raise Forbidden("You are signed in, but nobody gave you access here, or it was taken or locked")
+            raise Forbidden("You are signed in, but have no access here, or your access was removed or locked")
         return found
 
 
-class Asking(Protocol):
-    """A service that calls others."""
+class CallingService(Protocol):
+    """A service that can call others."""
 
     name: ServiceName
 
     def client(self) -> ServiceClient:
-        """Calls other services as this one."""
+        """Return a client that calls other services as this one."""
         ...
 
 
-def asking_registry(service: Asking) -> Find:
-    """Finds people by asking registry."""
+def find_person_via_registry(service: CallingService) -> FindPerson:
+    """Return a function that finds people by calling registry."""
 
-    async def find(verified: oidc.Verified) -> Claims | None:
+    async def find(verified: oidc.VerifiedIdentity) -> Claims | None:
         body = {
             "issuer": verified.issuer,
             "subject": verified.subject,
@@ -103,11 +103,11 @@ def asking_registry(service: Asking) -> Find:
                 "registry",
                 "/internal/identity",
                 body,
-                act=service.name,
+                on_behalf_of=service.name,
                 idempotency_key=str(new_id()),
                 attempts=2,
             )
-        except ServiceRefused as refused:
+        except ServiceRejected as refused:
             if refused.status == 404:
                 return None
             raise
@@ -115,8 +115,8 @@ def asking_registry(service: Asking) -> Find:
     return find
 
 
-def external_issuer(settings: Settings, keys: oidc.Keys) -> oidc.ExternalIssuer | None:
-    """The issuer that the settings name."""
+def external_issuer(settings: Settings, keys: oidc.IssuerKeys) -> oidc.ExternalIssuer | None:
+    """Return the external issuer of the settings, or None."""
     if settings.oidc_issuer is None or settings.oidc_audience is None:
         return None
     return oidc.ExternalIssuer(settings.oidc_issuer, settings.oidc_audience, settings.oidc_subject_claim, keys)

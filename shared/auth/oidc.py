@@ -1,8 +1,8 @@
-"""Access tokens of the region's own OIDC issuer: verified with the keys that it publishes, fetched with patience.
+"""Verify access tokens of the region's own OIDC issuer with its published keys.
 
-Keys are found by discovery and fetched anew every hour, and at once when a token names a key that is not known, so
-that the issuer may change them at any time; but never more often than every 30 seconds, whoever asks. While the
-issuer is away its last keys go on working for a day.
+The keys are found by discovery, fetched every hour, and immediately when a token names an unknown key, so that the
+issuer can rotate them at any time; but at most every 30 seconds. During an outage of the issuer the last keys are
+used for up to a day.
 """
 
 import asyncio
@@ -20,48 +20,48 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from shared import clock
-from shared.auth.tokens import BadToken
-from shared.logs import logger
+from shared.auth.tokens import InvalidToken
+from shared.logs import get_logger
 
-log = logger(__name__)
+log = get_logger(__name__)
 
-TIMEOUT = aiohttp.ClientTimeout(total=5, connect=2)
-LARGEST_ANSWER = 256 * 1024
-KEPT = timedelta(hours=1)
-KEPT_WHILE_AWAY = timedelta(days=1)
-PAUSE = timedelta(seconds=30)
+ISSUER_TIMEOUT = aiohttp.ClientTimeout(total=5, connect=2)
+MAX_RESPONSE_BYTES = 256 * 1024
+KEYS_TTL = timedelta(hours=1)
+KEYS_TTL_DURING_OUTAGE = timedelta(days=1)
+MIN_REFRESH_INTERVAL = timedelta(seconds=30)
 SKEW_SECONDS = 60
-# A public key must never be taken for a shared secret: no HS256 here.
-ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
+# No HS256: a public key must never be used as a shared secret.
+ISSUER_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"]
 TYPES = {"jwt", "at+jwt", "application/at+jwt"}
-# A header that is no object, or holds what it should not, makes the library stumble.
-UNREADABLE = (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+# The library raises these for a header that is not an object or has wrong types.
+DECODE_ERRORS = (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
-class IssuerUnavailable(Exception):  # noqa: N818 — reads better where it is raised
-    """The issuer's keys cannot be had: whether the token is good is not known."""
+class IssuerUnavailable(Exception):  # noqa: N818 — a state of the issuer
+    """The issuer's keys cannot be fetched, so the token cannot be verified."""
 
 
 @dataclass(frozen=True)
-class Verified:
-    """Whom a good token speaks of, by the issuer's own name for them, and when they signed in there."""
+class VerifiedIdentity:
+    """The subject of a valid token, as the issuer names it, and the time of the sign-in there."""
 
     issuer: str
     subject: str
     signed_in_at: datetime
 
 
-def issuer_of(token: str) -> str | None:
-    """Whom a token says it is from, before anything is verified; None for what is no token."""
+def unverified_issuer(token: str) -> str | None:
+    """Return the issuer that an unverified token names, or None if it cannot be decoded."""
     try:
         claims = json.loads(jws.extract_compact(token.encode()).payload)
-    except UNREADABLE:
+    except DECODE_ERRORS:
         return None
     found = claims.get("iss") if isinstance(claims, dict) else None
     return found if isinstance(found, str) else None
 
 
-class Keys:
+class IssuerKeys:
     """The public keys of one issuer."""
 
     def __init__(self, issuer: str, http: Callable[[], aiohttp.ClientSession], *, only_https: bool) -> None:
@@ -71,102 +71,104 @@ class Keys:
         self._lock = asyncio.Lock()
         self._keys: KeySet | None = None
         self._fetched_at: datetime | None = None
-        self._asked_at: datetime | None = None
-        self._trouble: str | None = None
+        self._refreshed_at: datetime | None = None
+        self._last_error: str | None = None
 
-    async def holding(self, kid: str | None) -> KeySet:
-        """The keys, among them the one named. Raises `BadToken` when the issuer has no such key, else
-        `IssuerUnavailable` when it cannot be asked.
+    async def containing(self, kid: str | None) -> KeySet:
+        """Return the keys, including the one named. Raise `InvalidToken` if the issuer has no such key, or
+        `IssuerUnavailable` if the keys cannot be fetched.
         """
-        if (found := self._known(kid, KEPT)) is not None:
+        if (found := self._cached(kid, KEYS_TTL)) is not None:
             return found
-        if self._lock.locked() and (found := self._known(kid, KEPT_WHILE_AWAY)) is not None:
-            return found  # somebody asks already, and what is known will do
+        if self._lock.locked() and (found := self._cached(kid, KEYS_TTL_DURING_OUTAGE)) is not None:
+            return found  # another request refreshes already, and the cached keys are good enough
         async with self._lock:
-            if (found := self._known(kid, KEPT)) is not None:
+            if (found := self._cached(kid, KEYS_TTL)) is not None:
                 return found
-            if self._asked_at is None or clock.now() - self._asked_at >= PAUSE:
+            if self._refreshed_at is None or clock.now() - self._refreshed_at >= MIN_REFRESH_INTERVAL:
                 await self._refresh()
-            if (found := self._known(kid, KEPT_WHILE_AWAY)) is not None:
+            if (found := self._cached(kid, KEYS_TTL_DURING_OUTAGE)) is not None:
                 return found
-            if self._trouble is not None:
-                raise IssuerUnavailable(self._trouble)
-            raise BadToken("the issuer has no such key")
+            if self._last_error is not None:
+                raise IssuerUnavailable(self._last_error)
+            raise InvalidToken("the issuer has no key with this id")
 
-    def _known(self, kid: str | None, age: timedelta) -> KeySet | None:
+    def _cached(self, kid: str | None, age: timedelta) -> KeySet | None:
         if self._keys is None or self._fetched_at is None or clock.now() - self._fetched_at >= age:
             return None
         return self._keys if kid is None or any(key.kid == kid for key in self._keys) else None
 
     async def _refresh(self) -> None:
-        self._asked_at = clock.now()
+        self._refreshed_at = clock.now()
         try:
-            self._keys = await self._fetched()
+            self._keys = await self._fetch_keys()
         except IssuerUnavailable as error:
-            self._trouble = str(error)
-            log.warning("the issuer's keys cannot be fetched", issuer=self._issuer, error=self._trouble)
+            self._last_error = str(error)
+            log.warning("the issuer's keys cannot be fetched", issuer=self._issuer, error=self._last_error)
             return
-        self._fetched_at, self._trouble = self._asked_at, None
+        self._fetched_at, self._last_error = self._refreshed_at, None
 
-    async def _fetched(self) -> KeySet:
-        about = await self._document(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
-        if about.get("issuer") != self._issuer:
-            raise IssuerUnavailable("its discovery document is another issuer's")
-        address = about.get("jwks_uri")
-        if not isinstance(address, str) or (self._only_https and urlsplit(address).scheme != "https"):
-            raise IssuerUnavailable("its discovery document names no good jwks_uri")
+    async def _fetch_keys(self) -> KeySet:
+        discovery = await self._fetch_document(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+        if discovery.get("issuer") != self._issuer:
+            raise IssuerUnavailable("the discovery document is of another issuer")
+        jwks_url = discovery.get("jwks_uri")
+        if not isinstance(jwks_url, str) or (self._only_https and urlsplit(jwks_url).scheme != "https"):
+            raise IssuerUnavailable("the discovery document has no valid jwks_uri")
         try:
-            return KeySet.import_key_set(await self._document(address))  # type: ignore[arg-type]
+            return KeySet.import_key_set(await self._fetch_document(jwks_url))  # type: ignore[arg-type]
         except (JoseError, ValueError, KeyError, TypeError) as error:
-            raise IssuerUnavailable(f"its key set cannot be read: {type(error).__name__}") from error
+            raise IssuerUnavailable(f"the key set cannot be parsed: {type(error).__name__}") from error
 
-    async def _document(self, url: str) -> dict[str, Any]:
+    async def _fetch_document(self, url: str) -> dict[str, Any]:
         async for attempt in stamina.retry_context(
             on=IssuerUnavailable, attempts=3, timeout=10, wait_initial=0.2, wait_max=1
         ):
             with attempt:
                 try:
-                    return await self._answer(url)
+                    return await self._get_json(url)
                 except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
                     raise IssuerUnavailable(f"{urlsplit(url).path}: {type(error).__name__}") from error
         raise AssertionError("unreachable: the retry either returns or raises")
 
-    async def _answer(self, url: str) -> dict[str, Any]:
-        async with self._http().get(url, timeout=TIMEOUT, allow_redirects=False) as response:
+    async def _get_json(self, url: str) -> dict[str, Any]:
+        async with self._http().get(url, timeout=ISSUER_TIMEOUT, allow_redirects=False) as response:
             if response.status != 200:
-                raise IssuerUnavailable(f"{urlsplit(url).path} answered {response.status}")
+                raise IssuerUnavailable(f"{urlsplit(url).path} responded with status {response.status}")
             body = bytearray()
             async for part in response.content.iter_chunked(16 * 1024):
                 body += part
-                if len(body) > LARGEST_ANSWER:
-                    raise IssuerUnavailable(f"{urlsplit(url).path} answered too much")
+                if len(body) > MAX_RESPONSE_BYTES:
+                    raise IssuerUnavailable(f"{urlsplit(url).path} sent a response that is too large")
         found = json.loads(body)
         if not isinstance(found, dict):
-            raise IssuerUnavailable(f"{urlsplit(url).path} answered no object")
+            raise IssuerUnavailable(f"{urlsplit(url).path} did not return a JSON object")
         return found
 
 
 class ExternalIssuer:
     """Verifies the tokens of one issuer for one audience."""
 
-    def __init__(self, name: str, audience: str, subject_claim: str, keys: Keys) -> None:
+    def __init__(self, name: str, audience: str, subject_claim: str, keys: IssuerKeys) -> None:
         self.name = name
         self._audience = audience
         self._subject_claim = subject_claim
         self._keys = keys
 
-    async def verify(self, token: str) -> Verified:
-        """Whom a good token speaks of. Raises `BadToken`, never echoing the token, or `IssuerUnavailable`."""
+    async def verify(self, token: str) -> VerifiedIdentity:
+        """Return the identity in a valid token. Raise `InvalidToken`, without the token in it, or
+        `IssuerUnavailable`.
+        """
         try:
             header = jws.extract_compact(token.encode()).headers()
             kid = header.get("kid")
-        except UNREADABLE as error:
-            raise BadToken(type(error).__name__) from error
-        if header.get("alg") not in ALGORITHMS or not isinstance(kid, str | None):
-            raise BadToken("its signature is of a kind that is not taken")
+        except DECODE_ERRORS as error:
+            raise InvalidToken(type(error).__name__) from error
+        if header.get("alg") not in ISSUER_ALGORITHMS or not isinstance(kid, str | None):
+            raise InvalidToken("the signature algorithm is not accepted")
         if str(header.get("typ", "jwt")).lower() not in TYPES:
-            raise BadToken("it is no access token")
-        keys = await self._keys.holding(kid)
+            raise InvalidToken("it is not an access token")
+        keys = await self._keys.containing(kid)
         now = int(clock.now().timestamp())
         registry = jwt.JWTClaimsRegistry(
             now=lambda: now,
@@ -178,21 +180,23 @@ class ExternalIssuer:
             iat={"essential": True},
         )
         try:
-            claims = jwt.decode(token, keys, algorithms=ALGORITHMS).claims
+            claims = jwt.decode(token, keys, algorithms=ISSUER_ALGORITHMS).claims
             registry.validate(claims)
-        except UNREADABLE as error:
-            raise BadToken(type(error).__name__) from error
-        return Verified(self.name, self._subject(claims), _moment(claims.get("auth_time", claims["iat"]), now))
+        except DECODE_ERRORS as error:
+            raise InvalidToken(type(error).__name__) from error
+        return VerifiedIdentity(
+            self.name, self._subject(claims), _sign_in_time(claims.get("auth_time", claims["iat"]), now)
+        )
 
     def _subject(self, claims: dict[str, Any]) -> str:
         found = claims.get(self._subject_claim)
         if not isinstance(found, str) or not 0 < len(found) <= 255 or not found.isprintable():
-            raise BadToken(f"its claim «{self._subject_claim}» names nobody")
+            raise InvalidToken(f"the claim «{self._subject_claim}» has no valid subject")
         return found
 
 
-def _moment(value: object, now: int) -> datetime:
+def _sign_in_time(value: object, now: int) -> datetime:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**40:
-        raise BadToken("it does not tell when it was given")
-    # Their clock may be ahead of ours: nobody signed in later than now.
+        raise InvalidToken("the time of issue is missing or invalid")
+    # The issuer's clock may be ahead, so the time is limited to now.
     return datetime.fromtimestamp(min(int(value), now), UTC)

@@ -1,11 +1,11 @@
-"""Rights, roles and how far each right reaches: the one table that every check of access asks."""
+"""Rights, roles and the scope of each right: the table that all access checks use."""
 
 from collections.abc import Mapping
 from enum import StrEnum
 
 
 class Right(StrEnum):
-    """What a caller may do. The table below says to whose things."""
+    """What a caller may do; `RIGHTS` says for which organisations."""
 
     REGISTRY_READ = "registry:read"
     REGISTRY_WRITE = "registry:write"
@@ -62,7 +62,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
 
 
 class Role(StrEnum):
-    """Roles of people and systems: those of the centre first, then those of an organisation."""
+    """Roles of people and API clients: those of the centre first, then those of an organisation."""
 
     MODERATOR = "moderator"
     ANALYST = "analyst"
@@ -78,36 +78,36 @@ CENTRE_ROLES = frozenset({Role.MODERATOR, Role.ANALYST, Role.HEAD, Role.AUDITOR,
 
 
 class Relation(StrEnum):
-    """How the organisation that a thing belongs to stands to the caller's."""
+    """The relation of a resource's organisation to the caller's."""
 
     OWN = "own"
     SUBORDINATE = "subordinate"
     FOREIGN = "foreign"
 
 
-class Reach(StrEnum):
-    """To whose things a role has a right: the whole region's, or those of the caller's place."""
+class RightScope(StrEnum):
+    """The scope of a role's right: the whole region, or the caller's own organisation."""
 
     REGION = "region"
-    PLACE = "place"
+    ORGANISATION = "place"
 
-    def relations(self, *, beneath: bool) -> frozenset[Relation]:
-        """Whose things those are for a caller who is bound to one organisation, or to all beneath it too."""
-        if self is Reach.REGION:
+    def relations(self, *, include_subordinates: bool) -> frozenset[Relation]:
+        """Return the relations that the scope includes for a caller with or without subordinate organisations."""
+        if self is RightScope.REGION:
             return frozenset(Relation)
-        return frozenset({Relation.OWN, Relation.SUBORDINATE} if beneath else {Relation.OWN})
+        return frozenset({Relation.OWN, Relation.SUBORDINATE} if include_subordinates else {Relation.OWN})
 
 
-def _region(*rights: Right) -> dict[Right, Reach]:
-    return dict.fromkeys(rights, Reach.REGION)
+def _region_wide(*rights: Right) -> dict[Right, RightScope]:
+    return dict.fromkeys(rights, RightScope.REGION)
 
 
-def _place(*rights: Right) -> dict[Right, Reach]:
-    return dict.fromkeys(rights, Reach.PLACE)
+def _own_organisation(*rights: Right) -> dict[Right, RightScope]:
+    return dict.fromkeys(rights, RightScope.ORGANISATION)
 
 
-# The registry is the region's public directory: whoever may read it reads all of it.
-_STAFF = _region(Right.REGISTRY_READ) | _place(
+# The registry is the region's public directory: everyone with the right reads all of it.
+_STAFF = _region_wide(Right.REGISTRY_READ) | _own_organisation(
     Right.MESSAGES_READ,
     Right.SOURCES_READ,
     Right.APPEALS_READ,
@@ -117,8 +117,8 @@ _STAFF = _region(Right.REGISTRY_READ) | _place(
     Right.EVENTS_READ,
 )
 
-RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
-    Role.MODERATOR: _region(
+RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
+    Role.MODERATOR: _region_wide(
         Right.REGISTRY_READ,
         Right.REGISTRY_WRITE,
         Right.PAGES_CONFIRM,
@@ -138,7 +138,7 @@ RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
         Right.WEBHOOKS_CONSENT,
         Right.EVENTS_READ,
     ),
-    Role.ANALYST: _region(
+    Role.ANALYST: _region_wide(
         Right.REGISTRY_READ,
         Right.MESSAGES_READ,
         Right.SOURCES_READ,
@@ -147,8 +147,8 @@ RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
         Right.METRICS_READ,
         Right.EVENTS_READ,
     ),
-    Role.HEAD: _region(Right.REGISTRY_READ, Right.APPEALS_READ, Right.METRICS_READ),
-    Role.AUDITOR: _region(
+    Role.HEAD: _region_wide(Right.REGISTRY_READ, Right.APPEALS_READ, Right.METRICS_READ),
+    Role.AUDITOR: _region_wide(
         Right.REGISTRY_READ,
         Right.PEOPLE_READ,
         Right.CLIENTS_READ,
@@ -162,7 +162,7 @@ RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
         Right.EVENTS_READ,
         Right.AUDIT_READ,
     ),
-    Role.OPERATIONS: _region(
+    Role.OPERATIONS: _region_wide(
         Right.REGISTRY_READ,
         Right.PEOPLE_READ,
         Right.PEOPLE_MANAGE,
@@ -175,7 +175,7 @@ RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
         Right.WEBHOOKS_MANAGE,
     ),
     Role.MANAGER: _STAFF
-    | _place(
+    | _own_organisation(
         Right.PAGES_CONFIRM,
         Right.PEOPLE_READ,
         Right.PEOPLE_MANAGE,
@@ -187,5 +187,5 @@ RIGHTS: Mapping[Role, Mapping[Right, Reach]] = {
         Right.AUDIT_READ,
     ),
     Role.APPROVER: _STAFF,
-    Role.EXECUTOR: _STAFF | _place(Right.WEBHOOKS_READ, Right.WEBHOOKS_MANAGE),
+    Role.EXECUTOR: _STAFF | _own_organisation(Right.WEBHOOKS_READ, Right.WEBHOOKS_MANAGE),
 }

@@ -1,7 +1,7 @@
-"""What people and systems may do as of now, whatever a token given earlier says.
+"""Check the current access of people and API clients, independent of what their token says.
 
-Every service reads the columns of `people` and `api_clients` that decide about access, so one query by primary key
-answers it in the transaction of a change, without a call to registry.
+Every service can read the columns of `people` and `api_clients` that determine access, so one query by primary key
+in the transaction of a change is enough, without a call to registry.
 """
 
 from collections.abc import Collection
@@ -21,8 +21,8 @@ from shared.http.problems import Unauthenticated
 from shared.tables.registry import ApiClient, Person, RefreshToken
 
 
-async def of_subjects(session: AsyncSession, subjects: Collection[UUID]) -> dict[UUID, Caller]:
-    """Return those of the people and systems who have access now, with their present role, place and scopes."""
+async def load_callers(session: AsyncSession, subjects: Collection[UUID]) -> dict[UUID, Caller]:
+    """Return the callers who have access now, with their current role, organisation and scopes, by id."""
     if not subjects:
         return {}
     rows = await session.execute(_access(subjects))
@@ -39,40 +39,40 @@ async def of_subjects(session: AsyncSession, subjects: Collection[UUID]) -> dict
     }
 
 
-def recheck(session: WriteSession, caller: Caller) -> None:
-    """Make the session's first statement the question whether the caller still has what the token says.
+def recheck_on_first_statement(session: WriteSession, caller: Caller) -> None:
+    """Check the caller's current access with the session's first statement.
 
-    That statement raises `Unauthenticated` when the caller was locked, removed, moved or narrowed, or the session
-    of the token was ended. It is not asked here: a route may do slow work before it takes a connection.
+    That statement raises `Unauthenticated` if the caller was locked, removed, moved or restricted, or the session
+    of the token was ended. The check is deferred, because a route may do slow work before it takes a connection.
     """
 
-    def ask(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    def check(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
         _check(connection, caller)
 
-    event.listen(session.sync_session, "after_begin", ask, once=True)
+    event.listen(session.sync_session, "after_begin", check, once=True)
 
 
 def _check(connection: Connection, caller: Caller) -> None:
-    changed = Unauthenticated("Your access was changed or taken since this token was given: sign in again")
+    changed = Unauthenticated("Your access was changed or removed after this token was issued: sign in again")
     try:
         subject = UUID(caller.subject)
     except ValueError as error:
         raise changed from error
     found = connection.execute(_access([subject], session_id=caller.session_id)).one_or_none()
-    place = (caller.role, caller.organisation_id, caller.beneath)
-    if found is None or (found.role, found.organisation_id, found.beneath) != place:
+    access = (caller.role, caller.organisation_id, caller.beneath)
+    if found is None or (found.role, found.organisation_id, found.beneath) != access:
         raise changed
     if found.scopes is not None and not (caller.scopes is not None and caller.scopes <= set(found.scopes)):
         raise changed
 
 
 def _access(subjects: Collection[UUID], *, session_id: UUID | None = None) -> CompoundSelect[Any]:
-    """Rows of who has access: a person whose session `session_id` was ended has none under it."""
+    """Return the query of subjects with access; a person whose session `session_id` was ended has none."""
     people = select(
         Person.id, Person.role, Person.organisation_id, Person.beneath, cast(null(), JSONB).label("scopes")
     ).where(Person.id.in_(subjects), Person.active, Person.locked_at.is_(None))
     if session_id is not None:
-        # By name: other services may not read all columns.
+        # Select single columns, because other services may not read all of them.
         ended = select(RefreshToken.session_id).where(
             RefreshToken.session_id == session_id, RefreshToken.revoked_at.is_not(None)
         )

@@ -1,8 +1,8 @@
 """Signed tokens: people's access tokens from the issuer, and 60-second tokens between services.
 
-A service signs with a key of its own and every other knows its public half, so a stolen public set forges
-nothing. Claims: `iss` who signed, `aud` who it is for, `sub` the caller; between services also `act` the person it
-acts for and `use` the one route that it opens.
+Each service signs with its own private key; the others have only its public key. Claims: `iss` the signer, `aud`
+the recipient, `sub` the caller; between services also `act`, the person on whose behalf, and `use`, the only route
+that the token is valid for.
 """
 
 import json
@@ -21,34 +21,34 @@ from shared import clock
 PEOPLE_AUDIENCE = "gospablik"
 PEOPLE_ISSUER = "gospablik"
 SERVICE_TOKEN_LIFETIME = timedelta(seconds=60)
-# How much later than its lifetime a token may come.
-LEEWAY = 5
-# How far the issuer's clock may be ahead. One that is behind by a token's whole lifetime loses it in any case.
-AHEAD = timedelta(seconds=60)
-ALGORITHMS = ["Ed25519"]
+# How long a token is accepted after its expiry.
+EXPIRY_LEEWAY_SECONDS = 5
+# How far the issuer's clock may be ahead.
+MAX_ISSUER_CLOCK_SKEW = timedelta(seconds=60)
+OWN_ALGORITHMS = ["Ed25519"]
 
 
-def use_of(method: str, path: str) -> str:
-    """The claim `use` of a service's token: the one route that it opens."""
+def route_claim(method: str, path: str) -> str:
+    """Return the claim `use` of a service token: the only route that it is valid for."""
     return f"{method} {path}"
 
 
-class BadToken(Exception):  # noqa: N818 — reads better where it is raised
+class InvalidToken(Exception):  # noqa: N818 — reads better where it is raised
     """The token is malformed, forged, expired, or meant for someone else."""
 
 
 def new_key(kid: str) -> OKPKey:
-    """A fresh Ed25519 key pair."""
+    """Return a new Ed25519 key pair."""
     return OKPKey.generate_key("Ed25519", {"kid": kid, "use": "sig", "alg": "Ed25519"}, private=True)
 
 
 def read_key(path: Path) -> OKPKey:
-    """The private key in a JWK file."""
+    """Return the private key in a JWK file."""
     return OKPKey.import_key(json.loads(path.read_text()))
 
 
 def read_key_set(path: Path) -> KeySet:
-    """The public keys in a JWKS file."""
+    """Return the public keys in a JWKS file."""
     return KeySet.import_key_set(json.loads(path.read_text()))
 
 
@@ -60,7 +60,7 @@ class Signer:
     key: OKPKey
 
     def sign(self, subject: str, audience: str, lifetime: timedelta, **claims: Any) -> str:
-        """A token for `audience`, valid for `lifetime`."""
+        """Return a token for `audience`, valid for `lifetime`."""
         issued = clock.now()
         payload = {
             "iss": self.issuer,
@@ -71,46 +71,46 @@ class Signer:
             **{name: value for name, value in claims.items() if value is not None},
         }
         header = {"alg": "Ed25519", "kid": self.key.kid}
-        return jwt.encode(header, payload, self.key, algorithms=ALGORITHMS)
+        return jwt.encode(header, payload, self.key, algorithms=OWN_ALGORITHMS)
 
 
 def verify(token: str, keys: KeySet, *, audience: str, issuer: str | None = None) -> dict[str, Any]:
-    """The claims of a good token. Raises `BadToken` saying what is wrong, never echoing the token."""
+    """Return the claims of a valid token. Raise `InvalidToken` with the reason but without the token."""
     try:
-        decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
+        decoded = jwt.decode(token, keys, algorithms=OWN_ALGORITHMS)
         now = int(clock.now().timestamp())
         registry = jwt.JWTClaimsRegistry(
             now=lambda: now,
-            leeway=LEEWAY,
+            leeway=EXPIRY_LEEWAY_SECONDS,
             iss={"essential": True} if issuer is None else {"essential": True, "value": issuer},
             sub={"essential": True},
             aud={"essential": True, "value": audience},
             exp={"essential": True},
             iat={"essential": True},
         )
-        registry.validate({**decoded.claims, "iat": _issued(decoded.claims.get("iat"), now)})
-    # A header that is no object, or holds what it should not, makes the library stumble.
+        registry.validate({**decoded.claims, "iat": _issued_at(decoded.claims.get("iat"), now)})
+    # The library raises these for a header that is not an object or has wrong types.
     except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadToken(type(error).__name__) from error
-    # A key may sign only as its owner: the key id names the issuer.
+        raise InvalidToken(type(error).__name__) from error
+    # A key is valid only for its owner: the key id starts with the issuer.
     kid = str(decoded.header.get("kid", ""))
     if kid.split(".", maxsplit=1)[0] != decoded.claims["iss"]:
-        raise BadToken("signed by another's key")
+        raise InvalidToken("signed with the key of another issuer")
     return dict(decoded.claims)
 
 
-def _issued(moment: object, now: int) -> object:
-    """The moment of issue as a clock says that is as far ahead as is allowed."""
-    if isinstance(moment, int) and now < moment <= now + AHEAD.total_seconds():
+def _issued_at(issued_at: object, now: int) -> object:
+    """Return the time of issue, or now if it is in the future within the allowed clock skew."""
+    if isinstance(issued_at, int) and now < issued_at <= now + MAX_ISSUER_CLOCK_SKEW.total_seconds():
         return now
-    return moment
+    return issued_at
 
 
 def optional_uuid(value: object) -> UUID | None:
-    """A claim as a UUID, or None when it is absent. Raises `BadToken` when it is neither."""
+    """Return a claim as a UUID, or None if it is absent. Raise `InvalidToken` otherwise."""
     if value is None:
         return None
     try:
         return UUID(str(value))
     except ValueError as error:
-        raise BadToken("malformed claim") from error
+        raise InvalidToken("malformed claim") from error

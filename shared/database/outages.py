@@ -1,6 +1,6 @@
-"""What tells an outage from a fault: an outage means "later", is counted against nothing and dead-letters nothing.
+"""Distinguish outages from application errors: work is retried after an outage, and no failure is counted.
 
-The rule goes by SQLSTATE class, since drivers and SQLAlchemy map the same condition to different exceptions.
+The rule uses SQLSTATE classes, since drivers and SQLAlchemy map the same condition to different exceptions.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_CLASSES = (
+_OUTAGE_CLASSES = (
     "08",  # connection exception
     "53",  # insufficient resources: too many connections, disk full, out of memory
     "57P",  # operator intervention: shutdown, crash recovery, cannot connect now
     "40",  # transaction rollback: serialization failure, deadlock
 )
-READ_ONLY = "25006"  # the server is a standby, or was demoted to one
-DEADLOCK = "40P01"
+SQLSTATE_READ_ONLY = "25006"  # the server is a standby, or was demoted to one
+SQLSTATE_DEADLOCK = "40P01"
 _TIMEOUTS = frozenset(
     {
         "57014",  # statement_timeout, or a cancelled statement
@@ -41,7 +41,7 @@ _ERRNOS = frozenset(
         errno.ENETUNREACH,
         errno.ENETDOWN,
         errno.EADDRNOTAVAIL,
-        # No socket can be opened for now.
+        # No socket can be opened now.
         errno.EMFILE,
         errno.ENFILE,
         errno.ENOBUFS,
@@ -49,67 +49,67 @@ _ERRNOS = frozenset(
 )
 
 
-class Unavailable(Exception):  # noqa: N818 — reads better where it is raised
-    """Something the work depends on is away: the work is tried later and nothing is counted against it."""
+class DependencyUnavailable(Exception):  # noqa: N818 — a state, not an error of the work
+    """A dependency is unavailable: the work is retried later and no failure is counted."""
 
 
 def sqlstate(error: BaseException) -> str:
     """Return Postgres' code of an error, SQLAlchemy's or the driver's; empty when it carries none."""
-    return str(getattr(_of_driver(error), "sqlstate", None) or "")
+    return str(getattr(_driver_error(error), "sqlstate", None) or "")
 
 
 def is_deadlock(error: BaseException) -> bool:
-    """Whether Postgres ended the transaction because it and another waited for each other."""
-    return sqlstate(error) == DEADLOCK
+    """Return whether Postgres aborted the transaction because of a deadlock."""
+    return sqlstate(error) == SQLSTATE_DEADLOCK
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Whether time ran out, of a slow database or of a statement that is slow by itself: a ping tells which."""
+    """Return whether a timeout occurred, of a slow database or a slow statement: a ping shows which."""
     return isinstance(error, TimeoutError) or sqlstate(error) in _TIMEOUTS
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the database, or something else the work depends on, was away when `error` was raised.
+    """Return whether `error` was caused by an outage of the database or another dependency.
 
-    A timeout counts as one. An `OSError` counts only where it is one of the network: a missing file is a fault.
-    A value that the driver cannot encode is a fault, although asyncpg raises it as an `InterfaceError`.
+    A timeout counts as an outage. An `OSError` counts only if it is a network error: a missing file is none.
+    A value that the driver cannot encode is not an outage, although asyncpg raises an `InterfaceError`.
     """
     if isinstance(error, BaseExceptionGroup):
         return any(is_outage(one) for one in error.exceptions)
     if isinstance(error, PendingRollbackError):
-        # The statement after the one that lost its connection; without that code, after one that was at fault.
+        # A statement after a lost connection has this code; after an application error it has another.
         return error.code == "8s2b"
-    if isinstance(error, (Unavailable, PoolTimeout)) or is_timeout(error):
+    if isinstance(error, (DependencyUnavailable, PoolTimeout)) or is_timeout(error):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     if code := sqlstate(error):
-        return code.startswith(_CLASSES) or code == READ_ONLY
-    return _is_of_the_connection(_of_driver(error))
+        return code.startswith(_OUTAGE_CLASSES) or code == SQLSTATE_READ_ONLY
+    return _is_connection_error(_driver_error(error))
 
 
-async def is_fault(error: BaseException, ping: Callable[[], Awaitable[object]]) -> bool:
-    """Whether `error` speaks against the work that raised it, while the database answers `ping` within a second.
+async def is_application_error(error: BaseException, ping: Callable[[], Awaitable[object]]) -> bool:
+    """Return whether `error` is an error of the work itself: the database responds to `ping` within a second.
 
-    Only a fault is counted. A timeout is one of the work alone if others are served meanwhile.
+    Only these are counted as failures. A timeout is one if the database serves others at the same time.
     """
     if is_outage(error) and not is_timeout(error):
         return False
     try:
         async with asyncio.timeout(1):
             await ping()
-    except Exception:  # noqa: BLE001 — whatever it is, the database does not answer
+    except Exception:  # noqa: BLE001 — any error means that the database does not respond
         return False
     return True
 
 
-def _of_driver(error: BaseException) -> BaseException:
-    """Return the driver's own exception: SQLAlchemy wraps it twice and keeps the inner one as the cause."""
+def _driver_error(error: BaseException) -> BaseException:
+    """Return the driver's exception: SQLAlchemy wraps it twice and keeps the inner one as the cause."""
     wrapped = getattr(error, "orig", None)
     return error if wrapped is None else wrapped.__cause__ or wrapped
 
 
-def _is_of_the_connection(error: BaseException) -> bool:
+def _is_connection_error(error: BaseException) -> bool:
     if isinstance(error, (ConnectionError, ssl.SSLError, asyncpg.TargetServerAttributeNotMatched)):
         return True
     if isinstance(error, OSError):

@@ -1,7 +1,7 @@
-"""Rows that have served their term are deleted: by the owner of their table, oldest first, some at a time.
+"""Purge expired rows: the owner of a table deletes them in batches, oldest first.
 
-A batch is a transaction of its own and passes over rows that somebody holds, so it waits for nobody and nobody
-waits long for it. Two workers that purge at once share the work.
+A batch is one transaction and skips locked rows, so it waits for no other transaction and blocks others
+only shortly. Two workers that purge at the same time share the work.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,12 +17,12 @@ from sqlalchemy.sql import ColumnElement
 from shared.database.sessions import Database, WriteSession
 from shared.tables import Base
 
-PURGED = Counter("gospablik_purged_rows_total", "Rows deleted because their term had passed", ["table"])
-BATCH = 2_000
+PURGED = Counter("gospablik_purged_rows_total", "Rows deleted after their retention period", ["table"])
+PURGE_BATCH_SIZE = 2_000
 
 
-class Terms(BaseSettings):
-    """How many days rows are kept, read from `GOSPABLIK_KEEP_*`; docs/operations/index.md says why so long."""
+class RetentionSettings(BaseSettings):
+    """How many days rows are kept, read from `GOSPABLIK_KEEP_*`; docs/operations/index.md gives the reasons."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_KEEP_", extra="ignore")
 
@@ -37,26 +37,26 @@ class Terms(BaseSettings):
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How one table is purged: `some` deletes at most so many rows and returns how many it deleted."""
+class PurgeRule:
+    """How a table is purged: `delete_batch` deletes at most so many rows and returns their number."""
 
     table: str
-    some: Callable[[WriteSession, int], Awaitable[int]]
+    delete_batch: Callable[[WriteSession, int], Awaitable[int]]
 
 
-def expired(
+def purge_rule(
     table: type[Base],
-    age: InstrumentedAttribute[object],
+    age_column: InstrumentedAttribute[object],
     conditions: Callable[[], Sequence[ColumnElement[bool]]],
-) -> Rule:
-    """Return the rule that deletes the rows which meet the conditions now, oldest first."""
+) -> PurgeRule:
+    """Return the rule that deletes the rows that meet the conditions, oldest first."""
 
-    async def some(session: WriteSession, limit: int) -> int:
+    async def delete_batch(session: WriteSession, limit: int) -> int:
         key = inspect(table).primary_key
         old = (
             select(*key)
             .where(*conditions())
-            .order_by(age)
+            .order_by(age_column)
             .limit(limit)
             .with_for_update(skip_locked=True, of=table)
         )
@@ -66,20 +66,20 @@ def expired(
         assert isinstance(result, CursorResult)
         return result.rowcount
 
-    return Rule(table.__tablename__, some)
+    return PurgeRule(table.__tablename__, delete_batch)
 
 
-async def purge(database: Database, rules: Sequence[Rule], batch: int = BATCH) -> None:
-    """Delete all that is past its term, table by table.
+async def purge_tables(database: Database, rules: Sequence[PurgeRule], batch: int = PURGE_BATCH_SIZE) -> None:
+    """Delete all expired rows, table by table.
 
-    A rule that fails holds up no other; raises the failures, as a group, at the end.
+    A failed rule does not stop the others; all failures are raised as a group at the end.
     """
     failures: list[Exception] = []
     for rule in rules:
         try:
             while True:
                 async with database.write() as session:
-                    count = await rule.some(session, batch)
+                    count = await rule.delete_batch(session, batch)
                 PURGED.labels(rule.table).inc(count)
                 if count < batch:
                     break

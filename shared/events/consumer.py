@@ -1,4 +1,4 @@
-"""Consumers: read numbered events after their position, and keep it in the transaction of what they did."""
+"""Consumers read numbered events after their offset, which is stored in the transaction of their changes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,23 +9,24 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.database.outages import is_fault, is_timeout
+from shared.database.outages import is_application_error, is_timeout
 from shared.database.sessions import Database, WriteSession
-from shared.events.listen_notify import EVENTS, WakeUps, wait
+from shared.events.listen_notify import EVENTS_NUMBERED, NotificationListener, wait_for_notification
 from shared.jobs import Jobs
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.supervision import Backoff
-from shared.tables.base import CursorMixin
+from shared.tables.base import ConsumerOffsetMixin
 from shared.tables.common import Event
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 BATCH = 500
 
-# Failures of one event alone before it is dead-lettered. A timeout may be the database's, which answers a ping and
-# is slow all the same: twenty of 30 seconds each are half an hour.
-PATIENCE = 5
-PATIENCE_WITH_TIMEOUTS = 20
+# How many failures of a single event are retried before it is dead-lettered. A timeout may come from a database
+# that is slow although it responds to a ping, so more timeouts are allowed: half an hour in
+# total with the pauses.
+MAX_FAILURES = 5
+MAX_TIMEOUTS = 20
 AFTER_OUTAGE_SECONDS = 1
 BACKOFF = Backoff(0.2, 30.0)
 
@@ -36,14 +37,14 @@ async def read_after(
     session: AsyncSession,
     position: int,
     *,
-    upto: int | None = None,
+    until: int | None = None,
     types: Sequence[str] | None = None,
     limit: int = BATCH,
 ) -> list[Event]:
-    """Numbered events after a position (and not beyond `upto`), in order; `types` keeps only these."""
+    """Return numbered events after a position, up to `until`, in order, optionally only of `types`."""
     query = select(Event).where(Event.position > position).order_by(Event.position).limit(limit)
-    if upto is not None:
-        query = query.where(Event.position <= upto)
+    if until is not None:
+        query = query.where(Event.position <= until)
     if types is not None:
         query = query.where(Event.type.in_(types))
     return list(await session.scalars(query))
@@ -51,86 +52,88 @@ async def read_after(
 
 @dataclass(frozen=True)
 class Consumer:
-    """Reads events in order, exactly once: the cursor moves in the transaction of the handler's work.
+    """Reads events in order, exactly once: the offset is stored in the transaction of the handler's changes.
 
-    A batch that raises is tried again one by one, so that one bad event cannot hide behind others. An event that
-    fails `PATIENCE` times alone, and once more, is handed to `jobs` in the transaction that steps over it: there
-    it is tried with back-off and then held for a person, while the others go on. Without `jobs` it is tried for
-    ever. An outage counts nothing, and the count begins anew after it. Meanwhile `/health/ready` says so.
+    A failed batch is retried event by event, to find the failing one. An event that fails alone more than
+    `MAX_FAILURES` times is dead-lettered: a job is enqueued in the transaction that advances the offset; the job
+    is retried with backoff and then kept for a person, while the consumer goes on. Without `jobs` the event is
+    retried forever. Outages are not counted, and reset the count. `/health/ready` reports a failing consumer.
     """
 
     name: str
-    cursors: type[CursorMixin]
+    offsets_table: type[ConsumerOffsetMixin]
     types: tuple[str, ...]
     handler: Handler
     jobs: Jobs | None = None
 
     @property
-    def job(self) -> str:
-        """Name of the job that handles one event which was stepped over."""
+    def dead_letter_job(self) -> str:
+        """The name of the job that handles a dead-lettered event."""
         return f"event:{self.name}"
 
-    async def step(self, database: Database, limit: int = BATCH) -> int:
-        """Handle the next events in one transaction; returns how many events were handled."""
+    async def process_batch(self, database: Database, limit: int = BATCH) -> int:
+        """Handle the next events in one transaction and return their number."""
         async with database.write() as session:
             return await self._advance(session, limit, self.handler)
 
-    async def step_over(self, database: Database) -> None:
-        """Hand the next event to the jobs and go on without it."""
+    async def dead_letter_next(self, database: Database) -> None:
+        """Dead-letter the next event: enqueue a job for it and advance the offset."""
         if (jobs := self.jobs) is None:
             return
 
-        async def park(session: WriteSession, events: Sequence[Event]) -> None:
+        async def enqueue_jobs(session: WriteSession, events: Sequence[Event]) -> None:
             for event in events:
-                log.error("event stepped over", consumer=self.name, event_id=str(event.id), type=event.type)
-                await jobs.enqueue(session, self.job, {"event_id": str(event.id)})
+                log.error("event dead-lettered", consumer=self.name, event_id=str(event.id), type=event.type)
+                await jobs.enqueue(session, self.dead_letter_job, {"event_id": str(event.id)})
 
         async with database.write() as session:
-            await self._advance(session, 1, park)
+            await self._advance(session, 1, enqueue_jobs)
 
-    async def handle_one(self, database: Database, event_id: UUID) -> None:
-        """Handle an event that was stepped over; the work of its job."""
+    async def handle_dead_letter(self, database: Database, event_id: UUID) -> None:
+        """Handle a dead-lettered event, in its job."""
         async with database.write() as session:
             await self.handler(session, [await session.get_one(Event, event_id)])
 
     async def _advance(self, session: WriteSession, limit: int, handler: Handler) -> int:
-        cursors = self.cursors
-        await session.execute(upsert(cursors).values(consumer=self.name, position=0).on_conflict_do_nothing())
+        offsets = self.offsets_table
+        await session.execute(upsert(offsets).values(consumer=self.name, position=0).on_conflict_do_nothing())
         position = await session.scalar(
-            select(cursors.position).where(cursors.consumer == self.name).with_for_update()
+            select(offsets.position).where(offsets.consumer == self.name).with_for_update()
         )
-        # The last position is read before the events: those after it belong to the next step.
+        # Read the last position before the events: later ones belong to the next batch.
         last = await session.scalar(select(func.coalesce(func.max(Event.position), 0)))
         if last == position:
             return 0
-        events = await read_after(session, position or 0, upto=last, types=self.types, limit=limit)
+        events = await read_after(session, position or 0, until=last, types=self.types, limit=limit)
         if events:
             await handler(session, events)
         reached = events[-1].position if len(events) == limit else last
-        await session.execute(update(cursors).where(cursors.consumer == self.name).values(position=reached))
+        await session.execute(update(offsets).where(offsets.consumer == self.name).values(position=reached))
         return len(events)
 
-    async def run(self, database: Database, wakeups: WakeUps, report: Callable[[str, str | None], None]) -> None:
-        """Handle events for ever; `report(name, error or None)` feeds the readiness check."""
+    async def run(
+        self, database: Database, wakeups: NotificationListener, report: Callable[[str, str | None], None]
+    ) -> None:
+        """Handle events until cancelled; `report(name, error or None)` feeds the readiness check."""
         limit, failures, timeouts = BATCH, 0, 0
-        async with wakeups.subscribed(EVENTS) as woken:
+        async with wakeups.subscribe(EVENTS_NUMBERED) as notified:
             while True:
-                await wait(woken, seconds=2)
+                await wait_for_notification(notified, seconds=2)
                 try:
                     if self._exhausted(failures, timeouts):
-                        await self.step_over(database)
+                        await self.dead_letter_next(database)
                         failures = timeouts = 0
                     handled = 1
                     while handled:
-                        handled = await self.step(database, limit)
-                        # After each step: under load the end of the events is seldom reached.
+                        handled = await self.process_batch(database, limit)
+                        # Report after each batch: under load the end of the events is rarely reached.
                         report(self.name, None)
                         failures = timeouts = 0
                         limit = min(limit * 4, BATCH)
-                except Exception as error:  # kept, reported, tried again
+                except Exception as error:  # reported and retried
                     report(self.name, repr(error))
-                    woken.set()
-                    if not await is_fault(error, database.ping):
+                    notified.set()
+                    if not await is_application_error(error, database.ping):
                         log.warning("consumer waits", consumer=self.name, error=repr(error)[:300])
                         failures = timeouts = 0
                         await asyncio.sleep(AFTER_OUTAGE_SECONDS)
@@ -138,10 +141,10 @@ class Consumer:
                     log.exception("consumer failed", consumer=self.name, limit=limit)
                     if limit == 1:
                         failures, timeouts = failures + (not is_timeout(error)), timeouts + is_timeout(error)
-                        # No pause before the dead letter: the last failure is of this moment.
+                        # No pause before dead-lettering.
                         if not self._exhausted(failures, timeouts):
                             await asyncio.sleep(BACKOFF.delay(failures + timeouts))
                     limit = 1
 
     def _exhausted(self, failures: int, timeouts: int) -> bool:
-        return self.jobs is not None and (failures > PATIENCE or timeouts > PATIENCE_WITH_TIMEOUTS)
+        return self.jobs is not None and (failures > MAX_FAILURES or timeouts > MAX_TIMEOUTS)

@@ -1,4 +1,4 @@
-"""Wake-ups: LISTEN on one dedicated connection per process, so that workers sleep instead of polling."""
+"""LISTEN on one connection per process, so that workers wait for notifications instead of polling."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,27 +7,27 @@ from typing import Any
 
 from shared.database.outages import is_outage
 from shared.database.sessions import connect
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.supervision import Backoff
 
-OUTBOX = "gospablik_outbox"  # someone wrote events: number them
-EVENTS = "gospablik_events"  # events were numbered: read them
+EVENTS_WRITTEN = "gospablik_outbox"  # events were written and must be numbered
+EVENTS_NUMBERED = "gospablik_events"  # events were numbered and can be read
 
-log = logger(__name__)
+log = get_logger(__name__)
 
-LOOK = 10.0
+PROBE_SECONDS = 10.0
 RECONNECT_BACKOFF = Backoff(0.2, 5.0)
 
 
-class WakeUps:
-    """Lets coroutines wait for a channel. A wake-up is a hint: every waiter also looks by itself in time."""
+class NotificationListener:
+    """Lets coroutines wait for a channel. Notifications may be lost, so every waiter also polls after a time."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = {}
 
     @asynccontextmanager
-    async def subscribed(self, *channels: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set whenever one of the channels rings."""
+    async def subscribe(self, *channels: str) -> AsyncIterator[asyncio.Event]:
+        """Yield an event that is set at every notification on one of the channels."""
         event = asyncio.Event()
         event.set()
         for channel in channels:
@@ -38,17 +38,17 @@ class WakeUps:
             for channel in channels:
                 self._waiting[channel].discard(event)
 
-    def ring(self, channel: str) -> None:
-        """Wake all who wait for the channel."""
+    def notify_local(self, channel: str) -> None:
+        """Wake all waiters of the channel in this process."""
         for event in self._waiting.get(channel, ()):
             event.set()
 
-    def ring_all(self) -> None:
-        """Wake everyone: after a reconnect nobody knows what was missed."""
+    def notify_all_local(self) -> None:
+        """Wake all waiters in this process: after a reconnect notifications may have been missed."""
         for channel in self._waiting:
-            self.ring(channel)
+            self.notify_local(channel)
 
-    async def run(self, url: str, channels: tuple[str, ...] = (OUTBOX, EVENTS)) -> None:
+    async def run(self, url: str, channels: tuple[str, ...] = (EVENTS_WRITTEN, EVENTS_NUMBERED)) -> None:
         """Hold the LISTEN connection until cancelled, reconnecting with a bounded back-off."""
         failures = 0
         while True:
@@ -66,29 +66,29 @@ class WakeUps:
             closed = asyncio.Event()
             connection.add_termination_listener(lambda _, closed=closed: closed.set())
 
-            def heard(_connection: Any, _pid: int, channel: str, _payload: object) -> None:
-                self.ring(channel)
+            def on_notification(_connection: Any, _pid: int, channel: str, _payload: object) -> None:
+                self.notify_local(channel)
 
             try:
                 for channel in channels:
-                    await connection.add_listener(channel, heard)
-                self.ring_all()
+                    await connection.add_listener(channel, on_notification)
+                self.notify_all_local()
                 while not closed.is_set():
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(closed.wait(), LOOK)
+                        await asyncio.wait_for(closed.wait(), PROBE_SECONDS)
                         break
-                    # A server that vanished without a word closes nothing.
-                    await connection.fetchval("SELECT 1", timeout=LOOK)
+                    # A server that disappeared does not close the connection, so probe it.
+                    await connection.fetchval("SELECT 1", timeout=PROBE_SECONDS)
             except Exception as error:
                 if not is_outage(error):
                     raise
-                log.warning("wake-ups: connection lost", error=repr(error))
+                log.warning("notifications: connection lost", error=repr(error))
             finally:
                 connection.terminate()
 
 
-async def wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for a wake-up, at most `seconds`; then clear it."""
+async def wait_for_notification(event: asyncio.Event, seconds: float) -> None:
+    """Wait for a notification, at most `seconds`, and clear the event."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

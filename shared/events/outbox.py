@@ -18,7 +18,7 @@ from shared import clock
 from shared.contracts.event_base import EventData
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
-from shared.events.listen_notify import OUTBOX
+from shared.events.listen_notify import EVENTS_WRITTEN
 from shared.ids import new_id
 from shared.tables.common import Event
 
@@ -64,5 +64,5 @@ async def emit(session: WriteSession, *events: NewEvent) -> None:
         ],
     )
     if not session.info.get("outbox_rung"):
-        await session.execute(select(func.pg_notify(OUTBOX, "")))
+        await session.execute(select(func.pg_notify(EVENTS_WRITTEN, "")))
         session.info["outbox_rung"] = True

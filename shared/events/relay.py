@@ -1,4 +1,4 @@
-"""The relay: numbers committed events, one process at a time."""
+"""The outbox relay: numbers committed events, in one process at a time."""
 
 import asyncio
 
@@ -7,12 +7,17 @@ from sqlalchemy import func, select, text, update
 from shared import clock
 from shared.audit.hash_chain import number_and_chain
 from shared.database.outages import is_outage
-from shared.database.sessions import Database, ReadOnlyServer, WriteSession
+from shared.database.sessions import Database, ReadOnlyServerError, WriteSession
 from shared.events.consumer import AFTER_OUTAGE_SECONDS, log
-from shared.events.listen_notify import EVENTS, OUTBOX, WakeUps, wait
+from shared.events.listen_notify import (
+    EVENTS_NUMBERED,
+    EVENTS_WRITTEN,
+    NotificationListener,
+    wait_for_notification,
+)
 from shared.tables.common import Event, FeedEpoch
 
-RELAY_LOCK = 0x676F7370  # "gosp"
+RELAY_ADVISORY_LOCK = 0x676F7370  # "gosp"
 
 EPOCH_BITS = 32
 _SERVER = text(
@@ -22,13 +27,13 @@ _SERVER = text(
 )
 
 
-async def number_committed(database: Database, limit: int = 5_000) -> int:
-    """Give the next positions to committed events and audit rows, in the order of writing; returns how many.
+async def number_committed_events(database: Database, limit: int = 5_000) -> int:
+    """Number committed events and audit rows in the order of writing. Return their number.
 
-    Audit rows are chained in the same step. Returns 0 when another relay holds the lock.
+    Audit rows are chained in the same step. Return 0 if another relay holds the lock.
     """
     async with database.write() as session:
-        if not await session.scalar(select(func.pg_try_advisory_xact_lock(RELAY_LOCK))):
+        if not await session.scalar(select(func.pg_try_advisory_xact_lock(RELAY_ADVISORY_LOCK))):
             return 0
         last = await _last_position(session)
         order = (Event.write_order.nulls_first(), Event.created_at, Event.id)
@@ -41,43 +46,43 @@ async def number_committed(database: Database, limit: int = 5_000) -> int:
         )
         numbered = await session.execute(
             update(Event).where(Event.id == waiting.c.id).values(position=last + waiting.c.nth),
-            # Nothing of them is held here; finding out would read all their ids.
+            # The session holds none of the rows; synchronising would read all their ids.
             execution_options={"synchronize_session": False},
         )
         count: int = numbered.rowcount  # type: ignore[attr-defined]
         if count:
-            await session.execute(select(func.pg_notify(EVENTS, "")))
+            await session.execute(select(func.pg_notify(EVENTS_NUMBERED, "")))
         return count + await number_and_chain(session)
 
 
 async def _last_position(session: WriteSession) -> int:
-    """The last position given; after a failover to another server, the one before the first of a new epoch.
+    """Return the last position; after a failover, the one before the first of a new epoch.
 
-    What the lost server numbered last may be missing here and known outside: those positions are not given again.
+    Consumers may have read positions of the lost server that are missing here, so these are not reused.
     """
     last = await session.scalar(select(func.coalesce(func.max(Event.position), 0))) or 0
-    # A promotion or a restored backup begins a timeline; the checkpoint's own is told only after a while.
+    # A promotion or a restored backup starts a new timeline; the one in the checkpoint is updated only later.
     system, timeline = (await session.execute(_SERVER)).one()
     if timeline is None:
-        raise ReadOnlyServer("the server is a standby")
+        raise ReadOnlyServerError("the server is a standby")
     server = f"{system}/{timeline}"
-    known = await session.scalar(select(FeedEpoch).order_by(FeedEpoch.epoch.desc()).limit(1))
-    if known is not None and known.server == server:
-        return max(last, known.epoch << EPOCH_BITS)
-    epoch = 0 if known is None else max(timeline, (last >> EPOCH_BITS) + 1)
-    if known is not None:
-        log.warning("another server numbers the events", server=server, before=known.server, epoch=epoch)
+    last_epoch = await session.scalar(select(FeedEpoch).order_by(FeedEpoch.epoch.desc()).limit(1))
+    if last_epoch is not None and last_epoch.server == server:
+        return max(last, last_epoch.epoch << EPOCH_BITS)
+    epoch = 0 if last_epoch is None else max(timeline, (last >> EPOCH_BITS) + 1)
+    if last_epoch is not None:
+        log.warning("events are numbered by another server", server=server, before=last_epoch.server, epoch=epoch)
     session.add(FeedEpoch(epoch=epoch, server=server, created_at=clock.now()))
     return max(last, epoch << EPOCH_BITS)
 
 
-async def relay(database: Database, wakeups: WakeUps) -> None:
-    """Number events for ever. Every worker runs one; the lock lets one at a time through."""
-    async with wakeups.subscribed(OUTBOX) as woken:
+async def relay(database: Database, wakeups: NotificationListener) -> None:
+    """Number events until cancelled. Every worker runs a relay; the lock allows one at a time."""
+    async with wakeups.subscribe(EVENTS_WRITTEN) as notified:
         while True:
-            await wait(woken, seconds=1)
+            await wait_for_notification(notified, seconds=1)
             try:
-                while await number_committed(database):
+                while await number_committed_events(database):
                     pass
             except Exception as error:
                 if not is_outage(error):

@@ -15,9 +15,9 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.database.outages import is_outage, sqlstate
-from shared.logs import logger
+from shared.logs import get_logger
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 STATEMENT_TIMEOUT = "57014"
 _READS = ("GET", "HEAD", "OPTIONS")

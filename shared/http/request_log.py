@@ -10,10 +10,10 @@ from structlog.contextvars import bound_contextvars
 
 from shared import security_log
 from shared.ids import new_id
-from shared.logs import logger
-from shared.masking.identifiers import mask_numbers
+from shared.logs import get_logger
+from shared.masking.identifiers import mask_identifiers
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 REQUESTS = Histogram("gospablik_request_seconds", "Time to answer", ["service", "method", "route", "status"])
 Headers = Sequence[tuple[bytes, bytes]]
@@ -33,7 +33,7 @@ _QUIET = ("/health/", "/metrics")
 
 def request_id(given: str) -> str:
     """The id that a caller gave its request, or a new one where logs could not hold that safely."""
-    fits = _ID.fullmatch(given) is not None and mask_numbers(given) == given
+    fits = _ID.fullmatch(given) is not None and mask_identifiers(given) == given
     return given if fits else str(new_id())
 
 
@@ -79,7 +79,7 @@ class Observe:
         told = {name: value for name, value in scope.get(WHO, {}).items() if value is not None}
         REQUESTS.labels(self.service, scope["method"], route, status).observe(seconds)
         if status in _REFUSALS:
-            security_log.tell("refused", status=status, method=scope["method"], route=route, **told)
+            security_log.log_security_event("refused", status=status, method=scope["method"], route=route, **told)
         if not route.startswith(_QUIET):
             ms = round(seconds * 1000, 1)
             log.info("request", method=scope["method"], route=route, status=status, ms=ms, **told)

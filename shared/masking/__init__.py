@@ -1,79 +1,81 @@
-"""Personal data masked wherever a citizen's words leave their case: phones, documents, links, names.
+"""Mask personal data in texts of citizens outside their appeal: phones, documents, links, names.
 
-What is masked, what is not, and where: docs/operations/personal-data.md.
+docs/operations/personal-data.md says what is masked, what is not, and where.
 """
 
 from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
-from shared.masking.identifiers import mask_numbers
-from shared.masking.person_names import mask_people
+from shared.masking.identifiers import mask_identifiers
+from shared.masking.person_names import mask_person_names
 
-_REMEMBERED = 4_096
-_LONGEST_REMEMBERED = 2_000
-# What stands at the edge of what was masked can be seen anew; it settles at once or in a second round.
-_ROUNDS = 4
+_CACHE_SIZE = 4_096
+_MAX_CACHED_LENGTH = 2_000
+# Masking can expose a new match next to the mask; one or two passes are enough in practice.
+_MAX_PASSES = 4
 SNIPPET = 300
 _MARGIN = 100
 
 
 def mask(text: str) -> str:
-    """The text with personal data replaced by words in brackets; the same text when there is none.
+    """Return the text with personal data replaced by words in brackets.
 
-    Masking what is masked changes nothing. Takes time in proportion to the length.
+    Masking is idempotent and takes time in proportion to the length.
     """
-    return _remembered(text) if len(text) <= _LONGEST_REMEMBERED else _masked(text)
+    return _cached_mask(text) if len(text) <= _MAX_CACHED_LENGTH else _masked(text)
 
 
 def _masked(text: str) -> str:
-    for _ in range(_ROUNDS):
-        masked = mask_people(mask_numbers(text))
+    for _ in range(_MAX_PASSES):
+        masked = mask_person_names(mask_identifiers(text))
         if masked == text:
             break
         text = masked
     return text
 
 
-_remembered = lru_cache(maxsize=_REMEMBERED)(_masked)
+_cached_mask = lru_cache(maxsize=_CACHE_SIZE)(_masked)
 
 
-def mask_values(value: Any, keep: Collection[str] = ()) -> Any:
-    """A copy of a JSON value with every string masked, at any depth; values under the names in `keep` stay."""
+def mask_values(value: Any, skip_keys: Collection[str] = ()) -> Any:
+    """Return a copy of a JSON value with all strings masked, except values under the keys in `skip_keys`."""
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, dict):
-        return {name: inner if name in keep else mask_values(inner, keep) for name, inner in value.items()}
+        return {
+            name: inner if name in skip_keys else mask_values(inner, skip_keys) for name, inner in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [mask_values(inner, keep) for inner in value]
+        return [mask_values(inner, skip_keys) for inner in value]
     return value
 
 
-def snippet(text: str, sought: str, length: int = SNIPPET) -> str:
-    """At most `length` characters of the masked text around the first place of what was sought; `…` marks a cut.
+def snippet(text: str, query: str, length: int = SNIPPET) -> str:
+    """Return up to `length` characters of the masked text around the first match of `query`; `…` marks a cut.
 
-    What was sought may be masked itself: then the words around its place are shown.
+    If the match itself is masked, the text around its position is returned.
     """
     masked = mask(text)
     if len(masked) <= length:
         return masked
-    place = masked.lower().find(sought.lower())
-    if place < 0:
-        place = max(text.lower().find(sought.lower()), 0)
-    # Room for the mark of a cut at either end.
+    position = masked.lower().find(query.lower())
+    if position < 0:
+        position = max(text.lower().find(query.lower()), 0)
+    # Reserve one character at each end for the mark of a cut.
     room = length - 2
-    start = min(max(place - _MARGIN, 0), len(masked) - room)
+    start = min(max(position - _MARGIN, 0), len(masked) - room)
     end = start + room
-    start = _whole(masked, start, forward=True) if start else 0
-    end = _whole(masked, end, forward=False) if end < len(masked) else end
+    start = _word_boundary(masked, start, forward=True) if start else 0
+    end = _word_boundary(masked, end, forward=False) if end < len(masked) else end
     body = masked[start:end].strip()
     return f"{'…' if start else ''}{body}{'…' if end < len(masked) else ''}"
 
 
-def _whole(text: str, place: int, *, forward: bool) -> int:
-    """The nearest edge of a word, so that no bracket and no word is cut."""
+def _word_boundary(text: str, position: int, *, forward: bool) -> int:
+    """Return the nearest word boundary outside brackets."""
     for step in range(40):
-        at = place + step if forward else place - step
+        at = position + step if forward else position - step
         if text[at - 1 : at].isspace() and text.rfind("[", 0, at) <= text.rfind("]", 0, at):
             return at
-    return place
+    return position

@@ -1,6 +1,6 @@
-"""Phones, addresses of mail, cards, documents and personal pages: found by their shape and check digits.
+"""Mask phones, e-mail addresses, cards, documents and personal pages, found by their format and check digits.
 
-Every pattern is bounded, so a text costs time in proportion to its length whatever stands in it.
+All patterns are bounded, so the time is proportional to the length of any text.
 """
 
 import re
@@ -13,17 +13,17 @@ ACCOUNT = "[счёт]"
 DOCUMENT = "[документ]"
 PERSON_LINK = "[ссылка на человека]"
 
-# Addresses, ids and times of machines: their digits are no numbers of people.
-_MACHINE = re.compile(
+# URLs, UUIDs and timestamps: their digits are not personal identifiers.
+_TECHNICAL = re.compile(
     r"(https?://[^\s<>\"«»]{1,2000}|www\.[^\s<>\"«»]{1,2000}"
     r"|(?<![\w-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![\w-])"
     r"|(?<![\w-])\d{4}-\d\d-\d\dT[\d:.,]{1,20}(?:Z|[+-]\d\d:?\d\d)?)"
 )
 _MAIL_SIGN = re.compile(r"@|собака|\((?:at|собака)\)", re.IGNORECASE)
-# The shortest that is looked for has five digits.
+# The shortest identifier has five digits.
 _FIVE_DIGITS = re.compile(r"\d(?:[^\d\n]{0,3}\d){4}")
 _LINKS = re.compile(r"/|tel:", re.IGNORECASE)
-_SOMETHING = re.compile(r"[\d@\[]|собака", re.IGNORECASE)
+_CANDIDATE = re.compile(r"[\d@\[]|собака", re.IGNORECASE)
 
 _VK_PERSON = re.compile(r"\[id\d{1,20}(?::[^|\]\n]{0,60})?\|[^\]\n]{0,120}\]", re.IGNORECASE)
 _VK_LINKED = re.compile(
@@ -115,23 +115,23 @@ _MONEY = re.compile(r"\s{0,2}(?:руб|р\.|₽|тыс|млн|коп)", re.IGNOR
 _BEFORE = 60
 
 
-def luhn(digits: str) -> bool:
-    """Whether the check digit of a card's number fits."""
+def is_valid_card(digits: str) -> bool:
+    """Return whether the check digit of a card number is valid."""
     total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (1 + place % 2)
+    for index, digit in enumerate(reversed(digits)):
+        value = int(digit) * (1 + index % 2)
         total += value - 9 if value > 9 else value
     return total % 10 == 0 and digits.strip("0") != ""
 
 
-def snils(digits: str) -> bool:
-    """Whether the two check digits of a СНИЛС fit (11 digits)."""
+def is_valid_snils(digits: str) -> bool:
+    """Return whether the two check digits of a СНИЛС (11 digits) are valid."""
     control = sum(int(digit) * weight for digit, weight in zip(digits[:9], range(9, 0, -1), strict=True)) % 101
     return control % 100 == int(digits[9:]) and digits[:9] != "000000000"
 
 
-def person_inn(digits: str) -> bool:
-    """Whether the two check digits of a person's ИНН fit (12 digits)."""
+def is_valid_personal_inn(digits: str) -> bool:
+    """Return whether the two check digits of a person's ИНН (12 digits) are valid."""
     for size, weights in ((10, (7, 2, 4, 10, 3, 5, 9, 4, 6, 8)), (11, (3, 7, 2, 4, 10, 3, 5, 9, 4, 6, 8))):
         total = sum(int(digit) * weight for digit, weight in zip(digits[:size], weights, strict=True))
         if total % 11 % 10 != int(digits[size]):
@@ -139,18 +139,18 @@ def person_inn(digits: str) -> bool:
     return digits.strip("0") != ""
 
 
-def mask_numbers(text: str) -> str:
-    """The text without numbers, addresses of mail and links that lead to a person."""
-    if not _SOMETHING.search(text):
+def mask_identifiers(text: str) -> str:
+    """Return the text with masked numbers, e-mail addresses and links that identify a person."""
+    if not _CANDIDATE.search(text):
         return text
     if "[" in text:
         text = _VK_LINKED.sub(PERSON_LINK, _VK_PERSON.sub(PERSON_LINK, text))
     if _LINKS.search(text):
         text = _CALL_LINK.sub(PHONE, _PAGE.sub(PERSON_LINK, text))
-    parts = _MACHINE.split(text)
-    for place, part in enumerate(parts):
-        # Odd places hold what the pattern found.
-        parts[place] = _mask_in_address(part) if place % 2 else _mask_plain(part)
+    parts = _TECHNICAL.split(text)
+    for index, part in enumerate(parts):
+        # Odd indexes hold the matches.
+        parts[index] = _mask_in_address(part) if index % 2 else _mask_plain(part)
     return "".join(parts)
 
 
@@ -165,10 +165,10 @@ def _mask_plain(text: str) -> str:
         return text
     long = _TEN_DIGITS.search(text) is not None
     if long:
-        text = _CARD.sub(_card, _ACCOUNT.sub(ACCOUNT, text))
+        text = _CARD.sub(_mask_card, _ACCOUNT.sub(ACCOUNT, text))
     lower = text.lower()
     if any(word in lower for word in _DOCUMENT_WORDS):
-        text = _SERIES.sub(DOCUMENT, _DOCUMENT.sub(_document, text))
+        text = _SERIES.sub(DOCUMENT, _DOCUMENT.sub(_mask_document, text))
     if long:
         text = _mask_long(text)
     if "+" in text:
@@ -179,22 +179,22 @@ def _mask_plain(text: str) -> str:
 
 
 def _mask_long(text: str) -> str:
-    """Numbers of ten digits and more that are told by their shape."""
+    """Mask numbers of ten digits and more that are recognised by their format."""
     text = _SNILS.sub(DOCUMENT, text)
-    text = _INN.sub(lambda found: DOCUMENT if person_inn(found[0]) else found[0], text)
-    text = _PASSPORT.sub(_passport, text)
+    text = _INN.sub(lambda found: DOCUMENT if is_valid_personal_inn(found[0]) else found[0], text)
+    text = _PASSPORT.sub(_mask_passport, text)
     text = _FOREIGN.sub(PHONE, text)
-    text = _each(_RUSSIAN, text, lambda found: is_russian_phone(found[0]))
-    text = _each(_TEN, text, _is_ten_digit_phone)
-    return _SNILS_SPACED.sub(lambda found: DOCUMENT if snils(_digits(found[0])) else found[0], text)
+    text = _replace_phones(_RUSSIAN, text, lambda found: is_russian_phone(found[0]))
+    text = _replace_phones(_TEN, text, _is_ten_digit_phone)
+    return _SNILS_SPACED.sub(lambda found: DOCUMENT if is_valid_snils(_digits(found[0])) else found[0], text)
 
 
 def _digits(text: str) -> str:
     return "".join(character for character in text if character.isdigit())
 
 
-def _each(pattern: re.Pattern[str], text: str, is_one: Callable[[re.Match[str]], bool]) -> str:
-    """Like `sub`, but what is refused is looked into again from its next character."""
+def _replace_phones(pattern: re.Pattern[str], text: str, is_one: Callable[[re.Match[str]], bool]) -> str:
+    """Replace matches as `sub` does, but search again from the next character after a rejected match."""
     parts: list[str] = []
     kept = at = 0
     while found := pattern.search(text, at):
@@ -209,7 +209,7 @@ def _each(pattern: re.Pattern[str], text: str, is_one: Callable[[re.Match[str]],
 
 
 def is_russian_phone(written: str) -> bool:
-    """Whether eleven digits with a Russian prefix are written as a phone and not as dates, sums or houses."""
+    """Return whether eleven digits with a Russian prefix are a phone number, not dates, sums or house numbers."""
     groups = re.findall(r"\d+", written)
     plus = written.startswith("+")
     rest = groups[1:] if len(groups[0]) == 1 else [groups[0][1:], *groups[1:]]
@@ -221,7 +221,7 @@ def is_russian_phone(written: str) -> bool:
 
 
 def _is_grouped(rest: list[str], written: str) -> bool:
-    """Whether the ten digits after the prefix are grouped as people group them."""
+    """Return whether the ten digits after the prefix are grouped as in phone numbers."""
     if len(rest) == 10:
         return True
     if len(rest[0]) < 3:
@@ -250,18 +250,18 @@ def _before(found: re.Match[str]) -> str:
     return found.string[max(found.start() - _BEFORE, 0) : found.start()]
 
 
-def _card(found: re.Match[str]) -> str:
+def _mask_card(found: re.Match[str]) -> str:
     digits = _digits(found[0])
     if len(digits) == 16 and _POLICY_WORD.search(_before(found)):
         return DOCUMENT
-    return CARD if luhn(digits) or _CARD_WORD.search(_before(found)) else found[0]
+    return CARD if is_valid_card(digits) or _CARD_WORD.search(_before(found)) else found[0]
 
 
-def _document(found: re.Match[str]) -> str:
+def _mask_document(found: re.Match[str]) -> str:
     number = found[2]
     digits = _digits(number)
     word = found[1].lower()
-    # An organisation's ИНН has ten digits and is public; a date is no document.
+    # An organisation's ИНН has ten digits and is public; a date is not a document.
     if _DATE.search(number) or (word.startswith("инн") and len(digits) != 12):
         return found[0]
     if _YEARS.match(number) or _MONEY.match(found.string, found.end()):
@@ -269,5 +269,5 @@ def _document(found: re.Match[str]) -> str:
     return found[1] + DOCUMENT
 
 
-def _passport(found: re.Match[str]) -> str:
+def _mask_passport(found: re.Match[str]) -> str:
     return found[0] if _MONEY.match(found.string, found.end()) else DOCUMENT

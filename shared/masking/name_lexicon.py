@@ -1,6 +1,6 @@
-"""What a word may be by itself: a first name, a patronymic, a surname, a place, a teller of its neighbour.
+"""Classify single words: first name, patronymic, surname, location, or a hint at the neighbouring word.
 
-The grammar of pymorphy3 and the lists under `data/` decide, once per word.
+The flags come from pymorphy3 and the lists under `data/`, and are cached per word.
 """
 
 import re
@@ -12,57 +12,57 @@ from pathlib import Path
 from shared.text.morphology import analyzer
 
 LETTERS = "А-Яа-яЁёӨөҮүҺһ"
-_REMEMBERED = 200_000
-_LONGEST = 40
+_CACHE_SIZE = 200_000
+_MAX_WORD_LENGTH = 40
 
-# What a word may be.
-FIRST = 1  # a first name and nothing else
-LIKELY = 2  # a first name more often than not
-ORDINARY = 4  # a first name that is an ordinary word or a place too
+# What a word can be.
+FIRST_NAME = 1  # a first name and nothing else
+LIKELY_FIRST_NAME = 2  # usually a first name
+ALSO_ORDINARY_WORD = 4  # a first name that is also an ordinary word or a location
 PATRONYMIC = 8
-SURNAME = 16  # a surname and nothing else but a place
-GUESS = 32  # has a surname's ending, or is a surname among other things
-ALONE = 64  # a surname in a form that no street is named by
+SURNAME = 16  # a surname and nothing else except a location
+SURNAME_LIKE = 32  # has the ending of a surname, or is a surname among other things
+SURNAME_ONLY_FORM = 64  # a surname in a form that street names do not have
 UNKNOWN = 128  # not in the dictionary
-PLACE = 256  # a place too
-GENITIVE = 512  # can be a genitive, as names of streets are
-PUBLIC = 1024  # of history
-# What it says of its neighbours.
-STREET = 2048
-HOUSE = 4096  # an institution or a settlement, which may be named after a person
-OFFICE = 8192
+LOCATION = 256  # also a location
+GENITIVE = 512  # can be a genitive, as in street names
+HISTORICAL = 1024  # a historical figure
+# What a word says about its neighbours.
+BEFORE_STREET = 2048
+BEFORE_INSTITUTION = 4096  # an institution or a settlement, which may be named after a person
+JOB_TITLE = 8192
 GREETING = 16384
-SAID_OF_PLACES = 32768  # prepositions that stand before places
-THING = 65536  # no name whatever its capital letter
-COMMON = 131072  # a first name known in lower case too
+BEFORE_LOCATION = 32768  # prepositions before locations
+NOT_A_NAME = 65536  # not a name even with a capital letter
+COMMON_FIRST_NAME = 131072  # a first name even in lower case
 
-ANY_FIRST = FIRST | LIKELY | ORDINARY
-ANY_SURNAME = SURNAME | GUESS
+ANY_FIRST_NAME = FIRST_NAME | LIKELY_FIRST_NAME | ALSO_ORDINARY_WORD
+ANY_SURNAME = SURNAME | SURNAME_LIKE
 
 _DATA = Path(__file__).parent / "data"
 
 
-def _listed(name: str) -> list[str]:
+def _read_lines(name: str) -> list[str]:
     lines = (_DATA / name).read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-def _words_of(name: str) -> list[str]:
-    return [word.lower() for line in _listed(name) for word in line.split()]
+def _read_words(name: str) -> list[str]:
+    return [word.lower() for line in _read_lines(name) for word in line.split()]
 
 
-_OF_FATHER = re.compile(r"[а-яёөүһ]{3,}(?:[оеё]вич(?:а|у|ем|е)?|[оеё]вн(?:а|ы|е|у|ой|ою))")
-_OF_CLAN = re.compile(
+_PATRONYMIC = re.compile(r"[а-яёөүһ]{3,}(?:[оеё]вич(?:а|у|ем|е)?|[оеё]вн(?:а|ы|е|у|ой|ою))")
+_SURNAME = re.compile(
     r"[а-яёөүһ]{2,}(?:[оеё]в|[иы]н)(?:|а|у|ым|е|ой|ою|ы|ых|ыми)|[а-яёөүһ]{3,}(?:[оеё]вск|[иы]нск|ецк)(?:ий|ого|ому|им|ом)"
 )
-_OF_STEPPE = re.compile(
+_BURYAT_NAME = re.compile(
     r"[а-яёөүһ]{2,}(?:жап|жаб|доржо|доржи|дондок|сурэн|цырен|нима|ханда|дулма|сэсэг|сэмжид|эгма|ыгма)"
 )
-_OF_GENITIVE = re.compile(r".*(?:[оеёиы]в?[вн](?:а|ой|ых)|ского|ской|цкого|ы|и|а|я)$")
+_GENITIVE = re.compile(r".*(?:[оеёиы]в?[вн](?:а|ой|ых)|ского|ской|цкого|ы|и|а|я)$")
 
 
 def _forms(name: str) -> Iterator[str]:
-    """A Buryat name in its cases."""
+    """Yield the grammatical cases of a Buryat name."""
     yield name
     last, stem = name[-1], name[:-1]
     if last == "а":
@@ -77,7 +77,7 @@ def _forms(name: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Lists:
-    steppe: frozenset[str]
+    buryat_first_names: frozenset[str]
     common: frozenset[str]
     ordinary: frozenset[str]
     places: frozenset[str]
@@ -93,68 +93,72 @@ class Lists:
 @lru_cache(maxsize=1)
 def lists() -> Lists:
     return Lists(
-        steppe=frozenset(form for name in _words_of("buryat_first_names.txt") for form in _forms(name)),
-        common=frozenset(_words_of("common_first_names.txt")),
-        ordinary=frozenset(_words_of("ambiguous_words.txt")),
-        places=frozenset(form for name in _words_of("settlements_like_names.txt") for form in _forms(name)),
-        public=frozenset(_words_of("historical_figures.txt")),
-        before_streets=frozenset(_words_of("street_words.txt")),
-        before_places=frozenset(_words_of("institution_words.txt")),
-        prepositions=frozenset(_words_of("location_prepositions.txt")),
-        offices=tuple(_words_of("job_title_stems.txt")),
-        greetings=tuple(_words_of("greeting_stems.txt")),
-        named=frozenset(tuple(line.lower().split()) for line in _listed("named_streets.txt")),
+        buryat_first_names=frozenset(
+            form for name in _read_words("buryat_first_names.txt") for form in _forms(name)
+        ),
+        common=frozenset(_read_words("common_first_names.txt")),
+        ordinary=frozenset(_read_words("ambiguous_words.txt")),
+        places=frozenset(form for name in _read_words("settlements_like_names.txt") for form in _forms(name)),
+        public=frozenset(_read_words("historical_figures.txt")),
+        before_streets=frozenset(_read_words("street_words.txt")),
+        before_places=frozenset(_read_words("institution_words.txt")),
+        prepositions=frozenset(_read_words("location_prepositions.txt")),
+        offices=tuple(_read_words("job_title_stems.txt")),
+        greetings=tuple(_read_words("greeting_stems.txt")),
+        named=frozenset(tuple(line.lower().split()) for line in _read_lines("named_streets.txt")),
     )
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def kind_of(word: str) -> int:
-    """What a lower-case word may be, as the flags above; 0 for most words."""
-    if len(word) > _LONGEST:
+@lru_cache(maxsize=_CACHE_SIZE)
+def word_flags(word: str) -> int:
+    """Return the flags of a lower-case word; 0 for most words."""
+    if len(word) > _MAX_WORD_LENGTH:
         return 0
-    kind = _of_neighbours(word)
-    if kind & (STREET | HOUSE | GREETING | SAID_OF_PLACES) or len(word) < 2:
-        return kind | THING
-    if kind & OFFICE:
-        return kind | (PATRONYMIC if _OF_FATHER.fullmatch(word) else THING)
+    kind = _neighbour_flags(word)
+    if kind & (BEFORE_STREET | BEFORE_INSTITUTION | GREETING | BEFORE_LOCATION) or len(word) < 2:
+        return kind | NOT_A_NAME
+    if kind & JOB_TITLE:
+        return kind | (PATRONYMIC if _PATRONYMIC.fullmatch(word) else NOT_A_NAME)
     if "-" in word:
-        return kind | _of_parts(word)
-    return kind | _of_itself(word)
+        return kind | _hyphenated_flags(word)
+    return kind | _own_flags(word)
 
 
-def _of_neighbours(word: str) -> int:
+def _neighbour_flags(word: str) -> int:
     kind = 0
     listed = lists()
     if word in listed.before_streets:
-        kind |= STREET
+        kind |= BEFORE_STREET
     if word in listed.before_places:
-        kind |= HOUSE
+        kind |= BEFORE_INSTITUTION
     if word in listed.prepositions:
-        kind |= SAID_OF_PLACES
+        kind |= BEFORE_LOCATION
     if f"{word}$".startswith(listed.offices):
-        kind |= OFFICE
+        kind |= JOB_TITLE
     if word.startswith(listed.greetings):
         kind |= GREETING
     return kind
 
 
-def _of_parts(word: str) -> int:
-    """A double name or surname is what both its parts are."""
+def _hyphenated_flags(word: str) -> int:
+    """Return the flags of a hyphenated word from those of its parts."""
     if word in lists().places:
-        return PLACE
-    if word in lists().steppe:
-        return FIRST | COMMON
-    parts = [_of_itself(part) for part in word.split("-")]
+        return LOCATION
+    if word in lists().buryat_first_names:
+        return FIRST_NAME | COMMON_FIRST_NAME
+    parts = [_own_flags(part) for part in word.split("-")]
     if len(parts) != 2:
         return UNKNOWN
-    if all(part & ANY_FIRST for part in parts) and any(part & (FIRST | LIKELY) for part in parts):
-        return FIRST
-    if all(part & (ANY_SURNAME | FIRST) for part in parts) and any(part & SURNAME for part in parts):
+    if all(part & ANY_FIRST_NAME for part in parts) and any(
+        part & (FIRST_NAME | LIKELY_FIRST_NAME) for part in parts
+    ):
+        return FIRST_NAME
+    if all(part & (ANY_SURNAME | FIRST_NAME) for part in parts) and any(part & SURNAME for part in parts):
         return SURNAME | (parts[0] & GENITIVE)
     return UNKNOWN if any(part & UNKNOWN for part in parts) else 0
 
 
-def _of_itself(word: str) -> int:
+def _own_flags(word: str) -> int:
     listed = lists()
     parses = analyzer().parse(word)
     known = analyzer().word_is_known(word)
@@ -167,7 +171,7 @@ def _of_itself(word: str) -> int:
         genitive = genitive or ("gent" in tag and "Surn" in tag) or ("gent" in tag and "Name" in tag)
         if "Patr" in tag:
             share["Patr"] += parse.score
-        elif "Surn" in tag or ("Name" in tag and "plur" in tag and _OF_CLAN.fullmatch(word)):
+        elif "Surn" in tag or ("Name" in tag and "plur" in tag and _SURNAME.fullmatch(word)):
             share["Surn"] += parse.score
             alone = alone or ("masc" in tag and not {"gent", "accs"} & set(tag.grammemes) and "Fixd" not in tag)
         elif "Name" in tag:
@@ -179,39 +183,47 @@ def _of_itself(word: str) -> int:
     share = {name: value / total for name, value in share.items()}
     kind = 0 if known else UNKNOWN
     if lemmas & listed.public or word in listed.public:
-        kind |= PUBLIC
-    if genitive or (not known and _OF_GENITIVE.match(word)):
+        kind |= HISTORICAL
+    if genitive or (not known and _GENITIVE.match(word)):
         kind |= GENITIVE
     if share["Geox"] > 0:
-        kind |= PLACE
-    if (known and share["Patr"] > 0.5) or (not known and _OF_FATHER.fullmatch(word)):
+        kind |= LOCATION
+    if (known and share["Patr"] > 0.5) or (not known and _PATRONYMIC.fullmatch(word)):
         return kind | PATRONYMIC
     place = word in listed.places
     if place:
-        kind |= PLACE
-    common = word in listed.steppe or bool(lemmas & listed.common)
+        kind |= LOCATION
+    common = word in listed.buryat_first_names or bool(lemmas & listed.common)
     ordinary = (place and not common) or bool((lemmas | {word}) & listed.ordinary)
-    kind |= _of_first(word, known=known, share=share, ordinary=ordinary, steppe=word in listed.steppe)
-    if kind & (FIRST | LIKELY) and common:
-        kind |= COMMON
-    return kind | _of_surname(word, known=known, share=share, alone=alone and not place)
+    kind |= _first_name_flags(
+        word, known=known, share=share, ordinary=ordinary, buryat=word in listed.buryat_first_names
+    )
+    if kind & (FIRST_NAME | LIKELY_FIRST_NAME) and common:
+        kind |= COMMON_FIRST_NAME
+    return kind | _surname_flags(word, known=known, share=share, alone=alone and not place)
 
 
-def _of_first(word: str, *, known: bool, share: dict[str, float], ordinary: bool, steppe: bool) -> int:
-    if steppe or (not known and _OF_STEPPE.fullmatch(word)):
-        return ORDINARY if ordinary else FIRST if not known or share["else"] == 0 else LIKELY
+def _first_name_flags(word: str, *, known: bool, share: dict[str, float], ordinary: bool, buryat: bool) -> int:
+    if buryat or (not known and _BURYAT_NAME.fullmatch(word)):
+        return (
+            ALSO_ORDINARY_WORD
+            if ordinary
+            else FIRST_NAME
+            if not known or share["else"] == 0
+            else LIKELY_FIRST_NAME
+        )
     if not known or share["Name"] == 0:
         return 0
     if ordinary or share["Name"] < 0.5:
-        return ORDINARY
-    return FIRST if share["Name"] > 0.9 and share["else"] == 0 else LIKELY
+        return ALSO_ORDINARY_WORD
+    return FIRST_NAME if share["Name"] > 0.9 and share["else"] == 0 else LIKELY_FIRST_NAME
 
 
-def _of_surname(word: str, *, known: bool, share: dict[str, float], alone: bool) -> int:
+def _surname_flags(word: str, *, known: bool, share: dict[str, float], alone: bool) -> int:
     if not known:
-        return GUESS if _OF_CLAN.fullmatch(word) else 0
+        return SURNAME_LIKE if _SURNAME.fullmatch(word) else 0
     if share["Surn"] == 0 or len(word) < 3:
         return 0
     if share["else"] > 0.35 or share["Surn"] < 0.15:
-        return GUESS
-    return SURNAME | (ALONE if alone and share["else"] == 0 and share["Geox"] == 0 else 0)
+        return SURNAME_LIKE
+    return SURNAME | (SURNAME_ONLY_FORM if alone and share["else"] == 0 and share["Geox"] == 0 else 0)

@@ -1,8 +1,8 @@
 """The shared Postgres schema: every table, one module per owning service.
 
-`OWNERS` names who writes each table; `events`, `audit` and `feed_epochs` are inserted into by every service.
-`GUARDED` lists the columns that only the owner may even read, `HIDDEN` the tables. Migrations grant exactly this;
-a test tries every forbidden pair.
+`ownership.TABLE_OWNERS` names the writer of each table; all services insert into `events`, `audit` and
+`feed_epochs`. `RESTRICTED_COLUMNS` and `OWNER_ONLY_TABLES` are readable only by the owner. Migrations grant
+exactly this; a test tries every forbidden pair.
 """
 
 from shared.tables import appeals, common, ingest, registry, webhooks

@@ -1,4 +1,4 @@
-"""The case: appeals, their messages, replies, timeline, topics, rules, SLA policies. Written by appeals."""
+"""Tables of appeals: appeals, messages, replies, timeline, topics, routing rules, SLA policies."""
 
 from datetime import datetime
 from typing import Any
@@ -8,23 +8,31 @@ from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.tables.base import Base, CreatedAt, CursorMixin, Exact, Id, IdempotencyMixin, UpdatedAt
+from shared.tables.base import (
+    Base,
+    ConsumerOffsetMixin,
+    CreatedAt,
+    ExactTextColumn,
+    Id,
+    IdempotencyMixin,
+    UpdatedAt,
+)
 
 # Who judges by itself is named `rule:…` or `model:…`, a person by an id.
-BY_PEOPLE = "judged_by !~ '^(rule|model):'"
-OPEN_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
+CLASSIFIED_BY_PERSON = "judged_by !~ '^(rule|model):'"
+OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
 # A reply that is not published yet and has not failed. One at a time for an appeal.
-UNDER_WAY = ("queued", "sending", "uncertain")
+PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
 # Indexes also hold statuses that nothing assigns: a wider condition serves the same queries.
 _INDEXED_OPEN = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
 _INDEXED_UNDER_WAY = ("draft", "on_approval", "queued", "sending", "uncertain")
 
 
 class Topic(Base):
-    """A class of the classifier: a group («группа тем») where `group_id` is null, else a topic («тема») of one.
+    """An entry of the topic taxonomy: a group («группа тем») if `group_id` is null, else a topic («тема»).
 
-    `classifier` is the version that brought it. `contains` says what belongs to it («должна содержать»),
-    `not_with` which neighbours it is not («не путать с»); `aliases` are old names and the words people use.
+    `classifier` is the version of the taxonomy. `contains` describes what belongs to it («должна содержать»),
+    `not_with` which similar topics do not («не путать с»); `aliases` are former names and common words.
     """
 
     __tablename__ = "topics"
@@ -43,9 +51,9 @@ class Topic(Base):
 
 
 class SlaPolicy(Base):
-    """How soon an answer is due, in working hours, from the moment `starts_from`: received | written | assigned.
+    """The time for a reply in working hours, from the moment `starts_from`: received | written | assigned.
 
-    A policy is never edited: a change is a new row with a later `valid_from`, so old deadlines stay explained.
+    A policy is never edited: a change is a new row with a later `valid_from`, which explains old deadlines.
     """
 
     __tablename__ = "sla_policies"
@@ -61,15 +69,15 @@ class SlaPolicy(Base):
 
 
 class Appeal(Base):
-    """A citizen's case, from the message that opened it to its outcome.
+    """A citizen's matter, from the message that opened it to its outcome.
 
-    `first_response_*` are facts of the first answer and stay; `next_response_due_at` is the deadline of the answer
-    to a message that reopened the case, null while none is awaited. `deadline` explains both.
+    `first_response_*` describe the first reply and are not changed later; `next_response_due_at` is the deadline
+    of the reply to a message that reopened the appeal, or null. `deadline` explains both.
     """
 
     __tablename__ = "appeals"
     __table_args__ = (
-        # One open case per thread and author: two workers at the same instant cannot open two.
+        # One open appeal per thread and author: two concurrent workers cannot open two.
         Index(
             "uq_appeals_open_thread",
             "thread_key",
@@ -93,13 +101,13 @@ class Appeal(Base):
             "next_response_due_at",
             postgresql_where=text("next_response_due_at IS NOT NULL"),
         ),
-        # What came lately about one thing in one place, and what stood there in a window: similar cases, bursts.
+        # Recent appeals with the same topic and location: similar appeals, spikes.
         Index("ix_appeals_municipality_opened_at", "municipality", "opened_at"),
         Index("ix_appeals_topic_id_opened_at", "topic_id", "opened_at"),
         Index("ix_appeals_incident_id", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
-        # Cases that go from hand to hand.
+        # Appeals that are transferred repeatedly.
         Index("ix_appeals_handed_over", "opened_at", "id", postgresql_where=text("handovers > 0")),
-        # Ways to cases like one: the same author, the same words, the same street, the same thing out of order.
+        # Similar appeals: the same author, text, street or utility failure.
         Index("ix_appeals_author_key_opened_at", "author_key", "opened_at"),
         Index("ix_appeals_words", text("hashtextextended(lower(text), 0)"), "opened_at"),
         Index(
@@ -112,7 +120,7 @@ class Appeal(Base):
         Index(
             "ix_appeals_fault", "municipality", "fault", "opened_at", postgresql_where=text("fault IS NOT NULL")
         ),
-        # What few cases have, newest first.
+        # Values that few appeals have, newest first.
         Index("ix_appeals_urgent", "opened_at", "id", postgresql_where=text("urgency = 'high'")),
         Index("ix_appeals_languages", "language", "opened_at", "id", postgresql_where=text("language <> 'ru'")),
         Index(
@@ -125,7 +133,7 @@ class Appeal(Base):
         Index("ix_appeals_faults", "fault", "opened_at", "id", postgresql_where=text("fault IS NOT NULL")),
         # Appeals whose last reply failed.
         Index("ix_appeals_reply_failed", "opened_at", "id", postgresql_where=text("reply_failed IS NOT NULL")),
-        # Cases that no rule took: tried again when rules or the registry change.
+        # Unrouted appeals: routed again when rules or the registry change.
         Index(
             "ix_appeals_ownerless",
             "opened_at",
@@ -142,16 +150,16 @@ class Appeal(Base):
     outcome: Mapped[str | None]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
-    # Where the problem is: OKTMO of the municipality; settlement, street and house as the words tell them.
+    # The location of the problem: OKTMO of the municipality; settlement, street and house from the text.
     municipality: Mapped[str | None]
     settlement: Mapped[str | None]
     street: Mapped[str | None]
     house: Mapped[str | None]
-    # What is out, when that is the matter: power, heat, water …
+    # The utility that failed, if any: power, heat, water …
     fault: Mapped[str | None]
     language: Mapped[str | None]
     incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incidents.id"))
-    # How often the case went from one organisation to another, and how often one gave it back.
+    # How often the appeal was transferred and how often it was returned.
     handovers: Mapped[int] = mapped_column(default=0)
     returns: Mapped[int] = mapped_column(default=0)
     page_id: Mapped[UUID | None] = mapped_column(ForeignKey("pages.id"))
@@ -159,7 +167,7 @@ class Appeal(Base):
     thread_key: Mapped[str | None]
     author_key: Mapped[str | None]
     url: Mapped[str | None]
-    text: Mapped[Exact]
+    text: Mapped[ExactTextColumn]
     written_at: Mapped[datetime]
     opened_at: Mapped[datetime]
     assigned_at: Mapped[datetime | None]
@@ -173,7 +181,7 @@ class Appeal(Base):
     resolution_due_at: Mapped[datetime | None]
     promised_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
-    # The last reply, while it is failed: {"reply_id", "code", "message", "at"}.
+    # The last reply, if it failed: {"reply_id", "code", "message", "at"}.
     reply_failed: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     route: Mapped[dict[str, Any]]
     created_at: Mapped[CreatedAt]
@@ -183,7 +191,7 @@ class Appeal(Base):
 
 
 class AppealMessage(Base):
-    """A message of the case. A message belongs to one case at most."""
+    """A message of an appeal. A message belongs to at most one appeal."""
 
     __tablename__ = "appeal_messages"
 
@@ -193,16 +201,16 @@ class AppealMessage(Base):
     created_at: Mapped[CreatedAt]
 
 
-class Triage(Base):
-    """What was judged of a citizen's message, by which rule or person, and why."""
+class Classification(Base):
+    """The classification of a message by a model, a rule or a person, with reasons."""
 
     __tablename__ = "triage"
     __table_args__ = (
-        # Judgements newest first: all, and those that any one filter leaves; what is rare has an index of its own.
+        # Classifications newest first: all, and with any one filter; rare values have their own index.
         Index("ix_triage_created_at", "created_at", "message_id"),
         Index("ix_triage_needs_answer_created_at", "needs_answer", "created_at", "message_id"),
         Index("ix_triage_judged_by_created_at", "judged_by", "created_at", "message_id"),
-        Index("ix_triage_by_people", "created_at", "message_id", postgresql_where=text(BY_PEOPLE)),
+        Index("ix_triage_by_people", "created_at", "message_id", postgresql_where=text(CLASSIFIED_BY_PERSON)),
         Index(
             "ix_triage_topic_id_created_at",
             "topic_id",
@@ -233,20 +241,20 @@ class Triage(Base):
     settlement: Mapped[str | None]
     street: Mapped[str | None]
     house: Mapped[str | None]
-    # text | page | person: what told the municipality.
+    # text | page | person: the source of the municipality.
     place_from: Mapped[str | None]
     language: Mapped[str]
     fault: Mapped[str | None]
     why: Mapped[str]
     judged_by: Mapped[str]
-    # Counts how often the message was judged or decided about; people's decisions name the one they saw.
+    # The version of the classification; decisions of people refer to the version they saw.
     version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
 
 class Reply(Base):
-    """A reply: drafted here (`origin: "gospablik"`) or written by hand in the network (`"network"`).
+    """A reply: written here (`origin: "gospablik"`) or by staff in the network (`"network"`).
 
     `in_reply_to` is the citizen's message that it answers, chosen once when the reply is made; null where staff
     wrote to nobody in particular. `message_id` is the network's message that a reply by hand is. `created_at` and
@@ -266,7 +274,7 @@ class Reply(Base):
         ),
         # An answer to an incident reaches each of its cases once.
         UniqueConstraint("incident_reply_id", "appeal_id"),
-        # Those that ingest has not taken yet.
+        # Replies that ingest has not accepted yet.
         Index(
             "ix_replies_waiting",
             "created_at",
@@ -279,7 +287,7 @@ class Reply(Base):
     incident_reply_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident_replies.id"))
     origin: Mapped[str]
     kind: Mapped[str]
-    text: Mapped[Exact]
+    text: Mapped[ExactTextColumn]
     status: Mapped[str]
     author: Mapped[str]
     promised_at: Mapped[datetime | None]
@@ -296,7 +304,7 @@ class Reply(Base):
 
 
 class TimelineEntry(Base):
-    """One step of a case, kept for good: who did what, when, and why."""
+    """A step in the history of an appeal, kept permanently: who did what, when, and why."""
 
     __tablename__ = "timeline"
     __table_args__ = (Index("ix_timeline_appeal_id", "appeal_id", "at", "id"),)
@@ -310,11 +318,11 @@ class TimelineEntry(Base):
 
 
 class Review(Base):
-    """A person's word on what was judged of a message: confirmed or corrected. One per message, the last stands.
+    """A person's review of a classification: confirmed or corrected. One per message; the last one is kept.
 
-    `judged` keeps what the machine said, `decided` what the person said; both feed the next training set. An
-    `agrees_*` is null where the person was not asked or the machine said nothing. `organisation_id` has the case
-    now, which the database keeps so; where nobody has one it is whose page it is.
+    `judged` is the model's classification, `decided` the person's; both are part of the training set. `agrees_*`
+    is null if the person was not asked or the model predicted nothing. `organisation_id` is the current
+    organisation of the appeal, kept by a trigger; without one it is the owner of the page.
     """
 
     __tablename__ = "reviews"
@@ -340,8 +348,8 @@ class Review(Base):
     updated_at: Mapped[UpdatedAt]
 
 
-class Hand(Base):
-    """One step of a case from hand to hand: kind routed | assigned | returned | transferred | rerouted."""
+class Assignment(Base):
+    """An assignment of an appeal: kind routed | assigned | returned | transferred | rerouted."""
 
     __tablename__ = "hands"
     __table_args__ = (Index("ix_hands_appeal_id", "appeal_id", "at", "id"),)
@@ -358,9 +366,9 @@ class Hand(Base):
 
 
 class Incident(Base):
-    """One trouble told by many: cases joined by topic, place and time, each with its own author and thread.
+    """One problem reported by many: appeals grouped by topic, location and time, each with its author and thread.
 
-    origin burst | person. `organisation_id` leads, null while nobody does; members keep their owners.
+    origin burst | person. `organisation_id` is the leading organisation or null; members keep their own.
     """
 
     __tablename__ = "incidents"
@@ -394,12 +402,12 @@ class Incident(Base):
 
 
 class IncidentMember(Base):
-    """A case of an incident, from joining to leaving. A case is in one incident at a time."""
+    """The membership of an appeal in an incident. An appeal is in one incident at a time."""
 
     __tablename__ = "incident_members"
     __table_args__ = (
         Index("ix_incident_members_incident_id", "incident_id", "joined_at", "id"),
-        # Who was in an incident once is never joined by itself again.
+        # An appeal that left an incident is never added to it automatically again.
         Index("ix_incident_members_appeal_id", "appeal_id"),
         Index("uq_incident_members_present", "appeal_id", unique=True, postgresql_where=text("left_at IS NULL")),
     )
@@ -416,7 +424,7 @@ class IncidentMember(Base):
 
 
 class IncidentReply(Base):
-    """One answer to all cases of an incident; each case gets a reply of its own, in its own thread."""
+    """A reply to all appeals of an incident; each appeal gets its own reply in its own thread."""
 
     __tablename__ = "incident_replies"
     __table_args__ = (Index("ix_incident_replies_incident_id", "incident_id", "created_at"),)
@@ -424,19 +432,19 @@ class IncidentReply(Base):
     id: Mapped[Id]
     incident_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id"))
     kind: Mapped[str]
-    text: Mapped[Exact]
+    text: Mapped[ExactTextColumn]
     promised_at: Mapped[datetime | None]
     author: Mapped[str]
-    # Null: for every case; else only for those of this organisation, with `beneath` also of those below it.
+    # Null: for all appeals; else only for those of this organisation, with `beneath` also of subordinate ones.
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     beneath: Mapped[bool] = mapped_column(default=False)
-    # Whether cases that join later get it too.
+    # Whether appeals that join later get it too.
     also_later: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[CreatedAt]
 
 
 class Alert(Base):
-    """What a moderator must see at once: kind urgent (a case) | burst (an incident) | ping_pong (a case)."""
+    """An alert for moderators: kind urgent (an appeal) | burst (an incident) | ping_pong (an appeal)."""
 
     __tablename__ = "alerts"
     __table_args__ = (
@@ -458,9 +466,9 @@ class Alert(Base):
 
 
 class RuleSet(Base):
-    """A version of the routing rules: draft | active | retired. One is active; what was active is never edited.
+    """A version of the routing rules: draft | active | retired. One is active; former ones are never edited.
 
-    `default_to` says where goes what no rule takes: page_owner | moderators | organisation.
+    `default_to` is the target of appeals that no rule matches: page_owner | moderators | organisation.
     """
 
     __tablename__ = "rule_sets"
@@ -486,10 +494,10 @@ class RuleSet(Base):
 
 
 class RoutingRule(Base):
-    """One rule of a set: topic × place × page owner × urgency → owner; null means any. The most specific wins.
+    """A routing rule: topic × location × page owner × urgency → organisation; null: any. The most specific wins.
 
-    `send_to`: organisation | page_owner | moderators; `organisation_id` is the owner for the first. `topic_id` may
-    be a group, which takes all its topics.
+    `send_to`: organisation | page_owner | moderators; `organisation_id` is the target for the first. `topic_id`
+    may be a group, which includes all its topics.
     """
 
     __tablename__ = "routing_rules"
@@ -507,7 +515,7 @@ class RoutingRule(Base):
     created_at: Mapped[CreatedAt]
 
 
-class AppealsCursor(CursorMixin, Base):
+class AppealsConsumerOffset(ConsumerOffsetMixin, Base):
     __tablename__ = "appeals_cursors"
 
 

@@ -1,4 +1,4 @@
-"""What all tables share: naming of constraints, id and time columns, exact text."""
+"""Common parts of all tables: names of constraints, id and time columns, exact text."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from sqlalchemy.types import TypeDecorator
 from shared import clock
 from shared.ids import new_id
 
-NAMING = {
+NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s",
@@ -21,26 +21,26 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-# Postgres text cannot hold NUL. A private-use escape keeps the citizen's text exact and still searchable.
+# Postgres text cannot contain NUL. A private-use escape character keeps texts exact and searchable.
 _ESCAPE = "\ue000"
 
 
 def encode_text(value: str) -> str:
-    """Text as it is stored: NUL and the escape itself are escaped, all else stays as it is."""
+    """Return the text as it is stored: only NUL and the escape character are escaped."""
     if "\x00" not in value and _ESCAPE not in value:
         return value
     return value.replace(_ESCAPE, _ESCAPE + "e").replace("\x00", _ESCAPE + "0")
 
 
 def decode_text(value: str) -> str:
-    """The inverse of `encode_text`."""
+    """Return the text that `encode_text` encoded."""
     if _ESCAPE not in value:
         return value
     return value.replace(_ESCAPE + "0", "\x00").replace(_ESCAPE + "e", _ESCAPE)
 
 
 class ExactText(TypeDecorator[str]):
-    """Text that comes back byte for byte, NUL included."""
+    """Text that is stored and loaded unchanged, including NUL."""
 
     impl = Text
     cache_ok = True
@@ -55,7 +55,7 @@ class ExactText(TypeDecorator[str]):
 class Base(DeclarativeBase):
     """All tables of the shared schema."""
 
-    metadata = MetaData(naming_convention=NAMING)
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {  # noqa: RUF012 — SQLAlchemy reads it as a class attribute
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB,
@@ -68,20 +68,20 @@ class Base(DeclarativeBase):
 
 
 Id = Annotated[UUID, mapped_column(Uuid, primary_key=True, default=new_id)]
-Exact = Annotated[str, mapped_column(ExactText)]
+ExactTextColumn = Annotated[str, mapped_column(ExactText)]
 CreatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), default=clock.now)]
 UpdatedAt = Annotated[datetime, mapped_column(DateTime(timezone=True), default=clock.now, onupdate=clock.now)]
 
 
-class CursorMixin:
-    """How far a consumer has read the events; moved in the transaction of what it did with them."""
+class ConsumerOffsetMixin:
+    """The offset of a consumer in the events, updated in the transaction of its changes."""
 
     consumer: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
 class IdempotencyMixin:
-    """A remembered answer to a request that carried an `Idempotency-Key`; kept for 24 hours."""
+    """The stored response to a request with an `Idempotency-Key`; kept for 24 hours."""
 
     caller: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)

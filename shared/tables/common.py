@@ -1,4 +1,4 @@
-"""The outbox and the audit trail. Every service inserts; the relay alone gives positions; anyone reads."""
+"""The outbox and the audit trail. Every service inserts; only the relay sets positions; all may read."""
 
 from datetime import datetime
 from typing import Any
@@ -10,15 +10,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, Id
 
-WRITE_ORDER = Sequence("write_order_seq", metadata=Base.metadata)
+WRITE_ORDER_SEQUENCE = Sequence("write_order_seq", metadata=Base.metadata)
 
 
 class Event(Base):
-    """A change others care about, written in the transaction that made it.
+    """An event, written in the transaction of the change.
 
-    `position` stays null until the relay numbers the committed row: readers page by position only. `write_order`
-    is the database's own order of writing, which the relay follows.
-    `organisation_id` scopes who may see it; null is for the centre alone.
+    `position` is null until the relay numbers the committed row: readers page only by position. `write_order` is
+    the order of writing in the database, which the relay follows. `organisation_id` determines who may see the
+    event; null: only the centre.
     """
 
     __tablename__ = "events"
@@ -30,7 +30,7 @@ class Event(Base):
 
     id: Mapped[Id]
     position: Mapped[int | None] = mapped_column(BigInteger)
-    write_order: Mapped[int | None] = mapped_column(BigInteger, server_default=WRITE_ORDER.next_value())
+    write_order: Mapped[int | None] = mapped_column(BigInteger, server_default=WRITE_ORDER_SEQUENCE.next_value())
     type: Mapped[str]
     subject_id: Mapped[UUID]
     organisation_id: Mapped[UUID | None]
@@ -41,10 +41,10 @@ class Event(Base):
 
 
 class AuditEntry(Base):
-    """One change that somebody made, written in its transaction; texts and names stand in it as keyed digests.
+    """A change by a person or client, written in its transaction; texts and names are stored as keyed digests.
 
-    `position` and `chain` stay null until the relay numbers the committed row and chains it to the one before.
-    `actor` is who did it, `on_behalf_of` the person a service acted for, `came_from` the network address.
+    `position` and `chain` are null until the relay numbers the committed row and chains it to the previous one.
+    `actor` made the change, `on_behalf_of` is the person a service acted for, `came_from` the network address.
     """
 
     __tablename__ = "audit"
@@ -66,7 +66,7 @@ class AuditEntry(Base):
 
     id: Mapped[Id]
     position: Mapped[int | None] = mapped_column(BigInteger)
-    write_order: Mapped[int | None] = mapped_column(BigInteger, server_default=WRITE_ORDER.next_value())
+    write_order: Mapped[int | None] = mapped_column(BigInteger, server_default=WRITE_ORDER_SEQUENCE.next_value())
     chain: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[CreatedAt]
     service: Mapped[str]
@@ -83,7 +83,7 @@ class AuditEntry(Base):
 
 
 class FeedEpoch(Base):
-    """Which server numbered events, since when: a position is `epoch << 32` and a number."""
+    """The server that numbers events since a time: a position is `epoch << 32` plus a number."""
 
     __tablename__ = "feed_epochs"
 

@@ -8,7 +8,16 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, Text, U
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.tables.base import Base, CreatedAt, CursorMixin, Exact, ExactText, Id, IdempotencyMixin, UpdatedAt
+from shared.tables.base import (
+    Base,
+    ConsumerOffsetMixin,
+    CreatedAt,
+    ExactText,
+    ExactTextColumn,
+    Id,
+    IdempotencyMixin,
+    UpdatedAt,
+)
 
 # Server default of array columns.
 EMPTY = text("'{}'")
@@ -58,7 +67,7 @@ class Message(Base):
     author_key: Mapped[str | None]
     from_community: Mapped[bool]
     publication_id: Mapped[UUID | None]
-    text: Mapped[Exact]
+    text: Mapped[ExactTextColumn]
     attachments: Mapped[list[Any]]
     url: Mapped[str]
     history: Mapped[bool]
@@ -80,7 +89,7 @@ class MessageVersion(Base):
 
     message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
-    text: Mapped[Exact]
+    text: Mapped[ExactTextColumn]
     attachments: Mapped[list[Any]]
     raw: Mapped[dict[str, Any]] = mapped_column(JSON)
     replaced_at: Mapped[datetime]
@@ -393,7 +402,7 @@ class Publication(Base):
     kind: Mapped[str]
     thread_key: Mapped[str]
     target: Mapped[str | None]
-    text: Mapped[Exact]
+    text: Mapped[ExactTextColumn]
     on_behalf_of: Mapped[str]
     status: Mapped[str] = mapped_column(default="queued")
     attempts: Mapped[int] = mapped_column(default=0)
@@ -410,7 +419,7 @@ class Publication(Base):
     updated_at: Mapped[UpdatedAt]
 
 
-class IngestCursor(CursorMixin, Base):
+class IngestConsumerOffset(ConsumerOffsetMixin, Base):
     __tablename__ = "ingest_cursors"
 
 

@@ -1,6 +1,6 @@
-"""Which service owns, guards and hides which table."""
+"""Which service owns each table, and which columns and tables only the owner may read."""
 
-OWNERS: dict[str, str] = {
+TABLE_OWNERS: dict[str, str] = {
     **dict.fromkeys(
         (
             "municipalities",
@@ -72,7 +72,7 @@ OWNERS: dict[str, str] = {
     ),
 }
 
-GUARDED: dict[str, set[str]] = {
+RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "people": {"username", "full_name", "password_hash", "issuer", "external_subject", "locked_reason"},
     "client_secrets": {"digest"},
     "refresh_tokens": {"digest", "came_from", "user_agent"},
@@ -86,5 +86,5 @@ GUARDED: dict[str, set[str]] = {
     "webhook_endpoints": {"secret"},
 }
 
-# Remembered answers show whatever the caller was shown.
-HIDDEN = {table for table in OWNERS if table.endswith("_idempotency")}
+# Stored responses contain everything that the caller could see.
+OWNER_ONLY_TABLES = {table for table in TABLE_OWNERS if table.endswith("_idempotency")}

@@ -1,4 +1,4 @@
-"""Who: organisations, their pages, people and systems with access, calendars. Written by registry."""
+"""Tables of registry: organisations, pages, people and API clients with access, calendars."""
 
 from datetime import date, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from shared.tables.base import Base, CreatedAt, Id, IdempotencyMixin, UpdatedAt
 
 
 class Municipality(Base):
-    """A district or city of the region; `oktmo` is its code in the state classifier of territories."""
+    """A district or city of the region with its ОКТМО code."""
 
     __tablename__ = "municipalities"
 
@@ -23,10 +23,10 @@ class Municipality(Base):
 
 
 class Calendar(Base):
-    """Working time: a weekly pattern plus named exceptions (`calendar_days`).
+    """A working calendar: a weekly pattern with named exceptions (`calendar_days`).
 
     `weekly` maps ISO weekday "1".."7" to a list of ["HH:MM", "HH:MM"] intervals; "24:00" ends the day. A calendar
-    with a `base_id` has that one's exceptions too, but for the dates that it names itself.
+    with a `base_id` inherits that one's exceptions, except for dates with its own exceptions.
     """
 
     __tablename__ = "calendars"
@@ -56,8 +56,8 @@ class CalendarDay(Base):
 class Organisation(Base):
     """A state body or institution that answers citizens.
 
-    `lineage` holds the ids from the top of its tree down to itself; the database keeps it when a parent changes.
-    `valid_from` and `valid_to` are the first and the last day of its life as a body, null: not known.
+    `lineage` contains the ids from the root of the tree down to itself; a trigger keeps it up to date.
+    `valid_from` and `valid_to` are the first and last day of the organisation, null: unknown.
     """
 
     __tablename__ = "organisations"
@@ -100,7 +100,7 @@ class Organisation(Base):
 
 
 class OrganisationName(Base):
-    """A name that an organisation has, had, or is called by; `folded` is what search compares.
+    """A current, former or other name of an organisation; `folded` is the normalised form for search.
 
     `kind` is `official` or `short` (kept from the organisation itself), `former` or `alias`.
     """
@@ -127,7 +127,7 @@ class OrganisationName(Base):
 
 
 class Succession(Base):
-    """What became of a body: `successor_id` took over from `predecessor_id` on a day. Old cases stay."""
+    """A succession: `successor_id` took over from `predecessor_id` on a date. Old appeals are not moved."""
 
     __tablename__ = "successions"
     __table_args__ = (UniqueConstraint("predecessor_id", "successor_id"),)
@@ -142,7 +142,7 @@ class Succession(Base):
 
 
 class Page(Base):
-    """An official page in a network. `external_id` is the network's own id of the community, as text."""
+    """An official page in a network. `external_id` is the network's id of the community, as text."""
 
     __tablename__ = "pages"
     __table_args__ = (
@@ -168,9 +168,9 @@ class Page(Base):
 
 
 class PageStep(Base):
-    """A step of a page's way to being official and live: when, by what evidence, who confirmed it, and its loss.
+    """A page step towards official and live: the date, the evidence, who confirmed it, and its loss.
 
-    A step that was lost and reached again has two rows: one that ended, one that stands.
+    A step that was lost and reached again has two rows: the ended one and the current one.
     """
 
     __tablename__ = "page_steps"
@@ -192,7 +192,7 @@ class PageStep(Base):
 
 
 class PageCheck(Base):
-    """What the network said of a page on a day: `facts`, and what `changed` since the check before."""
+    """The daily check of a page: `facts` from the network, and what `changed` since the last check."""
 
     __tablename__ = "page_checks"
     __table_args__ = (
@@ -212,9 +212,9 @@ class PageCheck(Base):
 
 
 class PageCheckCalls(Base):
-    """Calls that the checks of a day may have made to one network: granted before it is asked, then those made.
+    """The calls of a day's page checks to one network: reserved before the calls, then corrected to those made.
 
-    An answer that is lost leaves what was granted.
+    After a lost response the reserved calls remain counted.
     """
 
     __tablename__ = "page_check_calls"
@@ -225,7 +225,7 @@ class PageCheckCalls(Base):
 
 
 class CoverageDay(Base):
-    """How many bodies of one group owed a page in one network on a day, and how many had it."""
+    """Coverage of a day: how many organisations of a group needed a page in a network, and how many had one."""
 
     __tablename__ = "coverage_days"
     __table_args__ = (Index("ix_coverage_days_day", "day", "network"),)
@@ -244,10 +244,10 @@ class CoverageDay(Base):
 
 
 class Person(Base):
-    """Someone who signs in. Only registry reads this table; others know people by the token's claims.
+    """A person who can sign in. Only registry reads this table; other services use the claims of the token.
 
-    `beneath` says that they see the organisations below theirs too. `issuer` and `external_subject` name them at
-    an external OIDC issuer.
+    `beneath`: they also see the organisations below their own. `issuer` and `external_subject` identify them at an
+    external OIDC issuer.
     """
 
     __tablename__ = "people"
@@ -272,7 +272,7 @@ class Person(Base):
 
 
 class ApiClient(Base):
-    """A system that signs in with a secret of its own (`client_secrets`); `scopes` narrow its role."""
+    """An API client that signs in with a secret (`client_secrets`); `scopes` limit the rights of its role."""
 
     __tablename__ = "api_clients"
 
@@ -291,7 +291,7 @@ class ApiClient(Base):
 
 
 class ClientSecret(Base):
-    """One secret of a client, kept as a digest. While one is being changed for another, both work."""
+    """A secret of a client, stored as a digest. During a rotation both the old and the new one work."""
 
     __tablename__ = "client_secrets"
 
@@ -304,9 +304,9 @@ class ClientSecret(Base):
 
 
 class RefreshToken(Base):
-    """One session of a person: the digest of the refresh token that continues it, used once.
+    """A session of a person, with the digest of its current refresh token, which is valid once.
 
-    `signed_in_at` is when the session began, `came_from` and `user_agent` tell its owner which one it is.
+    `signed_in_at` is the start of the session; `came_from` and `user_agent` help its owner to recognise it.
     """
 
     __tablename__ = "refresh_tokens"
@@ -324,7 +324,7 @@ class RefreshToken(Base):
 
 
 class SignInFailure(Base):
-    """Wrong passwords in a row by user name and address, by name, and by address; neither is kept as it is."""
+    """Consecutive failed sign-ins by name and address, by name, and by address, which are stored as digests."""
 
     __tablename__ = "sign_in_failures"
 

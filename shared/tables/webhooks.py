@@ -1,4 +1,4 @@
-"""To other systems: endpoints and signed deliveries. Written by webhooks."""
+"""Tables of webhooks: endpoints and signed deliveries."""
 
 from datetime import datetime
 from typing import Any
@@ -7,14 +7,14 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.tables.base import Base, CreatedAt, CursorMixin, Id, IdempotencyMixin, UpdatedAt
+from shared.tables.base import Base, ConsumerOffsetMixin, CreatedAt, Id, IdempotencyMixin, UpdatedAt
 
 
 class WebhookEndpoint(Base):
-    """Where a system wants its events; `secret` is encrypted and readable by webhooks alone.
+    """A webhook endpoint of another system; `secret` is encrypted and readable only by webhooks.
 
-    `owner_id` is the person or client whose rights bound what it gets: without them it is suspended. `consent_by`
-    is who consented that it gets personal data, if it asks for them.
+    `owner_id` is the person or client whose rights limit its events: without them it is suspended. `consent_by` is
+    the person who consented to unmasked personal data, if any.
     """
 
     __tablename__ = "webhook_endpoints"
@@ -26,7 +26,7 @@ class WebhookEndpoint(Base):
     event_types: Mapped[list[str]]
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     active: Mapped[bool] = mapped_column(default=True)
-    # Asked for: citizens' words as they were written; else phones, names and the like are masked.
+    # Whether texts are sent unmasked; otherwise phones, names and other personal data are masked.
     personal_data: Mapped[bool] = mapped_column(default=False)
     created_by: Mapped[str]
     owner_id: Mapped[UUID | None]
@@ -40,15 +40,15 @@ class WebhookEndpoint(Base):
 
 
 class WebhookDelivery(Base):
-    """One event on its way to one endpoint; its id is the `webhook-id` of every attempt.
+    """The delivery of an event to an endpoint; its id is the `webhook-id` of all attempts.
 
-    `organisation_id` is the endpoint's: it says who may see the delivery.
+    `organisation_id` is that of the endpoint and determines who may see the delivery.
     """
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
         UniqueConstraint("endpoint_id", "event_id"),
-        # Asked when an event is deleted.
+        # Used when an event is deleted.
         Index("ix_webhook_deliveries_event_id", "event_id"),
         Index(
             "ix_webhook_deliveries_due",
@@ -78,7 +78,7 @@ class WebhookDelivery(Base):
     created_at: Mapped[CreatedAt]
 
 
-class WebhooksCursor(CursorMixin, Base):
+class WebhooksConsumerOffset(ConsumerOffsetMixin, Base):
     __tablename__ = "webhooks_cursors"
 
 

@@ -1,8 +1,8 @@
-"""The classifier of topics: 26 groups («группы тем») and their topics («темы»), as data, by version.
+"""The topic taxonomy: 26 topic groups («группы тем») and their topics («темы»), as data, by version.
 
-A version is a file `<version>.csv` whose classes are never edited: a change is a new file and a migration that
-brings it, so what was judged under an old one keeps its meaning. Aliases may be added, by a migration too. Names
-are compared folded: case, «ё/е» and punctuation do not matter.
+A version is a file `<version>.csv` whose entries are never edited: a change is a new file with a migration, so
+that older classifications keep their meaning. Aliases may be added, with a migration too. Names are compared in
+normalised form: case, «ё/е» and punctuation do not matter.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ VERSION = "2026-1"
 
 
 @dataclass(frozen=True)
-class Class:
-    """A group (`group` empty) or a topic of the group whose code `group` is.
+class TaxonomyEntry:
+    """A topic group (`group` empty), or a topic; `group` is the code of its group.
 
-    `contains` says what belongs here («должна содержать»), `not_with` which neighbours it is not («не путать с»);
-    `aliases` are old names and the words people use.
+    `contains` describes what belongs here («должна содержать»), `not_with` which similar topics do not («не путать
+    с»); `aliases` are former names and common words.
     """
 
     code: str
@@ -32,10 +32,10 @@ class Class:
 
 
 @cache
-def classes(version: str = VERSION) -> Sequence[Class]:
+def entries(version: str = VERSION) -> Sequence[TaxonomyEntry]:
     """All classes of a version, groups first, in the classifier's order."""
     return tuple(
-        Class(
+        TaxonomyEntry(
             code=row["code"],
             group=row["group"],
             name=row["name"],
@@ -48,25 +48,27 @@ def classes(version: str = VERSION) -> Sequence[Class]:
 
 
 @cache
-def groups(version: str = VERSION) -> Sequence[Class]:
-    """The groups, in order."""
-    return tuple(found for found in classes(version) if not found.group)
+def groups(version: str = VERSION) -> Sequence[TaxonomyEntry]:
+    """Return the topic groups, in order."""
+    return tuple(found for found in entries(version) if not found.group)
 
 
 @cache
-def by_name(version: str = VERSION) -> dict[str, Class]:
-    """Folded name or alias → class. A name stands before an alias, a group before a topic. An alias that topics of
-    one group share names the group; one that topics of several groups share names none.
+def entries_by_name(version: str = VERSION) -> dict[str, TaxonomyEntry]:
+    """Return the entries by normalised name or alias.
+
+    A name takes precedence over an alias, a group over a topic. An alias of several topics of one group means the
+    group; an alias of topics of several groups is left out.
     """
-    by_code = {found.code: found for found in classes(version)}
-    named: dict[str, Class] = {}
-    for found in classes(version):
+    by_code = {found.code: found for found in entries(version)}
+    named: dict[str, TaxonomyEntry] = {}
+    for found in entries(version):
         named.setdefault(fold_name(found.name), found)
     for found in groups(version):
         for alias in found.aliases:
             named.setdefault(fold_name(alias), found)
-    shared: dict[str, list[Class]] = {}
-    for found in classes(version):
+    shared: dict[str, list[TaxonomyEntry]] = {}
+    for found in entries(version):
         if found.group:
             for alias in found.aliases:
                 shared.setdefault(fold_name(alias), []).append(found)

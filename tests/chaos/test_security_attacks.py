@@ -167,7 +167,7 @@ async def _forge_service_tokens(world: World, attackers: Attackers) -> None:
     path = "/internal/publications"
     for thief in ("metrics", "webhooks", "registry", "ingest"):
         signer = tokens.Signer(thief, tokens.read_key(keys / f"{thief}.jwk"))
-        use = tokens.use_of("POST", path)
+        use = tokens.route_claim("POST", path)
         token = signer.sign(thief, "ingest", tokens.SERVICE_TOKEN_LIFETIME, act="x", use=use)
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": thief}
         async with httpx.AsyncClient(timeout=30) as http:

@@ -97,7 +97,7 @@ def _known(network: str, url: str) -> Iterator[None]:
         yield
         return
     entry = catalogue.NetworkSpec(example.Example, example.MAX_LENGTH)
-    about = networks.About("Пример", "https://example.invalid/{id}")
+    about = networks.NetworkInfo("Пример", "https://example.invalid/{id}")
     with (
         mock.patch.dict(catalogue.NETWORKS, {network: entry}),
         mock.patch.dict(networks.NETWORKS, {network: about}),

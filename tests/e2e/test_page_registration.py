@@ -86,7 +86,7 @@ async def test_lost_step_is_listed(world: World) -> None:
     number, _ = await create_community(world, "vk", "Музей")
     body = {"organisation_id": world.organisation_id, "address": f"vk.com/club{number}"}
     page = await world.centre.post("/pages", body)
-    today = clock.now().astimezone(clock.REGION_ZONE).date()
+    today = clock.now().astimezone(clock.REGION_TIME_ZONE).date()
     path = f"/pages/{page['id']}/steps"
     early = await world.centre.ask("PUT", f"{path}/live", json={})
     assert early.status_code == 409

@@ -119,7 +119,9 @@ class ServiceUnderTest:
         if kind != _BY_SERVICE:
             return
         caller, _, act = rest.partition(" ")
-        token = self.service_token(cast(ServiceName, caller), tokens.use_of(request.method, request.url.path), act)
+        token = self.service_token(
+            cast(ServiceName, caller), tokens.route_claim(request.method, request.url.path), act
+        )
         request.headers["Authorization"] = f"Bearer {token}"
 
 

@@ -19,7 +19,7 @@ from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import declared, with_headers
 from shared.contracts.values import AppealStatus, Language, Urgency
-from shared.database.sessions import uncrossed
+from shared.database.sessions import retry_on_deadlock
 from shared.http import problems
 from shared.http.problems import (
     Invalid,
@@ -170,7 +170,7 @@ async def open_appeal(
         key=key,
         response=response,
         model=appeals.AppealOut,
-        work=lambda: uncrossed(session, work),
+        work=lambda: retry_on_deadlock(session, work),
     )
     response.headers["Location"] = f"/api/v1/appeals/{opened.id}"
     set_etag(response, opened.version)

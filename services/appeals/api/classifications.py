@@ -84,7 +84,7 @@ async def list_classified_messages(
     )  # fmt: skip
     rows, cursor = paging.page(
         await classification_queries.find(session, caller, filters, paging),
-        lambda row: (row.Triage.created_at, row.Triage.message_id),
+        lambda row: (row.Classification.created_at, row.Classification.message_id),
         response,
     )
     return Page(items=await classifications.classified_messages_out(session, rows), next_cursor=cursor)

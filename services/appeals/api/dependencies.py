@@ -2,22 +2,22 @@
 
 from typing import Annotated
 
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http.problems import BadRequest, Conflict, Forbidden, Invalid, Unauthenticated
 
-Reader = Annotated[Caller, allowed(Right.APPEALS_READ)]
-Worker = Annotated[Caller, allowed(Right.APPEALS_WORK)]
-Moderator = Annotated[Caller, allowed(Right.APPEALS_TRIAGE)]
+Reader = Annotated[Caller, require_right(Right.APPEALS_READ)]
+Worker = Annotated[Caller, require_right(Right.APPEALS_WORK)]
+Moderator = Annotated[Caller, require_right(Right.APPEALS_TRIAGE)]
 READ_PROBLEMS = (Unauthenticated, Forbidden, Invalid)
 WRITE_PROBLEMS = (BadRequest, Unauthenticated, Forbidden, Invalid, Conflict)
 
 
-Replier = Annotated[Caller, allowed(Right.APPEALS_ANSWER)]
+Replier = Annotated[Caller, require_right(Right.APPEALS_ANSWER)]
 
 
-ClassificationReader = Annotated[Caller, allowed(Right.UNDERSTANDING_READ)]
+ClassificationReader = Annotated[Caller, require_right(Right.UNDERSTANDING_READ)]
 
 
-RegistryReader = Annotated[Caller, allowed(Right.REGISTRY_READ)]
-RuleManager = Annotated[Caller, allowed(Right.RULES_MANAGE)]
+RegistryReader = Annotated[Caller, require_right(Right.REGISTRY_READ)]
+RuleManager = Annotated[Caller, require_right(Right.RULES_MANAGE)]

@@ -26,7 +26,7 @@ from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
-from shared.database.sessions import uncrossed
+from shared.database.sessions import retry_on_deadlock
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
 from shared.service import Reading, Writing
@@ -122,7 +122,7 @@ async def open_incident(
         key=key,
         response=response,
         model=IncidentOut,
-        work=lambda: uncrossed(session, work),
+        work=lambda: retry_on_deadlock(session, work),
     )
     response.headers["Location"] = f"/api/v1/incidents/{opened.id}"
     set_etag(response, opened.version)
@@ -212,7 +212,7 @@ async def add_incident_members(
     session: Writing, caller: Worker, incident_id: UUID, body: IncidentMembersIn, response: Response
 ) -> IncidentOut:
     """Add appeals to the incident. Those that are in it already stay; one that is in another incident is a 409."""
-    await uncrossed(session, lambda: service.add_manually(session, caller, incident_id, body.appeal_ids))
+    await retry_on_deadlock(session, lambda: service.add_manually(session, caller, incident_id, body.appeal_ids))
     return await incident_response(session, caller, incident_id, response)
 
 
@@ -224,7 +224,7 @@ async def add_incident_members(
 )
 async def remove_incident_member(session: Writing, caller: Worker, incident_id: UUID, appeal_id: UUID) -> None:
     """Remove an appeal from the incident. It is never added again automatically."""
-    await uncrossed(session, lambda: service.remove_member(session, caller, incident_id, appeal_id))
+    await retry_on_deadlock(session, lambda: service.remove_member(session, caller, incident_id, appeal_id))
 
 
 @router.get(

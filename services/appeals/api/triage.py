@@ -13,7 +13,7 @@ from services.appeals.schemas import appeals
 from services.appeals.schemas.classifications import ClassificationIn, TriageIn, TriageResult
 from shared.api.preconditions import OptionalVersion, set_etag
 from shared.api.response_headers import with_headers
-from shared.database.sessions import uncrossed
+from shared.database.sessions import retry_on_deadlock
 from shared.http import problems
 from shared.http.problems import DecidedByAnother, NotFound, PreconditionFailed, Unavailable
 from shared.service import Writing
@@ -51,7 +51,7 @@ async def triage_message(
     theirs; one that only adds to it is accepted.
     """
     corrections, needs_answer = body.corrections(), body.needs_answer
-    decided = await uncrossed(
+    decided = await retry_on_deadlock(
         session,
         lambda: decisions.decide_message(
             session, caller, message_id, corrections, needs_answer=needs_answer, seen=seen

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.api.pagination import Paging, inline_literal
 from shared.auth.callers import Caller
-from shared.tables.appeals import BY_PEOPLE, AppealMessage, Topic, Triage
+from shared.tables.appeals import CLASSIFIED_BY_PERSON, AppealMessage, Classification, Topic
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
 
@@ -49,30 +49,30 @@ class ClassificationFilter:
 async def _conditions(session: AsyncSession, filters: ClassificationFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     for few, value in (
-        (Triage.needs_answer, filters.needs_answer),
-        (Triage.language, filters.language),
-        (Triage.urgency, filters.urgency),
+        (Classification.needs_answer, filters.needs_answer),
+        (Classification.language, filters.language),
+        (Classification.urgency, filters.urgency),
     ):
         if value is not None:
             conditions.append(and_(few == inline_literal(value)))
     if filters.classified_by in {AUTOMATIC, PERSON}:
-        by_people = literal_column(BY_PEOPLE, Boolean())
+        by_people = literal_column(CLASSIFIED_BY_PERSON, Boolean())
         conditions.append(by_people if filters.classified_by == PERSON else not_(by_people))
     elif filters.classified_by is not None:
-        conditions.append(Triage.judged_by == filters.classified_by)
+        conditions.append(Classification.judged_by == filters.classified_by)
     if filters.topic_id is not None:
         # A statement of its own: with the ids as literals the planner knows how many messages are about these
         # topics.
         beneath = select(Topic.id).where(or_(Topic.id == filters.topic_id, Topic.group_id == filters.topic_id))
-        conditions.append(Triage.topic_id.in_((await session.scalars(beneath)).all()))
+        conditions.append(Classification.topic_id.in_((await session.scalars(beneath)).all()))
     if filters.page_id is not None:
         conditions.append(Message.page_id == filters.page_id)
     if filters.organisation_id is not None:
         conditions.append(Message.organisation_id == filters.organisation_id)
     if filters.classified_from is not None:
-        conditions.append(Triage.created_at >= filters.classified_from)
+        conditions.append(Classification.created_at >= filters.classified_from)
     if filters.classified_to is not None:
-        conditions.append(Triage.created_at < filters.classified_to)
+        conditions.append(Classification.created_at < filters.classified_to)
     return conditions
 
 
@@ -82,19 +82,19 @@ async def list_query(
     """Return the query that lists classifications newest first, one more than the page takes."""
     found: Select[Any] = (
         select(
-            Triage,
+            Classification,
             *(getattr(Message, name) for name in _OF_MESSAGE),
             Organisation.name.label("organisation"),
             AppealMessage.appeal_id,
         )
-        .join(Message, Message.id == Triage.message_id)
+        .join(Message, Message.id == Classification.message_id)
         .join(Organisation, Organisation.id == Message.organisation_id)
-        .outerjoin(AppealMessage, AppealMessage.message_id == Triage.message_id)
+        .outerjoin(AppealMessage, AppealMessage.message_id == Classification.message_id)
         .where(caller.scope(Message.organisation_id), *await _conditions(session, filters))
-        .order_by(Triage.created_at.desc(), Triage.message_id.desc())
+        .order_by(Classification.created_at.desc(), Classification.message_id.desc())
         .limit(paging.limit + 1)
     )
-    after = paging.after((Triage.created_at, Triage.message_id), (datetime.fromisoformat, UUID))
+    after = paging.after((Classification.created_at, Classification.message_id), (datetime.fromisoformat, UUID))
     return found if after is None else found.where(after)
 
 

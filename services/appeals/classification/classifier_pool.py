@@ -30,10 +30,10 @@ from services.appeals.settings import settings
 from shared import gc_tuning
 from shared.database import outages
 from shared.http.problems import Unavailable
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.service import Service
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ class ClassifierInfo:
     unmapped_labels: str = ""
 
 
-class ClassifierUnavailableError(outages.Unavailable):
+class ClassifierUnavailableError(outages.DependencyUnavailable):
     """The classifier is not available for any text: its process crashes again and again, or has no model.
 
     Treated as an outage, like a lost database connection: no message is to blame, and event consumers wait.
@@ -101,7 +101,7 @@ def _load_model(topics_model: Path | None) -> MessageClassifier:
         raise ClassifierUnavailableError(
             f"GOSPABLIK_TOPICS_MODEL: {error}" if topics_model else str(error)
         ) from error
-    gc_tuning.settle()
+    gc_tuning.freeze_startup_objects()
     return model
 
 

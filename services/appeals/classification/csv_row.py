@@ -3,14 +3,14 @@
 from services.appeals.classification.model.message_classifier import MessageClassifier, Prediction
 from services.appeals.classification.rules.keyword_classifier import classify_without_words
 from services.appeals.classification.types import MessageContext
-from shared.topic_taxonomy import classes
+from shared.topic_taxonomy import entries
 
 CLASSIFICATION_COLUMNS = (
     "needs_answer", "type", "group", "topic", "top3", "confidence", "urgency", "municipality", "settlement",
     "street", "house", "language", "why",
 )  # fmt: skip
 
-_NAMES = {item.code: item.name for item in classes()}
+_NAMES = {item.code: item.name for item in entries()}
 _EMPTY = dict.fromkeys(CLASSIFICATION_COLUMNS, "")
 
 

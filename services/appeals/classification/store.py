@@ -13,10 +13,12 @@ from services.appeals.classification.types import AUTOMATIC_PREFIXES
 from shared.audit import recorder
 from shared.database.bulk_insert import insert_into
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Triage
+from shared.tables.appeals import Classification
 
 _UPDATED_COLUMNS = tuple(
-    column.key for column in Triage.__table__.columns if column.key not in {"message_id", "version", "created_at"}
+    column.key
+    for column in Classification.__table__.columns
+    if column.key not in {"message_id", "version", "created_at"}
 )
 
 
@@ -25,21 +27,21 @@ async def store_classifications(session: WriteSession, results: Mapping[UUID, di
     if not results:
         return
     before = await _previous_values(session, results)
-    row = insert_into(Triage)
+    row = insert_into(Classification)
     await session.execute(
         row.on_conflict_do_update(
             index_elements=["message_id"],
-            set_={name: row.excluded[name] for name in _UPDATED_COLUMNS} | {"version": Triage.version + 1},
+            set_={name: row.excluded[name] for name in _UPDATED_COLUMNS} | {"version": Classification.version + 1},
             # A person may have decided while the classifier was running.
-            where=or_(_is_automatic(Triage.judged_by), not_(_is_automatic(row.excluded.judged_by))),
+            where=or_(_is_automatic(Classification.judged_by), not_(_is_automatic(row.excluded.judged_by))),
         ),
         list(results.values()),
     )
     changes = (
-        recorder.Change(subject_id=message_id, before=before.get(message_id), after=values)
+        recorder.RowChange(subject_id=message_id, before=before.get(message_id), after=values)
         for message_id, values in results.items()
     )
-    await recorder.record(session, Triage, changes)
+    await recorder.record(session, Classification, changes)
 
 
 def _is_automatic(classified_by: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
@@ -50,7 +52,9 @@ async def _previous_values(
     session: WriteSession, results: Mapping[UUID, dict[str, Any]]
 ) -> dict[UUID, dict[str, Any]]:
     """Return the former values for the audit trail, which records decisions of people only."""
-    if not recorder.attributed(session):
+    if not recorder.is_recorded(session):
         return {}
-    rows = await session.execute(select(*Triage.__table__.columns).where(Triage.message_id.in_(results)))
+    rows = await session.execute(
+        select(*Classification.__table__.columns).where(Classification.message_id.in_(results))
+    )
     return {row.message_id: dict(row._mapping) for row in rows}

@@ -39,7 +39,7 @@ from shared.database.bulk_insert import insert_missing, insert_rows
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
 from shared.ids import new_id
-from shared.tables.appeals import OPEN_STATUSES, Appeal, AppealMessage
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealMessage
 from shared.tables.ingest import Message
 
 REOPEN_WINDOW = timedelta(days=30)
@@ -101,7 +101,7 @@ class LockedAppeals:
             .where(
                 or_(
                     Appeal.id.in_(set(self.by_message.values())),
-                    and_(Appeal.thread_key.in_(threads), Appeal.status.in_(OPEN_STATUSES)),
+                    and_(Appeal.thread_key.in_(threads), Appeal.status.in_(OPEN_APPEAL_STATUSES)),
                     and_(Appeal.status == "answered", tuple_(Appeal.thread_key, Appeal.author_key).in_(keys)),
                 )
             )
@@ -121,7 +121,7 @@ class LockedAppeals:
             return
         key = (appeal.thread_key, appeal.author_key)
         present = self.by_thread_author.get(key)
-        if present is None or present.status not in OPEN_STATUSES:
+        if present is None or present.status not in OPEN_APPEAL_STATUSES:
             self.by_thread_author[key] = appeal
 
     def appeal_for(self, key: ThreadAuthor) -> Appeal | None:
@@ -138,7 +138,7 @@ class LockedAppeals:
         return [
             appeal
             for appeal in self.appeals.values()
-            if appeal.thread_key == thread_key and appeal.status in OPEN_STATUSES
+            if appeal.thread_key == thread_key and appeal.status in OPEN_APPEAL_STATUSES
         ]
 
 
@@ -186,7 +186,7 @@ class AppealMatcher:
                 self.opened[item.message.id] = appeal
                 self._pending.add(appeal.id)
                 self.locked.register(appeal)
-            await recorder.record(self._session, Appeal, (recorder.made(appeal) for appeal in new))
+            await recorder.record(self._session, Appeal, (recorder.inserted(appeal) for appeal in new))
             # The other inserts lost the race to appeals that are committed by now: join those, unless they ended
             # meanwhile.
             if missing:

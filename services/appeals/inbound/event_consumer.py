@@ -19,7 +19,7 @@ from shared import clock
 from shared.contracts.ingest_events import MessageDeleted, MessageEdited
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, Triage
+from shared.tables.appeals import Appeal, Classification
 from shared.tables.common import Event
 from shared.tables.ingest import Message
 
@@ -72,8 +72,8 @@ class _MessageBatch:
             session, {message.page_id for message in messages}, organisations
         )
         judged = await session.execute(
-            select(Triage.message_id, Triage.judged_by, Triage.urgency).where(
-                Triage.message_id.in_({message.id for message in messages})
+            select(Classification.message_id, Classification.judged_by, Classification.urgency).where(
+                Classification.message_id.in_({message.id for message in messages})
             )
         )
         return _MessageBatch(

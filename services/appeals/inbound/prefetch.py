@@ -13,9 +13,9 @@ from services.appeals.classification.classifier_pool import ClassifierInput, cla
 from services.appeals.inbound import event_consumer, thread_context
 from shared.database.sessions import Database
 from shared.events.consumer import BATCH
-from shared.events.listen_notify import EVENTS, wait
+from shared.events.listen_notify import EVENTS_NUMBERED, wait_for_notification
 from shared.service import Service
-from shared.tables.appeals import AppealsCursor
+from shared.tables.appeals import AppealsConsumerOffset
 from shared.tables.common import Event
 from shared.tables.ingest import Message
 
@@ -71,7 +71,12 @@ async def prefetch_backlog(database: Database, reached: int) -> int:
 
 
 async def _events_after_batch(session: AsyncSession, reached: int) -> list[tuple[int, object]]:
-    at = await session.scalar(select(AppealsCursor.position).where(AppealsCursor.consumer == "appeals")) or 0
+    at = (
+        await session.scalar(
+            select(AppealsConsumerOffset.position).where(AppealsConsumerOffset.consumer == "appeals")
+        )
+        or 0
+    )
     queue = (
         select(Event.position, Event.subject_id)
         .where(Event.position > at, Event.type.in_(event_consumer.MESSAGE_EVENT_TYPES))
@@ -93,7 +98,7 @@ async def run_prefetch(service: Service) -> None:
     """Prefetch while there is a backlog, until cancelled."""
     await classifier_pool().start()
     reached = 0
-    async with service.wakeups.subscribed(EVENTS) as woken:
+    async with service.wakeups.subscribe(EVENTS_NUMBERED) as woken:
         while True:
-            await wait(woken, seconds=2)
+            await wait_for_notification(woken, seconds=2)
             reached = await prefetch_backlog(service.database, reached)

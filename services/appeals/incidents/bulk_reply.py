@@ -28,9 +28,17 @@ from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, Invalid, ReplyUnderWay
 from shared.ids import new_id
-from shared.jobs import TryLater
+from shared.jobs import RetryLater
 from shared.service import Service
-from shared.tables.appeals import OPEN_STATUSES, UNDER_WAY, Appeal, Incident, IncidentMember, IncidentReply, Reply
+from shared.tables.appeals import (
+    OPEN_APPEAL_STATUSES,
+    PENDING_REPLY_STATUSES,
+    Appeal,
+    Incident,
+    IncidentMember,
+    IncidentReply,
+    Reply,
+)
 from shared.tables.registry import Organisation
 
 BULK_REPLY_BATCH = 25
@@ -114,7 +122,7 @@ def _excludes_reply(reply: IncidentReply) -> ColumnElement[bool]:
 
     A final reply waits for an interim one and follows it.
     """
-    on_the_way: ColumnElement[bool] = Reply.status.in_(UNDER_WAY)
+    on_the_way: ColumnElement[bool] = Reply.status.in_(PENDING_REPLY_STATUSES)
     if reply.kind == "final":
         on_the_way = and_(on_the_way, Reply.kind == "final")
     return or_(Reply.incident_reply_id == reply.id, on_the_way)
@@ -286,7 +294,7 @@ async def pending_count(session: AsyncSession, caller: Caller, reply: IncidentRe
             IncidentMember.incident_id == reply.incident_id,
             IncidentMember.left_at.is_(None),
             ~exists().where(Reply.appeal_id == Appeal.id, _excludes_reply(reply)),
-            Appeal.status.in_(OPEN_STATUSES),
+            Appeal.status.in_(OPEN_APPEAL_STATUSES),
             waits,
             _addressed_appeals(reply),
             caller.scope(Appeal.organisation_id),
@@ -313,4 +321,4 @@ async def create_delayed_reply(service: Service, reply_id: UUID, appeal_id: UUID
     async with service.database.write() as session:
         made = await create_reply_for(session, reply_id, appeal_id)
     if not made:
-        raise TryLater(RETRY_UNDER_WAY_AFTER, "another reply to the appeal is under way")
+        raise RetryLater(RETRY_UNDER_WAY_AFTER, "another reply to the appeal is under way")

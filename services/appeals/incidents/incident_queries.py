@@ -38,7 +38,7 @@ def is_lead(caller: Caller) -> ColumnElement[bool]:
 
 def is_visible_to(caller: Caller) -> ColumnElement[bool]:
     """Return the condition that limits a query of incidents to those visible to the caller."""
-    if caller.reaches_region:
+    if caller.is_region_wide:
         return true()
     has_own_appeal = exists(
         select(IncidentMember.id)
@@ -60,7 +60,7 @@ def _query(caller: Caller) -> Select[Any]:
     first: Any = Incident.first_at
     last: Any = Incident.last_at
     query: Select[Any] = select(Incident).select_from(Incident)
-    if not caller.reaches_region:
+    if not caller.is_region_wide:
         own = (
             select(
                 func.count().label("seen"),

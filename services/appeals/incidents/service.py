@@ -210,7 +210,7 @@ async def add_members(
     joined = {member.appeal_id for member in members}
     if not joined:
         return joined
-    await recorder.record(session, IncidentMember, (recorder.made(member) for member in members))
+    await recorder.record(session, IncidentMember, (recorder.inserted(member) for member in members))
     await _set_incident_of_appeals(
         session,
         {
@@ -243,7 +243,7 @@ async def _set_incident_of_appeals(
         .execution_options(synchronize_session=False)
     )
     changes = (
-        recorder.Change(
+        recorder.RowChange(
             subject_id=appeal_id,
             organisation_id=organisation_id,
             before={"incident_id": previous_incident_id},
@@ -289,7 +289,7 @@ async def _update_counted_columns(session: WriteSession, incident: Incident, val
         .values(values | {"updated_at": clock.now()})
         .execution_options(synchronize_session=False)
     )
-    change = recorder.Change(
+    change = recorder.RowChange(
         subject_id=incident.id, organisation_id=incident.organisation_id, before=before, after=values
     )
     await recorder.record(session, Incident, [change])
@@ -376,7 +376,7 @@ async def update_incident(
     incident = await lock(session, caller, incident_id)
     await _require_authority(session, caller, incident)
     check_version(incident.version, version)
-    if "organisation_id" in values and not caller.reaches_region:
+    if "organisation_id" in values and not caller.is_region_wide:
         raise Forbidden("Only the centre names the organisation that leads an incident")
     for name, value in values.items():
         setattr(incident, name, value)

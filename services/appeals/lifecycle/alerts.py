@@ -83,7 +83,7 @@ def _draft(kind: str, why: str, **about: UUID) -> dict[str, Any]:
 async def _store(session: WriteSession, drafts: list[dict[str, Any]], numbers: dict[UUID, int]) -> None:
     inserted = {alert.id: alert for alert in await insert_missing(session, Alert, drafts)}
     raised = [inserted[draft["id"]] for draft in drafts if draft["id"] in inserted]
-    await recorder.record(session, Alert, (recorder.made(alert) for alert in raised))
+    await recorder.record(session, Alert, (recorder.inserted(alert) for alert in raised))
     await emit(session, *(_event(alert, numbers) for alert in raised))
 
 

@@ -10,8 +10,8 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from services.appeals.lifecycle.route_snapshot import route_of
 from shared import clock
 from shared.http.problems import Invalid
-from shared.organisation_status import works
-from shared.tables.appeals import Appeal, Hand
+from shared.organisation_status import is_operating
+from shared.tables.appeals import Appeal, Assignment
 from shared.tables.registry import Organisation
 
 # Kinds made by a person. A person who moves an appeal has checked which organisation it belongs to.
@@ -20,20 +20,22 @@ _BY_PEOPLE = ("assigned", "returned", "transferred")
 
 def moved_by_person(appeal_id: UUID | InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
     """Return the condition that a person has assigned, returned or transferred the appeal."""
-    return exists().where(Hand.appeal_id == appeal_id, Hand.kind.in_(_BY_PEOPLE))
+    return exists().where(Assignment.appeal_id == appeal_id, Assignment.kind.in_(_BY_PEOPLE))
 
 
-async def assignments_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Row[Hand, str | None, str | None]]:
+async def assignments_of(
+    session: AsyncSession, appeal_id: UUID
+) -> Sequence[Row[Assignment, str | None, str | None]]:
     """Return the assignments of an appeal, oldest first, with the names of both organisations; null is the
     centre.
     """
     giving, getting = aliased(Organisation), aliased(Organisation)
     query = (
-        select(Hand, giving.name, getting.name)
-        .outerjoin(giving, giving.id == Hand.from_organisation_id)
-        .outerjoin(getting, getting.id == Hand.to_organisation_id)
-        .where(Hand.appeal_id == appeal_id)
-        .order_by(Hand.at, Hand.id)
+        select(Assignment, giving.name, getting.name)
+        .outerjoin(giving, giving.id == Assignment.from_organisation_id)
+        .outerjoin(getting, getting.id == Assignment.to_organisation_id)
+        .where(Assignment.appeal_id == appeal_id)
+        .order_by(Assignment.at, Assignment.id)
     )
     return (await session.execute(query)).all()
 
@@ -41,7 +43,9 @@ async def assignments_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Row
 async def returned_by(session: AsyncSession, appeal: Appeal) -> set[UUID]:
     """Return the organisations that returned the appeal, or that the centre took it from."""
     rows = await session.scalars(
-        select(Hand.from_organisation_id).where(Hand.appeal_id == appeal.id, Hand.kind == "returned")
+        select(Assignment.from_organisation_id).where(
+            Assignment.appeal_id == appeal.id, Assignment.kind == "returned"
+        )
     )
     return {organisation for organisation in rows if organisation is not None}
 
@@ -52,7 +56,9 @@ async def all_organisations(session: AsyncSession, appeal: Appeal) -> set[UUID]:
     `returned_by` of the route covers appeals older than the table of assignments.
     """
     rows = await session.execute(
-        select(Hand.from_organisation_id, Hand.to_organisation_id).where(Hand.appeal_id == appeal.id)
+        select(Assignment.from_organisation_id, Assignment.to_organisation_id).where(
+            Assignment.appeal_id == appeal.id
+        )
     )
     organisations = {organisation for row in rows for organisation in row if organisation is not None}
     if returned_by := route_of(appeal).returned_by:
@@ -64,7 +70,7 @@ async def require_open_organisation(session: AsyncSession, organisation_id: UUID
     """Raise `Invalid` naming the field unless the organisation exists and is open."""
     if organisation_id is None:
         return
-    open_now = await session.scalar(select(works(clock.today())).where(Organisation.id == organisation_id))
+    open_now = await session.scalar(select(is_operating(clock.today())).where(Organisation.id == organisation_id))
     if open_now is None:
         raise Invalid.field("/organisation_id", "No such organisation")
     if not open_now:

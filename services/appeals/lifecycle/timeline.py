@@ -20,7 +20,7 @@ from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, Hand, TimelineEntry
+from shared.tables.appeals import Appeal, Assignment, TimelineEntry
 
 TimelineEntryKind = TypeAliasType(
     "TimelineEntryKind",
@@ -115,7 +115,7 @@ class AppealRecorder:
         """Write everything collected; the appeals are flushed first."""
         await session.flush()
         await insert_rows(session, TimelineEntry, self._entries)
-        await insert_rows(session, Hand, self._assignments)
+        await insert_rows(session, Assignment, self._assignments)
         await emit(session, *self._events)
         for kind, appeals in self._alerts.items():
             await alerts.raise_for_appeals(session, kind, appeals)

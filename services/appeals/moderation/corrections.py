@@ -10,7 +10,7 @@ from services.appeals.classification.topics import require_topic
 from services.appeals.classification.types import ANSWERED_TYPES, LOCATION_PARTS, UNANSWERED_TYPES, MessageType
 from services.appeals.lifecycle.assignments import require_open_organisation
 from shared.http.problems import FieldError, Invalid
-from shared.tables.appeals import Appeal, Topic, Triage
+from shared.tables.appeals import Appeal, Classification, Topic
 from shared.tables.registry import Municipality
 
 LocationParts = dict[str, str | None]
@@ -57,7 +57,7 @@ class Corrections:
         return merged
 
 
-def location_of(row: Appeal | Triage) -> LocationParts:
+def location_of(row: Appeal | Classification) -> LocationParts:
     """Return the location of a row."""
     return {part: getattr(row, part) for part in LOCATION_PARTS}
 

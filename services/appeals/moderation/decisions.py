@@ -37,7 +37,7 @@ from shared.contracts.values import AppealOutcome
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, DecidedByAnother, Duplicate, Invalid, NotFound
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, AppealMessage, Reply, Review, TimelineEntry, Topic, Triage
+from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply, Review, TimelineEntry, Topic
 from shared.tables.ingest import Message
 
 _MODERATOR_REASON = "Решение модератора"
@@ -53,7 +53,7 @@ class TriageDecision:
     the rules name now, where it differs from the appeal's organisation.
     """
 
-    classification: Triage
+    classification: Classification
     review: Review
     appeal: Appeal | None
     rerouted: bool = False
@@ -83,8 +83,8 @@ class _AppealState:
         others = exists().where(
             AppealMessage.appeal_id == appeal.id,
             AppealMessage.message_id != message_id,
-            Triage.message_id == AppealMessage.message_id,
-            Triage.needs_answer != "no",
+            Classification.message_id == AppealMessage.message_id,
+            Classification.needs_answer != "no",
         )
         replied, moved, others_need = (
             await session.execute(select(replies, assignments.moved_by_person(appeal.id), others))
@@ -213,7 +213,7 @@ async def _decide(
     existing = locked.appeals.get(locked.by_message.get(message.id, message.id))
     state = await _AppealState.load(session, existing, message.id) if existing else None
     previous_review = await session.get(Review, message.id, populate_existing=True)
-    triage = await session.get(Triage, message.id, populate_existing=True)
+    triage = await session.get(Classification, message.id, populate_existing=True)
     reviews.check_not_stale(seen, triage, previous_review, caller, corrections, needs_answer=needs_answer)
     if existing is not None and not seen.given:
         # A colleague who moved the appeal has reviewed no message, so no review records it.
@@ -268,14 +268,14 @@ async def _decide(
         organisation_id=(state.appeal.organisation_id if state else None) or message.organisation_id,
         reviewed_by=caller.actor,
     )
-    stored = await session.get_one(Triage, message.id, populate_existing=True)
+    stored = await session.get_one(Classification, message.id, populate_existing=True)
     return TriageDecision(
         stored, review, appeal, state.rerouted if state else False, state.suggested if state else None
     )
 
 
 def _first_prediction(
-    triage: Triage | None, before: reviews.ReviewSnapshot, owner: UUID | None
+    triage: Classification | None, before: reviews.ReviewSnapshot, owner: UUID | None
 ) -> tuple[reviews.ReviewSnapshot, str]:
     """Return the classification before any person's and what made it; `NO_PREDICTION` where a person was first."""
     if triage is None or not is_automatic(triage.judged_by):

@@ -21,7 +21,7 @@ from shared.api.preconditions import Seen, check_version
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import DecidedByAnother
-from shared.tables.appeals import Appeal, Hand, Review, Triage
+from shared.tables.appeals import Appeal, Assignment, Classification, Review
 
 NO_PREDICTION = "nobody"
 REVIEWED_FIELDS = ("need", "group", "topic", "place", "urgency", "owner")
@@ -42,7 +42,7 @@ async def lock_review(session: WriteSession, message_id: UUID) -> None:
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"review:{message_id}", 0))))
 
 
-def classification_snapshot(row: Triage) -> ReviewSnapshot:
+def classification_snapshot(row: Classification) -> ReviewSnapshot:
     """Return a classification as a review stores it."""
     return {name: getattr(row, name) for name in _JUDGED} | {
         "topic_id": str(row.topic_id) if row.topic_id else None
@@ -54,7 +54,7 @@ async def first_routed_organisation(session: AsyncSession, appeal: Appeal | None
     if appeal is None:
         return None
     first = await session.scalar(
-        select(Hand).where(Hand.appeal_id == appeal.id).order_by(Hand.at, Hand.id).limit(1)
+        select(Assignment).where(Assignment.appeal_id == appeal.id).order_by(Assignment.at, Assignment.id).limit(1)
     )
     if first is not None:
         return first.to_organisation_id if first.kind == "routed" else None
@@ -124,7 +124,7 @@ def agreement(
 
 def check_not_stale(
     seen: Seen,
-    triage: Triage | None,
+    triage: Classification | None,
     previous: Review | None,
     caller: Caller,
     corrections: Corrections,

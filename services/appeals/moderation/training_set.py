@@ -15,10 +15,10 @@ from starlette.concurrency import run_in_threadpool
 
 from services.appeals.classification.topics import TopicAndMunicipalityNames
 from services.appeals.classification.types import LOCATION_PARTS
-from shared.clock import REGION_ZONE
+from shared.clock import REGION_TIME_ZONE
 from shared.database.sessions import Database
 from shared.masking import mask
-from shared.tables.appeals import Appeal, AppealMessage, Review, Triage
+from shared.tables.appeals import Appeal, AppealMessage, Classification, Review
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
 from shared.tabular.writer import csv_bytes
@@ -60,12 +60,12 @@ async def _rows(
             Message.text,
             Message.written_at,
             Message.network,
-            Triage.language,
+            Classification.language,
             Appeal.number,
             type_coerce(Organisation.name, Text),
         )
         .join(Message, Message.id == Review.message_id)
-        .outerjoin(Triage, Triage.message_id == Review.message_id)
+        .outerjoin(Classification, Classification.message_id == Review.message_id)
         .outerjoin(AppealMessage, AppealMessage.message_id == Review.message_id)
         .outerjoin(Appeal, Appeal.id == AppealMessage.appeal_id)
         .outerjoin(Organisation, Organisation.id == cast(Review.decided["organisation_id"].astext, Uuid))
@@ -110,7 +110,7 @@ def _line(row: TrainingRow, names: TopicAndMunicipalityNames) -> list[Any]:
     location = decided.get("place") or dict.fromkeys(LOCATION_PARTS)
     return [
         number,
-        written_at.astimezone(REGION_ZONE).isoformat(timespec="seconds"),
+        written_at.astimezone(REGION_TIME_ZONE).isoformat(timespec="seconds"),
         group,
         topic.name if topic and topic.group else None,
         names.municipalities.get(location["municipality"] or ""),

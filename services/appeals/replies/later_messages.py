@@ -11,7 +11,7 @@ from services.appeals.lifecycle.transitions import reopen
 from services.appeals.lifecycle.workflow import status_after_message
 from services.appeals.routing.context import RoutingContext
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, AppealMessage, Reply, Triage
+from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply
 from shared.tables.ingest import Message
 
 
@@ -50,18 +50,20 @@ async def _reopen(
     if appeal.status != "answered":
         return
     rows = await session.execute(
-        select(Message, Triage.needs_answer, Triage.language)
+        select(Message, Classification.needs_answer, Classification.language)
         .join(AppealMessage, AppealMessage.message_id == Message.id)
-        .join(Triage, Triage.message_id == Message.id)
+        .join(Classification, Classification.message_id == Message.id)
         .options(defer(Message.raw, raiseload=True))  # not granted to this service
         .where(
             AppealMessage.appeal_id == appeal.id,
             is_later,
-            Triage.needs_answer != "no",
+            Classification.needs_answer != "no",
             Message.deleted_at.is_(None),
         )
         # A message that certainly needs an answer decides before one that a person has to look at.
-        .order_by(Triage.needs_answer != "yes", Message.written_at, func.length(Message.external_id), Message.id)
+        .order_by(
+            Classification.needs_answer != "yes", Message.written_at, func.length(Message.external_id), Message.id
+        )
         .limit(1)
     )
     if (row := rows.first()) is None:

@@ -13,9 +13,9 @@ from services.appeals.replies.submission import enqueue_publication_request
 from shared import clock
 from shared.api.pagination import inline_literal
 from shared.database.sessions import WriteSession
-from shared.jobs import TryLater
+from shared.jobs import RetryLater
 from shared.service import Service
-from shared.service_client import ServiceRefused, ServiceUnavailable
+from shared.service_client import ServiceRejected, ServiceUnavailable
 from shared.tables.appeals import Appeal, Reply
 
 INGEST_UNAVAILABLE = "ingest_unavailable"
@@ -99,8 +99,10 @@ async def send_publication_request(service: Service, reply_id: UUID, *, again: b
             await submission.ensure_target_message(session, reply)
     path, body, key = _request_body(reply, appeal.organisation_id, again=again)
     try:
-        publication = await service.client().post("ingest", path, body, act=reply.author, idempotency_key=key)
-    except ServiceRefused as refused:
+        publication = await service.client().post(
+            "ingest", path, body, on_behalf_of=reply.author, idempotency_key=key
+        )
+    except ServiceRejected as refused:
         async with service.database.write() as session:
             words = f"Ответ не принят к публикации: {refused.problem.get('detail', refused)}"
             await record_request_failure(session, reply_id, "refused", words, final=True)
@@ -108,7 +110,7 @@ async def send_publication_request(service: Service, reply_id: UUID, *, again: b
         async with service.database.write() as session:
             words = "Служба обмена с сетями не отвечает, отправка повторится сама."
             await record_request_failure(session, reply_id, INGEST_UNAVAILABLE, words, final=False)
-        raise TryLater(timedelta(seconds=10), "ingest does not answer") from unavailable
+        raise RetryLater(timedelta(seconds=10), "ingest does not answer") from unavailable
     else:
         async with service.database.write() as session:
             await record_accepted(session, reply_id, publication)

@@ -19,7 +19,14 @@ from shared.contracts.appeal_events import ReplyQueued
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, ReplyUnderWay
 from shared.ids import new_id
-from shared.tables.appeals import UNDER_WAY, Appeal, AppealMessage, Reply, TimelineEntry, Triage
+from shared.tables.appeals import (
+    PENDING_REPLY_STATUSES,
+    Appeal,
+    AppealMessage,
+    Classification,
+    Reply,
+    TimelineEntry,
+)
 from shared.tables.ingest import Message, Publication
 
 # The limit of ingest, which splits texts longer than the network's own limit.
@@ -145,13 +152,13 @@ async def _require_none_under_way(session: AsyncSession, appeal: Appeal) -> None
         select(Reply)
         .where(
             Reply.appeal_id == appeal.id,
-            or_(Reply.status.in_(UNDER_WAY), (Reply.status == "failed") & resumed),
+            or_(Reply.status.in_(PENDING_REPLY_STATUSES), (Reply.status == "failed") & resumed),
         )
         .order_by(Reply.created_at, Reply.id)
         .limit(1)
     )
     if first is not None:
-        status = first.status if first.status in UNDER_WAY else "queued"
+        status = first.status if first.status in PENDING_REPLY_STATUSES else "queued"
         raise ReplyUnderWay(
             f"A reply to this appeal is under way («{status}»): wait until it is published or has failed",
             reply=_named(first) | {"status": status},
@@ -215,11 +222,11 @@ async def target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | N
     query = (
         select_messages()
         .join(AppealMessage, AppealMessage.message_id == Message.id)
-        .outerjoin(Triage, Triage.message_id == Message.id)
+        .outerjoin(Classification, Classification.message_id == Message.id)
         .where(AppealMessage.appeal_id == appeal.id)
         .order_by(
             Message.deleted_at.is_not(None),
-            func.coalesce(Triage.needs_answer, "no") == "no",
+            func.coalesce(Classification.needs_answer, "no") == "no",
             Message.written_at.desc(),
             Message.id.desc(),
         )

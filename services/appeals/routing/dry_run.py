@@ -18,7 +18,7 @@ from services.appeals.lifecycle import assignments
 from services.appeals.routing import repository
 from services.appeals.routing.context import routing_facts
 from services.appeals.routing.engine import MIN_TOPIC_CONFIDENCE, PageOwner, Router
-from shared.tables.appeals import Appeal, AppealMessage, Hand, Reply, RuleSet, Triage
+from shared.tables.appeals import Appeal, AppealMessage, Assignment, Classification, Reply, RuleSet
 
 MAX_MOVEMENTS = 50
 MAX_EXAMPLES = 5
@@ -54,8 +54,8 @@ def needs_answer_decided() -> ColumnElement[bool]:
     messages = exists().where(AppealMessage.appeal_id == Appeal.id)
     clear = exists().where(
         AppealMessage.appeal_id == Appeal.id,
-        Triage.message_id == AppealMessage.message_id,
-        Triage.needs_answer == "yes",
+        Classification.message_id == AppealMessage.message_id,
+        Classification.needs_answer == "yes",
     )
     return case((Appeal.status == "triage", or_(clear, ~messages)), else_=True)
 
@@ -74,7 +74,7 @@ def untouched() -> ColumnElement[bool]:
     """Return the condition of open appeals that only the rules have assigned and that nobody has started to work
     on.
     """
-    handed = exists().where(Hand.appeal_id == Appeal.id)
+    handed = exists().where(Assignment.appeal_id == Appeal.id)
     replies = exists().where(Reply.appeal_id == Appeal.id)
     by_rules = and_(Appeal.status == "assigned", handed, ~assignments.moved_by_person(Appeal.id), ~replies)
     return and_(Appeal.first_response_at.is_(None), or_(unassigned(), by_rules))

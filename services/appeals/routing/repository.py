@@ -13,7 +13,7 @@ from services.appeals.classification.locations.settlement_names import settlemen
 from services.appeals.routing.engine import NamedOrganisation, PageOwner, Router, Rule, RuleIndex, TaxonomyNames
 from shared import clock
 from shared.database.sessions import WriteSession
-from shared.organisation_status import works
+from shared.organisation_status import is_operating
 from shared.tables.appeals import RoutingRule, RuleSet, Topic
 from shared.tables.registry import Municipality, Organisation, Page
 
@@ -55,7 +55,7 @@ class RuleCatalogue:
                 select(Organisation.municipality, Organisation.id, Organisation.name)
                 .where(
                     Organisation.kind == "municipality",
-                    works(today),
+                    is_operating(today),
                     Organisation.municipality.is_not(None),
                 )
                 # Settlement administrations lie below their municipality's; of equals the first registered wins.
@@ -67,7 +67,7 @@ class RuleCatalogue:
             )
         ).all()
         named = await session.execute(
-            select(Organisation.id, Organisation.name, works(today).label("works")).where(
+            select(Organisation.id, Organisation.name, is_operating(today).label("works")).where(
                 Organisation.id.in_(organisations)
             )
         )
@@ -163,7 +163,7 @@ async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UU
             Page.organisation_id,
             Organisation.name,
             type_coerce(Municipality.name, Text).label("seat"),
-            works(clock.today()).label("works"),
+            is_operating(clock.today()).label("works"),
         )
         .join(Organisation, Organisation.id == Page.organisation_id)
         .outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)

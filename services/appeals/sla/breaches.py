@@ -5,13 +5,13 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, or_
 
 from shared.api.pagination import inline_literal
-from shared.tables.appeals import OPEN_STATUSES, Appeal
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
 
 
 def overdue_condition(moment: datetime) -> ColumnElement[bool]:
     """Return the condition of `is_overdue` in SQL."""
     return and_(
-        Appeal.status.in_([inline_literal(status) for status in OPEN_STATUSES if status != "triage"]),
+        Appeal.status.in_([inline_literal(status) for status in OPEN_APPEAL_STATUSES if status != "triage"]),
         or_(
             and_(Appeal.first_response_at.is_(None), Appeal.first_response_due_at < moment),
             Appeal.next_response_due_at < moment,

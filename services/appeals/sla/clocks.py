@@ -9,7 +9,7 @@ from services.appeals.sla.deadline_snapshot import Clock, DeadlineSnapshot, Next
 from services.appeals.sla.deadlines import NamedCalendar, clock_start, compute_deadline
 from services.appeals.sla.policies import policy_in_effect
 from shared.tables.appeals import Appeal, SlaPolicy
-from shared.working_time import between
+from shared.working_time import working_time_between
 
 
 def start_first_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
@@ -72,7 +72,7 @@ def start_next_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], cal
 
 def working_seconds(clock: Clock, calendar: NamedCalendar, end: datetime) -> int:
     """Return the working seconds from the start of the clock to `end`; 0 when `end` is before the start."""
-    return int(between(calendar.working, clock.start, end).total_seconds())
+    return int(working_time_between(calendar.working, clock.start, end).total_seconds())
 
 
 def awaits_reply(appeal: Appeal) -> bool:

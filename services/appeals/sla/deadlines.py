@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.sla.deadline_snapshot import Clock, WorkingDay
 from shared import calendars
-from shared.clock import REGION_ZONE
+from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import SlaPolicy
 from shared.tables.registry import Organisation
-from shared.working_time import Portion, WorkingCalendar, add
+from shared.working_time import DayShare, WorkingCalendar, add_working_time
 
 _OFFICE = ((time(9), time(13)), (time(14), time(18)))
 _FROM_WEEKDAY = (
@@ -45,7 +45,7 @@ class NamedCalendar:
 
 
 DEFAULT_CALENDAR = NamedCalendar(
-    None, "Пятидневная неделя", WorkingCalendar(REGION_ZONE, dict.fromkeys(range(1, 6), _OFFICE))
+    None, "Пятидневная неделя", WorkingCalendar(REGION_TIME_ZONE, dict.fromkeys(range(1, 6), _OFFICE))
 )
 
 
@@ -73,10 +73,10 @@ class CalendarLookup:
                 )
             )
         }
-        rows = await calendars.rows_of(session, set(chosen.values()))
+        rows = await calendars.load_calendar_rows(session, set(chosen.values()))
         named = {
             calendar_id: NamedCalendar(calendar_id, rows[calendar_id].name, found)
-            for calendar_id, found in (await calendars.working(session, rows)).items()
+            for calendar_id, found in (await calendars.build_working_calendars(session, rows)).items()
         }
         default = next((named[row.id] for row in rows.values() if row.is_default), DEFAULT_CALENDAR)
         return CalendarLookup(
@@ -107,8 +107,8 @@ def compute_deadline(policy: SlaPolicy, calendar: NamedCalendar, start: datetime
     """
     hours = timedelta(hours=policy.first_response_hours)
     try:
-        due, portions = add(calendar.working, start, hours)
-        resolution, _ = add(calendar.working, start, timedelta(hours=policy.resolution_hours))
+        due, portions = add_working_time(calendar.working, start, hours)
+        resolution, _ = add_working_time(calendar.working, start, timedelta(hours=policy.resolution_hours))
     except ValueError:
         if calendar is DEFAULT_CALENDAR:
             raise
@@ -133,7 +133,7 @@ def compute_deadline(policy: SlaPolicy, calendar: NamedCalendar, start: datetime
 
 
 def explain_deadline(
-    hours: float, start: datetime, due: datetime, portions: Sequence[Portion], zone: ZoneInfo
+    hours: float, start: datetime, due: datetime, portions: Sequence[DayShare], zone: ZoneInfo
 ) -> str:
     """Return the deadline in words, local time: «9 рабочих часов с пятницы 27.11 16:40: 27.11 — 1 ч 20 мин; …»."""
     begins, ends = start.astimezone(zone), due.astimezone(zone)
@@ -144,7 +144,7 @@ def explain_deadline(
     )
 
 
-def _day(part: Portion) -> str:
+def _day(part: DayShare) -> str:
     title = f" ({part.title})" if part.title else ""
     if not part.worked:
         return f"{part.day:%d.%m} — не идёт{title}"

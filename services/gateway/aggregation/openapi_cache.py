@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import aiohttp
 
 from services.gateway.aggregation.openapi_merge import OpenApiDocument, merge_documents
-from shared.logs import logger
+from shared.logs import get_logger
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 # A service builds its document on the first request, which takes about a second on a busy machine.
 _FETCH_SECONDS = 10.0

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.api.openapi_document import rewrite_pointers
-from shared.logs import logger
+from shared.logs import get_logger
 
 OpenApiDocument = dict[str, Any]
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 # Only paths that the gateway routes are published.

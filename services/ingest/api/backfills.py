@@ -11,7 +11,7 @@ from services.ingest.sync import backfill_requests
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.response_headers import with_headers
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import BadRequest, Conflict, InFlight, KeyReused
@@ -20,8 +20,8 @@ from shared.tables.ingest import Backfill, IngestIdempotency
 
 router = APIRouter()
 
-SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
-SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
+SourceReader = Annotated[Caller, require_right(Right.SOURCES_READ)]
+SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
 
 CHANGE_PROBLEMS = ITEM_PROBLEMS | problems.responses(Conflict)
 

@@ -19,7 +19,7 @@ from services.ingest.networks.push_port import PushSpec
 from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
 from services.ingest.settings import ingest_settings
 from shared import clock
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.database.outages import is_outage
 from shared.http import problems
@@ -37,16 +37,16 @@ from shared.http.problems import (
     Unavailable,
     of_outage,
 )
-from shared.logs import logger
-from shared.service import Reading, Writing, service_of
+from shared.logs import get_logger
+from shared.service import Reading, Writing, get_service
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 push_router = APIRouter(prefix="/callbacks", tags=["callbacks"])
 router = APIRouter()
 
-SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
-SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
+SourceReader = Annotated[Caller, require_right(Right.SOURCES_READ)]
+SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
 
 # Sent in Retry-After when an event cannot be stored now.
 RETRY_AFTER = timedelta(seconds=30)
@@ -75,7 +75,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 def _receiver(request: Request) -> PushReceiver:
     state = request.app.state
     if getattr(state, "push_receiver", None) is None:
-        state.push_receiver = PushReceiver(service_of(request), ingest_settings())
+        state.push_receiver = PushReceiver(get_service(request), ingest_settings())
     found: PushReceiver = state.push_receiver
     return found
 

@@ -12,7 +12,7 @@ from services.ingest.schemas.messages import MessageDetail, MessageOut
 from shared import security_log
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import set_etag
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.contracts.values import DeletedBy, MessageKind
 from shared.http.problems import Invalid
@@ -22,7 +22,7 @@ from shared.tables.ingest import Message
 
 router = APIRouter()
 
-MessageReader = Annotated[Caller, allowed(Right.MESSAGES_READ)]
+MessageReader = Annotated[Caller, require_right(Right.MESSAGES_READ)]
 
 
 @router.get("/messages", tags=["messages"], responses=LIST_PROBLEMS, summary="Messages, last received first")
@@ -63,7 +63,7 @@ async def list_messages(
         conditions.append(Message.received_at < received_to)
     rows = await message_queries.list_messages(session, caller, paging, conditions)
     kept, cursor = paging.page(rows, lambda row: (row.received_at, row.id), response)
-    security_log.tell_read(caller.actor, "message", [row.id for row in kept])
+    security_log.log_personal_data_read(caller.actor, "message", [row.id for row in kept])
     return Page(items=[message_queries.to_schema(row) for row in kept], next_cursor=cursor)
 
 

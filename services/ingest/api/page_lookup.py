@@ -12,11 +12,11 @@ from services.ingest.schemas.page_lookup import (
     PageProfiles,
     PageProfilesRequest,
 )
-from shared.auth.callers import ServiceCaller, internal_caller
+from shared.auth.callers import ServiceCaller, require_service
 from shared.service import ServiceDep
 
 internal = APIRouter(prefix="/internal/pages", include_in_schema=False)
-RegistryService = Annotated[ServiceCaller, internal_caller("registry")]
+RegistryService = Annotated[ServiceCaller, require_service("registry")]
 
 
 @internal.post("/describe")

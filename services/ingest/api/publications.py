@@ -16,7 +16,7 @@ from services.ingest.schemas.publications import (
 )
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import set_etag
-from shared.auth.callers import Caller, ServiceCaller, allowed, internal_caller
+from shared.auth.callers import Caller, ServiceCaller, require_right, require_service
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import Conflict, Invalid
@@ -25,10 +25,10 @@ from shared.service import Reading, ServiceDep, Writing, WritingUnchecked
 
 router = APIRouter()
 internal = APIRouter(prefix="/internal/publications", include_in_schema=False)
-AppealsService = Annotated[ServiceCaller, internal_caller("appeals")]
+AppealsService = Annotated[ServiceCaller, require_service("appeals")]
 
-PublicationReader = Annotated[Caller, allowed(Right.APPEALS_READ)]
-PublicationSender = Annotated[Caller, allowed(Right.APPEALS_ANSWER)]
+PublicationReader = Annotated[Caller, require_right(Right.APPEALS_READ)]
+PublicationSender = Annotated[Caller, require_right(Right.APPEALS_ANSWER)]
 
 
 @router.get("/publications", tags=["publications"], responses=LIST_PROBLEMS, summary="Publications, newest first")

@@ -13,7 +13,7 @@ from services.ingest.schemas.quarantine import (
     QuarantineRetryResult,
 )
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import Conflict
@@ -23,9 +23,9 @@ from shared.tables.ingest import QuarantinedPayload
 
 router = APIRouter(tags=["sources"])
 
-SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
-SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
-SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
+SourceReader = Annotated[Caller, require_right(Right.SOURCES_READ)]
+SourceInspector = Annotated[Caller, require_right(Right.SOURCES_INSPECT)]
+SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
 
 
 @router.get("/sources/set-aside", responses=LIST_PROBLEMS, summary="Quarantined payloads, newest first")

@@ -20,7 +20,7 @@ from services.ingest.sync import reconciliation_requests
 from shared import clock
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import BadRequest, Conflict, InFlight, Invalid, KeyReused
@@ -31,8 +31,8 @@ from shared.tables.ingest import IngestIdempotency, Reconciliation
 
 router = APIRouter()
 
-SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
-SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
+SourceReader = Annotated[Caller, require_right(Right.SOURCES_READ)]
+SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
 StartedFrom = Annotated[datetime | None, Query(description="RFC 3339 with offset, included")]
 
 IDEMPOTENCY_PROBLEMS = problems.responses(BadRequest, InFlight, KeyReused)

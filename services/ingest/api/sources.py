@@ -10,7 +10,7 @@ from services.ingest.schemas.sources import CallBudgetList, PageSourcesDetail, P
 from services.ingest.settings import ingest_settings
 from services.ingest.sources import source_metrics, source_status
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.networks import NetworkName
 from shared.service import Reading
@@ -18,8 +18,8 @@ from shared.tables import registry
 
 router = APIRouter()
 
-SourceReader = Annotated[Caller, allowed(Right.SOURCES_READ)]
-SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
+SourceReader = Annotated[Caller, require_right(Right.SOURCES_READ)]
+SourceInspector = Annotated[Caller, require_right(Right.SOURCES_INSPECT)]
 
 
 @router.get("/sources", tags=["sources"], responses=LIST_PROBLEMS, summary="Pages with their sources")

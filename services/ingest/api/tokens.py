@@ -14,7 +14,7 @@ from services.ingest.schemas.tokens import (
     NetworkTokenRecovery,
 )
 from services.ingest.tokens import token_admin
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import BadRequest, Conflict, Forbidden, Invalid, Unauthenticated
@@ -22,8 +22,8 @@ from shared.service import Reading, ServiceDep, Writing
 
 router = APIRouter()
 
-SourceInspector = Annotated[Caller, allowed(Right.SOURCES_INSPECT)]
-SourceManager = Annotated[Caller, allowed(Right.SOURCES_MANAGE)]
+SourceInspector = Annotated[Caller, require_right(Right.SOURCES_INSPECT)]
+SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
 
 
 @router.get(

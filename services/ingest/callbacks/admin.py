@@ -87,7 +87,7 @@ async def remove_registration(session: WriteSession, caller: Caller, page_id: UU
     if gone is None:
         raise NotFound("No push is set up for this page")
     before = {"page_id": page.id, "network": page.network}
-    await recorder.record(session, CallbackRegistration, [recorder.Change(subject_id=page_id, before=before)])
+    await recorder.record(session, CallbackRegistration, [recorder.RowChange(subject_id=page_id, before=before)])
 
 
 async def _page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:

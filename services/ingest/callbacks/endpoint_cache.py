@@ -11,11 +11,11 @@ from services.ingest.networks.push_port import PushEndpoint
 from services.ingest.networks.retry import TRANSIENT_ERRORS
 from services.ingest.tokens.crypto import decrypt, token_digest
 from shared.database.sessions import Database
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.tables.ingest import CallbackRegistration
 from shared.tables.registry import Page
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 CACHE_SECONDS = 3.0
 # An unknown page causes a reload, limited to this rate so that strangers cannot load the database.

@@ -31,11 +31,11 @@ from services.ingest.tokens.token_pool import DatabaseTokenPool
 from shared import clock
 from shared.http.json_depth import DEEPEST, too_deep
 from shared.http.problems import BadRequest, FieldError, Forbidden, Problem, TooLarge, TooManyRequests
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.service import Service
 from shared.tables.ingest import CallbackRegistration
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 ACCEPTED = "ok"
 LAST_EVENT_WRITE_SECONDS = 30.0

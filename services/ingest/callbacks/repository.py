@@ -88,13 +88,15 @@ async def save_registration(session: WriteSession, network: str, callback: Regis
     )
     after = {"page_id": callback.page_id, "network": network, **fresh}
     await recorder.record(
-        session, CallbackRegistration, [recorder.Change(subject_id=callback.page_id, before=before, after=after)]
+        session,
+        CallbackRegistration,
+        [recorder.RowChange(subject_id=callback.page_id, before=before, after=after)],
     )
 
 
 async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] | None:
     """Return the row before the change for the audit log, or None."""
-    if not recorder.attributed(session):
+    if not recorder.is_recorded(session):
         return None
     columns = CallbackRegistration.__table__.columns
     shown = [column for column in columns if column.name not in {"created_at", "last_event_at", "awaited_until"}]

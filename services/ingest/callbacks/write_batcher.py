@@ -12,9 +12,9 @@ from prometheus_client import Gauge
 from services.ingest.networks import catalogue
 from services.ingest.networks.port import PageRef, ParsedBatch, ThreadState
 from services.ingest.networks.retry import TRANSIENT_ERRORS
-from shared.logs import logger
+from shared.logs import get_logger
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 SOURCE = "callback"
 MAX_BATCH = 200

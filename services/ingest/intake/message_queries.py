@@ -78,7 +78,7 @@ async def get_message(session: AsyncSession, caller: Caller, message_id: UUID) -
     )
     if row is None:
         raise NotFound("No such message")
-    security_log.tell_read(caller.actor, "message", [message_id])
+    security_log.log_personal_data_read(caller.actor, "message", [message_id])
     versions = await session.execute(
         select(
             MessageVersion.version,

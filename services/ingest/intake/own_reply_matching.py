@@ -20,10 +20,10 @@ from services.ingest.networks.sanitize import same_text
 from shared.contracts.ingest_events import PublicationPublished
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.tables.ingest import Message, Publication
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 ACTOR = "ingest"
 # How many of a thread's latest items are read to find its current position.

@@ -6,8 +6,8 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from shared import clock
-from shared.database.purge import Rule, Terms, expired
-from shared.tables.appeals import OPEN_STATUSES, Appeal, AppealMessage
+from shared.database.purge import PurgeRule, RetentionSettings, purge_rule
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealMessage
 from shared.tables.ingest import MessageVersion, PendingDeletion, ProcessedPushEvent, QuarantinedPayload
 
 # Networks retry a push for hours; later the message comes by polling, which has no event ids.
@@ -15,32 +15,32 @@ PROCESSED_EVENTS_KEPT = timedelta(days=3)
 PENDING_DELETIONS_KEPT = timedelta(days=30)
 
 
-def rules(terms: Terms) -> Sequence[Rule]:
+def rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     """Return the purge rules of ingest's tables. Earlier texts of a message are kept while its appeal is open."""
     awaited = (
         select(AppealMessage.message_id)
         .join(Appeal, Appeal.id == AppealMessage.appeal_id)
-        .where(AppealMessage.message_id == MessageVersion.message_id, Appeal.status.in_(OPEN_STATUSES))
+        .where(AppealMessage.message_id == MessageVersion.message_id, Appeal.status.in_(OPEN_APPEAL_STATUSES))
         .exists()
     )
     set_aside, versions = timedelta(days=terms.set_aside_days), timedelta(days=terms.message_versions_days)
     return (
-        expired(
+        purge_rule(
             ProcessedPushEvent,
             ProcessedPushEvent.created_at,
             lambda: [ProcessedPushEvent.created_at < clock.now() - PROCESSED_EVENTS_KEPT],
         ),
-        expired(
+        purge_rule(
             PendingDeletion,
             PendingDeletion.created_at,
             lambda: [PendingDeletion.created_at < clock.now() - PENDING_DELETIONS_KEPT],
         ),
-        expired(
+        purge_rule(
             QuarantinedPayload,
             QuarantinedPayload.created_at,
             lambda: [QuarantinedPayload.created_at < clock.now() - set_aside],
         ),
-        expired(
+        purge_rule(
             MessageVersion,
             MessageVersion.replaced_at,
             lambda: [MessageVersion.replaced_at < clock.now() - versions, ~awaited],

@@ -32,10 +32,10 @@ from shared.contracts.values import MessageKind
 from shared.database.outages import is_deadlock, sqlstate
 from shared.database.sessions import Database, WriteSession
 from shared.ids import new_id
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.tables.ingest import Message, Source, Thread
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 # Runs in the transaction of a batch and receives what the batch changed.
 ExtraWork = Callable[[WriteSession, StoreResult], Awaitable[None]]

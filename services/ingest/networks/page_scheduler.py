@@ -9,10 +9,10 @@ from uuid import UUID
 from services.ingest.networks.calls import NoUsableToken
 from services.ingest.networks.port import PageRef
 from services.ingest.networks.retry import NO_TOKEN_DELAY, TRANSIENT_ERRORS, retry_delay
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.supervision import Backoff
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 # How often the list of pages is reloaded, in seconds.
 REFRESH_SECONDS = 1.0

@@ -10,10 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.ingest.networks.calls import CallError, ErrorTreatment, NoUsableToken, NoValidResponse
 from services.ingest.networks.port import ReadFailed
 from shared import supervision
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.supervision import Backoff
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 # Transient I/O errors. Any other exception is a bug and goes to the supervisor.
 TRANSIENT_ERRORS = (

@@ -6,10 +6,10 @@ from services.ingest.networks.calls import CallError, NoUsableToken, NoValidResp
 from services.ingest.networks.lookup_port import CommunityNotFound
 from services.ingest.page_lookup.lookup_clients import PageLookupClients
 from services.ingest.schemas.page_lookup import AddressResolution, AddressResolutionRequest, ResolvedCommunity
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.networks import NETWORKS
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 # Less than the timeout of the calling service.
 TIME_LIMIT_SECONDS = 8.0

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from services.ingest.networks import catalogue
 from services.ingest.settings import IngestSettings, ingest_settings
 from services.ingest.tokens.token_pool import DatabaseTokenPool
-from shared.service import Service, service_of
+from shared.service import Service, get_service
 
 
 class PageLookupClients:
@@ -33,7 +33,7 @@ class PageLookupClients:
 async def _desk(request: Request) -> PageLookupClients:
     state = request.app.state
     if not hasattr(state, "desk"):
-        state.desk = PageLookupClients(service_of(request), ingest_settings())
+        state.desk = PageLookupClients(get_service(request), ingest_settings())
     desk: PageLookupClients = state.desk
     await desk.refresh()
     return desk

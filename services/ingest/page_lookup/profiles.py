@@ -28,11 +28,11 @@ from services.ingest.page_lookup.lookup_clients import PageLookupClients
 from services.ingest.schemas.page_lookup import PageProfileOut, PageProfiles, PageProfilesRequest
 from shared import clock
 from shared.database.sessions import Database
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.tables.ingest import Message, Source
 from shared.tables.registry import Page
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 WALL_DATA_VALID_FOR = timedelta(hours=24)
 WEEK = timedelta(days=7)

@@ -98,7 +98,7 @@ async def request_publication(
         for publication_id in ids:
             await _enqueue(session, jobs, publication_id)
     asked = await _parts(session, body.reply_id)
-    await recorder.record(session, Publication, (recorder.made(row) for row in asked if made is not None))
+    await recorder.record(session, Publication, (recorder.inserted(row) for row in asked if made is not None))
     if not asked:
         raise Conflict("The publication was removed by a concurrent request; repeat the request")
     if [row.text for row in asked] != parts or asked[0].thread_key != message.thread_key:

@@ -48,15 +48,15 @@ from shared.contracts.ingest_events import (
     PublicationUncertain,
 )
 from shared.contracts.values import MessageKind
-from shared.database.sessions import Database, WriteSession, commit_on_standby
+from shared.database.sessions import Database, WriteSession, wait_for_standby_commit
 from shared.events.outbox import NewEvent, emit
-from shared.jobs import TryLater
-from shared.logs import logger
+from shared.jobs import RetryLater
+from shared.logs import get_logger
 from shared.supervision import Backoff
 from shared.tables.ingest import Message, Publication
 from shared.tables.registry import Page
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 ACTOR = "ingest"
 PUBLISH_JOB = "publish"
@@ -115,7 +115,7 @@ class Publisher:
     settle_seconds: float
 
     async def process(self, publication_id: UUID) -> None:
-        """Process a publication until it is finished. Raises `TryLater` if it has to wait.
+        """Process a publication until it is finished. Raises `RetryLater` if it has to wait.
 
         Idempotent and safe to call from several processes at once.
         """
@@ -180,7 +180,7 @@ class Publisher:
         since = row.sending_since or row.updated_at
         left = await session.scalar(select(literal(since) + lease - DATABASE_NOW))
         if left is not None and left > timedelta(0):
-            raise TryLater(left + timedelta(milliseconds=200), "a call is in flight or its response was lost")
+            raise RetryLater(left + timedelta(milliseconds=200), "a call is in flight or its response was lost")
         if row.status != "uncertain":
             await _uncertain(session, row, "the outcome of a call is not known")
 
@@ -211,7 +211,7 @@ class Publisher:
     async def _read(self, row: Publication, page: PageRef, network: NetworkAdapter) -> bool:
         """Read and store the thread, so that intake matches our replies; return False if the publication failed.
 
-        Raises `TryLater` if the thread could not be read completely.
+        Raises `RetryLater` if the thread could not be read completely.
         """
         observed_at = clock.now()
         try:
@@ -233,7 +233,7 @@ class Publisher:
                 await _fail(session, row, THREAD_NOT_READABLE)
                 return False
         delay = min(max(waited.total_seconds() / 4, READ_RETRY_MIN_DELAY), MAX_DELAY)
-        raise TryLater(timedelta(seconds=delay), f"the thread cannot be read: {why}")
+        raise RetryLater(timedelta(seconds=delay), f"the thread cannot be read: {why}")
 
     async def _send(self, call: PublishCall, network: NetworkAdapter) -> None:
         outgoing = call.outgoing
@@ -252,7 +252,9 @@ class Publisher:
                 if row.status != "sending" or row.sending_since != call.started_at:
                     return
                 await _uncertain(session, row, str(doubt))
-            raise TryLater(timedelta(seconds=self.settle_seconds), "the response to the call was lost") from doubt
+            raise RetryLater(
+                timedelta(seconds=self.settle_seconds), "the response to the call was lost"
+            ) from doubt
         else:
             await self._published(outgoing.id, published)
 
@@ -293,7 +295,7 @@ class Publisher:
         if not final:
             longest = MAX_DELAY if refusal.was_sent else NOT_CALLED_MAX_DELAY
             delay = Backoff(refusal.retry_after, longest).delay(attempt)
-            raise TryLater(timedelta(seconds=delay), refusal.message)
+            raise RetryLater(timedelta(seconds=delay), refusal.message)
 
 
 def delay_after_no_response(attempts: int, lease: float) -> float:
@@ -317,7 +319,7 @@ async def fail_dead_lettered(session: WriteSession, publication_id: UUID) -> Non
 
 
 async def _wait_for_turn(session: WriteSession, row: Publication) -> None:
-    """Raise `TryLater` while an earlier reply of the thread is unfinished or any other is in flight.
+    """Raise `RetryLater` while an earlier reply of the thread is unfinished or any other is in flight.
 
     Parts of one reply are ordered by part number.
     """
@@ -336,7 +338,7 @@ async def _wait_for_turn(session: WriteSession, row: Publication) -> None:
     )
     if (earlier := result.one_or_none()) is not None:
         delay = 1 if earlier.failure is None else 5
-        raise TryLater(timedelta(seconds=delay), "another reply of this thread is not finished")
+        raise RetryLater(timedelta(seconds=delay), "another reply of this thread is not finished")
 
 
 async def _start(session: WriteSession, row: Publication, page: PageRef, network: NetworkAdapter) -> PublishCall:
@@ -344,7 +346,7 @@ async def _start(session: WriteSession, row: Publication, page: PageRef, network
     before = row.sending_since
     known = await thread_baseline(session, row) if before is None else {}
     # If a failover lost this row, the call would be forgotten and the reply sent twice.
-    await commit_on_standby(session)
+    await wait_for_standby_commit(session)
     # Read before the database's clock, so that our send deadline ends before other processes stop waiting.
     began = boottime_seconds()
     await _change(

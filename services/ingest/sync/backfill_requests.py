@@ -52,7 +52,7 @@ async def request_backfill(session: WriteSession, caller: Caller, page_id: UUID,
         )
         raise Conflict("A backfill of this page is already running", backfill_id=running)
     row = await session.get_one(Backfill, made)
-    await recorder.record(session, Backfill, [recorder.made(row)])
+    await recorder.record(session, Backfill, [recorder.inserted(row)])
     return row
 
 

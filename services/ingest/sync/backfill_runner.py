@@ -16,11 +16,11 @@ from services.ingest.sync.reconciliation_runner import page_ref
 from services.ingest.sync.resumable_runner import ResumableRunner, RowSuperseded, closing_scan
 from shared import clock
 from shared.database.sessions import Database, WriteSession
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.tables.ingest import Backfill
 from shared.tables.registry import Page
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 SOURCE = "backfill"
 UNFINISHED_STATUSES = ("queued", "running")

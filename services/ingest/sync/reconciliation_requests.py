@@ -90,7 +90,7 @@ async def create_reconciliations(
     if rows:
         await insert_rows(session, Reconciliation, rows)
         await recorder.record(
-            session, Reconciliation, (recorder.Change(subject_id=row["id"], after=row) for row in rows)
+            session, Reconciliation, (recorder.RowChange(subject_id=row["id"], after=row) for row in rows)
         )
     return [row["id"] for row in rows]
 

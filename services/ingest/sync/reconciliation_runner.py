@@ -22,11 +22,11 @@ from shared import clock
 from shared.contracts.ingest_events import SourceGapFound
 from shared.database.sessions import Database, WriteSession
 from shared.events.outbox import NewEvent, emit
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.tables.ingest import Message, NetworkToken, Reconciliation, Source
 from shared.tables.registry import Page
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 SCHEDULE_LOCK = 0x7265636F  # "reco"
 # Reconciliations are deleted after this; the gap counts of pages are kept.

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from services.ingest.networks.port import NetworkAdapter, PageRef, ScanStep
 from services.ingest.networks.retry import TRANSIENT_ERRORS, run_periodically
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.supervision import Backoff
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 POLL_SECONDS = 2.0
 FIRST_DELAY = 5.0

@@ -11,10 +11,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from services.ingest.tokens.crypto import reencrypted
 from shared.database.sessions import Database
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.tables.ingest import Author, CallbackRegistration, NetworkToken
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 BATCH_SIZE = 500
 SECRETS: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], ...] = (

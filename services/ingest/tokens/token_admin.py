@@ -60,7 +60,7 @@ async def add_token(session: WriteSession, given: NetworkTokenIn, actor: str) ->
         .returning(NetworkToken.id)
     )
     row = await session.get_one(NetworkToken, token_id, populate_existing=True)
-    await recorder.record(session, NetworkToken, [recorder.made(row)])
+    await recorder.record(session, NetworkToken, [recorder.inserted(row)])
     if before not in {None, row.state}:
         await emit_state_changed(session, row, state=row.state, reason="it was added again", actor=actor)
     return row, token_id == new

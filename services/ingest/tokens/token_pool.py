@@ -21,11 +21,11 @@ from services.ingest.tokens.pooled_token import PooledToken, read_token
 from services.ingest.tokens.token_states import TokenFailure, clear_challenge, expire_limits, save_failure
 from shared import clock
 from shared.database.sessions import Database
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.tables.ingest import NetworkToken
 from shared.tables.registry import Page
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 CLEANUP_INTERVAL = timedelta(hours=1)
 # A database error must not change the outcome of a call; the next refresh retries.

@@ -22,9 +22,9 @@ from services.metrics.schemas.metrics import (
 )
 from shared import clock
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
-from shared.clock import REGION_ZONE
+from shared.clock import REGION_TIME_ZONE
 from shared.http import problems
 from shared.http.problems import Forbidden, Invalid, Unauthenticated, Unavailable
 from shared.service import Reading
@@ -34,7 +34,7 @@ router = APIRouter(prefix="/metrics", tags=["metrics"])
 STATEMENT_TIMEOUT_MS = 10_000
 QUERY_CANCELED = "57014"
 
-MetricsReader = Annotated[Caller, allowed(Right.METRICS_READ)]
+MetricsReader = Annotated[Caller, require_right(Right.METRICS_READ)]
 PeriodFrom = Annotated[
     str | None,
     Query(
@@ -87,8 +87,8 @@ async def get_sla_figures(
     return SlaReport(
         start=period.start,
         end=period.end,
-        zone=REGION_ZONE.key,
-        computed_at=now.astimezone(REGION_ZONE),
+        zone=REGION_TIME_ZONE.key,
+        computed_at=now.astimezone(REGION_TIME_ZONE),
         group_by=group_by,
         total=total,
         groups=groups,
@@ -143,7 +143,12 @@ async def get_agreement_figures(
     async with _statement_timeout(session):
         total, groups = await classifier_agreement.compute_agreement(session, period, group_by, caller)
     return AgreementReport(
-        start=period.start, end=period.end, zone=REGION_ZONE.key, group_by=group_by, total=total, groups=groups
+        start=period.start,
+        end=period.end,
+        zone=REGION_TIME_ZONE.key,
+        group_by=group_by,
+        total=total,
+        groups=groups,
     )
 
 
@@ -161,4 +166,6 @@ async def get_transfer_figures(
     period = parse_period(from_, to, clock.now())
     async with _statement_timeout(session):
         total, groups = await transfers.compute_transfers(session, period, caller)
-    return TransferReport(start=period.start, end=period.end, zone=REGION_ZONE.key, total=total, groups=groups)
+    return TransferReport(
+        start=period.start, end=period.end, zone=REGION_TIME_ZONE.key, total=total, groups=groups
+    )

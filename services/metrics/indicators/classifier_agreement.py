@@ -14,7 +14,7 @@ from services.metrics.indicators.breakdown import NO_GROUP, Breakdown
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.metrics import AgreementFigures, AgreementGroup, AgreementGroupBy, AgreementShare
 from shared.auth.callers import Caller
-from shared.clock import REGION_ZONE
+from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import Review, Topic
 from shared.tables.registry import Municipality, Organisation
 
@@ -22,7 +22,7 @@ ASPECTS = ("need", "group", "topic", "place", "urgency", "owner")
 CONFIDENCE_LEVEL = 0.95
 
 
-_WEEK = func.to_char(func.timezone(REGION_ZONE.key, Review.created_at), 'IYYY-"W"IW')
+_WEEK = func.to_char(func.timezone(REGION_TIME_ZONE.key, Review.created_at), 'IYYY-"W"IW')
 _MUNICIPALITY = func.coalesce(Review.decided["place"]["municipality"].astext, Review.judged["municipality"].astext)
 _NAMELESS = cast(null(), Text)
 _BREAKDOWNS: dict[AgreementGroupBy, Breakdown] = {

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from shared.clock import REGION_ZONE
+from shared.clock import REGION_TIME_ZONE
 from shared.http.problems import FieldError, Invalid
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -24,12 +24,12 @@ class Period:
 
 def midnight(day: date) -> datetime:
     """Return the start of a date in the region."""
-    return datetime.combine(day, time.min, REGION_ZONE)
+    return datetime.combine(day, time.min, REGION_TIME_ZONE)
 
 
 def week_of(moment: datetime) -> Period:
     """Return the region's week, Monday to Sunday, that contains the moment."""
-    day = moment.astimezone(REGION_ZONE).date()
+    day = moment.astimezone(REGION_TIME_ZONE).date()
     monday = day - timedelta(days=day.weekday())
     return Period(midnight(monday), midnight(monday + timedelta(days=7)))
 
@@ -69,7 +69,7 @@ def _boundary(name: str, value: str | None, errors: list[FieldError], *, whole_d
         if _MOMENT.fullmatch(value):
             moment = datetime.fromisoformat(value.upper())
             _check_year(moment.year)
-            return moment.astimezone(REGION_ZONE)
+            return moment.astimezone(REGION_TIME_ZONE)
     except ValueError as error:
         errors.append(FieldError(pointer=f"query/{name}", detail=f"«{name}»: {error}"))
         return None

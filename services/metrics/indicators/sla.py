@@ -39,13 +39,13 @@ from services.metrics.schemas.metrics import (
 )
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
-from shared.clock import REGION_ZONE
+from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import Appeal, Topic
 from shared.tables.registry import Municipality, Organisation
 
 EXCLUDED_STATUSES = ("not_required", "triage")
 
-_local = func.timezone(REGION_ZONE.key, Appeal.opened_at)
+_local = func.timezone(REGION_TIME_ZONE.key, Appeal.opened_at)
 # The topic group of an appeal's topic; an appeal may also have a topic group without a topic.
 _TopicGroup = aliased(Topic)
 

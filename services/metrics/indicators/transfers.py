@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.metrics import TransferFigures, TransferGroup
 from shared.auth.callers import Caller
-from shared.tables.appeals import Alert, Appeal, Hand
+from shared.tables.appeals import Alert, Appeal, Assignment
 from shared.tables.registry import Organisation
 
 _NO_ORGANISATION = cast(null(), Uuid())
@@ -21,22 +21,24 @@ _NO_ORGANISATION = cast(null(), Uuid())
 def transfers_query(period: Period, caller: Caller) -> Select[Any]:
     """Return the query of all figures: a row per organisation, and the row of totals, whose `is_total` is 1."""
     opened = and_(Appeal.opened_at >= period.start, Appeal.opened_at < period.end)
-    chain: dict[str, Any] = {"partition_by": Hand.appeal_id, "order_by": (Hand.at, Hand.id)}
+    chain: dict[str, Any] = {"partition_by": Assignment.appeal_id, "order_by": (Assignment.at, Assignment.id)}
     assignments = (
         select(
-            Hand.appeal_id,
-            Hand.to_organisation_id.label("organisation_id"),
-            func.lag(Hand.to_organisation_id).over(**chain).label("before"),
-            func.lead(Hand.to_organisation_id).over(**chain).label("after"),
+            Assignment.appeal_id,
+            Assignment.to_organisation_id.label("organisation_id"),
+            func.lag(Assignment.to_organisation_id).over(**chain).label("before"),
+            func.lead(Assignment.to_organisation_id).over(**chain).label("after"),
             literal(0).label("returned"),
         )
-        .join(Appeal, Appeal.id == Hand.appeal_id)
-        .where(opened, Hand.to_organisation_id.is_not(None))
+        .join(Appeal, Appeal.id == Assignment.appeal_id)
+        .where(opened, Assignment.to_organisation_id.is_not(None))
     )
     returned = (
-        select(Hand.appeal_id, Hand.from_organisation_id, _NO_ORGANISATION, _NO_ORGANISATION, literal(1))
-        .join(Appeal, Appeal.id == Hand.appeal_id)
-        .where(opened, Hand.kind == "returned")
+        select(
+            Assignment.appeal_id, Assignment.from_organisation_id, _NO_ORGANISATION, _NO_ORGANISATION, literal(1)
+        )
+        .join(Appeal, Appeal.id == Assignment.appeal_id)
+        .where(opened, Assignment.kind == "returned")
     )
     step = union_all(assignments, returned).subquery("step").c
     organisation = Organisation.id, Organisation.name, Organisation.sort_key

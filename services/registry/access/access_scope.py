@@ -42,7 +42,7 @@ async def require_grantable_scope(
                 "/beneath",
                 f"The role «{role}» belongs to the centre, which sees every organisation: leave «beneath» out",
             )
-        if caller is not None and not caller.reaches_region:
+        if caller is not None and not caller.is_region_wide:
             raise Forbidden(f"Only the centre may grant the role «{role}»")
         return
     if organisation_id is None:
@@ -56,7 +56,7 @@ async def require_grantable_scope(
     within = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
     if await session.scalar(within) is None:
         raise Forbidden("You may not grant access to this organisation")
-    if include_subordinates and not (caller.beneath or caller.reaches_region):
+    if include_subordinates and not (caller.beneath or caller.is_region_wide):
         raise Forbidden(
             "You may not grant access to subordinate organisations: your own access does not include them"
         )
@@ -67,7 +67,7 @@ def require_scope_not_wider(caller: Caller, target: Scoped) -> None:
 
     Whoever changes a password or secret could sign in with it and gain that scope.
     """
-    if target.beneath and not (caller.beneath or caller.reaches_region):
+    if target.beneath and not (caller.beneath or caller.is_region_wide):
         raise Forbidden(
             "This account also sees subordinate organisations: only an account that does too may change it"
         )

@@ -6,7 +6,7 @@
 import sys
 from pathlib import Path
 
-from shared.auth.rights import CENTRE_ROLES, RIGHT_DESCRIPTIONS, RIGHTS, Reach, Relation, Right, Role
+from shared.auth.rights import CENTRE_ROLES, RIGHT_DESCRIPTIONS, RIGHTS, Relation, Right, RightScope, Role
 
 ROLE_DESCRIPTIONS: dict[Role, str] = {
     Role.MODERATOR: "moderator of the centre",
@@ -51,9 +51,9 @@ SIGN_IN_SECTION = Path(__file__).with_name("sign_in.md").read_text(encoding="utf
 
 
 REACH_ROWS = (
-    ("`region`", Reach.REGION, False),
-    ("`place`", Reach.PLACE, False),
-    ("`place` with `beneath`", Reach.PLACE, True),
+    ("`region`", RightScope.REGION, False),
+    ("`place`", RightScope.ORGANISATION, False),
+    ("`place` with `beneath`", RightScope.ORGANISATION, True),
 )
 
 
@@ -79,7 +79,7 @@ def render() -> str:
         lines.append(f"| `{role}` | {ROLE_DESCRIPTIONS[role]} | {place} |")
     lines += ["", "| reach | own | subordinate | foreign |", "|---|---|---|---|"]
     for name, reach, beneath in REACH_ROWS:
-        relations = reach.relations(beneath=beneath)
+        relations = reach.relations(include_subordinates=beneath)
         lines.append(f"| {name} | " + " | ".join("yes" if r in relations else "–" for r in Relation) + " |")
     return "\n".join([*lines, "", SIGN_IN_SECTION])
 

@@ -10,13 +10,13 @@ from services.registry.audit import trail
 from services.registry.schemas.audit import AuditEntry
 from services.registry.schemas.fields import Moment
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.service import Reading
 
 router = APIRouter(prefix="/audit", tags=["audit"], responses=COMMON_ERRORS)
 
-AuditReader = Annotated[Caller, allowed(Right.AUDIT_READ)]
+AuditReader = Annotated[Caller, require_right(Right.AUDIT_READ)]
 
 
 def _filter(

@@ -20,7 +20,7 @@ from shared.audit import recorder
 from shared.database.outages import is_outage
 from shared.http.client_address import client_address
 from shared.http.problems import RETRY_AFTER_SECONDS
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.service import ServiceDep, WritingUnchecked
 
 
@@ -40,7 +40,7 @@ class _OAuthErrorRoute(APIRoute):
 router = APIRouter(prefix="/auth", tags=["sign-in"], route_class=_OAuthErrorRoute)
 well_known_router = APIRouter(prefix="/.well-known", tags=["sign-in"])
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -161,7 +161,9 @@ def _issuer(service: ServiceDep) -> TokenIssuer:
 
 def _origin(request: Request) -> ClientInfo:
     agent = request.headers.get("user-agent", "").strip()[:300]
-    return ClientInfo(recorder.origin(request).came_from, agent if agent.isprintable() and agent else None)
+    return ClientInfo(
+        recorder.request_audit_context(request).ip_address, agent if agent.isprintable() and agent else None
+    )
 
 
 async def _grant(

@@ -55,7 +55,9 @@ router = APIRouter(prefix="/calendars", tags=["calendars"], responses=COMMON_ERR
 
 def _shown(details: calendars.CalendarDetails) -> Calendar:
     head = CalendarSummary.model_validate(details.row)
-    special = ((day, details.working_calendar.exception(day)) for day in details.working_calendar.special_days())
+    special = (
+        (day, details.working_calendar.exception(day)) for day in details.working_calendar.exception_dates()
+    )
     days = [
         SpecialDay(
             day=day,

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import AfterValidator
 
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http.problems import (
     BadRequest,
@@ -22,12 +22,12 @@ from shared.http.problems import (
     responses,
 )
 
-RegistryReader = Annotated[Caller, allowed(Right.REGISTRY_READ)]
-RegistryEditor = Annotated[Caller, allowed(Right.REGISTRY_WRITE)]
-PeopleReader = Annotated[Caller, allowed(Right.PEOPLE_READ)]
-PeopleManager = Annotated[Caller, allowed(Right.PEOPLE_MANAGE)]
-ClientsReader = Annotated[Caller, allowed(Right.CLIENTS_READ)]
-ClientsManager = Annotated[Caller, allowed(Right.CLIENTS_MANAGE)]
+RegistryReader = Annotated[Caller, require_right(Right.REGISTRY_READ)]
+RegistryEditor = Annotated[Caller, require_right(Right.REGISTRY_WRITE)]
+PeopleReader = Annotated[Caller, require_right(Right.PEOPLE_READ)]
+PeopleManager = Annotated[Caller, require_right(Right.PEOPLE_MANAGE)]
+ClientsReader = Annotated[Caller, require_right(Right.CLIENTS_READ)]
+ClientsManager = Annotated[Caller, require_right(Right.CLIENTS_MANAGE)]
 
 COMMON_ERRORS = responses(Unauthenticated, Forbidden, Invalid)
 NOT_FOUND_ERROR = responses(NotFound)

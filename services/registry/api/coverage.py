@@ -75,7 +75,7 @@ CoverageFilterDep = Annotated[CoverageFilter, Depends(_filter)]
 
 
 def _today(now: datetime) -> date:
-    return now.astimezone(clock.REGION_ZONE).date()
+    return now.astimezone(clock.REGION_TIME_ZONE).date()
 
 
 @router.get(
@@ -94,7 +94,7 @@ async def get_coverage(
     if not as_csv:
         return Coverage(
             day=_today(now),
-            computed_at=now.astimezone(clock.REGION_ZONE),
+            computed_at=now.astimezone(clock.REGION_TIME_ZONE),
             group_by=group_by,
             total=total,
             groups=groups,

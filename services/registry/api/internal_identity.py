@@ -6,13 +6,13 @@ from fastapi import APIRouter
 
 from services.registry.authentication import external_identities
 from services.registry.schemas.sessions import ExternalIdentityQuery, PersonClaims
-from shared.auth.callers import ServiceCaller, internal_caller
+from shared.auth.callers import ServiceCaller, require_service
 from shared.http.problems import NotFound
 from shared.service import WritingUnchecked
 
 internal_router = APIRouter(prefix="/internal/identity", include_in_schema=False)
 # Each of these services accepts tokens of people.
-AnyOtherService = Annotated[ServiceCaller, internal_caller("ingest", "appeals", "metrics", "webhooks")]
+AnyOtherService = Annotated[ServiceCaller, require_service("ingest", "appeals", "metrics", "webhooks")]
 
 
 @internal_router.post("")

@@ -38,5 +38,5 @@ async def get_me(session: Reading, caller: CallerDep) -> Me:
         beneath=caller.beneath,
         rights=sorted(caller.rights),
         session_id=caller.session_id,
-        time_zone=clock.REGION_ZONE.key,
+        time_zone=clock.REGION_TIME_ZONE.key,
     )

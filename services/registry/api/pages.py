@@ -38,7 +38,7 @@ from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http.problems import Conflict, NotFound, Unavailable, UpstreamFailed, responses
 from shared.networks import NetworkName
@@ -186,7 +186,7 @@ async def update_page(
 
 steps_router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON_ERRORS)
 
-PagesConfirmer = Annotated[Caller, allowed(Right.PAGES_CONFIRM)]
+PagesConfirmer = Annotated[Caller, require_right(Right.PAGES_CONFIRM)]
 
 
 @steps_router.get("/lost", summary="Steps that pages have lost")

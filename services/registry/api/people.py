@@ -20,7 +20,7 @@ from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right, Role
 from shared.service import Reading, Writing
 from shared.tables.registry import RegistryIdempotency
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/people", tags=["access"], responses=COMMON_ERRORS)
 
 # Password hashing is slow. These dependencies run before the transaction's first statement, so that no connection
 # is held during it.
-ManagerBeforeHashing = Annotated[Caller, allowed(Right.PEOPLE_MANAGE)]
+ManagerBeforeHashing = Annotated[Caller, require_right(Right.PEOPLE_MANAGE)]
 
 
 async def _new(_may: ManagerBeforeHashing, body: PersonCreate) -> tuple[PersonCreate, str | None]:

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import select
 
 from services.registry.authentication import sign_in
-from shared.auth.identity import Find
-from shared.auth.oidc import Verified
+from shared.auth.identity import FindPerson
+from shared.auth.oidc import VerifiedIdentity
 from shared.database.sessions import WriteSession
 from shared.service import Service
 from shared.tables.registry import Person
@@ -43,10 +43,10 @@ async def find_claims(
     }
 
 
-def local_lookup(service: Service) -> Find:
+def local_lookup(service: Service) -> FindPerson:
     """Return a lookup that reads the registry's own database; other services call the registry over HTTP."""
 
-    async def found(verified: Verified) -> dict[str, Any] | None:
+    async def found(verified: VerifiedIdentity) -> dict[str, Any] | None:
         async with service.database.write() as session:
             return await find_claims(session, verified.issuer, verified.subject, verified.signed_in_at)
 

@@ -135,7 +135,7 @@ async def check_password(
         async with PASSWORD_CHECK_QUEUE.slot(address, name, priority=attempt.from_known_address):
             good = await passwords.verify_password(stored, password)
     except QueueFull:
-        security_log.tell("sign_in_throttled", reason="queue", came_from=address)
+        security_log.log_security_event("sign_in_throttled", reason="queue", came_from=address)
         raise OAuthRefusal(
             "temporarily_unavailable",
             f"Too many people are signing in; try again in {QUEUE_FULL_RETRY_SECONDS} s",
@@ -181,13 +181,15 @@ def _log_security_event(event: str, compared: PasswordCheck, **more: str) -> Non
     # People type passwords into the user name field: an unknown name is not logged.
     name = None if compared.person_id is None else compared.attempt.username
     person_id = None if compared.person_id is None else str(compared.person_id)
-    security_log.tell(event, name=name, person_id=person_id, came_from=compared.attempt.address, **more)
+    security_log.log_security_event(
+        event, name=name, person_id=person_id, came_from=compared.attempt.address, **more
+    )
 
 
 async def _refuse_blocked(session: AsyncSession, attempt: SignInAttempt, now: datetime) -> None:
     wait = await throttle.remaining_block(session, attempt, now)
     if wait:
-        security_log.tell("sign_in_throttled", reason="blocked", came_from=attempt.address)
+        security_log.log_security_event("sign_in_throttled", reason="blocked", came_from=attempt.address)
         seconds = int(wait.total_seconds()) + 1
         raise OAuthRefusal(
             "temporarily_unavailable",
@@ -246,8 +248,8 @@ async def refresh_session(
     )
     if refresh_token.used_at is not None and not again:
         # The token was copied. This is the only event of signing in that is written to the audit trail.
-        recorder.act_as(session, str(person.id))
-        security_log.tell(
+        recorder.set_actor(session, str(person.id))
+        security_log.log_security_event(
             "refresh_token_reused", person_id=str(person.id), session_id=str(refresh_token.session_id)
         )
         await sessions.end_by_token(session, token)
@@ -276,12 +278,14 @@ async def sign_in_client(
     good = client is not None and await client_secrets.verify(session, client.id, secret)
     expired = client is not None and client.expires_at is not None and client.expires_at <= clock.now()
     if client is None or not good or not client.active or expired:
-        security_log.tell("sign_in_failed", client_id=None if client is None else str(client.id), reason="client")
+        security_log.log_security_event(
+            "sign_in_failed", client_id=None if client is None else str(client.id), reason="client"
+        )
         raise OAuthRefusal(
             "invalid_client", "The client is unknown or expired, or its secret is wrong", status=401
         )
     scope = _scope(client, requested_scope)
-    security_log.tell("signed_in", client_id=str(client.id))
+    security_log.log_security_event("signed_in", client_id=str(client.id))
     return IssuedTokens(issuer.access_token(client, scope=scope), None, scope)
 
 

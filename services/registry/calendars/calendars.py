@@ -14,7 +14,7 @@ from services.registry.schemas.calendars import CalendarCreate, CalendarUpdate, 
 from shared import calendars
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
-from shared.clock import REGION_ZONE
+from shared.clock import REGION_TIME_ZONE
 from shared.contracts.registry_events import CalendarChanged, CalendarReference, CalendarRegistered
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
@@ -40,10 +40,12 @@ async def list_calendars(session: AsyncSession, paging: Paging) -> list[Calendar
 
 async def get(session: AsyncSession, calendar_id: UUID) -> CalendarDetails:
     """Return a calendar with its days. Raise `NotFound`."""
-    rows = await calendars.rows_of(session, [calendar_id])
+    rows = await calendars.load_calendar_rows(session, [calendar_id])
     if calendar_id not in rows:
         raise NotFound("There is no such calendar")
-    return CalendarDetails(rows[calendar_id], (await calendars.working(session, rows))[calendar_id])
+    return CalendarDetails(
+        rows[calendar_id], (await calendars.build_working_calendars(session, rows))[calendar_id]
+    )
 
 
 async def register(session: WriteSession, new: CalendarCreate, actor: str) -> CalendarDetails:
@@ -52,7 +54,7 @@ async def register(session: WriteSession, new: CalendarCreate, actor: str) -> Ca
     if new.weekly is None and base is None:
         raise Invalid.field("/weekly", "A calendar without a base needs a week")
     weekly = base.weekly if base and new.weekly is None else _week(new.weekly or {})
-    zone = new.time_zone or (base.time_zone if base else REGION_ZONE.key)
+    zone = new.time_zone or (base.time_zone if base else REGION_TIME_ZONE.key)
     calendar = Calendar(name=new.name, time_zone=zone, weekly=weekly, base_id=base.id if base else None)
     session.add(calendar)
     await session.flush()

@@ -4,7 +4,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.working_time import A_DAY, END_OF_DAY
+from shared.working_time import END_OF_DAY, ONE_DAY
 
 MAX_DAYS_OF_EVENT = 366
 YEARS = range(2000, 2101)
@@ -54,7 +54,7 @@ def dates_of_event(event: Any, zone: ZoneInfo) -> list[tuple[date, Interval | No
     if lasts is not None:
         if end is not None or not isinstance(lasts, timedelta):
             raise IcalError("DURATION", "is not a valid duration, or is given together with DTEND")
-        if abs(lasts) > MAX_DAYS_OF_EVENT * A_DAY:
+        if abs(lasts) > MAX_DAYS_OF_EVENT * ONE_DAY:
             raise IcalError("DURATION", f"longer than {MAX_DAYS_OF_EVENT} days")
         end = start + lasts
     if isinstance(start, datetime):
@@ -90,7 +90,7 @@ def _working_time(start: datetime, end: Any, last: str, zone: ZoneInfo) -> tuple
         raise IcalError("DTSTART", "working time must begin and end at whole minutes")
     if closes <= opens:
         raise IcalError(last, "is not after the start")
-    if closes == datetime.combine(day + A_DAY, time.min):
+    if closes == datetime.combine(day + ONE_DAY, time.min):
         return day, (f"{opens:%H:%M}", END_OF_DAY)
     if closes.date() != day:
         raise IcalError(last, "working time must end on the day on which it begins, at midnight at the latest")

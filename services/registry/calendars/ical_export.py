@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time
 from icalendar import Calendar, Event
 
 from services.registry.calendars.calendars import CalendarDetails
-from shared.working_time import A_DAY
+from shared.working_time import ONE_DAY
 
 ICAL_MEDIA_TYPE = "text/calendar"
 
@@ -16,7 +16,7 @@ def to_ical(details: CalendarDetails, *, own_only: bool = False) -> bytes:
         name=details.row.name, prodid="-//Gospablik//Working calendars//RU", uid=str(details.row.id)
     )
     feed["X-WR-CALNAME"] = feed["NAME"]
-    days = sorted(details.working_calendar.exceptions) if own_only else details.working_calendar.special_days()
+    days = sorted(details.working_calendar.exceptions) if own_only else details.working_calendar.exception_dates()
     for day in days:
         special = details.working_calendar.exception(day)
         if special is None:
@@ -25,10 +25,10 @@ def to_ical(details: CalendarDetails, *, own_only: bool = False) -> bytes:
         moments: list[tuple[date, date]] = [
             (
                 datetime.combine(day, start, zone),
-                datetime.combine(day + A_DAY if end == time.min else day, end, zone),
+                datetime.combine(day + ONE_DAY if end == time.min else day, end, zone),
             )
             for start, end in special.intervals
-        ] or [(day, day + A_DAY)]
+        ] or [(day, day + ONE_DAY)]
         for place, (start, end) in enumerate(moments):
             event = Event()
             event.add("uid", f"{day:%Y%m%d}-{place}@{details.row.id}")
@@ -40,6 +40,6 @@ def to_ical(details: CalendarDetails, *, own_only: bool = False) -> bytes:
             event.add("categories", ["Рабочее время" if special.intervals else "Выходной день"])
             feed.add_component(event)
     if days:
-        feed.add_missing_timezones(first_date=days[0], last_date=days[-1] + A_DAY)
+        feed.add_missing_timezones(first_date=days[0], last_date=days[-1] + ONE_DAY)
     file: bytes = feed.to_ical()
     return file

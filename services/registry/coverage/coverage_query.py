@@ -32,7 +32,7 @@ from services.registry.schemas.coverage import ANY_NETWORK, NO_GROUP, CoverageSt
 from services.registry.schemas.page_checks import PageState
 from services.registry.schemas.pages import PageStepKind
 from shared.networks import NETWORKS
-from shared.organisation_status import works
+from shared.organisation_status import is_operating
 from shared.tables.registry import Organisation, Page, PageStep
 
 REQUIRED_KINDS = ("regional", "municipality", "institution", "court")
@@ -117,7 +117,7 @@ def best_pages_query(today: date, filters: CoverageFilter) -> Subquery:
             Organisation.exempt_document,
         )
         .where(
-            works(today),
+            is_operating(today),
             Organisation.kind.in_(REQUIRED_KINDS),
             or_(Organisation.valid_from.is_(None), Organisation.valid_from <= today),
         )

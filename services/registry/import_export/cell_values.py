@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.registry.import_export.cell_errors import InvalidCellValue
 from services.registry.schemas.fields import OrganisationKind
-from shared.clock import REGION_ZONE
+from shared.clock import REGION_TIME_ZONE
 from shared.text.normalize import sort_key
 
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
@@ -81,7 +81,7 @@ def parse_datetime(text: str) -> datetime:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         parsed = datetime.combine(parse_date(text), time())
-    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=REGION_ZONE)
+    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=REGION_TIME_ZONE)
 
 
 def digits_parser(*widths: int) -> Callable[[str], str]:
@@ -168,7 +168,7 @@ def format_cell(value: Any) -> str:
         case bool():
             return "да" if value else "нет"
         case datetime():
-            return value.astimezone(REGION_ZONE).isoformat()
+            return value.astimezone(REGION_TIME_ZONE).isoformat()
         case date():
             return value.isoformat()
         case _:

@@ -93,7 +93,7 @@ async def time_zone_lookup(session: AsyncSession) -> Callable[[UUID | None], str
     """Return a function from a calendar's id to its time zone; null is the region's calendar."""
     rows = (await session.execute(select(Calendar.id, Calendar.time_zone, Calendar.is_default))).all()
     zones: dict[UUID | None, str] = {row.id: row.time_zone for row in rows}
-    region = next((row.time_zone for row in rows if row.is_default), str(clock.REGION_ZONE))
+    region = next((row.time_zone for row in rows if row.is_default), str(clock.REGION_TIME_ZONE))
     return lambda calendar_id: zones.get(calendar_id, region)
 
 

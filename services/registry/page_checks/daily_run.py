@@ -19,12 +19,12 @@ from services.registry.settings import RegistrySettings
 from shared import clock
 from shared.database.sessions import Database
 from shared.ids import new_id
-from shared.logs import logger
-from shared.service_client import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
+from shared.logs import get_logger
+from shared.service_client import ServiceClient, ServiceRejected, ServiceUnavailable, ServiceUnreachable
 from shared.supervision import Backoff
 from shared.tables.registry import Page, PageCheck
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 DESCRIBE_PATH = "/internal/pages/describe"
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=90, connect=2)
@@ -53,7 +53,7 @@ class DailyCheck:
     async def run_batch(self) -> float:
         """Check the next batch of due pages; return how many seconds to wait."""
         now = clock.now()
-        day = now.astimezone(clock.REGION_ZONE).date()
+        day = now.astimezone(clock.REGION_TIME_ZONE).date()
         # The transaction holds only this lock while the networks are asked, so that no page is checked twice.
         async with self._database.write() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK_KEY))):
@@ -88,7 +88,7 @@ class DailyCheck:
         network = pages[0].network
         try:
             answer = await self._ask([page.id for page in pages], calls, walls)
-        except (ServiceAway, ServiceRefused) as error:
+        except (ServiceUnreachable, ServiceRejected) as error:
             answer = PageDescriptions(items=[], calls=0, trouble=str(error))
         except ServiceUnavailable as error:
             self._back_off(network, str(error))
@@ -144,10 +144,10 @@ def via_ingest(services: ServiceClient) -> DescribePages:
             "ingest",
             DESCRIBE_PATH,
             body,
-            act="registry",
+            on_behalf_of="registry",
             idempotency_key=str(new_id()),
             attempts=1,
-            patience=REQUEST_TIMEOUT,
+            call_timeout=REQUEST_TIMEOUT,
         )
         return PageDescriptions.model_validate(answer)
 

@@ -10,7 +10,7 @@ from services.registry.schemas.pages import PageCreate
 from shared.http.problems import FieldError, Invalid, Unavailable, UpstreamFailed
 from shared.ids import new_id
 from shared.networks import NETWORKS
-from shared.service_client import ServiceClient, ServiceRefused, ServiceUnavailable
+from shared.service_client import ServiceClient, ServiceRejected, ServiceUnavailable
 
 RESOLVE_PATH = "/internal/pages/resolve"
 
@@ -44,11 +44,11 @@ async def resolve_address(services: ServiceClient, text: str, network: str | Non
     }
     try:
         answer = await services.post(
-            "ingest", RESOLVE_PATH, body, act=act, idempotency_key=str(new_id()), attempts=2
+            "ingest", RESOLVE_PATH, body, on_behalf_of=act, idempotency_key=str(new_id()), attempts=2
         )
     except ServiceUnavailable as error:
         raise Unavailable("The ingest service does not respond: try again") from error
-    except ServiceRefused as error:
+    except ServiceRejected as error:
         raise UpstreamFailed("The ingest service rejected the address") from error
     match answer["outcome"]:
         case "found":

@@ -105,7 +105,7 @@ async def record_created(session: WriteSession, page_ids: Iterable[UUID], eviden
     if rows:
         await insert_rows(session, PageStep, rows)
         await recorder.record(
-            session, PageStep, [recorder.Change(subject_id=row["id"], after=row) for row in rows]
+            session, PageStep, [recorder.RowChange(subject_id=row["id"], after=row) for row in rows]
         )
 
 

@@ -11,7 +11,8 @@ from services.registry.schemas.fields import EXAMPLE_ID
 from shared.audit import column_policy
 
 AuditedTable = TypeAliasType(
-    "AuditedTable", Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(column_policy.AUDITED)})]
+    "AuditedTable",
+    Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(column_policy.READABLE_COLUMNS)})],
 )
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from typing_extensions import TypeAliasType
 
 from services.registry.schemas.fields import EXAMPLE_ID, Name, SingleLine, StrictModel, UpdateModel
-from shared.working_time import length, parse_intervals
+from shared.working_time import parse_intervals, total_duration
 
 _zones = cache(available_timezones)
 
@@ -59,7 +59,7 @@ Weekly = Annotated[
 
 
 def _works(value: dict[Weekday, list[tuple[str, str]]]) -> dict[Weekday, list[tuple[str, str]]]:
-    worked = sum((length(parse_intervals(spans)) for spans in value.values()), timedelta())
+    worked = sum((total_duration(parse_intervals(spans)) for spans in value.values()), timedelta())
     if worked < MIN_WEEKLY_HOURS:
         raise ValueError("a week must hold at least 5 working hours: deadlines are counted in them")
     return value

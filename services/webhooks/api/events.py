@@ -9,7 +9,7 @@ from services.webhooks.feed import event_feed
 from services.webhooks.feed.positions import format_position, parse_position
 from services.webhooks.schemas.events import EventFeed, FeedEvent
 from shared.api.query_parameters import refuse_unknown_parameters
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http.problems import Forbidden, Gone, Invalid, Unauthenticated, responses
 from shared.service import Reading
@@ -17,7 +17,7 @@ from shared.tables.common import Event
 
 router = APIRouter(tags=["events"], responses=responses(Unauthenticated, Forbidden, Invalid))
 
-EventReader = Annotated[Caller, allowed(Right.EVENTS_READ)]
+EventReader = Annotated[Caller, require_right(Right.EVENTS_READ)]
 
 
 @router.get(

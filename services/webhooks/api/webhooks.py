@@ -29,7 +29,7 @@ from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
-from shared.auth.callers import Caller, allowed
+from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.http.problems import (
@@ -51,9 +51,9 @@ from shared.tables import webhooks as tables
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=responses(Unauthenticated, Forbidden, Invalid))
 
-EndpointReader = Annotated[Caller, allowed(Right.WEBHOOKS_READ)]
-WebhooksManager = Annotated[Caller, allowed(Right.WEBHOOKS_MANAGE)]
-WebhooksConsenter = Annotated[Caller, allowed(Right.WEBHOOKS_CONSENT)]
+EndpointReader = Annotated[Caller, require_right(Right.WEBHOOKS_READ)]
+WebhooksManager = Annotated[Caller, require_right(Right.WEBHOOKS_MANAGE)]
+WebhooksConsenter = Annotated[Caller, require_right(Right.WEBHOOKS_CONSENT)]
 NOT_FOUND_ERROR = responses(NotFound)
 UPDATE_ERRORS = responses(NotFound, PreconditionFailed, PreconditionRequired)
 IDEMPOTENCY_ERRORS = responses(InFlight, Conflict, KeyReused)

@@ -25,10 +25,10 @@ from services.webhooks.event_catalogue.catalogue import mask_personal_data
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
 from shared.database.sessions import Database
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 # Delays after the first, second, … failed attempt; after the last one the delivery has failed. Published in
 # docs/integrator/webhooks.md.

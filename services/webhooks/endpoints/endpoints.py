@@ -98,7 +98,7 @@ def _require_types(
     errors = [
         FieldError(pointer=f"/event_types/{index}", detail=f"«{kind}» needs the right «{EVENT_RIGHTS[kind]}»")
         for index, kind in enumerate(event_types)
-        if not caller.reaches(EVENT_RIGHTS[kind], organisation_id, lineage)
+        if not caller.may_access(EVENT_RIGHTS[kind], organisation_id, lineage)
     ]
     if errors:
         raise Forbidden("; ".join(error.detail for error in errors), errors=errors)
@@ -126,7 +126,7 @@ async def _record_consent_if_allowed(
 
     An API client never consents.
     """
-    may = caller.reaches(Right.WEBHOOKS_CONSENT, endpoint.organisation_id, lineage)
+    may = caller.may_access(Right.WEBHOOKS_CONSENT, endpoint.organisation_id, lineage)
     if may and await _is_person(session, caller):
         endpoint.consent_by, endpoint.consent_at = UUID(caller.subject), clock.now()
 

@@ -51,11 +51,11 @@ def refusal_reason(
     """Return why the owner may not receive these events of this organisation; None when they may."""
     if owner is None:
         return "its owner no longer has access"
-    if not owner.reaches(Right.WEBHOOKS_MANAGE, organisation_id, lineage):
+    if not owner.may_access(Right.WEBHOOKS_MANAGE, organisation_id, lineage):
         return f"its owner lacks the right «{Right.WEBHOOKS_MANAGE}» for this organisation"
     for event_type in event_types:
         right = EVENT_RIGHTS[event_type]
-        if not owner.reaches(right, organisation_id, lineage):
+        if not owner.may_access(right, organisation_id, lineage):
             return f"its owner lacks the right «{right}», which «{event_type}» needs"
     return None
 
@@ -85,7 +85,7 @@ async def load_entitlements(
     else:
         query = query.where(WebhookEndpoint.id.in_(ids))
     rows = (await session.execute(query)).all()
-    owners = await token_recheck.of_subjects(session, {row.owner_id for row in rows if row.owner_id})
+    owners = await token_recheck.load_callers(session, {row.owner_id for row in rows if row.owner_id})
     by_endpoint = {}
     for row in rows:
         owner, lineage = owners.get(row.owner_id), row.lineage or ()

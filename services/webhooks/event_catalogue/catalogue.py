@@ -195,7 +195,7 @@ UNMASKED_FIELDS = frozenset(
 
 def mask_personal_data(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the event's data with personal data masked in all fields that may contain citizens' texts."""
-    masked_data: dict[str, Any] = mask_values(dict(data), keep=UNMASKED_FIELDS)
+    masked_data: dict[str, Any] = mask_values(dict(data), skip_keys=UNMASKED_FIELDS)
     return masked_data
 
 

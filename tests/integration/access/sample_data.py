@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
-from shared.database.sessions import engine_of
+from shared.database.sessions import create_engine
 from shared.ids import new_id
 from shared.tables import appeals, ingest, registry, webhooks
 from shared.tables import common as events
@@ -51,7 +51,7 @@ class World(dict[str, Things]):
 
 async def build(database: TestDatabase) -> World:
     """Write the world and give its names."""
-    engine = engine_of(database.url("gospablik_owner"), name="world")
+    engine = create_engine(database.url("gospablik_owner"), name="world")
     try:
         async with async_sessionmaker(engine)() as session, session.begin():
             common = await _common(session)
@@ -178,7 +178,7 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
     await _add(
         session,
         *(
-            appeals.Triage(
+            appeals.Classification(
                 message_id=message.id, needs_answer="no", type="chatter", urgency="normal", confidence=0.5,
                 language="ru", top3=[], why="", judged_by="rule",
             )
@@ -273,7 +273,7 @@ async def _cases(session: AsyncSession, things: dict[str, Any], mark: str) -> No
     things["rule_id"] = await _add(session, rule)
     draft = appeals.RuleSet(status="draft", note=f"Правила {mark}", default_to="page_owner", made_by="matrix")
     things["rule_set_id"] = await _add(session, draft)
-    hand = appeals.Hand(
+    hand = appeals.Assignment(
         appeal_id=appeal_id, at=THEN, kind="routed", to_organisation_id=things["organisation_id"], actor=actor
     )
     await _add(session, hand)

@@ -163,15 +163,15 @@ async def test_a_command_leaves_a_row_of_the_service_and_of_who_is_behind_it(sta
 
 def test_every_table_is_audited_or_says_why_not() -> None:
     known = set(tables.Base.metadata.tables)
-    assert known == column_policy.AUDITED.keys() | column_policy.UNAUDITED.keys()
-    assert not column_policy.AUDITED.keys() & column_policy.UNAUDITED.keys()
+    assert known == column_policy.READABLE_COLUMNS.keys() | column_policy.UNAUDITED_TABLES.keys()
+    assert not column_policy.READABLE_COLUMNS.keys() & column_policy.UNAUDITED_TABLES.keys()
 
 
 def test_what_is_shown_readable_is_there_and_is_no_secret() -> None:
-    for name, plain in column_policy.AUDITED.items():
+    for name, plain in column_policy.READABLE_COLUMNS.items():
         columns = tables.Base.metadata.tables[name].columns
         assert plain <= set(columns.keys()), name
-        assert all(column_policy.is_telling(columns[column].type) for column in plain), name
-        assert not plain & column_policy.SECRET, name
-        hidden = ownership.GUARDED.get(name, set())
+        assert all(column_policy.may_hold_text(columns[column].type) for column in plain), name
+        assert not plain & column_policy.SECRET_COLUMNS, name
+        hidden = ownership.RESTRICTED_COLUMNS.get(name, set())
         assert not plain & hidden - {"issuer"}, f"{name}: who may not read the column may read the trail"

@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
-from shared.events.relay import number_committed
+from shared.events.relay import number_committed_events
 from tests.conftest import TestDatabase
 from tests.support.sample_events import sample_data
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
@@ -106,9 +106,9 @@ class World:
         events.
         """
         database = self.appeals.service.database
-        while await number_committed(database):
+        while await number_committed_events(database):
             for consumer in self.appeals.service.consumers:
-                while await consumer.step(database):
+                while await consumer.process_batch(database):
                     pass
 
     async def writes(self, text: str, **details: Any) -> UUID:

@@ -117,7 +117,7 @@ async def test_only_the_centre_lists_classifications(world: World) -> None:
 
 
 async def test_every_filter_uses_an_index(world: World) -> None:
-    caller = Caller("somebody", "", Role.ANALYST, None).acting(Right.UNDERSTANDING_READ)
+    caller = Caller("somebody", "", Role.ANALYST, None).with_right(Right.UNDERSTANDING_READ)
     hole = UUID(await topic(world, "roads.01"))
     async with world.appeals.service.database.read() as session:
         # The planner scans an empty table unless sequential scans are disabled.

@@ -15,7 +15,7 @@ from services.appeals.classification import classifier_pool
 from services.appeals.classification.model.builtin_model import builtin_model_dir
 from services.appeals.settings import settings
 from shared.events import relay
-from shared.events.listen_notify import WakeUps
+from shared.events.listen_notify import NotificationListener
 from shared.settings import settings as shared_settings
 from tests.conftest import TestDatabase
 from tests.integration.appeals.conftest import World
@@ -41,14 +41,14 @@ class Ended:
 async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.events.consumer.PATIENCE", 1)
+    monkeypatch.setattr("shared.events.consumer.MAX_FAILURES", 1)
     monkeypatch.setattr(classifier_pool.ClassifierPool, "_process", lambda _: Ended())
     await world.insert_message(QUESTION)
-    await relay.number_committed(world.appeals.service.database)
+    await relay.number_committed_events(world.appeals.service.database)
     failed: list[str | None] = []
     consumer = world.appeals.service.consumers[0]
     running = asyncio.create_task(
-        consumer.run(world.appeals.service.database, WakeUps(), lambda _, error: failed.append(error))
+        consumer.run(world.appeals.service.database, NotificationListener(), lambda _, error: failed.append(error))
     )
     try:
         async with asyncio.timeout(60):

@@ -16,7 +16,7 @@ from services.appeals import jobs
 from services.appeals.incidents import bulk_reply, service
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
-from shared.events.relay import number_committed
+from shared.events.relay import number_committed_events
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.support import power_cut_messages
 from tests.support.eventually import eventually
@@ -316,19 +316,19 @@ async def test_concurrent_workers_open_one_incident(region: Region) -> None:
     database = region.world.appeals.service.database
     consumers = region.world.appeals.service.consumers
     first, gathering = consumers[0], next(one for one in consumers if one.name == "gathering")
-    await number_committed(database)
-    while await first.step(database):
+    await number_committed_events(database)
+    while await first.process_batch(database):
         pass
-    await number_committed(database)
+    await number_committed_events(database)
     events = await region.world.ingest.fetch(
         "SELECT id FROM events WHERE type = 'appeal.opened' ORDER BY position"
     )
     # Workers that go on with the feed, and jobs that handle dead letters.
     await asyncio.gather(
-        *(gathering.step(database, 4) for _ in range(3)),
-        *(gathering.handle_one(database, row["id"]) for row in events[:6]),
+        *(gathering.process_batch(database, 4) for _ in range(3)),
+        *(gathering.handle_dead_letter(database, row["id"]) for row in events[:6]),
     )
-    while await gathering.step(database):
+    while await gathering.process_batch(database):
         pass
     (incident,) = await region.incidents()
     assert incident["members"] == len(await region.members(incident)) >= 15
@@ -367,7 +367,7 @@ async def test_appeal_removed_during_a_bulk_reply_gets_none(region: Region) -> N
     out = (await region.appeals(messages[:1])).pop()
     path = f"/incidents/{incident['id']}/replies"
     answer = await world.post(path, {"text": "Свет включат до 18:00."})
-    moderator = Caller("somebody", "", Role.MODERATOR, None).acting(Right.APPEALS_WORK)
+    moderator = Caller("somebody", "", Role.MODERATOR, None).with_right(Right.APPEALS_WORK)
 
     async def answers() -> None:
         async with database.write() as session:

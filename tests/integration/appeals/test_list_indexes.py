@@ -16,8 +16,8 @@ from tests.integration.appeals.conftest import World
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]
 PAGING = Paging(50, None, "", "")
-CENTRE = Caller("somebody", "", Role.MODERATOR, None).acting(Right.APPEALS_READ)
-STAFF = Caller("somebody", "", Role.EXECUTOR, UUID(int=1)).acting(Right.APPEALS_READ)
+CENTRE = Caller("somebody", "", Role.MODERATOR, None).with_right(Right.APPEALS_READ)
+STAFF = Caller("somebody", "", Role.EXECUTOR, UUID(int=1)).with_right(Right.APPEALS_READ)
 
 
 async def plan_of(world: World, query: Any) -> str:

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from services.appeals import jobs
-from shared.jobs import TryLater
+from shared.jobs import RetryLater
 from tests.integration.appeals.conftest import WEDNESDAY, World
 from tests.integration.appeals.reply_helpers import COLLEAGUE, answer, appeal, execute, fails, send, tells
 from tests.support.service_under_test import CENTRE_SUBJECT
@@ -172,7 +172,7 @@ async def test_bulk_reply_follows_an_interim_reply_under_way(world: World) -> No
     await run()
     (shown,) = (await world.get(path)).json()["items"]
     assert (shown["by_status"], shown["to_come"]) == ({"queued": 1}, 1)
-    with pytest.raises(TryLater):
+    with pytest.raises(RetryLater):
         await run()
     await world.published(interim, at=WEDNESDAY + HOUR)
     await world.handle_job(

@@ -6,7 +6,7 @@ from services.appeals.classification.classifier_pool import ClassifierInput, cla
 from services.appeals.inbound import prefetch, thread_context
 from shared.database.sessions import Database
 from shared.events.consumer import BATCH
-from shared.events.relay import number_committed
+from shared.events.relay import number_committed_events
 from shared.tables.ingest import Message
 from tests.integration.appeals.conftest import World
 
@@ -24,7 +24,7 @@ async def test_prefetched_inputs_are_those_requested_later(world: World, monkeyp
     await world.insert_message("Ответ", from_community=True)
     database = Database(world.database.url("appeals"), 2, name="ahead")
     try:
-        while await number_committed(world.appeals.service.database):
+        while await number_committed_events(world.appeals.service.database):
             pass
         reached = await prefetch.prefetch_backlog(database, 0)
         assert await prefetch.prefetch_backlog(database, reached) == reached

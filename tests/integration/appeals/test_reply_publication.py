@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from shared.auth import tokens
-from shared.events.relay import number_committed
+from shared.events.relay import number_committed_events
 from tests.conftest import TestDatabase
 from tests.integration.appeals.conftest import WEDNESDAY, World, build_world
 from tests.integration.appeals.test_appeal_matching import QUESTION
@@ -400,7 +400,7 @@ async def test_retry_request_carries_the_corrected_text(
             await world.emit(
                 "publication.failed", publication, world.organisation, reply_id=reply["id"], failure=failure
             )
-            await number_committed(appeals.service.database)
+            await number_committed_events(appeals.service.database)
 
             async def failed() -> bool:
                 return bool((await world.only())["replies"][0]["status"] == "failed")

@@ -153,17 +153,17 @@ async def deactivate_with_a_statement(session: WriteSession, organisation_id: UU
 
 async def test_unrecorded_statement_is_not_committed(registry: ServiceUnderTest, database: TestDatabase) -> None:
     organisation_id = await insert_organisation(database)
-    with pytest.raises(recorder.UnrecordedChange, match="gospablik try changed organisations"):
+    with pytest.raises(recorder.UnrecordedChangeError, match="gospablik try changed organisations"):
         async with registry.service.database.write() as session:
-            recorder.attribute(session, recorder.operator("registry", "try"))
+            recorder.set_context(session, recorder.operator_context("registry", "try"))
             await deactivate_with_a_statement(session, organisation_id)
     async with registry.service.database.read() as session:
         assert (await session.get_one(Organisation, organisation_id)).active
 
     async with registry.service.database.write() as session:
-        recorder.attribute(session, recorder.operator("registry", "try"))
+        recorder.set_context(session, recorder.operator_context("registry", "try"))
         await deactivate_with_a_statement(session, organisation_id)
-        gone = recorder.Change(subject_id=organisation_id, before={"active": True}, after={"active": False})
+        gone = recorder.RowChange(subject_id=organisation_id, before={"active": True}, after={"active": False})
         await recorder.record(session, Organisation, [gone])
     (row,) = await trail(registry)
     assert (row["before"], row["after"]) == ({"active": True}, {"active": False})

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import text
 
-from shared.audit.hash_chain import Head, Verdict, verify
-from shared.events.relay import number_committed
+from shared.audit.hash_chain import ChainHead, VerificationResult, verify
+from shared.events.relay import number_committed_events
 from tests.conftest import TestDatabase
 from tests.integration.audit.conftest import change
 from tests.support.service_under_test import ServiceUnderTest
@@ -18,11 +18,11 @@ async def chained(registry: ServiceUnderTest) -> ServiceUnderTest:
     for number in range(ROWS):
         await change(registry, number)
         if number % 2:
-            await number_committed(registry.service.database)
+            await number_committed_events(registry.service.database)
     return registry
 
 
-async def verified(registry: ServiceUnderTest, expected_head: Head | None = None) -> Verdict:
+async def verified(registry: ServiceUnderTest, expected_head: ChainHead | None = None) -> VerificationResult:
     async with registry.service.database.read() as session:
         return await verify(session, expected_head)
 
@@ -41,17 +41,17 @@ async def tamper(database: TestDatabase, *statements: str) -> None:
 async def test_unchanged_trail_is_verified(chained: ServiceUnderTest) -> None:
     await change(chained, ROWS)
     result = await verified(chained)
-    assert result.broken is None
+    assert result.error is None
     assert result.head is not None
-    assert (result.head.position, result.waiting) == (ROWS, 1)
-    await number_committed(chained.service.database)
+    assert (result.head.position, result.unchained_count) == (ROWS, 1)
+    await number_committed_events(chained.service.database)
     later = await verified(chained, result.head)
     assert later.head is not None
-    assert (later.head.position, later.waiting) == (ROWS + 1, 0)
+    assert (later.head.position, later.unchained_count) == (ROWS + 1, 0)
 
 
 async def test_empty_trail_is_verified(registry: ServiceUnderTest) -> None:
-    assert await verified(registry) == Verdict(None, 0, None)
+    assert await verified(registry) == VerificationResult(None, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -71,18 +71,18 @@ async def test_changed_byte_is_reported_with_its_position(
     chained: ServiceUnderTest, database: TestDatabase, change_of_one_byte: str
 ) -> None:
     await tamper(database, f"UPDATE audit SET {change_of_one_byte} WHERE position = 4")
-    broken = (await verified(chained)).broken
+    broken = (await verified(chained)).error
     assert broken is not None
     assert broken.position == 4
-    assert "not the one that was chained" in broken.what
+    assert "not the one that was chained" in broken.detail
 
 
 @pytest.mark.parametrize("position", [1, 3, 5])
 async def test_deleted_row_is_reported(chained: ServiceUnderTest, database: TestDatabase, position: int) -> None:
     await tamper(database, f"DELETE FROM audit WHERE position = {position}")
-    broken = (await verified(chained)).broken
+    broken = (await verified(chained)).error
     assert broken is not None
-    assert (broken.position, broken.what) == (position, "the row is missing")
+    assert (broken.position, broken.detail) == (position, "the row is missing")
 
 
 @pytest.mark.parametrize("moved", ["position", "position, chain"])
@@ -97,7 +97,7 @@ async def test_swapped_rows_are_reported(chained: ServiceUnderTest, database: Te
         if "," in moved
         else "UPDATE audit SET position = kept.position FROM kept WHERE kept.id = audit.id",
     )
-    broken = (await verified(chained)).broken
+    broken = (await verified(chained)).error
     assert broken is not None
     assert broken.position == 2
 
@@ -109,7 +109,7 @@ async def test_inserted_row_is_reported(chained: ServiceUnderTest, database: Tes
            SELECT gen_random_uuid(), 0, chain, created_at, service, actor, action, subject_kind, subject_id
            FROM audit WHERE position = 1""",
     )
-    broken = (await verified(chained)).broken
+    broken = (await verified(chained)).error
     assert broken is not None
     assert broken.position == 0
 
@@ -119,17 +119,17 @@ async def test_expected_head_detects_a_truncated_and_a_rebuilt_chain(
 ) -> None:
     head = (await verified(chained)).head
     assert head is not None
-    assert Head.parse(str(head)) == head
+    assert ChainHead.parse(str(head)) == head
     await tamper(database, f"DELETE FROM audit WHERE position = {ROWS}")
-    assert (await verified(chained)).broken is None  # the remaining chain is intact
-    cut = (await verified(chained, head)).broken
+    assert (await verified(chained)).error is None  # the remaining chain is intact
+    cut = (await verified(chained, head)).error
     assert cut is not None
     assert cut.position == ROWS
     await change(chained, ROWS)
-    await number_committed(chained.service.database)
-    rebuilt = (await verified(chained, head)).broken
+    await number_committed_events(chained.service.database)
+    rebuilt = (await verified(chained, head)).error
     assert rebuilt is not None
-    assert (rebuilt.position, "anew" in rebuilt.what) == (ROWS, True)
+    assert (rebuilt.position, "rebuilt" in rebuilt.detail) == (ROWS, True)
 
 
 @pytest.mark.parametrize("role", ["registry", "gospablik_owner"])
@@ -153,7 +153,7 @@ async def test_chained_row_cannot_be_changed_in_the_database(
             await connection.execute(statement)
     finally:
         await connection.close()
-    assert (await verified(chained)).broken is None
+    assert (await verified(chained)).error is None
 
 
 async def test_long_trail_is_chained_in_batches(registry: ServiceUnderTest) -> None:
@@ -166,10 +166,10 @@ async def test_long_trail_is_chained_in_batches(registry: ServiceUnderTest) -> N
             )
         )
     steps = []
-    while numbered := await number_committed(registry.service.database):
+    while numbered := await number_committed_events(registry.service.database):
         steps.append(numbered)
     assert (sum(steps), len(steps) > 1) == (4500, True)
     result = await verified(registry)
-    assert result.broken is None
+    assert result.error is None
     assert result.head is not None
     assert result.head.position == 4500

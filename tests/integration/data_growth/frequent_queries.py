@@ -42,7 +42,7 @@ class FrequentQuery:
 
 def _caller(right: Right, region: Region, staff: bool) -> Caller:
     role, organisation = (Role.EXECUTOR, region.organisation_id) if staff else (Role.MODERATOR, None)
-    return Caller(subject="person", name="", role=role, organisation_id=organisation).acting(right)
+    return Caller(subject="person", name="", role=role, organisation_id=organisation).with_right(right)
 
 
 def _appeals(

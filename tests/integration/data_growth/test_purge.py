@@ -12,7 +12,7 @@ from services.appeals import retention as appeals_retention
 from services.ingest.intake import retention as ingest_retention
 from services.registry import retention as registry_retention
 from services.webhooks import retention as webhooks_retention
-from shared.database.purge import Rule, Terms, purge
+from shared.database.purge import PurgeRule, RetentionSettings, purge_tables
 from shared.database.sessions import Database
 from shared.jobs import Jobs, ScheduleHandler
 from shared.settings import ServiceName
@@ -23,15 +23,15 @@ from tests.support.service_under_test import service_under_test
 Purge = Callable[..., Awaitable[None]]
 
 
-def rules_of(service: str, retention: Terms) -> list[Rule]:
+def rules_of(service: str, retention: RetentionSettings) -> list[PurgeRule]:
     """Return the purge rules of a service's schedule."""
-    of_service: dict[str, Callable[[Terms], Any]] = {
+    of_service: dict[str, Callable[[RetentionSettings], Any]] = {
         "appeals": appeals_retention.purge_rules,
         "ingest": ingest_retention.rules,
         "registry": registry_retention.purge_rules,
         "webhooks": webhooks_retention.purge_rules,
     }
-    log = [] if service == "registry" else Jobs(service).log_rules(retention)
+    log = [] if service == "registry" else Jobs(service).purge_rules(retention)
     return [*of_service[service](retention), *log]
 
 
@@ -51,7 +51,7 @@ def purged(database: TestDatabase) -> Purge:
     async def run(service: str) -> None:
         pool = Database(database.url(service), 1, name="purge")
         try:
-            await purge(pool, rules_of(service, Terms()), batch=3)
+            await purge_tables(pool, rules_of(service, RetentionSettings()), batch=3)
         finally:
             await pool.close()
 

@@ -9,7 +9,7 @@ import pytest
 from cli.deployment import provisioning as bootstrap
 from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
 from shared import clock
-from shared.database.purge import Terms, purge
+from shared.database.purge import RetentionSettings, purge_tables
 from shared.database.sessions import Database
 from tests.conftest import MEMORY, OPTIONS
 from tests.integration.data_growth.test_purge import rules_of
@@ -36,7 +36,7 @@ class SizeLimit:
         return self.per_day * (self.days + 8)
 
 
-RETENTION = Terms()
+RETENTION = RetentionSettings()
 SIZE_LIMITS = {
     "seen_events": SizeLimit(MESSAGES, 3, 20),
     "tombstones": SizeLimit(50, 30, 2),
@@ -124,7 +124,7 @@ async def test_purged_tables_stay_below_their_size_limits(monkeypatch: pytest.Mo
             )
             monkeypatch.setattr(clock, "now", lambda end=end: end)
             for service, pool in pools.items():
-                await purge(pool, rules_of(service, RETENTION))
+                await purge_tables(pool, rules_of(service, RETENTION))
             # Autovacuum would do this later; without it the space of deleted rows is not reused.
             for table in SIZE_LIMITS:
                 await raw_connection.execute(f"VACUUM {table}", timeout=300)

@@ -23,7 +23,7 @@ from services.ingest.networks.port import (
 )
 from services.ingest.publishing.publisher import Publisher
 from shared.contracts.values import MessageKind
-from shared.jobs import TryLater
+from shared.jobs import RetryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS, Connected
 from tests.support.eventually import eventually
@@ -129,7 +129,7 @@ class Scene:
         async def ended() -> dict[str, Any] | None:
             try:
                 await self.publisher.process(carried)
-            except TryLater:
+            except RetryLater:
                 await self.end_lease(carried)
             row = await self.system.publication(str(carried))
             return row if row["status"] in {"published", "failed"} else None

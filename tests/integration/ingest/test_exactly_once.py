@@ -22,7 +22,7 @@ from services.ingest.networks.port import (
 from services.ingest.publishing.publisher import PUBLISH_JOB, Publisher
 from services.ingest.worker import Worker
 from shared import clock
-from shared.jobs import TryLater
+from shared.jobs import RetryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.scripted_network import Scene, made_scene
 
@@ -69,7 +69,7 @@ async def given_up(scene: Scene) -> None:
         raise PublishOutcomeUnknown("lost")
 
     scene.network.on_publish = publish
-    with pytest.raises(TryLater):
+    with pytest.raises(RetryLater):
         await scene.publisher.process(scene.publication_id)
     with mock.patch("services.ingest.publishing.publisher.MAX_SILENT_ATTEMPTS", 1):
         assert (await scene.carry_through())["failure"]["code"] == "unanswered"
@@ -102,7 +102,7 @@ async def test_repeated_retry_request_is_processed_once(scene: Scene) -> None:
 async def test_reply_of_dead_lettered_job_fails_and_retry_publishes_once(scene: Scene) -> None:
     network = Standing(scene)
     network.lost = 1
-    with pytest.raises(TryLater):
+    with pytest.raises(RetryLater):
         await scene.publisher.process(scene.publication_id)
 
     async def broken(_: OutgoingReply) -> ParsedBatch:
@@ -112,7 +112,9 @@ async def test_reply_of_dead_lettered_job_fails_and_retry_publishes_once(scene: 
     with pytest.raises(ValueError, match="of ours"):
         await scene.carry_through()
     async with scene.system.ingest.service.database.write() as session:
-        await Worker().jobs.on_held[PUBLISH_JOB](session, {"publication_id": str(scene.publication_id)}, "of ours")
+        await Worker().jobs.on_dead_letter[PUBLISH_JOB](
+            session, {"publication_id": str(scene.publication_id)}, "of ours"
+        )
     failed = await scene.system.publication(str(scene.publication_id))
     assert (failed["status"], failed["failure"]["code"]) == ("failed", "job_held")
     assert len(await scene.system.events("publication.failed")) == 1
@@ -186,7 +188,7 @@ async def test_worker_with_skewed_clock_waits_until_call_is_over(scene: Scene, m
     while not scene.network.calls:
         await asyncio.sleep(0.02)
     skewed = clock.now() + timedelta(minutes=minutes)
-    with mock.patch("shared.clock.now", return_value=skewed), pytest.raises(TryLater):
+    with mock.patch("shared.clock.now", return_value=skewed), pytest.raises(RetryLater):
         await scene.publisher.process(scene.publication_id)
     over.set()
     assert (await first)["status"] == "published"
@@ -202,7 +204,7 @@ async def test_unreadable_thread_prevents_resending(scene: Scene) -> None:
 
     scene.network.on_publish, scene.network.on_read = publish, refuse
     for _ in range(4):
-        with pytest.raises(TryLater):
+        with pytest.raises(RetryLater):
             await scene.publisher.process(scene.publication_id)
         await scene.end_lease()
     assert (scene.network.calls, scene.network.reads > 0) == (1, True)
@@ -226,7 +228,7 @@ async def test_unparsed_comment_makes_thread_read_incomplete(scene: Scene) -> No
     broken.parse(lambda raw: raw["text"], {"id": 31})
     scene.network.thread = broken
     for _ in range(3):
-        with pytest.raises(TryLater):
+        with pytest.raises(RetryLater):
             await scene.publisher.process(scene.publication_id)
         await scene.end_lease()
     assert scene.network.calls == 1
@@ -254,7 +256,7 @@ async def test_read_before_another_workers_call_prevents_resending(scene: Scene)
 
     async def until_uncertain(calls: int) -> None:
         while scene.network.calls < calls:
-            with pytest.raises(TryLater):
+            with pytest.raises(RetryLater):
                 await scene.publisher.process(scene.publication_id)
             await scene.end_lease()
 
@@ -382,7 +384,7 @@ async def test_retried_reply_waits_for_later_one_in_flight(scene: Scene) -> None
     while scene.network.calls == calls:
         await asyncio.sleep(0.02)
     assert (await scene.retry()).status_code == 202
-    with pytest.raises(TryLater):
+    with pytest.raises(RetryLater):
         await scene.publisher.process(scene.publication_id)
     go_on.set()
     await first
@@ -413,7 +415,7 @@ async def test_worker_stalled_after_sending_state_makes_no_call(
     network = Standing(scene)
     moments = iter([100.0, 100.0 + scene.network.publish_timeout()])
     monkeypatch.setattr("services.ingest.publishing.publisher.boottime_seconds", lambda: next(moments))
-    with pytest.raises(TryLater):
+    with pytest.raises(RetryLater):
         await scene.publisher.process(scene.publication_id)
     assert (scene.network.calls, network.texts) == (0, [])
     monkeypatch.undo()
@@ -432,7 +434,7 @@ async def test_two_workers_resend_lost_reply_once(scene: Scene) -> None:
         return PublishedReply("-101_31", "u")
 
     scene.network.on_publish = publish
-    with pytest.raises(TryLater):
+    with pytest.raises(RetryLater):
         await scene.publisher.process(scene.publication_id)
     await scene.end_lease()
     other = Publisher(
@@ -446,7 +448,7 @@ async def test_two_workers_resend_lost_reply_once(scene: Scene) -> None:
         for _ in range(30):
             try:
                 await publisher.process(scene.publication_id)
-            except TryLater:
+            except RetryLater:
                 await asyncio.sleep(0.1)
 
     await asyncio.gather(work(scene.publisher), work(other), work(other))

@@ -12,7 +12,7 @@ import pytest
 
 from services.ingest.networks import catalogue
 from services.ingest.networks.port import OutgoingReply, PublishedReply, PublishOutcomeUnknown, PublishRejected
-from shared.jobs import TryLater
+from shared.jobs import RetryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.scripted_network import Scene, made_scene
 
@@ -219,9 +219,9 @@ async def test_temporary_rejection_is_reported_once_and_retried(scene: Scene) ->
     scene.network.on_publish = without_a_key
     delays = []
     for _ in range(12):
-        with pytest.raises(TryLater) as later:
+        with pytest.raises(RetryLater) as later:
             await scene.publisher.process(scene.publication_id)
-        delays.append(later.value.delay)
+        delays.append(later.value.after)
     assert max(delays) <= timedelta(seconds=30)
     ((subject, data),) = await told(scene, "publication.delayed")
     assert subject == scene.publication_id
@@ -245,9 +245,9 @@ async def test_later_reply_waits_for_one_being_retried(scene: Scene) -> None:
 
     scene.network.on_publish = reluctant
     later = await scene.system.answer(scene.question_id, "Коротко")
-    with pytest.raises(TryLater):
+    with pytest.raises(RetryLater):
         await scene.publisher.process(scene.publication_id)
-    with pytest.raises(TryLater):
+    with pytest.raises(RetryLater):
         await scene.publisher.process(UUID(later["id"]))
     await asyncio.gather(scene.carry_through(UUID(later["id"])), carry_all(scene))
     assert taken == [*PARTS, "Коротко"]

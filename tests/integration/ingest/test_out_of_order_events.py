@@ -14,7 +14,7 @@ from services.ingest.intake import retention
 from services.ingest.intake.ingest import BatchResult, IntakeBatch, ingest_batch, ingest_batches
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch, UnparsedPayload
-from shared.database.purge import Terms, purge
+from shared.database.purge import RetentionSettings, purge_tables
 from shared.database.sessions import WriteSession
 from tests.conftest import TestDatabase
 from tests.integration.ingest.ingest_harness import MOMENT, Bench, made_bench
@@ -90,7 +90,7 @@ async def test_old_event_ids_and_pending_deletions_are_purged(bench: Bench) -> N
     await bench.take(
         bench.item(external_id="-101_9", push_event_id="young"), deletion(bench, external_id="-101_10")
     )
-    await purge(bench.ingest.service.database, retention.rules(Terms()))
+    await purge_tables(bench.ingest.service.database, retention.rules(RetentionSettings()))
     assert await bench.eye.fetchval("SELECT array_agg(event_id) FROM seen_events") == ["young"]
     assert await bench.eye.fetchval("SELECT array_agg(external_id) FROM tombstones") == ["-101_10"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from services.ingest.networks.port import OutgoingReply, ParsedBatch, PublishedReply, PublishOutcomeUnknown
 from services.ingest.publishing.publisher import MAX_SILENT_ATTEMPTS, delay_after_no_response
-from shared.jobs import TryLater
+from shared.jobs import RetryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.scripted_network import Scene, made_scene
 from tests.support.eventually import eventually_true
@@ -104,7 +104,7 @@ async def test_lost_failed_call_is_repeated_only_after_reading(scene: Scene) -> 
 
     scene.network.on_publish = publish
     for _ in range(6):
-        with pytest.raises(TryLater):
+        with pytest.raises(RetryLater):
             await scene.publisher.process(scene.publication_id)
         await scene.end_lease()
     assert scene.network.calls == 1
@@ -120,7 +120,7 @@ async def test_hanging_call_times_out_and_thread_is_read(scene: Scene) -> None:
         return PublishedReply("-101_34", "u")
 
     scene.network.on_publish, scene.network.seconds = publish, 0.2
-    with pytest.raises(TryLater):
+    with pytest.raises(RetryLater):
         await scene.publisher.process(scene.publication_id)
     scene.network.seconds = 60
     done = await scene.carry_through()
@@ -140,7 +140,7 @@ async def test_two_concurrent_jobs_make_one_call(scene: Scene) -> None:
     over.set()
     outcomes = await asyncio.gather(*jobs, return_exceptions=True)
     assert scene.network.calls == 1
-    assert sum(isinstance(outcome, TryLater) for outcome in outcomes) == 2
+    assert sum(isinstance(outcome, RetryLater) for outcome in outcomes) == 2
 
 
 async def test_network_without_responses_fails_publication(scene: Scene) -> None:

@@ -4,14 +4,14 @@ import asyncpg
 import pytest
 
 from shared.tables import Base
-from shared.tables.ownership import GUARDED, HIDDEN, OWNERS
+from shared.tables.ownership import OWNER_ONLY_TABLES, RESTRICTED_COLUMNS, TABLE_OWNERS
 from tests.conftest import SERVICES, TestDatabase
 
-PAIRS = [(role, table) for role in SERVICES for table in sorted(OWNERS) if OWNERS[table] != role]
+PAIRS = [(role, table) for role in SERVICES for table in sorted(TABLE_OWNERS) if TABLE_OWNERS[table] != role]
 
 
 def test_every_table_has_an_owner() -> None:
-    assert set(Base.metadata.tables) == set(OWNERS) | {"events", "audit", "feed_epochs"}
+    assert set(Base.metadata.tables) == set(TABLE_OWNERS) | {"events", "audit", "feed_epochs"}
 
 
 async def test_role_cannot_write_tables_of_others(database: TestDatabase) -> None:
@@ -61,12 +61,12 @@ async def test_restricted_columns_are_readable_only_by_their_owner(database: Tes
     for role in SERVICES:
         connection = await database.connect(role)
         try:
-            for table, columns in GUARDED.items():
+            for table, columns in RESTRICTED_COLUMNS.items():
                 shown = [c.name for c in Base.metadata.tables[table].columns if c.name not in columns]
                 await connection.execute(f"SELECT {', '.join(shown)} FROM {table}")
                 for column in columns:
                     statement = f"SELECT {column} FROM {table}"
-                    if OWNERS[table] == role:
+                    if TABLE_OWNERS[table] == role:
                         await connection.execute(statement)
                         continue
                     with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -79,8 +79,8 @@ async def test_idempotency_responses_are_readable_only_by_their_owner(database: 
     for role in SERVICES:
         connection = await database.connect(role)
         try:
-            for table in HIDDEN:
-                if OWNERS[table] == role:
+            for table in OWNER_ONLY_TABLES:
+                if TABLE_OWNERS[table] == role:
                     await connection.execute(f"SELECT * FROM {table}")
                     continue
                 for column in Base.metadata.tables[table].columns:

@@ -10,7 +10,7 @@ import pytest
 
 from shared.api import idempotency
 from shared.settings import ServiceName
-from shared.tables.ownership import HIDDEN
+from shared.tables.ownership import OWNER_ONLY_TABLES
 from tests.conftest import TestDatabase
 from tests.support.service_under_test import service_under_test
 
@@ -57,7 +57,7 @@ async def test_expired_responses_of_all_callers_are_purged(
     name: ServiceName, database: TestDatabase, keys_dir: Path
 ) -> None:
     table = f"{name}_idempotency"
-    assert table in HIDDEN
+    assert table in OWNER_ONLY_TABLES
     connection = await database.connect(name)
     for caller, hours in (("one", 25), ("two", 26), ("three", 48), ("fresh", 23)):
         await _insert_response(connection, table, caller, hours)

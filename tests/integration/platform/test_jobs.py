@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from shared.database.sessions import Database, WriteSession
-from shared.jobs import Jobs, TryLater
+from shared.jobs import Jobs, RetryLater
 from tests.conftest import TestDatabase
 from tests.integration.platform.simulated_outages import no_connections, read_only
 
@@ -55,7 +55,7 @@ async def test_job_runs_with_its_payload(appeals_database: Database, database: T
     jobs = Jobs("appeals")
     done: list[dict[str, Any]] = []
 
-    @jobs.job("greet")
+    @jobs.handler("greet")
     async def greet(payload: dict[str, Any]) -> None:
         done.append(payload)
 
@@ -71,7 +71,7 @@ async def test_failed_job_is_kept_and_can_be_requeued(appeals_database: Database
     broken = True
     done = asyncio.Event()
 
-    @jobs.job("fragile")
+    @jobs.handler("fragile")
     async def fragile(_payload: dict[str, Any]) -> None:
         if broken:
             raise RuntimeError("the other side is down")
@@ -84,9 +84,9 @@ async def test_failed_job_is_kept_and_can_be_requeued(appeals_database: Database
         broken = False
         connection = await database.connect("appeals")
         try:
-            held = await jobs.held(connection)
+            held = await jobs.list_dead_letters(connection)
             assert [job.entrypoint for job in held] == ["fragile"]
-            await jobs.put_back(connection, [int(job.id) for job in held])
+            await jobs.requeue(connection, [int(job.id) for job in held])
         finally:
             await connection.close()
         await done.wait()
@@ -97,12 +97,12 @@ async def test_retry_later_is_not_counted_as_a_failure(appeals_database: Databas
     tries = 0
     done = asyncio.Event()
 
-    @jobs.job("patient")
+    @jobs.handler("patient")
     async def patient(_payload: dict[str, Any]) -> None:
         nonlocal tries
         tries += 1
         if tries < 4:
-            raise TryLater(timedelta(milliseconds=20), "not yet")
+            raise RetryLater(timedelta(milliseconds=20), "not yet")
         done.set()
 
     await enqueue(appeals_database, jobs, "patient")
@@ -118,12 +118,12 @@ async def test_job_after_many_retry_later_is_not_dead_lettered_for_one_error(
     tries = 0
     done = asyncio.Event()
 
-    @jobs.job("patient")
+    @jobs.handler("patient")
     async def patient(_payload: dict[str, Any]) -> None:
         nonlocal tries
         tries += 1
         if tries < 4:
-            raise TryLater(timedelta(milliseconds=20), "not yet")
+            raise RetryLater(timedelta(milliseconds=20), "not yet")
         if tries == 4:
             raise ValueError("a transient error")
         done.set()
@@ -148,7 +148,7 @@ async def test_dead_letter_handler_runs_in_the_transaction_of_the_dead_letter(
             # The connection is lost before the commit: the job is not dead-lettered, and the handler runs again.
             raise ConnectionResetError
 
-    @jobs.job("fragile", on_held=on_dead_letter)
+    @jobs.handler("fragile", on_dead_letter=on_dead_letter)
     async def fragile(_payload: dict[str, Any]) -> None:
         raise ValueError("no such page")
 
@@ -171,7 +171,7 @@ async def test_job_is_not_dead_lettered_for_an_outage(
     started, over, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
     failed = 0
 
-    @jobs.job("writes")
+    @jobs.handler("writes")
     async def writes(_payload: dict[str, Any]) -> None:
         nonlocal failed
         started.set()
@@ -205,7 +205,7 @@ async def test_worker_stops_during_an_outage_and_the_next_one_runs_its_job(
     jobs = Jobs("appeals")
     started, over, failed, done = (asyncio.Event() for _ in range(4))
 
-    @jobs.job("writes")
+    @jobs.handler("writes")
     async def writes(_payload: dict[str, Any]) -> None:
         started.set()
         await over.wait()
@@ -236,7 +236,7 @@ async def test_stopping_worker_finishes_the_running_job(
     jobs = Jobs("appeals")
     started, stopping, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    @jobs.job("long")
+    @jobs.handler("long")
     async def long(_payload: dict[str, Any]) -> None:
         started.set()
         await stopping.wait()

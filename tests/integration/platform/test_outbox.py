@@ -16,11 +16,11 @@ from sqlalchemy import func, select, text
 from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.events.consumer import Consumer, Handler, read_after
-from shared.events.listen_notify import WakeUps
+from shared.events.listen_notify import NotificationListener
 from shared.events.outbox import NewEvent, emit
-from shared.events.relay import number_committed, relay
+from shared.events.relay import number_committed_events, relay
 from shared.jobs import Jobs
-from shared.tables.appeals import AppealsCursor
+from shared.tables.appeals import AppealsConsumerOffset
 from shared.tables.common import Event
 from tests.conftest import TestDatabase
 from tests.integration.platform.simulated_outages import no_connections, read_only
@@ -54,8 +54,8 @@ async def test_reader_misses_no_event_of_eight_writers(appeals_database: Databas
     async def take(_session: WriteSession, events: list[Event]) -> None:
         seen.extend(found.subject_id for found in events)
 
-    consumer = Consumer("reader", AppealsCursor, ("appeal.opened",), take)  # type: ignore[arg-type]
-    wakeups = WakeUps()
+    consumer = Consumer("reader", AppealsConsumerOffset, ("appeal.opened",), take)  # type: ignore[arg-type]
+    wakeups = NotificationListener()
     running = [
         asyncio.create_task(relay(appeals_database, wakeups)),
         asyncio.create_task(relay(appeals_database, wakeups)),
@@ -64,7 +64,7 @@ async def test_reader_misses_no_event_of_eight_writers(appeals_database: Databas
 
     async def notify() -> None:
         while True:
-            wakeups.ring_all()
+            wakeups.notify_all_local()
             await asyncio.sleep(0.005)
 
     running.append(asyncio.create_task(notify()))
@@ -85,31 +85,31 @@ async def test_event_of_a_rolled_back_transaction_is_not_numbered(appeals_databa
         async with appeals_database.write() as session:
             await emit(session, event())
             raise RuntimeError
-    assert await number_committed(appeals_database) == 0
+    assert await number_committed_events(appeals_database) == 0
 
 
 async def test_failing_handler_rolls_back_its_changes_and_offset(appeals_database: Database) -> None:
     async with appeals_database.write() as session:
         await emit(session, event(), event())
-    await number_committed(appeals_database)
+    await number_committed_events(appeals_database)
 
     async def fail(session: WriteSession, events: list[Event]) -> None:
         await emit(session, event("appeal.closed"))
         raise RuntimeError("not today")
 
-    consumer = Consumer("failing", AppealsCursor, ("appeal.opened",), fail)  # type: ignore[arg-type]
+    consumer = Consumer("failing", AppealsConsumerOffset, ("appeal.opened",), fail)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError):
-        await consumer.step(appeals_database)
+        await consumer.process_batch(appeals_database)
     async with appeals_database.read() as reader:
         assert await reader.scalar(select(func.count()).select_from(Event)) == 2
-        assert await reader.scalar(select(func.count()).select_from(AppealsCursor)) == 0
+        assert await reader.scalar(select(func.count()).select_from(AppealsConsumerOffset)) == 0
 
 
 async def test_failing_event_is_reported_and_earlier_ones_are_handled(appeals_database: Database) -> None:
     good_before, bad, good_after = uuid4(), uuid4(), uuid4()
     async with appeals_database.write() as session:
         await emit(session, *(event(subject=subject) for subject in (good_before, bad, good_after)))
-    await number_committed(appeals_database)
+    await number_committed_events(appeals_database)
     done: list[UUID] = []
     reported: list[str | None] = []
     broken = True
@@ -119,8 +119,10 @@ async def test_failing_event_is_reported_and_earlier_ones_are_handled(appeals_da
             raise RuntimeError("cannot read it")
         done.extend(found.subject_id for found in events)
 
-    consumer = Consumer("steady", AppealsCursor, ("appeal.opened",), handle)  # type: ignore[arg-type]
-    task = asyncio.create_task(consumer.run(appeals_database, WakeUps(), lambda _, error: reported.append(error)))
+    consumer = Consumer("steady", AppealsConsumerOffset, ("appeal.opened",), handle)  # type: ignore[arg-type]
+    task = asyncio.create_task(
+        consumer.run(appeals_database, NotificationListener(), lambda _, error: reported.append(error))
+    )
     async with asyncio.timeout(60):
         while good_before not in done or not any(reported):
             await asyncio.sleep(0.02)
@@ -138,7 +140,7 @@ async def test_repeatedly_failing_event_is_dead_lettered_and_others_are_handled(
     bad, good = uuid4(), uuid4()
     async with appeals_database.write() as session:
         await emit(session, event(subject=bad), event(subject=good))
-    await number_committed(appeals_database)
+    await number_committed_events(appeals_database)
     done: list[UUID] = []
 
     async def handle(_session: WriteSession, events: list[Event]) -> None:
@@ -147,8 +149,8 @@ async def test_repeatedly_failing_event_is_dead_lettered_and_others_are_handled(
         done.extend(found.subject_id for found in events)
 
     jobs = Jobs("appeals")
-    consumer = Consumer("hurried", AppealsCursor, ("appeal.opened",), handle, jobs)  # type: ignore[arg-type]
-    task = asyncio.create_task(consumer.run(appeals_database, WakeUps(), lambda *_: None))
+    consumer = Consumer("hurried", AppealsConsumerOffset, ("appeal.opened",), handle, jobs)  # type: ignore[arg-type]
+    task = asyncio.create_task(consumer.run(appeals_database, NotificationListener(), lambda *_: None))
     async with asyncio.timeout(60):
         while not done:
             await asyncio.sleep(0.05)
@@ -161,22 +163,22 @@ async def test_repeatedly_failing_event_is_dead_lettered_and_others_are_handled(
     finally:
         await connection.close()
     assert [(row["entrypoint"], json.loads(row["payload"])) for row in rows] == [
-        (consumer.job, {"event_id": str(wanted)})
+        (consumer.dead_letter_job, {"event_id": str(wanted)})
     ]
 
 
 async def test_consumer_skips_events_of_other_types(appeals_database: Database) -> None:
     async with appeals_database.write() as session:
         await emit(session, *(event("appeal.closed") for _ in range(5)))
-    await number_committed(appeals_database)
+    await number_committed_events(appeals_database)
 
     async def never(_session: WriteSession, _events: list[Event]) -> None:
         raise AssertionError("no event of this type was written")
 
-    consumer = Consumer("picky", AppealsCursor, ("appeal.opened",), never)  # type: ignore[arg-type]
-    assert await consumer.step(appeals_database) == 0
+    consumer = Consumer("picky", AppealsConsumerOffset, ("appeal.opened",), never)  # type: ignore[arg-type]
+    assert await consumer.process_batch(appeals_database) == 0
     async with appeals_database.read() as reader:
-        assert await reader.scalar(select(AppealsCursor.position)) == 5
+        assert await reader.scalar(select(AppealsConsumerOffset.position)) == 5
         assert [found.position for found in await read_after(reader, 2)] == [3, 4, 5]
 
 
@@ -196,7 +198,7 @@ async def test_clock_skew_does_not_change_the_order_of_events(
     monkeypatch.setattr("shared.clock.now", lambda: now)
     async with appeals_database.write() as session:
         await emit(session, event("message.edited", subject))
-    await number_committed(appeals_database)
+    await number_committed_events(appeals_database)
     async with appeals_database.read() as reader:
         found = await read_after(reader, 0)
     assert [one.type for one in found] == ["message.received", "message.edited"]
@@ -207,12 +209,12 @@ async def test_events_are_numbered_in_the_order_of_row_locks(
 ) -> None:
     """Of two writers of one row the one that locks it later gets the later event, even if it began first."""
     async with appeals_database.write() as session:
-        session.add(AppealsCursor(consumer="subject", position=0))
+        session.add(AppealsConsumerOffset(consumer="subject", position=0))
     started, written = asyncio.Event(), asyncio.Event()
 
     async def second() -> None:
         async with appeals_database.write() as session:
-            row = await session.get_one(AppealsCursor, "subject")
+            row = await session.get_one(AppealsConsumerOffset, "subject")
             started.set()
             await written.wait()
             row.position += 1  # not yet in the database when the event is emitted
@@ -228,14 +230,14 @@ async def test_events_are_numbered_in_the_order_of_row_locks(
     async def first() -> None:
         async with appeals_database.write() as session:
             await started.wait()
-            row = await session.get_one(AppealsCursor, "subject", with_for_update=True)
+            row = await session.get_one(AppealsConsumerOffset, "subject", with_for_update=True)
             row.position += 1
             written.set()
             await eventually(waits_for_lock, "the second writer at the row")
             await emit(session, event("appeal.opened"))
 
     await asyncio.gather(second(), first())
-    await number_committed(appeals_database)
+    await number_committed_events(appeals_database)
     async with appeals_database.read() as reader:
         assert [one.type for one in await read_after(reader, 0)] == ["appeal.opened", "appeal.closed"]
 
@@ -243,8 +245,8 @@ async def test_events_are_numbered_in_the_order_of_row_locks(
 @pytest.fixture
 def fast_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dead-letter after two failures instead of five; do not log the slow tracebacks."""
-    monkeypatch.setattr("shared.events.consumer.PATIENCE", 2)
-    monkeypatch.setattr("shared.events.consumer.PATIENCE_WITH_TIMEOUTS", 2)
+    monkeypatch.setattr("shared.events.consumer.MAX_FAILURES", 2)
+    monkeypatch.setattr("shared.events.consumer.MAX_TIMEOUTS", 2)
     monkeypatch.setattr("shared.events.consumer.AFTER_OUTAGE_SECONDS", 0.05)
     monkeypatch.setattr("shared.events.consumer.log", mock.Mock())
 
@@ -253,8 +255,8 @@ def fast_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
 async def reading(
     pool: Database, handle: Handler, report: Callable[[str, str | None], None] = lambda *_: None
 ) -> AsyncIterator[None]:
-    consumer = Consumer("reader", AppealsCursor, ("appeal.opened",), handle, Jobs("appeals"))
-    task = asyncio.create_task(consumer.run(pool, WakeUps(), report))
+    consumer = Consumer("reader", AppealsConsumerOffset, ("appeal.opened",), handle, Jobs("appeals"))
+    task = asyncio.create_task(consumer.run(pool, NotificationListener(), report))
     try:
         yield
     finally:
@@ -271,7 +273,7 @@ async def test_outage_dead_letters_no_event_and_keeps_their_order(
 ) -> None:
     async with appeals_database.write() as session:
         await emit(session, *(event() for _ in range(5)))
-    await number_committed(appeals_database)
+    await number_committed_events(appeals_database)
     seen: list[int | None] = []
 
     async def handle(_session: WriteSession, events: Sequence[Event]) -> None:
@@ -301,7 +303,7 @@ async def test_outage_resets_the_count_of_failures(
 ) -> None:
     async with appeals_database.write() as session:
         await emit(session, event())
-    await number_committed(appeals_database)
+    await number_committed_events(appeals_database)
     # The batch, then the event alone: errors, an outage, errors, success.
     errors = [ValueError(), ValueError(), ValueError(), ConnectionResetError(), ValueError(), ValueError()]
     done = asyncio.Event()
@@ -324,7 +326,7 @@ async def test_event_that_always_times_out_is_dead_lettered_and_others_are_handl
     slow, good = uuid4(), uuid4()
     async with appeals_database.write() as session:
         await emit(session, event(subject=slow), event(subject=good))
-    await number_committed(appeals_database)
+    await number_committed_events(appeals_database)
     done = asyncio.Event()
 
     async def handle(session: WriteSession, events: Sequence[Event]) -> None:
@@ -343,7 +345,7 @@ async def test_positions_of_a_lost_server_are_not_reused(
     """The standby lacks the events that the lost server numbered last, although consumers have read them."""
     async with appeals_database.write() as session:
         await emit(session, *(event() for _ in range(3)))
-    await number_committed(appeals_database)
+    await number_committed_events(appeals_database)
     lost = 3
     raw_connection = await database.connect()
     await raw_connection.execute("DELETE FROM events WHERE position = $1", lost)
@@ -351,10 +353,10 @@ async def test_positions_of_a_lost_server_are_not_reused(
     await raw_connection.execute("UPDATE feed_epochs SET server = regexp_replace(server, '/.*', '/0')")
     async with appeals_database.write() as session:
         await emit(session, event("appeal.closed"))
-    await number_committed(appeals_database)
+    await number_committed_events(appeals_database)
     async with appeals_database.write() as session:
         await emit(session, event("appeal.reopened"))
-    await number_committed(appeals_database)
+    await number_committed_events(appeals_database)
     async with appeals_database.read() as reader:
         found = [(one.type, one.position) for one in await read_after(reader, lost)]
     assert found == [("appeal.closed", (1 << 32) + 1), ("appeal.reopened", (1 << 32) + 2)]

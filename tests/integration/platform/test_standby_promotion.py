@@ -12,11 +12,11 @@ from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate
 from shared.database.outages import is_outage
 from shared.database.sessions import Database, WriteSession
 from shared.events.consumer import Consumer
-from shared.events.listen_notify import WakeUps
+from shared.events.listen_notify import NotificationListener
 from shared.events.outbox import NewEvent, emit
 from shared.events.relay import EPOCH_BITS, relay
 from shared.jobs import Jobs
-from shared.tables.appeals import AppealsCursor
+from shared.tables.appeals import AppealsConsumerOffset
 from shared.tables.common import Event
 from tests.support.postgres_pair import passable, two_servers
 from tests.support.sample_events import sample_data
@@ -30,16 +30,16 @@ async def test_promotion_loses_and_dead_letters_no_event_or_job() -> None:
             await servers.replicate()
             url = bootstrap.with_login(servers.admin_url, "appeals", TEST_PASSWORD)
             pool = Database(url, 6, name="test")
-            wakeups, jobs = WakeUps(), Jobs("appeals")
+            wakeups, jobs = NotificationListener(), Jobs("appeals")
             seen: Counter[UUID] = Counter()
             worked: set[str] = set()
             committed: list[UUID] = []
             in_doubt: set[UUID] = set()
 
-            @jobs.job("work")
+            @jobs.handler("work")
             async def work(payload: dict[str, Any]) -> None:
                 async with pool.write() as session:
-                    await session.get(AppealsCursor, "none")
+                    await session.get(AppealsConsumerOffset, "none")
                 worked.add(payload["subject"])
 
             async def take(_session: WriteSession, events: Sequence[Event]) -> None:
@@ -69,7 +69,7 @@ async def test_promotion_loses_and_dead_letters_no_event_or_job() -> None:
                         committed.append(subject)
                         await asyncio.sleep(0.02)
 
-            consumer = Consumer("reader", AppealsCursor, ("appeal.opened",), take, jobs)
+            consumer = Consumer("reader", AppealsConsumerOffset, ("appeal.opened",), take, jobs)
             stop = asyncio.Event()
             running = [
                 asyncio.create_task(wakeups.run(url)),

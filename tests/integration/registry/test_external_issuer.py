@@ -187,7 +187,7 @@ async def test_missing_keys_answer_503(registry: ServiceUnderTest, issuer: Runni
     await known(registry)
     headers = await issuer.bearer("f:1:tanya")
     await issuer.fail(kind)
-    with mock.patch("shared.auth.oidc.TIMEOUT", aiohttp.ClientTimeout(total=0.3)):
+    with mock.patch("shared.auth.oidc.ISSUER_TIMEOUT", aiohttp.ClientTimeout(total=0.3)):
         answer = await registry.client.get(ME, headers=headers)
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
     own = {"Authorization": f"Bearer {registry.token('head')}"}
@@ -301,7 +301,7 @@ async def registry_process(database: TestDatabase, keys_dir: Path, port: int) ->
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        "from shared.service import run; run('registry', 'api')",
+        "from shared.service import serve; serve('registry', 'api')",
         env=os.environ | environment("registry", database, keys_dir, port=str(port)),
         cwd=ROOT,
         stdout=asyncio.subprocess.DEVNULL,

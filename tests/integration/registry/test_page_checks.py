@@ -17,7 +17,7 @@ from services.registry.page_checks import daily_run
 from services.registry.page_checks.daily_run import DailyCheck, DescribePages
 from services.registry.schemas.page_checks import PageDescriptions
 from services.registry.settings import RegistrySettings
-from shared.service_client import ServiceAway, ServiceClient, ServiceRefused, ServiceUnavailable
+from shared.service_client import ServiceClient, ServiceRejected, ServiceUnavailable, ServiceUnreachable
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import make
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page
@@ -236,7 +236,7 @@ async def test_failed_network_is_retried_with_few_calls(world: World) -> None:
     assert day["calls"] == 50 + 3 * 2 + 2, "lost answers count with what they may have cost"
 
 
-@pytest.mark.parametrize("failure", [ServiceAway("nobody listens"), ServiceRefused(422, {"detail": "no"})])
+@pytest.mark.parametrize("failure", [ServiceUnreachable("nobody listens"), ServiceRejected(422, {"detail": "no"})])
 async def test_request_that_never_reached_ingest_costs_nothing(world: World, failure: Exception) -> None:
     await world.page("101")
     made: list[int] = []

@@ -20,7 +20,7 @@ from shared.contracts.catalogue import EVENT_MODELS
 from shared.database.sessions import Database
 from shared.events.consumer import Consumer
 from shared.events.outbox import NewEvent, emit
-from shared.events.relay import number_committed
+from shared.events.relay import number_committed_events
 from tests.conftest import TestDatabase
 from tests.support.sample_events import sample_data
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
@@ -151,11 +151,11 @@ class Hooks:
         )
         async with self.database.write() as session:
             await emit(session, event)
-        await number_committed(self.database)
+        await number_committed_events(self.database)
         return appeal_id
 
     async def fan_out(self) -> None:
-        while await self.consumer.step(self.database):
+        while await self.consumer.process_batch(self.database):
             pass
 
     def dispatcher(self, **changes: Any) -> Dispatcher:

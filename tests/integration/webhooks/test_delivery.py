@@ -15,7 +15,7 @@ from services.webhooks.deliveries.fanout import fan_out
 from shared import clock
 from shared.events.consumer import Consumer
 from shared.tables.common import Event
-from shared.tables.webhooks import WebhooksCursor
+from shared.tables.webhooks import WebhooksConsumerOffset
 from tests.conftest import TestDatabase
 from tests.integration.webhooks.conftest import Hooks, Receiver, silent_server
 from tests.support.eventually import eventually_true
@@ -210,11 +210,11 @@ async def test_replays_and_crashes_create_exactly_one_delivery(hooks: Hooks, rec
         await fan_out(session, events)  # type: ignore[arg-type]
         raise ConnectionResetError("killed before the commit")
 
-    dying = Consumer(hooks.consumer.name, WebhooksCursor, hooks.consumer.types, dies)  # type: ignore[arg-type]
+    dying = Consumer(hooks.consumer.name, WebhooksConsumerOffset, hooks.consumer.types, dies)  # type: ignore[arg-type]
     with pytest.raises(ConnectionResetError):
-        await dying.step(hooks.database)
+        await dying.process_batch(hooks.database)
     assert await hooks.deliveries() == []
-    await asyncio.gather(*(hooks.consumer.step(hooks.database, 3) for _ in range(4)))
+    await asyncio.gather(*(hooks.consumer.process_batch(hooks.database, 3) for _ in range(4)))
     await hooks.fan_out()
     await hooks.sql("UPDATE webhooks_cursors SET position = 0")
     await hooks.fan_out()

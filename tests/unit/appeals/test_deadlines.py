@@ -15,7 +15,7 @@ from services.appeals.sla.deadline_snapshot import WorkingDay
 from services.appeals.sla.deadlines import DEFAULT_CALENDAR, NamedCalendar, compute_deadline
 from services.appeals.sla.policies import policy_in_effect
 from shared.tables.appeals import Appeal, SlaPolicy
-from shared.working_time import DayException, WorkingCalendar, add, between
+from shared.working_time import DayException, WorkingCalendar, add_working_time, working_time_between
 
 ZONE = ZoneInfo("Asia/Irkutsk")
 OFFICE = ((time(9), time(13)), (time(14), time(18)))
@@ -105,17 +105,17 @@ spans = st.timedeltas(timedelta(), timedelta(hours=120))
 
 @given(start=moments, span=spans)
 def test_adding_and_measuring_working_time_agree(start: datetime, span: timedelta) -> None:
-    due, portions = add(WORKING, start, span)
-    assert between(WORKING, start, due) == span
+    due, portions = add_working_time(WORKING, start, span)
+    assert working_time_between(WORKING, start, due) == span
     assert sum((part.worked for part in portions), timedelta()) == span
     assert due >= start
 
 
 @given(start=moments, first=spans, second=spans)
 def test_working_time_of_adjacent_spans_adds_up(start: datetime, first: timedelta, second: timedelta) -> None:
-    middle, _ = add(WORKING, start, first)
-    end, _ = add(WORKING, start, first + second)
-    assert between(WORKING, middle, end) == second
+    middle, _ = add_working_time(WORKING, start, first)
+    end, _ = add_working_time(WORKING, start, first + second)
+    assert working_time_between(WORKING, middle, end) == second
 
 
 def test_policy_in_effect_at_the_moment_is_used() -> None:

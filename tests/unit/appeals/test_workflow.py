@@ -12,7 +12,7 @@ from services.appeals.lifecycle.workflow import (
     status_after_reply,
 )
 from shared.auth.rights import Role
-from shared.tables.appeals import OPEN_STATUSES
+from shared.tables.appeals import OPEN_APPEAL_STATUSES
 
 
 def test_every_status_has_moves_and_every_move_a_known_status() -> None:
@@ -21,7 +21,7 @@ def test_every_status_has_moves_and_every_move_a_known_status() -> None:
         targets = [move.to for move in moves]
         assert set(targets) <= set(APPEAL_STATUSES)
         assert len(targets) == len(set(targets))
-    assert {*OPEN_STATUSES, *FINAL_STATUSES, "answered"} == set(APPEAL_STATUSES)
+    assert {*OPEN_APPEAL_STATUSES, *FINAL_STATUSES, "answered"} == set(APPEAL_STATUSES)
 
 
 @pytest.mark.parametrize("status", APPEAL_STATUSES)

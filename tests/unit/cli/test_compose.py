@@ -16,7 +16,7 @@ from services.gateway.settings import GatewaySettings
 from services.ingest.settings import IngestSettings
 from services.registry.settings import RegistrySettings
 from services.webhooks.settings import WebhooksSettings
-from shared.database.purge import Terms
+from shared.database.purge import RetentionSettings
 from shared.settings import Settings
 
 _ROOT = Path(__file__).parents[3]
@@ -27,7 +27,7 @@ _SERVICE_SETTINGS: dict[str, type[BaseSettings]] = {
     "webhooks": WebhooksSettings,
     "desk": GatewaySettings,
 }
-_RETENTION_SETTINGS = {f"keep_{name}": field for name, field in Terms.model_fields.items()}
+_RETENTION_SETTINGS = {f"keep_{name}": field for name, field in RetentionSettings.model_fields.items()}
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_every_retention_setting_is_documented_with_its_minimum() -> None:
         for name, term in zip(re.findall(r"[A-Z_]+", names), re.findall(r"\d+ \(\d+\)", all_terms), strict=True)
     }
     assert terms == {
-        name: f"{field.default} ({field.metadata[0].ge})" for name, field in Terms.model_fields.items()
+        name: f"{field.default} ({field.metadata[0].ge})" for name, field in RetentionSettings.model_fields.items()
     }
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from shared.audit.column_policy import shown
-from shared.audit.hash_chain import GENESIS, Head, link
+from shared.audit.column_policy import audited_values
+from shared.audit.hash_chain import GENESIS, ChainHead, chain_hash
 from shared.settings import settings
 from shared.tables.ingest import NetworkToken
 from shared.tables.registry import Calendar, Organisation, Person
@@ -29,7 +29,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
 
 def name_digest(subject_id: str = ROW, name: str = "Татьяна Иванова") -> Any:
-    return shown(Person, subject_id, {"full_name": name})["full_name"]
+    return audited_values(Person, subject_id, {"full_name": name})["full_name"]
 
 
 def test_a_digest_belongs_to_its_value_its_row_and_the_key(key: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_a_digest_belongs_to_its_value_its_row_and_the_key(key: pytest.MonkeyPat
     assert name_digest() == first
     assert name_digest(name="Татьяна Иванов") != first
     assert name_digest(subject_id=ROW[:-1] + "c") != first
-    assert shown(Person, ROW, {"username": "Татьяна Иванова"})["username"] != first
+    assert audited_values(Person, ROW, {"username": "Татьяна Иванова"})["username"] != first
     key.setenv("GOSPABLIK_AUDIT_KEY", "another-key-of-the-tests")
     settings.cache_clear()
     assert name_digest() != first
@@ -46,7 +46,7 @@ def test_a_digest_belongs_to_its_value_its_row_and_the_key(key: pytest.MonkeyPat
 
 def test_what_is_no_text_is_readable_and_secrets_are_not_even_digested() -> None:
     changed = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
-    assert shown(
+    assert audited_values(
         Person, ROW, {"role": "manager", "active": False, "locked_at": changed, "organisation_id": UUID(int=1)}
     ) == {
         "role": "manager",
@@ -54,11 +54,11 @@ def test_what_is_no_text_is_readable_and_secrets_are_not_even_digested() -> None
         "locked_at": "2026-03-04T02:00:00+00:00",
         "organisation_id": "00000000-0000-0000-0000-000000000001",
     }
-    assert shown(Person, ROW, {"password_hash": "$argon2id$…", "issuer": None}) == {
+    assert audited_values(Person, ROW, {"password_hash": "$argon2id$…", "issuer": None}) == {
         "password_hash": {"secret": True},
         "issuer": None,
     }
-    assert shown(NetworkToken, ROW, {"secret": b"-", "digest": "ab", "challenge": {"sid": 1}}) == {
+    assert audited_values(NetworkToken, ROW, {"secret": b"-", "digest": "ab", "challenge": {"sid": 1}}) == {
         "secret": {"secret": True},
         "digest": {"secret": True},
         "challenge": {"secret": True},
@@ -67,12 +67,15 @@ def test_what_is_no_text_is_readable_and_secrets_are_not_even_digested() -> None
 
 def test_json_is_kept_back_unless_it_is_known_to_hold_no_words() -> None:
     weekly = {"1": [["09:00", "18:00"]]}
-    assert shown(Calendar, ROW, {"weekly": weekly}) == {"weekly": weekly}
-    assert shown(NetworkToken, ROW, {"usage": {"limited": {}}})["usage"].keys() == {"digest"}
+    assert audited_values(Calendar, ROW, {"weekly": weekly}) == {"weekly": weekly}
+    assert audited_values(NetworkToken, ROW, {"usage": {"limited": {}}})["usage"].keys() == {"digest"}
 
 
 def test_what_is_made_from_other_columns_is_left_out() -> None:
-    assert shown(Organisation, ROW, {"sort_key": "школа", "lineage": [UUID(int=1)], "updated_at": None}) == {}
+    assert (
+        audited_values(Organisation, ROW, {"sort_key": "школа", "lineage": [UUID(int=1)], "updated_at": None})
+        == {}
+    )
 
 
 def row(**values: Any) -> dict[str, Any]:
@@ -87,13 +90,13 @@ def row(**values: Any) -> dict[str, Any]:
 
 
 def test_a_hash_depends_on_the_row_and_on_all_before_it() -> None:
-    first = link(GENESIS, row())
+    first = chain_hash(GENESIS, row())
     # As anybody may compute it; were it to change, all chains that stand would break.
     assert first.hex() == "5edf74292a527204895c358c42a4c955f2bcef2a0ab00ee467f257ebd1fc7ef3"
-    assert link(GENESIS, row(actor="b")) != first
-    assert link(GENESIS, row(position=2)) != first
-    assert link(GENESIS, row(after={"active": True, "name": {"digest": "ac"}})) != first
-    assert link(first, row()) != first
+    assert chain_hash(GENESIS, row(actor="b")) != first
+    assert chain_hash(GENESIS, row(position=2)) != first
+    assert chain_hash(GENESIS, row(after={"active": True, "name": {"digest": "ac"}})) != first
+    assert chain_hash(first, row()) != first
 
 
 def test_a_hash_does_not_depend_on_how_the_same_row_is_read() -> None:
@@ -103,10 +106,10 @@ def test_a_hash_does_not_depend_on_how_the_same_row_is_read() -> None:
         after={"name": {"digest": "ab"}, "active": True},
         chain=b"whatever",
     )
-    assert link(GENESIS, same) == link(GENESIS, row())
+    assert chain_hash(GENESIS, same) == chain_hash(GENESIS, row())
 
 
 @pytest.mark.parametrize("noted", ["", "7", "7:", "7:zz", "7:ab", f"0:{'ab' * 32}", f"x:{'ab' * 32}"])
 def test_what_is_no_head_is_refused(noted: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 — the command line adds its own words
-        Head.parse(noted)
+        ChainHead.parse(noted)

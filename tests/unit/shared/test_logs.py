@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from shared import logs
-from shared.logs import PROCESSORS, LibraryFormatter, without_values
+from shared.logs import PROCESSORS, LibraryFormatter, strip_database_values
 from tests.support.regex_step_counter import Steps
 
 
@@ -50,7 +50,7 @@ from tests.support.regex_step_counter import Steps
     ],
 )
 def test_values_are_cut_and_all_else_stays(said: str, kept: str) -> None:
-    assert without_values(said) == kept
+    assert strip_database_values(said) == kept
 
 
 def test_a_library_that_logs_a_traceback_shows_no_values() -> None:
@@ -135,7 +135,7 @@ def test_a_line_of_a_library_names_the_request() -> None:
 
 
 def test_values_before_a_run_of_line_breaks_are_hidden_in_bounded_time() -> None:
-    matcher = Steps(logs._VALUES)
+    matcher = Steps(logs._DATABASE_VALUES)
     steps = []
     for breaks in (60, 120):
         matcher.spans("DETAIL: value" + "\n" * breaks)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.appeals.classification.classifier_pool import ClassifierUnavailableError
 from shared.database.outages import is_outage
-from shared.service_client import ServiceAway, ServiceUnavailable
+from shared.service_client import ServiceUnavailable, ServiceUnreachable
 
 
 def _of_code(code: str) -> Exception:
@@ -51,7 +51,7 @@ def test_a_fault_is_no_outage(code: str) -> None:
         (ExceptionGroup("tasks", [ValueError("bug"), ConnectionResetError()]), True),
         (ExceptionGroup("tasks", [ValueError("bug")]), False),
         (ClassifierUnavailableError("the classifier process ended twice in a row"), True),
-        (ServiceAway("ingest: refused"), True),
+        (ServiceUnreachable("ingest: refused"), True),
         (ServiceUnavailable("ingest answered 500"), False),
         (ValueError("one event's own fault"), False),
     ],

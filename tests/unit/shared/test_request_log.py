@@ -10,7 +10,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from shared.http.request_log import API_HEADERS, Observe
-from shared.logs import logger
+from shared.logs import get_logger
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
     @app.get("/callbacks/{secret}")
     async def spoken(secret: str) -> str:
-        logger("route").info("inside", length=len(secret))
+        get_logger("route").info("inside", length=len(secret))
         return "ok"
 
     @app.get("/keys")

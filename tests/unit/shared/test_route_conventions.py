@@ -15,9 +15,9 @@ from shared.api.pagination import Page, PagingDep, decode_cursor, encode_cursor
 from shared.api.preconditions import RequiredVersion, check_version, set_etag
 from shared.api.query_parameters import refuse_repeated_parameters
 from shared.auth import tokens
-from shared.auth.callers import Caller, allowed
-from shared.auth.identity import Identities, Known
-from shared.auth.oidc import Verified
+from shared.auth.callers import Caller, require_right
+from shared.auth.identity import PersonCache, TokenReader
+from shared.auth.oidc import VerifiedIdentity
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.body_limit import BodyLimit
@@ -33,13 +33,13 @@ class Letter(BaseModel):
     text: str = Field(min_length=1)
 
 
-async def nobody(_verified: Verified) -> None:
+async def nobody(_verified: VerifiedIdentity) -> None:
     return None
 
 
 class FakeService:
     name = "fake"
-    identities = Identities(KeySet([PEOPLE]), None, Known(nobody))
+    identities = TokenReader(KeySet([PEOPLE]), None, PersonCache(nobody))
 
 
 def routes() -> APIRouter:
@@ -52,7 +52,7 @@ def routes() -> APIRouter:
     @router.get("/numbers")
     async def numbers(
         *,
-        caller: Annotated[Caller, allowed(Right.APPEALS_READ)],
+        caller: Annotated[Caller, require_right(Right.APPEALS_READ)],
         paging: PagingDep,
         response: Response,
         odd: bool = False,

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from shared.auth import tokens
 from shared.auth.tokens import Signer
-from shared.service_client import ServiceClient, ServiceRefused, ServiceUnavailable
+from shared.service_client import ServiceClient, ServiceRejected, ServiceUnavailable
 from shared.settings import Settings
 
 pytestmark = pytest.mark.enable_socket  # a service on loopback
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.enable_socket  # a service on loopback
     ("status", "raised"),
     [
         (401, ServiceUnavailable), (409, ServiceUnavailable), (429, ServiceUnavailable), (503, ServiceUnavailable),
-        (403, ServiceRefused), (422, ServiceRefused),
+        (403, ServiceRejected), (422, ServiceRejected),
     ],
 )  # fmt: skip
 async def test_a_reply_is_not_given_up_for_what_is_not_about_it(status: int, raised: type[Exception]) -> None:
@@ -33,4 +33,6 @@ async def test_a_reply_is_not_given_up_for_what_is_not_about_it(status: int, rai
         there = cast("Settings", SimpleNamespace(service_url=lambda _: f"http://127.0.0.1:{server.port}"))
         client = ServiceClient("appeals", Signer("appeals", tokens.new_key("appeals.1")), there, http)
         with pytest.raises(raised):
-            await client.post("ingest", "/internal/publications", {}, act="p", idempotency_key="1", attempts=1)
+            await client.post(
+                "ingest", "/internal/publications", {}, on_behalf_of="p", idempotency_key="1", attempts=1
+            )

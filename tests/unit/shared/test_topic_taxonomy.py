@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from shared.text.normalize import fold_name
-from shared.topic_taxonomy import by_name, classes, groups
+from shared.topic_taxonomy import entries, entries_by_name, groups
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "reference" / "topics.csv"
-NAMED = by_name()
+NAMED = entries_by_name()
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_groups_of_former_classifiers_are_found(name: str, code: str) -> None:
 
 def test_an_alias_shared_within_a_group_names_the_group_and_across_groups_names_none() -> None:
     assert NAMED[fold_name("ВУЗы и ССУЗы")].code == "education"
-    holders = {found.group for found in classes() if "батарейки" in found.aliases}
+    holders = {found.group for found in entries() if "батарейки" in found.aliases}
     assert len(holders) > 1
     assert "батарейки" not in NAMED
 
 
 def test_every_class_is_found_by_its_own_name() -> None:
-    assert [NAMED[fold_name(found.name)] for found in classes()] == list(classes())
+    assert [NAMED[fold_name(found.name)] for found in entries()] == list(entries())
     assert len(groups()) == 26
 
 

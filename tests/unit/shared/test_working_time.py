@@ -44,11 +44,11 @@ def local(day: int, hour: int, minute: int = 0, month: int = 2) -> datetime:
     ],
 )
 def test_add(calendar: WorkingCalendar, start: datetime, hours: float, due: datetime) -> None:
-    assert working_time.add(calendar, start, timedelta(hours=hours))[0] == due
+    assert working_time.add_working_time(calendar, start, timedelta(hours=hours))[0] == due
 
 
 def test_portions_tell_where_the_time_went_and_why_a_day_is_unusual() -> None:
-    _, portions = working_time.add(BUSY, local(17, 16), timedelta(hours=9))
+    _, portions = working_time.add_working_time(BUSY, local(17, 16), timedelta(hours=9))
     assert [(p.day, p.worked, p.title) for p in portions] == [
         (date(2026, 2, 17), timedelta(hours=2), None),
         (date(2026, 2, 18), timedelta(0), "Сагаалган"),
@@ -63,18 +63,18 @@ def test_portions_tell_where_the_time_went_and_why_a_day_is_unusual() -> None:
 def test_the_clock_measures_what_the_deadline_added(start: datetime, minutes: int) -> None:
     begin = start.replace(tzinfo=UTC)
     duration = timedelta(minutes=minutes)
-    due, portions = working_time.add(BUSY, begin, duration)
-    assert working_time.between(BUSY, begin, due) == duration
+    due, portions = working_time.add_working_time(BUSY, begin, duration)
+    assert working_time.working_time_between(BUSY, begin, due) == duration
     assert sum((p.worked for p in portions), timedelta()) == duration
 
 
 def test_no_time_passes_backwards() -> None:
-    assert working_time.between(PLAIN, local(3, 12), local(3, 10)) == timedelta()
+    assert working_time.working_time_between(PLAIN, local(3, 12), local(3, 10)) == timedelta()
 
 
 def test_a_calendar_that_never_works_is_refused() -> None:
     with pytest.raises(ValueError, match="no working time"):
-        working_time.add(WorkingCalendar(ZONE, {}), local(2, 9), timedelta(hours=1))
+        working_time.add_working_time(WorkingCalendar(ZONE, {}), local(2, 9), timedelta(hours=1))
 
 
 @pytest.mark.parametrize(
@@ -97,38 +97,38 @@ def test_several_intervals_a_day_up_to_midnight() -> None:
     written = [["00:00", "02:30"], ["10:00", "11:00"], ["20:00", "24:00"]]
     shifts = working_time.parse_intervals(written)
     assert working_time.format_intervals(shifts) == written
-    assert working_time.length(shifts) == timedelta(hours=7, minutes=30)
+    assert working_time.total_duration(shifts) == timedelta(hours=7, minutes=30)
     calendar = WorkingCalendar(ZONE, dict.fromkeys(range(1, 8), shifts))
-    due, _ = working_time.add(calendar, local(2, 23), timedelta(hours=2))
+    due, _ = working_time.add_working_time(calendar, local(2, 23), timedelta(hours=2))
     assert due == local(3, 1)
-    assert working_time.between(calendar, local(2, 0), local(3, 0)) == timedelta(hours=7, minutes=30)
+    assert working_time.working_time_between(calendar, local(2, 0), local(3, 0)) == timedelta(hours=7, minutes=30)
 
 
 def test_round_the_clock_loses_no_minute() -> None:
     whole = WorkingCalendar(ZONE, dict.fromkeys(range(1, 8), working_time.parse_intervals([["00:00", "24:00"]])))
-    assert working_time.add(whole, local(2, 9), timedelta(hours=72))[0] == local(5, 9)
+    assert working_time.add_working_time(whole, local(2, 9), timedelta(hours=72))[0] == local(5, 9)
 
 
 def test_a_short_day_is_taken_from_its_end() -> None:
     intervals = working_time.parse_intervals([["09:00", "13:00"], ["14:00", "14:30"]])
 
     def less(minutes: int) -> list[list[str]]:
-        return working_time.format_intervals(working_time.shortened(intervals, timedelta(minutes=minutes)))
+        return working_time.format_intervals(working_time.shorten(intervals, timedelta(minutes=minutes)))
 
     assert less(60) == [["09:00", "12:30"]]
     assert less(30) == [["09:00", "13:00"]]
     assert less(0) == [["09:00", "13:00"], ["14:00", "14:30"]]
     assert less(300) == []
     night = working_time.parse_intervals([["20:00", "24:00"]])
-    assert working_time.shortened(night, timedelta(hours=1)) == ((time(20), time(23)),)
+    assert working_time.shorten(night, timedelta(hours=1)) == ((time(20), time(23)),)
 
 
 def test_a_moved_working_day_where_nobody_works_on_it() -> None:
     region = {1: ((time(9), time(18)),)}
     shifts = {2: ((time(7), time(19)),)}
     saturday = date(2025, 11, 1)
-    assert working_time.fitted(saturday, ((time(9), time(17)),), region, shifts) == ((time(7), time(18)),)
-    assert working_time.fitted(saturday, (), region, shifts) == ()
+    assert working_time.adapt_exception(saturday, ((time(9), time(17)),), region, shifts) == ((time(7), time(18)),)
+    assert working_time.adapt_exception(saturday, (), region, shifts) == ()
 
 
 def test_a_calendar_on_top_of_another() -> None:
@@ -138,12 +138,12 @@ def test_a_calendar_on_top_of_another() -> None:
         date(2026, 2, 25): DayException((), "Карантин"),
     }
     school = WorkingCalendar(ZONE, dict.fromkeys(range(1, 7), six), own, BUSY)
-    assert school.special_days() == [date(2026, 2, day) for day in (18, 20, 23, 25)]
+    assert school.exception_dates() == [date(2026, 2, day) for day in (18, 20, 23, 25)]
     assert school.intervals(date(2026, 2, 18)) == ()
     assert school.intervals(date(2026, 2, 20)) == ((time(8), time(14)),)  # an hour less of its own day
     assert school.intervals(date(2026, 2, 21)) == six
     assert school.exception(date(2026, 2, 23)) == own[date(2026, 2, 23)]  # its own word stands before the base's
-    _, portions = working_time.add(school, local(24, 14), timedelta(hours=2))
+    _, portions = working_time.add_working_time(school, local(24, 14), timedelta(hours=2))
     assert [(part.day, part.title) for part in portions] == [
         (date(2026, 2, 24), None), (date(2026, 2, 25), "Карантин"), (date(2026, 2, 26), None),
     ]  # fmt: skip

@@ -21,7 +21,7 @@ from shared import clock, security_log
 from shared.auth.callers import Caller
 from shared.http.problems import NotFound
 from shared.masking import mask, snippet
-from shared.tables.appeals import Appeal, AppealMessage, Hand, Triage
+from shared.tables.appeals import Appeal, AppealMessage, Assignment, Classification
 from shared.tables.ingest import Message
 
 
@@ -40,7 +40,7 @@ async def appeal_detail(
     ).one_or_none()
     if row is None:
         raise NotFound("No such appeal")
-    security_log.tell_read(caller.actor, "appeal", [appeal_id])
+    security_log.log_personal_data_read(caller.actor, "appeal", [appeal_id])
     appeal = row[0]
     return appeals.AppealOut(
         **dict(appeal_summary(row, caller)),
@@ -58,10 +58,10 @@ async def appeal_detail(
 
 async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.AppealMessageOut]:
     rows = await session.execute(
-        select(Message, Triage)
+        select(Message, Classification)
         .options(defer(Message.raw, raiseload=True))
         .join(AppealMessage, AppealMessage.message_id == Message.id)
-        .outerjoin(Triage, Triage.message_id == Message.id)
+        .outerjoin(Classification, Classification.message_id == Message.id)
         .where(AppealMessage.appeal_id == appeal_id)
         .order_by(Message.written_at, Message.id)
     )
@@ -82,7 +82,7 @@ async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.Appe
     ]
 
 
-def _assignment(row: Hand, giving: str | None, getting: str | None) -> appeals.AssignmentOut:
+def _assignment(row: Assignment, giving: str | None, getting: str | None) -> appeals.AssignmentOut:
     return appeals.AssignmentOut(
         at=row.at,
         kind=row.kind,

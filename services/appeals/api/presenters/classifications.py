@@ -17,7 +17,7 @@ from services.appeals.moderation.reviews import REVIEWED_FIELDS, ReviewSnapshot
 from services.appeals.schemas import classifications, common
 from services.appeals.schemas.reviews import Agreement, ReviewOut, ReviewSide
 from shared.masking import mask
-from shared.tables.appeals import Review, Triage
+from shared.tables.appeals import Classification, Review
 from shared.tables.registry import Organisation
 
 _SAME = (
@@ -27,7 +27,7 @@ _SAME = (
 
 
 async def classifications_out(
-    session: AsyncSession, rows: Sequence[Triage]
+    session: AsyncSession, rows: Sequence[Classification]
 ) -> list[classifications.ClassificationOut]:
     """Return classifications in the order of the rows."""
     topics = {row.topic_id for row in rows if row.topic_id}
@@ -38,7 +38,9 @@ async def classifications_out(
     return [_classification_out(row, names) for row in rows]
 
 
-def _classification_out(row: Triage, names: TopicAndMunicipalityNames) -> classifications.ClassificationOut:
+def _classification_out(
+    row: Classification, names: TopicAndMunicipalityNames
+) -> classifications.ClassificationOut:
     candidates = ((names.topics.get(UUID(one["topic_id"])), one["confidence"]) for one in row.top3)
     return classifications.ClassificationOut(
         **{name: getattr(row, name) for name in _SAME},
@@ -126,10 +128,10 @@ async def classified_messages_out(
     session: AsyncSession, rows: Sequence[ClassificationRow]
 ) -> list[classifications.ClassifiedMessageOut]:
     """Return classified messages as lists show them, personal data masked in the text and its quotes."""
-    shown = await classifications_out(session, [row.Triage for row in rows])
+    shown = await classifications_out(session, [row.Classification for row in rows])
     return [
         classifications.ClassifiedMessageOut(
-            message_id=row.Triage.message_id,
+            message_id=row.Classification.message_id,
             network=row.network,
             kind=row.kind,
             page_id=row.page_id,
@@ -141,8 +143,8 @@ async def classified_messages_out(
             deleted_at=row.deleted_at,
             appeal_id=row.appeal_id,
             triage=triage.model_copy(update={"why": mask(triage.why)}),
-            judged_at=row.Triage.created_at,
-            updated_at=row.Triage.updated_at,
+            judged_at=row.Classification.created_at,
+            updated_at=row.Classification.updated_at,
         )
         for row, triage in zip(rows, shown, strict=True)
     ]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from services.appeals.classification.model.builtin_model import Floats
 from services.appeals.classification.model.model_store import ModelStore, ModelStoreError
 from shared.text.normalize import fold_name
-from shared.topic_taxonomy import Class, by_name, classes
+from shared.topic_taxonomy import TaxonomyEntry, entries, entries_by_name
 
 # A label with fewer rows has too little training data to decide about its topic.
 MIN_ROWS_PER_LABEL = 5
@@ -32,18 +32,18 @@ class LabelMapping:
     """The labels of a history mapped to topics. `rows`: rows per label; `unmapped`: labels that name no topic."""
 
     rows: Mapping[str, int]
-    mapped: Mapping[str, Class]
+    mapped: Mapping[str, TaxonomyEntry]
     unmapped: Mapping[str, int]
 
     @staticmethod
     def of(rows: Mapping[str, int]) -> "LabelMapping":
         """Map labels by the names and aliases of groups and topics."""
-        named = {label: found for label in rows if (found := by_name().get(fold_name(label)))}
+        named = {label: found for label in rows if (found := entries_by_name().get(fold_name(label)))}
         foreign = sorted((label for label in rows if label not in named), key=lambda label: -rows[label])
         return LabelMapping(rows, named, {label: rows[label] for label in foreign})
 
     @property
-    def usable(self) -> dict[str, Class]:
+    def usable(self) -> dict[str, TaxonomyEntry]:
         """Return the labels with enough rows."""
         return {label: found for label, found in self.mapped.items() if self.rows[label] >= MIN_ROWS_PER_LABEL}
 
@@ -74,7 +74,7 @@ class TopicEnsemble:
         self, labels: Sequence[str], read: LabelMapping, groups: Sequence[str], topics: Sequence[str]
     ) -> None:
         """`labels`, `groups` and `topics` are the columns of the inputs and results."""
-        group_of = {item.code: item.group for item in classes()}
+        group_of = {item.code: item.group for item in entries()}
         self._of_group = np.array([[group_of[topic] == group for topic in topics] for group in groups], np.float64)
         self._as_group = np.zeros((len(labels), len(groups)))
         self._as_topic = np.zeros((len(labels), len(topics)))

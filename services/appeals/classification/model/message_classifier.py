@@ -35,8 +35,8 @@ from services.appeals.classification.text.text_limits import with_truncation_not
 from services.appeals.classification.text.tokenizer import clean_post
 from services.appeals.classification.types import ClassificationResult, MessageContext, NeedsAnswer
 from shared.contracts.values import Language
-from shared.logs import logger
-from shared.topic_taxonomy import classes
+from shared.logs import get_logger
+from shared.topic_taxonomy import entries
 
 if TYPE_CHECKING:
     from services.appeals.classification.model.custom_model import CustomModel
@@ -62,7 +62,7 @@ _SURE_OF_TOPIC = 0.5
 _REPLY_TO_PAGE = 0.3
 
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 # Column indexes of a row and their values.
 _Row = tuple[npt.NDArray[np.int32], Floats]
@@ -165,8 +165,8 @@ class MessageClassifier:
         self._maybe: float = card["thresholds"]["maybe"]
         self._urgent: float = card["thresholds"]["urgent"]
         self._lifts: float = card["thresholds"]["lifts"]
-        self._group_of = {item.code: item.group for item in classes()}
-        self._names = {item.code: item.name for item in classes()}
+        self._group_of = {item.code: item.group for item in entries()}
+        self._names = {item.code: item.name for item in entries()}
         names = heads.features.names
         self._words = np.array(names, dtype=object)
         self._telling = np.array(

@@ -32,7 +32,7 @@ from services.appeals.classification.model.calibration import fit_temperature
 from services.appeals.classification.model.tfidf_features import Matrix, TfidfFeatures
 from services.appeals.classification.text import word_lists
 from services.appeals.classification.training.examples import TrainingExample, examples_digest, load_examples
-from shared.topic_taxonomy import VERSION, classes
+from shared.topic_taxonomy import VERSION, entries
 
 FOLDS = 5
 _SEED = 17
@@ -51,7 +51,7 @@ def taxonomy_texts() -> list[tuple[str, str, str]]:
     """Return names, aliases and descriptions of the taxonomy as texts: (text, group, topic)."""
     return [
         (text, item.group, item.code)
-        for item in classes(VERSION)
+        for item in entries(VERSION)
         if item.group
         for text in (item.name, item.contains, *item.aliases)
         if text

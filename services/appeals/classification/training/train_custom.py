@@ -32,7 +32,7 @@ from services.appeals.classification.training.evaluation import (
 )
 from services.appeals.classification.training.labelled_data import LabelledData
 from shared import clock
-from shared.topic_taxonomy import Class
+from shared.topic_taxonomy import TaxonomyEntry
 
 Probabilities = npt.NDArray[Any]
 
@@ -235,7 +235,9 @@ def _fair(blind: OutOfFoldPredictions, data: LabelledData, among: npt.NDArray[np
 
 
 def _answers(
-    true: Sequence[Class], said: tuple[Probabilities, Probabilities], codes: tuple[Sequence[str], Sequence[str]]
+    true: Sequence[TaxonomyEntry],
+    said: tuple[Probabilities, Probabilities],
+    codes: tuple[Sequence[str], Sequence[str]],
 ) -> list[tuple[str, ...]]:
     """Return the best answers for each row: groups where its true label is one, topics where that is a topic."""
     groups, topics = (

@@ -19,10 +19,10 @@ from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, Tok
 from services.ingest.networks.retry import TRANSIENT_ERRORS
 from services.ingest.settings import IngestSettings
 from shared import clock
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.supervision import Backoff
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 SOURCE = "chats_poll"
 PAGE_SIZE = 100

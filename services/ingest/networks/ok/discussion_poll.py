@@ -16,10 +16,10 @@ from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, Thr
 from services.ingest.networks.retry import TRANSIENT_ERRORS, run_periodically
 from services.ingest.settings import IngestSettings
 from shared import clock
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.supervision import Backoff
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 SOURCE = "discussions_poll"
 # How many discussions are read before the top of the list is read again, and how many concurrently.

@@ -25,9 +25,9 @@ from services.ingest.networks.port import (
 from services.ingest.networks.retry import TRANSIENT_ERRORS, retry_delay
 from services.ingest.settings import IngestSettings
 from shared import clock
-from shared.logs import logger
+from shared.logs import get_logger
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 SOURCE = "callback"
 CONCURRENCY = 8

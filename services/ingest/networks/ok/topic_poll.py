@@ -16,9 +16,9 @@ from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, Thr
 from services.ingest.networks.retry import TRANSIENT_ERRORS, run_periodically
 from services.ingest.settings import IngestSettings
 from shared import clock
-from shared.logs import logger
+from shared.logs import get_logger
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 SOURCE = "topics_poll"
 # How many of a group's newest topics with comments are read again: edits change neither date nor count.

@@ -17,9 +17,9 @@ from services.ingest.networks.vk.callback_servers import fetch_confirmation_code
 from services.ingest.networks.vk.suggested_posts import suggested_thread_states
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
-from shared.logs import logger
+from shared.logs import get_logger
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 CONFIRMATION = "confirmation"
 CONFIRMATION_TIMEOUT = 3.0

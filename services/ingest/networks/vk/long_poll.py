@@ -20,10 +20,10 @@ from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.settings import IngestSettings
 from shared import clock
-from shared.logs import logger
+from shared.logs import get_logger
 from shared.supervision import Backoff
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 SOURCE = "long_poll"
 CHECK = "a_check"

@@ -26,9 +26,9 @@ from services.ingest.networks.vk.wall_reader import (
 from services.ingest.polling.poll_schedule import PollSchedule
 from services.ingest.settings import IngestSettings
 from shared import clock
-from shared.logs import logger
+from shared.logs import get_logger
 
-log = logger(__name__)
+log = get_logger(__name__)
 
 SOURCE = "wall_poll"
 MAX_DEPTH = 1_000

@@ -10,7 +10,7 @@ from services.appeals.classification.model.message_classifier import MessageClas
 from services.appeals.classification.model.model_store import ModelStore, ModelStoreError, text_digests
 from services.appeals.classification.model.text_classifier import TextClassifier
 from services.appeals.classification.types import MessageContext
-from shared.topic_taxonomy import classes
+from shared.topic_taxonomy import entries
 
 BUILT_IN = MessageClassifier.load()
 # The first two are groups, the second by its name; the third names no topic.
@@ -111,7 +111,7 @@ def test_known_topic_takes_at_most_its_share() -> None:
     by_group = np.full((1, len(groups)), 0.2 / (len(groups) - 1))
     by_group[0, groups.index("roads")] = 0.8
     by_topic = np.full((1, len(topics)), 1 / len(topics))
-    named = {item.code: item for item in classes()}
+    named = {item.code: item for item in entries()}
     count = sum(topic.startswith("roads.") for topic in topics)
     read = LabelMapping({"а": 9, "б": 9}, {"а": named["roads.01"], "б": named["roads.02"]}, {})
     _, found = TopicEnsemble(("а", "б"), read, groups, topics).combined(np.array([[0.9, 0.1]]), by_group, by_topic)

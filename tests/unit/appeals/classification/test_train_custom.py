@@ -19,7 +19,7 @@ from services.appeals.classification.training.train_custom import (
     train_custom_model,
 )
 from services.appeals.classification.types import MessageContext
-from shared.topic_taxonomy import classes
+from shared.topic_taxonomy import entries
 from tests.unit.appeals.classification import sample_rows
 
 OWN = {"Дороги": "Отдел первый", "Вода": "Отдел второй", "Мусор": "Отдел третий"}
@@ -170,7 +170,7 @@ def test_version_not_better_than_the_built_in_model_is_not_activated(tmp_path: P
 
 def test_topic_labels_are_compared_as_topics(tmp_path: Path) -> None:
     """An organisation that uses the words for other topics than the built-in model."""
-    named = {item.code: item.name for item in classes()}
+    named = {item.code: item.name for item in entries()}
     built_in = MessageClassifier.load()
     plain = built_in.predict(
         [(text, MessageContext()) for text in ("яма на дороге", "нет горячей воды", "свалка")]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.registry.import_export import cell_values
 from services.registry.import_export.cell_errors import InvalidCellValue, cell_name
-from shared.clock import REGION_ZONE
+from shared.clock import REGION_TIME_ZONE
 from shared.tabular.formula_escaping import unescaped
 
 
@@ -21,9 +21,9 @@ from shared.tabular.formula_escaping import unescaped
         ("valid_from", "29.02.2024", date(2024, 2, 29)),
         ("valid_from", "1.9.2016", date(2016, 9, 1)),
         ("valid_from", "2024-02-29T10:00:00", date(2024, 2, 29)),
-        ("live_from", "2026-01-01", datetime(2026, 1, 1, tzinfo=REGION_ZONE)),
-        ("live_from", "01.02.2026", datetime(2026, 2, 1, tzinfo=REGION_ZONE)),
-        ("live_from", "2026-01-01T10:00:00", datetime(2026, 1, 1, 10, tzinfo=REGION_ZONE)),
+        ("live_from", "2026-01-01", datetime(2026, 1, 1, tzinfo=REGION_TIME_ZONE)),
+        ("live_from", "01.02.2026", datetime(2026, 2, 1, tzinfo=REGION_TIME_ZONE)),
+        ("live_from", "2026-01-01T10:00:00", datetime(2026, 1, 1, 10, tzinfo=REGION_TIME_ZONE)),
         ("live_from", "2026-01-01T10:00:00Z", datetime(2026, 1, 1, 10, tzinfo=UTC)),
         ("active", "Да", True),
         ("active", "не действует", False),
