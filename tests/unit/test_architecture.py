@@ -14,7 +14,7 @@ UPPER_LAYERS = {"app", "api", "worker"}
 
 
 def imported(path: Path) -> set[str]:
-    """Dotted names that a module imports."""
+    """Return the dotted names that a module imports."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -31,7 +31,7 @@ def test_every_service_has_the_same_parts(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_domain_modules_know_no_routes_wiring_or_workers(service: str) -> None:
+def test_domain_modules_import_no_routes_or_workers(service: str) -> None:
     folder = ROOT / "services" / service
     upward = {
         f"{path.relative_to(folder)} → {name}"
@@ -54,8 +54,8 @@ def test_no_module_name_occurs_twice_in_a_service(package: str) -> None:
     assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
-def test_no_module_stands_beside_a_package_of_its_name() -> None:
-    """Python imports the package and says nothing of the module."""
+def test_no_module_has_the_name_of_a_package() -> None:
+    """Python would import the package and ignore the module."""
     shadowed = {
         str(path)
         for top in ("services", "shared", "cli")
@@ -65,7 +65,7 @@ def test_no_module_stands_beside_a_package_of_its_name() -> None:
     assert shadowed == set()
 
 
-def test_all_pools_together_stay_below_the_databases_limit() -> None:
+def test_sum_of_pools_is_below_the_connection_limit() -> None:
     apart = 2 * sum(POOL_SIZES.values())
     workers = len(POOL_SIZES) * (JOB_CONNECTIONS + 1)
     assert apart + workers <= 90, "a few of the 100 are for migrations and people"
@@ -90,7 +90,7 @@ def test_text_is_folded_in_one_module() -> None:
     assert folding == {"shared/text/normalize.py"}
 
 
-def test_nothing_reads_the_time_of_day_but_the_clock() -> None:
+def test_only_the_clock_reads_the_system_time() -> None:
     """webhooks/endpoints/signing.py is the exception: receivers compare its time with their own clocks."""
     asking = {
         str(path.relative_to(ROOT))

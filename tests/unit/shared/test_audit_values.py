@@ -1,4 +1,4 @@
-"""What the audit trail keeps of values, and how its rows are chained."""
+"""Values in the audit trail, and the chain of its rows."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -32,7 +32,7 @@ def name_digest(subject_id: str = ROW, name: str = "Татьяна Иванов�
     return audited_values(Person, subject_id, {"full_name": name})["full_name"]
 
 
-def test_a_digest_belongs_to_its_value_its_row_and_the_key(key: pytest.MonkeyPatch) -> None:
+def test_digest_depends_on_value_row_and_key(key: pytest.MonkeyPatch) -> None:
     first = name_digest()
     assert first.keys() == {"digest"}
     assert name_digest() == first
@@ -44,7 +44,7 @@ def test_a_digest_belongs_to_its_value_its_row_and_the_key(key: pytest.MonkeyPat
     assert name_digest() != first
 
 
-def test_what_is_no_text_is_readable_and_secrets_are_not_even_digested() -> None:
+def test_only_texts_are_digested_and_secrets_are_hidden() -> None:
     changed = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
     assert audited_values(
         Person, ROW, {"role": "manager", "active": False, "locked_at": changed, "organisation_id": UUID(int=1)}
@@ -65,13 +65,13 @@ def test_what_is_no_text_is_readable_and_secrets_are_not_even_digested() -> None
     }
 
 
-def test_json_is_kept_back_unless_it_is_known_to_hold_no_words() -> None:
+def test_json_is_digested_unless_listed_as_readable() -> None:
     weekly = {"1": [["09:00", "18:00"]]}
     assert audited_values(Calendar, ROW, {"weekly": weekly}) == {"weekly": weekly}
     assert audited_values(NetworkToken, ROW, {"usage": {"limited": {}}})["usage"].keys() == {"digest"}
 
 
-def test_what_is_made_from_other_columns_is_left_out() -> None:
+def test_derived_columns_are_left_out() -> None:
     assert (
         audited_values(Organisation, ROW, {"sort_key": "школа", "lineage": [UUID(int=1)], "updated_at": None})
         == {}
@@ -89,9 +89,9 @@ def row(**values: Any) -> dict[str, Any]:
     } | values
 
 
-def test_a_hash_depends_on_the_row_and_on_all_before_it() -> None:
+def test_hash_depends_on_the_row_and_all_previous_rows() -> None:
     first = chain_hash(GENESIS, row())
-    # As anybody may compute it; were it to change, all chains that stand would break.
+    # Computed independently; a change would invalidate all existing chains.
     assert first.hex() == "5edf74292a527204895c358c42a4c955f2bcef2a0ab00ee467f257ebd1fc7ef3"
     assert chain_hash(GENESIS, row(actor="b")) != first
     assert chain_hash(GENESIS, row(position=2)) != first
@@ -99,7 +99,7 @@ def test_a_hash_depends_on_the_row_and_on_all_before_it() -> None:
     assert chain_hash(first, row()) != first
 
 
-def test_a_hash_does_not_depend_on_how_the_same_row_is_read() -> None:
+def test_hash_does_not_depend_on_the_driver_types() -> None:
     there = timezone(timedelta(hours=8))
     same = row(
         created_at=datetime(2026, 3, 4, 10, 0, tzinfo=there),
@@ -110,6 +110,6 @@ def test_a_hash_does_not_depend_on_how_the_same_row_is_read() -> None:
 
 
 @pytest.mark.parametrize("noted", ["", "7", "7:", "7:zz", "7:ab", f"0:{'ab' * 32}", f"x:{'ab' * 32}"])
-def test_what_is_no_head_is_refused(noted: str) -> None:
+def test_malformed_head_is_refused(noted: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 — the command line adds its own words
         ChainHead.parse(noted)

@@ -1,4 +1,4 @@
-"""The address that limits count and the log tells: what the gateway saw, not what a caller says of itself."""
+"""The client address for rate limits and logs: what the gateway saw, not what the caller claims."""
 
 from types import SimpleNamespace
 
@@ -19,22 +19,22 @@ def _from(peer: str, told: str) -> Request:
     [
         ("10.1.0.7", "198.51.100.7", "198.51.100.7"),
         ("fd00::7", "198.51.100.7", "198.51.100.7"),
-        # The last is what the gateway saw; those before it are the caller's own words.
+        # The last address is what the gateway saw; earlier ones are set by the caller.
         ("10.1.0.7", "198.51.100.7, 203.0.113.9", "203.0.113.9"),
         ("10.1.0.7", "T. Ivanova", "10.1.0.7"),
         ("10.1.0.7", "", "10.1.0.7"),
-        # Somebody who reaches a service past the gateway chooses no address.
+        # A caller that bypasses the gateway cannot choose an address.
         ("10.1.1.7", "198.51.100.7", "10.1.1.7"),
     ],
 )
-def test_nobody_chooses_the_address_that_they_are_counted_by(
+def test_caller_cannot_choose_the_counted_address(
     peer: str, told: str, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.http.client_address.settings", lambda: SimpleNamespace(gateway_networks=GATEWAY))
     assert client_address(_from(peer, told)) == address
 
 
-def test_one_customers_many_addresses_count_as_one() -> None:
+def test_addresses_of_one_ipv6_network_count_as_one() -> None:
     assert counted_address("2001:db8:1:2::1") == counted_address("2001:db8:1:2:ffff::9")
     assert counted_address("2001:db8:1:2::1") != counted_address("2001:db8:1:3::1")
     assert counted_address("198.51.100.7") != counted_address("198.51.100.8")

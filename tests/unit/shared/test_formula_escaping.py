@@ -1,4 +1,4 @@
-"""No cell that the product writes runs as a formula, whatever a spreadsheet takes for its separator."""
+"""No written cell runs as a formula, with any separator that a spreadsheet may use."""
 
 import csv
 import io
@@ -14,12 +14,12 @@ from shared.tabular.formula_escaping import escaped, harmless, unescaped
 from shared.tabular.writer import csv_bytes, csv_chunks
 
 SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-# What people and attackers put around a sign.
+# Characters before a formula sign.
 HOSTILE = st.text(alphabet=st.sampled_from("=+-@＝;\t\r\n\"' ,а1"), max_size=12)
 
 
 def runs(written: str) -> list[str]:
-    """The cells of a file that a spreadsheet would run, by each separator that one may take."""
+    """Return the cells of a file that a spreadsheet would run as formulas, for each separator."""
     return [
         cell
         for separator in (",", ";", "\t")
@@ -36,7 +36,7 @@ def runs(written: str) -> list[str]:
 @example(["1", 'нет;"=1+1";'])
 @example(["1", "нет; =1+1"])
 @example([" =1+1"])
-def test_no_cell_runs_as_a_formula_by_any_separator(cells: list[str]) -> None:
+def test_no_cell_runs_as_a_formula_with_any_separator(cells: list[str]) -> None:
     table = io.StringIO(newline="")
     writer = csv.writer(table, quoting=csv.QUOTE_ALL) if any("\r" in cell for cell in cells) else csv.writer(table)
     writer.writerow([escaped(cell) for cell in cells])
@@ -48,12 +48,12 @@ def test_no_cell_runs_as_a_formula_by_any_separator(cells: list[str]) -> None:
 @example("'=1")
 @example(";''=1")
 @example("\t'=1")
-def test_each_cell_is_read_back_as_it_was(text: str) -> None:
+def test_escaped_cell_is_read_back_unchanged(text: str) -> None:
     assert unescaped(escaped(text)) == text
 
 
 @given(HOSTILE | st.text())
-def test_a_cell_of_somebodys_own_file_changes_only_where_it_would_run(text: str) -> None:
+def test_foreign_cell_is_changed_only_if_it_is_a_formula(text: str) -> None:
     written = harmless(text)
     assert written in {text, escaped(text)}
     assert harmless(written) == written
@@ -61,11 +61,11 @@ def test_a_cell_of_somebodys_own_file_changes_only_where_it_would_run(text: str)
 
 
 @pytest.mark.parametrize("word", ["Нет света; очень холодно", "т. 8 (3012) 21-21-21", "и/или - да", "a@b.ru"])
-def test_plain_words_stay_as_they_are(word: str) -> None:
+def test_plain_text_is_not_changed(word: str) -> None:
     assert escaped(word) == word
 
 
-async def test_every_file_of_the_product_is_written_so(tmp_path: Path) -> None:
+async def test_all_written_files_are_escaped(tmp_path: Path) -> None:
     row = ["1", "нет;=1+1"]
     own = tmp_path / "own.csv"
     with atomic_csv_writer(own) as write:

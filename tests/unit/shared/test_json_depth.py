@@ -1,4 +1,4 @@
-"""How deep JSON nests, counted without recursion."""
+"""The nesting depth of JSON, computed without recursion."""
 
 import json
 from typing import Any
@@ -22,12 +22,12 @@ def _depth(value: Any) -> int:
 
 
 @given(VALUES, st.integers(0, 4), st.booleans())
-def test_depth_is_what_the_parsed_value_has(value: Any, most: int, plain: bool) -> None:
+def test_depth_equals_that_of_the_parsed_value(value: Any, most: int, plain: bool) -> None:
     assert too_deep(json.dumps(value, ensure_ascii=plain).encode(), most) is (_depth(value) > most)
 
 
 @pytest.mark.parametrize(
     "body", [b"[" * 1_000_000, b'{"a":' * 100_000, b'"' + b"\\" * 9 + b"[" * 300, b"[[" * 200]
 )
-def test_bodies_that_are_no_json_do_no_harm(body: bytes) -> None:
+def test_invalid_json_is_accepted_without_error(body: bytes) -> None:
     assert too_deep(body) is (body[:1] != b'"')

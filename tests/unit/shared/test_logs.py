@@ -1,4 +1,4 @@
-"""Logs: what a database error repeats of rows and arguments does not stand in them, nor does personal data."""
+"""Logs contain no values of rows from database errors and no personal data."""
 
 import io
 import json
@@ -49,11 +49,11 @@ from tests.support.regex_step_counter import Steps
         ("OSError: [Errno 111] Connect call failed", "OSError: [Errno 111] Connect call failed"),
     ],
 )
-def test_values_are_cut_and_all_else_stays(said: str, kept: str) -> None:
+def test_only_values_are_removed_from_errors(said: str, kept: str) -> None:
     assert strip_database_values(said) == kept
 
 
-def test_a_library_that_logs_a_traceback_shows_no_values() -> None:
+def test_traceback_logged_by_a_library_has_no_values() -> None:
     error = ValueError("DETAIL:  Key (username)=(t.ivanova) already exists.")
     record = logging.LogRecord(
         "pgqueuer", logging.ERROR, "x.py", 1, "a job failed", None, (ValueError, error, None)
@@ -84,7 +84,7 @@ def logged(level: str, event: str, **values: Any) -> dict[str, Any]:
     return line
 
 
-def test_no_value_of_a_line_holds_personal_data() -> None:
+def test_log_values_have_no_personal_data() -> None:
     line = logged(
         "warning",
         f"refused {PHONE}",
@@ -108,7 +108,7 @@ def test_no_value_of_a_line_holds_personal_data() -> None:
     assert line["page_id"] == "UUID('0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10')"
 
 
-def test_a_traceback_holds_no_personal_data() -> None:
+def test_traceback_has_no_personal_data() -> None:
     def fails() -> None:
         raise ValueError(f"cannot read «{NAME}, {PHONE}»")
 
@@ -122,23 +122,23 @@ def test_a_traceback_holds_no_personal_data() -> None:
     assert PHONE not in line["exception"]
 
 
-def test_a_library_shows_no_personal_data_either() -> None:
+def test_library_log_line_has_no_personal_data() -> None:
     record = logging.LogRecord("aiohttp", logging.ERROR, "x.py", 1, "answer: %s", (f"{NAME} {PHONE}",), None)
     assert json.loads(LibraryFormatter().format(record))["event"] == "answer: [имя] [телефон]"
 
 
-def test_a_line_of_a_library_names_the_request() -> None:
+def test_library_log_line_has_the_request_id() -> None:
     record = logging.LogRecord("aiohttp", logging.ERROR, "x.py", 1, "lost", None, None)
     with structlog.contextvars.bound_contextvars(request_id="call-1", service="registry"):
         line = json.loads(LibraryFormatter().format(record))
     assert (line["request_id"], line["service"]) == ("call-1", "registry")
 
 
-def test_values_before_a_run_of_line_breaks_are_hidden_in_bounded_time() -> None:
+def test_values_before_many_line_breaks_are_removed_in_linear_time() -> None:
     matcher = Steps(logs._DATABASE_VALUES)
     steps = []
     for breaks in (60, 120):
         matcher.spans("DETAIL: value" + "\n" * breaks)
         steps.append(matcher.count)
-    # Without the bound of 40 blanks the steps grow with the cube of the length: almost eightfold.
+    # Without the limit of 40 blanks the steps would grow with the cube of the length.
     assert steps[1] <= 5 * steps[0]

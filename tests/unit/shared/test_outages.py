@@ -1,4 +1,4 @@
-"""What is an outage and what a fault; `tests/integration/platform/test_outage_detection.py` asks a real server."""
+"""Outages and application errors; `tests/integration/platform/test_outage_detection.py` tests a real server."""
 
 import errno
 import socket
@@ -19,12 +19,12 @@ def _of_code(code: str) -> Exception:
 
 
 @pytest.mark.parametrize("code", ["08006", "53300", "53200", "57P01", "57P03", "40001", "40P01", "25006", "57014"])
-def test_a_moment_of_the_database_is_an_outage(code: str) -> None:
+def test_temporary_database_error_is_an_outage(code: str) -> None:
     assert is_outage(_of_code(code))
 
 
 @pytest.mark.parametrize("code", ["22000", "22021", "23505", "42501", "25P02", "P0001", "XX000"])
-def test_a_fault_is_no_outage(code: str) -> None:
+def test_application_error_is_not_an_outage(code: str) -> None:
     assert not is_outage(_of_code(code))
 
 
@@ -56,5 +56,5 @@ def test_a_fault_is_no_outage(code: str) -> None:
         (ValueError("one event's own fault"), False),
     ],
 )
-def test_an_outage_is_told_from_a_fault(error: Exception, outage: bool) -> None:
+def test_outage_is_distinguished_from_an_application_error(error: Exception, outage: bool) -> None:
     assert is_outage(error) is outage

@@ -1,4 +1,4 @@
-"""Requests of one caller are counted, and what is left is told."""
+"""Requests of a caller are counted, and the remaining number is returned."""
 
 import pytest
 
@@ -13,7 +13,7 @@ class Clock:
         return self.now
 
 
-def test_a_caller_over_the_quota_waits_and_others_do_not() -> None:
+def test_caller_over_the_limit_waits_and_others_do_not() -> None:
     clock = Clock()
     found = Quota(60, 60, clock)
     assert [found.take("a").wait_seconds for _ in range(60)] == [0] * 60
@@ -27,12 +27,12 @@ def test_a_caller_over_the_quota_waits_and_others_do_not() -> None:
     assert found.take("a").left == 59
 
 
-def test_the_headers_are_those_of_the_draft() -> None:
+def test_headers_follow_the_draft() -> None:
     first = Quota(60, 60, Clock()).take("a")
     assert first.headers == {"RateLimit-Policy": '"default";q=60;w=60', "RateLimit": '"default";r=59;t=1'}
 
 
-def test_a_flood_of_callers_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_callers_use_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "MOST_CALLERS", 100)
     found = Quota(60, 60, Clock())
     for number in range(1000):

@@ -1,4 +1,4 @@
-"""What every request gets: its id in each log line and in its access line, and headers of safety."""
+"""Every request has its id in all log lines, an access line, and security headers."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -39,7 +39,7 @@ async def logged(client: httpx.AsyncClient, given: str | bytes | None) -> tuple[
     return answer.headers["x-request-id"], lines
 
 
-async def test_a_request_is_found_in_the_log_by_the_id_its_caller_gave(client: httpx.AsyncClient) -> None:
+async def test_request_id_of_the_caller_is_logged(client: httpx.AsyncClient) -> None:
     identity, lines = await logged(client, "order-17.a")
     assert identity == "order-17.a"
     assert [(line["event"], line["request_id"]) for line in lines] == [
@@ -67,14 +67,14 @@ async def test_a_request_is_found_in_the_log_by_the_id_its_caller_gave(client: h
         "ivanova@mail.ru",
     ],
 )
-async def test_a_hostile_request_id_reaches_no_log(client: httpx.AsyncClient, given: str | bytes) -> None:
+async def test_invalid_request_id_is_not_logged(client: httpx.AsyncClient, given: str | bytes) -> None:
     identity, lines = await logged(client, given)
     assert identity != given
     assert len(identity) == 36
     assert {line["request_id"] for line in lines} == {identity}
 
 
-async def test_no_cache_keeps_an_answer_unless_the_route_says_so(client: httpx.AsyncClient) -> None:
+async def test_responses_are_not_cached_unless_the_route_allows_it(client: httpx.AsyncClient) -> None:
     answer = await client.get("/callbacks/x")
     assert (answer.headers["cache-control"], answer.headers["x-content-type-options"]) == ("no-store", "nosniff")
     keys = await client.get("/keys")

@@ -1,4 +1,4 @@
-"""What every service's routes share: problems, cursors, preconditions, rights."""
+"""Conventions of all routes: problems, cursors, preconditions, rights."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -123,7 +123,7 @@ def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
     return body
 
 
-async def test_a_wrong_field_is_named(client: httpx.AsyncClient) -> None:
+async def test_invalid_field_is_named(client: httpx.AsyncClient) -> None:
     body = problem(await client.post("/letters", json={"text": ""}), 422, "invalid")
     assert [error["pointer"] for error in body["errors"]] == ["/text"]
     body = problem(await client.post("/letters", json={}), 422, "invalid")
@@ -135,12 +135,12 @@ async def test_malformed_json_is_a_bad_request(client: httpx.AsyncClient) -> Non
     assert "JSON" in problem(answer, 400, "bad-request")["detail"]
 
 
-async def test_unknown_paths_and_methods(client: httpx.AsyncClient) -> None:
+async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient) -> None:
     assert "/nowhere" in problem(await client.get("/nowhere"), 404, "not-found")["detail"]
     problem(await client.delete("/letters"), 405, "method-not-allowed")
 
 
-async def test_an_unexpected_error_tells_nothing_of_itself(client: httpx.AsyncClient) -> None:
+async def test_unexpected_error_discloses_no_details(client: httpx.AsyncClient) -> None:
     assert "secret" not in str(problem(await client.get("/broken"), 500, "internal"))
     problem(await client.get("/busy"), 409, "conflict")
 
@@ -156,31 +156,33 @@ async def test_an_unexpected_error_tells_nothing_of_itself(client: httpx.AsyncCl
         token("king"),
     ],
 )
-async def test_without_a_good_token_there_is_nothing(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+async def test_request_without_a_valid_token_is_refused(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
     answer = await client.get("/numbers", headers=headers)
     problem(answer, 401, "unauthenticated")
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_an_unexpected_error_is_not_raised_again(client: httpx.AsyncClient) -> None:
-    # Raised again it would cost the connection, and the gateway's next request with it.
+async def test_unexpected_error_is_not_raised_again(client: httpx.AsyncClient) -> None:
+    # Raised again, it would close the connection, and the gateway's next request would fail.
     app = client._transport.app  # type: ignore[attr-defined]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as strict:
         problem(await strict.get("/broken"), 500, "internal")
 
 
-async def test_a_nul_in_the_address_is_refused(client: httpx.AsyncClient) -> None:
+async def test_nul_in_the_url_is_refused(client: httpx.AsyncClient) -> None:
     body = problem(await client.get("/numbers?odd=%00", headers=token("moderator")), 422, "invalid")
     assert body["errors"][0]["pointer"] == "query/odd"
     problem(await client.get("/num%00bers"), 422, "invalid")
 
 
-async def test_a_right_is_asked_for(client: httpx.AsyncClient) -> None:
+async def test_missing_right_is_refused(client: httpx.AsyncClient) -> None:
     problem(await client.get("/numbers", headers=token("operations")), 403, "forbidden")
     assert (await client.get("/numbers", headers=token("executor", ORGANISATION))).status_code == 200
 
 
-async def test_pages_follow_each_other_without_gap_or_overlap(client: httpx.AsyncClient) -> None:
+async def test_pages_have_no_gap_or_overlap(client: httpx.AsyncClient) -> None:
     seen: list[int] = []
     cursor: str | None = None
     while True:
@@ -195,7 +197,7 @@ async def test_pages_follow_each_other_without_gap_or_overlap(client: httpx.Asyn
     assert seen == list(range(99, -1, -1))
 
 
-async def test_a_cursor_is_bound_to_filter_and_caller(client: httpx.AsyncClient) -> None:
+async def test_cursor_is_bound_to_filter_and_caller(client: httpx.AsyncClient) -> None:
     first = await client.get("/numbers", params={"limit": 10}, headers=token("moderator"))
     cursor = first.json()["next_cursor"]
     for params, headers in (
@@ -208,7 +210,7 @@ async def test_a_cursor_is_bound_to_filter_and_caller(client: httpx.AsyncClient)
         assert body["errors"][0]["pointer"] == "query/cursor"
 
 
-async def test_a_strange_query_is_kept_in_the_link(client: httpx.AsyncClient) -> None:
+async def test_special_characters_in_the_query_are_kept_in_the_link(client: httpx.AsyncClient) -> None:
     params = {"limit": "5", "ключ\n": "знач&ение"}
     answer = await client.get("/numbers", params=params, headers=token("moderator"))
     assert answer.status_code == 200
@@ -217,7 +219,7 @@ async def test_a_strange_query_is_kept_in_the_link(client: httpx.AsyncClient) ->
     assert following.json()["items"] == [94, 93, 92, 91, 90]
 
 
-async def test_limits_are_capped(client: httpx.AsyncClient) -> None:
+async def test_limit_is_capped(client: httpx.AsyncClient) -> None:
     for limit in ("0", "201", "many"):
         body = problem(
             await client.get("/numbers", params={"limit": limit}, headers=token("moderator")), 422, "invalid"
@@ -225,7 +227,7 @@ async def test_limits_are_capped(client: httpx.AsyncClient) -> None:
         assert body["errors"][0]["pointer"] == "query/limit"
 
 
-async def test_a_change_needs_the_version_it_saw(client: httpx.AsyncClient) -> None:
+async def test_change_requires_the_current_version(client: httpx.AsyncClient) -> None:
     problem(await client.put("/thing"), 428, "precondition-required")
     problem(await client.put("/thing", headers={"If-Match": '"2"'}), 412, "precondition-failed")
     body = problem(await client.put("/thing", headers={"If-Match": '"new"'}), 422, "invalid")
@@ -261,12 +263,12 @@ async def test_read_that_has_not_changed_gets_304(client: httpx.AsyncClient) -> 
     assert changed.status_code == 200, changed.text
 
 
-async def test_cursors_keep_the_types_that_lists_sort_by(client: httpx.AsyncClient) -> None:
+async def test_cursor_keeps_the_types_of_sort_keys(client: httpx.AsyncClient) -> None:
     some = uuid4()
     assert decode_cursor(encode_cursor([some, 5, "я"], "list"), "list") == [str(some), 5, "я"]
 
 
-def test_the_catalogue_names_every_problem_once() -> None:
+def test_catalogue_contains_every_problem_once() -> None:
     found = problems.catalogue()
     assert {"not-found", "conflict", "invalid", "unauthenticated", "too-large"} <= set(found)
     assert all(entry["description"] for entry in found.values())
@@ -274,7 +276,7 @@ def test_the_catalogue_names_every_problem_once() -> None:
 
 
 @pytest.mark.parametrize(("size", "status"), [(1_000, 200), (1_001, 413), (200_000, 413)])
-async def test_a_large_body_is_read_to_its_end_and_refused(size: int, status: int) -> None:
+async def test_large_body_is_read_to_its_end_and_refused(size: int, status: int) -> None:
     taken: list[int] = []
     app = FastAPI()
 
@@ -293,7 +295,7 @@ async def test_a_large_body_is_read_to_its_end_and_refused(size: int, status: in
 
 
 @pytest.mark.parametrize(("path", "status"), [("/files", 200), ("/others", 413)])
-async def test_a_path_may_take_larger_bodies(path: str, status: int) -> None:
+async def test_path_can_have_a_higher_body_limit(path: str, status: int) -> None:
     app = FastAPI()
 
     @app.post("/{path}")

@@ -1,4 +1,4 @@
-"""Commands between services: what is refused, and what is worth another try."""
+"""Commands between services: rejections and retryable errors."""
 
 from types import SimpleNamespace
 from typing import cast
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.enable_socket  # a service on loopback
         (403, ServiceRejected), (422, ServiceRejected),
     ],
 )  # fmt: skip
-async def test_a_reply_is_not_given_up_for_what_is_not_about_it(status: int, raised: type[Exception]) -> None:
+async def test_only_errors_of_the_command_are_rejections(status: int, raised: type[Exception]) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"detail": "no"}, status=status)
 

@@ -1,4 +1,4 @@
-"""Settings that would open the system to strangers stop the process."""
+"""Insecure settings stop the process."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def made(**given: object) -> Settings:
     return Settings.model_validate(NEEDED | given)
 
 
-def test_an_issuer_is_named_with_its_audience() -> None:
+def test_issuer_requires_an_audience() -> None:
     found = made(oidc_issuer=ISSUER, oidc_audience="gospablik")
     assert (found.oidc_issuer, found.oidc_subject_claim, found.password_sign_in) == (ISSUER, "sub", True)
     with pytest.raises(ValidationError, match="oidc_audience"):
@@ -30,11 +30,11 @@ def test_an_issuer_is_named_with_its_audience() -> None:
         made(oidc_issuer=ISSUER, oidc_audience="")
 
 
-def test_empty_settings_name_no_issuer() -> None:
+def test_empty_issuer_settings_mean_none() -> None:
     assert made(oidc_issuer="", oidc_audience="", oidc_client_id="").oidc_issuer is None
 
 
-def test_an_issuer_is_asked_over_https() -> None:
+def test_issuer_must_use_https() -> None:
     for issuer in ("http://sso.example.ru", "sso.example.ru", "file:///etc/passwd"):
         with pytest.raises(ValidationError, match="https"):
             made(oidc_issuer=issuer, oidc_audience="gospablik")
@@ -46,31 +46,31 @@ WEAK = ["", " ", "k", "x" * 64, "abc" * 30, "short-but-varied-21ch"]
 
 @pytest.mark.parametrize("name", ["cursor_key", "audit_key"])
 @pytest.mark.parametrize("weak", WEAK)
-def test_a_key_that_can_be_guessed_stops_every_service(name: str, weak: str) -> None:
+def test_weak_key_is_refused_by_every_service(name: str, weak: str) -> None:
     with pytest.raises(ValidationError, match=name) as refused:
         made(**{name: weak})
     assert len(weak) < 2 or weak not in str(refused.value)
 
 
 @pytest.mark.parametrize("weak", WEAK)
-def test_a_pseudonym_key_that_can_be_guessed_stops_ingest(weak: str) -> None:
+def test_weak_pseudonym_key_is_refused(weak: str) -> None:
     with pytest.raises(ValidationError, match="pseudonym_key"):
         IngestSettings.model_validate(KEYS | {"pseudonym_key": weak})
 
 
-# Named by hand: that key is another one in each process that shares the tests.
+# Explicit ids: the generated key differs between the test processes.
 ONE_IS_WEAK = pytest.param(f"{KEYS['encryption_keys']},x", id="a good key and a weak one")
 
 
 @pytest.mark.parametrize("weak", [*WEAK, ",", ONE_IS_WEAK, "A" * 43 + "="])
 @pytest.mark.parametrize("kind", [IngestSettings, WebhooksSettings])
-def test_secrets_are_not_encrypted_with_what_is_no_key(kind: type[BaseSettings], weak: str) -> None:
+def test_invalid_encryption_key_is_refused(kind: type[BaseSettings], weak: str) -> None:
     with pytest.raises(ValidationError, match="encryption_keys") as refused:
         kind.model_validate(KEYS | {"encryption_keys": weak})
     assert KEYS["encryption_keys"] not in str(refused.value)
 
 
-def test_good_keys_are_taken_as_the_embedded_run_makes_them(tmp_path: Path) -> None:
+def test_keys_of_the_embedded_run_are_accepted(tmp_path: Path) -> None:
     made_keys = load_secrets(tmp_path)
     found = made(cursor_key=made_keys.cursor_key, audit_key=made_keys.audit_key)
     assert found.cursor_key.get_secret_value() == made_keys.cursor_key

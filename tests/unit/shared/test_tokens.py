@@ -1,4 +1,4 @@
-"""Tokens: accepted from their owner, for their audience, in their time; refused otherwise."""
+"""Tokens are valid only from their issuer, for their audience, within their lifetime."""
 
 import base64
 import json
@@ -18,13 +18,13 @@ KEYS = KeySet([PEOPLE, APPEALS])
 
 
 class OneKey(oidc.IssuerKeys):
-    """The keys of an issuer that is never asked."""
+    """Keys of an issuer without network access."""
 
     def __init__(self) -> None:
-        """No address is needed."""
+        """Need no URL."""
 
     async def containing(self, _kid: str | None) -> KeySet:
-        """Always the same."""
+        """Return fixed keys."""
         return KEYS
 
 
@@ -32,7 +32,7 @@ def signed(issuer: str = "appeals", audience: str = "ingest", seconds: int = 60,
     return Signer(issuer, APPEALS).sign("appeals", audience, timedelta(seconds=seconds), **claims)
 
 
-def test_a_good_token_gives_its_claims() -> None:
+def test_valid_token_returns_its_claims() -> None:
     claims = tokens.verify(signed(act="person"), KEYS, audience="ingest")
     assert (claims["sub"], claims["act"]) == ("appeals", "person")
 
@@ -48,7 +48,7 @@ def test_a_good_token_gives_its_claims() -> None:
         ("", "ingest"),
     ],
 )
-def test_a_bad_token_is_refused(token: str, audience: str) -> None:
+def test_invalid_token_is_refused(token: str, audience: str) -> None:
     with pytest.raises(InvalidToken):
         tokens.verify(token, KEYS, audience=audience)
 
@@ -57,9 +57,7 @@ def test_a_bad_token_is_refused(token: str, audience: str) -> None:
     ("ahead", "lifetime", "accepted"),
     [(50, 60, True), (-50, 60, True), (70, 60, False), (-70, 60, False), (50, -60, False)],
 )
-def test_services_whose_clocks_differ_by_less_than_a_minute_take_each_others_tokens(
-    ahead: int, lifetime: int, accepted: bool
-) -> None:
+def test_token_is_accepted_with_clock_skew_below_a_minute(ahead: int, lifetime: int, accepted: bool) -> None:
     now = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
     with time_machine.travel(now + timedelta(seconds=ahead), tick=False):
         token = signed(seconds=lifetime)
@@ -67,13 +65,13 @@ def test_services_whose_clocks_differ_by_less_than_a_minute_take_each_others_tok
         assert tokens.verify(token, KEYS, audience="ingest")["sub"] == "appeals"
 
 
-def test_a_token_of_an_unknown_key_is_refused() -> None:
+def test_token_of_an_unknown_key_is_refused() -> None:
     stranger = Signer("appeals", tokens.new_key("appeals.9"))
     with pytest.raises(InvalidToken):
         tokens.verify(stranger.sign("a", "ingest", timedelta(seconds=60)), KEYS, audience="ingest")
 
 
-def test_an_unsigned_token_is_refused() -> None:
+def test_unsigned_token_is_refused() -> None:
     def part(value: dict[str, object]) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
@@ -94,7 +92,7 @@ STRANGE = (
 
 
 @pytest.mark.parametrize("header", STRANGE, ids=json.dumps)
-async def test_a_header_that_is_none_makes_no_token(header: object) -> None:
+async def test_malformed_header_is_refused(header: object) -> None:
     encoded = base64.urlsafe_b64encode(json.dumps(header).encode()).decode().rstrip("=")
     token = f"{encoded}.e30.AA"
     with pytest.raises(InvalidToken):

@@ -1,4 +1,4 @@
-"""The classifier is found by any of the names its classes have had."""
+"""Entries of the topic taxonomy are found by current and former names."""
 
 import csv
 from pathlib import Path
@@ -32,24 +32,24 @@ NAMED = entries_by_name()
         ("молодежная политика", "youth"),
     ],
 )
-def test_groups_of_former_classifiers_are_found(name: str, code: str) -> None:
+def test_groups_are_found_by_former_names(name: str, code: str) -> None:
     assert NAMED[fold_name(name)].code == code
 
 
-def test_an_alias_shared_within_a_group_names_the_group_and_across_groups_names_none() -> None:
+def test_shared_alias_means_the_group_or_nothing() -> None:
     assert NAMED[fold_name("ВУЗы и ССУЗы")].code == "education"
     holders = {found.group for found in entries() if "батарейки" in found.aliases}
     assert len(holders) > 1
     assert "батарейки" not in NAMED
 
 
-def test_every_class_is_found_by_its_own_name() -> None:
+def test_every_entry_is_found_by_its_name() -> None:
     assert [NAMED[fold_name(found.name)] for found in entries()] == list(entries())
     assert len(groups()) == 26
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="needs ../shared/reference/topics.csv")
-def test_every_name_of_the_reference_is_found_in_its_group() -> None:
+def test_reference_names_are_found_in_their_group() -> None:
     with REFERENCE.open(encoding="utf-8") as source:
         rows = list(csv.DictReader(source))
     assert len(rows) > 500
@@ -61,5 +61,5 @@ def test_every_name_of_the_reference_is_found_in_its_group() -> None:
         and (found := NAMED[fold_name(row["topic"])])
         and (found.group or found.code) != NAMED[fold_name(row["group"])].code
     }
-    # Old names whose matter lies in another group today.
+    # Former names whose subject is in another group now.
     assert elsewhere == {"Организация парковок", "Отсутствие электричества", "Занятость и трудоустройство"}

@@ -1,4 +1,4 @@
-"""Working time: lunch, nights, weekends and named days do not count."""
+"""Working time excludes lunch, nights, weekends and exceptions."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -43,11 +43,11 @@ def local(day: int, hour: int, minute: int = 0, month: int = 2) -> datetime:
         (BUSY, local(20, 16, 40), 9, local(25, 9, 40)),
     ],
 )
-def test_add(calendar: WorkingCalendar, start: datetime, hours: float, due: datetime) -> None:
+def test_working_time_is_added(calendar: WorkingCalendar, start: datetime, hours: float, due: datetime) -> None:
     assert working_time.add_working_time(calendar, start, timedelta(hours=hours))[0] == due
 
 
-def test_portions_tell_where_the_time_went_and_why_a_day_is_unusual() -> None:
+def test_day_shares_have_times_and_titles() -> None:
     _, portions = working_time.add_working_time(BUSY, local(17, 16), timedelta(hours=9))
     assert [(p.day, p.worked, p.title) for p in portions] == [
         (date(2026, 2, 17), timedelta(hours=2), None),
@@ -60,7 +60,7 @@ def test_portions_tell_where_the_time_went_and_why_a_day_is_unusual() -> None:
     start=st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)),  # noqa: DTZ001 — made aware below
     minutes=st.integers(1, 60 * 80),
 )
-def test_the_clock_measures_what_the_deadline_added(start: datetime, minutes: int) -> None:
+def test_measured_time_equals_added_time(start: datetime, minutes: int) -> None:
     begin = start.replace(tzinfo=UTC)
     duration = timedelta(minutes=minutes)
     due, portions = working_time.add_working_time(BUSY, begin, duration)
@@ -68,11 +68,11 @@ def test_the_clock_measures_what_the_deadline_added(start: datetime, minutes: in
     assert sum((p.worked for p in portions), timedelta()) == duration
 
 
-def test_no_time_passes_backwards() -> None:
+def test_no_working_time_between_reversed_moments() -> None:
     assert working_time.working_time_between(PLAIN, local(3, 12), local(3, 10)) == timedelta()
 
 
-def test_a_calendar_that_never_works_is_refused() -> None:
+def test_calendar_without_working_time_is_refused() -> None:
     with pytest.raises(ValueError, match="no working time"):
         working_time.add_working_time(WorkingCalendar(ZONE, {}), local(2, 9), timedelta(hours=1))
 
@@ -88,12 +88,12 @@ def test_a_calendar_that_never_works_is_refused() -> None:
         [["20:00", "24:00"], ["21:00", "22:00"]],
     ],
 )
-def test_overlapping_or_backward_intervals_are_refused(pairs: list[list[str]]) -> None:
+def test_overlapping_or_unordered_intervals_are_refused(pairs: list[list[str]]) -> None:
     with pytest.raises(ValueError, match=r".+"):
         working_time.parse_intervals(pairs)
 
 
-def test_several_intervals_a_day_up_to_midnight() -> None:
+def test_intervals_until_midnight_are_counted() -> None:
     written = [["00:00", "02:30"], ["10:00", "11:00"], ["20:00", "24:00"]]
     shifts = working_time.parse_intervals(written)
     assert working_time.format_intervals(shifts) == written
@@ -104,12 +104,12 @@ def test_several_intervals_a_day_up_to_midnight() -> None:
     assert working_time.working_time_between(calendar, local(2, 0), local(3, 0)) == timedelta(hours=7, minutes=30)
 
 
-def test_round_the_clock_loses_no_minute() -> None:
+def test_calendar_around_the_clock_counts_every_minute() -> None:
     whole = WorkingCalendar(ZONE, dict.fromkeys(range(1, 8), working_time.parse_intervals([["00:00", "24:00"]])))
     assert working_time.add_working_time(whole, local(2, 9), timedelta(hours=72))[0] == local(5, 9)
 
 
-def test_a_short_day_is_taken_from_its_end() -> None:
+def test_short_day_is_shortened_at_its_end() -> None:
     intervals = working_time.parse_intervals([["09:00", "13:00"], ["14:00", "14:30"]])
 
     def less(minutes: int) -> list[list[str]]:
@@ -123,7 +123,7 @@ def test_a_short_day_is_taken_from_its_end() -> None:
     assert working_time.shorten(night, timedelta(hours=1)) == ((time(20), time(23)),)
 
 
-def test_a_moved_working_day_where_nobody_works_on_it() -> None:
+def test_moved_working_day_is_adapted_to_another_week() -> None:
     region = {1: ((time(9), time(18)),)}
     shifts = {2: ((time(7), time(19)),)}
     saturday = date(2025, 11, 1)
@@ -131,7 +131,7 @@ def test_a_moved_working_day_where_nobody_works_on_it() -> None:
     assert working_time.adapt_exception(saturday, (), region, shifts) == ()
 
 
-def test_a_calendar_on_top_of_another() -> None:
+def test_calendar_inherits_exceptions_of_its_base() -> None:
     six = ((time(8), time(15)),)
     own = {
         date(2026, 2, 23): DayException(((time(10), time(12)),), "Дежурство"),

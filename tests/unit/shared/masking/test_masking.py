@@ -1,4 +1,4 @@
-"""Masking: the table of cases, and what holds for any text whatever stands in it."""
+"""Masking: a table of examples, and properties of any text."""
 
 import csv
 import json
@@ -19,18 +19,18 @@ SEPARATORS = [" ", ", ", ". ", "\n", "-", "; ", " и ", "("]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case['kind']}: {case['text']}" for case in CASES])
-def test_a_case_of_the_table(case: dict[str, str]) -> None:
+def test_example_is_masked_as_expected(case: dict[str, str]) -> None:
     assert mask(case["text"]) == case["masked"]
 
 
-def test_the_table_is_large_enough() -> None:
+def test_table_has_enough_examples() -> None:
     kept = sum(case["text"] == case["masked"] for case in CASES)
     assert len(CASES) - kept >= 120
     assert kept >= 80
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["text"] for case in CASES])
-def test_masking_twice_is_masking_once(case: dict[str, str]) -> None:
+def test_masking_is_idempotent_for_examples(case: dict[str, str]) -> None:
     assert mask(case["masked"]) == case["masked"]
 
 
@@ -41,14 +41,14 @@ MIXED = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(SEPARATORS)),
 
 @given(MIXED)
 @settings(max_examples=300, deadline=None)
-def test_any_mixture_settles_at_once(text: str) -> None:
+def test_masking_is_idempotent_for_mixtures(text: str) -> None:
     once = mask(text)
     assert mask(once) == once
 
 
 @given(st.text(max_size=80))
 @settings(max_examples=300, deadline=None)
-def test_any_text_is_taken(text: str) -> None:
+def test_any_text_can_be_masked(text: str) -> None:
     once = mask(text)
     assert mask(once) == once
     if not re.search(r"\w", text):
@@ -62,7 +62,7 @@ _SEPARATED = st.sampled_from(["", " ", "-", " - ", ".", " (", ") "])
     st.sampled_from(["+7", "8", "7"]), st.integers(9_000_000_000, 9_999_999_999), st.lists(_SEPARATED, min_size=4)
 )
 @settings(max_examples=300, deadline=None)
-def test_a_mobile_number_is_masked_however_it_is_grouped(prefix: str, number: int, between: list[str]) -> None:
+def test_mobile_number_is_masked_in_any_grouping(prefix: str, number: int, between: list[str]) -> None:
     digits = str(number)
     written = prefix + "".join(
         gap + group
@@ -73,7 +73,7 @@ def test_a_mobile_number_is_masked_however_it_is_grouped(prefix: str, number: in
 
 
 @pytest.mark.parametrize("phone", PHONES)
-def test_no_long_run_of_digits_is_left_of_a_phone(phone: str) -> None:
+def test_no_long_run_of_digits_remains_of_a_phone(phone: str) -> None:
     assert not re.search(r"\d{7}", mask(f"Вот: {phone}, спасибо."))
 
 
@@ -83,12 +83,12 @@ def test_no_long_run_of_digits_is_left_of_a_phone(phone: str) -> None:
      "тел. 2", "https://", "1-", "40817 ", "Мария Ивановна ", "-", "№", "ё", " ", "wa.me/7", "собака ", "4111 "],
 )  # fmt: skip
 @pytest.mark.timeout(60)
-def test_no_text_takes_for_ever(piece: str) -> None:
-    """Half a second at most; were the time to grow with the square of the length, some hundreds of seconds."""
+def test_masking_time_grows_linearly(piece: str) -> None:
+    """Half a second at most; with quadratic time it would take some hundreds of seconds."""
     assert mask((piece * 200_000)[:200_000])
 
 
-def test_check_digits() -> None:
+def test_check_digits_are_validated() -> None:
     assert is_valid_card("4111111111111111")
     assert not is_valid_card("4111111111111112")
     assert not is_valid_card("0000000000000000")
@@ -98,7 +98,7 @@ def test_check_digits() -> None:
     assert not is_valid_personal_inn("500100732258")
 
 
-def test_values_of_json_are_masked_at_any_depth() -> None:
+def test_json_values_are_masked_at_any_depth() -> None:
     body = {
         "text": "Мария Ивановна, 89241234567",
         "url": "https://vk.com/wall-1_2",
@@ -117,7 +117,7 @@ def test_values_of_json_are_masked_at_any_depth() -> None:
     assert json.dumps(body, ensure_ascii=False).count("Мария") == 1
 
 
-def test_a_snippet_shows_the_place_and_no_person() -> None:
+def test_snippet_shows_the_match_without_personal_data() -> None:
     text = (
         "Нет воды. " * 100
         + "Мария Ивановна из подъезда 5 сказала: авария на насосе, 89241234567. "
@@ -131,7 +131,7 @@ def test_a_snippet_shows_the_place_and_no_person() -> None:
     assert len(shown) <= SNIPPET
 
 
-def test_a_snippet_around_what_is_masked_itself() -> None:
+def test_snippet_around_a_masked_match_is_returned() -> None:
     text = "Свет. " * 200 + "Звоните 89241234567 вечером. " + "Тьма. " * 200
     shown = snippet(text, "89241234567")
     assert "89241234567" not in shown
@@ -143,7 +143,7 @@ def test_a_snippet_around_what_is_masked_itself() -> None:
 )
 @given(MIXED, st.sampled_from(WORDS))
 @settings(max_examples=100, deadline=None)
-def test_a_snippet_is_short_and_cuts_no_bracket(text: str, sought: str) -> None:
+def test_snippet_is_short_and_keeps_brackets(text: str, sought: str) -> None:
     shown = snippet(text * 4, sought)
     assert len(shown) <= SNIPPET
     assert shown.count("[имя") == shown.count("[имя]")
