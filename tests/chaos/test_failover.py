@@ -17,7 +17,7 @@ from tests.e2e.actors import Person
 from tests.e2e.conftest import World, enter_world
 from tests.support.embedded_stack import running_stack
 from tests.support.eventually import eventually
-from tests.support.postgres_pair import Server, TwoServers, passable, two_servers
+from tests.support.postgres_pair import PostgresPair, Server, make_traversable, postgres_pair
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1_500)]
 
@@ -81,31 +81,31 @@ async def _load(world: World) -> AsyncIterator[list[asyncio.Task[tuple[str, str,
         await asyncio.gather(growing, return_exceptions=True)
 
 
-async def _refuse_connections(servers: TwoServers) -> None:
-    await servers.primary.ask("ALTER DATABASE gospablik CONNECTION LIMIT 0")
-    await servers.primary.ask(_END_ALL)
+async def _refuse_connections(servers: PostgresPair) -> None:
+    await servers.primary.fetch("ALTER DATABASE gospablik CONNECTION LIMIT 0")
+    await servers.primary.fetch(_END_ALL)
     await asyncio.sleep(OUTAGE_SECONDS)
-    await servers.primary.ask("ALTER DATABASE gospablik CONNECTION LIMIT -1")
+    await servers.primary.fetch("ALTER DATABASE gospablik CONNECTION LIMIT -1")
 
 
-async def _make_read_only(servers: TwoServers) -> None:
-    await servers.primary.ask("ALTER DATABASE gospablik SET default_transaction_read_only = on")
-    await servers.primary.ask(_END_ALL)
+async def _make_read_only(servers: PostgresPair) -> None:
+    await servers.primary.fetch("ALTER DATABASE gospablik SET default_transaction_read_only = on")
+    await servers.primary.fetch(_END_ALL)
     await asyncio.sleep(OUTAGE_SECONDS)
-    await servers.primary.ask("ALTER DATABASE gospablik RESET default_transaction_read_only")
+    await servers.primary.fetch("ALTER DATABASE gospablik RESET default_transaction_read_only")
 
 
-async def _restart(servers: TwoServers) -> None:
+async def _restart(servers: PostgresPair) -> None:
     await servers.primary.end()
     await asyncio.sleep(OUTAGE_SECONDS)
     await servers.primary.start()
 
 
-async def _fail_over(servers: TwoServers) -> None:
-    await servers.switch()
+async def _fail_over(servers: PostgresPair) -> None:
+    await servers.promote_standby()
 
 
-OUTAGES: tuple[Callable[[TwoServers], Awaitable[None]], ...] = (
+OUTAGES: tuple[Callable[[PostgresPair], Awaitable[None]], ...] = (
     _refuse_connections,
     _make_read_only,
     _restart,
@@ -115,12 +115,12 @@ OUTAGES: tuple[Callable[[TwoServers], Awaitable[None]], ...] = (
 
 async def _check_queues(server: Server) -> None:
     for service in SERVICES:
-        held = await server.ask(
+        held = await server.fetch(
             f"SELECT entrypoint FROM {service}_jobs.pgqueuer WHERE status = 'failed' OR entrypoint LIKE 'event:%'",
             bootstrap.DATABASE,
         )
         assert held == [], f"{service}: {held}"
-        dead = await server.ask(
+        dead = await server.fetch(
             f"SELECT entrypoint FROM {service}_jobs.pgqueuer_log"
             " WHERE status = 'failed' OR entrypoint LIKE 'event:%'",
             bootstrap.DATABASE,
@@ -131,7 +131,7 @@ async def _check_queues(server: Server) -> None:
 async def test_outages_of_postgres_dead_letter_no_event_and_duplicate_no_reply() -> None:
     with tempfile.TemporaryDirectory(prefix="gospablik-", ignore_cleanup_errors=True) as folder:
         async with AsyncExitStack() as exits:
-            servers = await exits.enter_async_context(two_servers(passable(folder)))
+            servers = await exits.enter_async_context(postgres_pair(make_traversable(folder)))
             await servers.replicate()
             stack = await exits.enter_async_context(
                 running_stack(
@@ -146,7 +146,7 @@ async def test_outages_of_postgres_dead_letter_no_event_and_duplicate_no_reply()
                 for outage in OUTAGES:
                     await asyncio.sleep(5)
                     await outage(servers)
-                    await stack.healthy(within=60)
+                    await stack.wait_until_healthy(within=60)
                 await asyncio.sleep(5)
             assert {name: await stack.pid(name) for name in SERVICES} == pids, "a process was restarted"
 

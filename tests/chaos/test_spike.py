@@ -71,11 +71,11 @@ async def test_power_cut_messages_become_one_incident_with_one_reply_each(world:
     elsewhere = [
         page for place, pages in places.items() if place != power_cut_messages.MUNICIPALITY for page in pages
     ]
-    power_cut_texts = power_cut_messages.voices(POWER_CUT_MESSAGES)
-    decoys = power_cut_messages.decoys()
-    others = power_cut_messages.others(OTHER_MESSAGES - len(decoys))
-    about_power = [text for text in others if power_cut_messages.is_of_light(text)]
-    plain = [text for text in others if not power_cut_messages.is_of_light(text)]
+    power_cut_texts = power_cut_messages.power_cut_messages(POWER_CUT_MESSAGES)
+    decoys = power_cut_messages.unrelated_power_messages()
+    others = power_cut_messages.other_messages(OTHER_MESSAGES - len(decoys))
+    about_power = [text for text in others if power_cut_messages.is_about_power(text)]
+    plain = [text for text in others if not power_cut_messages.is_about_power(text)]
     for turn in range(TURNS):
         await asyncio.gather(
             feed(world.vk, plain[turn::TURNS], offset=0, step=2),

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.actors import Network, Person
-from tests.support.embedded_stack import Stack, running_stack
+from tests.support.embedded_stack import RunningSystem, running_stack
 from tests.support.service_under_test import DROPPED_FIRST
 
 
@@ -18,7 +18,7 @@ from tests.support.service_under_test import DROPPED_FIRST
 class World:
     """The embedded run and its users."""
 
-    stack: Stack
+    stack: RunningSystem
     vk: Network
     ok: Network
     centre: Person
@@ -44,7 +44,7 @@ class World:
         )
 
 
-async def enter_world(stack: Stack, exits: AsyncExitStack) -> World:
+async def enter_world(stack: RunningSystem, exits: AsyncExitStack) -> World:
     """Sign in all people at an embedded run."""
 
     async def at(url: str) -> httpx.AsyncClient:

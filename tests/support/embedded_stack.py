@@ -1,4 +1,4 @@
-"""The whole embedded run for end-to-end and chaos tests: real processes, real HTTP, free ports."""
+"""Run the whole embedded system for end-to-end and chaos tests: real processes, real HTTP, free ports."""
 
 import asyncio
 import json
@@ -28,12 +28,12 @@ _ATTEMPTS = 3
 
 
 class StackError(Exception):
-    """The run did not start, or did not come back; the message holds what it printed."""
+    """The run did not start or recover; the message contains its output."""
 
 
 @dataclass
-class Stack:
-    """A live run: where its parts are, and how to hurt them."""
+class RunningSystem:
+    """A live run: the addresses of its processes, and methods to kill and restart them."""
 
     data_dir: Path
     urls: dict[str, str]
@@ -44,31 +44,31 @@ class Stack:
 
     @property
     def gateway(self) -> str:
-        """Base of the gateway, without `/api/v1`."""
+        """The base URL of the gateway, without `/api/v1`."""
         return self.urls["gateway"]
 
     @property
     def vk(self) -> str:
-        """Base of the VK emulator."""
+        """The base URL of the VK emulator."""
         return self.urls["vk"]
 
     @property
     def ok(self) -> str:
-        """Base of the OK emulator."""
+        """The base URL of the OK emulator."""
         return self.urls["ok"]
 
     def service_database_url(self, service: str) -> str:
-        """The database as one service's own role reaches it."""
+        """Return the database URL with the role of a service."""
 
         secrets = load_secrets(self.data_dir / "secrets")
         return with_login(self.admin_url, service, secrets.service_passwords[service])
 
     async def pid(self, name: str) -> int:
-        """Process id of a part: a service, `desk`, `traefik`, `vk`, `ok`, `postgres`; 0 while it is down."""
+        """Return the process id of a service, `desk`, `traefik`, `vk`, `ok` or `postgres`; 0 while it is down."""
         return (await asyncio.to_thread(self._supervisor.states))[name].pid
 
     async def kill(self, name: str) -> int:
-        """SIGKILL one part, as a crash would; supervisor restarts it. Answers the pid that died."""
+        """Kill a part, as a crash would; supervisor restarts it. Return the killed process id."""
         pid = await self.pid(name)
         if pid == 0:
             raise StackError(f"{name} is not running")
@@ -76,28 +76,28 @@ class Stack:
         return pid
 
     async def kill_and_wait(self, name: str, within: float = 60) -> None:
-        """SIGKILL one part and wait until a new process of it runs and the gateway's health passes."""
+        """Kill a part and wait until its new process runs and the gateway is healthy."""
         dead = await self.kill(name)
         async with asyncio.timeout(within):
             while await self.pid(name) in (0, dead):
                 await asyncio.sleep(0.05)
-        await self.healthy(within)
+        await self.wait_until_healthy(within)
 
     async def restart_postgres(self) -> None:
-        """Stop and start the database while everything else runs on."""
+        """Restart the database while everything else keeps running."""
         await asyncio.to_thread(self._supervisor.stop, "postgres")
         await asyncio.to_thread(self._supervisor.run, "postgres")
 
     async def stop(self, name: str) -> None:
-        """Stop one part and leave it down."""
+        """Stop a part without restarting it."""
         await asyncio.to_thread(self._supervisor.stop, name)
 
     async def start(self, name: str) -> None:
         """Start a part that was stopped."""
         await asyncio.to_thread(self._supervisor.run, name)
 
-    async def healthy(self, within: float = 60) -> None:
-        """Wait until the gateway says that every service is ready; raises StackError with its last words."""
+    async def wait_until_healthy(self, within: float = 60) -> None:
+        """Wait until the gateway reports all services ready. Raise StackError with its last response."""
         last = "no answer"
         try:
             async with asyncio.timeout(within), aiohttp.ClientSession() as http:
@@ -114,18 +114,18 @@ class Stack:
             raise StackError(f"not healthy within {within:g} s: {last}") from None
 
     def log(self, name: str) -> str:
-        """What a part has written to its log."""
+        """Return the log of a part."""
         return (self.data_dir / "logs" / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
 
 @asynccontextmanager
 async def running_stack(
     data_dir: Path, *, seed_demo: bool = False, environment: Mapping[str, str] | None = None
-) -> AsyncIterator[Stack]:
-    """`gospablik up` in this data folder, until the block ends; then nothing of it runs.
+) -> AsyncIterator[RunningSystem]:
+    """Run `gospablik up` in this data folder until the block ends, then stop all its processes.
 
-    `seed_demo` fills the registry with the demo's region; citizens stay silent unless `environment`
-    sets GOSPABLIK_CITIZENS_PER_MINUTE. A folder of a former run is taken up with its data.
+    `seed_demo` fills the registry with the demo's region; citizens write only if `environment` sets
+    GOSPABLIK_CITIZENS_PER_MINUTE. The data of a former run in the folder is kept.
     """
     process, stack = await _start(_prepared(data_dir), seed_demo=seed_demo, environment=environment or {})
     try:
@@ -136,7 +136,7 @@ async def running_stack(
 
 async def _start(
     data_dir: Path, *, seed_demo: bool, environment: Mapping[str, str]
-) -> tuple[asyncio.subprocess.Process, Stack]:
+) -> tuple[asyncio.subprocess.Process, RunningSystem]:
     output = data_dir.with_name(data_dir.name + ".up.log")
     for _ in range(_ATTEMPTS):
         process = await _spawn(data_dir, output, seed_demo=seed_demo, environment=environment)
@@ -144,7 +144,7 @@ async def _start(
             return process, await _ready(process, data_dir, output)
         except StackError:
             await _stop(process, data_dir)
-            # Between choosing a port and taking it somebody else may have taken it.
+            # Another process may take a port between its choice and its use.
             if "is already in use" not in _words(output):
                 raise
         except BaseException:
@@ -196,7 +196,7 @@ def _free_ports() -> dict[str, int]:
             probe.close()
 
 
-async def _ready(process: asyncio.subprocess.Process, data_dir: Path, output: Path) -> Stack:
+async def _ready(process: asyncio.subprocess.Process, data_dir: Path, output: Path) -> RunningSystem:
     path = data_dir / "run" / "stack.json"
     deadline = asyncio.get_running_loop().time() + _START_SECONDS
     while True:
@@ -205,9 +205,9 @@ async def _ready(process: asyncio.subprocess.Process, data_dir: Path, output: Pa
         if asyncio.get_running_loop().time() > deadline:
             raise StackError(f"not up after {_START_SECONDS:g} s:\n{_words(output)}")
         found = _read(path)
-        # A killed run leaves its file: only that of this process counts.
+        # A killed run leaves its file behind: use only that of this process.
         if found and found["ready"] and found["pid"] == process.pid:
-            return Stack(
+            return RunningSystem(
                 data_dir,
                 found["urls"],
                 found["admin_url"],

@@ -1,4 +1,4 @@
-"""An emulator as a process of its own, and its control door."""
+"""An emulator in its own process, and a client of its control API."""
 
 import asyncio
 import os
@@ -15,14 +15,14 @@ START_SECONDS = 60
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class EmulatorProcess:
-    """`python -m emulators.NETWORK` on a free port, with its state in one file; ended by its own pid."""
+    """`python -m emulators.NETWORK` on a free port, with its state in one file."""
 
     def __init__(self, network: str, data: Path, **settings: object) -> None:
         self._network = network
@@ -39,19 +39,19 @@ class EmulatorProcess:
 
     @property
     def http(self) -> aiohttp.ClientSession:
-        """A client that keeps no connection, so that a restarted server finds no stale one."""
+        """A client without keep-alive, so that no stale connection is used after a restart."""
         if self._http is None:
             self._http = aiohttp.ClientSession(self.url, connector=aiohttp.TCPConnector(force_close=True, limit=0))
         return self._http
 
     @property
     def pid(self) -> int:
-        """Process id of the running emulator."""
+        """The process id of the running emulator."""
         assert self._process is not None
         return self._process.pid
 
     async def start(self) -> None:
-        """Start and wait until the control door opens."""
+        """Start the process and wait until the control API responds."""
         self._process = ForkedProgram(f"emulators.{self._network}", env=self.environment)
         deadline = asyncio.get_running_loop().time() + START_SECONDS
         while True:
@@ -65,13 +65,13 @@ class EmulatorProcess:
                 return
 
     async def end(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
-        """End the process; answers its exit status."""
+        """Stop the process and return its exit status."""
         assert self._process is not None
         self._process.send_signal(with_signal)
         return await asyncio.to_thread(self._process.wait)
 
     async def close(self) -> None:
-        """End the process if it runs, and the client."""
+        """Stop the process if it runs, and close the client."""
         try:
             if self._process is not None and self._process.returncode is None:
                 await self.end(signal.SIGKILL)
@@ -80,7 +80,7 @@ class EmulatorProcess:
                 await self._http.close()
 
     async def door(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
-        """Knock at the control door and expect to be let in."""
+        """Call the control API and return the body of the successful response."""
         method = method or ("GET" if body is None else "POST")
         async with self.http.request(method, f"/_control/{path}", json=body) as response:
             assert response.status == 200, await response.text()

@@ -1,4 +1,4 @@
-"""Two Postgres servers, one replicating from the other: to be killed, promoted, made read-only or full."""
+"""Two Postgres servers with replication, which tests can kill, promote, make read-only or fill."""
 
 import asyncio
 import signal
@@ -19,7 +19,7 @@ OPTIONS = ("fsync=off", "max_connections=200", "wal_keep_size=256MB")
 
 
 class Server:
-    """One server; its data folder outlives the process."""
+    """A server whose data folder is kept after its process ends."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir(mode=0o711)
@@ -30,16 +30,16 @@ class Server:
 
     @property
     def host(self) -> str:
-        """Host and port, as a URL names them."""
+        """Host and port, as in a URL."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
-        """The superuser's URL of this server alone."""
+        """The superuser's URL of this server only."""
         return f"postgresql://postgres:{TEST_PASSWORD}@{self.host}/postgres"
 
     async def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the server and wait until it accepts connections."""
         process = self._process = self._spawn()
         await bootstrap.wait_until_ready(
             self.url, is_alive=lambda: process.poll() is None, progress=lambda _: None
@@ -60,14 +60,14 @@ class Server:
             )
 
     async def end(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End it: SIGINT as an operator would, SIGQUIT as a crash does."""
+        """Stop the server: with SIGINT as an operator, with SIGQUIT as in a crash."""
         if self._process is not None:
             self._process.send_signal(how)
             await asyncio.to_thread(self._process.wait, 60)
             self._process = None
 
-    async def ask(self, query: str, database: str = "postgres") -> list[asyncpg.Record]:
-        """Rows of a statement that the superuser runs on this server."""
+    async def fetch(self, query: str, database: str = "postgres") -> list[asyncpg.Record]:
+        """Run a statement as superuser on this server and return its rows."""
         connection = await asyncpg.connect(bootstrap.with_database(self.url, database), timeout=10)
         try:
             return list(await connection.fetch(query))
@@ -75,7 +75,7 @@ class Server:
             await connection.close()
 
     def copy_of(self, primary: "Server") -> None:
-        """Become a standby of a running server."""
+        """Make this server a standby of a running one."""
         command = [
             str(self.files.programs / "pg_basebackup"),
             f"--pgdata={self.files.data}",
@@ -92,45 +92,45 @@ class Server:
 
 
 @dataclass
-class TwoServers:
-    """A server that takes writes and its standby."""
+class PostgresPair:
+    """A primary and its standby."""
 
     primary: Server
     standby: Server
 
     @property
     def admin_url(self) -> str:
-        """The superuser's URL of whichever of the two takes writes."""
+        """The superuser's URL of the writable server."""
         hosts = f"{self.primary.host},{self.standby.host}"
         return f"postgresql://postgres:{TEST_PASSWORD}@{hosts}/postgres?target_session_attrs=read-write"
 
     async def replicate(self) -> None:
-        """Make the standby; from then on a commit waits for it."""
+        """Start the standby; from then on commits wait for it."""
         await asyncio.to_thread(self.standby.copy_of, self.primary)
         await self.standby.start()
-        await self.primary.ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
-        await self.primary.ask("SELECT pg_reload_conf()")
+        await self.primary.fetch("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        await self.primary.fetch("SELECT pg_reload_conf()")
         async with asyncio.timeout(60):
-            while not await self.primary.ask("SELECT FROM pg_stat_replication WHERE sync_state = 'sync'"):
+            while not await self.primary.fetch("SELECT FROM pg_stat_replication WHERE sync_state = 'sync'"):
                 await asyncio.sleep(0.05)
 
-    async def switch(self, crash: signal.Signals = signal.SIGQUIT) -> None:
-        """The primary dies, the standby is promoted."""
+    async def promote_standby(self, crash: signal.Signals = signal.SIGQUIT) -> None:
+        """Kill the primary and promote the standby."""
         await self.primary.end(crash)
-        await self.standby.ask("SELECT pg_promote()")
+        await self.standby.fetch("SELECT pg_promote()")
 
 
-def passable(folder: str) -> Path:
-    """A temporary folder that Postgres' own user may pass through."""
+def make_traversable(folder: str) -> Path:
+    """Let Postgres' user enter a temporary folder, and return its path."""
     path = Path(folder)
     path.chmod(0o711)
     return path
 
 
 @asynccontextmanager
-async def two_servers(root: Path) -> AsyncIterator[TwoServers]:
-    """A primary that runs, empty, and a place for its standby."""
-    servers = TwoServers(Server(root / "one"), Server(root / "two"))
+async def postgres_pair(root: Path) -> AsyncIterator[PostgresPair]:
+    """Run an empty primary, with a standby that is not started yet."""
+    servers = PostgresPair(Server(root / "one"), Server(root / "two"))
     servers.primary.files.initialise(TEST_PASSWORD)
     try:
         await servers.primary.start()

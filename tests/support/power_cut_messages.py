@@ -1,7 +1,7 @@
-"""Words of one outage as people tell of it, and what others write in the same minutes.
+"""Messages about a power cut, and other messages of the same minutes.
 
-No light in Селенгинск (Кабанский район): two hundred people, each in their own words, some naming the place, some
-not. The others are the examples that the classifier is taught by, on all topics, and decoys that speak of light.
+A power cut in Селенгинск (Кабанский район): two hundred messages with different texts, some with the location,
+some without. The others are the training examples of the classifier, on all topics, and unrelated ones.
 """
 
 import csv
@@ -91,7 +91,7 @@ _ENDINGS = (
     "", "", "", " Ответьте пожалуйста", " 😡", " ???", " Дома маленькие дети.", " Безобразие!", " спасибо заранее",
     " Телефон диспетчера молчит.", " Замерзаем.", " уже темно", " Кто отвечает за это?", " 🕯",
 )  # fmt: skip
-# Speak of light, or of the same place, and are no part of it.
+# About power or the same location, but not part of the power cut.
 DECOYS = """
 Какой тариф на электричество для многодетных в Селенгинске?
 Как подключить участок к электросетям, куда подавать заявку?
@@ -110,8 +110,8 @@ def _lines(written: str) -> list[str]:
     return [line for line in written.strip().splitlines() if line]
 
 
-def voices(count: int, seed: int = 1) -> list[str]:
-    """So many messages about the outage, each different."""
+def power_cut_messages(count: int, seed: int = 1) -> list[str]:
+    """Return so many different messages about the power cut."""
     chance = random.Random(seed)
     said = [*_lines(_WITH_PLACE), *_lines(_WITHOUT_PLACE)]
     chance.shuffle(said)
@@ -123,13 +123,13 @@ def voices(count: int, seed: int = 1) -> list[str]:
     return list(found)[:count]
 
 
-def decoys() -> list[str]:
-    """Messages that look like the outage and are not."""
+def unrelated_power_messages() -> list[str]:
+    """Return messages that are similar but not about the power cut."""
     return _lines(DECOYS)
 
 
-def others(count: int, seed: int = 2) -> list[str]:
-    """So many messages on all topics, none about this outage, some from places without light of their own."""
+def other_messages(count: int, seed: int = 2) -> list[str]:
+    """Return so many messages on all topics, some about other power cuts, none about this one."""
     file = resources.files("services.appeals.classification.training.examples").joinpath("messages.csv")
     rows = [row["text"] for row in csv.DictReader(file.read_text("utf-8").splitlines())]
     kept = [text for text in dict.fromkeys(rows) if text and SETTLEMENT.lower() not in text.lower()]
@@ -137,6 +137,6 @@ def others(count: int, seed: int = 2) -> list[str]:
     return kept[:count]
 
 
-def is_of_light(text: str) -> bool:
-    """Whether a message of the others speaks of light: under a page of this place nobody could tell it apart."""
+def is_about_power(text: str) -> bool:
+    """Return whether another message is about power: on a page of this location it would be ambiguous."""
     return _OF_LIGHT.search(text) is not None

@@ -1,6 +1,6 @@
-"""A regular expression matched by backtracking, its steps counted: work that no clock measures.
+"""Match regular expressions by backtracking and count the steps, to measure their cost without a clock.
 
-It matches as `re` does (a test compares the spans), and counts each character and alternative that is tried.
+Matching gives the same results as `re` (a test compares the spans); each character or alternative is a step.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-# Takes a place in the text; returns where the rest of the expression ends that matches from there, or None.
+# Takes an index in the text; returns the end of the match of the remaining expression from there, or None.
 Rest = Callable[[int], int | None]
 
 _SINGLE = {op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY}
@@ -25,7 +25,7 @@ _CATEGORIES: dict[Any, Callable[[str], bool]] = {
 
 
 class Steps:
-    """Matches of one pattern in a text, and how many steps they took."""
+    """Matches a pattern and counts the steps."""
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self._flags = pattern.flags
@@ -36,7 +36,7 @@ class Steps:
         self.count = 0
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """All matches from left to right, as `finditer` gives them."""
+        """Return the spans of all matches, as `finditer` does."""
         self._text, self.count = text, 0
         found, at, empty_from = [], 0, -1
         while at <= len(text):
@@ -189,7 +189,7 @@ class Steps:
 
 
 def samples(pattern: re.Pattern[str], chance: Random) -> Iterator[str]:
-    """Beginnings of a text that the pattern is after: repeated, they open what never closes."""
+    """Return beginnings of matches: repeated, they cause the most backtracking."""
     whole = _sample(list(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)), chance)
     for length in range(1, min(len(whole), 24) + 1):
         yield whole[:length]

@@ -79,13 +79,15 @@ async def region(world: World) -> Region:
 
 async def test_twelve_appeals_among_sixty_become_one_incident_with_an_alert(region: Region) -> None:
     chance = random.Random(3)
-    said = [(text, power_cut_messages.MUNICIPALITY, True) for text in power_cut_messages.voices(12)]
-    for text in power_cut_messages.others(60):
+    said = [(text, power_cut_messages.MUNICIPALITY, True) for text in power_cut_messages.power_cut_messages(12)]
+    for text in power_cut_messages.other_messages(60):
         places = (
-            ELSEWHERE if power_cut_messages.is_of_light(text) else (power_cut_messages.MUNICIPALITY, *ELSEWHERE)
+            ELSEWHERE if power_cut_messages.is_about_power(text) else (power_cut_messages.MUNICIPALITY, *ELSEWHERE)
         )
         said.append((text, chance.choice(places), False))
-    said += [(text, power_cut_messages.MUNICIPALITY, False) for text in power_cut_messages.decoys()]
+    said += [
+        (text, power_cut_messages.MUNICIPALITY, False) for text in power_cut_messages.unrelated_power_messages()
+    ]
     chance.shuffle(said)
     voices: list[UUID] = []
     others: list[UUID] = []
@@ -121,7 +123,7 @@ async def incident_from_spike(region: Region, count: int = 8) -> tuple[dict[str,
     """Create an incident from a spike and return it with the messages of its members."""
     messages = [
         await region.write(f"Нет света в Селенгинске, {text}", power_cut_messages.MUNICIPALITY, minute=at / 4)
-        for at, text in enumerate(power_cut_messages.voices(count))
+        for at, text in enumerate(power_cut_messages.power_cut_messages(count))
     ]
     await region.world.work()
     (incident,) = await region.incidents()
@@ -220,7 +222,7 @@ async def test_later_appeal_with_a_fault_joins_and_names_it(region: Region) -> N
     assert incident["fault"] is None
     messages = [
         await region.write(text, power_cut_messages.MUNICIPALITY, minute=10 + at / 4)
-        for at, text in enumerate(power_cut_messages.voices(30))
+        for at, text in enumerate(power_cut_messages.power_cut_messages(30))
         if "свет" in text.lower()
     ]
     await region.world.work()
@@ -295,7 +297,9 @@ async def test_general_flood_of_messages_is_no_spike(region: Region) -> None:
 
 
 async def test_four_people_in_two_networks_are_no_spike(region: Region) -> None:
-    said = [text for text in power_cut_messages.voices(60) if "Селенгинск" in text and len(text) > 40][:4]
+    said = [text for text in power_cut_messages.power_cut_messages(60) if "Селенгинск" in text and len(text) > 40][
+        :4
+    ]
     vk, ok = region.pages[power_cut_messages.MUNICIPALITY]
     for at, text in enumerate(said):
         for page, network in ((vk, "vk"), (ok, "ok")):
@@ -311,7 +315,7 @@ async def test_four_people_in_two_networks_are_no_spike(region: Region) -> None:
 
 
 async def test_concurrent_workers_open_one_incident(region: Region) -> None:
-    for at, text in enumerate(power_cut_messages.voices(16)):
+    for at, text in enumerate(power_cut_messages.power_cut_messages(16)):
         await region.write(f"В Селенгинске нет света, {text}", power_cut_messages.MUNICIPALITY, minute=at / 4)
     database = region.world.appeals.service.database
     consumers = region.world.appeals.service.consumers

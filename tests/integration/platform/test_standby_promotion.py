@@ -18,14 +18,14 @@ from shared.events.relay import EPOCH_BITS, relay
 from shared.jobs import Jobs
 from shared.tables.appeals import AppealsConsumerOffset
 from shared.tables.common import Event
-from tests.support.postgres_pair import passable, two_servers
+from tests.support.postgres_pair import make_traversable, postgres_pair
 from tests.support.sample_events import sample_data
 
 
 async def test_promotion_loses_and_dead_letters_no_event_or_job() -> None:
     """With synchronous replication all committed events arrive; those whose commit failed may arrive."""
     with tempfile.TemporaryDirectory(prefix="gospablik-", ignore_cleanup_errors=True) as folder:
-        async with two_servers(passable(folder)) as servers:
+        async with postgres_pair(make_traversable(folder)) as servers:
             await migrate(servers.primary.url)
             await servers.replicate()
             url = bootstrap.with_login(servers.admin_url, "appeals", TEST_PASSWORD)
@@ -81,7 +81,7 @@ async def test_promotion_loses_and_dead_letters_no_event_or_job() -> None:
             async with asyncio.timeout(120):
                 while len(seen) < 20:
                     await asyncio.sleep(0.05)
-                await servers.switch()
+                await servers.promote_standby()
                 before = len(committed)
                 while len(committed) < before + 20:
                     await asyncio.sleep(0.05)
@@ -97,14 +97,14 @@ async def test_promotion_loses_and_dead_letters_no_event_or_job() -> None:
             await pool.close()
 
             assert set(seen) - set(committed) <= in_doubt
-            ask = servers.standby.ask
-            held = await ask("SELECT FROM appeals_jobs.pgqueuer WHERE status = 'failed'", bootstrap.DATABASE)
+            fetch = servers.standby.fetch
+            held = await fetch("SELECT FROM appeals_jobs.pgqueuer WHERE status = 'failed'", bootstrap.DATABASE)
             assert held == []
-            dead = await ask(
+            dead = await fetch(
                 "SELECT FROM appeals_jobs.pgqueuer_log WHERE entrypoint = 'event:reader'", bootstrap.DATABASE
             )
             assert dead == []
-            numbers = await ask("SELECT position FROM events ORDER BY position", bootstrap.DATABASE)
+            numbers = await fetch("SELECT position FROM events ORDER BY position", bootstrap.DATABASE)
             positions = [row["position"] for row in numbers]
             assert None not in positions
             assert positions[-1] >> EPOCH_BITS > positions[0] >> EPOCH_BITS

@@ -1,1 +1,1 @@
-"""A small OIDC issuer, for tests of signing in with a region's own."""
+"""A small OIDC issuer for tests of sign-in with the region's issuer."""

@@ -1,8 +1,8 @@
-"""The issuer's process: discovery, rotating keys, tokens on demand, and faults. Tells its port on stdout.
+"""The process of the issuer: discovery, key rotation, tokens on demand, and faults. It prints its port.
 
-`POST /_control/token {claims, header?, forged?}` signs a token; `/_control/rotate {keep?}` makes a new signing
-key; `/_control/fault {kind?}` has the documents fail: `500`, `hang`, `garbage`, `huge`, `redirect`, `impostor`.
-`GET /_control/asked` counts how often each document was asked for.
+`POST /_control/token {claims, header?, forged?}` signs a token; `/_control/rotate {keep?}` creates a new signing
+key; `/_control/fault {kind?}` makes the documents fail: `500`, `hang`, `garbage`, `huge`, `redirect`, `impostor`.
+`GET /_control/asked` counts the requests of each document.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ KEYS = "/keys"
 
 
 class Issuer:
-    """What it holds."""
+    """The state of the issuer."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -31,7 +31,7 @@ class Issuer:
         self.rotate(keep=False)
 
     def rotate(self, *, keep: bool) -> None:
-        """A new signing key; the ones before it stay published when they are kept."""
+        """Create a new signing key; former ones stay published if they are kept."""
         self.count += 1
         parameters: KeyParameters = {"kid": f"key-{self.count}", "use": "sig"}
         made: RSAKey | ECKey = (
@@ -40,7 +40,7 @@ class Issuer:
         self.keys = [made, *(self.keys if keep else [])]
 
     def sign(self, claims: dict[str, Any], header: dict[str, Any], *, forged: bool) -> str:
-        """A token of this issuer, good for five minutes unless the claims say otherwise; null leaves one out."""
+        """Return a token of this issuer, by default valid for five minutes; claims given as null are left out."""
         now = int(time.time())
         standard = {"iss": self.url, "aud": "gospablik-tests", "iat": now, "exp": now + 300}
         payload = {name: value for name, value in (standard | claims).items() if value is not None}
@@ -54,7 +54,7 @@ class Issuer:
 
 
 def application(issuer: Issuer) -> web.Application:
-    """Its routes."""
+    """The routes of the issuer."""
     routes = web.RouteTableDef()
 
     async def document(path: str, body: dict[str, Any]) -> web.StreamResponse:
@@ -110,7 +110,7 @@ def application(issuer: Issuer) -> web.Application:
 
 
 async def serve() -> None:
-    """Serve on a free port until a signal ends it."""
+    """Serve on a free port until a signal stops the process."""
     issuer = Issuer()
     runner = web.AppRunner(application(issuer), shutdown_timeout=0.1)
     await runner.setup()

@@ -1,4 +1,4 @@
-"""Starts the issuer as a process of its own, and speaks to its control door."""
+"""Start the issuer in its own process, with a client of its control API."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ AUDIENCE = "gospablik-tests"
 
 @dataclass(frozen=True)
 class RunningIssuer:
-    """A running issuer, and what a test asks of it."""
+    """A running issuer and its control API."""
 
     url: str
     _door: httpx.AsyncClient
@@ -24,31 +24,31 @@ class RunningIssuer:
     async def token(
         self, subject: str | None, *, header: dict[str, Any] | None = None, forged: bool = False, **claims: Any
     ) -> str:
-        """A token about somebody; claims given as None are left out."""
+        """Return a token with these claims; claims given as None are left out."""
         body = {"claims": {"sub": subject} | claims, "header": header or {}, "forged": forged}
         text = json.dumps(body)
         return (await self._door.post("/_control/token", content=text)).raise_for_status().text
 
     async def bearer(self, subject: str | None, **claims: Any) -> dict[str, str]:
-        """Request headers with such a token."""
+        """Return request headers with such a token."""
         return {"Authorization": f"Bearer {await self.token(subject, **claims)}"}
 
     async def rotate(self, *, keep: bool = False) -> None:
-        """A new key signs from now on."""
+        """Rotate the signing key."""
         (await self._door.post("/_control/rotate", json={"keep": keep})).raise_for_status()
 
     async def fail(self, kind: str | None) -> None:
-        """Its documents fail in this way; None: they are well."""
+        """Make the documents fail in this way; None: work normally."""
         (await self._door.post("/_control/fault", json={"kind": kind})).raise_for_status()
 
     async def asked(self) -> int:
-        """How often its keys were asked for."""
+        """Return how often the keys were requested."""
         return int((await self._door.get("/_control/asked")).json().get("keys", 0))
 
 
 @asynccontextmanager
 async def running_issuer() -> AsyncIterator[RunningIssuer]:
-    """An issuer in a process of its own."""
+    """Run an issuer in its own process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
