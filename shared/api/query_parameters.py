@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
+from pydantic import BaseModel
 
 from shared.http.problems import FieldError, Invalid
 
@@ -57,6 +58,11 @@ def takes_several(annotation: Any) -> bool:
 def _parameters(dependant: Dependant) -> Iterator[tuple[str, Any]]:
     """Yield name and type of the query parameters that a route and all that it depends on take."""
     for field in dependant.query_params:
-        yield field.alias, field.field_info.annotation
+        annotation = field.field_info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            for name, part in annotation.model_fields.items():
+                yield part.alias or name, part.annotation
+        else:
+            yield field.alias, annotation
     for needed in dependant.dependencies:
         yield from _parameters(needed)

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from services.registry.api.common import COMMON_ERRORS, NOT_FOUND_ERROR, RegistryReader
 from services.registry.page_checks import check_history
@@ -14,13 +14,10 @@ from services.registry.schemas.page_checks import (
     PageCheckDay,
     PageCheckWithPage,
     PageSnapshot,
-    PageState,
-    WatchedPageField,
 )
 from services.registry.schemas.pages import Owner
 from shared import clock
 from shared.api.pagination import Page, PagingDep
-from shared.networks import NetworkName
 from shared.service import Reading
 from shared.tables import registry as tables
 
@@ -29,22 +26,6 @@ router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON_ERRORS)
 CheckDayQuery = Annotated[
     date | None, Query(description="Day in the region's time zone; left out: today", examples=["2026-11-25"])
 ]
-ChangedQuery = Annotated[
-    bool | None, Query(description="true: only pages on which something changed since the previous check")
-]
-ChangedFieldQuery = Annotated[WatchedPageField | None, Query(description="Only pages on which this field changed")]
-
-
-def _filter(
-    network: NetworkName | None = None,
-    organisation_id: UUID | None = None,
-    state: PageState | None = None,
-    changed: ChangedQuery = None,
-    field: ChangedFieldQuery = None,
-) -> check_history.PageCheckFilter:
-    return check_history.PageCheckFilter(
-        network=network, organisation_id=organisation_id, state=state, changed=changed, field=field
-    )
 
 
 @router.get("/checks", summary="Page checks of a day")
@@ -52,7 +33,7 @@ async def list_page_checks(
     *,
     session: Reading,
     _caller: RegistryReader,
-    filters: Annotated[check_history.PageCheckFilter, Depends(_filter)],
+    filters: Annotated[check_history.PageCheckFilter, Query()],
     paging: PagingDep,
     response: Response,
     day: CheckDayQuery = None,

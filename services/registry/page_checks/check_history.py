@@ -1,11 +1,11 @@
 """Stored page checks: of a day, of a page, and daily totals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
 
+from pydantic import BaseModel, Field
 from sqlalchemy import Row, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,18 +13,20 @@ from services.registry.persistence.skip_scan import distinct_days
 from services.registry.schemas.page_checks import PageState, WatchedPageField
 from shared.api.pagination import Paging
 from shared.http.problems import NotFound
+from shared.networks import NetworkName
 from shared.tables.registry import Organisation, Page, PageCheck, PageCheckCalls
 
 
-@dataclass(frozen=True, kw_only=True)
-class PageCheckFilter:
-    """Filter of a day's checks; null means any."""
+class PageCheckFilter(BaseModel):
+    """Filter of a day's checks, as query parameters; null means any."""
 
-    network: str | None = None
+    network: NetworkName | None = None
     organisation_id: UUID | None = None
     state: PageState | None = None
-    changed: bool | None = None
-    field: WatchedPageField | None = None
+    changed: bool | None = Field(
+        default=None, description="true: only pages on which something changed since the previous check"
+    )
+    field: WatchedPageField | None = Field(default=None, description="Only pages on which this field changed")
 
 
 _HAS_CHANGES = func.jsonb_array_length(PageCheck.changed) > 0
