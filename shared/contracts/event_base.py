@@ -34,6 +34,10 @@ class EventData(BaseModel):
     example: ClassVar[Mapping[str, Any]]
     """Data as it is stored."""
 
+    def to_json(self) -> str:
+        """Return the data as JSON text, as the row of the event holds it."""
+        return self.model_dump_json(by_alias=True, exclude_unset=True)
+
     def to_stored(self) -> dict[str, Any]:
-        """Return the data as JSON values, as the row of the event holds it."""
+        """Return the data as JSON values: `to_json`, parsed."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
