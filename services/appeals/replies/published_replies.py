@@ -1,6 +1,5 @@
 """Effects of a published reply on its appeal: clock, status, timeline."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,6 @@ from services.appeals.lifecycle.transitions import assign
 from services.appeals.lifecycle.workflow import status_after_reply
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
-from services.appeals.sla.deadline_snapshot import DeadlineSnapshot, NextClock, StoppedClock
 from shared import clock
 from shared.contracts.appeal_events import AppealAnswered, ReplyFailed
 from shared.database.sessions import WriteSession
@@ -39,7 +37,7 @@ def record_published_reply(
     if not superseded:
         if appeal.status == "triage" and appeal.organisation_id is None:
             _assign_by_reply(appeal, routing_context, recorder, actor)
-        on_time = _stop_clock(appeal, published_at, routing_context)
+        on_time = clocks.stop_clock(appeal, published_at, routing_context.calendar(appeal.organisation_id))
         appeal.status = status_after_reply(appeal.status, reply.kind)
         appeal.promised_at = reply.promised_at if appeal.status == "interim" else None
         # A breach is recorded once per clock and per promise; the next clock is another one.
@@ -77,31 +75,6 @@ def _assign_by_reply(
     organisation_id: UUID | None = page_owner.organisation_id if page_owner else route.organisation_id
     if organisation_id is not None:
         assign(appeal, organisation_id, routing_context, recorder, actor, route=route.to_snapshot())
-
-
-def _stop_clock(appeal: Appeal, published_at: datetime, routing_context: RoutingContext) -> bool | None:
-    """Return whether the reply was on time; None when no clock ran."""
-    calendar = routing_context.calendar(appeal.organisation_id)
-    deadline = DeadlineSnapshot.parse(appeal.deadline)
-    if appeal.first_response_at is None:
-        appeal.first_response_at = published_at
-        if deadline.first is not None and appeal.first_response_due_at is not None:
-            appeal.first_response_working_seconds = clocks.working_seconds(deadline.first, calendar, published_at)
-            return published_at <= appeal.first_response_due_at
-        return None
-    running = deadline.next
-    if not isinstance(running, NextClock) or appeal.next_response_due_at is None:
-        return None
-    on_time = published_at <= appeal.next_response_due_at
-    stopped = StoppedClock(
-        **dict(running),
-        answered_at=published_at,
-        on_time=on_time,
-        working_seconds=clocks.working_seconds(running, calendar, published_at),
-    )
-    appeal.deadline = replace(deadline, next=None, earlier=(*deadline.earlier, stopped)).dump()
-    appeal.next_response_due_at = None
-    return on_time
 
 
 async def lock_with_appeal(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply] | None:

@@ -1,11 +1,11 @@
-"""The response clocks of an appeal: starting, recomputing and measuring them."""
+"""The response clocks of an appeal: starting, recomputing, stopping and measuring them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from services.appeals.sla.deadline_snapshot import Clock, DeadlineSnapshot, NextClock
+from services.appeals.sla.deadline_snapshot import Clock, DeadlineSnapshot, NextClock, StoppedClock
 from services.appeals.sla.deadlines import NamedCalendar, clock_start, compute_deadline
 from services.appeals.sla.policies import policy_in_effect
 from shared.tables.appeals import Appeal, SlaPolicy
@@ -68,6 +68,30 @@ def start_next_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], cal
         received=following.received_at,
         written=following.written_at,
     )
+
+
+def stop_clock(appeal: Appeal, published_at: datetime, calendar: NamedCalendar) -> bool | None:
+    """Stop the running clock at the publication of a reply; return whether it was on time, None if none ran."""
+    deadline = DeadlineSnapshot.parse(appeal.deadline)
+    if appeal.first_response_at is None:
+        appeal.first_response_at = published_at
+        if deadline.first is not None and appeal.first_response_due_at is not None:
+            appeal.first_response_working_seconds = working_seconds(deadline.first, calendar, published_at)
+            return published_at <= appeal.first_response_due_at
+        return None
+    running = deadline.next
+    if not isinstance(running, NextClock) or appeal.next_response_due_at is None:
+        return None
+    on_time = published_at <= appeal.next_response_due_at
+    stopped = StoppedClock(
+        **dict(running),
+        answered_at=published_at,
+        on_time=on_time,
+        working_seconds=working_seconds(running, calendar, published_at),
+    )
+    appeal.deadline = replace(deadline, next=None, earlier=(*deadline.earlier, stopped)).dump()
+    appeal.next_response_due_at = None
+    return on_time
 
 
 def working_seconds(clock: Clock, calendar: NamedCalendar, end: datetime) -> int:

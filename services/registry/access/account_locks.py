@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from services.registry.access import access_events, people
-from services.registry.access.access_scope import require_grantable_rights, require_scope_not_wider
+from services.registry.access.grant_limits import require_grantable_rights, require_scope_not_wider
 from services.registry.authentication import sessions, throttle
 from services.registry.persistence import versioned_update
 from shared import clock

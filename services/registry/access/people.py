@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.access import access_events
-from services.registry.access.access_scope import (
+from services.registry.access.grant_limits import (
     require_grantable_rights,
     require_grantable_scope,
     require_scope_not_wider,

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.registry.access import account_locks, people
-from services.registry.access.access_scope import require_scope_not_wider
+from services.registry.access.grant_limits import require_scope_not_wider
 from services.registry.api.common import BODY_ERRORS, COMMON_ERRORS, NOT_FOUND_ERROR, PeopleManager, PeopleReader
 from services.registry.authentication import sessions
 from services.registry.schemas.people import Person
