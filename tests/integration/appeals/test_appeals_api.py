@@ -350,7 +350,7 @@ async def test_topics_policies_and_rules_are_listed_and_added(world: World) -> N
     assert made.status_code == 201, made.text
     _is_problem(await world.post("/routing-rules", rule), 409)
     await world.writes(QUESTION, author="boris")
-    (routed,) = await world.all(organisation_id=str(world.other_organisation))
+    (routed,) = await world.all(organisation_id=str(world.other_organisation), expand="route")
     assert routed["route"]["rule_id"] == made.json()["id"]
     headers = world.appeals.headers("moderator")
     gone = await world.appeals.client.delete(f"/api/v1/routing-rules/{made.json()['id']}", headers=headers)

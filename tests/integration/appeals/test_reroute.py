@@ -322,7 +322,9 @@ async def test_new_rule_assigns_an_unassigned_appeal(world: World) -> None:
     await activated(world, await made(world, default={"send_to": "moderators"}))
     await world.writes(QUESTION)
     await world.writes(UNCLEAR, author="unclear")
-    waiting = next(appeal for appeal in await world.all(status="triage") if appeal["text"] == QUESTION)
+    waiting = next(
+        appeal for appeal in await world.all(status="triage", expand="route") if appeal["text"] == QUESTION
+    )
     assert waiting["route"]["reason"] == "Ни одно правило не подошло; решает модератор"
     assert waiting["route"]["suggestions"] != []
     assert await _apply(world) == 0
