@@ -56,7 +56,7 @@ def repeated(shape: str, length: int) -> str:
 
 def _patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
     """Yield every pattern of the modules that process citizens' texts. The patterns named here see words only."""
-    words = {"_OF_FATHER", "_OF_CLAN", "_OF_STEPPE", "_OF_GENITIVE", "_ADDRESS"}
+    words = {"_PATRONYMIC", "_SURNAME", "_BURYAT_NAME", "_GENITIVE", "_ADDRESS"}
     names = ["shared.logs"]
     for package in (services.appeals.classification, shared.masking):
         names += [found.name for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
