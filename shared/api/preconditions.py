@@ -15,7 +15,7 @@ def etag(version: int) -> str:
 
 
 def set_etag(response: Response, version: int) -> None:
-    """Tell the client which version it saw."""
+    """Set the `ETag` of the version in the response."""
     response.headers["ETag"] = etag(version)
 
 

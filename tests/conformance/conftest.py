@@ -53,7 +53,7 @@ class Show:
             await self._stand.driver.mend()
 
     async def end(self) -> None:
-        """End what nobody waits for any more."""
+        """Cancel the behaviours that no test waits for."""
         for task in self._together.values():
             task.cancel()
         await asyncio.gather(*self._together.values(), return_exceptions=True)

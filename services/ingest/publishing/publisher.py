@@ -299,7 +299,7 @@ class Publisher:
 
 
 def delay_after_no_response(attempts: int, lease: float) -> float:
-    """Return the seconds from a call without a response to what follows it: the lease, later up to `MAX_DELAY`."""
+    """Return the delay in seconds after a call without a response: the lease, later growing to `MAX_DELAY`."""
     return max(lease, Backoff(lease, MAX_DELAY).delay(attempts - QUICK_ATTEMPTS + 1))
 
 

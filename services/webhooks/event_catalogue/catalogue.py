@@ -228,7 +228,7 @@ def delivery_body_of_event(
     organisation = (
         {"id": organisation_id, "name": organisation_names.get(organisation_id)} if organisation_id else None
     )
-    # No event has a text; one that had would be sent as the citizen's.
+    # No event has a field `text`: it would be sent as the citizen's text.
     data = {name: value for name, value in current_data(event).items() if name != "text"}
     data |= {"id": event.subject_id, "organisation": organisation}
     if text is not None:

@@ -98,7 +98,7 @@ async def test_lost_successful_call_is_found_by_reading(scene: Scene) -> None:
 async def test_lost_failed_call_is_repeated_only_after_reading(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
-            scene.network.thread = None  # nobody can read now: nothing may be sent either
+            scene.network.thread = None  # The thread cannot be read, so nothing may be sent.
             raise PublishOutcomeUnknown("lost")
         return PublishedReply("-101_33", "u")
 

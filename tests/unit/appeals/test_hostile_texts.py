@@ -192,7 +192,7 @@ MOST_LINES = {"understanding": 400}
 def test_finders_run_in_linear_time(finder: str) -> None:
     find = FINDERS[finder]
     for shape in SHAPES:
-        # Words are cached: that counts in neither.
+        # Filling the caches of words is not part of either measurement.
         find(shape * (900 // len(shape)))
         half, whole = (lines_run(partial(find, shape * (letters // len(shape)))) for letters in (1_000, 2_000))
         assert whole <= MOST * max(half, 1_000), shape

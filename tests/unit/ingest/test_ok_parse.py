@@ -249,7 +249,7 @@ def test_a_discussion_of_a_photo_carries_its_type_in_all_keys() -> None:
 
 
 @pytest.mark.parametrize("who", [{"author_id": None}, {"author_id": "0"}, {"author_id": "", "author_ref": None}])
-def test_words_of_a_person_whose_profile_is_gone_are_kept(who: dict[str, Any]) -> None:
+def test_text_of_a_deleted_profile_is_kept(who: dict[str, Any]) -> None:
     item = ok_payloads.parse_comment(COMMENT | who, PAGE, TOPIC)
     assert (item.author, item.from_community, item.text) == (None, False, "Где автобус?")
 

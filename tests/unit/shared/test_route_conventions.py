@@ -274,7 +274,7 @@ async def test_read_that_has_not_changed_gets_304(client: httpx.AsyncClient) -> 
         again = await client.get("/thing", headers={"If-None-Match": known})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
         assert "content-length" not in again.headers
-    # The version is the same, what is shown is not.
+    # The body differs although the version is the same.
     for known, text in ((etag, "a reply was published"), ('"3"', "as it was")):
         other = await client.get("/thing", params={"text": text}, headers={"If-None-Match": known})
         assert (other.status_code, other.json()) == (200, text)
