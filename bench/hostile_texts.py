@@ -71,7 +71,10 @@ _GENERATORS: tuple[Callable[[Random], str], ...] = (
 
 
 def hostile_texts(count: int, length: int, seed: int = 1) -> list[tuple[str, str]]:
-    """Return hostile texts of a length, each with its beginning as name: repeated units, then generated ones."""
+    """Return `count` hostile texts of `length` characters, each with a name: repeated units, then generated ones.
+
+    The name is the beginning of the text.
+    """
     chance = Random(seed)
     order = list(_UNITS)
     chance.shuffle(order)

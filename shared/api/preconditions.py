@@ -49,7 +49,9 @@ def seen_version(if_match: IfMatch = None) -> Seen:
 def required_version(if_match: IfMatch = None) -> int | None:
     """Dependency: the version in `If-Match`; None for `*`. Raises 428 when absent, 422 when malformed."""
     if if_match is None:
-        raise PreconditionRequired("This change needs the header «If-Match» with the ETag of what you saw")
+        raise PreconditionRequired(
+            "This change needs the header «If-Match» with the ETag of the version that you read"
+        )
     return seen_version(if_match).version
 
 

@@ -247,7 +247,7 @@ class Classification(Base):
     fault: Mapped[str | None]
     why: Mapped[str]
     judged_by: Mapped[str]
-    # The version of the classification; decisions of people refer to the version they saw.
+    # The version of the classification; a person's decision refers to the version that the person saw.
     version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]

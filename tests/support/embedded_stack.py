@@ -205,7 +205,7 @@ async def _ready(process: asyncio.subprocess.Process, data_dir: Path, output: Pa
         if asyncio.get_running_loop().time() > deadline:
             raise StackError(f"not up after {_START_SECONDS:g} s:\n{_words(output)}")
         found = _read(path)
-        # A killed run leaves its file behind: use only that of this process.
+        # A killed run leaves its file behind, so accept only the file that this process wrote.
         if found and found["ready"] and found["pid"] == process.pid:
             return RunningSystem(
                 data_dir,

@@ -377,7 +377,7 @@ async def update_incident(
     await _require_authority(session, caller, incident)
     check_version(incident.version, version)
     if "organisation_id" in values and not caller.is_region_wide:
-        raise Forbidden("Only the centre names the organisation that leads an incident")
+        raise Forbidden("Only the centre may choose the organisation that leads an incident")
     for name, value in values.items():
         setattr(incident, name, value)
     await session.flush()

@@ -37,7 +37,7 @@ class BudgetPacer:
         reached = clock.warp(now)
         if self._at is None:
             self.used = self.budget * (reached - floor(reached))  # the past part of the day is not made up for
-        elif self._clock is not clock:  # the time warp was refitted: the same moment has another value in it
+        elif self._clock is not clock:  # the time warp was refitted: values of the old one cannot be compared
             pass
         else:
             while reached > self._at:

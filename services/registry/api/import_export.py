@@ -117,7 +117,7 @@ async def import_organisations(
 
 
 def _check_asked(request: Request) -> None:
-    """Raise `Invalid` for a request that would not do what its sender meant."""
+    """Raise `Invalid` if the file is sent as a form or a query parameter is unknown."""
     if request.headers.get("content-type", "").lower().startswith(FORM_MEDIA_TYPES):
         detail = "Send the file itself as the body (`curl --data-binary @FILE`) as text/csv, not as a form"
         raise Invalid.field("header/Content-Type", detail)

@@ -188,7 +188,7 @@ def _bare(word: str, network: str | None) -> PageAddress:
     if network == "vk" or mentioned or _VK_CLUB.fullmatch(name) or _VK_THING.fullmatch(name):
         return _vk_path([part for part in name.split("/") if part], {})
     if not name.isascii():
-        raise InvalidPageAddress("An address may contain only Latin letters and digits")
+        raise InvalidPageAddress("An address may not contain letters other than Latin ones")
     raise InvalidPageAddress("A bare name does not say its network: give the network, or the whole address")
 
 

@@ -134,7 +134,7 @@ class Driver(ABC):
 
     @abstractmethod
     async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
-        """Push an event that nobody can read; the mark stands in it."""
+        """Push an event that cannot be parsed and contains `mark`."""
 
     @abstractmethod
     def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:

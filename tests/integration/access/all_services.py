@@ -156,7 +156,7 @@ class Stage:
         return found
 
     def is_list(self, route: str) -> bool:
-        """Whether a good answer is an array, or holds one as its `items`."""
+        """Return whether a successful response is an array or an object with `items`."""
         schemas = [media.get("schema", {}) for media in self.content(route).values()]
         while schemas:
             schema = schemas.pop()

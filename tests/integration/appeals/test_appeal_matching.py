@@ -63,7 +63,7 @@ async def test_other_authors_and_threads_open_their_own_appeals(world: World) ->
     assert len(await world.all()) == 3
 
 
-async def test_messages_without_need_and_history_open_nothing(world: World) -> None:
+async def test_historical_own_and_no_answer_messages_open_no_appeal(world: World) -> None:
     await world.writes("Спасибо большое!")
     await world.writes(QUESTION, history=True, author="boris")
     await world.writes(QUESTION, from_community=True)

@@ -30,7 +30,7 @@ async def plan_of(world: World, query: Any) -> str:
         return "\n".join(await session.scalars(text(f"EXPLAIN {literal}".replace(":", r"\:"))))
 
 
-async def test_rare_appeals_and_reviews_are_found_by_index(world: World) -> None:
+async def test_filtered_lists_of_appeals_and_reviews_use_an_index(world: World) -> None:
     for query, index in (
         (appeal_queries.list_query(CENTRE, AppealFilter(language="bxr"), PAGING), "ix_appeals_languages"),
         (appeal_queries.list_query(CENTRE, AppealFilter(settlement="Кабанск"), PAGING), "ix_appeals_settlements"),

@@ -30,7 +30,7 @@ def _run(tmp_path: Path, content: str | bytes, target: Path | None = None) -> tu
     return done.exit_code, done.output.strip(), out
 
 
-def test_rows_keep_number_order_and_columns(tmp_path: Path) -> None:
+def test_row_count_order_and_input_columns_are_preserved(tmp_path: Path) -> None:
     code, output, target = _run(
         tmp_path,
         "id,Text,kind,page_owner,page_municipality,post_context,group\n"

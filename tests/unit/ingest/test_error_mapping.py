@@ -49,7 +49,7 @@ def test_ok_codes_have_documented_treatment(code: int, expected: ErrorTreatment)
 @pytest.mark.parametrize("effects", [vk.EFFECTS, ok.EFFECTS])
 def test_treatment_sets_expected_token_state(effects: dict[ErrorTreatment, object], treatment: T) -> None:
     if effects is ok.EFFECTS and treatment is T.MISSING_SCOPE:
-        assert treatment not in effects  # no code of OK says so
+        assert treatment not in effects  # OK has no error code for a missing scope
         return
     effect = vk.EFFECTS.get(treatment) if effects is vk.EFFECTS else ok.EFFECTS.get(treatment)
     assert (effect.state if effect else None) == STATES.get(treatment)

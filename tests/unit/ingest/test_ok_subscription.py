@@ -35,7 +35,7 @@ class Wire:
     confirms: bool = True
 
     async def read_bot_api(self, client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
-        """What is subscribed."""
+        """Return the current subscriptions."""
         self.calls.append(path)
         if self.trouble is not None:
             raise self.trouble

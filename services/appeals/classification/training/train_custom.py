@@ -169,7 +169,7 @@ def _blind_score(
         truth,
         np.round(blind.confidences[places], 4),
         least,
-        # No model can predict a label whose only row is held out: it would add a zero to the mean in any case.
+        # Leave out labels with a single row: no model can know a label while its only row is held out.
         scored_labels={label for label in truth if counted[label] > 1},
     )
 

@@ -224,7 +224,7 @@ class WallReader:
                     continue
                 key = f"vk:{one}"
                 found.append(deletion("wall_post", one, key, stored[one]))
-                # Its comments were deleted with it, which no read would show.
+                # The network deletes the comments with their post, but no later read reports it.
                 comments = await intake.living_ids(page, "comment", thread_key=key)
                 found += [deletion("comment", name, key, at) for name, at in comments.items()]
         return found

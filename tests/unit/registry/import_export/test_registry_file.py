@@ -56,7 +56,7 @@ def test_title_above_the_headings_is_skipped() -> None:
 
 
 def test_spreadsheet_cells_are_read_as_text() -> None:
-    # Spreadsheets know no zones.
+    # Dates in spreadsheets have no time zone.
     midnight = datetime(2016, 9, 1)  # noqa: DTZ001
     row = ["Школа", 1020300904326.0, 81701000, midnight, date(2020, 1, 2), True, 0.5, "'+7"]
     headings = ["Наименование", "ОГРН", "ОКТМО", "Действует с", "Действует по", "Статус", "Телефон", "Адрес"]
