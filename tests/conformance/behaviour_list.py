@@ -1,4 +1,4 @@
-"""The list of behaviours, and which of them a network can have."""
+"""The list of behaviours, and which of them apply to a network."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ Run = Callable[[Stand], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One thing that ingest does for every network.
+    """One behaviour that ingest must show for every network.
 
-    `needs`: what a network has to tell for it, keys of `TELLS`. `alone`: it arms faults or stops what others use.
+    `needs`: the keys of `TELLS` that the network must support. `alone`: it arms faults or stops shared services.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Behaviour:
     long: bool
 
     def not_for(self, driver: type[Driver]) -> str | None:
-        """Why a network cannot have it; None when it can."""
+        """Return why the network cannot have this behaviour; None if it can."""
         missing = [TELLS[key] for key in sorted(self.needs - driver.tells)]
         return f"{driver.network} {' and '.join(missing)}" if missing else None
 
@@ -32,7 +32,7 @@ BEHAVIOURS: list[Behaviour] = []
 
 
 def behaviour(*needs: str, alone: bool = False, long: bool = False) -> Callable[[Run], Run]:
-    """Put a function into the list under its own name."""
+    """Return a decorator that adds a function to the list under its own name."""
     unknown = set(needs) - TELLS.keys()
     if unknown:
         raise ValueError(f"no network is asked whether it tells {unknown}")

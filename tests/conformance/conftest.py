@@ -1,4 +1,4 @@
-"""One running ingest per network; behaviours that disturb nobody run at the same time; a table at the end."""
+"""One running ingest per network; independent behaviours run concurrently; results are printed as a table."""
 
 import asyncio
 import secrets
@@ -21,7 +21,7 @@ AT_ONCE = 8
 
 
 class Show:
-    """Runs behaviours on one stand: together those that may, then one by one those that want to be alone."""
+    """Runs behaviours against one network: first the concurrent ones, then those marked `alone` one by one."""
 
     def __init__(self, stand: Stand, chosen: Sequence[Behaviour]) -> None:
         self._stand = stand
@@ -41,7 +41,7 @@ class Show:
             await self._stand.leave()
 
     async def outcome(self, one: Behaviour) -> None:
-        """Wait for the behaviour, or run it; raises what it raises."""
+        """Wait for the behaviour, or run it. Raises the behaviour's own error."""
         if one.name in self._together:
             await self._together.pop(one.name)
             return
@@ -53,14 +53,14 @@ class Show:
             await self._stand.driver.mend()
 
     async def end(self) -> None:
-        """Cancel the behaviours that no test waits for."""
+        """Cancel the behaviours that no test is waiting for."""
         for task in self._together.values():
             task.cancel()
         await asyncio.gather(*self._together.values(), return_exceptions=True)
 
 
 class House:
-    """Opens one network's stand after another; cases come sorted by network."""
+    """Runs ingest for one network after another; cases must be sorted by network."""
 
     def __init__(
         self, admin_url: str, keys_dir: Path, folder: Path, chosen: Mapping[str, Sequence[Behaviour]]
@@ -73,7 +73,7 @@ class House:
         self._closing = AsyncExitStack()
 
     async def show(self, network: str) -> Show:
-        """The stand of a network, with all its chosen behaviours under way; the one before is closed."""
+        """Start ingest for a network with its selected behaviours; the previous network's ingest is closed."""
         if network not in self._open:
             await self.close()
             stand = await self._closing.enter_async_context(self._stand(network))
@@ -82,7 +82,7 @@ class House:
         return self._open[network]
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Stop the behaviours and ingest of the current network."""
         self._open.clear()
         await self._closing.aclose()
         self._closing = AsyncExitStack()
@@ -116,7 +116,7 @@ async def fresh_database(admin_url: str) -> AsyncIterator[TestDatabase]:
 async def house(
     request: pytest.FixtureRequest, template: str, keys_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[House]:
-    """All stands of this run."""
+    """The runner that starts ingest for each network of this test run."""
     chosen: dict[str, list[Behaviour]] = defaultdict(list)
     for item in request.session.items:
         params = _params(item)
@@ -133,7 +133,7 @@ def _params(item: pytest.Item) -> dict[str, Any]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Behaviour × network."""
+    """Print the table of results: behaviour × network."""
     outcomes: dict[str, dict[str, str]] = defaultdict(dict)
     for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, []):

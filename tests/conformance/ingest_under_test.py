@@ -23,14 +23,14 @@ from tests.support.service_under_test import ServiceUnderTest, insert_organisati
 
 T = TypeVar("T")
 
-# An edit that changes no count is found when its thread's turn comes: on a busy machine a round takes minutes.
+# An edit that changes no count is found when its thread is read in turn; on a busy machine a round takes minutes.
 PATIENCE = float(os.environ.get("CONFORMANCE_PATIENCE", "300"))
 TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "session_secret_key"}
 
 
 @dataclass
 class Stand:
-    """What a behaviour gets. `page` is shared by all that need no page of their own."""
+    """What a behaviour works with. `page` is shared by all behaviours that need no page of their own."""
 
     driver: Driver
     database: TestDatabase
@@ -51,7 +51,7 @@ class Stand:
 
     @property
     def ingest(self) -> ServiceUnderTest:
-        """The service, which is running."""
+        """Return the running service."""
         assert self._ingest is not None, "ingest is stopped"
         return self._ingest
 
@@ -63,7 +63,7 @@ class Stand:
 
     @asynccontextmanager
     async def reachable(self, **more: str) -> AsyncIterator[None]:
-        """Ingest runs at an address that networks can push to, with `more` settings, as long as this lasts."""
+        """Run ingest at an address that networks can push to, with `more` settings, until the block ends."""
         await self.stop()
         try:
             async with running_relay() as relay:
@@ -83,7 +83,7 @@ class Stand:
 
     @asynccontextmanager
     async def down(self) -> AsyncIterator[None]:
-        """Ingest is stopped as long as this lasts."""
+        """Stop ingest until the block ends."""
         await self.stop()
         try:
             yield
@@ -93,11 +93,11 @@ class Stand:
     # --- pages --------------------------------------------------------------------------------------
 
     async def new_page(self, name: str) -> str:
-        """A page of the network that nobody here knows yet."""
+        """Create a page in the network that is not registered yet."""
         return await self.driver.page(f"{name}_{next(self._numbers)}")
 
     async def connect(self, page: str, *, live_from: str = "2020-01-01T00:00:00+00:00") -> UUID:
-        """Register a page and hand over the credentials that read and write it."""
+        """Register a page and add the credentials that read and write it."""
         page_id = await insert_page(
             self.database, self.organisation, network=self.driver.network, external_id=page, live_from=live_from
         )
@@ -107,24 +107,24 @@ class Stand:
         return page_id
 
     async def leave(self) -> None:
-        """Follow the pages no longer that the current behaviour has connected."""
+        """Stop reading the pages that the current behaviour has connected."""
         pages = self._own.pop(asyncio.current_task(), [])
         await self.eye.execute("UPDATE pages SET active = false WHERE id = ANY($1::uuid[])", pages)
 
     async def connected(self, name: str) -> tuple[str, UUID]:
-        """A new page that is read from now on: its name in the network, its id here."""
+        """Create and register a page; return its name in the network and its id in ingest."""
         page = await self.new_page(name)
         return page, await self.connect(page)
 
     async def hand_over(self, token: Mapping[str, Any], page_id: UUID) -> None:
-        """An operator adds a credential."""
+        """Add a credential as an operator."""
         body = {key: token[key] for key in token if key in TOKEN_FIELDS} | {"network": self.driver.network}
         if token["kind"] == "group":
             body["page_id"] = str(page_id)
         await self.post("/api/v1/sources/tokens", body, role="moderator")
 
     async def source(self, page_id: UUID) -> dict[str, Any]:
-        """How the page is read, as operators see it."""
+        """Return the page's source, as operators see it."""
         items = (await self.get(f"/api/v1/sources?page_id={page_id}"))["items"]
         (found,) = [one for one in items if one["page_id"] == str(page_id)]
         result: dict[str, Any] = found
@@ -140,16 +140,16 @@ class Stand:
         return await self.eventually(look, f"the source is not {' or '.join(states)}")
 
     async def announce(self, what: What, about: Written, event_id: str, text: str | None = None) -> None:
-        """The network pushes an event about something on the shared page."""
+        """Push an event about an object on the shared page."""
         words = about.text if text is None else text
         await self.driver.announce(await self._door(), what, about, words, event_id)
 
     async def announce_garbage(self, mark: str) -> None:
-        """The network pushes something unreadable to the shared page."""
+        """Push an unparsable event to the shared page."""
         await self.driver.announce_garbage(await self._door(), self.page, mark)
 
     async def _door(self) -> Deliver:
-        """Where this network pushes the shared page's events to, set up by hand once."""
+        """Return the address for pushed events of the shared page, set up manually once."""
         path, secret = self.driver.pushed_at, "secret-of-the-suite"
         async with self._door_lock:
             if path and not self._door_open:
@@ -171,19 +171,19 @@ class Stand:
     # --- the service's API --------------------------------------------------------------------------
 
     def _headers(self, role: str) -> dict[str, str]:
-        """A person for each role: behaviours run at once, and one person has one role at a time."""
+        """Return headers of one person per role: behaviours run concurrently, and a person has one role."""
         token = self.ingest.token(role, subject=str(uuid5(NAMESPACE_OID, role)))
         return {"Authorization": f"Bearer {token}"}
 
     async def get(self, path: str) -> dict[str, Any]:
-        """A read as a moderator of the centre."""
+        """Send a GET request as a moderator of the centre."""
         answer = await self.ingest.client.get(path, headers=self._headers("moderator"))
         assert answer.status_code == 200, answer.text
         result: dict[str, Any] = answer.json()
         return result
 
     async def post(self, path: str, body: Any, *, role: str = "operations") -> dict[str, Any]:
-        """A change as somebody of the centre."""
+        """Send a POST request as a person of the centre."""
         answer = await self.ingest.client.post(path, json=body, headers=self._headers(role))
         assert answer.status_code in {200, 201, 202}, f"{path}: {answer.status_code} {answer.text}"
         result: dict[str, Any] = answer.json()
@@ -192,18 +192,18 @@ class Stand:
     # --- what is stored -----------------------------------------------------------------------------
 
     async def eventually(self, look: Callable[[], Awaitable[T | None]], failing: str) -> T:
-        """Look until there is something; `failing` says what is wrong if nothing comes for `PATIENCE` seconds."""
+        """Repeat a check until it returns something; fail with `failing` after `PATIENCE` seconds."""
         try:
             return await eventually(look, seconds=PATIENCE)
         except AssertionError:
             raise AssertionError(failing) from None
 
     async def stored(self, what: Written) -> asyncpg.Record | None:
-        """The row of something written, if there is one."""
+        """Return the stored row of a written object, if there is one."""
         return await self.by_id(what.kind, what.external_id)
 
     async def by_id(self, kind: Kind, external_id: str) -> asyncpg.Record | None:
-        """The row with this external id."""
+        """Return the row with this external id."""
         return await self.eye.fetchrow(
             "SELECT * FROM messages WHERE network = $1 AND kind = $2 AND external_id = $3",
             self.driver.network,
@@ -212,7 +212,7 @@ class Stand:
         )
 
     async def arrived(self, what: Written, **expected: Any) -> asyncpg.Record:
-        """Wait until it is stored, with `expected` in its columns; its place and author must be right."""
+        """Wait until the object is stored with `expected` in its columns; its thread and author must be right."""
 
         async def look() -> asyncpg.Record | None:
             row = await self.stored(what)
@@ -226,13 +226,13 @@ class Stand:
         return row
 
     async def arrived_id(self, message_id: UUID) -> asyncpg.Record:
-        """A stored message by our own id."""
+        """Return the stored message with this id of ours."""
         row = await self.eye.fetchrow("SELECT * FROM messages WHERE id = $1", message_id)
         assert row is not None
         return row
 
     async def gone(self, what: Written) -> asyncpg.Record:
-        """Wait until it is known as deleted."""
+        """Wait until the message is marked as deleted."""
 
         async def look() -> asyncpg.Record | None:
             row = await self.stored(what)
@@ -241,7 +241,7 @@ class Stand:
         return await self.eventually(look, f"not known as deleted: {what}")
 
     async def spoken(self, text: str) -> asyncpg.Record:
-        """Wait for the community's words with this text."""
+        """Wait for the community's message with this text."""
 
         async def look() -> asyncpg.Record | None:
             return await self.eye.fetchrow(
@@ -253,7 +253,7 @@ class Stand:
         return await self.eventually(look, f"the community's words are not stored: {text}")
 
     async def in_thread(self, thread_key: str) -> list[asyncpg.Record]:
-        """All that is stored of a thread, in order of writing; the post itself is left out."""
+        """Return the stored messages of a thread without its post, in order of writing."""
         return list(
             await self.eye.fetch(
                 "SELECT * FROM messages WHERE thread_key = $1 AND kind <> 'wall_post'"
@@ -263,29 +263,29 @@ class Stand:
         )
 
     async def texts_before(self, row: asyncpg.Record) -> list[str]:
-        """The texts that a message had before its edits, oldest first."""
+        """Return the texts that a message had before its edits, oldest first."""
         detail = await self.get(f"/api/v1/messages/{row['id']}")
         return [version["text"] for version in detail["versions"]]
 
     async def events(self, subject: UUID, kind: str) -> list[dict[str, Any]]:
-        """What the other services were told of a message or publication."""
+        """Return the events about a message or publication."""
         rows = await self.eye.fetch(
             "SELECT data FROM events WHERE subject_id = $1 AND type = $2 ORDER BY created_at, id", subject, kind
         )
         return [json.loads(row["data"]) if isinstance(row["data"], str) else row["data"] for row in rows]
 
     def author_key(self, native_id: str) -> str:
-        """The pseudonym of an author."""
+        """Return the pseudonymous key of an author."""
         return author_key(self.driver.network, native_id)
 
     async def later_comment_arrived(self) -> None:
-        """Wait until a comment written now is stored: the page was read again, and what must not happen could."""
+        """Wait until a new comment is stored: the page was read again, so an unwanted effect would show."""
         await self.arrived(await self.driver.citizen(self.page, f"Позже {uuid4().hex}"))
 
-    # --- answers ------------------------------------------------------------------------------------
+    # --- replies ------------------------------------------------------------------------------------
 
     async def ask(self, message_id: UUID, text: str, *, reply_id: UUID | None = None) -> UUID:
-        """Appeals asks for an answer; the publication's id."""
+        """Request a reply as appeals does; return the publication's id."""
         body = {
             "reply_id": str(reply_id or uuid4()),
             "message_id": str(message_id),
@@ -299,7 +299,7 @@ class Stand:
         return UUID(answer.json()["id"])
 
     async def publication(self, ident: UUID) -> dict[str, Any]:
-        """A publication as its author sees it."""
+        """Return a publication as its author sees it."""
         return await self.get(f"/api/v1/publications/{ident}")
 
     async def ended(self, ident: UUID, status: str = "published") -> dict[str, Any]:
@@ -318,14 +318,14 @@ class Stand:
 async def standing(
     driver: Driver, database: TestDatabase, keys_dir: Path, env: Mapping[str, str]
 ) -> AsyncIterator[Stand]:
-    """Ingest connected to one network, with one page that is read."""
+    """Run ingest connected to one network, with one registered page."""
     eye = await asyncpg.create_pool(with_database(database.admin_url, database.name), min_size=1, max_size=8)
     stand = Stand(driver, database, keys_dir, env, eye, await insert_organisation(database))
     await stand.start()
     try:
         stand.page = await stand.new_page("shared")
         await driver.keep_open_ground(stand.page, "Первый!")
-        stand.page_id = await asyncio.create_task(stand.connect(stand.page))  # no behaviour's own
+        stand.page_id = await asyncio.create_task(stand.connect(stand.page))  # belongs to no behaviour
         yield stand
     finally:
         await stand.stop()

@@ -1,4 +1,4 @@
-"""The networks that have to pass: the server that plays each, its driver, and ingest's settings for it."""
+"""The networks under test: the server that emulates each, its driver, and ingest's settings for it."""
 
 import os
 import signal
@@ -22,14 +22,14 @@ from tests.integration.ingest.conftest import FAST, KEYS
 from tests.support.eventually import eventually_blocking
 from tests.support.forked_program import ForkedProgram
 
-# Behaviours share a page and run at the same time: limits of calls a second are not what they are about.
+# Behaviours share a page and run concurrently; per-second call limits are not what they test.
 MANY = "500"
 SUITE = {"reconcile_grace_seconds": "2"}
 
 
 @dataclass(frozen=True)
 class Played:
-    """How a network is played. `module` is run with `port` naming the variable of its port."""
+    """How a network is emulated. `module` is run; `port` names the environment variable of its port."""
 
     driver: type[Driver]
     module: str
@@ -68,7 +68,7 @@ PLAYED: dict[str, Played] = {
 
 @contextmanager
 def playing(network: str, folder: Path) -> Iterator[tuple[Driver, dict[str, str]]]:
-    """The network's server as a process; gives its driver and ingest's settings."""
+    """Run the network's server as a process; yield its driver and ingest's settings."""
     played = PLAYED[network]
     port = free_port()
     environment = {
@@ -92,7 +92,7 @@ def playing(network: str, folder: Path) -> Iterator[tuple[Driver, dict[str, str]
 
 @contextmanager
 def _known(network: str, url: str) -> Iterator[None]:
-    """The example network is known as long as it is played; the others always are."""
+    """Register the example network until the block ends; the others are always registered."""
     if network in catalogue.NETWORKS:
         yield
         return

@@ -1,4 +1,4 @@
-"""Every behaviour, for every network that can have it."""
+"""Every behaviour, for every network to which it applies."""
 
 import pytest
 
@@ -14,16 +14,16 @@ from tests.conformance.behaviours import (
 from tests.conformance.conftest import House
 from tests.conformance.network_servers import PLAYED
 
-# Longer than one wait of the suite, so that a wait ends with its own message.
+# Longer than one wait of the suite, so that a wait that times out fails with its own message.
 pytestmark = pytest.mark.timeout(660)
 
 MODULES = (incoming, edits_and_deletions, threads, publishing, sources, reconciliation)
-# Shows that a third network fits; the two that people write in come first.
+# The example network shows that a third network can be added; the two real ones come first.
 LATER = {"example"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A case per network and behaviour; those that want to be alone come last."""
+    """Generate a case per network and behaviour; those marked `alone` come last."""
     if "behaviour" not in metafunc.fixturenames:
         return
     cases = [
@@ -45,6 +45,6 @@ async def test_behaviour(house: House, network: str, behaviour: Behaviour) -> No
     await show.outcome(behaviour)
 
 
-def test_every_behaviour_has_a_name_of_its_own() -> None:
+def test_behaviour_names_are_unique() -> None:
     names = [one.name for one in BEHAVIOURS]
     assert len(set(names)) == len(names)

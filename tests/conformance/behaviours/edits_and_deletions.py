@@ -1,4 +1,4 @@
-"""Edits keep the text before them, deletions keep the text, and no order of events brings an old text back."""
+"""Edits keep the previous text, deletions keep the text, and no order of events restores an old text."""
 
 from uuid import uuid4
 

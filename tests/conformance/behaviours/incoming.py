@@ -1,4 +1,4 @@
-"""What people and the community write arrives once, whole, in its place."""
+"""Messages of citizens and of the community are stored once, completely, and in the right thread."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -10,17 +10,17 @@ from tests.conformance.behaviour_list import behaviour
 from tests.conformance.drivers.base import Kind, Written
 from tests.conformance.ingest_under_test import Stand
 
-# A family of joined emoji, a letter made of two, a flag, another direction, a line break of each kind, and NUL.
+# Joined emoji, a combining character, a flag, right-to-left text, every kind of line break, and NUL.
 STRANGE = "👨\u200d👩\u200d👧 и\u0306 🇷🇺 \u200fשלום\u200e\r\nвторая\nтретья\tстрока\u2028\u00a0«ёж» \u0000 конец"
 
 
 def words(what: str) -> str:
-    """A text that nobody else writes."""
+    """Return a unique text."""
     return f"{what} {uuid4().hex[:12]}"
 
 
 def both(post: Written) -> tuple[tuple[Kind, Written | None], tuple[Kind, None]]:
-    """A comment under the post, and a private message."""
+    """Return kind and post for a comment under the post and for a private message."""
     return ("comment", post), ("message", None)
 
 

@@ -1,4 +1,4 @@
-"""An answer stands in the network once, in its place, or its author reads why it does not."""
+"""A reply is published once in the right thread, or its author is shown why it is not."""
 
 import asyncio
 import re
@@ -15,12 +15,12 @@ RUSSIAN = re.compile("[А-Яа-яЁё]{3}")
 
 
 def by_kind(first: str, second: str) -> tuple[tuple[Kind, str], tuple[Kind, str]]:
-    """An author of a comment, and one of a message."""
+    """Return the author of a comment and the author of a message."""
     return ("comment", first), ("message", second)
 
 
 async def _question(stand: Stand, kind: Kind, author: str) -> tuple[Written, UUID]:
-    """A citizen asks under a post of its own, or in a dialogue; what they wrote and its row."""
+    """Ask as a citizen under a new post or in a conversation; return the question and its row."""
     under = await stand.driver.post(stand.page, words("Пост")) if kind == "comment" else None
     written = await stand.driver.citizen(stand.page, words("Когда?"), kind, under=under, author=author)
     return written, (await stand.arrived(written))["id"]
@@ -31,7 +31,7 @@ async def _shown(stand: Stand, thread: str, begin: str = "") -> list[Answer]:
 
 
 async def _stands_once(stand: Stand, publication: UUID, written: Written, text: str) -> Answer:
-    """It is published, the network shows it once, and its own return is recognised and counted once."""
+    """Check that the reply is published and shown once, and that the comment read back is matched to it."""
     done = await stand.ended(publication)
     (shown,) = await _shown(stand, written.thread, text)
     assert shown.text == text
@@ -209,7 +209,7 @@ async def words_of_the_staff_are_not_taken_for_ours(stand: Stand) -> None:
 
 
 async def _both(stand: Stand, first_author: int, fault: str, **more: Any) -> list[tuple[UUID, Written, str]]:
-    """Ask for a comment and a message whose publishing calls meet a fault."""
+    """Request a comment and a message whose publishing calls meet a fault."""
     asked = []
     kinds: tuple[Kind, Kind] = ("comment", "message")
     questions = [await _question(stand, kind, str(first_author + n)) for n, kind in enumerate(kinds)]

@@ -1,4 +1,4 @@
-"""A walk over all that a network holds, and the comparison that finds what no way had brought."""
+"""A scan of everything a network holds, and the comparison that finds messages no source had delivered."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,13 +19,13 @@ from tests.conformance.behaviours.incoming import words
 from tests.conformance.drivers.base import Written
 from tests.conformance.ingest_under_test import Stand
 
-# As `reconcile_grace_seconds` of the suite's settings.
+# The same as `reconcile_grace_seconds` in the suite's settings.
 GRACE = 2.0
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 async def _a_page_in_use(stand: Stand, name: str) -> tuple[str, UUID, list[Written]]:
-    """A page with posts, threads and conversations, all of it stored."""
+    """Create a page with posts, threads and conversations, all of them stored."""
     page = await stand.new_page(name)
     written = []
     for number in range(3):
@@ -42,7 +42,7 @@ async def _a_page_in_use(stand: Stand, name: str) -> tuple[str, UUID, list[Writt
 
 @asynccontextmanager
 async def _adapter(stand: Stand, page_id: UUID) -> AsyncIterator[tuple[NetworkAdapter, PageRef]]:
-    """An adapter of its own beside the running one, and the page as it knows it."""
+    """Create a second adapter beside the running one; yield it and its reference to the page."""
     database = stand.ingest.service.database
     accounts = DatabaseTokenPool(database)
     await accounts.refresh()
@@ -155,16 +155,16 @@ async def a_comparison_finds_a_hidden_gap(stand: Stand) -> None:
     page, page_id = await stand.connected("gap")
     first = await stand.driver.citizen(page, words("До"))
     await stand.arrived(first)
-    await asyncio.sleep(1.2)  # networks tell times in seconds
+    await asyncio.sleep(1.2)  # networks give times in seconds
     hidden = [await stand.driver.citizen(page, words("Скрыто"), "message", author=f"70062{n}") for n in range(3)]
     hidden.append(await stand.driver.citizen(page, words("Скрыто"), to=first))
     rows = [await stand.arrived(one) for one in hidden]
     await asyncio.sleep(GRACE + 1.2)
-    for row in rows:  # as if no way had ever brought it
+    for row in rows:  # as if no source had ever delivered it
         await stand.eye.execute("DELETE FROM events WHERE subject_id = $1", row["id"])
         await stand.eye.execute("DELETE FROM messages WHERE id = $1", row["id"])
     found = await _compared(stand, page_id)
-    # A slow look of another way may have brought the comment in the same moment.
+    # A slow poll of another source may have stored the comment at the same moment.
     assert found["gaps"] in {3, 4}
     assert found["late"] == 0
     assert (await stand.source(page_id))["gaps"] == found["gaps"]

@@ -1,4 +1,4 @@
-"""Pages that come late or close, tokens that die, ingest that was away: nothing is lost, and it is told."""
+"""Pages connected late or closed, invalid tokens, ingest stopped: nothing is lost, and the state is reported."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ async def what_was_written_before_the_go_live_moment_is_history(stand: Stand) ->
 async def a_page_connected_late_brings_its_history(stand: Stand) -> None:
     page = await stand.new_page("late")
     before = await _one_of_each(stand, page, "До", "700502")
-    await asyncio.sleep(1.2)  # networks tell times in seconds
+    await asyncio.sleep(1.2)  # networks give times in seconds
     await stand.connect(page, live_from=datetime.now(UTC).isoformat())
     await asyncio.sleep(1.2)
     after = await _one_of_each(stand, page, "После", "700502")
@@ -107,7 +107,7 @@ async def a_dead_token_is_told_and_a_new_one_brings_what_was_missed(stand: Stand
     row = await stand.arrived(await stand.driver.citizen(stand.page, words("Рядом"), "message", author="700506"))
     assert row["page_id"] == stand.page_id
     if stand.driver.network == "vk":
-        await stand.driver.lose_push(page)  # until then Long Poll's own key goes on working
+        await stand.driver.lose_push(page)  # until then Long Poll's own key still works
 
     async def told() -> bool:
         state = await stand.eye.fetchval("SELECT state FROM network_tokens WHERE page_id = $1", page_id)
@@ -163,7 +163,7 @@ async def what_was_pushed_and_lost(stand: Stand) -> None:
     page, _ = await stand.connected("lost")
     await stand.arrived(await stand.driver.citizen(page, words("До")))
     async with stand.driver.silence():
-        await asyncio.sleep(2.5)  # longer than a call of long poll waits
+        await asyncio.sleep(2.5)  # longer than a long poll call waits
         written = await _one_of_each(stand, page, "Потеряно", "700510")
         await stand.driver.lose_push(page)
     await _arrived_once(stand, written)
@@ -185,7 +185,7 @@ async def a_page_that_is_not_followed_any_more(stand: Stand) -> None:
     page, page_id = await stand.connected("left")
     await stand.arrived(await stand.driver.citizen(page, words("До")))
     await _follow(stand, page_id, follow=False)
-    # The look at the registry that finds this page, which is newer, has let go of the other one.
+    # The refresh of the page list that finds this newer page has also dropped the page that is no longer followed.
     newer, _ = await stand.connected("newer")
     await stand.arrived(await stand.driver.citizen(newer, words("После")))
     written = await stand.driver.citizen(page, words("Никому"))
@@ -211,7 +211,7 @@ async def what_the_network_pushes_to_our_address(stand: Stand) -> None:
 
         await stand.eventually(working, "the network does not push to our address")
         ways = []
-        for _ in range(5):  # what comes in the moment of the change may come by another way
+        for _ in range(5):  # messages written during the change may come from another source
             written = await stand.driver.citizen(page, words("Сразу"), kind, author="700512")
             row = await stand.arrived(written)
             assert len(await stand.events(row["id"], "message.received")) == 1

@@ -1,4 +1,4 @@
-"""Long threads, many conversations, deleted roots: what does not fit into one page of an answer."""
+"""Long threads, many conversations and deleted root comments, which do not fit into one page of a response."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -14,12 +14,12 @@ from tests.conformance.ingest_under_test import Stand
 T = TypeVar("T")
 
 AT_ONCE = 10
-# More than any page of an answer holds.
+# More than any page of a response holds.
 REPLIES, COMMENTS, CONVERSATIONS, MESSAGES = 250, 300, 210, 210
 
 
 async def _all(calls: Sequence[Awaitable[T]]) -> list[T]:
-    """The emulator writes a lot, a few things at once."""
+    """Write many objects in the emulator, a few at a time."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(call: Awaitable[T]) -> T:

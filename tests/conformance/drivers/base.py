@@ -1,7 +1,7 @@
-"""What a behaviour may ask of a network's emulator, in the same words for every network.
+"""What a behaviour may ask of a network's emulator: one interface for every network.
 
-A driver turns these words into calls of the control door, and tells the ids under which ingest has to store it.
-A new network writes a driver of its own beside its adapter.
+A driver translates these methods into control API calls and returns the ids that ingest must store.
+A new network needs its own driver beside its adapter.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ from tests.support.service_under_test import DROPPED_FIRST
 Kind = Literal["comment", "wall_post", "message"]
 Who = Literal["author", "community"]
 What = Literal["new", "edited", "deleted"]
-# Brings the body of a pushed event to ingest's door for this network's events.
+# Posts the body of a pushed event to ingest's route for this network's events.
 Deliver = Callable[[dict[str, Any]], Awaitable[None]]
 
 TELLS = {
@@ -37,7 +37,7 @@ TELLS = {
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Something that stands in the network: its ids there, and the ids it has to have here."""
+    """An object in the network: its ids there, and the ids that ingest must give it."""
 
     page: str
     kind: Kind
@@ -51,7 +51,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the community published, as the network shows it."""
+    """A comment or message published by the community, as the network shows it."""
 
     id: str
     thread: str
@@ -60,12 +60,12 @@ class Answer:
 
 
 class Driver(ABC):
-    """The part all networks of this house share: their emulators have control doors of one shape.
+    """The part shared by all drivers: their emulators have control APIs of the same form.
 
-    `tells` holds the keys of `TELLS` that this network lets anybody know. `comment_length` and `message_length`
-    are the longest texts of citizens. `pushes`: a kind whose events are pushed; `pushed_at`: the path in
-    ingest that takes them, empty where ingest fetches events itself. `push_settings`: with them, what the network
-    pushes to our address comes by no other way.
+    `tells` holds the keys of `TELLS` that this network supports. `comment_length` and `message_length`
+    are the maximum lengths of citizens' texts. `pushes`: a kind whose events are pushed; `pushed_at`: the path in
+    ingest that receives them, empty if ingest fetches events itself. `push_settings`: settings with which what the
+    network pushes to our address is read from no other source.
     """
 
     network: ClassVar[str]
@@ -82,55 +82,55 @@ class Driver(ABC):
         self.door = httpx.AsyncClient(base_url=url, timeout=60, limits=DROPPED_FIRST)
         self._open_ground: dict[str, str] = {}
 
-    # --- where the network differs ------------------------------------------------------------------
+    # --- different for each network -----------------------------------------------------------------
 
     @abstractmethod
     def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
-        """The external id of what the door says was written."""
+        """Return the external id of the object in the control API's response."""
 
     @abstractmethod
     def thread_key(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
-        """The thread key of what the door says was written."""
+        """Return the thread key of the object in the control API's response."""
 
     @abstractmethod
     def publishing_call(self, kind: Kind) -> str:
-        """The name under which the emulator's faults know the call that publishes."""
+        """Return the name of the publishing call, as the emulator's faults use it."""
 
     @abstractmethod
     async def lose_push(self, page: str) -> None:
-        """What the network would have pushed until now never comes."""
+        """Drop the events that the network has not delivered by push."""
 
     @abstractmethod
     def silence(self) -> AbstractAsyncContextManager[None]:
-        """Nothing is pushed, and no look succeeds, as long as this lasts."""
+        """Push nothing and fail every read until the block ends."""
 
     @abstractmethod
     async def close_page(self, page: str, *, closed: bool) -> None:
-        """The page's wall or group is closed to readers, or open again."""
+        """Close the page's wall or group to readers, or open it again."""
 
     @abstractmethod
     async def close_comments(self, post: Written, *, closed: bool) -> None:
-        """Nobody may comment the post any more, or everybody again."""
+        """Close the post to comments, or open it again."""
 
     @abstractmethod
     async def block(self, page: str, author: str) -> None:
-        """A citizen forbids the page to write to them."""
+        """Forbid the page to write to this citizen."""
 
     async def board(self, page: str, text: str) -> Written:
-        """The community opens a discussion; its first comment."""
+        """Open a discussion as the community; return its first comment."""
         raise AssertionError(f"{self.network} has no such thing: its `tells` must not name what needs it")
 
     async def mangle(self) -> None:
-        """Every answer to a reading call holds things twice and in any order, until `mend`."""
+        """Repeat and shuffle the items in every response to a reading call until `mend`."""
         raise AssertionError(f"{self.network} has no such thing: its `tells` must not name what needs it")
 
     async def deactivate(self, author: str) -> None:
-        """A citizen's account is deleted."""
+        """Delete a citizen's account."""
         raise AssertionError(f"{self.network} has no such thing: its `tells` must not name what needs it")
 
     @abstractmethod
     async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
-        """Push an event of `pushes`, whether it happened in the network or not, and in any order."""
+        """Push an event of the kind `pushes`, whether or not it happened in the network, in any order."""
 
     @abstractmethod
     async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
@@ -138,25 +138,25 @@ class Driver(ABC):
 
     @abstractmethod
     def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:
-        """Something of the kind `pushes` that never was in the network, to be announced."""
+        """Return an object of the kind `pushes` that was never in the network, to be announced."""
 
-    # --- what is the same ---------------------------------------------------------------------------
+    # --- the same for all networks ------------------------------------------------------------------
 
     async def call(self, path: str, **body: Any) -> dict[str, Any]:
-        """A call of the control door."""
+        """Call the control API."""
         answer = await self.door.post(f"/_control/{path}", json=body)
         assert answer.status_code == 200, f"{path}: {answer.text}"
         result: dict[str, Any] = answer.json()
         return result
 
     async def page(self, name: str) -> str:
-        """A page of the network; its id as text."""
+        """Create a page of the network; return its id as text."""
         return str((await self.call("pages", name=name, screen_name=name))["id"])
 
     async def keep_open_ground(self, page: str, text: str) -> None:
-        """From now on, comments on this page without a place go where this one goes, whatever is posted later.
+        """Send later comments that name no post to this one's thread, whatever is posted later.
 
-        Behaviours share a page and close or delete posts of their own.
+        Behaviours share a page, and some close or delete their own posts.
         """
         self._open_ground[page] = (await self.citizen(page, text)).thread
 
@@ -171,7 +171,7 @@ class Driver(ABC):
         author: str | None = None,
         attachments: list[str] | None = None,
     ) -> Written:
-        """A citizen writes: `under` a post or into a dialogue, in answer `to` something."""
+        """Write as a citizen: `under` a post or in a conversation, optionally in reply `to` another text."""
         body: dict[str, Any] = {"page": page, "kind": kind, "text": text}
         if kind == "comment" and page in self._open_ground:
             body["thread"] = self._open_ground[page]
@@ -183,12 +183,12 @@ class Driver(ABC):
         return self._written(page, kind, text, answer)
 
     async def post(self, page: str, text: str) -> Written:
-        """The community publishes a post."""
+        """Publish a post as the community."""
         answer = await self.call("post", page=page, text=text)
         return self._written(page, "wall_post", text, answer)
 
     async def staff(self, under: Written, text: str, *, to: Written | None = None) -> dict[str, Any]:
-        """The community's staff write by hand under a post or into a dialogue; answers the door's words."""
+        """Write as the community's staff under a post or in a conversation; return the control API's response."""
         body: dict[str, Any] = {"page": under.page, "thread": under.thread, "text": text}
         body |= {} if to is None else {"in_reply_to": to.id}
         return await self.call("community", **body)
@@ -206,23 +206,23 @@ class Driver(ABC):
         )
 
     def named(self, what: Written) -> dict[str, Any]:
-        """How the door is told which text is meant."""
+        """Return the fields that identify this text in the control API."""
         return {"page": what.page, "id": what.id, "kind": what.kind}
 
     async def edit(self, what: Written, text: str) -> None:
-        """Its author changes a text."""
+        """Edit a text as its author."""
         await self.call("edit", text=text, **self.named(what))
 
     async def delete(self, what: Written, by: Who = "author") -> None:
-        """Its author or the community deletes something."""
+        """Delete an object as its author or as the community."""
         await self.call("delete", by=by, **self.named(what))
 
     async def restore(self, what: Written) -> None:
-        """The community brings a deleted comment back."""
+        """Restore a deleted comment as the community."""
         await self.call("restore", page=what.page, id=what.id)
 
     async def answers(self, page: str, text: str = "") -> list[Answer]:
-        """What the community published in the page's threads, oldest first; with `text`, only what begins so."""
+        """Return the community's texts on the page, oldest first; with `text`, only those that begin with it."""
         answer = await self.door.get("/_control/answers", params={"page": page})
         return [
             Answer(
@@ -236,22 +236,22 @@ class Driver(ABC):
         ]
 
     async def tokens(self, page: str) -> list[dict[str, Any]]:
-        """Working credentials of a page, and those that serve all pages."""
+        """Return the valid credentials of a page and those that serve all pages."""
         items = (await self.door.get("/_control/tokens")).json()["items"]
         return [one for one in items if one["kind"] != "group" or str(one["page"]) == page]
 
     async def new_token(self, page: str) -> dict[str, Any]:
-        """One more credential of the page; where the network so wishes, it ends the one before."""
+        """Issue another credential of the page; in some networks it invalidates the previous one."""
         return await self.call("tokens", kind="group", page=page)
 
     async def revoke(self, token: str) -> None:
-        """From now on the network refuses the token."""
+        """Make the network refuse the token from now on."""
         await self.call("tokens/revoke", token=token)
 
     async def fault(self, kind: str, **more: Any) -> None:
-        """Arm a fault; `mend` ends all."""
+        """Arm a fault; `mend` removes all faults."""
         await self.call("faults", kind=kind, **more)
 
     async def mend(self) -> None:
-        """No faults any more."""
+        """Remove all faults."""
         await self.door.delete("/_control/faults")

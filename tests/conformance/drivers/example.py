@@ -1,4 +1,4 @@
-"""The example network's driver: what a developer writes beside a new adapter."""
+"""The example network's driver, such as a developer writes beside a new adapter."""
 
 import time
 from collections.abc import AsyncIterator
@@ -19,24 +19,24 @@ class ExampleDriver(Driver):
     refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "example:409", "blocked": "example:451"}
 
     def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
-        """The page and the number on it."""
+        """Return the page and the number on it."""
         return f"{page}/{answer['id']}"
 
     def thread_key(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
-        """The page and the post's number, or the person."""
+        """Return the page with the post's number or with the person."""
         return f"example:{page}/{answer['thread']}"
 
     def publishing_call(self, kind: Kind) -> str:
-        """One call for all."""
+        """Return the same call for all kinds."""
         return "send"
 
     async def lose_push(self, page: str) -> None:
-        """The list of changes forgets all it has."""
+        """Drop the whole list of changes."""
         await self.call("forget", page=page)
 
     @asynccontextmanager
     async def silence(self) -> AsyncIterator[None]:
-        """No reading succeeds."""
+        """Fail every read until the block ends."""
         for method in ("changes", "items"):
             await self.fault("drop", rate=1, method=method)
         try:
@@ -45,30 +45,30 @@ class ExampleDriver(Driver):
             await self.mend()
 
     async def close_page(self, page: str, *, closed: bool) -> None:
-        """The page answers nobody."""
+        """Refuse all reads of the page, or allow them again."""
         await self.call("wall", page=page, state="closed" if closed else "open")
 
     async def close_comments(self, post: Written, *, closed: bool) -> None:
-        """Nobody may comment the post."""
+        """Close the post to comments, or open it again."""
         await self.call("commenting", page=post.page, thread=post.thread, closed=closed)
 
     async def block(self, page: str, author: str) -> None:
-        """The citizen takes no messages any more."""
+        """Forbid the page to write to this citizen."""
         await self.call("block", author=author)
 
     async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
-        """A change of the list, as if it had happened."""
+        """Add a change to the list as if it had happened."""
         item = {"number": int(about.id), "kind": "comment", "thread": about.thread, "author": about.author}
         item |= {"at": time.time_ns() // 1_000_000} | ({} if what == "deleted" else {"text": text})
         change = {"id": event_id, "what": what, "by": about.author if what == "deleted" else None, "item": item}
         await self.call("say", page=about.page, change=change)
 
     async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
-        """A change whose item says nothing of itself."""
+        """Add a change with an item that has no fields of its own."""
         await self.call("say", page=page, change={"id": mark, "what": "new", "item": {"mark": mark}})
 
     def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:
-        """A comment that no page has."""
+        """Return a comment that exists on no page."""
         return self._written(
             page, "comment", text, {"id": 900_000 + number, "thread": thread.thread, "author": "17"}
         )

@@ -31,24 +31,24 @@ class OkDriver(Driver):
     refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "ok:", "blocked": "ok:458"}
 
     def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
-        """A topic's id; of comments and messages, the place before it."""
+        """Return a topic's id; for comments and messages, prefixed with their topic or chat."""
         return str(answer["id"]) if kind == "wall_post" else f"{answer['thread']}/{answer['id']}"
 
     def thread_key(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
-        """The topic, or the chat."""
+        """Return the topic or the chat."""
         return f"ok:{answer['thread']}"
 
     def publishing_call(self, kind: Kind) -> str:
-        """The Bot API's message or the discussion's comment."""
+        """Return the Bot API's call for a message, or the call for a discussion comment."""
         return "graph.user.messages.post" if kind == "message" else "discussions.addDiscussionComment"
 
     async def lose_push(self, page: str) -> None:
-        """The webhooks of the page are dropped from now on."""
+        """Drop the webhooks of the page from now on."""
         await self.fault("drop", rate=1, method="webhook")
 
     @asynccontextmanager
     async def silence(self) -> AsyncIterator[None]:
-        """Every call is dropped, and every webhook."""
+        """Drop every call and every webhook until the block ends."""
         await self.fault("drop", rate=1)
         await self.fault("drop", rate=1, method="webhook")
         try:
@@ -57,29 +57,29 @@ class OkDriver(Driver):
             await self.mend()
 
     async def mangle(self) -> None:
-        """Lists of discussions, topics, comments, chats and messages."""
+        """Repeat and shuffle lists of discussions, topics, comments, chats and messages."""
         for kind in ("duplicate", "reorder"):
             for method in READING:
                 await self.fault(kind, rate=1, method=method)
 
     async def close_page(self, page: str, *, closed: bool) -> None:
-        """The accounts that we have administer the group no more."""
+        """Take our accounts' right to administer the group, or give it back."""
         await self.call("page", page=page, administered=not closed, closed=closed)
 
     async def close_comments(self, post: Written, *, closed: bool) -> None:
-        """The topic's discussion is closed."""
+        """Close the topic's discussion, or open it again."""
         await self.call("commenting", page=post.page, thread=post.thread, closed=closed)
 
     async def block(self, page: str, author: str) -> None:
-        """The person allows the group no messages."""
+        """Forbid the group to write to this person."""
         await self.call("permission", page=page, author=author, allowed=False)
 
     async def deactivate(self, author: str) -> None:
-        """The person's account is deleted."""
+        """Delete the person's account."""
         await self.call("person", author=author, state="deleted")
 
     async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
-        """A webhook about a message: the Bot API has no others with words."""
+        """Push a webhook about a message: the Bot API pushes no other texts."""
         assert what == "new", "nothing but new messages is pushed"
         await deliver(
             {
@@ -92,11 +92,11 @@ class OkDriver(Driver):
         )
 
     async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
-        """A message without words about who wrote it."""
+        """Push a message that does not say who wrote it."""
         await deliver({"webhookType": "MESSAGE_CREATED", "mark": mark})
 
     def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:
-        """A message of a chat that was opened only just now."""
+        """Return a message of a new chat."""
         chat = f"chat:C{900_000 + number}"
         return self._written(
             page, "message", text, {"id": f"mid:{chat[5:]}.1", "thread": chat, "author": "700900"}

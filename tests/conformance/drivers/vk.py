@@ -1,4 +1,4 @@
-"""VK: Bots Long Poll pushes, walls are polled; ids are numbers of a wall or of a conversation."""
+"""VK: Bots Long Poll pushes, walls are polled; ids are numbers within a wall or a conversation."""
 
 import time
 from collections.abc import AsyncIterator
@@ -34,27 +34,27 @@ class VkDriver(Driver):
     refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "vk:213", "blocked": "vk:900"}
 
     def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
-        """Wall and number; of a message: community, person and number in the conversation."""
+        """Return wall and number; for a message, community, person and number in the conversation."""
         if kind == "message":
             return f"{page}_{answer['author']}_{answer['conversation_message_id']}"
         board = f"{answer['thread']}_" if str(answer["thread"]).startswith("board") else ""
         return f"-{page}_{board}{answer['id']}"
 
     def thread_key(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
-        """The post, or the conversation."""
+        """Return the post or the conversation."""
         return f"vk:{page}_{answer['thread']}" if kind == "message" else f"vk:-{page}_{answer['thread']}"
 
     def publishing_call(self, kind: Kind) -> str:
-        """`messages.send` or `wall.createComment`."""
+        """Return `messages.send` or `wall.createComment`."""
         return "messages.send" if kind == "message" else "wall.createComment"
 
     async def lose_push(self, page: str) -> None:
-        """Long Poll's history is lost."""
+        """Drop Long Poll's history."""
         await self.call("longpoll", page=page, event="history_lost")
 
     @asynccontextmanager
     async def silence(self) -> AsyncIterator[None]:
-        """Connections of Long Poll and of all reading methods are dropped."""
+        """Drop connections of Long Poll and of all reading methods until the block ends."""
         for method in READING:
             await self.fault("drop", rate=1, method=method)
         try:
@@ -63,14 +63,14 @@ class VkDriver(Driver):
             await self.mend()
 
     async def board(self, page: str, text: str) -> Written:
-        """A topic of the community's discussions."""
+        """Open a topic in the community's discussions; return its first comment."""
         answer = await self.call("board", page=page, title="Тема", text=text)
         listed = await self.method("board.getComments", await self._reader(), group_id=page, topic_id=answer["id"])
         first = listed["response"]["items"][0]["id"]
         return self._written(page, "comment", text, {"id": first, "thread": answer["thread"]})
 
     def named(self, what: Written) -> dict[str, Any]:
-        """Comments of discussions are numbered within their topic."""
+        """Return the fields that identify a text; discussion comments are numbered within their topic."""
         return super().named(what) | ({"thread": what.thread} if what.thread.startswith("board") else {})
 
     async def _reader(self) -> str:
@@ -78,34 +78,34 @@ class VkDriver(Driver):
         return next(str(one["token"]) for one in items if one["kind"] == "service")
 
     async def mangle(self) -> None:
-        """Long Poll and all reading methods."""
+        """Repeat and shuffle items from Long Poll and all reading methods."""
         for kind in ("duplicate", "reorder"):
             for method in READING:
                 await self.fault(kind, rate=1, method=method)
 
     async def close_page(self, page: str, *, closed: bool) -> None:
-        """The wall is switched off."""
+        """Switch the wall off, or on again."""
         await self.call("wall", page=page, state="disabled" if closed else "open")
 
     async def close_comments(self, post: Written, *, closed: bool) -> None:
-        """Commenting is closed under the post."""
+        """Close the post to comments, or open it again."""
         await self.call("commenting", page=post.page, thread=int(post.thread), closed=closed)
 
     async def method(self, name: str, token: str, **params: Any) -> Any:
-        """A method of the network's own API, as a stranger would call it."""
+        """Call a method of the network's own API as an ordinary user."""
         answer = await self.door.post(f"/method/{name}", data={**params, "access_token": token, "v": V})
         return answer.json()
 
     async def block(self, page: str, author: str) -> None:
-        """The person has put the community on a blacklist."""
+        """Block the community as this person."""
         await self.call("privacy", page=page, author=int(author), block="blacklist")
 
     async def deactivate(self, author: str) -> None:
-        """The person's page is deleted."""
+        """Delete the person's page."""
         await self.call("author", id=int(author), deactivated="deleted")
 
     async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
-        """An event of the Callback API about a comment."""
+        """Push a Callback API event about a comment."""
         content: dict[str, Any] = {"id": int(about.id), "post_id": int(about.thread), "owner_id": -int(about.page)}
         if what == "deleted":
             content |= {"deleter_id": int(about.author)}
@@ -115,13 +115,13 @@ class VkDriver(Driver):
         await deliver({"group_id": int(about.page), "type": kind, "event_id": event_id, "v": V, "object": content})
 
     async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
-        """A comment without a number."""
+        """Push a comment without a number."""
         content = {"mark": mark, "owner_id": -int(page)}
         await deliver(
             {"group_id": int(page), "type": "wall_reply_new", "event_id": mark, "v": V, "object": content}
         )
 
     def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:
-        """A comment that no wall has."""
+        """Return a comment that exists on no wall."""
         answer = {"id": 900_000 + number, "thread": thread.thread, "author": 700_900}
         return self._written(page, "comment", text, answer)

@@ -1,7 +1,7 @@
-"""The example network behind the port: what a new network has to write, in one module.
+"""The example network's adapter: all that a new network has to implement, in one module.
 
-Reading: one long-polled list of changes per page; when the network has forgotten where we stood, everything that
-stands on the page is read and compared. Writing: one call, with the publication's id as the idempotency key.
+Reading: one long-polled list of changes per page; if the network no longer has the changes after our cursor,
+the whole page is read and compared. Writing: one call, with the publication's id as the idempotency key.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -50,7 +50,7 @@ CALL_SECONDS = 3.0
 KINDS: tuple[MessageKind, ...] = ("wall_post", "comment", "message")
 WAIT = 5.0
 
-# What each error code means for the token and the call, and what the person who wrote the answer reads.
+# What each error code means for the token and the call, and the message for the author of the reply.
 T = ErrorTreatment
 TREATMENTS = {
     401: T.REVOKED, 403: T.DENIED, 404: T.NOT_FOUND, 409: T.CONTENT_REJECTED, 410: T.NOT_FOUND,
@@ -68,17 +68,17 @@ HISTORY_FORGOTTEN = 410
 
 
 def treatment(code: int) -> ErrorTreatment:
-    """What to do about a code; an unknown one is ours to look at."""
+    """Return how to handle an error code; an unknown code is reported for investigation."""
     return TREATMENTS.get(code, T.CLIENT_ERROR)
 
 
 def words(code: int) -> UserMessage:
-    """What to tell a person about a refused answer."""
+    """Return the message for a person about a refused reply."""
     return user_message_for(code, WORDS, treatment(code), "Сеть отказала")
 
 
 def parse(raw: dict[str, Any], page: PageRef, change: Mapping[str, Any] | None = None) -> IncomingItem:
-    """An item, announced by a change or just found standing. Raises KeyError, TypeError or ValueError."""
+    """Parse an item from a change or from the list of items. Raises KeyError, TypeError or ValueError."""
     what: ChangeKind = "seen" if change is None else change["what"]
     by = None if change is None else change.get("by")
     return IncomingItem(
@@ -121,7 +121,7 @@ class Example:
         self._compare: set[UUID] = set()
 
     def source_loops(self) -> dict[str, SourceLoop]:
-        """One per page with a token: its changes."""
+        """Return one loop per page with a token, reading the page's changes."""
         return {
             f"{NAME}:{WAY}:{page.id}": partial(self._listen, page)
             for page in self._accounts.pages(NAME)
@@ -133,7 +133,7 @@ class Example:
         await run_periodically(f"{WAY}:{page.external_id}", partial(self._look, page), failed)
 
     async def _look(self, page: PageRef) -> float:
-        """Take the next changes; the cursor moves in the transaction that stores them."""
+        """Read the next changes; the cursor moves in the transaction that stores them."""
         stood = (await self._feed.cursor(page, WAY)).get("last")
         if stood is None or page.id in self._compare:
             await self._read_all(page)
@@ -155,7 +155,7 @@ class Example:
         return 0
 
     async def _read_all(self, page: PageRef) -> None:
-        """Read what stands on the page; what we hold and it does not show any more was deleted."""
+        """Read the whole page; stored items that it no longer shows were deleted."""
         observed_at, last, whole = clock.now(), None, ParsedBatch()
         async for parsed, answer in self._standing(page):
             last = answer["last"] if last is None else last
@@ -169,7 +169,7 @@ class Example:
         self._compare.discard(page.id)
 
     async def _standing(self, page: PageRef, after: int = 0) -> AsyncIterator[tuple[ParsedBatch, dict[str, Any]]]:
-        """What stands on the page behind a number: the items of one answer after another, and the answers."""
+        """Yield the items of the page after a number, response by response, with the responses."""
         more = True
         while more:
             answer = await self._call(page, "GET", "items", after=after)
@@ -180,11 +180,11 @@ class Example:
             yield parsed, answer
 
     def max_text_length(self, kind: MessageKind) -> int:
-        """The longest text the network takes."""
+        """Return the maximum text length of the network."""
         return MAX_LENGTH[kind]
 
     def publish_timeout(self) -> float:
-        """How long a publishing call may last at most."""
+        """Return the maximum duration of a publishing call, in seconds."""
         return CALL_SECONDS
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
@@ -216,11 +216,11 @@ class Example:
         return parsed
 
     def request_check(self, page: PageRef) -> None:
-        """Compare the page in its next round."""
+        """Request that the page is compared in its next round."""
         self._compare.add(page.id)
 
     async def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        """All that stands on the page since a moment, a hundred items a step."""
+        """Yield all items of the page since a moment, a hundred items per step."""
         observed_at = clock.now()
         async for parsed, answer in self._standing(page, int(cursor.get("after", 0))):
             parsed.items = [item for item in parsed.items if item.written_at >= since]

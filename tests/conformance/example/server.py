@@ -1,12 +1,12 @@
 """The example network's server: the smallest network that has everything the port asks for.
 
-Public side, with `Authorization: Bearer <token>`; an error is `{"error": code}` with that code as HTTP status:
+Public API, with `Authorization: Bearer <token>`; an error is `{"error": code}` with that code as HTTP status:
 
-    GET  /changes?page=&after=&wait=   what changed since a number, waiting for it; 410 when that is forgotten
-    GET  /items?page=&after=&limit=    everything that stands on a page, by number
-    POST /items {page, thread, kind, text, reply_to, key}   the page writes; the same key writes once
+    GET  /changes?page=&after=&wait=   changes after a number, long-polled; 410 if they are no longer kept
+    GET  /items?page=&after=&limit=    all items of a page, by number
+    POST /items {page, thread, kind, text, reply_to, key}   write as the page, once per key
 
-The control door has the shape of the emulators'. Run: `EXAMPLE_PORT=… python -m tests.conformance.example.server`.
+The control API has the form of the emulators'. Run: `EXAMPLE_PORT=… python -m tests.conformance.example.server`.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ LONGEST = {"comment": 1_000, "message": 500}
 
 
 class Refused(Exception):  # noqa: N818 — an answer of the network
-    """The network says no, with this code."""
+    """The network refuses the request with this code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(str(code))
@@ -35,7 +35,7 @@ class Refused(Exception):  # noqa: N818 — an answer of the network
 
 @dataclass
 class Page:
-    """One page: what stands on it, and the log of its changes."""
+    """One page: its items, and the log of its changes."""
 
     tokens: set[str] = field(default_factory=set)
     items: dict[int, Item] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Page:
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     def tell(self, what: str, item: Item, by: str | None = None) -> None:
-        """Write a change into the log and wake who waits for it."""
+        """Write a change to the log and wake the waiting readers."""
         shown = {key: value for key, value in item.items() if what != "deleted" or key != "text"}
         self.log({"id": f"{len(self.changes) + 1}", "what": what, "by": by, "item": shown})
 
@@ -58,7 +58,7 @@ class Page:
         self.moved = asyncio.Event()
 
     def write(self, kind: str, author: str, text: str, **more: Any) -> Item:
-        """Something new stands on the page."""
+        """Add a new item to the page."""
         number = len(self.items) + 1
         place = {"wall_post": str(number), "message": f"u{more['peer']}"}.get(kind) or str(more["thread"])
         if kind == "comment" and (place in self.closed_threads or int(place) not in self.items):
@@ -120,7 +120,7 @@ async def _refused(_: Request, error: Refused) -> JSONResponse:
 
 @app.get("/changes")
 async def changes(request: Request, page: str, after: int, wait: float = 0) -> dict[str, Any]:
-    """Changes after a number, the first hundred; held for `wait` seconds when there are none."""
+    """Return the first hundred changes after a number; wait up to `wait` seconds if there are none."""
     await _fault("changes", "drop", "error")
     found = _page(request, page)
     if after < found.forgotten:
@@ -134,7 +134,7 @@ async def changes(request: Request, page: str, after: int, wait: float = 0) -> d
 
 @app.get("/items")
 async def items(request: Request, page: str, after: int = 0, limit: int = 100) -> dict[str, Any]:
-    """What stands on a page behind a number, and how far its changes are."""
+    """Return the items of a page after a number, and the number of its last change."""
     await _fault("items", "drop", "error")
     found = _page(request, page)
     rest = [item for number, item in found.items.items() if number > after and number not in GONE[page]]
@@ -144,7 +144,7 @@ async def items(request: Request, page: str, after: int = 0, limit: int = 100) -
 
 @app.post("/items")
 async def send(request: Request) -> Item:
-    """The page writes a comment or a message."""
+    """Write a comment or a message as the page."""
     body = await request.json()
     await _fault("send", "error", "drop")
     page = _page(request, body["page"])
@@ -164,7 +164,7 @@ async def send(request: Request) -> Item:
 
 @app.post("/_control/{what:path}")
 async def control(what: str, request: Request) -> dict[str, Any]:  # noqa: PLR0912 — one line per control call
-    """Citizens, staff, tokens and faults."""
+    """Handle a control call: citizens, staff, tokens and faults."""
     body = await request.json()
     name = str(body.get("page") or body.get("name") or "")
     page = PAGES.setdefault(name, Page()) if what == "pages" else PAGES.get(name, Page())
@@ -191,7 +191,7 @@ async def control(what: str, request: Request) -> dict[str, Any]:  # noqa: PLR09
         case "restore" if item:
             GONE[name].discard(item["number"])
             page.tell("restored", item)
-        case "say":  # a change as it is given: repeated, out of order or unreadable
+        case "say":  # the change as given: possibly repeated, out of order or unreadable
             page.log(body["change"])
         case "forget":
             page.forgotten = len(page.changes)
@@ -221,7 +221,7 @@ def _write(page: Page, who: str, body: dict[str, Any]) -> Item:
 
 @app.get("/_control/{what}")
 async def shown(what: str, page: str = "") -> dict[str, Any]:
-    """Pages, tokens, or what a page has published."""
+    """Return pages, tokens, or what a page has published."""
     if what == "tokens":
         return {"items": [{"kind": "group", "page": n, "token": t} for n, p in PAGES.items() for t in p.tokens]}
     if what == "answers":
@@ -232,7 +232,7 @@ async def shown(what: str, page: str = "") -> dict[str, Any]:
 
 @app.delete("/_control/faults")
 async def mend() -> dict[str, Any]:
-    """No faults any more."""
+    """Remove all faults."""
     FAULTS.clear()
     return {}
 

@@ -1,4 +1,4 @@
-"""The rows of the matrix, of all services."""
+"""The rows of the access matrix for all services."""
 
 from tests.integration.access import ingest_routes, other_services_routes, registry_routes
 from tests.integration.access.route_table import Call, Listing, Row

@@ -1,4 +1,4 @@
-"""All services on one database, where every change is rolled back: each call finds the same world."""
+"""All services on one database, where every change is rolled back: each call finds the same data."""
 
 import json
 import re
@@ -25,12 +25,12 @@ from tests.support.service_under_test import ServiceUnderTest, service_under_tes
 
 NAMESPACE = UUID(int=1)
 SERVICES: tuple[ServiceName, ...] = ("registry", "ingest", "appeals", "metrics", "webhooks")
-# Health and figures of the process are on no way from outside; the document of each service is public.
+# Health checks and process metrics are not reachable from outside; each service's OpenAPI document is public.
 INTERNAL = re.compile(r" /(internal|health|metrics|openapi\.json)")
 
 
 class _Unkept(Database):
-    """Every change is made, checked by the database, and taken back."""
+    """Makes every change, lets the database check it, and rolls it back."""
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteSession]:
@@ -44,14 +44,14 @@ class _Unkept(Database):
 
 @dataclass(frozen=True)
 class Who:
-    """A kind of caller: a role at its place."""
+    """A kind of caller: a role, with or without subordinate organisations."""
 
     role: str
     beneath: bool = False
 
     @property
     def of_the_centre(self) -> bool:
-        """Whether the role is bound to no organisation."""
+        """Return whether the role is bound to no organisation."""
         return self.role in documented_rights.centre()
 
     def __str__(self) -> str:
@@ -77,24 +77,24 @@ class Asked:
     content: bytes | None
 
     def names(self, value: str) -> bool:
-        """Whether the caller said this themselves."""
+        """Return whether the request itself contains the value."""
         return value in self.path or value in json.dumps([self.query, self.body])
 
 
 @dataclass
 class Stage:
-    """The running services and the world that they tell of."""
+    """The running services and their sample data."""
 
     services: dict[ServiceName, ServiceUnderTest]
     apps: dict[ServiceName, FastAPI]
     world: World
 
     def subject(self, who: Who) -> str:
-        """The id of such a caller: each kind is somebody else."""
+        """Return the id of this kind of caller; each kind is another person."""
         return str(uuid5(NAMESPACE, str(who)))
 
     def token(self, who: Who, *, lifetime: timedelta = timedelta(hours=1), scope: str | None = None) -> str:
-        """An access token of such a caller, bound to the organisation that is their own."""
+        """Return an access token of this kind of caller, bound to their own organisation."""
         place = None if who.of_the_centre else self.world["own"]["organisation_id"]
         registry = self.services["registry"]
         return registry.token(
@@ -102,14 +102,14 @@ class Stage:
         )
 
     def asked(self, route: str, call: Call, things: Things) -> Asked:
-        """The request that this route is, for the things of one organisation."""
+        """Return the request to this route for the things of one organisation."""
         method, path = route.split()
         filled = path.format_map(_Named(things, call.names))
         made = call.body(things) if call.body else None
         return Asked(method, filled, dict(call.query), dict(call.headers), made, call.content)
 
     async def send(self, route: str, asked: Asked, token: str | None, **query: Any) -> httpx.Response:
-        """Call a route as who has this token; a change names the version that stands, whichever it is."""
+        """Call a route with this token; a change accepts any current version (`If-Match: *`)."""
         headers = asked.headers | ({"If-Match": "*"} if asked.method != "GET" else {})
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -124,12 +124,12 @@ class Stage:
 
     @cached_property
     def routes(self) -> dict[str, ServiceName]:
-        """Every route of every service that a caller from outside may try, hidden from OpenAPI or not."""
+        """Return every route that is reachable from outside, with its service, even if hidden from OpenAPI."""
         return {route: name for route, name in self._all() if not INTERNAL.search(route)}
 
     @cached_property
     def internal(self) -> dict[str, ServiceName]:
-        """Every route that only services may call."""
+        """Return every route that only services may call, with its service."""
         return {route: name for route, name in self._all() if " /internal" in route}
 
     def _all(self) -> Iterator[tuple[str, ServiceName]]:
@@ -139,19 +139,19 @@ class Stage:
                     yield f"{method} {route.path}", name
 
     def is_documented(self, route: str) -> bool:
-        """Whether the OpenAPI document shows the route."""
+        """Return whether the OpenAPI document contains the route."""
         method, path = route.split()
         return method.lower() in self.apps[self.routes[route]].openapi()["paths"].get(path, {})
 
     def operation(self, route: str) -> dict[str, Any]:
-        """What the OpenAPI document says of a route."""
+        """Return the OpenAPI operation of a route."""
         method, path = route.split()
         app = self.apps[self.routes[route]]
         found: dict[str, Any] = app.openapi()["paths"][path][method.lower()]
         return found
 
     def content(self, route: str) -> dict[str, Any]:
-        """The media types of a good answer."""
+        """Return the media types of a 200 response."""
         found: dict[str, Any] = self.operation(route)["responses"].get("200", {}).get("content", {})
         return found
 
@@ -168,7 +168,7 @@ class Stage:
         return False
 
     def schema(self, reference: str, route: str) -> dict[str, Any]:
-        """A schema of the document that the route stands in."""
+        """Return a schema of the OpenAPI document that contains the route."""
         app = self.apps[self.routes[route]]
         found: dict[str, Any] = app.openapi()["components"]["schemas"][reference.rsplit("/", 1)[1]]
         return found
@@ -187,7 +187,7 @@ class _Named(dict[str, str]):
 
 
 async def _register_everybody(database: TestDatabase, made: World) -> None:
-    """The callers have the access that their tokens say: who gives access is looked up."""
+    """Register all callers with the access in their tokens: some routes look up the caller's current access."""
     connection = await database.connect("registry")
     try:
         for who in EVERYBODY:
@@ -206,7 +206,7 @@ async def _register_everybody(database: TestDatabase, made: World) -> None:
 
 @asynccontextmanager
 async def running_stage(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Stage]:
-    """Build the world and run all services on it, without their workers."""
+    """Insert the sample data and run all services on it, without their workers."""
     made = await sample_data.build(database)
     await _register_everybody(database, made)
     async with AsyncExitStack() as exits:
@@ -215,7 +215,7 @@ async def running_stage(database: TestDatabase, keys_dir: Path) -> AsyncIterator
             running = await exits.enter_async_context(
                 service_under_test(name, database, keys_dir, encryption_keys=sample_data.KEY)
             )
-            # Made while the settings are this service's own: each speaks to the database with its own rights.
+            # Created while the settings are this service's: each connects to the database with its own role.
             url = running.service.settings.database_url.get_secret_value()
             running.service._database = _Unkept(url, 2, name=name)
             services[name] = running

@@ -1,4 +1,4 @@
-"""One stage for all tests of this folder, and gone after them: no call changes it, others start services anew."""
+"""One set of services for all tests of this folder, stopped after them; no call changes its data."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from tests.integration.access.all_services import Stage, running_stage
 
 @pytest.fixture(scope="package")
 async def stage(template: str, keys_dir: Path) -> AsyncIterator[Stage]:
-    """All services on one database of their own."""
+    """All services on a database that no other test uses."""
     name = f"test_{secrets.token_hex(6)}"
     admin = await asyncpg.connect(template)
     try:

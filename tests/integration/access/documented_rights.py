@@ -1,4 +1,4 @@
-"""The tables of docs/operations/access.md as a reader sees them: role × right → reach, reach → relations."""
+"""The tables of docs/operations/access.md, parsed: role × right → reach, reach → relations."""
 
 from functools import cache
 from pathlib import Path
@@ -19,21 +19,21 @@ def _tables() -> list[list[list[str]]]:
 
 @cache
 def reaches() -> dict[tuple[str, str], str]:
-    """The printed cell of each (role, right): `region`, `place` or `–`."""
+    """Return the table's cell of each (role, right): `region`, `place` or `–`."""
     header, _, *rows = next(table for table in _tables() if table and table[0][0] == "right")
     return {(role, row[0]): cell for row in rows for role, cell in zip(header[2:], row[2:], strict=True)}
 
 
 @cache
 def centre() -> frozenset[str]:
-    """The roles that are bound to the centre."""
+    """Return the roles that are bound to the centre."""
     _, _, *rows = next(table for table in _tables() if table and table[0][:3] == ["role", "who", "bound to"])
     return frozenset(row[0] for row in rows if row[2] == "the centre")
 
 
 @cache
 def roles() -> tuple[str, ...]:
-    """All roles, in the order of the table."""
+    """Return all roles, in the order of the table."""
     _, _, *rows = next(table for table in _tables() if table and table[0][:3] == ["role", "who", "bound to"])
     return tuple(row[0] for row in rows)
 
@@ -49,12 +49,12 @@ def _relations() -> dict[str, frozenset[str]]:
 
 
 def has(role: str, right: str) -> bool:
-    """Whether the document gives the role this right, to whosever things."""
+    """Return whether the document gives the role this right, for any organisation's things."""
     return reaches()[role, right] != "–"
 
 
 def reached(role: str, right: str, *, beneath: bool) -> frozenset[str] | None:
-    """Whose things the document lets this caller have under this right; None: it gives the right to none."""
+    """Return whose things this right covers for the caller, as documented; None: the caller lacks the right."""
     cell = reaches()[role, right]
     if cell == "–":
         return None

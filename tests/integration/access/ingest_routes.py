@@ -1,4 +1,4 @@
-"""Rows of ingest."""
+"""Rows of the matrix for ingest."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from tests.integration.access.route_table import Call, Listing, Open, Row, body,
 
 
 def _compared(found: Any) -> int:
-    """A page of the world has two comparisons, one of them in trouble."""
+    """Return the number of failing reconciliations; check that each sample page has two, one of them failing."""
     in_trouble: int = found["in_trouble"]
     assert found["asked"] == 2 * in_trouble
     return in_trouble
@@ -37,7 +37,7 @@ ROWS: dict[str, Row] = {
     "GET /api/v1/sources/reconciliations": Listing(Right.SOURCES_READ, shows="reconciliation_id"),
     "GET /api/v1/sources/reconciliations/summary": Listing(Right.SOURCES_READ, counts=_compared),
     "POST /api/v1/sources/{page_id}/reconciliations": Call(Right.SOURCES_MANAGE, body()),
-    # A list of one page: of a page that the caller may not see it is empty.
+    # A list about one page: it is empty for a page that the caller may not see.
     "GET /api/v1/sources/{page_id}/reconciliations": Listing(
         Right.SOURCES_READ, shows="reconciliation_id", hidden=200
     ),
@@ -46,7 +46,7 @@ ROWS: dict[str, Row] = {
     "DELETE /api/v1/sources/{page_id}/callback": Call(Right.SOURCES_MANAGE),
     "GET /api/v1/sources/set-aside": Listing(Right.SOURCES_READ, shows="item_id"),
     "GET /api/v1/sources/set-aside/{item_id}": Call(Right.SOURCES_INSPECT),
-    # It still cannot be read.
+    # The payload still cannot be parsed.
     "POST /api/v1/sources/set-aside/{item_id}/retry": Call(Right.SOURCES_MANAGE, answers=frozenset({409})),
     "GET /api/v1/publications": Listing(Right.APPEALS_READ, shows="publication_id"),
     "GET /api/v1/publications/{publication_id}": Call(Right.APPEALS_READ),

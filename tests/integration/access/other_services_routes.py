@@ -1,11 +1,11 @@
-"""Rows of appeals, metrics and webhooks."""
+"""Rows of the matrix for appeals, metrics and webhooks."""
 
 from typing import Any
 
 from shared.auth.rights import Right
 from tests.integration.access.route_table import Call, Listing, Row, body, thing, things
 
-# The world's second case of each organisation is older: it is in no count.
+# The second sample appeal of each organisation is older than the counted period.
 SINCE = {"opened_from": "2026-03-01T00:00:00Z"}
 PERIOD = {"from": "2026-03-02", "to": "2026-03-08"}
 APPEALS: dict[str, Row] = {

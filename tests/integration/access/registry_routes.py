@@ -1,4 +1,4 @@
-"""Rows of the registry."""
+"""Rows of the matrix for the registry."""
 
 from shared.auth.rights import Right
 from tests.integration.access.route_table import Call, Listing, Open, Row, body, thing
@@ -28,7 +28,7 @@ ROWS: dict[str, Row] = {
     "GET /api/v1/me": Call(None),
     "GET /api/v1/me/sessions": Call(None),
     "DELETE /api/v1/me/sessions": Call(None),
-    # Those of the world are other people's.
+    # The sessions in the sample data belong to other people.
     "DELETE /api/v1/me/sessions/{session_id}": Call(None, answers=frozenset({404})),
     "GET /api/v1/audit": Listing(Right.AUDIT_READ, shows="entry_id"),
     "GET /api/v1/organisations": Listing(Right.REGISTRY_READ, shows="organisation_id"),
@@ -61,7 +61,7 @@ ROWS: dict[str, Row] = {
     "GET /api/v1/pages": Listing(Right.REGISTRY_READ, shows="page_id"),
     "GET /api/v1/pages/lost": Call(Right.REGISTRY_READ, query={"since": "2026-03-01"}),
     "GET /api/v1/pages/{page_id}": Call(Right.REGISTRY_READ),
-    # The registry asks ingest, which does not answer here.
+    # The registry asks ingest, which does not run here.
     "POST /api/v1/pages/resolve": Call(
         Right.REGISTRY_WRITE, body(address="https://vk.com/club5"), answers=frozenset({503})
     ),

@@ -1,7 +1,7 @@
-"""How each route is called, and under which right: the matrix has a row for every route and fails for others.
+"""How each route is called, and the right it requires; a route without a row fails the matrix test.
 
-For a new route add an entry to the file of its service: the right that it asks for, and for a change a body that
-is good. What its path or body names must stand in sample_data.py.
+For a new route add an entry to the file of its service: the required right, and for a change a valid body.
+The names in its path or body must exist in sample_data.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,11 +18,11 @@ GOOD = frozenset({200, 201, 202, 204})
 class Call:
     """One route.
 
-    `right`: null means that whoever is signed in may call it. `body` makes a good body from the things of one
-    organisation. `hidden` answers a caller who has the right, but not to this organisation's things: 404, and 403
-    where everybody may read the thing, or where the organisation is named in the body. `answers` are those of a
-    caller who may. `names` maps path parameters to the names of things, where they differ; `query` is what the
-    route cannot do without, `headers` and `content` what else belongs to a good request.
+    `right`: None means that anyone signed in may call it. `body` makes a valid body from the things of one
+    organisation. `hidden` is the status for a caller whose right does not cover these things: 404, or 403
+    if everybody may read the thing or the body names the organisation. `answers` are the statuses for a
+    permitted caller. `names` maps path parameters to the names of things, where they differ; `query` is what the
+    route requires, `headers` and `content` are other parts of a valid request.
     """
 
     right: Right | None
@@ -39,8 +39,8 @@ class Call:
 class Listing(Call):
     """A route that lists or counts.
 
-    `shows` names the thing of each organisation that must stand among the items, `key` what identifies an item.
-    `counts` reads a number instead: one for each organisation that the caller sees.
+    `shows` names the thing of each organisation that must be among the items, `key` the field with an item's id.
+    `counts` reads a number instead, which must equal the number of organisations that the caller sees.
     """
 
     shows: str | None = None
@@ -50,7 +50,7 @@ class Listing(Call):
 
 @dataclass(frozen=True)
 class Open:
-    """A route that asks for no token of ours; `why` says what guards it."""
+    """A route that requires none of our tokens; `why` says what protects it."""
 
     why: str
 
@@ -59,15 +59,15 @@ Row = Call | Open
 
 
 def body(**values: Any) -> Callable[[Things], Any]:
-    """A body that is the same for all; a value that is a function takes the things."""
+    """Return a function that makes a body; values that are functions are called with the things."""
     return lambda things: {name: value(things) if callable(value) else value for name, value in values.items()}
 
 
 def things(*names: str) -> Callable[[Things], Any]:
-    """A value of a body: a list of the ids of these things."""
+    """Return a value of a body: a list of the ids of these things."""
     return lambda found: [str(found[name]) for name in names]
 
 
 def thing(name: str) -> Callable[[Things], Any]:
-    """A value of a body: the id of this thing."""
+    """Return a value of a body: the id of this thing."""
     return lambda things: str(things[name])

@@ -1,7 +1,7 @@
-"""The world of the matrix: an organisation of one's own, one beneath it, a foreign one, with things of each kind.
+"""The matrix's sample data: the caller's own organisation, a subordinate one and a foreign one, with their things.
 
-A route's path parameters and bodies name things by these names; a name that is missing fails the test. Every text
-of a thing holds the mark of whose it is. Things are written straight into the tables, with the owner's rights, and
+Path parameters and bodies of routes refer to things by these names; a missing name fails the test. Every text
+of a thing contains its organisation's mark. Things are inserted into the tables with the owner's role, and
 no call of the matrix changes them.
 """
 
@@ -27,17 +27,17 @@ from tests.conftest import TestDatabase
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 THEN = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 RELATIONS = ("own", "subordinate", "foreign")
-# Words that stand nowhere but in the texts of one organisation's things.
+# Words that occur only in the texts of one organisation's things.
 MARKS = {"own": "bagulnik", "subordinate": "saranka", "foreign": "oblepiha"}
-# Names by which lists, bodies and paths call the things of one organisation.
+# Names under which lists, bodies and paths refer to the things of one organisation.
 Things = Mapping[str, Any]
 
 
 class World(dict[str, Things]):
-    """The things of each relation by name."""
+    """The things of each organisation by name."""
 
     def identifying(self, relation: str) -> set[str]:
-        """What must stand in no answer to a caller who may not see this organisation's things."""
+        """Return the values that no response may contain if the caller may not see this organisation's things."""
         ids = {str(value) for value in self[relation].values() if isinstance(value, UUID)}
         return (ids & self._told_apart()) | {MARKS[relation]}
 
@@ -50,7 +50,7 @@ class World(dict[str, Things]):
 
 
 async def build(database: TestDatabase) -> World:
-    """Write the world and give its names."""
+    """Insert the sample data and return the things by name."""
     engine = create_engine(database.url("gospablik_owner"), name="world")
     try:
         async with async_sessionmaker(engine)() as session, session.begin():
@@ -79,7 +79,7 @@ async def _add(session: AsyncSession, *rows: Any) -> Any:
 
 
 async def _common(session: AsyncSession) -> dict[str, Any]:
-    """Things that belong to nobody: the same for all three."""
+    """Insert things that belong to no organisation; all three share them."""
     calendar = registry.Calendar(name="Матрица", time_zone="Asia/Irkutsk", weekly={"1": [["09:00", "18:00"]]})
     calendar_id = await _add(session, calendar)
     topic = appeals.Topic(code="matrix", name="Матрица", position=999, classifier="matrix", aliases=[])
@@ -114,10 +114,10 @@ async def _directory(
         for which in (1, 2)
     ]
     await _add(session, *pages)
-    # Backfills are one at a time for a page: one page has one, the other may be given one.
+    # A page has at most one backfill at a time: the first page has one, so that one can be started for the second.
     things["code"] = f"code-{mark}"
     things |= {"organisation_id": organisation_id, "page_id": pages[0].id, "other_page_id": pages[1].id}
-    # A body of the past that this one took over, and one that may take this one over.
+    # A former organisation that this one succeeded, and an organisation that may succeed this one.
     others = [
         registry.Organisation(name=f"{name} {when}", sort_key=f"{name.lower()} {when}", kind="other", lineage=[])
         for when in ("прежде", "потом")
@@ -280,7 +280,7 @@ async def _cases(session: AsyncSession, things: dict[str, Any], mark: str) -> No
 
 
 async def _incident(session: AsyncSession, things: dict[str, Any], mark: str) -> None:
-    """The case is in an incident with an older one like it; a third like them is in none."""
+    """Insert an incident with the appeal and an older similar one; a third similar appeal is in no incident."""
     case = await session.get_one(appeals.Appeal, things["appeal_id"])
     earlier = THEN - timedelta(days=10)
     alike = [
@@ -336,7 +336,7 @@ async def _told(session: AsyncSession, things: dict[str, Any], mark: str, number
         event_types=["page.changed"], created_by="matrix",
     )  # fmt: skip
     things["endpoint_id"] = await _add(session, endpoint)
-    # Where citizens' words go as they were written.
+    # An endpoint that receives citizens' texts unmasked.
     telling = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/telling-{mark}", description=f"Для {mark}",
         secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())), event_types=["page.changed"],

@@ -1,6 +1,6 @@
-"""Every route × every role × own, subordinate and foreign: each cell is what docs/operations/access.md says.
+"""Every route × every role × own, subordinate and foreign things: each cell is as docs/operations/access.md says.
 
-A route without a row in *_routes.py fails; so does one whose row is wrong about the right that it asks for.
+A route without a row in *_routes.py fails; so does one whose row names another right than the route requires.
 """
 
 from datetime import timedelta
@@ -30,12 +30,12 @@ def test_every_route_has_a_row(stage: Stage) -> None:
     assert not of_no_route, f"these rows are of no route: {of_no_route}"
 
 
-def test_every_right_opens_a_route() -> None:
+def test_every_right_is_required_by_some_route() -> None:
     assert {call.right for call in CALLS.values()} - {None} == set(Right)
 
 
 def promised(call: Call, who: Who, relation: str | None) -> frozenset[int]:
-    """The statuses that the document promises this caller for things of this organisation, null: of nobody's."""
+    """Return the documented statuses for this caller; `relation` says whose things, None: nobody's."""
     if call.right is None:
         return call.answers
     reached = documented_rights.reached(who.role, call.right, beneath=who.beneath)
@@ -45,10 +45,10 @@ def promised(call: Call, who: Who, relation: str | None) -> frozenset[int]:
 
 
 @pytest.mark.parametrize("route", CALLS)
-async def test_each_cell_is_as_printed(stage: Stage, route: str) -> None:
+async def test_each_response_is_as_documented(stage: Stage, route: str) -> None:
     call, wrong = CALLS[route], []
     requests = {relation: stage.asked(route, call, stage.world[relation]) for relation in RELATIONS}
-    # What names nothing of anybody's is the same call for all.
+    # A call that names no organisation's things is the same for all relations.
     of_all = requests["own"] == requests["foreign"]
     for relation, asked in requests.items():
         if of_all and relation != "own":
@@ -65,13 +65,13 @@ async def test_each_cell_is_as_printed(stage: Stage, route: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-# Sent whenever they are declared; others only when there is something to say.
+# Always sent if declared; other headers are sent only in some responses.
 ALWAYS_SENT = {"ETag", "Location", "RateLimit", "RateLimit-Policy", "WWW-Authenticate"}
 SOMETIMES_SENT = {"Link", "Idempotent-Replay", "Retry-After"}
 
 
 def undocumented(stage: Stage, route: str, answer: httpx.Response) -> list[str]:
-    """What the OpenAPI document says otherwise: the status, and the headers of a success."""
+    """Return how the response differs from the OpenAPI document: status, body, and headers of a success."""
     if not stage.is_documented(route):
         return []
     response = stage.operation(route)["responses"].get(str(answer.status_code))
@@ -81,27 +81,27 @@ def undocumented(stage: Stage, route: str, answer: httpx.Response) -> list[str]:
         return [lie]
     declared, sent = set(response.get("headers", ())), {name for name in ALWAYS_SENT if name in answer.headers}
     if answer.status_code >= 300:
-        sent &= declared  # a refusal may have more of them
+        sent &= declared  # an error response may have headers beyond the declared ones
     told = sent | {name for name in SOMETIMES_SENT if name in answer.headers}
     lies = [f"{name} is sent and not declared" for name in told - declared]
     return lies + [f"{name} is declared and not sent" for name in declared & ALWAYS_SENT - sent]
 
 
 def mismatch(stage: Stage, route: str, response: dict[str, Any], answer: httpx.Response) -> str | None:
-    """What is wrong with the body after its schema, which tells problems apart by their type."""
+    """Return the first error of the body against its schema, or None."""
     kind = answer.headers.get("content-type", "").partition(";")[0]
     if not kind.endswith("json") or not answer.content:
         return None
     media = response.get("content", {}).get(kind)
     if media is None:
         return f"{answer.status_code} {kind} is not documented"
-    # Pointers of the schema are of the whole document.
+    # References in the schema are resolved against the whole document.
     document = stage.apps[stage.routes[route]].openapi()
     error = next(Draft202012Validator({**document, **media["schema"]}).iter_errors(answer.json()), None)
     return None if error is None else f"{answer.status_code}: {error.json_path} {error.message[:300]}"
 
 
-def test_the_document_names_the_right_of_each_route(stage: Stage) -> None:
+def test_openapi_document_names_the_right_of_each_route(stage: Stage) -> None:
     named = {
         route: stage.operation(route).get("x-required-right") for route in CALLS if stage.is_documented(route)
     }
@@ -109,7 +109,7 @@ def test_the_document_names_the_right_of_each_route(stage: Stage) -> None:
 
 
 def leaks(stage: Stage, call: Call, who: Who, asked: Asked, text: str) -> list[str]:
-    """What an answer tells of organisations whose things the caller may not see under this right."""
+    """Return values in a response that belong to organisations whose things this right does not cover."""
     reached = None if call.right is None else documented_rights.reached(who.role, call.right, beneath=who.beneath)
     if reached is None or reached == set(RELATIONS):
         return []
@@ -120,7 +120,9 @@ def leaks(stage: Stage, call: Call, who: Who, asked: Asked, text: str) -> list[s
 
 
 @pytest.mark.parametrize("route", CALLS)
-async def test_no_route_takes_a_bad_token(stage: Stage, route: str, bad_tokens: dict[str, str | None]) -> None:
+async def test_every_route_rejects_invalid_tokens(
+    stage: Stage, route: str, bad_tokens: dict[str, str | None]
+) -> None:
     call, wrong = CALLS[route], []
     asked = stage.asked(route, call, stage.world["own"])
     for name, token in bad_tokens.items():
@@ -132,7 +134,7 @@ async def test_no_route_takes_a_bad_token(stage: Stage, route: str, bad_tokens: 
 
 @pytest.fixture(scope="module")
 def bad_tokens(stage: Stage) -> dict[str, str | None]:
-    """Tokens of a moderator that must open nothing, by what is wrong with them."""
+    """Invalid tokens of a moderator, by what is wrong with them."""
     people = tokens.read_key(stage.services["registry"].keys_dir / "people.jwk")
     service = tokens.read_key(stage.services["registry"].keys_dir / "appeals.jwk")
     hour = timedelta(hours=1)
@@ -162,13 +164,13 @@ def bad_tokens(stage: Stage) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("route", [route for route, call in CALLS.items() if call.right is not None])
-async def test_a_tokens_scope_narrows_its_role(stage: Stage, route: str) -> None:
+async def test_token_scope_narrows_its_role(stage: Stage, route: str) -> None:
     call = CALLS[route]
     assert call.right is not None
     who = next(who for who in EVERYBODY if documented_rights.reached(who.role, call.right, beneath=who.beneath))
     asked = stage.asked(route, call, stage.world["own"])
-    # A system with a narrow scope gives no more than that: the clients of the world have the right to read, its
-    # people all rights of an executor.
+    # A system with a narrow scope cannot grant more than that: sample clients have the right to read, sample
+    # people have all rights of an executor.
     given = [
         right for right in Right if call.right is Right.PEOPLE_MANAGE and documented_rights.has("executor", right)
     ]
@@ -181,9 +183,9 @@ async def test_a_tokens_scope_narrows_its_role(stage: Stage, route: str) -> None
 @pytest.mark.parametrize(
     "route", [route for route, call in CALLS.items() if call.right in {Right.PEOPLE_MANAGE, Right.CLIENTS_MANAGE}]
 )
-async def test_who_has_no_access_any_more_gives_and_takes_none(stage: Stage, route: str) -> None:
+async def test_caller_without_current_access_cannot_grant_or_revoke_access(stage: Stage, route: str) -> None:
     asked = stage.asked(route, CALLS[route], stage.world["own"])
-    # Tokens of nobody who is registered, and of somebody whose role is another one now.
+    # Tokens of an unregistered person, and of a person whose role has changed.
     for subject in (str(UUID(int=404)), stage.subject(Who("moderator"))):
         token = stage.services["registry"].token("operations", subject=subject)
         answer = await stage.send(route, asked, token)
@@ -191,7 +193,7 @@ async def test_who_has_no_access_any_more_gives_and_takes_none(stage: Stage, rou
     assert (await stage.send(route, asked, stage.token(Who("operations")))).status_code in CALLS[route].answers
 
 
-async def test_internal_routes_take_services_alone(stage: Stage) -> None:
+async def test_internal_routes_accept_only_services(stage: Stage) -> None:
     for route, service in stage.internal.items():
         method, path = route.split()
         for token in (None, stage.token(Who("moderator"))):
@@ -200,7 +202,7 @@ async def test_internal_routes_take_services_alone(stage: Stage) -> None:
             assert answer.status_code == 401, f"{route}: {answer.status_code}"
 
 
-# Who calls what. A service that is not named here is refused, its own key included.
+# The callers of each internal route. A service not named here is refused, even with a valid key.
 CALLERS: dict[str, set[ServiceName]] = {
     "POST /internal/publications": {"appeals"},
     "POST /internal/publications/{publication_id}/retry": {"appeals"},
@@ -210,7 +212,7 @@ CALLERS: dict[str, set[ServiceName]] = {
 }
 
 
-async def test_a_service_that_is_not_named_opens_no_internal_route(stage: Stage) -> None:
+async def test_unlisted_service_is_refused_by_internal_routes(stage: Stage) -> None:
     assert stage.internal.keys() == CALLERS.keys()
     for route, callee in stage.internal.items():
         method, path = route.replace("{publication_id}", str(UUID(int=1))).split()
@@ -220,12 +222,12 @@ async def test_a_service_that_is_not_named_opens_no_internal_route(stage: Stage)
                 method, path, headers=service.service_headers(caller, **{"Idempotency-Key": caller}), json={}
             )
             named = caller in CALLERS[route]
-            # The body is empty: who is let in is told so.
+            # The body is empty: an authorised caller gets a validation error.
             expected = {404, 422} if named else {403}
             assert answer.status_code in expected, f"{caller} → {route}: {answer.status_code} {answer.text}"
 
 
-async def test_a_services_token_opens_the_one_route_it_was_made_for(stage: Stage) -> None:
+async def test_service_token_is_accepted_only_by_its_route(stage: Stage) -> None:
     ingest = stage.services["ingest"]
     for use in ("POST /internal/publications/x/retry", "GET /internal/publications", ""):
         token = ingest.service_token("appeals", use)

@@ -1,4 +1,4 @@
-"""No changing route of any service goes unrecorded: each leaves an audit row of its caller, or says why not."""
+"""Every changing route of every service writes an audit row of its caller, or is listed with a reason not to."""
 
 import json
 import re
@@ -36,13 +36,13 @@ UNRECORDED = {
     "POST /internal/pages/resolve": "likewise",
     "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",
 }
-# The world of the matrix has nothing for these to change: tests/integration/audit/test_audit_trail.py shows them.
+# The sample data has nothing for these to change: tests/integration/audit/test_audit_trail.py covers them.
 ELSEWHERE = {
     "DELETE /api/v1/me/sessions",
     "DELETE /api/v1/me/sessions/{session_id}",
     "POST /api/v1/people/{person_id}/unlock",
 }
-# Bodies for routes which that of the matrix leaves as they are.
+# Bodies for routes where the matrix's body changes nothing.
 CHANGING = {
     "PUT /api/v1/calendars/{calendar_id}/days": body(
         start="2028-01-01", end="2028-12-31", days=[{"day": "2028-03-05", "intervals": [], "title": "Праздник"}]
@@ -74,7 +74,7 @@ SHOWN = {
 
 
 class Watched(Database):
-    """Makes every change, looks at the trail, and takes both back."""
+    """Makes every change, reads the audit trail, and rolls both back."""
 
     def __init__(self, former: Database) -> None:
         self.engine, self._writers, self._readers = former.engine, former._writers, former._readers
@@ -86,7 +86,7 @@ class Watched(Database):
             try:
                 yield session
                 await session.flush()
-                # What a commit asks: that nothing went past the trail.
+                # The check made before a commit: no change without an audit row.
                 session.sync_session.dispatch.before_commit(session.sync_session)
                 written = select(AuditEntry.__table__).where(AuditEntry.position.is_(None))
                 self.rows += await session.execute(written)
@@ -96,7 +96,7 @@ class Watched(Database):
 
 @contextmanager
 def watched(stage: Stage, name: ServiceName) -> Iterator[Watched]:
-    """The trail that calls of this service would leave."""
+    """Record the audit rows that calls of this service would write."""
     service = stage.services[name].service
     former = service.database
     service._database = found = Watched(former)
@@ -107,12 +107,12 @@ def watched(stage: Stage, name: ServiceName) -> Iterator[Watched]:
 
 
 def says_nothing(database: Watched) -> bool:
-    """Whether no name and no words stand in the trail: those of the matrix are Russian, and nothing else is."""
+    """Return whether the audit rows contain no names or texts; in the sample data only these are in Russian."""
     kept = json.dumps([(row.before, row.after) for row in database.rows], ensure_ascii=False)
     return re.search("[а-яё]", kept, re.IGNORECASE) is None
 
 
-def test_every_changing_route_is_shown_or_says_why_not(stage: Stage) -> None:
+def test_every_changing_route_is_audited_or_has_a_reason_not_to_be(stage: Stage) -> None:
     routes = {route for route in (*stage.routes, *stage.internal) if not route.startswith("GET ")}
     known = SHOWN.keys() | UNRECORDED.keys() | COMMANDS.keys() | ELSEWHERE
     assert not routes - known, "show that these leave an audit row, or say in UNRECORDED why they do not"
@@ -120,10 +120,10 @@ def test_every_changing_route_is_shown_or_says_why_not(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("route", SHOWN)
-async def test_a_change_leaves_a_row_of_its_caller(
+async def test_change_writes_an_audit_row_of_its_caller(
     stage: Stage, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if route.endswith("/set-aside/{item_id}/retry"):  # what the parsers have learnt meanwhile
+    if route.endswith("/set-aside/{item_id}/retry"):  # as if the parsers had been fixed meanwhile
         known = catalogue.NETWORKS["vk"]
         assert known.push is not None
         learnt = replace(known, push=replace(known.push, parse=lambda _raw, _page: None))
@@ -146,7 +146,7 @@ async def test_a_change_leaves_a_row_of_its_caller(
 
 
 @pytest.mark.parametrize("route", COMMANDS)
-async def test_a_command_leaves_a_row_of_the_service_and_of_who_is_behind_it(stage: Stage, route: str) -> None:
+async def test_command_writes_an_audit_row_of_the_service_and_its_caller(stage: Stage, route: str) -> None:
     sender, call = COMMANDS[route]
     name = stage.internal[route]
     callee = stage.services[name]
@@ -161,13 +161,13 @@ async def test_a_command_leaves_a_row_of_the_service_and_of_who_is_behind_it(sta
     assert says_nothing(database)
 
 
-def test_every_table_is_audited_or_says_why_not() -> None:
+def test_every_table_is_audited_or_has_a_reason_not_to_be() -> None:
     known = set(tables.Base.metadata.tables)
     assert known == column_policy.READABLE_COLUMNS.keys() | column_policy.UNAUDITED_TABLES.keys()
     assert not column_policy.READABLE_COLUMNS.keys() & column_policy.UNAUDITED_TABLES.keys()
 
 
-def test_what_is_shown_readable_is_there_and_is_no_secret() -> None:
+def test_readable_audit_columns_exist_and_are_no_secrets() -> None:
     for name, plain in column_policy.READABLE_COLUMNS.items():
         columns = tables.Base.metadata.tables[name].columns
         assert plain <= set(columns.keys()), name

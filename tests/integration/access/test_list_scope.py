@@ -1,7 +1,7 @@
-"""A list never counts or shows a foreign row: not by a filter, a search, a sort, a cursor, a feed or a file.
+"""A list never counts or shows a foreign row, whatever the filter, search, sort, cursor, feed or file format.
 
-Lists and filters come from the OpenAPI document, so that a new one is tried as well; one that the tables below do
-not know fails the test.
+Lists and filters are read from the OpenAPI document, so that new ones are tested too; one that the tables below do
+not contain fails the test.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.integration.access.route_table import Listing
 from tests.integration.access.sample_data import MARKS, RELATIONS, Things
 from tests.integration.access.test_access_matrix import leaks
 
-# What a filter is told to find a thing of somebody's: the name of the thing.
+# Filters that find an organisation's things, each with the name of the thing whose id or value it is given.
 FINDS = {
     "organisation_id": "organisation_id",
     "page_id": "page_id",
@@ -36,7 +36,7 @@ FINDS = {
     "beneath": "organisation_id",
     "code": "code",
 }
-# Filters that name nobody: a value that leaves the world's things in the list, or takes all out of it.
+# Filters that name no thing: a value that keeps all sample things in the list, or excludes all.
 NAMES_NOBODY: dict[str, list[str]] = {
     name: ["2026-03-01T00:00:00Z", "2026-03-05T00:00:00Z"]
     for name in ("opened_from", "opened_to", "received_from", "received_to", "started_from")
@@ -61,7 +61,7 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "handed_over_at_least": ["1"],
 }
 PAGED = {"limit", "cursor"}
-# The region's public directory, which everybody reads.
+# Lists of the region's public directory, which everybody may read.
 DIRECTORY = {
     "GET /api/v1/organisations/search",
     "GET /api/v1/organisations/{organisation_id}/names",
@@ -78,7 +78,7 @@ DIRECTORY = {
     "GET /api/v1/topics",
     "GET /api/v1/sla-policies",
 }
-# Other lists that hide nothing from whoever may call them, and why.
+# Other lists that show everything to every permitted caller, and why.
 HIDE_NOTHING = {
     "GET /api/v1/me/sessions": "the caller's own",
     "GET /api/v1/sources/budget": "the applications' calls in the networks: of no organisation",
@@ -86,7 +86,7 @@ HIDE_NOTHING = {
 }
 
 
-def test_whatever_lists_is_tried_as_a_list(stage: Stage) -> None:
+def test_every_list_route_is_tested_as_a_list(stage: Stage) -> None:
     lists = {route for route in CALLS if route.startswith("GET ") and stage.is_list(route)}
     known = DIRECTORY | HIDE_NOTHING.keys()
     untried = sorted(lists - LISTINGS.keys() - known)
@@ -99,13 +99,13 @@ def test_whatever_lists_is_tried_as_a_list(stage: Stage) -> None:
 
 
 def shown(listing: Listing, found: Any) -> list[str]:
-    """What the items of an answer are of."""
+    """Return the keys of the items in a response."""
     items = found if isinstance(found, list) else found["items"]
     return [str(item[listing.key]) for item in items]
 
 
 def placed(listing: Listing) -> list[Who]:
-    """One role that has the right for its place alone, with and without all beneath it."""
+    """Return callers of a role that has the right for its organisation only, with and without subordinate ones."""
     assert listing.right is not None
     role = next(
         (
@@ -119,7 +119,7 @@ def placed(listing: Listing) -> list[Who]:
 
 
 def reach(route: str, who: Who, relation: str) -> frozenset[str]:
-    """Whose things the list of `relation` holds for this caller; a list of no one thing holds those of all."""
+    """Return whose things the list of `relation` shows to this caller."""
     listing = LISTINGS[route]
     assert listing.right is not None
     reached = documented_rights.reached(who.role, listing.right, beneath=who.beneath) or frozenset()
@@ -127,19 +127,19 @@ def reach(route: str, who: Who, relation: str) -> frozenset[str]:
 
 
 def is_of_one(route: str) -> bool:
-    """Whether the path names the thing whose list it is."""
+    """Return whether the list belongs to one thing named in the path."""
     return "{" in route
 
 
 def seen(stage: Stage, route: str, who: Who, relation: str = "own") -> set[str]:
-    """The things of the world that this caller must find in the list."""
+    """Return the sample things that this caller must find in the list."""
     shows = LISTINGS[route].shows
     assert shows is not None
     return {str(stage.world[one][shows]) for one in reach(route, who, relation)}
 
 
 @pytest.mark.parametrize("route", LISTINGS)
-async def test_a_list_holds_what_the_caller_sees(stage: Stage, route: str) -> None:
+async def test_list_shows_only_what_the_caller_may_see(stage: Stage, route: str) -> None:
     listing = LISTINGS[route]
     assert listing.right is not None
     for relation in RELATIONS if is_of_one(route) else ("own",):
@@ -151,7 +151,7 @@ async def test_a_list_holds_what_the_caller_sees(stage: Stage, route: str) -> No
             answer = await stage.send(route, asked, stage.token(who))
             told = f"{who}, {relation}: {answer.text}"
             assert answer.status_code == (200 if holds else listing.hidden), told
-            # Of what is not in the world nothing is theirs, and of each thing in it there is one more at most.
+            # The response contains nothing of organisations whose things the caller may not see.
             assert not leaks(stage, listing, who, asked, answer.text), told
             if answer.status_code != 200:
                 continue
@@ -161,12 +161,12 @@ async def test_a_list_holds_what_the_caller_sees(stage: Stage, route: str) -> No
             found = set(shown(listing, answer.json()))
             assert found >= seen(stage, route, who, relation), told
             assert found or not holds, told
-            # Else the search for foreign marks finds nothing in any answer.
+            # Otherwise the search for foreign marks would find nothing in any response.
             assert all(MARKS[one] in answer.text for one in holds), told
 
 
 def values(stage: Stage, route: str, parameter: dict[str, Any], things: Things) -> Iterator[str]:
-    """What a filter is tried with, to find things of this organisation."""
+    """Return values with which a filter would find things of this organisation."""
     name = parameter["name"]
     if name in FINDS:
         yield str(things[FINDS[name]])
@@ -188,7 +188,7 @@ def values(stage: Stage, route: str, parameter: dict[str, Any], things: Things) 
 
 
 @pytest.mark.parametrize("route", [route for route, listing in LISTINGS.items() if placed(listing)])
-async def test_no_filter_finds_what_is_hidden(stage: Stage, route: str) -> None:
+async def test_filters_find_no_hidden_rows(stage: Stage, route: str) -> None:
     listing = LISTINGS[route]
     assert listing.right is not None
     asked = stage.asked(route, listing, stage.world["own"])
@@ -204,7 +204,7 @@ async def test_no_filter_finds_what_is_hidden(stage: Stage, route: str) -> None:
                 assert tried, f"{route}: say in {__name__} what to try the filter «{name}» with"
                 for value in tried:
                     answer = await stage.send(route, asked, stage.token(who), **{name: value})
-                    # Some filters go together with others.
+                    # Some filters are valid only together with others.
                     assert answer.status_code in {200, 422}, answer.text
                     told = answer.text.replace(value, "")
                     assert not leaks(stage, listing, who, asked, told), f"{who}, {name}={value}: {told}"
@@ -214,7 +214,7 @@ async def test_no_filter_finds_what_is_hidden(stage: Stage, route: str) -> None:
                         assert listing.counts(answer.json()) == 0, f"{who}, {name}={value}: {told}"
 
 
-# The feed goes on by positions, which all callers share; replies to an appeal, and cases like it, come at once.
+# The feed is paged by positions that all callers share; an appeal's replies and similar appeals are not paged.
 NO_CURSORS = {
     "GET /api/v1/events",
     "GET /api/v1/appeals/{appeal_id}/replies",
@@ -230,8 +230,8 @@ NO_CURSORS = {
         if listing.shows is not None and placed(listing) and route not in NO_CURSORS
     ],
 )
-async def test_a_cursor_leads_to_nothing_hidden(stage: Stage, route: str) -> None:
-    """Item by item: what comes, in how many pages, is what the caller sees: hidden rows leave no gap."""
+async def test_cursor_pagination_shows_no_hidden_rows(stage: Stage, route: str) -> None:
+    """With one item per page, the items and the number of pages are those the caller may see."""
     listing = LISTINGS[route]
     asked = stage.asked(route, listing, stage.world["own"])
     others: str | None = None
@@ -259,7 +259,7 @@ async def test_a_cursor_leads_to_nothing_hidden(stage: Stage, route: str) -> Non
             assert stolen.status_code == 422, f"{who}: a cursor of another caller is taken"
 
 
-async def test_a_file_tells_no_more_than_a_list(stage: Stage) -> None:
+async def test_exported_file_shows_no_more_than_the_list(stage: Stage) -> None:
     routes = {route for route in CALLS if route.startswith("GET ") and "text/csv" in stage.content(route)}
     assert "GET /api/v1/organisations/export" in routes
     for route in routes:

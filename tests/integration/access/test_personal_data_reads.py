@@ -1,4 +1,4 @@
-"""Whoever reads a citizen's words as they were written stands in the security log, with whose words they were."""
+"""Every read of a citizen's unmasked text is written to the security log with reader and citizen."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -15,13 +15,15 @@ from tests.integration.access.all_services import Stage, Who
         ("GET /api/v1/appeals/{appeal_id}", "appeal"),
     ],
 )
-async def test_reads_of_citizens_words_are_told_by_person_and_subject(stage: Stage, route: str, kind: str) -> None:
+async def test_reads_of_unmasked_texts_are_logged_with_reader_and_citizen(
+    stage: Stage, route: str, kind: str
+) -> None:
     who = Who("executor")
     own, foreign = stage.world["own"], stage.world["foreign"]
     with capture_logs() as lines:
         answer = await stage.send(route, stage.asked(route, CALLS[route], own), stage.token(who))
         if "{" in route:
-            # Who gets nothing to read has read nothing.
+            # A caller who gets no text is not logged.
             hidden = await stage.send(route, stage.asked(route, CALLS[route], foreign), stage.token(who))
             assert hidden.status_code == 404
     assert answer.status_code == 200, answer.text

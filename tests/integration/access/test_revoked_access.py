@@ -1,4 +1,4 @@
-"""Whoever lost their access changes nothing with a token that is still good, in any service."""
+"""A caller who has lost access cannot change anything with a token that is still valid, in any service."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,14 +16,14 @@ from tests.integration.access.all_services import EVERYBODY, Stage, Who
 from tests.integration.access.route_table import GOOD
 from tests.integration.access.test_audit_coverage import watched
 
-# They read, though by POST: what reads may do until the token ends stands in docs/operations/access.md.
+# These read although they use POST: reads are allowed until the token expires, see docs/operations/access.md.
 READS = {
     "POST /api/v1/pages/resolve",
     "POST /api/v1/rule-sets/{rule_set_id}/dry-run",
     "POST /api/v1/rule-sets/{rule_set_id}/test",
 }
 WRITES = [route for route in CALLS if not route.startswith("GET ") and route not in READS]
-# One write of each service that has any.
+# One write of each service that has writes.
 ONE_OF_EACH = {
     "registry": "POST /api/v1/organisations/{organisation_id}/names",
     "ingest": "POST /api/v1/sources/{page_id}/backfills",
@@ -33,7 +33,7 @@ ONE_OF_EACH = {
 
 
 def may(route: str) -> Who:
-    """Somebody who may call the route."""
+    """Return a caller who may call the route."""
     right = CALLS[route].right
     return next(
         who
@@ -44,7 +44,7 @@ def may(route: str) -> Who:
 
 @asynccontextmanager
 async def committed(stage: Stage, change: str, back: str, subject: str) -> AsyncIterator[None]:
-    """What registry writes of somebody's access, for as long as the block lasts."""
+    """Commit a change of somebody's access as registry does, and undo it after the block."""
     engine = stage.services["registry"].service.database.engine
     async with engine.begin() as connection:
         await connection.execute(text(change), {"id": UUID(subject)})
@@ -56,7 +56,7 @@ async def committed(stage: Stage, change: str, back: str, subject: str) -> Async
 
 
 @pytest.mark.parametrize("route", WRITES)
-async def test_locked_person_changes_nothing_with_a_token_that_is_still_good(stage: Stage, route: str) -> None:
+async def test_locked_person_changes_nothing_with_a_valid_token(stage: Stage, route: str) -> None:
     who, service = may(route), stage.routes[route]
     asked, token = stage.asked(route, CALLS[route], stage.world["own"]), stage.token(who)
     lock = "UPDATE people SET locked_at = now() WHERE id = :id"
@@ -98,7 +98,9 @@ async def test_person_whose_access_was_changed_changes_nothing(
 @pytest.mark.parametrize(
     "change", ["organisation_id = '{elsewhere}'", "beneath = false"], ids=["moved", "without all beneath"]
 )
-async def test_person_whose_place_was_changed_changes_nothing_at_the_former_one(stage: Stage, change: str) -> None:
+async def test_person_moved_elsewhere_changes_nothing_at_the_former_organisation(
+    stage: Stage, change: str
+) -> None:
     who = Who("executor", beneath=True)
     own, elsewhere = (stage.world[whose]["organisation_id"] for whose in ("own", "foreign"))
     route = ONE_OF_EACH["appeals"]
@@ -137,7 +139,7 @@ async def test_system_whose_access_was_changed_changes_nothing(stage: Stage, cha
 
 
 @pytest.mark.parametrize("service", ONE_OF_EACH)
-async def test_every_service_looks_up_whether_the_session_was_ended(stage: Stage, service: str) -> None:
+async def test_every_service_checks_whether_the_session_was_ended(stage: Stage, service: str) -> None:
     people = tokens.read_key(stage.services["registry"].keys_dir / "people.jwk")
     place, person = stage.world["own"]["organisation_id"], str(stage.world["own"]["person_id"])
     session_id = str(stage.world["own"]["session_id"])
@@ -156,7 +158,7 @@ async def test_every_service_looks_up_whether_the_session_was_ended(stage: Stage
     assert answer.status_code == 401, f"{answer.status_code} {answer.text[:200]}"
 
 
-def test_routes_that_only_read_by_post_are_routes(stage: Stage) -> None:
+def test_listed_read_only_post_routes_exist(stage: Stage) -> None:
     assert CALLS.keys() >= READS
     assert {stage.routes[route] for route in ONE_OF_EACH.values()} == set(ONE_OF_EACH)
     assert {stage.routes[route] for route in WRITES} == set(ONE_OF_EACH)

@@ -25,7 +25,7 @@ WEDNESDAY = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 
 @dataclass
 class World:
-    """What tests do to the service from outside."""
+    """The service under test, its organisations and pages, and the actions of tests on it."""
 
     database: TestDatabase
     appeals: ServiceUnderTest

@@ -133,7 +133,7 @@ async def test_message_edited_into_danger_raises_an_alert(
     (alert,) = await alerts(world, seen=False)
     assert alert["why"] == "опасность: unsure"
     await world.post(f"/alerts/{alert['id']}/seen", None)
-    # The same danger in other words is not new, and calm words do not lower the urgency.
+    # The same danger in other words raises no new alert, and a calm text does not lower the urgency.
     await _edited(world, message, f"{DANGER}!")
     await _edited(world, message, "Спасибо большое!")
     after = await world.only()

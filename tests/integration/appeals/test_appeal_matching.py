@@ -72,7 +72,7 @@ async def test_historical_own_and_no_answer_messages_open_no_appeal(world: World
     assert [(row["needs_answer"], row["type"]) for row in judged] == [("no", "thanks")]
 
 
-async def test_message_deleted_by_its_author_opens_nothing_but_one_removed_by_the_page_does(
+async def test_deleted_message_opens_an_appeal_only_if_the_page_removed_it(
     world: World,
 ) -> None:
     for deleted_by in ("author", "community"):
@@ -117,7 +117,7 @@ async def test_repeated_events_change_nothing(world: World) -> None:
 async def test_appeal_opened_at_the_last_attempt_counts_as_opened(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twice another appeal is in the way, and ends before it can be joined."""
+    """Two attempts conflict with another appeal that ends before it can be joined; the third succeeds."""
     insert, tries = AppealMatcher._insert, 0
 
     async def late(self: AppealMatcher, drafts: Sequence[Appeal]) -> list[Appeal]:

@@ -92,7 +92,7 @@ async def test_staff_transfer_an_appeal_but_never_to_a_previous_organisation(wor
         world, appeal, world.organisation, to="assigned", organisation_id=other, reason="Ремонт ведут они"
     )
     assert handed.status_code == 200, handed.text
-    # Whoever transferred it sees the result once.
+    # The response to the transfer shows the new organisation, although the caller can no longer read the appeal.
     assert handed.json()["organisation"]["id"] == other
     assert handed.json()["allowed_moves"] == []
     _is_problem(await world.get(f"/appeals/{appeal['id']}", role="executor", org=world.organisation), 404)

@@ -52,7 +52,7 @@ async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
     )
     try:
         async with asyncio.timeout(60):
-            # Alone in its batch it fails a third time: it would have been dead-lettered after the first.
+            # The event, alone in its batch, fails a third time; one counted failure would have dead-lettered it.
             while sum(error is not None for error in failed) < 4:
                 await asyncio.sleep(0.02)
             assert "ended twice in a row" in str(failed[0])

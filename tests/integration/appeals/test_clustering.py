@@ -185,7 +185,7 @@ async def test_ministrys_seat_is_no_location_of_messages_on_its_page(region: Reg
     assert len(await region.appeals([silent, later]) - members) == 2
 
 
-# The thing is named without saying that it is out, in none of the members' words.
+# These texts name the electricity supply but no outage, and differ in wording from the incident's members.
 ASKING = (
     "Где можно узнать, когда восстановят электроснабжение?",
     "Подскажите, где узнать, когда восстановят электроснабжение",
@@ -416,7 +416,7 @@ async def test_staff_reply_to_their_own_appeals_and_undecided_ones_wait(region: 
     assert mine["by_status"] == {"queued": 6}
     assert (await world.get(path, role="executor", org=world.other_organisation)).json()["items"] == []
     assert (await world.appeal(str(unclear)))["timeline"][-1]["kind"] == "incident_answer_skipped"
-    # The centre replies to those that nobody has answered, and thereby decides the undecided one.
+    # The centre replies to the unanswered appeals, and thereby decides the undecided one.
     await world.post(path, {"text": "Свет включат до 18:00."})
     await make_replies(world)
     for appeal in (str(foreign), str(unclear)):

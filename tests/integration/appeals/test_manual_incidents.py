@@ -162,7 +162,7 @@ async def test_deadlocked_join_is_retried(world: World) -> None:
             )
         )
 
-    # It never times out, so the database ends the request instead.
+    # This session never checks for deadlocks, so the database aborts the request instead.
     await other.execute("SET deadlock_timeout = '1h'")
     await other.execute("BEGIN")
     lock = "SELECT FROM appeals WHERE id = $1 FOR UPDATE"

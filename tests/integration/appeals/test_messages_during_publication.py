@@ -1,4 +1,4 @@
-"""A citizen who writes while a reply is being published: it does not answer what its author could not see."""
+"""Messages written while a reply is being published: the reply does not answer what its author could not see."""
 
 import json
 from datetime import timedelta

@@ -17,7 +17,7 @@ MODERATORS = {"send_to": "moderators"}
 
 
 async def why(world: World) -> str | None:
-    """Return the triage reason of the only appeal, by which alone it is found."""
+    """Return the triage reason of the only appeal; check that no other reason finds it."""
     (appeal,) = await world.all()
     code: str | None = appeal["waiting_for"]
     if code is not None:
@@ -33,10 +33,10 @@ async def why(world: World) -> str | None:
     ("text", "attachments", "code"),
     [(UNCLEAR, [], "buryat"), (ELSEWHERE, [], "other_region"), ("", PHOTO, "need_unclear")],
 )
-async def test_triage_reason_names_why_the_need_is_unclear(
+async def test_triage_reason_says_why_the_need_is_unclear(
     world: World, text: str, attachments: list[Any], code: str
 ) -> None:
-    # Which organisation answers is not asked until it is certain that an answer is due.
+    # The organisation is not decided until it is certain that an answer is needed.
     await activated(world, await made(world, default=MODERATORS))
     message = await world.writes(text, attachments=attachments)
     assert await why(world) == code
@@ -48,7 +48,7 @@ async def test_triage_reason_names_why_the_need_is_unclear(
     assert await why(world) is None
 
 
-async def test_triage_reason_names_why_the_rules_name_nobody(world: World) -> None:
+async def test_triage_reason_says_why_no_rule_assigns_an_organisation(world: World) -> None:
     roads = await topic(world, "roads")
     moderators = await made(world, {"municipality": CITY, "send_to": "moderators"}, default=MODERATORS)
     by_topic = await made(world, {"topic_id": roads, "organisation_id": str(world.other_organisation)})

@@ -1,4 +1,4 @@
-"""One reply at a time is under way for an appeal, whoever submits it and however."""
+"""An appeal has at most one pending reply, whoever submits it and by whichever route."""
 
 import asyncio
 import json

@@ -41,7 +41,7 @@ async def test_reclassification_event_goes_to_the_present_organisation(world: Wo
     assert (event["before"], event["after"]) == (before, after)
     assert {name: event[name] for name in after} == after
     assert (event["to"], event["by"]) == (world.other_organisation, CENTRE_SUBJECT)
-    # The same decision again changes nothing; a house number is not published.
+    # The same decision again changes nothing; a house number is not included in the event.
     await decide(world, message, topic_id=energy, street="улица Гэсэра")
     assert len(await reclassified_events(world)) == 1
     await decide(world, message, house="17")

@@ -223,7 +223,7 @@ async def test_failed_publication_is_shown_and_can_be_retried(world: World) -> N
 
 
 async def _failed(world: World, text: str) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """Create an appeal whose reply the network refused; returns appeal, reply and the path to retry it."""
+    """Create an appeal whose reply the network refused; return appeal, reply and the path to retry it."""
     await world.writes(QUESTION)
     appeal = await world.only()
     reply = await _answer(world, appeal, text)

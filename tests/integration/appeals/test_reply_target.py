@@ -1,4 +1,4 @@
-"""A reply answers the message that was chosen when it was made, however often and by whomever it is sent."""
+"""A reply answers the message chosen at its creation, however often and by whichever version it is sent."""
 
 from datetime import timedelta
 from types import SimpleNamespace

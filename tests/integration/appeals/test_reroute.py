@@ -176,7 +176,7 @@ async def test_dry_run_equals_the_later_reroute_for_each_appeal(
         happened = {appeal: owner for appeal, owner in after.items() if owner != before[appeal]}
         assert promised == happened
         assert outcome["would_move"] == moved == len(happened)
-        # What has happened would not happen again, in the dry run or in fact.
+        # Repeating the reroute or its dry run moves nothing more.
         assert await _apply(world, untouched=True) == 0
         again = await _dry_run(world, draft, only_untouched=True)
         assert (again["would_move"], again["cases"]) == (0, outcome["cases"])

@@ -453,7 +453,7 @@ async def test_review_follows_its_appeals_organisation(world: World) -> None:
     assert await seen_by(world.other_organisation) == [str(message)]
     await decide(world, message, urgency="high")
     assert await seen_by(world.other_organisation) == [str(message)]
-    # Nobody has the appeal: the organisation of the page sees the review.
+    # The appeal is unassigned: the organisation of the page sees the review.
     back = await world.move(await world.appeal(appeal["id"]), "triage", reason="И не их")
     assert back.status_code == 200, back.text
     assert await seen_by(world.other_organisation) == []
@@ -560,7 +560,7 @@ async def test_correction_keeps_the_returning_organisation(world: World) -> None
     assert (await review(world, message))["agrees_owner"] is None
     given = await decide(world, message, organisation_id=str(world.other_organisation))
     assert given["appeal_status"] == "assigned"
-    # From one organisation to another, by way of the centre.
+    # One transfer, from the first organisation to the second through the centre.
     assert (await world.only())["handovers"] == 1
     # A person may assign it to them again, by name.
     again = await decide(world, message, organisation_id=str(world.organisation))

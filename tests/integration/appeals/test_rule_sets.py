@@ -84,7 +84,7 @@ async def test_set_is_created_and_returned(world: World) -> None:
     ]
     answer = await world.get(f"/rule-sets/{draft['id']}")
     assert answer.json() == draft
-    assert answer.headers["ETag"].startswith('"1-')  # what follows marks the body
+    assert answer.headers["ETag"].startswith('"1-')  # the rest identifies the body
     listed = (await world.get("/rule-sets")).json()["items"]
     assert [found["status"] for found in listed] == ["draft", "active", "retired"]
     assert "rules" not in listed[0]

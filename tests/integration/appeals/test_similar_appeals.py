@@ -103,7 +103,7 @@ FROM (SELECT array_agg(id) AS organisations FROM organisations) AS o,
 
 @pytest.fixture
 async def million(database: TestDatabase) -> AsyncIterator[Database]:
-    """A million appeals of the last thirty days."""
+    """A database with a million appeals of the last thirty days."""
     for number in range(200):
         await insert_organisation(database, name=f"Организация {number}")
     connection = await database.connect()

@@ -32,7 +32,7 @@ class SizeLimit:
 
     @property
     def rows(self) -> int:
-        """The maximum number of rows: those of the retention period and of the week since the last purge."""
+        """Return the maximum number of rows: the retention period and the week since the last purge."""
         return self.per_day * (self.days + 8)
 
 

@@ -30,7 +30,7 @@ KEYS = {
     "PSEUDONYM_KEY": "pseudonym-key-of-the-tests",
     "ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
 }
-# Everything that waits is short: tests do not sit out a day's schedule.
+# All waiting times are short, so that tests do not wait for a daily schedule.
 FAST = {
     "registry_seconds": "0.3",
     "ok_discussions_seconds": "0.3",
@@ -45,40 +45,40 @@ FAST = {
 
 @dataclass(frozen=True)
 class Emulator:
-    """A running emulator and its control door."""
+    """A running emulator and its control API."""
 
     url: str
     door: httpx.Client
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
-        """A call of the control door."""
+        """Call the control API."""
         answer = self.door.post(f"/_control/{path}", json=body)
         assert answer.status_code == 200, answer.text
         result: dict[str, Any] = answer.json()
         return result
 
     def page(self, name: str) -> str:
-        """A page of the network; its id as text."""
+        """Create a page of the network; return its id as text."""
         return str(self.post("pages", name=name, screen_name=name)["id"])
 
     def citizen(self, page: str, text: str, kind: str = "comment", **more: Any) -> dict[str, Any]:
-        """A citizen writes."""
+        """Write as a citizen."""
         return self.post("citizen", page=page, kind=kind, text=text, **more)
 
     def tokens(self) -> list[dict[str, Any]]:
-        """Working credentials."""
+        """Return valid credentials."""
         items: list[dict[str, Any]] = self.door.get("/_control/tokens").json()["items"]
         return items
 
     def answers(self, page: str) -> list[dict[str, Any]]:
-        """What the community published."""
+        """Return what the community published."""
         items: list[dict[str, Any]] = self.door.get("/_control/answers", params={"page": page}).json()["items"]
         return items
 
 
 @contextmanager
 def running_emulator(network: str, folder: Path, **settings: str) -> Iterator[Emulator]:
-    """`python -m emulators.<network>` on a free port; `settings` are variables of its environment."""
+    """Run `python -m emulators.<network>` on a free port; `settings` are environment variables."""
     port = free_port()
     environment = {
         **os.environ,
@@ -134,7 +134,7 @@ def _no_faults(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Connected:
-    """Ingest at work, and a look into its database from behind."""
+    """A running ingest, and a direct connection to its database."""
 
     ingest: ServiceUnderTest
     database: TestDatabase
@@ -143,13 +143,13 @@ class Connected:
 
     @property
     def worker(self) -> Worker:
-        """The worker that reads the networks in this process."""
+        """Return the worker that reads the networks in this process."""
         worker: object = getattr(self.ingest.service.workers["networks"], "__self__", None)
         assert isinstance(worker, Worker)
         return worker
 
     async def connect_page(self, network: str, emulator: Emulator, page: str) -> UUID:
-        """Register a page and hand over all credentials that read and write it."""
+        """Register a page and add all credentials that read and write it."""
         page_id = await insert_page(self.database, self.organisation, network=network, external_id=page)
         for token in emulator.tokens():
             if token["kind"] == "group" and str(token["page"]) != page:
@@ -165,7 +165,7 @@ class Connected:
         return page_id
 
     async def answer(self, message_id: UUID, text: str, reply_id: UUID | None = None) -> dict[str, Any]:
-        """Ask for an answer as appeals does."""
+        """Request a reply as appeals does."""
         body = {
             "reply_id": str(reply_id or uuid4()),
             "message_id": str(message_id),
@@ -180,7 +180,7 @@ class Connected:
         return result
 
     async def publication(self, publication_id: str) -> dict[str, Any]:
-        """A publication as its author sees it."""
+        """Return a publication as its author sees it."""
         answer = await self.ingest.client.get(
             f"/api/v1/publications/{publication_id}", headers=self.ingest.headers("moderator")
         )
@@ -189,13 +189,13 @@ class Connected:
         return result
 
     async def stored(self, external_id: str, kind: str = "comment") -> asyncpg.Record | None:
-        """A stored message by the network's id."""
+        """Return a stored message by the network's id."""
         return await self.eye.fetchrow(
             "SELECT * FROM messages WHERE external_id = $1 AND kind = $2", external_id, kind
         )
 
     async def events(self, kind: str) -> list[asyncpg.Record]:
-        """Events of a type, in order of writing."""
+        """Return events of a type, in order of writing."""
         return list(await self.eye.fetch("SELECT * FROM events WHERE type = $1 ORDER BY created_at, id", kind))
 
 
@@ -204,7 +204,7 @@ TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "s
 
 @asynccontextmanager
 async def connected(database: TestDatabase, keys_dir: Path, **env: str) -> AsyncIterator[Connected]:
-    """Ingest with its workers, connected to the given networks."""
+    """Run ingest with its workers, connected to the given networks."""
     eye = await database.connect()
     organisation = await insert_organisation(database)
     async with service_under_test("ingest", database, keys_dir, process="all", **(KEYS | FAST | env)) as ingest:

@@ -1,4 +1,4 @@
-"""What stands between an emulated network and a service under test: a server with an address of its own."""
+"""A server at its own address that forwards requests of an emulated network to a service under test."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,13 +10,13 @@ from aiohttp import web
 
 @dataclass
 class Relay:
-    """Hands each POST on to the service; without one it answers 503."""
+    """Forwards each POST to the service; without a service it responds 503."""
 
     url: str = ""
     target: httpx.AsyncClient | None = None
 
     async def take(self, request: web.Request) -> web.Response:
-        """One request."""
+        """Forward one request."""
         body = await request.read()
         if self.target is None:
             return web.Response(status=503)
@@ -27,7 +27,7 @@ class Relay:
 
 @asynccontextmanager
 async def running_relay() -> AsyncIterator[Relay]:
-    """A relay on a free port."""
+    """Run a relay on a free port."""
     relay = Relay()
     app = web.Application()
     app.router.add_post("/{path:.*}", relay.take)

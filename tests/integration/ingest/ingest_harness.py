@@ -1,4 +1,4 @@
-"""Ingest without workers, one page, and a look into the database: what the tests of the intake stand on."""
+"""Ingest without workers, one page, and a database connection, for the tests of the intake."""
 
 import json
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ MOMENT = datetime(2026, 3, 2, 4, 5, tzinfo=UTC)
 
 
 class Bench:
-    """Ingest without workers, one page, and a look into the database."""
+    """Ingest without workers, one page, and a direct database connection."""
 
     def __init__(self, ingest: ServiceUnderTest, eye: asyncpg.Connection, page: PageRef) -> None:
         self.ingest = ingest
@@ -28,7 +28,7 @@ class Bench:
         self.page = page
 
     def item(self, text: str | None = "Текст", **changes: Any) -> IncomingItem:
-        """A comment of a citizen."""
+        """Return a comment of a citizen."""
         values: dict[str, Any] = {
             "change": "new",
             "kind": "comment",
@@ -50,22 +50,22 @@ class Bench:
             )
 
     async def row(self, external_id: str = "-101_7") -> asyncpg.Record:
-        """The stored message."""
+        """Return the stored message."""
         found = await self.eye.fetchrow("SELECT * FROM messages WHERE external_id = $1", external_id)
         assert found is not None
         return found
 
     async def events(self) -> list[str]:
-        """Types of all events so far, in order."""
+        """Return the types of all events so far, in order."""
         return [row["type"] for row in await self.eye.fetch("SELECT type FROM events ORDER BY created_at, id")]
 
     async def told(self, kind: str) -> list[dict[str, Any]]:
-        """Data of all events of a type, in order."""
+        """Return the data of all events of a type, in order."""
         rows = await self.eye.fetch("SELECT data FROM events WHERE type = $1 ORDER BY created_at, id", kind)
         return [json.loads(row["data"]) for row in rows]
 
     async def shown(self, message_id: UUID) -> dict[str, Any]:
-        """The message as the API shows it."""
+        """Return the message as the API shows it."""
         answer = await self.ingest.client.get(
             f"/api/v1/messages/{message_id}", headers=self.ingest.headers("moderator")
         )
@@ -76,7 +76,7 @@ class Bench:
 
 @asynccontextmanager
 async def made_bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
-    """The bench, as long as the block lasts."""
+    """Run ingest and yield the bench until the block ends."""
     eye = await database.connect()
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation, live_from="2026-03-01T00:00:00+00:00")

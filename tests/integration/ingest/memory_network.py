@@ -1,4 +1,4 @@
-"""A network that exists in memory: it holds items, and a walk over them takes steps of a few."""
+"""A network in memory: it holds items, and a scan yields a few of them per step."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -33,7 +33,7 @@ STEP = 3
 
 
 def comment(number: int, age: timedelta, *, text: str | None = None, change: Any = "seen") -> IncomingItem:
-    """A citizen's comment, so old."""
+    """Return a citizen's comment of this age."""
     return IncomingItem(
         change=change,
         kind="comment",
@@ -48,9 +48,9 @@ def comment(number: int, age: timedelta, *, text: str | None = None, change: Any
 
 @dataclass
 class MemoryNetwork(NetworkAdapter):
-    """Holds `items`; `trouble` is raised by the next steps, `gate` holds every step back until it is set.
+    """Holds `items`; `trouble` lists errors that the next steps raise, each step waits until `gate` is set.
 
-    After `stop_after` steps of a walk the gate closes by itself.
+    After `stop_after` steps of a scan `gate` is cleared.
     """
 
     items: list[IncomingItem] = field(default_factory=list)
@@ -64,30 +64,30 @@ class MemoryNetwork(NetworkAdapter):
         self.gate.set()
 
     def source_loops(self) -> dict[str, SourceLoop]:
-        """None."""
+        """Return no loops."""
         return {}
 
     def max_text_length(self, kind: MessageKind) -> int:
-        """As VK."""
+        """Return VK's maximum length."""
         return 4_096
 
     def publish_timeout(self) -> float:
-        """Short."""
+        """Return a short timeout."""
         return 1.0
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
-        """Takes nothing."""
+        """Refuse every reply."""
         raise PublishRejected("memory", "Сеть только для чтения.", permanent=True)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
-        """Shows nothing."""
+        """Raise `ReadFailed`."""
         raise ReadFailed("not here")
 
     def request_check(self, page: PageRef) -> None:
-        """Nothing to hurry."""
+        """Do nothing."""
 
     async def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        """All items of the page since a moment, three at a time."""
+        """Yield all items of the page since a moment, three at a time."""
         self.asked.append((since, dict(cursor)))
         held = [item for item in self.items if item.written_at >= since]
         start = int(cursor.get("at", 0))
@@ -111,7 +111,7 @@ class MemoryNetwork(NetworkAdapter):
 
 @dataclass(frozen=True)
 class Ground:
-    """Ingest's database and feed beside a network in memory, and one page of it."""
+    """Ingest's database and feed, a network in memory, and one page of it."""
 
     database: Database
     feed: DatabaseIntakeStore
@@ -120,7 +120,7 @@ class Ground:
     page: PageRef
 
     async def push(self, *items: IncomingItem) -> None:
-        """An ordinary way brings these."""
+        """Store these items as a regular source does."""
         await self.feed.store(self.page, "wall_poll", ParsedBatch(list(items)))
 
 
@@ -153,7 +153,7 @@ async def ground(database: TestDatabase) -> AsyncIterator[Ground]:
 async def more_pages(
     database: TestDatabase, like: PageRef, *, network: str, names: str, active: bool = True
 ) -> None:
-    """Further pages of the same organisation; `names` are their ids in the network, separated by spaces."""
+    """Register more pages of the organisation; `names` are their ids in the network, separated by spaces."""
     for name in names.split():
         page_id = await insert_page(database, like.organisation_id, network=network, external_id=name)
         if not active:
@@ -164,7 +164,7 @@ async def more_pages(
 
 @asynccontextmanager
 async def running(work: Any) -> AsyncIterator[None]:
-    """A worker loop for as long as the block lasts; stopped as a crash would stop it."""
+    """Run a worker loop until the block ends; it is cancelled, as in a crash."""
     task = asyncio.create_task(work.run())
     try:
         yield
@@ -174,7 +174,7 @@ async def running(work: Any) -> AsyncIterator[None]:
 
 
 async def age_first_reading(database: TestDatabase, page_id: UUID, age: timedelta) -> None:
-    """Let the page have been read for so long: the id of a way's row holds when it was first read."""
+    """Set how long the page has been read: the id of a source's row contains the time of its first read."""
     moment = int((clock.now() - age).timestamp() * 1000)
     eye = await database.connect()
     try:

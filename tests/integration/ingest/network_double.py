@@ -1,4 +1,4 @@
-"""A network that answers as a test tells it to, and remembers what it was asked."""
+"""A network that responds as a test defines, and records its calls."""
 
 import json
 import re
@@ -14,12 +14,12 @@ INNER = re.compile(r"API\.([\w.]+)\((\{.*?\})\)")
 
 
 def error(code: int, **more: Any) -> dict[str, Any]:
-    """An error as VK puts it."""
+    """Return an error in VK's format."""
     return {"error": {"error_code": code, "error_msg": f"error number {code}", **more}}
 
 
 class NetworkDouble:
-    """VK's and OK's doors. `answer(method, params)` gives the whole body of an answer."""
+    """VK's and OK's APIs. `answer(method, params)` returns the whole body of a response."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, str]]] = []
@@ -27,15 +27,15 @@ class NetworkDouble:
         self.url = ""
 
     def methods(self, token: str | None = None) -> list[str]:
-        """Methods that were called, of one token or of all."""
+        """Return the called methods, with one token or with all."""
         return [method for method, params in self.calls if token in {None, params.get("access_token")}]
 
     def tokens(self) -> list[str]:
-        """Tokens in the order of the calls."""
+        """Return the tokens in the order of the calls."""
         return [params["access_token"] for _, params in self.calls]
 
     async def handle(self, request: web.Request) -> web.Response:
-        """One call."""
+        """Respond to one call."""
         form = {key: str(value) for key, value in (await request.post()).items()}
         params = {**request.query, **form}
         method = params.get("method") or request.path.rpartition("/")[2]
@@ -45,7 +45,7 @@ class NetworkDouble:
 
 @asynccontextmanager
 async def network_double() -> AsyncIterator[NetworkDouble]:
-    """The double on a free port."""
+    """Run the double on a free port."""
     double = NetworkDouble()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", double.handle)
@@ -59,5 +59,5 @@ async def network_double() -> AsyncIterator[NetworkDouble]:
 
 
 def inner_calls(code: str) -> list[tuple[str, dict[str, Any]]]:
-    """The calls in a script of `execute`."""
+    """Return the calls in a script of `execute`."""
     return [(method, json.loads(params)) for method, params in INNER.findall(code)]

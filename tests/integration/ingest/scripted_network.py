@@ -1,4 +1,4 @@
-"""A question, its answer about to be published, and a network whose calls do what the test says."""
+"""A question, its queued reply, and a network whose calls behave as the test defines."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -33,7 +33,7 @@ THREAD = "vk:-101_3"
 
 
 class ScriptedNetwork:
-    """A network whose calls do what the test says."""
+    """A network whose calls behave as the test defines."""
 
     name = "vk"
 
@@ -46,25 +46,25 @@ class ScriptedNetwork:
         self.on_read: Callable[[OutgoingReply], Awaitable[ParsedBatch]] | None = None
 
     def source_loops(self) -> dict[str, SourceLoop]:
-        """Nobody listens."""
+        """Return no loops."""
         return {}
 
     def max_text_length(self, kind: MessageKind) -> int:
-        """Short."""
+        """Return a short maximum length."""
         return 100
 
     def publish_timeout(self) -> float:
-        """Long, unless the test says otherwise: no response of a busy machine is too late."""
+        """Return a long timeout by default, so that no response is too late on a busy machine."""
         return self.seconds
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
-        """What the test says."""
+        """Call the test's `on_publish`."""
         self.calls += 1
         assert self.on_publish is not None
         return await self.on_publish(outgoing)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
-        """What the test says."""
+        """Call the test's `on_read`, or return `thread`."""
         self.reads += 1
         if self.on_read is not None:
             return await self.on_read(outgoing)
@@ -74,7 +74,7 @@ class ScriptedNetwork:
 
 
 class Scene:
-    """A question, its answer about to be published, and the network's script."""
+    """A question, its queued reply, and the network's script."""
 
     def __init__(
         self, system: Connected, page: PageRef, network: ScriptedNetwork, question_id: UUID, publication_id: UUID
@@ -91,7 +91,7 @@ class Scene:
         )
 
     def spoken(self, number: int, words: str = "Ответ", **changes: Any) -> IncomingItem:
-        """The community's comment in the thread, answering the question."""
+        """Return the community's comment in the thread, in reply to the question."""
         values: dict[str, Any] = {
             "change": "new",
             "kind": "comment",
@@ -108,11 +108,11 @@ class Scene:
         return IncomingItem(**(values | changes))
 
     async def hear(self, *items: IncomingItem) -> None:
-        """It comes in by push."""
+        """Store these items as received by push."""
         await self.feed.store(self.page, "long_poll", ParsedBatch(list(items)))
 
     async def end_lease(self, publication_id: UUID | None = None) -> None:
-        """Make a call without a response old enough that it can take no more effect."""
+        """Age a call without a response so that it can no longer take effect."""
         async with self.system.ingest.service.database.write() as session:
             await session.execute(
                 text(
@@ -123,7 +123,7 @@ class Scene:
             )
 
     async def carry_through(self, publication_id: UUID | None = None) -> dict[str, Any]:
-        """Run the job as the queue would until it is done."""
+        """Run the job as the queue would until it is done; return the publication."""
         carried = publication_id or self.publication_id
 
         async def ended() -> dict[str, Any] | None:
@@ -137,7 +137,7 @@ class Scene:
         return await eventually(ended, "the end of the publication", every=0.01)
 
     async def parts(self) -> list[dict[str, Any]]:
-        """All parts of the answer, in order, as the API shows them."""
+        """Return all parts of the reply, in order, as the API shows them."""
         first = await self.system.publication(str(self.publication_id))
         answer = await self.system.ingest.client.get(
             f"/api/v1/publications?reply_id={first['reply_id']}", headers=self.system.ingest.headers("moderator")
@@ -146,7 +146,7 @@ class Scene:
         return sorted(found, key=lambda one: int(one["part"]))
 
     async def retry(self, text: str | None = None, publication_id: str | None = None) -> Any:
-        """Send it again, as appeals asks for."""
+        """Retry the reply, as appeals requests it."""
         return await self.system.ingest.client.post(
             f"/internal/publications/{publication_id or self.publication_id}/retry",
             json={"text": text} if text is not None else {},
@@ -154,7 +154,7 @@ class Scene:
         )
 
     async def link(self, number: int) -> UUID | None:
-        """The publication a stored comment is recognised as."""
+        """Return the publication that a stored comment is matched to."""
         row = await self.system.stored(f"-101_{number}")
         assert row is not None
         found: UUID | None = row["publication_id"]
@@ -163,7 +163,7 @@ class Scene:
 
 @asynccontextmanager
 async def made_scene(database: TestDatabase, keys_dir: Path, words: str = "Ответ") -> AsyncIterator[Scene]:
-    """An answer of these words that is queued."""
+    """Queue a reply with this text and yield the scene."""
     eye = await database.connect()
     organisation = await insert_organisation(database)
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:

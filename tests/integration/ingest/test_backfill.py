@@ -90,7 +90,7 @@ async def test_backfill_stores_all_messages_as_history(
         assert len(rows) == 6
 
 
-async def test_backfill_with_open_cases_lets_history_open_appeals(
+async def test_backfill_with_open_cases_opens_appeals_from_history(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     async with ground(database) as here:

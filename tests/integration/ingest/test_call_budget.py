@@ -25,13 +25,13 @@ from tests.support.service_under_test import service_under_test
 
 @pytest.fixture
 async def tables(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Database]:
-    """Ingest's own connection."""
+    """Ingest's connection pool."""
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
         yield ingest.service.database
 
 
 async def token(tables: Database, name: str = "one") -> UUID:
-    """A service token of VK."""
+    """Add a service token of VK and return its id."""
     async with tables.write() as session:
         given = NetworkTokenIn.model_validate({"network": "vk", "kind": "service", "token": name})
         row, _ = await add_token(session, given, "test")
@@ -39,12 +39,12 @@ async def token(tables: Database, name: str = "one") -> UUID:
 
 
 def budget(tables: Database, limit: int, day: float = 86_400) -> CallBudget:
-    """A process of its own."""
+    """Return the budget of another process."""
     return CallBudget(tables, IngestSettings(vk_wall_calls_a_day=limit, network_day_seconds=day))
 
 
 async def taken(one: CallBudget, token_id: UUID, tries: int) -> int:
-    """How many of so many calls are allowed."""
+    """Return how many of this number of calls are allowed."""
     return sum([await one.reserve_call(token_id, "vk", "wall.get") for _ in range(tries)])
 
 
@@ -95,7 +95,7 @@ async def test_calls_older_than_a_day_do_not_count(tables: Database, database: T
 
 async def test_short_day_slides_and_unused_block_calls_are_returned(tables: Database) -> None:
     token_id = await token(tables)
-    one = budget(tables, 2_000, day=96.0)  # parts of a second
+    one = budget(tables, 2_000, day=96.0)  # fractions of a second
     assert await taken(one, token_id, 1) == 1
     later = clock.now() + timedelta(seconds=2.1)
     with mock.patch("shared.clock.now", return_value=later):

@@ -27,7 +27,7 @@ SECRET = "s3cret-of-tests"
 
 @dataclass(frozen=True)
 class Bench:
-    """An API process of ingest with one page of VK that takes events by hand."""
+    """An API process of ingest with one VK page whose push is set up manually."""
 
     ingest: ServiceUnderTest
     database: TestDatabase
@@ -35,19 +35,19 @@ class Bench:
     page_id: UUID
 
     async def push(self, body: Any, path: str = "/callbacks/vk", **headers: str) -> httpx.Response:
-        """A network's POST."""
+        """Send a POST request as the network does."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"content-type": "application/json", **headers}
         return await self.ingest.client.post(path, content=content, headers=headers)
 
     async def by_hand(self, page_id: UUID, **body: str) -> httpx.Response:
-        """A person sets a push up."""
+        """Set up push manually."""
         return await self.ingest.client.put(
             f"/api/v1/sources/{page_id}/callback", json=body, headers=self.ingest.headers("moderator")
         )
 
     async def messages(self) -> list[asyncpg.Record]:
-        """All that is stored."""
+        """Return all stored messages."""
         return list(await self.eye.fetch("SELECT * FROM messages ORDER BY external_id"))
 
 
@@ -66,7 +66,7 @@ async def bench(database: TestDatabase, keys_dir: Path, **env: str) -> AsyncIter
 
 
 def comment(number: int = 31, text: str = "Когда починят?", kind: str = "wall_reply_new", **more: Any) -> Any:
-    """A comment's event as VK posts it."""
+    """Return a comment's event as VK posts it."""
     content = {
         "id": number,
         "from_id": 700001,
@@ -87,7 +87,7 @@ def comment(number: int = 31, text: str = "Когда починят?", kind: st
 
 
 def taken(answer: httpx.Response) -> bool:
-    """Whether the network reads it as taken: `ok`, nothing around it, as plain text."""
+    """Return whether the network reads the response as success: exactly `ok`, as plain text."""
     plain = answer.headers["content-type"].startswith("text/plain")
     return answer.status_code == 200 and answer.content == b"ok" and plain
 
@@ -231,7 +231,7 @@ async def test_confirmation_without_pending_server_is_rejected_without_call(
         assert network.calls == []
         assert (await one.push(ask | {"secret": SECRET})).status_code == 200, "no stranger"
         network.calls.clear()
-        # Whoever sets the server up says so, and then the network is told.
+        # Once a person registers the server manually, the network gets the code.
         await one.by_hand(one.page_id, secret=SECRET, confirmation_code="c0de1")
         for _ in range(20):
             assert (await one.push(ask)).status_code == 200
@@ -246,7 +246,7 @@ async def test_sender_of_many_rejected_events_gets_429(database: TestDatabase, k
         assert [answer.status_code for answer in guesses] == [403] * sender_rate_limit.MAX_REJECTIONS + [429] * 5
         assert guesses[-1].headers["retry-after"] == "60"
         assert (await one.push({"type": "confirmation", "group_id": GROUP})).status_code == 429
-        # One address pushes for many pages: what is admitted is taken, and nobody else is held up.
+        # One address pushes for many pages: valid events are still accepted, and other senders are not limited.
         assert taken(await one.push(comment()))
         other = {"x-forwarded-for": "203.0.113.9"}
         assert (await one.push(comment(secret="guess"), **other)).status_code == 403
@@ -255,7 +255,7 @@ async def test_sender_of_many_rejected_events_gets_429(database: TestDatabase, k
 async def test_deeply_nested_event_does_not_fail_other_events(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As if a parser had let it through: the intake itself must hold.
+    # As if a parser had accepted it: storing must fail safely too.
     monkeypatch.setattr(receiver, "too_deep", lambda _body: False)
     monkeypatch.setattr("shared.http.body_limit.too_deep", lambda _body: False)
     async with bench(database, keys_dir) as one:
@@ -288,7 +288,7 @@ async def test_too_large_event_is_rejected(database: TestDatabase, keys_dir: Pat
 
 
 def expire_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make everything that the receiver has cached too old to use."""
+    """Expire everything that the receiver has cached."""
     monkeypatch.setattr(endpoint_cache, "CACHE_SECONDS", 0.0)
     monkeypatch.setattr(receiver, "CODE_CACHE_SECONDS", 0.0)
 
@@ -314,7 +314,7 @@ async def test_event_without_database_gets_503_with_retry_after(
         assert taken(await one.push(comment(1)))
         admin = await database.connect()
         monkeypatch.setattr(write_batcher, "STORE_TIMEOUT", 1.0)
-        # Whoever stores waits behind this, as behind a database that does not answer.
+        # Every write waits for this lock, as for a database that does not respond.
         lock = admin.transaction()
         await lock.start()
         await admin.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
@@ -339,7 +339,7 @@ async def test_events_during_database_outage_are_stored_later(
             await server.execute(f'ALTER DATABASE "{database.name}" ALLOW_CONNECTIONS false')
             ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
             await server.fetch(ended, database.name)
-            # What was read a moment ago would refuse strangers without a look at the database.
+            # The cache would refuse unknown senders without a database query.
             monkeypatch.setattr(endpoint_cache, "MIN_REFRESH_SECONDS", 0.0)
             event, stranger = comment(2), comment(3, secret="wrong")
             for answer in [await one.push(event), await one.push(event), await one.push(stranger)]:
@@ -348,7 +348,7 @@ async def test_events_during_database_outage_are_stored_later(
         finally:
             await server.execute(f'ALTER DATABASE "{database.name}" ALLOW_CONNECTIONS true')
             await server.close()
-        # As if the time had passed for which an unavailable database is left alone.
+        # As if the pause after a database failure were over.
         monkeypatch.setattr(endpoint_cache, "RETRY_DELAY_SECONDS", 0.0)
         assert taken(await one.push(event))
         eye = await database.connect()
@@ -368,7 +368,7 @@ async def test_events_beyond_backlog_get_503(database: TestDatabase, keys_dir: P
 
 
 def chat_message(number: int = 1, **more: Any) -> Any:
-    """A message's event as OK posts it."""
+    """Return a message's event as OK posts it."""
     return {
         "webhookType": "MESSAGE_CREATED",
         "sender": {"user_id": "user:700001", "name": "Имя"},
@@ -441,7 +441,7 @@ async def test_confirmation_returns_current_code_of_network(
             code = vk.post("callback_code", page=page)["code"]
             answer = await one.push({"type": "confirmation", "group_id": int(page), "secret": SECRET})
             assert (answer.status_code, answer.text) == (200, code)
-        # The last code is kept for the time when the network cannot be asked.
+        # The last code is kept in case the network cannot be reached.
         vk.post("faults", kind="drop", rate=1, method="groups.getCallbackConfirmationCode")
         expire_caches(monkeypatch)
         answer = await one.push({"type": "confirmation", "group_id": int(page), "secret": SECRET})

@@ -13,17 +13,17 @@ KINDS = ["comment", "wall_post", "message"]
 
 
 def vk_id(page: str, kind: str, written: dict[str, Any]) -> str | None:
-    """External id of a VK object where the control door's answer is enough to tell it."""
+    """Return the external id of a VK object from the control API's response."""
     return None if kind == "message" else f"-{page}_{written['id']}"
 
 
 async def by_text(system: Connected, text: str) -> Any:
-    """The stored message with this text."""
+    """Return the stored message with this text."""
     return await system.eye.fetchrow("SELECT * FROM messages WHERE text = $1", text)
 
 
 async def answered(system: Connected, publication_id: str) -> dict[str, Any] | None:
-    """The publication once it is done."""
+    """Wait until the publication is done and return it."""
     found = await system.publication(publication_id)
     return found if found["status"] in {"published", "failed"} else None
 

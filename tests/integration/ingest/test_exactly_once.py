@@ -29,13 +29,13 @@ from tests.integration.ingest.scripted_network import Scene, made_scene
 
 @pytest.fixture
 async def scene(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Scene]:
-    """An answer that is queued."""
+    """A queued reply."""
     async with made_scene(database, keys_dir) as made:
         yield made
 
 
 class Standing:
-    """What stands in the network's thread: every call takes effect as the test says."""
+    """The content of the network's thread; every publishing call takes effect."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -45,11 +45,11 @@ class Standing:
         scene.network.thread = ParsedBatch(self.items)
 
     def stands(self, number: int, text: str, **changes: Any) -> None:
-        """A comment of the community stands there."""
+        """Add a comment of the community."""
         self.items.append(self.scene.spoken(number, text, change="seen", **changes))
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
-        """Take it; the first `lost` calls have no answer."""
+        """Publish the reply; the first `lost` calls get no response."""
         number = 30 + self.scene.network.calls
         self.stands(number, outgoing.text)
         if self.scene.network.calls <= self.lost:
@@ -58,12 +58,12 @@ class Standing:
 
     @property
     def texts(self) -> list[str]:
-        """The words that stand there."""
+        """Return the texts in the thread."""
         return [item.text for item in self.items]
 
 
 async def given_up(scene: Scene) -> None:
-    """All calls are lost, and the publication fails; the first one stands for the others."""
+    """Lose all calls, so that the publication fails; one lost call represents all attempts."""
 
     async def publish(_: OutgoingReply) -> PublishedReply:
         raise PublishOutcomeUnknown("lost")
@@ -78,7 +78,7 @@ async def given_up(scene: Scene) -> None:
 async def test_retried_reply_is_published_once_after_late_effect(scene: Scene) -> None:
     await given_up(scene)
     network = Standing(scene)
-    network.stands(40, "Ответ")  # the last call took effect after all; nobody has seen it
+    network.stands(40, "Ответ")  # the last call took effect after all, unnoticed
     again = await scene.retry()
     assert (again.status_code, again.json()["status"]) == (202, "uncertain")
     done = await scene.carry_through()
@@ -136,13 +136,13 @@ async def test_failed_reply_is_published_when_its_comment_is_seen(scene: Scene) 
 async def test_retry_matches_stored_comment_of_reply(scene: Scene) -> None:
     await given_up(scene)
     await scene.hear(scene.spoken(40))
-    # As a version before this one left it: failed, and its words stored without a link.
+    # As an earlier version left it: failed, and its comment stored without a link.
     await scene.system.eye.execute("UPDATE messages SET publication_id = NULL")
     await scene.system.eye.execute(
         "UPDATE publications SET status = 'failed', external_id = NULL, url = NULL, published_at = NULL"
     )
     network = Standing(scene)
-    scene.network.thread = None  # not even a reading is needed
+    scene.network.thread = None  # the thread need not be read
     assert (await scene.retry()).status_code == 202
     done = await scene.carry_through()
     assert (done["external_id"], network.texts) == ("-101_40", [])
@@ -212,7 +212,7 @@ async def test_unreadable_thread_prevents_resending(scene: Scene) -> None:
     await scene.publisher.process(scene.publication_id)
     shown = await scene.system.publication(str(scene.publication_id))
     assert (shown["status"], shown["failure"]["code"]) == ("failed", "not_read")
-    # A person looked, the thread is open again, and the answer is not there.
+    # The thread is readable again and does not contain the reply.
     network = Standing(scene)
     scene.network.on_read = None
     await scene.retry()
@@ -237,7 +237,7 @@ async def test_unparsed_comment_makes_thread_read_incomplete(scene: Scene) -> No
 
 
 async def test_read_before_another_workers_call_prevents_resending(scene: Scene) -> None:
-    """A worker reads, stalls, and goes on when another worker has called in the meantime."""
+    """A worker reads the thread and stalls; it resumes after another worker has made a call."""
     network = Standing(scene)
     network.lost = 2
     reading, go_on = asyncio.Event(), asyncio.Event()
@@ -329,7 +329,7 @@ async def test_earlier_manual_comment_with_same_text_does_not_match(scene: Scene
 
 async def test_old_comment_stored_late_does_not_match_failed_reply(scene: Scene) -> None:
     await given_up(scene)
-    await scene.hear(scene.spoken(5))  # before the question, which is number 7: history that was read only now
+    await scene.hear(scene.spoken(5))  # earlier than the question (number 7): history that was read only now
     assert (await scene.system.publication(str(scene.publication_id)))["status"] == "failed"
     assert await scene.link(5) is None
 
@@ -354,7 +354,7 @@ async def test_corrected_reply_is_not_sent_if_former_text_is_published(scene: Sc
 
 
 async def test_lost_reply_is_matched_without_reply_to(scene: Scene) -> None:
-    """Push stores the words before the response is lost; discussions do not name whom a comment answers."""
+    """Push stores the comment before the response is lost; in discussions a comment has no `reply_to`."""
     place: dict[str, Any] = {"thread_key": "vk:-101_board3", "reply_to": None}
     await scene.system.eye.execute("UPDATE publications SET thread_key = 'vk:-101_board3'")
 
@@ -393,13 +393,13 @@ async def test_retried_reply_waits_for_later_one_in_flight(scene: Scene) -> None
 
 
 async def test_response_id_overrides_match_by_text(scene: Scene) -> None:
-    """A failed answer and a new one of the same words: each ends with a comment of its own."""
+    """A failed reply and a new one with the same text: each is linked to its own comment."""
     await given_up(scene)
     again = await scene.system.answer(scene.question_id, "Ответ")
 
     async def publish(_: OutgoingReply) -> PublishedReply:
-        await scene.hear(scene.spoken(30))  # the failed one's, late: taken for the new one's
-        await scene.hear(scene.spoken(31))  # the new one's
+        await scene.hear(scene.spoken(30))  # the failed reply's late comment, mistaken for the new one's
+        await scene.hear(scene.spoken(31))  # the new reply's comment
         return PublishedReply("-101_31", "u")
 
     scene.network.on_publish = publish
@@ -429,7 +429,7 @@ async def test_two_workers_resend_lost_reply_once(scene: Scene) -> None:
     async def publish(outgoing: OutgoingReply) -> PublishedReply:
         if scene.network.calls == 1:
             raise PublishOutcomeUnknown("lost")
-        await asyncio.sleep(0.1)  # the other workers try meanwhile
+        await asyncio.sleep(0.1)  # other workers try meanwhile
         network.stands(31, outgoing.text)
         return PublishedReply("-101_31", "u")
 
@@ -471,7 +471,7 @@ CREATE CONSTRAINT TRIGGER note_wait AFTER UPDATE ON publications DEFERRABLE INIT
 async def test_sending_state_is_on_standby_before_call(
     database: TestDatabase, keys_dir: Path, usual: str, then: str
 ) -> None:
-    """Whatever commits wait for elsewhere, `sending` is on the standby before the network is called."""
+    """Even with asynchronous commits elsewhere, `sending` is on the standby before the network is called."""
     owner = await database.connect()
     await owner.execute(f"ALTER DATABASE {database.name} SET synchronous_commit = {usual}")
     await owner.execute(LOGGED)

@@ -26,11 +26,11 @@ class House:
         self.pages = pages
 
     async def get(self, path: str, role: str = "moderator", organisation: UUID | None = None) -> Any:
-        """A GET as someone."""
+        """Send a GET request with a role."""
         return await self.ingest.client.get(f"/api/v1{path}", headers=self.ingest.headers(role, organisation))
 
     async def add_token(self, body: dict[str, Any], role: str = "moderator") -> Any:
-        """POST /sources/tokens."""
+        """Send `POST /sources/tokens`."""
         return await self.ingest.client.post(
             "/api/v1/sources/tokens", json=body, headers=self.ingest.headers(role)
         )

@@ -23,20 +23,20 @@ PARTS = ["Ямы засыплем завтра.", "Потом положим", "
 
 @pytest.fixture(autouse=True)
 def short_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The network takes twenty characters."""
+    """The network accepts at most twenty characters."""
     entry = catalogue.NetworkSpec(catalogue.NETWORKS["vk"].create_adapter, {"comment": LIMIT, "message": LIMIT})
     monkeypatch.setitem(catalogue.NETWORKS, "vk", entry)
 
 
 @pytest.fixture
 async def scene(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Scene]:
-    """An answer of four parts that is queued."""
+    """A queued reply of four parts."""
     async with made_scene(database, keys_dir, TEXT) as made:
         yield made
 
 
 def takes(scene: Scene) -> list[str]:
-    """The network takes whatever comes; answers the list of what it took."""
+    """Make the network accept everything; return the list of accepted replies."""
     taken: list[str] = []
 
     async def publish(outgoing: OutgoingReply) -> PublishedReply:
@@ -49,7 +49,7 @@ def takes(scene: Scene) -> list[str]:
 
 
 def refuses(scene: Scene, words: str, code: str = "vk:222") -> list[str]:
-    """The network takes all but texts with these words."""
+    """Make the network accept all texts except those with these words."""
     taken = takes(scene)
     publish = scene.network.on_publish
     assert publish is not None
@@ -64,14 +64,14 @@ def refuses(scene: Scene, words: str, code: str = "vk:222") -> list[str]:
 
 
 async def carry_all(scene: Scene) -> list[dict[str, Any]]:
-    """Run the jobs of all parts at once, as the queue does; answers the parts."""
+    """Run the jobs of all parts concurrently, as the queue does; return the parts."""
     parts = await scene.parts()
     await asyncio.gather(*(scene.carry_through(UUID(part["id"])) for part in reversed(parts)))
     return await scene.parts()
 
 
 async def told(scene: Scene, kind: str) -> list[tuple[UUID, dict[str, Any]]]:
-    """Events of a type: whom they are about, and what they say."""
+    """Return the subjects and data of events of a type."""
     return [(row["subject_id"], json.loads(row["data"])) for row in await scene.system.events(kind)]
 
 
@@ -156,7 +156,7 @@ async def test_retry_by_any_part_retries_the_reply(scene: Scene) -> None:
     refuses(scene, "Ямы")
     last = (await carry_all(scene))[3]
     assert (await scene.retry(publication_id=last["id"])).status_code == 202
-    # What was sent is looked for first.
+    # The part that was sent is searched for in the thread first.
     assert [one["status"] for one in await scene.parts()] == ["uncertain", "queued", "queued", "queued"]
 
 

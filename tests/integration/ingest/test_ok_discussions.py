@@ -51,7 +51,7 @@ async def _walked(
 
 
 def _written(ok: Emulator, page: str) -> set[str]:
-    """Topics, a discussion of several pages, replies, chats."""
+    """Write topics, a discussion of several pages, replies and chats."""
     names = set()
     for n in range(3):
         topic = ok.citizen(page, f"Тема {n} {uuid4()}", "wall_post")

@@ -17,7 +17,7 @@ from tests.support.eventually import eventually
 
 @pytest.fixture
 async def relay() -> AsyncIterator[Relay]:
-    """The way from the emulator to the service."""
+    """The forwarder from the emulator to the service."""
     async with running_relay() as relay:
         yield relay
 
@@ -53,7 +53,7 @@ async def _row(system: Connected, text: str) -> Any:
 
 
 async def _polled(system: Connected) -> None:
-    """Wait for a look at the chats that begins from now on."""
+    """Wait for a poll of the chats that begins after this call."""
     last = "SELECT last_success_at FROM sources WHERE way = 'chats_poll'"
     before = await system.eye.fetchval(last)
 
@@ -139,7 +139,7 @@ async def test_polling_detects_failed_push(
         ok.post("faults", kind="drop", rate=1, method="webhook")
 
         async def look() -> Any:
-            # Which message a poll is late enough for is up to the moment it looks.
+            # Which messages count as missed by push depends on the moment of the poll.
             text = f"Потерянное {uuid4()}"
             ok.citizen(page, text, "message")
             await _row(system, text)

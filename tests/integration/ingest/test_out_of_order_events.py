@@ -29,13 +29,13 @@ async def bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
 
 
 def deletion(bench: Bench, by: str | None = None, **changes: object) -> IncomingItem:
-    """The announcement that the comment was deleted."""
+    """Return the event that the comment was deleted."""
     deleter = Author(native_id=by) if by else None
     return bench.item(None, change="deleted", author=None, deleted_by=deleter, **changes)
 
 
 async def texts(bench: Bench) -> list[str]:
-    """All texts of the comment, the present one last."""
+    """Return all texts of the comment, the current one last."""
     shown = await bench.shown((await bench.row())["id"])
     return [*(one["text"] for one in shown["versions"]), shown["text"]]
 

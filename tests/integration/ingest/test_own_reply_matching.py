@@ -1,4 +1,4 @@
-"""Own replies are matched before the response, instead of it, or against it."""
+"""Own replies are matched before the response, without it, or corrected by it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from tests.support.eventually import eventually_true
 
 @pytest.fixture
 async def scene(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Scene]:
-    """An answer that is queued."""
+    """A queued reply."""
     async with made_scene(database, keys_dir) as made:
         yield made
 
@@ -40,7 +40,7 @@ async def test_push_before_response_publishes_reply(scene: Scene) -> None:
 
 async def test_response_id_wins_over_text_match(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        await scene.hear(scene.spoken(31))  # the staff wrote the same words by hand in the same moment
+        await scene.hear(scene.spoken(31))  # the staff wrote the same text manually at the same moment
         return PublishedReply("-101_32", "u")
 
     scene.network.on_publish = publish
@@ -153,7 +153,7 @@ async def test_network_without_responses_fails_publication(scene: Scene) -> None
     assert (done["status"], done["failure"]["code"], scene.network.calls) == ("failed", "unanswered", 5)
 
 
-async def test_an_answer_goes_out_though_the_network_was_silent_nine_times(scene: Scene) -> None:
+async def test_reply_is_published_after_nine_calls_without_response(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         if scene.network.calls <= 9:
             raise PublishOutcomeUnknown("lost")

@@ -31,11 +31,11 @@ class Asked:
     organisation: UUID
 
     async def page(self, network: str, external_id: str) -> UUID:
-        """A page of the registry."""
+        """Register a page."""
         return await insert_page(self.database, self.organisation, network=network, external_id=external_id)
 
     async def describe(self, *page_ids: UUID, calls: int = 100, walls: int = 0) -> dict[str, Any]:
-        """What the networks say, by the registry's own way."""
+        """Return the networks' profiles, requested through the registry's client."""
         answer = await self.ingest.client.post(
             "/internal/pages/describe",
             json={"page_ids": [str(one) for one in page_ids], "calls": calls, "walls": walls},
@@ -48,7 +48,7 @@ class Asked:
 
 @pytest.fixture
 async def asked(vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path) -> AsyncIterator[Asked]:
-    # Each test is a system of its own: calls of the one before would count against its pace.
+    # Each test is a separate system: calls of the previous test would count against its rate limit.
     vk.post("settings", user_per_second=0)
     eye = await database.connect()
     organisation = await insert_organisation(database)
@@ -69,7 +69,7 @@ async def asked(vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Pa
 
 
 def calls(emulator: Emulator) -> int:
-    """Calls the network counted."""
+    """Return the calls that the network counted."""
     return sum(item["accepted"] + item["refused"] for item in emulator.door.get("/_control/calls").json()["items"])
 
 

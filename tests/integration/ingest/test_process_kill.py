@@ -22,7 +22,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 async def eye(database: TestDatabase) -> Any:
-    """A look into the database from behind."""
+    """A direct connection to the database."""
     connection = await database.connect()
     yield connection
     await connection.close()
@@ -89,7 +89,7 @@ async def test_reply_in_flight_at_kill_is_published_once(
                 return await eye.fetchval("SELECT id FROM messages WHERE text = $1", text)
 
             message: UUID = await eventually(asked)
-            # The network carries the call out at once and answers only after the kill.
+            # The network executes the call at once and responds only after the kill.
             emulator.post("faults", kind="slow", next=1, seconds=2.5, method=_method(network, kind))
             publication = await system.answer(message, "Ответ в полёте")
 
@@ -99,7 +99,7 @@ async def test_reply_in_flight_at_kill_is_published_once(
             await eventually(out)
             process.kill()
             status = await eye.fetchval("SELECT status FROM publications")
-            assert status in {"sending", "published"}  # published: it came back by push before the kill
+            assert status in {"sending", "published"}  # published: it was received by push before the kill
             process.start()
 
             async def done() -> bool:
@@ -107,7 +107,7 @@ async def test_reply_in_flight_at_kill_is_published_once(
                 return row is not None and row["status"] == "published"
 
             await eventually(done, "the publication")
-            # A later reply goes through the same queue: nothing is left of the first one.
+            # A later reply passes the same queue, so the first one does not block it.
             await system.answer(message, "Второй ответ")
 
             async def second() -> bool:

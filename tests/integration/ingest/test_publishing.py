@@ -28,12 +28,12 @@ def emulator(request: pytest.FixtureRequest) -> Emulator:
 
 
 def url(network: str, emulator: Emulator) -> dict[str, str]:
-    """The setting that points ingest at the emulator."""
+    """Return the setting with the emulator's address."""
     return {f"{network}_api_url": emulator.url}
 
 
 async def question(system: Connected, emulator: Emulator, page: str, kind: str) -> UUID:
-    """A citizen's question, stored."""
+    """Write a citizen's question and wait until it is stored."""
     text = f"Вопрос {uuid4()}"
     emulator.citizen(page, text, kind)
 
@@ -45,7 +45,7 @@ async def question(system: Connected, emulator: Emulator, page: str, kind: str) 
 
 
 async def ended(system: Connected, publication_id: str) -> dict[str, Any]:
-    """The publication once it is done."""
+    """Wait until the publication is done and return it."""
 
     async def look() -> dict[str, Any] | None:
         found = await system.publication(publication_id)
@@ -55,7 +55,7 @@ async def ended(system: Connected, publication_id: str) -> dict[str, Any]:
 
 
 async def linked(system: Connected, publication: dict[str, Any]) -> Any:
-    """The publication's own words, once they came back."""
+    """Wait until the published comment is read back and linked; return it."""
 
     async def look() -> Any:
         return await system.eye.fetchval(

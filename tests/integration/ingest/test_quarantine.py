@@ -32,26 +32,26 @@ async def bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
 
 
 async def ok_page(bench: Bench, database: TestDatabase) -> PageRef:
-    """A page of another network and organisation."""
+    """Register a page of another network and organisation."""
     organisation = await insert_organisation(database, name="Больница")
     page_id = await insert_page(database, organisation, network="ok", external_id="202")
     return PageRef(id=page_id, organisation_id=organisation, network="ok", external_id="202", live_from=MOMENT)
 
 
 async def put_aside(bench: Bench, raw: Any, reason: str = "a riddle", page: PageRef | None = None) -> None:
-    """As the intake does with what no parser understood."""
+    """Quarantine a payload as the intake does if no parser accepts it."""
     await bench.take(page=page, unreadable=[UnparsedPayload(reason, raw)])
 
 
 async def call(bench: Bench, path: str = "", *, method: str = "GET", role: str = "operations") -> Any:
-    """A request for what was set aside."""
+    """Send a request about quarantined payloads."""
     return await bench.ingest.client.request(
         method, f"/api/v1/sources/set-aside{path}", headers=bench.ingest.headers(role)
     )
 
 
 async def the_only(bench: Bench) -> dict[str, Any]:
-    """The only item of the list."""
+    """Return the only item of the list."""
     (item,) = (await call(bench)).json()["items"]
     found: dict[str, Any] = item
     return found

@@ -37,7 +37,7 @@ THREADS: dict[str, dict[str, Any]] = {
     "ok comment": {"kind": "comment", "thread_key": "ok:60000000000001", "reply_to": "60000000000001/MTc="},
     "ok message": {"kind": "message", "thread_key": "ok:chat:C1", "reply_to": None},
 }
-# The network's own troubles of a moment are tried again before a reading ends.
+# Transient network errors are retried before a read fails.
 MOMENTARY = {ErrorTreatment.TRANSIENT, ErrorTreatment.RATE_LIMITED}
 CODES = {
     "vk": sorted({code for code, kind in vk_errors.TREATMENTS.items() if kind not in MOMENTARY} | {77_777}),
@@ -52,35 +52,35 @@ OF_US = {
 
 
 class Tokens:
-    """One good token of each kind, whatever the network says of it."""
+    """One valid token of each kind, whatever errors the network reports."""
 
     def select(
         self, network: str, kind: TokenKind, page_id: Any = None, *, method: str | None = None
     ) -> Credential:
-        """The token."""
+        """Return the token."""
         return Credential(id=uuid4(), network=network, kind=kind, page_id=page_id, token=f"{kind}-token")
 
     async def begin_call(self, *_: object) -> dict[str, str]:
-        """It may be used."""
+        """Allow every call."""
         return {}
 
     async def record_success(self, *_: object) -> None:
-        """Well."""
+        """Do nothing."""
 
     async def record_failure(self, *_: object, **__: object) -> None:
-        """It goes on."""
+        """Do nothing: the token stays usable."""
 
 
 @pytest.fixture
 async def double() -> AsyncIterator[NetworkDouble]:
-    """A network that answers as the test says."""
+    """A network that responds as the test defines."""
     async with network_double() as made:
         yield made
 
 
 @pytest.fixture
 async def networks(double: NetworkDouble) -> AsyncIterator[dict[str, NetworkAdapter]]:
-    """Both adapters, connected to it."""
+    """Both adapters, connected to the network double."""
     keys: dict[str, Any] = {name.lower(): value for name, value in KEYS.items()}
     quick: dict[str, Any] = dict.fromkeys(
         ("vk_user_calls_a_second", "vk_group_calls_a_second", "ok_calls_a_second"), 5_000
@@ -92,7 +92,7 @@ async def networks(double: NetworkDouble) -> AsyncIterator[dict[str, NetworkAdap
 
 
 def outgoing(thread: str, **more: Any) -> OutgoingReply:
-    """An answer in one of the threads."""
+    """Return a reply to one of the threads."""
     page = PageRef(
         id=uuid4(),
         organisation_id=uuid4(),
@@ -118,7 +118,7 @@ async def test_rejected_thread_read_raises_instead_of_empty(
         double.answer = partial(_answer, refusal)
         with pytest.raises(ReadFailed) as found:
             await networks[network].read_thread(outgoing(thread))
-        # Error 7 speaks of a page's own token: another token may read.
+        # Error 7 concerns the page's own token: another token may read.
         assert code == 7 or found.value.permanent is (treatment(code) in OF_US), code
 
 
@@ -146,7 +146,7 @@ async def test_discussion_without_next_anchor_is_incomplete(
 async def test_discussion_is_read_back_by_network_time(
     double: NetworkDouble, networks: dict[str, NetworkAdapter]
 ) -> None:
-    """The network's clock stands years behind ours; pages of one comment each, the newest first."""
+    """The network's clock is years behind ours; each page has one comment, newest first."""
     pages = {
         "LAST": ([_comment(3, 3_000)], "a"),
         "a": ([_comment(2, 2_000)], "b"),
@@ -166,7 +166,7 @@ async def test_discussion_is_read_back_by_network_time(
 async def test_conversation_is_read_back_to_baseline(
     double: NetworkDouble, networks: dict[str, NetworkAdapter]
 ) -> None:
-    """More was written meanwhile than one answer of the network holds."""
+    """More was written meanwhile than fits into one response of the network."""
 
     def answer(_method: str, params: dict[str, str]) -> dict[str, Any]:
         newest = 1_000 - int(params["offset"])
@@ -185,7 +185,7 @@ async def test_conversation_is_read_back_to_baseline(
 async def test_nothing_is_sent_after_deadline(
     double: NetworkDouble, networks: dict[str, NetworkAdapter], thread: str, moments: list[float]
 ) -> None:
-    """Over before the call, or while the connection was made."""
+    """The deadline passes before the call, or during the connection setup."""
     with (
         mock.patch("services.ingest.networks.calls.boottime_seconds", side_effect=moments),
         pytest.raises(PublishRejected) as refusal,

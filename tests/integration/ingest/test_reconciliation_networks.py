@@ -18,7 +18,7 @@ from tests.support.eventually import eventually, eventually_true
 
 
 class Polls:
-    """Polls compare counts too, and would fill a gap before reconciliation finds it: they can be stopped."""
+    """Stops polls, which compare counts too and would fill a gap before reconciliation finds it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._stopped = False
@@ -44,7 +44,7 @@ class Polls:
         return run
 
     async def stop(self) -> None:
-        """Begin none any more, and wait for those that run."""
+        """Start no more polls, and wait for the running ones."""
         self._stopped = True
         await eventually_true(lambda: self._running == 0, "the end of the polls that run")
 
@@ -70,7 +70,7 @@ async def _compared(system: Connected, page_id: UUID) -> Any:
 
 
 async def _lose(system: Connected, *texts: str) -> None:
-    """As if these had never come."""
+    """Delete these messages as if they had never been received."""
     lost = await system.eye.execute("DELETE FROM messages WHERE text = ANY($1::text[])", list(texts))
     assert lost == f"DELETE {len(texts)}"
 

@@ -16,9 +16,9 @@ from tests.support.eventually import eventually
 from tests.support.service_under_test import insert_organisation, service_under_test
 
 SKEW = 300
-# Long enough for the slowest machine: what is lost is looked for again and again.
+# Long enough for a slow machine: threads are read again for every lost call.
 SECONDS = {20: 80.0, 200: 900.0}
-# All in the same words: only the place tells one answer from another.
+# All replies have the same text: only the thread distinguishes them.
 WORDS = "Здравствуйте! Передали в управляющую компанию, ответим до пятницы."
 POSTS = 5
 AT_ONCE = 8
@@ -35,12 +35,12 @@ METHODS = {
     "vk": ["wall.createComment", "messages.send"],
     "ok": ["discussions.addDiscussionComment", "graph.user.messages.post"],
 }
-# Neither network helps: VK remembers no key of a call.
+# Neither network deduplicates: VK stores no idempotency key of a call.
 EMULATED = {"EMULATOR_DEDUPE_SECONDS": "0", "EMULATOR_USER_PER_SECOND": "100", "EMULATOR_CALLS_PER_SECOND": "100"}
 
 
 async def questions(network: str, emulator: Emulator, page: str, count: int) -> list[dict[str, Any]]:
-    """Half of them under a few posts, half in conversations of their own."""
+    """Write half of the questions under a few posts, half in separate conversations."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def ask(number: int) -> dict[str, Any]:
@@ -57,7 +57,7 @@ async def questions(network: str, emulator: Emulator, page: str, count: int) -> 
 
 
 async def stored(system: Connected, asked: list[dict[str, Any]]) -> dict[str, UUID]:
-    """The questions' rows by their words, once all are there."""
+    """Wait until all questions are stored; return their rows by text."""
 
     async def look() -> dict[str, UUID] | None:
         rows = await system.eye.fetch(
@@ -69,7 +69,7 @@ async def stored(system: Connected, asked: list[dict[str, Any]]) -> dict[str, UU
 
 
 async def answered(system: Connected, questions: Iterable[UUID]) -> None:
-    """Ask for all answers, a few at once: the API has few connections."""
+    """Request all replies, a few at a time, because the API has few connections."""
     gate = asyncio.Semaphore(AT_ONCE // 2)
 
     async def ask(question: UUID) -> None:
@@ -80,7 +80,7 @@ async def answered(system: Connected, questions: Iterable[UUID]) -> None:
 
 
 def places(emulator: Emulator, page: str) -> "Counter[tuple[str, str]]":
-    """Where answers stand, and to which comment: how many in each place."""
+    """Return the number of replies per thread and answered comment."""
     return Counter((str(one["thread"]), str(one["in_reply_to"] or "")) for one in emulator.answers(page))
 
 

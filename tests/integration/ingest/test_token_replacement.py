@@ -14,19 +14,19 @@ from tests.support.eventually import eventually
 
 @pytest.fixture
 async def at_work(database: TestDatabase, keys_dir: Path, vk: Emulator) -> AsyncIterator[Connected]:
-    """Ingest with its workers on the VK emulator."""
+    """Ingest with its workers, connected to the VK emulator."""
     async with connected(database, keys_dir, VK_API_URL=vk.url) as run:
         yield run
 
 
 async def shown(run: Connected) -> dict[str, dict[str, Any]]:
-    """Tokens by kind, as the API shows them."""
+    """Return the tokens by kind, as the API shows them."""
     answer = await run.ingest.client.get("/api/v1/sources/tokens", headers=run.ingest.headers("moderator"))
     return {one["kind"]: one for one in answer.json()["items"]}
 
 
 def of(vk: Emulator, kind: str, page: str | None = None) -> str:
-    """A token of the emulator."""
+    """Return a token of the emulator."""
     found: str = next(
         one["token"] for one in vk.tokens() if one["kind"] == kind and page in {None, str(one.get("page"))}
     )
@@ -34,13 +34,13 @@ def of(vk: Emulator, kind: str, page: str | None = None) -> str:
 
 
 def calls(vk: Emulator, token: str) -> dict[str, int]:
-    """How often a token called, and how often of those an error stood over it or it was revoked."""
+    """Return the number of calls with a token, and how many of them got an error or used a revoked token."""
     by_token: dict[str, dict[str, int]] = vk.door.get("/_control/calls").json()["by_token"]
     return by_token.get(token, {"calls": 0, "while_standing": 0, "after_revoked": 0})
 
 
 async def enter(run: Connected, given: dict[str, Any], page_id: UUID) -> None:
-    """Hand a token over."""
+    """Add a token."""
     body = {key: given[key] for key in given if key in TOKEN_FIELDS} | {"network": "vk", "page_id": str(page_id)}
     answer = await run.ingest.client.post(
         "/api/v1/sources/tokens", json=body, headers=run.ingest.headers("moderator")
@@ -49,7 +49,7 @@ async def enter(run: Connected, given: dict[str, Any], page_id: UUID) -> None:
 
 
 async def written(run: Connected, page_id: UUID, text: str) -> bool:
-    """Whether these words came in on the page, once."""
+    """Return whether a message with this text is stored for the page exactly once."""
     count = await run.eye.fetchval("SELECT count(*) FROM messages WHERE page_id = $1 AND text = $2", page_id, text)
     assert count <= 1
     return bool(count)
@@ -104,7 +104,7 @@ async def test_revoked_token_is_unused_and_new_one_resumes_page(at_work: Connect
     made = vk.post("tokens", kind="group", page=page)
     await enter(at_work, made, page_id)
     await eventually(lambda: written(at_work, page_id, "во время"))
-    # Calls that were under way when it died may have met the refusal too; nothing after that.
+    # Calls in flight at the revocation may have been refused too; later calls do not use the token.
     assert calls(vk, token)["after_revoked"] <= 3
     told = [event["data"] for event in await at_work.events("token.state_changed")]
     assert any('"revoked"' in data for data in told)

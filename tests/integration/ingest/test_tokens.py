@@ -37,7 +37,7 @@ SERVICE, USER, GROUP = TokenKind.SERVICE, TokenKind.USER, TokenKind.GROUP
 
 @dataclass
 class Pool:
-    """Ingest's API, a network, and what calls it in one process."""
+    """Ingest's API, a network, and the clients that call it in one process."""
 
     ingest: ServiceUnderTest
     network: NetworkDouble
@@ -50,7 +50,7 @@ class Pool:
     ok: OkClient
 
     async def post(self, path: str, status: int, role: str = "moderator", **body: Any) -> dict[str, Any]:
-        """A POST under /sources/tokens."""
+        """Send a POST request under `/sources/tokens`."""
         answer = await self.ingest.client.post(
             f"/api/v1/sources/tokens{path}", json=body, headers=self.ingest.headers(role)
         )
@@ -59,7 +59,7 @@ class Pool:
         return result
 
     async def add(self, token: str, kind: TokenKind = SERVICE, network: str = "vk", **more: Any) -> str:
-        """Enter a token; its id."""
+        """Add a token and return its id."""
         if kind is GROUP:
             more = {"page_id": str(self.page_id)} | more
         added = await self.post("", 201, network=network, kind=kind.value, token=token, **more)
@@ -67,13 +67,13 @@ class Pool:
         return str(added["id"])
 
     async def shown(self, token_id: str) -> dict[str, Any]:
-        """A token as the API shows it."""
+        """Return a token as the API shows it."""
         answer = await self.ingest.client.get("/api/v1/sources/tokens", headers=self.ingest.headers("moderator"))
         found: dict[str, Any] = next(one for one in answer.json()["items"] if one["id"] == token_id)
         return found
 
     async def events(self) -> list[tuple[str, str | None]]:
-        """State and reason of all changes that were told, in order."""
+        """Return state and reason of all emitted changes, in order."""
         rows = await self.eye.fetch(
             "SELECT data->>'state' AS state, data->>'method' AS method FROM events"
             " WHERE type = 'token.state_changed' ORDER BY created_at, id"
@@ -81,7 +81,7 @@ class Pool:
         return [(row["state"], row["method"]) for row in rows]
 
     def use(self, **settings: Any) -> None:
-        """Start over as another process with these settings."""
+        """Start again as another process with these settings."""
         made = IngestSettings(vk_api_url=self.network.url, ok_api_url=self.network.url, **(FAST | settings))
         self.accounts = DatabaseTokenPool(self.ingest.service.database, made)
         self.vk = VkClient(self.vk._http, self.accounts, made)
@@ -224,7 +224,7 @@ async def _rest_of(pool: Pool, method: str) -> float:
     return seconds
 
 
-async def test_a_token_limited_for_a_while_comes_back_by_itself(pool: Pool) -> None:
+async def test_limited_token_recovers_after_its_limit_expires(pool: Pool) -> None:
     token_id = await pool.add("one")
     await pool.eye.execute(
         "UPDATE network_tokens SET state = 'limited', limited_until = now() - interval '1 second',"
@@ -235,7 +235,7 @@ async def test_a_token_limited_for_a_while_comes_back_by_itself(pool: Pool) -> N
     assert await pool.events() == [("healthy", None)]
 
 
-async def test_the_current_captcha_is_solved_by_a_person_and_the_call_carries_it(pool: Pool) -> None:
+async def test_redirect_captcha_solution_is_sent_once_with_the_call(pool: Pool) -> None:
     token_id = await pool.add("one")
     asked = {"redirect_uri": "https://id.example/captcha", "remixstlid": 9_007_199_254_740_997}
     solved = {"success_token": "yes", "remixstlid": "9007199254740997"}
@@ -270,7 +270,7 @@ async def test_the_current_captcha_is_solved_by_a_person_and_the_call_carries_it
     assert await pool.events() == [("captcha", None), ("healthy", None)]
 
 
-async def test_the_old_captcha_takes_what_the_picture_shows(pool: Pool) -> None:
+async def test_image_captcha_is_solved_by_its_text(pool: Pool) -> None:
     token_id = await pool.add("one")
     pool.network.answer = lambda _, params: (
         {"response": 1}
@@ -289,7 +289,7 @@ async def test_the_old_captcha_takes_what_the_picture_shows(pool: Pool) -> None:
     assert await pool.vk.read_with_any_token("wall.getById", SERVICE) == 1
 
 
-async def test_recovering_and_retiring_are_for_those_who_manage_sources(pool: Pool) -> None:
+async def test_recovering_and_retiring_tokens_require_the_source_right(pool: Pool) -> None:
     token_id = await pool.add("one")
     await pool.post(f"/{token_id}/recover", 409)
     await pool.post(f"/{uuid4()}/recover", 404)
@@ -308,7 +308,7 @@ async def test_recovering_and_retiring_are_for_those_who_manage_sources(pool: Po
     assert [state for state, _ in await pool.events()] == ["revoked", "healthy", "retired"]
 
 
-async def test_entering_a_token_again_ends_its_trouble(pool: Pool) -> None:
+async def test_adding_a_token_again_makes_it_healthy(pool: Pool) -> None:
     token_id = await pool.add("own", GROUP)
     pool.network.answer = lambda *_: error(27)
     with pytest.raises(NoUsableToken):
@@ -321,7 +321,7 @@ async def test_entering_a_token_again_ends_its_trouble(pool: Pool) -> None:
     assert [row["organisation_id"] for row in owners] == [pool.organisation_id] * 2
 
 
-async def test_ok_sessions_take_over_from_each_other_too(pool: Pool) -> None:
+async def test_invalid_ok_session_is_replaced_by_another(pool: Pool) -> None:
     keys = {"application_key": "KEY", "session_secret_key": "secret"}
     bad = await pool.add("bad", USER, "ok", **keys)
     await pool.add("good", USER, "ok", **keys)
@@ -334,7 +334,7 @@ async def test_ok_sessions_take_over_from_each_other_too(pool: Pool) -> None:
     assert (await pool.shown(bad))["state"] == "revoked"
 
 
-async def test_a_flood_of_ok_rests_the_method_shortly_and_then_longer(pool: Pool) -> None:
+async def test_ok_flood_error_pauses_the_method_shortly(pool: Pool) -> None:
     await pool.add("one", USER, "ok", application_key="KEY", session_secret_key="secret")
     pool.network.answer = lambda *_: {"error_code": 8, "error_msg": "FLOOD_BLOCKED"}
     with pytest.raises(NoUsableToken):
@@ -342,7 +342,7 @@ async def test_a_flood_of_ok_rests_the_method_shortly_and_then_longer(pool: Pool
     assert 4 < await _rest_of(pool, "discussions.getList") < 6
 
 
-async def test_many_reads_go_in_batches_and_what_fails_within_is_asked_alone(pool: Pool) -> None:
+async def test_reads_are_batched_and_failed_ones_are_repeated_alone(pool: Pool) -> None:
     await pool.add("user", USER)
 
     def one(params: dict[str, Any]) -> Any:
@@ -364,7 +364,7 @@ async def test_many_reads_go_in_batches_and_what_fails_within_is_asked_alone(poo
     assert pool.network.methods() == ["execute", "wall.getComments", "execute"]
 
 
-async def test_without_a_token_for_batches_reads_go_one_by_one(pool: Pool) -> None:
+async def test_reads_without_a_batch_token_are_sent_one_by_one(pool: Pool) -> None:
     await pool.add("service", SERVICE)
     pool.network.answer = lambda _, params: {"response": int(params["post_id"])}
     found = await pool.vk.read_batch("wall.getComments", [{"post_id": n} for n in range(3)], SERVICE, USER)
@@ -372,14 +372,14 @@ async def test_without_a_token_for_batches_reads_go_one_by_one(pool: Pool) -> No
     assert pool.network.methods() == ["wall.getComments"] * 3
 
 
-async def test_a_method_with_a_daily_limit_never_goes_into_a_batch(pool: Pool) -> None:
+async def test_method_with_a_daily_limit_is_never_batched(pool: Pool) -> None:
     await pool.add("user", USER)
     pool.network.answer = lambda *_: {"response": 1}
     assert await pool.vk.read_batch("wall.get", [{"owner_id": n} for n in range(3)], USER) == [1, 1, 1]
     assert pool.network.methods() == ["wall.get"] * 3
 
 
-async def test_secrets_stand_in_no_log_no_error_and_no_representation(
+async def test_secrets_are_in_no_log_error_or_repr(
     pool: Pool, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     await pool.add("vk-very-secret", SERVICE)
@@ -393,7 +393,7 @@ async def test_secrets_stand_in_no_log_no_error_and_no_representation(
             await pool.accounts.refresh()
             credential = pool.accounts.select(network, kind)
             assert credential is not None
-            # A network that repeats the token in its words.
+            # A network that repeats the token in its error messages.
             told = {"error_code": code, "error_msg": f"invalid {credential.token}"}
             pool.network.answer = partial(_always, {"error": told} if network == "vk" else told)
             with pytest.raises(CallError) as caught:
@@ -412,7 +412,7 @@ def _always(answer: Any, _method: str, _params: dict[str, str]) -> Any:
     return answer
 
 
-async def test_gauges_tell_the_states_and_counters_the_outcomes(pool: Pool) -> None:
+async def test_gauges_show_token_states_and_counters_show_outcomes(pool: Pool) -> None:
     await pool.add("one")
     await pool.add("two")
     labels = {"network": "vk", "method": "wall.getReposts", "outcome": "revoked"}

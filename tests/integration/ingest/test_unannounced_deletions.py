@@ -1,4 +1,4 @@
-"""Deletions that leave no mark: comments stored by one way and gone before another way looks are still noticed."""
+"""Unannounced deletions: comments stored by one source and deleted before another source's poll are detected."""
 
 import asyncio
 from datetime import timedelta
@@ -34,7 +34,7 @@ async def _idle(_way: Any) -> None:
 
 @pytest.fixture
 def look(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """By which way the network is looked at: by polls, or by reconciliation alone."""
+    """How the network is read: by polls, or by reconciliation alone."""
     for poll in POLLS if request.param == "reconciliation" else ():
         monkeypatch.setattr(f"{poll}.run", _idle)
     return str(request.param)
@@ -65,7 +65,7 @@ async def _reconciled(system: Connected, page_id: UUID) -> Any:
 
 
 def _stored_before(external_id: str, thread_key: str) -> IncomingItem:
-    """A comment as a backfill stores it, written an hour ago: old enough that its absence tells something."""
+    """Store a comment as a backfill does, an hour old: old enough to count as deleted when it is missing."""
     return IncomingItem(
         change="seen",
         kind="comment",
@@ -114,7 +114,7 @@ async def test_ok_comment_deleted_between_polls_is_marked_deleted(
             topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
             if look == "polls":
                 await _marked(system, f"ok:{topic}")
-            ok.post("faults", kind="drop", rate=1)  # nobody looks while it stands there
+            ok.post("faults", kind="drop", rate=1)  # no poll runs while the comment exists
             gone = ok.citizen(page, f"Сгоряча {uuid4()}", thread=topic)
             ok.post("delete", page=page, id=gone["id"], by="author")
             item = _stored_before(f"{topic}/{gone['id']}", f"ok:{topic}")
@@ -181,7 +181,7 @@ async def test_hidden_counted_comments_do_not_cause_endless_reads(
             return _calls(ok, "discussions.getList") >= looks + 15
 
         await eventually(looked_often)
-        # One complete reading more at most: topics and the list may each have made theirs.
+        # At most one more complete read: the topic poll and the list poll may each have made one.
         assert _calls(ok, "discussions.getComments") <= before + 1
 
 
@@ -214,11 +214,11 @@ async def test_remaining_difference_is_rechecked_with_growing_delay(
             assert (row["difference"], row["rechecks"], row["rests"]) == (2, rechecks, True)
             assert await feed.threads_with_other_count({key: 3}) == {}
             assert await feed.threads_with_other_count({key: 3}, include_known=True) == {key: 1}
-            row = await read(3)  # by another way, before its time: it waits no longer for that
+            row = await read(3)  # a read by another source before the recheck is due: the delay does not grow
             assert row["rechecks"] == rechecks
             await due()
             assert await feed.threads_with_other_count({key: 3}) == {key: 1}
-        # What changes is read at once, a deletion that makes the numbers equal too.
+        # A changed count is read at once, even if a deletion makes the counts equal.
         assert await feed.threads_with_other_count({key: 2}) == {key: 1}
         assert await feed.threads_with_other_count({key: 1}) == {key: 1}
         row = await read(1)

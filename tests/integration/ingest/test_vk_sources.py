@@ -41,11 +41,11 @@ async def _source(system: Connected, page_id: UUID, source: str, condition: str)
 
 
 def _deaf(vk: Emulator) -> None:
-    """No push: what comes, comes by polling."""
+    """Disable push, so that messages are received only by polling."""
     vk.post("faults", kind="drop", rate=1, method="a_check")
 
 
-# Emulated networks answer at once; the budget leaves a poll about every two seconds.
+# Emulated networks respond at once; the call budget allows a poll about every two seconds.
 POLLED = {"vk_wall_calls_a_day": "50000", "vk_long_poll_wait": "1"}
 
 
@@ -117,7 +117,7 @@ async def test_board_comments_are_read_and_replied_to(
         row = await _row(system, "external_id = $1", f"-{page}_{topic['thread']}_{pushed['id']}")
         vk.post("delete", page=page, id=pushed["id"], thread=topic["thread"], by="author")
         row = await _row(system, "id = $1 AND deleted_at IS NOT NULL", row["id"])
-        assert row["deleted_by"] == "unknown"  # in discussions the network does not tell who
+        assert row["deleted_by"] == "unknown"  # in discussions the network does not report who deleted
 
 
 async def test_suggested_posts_are_stored_and_not_marked_deleted(
@@ -186,7 +186,7 @@ async def test_scan_yields_everything_and_resumes_from_cursor(
             assert expected <= seen
             assert [step.progress for step in steps] == sorted(step.progress for step in steps)
             assert steps[-1].progress == 1.0
-            # Stopped after each step, it shows the same.
+            # A scan stopped and resumed after each step yields the same.
             for count in range(1, len(steps)):
                 before = await _walk(network, ref, since, {}, count)
                 after = await _walk(network, ref, since, before[-1].cursor)
@@ -199,7 +199,7 @@ async def test_scan_yields_everything_and_resumes_from_cursor(
 
 @asynccontextmanager
 async def _served(system: Connected, port: int) -> AsyncIterator[None]:
-    """The same app behind a real address, so that the emulator reaches it."""
+    """Serve the same app at a real address, so that the emulator can reach it."""
     app: Any = system.ingest.client._transport.app  # type: ignore[attr-defined]
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, lifespan="off", log_level="warning"))
     task = asyncio.create_task(server.serve())
@@ -250,7 +250,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
             return bool(stored["way_in"] == "callback")
 
         await eventually(pushed, "an event by callback; the page is listened to for a moment more")
-        # Somebody removes it in the network: it is set up again, and what came meanwhile is found.
+        # A server removed in the network is set up again, and messages missed meanwhile are found.
         call("groups.deleteCallbackServer", server_id=row["server_id"])
         between = vk.citizen(page, f"Пока сервера не было {uuid4()}")
 
@@ -260,7 +260,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
 
         again = await eventually(renewed)
         await _row(system, "external_id = $1", f"-{page}_{between['id']}")
-        # Switched off by hand: what we understand is asked for again.
+        # Event types switched off manually are requested again.
         call("groups.setCallbackSettings", server_id=again["server_id"], wall_reply_new=0)
 
         async def expected() -> bool:
@@ -268,7 +268,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
             return bool(answer["response"]["events"]["wall_reply_new"])
 
         await eventually(expected)
-        # A new code: confirmed with it.
+        # After a new code the server is confirmed with it.
         vk.post("callback_code", page=page)
 
         async def confirmed() -> bool:
@@ -305,7 +305,7 @@ async def test_server_limit_of_community_is_shown_as_reason(
 
         row = await eventually(failed)
         assert "десять серверов" in row["reason"]
-        # Without push the page is listened to.
+        # Without push the page is read by long poll.
         comment = vk.citizen(page, f"По длинному опросу {uuid4()}")
         await _row(system, "external_id = $1", f"-{page}_{comment['id']}")
 

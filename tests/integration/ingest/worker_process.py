@@ -1,4 +1,4 @@
-"""Ingest's worker as a process of its own: to be killed, or to live by another clock."""
+"""Ingest's worker as a separate process, which can be killed or run with a skewed clock."""
 
 import os
 import signal
@@ -14,19 +14,19 @@ from tests.support.service_under_test import environment
 
 
 class Process:
-    """Ingest's worker as a process."""
+    """Ingest's worker as a separate process."""
 
     def __init__(self, env: dict[str, str]) -> None:
         self._env = env
         self._process: ForkedProgram | None = None
 
     def start(self) -> None:
-        """Start it; the one before is dead."""
+        """Start the process; the previous one has ended."""
         command = ("cli.main", "serve", "ingest", "--process", "worker")
         self._process = ForkedProgram(*command, env=self._env, stdout=os.devnull)
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill the process with SIGKILL."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
@@ -35,7 +35,7 @@ class Process:
 
 @contextmanager
 def worker_process(database: TestDatabase, keys_dir: Path, **env: str) -> Iterator[Process]:
-    """A worker process on the test's database, started; killed in the end."""
+    """Start a worker process on the test's database; kill it at the end."""
     settings = KEYS | FAST | {"port": str(free_port())} | env
     process = Process({**os.environ, **environment("ingest", database, keys_dir, **settings)})
     try:

@@ -157,14 +157,14 @@ async def test_totals_of_the_current_week(region: Region, cases: dict[str, UUID]
     assert (body["zone"], body["group_by"], body["groups"]) == ("Asia/Irkutsk", None, [])
     total = body["total"]
     assert {name: total[name] for name in BEHIND} == {name: len(rows) for name, rows in BEHIND.items()}
-    # Between 3600 and 28860: the middle, and nine tenths of the way.
+    # Median and 90th percentile, interpolated between 3600 and 28860.
     assert total["first_response"] == {"median": 16230.0, "p90": pytest.approx(26334.0)}
-    # Delays of the six counted cases: 600 s, 1740 s and four of 0; nine tenths lie half-way from 600 to 1740.
+    # Delays of the six counted cases: 600 s, 1740 s and four of 0; the percentile is half-way from 600 to 1740.
     assert total["delay"] == {"median": 0.0, "p90": pytest.approx(1170.0)}
     assert await region.get(**WEEK) == body
 
 
-async def test_list_behind_each_figure_has_as_many_rows(region: Region, cases: dict[str, UUID]) -> None:
+async def test_list_behind_each_figure_has_the_counted_rows(region: Region, cases: dict[str, UUID]) -> None:
     names = {str(row): name for name, row in cases.items()}
     for figure, expected in BEHIND.items():
         found = await region.get("/api/v1/metrics/sla/cases", figure=figure, **WEEK)

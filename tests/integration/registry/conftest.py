@@ -65,7 +65,7 @@ async def misplaced(database: TestDatabase) -> list[str]:
 
 
 async def waits_for_lock(eye: asyncpg.Connection, task: asyncio.Task[Any], connections: int = 1) -> bool:
-    """Return whether this many connections come to wait for a lock; false: the task ended before."""
+    """Wait until this many connections wait for a lock and return true; false if the task ended before."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     while await eye.fetchval(query) < connections:
         if task.done():

@@ -85,7 +85,7 @@ async def test_subordinate_access_is_granted_only_by_those_who_have_it(tree: Tre
     assert (await tree.give(tree.school, "manager", by=alone, beneath=True)).status_code == 403
     made = await tree.give(tree.school, "manager", by=above, beneath=True)
     assert (made.status_code, made.json()["beneath"]) == (201, True)
-    # Whoever could set the password of somebody with a wider scope would gain that scope.
+    # A manager who could set the password of a person with a wider scope would gain that scope.
     headers = tree.headers(alone, If_Match="*")
     change = {"password": "another horse 10"}
     path = f"/api/v1/people/{made.json()['id']}"
