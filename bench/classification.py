@@ -32,7 +32,7 @@ BARS = {
 BURYAT_RECALL = 0.90
 BURYAT_FALSE_POSITIVES = 0.005
 TEXTS_PER_SECOND = 1_000
-# Of the rate at which a baseline predicts only the topic group.
+# As a share of the rate at which a baseline predicts only the topic group.
 RATIO = 0.1
 _BATCH_ROWS = 250
 _LABELLED_TWICE = ("needs_answer", "type", "group", "urgency", "municipality", "language")

@@ -3,7 +3,7 @@
 Steady: rates are constant; the floor is the optimum for known rates (polls per page ∝ √rate, no maximum age), mean
 delay (Σ√λ)² / (2·B·Σλ). Drifting: rates drift and follow a daily rhythm that differs between pages; the floor is
 the same scheduler with the true rates. Ours learns only from what its own polls find: for three weeks with steady
-rates, for one week with drifting rates; the following week is measured, over all messages expected in it. Less is
+rates, for one week with drifting rates; the following week is measured, over all messages expected in it. Lower is
 better. `--rates FILE`: messages a day, one number per line, one line per page.
 """
 

@@ -29,12 +29,12 @@ class ShareWithInterval:
 
     @property
     def value(self) -> float:
-        """The share; 0 if the count is 0."""
+        """Return the share; 0 if the count is 0."""
         return self.part / self.whole if self.whole else 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson interval, (low, high)."""
+        """Return the 95 % Wilson interval, (low, high)."""
         if not self.whole:
             return 0.0, 1.0
         z, n, p = 1.959964, self.whole, self.value
@@ -44,7 +44,7 @@ class ShareWithInterval:
 
     @property
     def figures(self) -> dict[str, float]:
-        """The share, its interval and the counts, for JSON."""
+        """Return the share, its interval and the counts, for JSON."""
         low, high = (round(edge, 4) for edge in self.interval)
         return {"value": round(self.value, 4), "low": low, "high": high, "part": self.part, "whole": self.whole}
 

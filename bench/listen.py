@@ -48,7 +48,7 @@ class ProcessFigures:
 
     @property
     def cpu_per_poll(self) -> float:
-        """CPU per answered poll, in microseconds."""
+        """Return the CPU time per answered poll, in microseconds."""
         return self.cpu / self.polls * 1e6
 
 

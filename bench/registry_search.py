@@ -2,7 +2,7 @@
 
 The floor is the bare index query: the statement that finds similar names by the trigram index, prepared, sent by
 asyncpg. Ours is the whole search: normalising the query, that statement (and a wider one if nothing matches well),
-ranking by words, and loading the organisations. Each query is sent to both in turn. Less is better. The share of
+ranking by words, and loading the organisations. Each query is sent to both in turn. Lower is better. The share of
 queries whose organisation is among the first five has a bar too.
 """
 

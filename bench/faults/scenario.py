@@ -80,12 +80,12 @@ class Outcome:
 
     @property
     def kept_promises(self) -> int:
-        """The number of promises kept."""
+        """Return the number of promises kept."""
         return self.stored_once + self.published_once + self.deletions_seen
 
     @property
     def promises(self) -> int:
-        """The number of promises made."""
+        """Return the number of promises made."""
         return self.written + self.asked + self.deleted
 
 

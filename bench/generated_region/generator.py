@@ -39,12 +39,12 @@ class GeneratedRegion:
 
     @property
     def pages(self) -> list[tuple[GeneratedOrganisation, GeneratedPage]]:
-        """All pages with their organisations."""
+        """Return all pages with their organisations."""
         return [(organisation, page) for organisation in self.organisations for page in organisation.pages]
 
 
 def generate(*, organisations: int = 2_000, pages: int = 3_600, seed: int = 1) -> GeneratedRegion:
-    """Return a region with so many organisations and pages (`pages` ≤ about 1.9 × `organisations`).
+    """Return a region with these numbers of organisations and pages (`pages` ≤ about 1.9 × `organisations`).
 
     Raise `ValueError` for more of either than can be generated.
     """

@@ -128,8 +128,8 @@ REGIONAL = (
     ("Агентство по гражданской обороне и чрезвычайным ситуациям", "Агентство ГО и ЧС", "безопасность"),
 )
 
-# Institutions of a ministry, one in each district: owner's place in REGIONAL; name and short name with {adj} (of
-# the district) and {name}; an earlier name, or nothing; sphere.
+# Institutions of a ministry, one in each district: the owner's index in REGIONAL; name and short name with {adj}
+# (of the district) and {name}; an earlier name, if any; sphere.
 OF_MINISTRIES = (
     (
         0,
@@ -195,7 +195,7 @@ OF_DISTRICTS = (
     ("Единая дежурно-диспетчерская служба, {name}", "ЕДДС, {name}", "", "безопасность"),
 )
 
-# Of each settlement; {adj} is the settlement's adjective, {place} its name, {district} the district's.
+# Institutions of each settlement; {adj} is its adjective, {place} its name, {district} the name of its district.
 OF_SETTLEMENTS = (
     (
         "set",
@@ -247,7 +247,7 @@ OF_SETTLEMENTS = (
     ),
 )
 
-# Of each city, numbered.
+# Institutions of each city, numbered.
 OF_CITIES = (
     (
         "school",

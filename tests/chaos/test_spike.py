@@ -36,7 +36,7 @@ async def pages_by_municipality(world: World) -> dict[str | None, list[dict[str,
 
 
 async def write(world: World, texts: list[str], pages: list[dict[str, Any]], rng: random.Random) -> None:
-    """Write each text as another citizen on one of these pages; most are comments."""
+    """Write each text as a different citizen on one of these pages; most are comments."""
     for text in texts:
         page = rng.choice(pages)
         kind = rng.choices(("comment", "wall_post", "message"), (8, 1, 1))[0]

@@ -25,7 +25,7 @@ TYPES = {"GROUP_TOPIC", "GROUP_PHOTO", "GROUP_MOVIE"}
 class Outcome:
     """The result of parsing a payload: messages, quarantined parts, and the kinds in it without text.
 
-    `calls`: what the parsers were asked.
+    `calls`: the calls of parsers and their arguments.
     """
 
     parsed: ParsedBatch = field(default_factory=ParsedBatch)

@@ -1,7 +1,7 @@
 """Payloads of both networks are parsed, quarantined with a reason, or of a kind without text.
 
-The project's own fixtures are invented. Where a collection of recorded payloads lies beside the repository, all of
-it goes through the parsers too.
+The project's own fixtures are invented. If a collection of recorded payloads exists next to the repository, all of
+it is parsed too.
 """
 
 import json

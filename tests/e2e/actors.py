@@ -95,7 +95,7 @@ class Person:
                 return items
 
     async def appeal_about(self, text: str) -> dict[str, Any]:
-        """The appeal that the list shows with exactly these words, as soon as it does; the last one is sought."""
+        """Wait until the list shows an appeal with exactly this text, and return it. Search by its last word."""
 
         async def look() -> dict[str, Any] | None:
             listed = await self.get("/appeals", q=text.rsplit(maxsplit=1)[-1], limit=5)

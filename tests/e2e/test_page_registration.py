@@ -1,4 +1,4 @@
-"""Registration of pages by address and their page steps, through the gateway."""
+"""Registration of pages by address and the steps of a registration, through the gateway."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Imported by the process that classifier processes are forked from: they find the model loaded."""
+"""Imported by the process that classifier processes are forked from, so that they start with the model loaded."""
 
 from services.appeals.classification import classifier_pool
 

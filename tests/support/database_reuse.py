@@ -1,4 +1,4 @@
-"""Databases and connections that one test leaves as it found them, for the next.
+"""Reuse databases and connections between tests: each test leaves them as it found them.
 
 Copying the migrated database, connecting, compiling and preparing statements cost more than most tests do. So a
 database is emptied instead of dropped: rows that the migrations made are put back, sequences start again. One that
@@ -22,13 +22,13 @@ _TABLES = """
 _SEQUENCES = """
     SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'S' AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1"""
-# Every change of the schema makes a new version of a row in one of these.
+# Every change of the schema changes a row in one of these catalogues.
 _CATALOGUES = (
     "pg_class", "pg_attribute", "pg_attrdef", "pg_constraint", "pg_default_acl", "pg_event_trigger",
     "pg_extension", "pg_index", "pg_policy", "pg_proc", "pg_rewrite", "pg_statistic", "pg_statistic_ext",
     "pg_trigger", "pg_type",
 )  # fmt: skip
-# Dead rows slow down what walks a table.
+# Dead rows slow down table scans, so a database is dropped after this many uses.
 _USES = 60
 
 
@@ -70,12 +70,12 @@ class KeptDatabase(Database):
 
 @dataclass
 class Keeper:
-    """Pools by what they were made with and the loop that they belong to."""
+    """Pools by their arguments and event loop."""
 
     _free: dict[tuple[Any, ...], list[KeptDatabase]] = field(default_factory=dict)
 
     def __call__(self, url: str, pool_size: int, **options: Any) -> Database:
-        """Give what `Database(url, pool_size, **options)` would be."""
+        """Return a `Database(url, pool_size, **options)`, reused if one is free."""
         key = (url, pool_size, *sorted(options.items()), id(asyncio.get_running_loop()))
         if free := self._free.get(key):
             return free.pop()
@@ -84,18 +84,18 @@ class Keeper:
         return made
 
     def put_back(self, database: KeptDatabase) -> bool:
-        """Keep a pool that nobody uses any more; false when somebody does."""
-        if database.engine.pool.checkedout():  # type: ignore[attr-defined]  # a queue's pool
+        """Keep a pool for reuse; return False if a connection of it is still in use."""
+        if database.engine.pool.checkedout():  # type: ignore[attr-defined]  # a `QueuePool`
             return False
         self._free.setdefault(database.key, []).append(database)
         return True
 
     def connections(self, name: str) -> int:
-        """How many connections are kept to a database."""
+        """Return the number of connections kept to a database."""
         return sum(kept.engine.pool.checkedin() for kept in self._of(name))  # type: ignore[attr-defined]
 
     async def end(self, name: str) -> None:
-        """Close what is kept to a database."""
+        """Close the pools kept for a database."""
         for kept in self._of(name):
             await kept.end()
         self._free = {key: kept for key, kept in self._free.items() if not key[0].endswith(f"/{name}")}
@@ -106,7 +106,7 @@ class Keeper:
 
 @dataclass
 class Spare:
-    """A database between tests, with what it looked like when it was new."""
+    """A database between tests, with the versions of its schema and seed rows when it was new."""
 
     name: str
     control: asyncpg.Connection
@@ -127,7 +127,7 @@ class Databases:
         self._sequences: dict[str, tuple[int, bool]] = {}
 
     async def take(self) -> Spare:
-        """A database with every migration and nothing else."""
+        """Return a database with all migrations applied and no other changes."""
         if self._spare:
             spare = self._spare.pop()
             spare.uses += 1
@@ -157,7 +157,7 @@ class Databases:
             await self.drop(spare)
 
     async def drop(self, spare: Spare) -> None:
-        """Drop a database, whoever is connected."""
+        """Drop a database, even if clients are connected."""
         await self._keeper.end(spare.name)
         await spare.control.close(timeout=5)
         admin = await asyncpg.connect(self._admin_url)
@@ -167,7 +167,7 @@ class Databases:
             await admin.close()
 
     async def end(self) -> None:
-        """Drop all that wait for a test."""
+        """Drop all spare databases."""
         for spare in self._spare:
             await self.drop(spare)
 
@@ -186,7 +186,7 @@ class Databases:
         return dict(zip(self._seeds, row, strict=True))
 
     async def _unchanged(self, spare: Spare) -> bool:
-        """Return whether emptying makes it as new: nobody else is connected, and only rows have changed."""
+        """Return whether emptying restores the database: nobody else is connected, and only rows have changed."""
         if spare.control.is_closed() or spare.uses >= _USES:
             return False
         if await spare.control.fetchval(_OTHERS) != self._keeper.connections(spare.name):
@@ -194,7 +194,7 @@ class Databases:
         return bool(await spare.control.fetchval(_SCHEMA) == spare.schema)
 
     async def _empty(self, spare: Spare) -> None:
-        """Delete all rows, put those of the migrations back, and start sequences again."""
+        """Delete all rows, restore those of the migrations, and reset sequences."""
         plain = [table for table in self._tables if table not in self._seeds]
         filled = await spare.control.fetchrow(
             "SELECT " + ", ".join(f"EXISTS (SELECT FROM {table})" for table in plain)

@@ -44,17 +44,17 @@ class RunningSystem:
 
     @property
     def gateway(self) -> str:
-        """The base URL of the gateway, without `/api/v1`."""
+        """Return the base URL of the gateway, without `/api/v1`."""
         return self.urls["gateway"]
 
     @property
     def vk(self) -> str:
-        """The base URL of the VK emulator."""
+        """Return the base URL of the VK emulator."""
         return self.urls["vk"]
 
     @property
     def ok(self) -> str:
-        """The base URL of the OK emulator."""
+        """Return the base URL of the OK emulator."""
         return self.urls["ok"]
 
     def service_database_url(self, service: str) -> str:

@@ -46,7 +46,7 @@ class EmulatorProcess:
 
     @property
     def pid(self) -> int:
-        """The process id of the running emulator."""
+        """Return the process id of the running emulator."""
         assert self._process is not None
         return self._process.pid
 

@@ -1,4 +1,4 @@
-"""Waiting until a condition holds. Bounds are generous: they end a test that hangs, and decide no other."""
+"""Waiting until a condition holds. Timeouts are generous: only a test that hangs reaches them."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ async def eventually(
     seconds: float = SECONDS,
     every: float = 0.1,
 ) -> T:
-    """Return the first result of `look` that is true; raise an AssertionError that names `what` when none is."""
+    """Return the first true result of `look`; raise an AssertionError naming `what` if there is none in time."""
     deadline = time.monotonic() + seconds
     while True:
         found = await look()
@@ -37,7 +37,7 @@ async def eventually_true(condition: Callable[[], bool], what: str = "what was w
 
 
 def eventually_blocking(look: Callable[[], T | None], what: str = "what was waited for") -> T:
-    """Do as `eventually`, for code without an event loop."""
+    """Do the same as `eventually`, for code without an event loop."""
     deadline = time.monotonic() + SECONDS
     while True:
         found = look()

@@ -1,4 +1,4 @@
-"""Python programs in processes of their own, forked from one that has imported what they need.
+"""Run Python programs in their own processes, forked from one that has imported what they need.
 
 A program spends a second or more on imports, and the tests start hundreds of programs.
 """
@@ -39,14 +39,14 @@ PRELOADED = [
 
 
 def forkserver() -> ForkServerContext:
-    """Return the context whose processes are forked from one with everything imported."""
+    """Return the context whose processes are forked from one that has imported everything."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return context
 
 
 def fork_classifiers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let classifier pools fork their processes, where a test makes several."""
+    """Let classifier pools fork their processes, for tests that create several."""
     forking = SimpleNamespace(get_context=lambda _: forkserver())
     monkeypatch.setattr("services.appeals.classification.classifier_pool.multiprocessing", forking)
 
@@ -62,24 +62,24 @@ class ForkedProgram:
         stdout: str | Path | None = None,
         stderr: str | Path | None = None,
     ) -> None:
-        """Start it. Output goes to the files, by default to where the first program's goes."""
+        """Start it. Output goes to the files, by default to the same place as that of the first program."""
         target = (module, arguments, dict(env), stdout, stderr)
         self._process = forkserver().Process(target=_execute, args=target, daemon=True)
         self._process.start()
 
     @property
     def pid(self) -> int:
-        """Process id."""
+        """Return the process id."""
         assert self._process.pid is not None
         return self._process.pid
 
     @property
     def returncode(self) -> int | None:
-        """Exit status, negative for a signal; None while it runs."""
+        """Return the exit status, negative for a signal; None while the program runs."""
         return self._process.exitcode
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it still runs."""
+        """Send a signal if the program still runs."""
         if self.returncode is None:
             os.kill(self.pid, number)
 
@@ -119,7 +119,7 @@ def _execute(
             os.dup2(file, number)
             os.close(file)
     random.seed()
-    # Reads its shift when it is imported.
+    # This module reads its clock shift when it is imported.
     importlib.reload(sys.modules["shared.clock"])
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

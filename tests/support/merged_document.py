@@ -11,7 +11,7 @@ from services.gateway.settings import SERVICES, GatewaySettings
 
 
 class Operation(NamedTuple):
-    """A method of a path, with what the document says of it."""
+    """A method of a path, with its description in the document."""
 
     method: str
     path: str

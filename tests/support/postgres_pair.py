@@ -30,12 +30,12 @@ class Server:
 
     @property
     def host(self) -> str:
-        """Host and port, as in a URL."""
+        """Return the host and port, as in a URL."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
-        """The superuser's URL of this server only."""
+        """Return the superuser's URL of this server only."""
         return f"postgresql://postgres:{TEST_PASSWORD}@{self.host}/postgres"
 
     async def start(self) -> None:
@@ -100,7 +100,7 @@ class PostgresPair:
 
     @property
     def admin_url(self) -> str:
-        """The superuser's URL of the writable server."""
+        """Return the superuser's URL of the writable server."""
         hosts = f"{self.primary.host},{self.standby.host}"
         return f"postgresql://postgres:{TEST_PASSWORD}@{hosts}/postgres?target_session_attrs=read-write"
 

@@ -111,7 +111,7 @@ def _lines(written: str) -> list[str]:
 
 
 def power_cut_messages(count: int, seed: int = 1) -> list[str]:
-    """Return so many different messages about the power cut."""
+    """Return `count` different messages about the power cut."""
     chance = random.Random(seed)
     said = [*_lines(_WITH_PLACE), *_lines(_WITHOUT_PLACE)]
     chance.shuffle(said)
@@ -129,7 +129,7 @@ def unrelated_power_messages() -> list[str]:
 
 
 def other_messages(count: int, seed: int = 2) -> list[str]:
-    """Return so many messages on all topics, some about other power cuts, none about this one."""
+    """Return `count` messages on all topics, some about other power cuts, none about this one."""
     file = resources.files("services.appeals.classification.training.examples").joinpath("messages.csv")
     rows = [row["text"] for row in csv.DictReader(file.read_text("utf-8").splitlines())]
     kept = [text for text in dict.fromkeys(rows) if text and SETTLEMENT.lower() not in text.lower()]

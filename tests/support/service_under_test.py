@@ -1,4 +1,4 @@
-"""One service under test: the real app in this process, on a real Postgres, spoken to over ASGI.
+"""One service under test: the real app in this process, on a real Postgres, called over ASGI.
 
 async with service_under_test("appeals", database, keys_dir) as appeals:
     answer = await appeals.client.get("/api/v1/appeals", headers=appeals.headers("moderator"))
@@ -28,13 +28,13 @@ from shared.service import Process, Service
 from shared.settings import ServiceName, settings
 from tests.conftest import SERVICES, TestDatabase
 
-# A client lets an idle connection go before the server does: a call on one just closed would be lost.
+# The client closes idle connections before the server does: a call on a connection just closed would be lost.
 DROPPED_FIRST = httpx.Limits(keepalive_expiry=2)
 CENTRE_SUBJECT = str(UUID(int=1))
-# As a token of a person who signed in has it; nobody has ended that session.
+# The session in the token of a signed-in person; it is never ended.
 SESSION = str(UUID(int=2))
 _BY_SERVICE = "Service"
-# Passwords are slow to hash on purpose; tests ask what is hashed, not for how long.
+# Password hashing is slow on purpose; tests need its result, not its cost.
 QUICK = PasswordHasher(time_cost=1, memory_cost=512, parallelism=1)
 
 
@@ -45,7 +45,7 @@ class ServiceUnderTest:
     service: Service
     client: httpx.AsyncClient
     keys_dir: Path
-    # Connections of the registry, which alone writes who has access.
+    # Connections with the role of registry, the only service that may write access.
     registry: asyncpg.Pool
     given: dict[str, tuple[UUID, str, UUID | None, bool]] = field(default_factory=dict)
 
@@ -59,9 +59,10 @@ class ServiceUnderTest:
         beneath: bool = False,
         scope: str | None = None,
     ) -> str:
-        """A person's access token as the issuer would sign it.
+        """Return a person's access token as the issuer would sign it.
 
-        Its bearer has the access that it says when they change something; in registry, only `CENTRE_SUBJECT` has.
+        A request with it that changes something first gets the stated access written to the database; in registry
+        this is done only for `CENTRE_SUBJECT`.
         """
         signer = tokens.Signer(tokens.PEOPLE_ISSUER, tokens.read_key(self.keys_dir / "people.jwk"))
         token = signer.sign(
@@ -85,11 +86,11 @@ class ServiceUnderTest:
         return token
 
     async def give_access(self, request: httpx.Request) -> None:
-        """Write down the access that a token says, since a change looks whether its bearer has it still."""
+        """Store the access that a token states, because a change checks that its bearer still has it."""
         access = self.given.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
         if request.method == "GET" or access is None:
             return
-        # A conflict is looked for in one index only; of two requests at once the other one may notice it first.
+        # ON CONFLICT covers one unique index only: a concurrent insert could fail on another, hence the lock.
         async with self.registry.acquire() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", str(access[0]))
             await connection.execute(
@@ -101,20 +102,20 @@ class ServiceUnderTest:
             )
 
     def headers(self, role: str, organisation_id: UUID | str | None = None, **more: str) -> dict[str, str]:
-        """Request headers of a signed-in person."""
+        """Return the request headers of a signed-in person."""
         return {"Authorization": f"Bearer {self.token(role, organisation_id)}", **more}
 
     def service_headers(self, caller: ServiceName, act: str = CENTRE_SUBJECT, **more: str) -> dict[str, str]:
-        """Request headers of another service on this one's `/internal` routes; `client` signs them."""
+        """Return request headers of another service for this one's `/internal` routes; `client` signs them."""
         return {"Authorization": f"{_BY_SERVICE} {caller} {act}", **more}
 
     def service_token(self, caller: ServiceName, use: str, act: str = CENTRE_SUBJECT) -> str:
-        """A service's token for one route of this one."""
+        """Return a token of the calling service for one route of this service."""
         signer = tokens.Signer(caller, tokens.read_key(self.keys_dir / f"{caller}.jwk"))
         return signer.sign(caller, self.service.name, tokens.SERVICE_TOKEN_LIFETIME, act=act, use=use)
 
     async def sign(self, request: httpx.Request) -> None:
-        """Put the token for the asked route in the place of `service_headers`, as `ServiceClient` does."""
+        """Replace `service_headers` by the token for the requested route, as `ServiceClient` does."""
         kind, _, rest = request.headers.get("Authorization", "").partition(" ")
         if kind != _BY_SERVICE:
             return
@@ -126,7 +127,7 @@ class ServiceUnderTest:
 
 
 def environment(name: str, database: TestDatabase, keys_dir: Path, **more: str) -> dict[str, str]:
-    """Settings of a service's process in tests."""
+    """Return the environment variables of a service process in tests."""
     return {
         "GOSPABLIK_ENVIRONMENT": "embedded",
         "GOSPABLIK_DATABASE_URL": database.url(name),
@@ -137,26 +138,26 @@ def environment(name: str, database: TestDatabase, keys_dir: Path, **more: str) 
         "GOSPABLIK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8",
         "GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS": "127.0.0.1",
-        # Nobody listens there: a run that stands on this machine must not answer for a test's own services.
+        # Nothing listens there: a run on the same machine must not respond in place of the test's own services.
         **{f"GOSPABLIK_{service.upper()}_URL": "http://127.0.0.1:1" for service in SERVICES},
     } | {f"GOSPABLIK_{key.upper()}": value for key, value in more.items()}
 
 
 def build_service(name: ServiceName) -> Service:
-    """A service of one's own, as its process builds it."""
+    """Return a new service, as its process builds it."""
     service: Service = importlib.import_module(f"services.{name}.app").build_service()
     return service
 
 
 @cache
 def _routes(name: ServiceName, process: Process) -> FastAPI:
-    # Making an app's routes costs more than most tests ask of them.
+    # Building the routes of an app costs more than most tests, so they are cached.
     return build_service(name).build(process)
 
 
 def _app(service: Service, process: Process) -> FastAPI:
     app = _routes(service.name, process)
-    app.state = State({"service": service})  # what it remembered was another test's
+    app.state = State({"service": service})  # the former state belongs to another test
     return app
 
 
@@ -202,7 +203,7 @@ def _cached_settings(name: str) -> list[Any]:
 async def insert_organisation(
     database: TestDatabase, *, name: str = "Школа № 1", municipality: str | None = None
 ) -> UUID:
-    """An organisation as registry would write it."""
+    """Insert an organisation as registry would; return its id."""
     connection = await database.connect("registry")
     try:
         organisation_id = uuid4()
@@ -226,7 +227,7 @@ async def insert_page(
     external_id: str = "101",
     live_from: str = "2020-01-01T00:00:00+00:00",
 ) -> UUID:
-    """A page as registry would write it."""
+    """Insert a page as registry would; return its id."""
     connection = await database.connect("registry")
     try:
         page_id = uuid4()

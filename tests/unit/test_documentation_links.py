@@ -24,7 +24,7 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def named_paths(text: str) -> set[str]:
-    """Return quoted words that are paths: they begin with a folder of the repository, or name a module."""
+    """Return the quoted words that are paths: they begin with a folder of the repository or name a module."""
     return {
         word.rstrip(".,:;")
         for quoted in _QUOTED.findall(_BLOCK.sub("", text))
@@ -83,7 +83,7 @@ def identifiers() -> set[str]:
 
 
 @pytest.mark.parametrize("document", FOR_DEVELOPERS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_symbols_named_to_developers_exist(document: Path, identifiers: set[str]) -> None:
+def test_symbols_named_in_developer_documents_exist(document: Path, identifiers: set[str]) -> None:
     text = _BLOCK.sub("", document.read_text(encoding="utf-8"))
     symbols = {word for symbol in _SYMBOL.findall(text) for word in symbol.split(".")}
     assert symbols - identifiers == set()

@@ -1,4 +1,4 @@
-"""What forked programs find imported exists: a misspelt module is passed over in silence, and costs a second."""
+"""All modules preloaded for forked programs exist. The fork server ignores a misspelt name and loses a second."""
 
 import importlib.util
 

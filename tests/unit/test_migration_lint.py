@@ -13,7 +13,7 @@ from migrations import indexes, lint
 
 
 def found_in(upgrade: Any, folder: Path) -> str:
-    """Return what squawk says of an upgrade."""
+    """Return what squawk reports for an upgrade."""
     file = folder / "upgrade.sql"
     file.write_text(lint.rendered(SimpleNamespace(module=SimpleNamespace(upgrade=upgrade))), encoding="utf-8")  # type: ignore[arg-type]
     squawk = Path(sys.executable).with_name("squawk")

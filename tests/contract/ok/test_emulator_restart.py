@@ -131,5 +131,5 @@ async def test_citizens_write_at_the_configured_rate(network: OkProcess) -> None
     await eventually(ten_more, "ten messages of citizens")
     await network.door("citizens", {"per_minute": 0})
     after = await written()
-    await asyncio.sleep(0.3)  # thirty would be written at the rate before
+    await asyncio.sleep(0.3)  # at the former rate thirty would be written
     assert await written() == after

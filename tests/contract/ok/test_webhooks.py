@@ -33,11 +33,11 @@ class Receiver:
         return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
 
     async def next(self) -> dict[str, Any]:
-        """The next event."""
+        """Return the next event."""
         return await asyncio.wait_for(self.events.get(), SECONDS)
 
     async def all_received(self, network: OkProcess) -> list[dict[str, Any]]:
-        """The other events; no delivery waits any more when this returns."""
+        """Return the other events, once no delivery is pending."""
 
         async def none_waits() -> bool:
             return not any(item["waiting"] for item in (await network.door("subscriptions"))["items"])

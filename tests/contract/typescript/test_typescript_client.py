@@ -1,4 +1,4 @@
-"""What front ends make of the merged document: types and functions that a compiler accepts, valid examples."""
+"""Code generated from the merged document compiles, and its schemas accept the examples."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ BROWSER = ("--lib", "es2022,dom", "--module", "esnext", "--moduleResolution", "b
 
 
 def run(folder: Path, *command: str) -> None:
-    """Run a command of Node.js. What it prints is shown when it fails."""
+    """Run a Node.js command. Its output is shown if it fails."""
     found = shutil.which(command[0])
     assert found is not None
     done = subprocess.run([found, *command[1:]], cwd=folder, capture_output=True, text=True, check=False)

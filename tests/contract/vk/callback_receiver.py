@@ -36,7 +36,7 @@ class Receiver:
         return web.Response(text="ok") if self.answer is None else await self.answer(body)
 
     async def got(self, count: int) -> list[dict[str, Any]]:
-        """The first so many events, waited for."""
+        """Wait for the first `count` events and return them."""
         await eventually_true(lambda: len(self.bodies) >= count, f"{count} events")
         return self.bodies[:count]
 
@@ -55,7 +55,7 @@ class Receiver:
 
 
 async def reaches(page: VkPage, server: int, status: str) -> dict[str, Any]:
-    """Wait until the server has the status; answers it as the network shows it."""
+    """Wait until the server has the status; return the server as the network shows it."""
 
     async def look() -> dict[str, Any] | None:
         found = await page.api("groups.getCallbackServers", group_id=page.id, server_ids=server)

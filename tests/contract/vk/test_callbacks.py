@@ -143,7 +143,7 @@ async def test_event_without_ok_in_time_is_sent_again(page: VkPage, server: Rece
     assert server.retries == [None, "1", None]
 
 
-async def test_server_may_ask_to_wait_or_to_be_forgotten(page: VkPage, server: Receiver) -> None:
+async def test_server_may_ask_to_wait_or_to_be_removed(page: VkPage, server: Receiver) -> None:
     moments: list[datetime] = []
     later = datetime.max.replace(tzinfo=UTC)
 

@@ -54,7 +54,7 @@ class Issuer:
 
 
 def application(issuer: Issuer) -> web.Application:
-    """The routes of the issuer."""
+    """Return an application with the routes of the issuer."""
     routes = web.RouteTableDef()
 
     async def document(path: str, body: dict[str, Any]) -> web.StreamResponse:
@@ -118,7 +118,7 @@ async def serve() -> None:
     await site.start()
     port = runner.addresses[0][1]
     issuer.url = f"http://127.0.0.1:{port}"
-    print(port, flush=True)  # noqa: T201 — who started it reads it
+    print(port, flush=True)  # noqa: T201 — the parent process reads it
     await asyncio.Event().wait()
 
 

@@ -1,4 +1,4 @@
-"""The classifier pool: results equal the model's, prefetched or not, also after its process was killed."""
+"""The classifier pool: its results equal the model's, prefetched or not, and also after its process was killed."""
 
 import asyncio
 import os
@@ -90,7 +90,7 @@ async def test_unusable_model_is_named_with_its_reason(
         await pool.classify(ITEMS[:1])
     with pytest.raises(Unavailable, match="The classifier is not available"):
         await pool.classify_one(ITEMS[0])
-    # Repaired, and no restart is needed.
+    # After the model is repaired, no restart is needed.
     chosen.topics_model = None
     assert (await pool.classify(ITEMS[:1]))[0].result.needs_answer == "yes"
 
@@ -111,7 +111,7 @@ async def test_callers_of_a_crashed_process_are_served_by_the_next(
 
 
 class Ending(ThreadPoolExecutor):
-    """A process that ends for all who wait for it, one after the other."""
+    """An executor whose process has died: every call on it fails, one after the other."""
 
     def submit(self, *_: object, **__: object) -> Any:
         return super().submit(self._end)
@@ -156,7 +156,7 @@ async def test_texts_beside_a_crashing_one_are_classified(hostile: ClassifierPoo
     assert [one[0].result.needs_answer for one in found] == ["yes", "unsure", "yes", "yes", "yes"]
 
 
-async def test_unusable_process_raises_unavailable_and_blames_no_text(
+async def test_unusable_process_raises_unavailable_and_marks_no_text_as_crashing(
     pool: ClassifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(classifier_pool_module, "ProcessPoolExecutor", lambda **_: Ending())

@@ -1,4 +1,4 @@
-"""The stored deadlines of an appeal: read and written without loss, also those that the version before stored."""
+"""The stored deadlines of an appeal: read and written without loss, also those stored by the previous version."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -53,7 +53,7 @@ def test_appeal_without_deadlines_has_an_empty_snapshot() -> None:
     assert DeadlineSnapshot().text is None
 
 
-def test_message_without_a_clock_is_told_from_one_with_a_clock() -> None:
+def test_message_without_a_clock_differs_from_one_with_a_clock() -> None:
     waiting = DeadlineSnapshot.parse({"next": WAITING})
     running = DeadlineSnapshot.parse({"next": RUNNING})
     assert type(waiting.next) is AwaitedReply
@@ -63,7 +63,7 @@ def test_message_without_a_clock_is_told_from_one_with_a_clock() -> None:
     assert running.next.written_at == datetime(2026, 12, 1, 2, tzinfo=UTC)
 
 
-def test_stopped_clock_moves_to_the_earlier_ones() -> None:
+def test_stopped_clock_is_added_to_the_earlier_ones() -> None:
     snapshot = DeadlineSnapshot.parse(CLOCK | {"next": RUNNING})
     stopped = StoppedClock.model_validate(STOPPED)
     assert replace(snapshot, next=None, earlier=(stopped,)).dump() == CLOCK | {"earlier": [STOPPED]}

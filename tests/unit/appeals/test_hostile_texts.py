@@ -1,6 +1,7 @@
-"""No text of a citizen stalls classification: work grows linearly with a text's length, whatever it contains.
+"""No citizen's text stalls classification: work grows linearly with the length of the text, whatever it contains.
 
-Work is counted in steps of a regex matcher and in executed lines of Python, so that no clock decides.
+Work is counted in steps of a regex matcher and in executed lines of Python, so that the speed of the machine does
+not matter.
 """
 
 import importlib
@@ -45,17 +46,18 @@ SHAPES = (
     "үдэ һайн ", "Иванов И. И. ", "паспорт ", "мороз", "пиш", "пожар ", "когда? ", "privet ", "ghbdtn ", "x.ru/",
     "\ufdfa", "\u0f73", ". ", "а. ",
 )  # fmt: skip
-# Twice the letters may take somewhat more than twice the work: bounded look-ahead is not yet full in short texts.
+# A text of twice the length may take somewhat more than twice the work: in short texts bounded look-ahead stops
+# before its bound.
 MOST = 3.0
 
 
 def repeated(shape: str, length: int) -> str:
-    """Return the shape repeated up to the length."""
+    """Return a text of this length that repeats the shape."""
     return (shape * (length // len(shape) + 1))[:length]
 
 
 def _patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
-    """Yield every pattern of the modules that process citizens' texts. The patterns named here see words only."""
+    """Yield every pattern of the modules that process citizens' texts, except those applied only to words."""
     words = {"_PATRONYMIC", "_SURNAME", "_BURYAT_NAME", "_GENITIVE", "_ADDRESS"}
     names = ["shared.logs"]
     for package in (services.appeals.classification, shared.masking):
@@ -96,7 +98,7 @@ def _growth(
             text = opening + repeated(shape, letters)
             assert counted.spans(text) == [found.span() for found in pattern.finditer(text)], shape
             steps.append(counted.count)
-        # A repeat of at most 200 consumes most of the shorter text at once: some steps per letter are no growth.
+        # A repeat of at most 200 consumes most of the shorter text at once: a few steps per letter are not growth.
         worst = max(worst, (steps[1] / max(steps[0], 8 * length), opening + shape))
     return worst
 
@@ -125,7 +127,7 @@ def test_patterns_run_in_linear_time_after_any_prefix(name: str, seed: int) -> N
 
 @pytest.mark.usefixtures("deep")
 def test_pattern_check_detects_quadratic_time() -> None:
-    """The patterns here are like those that a wall post once stalled."""
+    """These patterns resemble those on which a wall post once stalled."""
     mention = re.compile(r"\[(?:id|club|public)\d+(?::[^|\]]*)?\|[^\]]*\]", re.IGNORECASE)
     assert _growth(mention, list(samples(mention, Random(1))), 150)[0] > MOST
     assert _growth(re.compile(r"мороз\w*\s?\d"), ["мороз"], 150)[0] > MOST

@@ -1,4 +1,4 @@
-"""Agreement of a review with the prediction, by field; null where either side says nothing."""
+"""Agreement of a review with the prediction, by field; null where either side has no value."""
 
 from typing import Any
 from uuid import UUID
@@ -22,7 +22,7 @@ ALL = {"need": True, "group": True, "topic": True, "place": True, "urgency": Tru
 def agrees(
     judged: dict[str, Any], corrections: Corrections, *, needs_answer: bool = True
 ) -> dict[str, bool | None]:
-    """Return the agreement without fields that nobody named."""
+    """Return the agreement without the fields that neither side named."""
     decided = decided_values(corrections, judged, OWNER, needs_answer=needs_answer)
     found = agreement(judged, decided, GROUPS)
     assert set(found) == set(REVIEWED_FIELDS)
@@ -64,7 +64,7 @@ def test_confirming_all_but_one_field_disagrees_with_that_field() -> None:
         (ROADS, ROADS, {"group": True}),
     ],
 )
-def test_topic_agrees_at_the_finest_level_both_name(
+def test_topic_is_compared_at_the_finest_level_that_both_name(
     judged: UUID, decided: UUID, expected: dict[str, bool]
 ) -> None:
     found = agrees(JUDGED | {"topic_id": str(judged)}, Corrections(topic_id=decided))

@@ -1,4 +1,4 @@
-"""The stored route of an appeal: read and written without loss, also one that the version before stored."""
+"""The stored route of an appeal: read and written without loss, also one stored by the previous version."""
 
 from typing import Any
 from uuid import UUID
@@ -39,7 +39,7 @@ def test_new_route_replaces_only_the_fields_it_has() -> None:
     assert merged.dump() == RETURNED | {"reason": "Решение модератора", "rule_id": None, "confidence": 1.0}
 
 
-def test_assigned_route_keeps_what_the_text_says() -> None:
+def test_assigned_route_keeps_the_fields_taken_from_the_text() -> None:
     kept = RouteSnapshot.parse(RETURNED).text_reading().replaced_by(manual_route("Решение модератора"))
     assert kept.dump() == {
         "topic": ROUTED["topic"],

@@ -1,4 +1,4 @@
-"""Validation of rule sets: each error names its position, and a valid set can always be followed."""
+"""Validation of rule sets: each error names its position, and a valid set routes every appeal."""
 
 from dataclasses import replace
 from itertools import product

@@ -1,4 +1,4 @@
-"""Similarity of two appeals, and its reasons in words."""
+"""Similarity of two appeals, and the reasons given for it."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta

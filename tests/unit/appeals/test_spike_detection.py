@@ -1,4 +1,4 @@
-"""Spikes: significantly more than the baseline, different people, one location."""
+"""Spikes: significantly more appeals than the baseline, from different people, at one location."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta

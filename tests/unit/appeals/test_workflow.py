@@ -1,4 +1,4 @@
-"""The state machine: every status has moves, every move leads to a known status, and when clocks stop."""
+"""The state machine: moves from every status, to known statuses and by role, and the effects of replies."""
 
 import pytest
 

@@ -92,7 +92,7 @@ def test_failed_process_is_started_again(data_dir: DataDir) -> None:
     assert "one.log" in messages[0]
 
 
-def test_stopping_ends_children_and_the_deaf(data_dir: DataDir) -> None:
+def test_stop_ends_children_and_processes_that_ignore_sigterm(data_dir: DataDir) -> None:
     supervisor = Supervisor.start(data_dir, [Program("deaf", _STUBBORN, stop_seconds=1)])
     supervisor.run("deaf")
     eventually_blocking(lambda: len(orphan_processes.find_orphans(data_dir)) == 3)

@@ -1,4 +1,4 @@
-"""The gateway service over stand-in services: health, the merged document, its page, error pages."""
+"""The gateway service in front of stand-in services: health, the merged document, its page, error pages."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,11 +12,11 @@ from services.gateway.app import create_app
 from services.gateway.settings import SERVICES, GatewaySettings
 from tests.unit.gateway.conftest import Serve
 
-pytestmark = pytest.mark.enable_socket  # the gateway's service asks servers on loopback
+pytestmark = pytest.mark.enable_socket  # the gateway service calls servers on loopback
 
 
 class Fake:
-    """A stand-in service that can be made failing, slow or absent."""
+    """A stand-in service that can fail, respond slowly or be absent."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -45,11 +45,11 @@ def test_every_component_is_referred_to_by_a_path() -> None:
     assert [name for name in names if f"'{_SCHEMAS}{name}'" not in text] == []
 
 
-# A field that is named so holds one of a closed list of values…
+# A field with such a name has one of a closed list of values…
 _CLOSED = re.compile(
     r"(.*_)?(status|kind|network|type|types|state|urgency|outcome|language|level|origin|role|right|format|sort)"
 )
-# …but for these: a standard names the values, or several are given in one, separated by commas.
+# …except these: a standard defines the values, or one value is a comma-separated list.
 _OPEN = {"ProblemDocument.type", "TokenResponse.token_type", "GET /api/v1/events types"}
 
 
@@ -97,13 +97,13 @@ def test_fields_with_closed_lists_of_values_refer_to_an_enum() -> None:
     assert plain == []
 
 
-def test_statuses_that_nothing_assigns_are_not_shown() -> None:
+def test_unused_statuses_are_not_in_the_document() -> None:
     schemas = merged_document()["components"]["schemas"]
     assert not {"new", "merged", "on_approval"} & set(schemas["AppealStatus"]["enum"])
     assert not {"draft", "on_approval"} & set(schemas["ReplyStatus"]["enum"])
 
 
-# Errors that are no problem documents: OAuth's (RFC 6749), and health's.
+# Routes whose errors are not problem documents: OAuth (RFC 6749) and health.
 _OTHER_ERRORS = {"POST /api/v1/auth/token", "POST /api/v1/auth/revoke", "GET /health"}
 
 
@@ -114,7 +114,7 @@ def _responses(*, good: bool) -> Iterator[tuple[Operation, str, dict[str, Any]]]
                 yield operation, status, response
 
 
-def test_errors_of_an_operation_are_told_apart_by_type() -> None:
+def test_errors_of_an_operation_are_distinguished_by_type() -> None:
     schemas = merged_document()["components"]["schemas"]
     for operation, status, response in _responses(good=False):
         if str(operation) in _OTHER_ERRORS and status != "500":
@@ -129,13 +129,13 @@ def test_errors_of_an_operation_are_told_apart_by_type() -> None:
             assert (described["type"]["const"], described["status"]["const"]) == (kind, int(status)), operation
 
 
-def test_wrong_fields_are_listed_with_pointer_and_detail() -> None:
+def test_invalid_fields_are_listed_with_pointer_and_detail() -> None:
     schema = merged_document()["components"]["schemas"]["InvalidProblem"]
     assert "errors" in schema["required"]
     assert set(merged_document()["components"]["schemas"]["FieldError"]["required"]) == {"pointer", "detail"}
 
 
-def test_problems_of_what_a_route_depends_on_are_listed() -> None:
+def test_problems_of_route_dependencies_are_listed() -> None:
     def of(path: str, method: str) -> set[str]:
         responses = merged_document()["paths"][path][method]["responses"]
         return {
@@ -161,7 +161,7 @@ def test_problems_of_what_a_route_depends_on_are_listed() -> None:
 
 def _valid(value: Any, schema: dict[str, Any]) -> None:
     document = merged_document() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    # Pointers of the schema are of the whole document.
+    # References in the schema are relative to the whole document.
     Draft202012Validator(document | schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
 
 
@@ -203,7 +203,7 @@ def test_examples_of_fields_are_valid() -> None:
                     raise AssertionError(f"{name}.{field}: {error.message}") from error
 
 
-def test_preconditions_are_plain_strings_and_required_where_the_route_asks() -> None:
+def test_preconditions_are_plain_strings_and_required_where_the_route_needs_them() -> None:
     found = {
         str(operation): parameter
         for operation in operations()
@@ -218,7 +218,7 @@ def test_preconditions_are_plain_strings_and_required_where_the_route_asks() -> 
         assert ("428" in operation.described["responses"]) is required, operation
 
 
-def test_headers_of_a_success_are_declared() -> None:
+def test_headers_of_successful_responses_are_declared() -> None:
     declared = {
         f"{operation} {status}": set(response.get("headers", ()))
         for operation, status, response in _responses(good=True)

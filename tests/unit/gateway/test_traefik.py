@@ -1,4 +1,4 @@
-"""The real Traefik with our configuration over stand-in services."""
+"""The real Traefik with our configuration in front of stand-in services."""
 
 import asyncio
 import os
@@ -171,7 +171,7 @@ async def test_error_responses_of_services_are_not_replaced(gateway: Gateway) ->
         )
 
 
-async def test_absent_service_answers_a_problem_document_at_once(gateway: Gateway) -> None:
+async def test_absent_service_gives_a_problem_document_at_once(gateway: Gateway) -> None:
     async with asyncio.timeout(60):
         answers = [await gateway.ask("GET", "/api/v1/metrics/sla?x=1") for _ in range(5)]
     assert {status for status, _ in answers} <= {502, 503}

@@ -1,4 +1,4 @@
-"""Keys for settings of ingest that read nothing back."""
+"""Keys for settings of ingest, for tests that do not decrypt stored values."""
 
 from typing import Any
 

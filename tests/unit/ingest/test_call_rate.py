@@ -15,7 +15,7 @@ async def test_two_clients_share_rate_limit_of_token() -> None:
 
     begun = loop.time()
     await asyncio.gather(client(), client())
-    # Six calls at twenty a second: five pauses. Alone, each client would have needed two.
+    # Six calls at twenty per second need five pauses. With a limit of its own each client would need two.
     assert loop.time() - begun >= 5 / 20
 
 

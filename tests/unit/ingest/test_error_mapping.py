@@ -22,7 +22,7 @@ OK = {
     453: T.CLIENT_ERROR, 454: T.CONTENT_REJECTED,
     455: T.DENIED, 456: T.DENIED, 457: T.REVOKED, 458: T.DENIED, 700: T.NOT_FOUND,
 }  # fmt: skip
-# What a token's state is after each of these; nothing: it stays as it was.
+# The state of a token after each treatment; other treatments leave it unchanged.
 STATES = {
     T.CAPTCHA: TokenState.CAPTCHA,
     T.REVOKED: TokenState.REVOKED,
@@ -31,7 +31,7 @@ STATES = {
     T.FLOOD_CONTROL: TokenState.LIMITED,
     T.MISSING_SCOPE: TokenState.LIMITED,
 }
-# A lost answer: nobody is told anything, the thread is read back.
+# The response was lost: the author gets no message, and the thread is read to find the reply.
 SILENT = {T.TRANSIENT}
 
 
@@ -79,7 +79,7 @@ def test_reply_author_gets_russian_message(network: str, code: int) -> None:
     assert isinstance(refused, PublishRejected)
     assert "ENGLISH" not in refused.message
     assert "(ошибка" not in refused.message, "the code has no words of its own"
-    # What mends itself or what an operator mends is tried again; what the author must change is not.
+    # Retried if the cause ends by itself or an operator can fix it, not if the author must change the reply.
     again = treatment in TOKEN_TREATMENTS or treatment is T.RATE_LIMITED
     assert refused.permanent is not again
 

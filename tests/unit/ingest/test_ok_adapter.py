@@ -39,20 +39,20 @@ AT = 1_767_225_600_000
 
 
 class Book:
-    """One token of each kind."""
+    """Accounts with one token of each kind and one page."""
 
     def select(self, network: str, kind: TokenKind, page_id: UUID | None = None, **_: Any) -> Credential:
-        """The token."""
+        """Return the token."""
         return Credential(id=UUID(int=9), network=network, kind=kind, page_id=page_id, token="t")
 
     def pages(self, network: str) -> list[PageRef]:
-        """The page."""
+        """Return the only page."""
         return [PAGE]
 
 
 @dataclass
 class Kept:
-    """What is stored of one way."""
+    """An in-memory store of one source."""
 
     items: list[str] = field(default_factory=list)
     at: dict[str, Any] = field(default_factory=dict)
@@ -60,22 +60,22 @@ class Kept:
     callbacks: Any = None
 
     async def cursor(self, page: PageRef, source: str) -> dict[str, Any]:
-        """Where the way stands."""
+        """Return the cursor of the source."""
         assert source == SOURCE
         return dict(self.at)
 
     async def store(self, page: PageRef, source: str, parsed: ParsedBatch, **more: Any) -> StoreResult:
-        """Keep a batch."""
+        """Store the new messages of a batch, and the cursor."""
         new = [item.external_id for item in parsed.items if item.external_id not in self.items]
         self.items += new
         self.at = dict(more["cursor"])
         return StoreResult(new=len(new))
 
     def report_success(self, page: PageRef, source: str) -> None:
-        """A good look."""
+        """Do nothing: the tests check only failures."""
 
     def report_failure(self, page: PageRef, source: str, error: str) -> None:
-        """A bad one."""
+        """Record the error."""
         self.errors.append(error)
 
 
@@ -98,7 +98,7 @@ class Wire:
     breaks_after: int | None = None
 
     async def read_bot_api(self, client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
-        """A call that reads."""
+        """Return the response of a read call, or raise its error."""
         self.calls.append(path)
         if path == "chats":
             rows = [{"chat_id": k, "lastEventTime": max(m["timestamp"] for m in v)} for k, v in self.chats.items()]
@@ -114,7 +114,7 @@ class Wire:
 
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
-    """The network."""
+    """The scripted network, which replaces the client's HTTP calls."""
     wire = Wire()
 
     async def read_graph(client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
@@ -145,7 +145,7 @@ async def test_closed_chat_does_not_block_others_and_is_read_later(wire: Wire) -
     assert "chat:a" in kept.at["closed"]
     assert any("переписка chat:a" in error and "458" in error for error in kept.errors)
     wire.closed = set()
-    # A process that knows of it by the cursor alone.
+    # A new process, which knows the closed chat only from the cursor.
     chats, _ = _chats(kept, ok_closed_seconds=0.0)
     await chats.check_group(PAGE)
     assert sorted(kept.items) == ["chat:a/mid:chat:a.1", "chat:b/mid:chat:b.2"]
@@ -166,7 +166,7 @@ async def test_only_citizen_messages_report_push_loss(wire: Wire, sender: str, d
     kept = Kept()
     chats, doubted = _chats(kept, pushed=True)
     await chats.check_group(PAGE)
-    assert doubted == []  # what is older than the first look push was never asked for
+    assert doubted == []  # messages older than the first poll were not expected by push
     wire.chats["chat:a"].append(_message("chat:a", 5, sender))
     await chats.check_group(PAGE)
     assert len(doubted) == doubts

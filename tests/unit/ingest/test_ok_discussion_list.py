@@ -46,7 +46,7 @@ def _row(number: int, age: timedelta, count: int = 1) -> dict[str, Any]:
 
 @dataclass
 class Wire:
-    """The network: `rows` are the list; calls are counted, `trouble` answers for a discussion or a page of it."""
+    """The network: `rows` is the list; calls are recorded; `trouble` returns the error of a call, if any."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     trouble: Callable[[str], Exception | None] = lambda _: None
@@ -54,7 +54,7 @@ class Wire:
     read: list[str] = field(default_factory=list)
 
     async def discussions(self, types: str, anchor: str | None) -> tuple[list[Any], str | None]:
-        """A page of the list."""
+        """Return a page of the list, and the next anchor."""
         self.pages.append(anchor)
         if (error := self.trouble(f"page {anchor}")) is not None:
             raise error
@@ -63,7 +63,7 @@ class Wire:
         return rows, str(start + PAGE_SIZE) if start + PAGE_SIZE < len(self.rows) else None
 
     async def comments(self, page: PageRef, place: str, anchor: str | None) -> tuple[ParsedBatch, str | None]:
-        """Comments of a discussion."""
+        """Return no comments of a discussion, or raise its error."""
         self.read.append(place)
         if (error := self.trouble(place)) is not None:
             raise error
@@ -72,46 +72,46 @@ class Wire:
     async def comments_with_deletions(
         self, page: PageRef, place: str, count: int, feed: Any
     ) -> tuple[ParsedBatch, str | None]:
-        """All comments of a discussion."""
+        """Do the same as `comments`, from the beginning."""
         return await self.comments(page, place, None)
 
     async def topics_by_ids(self, pages: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
-        """No topics."""
+        """Return no topics."""
         return []
 
 
 @dataclass
 class Memory:
-    """What is stored, and what is told of the source; and the one page of the registry."""
+    """An in-memory store of thread states and reported errors, with the only page of the registry."""
 
     kept: dict[str, ThreadState] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
     async def thread_states(self, keys: list[str]) -> dict[str, ThreadState]:
-        """How far threads are read."""
+        """Return how far each thread was read."""
         return {key: self.kept[key] for key in keys if key in self.kept}
 
     async def threads_with_other_count(self, counts: dict[str, int]) -> dict[str, int]:
-        """As many are stored as the network counts."""
+        """Return no threads: as many comments are stored as the network counts."""
         return {}
 
     async def store(self, page: PageRef, source: str, parsed: ParsedBatch, **more: Any) -> None:
-        """Keep the marks."""
+        """Store the states of threads."""
         self.kept |= {mark.thread_key: mark for mark in more.get("thread_states", ())}
 
     def report_success(self, page: PageRef, source: str) -> None:
-        """A good look."""
+        """Do nothing: the tests check only failures."""
 
     def report_failure(self, page: PageRef, source: str, error: str) -> None:
-        """A bad one."""
+        """Record the error."""
         self.errors.append(error)
 
     def pages(self, network: str) -> list[PageRef]:
-        """The pages."""
+        """Return the only page."""
         return [PAGE]
 
     def page(self, network: str, external_id: str) -> PageRef | None:
-        """The page."""
+        """Return the page if the id is that of its group."""
         return PAGE if external_id == GROUP else None
 
 
@@ -144,7 +144,7 @@ async def test_list_is_read_in_parts_most_recent_first() -> None:
         await polling._round()
     assert set(wire.read) >= {str(n) for n in range(60)}
     assert wire.read[:4] == ["0", "1", "2", "3"]
-    # The page on which the horizon lies is the last that is asked for.
+    # The last requested page is the one that reaches the horizon.
     assert max(int(anchor or 0) for anchor in wire.pages) == 60
     assert listed.covers(clock.now() - timedelta(days=13))
     assert not listed.covers(clock.now() - timedelta(days=15))
@@ -211,5 +211,5 @@ async def test_unknown_anchor_restarts_full_pass() -> None:
         try:
             await polling._round()
         except CallError as error:
-            assert error.treatment is ErrorTreatment.CLIENT_ERROR  # noqa: PT017 — it may come once
+            assert error.treatment is ErrorTreatment.CLIENT_ERROR  # noqa: PT017 — the error may occur once
     assert len(memory.kept) == 40

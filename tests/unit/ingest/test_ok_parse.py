@@ -37,7 +37,7 @@ MESSAGE: dict[str, Any] = {
 
 
 def credential(**secrets: str) -> Credential:
-    """A user session of the network's documentation."""
+    """Return the user session from the network's documentation."""
     return Credential(id=UUID(int=3), network="ok", kind=TokenKind.USER, page_id=None, **secrets)
 
 
@@ -72,7 +72,7 @@ def test_repr_contains_no_secrets() -> None:
 def test_comment_time_with_and_without_milliseconds() -> None:
     dated = ok_payloads.parse_comment(COMMENT, PAGE, TOPIC)
     exact = ok_payloads.parse_comment(COMMENT | {"date_ms": 1767225600123}, PAGE, TOPIC)
-    assert dated.written_at == datetime(2026, 1, 1, 0, 0, tzinfo=UTC)  # Moscow wall time
+    assert dated.written_at == datetime(2026, 1, 1, 0, 0, tzinfo=UTC)  # Moscow local time
     assert exact.written_at == datetime(2026, 1, 1, 0, 0, 0, 123000, tzinfo=UTC)
     assert dated.external_id == f"{TOPIC}/MTc2"
     assert dated.thread_key == f"ok:{TOPIC}"
@@ -212,11 +212,11 @@ def test_invalid_payload_is_unparsed(raw: Any, reason: str) -> None:
     "raw",
     [None, {}, {"object_type": "USER_PHOTO", "object_id": "1"}, {"object_type": "GROUP_TOPIC", "object_id": "1"}],
 )
-def test_discussions_of_other_things(raw: Any) -> None:
+def test_discussions_of_other_types_are_ignored(raw: Any) -> None:
     assert ok_payloads.parse_discussion_row(raw, {"GROUP_TOPIC"}) is None
 
 
-def test_a_discussion_of_a_groups_topic() -> None:
+def test_discussion_of_a_group_topic_is_parsed() -> None:
     raw = {
         "object_id": TOPIC,
         "object_type": "GROUP_TOPIC",
@@ -232,7 +232,7 @@ def test_a_discussion_of_a_groups_topic() -> None:
     assert undated.active_at is None
 
 
-def test_a_discussion_of_a_photo_carries_its_type_in_all_keys() -> None:
+def test_keys_of_a_photo_discussion_contain_its_type() -> None:
     raw = {
         "object_id": "77",
         "object_type": "GROUP_PHOTO",
@@ -254,7 +254,7 @@ def test_text_of_a_deleted_profile_is_kept(who: dict[str, Any]) -> None:
     assert (item.author, item.from_community, item.text) == (None, False, "Где автобус?")
 
 
-def test_markup_stays_in_the_text() -> None:
+def test_markup_is_kept_in_the_text() -> None:
     text = "{group:50000000000001}Служба{group}, см. {media_topic:60000000000001}"
     assert ok_payloads.parse_comment(COMMENT | {"text": text}, PAGE, TOPIC).text == text
 
@@ -272,5 +272,5 @@ def test_markup_stays_in_the_text() -> None:
         ([], None),
     ],
 )
-def test_what_the_network_may_answer_to_a_new_comment(answer: Any, found: str | None) -> None:
+def test_id_is_read_from_every_response_to_a_new_comment(answer: Any, found: str | None) -> None:
     assert _comment_id(answer) == found

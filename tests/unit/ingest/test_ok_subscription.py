@@ -27,7 +27,7 @@ FOREIGN = "https://somebody.example/hook"
 
 @dataclass
 class Wire:
-    """The network: what is subscribed; `trouble` is raised by every call."""
+    """The network: the subscribed URLs; `trouble` is raised when they are read."""
 
     urls: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
@@ -62,39 +62,39 @@ class Kept:
 
     @property
     def callbacks(self) -> "Kept":
-        """Itself."""
+        """Return this object, which is also the store of callbacks."""
         return self
 
     def select(self, network: str, kind: TokenKind, page_id: UUID | None = None, **_: Any) -> Credential:
-        """The token."""
+        """Return the token."""
         return Credential(id=UUID(int=9), network=network, kind=kind, page_id=page_id, token="t")
 
     async def by_page(
         self, network: str, page_ids: Sequence[UUID] | None = None
     ) -> dict[UUID, RegisteredCallback]:
-        """What is kept."""
+        """Return the stored callback by the id of the page."""
         return {} if self.one is None else {PAGE.id: self.one}
 
     async def save(self, network: str, callback: RegisteredCallback) -> None:
-        """Keep it."""
+        """Store the callback."""
         self.one = callback
 
     async def record_check(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
-        """How a look went."""
+        """Store the result of a check."""
         assert self.one is not None
         self.one = replace(self.one, state=state, reason=reason)
 
     def report_success(self, page: PageRef, source: str) -> None:
-        """A good look."""
+        """Do nothing: the tests check only failures."""
 
     def report_failure(self, page: PageRef, source: str, error: str) -> None:
-        """A bad one."""
+        """Record the error."""
         self.errors.append(error)
 
 
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
-    """The network."""
+    """The fake network, which replaces the client's HTTP calls."""
     wire = Wire()
 
     async def read_graph(client: OkClient, credential: Credential, path: str, **query: Any) -> Any:

@@ -10,7 +10,7 @@ from services.ingest.networks.ok import ok_page_lookup as ok
 from services.ingest.networks.vk import vk_page_lookup as vk
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-# What no page of a network should say, and one day will.
+# Invalid values that a network might return one day.
 ODD: list[Any] = [None, True, -1, 10**30, 1.5, "", "\x00", "\ud83d", [], [[]], {}, {"enabled": []}, [None]]
 
 

@@ -11,7 +11,7 @@ from services.ingest.networks.port import PageRef
 
 
 def page(number: int) -> PageRef:
-    """A page of the rotation."""
+    """Return a page of the schedule."""
     return PageRef(
         id=UUID(int=number),
         organisation_id=UUID(int=0),
@@ -22,7 +22,7 @@ def page(number: int) -> PageRef:
 
 
 class Looks:
-    """Counts looks, and how many are at work together."""
+    """Counts the checks of each page, and the most checks at the same time."""
 
     def __init__(self, pages: list[PageRef], rest: float = 60.0) -> None:
         self.pages = pages
@@ -34,7 +34,7 @@ class Looks:
         self.broken: set[str] = set()
 
     async def look(self, one: PageRef) -> float:
-        """A look that takes a moment."""
+        """Check a page, which takes a moment; return the pause until its next check."""
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         await asyncio.sleep(0.001)
@@ -45,7 +45,7 @@ class Looks:
         return self.rest
 
     def rotation(self, concurrency: int) -> PageScheduler:
-        """The rotation over them."""
+        """Return a scheduler of these pages."""
         return PageScheduler(
             "look",
             lambda: self.pages,
@@ -56,7 +56,7 @@ class Looks:
 
 
 async def until(looks: Looks, seen: int) -> None:
-    """Wait until so many looks were made."""
+    """Wait until this many checks were made."""
     async with asyncio.timeout(60):
         while looks.count.total() < seen:
             await asyncio.sleep(0.005)

@@ -21,7 +21,7 @@ def nothing(_page: int, _since: float, _now: float) -> Sequence[float]:
 
 
 def regular(rates: Sequence[float]) -> Writes:
-    """Every page gets its messages at even distances."""
+    """Return a function that returns the times of messages: even intervals for every page."""
 
     def writes(page: int, since: float, now: float) -> Sequence[float]:
         gap = DAY / rates[page]
@@ -34,7 +34,7 @@ def regular(rates: Sequence[float]) -> Writes:
 def live(
     schedule: PollSchedule[int], days: float, writes: Writes = nothing, start: float = START
 ) -> tuple[Counter[int], Counter[int], dict[int, float]]:
-    """Poll as allowed; answers polls by page, polls by day, and the greatest age of each page."""
+    """Poll as the schedule allows; return polls by page, polls by day, and the greatest age of each page."""
     by_page: Counter[int] = Counter()
     by_day: Counter[int] = Counter()
     last: dict[int, float] = {}

@@ -1,4 +1,4 @@
-"""What networks say of pushed events: the sender that a body names, the event's id, and confirmation codes."""
+"""Parsing of pushed events: the sender that the body names, the event's id, and confirmation codes."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ PAGE = PageRef(id=UUID(int=1), organisation_id=UUID(int=2), network="vk", extern
 COMMENT = {"id": 5, "from_id": 7, "date": 1767225600, "text": "Текст", "post_id": 12}
 
 
-def test_claim_takes_the_secret_out_of_the_event() -> None:
+def test_secret_is_removed_from_the_event() -> None:
     event = {"type": "wall_reply_new", "group_id": 101, "secret": "s3cret", "object": {}}
     claim = read_claim(event)
     assert (claim.page, claim.secret, claim.wants_confirmation) == ("101", "s3cret", False)
@@ -60,7 +60,7 @@ def test_event_without_an_id_gets_one_from_its_content() -> None:
     assert named.push_event_id == "e1"
 
 
-def test_events_of_other_networks_meet_no_rule_of_vk() -> None:
+def test_rules_of_vk_do_not_apply_to_events_of_other_networks() -> None:
     edited = IncomingItem(
         change="edited",
         kind="comment",
@@ -83,7 +83,7 @@ def test_events_of_other_networks_meet_no_rule_of_vk() -> None:
     assert (list(ok.threads_to_reread(batch)), list(ok.thread_states(batch))) == ([], [])
 
 
-def test_unknown_network_pushes_nothing() -> None:
+def test_unknown_network_has_no_push() -> None:
     assert catalogue.push_spec("telegraph") is None
 
 
@@ -121,7 +121,7 @@ def endpoint(code: str | None, *, manual: bool = False) -> PushEndpoint:
 
 
 async def answers(answered: object, given: PushEndpoint, *, times: int = 1) -> tuple[list[str | None], list[Any]]:
-    """Return the codes of so many requests, and the codes that were saved."""
+    """Return the codes answered to `times` requests, and the codes that were saved."""
     registrations = Registrations()
     asked = mock.AsyncMock(
         side_effect=answered if isinstance(answered, Exception) else None, return_value=answered

@@ -12,12 +12,12 @@ WORDS = st.text(
 
 
 def units(text: str) -> int:
-    """Length as networks count it."""
+    """Return the length as networks count it."""
     return len(text.encode("utf-16-le")) // 2
 
 
 def bare(text: str) -> str:
-    """The text without white space."""
+    """Return the text without white space."""
     return "".join(text.split())
 
 

@@ -1,4 +1,4 @@
-"""Several reads in one call of `execute`: each answer belongs to its own call, whatever the order."""
+"""Several reads in one call of `execute`: each answer belongs to its own call, in any order."""
 
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ def answer_of(params: Any) -> dict[str, Any]:
 
 
 class Scripted(VkClient):
-    """A client whose network carries out the code that it was sent, and then changes the answer."""
+    """A client of a network that runs the code it receives and then changes the response."""
 
     change: Any
 

@@ -20,31 +20,31 @@ PAGE = PageRef(
 
 
 class Book:
-    """What is kept of the page's server, and the feed that it belongs to."""
+    """An in-memory store of the page's callback server, which is also the feed."""
 
     def __init__(self) -> None:
         self.callbacks = self
         self.last: RegisteredCallback | None = None
 
     async def by_page(self, _network: str, _pages: Sequence[UUID] | None = None) -> dict[UUID, RegisteredCallback]:
-        """The server of the page."""
+        """Return the stored server by the id of the page."""
         return {} if self.last is None else {PAGE.id: self.last}
 
     async def save(self, _network: str, callback: RegisteredCallback) -> None:
-        """Write it down."""
+        """Store the server."""
         self.last = callback
 
     async def record_check(self, *_: object) -> None:
-        """Nobody asks here."""
+        """Do nothing: the tests do not check this."""
 
     def report_success(self, *_: object) -> None:
-        """Nobody asks here."""
+        """Do nothing: the tests do not check this."""
 
     report_failure = report_success
 
 
 class Network:
-    """VK, which asks for the confirmation while it answers that a server was written."""
+    """VK that requests the confirmation before its response to the call that saves a server."""
 
     def __init__(self, book: Book) -> None:
         self._book = book
@@ -52,10 +52,10 @@ class Network:
         self.awaited: list[tuple[str, float | None]] = []
 
     def select_token(self, *_: object, **__: object) -> None:
-        """Any will do."""
+        """Return None: the fake network needs no token."""
 
     async def call(self, _credential: object, method: str, **_: Any) -> Any:
-        """Answer a call."""
+        """Return the response of a call; note the confirmation window open at that time."""
         if method == "groups.getCallbackServers":
             return {"items": self.servers}
         if method in {"groups.addCallbackServer", "groups.editCallbackServer"}:
@@ -75,7 +75,7 @@ async def test_saved_server_opens_confirmation_window() -> None:
     await watch._look(PAGE)
     assert network.awaited == [("groups.addCallbackServer", CONFIRMATION_WINDOW_SECONDS)]
     assert book.last is not None
-    # VK could not confirm it: it is written anew, and asks again.
+    # VK could not confirm the server: we save it again, and VK requests the confirmation again.
     server = {"id": 7, "url": book.last.url, "title": TITLE, "secret_key": book.last.secret, "status": "failed"}
     network.servers.append(server)
     await watch._look(PAGE)

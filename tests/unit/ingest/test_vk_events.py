@@ -21,7 +21,7 @@ WROTE = {"id": 31, "from_id": 700001, "date": 1767225600, "text": "Когда п
 
 
 def event(kind: str, content: Any, **more: Any) -> Any:
-    """An event as the network brings it."""
+    """Return an event as the network delivers it."""
     return {"type": kind, "object": content, "group_id": 900001, **more}
 
 

@@ -19,7 +19,7 @@ PAGE = PageRef(
 
 
 def event(kind: str, content: Any, **more: Any) -> Any:
-    """An event as Long Poll delivers it."""
+    """Return an event as Long Poll delivers it."""
     return {"type": kind, "object": content, "group_id": 900001, **more}
 
 
@@ -87,7 +87,7 @@ MESSAGE = {
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
-def test_messages_before_and_since_5_103(*, wrapped: bool) -> None:
+def test_messages_before_and_since_5_103_are_parsed(*, wrapped: bool) -> None:
     content = {"message": MESSAGE, "client_info": {"lang_id": 0}} if wrapped else MESSAGE
     item = vk_push.parse_event(event("message_new", content, secret="x"), PAGE)
     assert item is not None
@@ -96,7 +96,7 @@ def test_messages_before_and_since_5_103(*, wrapped: bool) -> None:
     assert (item.kind, item.text, item.from_community) == ("message", "Сообщение", False)
 
 
-def test_old_names_of_message_fields() -> None:
+def test_old_names_of_message_fields_are_parsed() -> None:
     old = {"date": 1500000000, "user_id": 700001, "body": "Старое", "out": 0, "conversation_message_id": 3}
     item = vk_payloads.parse_message(old, PAGE)
     assert (item.external_id, item.text) == ("900001_700001_3", "Старое")
@@ -112,7 +112,7 @@ def test_staff_message_is_from_community(author: dict[str, int]) -> None:
     assert item.thread_key == "vk:900001_700001"
 
 
-def test_a_post_of_a_citizen_and_of_the_community() -> None:
+def test_posts_of_a_citizen_and_of_the_community_are_distinguished() -> None:
     post = {"id": 6, "from_id": 700001, "owner_id": -900001, "date": 1533403316, "text": "Яма", "unknown": {}}
     item = vk_push.parse_event(event("wall_post_new", post), PAGE)
     own = vk_payloads.parse_post(post | {"from_id": -900001}, PAGE)
@@ -158,7 +158,7 @@ def test_updates_of_wrong_type_are_unparsed(updates: Any) -> None:
     assert vk_push.parse_events(updates, PAGE) == ParsedBatch()
 
 
-def test_names_of_an_extended_answer() -> None:
+def test_names_are_taken_from_an_extended_response() -> None:
     answer = {
         "profiles": [{"id": 5, "first_name": "Имя", "last_name": "Фамилия"}, {"id": 6}, "x"],
         "groups": [{"id": 7, "name": "Группа"}],

@@ -14,7 +14,7 @@ from services.ingest.networks.vk import vk_push
 
 
 def page(number: int) -> PageRef:
-    """A page whose events come."""
+    """Return the page that events belong to."""
     return PageRef(
         id=UUID(int=number),
         organisation_id=UUID(int=0),
@@ -25,13 +25,13 @@ def page(number: int) -> PageRef:
 
 
 def comment(group: int, number: int, kind: str = "wall_reply_new", **more: Any) -> ParsedBatch:
-    """What came of a comment's event."""
+    """Return the parsed event of a comment."""
     content = {"id": number, "from_id": 7, "date": 1767225600, "text": "Текст", "post_id": 12}
     return vk_push.parse_events([{"type": kind, "group_id": group, "object": content | more}], page(group))
 
 
 class Store:
-    """A feed that takes a moment, and can be away."""
+    """A store that needs a moment for each batch and can be unavailable."""
 
     def __init__(self) -> None:
         self.batches: list[list[tuple[PageRef, str, ParsedBatch]]] = []
@@ -43,7 +43,7 @@ class Store:
         self.free.set()
 
     async def store_many(self, arrivals: list[tuple[PageRef, str, ParsedBatch]]) -> object:
-        """Take a batch."""
+        """Store a batch, or raise the configured error."""
         await asyncio.sleep(0)
         await self.free.wait()
         if self.away is not None:
@@ -54,16 +54,16 @@ class Store:
     async def store(
         self, _page: PageRef, _way: str, _parsed: ParsedBatch, *, thread_states: Sequence[Any]
     ) -> object:
-        """Mark threads."""
+        """Record the threads that are marked."""
         self.marked += [mark.thread_key for mark in thread_states]
         return None
 
     async def invalidate_threads(self, thread_keys: list[str]) -> None:
-        """Have threads read again."""
+        """Record the threads to be read again."""
         self.forgotten += thread_keys
 
     async def stored(self, pages: set[UUID]) -> None:
-        """Told of each batch."""
+        """Record the pages of a stored batch."""
         self.heard.append(pages)
 
 
@@ -107,7 +107,7 @@ async def test_failed_batch_raises_for_all_waiting(error: Exception) -> None:
     assert len(store.batches) == 1
 
 
-async def test_cancelled_request_leaves_queue() -> None:
+async def test_cancelled_request_is_removed_from_the_queue() -> None:
     store = Store()
     batches = WriteBatcher(store, store.stored, backlog=2)
     store.free.clear()

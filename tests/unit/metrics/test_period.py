@@ -23,8 +23,8 @@ def test_default_period_is_the_current_week() -> None:
 @pytest.mark.parametrize(
     ("at", "monday"),
     [
-        ("2026-11-22T15:59:59+00:00", "2026-11-16T00:00:00+08:00"),  # Sunday 23:59:59 there
-        ("2026-11-22T16:00:00+00:00", "2026-11-23T00:00:00+08:00"),  # Monday 00:00 there, Sunday in UTC
+        ("2026-11-22T15:59:59+00:00", "2026-11-16T00:00:00+08:00"),  # Sunday 23:59:59 in Irkutsk
+        ("2026-11-22T16:00:00+00:00", "2026-11-23T00:00:00+08:00"),  # Monday 00:00 in Irkutsk, Sunday in UTC
     ],
 )
 def test_week_starts_at_midnight_in_irkutsk(at: str, monday: str) -> None:

@@ -26,7 +26,7 @@ YESTERDAY = PreviousCheck("open", KNOWN)
 
 
 def said(outcome: str = "open", reason: str | None = None, **more: Any) -> PageDescription:
-    """Return ingest's description of today: yesterday's with the given fields replaced."""
+    """Return today's description of a page from ingest: yesterday's with the given fields replaced."""
     told = KNOWN if outcome == "open" else {}
     return PageDescription(
         page_id=UUID(int=1), outcome=PageState(outcome), reason=reason, calls=0, **(told | more)

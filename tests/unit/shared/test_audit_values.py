@@ -1,4 +1,4 @@
-"""Values in the audit trail, and the chain of its rows."""
+"""Values in the audit trail, and the hash chain of its rows."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -111,5 +111,5 @@ def test_hash_does_not_depend_on_the_driver_types() -> None:
 
 @pytest.mark.parametrize("noted", ["", "7", "7:", "7:zz", "7:ab", f"0:{'ab' * 32}", f"x:{'ab' * 32}"])
 def test_malformed_head_is_refused(noted: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 — the command line adds its own words
+    with pytest.raises(ValueError):  # noqa: PT011 — the command line adds its own message
         ChainHead.parse(noted)

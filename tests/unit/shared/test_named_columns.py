@@ -94,7 +94,7 @@ def test_unreadable_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        # Far down in the file, and in the middle of a character; at the beginning too.
+        # Late in the file and in the middle of a character, and also at the beginning.
         (b"text\n" + "нет света\n".encode() * 80_000 + b"\xd0", 80_002),
         (b"text\n\xc5\n" + "нет света\n".encode() * 20, 2),
     ],

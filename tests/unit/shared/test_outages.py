@@ -1,4 +1,4 @@
-"""Outages and application errors; `tests/integration/platform/test_outage_detection.py` tests a real server."""
+"""Outages and application errors; `tests/integration/platform/test_outage_detection.py` uses a real server."""
 
 import errno
 import socket

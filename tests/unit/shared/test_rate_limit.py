@@ -1,4 +1,4 @@
-"""Requests of a caller are counted, and the remaining number is returned."""
+"""The rate limiter counts the requests of each caller and returns how many remain."""
 
 import pytest
 

@@ -174,7 +174,7 @@ async def test_request_without_a_valid_token_is_refused(
 
 
 async def test_unexpected_error_is_not_raised_again(client: httpx.AsyncClient) -> None:
-    # Raised again, it would close the connection, and the gateway's next request would fail.
+    # If it were raised again, the connection would close and the gateway's next request would fail.
     app = client._transport.app  # type: ignore[attr-defined]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as strict:
         problem(await strict.get("/broken"), 500, "internal")

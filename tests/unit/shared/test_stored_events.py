@@ -1,6 +1,6 @@
-"""Rows of `events` that the version before has stored are read by consumers and sent by webhooks.
+"""Rows of `events` that the previous version stored are read by consumers and sent by webhooks.
 
-Consumers meet such rows after an upgrade: those not handled yet, and dead-lettered ones that are retried.
+After an upgrade consumers read such rows: those not processed yet, and dead-lettered ones that are retried.
 """
 
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ PAGE = {"network": "ok", "external_id": "53", "url": "https://ok.ru/group/53"}
 REGISTERED = PAGE | {"active": True, "live_from": "2026-11-20T09:00:00+08:00", "version": 3}
 FAILURE = {"code": "in_doubt", "message": "Сеть не подтвердила отправку.", "final": False}
 
-# As the version before wrote them: each way in which a field can be absent.
+# As the previous version wrote them, with each way in which a field can be absent.
 STORED: list[tuple[str, dict[str, Any]]] = [
     ("appeal.opened", APPEAL),
     ("appeal.opened", APPEAL | {"message_id": ID}),
@@ -145,7 +145,7 @@ def test_stored_data_are_delivered(event_type: str, data: dict[str, Any]) -> Non
     assert delivered.keys() - {"id", "organisation"} <= data.keys()
 
 
-def test_status_that_nothing_assigns_any_more_is_replaced() -> None:
+def test_obsolete_status_is_replaced() -> None:
     moved = stored_event(
         "appeal.moved",
         APPEAL | {"status": "on_approval", "from": "in_progress", "to": "on_approval", "reason": None},

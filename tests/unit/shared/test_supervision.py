@@ -11,11 +11,11 @@ LONG_AGO = 10_000
 
 
 class Stop(Exception):  # noqa: N818 — a signal
-    """Ends a loop under test."""
+    """Raised to end a loop under test."""
 
 
 class Script:
-    """Plays outcomes one after another: raises errors, returns other values; then raises `Stop`."""
+    """Work with scripted outcomes: raises those that are errors, returns the others, then raises `Stop`."""
 
     def __init__(self, *outcomes: object) -> None:
         self._outcomes = [*outcomes, Stop()]
@@ -30,7 +30,7 @@ class Script:
 
 @pytest.fixture
 def slept() -> object:
-    """Return the delays that were slept; none takes time."""
+    """Return the list of requested delays; sleeping itself takes no time."""
     delays: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -100,7 +100,7 @@ async def test_backoff_starts_anew_after_work_that_ran_long(slept: list[float]) 
     assert slept == [0.5, 1.0, 0.5]
 
 
-async def test_rounds_repeat_after_what_they_return_and_failures_count_in_a_row(slept: list[float]) -> None:
+async def test_rounds_repeat_after_the_returned_delay_and_consecutive_failures_count(slept: list[float]) -> None:
     one_round = Script(7, OSError(), OSError(), 3, OSError())
 
     def delay_after(error: Exception, failures: int) -> float | None:
@@ -117,7 +117,7 @@ async def test_error_of_a_round_is_raised_by_default(slept: list[float]) -> None
     assert slept == [5]
 
 
-async def test_task_that_ends_is_reported_and_restarted_and_others_go_on() -> None:
+async def test_ended_task_is_reported_and_restarted_and_others_continue() -> None:
     reports: list[tuple[str, str | None]] = []
     restarted, steady = asyncio.Event(), asyncio.Event()
     attempts = 0

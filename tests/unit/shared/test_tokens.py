@@ -18,10 +18,10 @@ KEYS = KeySet([PEOPLE, APPEALS])
 
 
 class OneKey(oidc.IssuerKeys):
-    """Keys of an issuer without network access."""
+    """The keys of an issuer, available without network access."""
 
     def __init__(self) -> None:
-        """Need no URL."""
+        """Create the keys without a URL."""
 
     async def containing(self, _kid: str | None) -> KeySet:
         """Return fixed keys."""

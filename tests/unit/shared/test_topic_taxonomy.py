@@ -36,7 +36,7 @@ def test_groups_are_found_by_former_names(name: str, code: str) -> None:
     assert NAMED[fold_name(name)].code == code
 
 
-def test_shared_alias_means_the_group_or_nothing() -> None:
+def test_shared_alias_means_the_common_group_if_there_is_one() -> None:
     assert NAMED[fold_name("ВУЗы и ССУЗы")].code == "education"
     holders = {found.group for found in entries() if "батарейки" in found.aliases}
     assert len(holders) > 1

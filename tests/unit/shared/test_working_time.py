@@ -140,9 +140,11 @@ def test_calendar_inherits_exceptions_of_its_base() -> None:
     school = WorkingCalendar(ZONE, dict.fromkeys(range(1, 7), six), own, BUSY)
     assert school.exception_dates() == [date(2026, 2, day) for day in (18, 20, 23, 25)]
     assert school.intervals(date(2026, 2, 18)) == ()
-    assert school.intervals(date(2026, 2, 20)) == ((time(8), time(14)),)  # an hour less of its own day
+    assert school.intervals(date(2026, 2, 20)) == (
+        (time(8), time(14)),
+    )  # an hour shorter than the school's own day
     assert school.intervals(date(2026, 2, 21)) == six
-    assert school.exception(date(2026, 2, 23)) == own[date(2026, 2, 23)]  # its own word stands before the base's
+    assert school.exception(date(2026, 2, 23)) == own[date(2026, 2, 23)]  # its own exception overrides the base's
     _, portions = working_time.add_working_time(school, local(24, 14), timedelta(hours=2))
     assert [(part.day, part.title) for part in portions] == [
         (date(2026, 2, 24), None), (date(2026, 2, 25), "Карантин"), (date(2026, 2, 26), None),

@@ -92,14 +92,14 @@ def test_fields_of_the_feed_only_and_undeclared_fields_are_not_sent(name: str) -
         (WebhookEventType.SUCCEEDED, {"code", "version"}),
     ],
 )
-def test_withheld_fields(name: WebhookEventType, withheld: set[str]) -> None:
+def test_withheld_fields_are_not_sent(name: WebhookEventType, withheld: set[str]) -> None:
     event = stored_event(name)
     sent = delivery_body_of_event(event, {})["data"]
     assert set(event.data) - set(sent) == withheld
 
 
 @pytest.mark.parametrize("name", [WebhookEventType.OPENED, WebhookEventType.MESSAGE_ADDED])
-def test_texts_are_masked_unless_asked_for(name: str) -> None:
+def test_texts_are_masked_unless_requested(name: str) -> None:
     said = "Нет света на Жердева 20. Мария Ивановна, 8-924-123-45-67"
     told = stored_event(name, number=7, message_id=str(uuid4()), url="https://vk.com/wall-1_2")
     body = delivery_body_of_event(told, {SCHOOL: "Школа имени Марии Ивановны"}, said)

@@ -78,13 +78,13 @@ def test_anger_is_no_abuse_and_buryat_is_left_to_a_person() -> None:
     assert (buryat.needs_answer, buryat.language, buryat.topic) == ("unsure", "bxr", None)
 
 
-def test_problem_of_another_region_is_left_to_a_person() -> None:
+def test_problem_in_another_region_is_left_to_a_person() -> None:
     (found,) = MODEL.classify([("В Чите на Ленина вторую неделю не вывозят мусор, помогите", MessageContext())])
     assert (found.needs_answer, found.other_region) == ("unsure", "Чита")
     assert "Другой регион" in found.why
 
 
-def test_message_without_need_has_no_topic_location_or_urgency() -> None:
+def test_message_that_needs_no_answer_has_no_topic_location_or_urgency() -> None:
     (found,) = MODEL.classify([("Спасибо докторам Кабанской больницы за спасённую маму!", DOCTOR)])
     assert (found.needs_answer, found.type, found.urgency) == ("no", "thanks", "normal")
     assert (found.topic, found.topic_candidates, found.municipality, found.fault) == (None, (), None, None)

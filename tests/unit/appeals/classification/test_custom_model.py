@@ -23,7 +23,7 @@ DOCTOR = "Завтра врач-кардиолог ведёт приём в по
 
 
 def kept(folder: Path, rows: dict[str, int], texts: dict[str, str] = TEXTS) -> Path:
-    """Save an active version with this many rows per label."""
+    """Save an active version with this many rows per label; return its folder."""
     learnt = [(texts[label].format(n), label) for label, count in rows.items() for n in range(count)]
     words, labels = zip(*learnt, strict=True)
     store = ModelStore(folder)
@@ -43,7 +43,7 @@ def best(model: MessageClassifier, text: str, post: str | None = None) -> tuple[
 
 
 def test_custom_model_decides_its_topics_and_is_named(model: MessageClassifier) -> None:
-    # «Ёлка» on the road is not in its history: it knows the word only as culture.
+    # The training rows have no «ёлка» on a road: the custom model knows the word only from culture.
     text = "на дороге ёлка в клубе для детей"
     assert best(model, text)[0] == "culture"
     assert best(model, text)[1] > best(BUILT_IN, text)[1]

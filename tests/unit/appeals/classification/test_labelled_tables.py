@@ -1,4 +1,4 @@
-"""Loading of labelled texts from tables as organisations have them."""
+"""Loading of labelled texts from tables in the formats that organisations use."""
 
 from pathlib import Path
 

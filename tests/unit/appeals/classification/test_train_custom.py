@@ -68,7 +68,7 @@ def test_first_version_is_activated_and_its_card_is_complete(tmp_path: Path) -> 
     assert card["data"]["labels"]["Животные"] == card["data"]["labels_that_stand_once"] == 1
     assert card["held_back"]["rows"] == 81
     assert card["held_back"]["accuracy"] == outcome.scores.accuracy > 0.8
-    # The label with one row would be wrong in every fold and pull the mean of four labels below 0.75.
+    # The label with one row would be wrong in every fold and lower the mean of four labels below 0.75.
     assert card["held_back"]["macro_f1"] > 0.8
     assert card["held_out"] is card["built_in"] is None
     assert card["labels_without_class"] == card["data"]["labels"]
@@ -134,7 +134,7 @@ def test_disjoint_labels_do_not_replace_the_active_version(tmp_path: Path) -> No
 
 
 def test_topic_labels_are_also_compared_with_the_built_in_model(tmp_path: Path) -> None:
-    """No built-in model can know what the organisation's own words mean."""
+    """The built-in model cannot know what the organisation's own label names mean."""
     store = ModelStore(tmp_path)
     swapped = {"Дороги": "ЖКХ", "Вода": "Обращение с отходами", "Мусор": "Дороги"}
     foreign = LabelledData(
@@ -169,7 +169,7 @@ def test_version_not_better_than_the_built_in_model_is_not_activated(tmp_path: P
 
 
 def test_topic_labels_are_compared_as_topics(tmp_path: Path) -> None:
-    """An organisation that uses the words for other topics than the built-in model."""
+    """The organisation uses the label names for other topics than the built-in model does."""
     named = {item.code: item.name for item in entries()}
     built_in = MessageClassifier.load()
     plain = built_in.predict(

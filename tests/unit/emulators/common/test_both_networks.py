@@ -20,26 +20,26 @@ WHOLE_DAY = 10_000_000_000
 
 @dataclass
 class Caller:
-    """A network with one page, and one simple call of a user's token."""
+    """A network with one page, and one simple call with a user token."""
 
     http: httpx.AsyncClient
     app: FastAPI
     request: Callable[[dict[str, Any]], tuple[str, dict[str, str]]]
 
     async def door(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Knock at the control API."""
+        """Call the control API."""
         path = f"/_control/{path}"
         response = await (self.http.get(path) if body is None else self.http.post(path, json=body))
         assert response.status_code == 200, response.text
         return response.json()
 
     async def user(self) -> dict[str, Any]:
-        """A working token of a user."""
+        """Return a valid user token."""
         made: dict[str, Any] = await self.door("tokens", {"kind": "user"})
         return made
 
     async def code(self, user: dict[str, Any], **params: str) -> int | None:
-        """The error of one call, or none."""
+        """Make one call and return its error code, or None."""
         path, data = self.request(user | {"params": params})
         answer = (await self.http.post(path, data=data)).json()
         error = answer.get("error", answer) if isinstance(answer, dict) else {}
@@ -48,12 +48,12 @@ class Caller:
 
 
 def vk_request(user: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """users.get by the token."""
+    """Return the path and form of `users.get` with the token."""
     return "/method/users.get", {"access_token": user["token"], "v": "5.199", **user["params"]}
 
 
 def ok_request(user: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """users.getCurrentUser, signed."""
+    """Return the path and signed form of `users.getCurrentUser`."""
     params = {"application_key": user["application_key"], "method": "users.getCurrentUser", **user["params"]}
     text = "".join(f"{key}={params[key]}" for key in sorted(params)) + user["session_secret_key"]
     sig = md5(text.encode()).hexdigest()
@@ -62,7 +62,7 @@ def ok_request(user: dict[str, Any]) -> tuple[str, dict[str, str]]:
 
 @pytest.fixture(params=["vk", "ok"])
 async def caller(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Caller]:
-    """Each network in turn, without limits a second."""
+    """Each network in turn, without a limit per second."""
     data = tmp_path / "state.sqlite3"
     if request.param == "vk":
         app, world = create_vk(VkSettings(data=data, user_per_second=0, day_seconds=WHOLE_DAY))
@@ -78,7 +78,7 @@ async def caller(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     store.close()
 
 
-async def test_mix_hits_its_share_of_calls(caller: Caller) -> None:
+async def test_mix_affects_its_share_of_calls(caller: Caller) -> None:
     user = await caller.user()
     parts = [{"kind": "error", "code": 1}, {"kind": "error", "code": 10, "weight": 3}]
     await caller.door("faults", {"mix": parts, "rate": 0.25, "seed": 2})
@@ -109,7 +109,7 @@ async def test_invalid_token_is_replaced(caller: Caller) -> None:
     assert (standing["active"], standing["replaced"]) == (True, True)
 
 
-async def test_day_ends_and_script_runs(caller: Caller) -> None:
+async def test_end_of_the_day_and_script_take_effect(caller: Caller) -> None:
     user = await caller.user()
     standing = {"kind": "standing", "code": 29, "token": user["token"], "until": "day_end"}
     steps = [{"after_calls": 1, "do": standing}, {"after_calls": 0, "do": {"kind": "error", "code": 6, "next": 1}}]

@@ -25,7 +25,7 @@ from emulators.vk.settings import VkSettings
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[EmulatedVk]:
-    """Three pages."""
+    """An emulated network with three pages."""
     made = EmulatedVk(VkSettings(data=tmp_path / "vk.sqlite3", comment_length=15))
     for number in range(3):
         made.create_page(name=f"Страница {number}", screen_name=f"page{number}")
@@ -62,7 +62,7 @@ def test_repeat_and_shuffle_change_only_lists() -> None:
     assert sorted(shuffled) == list(range(50))
 
 
-def test_per_second_limit_is_a_sliding_window() -> None:
+def test_limit_per_second_uses_a_sliding_window() -> None:
     limit = RateLimit(window_seconds=1_000)
     assert [limit.allow("a", 2) for _ in range(3)] == [True, True, False]
     assert limit.allow("b", 2)
@@ -168,7 +168,7 @@ def test_citizen_writes_one_message(world: EmulatedVk) -> None:
     assert refused
 
 
-async def test_rate_set_to_zero_as_a_pause_ends_writes_nothing_more(
+async def test_rate_set_to_zero_at_the_end_of_a_pause_stops_writing(
     world: EmulatedVk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = CitizenWriter(world, 5, 60, lambda error: None)

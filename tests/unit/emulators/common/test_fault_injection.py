@@ -1,4 +1,4 @@
-"""Mixed and persistent faults, scripts and the emulator's day, over a restart."""
+"""Mixed and persistent faults, scripts and the emulator's day, also after a restart."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ Reopen = Callable[[], FaultInjector]
 
 @pytest.fixture
 def reopen(tmp_path: Path) -> Iterator[Reopen]:
-    """Opens the same file anew at each call, as after a crash."""
+    """Return a function that opens the same file again, as after a crash."""
     stores: list[EmulatorStore] = []
 
     def opened() -> FaultInjector:
@@ -31,13 +31,13 @@ def reopen(tmp_path: Path) -> Iterator[Reopen]:
 
 
 def mix(rate: float = 0.25) -> FaultMix:
-    """Six faults, errors twice as likely as the rest."""
+    """Return a mix of six faults, with errors twice as likely as the rest."""
     parts = [Fault("error", code=code) for code in (1, 6, 10)]
     parts += [Fault("timeout"), Fault("truncated"), Fault("lost_response")]
     return FaultMix(parts, [2, 2, 2, 1, 1, 1], rate)
 
 
-def test_mix_hits_quarter_of_calls_with_one_fault_each(reopen: Reopen) -> None:
+def test_mix_affects_a_quarter_of_calls_with_one_fault_each(reopen: Reopen) -> None:
     faults = reopen()
     faults.arm(mix())
     drawn = [faults.draw("any") for _ in range(4_000)]
@@ -79,7 +79,7 @@ def test_next_counter_survives_crash(reopen: Reopen) -> None:
     assert reopen().armed() == []
 
 
-def test_push_is_hit_by_its_faults_and_reorder_of_mix() -> None:
+def test_push_gets_its_own_faults_and_only_reorder_from_a_mix() -> None:
     faults = FaultInjector(1)
     faults.arm(Fault("drop", next=1))
     faults.arm(FaultMix([Fault("reorder"), Fault("timeout")], [1, 1], 1.0))
@@ -92,7 +92,7 @@ def test_push_is_hit_by_its_faults_and_reorder_of_mix() -> None:
 
 
 def stand(faults: FaultInjector, code: int, until: str, methods: list[str] | None = None) -> None:
-    """Something stands over the token `t` of the page 7."""
+    """Set a persistent fault for the token `t` of page 7."""
     faults.persistent.arm("t", code, until, methods=methods, kind="group", page="7")  # type: ignore[arg-type]
 
 
@@ -122,7 +122,7 @@ def test_replaced_token_stays_invalid(reopen: Reopen) -> None:
 
 
 @pytest.mark.parametrize("field", ["success_token", "captcha_key"])
-def test_captcha_is_over_after_call_with_solution(reopen: Reopen, field: str) -> None:
+def test_captcha_ends_after_call_with_solution(reopen: Reopen, field: str) -> None:
     faults = reopen()
     stand(faults, 14, "solved")
     assert faults.persistent.check_call("t", "any", {field: ""}) == 14
@@ -137,7 +137,7 @@ def test_captcha_is_over_after_call_with_solution(reopen: Reopen, field: str) ->
         faults.persistent.solve_challenge("t")
 
 
-def test_validation_is_over_when_solved() -> None:
+def test_validation_ends_when_solved() -> None:
     faults = FaultInjector(1)
     stand(faults, 17, "solved")
     assert faults.persistent.check_call("t", "any", {}) == 17
@@ -145,7 +145,7 @@ def test_validation_is_over_when_solved() -> None:
     assert faults.persistent.check_call("t", "any", {}) is None
 
 
-def test_day_end_clears_faults_until_day_end(reopen: Reopen) -> None:
+def test_end_of_the_day_clears_faults_set_until_then(reopen: Reopen) -> None:
     faults = reopen()
     stand(faults, 29, "day_end", ["wall.get"])
     assert faults.persistent.check_call("t", "wall.get", {}) == 29
@@ -164,7 +164,7 @@ def test_calls_after_revocation_are_counted() -> None:
 
 
 class SetClock(EmulatorClock):
-    """A clock that the test moves."""
+    """A clock that the test sets."""
 
     ms = 1_000_000
 

@@ -1,4 +1,4 @@
-"""The emulator in this process, without a socket."""
+"""Fixtures that run the emulator in this process, without a socket."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A caller of the emulator that signs for itself, independently of the emulator's own code."""
+"""A client of the emulator that signs requests with its own code, not with the emulator's."""
 
 from hashlib import md5
 from typing import Any
@@ -9,7 +9,7 @@ from emulators.ok.state.network_state import OkState
 
 
 class Network:
-    """Both doors of the network, with the credentials of its only administrator."""
+    """Both APIs of the network, called with the credentials of its only administrator."""
 
     def __init__(self, http: httpx.AsyncClient, world: OkState) -> None:
         self.http = http
@@ -20,7 +20,7 @@ class Network:
         self.user: dict[str, Any] = {}
 
     async def open_page(self, name: str, screen_name: str) -> None:
-        """Make a page the one that calls go to."""
+        """Use this page for all further calls."""
         self.page = (await self.door("pages", {"name": name, "screen_name": screen_name}))["id"]
         tokens = (await self.door("tokens"))["items"]
         self.user = next(token for token in tokens if token["kind"] == "user")
@@ -28,7 +28,7 @@ class Network:
         self.topic = (await self.call("mediatopic.getTopics", gid=self.page))["media_topics"][0]["id"]
 
     async def door(self, path: str, body: dict[str, Any] | None = None, *, status: int = 200) -> Any:
-        """Knock at the control API."""
+        """Call the control API."""
         if body is None:
             response = await self.http.get(f"/_control/{path}")
         else:
@@ -37,14 +37,14 @@ class Network:
         return response.json()
 
     async def citizen(self, text: str, kind: str = "comment", **more: Any) -> dict[str, Any]:
-        """A citizen writes on the page."""
+        """Write on the page as a citizen."""
         answer: dict[str, Any] = await self.door(
             "citizen", {"page": self.page, "kind": kind, "text": text, **more}
         )
         return answer
 
     async def raw(self, params: dict[str, str], user: dict[str, Any] | None = None) -> httpx.Response:
-        """A signed POST with exactly these parameters besides key and token."""
+        """Send a signed POST with exactly these parameters besides key and token."""
         user = user or self.user
         params = {"application_key": user["application_key"], **params}
         text = "".join(f"{key}={params[key]}" for key in sorted(params))
@@ -53,26 +53,26 @@ class Network:
         return await self.http.post("/fb.do", data={**params, "sig": sig, "access_token": user["token"]})
 
     async def call(self, method: str, user: dict[str, Any] | None = None, **params: Any) -> Any:
-        """A method's answer."""
+        """Call a method and return its response."""
         response = await self.raw({"method": method, **{key: str(value) for key, value in params.items()}}, user)
         assert response.status_code == 200
         return response.json()
 
     async def comments(self, **params: Any) -> Any:
-        """Comments under the page's first topic."""
+        """Return the comments under the page's first topic."""
         return await self.call(
             "discussions.getComments", **{"discussionId": self.topic, "discussionType": "GROUP_TOPIC", **params}
         )
 
     async def answer(self, text: str, **params: Any) -> Any:
-        """A comment through the API, in the name of the page."""
+        """Comment through the API as the page."""
         return await self.call(
             "discussions.addDiscussionComment",
             **{"entityId": self.topic, "entityType": "GROUP_TOPIC", "comment": text, "as_admin": "true", **params},
         )
 
     async def graph(self, path: str, body: Any = None, **query: Any) -> Any:
-        """A call of the page's bot."""
+        """Call the Bot API as the page's bot."""
         query = {"access_token": self.bot, **query}
         if body is None:
             response = await self.http.get(f"/graph/me/{path}", params=query)

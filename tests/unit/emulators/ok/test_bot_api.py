@@ -14,14 +14,14 @@ async def test_info_returns_group_of_token(network: Network) -> None:
         assert response.headers["invocation-error"] == str(code)
 
 
-async def test_new_bot_token_ends_old_one(network: Network) -> None:
+async def test_new_bot_token_invalidates_the_old_one(network: Network) -> None:
     fresh = await network.door("tokens", {"kind": "group", "page": network.page})
     assert (await network.graph("info"))["error_code"] == 102
     network.bot = fresh["token"]
     assert (await network.graph("info"))["group_id"] == f"group:{network.page}"
 
 
-async def test_chats_by_marker(network: Network) -> None:
+async def test_chats_are_paged_by_marker(network: Network) -> None:
     authors = [f"5700000000{number:02d}" for number in range(1, 8)]
     made = [(await network.citizen("Вопрос", "message", author=author))["thread"] for author in authors]
     await network.citizen("Ещё вопрос", "message", author=authors[2])
@@ -45,7 +45,7 @@ async def test_chats_by_marker(network: Network) -> None:
     assert (await network.graph("chats", marker="!"))["error_code"] == 100
 
 
-async def test_messages_newest_first_between_two_moments(network: Network) -> None:
+async def test_messages_between_two_times_are_newest_first(network: Network) -> None:
     private = await network.citizen("Первое", "message", author="570000000001")
     for text in ("Второе", "Третье"):
         await network.citizen(text, "message", thread=private["thread"])
@@ -63,7 +63,7 @@ async def test_messages_newest_first_between_two_moments(network: Network) -> No
     assert (await network.graph("messages/chat:C0"))["error_code"] == 705
 
 
-async def test_sending_in_every_form(network: Network) -> None:
+async def test_message_is_sent_in_every_form(network: Network) -> None:
     private = await network.citizen("Вопрос", "message", author="570000000001")
     chat, text = private["thread"], {"message": {"text": "Ответ", "reply_to": private["id"]}}
     for path, recipient in (
@@ -90,7 +90,7 @@ async def test_sending_in_every_form(network: Network) -> None:
     assert seen == {"success": True}
 
 
-async def test_sending_is_refused(network: Network) -> None:
+async def test_invalid_message_is_refused(network: Network) -> None:
     private = await network.citizen("Вопрос", "message", author="570000000001")
     to = {"recipient": {"chat_id": private["thread"]}}
     for body, code in (
@@ -113,14 +113,14 @@ async def test_sending_is_refused(network: Network) -> None:
     assert len((await network.graph(f"messages/{private['thread']}"))["messages"]) == 1
 
 
-async def test_another_group_sees_no_chat_of_this_one(network: Network) -> None:
+async def test_chats_are_hidden_from_other_groups(network: Network) -> None:
     private = await network.citizen("Вопрос", "message")
     await network.open_page("Больница", "clinic")
     assert (await network.graph("chats"))["chats"] == []
     assert (await network.graph(f"messages/{private['thread']}"))["error_code"] == 705
 
 
-async def test_subscriptions(network: Network) -> None:
+async def test_subscriptions_are_added_listed_and_removed(network: Network) -> None:
     url = "https://hooks.invalid/ok?secret=1"
     assert await network.graph("subscribe", {"url": url}) == {"success": True}
     assert await network.graph("subscribe", {"url": url, "types": ["MESSAGE_CREATED"]}) == {"success": True}
@@ -143,7 +143,7 @@ async def test_subscriptions_may_end_with_the_token(network: Network) -> None:
     assert (await network.graph("subscriptions"))["subscriptions"] == []
 
 
-async def test_limits(network: Network) -> None:
+async def test_exceeded_limits_are_refused(network: Network) -> None:
     network.world.settings.bot_calls_per_day = 2
     codes = [(await network.graph("info")).get("error_code") for _ in range(3)]
     assert codes == [None, None, 11]

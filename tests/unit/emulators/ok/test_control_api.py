@@ -79,7 +79,7 @@ async def test_comment_goes_to_the_newest_post_of_the_community(network: Network
     assert stranger["author"] == "123456"
 
 
-async def test_staff_write_by_hand_and_the_api_answers(network: Network) -> None:
+async def test_answers_by_hand_and_through_the_api_are_listed_and_counted(network: Network) -> None:
     asked = await network.citizen("Вопрос")
     private = await network.citizen("Личный вопрос", "message")
     for thread, reply in ((asked["thread"], asked["id"]), (private["thread"], private["id"])):
@@ -156,7 +156,7 @@ async def test_lone_surrogate_is_rejected(network: Network) -> None:
     assert response.status_code == 422
 
 
-async def test_attachments_take_the_form_of_the_network(network: Network) -> None:
+async def test_attachments_are_returned_in_the_format_of_the_network(network: Network) -> None:
     url = "https://example.invalid/1.jpg"
     image = {"type": "IMAGE", "payload": {"url": url}}
     for given in ([url], [{"type": "image", "url": url}], [image]):
@@ -171,7 +171,7 @@ async def test_attachments_take_the_form_of_the_network(network: Network) -> Non
         await network.door("citizen", body, status=422)
 
 
-async def test_a_thread_named_in_a_change_must_be_the_texts_own(network: Network) -> None:
+async def test_change_with_a_thread_of_another_text_is_refused(network: Network) -> None:
     comment = await network.citizen("Было")
     private = await network.citizen("Личное", "message")
     for written in (comment, private):
@@ -183,6 +183,6 @@ async def test_a_thread_named_in_a_change_must_be_the_texts_own(network: Network
     assert (await network.graph(f"messages/{private['thread']}"))["messages"][0]["message"]["text"] == "Стало"
 
 
-async def test_suggested_posts_are_not_of_this_network(network: Network) -> None:
+async def test_suggested_post_is_refused(network: Network) -> None:
     body = {"page": network.page, "kind": "suggested_post", "text": "Предлагаю"}
     assert (await network.door("citizen", body, status=422))["detail"][0]["loc"][-1] == "kind"

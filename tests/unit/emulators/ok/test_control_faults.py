@@ -8,12 +8,12 @@ from tests.unit.emulators.ok.signed_client import Network
 
 
 async def codes(network: Network, count: int, **user: Any) -> list[int | None]:
-    """What so many calls of the user answer."""
+    """Return the error codes of `count` calls by the user, None for a success."""
     answers = [await network.call("users.getCurrentUser", **user) for _ in range(count)]
     return [answer.get("error_code") if isinstance(answer, dict) else -1 for answer in answers]
 
 
-async def test_a_mix_of_faults_in_one_call(network: Network) -> None:
+async def test_one_request_sets_a_mix_of_faults(network: Network) -> None:
     parts = [
         {"kind": "error", "code": 1},
         {"kind": "error", "code": 2},
@@ -74,7 +74,7 @@ async def test_verification_is_solved_by_a_person(network: Network) -> None:
     await network.door("solve", {"token": network.user["token"]}, status=404)
 
 
-async def test_the_day_ends_with_its_limits(network: Network) -> None:
+async def test_end_of_the_day_resets_daily_limits(network: Network) -> None:
     network.world.settings.calls_per_day = 2
     token = network.user["token"]
     await network.door("faults", {"kind": "standing", "code": 11, "token": token, "until": "day_end"})
@@ -101,7 +101,7 @@ async def test_the_day_ends_with_its_limits(network: Network) -> None:
     assert await codes(network, 1) == [None]
 
 
-async def test_bot_tokens_beyond_the_allowed_number_die(network: Network) -> None:
+async def test_bot_tokens_beyond_the_allowed_number_are_invalidated(network: Network) -> None:
     first = network.bot
     only = await network.door("tokens", {"kind": "group", "page": network.page, "count": 3})
     assert len(only["items"]) == 1
@@ -117,7 +117,7 @@ async def test_bot_tokens_beyond_the_allowed_number_die(network: Network) -> Non
     assert (await network.graph("info"))["error_code"] == 102
 
 
-async def test_a_script_in_order(network: Network) -> None:
+async def test_script_runs_in_order(network: Network) -> None:
     token = network.user["token"]
     steps = [
         {"after_calls": 2, "do": {"kind": "error", "code": 8, "next": 1}},
@@ -163,7 +163,7 @@ async def test_script_invalidates_token_at_exact_call(network: Network) -> None:
         ("tokens", {"kind": "user", "count": 0}, "count"),
     ],
 )
-async def test_bad_input_names_the_field(
+async def test_invalid_input_names_the_field(
     network: Network, path: str, body: dict[str, Any], field: str | int
 ) -> None:
     answer = await network.door(path, body, status=422)

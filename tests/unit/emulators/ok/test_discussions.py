@@ -10,7 +10,7 @@ from tests.unit.emulators.ok.signed_client import Network
 
 
 async def walk(network: Network, method: str, key: str, **params: Any) -> list[dict[str, Any]]:
-    """All items of a paged method until a page brings none or has no anchor."""
+    """Return all items of a paged method: read pages until one is empty or has no anchor."""
     items: list[dict[str, Any]] = []
     for _ in range(50):
         page = await network.call(method, **params)
@@ -21,7 +21,7 @@ async def walk(network: Network, method: str, key: str, **params: Any) -> list[d
     raise AssertionError("the walk does not end")
 
 
-async def test_list_shows_topics_of_all_administered_groups_by_fresh_activity(network: Network) -> None:
+async def test_list_shows_topics_of_all_administered_groups_by_latest_activity(network: Network) -> None:
     other = (await network.door("pages", {"name": "Больница", "screen_name": "clinic"}))["id"]
     wall = await network.citizen("Когда откроют каток?", "wall_post")
     await network.citizen("Спасибо!", thread=network.topic)
@@ -39,7 +39,7 @@ async def test_list_shows_topics_of_all_administered_groups_by_fresh_activity(ne
     assert again == {"discussions": []}
 
 
-async def test_list_is_walked_by_anchor_in_both_directions(network: Network) -> None:
+async def test_list_is_paged_by_anchor_in_both_directions(network: Network) -> None:
     posts = [(await network.citizen(f"Вопрос {number}", "wall_post"))["id"] for number in range(7)]
     expected = [*posts[::-1], network.topic]
     found = await walk(network, "discussions.getList", "discussions", category="GROUP", count=3)
@@ -52,7 +52,7 @@ async def test_list_is_walked_by_anchor_in_both_directions(network: Network) -> 
     assert posts[0] in [item["object_id"] for item in newer["discussions"]]
 
 
-async def test_list_of_one_page_administrator_and_of_a_stranger(network: Network) -> None:
+async def test_list_shows_only_groups_that_the_user_administers(network: Network) -> None:
     other = (await network.door("pages", {"name": "Больница", "screen_name": "clinic"}))["id"]
     user = await network.door("tokens", {"kind": "user", "page": other})
     answer = await network.call("discussions.getList", user, category="GROUP")
@@ -70,7 +70,7 @@ async def test_list_of_one_page_administrator_and_of_a_stranger(network: Network
     assert groups == {"groups": [{"groupId": other, "userId": user["uid"]}]}
 
 
-async def test_reading_marks_make_new_comments_old(network: Network) -> None:
+async def test_comments_marked_as_read_are_no_longer_new(network: Network) -> None:
     for number in range(3):
         await network.citizen(f"Комментарий {number}")
     await network.comments(mark_as_read="true")
@@ -82,7 +82,7 @@ async def test_reading_marks_make_new_comments_old(network: Network) -> None:
     assert unread["has_more"] is False
 
 
-async def test_comments_are_walked_from_any_end(network: Network) -> None:
+async def test_comments_are_paged_from_both_ends_and_around_an_anchor(network: Network) -> None:
     texts = [f"Комментарий {number}" for number in range(25)]
     made = [(await network.citizen(text))["id"] for text in texts]
     place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC"}
@@ -114,7 +114,7 @@ async def test_page_size_is_capped_and_checked(network: Network) -> None:
         assert (await network.comments(anchor=bad))["error_code"] == 100
 
 
-async def test_comment_on_the_wire(network: Network) -> None:
+async def test_comment_has_the_documented_fields(network: Network) -> None:
     before = datetime.now(tz=ZoneInfo("UTC"))
     asked = await network.citizen("Где автобус?")
     comment = await network.answer("Выехал.", reply_to_comment_id=asked["id"])
@@ -135,14 +135,14 @@ async def test_comment_on_the_wire(network: Network) -> None:
     assert re.fullmatch(rf"{shown['date_ms']}:-\d+:{shown['date_ms']}:{network.topic}:1", parts)
     wall = datetime.strptime(shown["date"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZoneInfo("Europe/Moscow"))
     assert int(wall.timestamp()) == shown["date_ms"] // 1000
-    assert abs(wall - before).total_seconds() < 1_800  # no other zone is so near
+    assert abs(wall - before).total_seconds() < 1_800  # in any other time zone the difference would be larger
     one = await network.call(
         "discussions.getComment", discussionId=network.topic, discussionType="GROUP_TOPIC", comment_id=shown["id"]
     )
     assert one["comment"]["text"] == "Выехал."
 
 
-async def test_removed_comments_are_shown_on_demand_only(network: Network) -> None:
+async def test_removed_comments_are_shown_only_on_request(network: Network) -> None:
     kept = await network.citizen("Остаётся")
     gone = await network.citizen("Исчезает")
     await network.door("delete", {"page": network.page, "id": gone["id"]})
@@ -159,7 +159,7 @@ async def test_removed_comments_are_shown_on_demand_only(network: Network) -> No
     assert listed["discussions"][0]["total_comments_count"] == 1
 
 
-async def test_answers_are_refused_as_the_network_refuses_them(network: Network) -> None:
+async def test_invalid_answers_get_the_error_codes_of_the_network(network: Network) -> None:
     assert (await network.answer(""))["error_code"] == 100
     assert (await network.answer("я" * 3001))["error_code"] == 100
     assert isinstance(await network.answer("я" * 3000), str)
@@ -169,7 +169,7 @@ async def test_answers_are_refused_as_the_network_refuses_them(network: Network)
     assert (await network.call("discussions.dance"))["error_code"] == 3
 
 
-async def test_answer_as_object_is_a_setting(network: Network) -> None:
+async def test_setting_makes_the_response_an_object(network: Network) -> None:
     network.world.settings.comment_answer = "object"
     made = await network.answer("Готово")
     assert made["comment"]["text"] == "Готово"
@@ -190,7 +190,7 @@ async def test_own_comments_are_edited_within_the_window(network: Network) -> No
     assert [item["text"] for item in (await network.comments())["comments"]] == ["Чистовик"]
 
 
-async def test_topics_are_walked_and_found_by_id(network: Network) -> None:
+async def test_topics_are_paged_and_found_by_id(network: Network) -> None:
     posts = [(await network.citizen(f"Запись {number}", "wall_post"))["id"] for number in range(5)]
     found = await walk(network, "mediatopic.getTopics", "media_topics", gid=network.page, count=2)
     assert [item["id"] for item in found] == [*posts[::-1], network.topic]
@@ -207,7 +207,7 @@ async def test_topics_are_walked_and_found_by_id(network: Network) -> None:
     assert gone["error_code"] == 300
 
 
-async def test_groups_and_addresses(network: Network) -> None:
+async def test_groups_and_addresses_are_found(network: Network) -> None:
     info = await network.call("group.getInfo", uids=f"{network.page},999", fields="*")
     assert isinstance(info, list)
     assert len(info) == 1
@@ -224,7 +224,7 @@ async def test_groups_and_addresses(network: Network) -> None:
     assert await network.call("url.getInfo", url="https://ok.ru/nobody") == {"type": "UNKNOWN"}
 
 
-async def test_limits_and_calls_left(network: Network) -> None:
+async def test_exceeded_limits_are_refused_and_counted(network: Network) -> None:
     network.world.settings.calls_per_day = 3
     for _ in range(3):
         assert isinstance(await network.call("group.getInfo", uids=network.page), list)

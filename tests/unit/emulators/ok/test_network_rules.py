@@ -8,7 +8,7 @@ from tests.unit.emulators.ok.signed_client import Network
 
 
 async def rules(network: Network, **changes: Any) -> dict[str, Any]:
-    """Change the page's rules; answers what the group says of itself."""
+    """Change the page's rules and return the description of the group."""
     answer = await network.door("page", {"page": network.page, **changes})
     info: dict[str, Any] = answer["info"]
     return info
@@ -20,18 +20,18 @@ async def settings(network: Network, **changes: Any) -> None:
 
 
 def code(answer: Any) -> int | None:
-    """The error's code, or none."""
+    """Return the error code of a response, or None."""
     return answer.get("error_code") if isinstance(answer, dict) else None
 
 
 async def stranger(network: Network) -> dict[str, Any]:
-    """A user who administers another page only."""
+    """Return the token of a user who administers only another page."""
     other = await network.door("pages", {"name": "Больница", "screen_name": "clinic"})
     made: dict[str, Any] = await network.door("tokens", {"kind": "user", "page": other["id"]})
     return made
 
 
-async def test_a_group_shows_what_the_control_door_gave_it(network: Network) -> None:
+async def test_group_shows_what_the_control_api_set(network: Network) -> None:
     plain = await rules(network)
     assert "main_photo" in plain
     assert not {"cover", "phone", "address", "homepage_url"} & set(plain)
@@ -48,7 +48,7 @@ async def test_a_group_shows_what_the_control_door_gave_it(network: Network) -> 
     assert code(await network.call("mediatopic.getTopics", gid=network.page)) == 160
 
 
-async def test_comments_are_open_to_all_to_the_staff_or_to_nobody(network: Network) -> None:
+async def test_setting_decides_who_may_comment(network: Network) -> None:
     assert (await rules(network, who_can_comment="ADMINS"))["who_can_comment"] == "ADMINS"
     refused = await network.door(
         "citizen", {"page": network.page, "kind": "comment", "text": "Можно?"}, status=400
@@ -63,7 +63,7 @@ async def test_comments_are_open_to_all_to_the_staff_or_to_nobody(network: Netwo
     await network.citizen("Можно!")
 
 
-async def test_one_discussion_is_closed(network: Network) -> None:
+async def test_closed_discussion_accepts_no_comments(network: Network) -> None:
     other = (await network.door("post", {"page": network.page, "text": "Другая тема"}))["thread"]
     place = {"page": network.page, "thread": network.topic}
     await network.door("commenting", {**place, "closed": True})
@@ -76,7 +76,7 @@ async def test_one_discussion_is_closed(network: Network) -> None:
     await network.door("commenting", {**place, "thread": "1", "closed": True}, status=404)
 
 
-async def test_a_closed_group_is_read_by_its_administrators_only(network: Network) -> None:
+async def test_only_administrators_can_read_a_closed_group(network: Network) -> None:
     other = await stranger(network)
     assert (await rules(network, closed=True))["private"] is True
     place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC"}
@@ -94,7 +94,7 @@ async def test_a_closed_group_is_read_by_its_administrators_only(network: Networ
     assert info == {"uid": network.page, "private": True}
 
 
-async def test_a_group_that_took_our_rights_away(network: Network) -> None:
+async def test_group_that_revoked_our_rights_refuses_calls(network: Network) -> None:
     await network.citizen("Вопрос")
     await rules(network, administered=False)
     assert (await network.call("discussions.getList", category="GROUP"))["discussions"] == []
@@ -105,7 +105,7 @@ async def test_a_group_that_took_our_rights_away(network: Network) -> None:
     assert code(await network.comments()) == 10
 
 
-async def test_a_blocked_group_is_there_by_name_only(network: Network) -> None:
+async def test_blocked_group_shows_only_its_name(network: Network) -> None:
     private = await network.citizen("Личное", "message")
     assert (await rules(network, deactivated=True))["status"] == "DISABLED"
     (info,) = await network.call("group.getInfo", uids=network.page, fields="status,gos_org")
@@ -122,7 +122,7 @@ async def test_a_blocked_group_is_there_by_name_only(network: Network) -> None:
     assert (await network.graph("chats"))["chats"][0]["chat_id"] == private["thread"]
 
 
-async def test_what_a_group_says_of_itself(network: Network) -> None:
+async def test_changed_group_description_is_returned(network: Network) -> None:
     renamed = await network.door("page", {"page": network.page, "name": "Школа № 2"})
     assert renamed["name"] == renamed["info"]["name"] == "Школа № 2"
     changes = {"gos_org": False, "members_count": 12_345, "description": "Новое", "messages_allowed": False}
@@ -135,7 +135,7 @@ async def test_what_a_group_says_of_itself(network: Network) -> None:
     assert refused["error"]["code"] == 458
 
 
-async def test_the_api_shows_a_share_of_the_comments_always_the_same_ones(network: Network) -> None:
+async def test_api_always_shows_the_same_share_of_the_comments(network: Network) -> None:
     made = [(await network.citizen(f"Вопрос {number}"))["id"] for number in range(60)]
     ours = await network.answer("Ответ страницы")
     await rules(network, comments_share=0.7)
@@ -165,7 +165,7 @@ async def test_the_api_shows_a_share_of_the_comments_always_the_same_ones(networ
     assert len(await walked("FORWARD")) == 61
 
 
-async def test_authors_who_are_gone(network: Network) -> None:
+async def test_deleted_and_blocked_authors_are_shown_as_in_the_network(network: Network) -> None:
     deleted = await network.citizen("Удалюсь")
     blocked = await network.citizen("Заблокируют", author="570000000099")
     private = await network.citizen("Личное", "message", author=deleted["author"])
@@ -185,7 +185,7 @@ async def test_authors_who_are_gone(network: Network) -> None:
     assert (await network.door("citizen", again, status=400))["error"]["code"] == 25
 
 
-async def test_messages_go_to_those_who_allow_them(network: Network) -> None:
+async def test_message_needs_the_permission_of_its_recipient(network: Network) -> None:
     person = {"page": network.page, "author": "570000000011"}
     to = {"recipient": {"user_id": "user:570000000011"}, "message": {"text": "Здравствуйте"}}
     assert code(await network.graph("messages", to)) == 458
@@ -200,7 +200,7 @@ async def test_messages_go_to_those_who_allow_them(network: Network) -> None:
     assert code(await network.graph("messages", to)) is None
 
 
-async def test_refused_words_and_repeated_ones(network: Network) -> None:
+async def test_censored_and_repeated_texts_are_refused(network: Network) -> None:
     private = await network.citizen("Вопрос", "message")
     await settings(network, censor_words=["Дурак"], antispam_repeats=2)
     assert code(await network.answer("сам ДУРАК!")) == 454
@@ -213,7 +213,7 @@ async def test_refused_words_and_repeated_ones(network: Network) -> None:
     assert isinstance(await network.answer("Спасибо за вопрос"), str)
 
 
-async def test_removed_comments_by_settings(network: Network) -> None:
+async def test_settings_decide_how_removed_comments_are_shown(network: Network) -> None:
     gone = await network.citizen("Исчезает", attachments=["https://example.invalid/1.jpg"])
     await network.citizen("Остаётся")
     place: dict[str, Any] = {
@@ -236,7 +236,7 @@ async def test_removed_comments_by_settings(network: Network) -> None:
     assert (await network.door("citizen", again, status=400))["error"]["code"] == 456
 
 
-async def test_shapes_of_other_years(network: Network) -> None:
+async def test_settings_return_formats_of_earlier_versions(network: Network) -> None:
     await network.citizen("Вопрос")
     await settings(network, comment_date_ms=False, comment_answer="comment", empty_text=False)
     (shown,) = (await network.comments(fields="comment.*"))["comments"]
@@ -263,13 +263,15 @@ async def test_shapes_of_other_years(network: Network) -> None:
         ("subscriptions", {"page": "school1", "drop": False}, "drop"),
     ],
 )
-async def test_bad_input_names_the_field(network: Network, path: str, body: dict[str, Any], field: str) -> None:
+async def test_invalid_input_names_the_field(
+    network: Network, path: str, body: dict[str, Any], field: str
+) -> None:
     answer = await network.door(path, body, status=422)
     assert answer["detail"][0]["loc"][-1] == field
     assert network.world.settings.comment_answer == "id"
 
 
-async def test_a_longer_walk_misses_nothing_while_the_page_lives(network: Network) -> None:
+async def test_paging_misses_nothing_while_comments_are_added(network: Network) -> None:
     state = network.world.discussions
     posts = [state.add_topic(network.page, "user:570000000001", f"Вопрос {number}") for number in range(330)]
     found: list[str] = []
@@ -280,7 +282,7 @@ async def test_a_longer_walk_misses_nothing_while_the_page_lives(network: Networ
             break
         found += [item["object_id"] for item in page["discussions"]]
         params["anchor"] = page["anchor"]
-        # What becomes fresh goes before the anchor: it is seen by the next walk and pushes nothing out.
+        # A discussion with a new comment moves before the anchor: this pass still returns all the others.
         await network.citizen("Свежее", thread=found[-1])
     assert found == [*posts[::-1], network.topic]
     topics: list[str] = []
@@ -294,7 +296,7 @@ async def test_a_longer_walk_misses_nothing_while_the_page_lives(network: Networ
     assert topics == found
 
 
-async def test_hundreds_of_chats_are_walked_by_marker_while_people_write(network: Network) -> None:
+async def test_paging_chats_by_marker_misses_nothing_while_messages_arrive(network: Network) -> None:
     made = [
         (await network.citizen("Вопрос", "message", author=f"5710000{number:05d}"))["thread"]
         for number in range(230)
@@ -311,7 +313,7 @@ async def test_hundreds_of_chats_are_walked_by_marker_while_people_write(network
     assert found == made[::-1]
 
 
-async def test_addresses_of_people(network: Network) -> None:
+async def test_profile_address_of_a_deleted_person_is_unknown(network: Network) -> None:
     author = (await network.citizen("Вопрос"))["author"]
     found = await network.call("url.getInfo", url=f"https://ok.ru/profile/{author}")
     assert (found["objectIdStr"], found["type"]) == (author, "PROFILE")
@@ -319,7 +321,7 @@ async def test_addresses_of_people(network: Network) -> None:
     assert await network.call("url.getInfo", url=f"https://ok.ru/profile/{author}") == {"type": "UNKNOWN"}
 
 
-async def test_only_the_community_deletes_what_others_wrote(network: Network) -> None:
+async def test_only_the_community_can_delete_texts_of_others(network: Network) -> None:
     other = await stranger(network)
     asked = await network.citizen("Вопрос")
     place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC"}

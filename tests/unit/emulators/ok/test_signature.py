@@ -23,7 +23,7 @@ def test_secret_is_derived_from_token_and_application_secret() -> None:
         (SESSION_SECRET, "03a41413523ea8092507949d6e711963"),
     ],
 )
-def test_published_examples(secret: str, sig: str) -> None:
+def test_published_examples_have_the_published_signatures(secret: str, sig: str) -> None:
     sent = {**PARAMS, "access_token": TOKEN, "session_key": "x", "sig": sig}
     assert sign(sent, secret) == sig
     assert verify(sent, (secret,))
@@ -88,7 +88,7 @@ async def test_session_key_is_signed_with_the_session_secret(network: Network) -
         assert accepted or body["error_code"] == 104
 
 
-async def test_path_form_and_calls_without_a_session(network: Network) -> None:
+async def test_path_form_is_accepted_and_a_method_of_a_user_needs_a_session(network: Network) -> None:
     user = network.user
     params = {"application_key": user["application_key"], "uids": network.page}
     params["sig"] = sign(params, user["application_secret_key"])

@@ -1,4 +1,4 @@
-"""A VK world without a server."""
+"""Fixtures that emulate VK without a server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +11,13 @@ from emulators.vk.settings import VkSettings
 
 @pytest.fixture
 def settings(tmp_path: Path) -> VkSettings:
-    """Settings of a world in the test's own folder."""
+    """Settings of an emulated VK with its state in the test's own folder."""
     return VkSettings(data=tmp_path / "vk.sqlite3", population=20)
 
 
 @pytest.fixture
 def world(settings: VkSettings) -> Iterator[EmulatedVk]:
-    """A world with one page, `school1`."""
+    """An emulated VK with one page, `school1`."""
     made = EmulatedVk(settings)
     made.create_page(name="Школа № 1", screen_name="school1")
     yield made

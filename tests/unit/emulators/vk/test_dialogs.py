@@ -12,7 +12,7 @@ PEER = 700_000_003
 
 
 def write(world: EmulatedVk, text: str, author: int = PEER) -> int:
-    """A citizen writes to the page; gives the message's id."""
+    """Write to the page as a citizen; return the message's id."""
     number: int = world.citizen_writes(page="school1", kind="message", text=text, author=str(author))["id"]
     return number
 
@@ -32,7 +32,7 @@ def test_message_to_user_who_never_wrote_is_rejected(world: EmulatedVk) -> None:
     assert caught.value.code == 901
 
 
-def test_numbers_in_page_and_conversation(world: EmulatedVk) -> None:
+def test_messages_are_numbered_by_page_and_by_conversation(world: EmulatedVk) -> None:
     first, second = write(world, "Раз"), write(world, "Два", PEER + 1)
     third = write(world, "Три")
     assert [first, second, third] == [FIRST_MESSAGE + 1, FIRST_MESSAGE + 2, FIRST_MESSAGE + 3]
@@ -40,7 +40,7 @@ def test_numbers_in_page_and_conversation(world: EmulatedVk) -> None:
     assert [(item["id"], item["conversation_message_id"]) for item in items] == [(first, 1), (third, 2)]
 
 
-def test_conversations_unread_and_unanswered(world: EmulatedVk) -> None:
+def test_conversations_are_filtered_by_unread_and_unanswered(world: EmulatedVk) -> None:
     write(world, "Раз")
     write(world, "Два", PEER + 1)
     world.community_writes(page="school1", thread=str(PEER), text="Ответ")
@@ -52,7 +52,7 @@ def test_conversations_unread_and_unanswered(world: EmulatedVk) -> None:
         assert [item["conversation"]["peer"]["id"] for item in found] == [PEER + 1]
 
 
-def test_history_both_ways(world: EmulatedVk) -> None:
+def test_history_is_read_in_both_directions(world: EmulatedVk) -> None:
     numbers = [write(world, f"Текст {number}") for number in range(5)]
 
     def ids(**params: object) -> list[int]:
@@ -66,12 +66,12 @@ def test_history_both_ways(world: EmulatedVk) -> None:
     assert ids(count=1) == [numbers[3]]
 
 
-def test_staff_cannot_write_where_there_is_no_thread(world: EmulatedVk) -> None:
+def test_staff_cannot_write_without_a_thread(world: EmulatedVk) -> None:
     with pytest.raises(UnknownError):
         world.community_writes(page="school1", thread=str(PEER), text="Кому?")
 
 
-def test_too_long_a_message_is_error_914(world: EmulatedVk) -> None:
+def test_too_long_message_is_error_914(world: EmulatedVk) -> None:
     with pytest.raises(RefusedError) as caught:
         write(world, "я" * 4_097)
     assert caught.value.code == 914
@@ -81,7 +81,7 @@ def test_too_long_a_message_is_error_914(world: EmulatedVk) -> None:
     ("kind", "allowed", "code"),
     [("group", "user", 27), ("service", "group", 28), ("user", "group", 27)],
 )
-def test_the_wrong_kind_of_token(world: EmulatedVk, kind: str, allowed: str, code: int) -> None:
+def test_wrong_kind_of_token_is_refused(world: EmulatedVk, kind: str, allowed: str, code: int) -> None:
     token = next(token for token in world.token_store.active() if token.kind == kind)
     with pytest.raises(RefusedError) as caught:
         check_kind(token, frozenset([allowed]))  # type: ignore[list-item]

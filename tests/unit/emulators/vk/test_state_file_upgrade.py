@@ -7,7 +7,7 @@ from emulators.vk.schema import ADDED_COLUMNS
 from emulators.vk.settings import VkSettings
 
 
-def test_a_file_without_the_added_columns_opens(settings: VkSettings) -> None:
+def test_file_without_the_added_columns_is_upgraded(settings: VkSettings) -> None:
     first = EmulatedVk(settings)
     first.create_page(name="Школа № 1", screen_name="school1")
     first.store.close()

@@ -13,7 +13,7 @@ from emulators.vk.vkscript.values import ScriptError
 
 
 def run(code: str, limits: Limits | None = None, **args: str) -> Any:
-    """The result of the code; calls of the API answer their own name and parameters."""
+    """Run the code and return its result; API calls return their own name and parameters."""
     script = Interpreter(lambda name, params: {"name": name, **params}, limits or Limits(), {"Args": args})
     return script.run(parse(code))
 
@@ -104,6 +104,6 @@ def test_runtime_error_names_cause(code: str, reason: str) -> None:
         max_leaves=10,
     )
 )
-def test_any_json_is_a_value(value: object) -> None:
+def test_any_json_is_accepted_as_a_value(value: object) -> None:
     assert run(f"return {json.dumps(value)};") == value
     assert run(f"return {json.dumps(value, ensure_ascii=False)};") == value

@@ -13,13 +13,13 @@ POST = 1
 
 
 def call(world: EmulatedVk, method: str, kind: str = "user", /, **params: object) -> Any:
-    """An API call past the door, with a token of the kind."""
+    """Call an API method directly, without HTTP, with a token of the given kind."""
     token = next(token for token in world.token_store.active() if token.kind == kind)
     return METHODS[method].handler(MethodCall(world, token, {key: str(value) for key, value in params.items()}))
 
 
 def comment(world: EmulatedVk, text: str, reply_to: int | None = None) -> int:
-    """A citizen's comment under the first post."""
+    """Comment under the first post as a citizen; return the comment's id."""
     answer = world.citizen_writes(
         page="school1",
         kind="comment",
@@ -32,7 +32,7 @@ def comment(world: EmulatedVk, text: str, reply_to: int | None = None) -> int:
     return number
 
 
-def test_posts_and_comments_share_one_numbering(world: EmulatedVk) -> None:
+def test_posts_and_comments_share_one_id_sequence(world: EmulatedVk) -> None:
     first = comment(world, "Раз")
     post = world.community_posts(page="school1", text="Новость")
     assert (first, post["id"]) == (POST + 1, POST + 2)
@@ -62,7 +62,7 @@ def test_a_deleted_comment_remains_only_while_it_has_replies(world: EmulatedVk) 
     assert call(world, "wall.getComments", **where)["items"] == []
 
 
-def test_paging_from_a_comment_may_go_back(world: EmulatedVk) -> None:
+def test_paging_from_a_comment_accepts_a_negative_offset(world: EmulatedVk) -> None:
     numbers = [comment(world, f"Текст {number}") for number in range(30)]
     where = {"owner_id": -PAGE, "post_id": POST}
     assert len(call(world, "wall.getComments", **where)["items"]) == 10
@@ -77,13 +77,13 @@ def test_paging_from_a_comment_may_go_back(world: EmulatedVk) -> None:
     "params",
     [{"thread_items_count": 11}, {"count": -1}, {"offset": -1}, {"start_comment_id": 999}, {"count": "много"}],
 )
-def test_bad_paging_is_error_100(world: EmulatedVk, params: dict[str, object]) -> None:
+def test_invalid_paging_is_error_100(world: EmulatedVk, params: dict[str, object]) -> None:
     with pytest.raises(RefusedError) as caught:
         call(world, "wall.getComments", owner_id=-PAGE, post_id=POST, **params)
     assert caught.value.code == 100
 
 
-def test_the_same_guid_publishes_once(world: EmulatedVk) -> None:
+def test_same_guid_publishes_once(world: EmulatedVk) -> None:
     where = {"owner_id": -PAGE, "post_id": POST, "message": "Ответ"}
     first = call(world, "wall.createComment", "group", **where, guid="a")
     assert call(world, "wall.createComment", "group", **where, guid="a") == first
@@ -92,14 +92,14 @@ def test_the_same_guid_publishes_once(world: EmulatedVk) -> None:
     assert len(world.published_replies("school1")) == 3
 
 
-def test_a_forgotten_guid_publishes_again(world: EmulatedVk) -> None:
+def test_expired_guid_publishes_again(world: EmulatedVk) -> None:
     world.settings.dedupe_seconds = 0
     where = {"owner_id": -PAGE, "post_id": POST, "message": "Ответ", "guid": "a"}
     first = call(world, "wall.createComment", "group", **where)
     assert call(world, "wall.createComment", "group", **where) != first
 
 
-def test_a_refused_comment_leaves_neither_row_nor_key(world: EmulatedVk) -> None:
+def test_refused_comment_stores_neither_row_nor_key(world: EmulatedVk) -> None:
     where = {"owner_id": -PAGE, "post_id": POST, "guid": "a"}
     with pytest.raises(RefusedError):
         call(world, "wall.createComment", "group", **where, message="я" * 4_097)
@@ -125,7 +125,7 @@ def test_other_community_cannot_reply(world: EmulatedVk) -> None:
 @pytest.mark.parametrize(
     ("wall", "filters"), [(1, {"all": 2, "owner": 1, "others": 1, "suggests": 0}), (2, {"all": 1, "suggests": 1})]
 )
-def test_filters_of_a_wall(world: EmulatedVk, wall: int, filters: dict[str, int]) -> None:
+def test_wall_filters_count_their_posts(world: EmulatedVk, wall: int, filters: dict[str, int]) -> None:
     world.store.execute("UPDATE pages SET wall = ?", (wall,))
     world.citizen_writes(page="school1", kind="wall_post", text="От гражданина")
     counts = {name: call(world, "wall.get", owner_id=-PAGE, filter=name)["count"] for name in filters}
