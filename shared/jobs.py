@@ -117,7 +117,7 @@ class _OutcomeWriter(Queries):
                 failures += 1
                 delay = OUTCOME_BACKOFF.delay(failures)
                 log.warning("jobs: an outcome waits for the database", error=repr(error)[:300], retry_in=delay)
-                # A server that only reads goes on answering on the connections it has.
+                # A server that became read-only still responds on existing connections.
                 await self._pool.expire_connections()
             else:
                 return

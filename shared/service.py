@@ -109,12 +109,12 @@ class Service:
 
     @property
     def settings(self) -> Settings:
-        """The settings of the process."""
+        """Return the settings of the process."""
         return settings()
 
     @property
     def database(self) -> Database:
-        """The connection pool with the service's role."""
+        """Return the connection pool with the service's role."""
         if self._database is None:
             url = self.settings.database_url.get_secret_value()
             limit = self.settings.statement_timeout_seconds
@@ -123,19 +123,19 @@ class Service:
 
     @property
     def http(self) -> aiohttp.ClientSession:
-        """The HTTP client of the process; callers set a timeout for each call."""
+        """Return the HTTP client of the process; callers set a timeout for each call."""
         if self._http is None:
             self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         return self._http
 
     @cached_property
     def people_keys(self) -> KeySet:
-        """The public keys of the issuer of people's tokens."""
+        """Return the public keys of the issuer of people's tokens."""
         return tokens.read_key_set(self.settings.keys_dir / "people.jwks")
 
     @cached_property
     def identities(self) -> identity.TokenReader:
-        """The reader of access tokens of people and API clients."""
+        """Return the reader of access tokens of people and API clients."""
         config = self.settings
         keys = oidc.IssuerKeys(config.oidc_issuer or "", lambda: self.http, only_https=not config.embedded)
         find = self._find_person(self) if self._find_person else identity.find_person_via_registry(self)
@@ -145,12 +145,12 @@ class Service:
 
     @cached_property
     def service_keys(self) -> KeySet:
-        """The public keys of all services."""
+        """Return the public keys of all services."""
         return tokens.read_key_set(self.settings.keys_dir / "services.jwks")
 
     @cached_property
     def signer(self) -> tokens.Signer:
-        """The signer of this service's tokens."""
+        """Return the signer of this service's tokens."""
         return tokens.Signer(self.name, tokens.read_key(self.settings.keys_dir / f"{self.name}.jwk"))
 
     def client(self) -> ServiceClient:
@@ -167,7 +167,7 @@ class Service:
         WORKER_UP.labels(self.name, worker).set(1 if error is None else 0)
 
     def build(self, process: Process = "all") -> FastAPI:
-        """The ASGI app. `process` says whether it serves the API, does the work, or both.
+        """Return the ASGI app. `process` says whether it serves the API, runs the workers, or both.
 
         The app runs the service in `app.state.service`, at first this one.
         """
@@ -260,8 +260,8 @@ class Service:
         )
 
     async def held_jobs(self, jobs: Jobs) -> float:
-        """Return how many jobs failed for good; not a number while the database is away."""
-        # The other figures are wanted most then.
+        """Return how many jobs failed permanently; NaN while the database is unavailable."""
+        # The other metrics are especially needed during an outage.
         try:
             async with asyncio.timeout(3), self.database.read() as session:
                 return await jobs.count_dead_letters(session)
@@ -292,7 +292,7 @@ def _health_routes() -> APIRouter:
         try:
             async with asyncio.timeout(3):
                 await service.database.ping()
-        except Exception as error:  # noqa: BLE001 — any failure to reach the database is the answer
+        except Exception as error:  # noqa: BLE001 — any error means that the database cannot be reached
             checks["database"] = repr(error)
         status = "fail" if checks else "pass"
         return JSONResponse({"status": status, "checks": checks}, status_code=503 if checks else 200)

@@ -121,12 +121,12 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Whether this is the embedded run."""
+        """Return whether this is the embedded run."""
         return self.environment == "embedded"
 
     @property
     def direct_url(self) -> str:
-        """The database URL for LISTEN, jobs and migrations."""
+        """Return the database URL for LISTEN, jobs and migrations."""
         return (self.database_direct_url or self.database_url).get_secret_value()
 
     def service_url(self, name: ServiceName) -> str:

@@ -1,4 +1,4 @@
-"""Supervision: how long to wait after a failure, and loops that restart failed work or repeat it."""
+"""Supervision: backoff after failures, and loops that restart failed work or repeat work periodically."""
 
 import asyncio
 import random

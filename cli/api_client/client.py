@@ -32,7 +32,7 @@ class _ApiUnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Connection:
-    """The address of the system and the user. Without a password the embedded run's is tried, then a prompt."""
+    """The address of the system and the user. Without a password: the embedded run's is tried, then a prompt."""
 
     url: str
     user: str

@@ -14,7 +14,7 @@ from shared.clock import REGION_TIME_ZONE
 
 POLL_SECONDS = 1.0
 FINAL_STATUSES = {"done", "failed", "cancelled"}
-# How many polls in a row without any change end the wait.
+# The wait ends after this many polls in a row without a change.
 MAX_UNCHANGED_POLLS = 20
 
 console = Console(highlight=False)

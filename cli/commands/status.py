@@ -1,4 +1,4 @@
-"""Print the state of a live embedded run."""
+"""Print the state of the current embedded run."""
 
 import json
 from datetime import UTC, datetime

@@ -49,7 +49,7 @@ async def _fill(settings: EmbeddedSettings, data_dir: DataDir, programs: Program
         api = DemoApi(settings, http)
         filled_before = data_dir.load_state().get("demo") == _region_digest()
         await _sign_in(api, programs, known=filled_before)
-        # The database may not be the one that was filled.
+        # The state file may say "filled" although the database is another one.
         if filled_before and await api.organisation(ORG_CODE) is not None:
             await api.wait_until_followed()
             await api.enable_citizens()

@@ -24,37 +24,37 @@ class DataDir:
 
     @property
     def secrets(self) -> Path:
-        """Generated passwords and encryption keys."""
+        """Return the folder of generated passwords and encryption keys."""
         return self.root / "secrets"
 
     @property
     def keys(self) -> Path:
-        """Signing keys (JWK) of services and people."""
+        """Return the folder of the signing keys (JWK) of services and people."""
         return self.root / "keys"
 
     @property
     def logs(self) -> Path:
-        """One log for each process."""
+        """Return the folder of the logs, one for each process."""
         return self.root / "logs"
 
     @property
     def run(self) -> Path:
-        """Files of a live run: lock, supervisor's configuration and socket, addresses."""
+        """Return the folder of the current run: lock, supervisor's configuration and socket, addresses."""
         return self.root / "run"
 
     @property
     def emulators(self) -> Path:
-        """State of the emulated networks."""
+        """Return the folder for the state of the emulated networks."""
         return self.root / "emulators"
 
     @property
     def state_file(self) -> Path:
-        """State that is kept between runs."""
+        """Return the file of the state that is kept between runs."""
         return self.root / "embedded.json"
 
     @property
     def run_info(self) -> Path:
-        """Addresses of the live run, for tools and tests."""
+        """Return the file with the addresses of the current run, for tools and tests."""
         return self.run / "stack.json"
 
     @classmethod

@@ -40,7 +40,7 @@ class Postgres:
 
     @property
     def data(self) -> Path:
-        """The folder of the cluster's data."""
+        """Return the folder of the cluster's data."""
         return self.home / "data"
 
     def command(self, host: str, port: int) -> list[str]:

@@ -35,7 +35,7 @@ class ProgramSpecs:
 
     @property
     def admin_url(self) -> str:
-        """The superuser's URL of the database server."""
+        """Return the superuser's URL of the database server."""
         if self._settings.database_admin_url:
             return self._settings.database_admin_url
         password = quote(self._secrets.superuser_password, safe="")
@@ -43,7 +43,7 @@ class ProgramSpecs:
 
     @property
     def owner_url(self) -> str:
-        """The URL of the role that owns the schema and runs the migrations."""
+        """Return the URL of the role that owns the schema and runs the migrations."""
         return with_login(self.admin_url, OWNER, self._secrets.owner_password, DATABASE)
 
     def postgres(self, server: Postgres) -> Program:

@@ -63,7 +63,7 @@ def _escape(text: str) -> str:
 
 
 def render(programs: Sequence[Program], data_dir: DataDir, socket: Path) -> str:
-    """Return supervisor's configuration. We start the programs, in order; supervisor restarts them."""
+    """Return supervisor's configuration. The run starts the programs in order; supervisor restarts them."""
     lines = [
         "[supervisord]",
         "nodaemon=true",

@@ -1,1 +1,1 @@
-"""What both network emulators stand on: settings, clock, storage, limits, faults and the control API."""
+"""Shared parts of both network emulators: settings, clock, storage, limits, faults and the control API."""

@@ -1,4 +1,4 @@
-"""Parameters of a network's API call, wherever the client put them."""
+"""Parameters of a network's API call, from the query, the body or the `Authorization` header."""
 
 from fastapi import Request
 

@@ -28,7 +28,7 @@ class CsvFeedPlan:
         return row >= self.offset and (row - self.offset) % self.step == 0
 
     def kind_of(self, number: int, pages: int) -> MessageKind:
-        """Return the message kind for the row used as the given number."""
+        """Return the message kind of the n-th used row."""
         if self.kind != "mixed":
             return self.kind
         # If the number of pages is divisible by three, plain rotation would give each page only one kind.

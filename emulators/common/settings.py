@@ -35,5 +35,5 @@ class EmulatorSettings(BaseSettings):
 
     @property
     def base_url(self) -> str:
-        """Address that clients reach, without a slash at the end."""
+        """Return the address that clients reach, without a slash at the end."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")

@@ -1,4 +1,4 @@
-"""Wiring of the Odnoklassniki emulator."""
+"""Builds the Odnoklassniki emulator from its parts."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Attachments as citizens give them, in the network's form."""
+"""Converts attachments of citizens to the network's format."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from emulators.common.errors import BadInputError
 
 
 def attachments_in(given: Sequence[Any]) -> list[dict[str, Any]]:
-    """Attachments in the network's form; an address alone is an image."""
+    """Return attachments in the network's format; an address alone becomes an image."""
     made: list[dict[str, Any]] = []
     for item in given:
         attachment = {"url": item} if isinstance(item, str) else item

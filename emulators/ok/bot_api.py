@@ -52,12 +52,12 @@ def _carry_out(world: OkState, incoming: BotRequest) -> CallAnswer:
 
 
 def call_name(name: str, method: str) -> str:
-    """The name under which calls are counted and faults armed, such as `graph.user.messages.post`."""
+    """Return the name under which calls are counted and faults armed, such as `graph.user.messages.post`."""
     return f"graph.user.{name}.{method.lower()}"
 
 
 def graph_router(world: OkState) -> APIRouter:
-    """All calls of a group's bot, by GET and POST, with and without a slash at the end."""
+    """Return the routes of all calls of a group's bot, by GET and POST, with and without a slash at the end."""
     router = APIRouter(prefix="/graph/me")
 
     async def answer(request: Request, name: str, chat: str | None = None) -> Response:

@@ -28,7 +28,7 @@ class BotCall:
     body: dict[str, Any]
 
     def number(self, name: str, default: int) -> int:
-        """A whole number of the query; error 2001 when it is none."""
+        """Return a whole number from the query; error 2001 for anything else."""
         value = self.query.get(name, "")
         if not value:
             return default
@@ -37,14 +37,14 @@ class BotCall:
         return int(value)
 
     def count(self, default: int) -> int:
-        """A page size of 1 to 100; error 2001 outside."""
+        """Return a page size of 1 to 100; error 2001 for any other value."""
         value = self.number("count", default)
         if not 1 <= value <= CHAT_PAGE_MAX:
             raise OkError(2001, "Invalid parameter count", "count")
         return value
 
     def chat_row(self) -> Row:
-        """The chat named in the path or in `chat_id`; error 705 when it is not the group's."""
+        """Return the chat named in the path or in `chat_id`; error 705 if it is not a chat of the group."""
         chat = self.chat or self.query.get("chat_id") or ""
         if not chat:
             raise OkError(2001, "Missing parameter chat_id", "chat_id")
@@ -52,12 +52,12 @@ class BotCall:
 
 
 def info(call: BotCall) -> dict[str, Any]:
-    """The group the token belongs to."""
+    """Return the group that the token belongs to."""
     return {"name": serializers.group(call.world, call.page)["name"], "group_id": f"group:{call.page}"}
 
 
 def chats(call: BotCall) -> dict[str, Any]:
-    """Chats, the freshest event first; no marker at the end."""
+    """Return chats, the most recent event first; the last page has no marker."""
     marker = call.query.get("marker")
     before: tuple[int, int] | None = None
     if marker:
@@ -71,12 +71,12 @@ def chats(call: BotCall) -> dict[str, Any]:
 
 
 def chat(call: BotCall) -> dict[str, Any]:
-    """One chat."""
+    """Return one chat."""
     return serializers.chat(call.chat_row())
 
 
 def messages(call: BotCall) -> dict[str, Any]:
-    """Messages of a chat, newest first, from the later moment `from` back to the earlier `to` (ms)."""
+    """Return messages of a chat, newest first, from the later time `from` back to the earlier `to` (ms)."""
     row = call.chat_row()
     newest = call.number("from", 2**62)
     oldest = call.number("to", 0)
@@ -87,7 +87,7 @@ def messages(call: BotCall) -> dict[str, Any]:
 
 
 def send(call: BotCall) -> dict[str, Any]:
-    """Write to a chat, to one person or to several; or show an action; or change the chat."""
+    """Send a message to a chat, to one person or to several; or show an action; or change the chat."""
     recipient = call.body.get("recipient") or {}
     if not isinstance(recipient, dict):
         raise OkError(2001, "Invalid recipient", "recipient")
@@ -110,11 +110,11 @@ def send(call: BotCall) -> dict[str, Any]:
 
 
 def _recipient(call: BotCall, recipient: dict[str, Any]) -> Row:
-    """The chat that a single send goes to; error 458 to a person who never allowed messages."""
+    """Return the chat that a single send goes to; error 458 for a person who never allowed messages."""
     target = call.chat or recipient.get("chat_id") or recipient.get("user_id")
     if not isinstance(target, str) or not target:
         raise OkError(2001, "Missing recipient", "recipient")
-    # The network's own examples put a chat's id into `user_id` too.
+    # The network's own examples use `user_id` for a chat's id too.
     if target.startswith("chat:") or call.chat or "chat_id" in recipient:
         return call.world.chats.chat(call.page, target)
     row = call.world.chats.chat_of_user(call.page, target.removeprefix("user:"))
@@ -156,7 +156,7 @@ def _write(call: BotCall, row: Row) -> Row:
 
 
 def _control(call: BotCall, row: Row, control: Any) -> dict[str, Any]:
-    """Rename a chat; the membership of a chat with one person cannot change."""
+    """Rename a chat; the members of a chat with one person cannot change."""
     if not isinstance(control, dict) or not isinstance(control.get("title"), str) or not control["title"]:
         raise OkError(10, "The chat of a group with a person allows no such change", "chat_control")
     world = call.world
@@ -168,7 +168,7 @@ def _control(call: BotCall, row: Row, control: Any) -> dict[str, Any]:
 
 
 def subscribe(call: BotCall) -> dict[str, Any]:
-    """Send events to an address; message events alone unless `types` says otherwise."""
+    """Send events to an address; only message events unless `types` lists others."""
     url = _url(call)
     types = call.body.get("types", ["MESSAGE_CREATED"])
     if not isinstance(types, list) or not types or not set(map(str, types)) <= EVENT_TYPES:
@@ -183,7 +183,7 @@ def unsubscribe(call: BotCall) -> dict[str, Any]:
 
 
 def subscriptions(call: BotCall) -> dict[str, Any]:
-    """The addresses events go to."""
+    """Return the addresses that events are sent to."""
     return {"subscriptions": call.world.webhooks.subscriptions(call.page)}
 
 
@@ -201,7 +201,7 @@ def _url(call: BotCall) -> str:
 
 
 def parse_body(raw: bytes, content_type: str) -> dict[str, Any]:
-    """The JSON object of a POST; error 2001 on another content type or another body."""
+    """Return the JSON object of a POST; error 2001 for another content type or an invalid body."""
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise OkError(2001, "Content-Type must be application/json;charset=utf-8")
     try:

@@ -1,4 +1,4 @@
-"""Controls that only this network has: rules of groups, people's accounts, chats, webhooks, settings."""
+"""Control routes only of OK: rules of groups, accounts of people, chats, webhooks, settings."""
 
 from typing import Any, Literal
 
@@ -62,7 +62,7 @@ class SubscriptionsIn(RequestBody):
 
 
 def ok_control_routes(world: OkState, network: EmulatedOk) -> APIRouter:
-    """Routes beside those of every network."""
+    """Return the routes that are added to those of every network."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     _people_routes(router, world, network)
     _webhook_routes(router, world, network)
@@ -116,7 +116,7 @@ def _people_routes(router: APIRouter, world: OkState, network: EmulatedOk) -> No
         with world.store.transaction():
             world.rules.allow_messages(group, uid, allowed=body.allowed)
             if body.allowed:
-                # A chat is there as soon as a person allows messages, before any is written.
+                # A chat exists as soon as a person allows messages, before any message is written.
                 world.chats.get_or_create(group, uid, str(serializers.user(world, uid)["name"]))
         return {"page": group, "author": uid, "allowed": body.allowed}
 

@@ -39,7 +39,7 @@ class EmulatedOk:
     # --- pages and credentials ---------------------------------------------------------------------
 
     def pages(self) -> list[dict[str, Any]]:
-        """All pages, oldest first."""
+        """Return all pages, oldest first."""
         return [self.page_to_dict(row) for row in self.world.store.all("SELECT * FROM pages ORDER BY uid")]
 
     def page_to_dict(self, row: Row) -> dict[str, Any]:
@@ -53,14 +53,14 @@ class EmulatedOk:
         }
 
     def page(self, page: str) -> Row:
-        """A group by id or short name; `UnknownError` when there is none."""
+        """Return a group by id or short name; `UnknownError` if there is none."""
         row = self.world.page_row(page.removeprefix("group:")) or self.world.page_by_name(page)
         if row is None:
             raise UnknownError(f"no page {page}")
         return row
 
     def create_page(self, *, name: str, screen_name: str, description: str = "") -> dict[str, Any]:
-        """A group with a bot token and a first topic; the group of that short name, if there is one."""
+        """Create a group with a bot token and a first topic, or return the existing group of this short name."""
         found = self.world.page_by_name(screen_name)
         if found is not None:
             return self.page_to_dict(found)
@@ -80,13 +80,13 @@ class EmulatedOk:
         return self.page_to_dict(self.page(uid))
 
     def tokens(self) -> list[dict[str, Any]]:
-        """Credentials that work now."""
+        """Return the tokens that are valid now."""
         return self.world.tokens.to_dicts()
 
     def create_token(self, *, kind: TokenKind, page: str | None = None) -> dict[str, Any]:
         """Create a token.
 
-        A group's new bot token ends its earlier one, as in the network. A user's token with a page
+        A group's new bot token revokes its earlier one, as in the network. A user's token with a page
         belongs to someone who administers that page alone.
         """
         row = None if page is None else self.page(page)
@@ -107,7 +107,7 @@ class EmulatedOk:
     # --- people and staff --------------------------------------------------------------------------
 
     def author(self, author: str | None) -> str:
-        """The id of a person, who is made up when unknown; a random one of the population by default."""
+        """Return the id of a person, who is created if unknown; a random person of the population by default."""
         if author is None:
             return str(FIRST_CITIZEN + self._random.randrange(self.world.settings.population))
         uid = author.removeprefix("user:")
@@ -122,7 +122,7 @@ class EmulatedOk:
         return uid
 
     def _writer(self, page: Row, kind: MessageKind, author: str | None, thread: str | None) -> str:
-        """The person who writes: in a chat, none but the one it belongs to."""
+        """Return the person who writes: in a chat, only the person whose chat it is may write."""
         if kind != "message" or thread is None:
             return self.author(author)
         owner = str(self.world.chats.chat(page["uid"], thread)["uid"])
@@ -131,7 +131,7 @@ class EmulatedOk:
         return owner
 
     def topic(self, page: Row, thread: str | None) -> Row:
-        """A topic of the page, by default the newest that the community published."""
+        """Return a topic of the page, by default the newest that the community published."""
         if thread is None:
             newest = self.world.discussions.newest_topic(page["uid"])
             if newest is None:
@@ -153,7 +153,7 @@ class EmulatedOk:
         in_reply_to: str | None = None,
         attachments: Sequence[Any] = (),
     ) -> dict[str, Any]:
-        """A citizen writes a comment, a topic of their own or a message; answers id, thread and author."""
+        """Let a citizen write a comment, a topic of their own or a message; return id, thread and author."""
         row = self.page(page)
         with mapping_errors():
             uid = self._writer(row, kind, author, thread)
@@ -186,7 +186,7 @@ class EmulatedOk:
         if not world.rules.get(page["uid"]).messages_allowed:
             raise OkError(458)
         with world.store.transaction():
-            # A person who writes to a group allows it to write back.
+            # A person who writes to a group allows it to reply.
             world.rules.allow_messages(page["uid"], uid, allowed=True)
             chat = world.chats.get_or_create(page["uid"], uid, str(serializers.user(world, uid)["name"]))
             message = world.chats.add(
@@ -196,7 +196,7 @@ class EmulatedOk:
         return {"id": message["id"], "thread": f"chat:{chat['id']}", "author": uid}
 
     def community_posts(self, *, page: str, text: str) -> dict[str, Any]:
-        """The group publishes a topic."""
+        """Publish a topic as the group."""
         row = self.page(page)
         with mapping_errors():
             topic = self.world.discussions.add_topic(row["uid"], f"group:{row['uid']}", text)
@@ -211,7 +211,7 @@ class EmulatedOk:
         in_reply_to: str | None = None,
         kind: MessageKind | None = None,
     ) -> dict[str, Any]:
-        """The staff write by hand, in the group's name, into a chat or under a topic."""
+        """Write as the group's staff, manually, into a chat or under a topic."""
         row = self.page(page)
         author = f"group:{row['uid']}"
         message = kind == "message" if kind is not None else thread.startswith("chat:")
@@ -227,9 +227,9 @@ class EmulatedOk:
     def _target(
         self, page: str, ident: str, kind: MessageKind | None, thread: str | None
     ) -> tuple[MessageKind, Row]:
-        """A text of the page that is still there, and its kind, guessed from the id where none is given.
+        """Return an undeleted text of the page and its kind, derived from the id if none is given.
 
-        A thread is not needed here, where all ids are unique, but must be the text's own.
+        A thread is not needed, because all ids are unique; if it is given, it must be the thread of the text.
         """
         uid = self.page(page)["uid"]
         if kind is None:
@@ -301,20 +301,20 @@ class EmulatedOk:
     # --- what happened -----------------------------------------------------------------------------
 
     def published_replies(self, page: str | None = None) -> list[dict[str, Any]]:
-        """Comments and messages in the groups' names that are still there, oldest first."""
+        """Return the undeleted comments and messages of the groups, oldest first."""
         return published_replies(self.world.store, None if page is None else self.page(page)["uid"])
 
     def call_totals(self) -> list[dict[str, Any]]:
-        """API calls by method and token kind."""
+        """Return the number of API calls by method and token kind."""
         return self.world.call_counter.totals()
 
     def message_counts(self) -> list[dict[str, Any]]:
-        """Stored texts by page, kind and side: the citizens' and the community's own."""
+        """Return the number of stored texts by page, kind and side (citizens or community)."""
         return message_counts(self.world.store)
 
 
 def published_replies(store: EmulatorStore, page: str | None) -> list[dict[str, Any]]:
-    """Comments and messages in the groups' names that are still there, oldest first."""
+    """Return the undeleted comments and messages of the groups, oldest first."""
     rows = store.all(
         "SELECT id, CAST(topic AS TEXT) AS thread, reply_to, text, created_ms, via, page, number FROM comments"
         " WHERE author >= 'group:' AND author < 'group;' AND deleted_by IS NULL"
@@ -341,7 +341,7 @@ def published_replies(store: EmulatorStore, page: str | None) -> list[dict[str, 
 
 
 def message_counts(store: EmulatorStore) -> list[dict[str, Any]]:
-    """Stored texts by page, kind and side: the citizens' and the community's own."""
+    """Return the number of stored texts by page, kind and side (citizens or community)."""
     rows = store.all(
         "SELECT page, kind, CASE WHEN writer < 'group;' THEN 'community' ELSE 'citizens' END AS side,"
         " count(*) AS count FROM ("

@@ -1,4 +1,4 @@
-"""The error codes of the REST and Bot APIs, and the body they travel in."""
+"""Error codes of the REST and Bot APIs, and the response body that contains them."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ CATALOGUE: dict[int, tuple[str, str]] = {
 
 
 class OkError(Exception):
-    """An error the network answers with, HTTP status 200."""
+    """An error response of the network, with HTTP status 200."""
 
     def __init__(self, code: int, detail: str | None = None, data: str | None = None) -> None:
         name, default = CATALOGUE.get(code, ("UNKNOWN", "Unknown error"))
@@ -72,9 +72,9 @@ class OkError(Exception):
         super().__init__(self.message)
 
     def body(self) -> dict[str, Any]:
-        """The JSON body: code, text and optional data."""
+        """Return the JSON body: code, text and optional data."""
         return {"error_code": self.code, "error_msg": self.message, "error_data": self.data}
 
     def headers(self) -> dict[str, str]:
-        """The response header that repeats the code."""
+        """Return the response header that repeats the code."""
         return {"invocation-error": str(self.code)}

@@ -1,4 +1,4 @@
-"""Ids, anchors and times in the forms the network gives them."""
+"""Ids, anchors and times in the network's formats."""
 
 import base64
 import binascii
@@ -17,17 +17,17 @@ def _encode(text: str) -> str:
 
 
 def comment_id(ms: int, number: int, discussion: str) -> str:
-    """The opaque id of a comment: base64 of its time, its number and its discussion."""
+    """Return the opaque id of a comment: base64 of its time, its number and its discussion."""
     return _encode(f"{ms}:{-number}:{ms}:{discussion}:1")
 
 
 def encode_anchor(*parts: int) -> str:
-    """A paging anchor over a position in a sorted list."""
+    """Return a paging anchor for a position in a sorted list."""
     return _encode(":".join(str(part) for part in parts))
 
 
 def decode_anchor(anchor: str, length: int, name: str = "anchor") -> tuple[int, ...]:
-    """The numbers within an anchor of ours; error 100 when it is not one."""
+    """Return the numbers in an anchor that this emulator issued; error 100 for any other text."""
     try:
         parts = tuple(int(part) for part in base64.b64decode(anchor, validate=True).decode("ascii").split(":"))
     except (binascii.Error, UnicodeDecodeError, ValueError):
@@ -38,25 +38,25 @@ def decode_anchor(anchor: str, length: int, name: str = "anchor") -> tuple[int, 
 
 
 def chat_id(number: int) -> str:
-    """The id of a chat without its prefix."""
+    """Return the id of a chat without its prefix."""
     return f"C{number:012x}"
 
 
 def message_seq(ms: int, number: int) -> int:
-    """The sequence number of a message: above 2^53, the time in its upper bits."""
+    """Return the sequence number of a message: above 2^53, with the time in its upper bits."""
     return (ms << 16) | (number & 0xFFFF)
 
 
 def message_id(chat: str, seq: int) -> str:
-    """The id of a message, with its prefix."""
+    """Return the id of a message, with its prefix."""
     return f"mid:{chat}.{seq:x}"
 
 
 def moscow_time(ms: int) -> str:
-    """Milliseconds since the epoch as Moscow wall time without a zone, the way the network writes dates."""
+    """Return milliseconds since the epoch as Moscow time without a zone, the network's format of dates."""
     return (_EPOCH + timedelta(milliseconds=ms)).astimezone(MOSCOW).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def rfc3339(ms: int) -> str:
-    """Milliseconds since the epoch as RFC 3339 in UTC."""
+    """Return milliseconds since the epoch as RFC 3339 in UTC."""
     return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""The REST door: `/fb.do?method=` and `/api/<section>/<method>`."""
+"""HTTP routes of the REST API: `/fb.do?method=` and `/api/<section>/<method>`."""
 
 import importlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,18 +19,18 @@ for section in ("discussions", "group", "mediatopic", "url", "users"):
 
 
 def error_answer(error: OkError) -> CallAnswer:
-    """An error as the network sends it: status 200, the code in a header as well."""
+    """Return an error response as the network sends it: status 200, with the code also in a header."""
     return CallAnswer(error.body(), error.headers())
 
 
 def error_answer_for_code(code: int | None) -> CallAnswer:
-    """The error of an armed fault; SERVICE unless it names a code."""
+    """Return the error response of an armed fault; SERVICE unless the fault names a code."""
     return error_answer(OkError(code or 2))
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """A call as the faults see it: its token, unchecked, its method and its parameters."""
+    """A call as the fault injector sees it: its token (not checked), its method and its parameters."""
 
     token: str | None
     method: str
@@ -40,7 +40,7 @@ class IncomingCall:
 async def answer_with_faults(
     world: OkState, knock: IncomingCall, work: Callable[[], Awaitable[CallAnswer]]
 ) -> Response:
-    """Answer a call under what stands over its token and what strikes it."""
+    """Answer a call; apply the persistent error of its token and the drawn faults."""
     code = world.faults.persistent.check_call(knock.token, knock.method, knock.params)
     if code is not None:
         return error_answer_for_code(code).response()
@@ -48,7 +48,7 @@ async def answer_with_faults(
 
 
 def _admit(world: OkState, name: str, params: dict[str, str]) -> tuple[Method, Session]:
-    """The method and the session of a call that may go on; counts it, refused by a limit or not."""
+    """Return the method and the session of a permitted call; count the call even if a limit rejects it."""
     session = world.tokens.session(params)
     function = METHODS.get(name)
     if function is None:
@@ -62,7 +62,7 @@ def _admit(world: OkState, name: str, params: dict[str, str]) -> tuple[Method, S
 
 
 def execute_call(world: OkState, name: str, params: dict[str, str]) -> CallAnswer:
-    """Check and carry out one call."""
+    """Check and execute one call."""
     try:
         function, session = _admit(world, name, params)
         return CallAnswer(function(RestCall(world, params, session)))
@@ -71,7 +71,7 @@ def execute_call(world: OkState, name: str, params: dict[str, str]) -> CallAnswe
 
 
 def rest_router(world: OkState) -> APIRouter:
-    """Both address forms, by GET and POST; answers are JSON whatever `format` says."""
+    """Return the routes of both address forms, by GET and POST; responses are JSON whatever `format` is."""
     router = APIRouter()
 
     async def answer(name: str, params: dict[str, str]) -> Response:

@@ -13,7 +13,7 @@ TRUE = frozenset({"true", "1", "yes", "on"})
 
 @dataclass(frozen=True, slots=True)
 class RestCall:
-    """What a method is given: decoded parameters and the session."""
+    """The arguments of a method: decoded parameters and the session."""
 
     world: OkState
     params: Mapping[str, str]
@@ -21,37 +21,37 @@ class RestCall:
 
     @property
     def uid(self) -> str | None:
-        """The user of the session, if there is one."""
+        """Return the user of the session, if there is one."""
         return self.session.uid
 
     @property
     def user(self) -> str:
-        """The user of the session; error 453 without one."""
+        """Return the user of the session; error 453 without one."""
         if self.uid is None:
             raise OkError(453)
         return self.uid
 
     def text(self, name: str) -> str:
-        """A required parameter; error 100 when it is missing or empty."""
+        """Return a required parameter; error 100 if it is missing or empty."""
         value = self.params.get(name, "")
         if not value:
             raise OkError(100, f"Missing required parameter {name}", name)
         return value
 
     def optional(self, name: str) -> str | None:
-        """A parameter, or nothing when it is missing or empty."""
+        """Return a parameter, or None if it is missing or empty."""
         return self.params.get(name) or None
 
     def values(self, name: str) -> list[str]:
-        """A list separated by commas."""
+        """Return a list separated by commas."""
         return [part.strip() for part in self.params.get(name, "").split(",") if part.strip()]
 
     def flag(self, name: str) -> bool:
-        """A truth value."""
+        """Return a boolean parameter."""
         return self.params.get(name, "").lower() in TRUE
 
     def count(self, default: int, name: str = "count") -> int:
-        """A page size, at least 1 and capped by the network; error 100 when it is no number."""
+        """Return a page size, at least 1 and capped by the network; error 100 if it is not a number."""
         value = self.params.get(name, "")
         if not value:
             return default
@@ -60,7 +60,7 @@ class RestCall:
         return min(int(value), self.world.settings.page_size_max)
 
     def choice(self, name: str, allowed: frozenset[str], default: str) -> str:
-        """One of a closed set of words; error 100 otherwise."""
+        """Return a parameter that must be one of a fixed set of words; error 100 otherwise."""
         value = self.params.get(name) or default
         if value not in allowed:
             raise OkError(100, f"Invalid parameter {name}", name)
@@ -72,7 +72,7 @@ METHODS: dict[str, Method] = {}
 
 
 def method(name: str) -> Callable[[Method], Method]:
-    """Register a function as the REST method of that name."""
+    """Register a function as the REST method of this name."""
 
     def register(function: Method) -> Method:
         METHODS[name] = function

@@ -1,4 +1,4 @@
-"""The tables of the emulated network, kept in one SQLite file."""
+"""The tables of the emulated network, in one SQLite file."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS counters (
@@ -81,5 +81,5 @@ CREATE TABLE IF NOT EXISTS permissions (
 ) WITHOUT ROWID;
 """
 
-# Orders what happens within one millisecond.
+# Orders events within one millisecond.
 NEXT_ACTIVITY = "UPDATE counters SET value = value + 1 WHERE name = 'activity' RETURNING value"

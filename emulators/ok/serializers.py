@@ -1,4 +1,4 @@
-"""Rows of the world as the network shows them on the wire."""
+"""Converts stored rows to the network's JSON objects."""
 
 import json
 from collections.abc import Iterable
@@ -13,18 +13,18 @@ GROUP_TOPIC = "GROUP_TOPIC"
 
 
 def split_ref(ref: str) -> tuple[str, str]:
-    """`user:1` → (`user`, `1`)."""
+    """Split `user:1` into (`user`, `1`)."""
     kind, _, ident = ref.partition(":")
     return kind, ident
 
 
 def flag(name: str, fields: list[str]) -> bool:
-    """Whether a field set asks for a field, by its last segment or with an asterisk."""
+    """Return whether a field set contains a field, by its last segment or with an asterisk."""
     return any(field.rpartition(".")[2] in {name, "*"} for field in fields)
 
 
 def user(world: OkState, uid: str) -> dict[str, Any]:
-    """A person as in `entities.users`."""
+    """Return a person as in `entities.users`."""
     person = world.person(uid)
     first = person["first_name"] if person else ""
     last = person["last_name"] if person else ""
@@ -32,13 +32,13 @@ def user(world: OkState, uid: str) -> dict[str, Any]:
 
 
 def group(world: OkState, page: str) -> dict[str, Any]:
-    """A group as in `entities.groups`."""
+    """Return a group as in `entities.groups`."""
     row = world.page_row(page)
     return {"uid": page, "name": row["name"] if row else ""}
 
 
 def group_info(world: OkState, row: Row) -> dict[str, Any]:
-    """A group as `group.getInfo` describes it, all fields; what it has not told is left out."""
+    """Return all fields of a group as in `group.getInfo`; fields without a value are left out."""
     rules = world.rules.get(row["uid"])
     picture = f"{world.settings.base_url}/images/group.png"
     told: dict[str, Any] = {"phone": rules.phone, "address": rules.address, "homepage_url": rules.site}
@@ -70,7 +70,7 @@ def group_info(world: OkState, row: Row) -> dict[str, Any]:
 
 
 def author_name(world: OkState, ref: str) -> str | None:
-    """The name people see beside a text; none where the account was deleted."""
+    """Return the name shown next to a text; None if the account was deleted."""
     kind, ident = split_ref(ref)
     if kind == "group":
         return str(group(world, ident)["name"])
@@ -78,7 +78,7 @@ def author_name(world: OkState, ref: str) -> str | None:
 
 
 def entities(world: OkState, refs: Iterable[str]) -> dict[str, Any]:
-    """The `entities` object for the authors and groups that an answer mentions."""
+    """Return the `entities` object for the authors and groups that a response mentions."""
     users: dict[str, dict[str, Any]] = {}
     groups: dict[str, dict[str, Any]] = {}
     for ref in refs:
@@ -93,7 +93,7 @@ def entities(world: OkState, refs: Iterable[str]) -> dict[str, Any]:
 
 
 def media(row: Row) -> list[dict[str, Any]]:
-    """The media blocks of a topic."""
+    """Return the media blocks of a topic."""
     blocks: list[dict[str, Any]] = []
     if row["text"]:
         blocks.append({"type": "text", "text": row["text"], "text_tokens": [{"text": row["text"]}]})
@@ -105,7 +105,7 @@ def media(row: Row) -> list[dict[str, Any]]:
 
 
 def topic(row: Row) -> dict[str, Any]:
-    """A media topic."""
+    """Return a media topic."""
     return {
         "id": str(row["id"]),
         "created_ms": row["created_ms"],
@@ -123,7 +123,7 @@ def topic(row: Row) -> dict[str, Any]:
 
 
 def discussion(world: OkState, row: Row, uid: str) -> dict[str, Any]:
-    """The discussion of a topic as one user sees it."""
+    """Return the discussion of a topic as one user sees it."""
     state = world.discussions
     _, read_ms = state.read_position(uid, row["id"])
     name = group(world, row["page"])["name"]
@@ -146,7 +146,7 @@ def discussion(world: OkState, row: Row, uid: str) -> dict[str, Any]:
 
 
 def comment(world: OkState, row: Row, fields: list[str]) -> dict[str, Any]:
-    """A comment; `date_ms` only where the field set asks for it."""
+    """Return a comment; `date_ms` only if the field set contains it."""
     kind, ident = split_ref(row["author"])
     removed, settings = row["deleted_by"] is not None, world.settings
     shown: dict[str, Any] = {
@@ -180,7 +180,7 @@ def comment(world: OkState, row: Row, fields: list[str]) -> dict[str, Any]:
 
 
 def chat(row: Row) -> dict[str, Any]:
-    """A chat of the Bot API."""
+    """Return a chat of the Bot API."""
     return {
         "type": "GROUP_CHAT",
         "status": "ACTIVE",
@@ -194,13 +194,13 @@ def chat(row: Row) -> dict[str, Any]:
 
 
 def sender(world: OkState, ref: str) -> dict[str, Any]:
-    """Who wrote a message; nameless where the account was deleted."""
+    """Return the sender of a message; without a name if the account was deleted."""
     name = author_name(world, ref)
     return {"user_id": ref} | ({} if name is None else {"name": name})
 
 
 def chat_event(world: OkState, row: Row, event: dict[str, Any]) -> dict[str, Any]:
-    """What happened to a chat itself, as the webhook tells it; the network publishes no example of the body."""
+    """Return an event of a chat itself, as the webhook sends it; the network publishes no example of the body."""
     return {
         "sender": sender(world, f"user:{row['uid']}"),
         "recipient": {"chat_id": f"chat:{row['id']}"},
@@ -210,7 +210,7 @@ def chat_event(world: OkState, row: Row, event: dict[str, Any]) -> dict[str, Any
 
 
 def message(world: OkState, row: Row) -> dict[str, Any]:
-    """A message of the Bot API, the same shape in lists and webhooks."""
+    """Return a message of the Bot API, in the same shape for lists and webhooks."""
     content: dict[str, Any] = {"text": row["text"], "seq": row["seq"], "mid": row["id"]}
     if not row["text"] and not world.settings.empty_text:
         del content["text"]

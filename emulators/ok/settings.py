@@ -1,7 +1,7 @@
 """Settings of the Odnoklassniki emulator.
 
-What the network does not publish is a setting with a default of ours: the call limits, the shapes of
-answers that differ by year or by source, the schedule on which webhooks are sent again.
+Values that the network does not publish are settings with our own defaults: the call limits, the shapes of
+responses that differ by year or by source, the schedule on which webhooks are sent again.
 """
 
 from pathlib import Path
@@ -75,6 +75,6 @@ class OkSettings(EmulatorSettings):
 
     @property
     def webhook_patience_ms(self) -> int:
-        """How long a subscription may fail."""
+        """Return how long a subscription may fail, in milliseconds."""
         seconds = self.webhook_removed_after_seconds
         return int(1000 * (self.day_seconds / 3 if seconds is None else seconds))

@@ -8,26 +8,26 @@ UNSIGNED = frozenset({"access_token", "session_key", "sig"})
 
 
 def _md5(text: str) -> str:
-    # The network prescribes MD5; nothing but wire compatibility rests on it.
+    # The network prescribes MD5; it is used only for compatibility, not for security.
     return md5(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
 
 def token_secret(access_token: str, application_secret_key: str) -> str:
-    """The secret of a call whose caller knows no session secret: MD5 of token and application secret."""
+    """Return the secret of a caller without a session secret: MD5 of token and application secret."""
     return _md5(access_token + application_secret_key)
 
 
 def sign(params: Mapping[str, str], secret: str) -> str:
-    """The signature of `params` (decoded values), lower-case hex; tokens and `sig` itself stay out."""
+    """Return the lower-case hex signature of `params` (decoded values); tokens and `sig` itself are excluded."""
     signed = "".join(f"{key}={params[key]}" for key in sorted(params) if key not in UNSIGNED)
     return _md5(signed + secret)
 
 
 def verify(params: Mapping[str, str], secrets: tuple[str, ...]) -> bool:
-    """Whether `sig` fits one of the secrets.
+    """Return whether `sig` matches one of the secrets.
 
-    Clients differ in whether they sign parameters with an empty value, and the network does not say
-    which it wants, so both forms pass.
+    Clients differ in whether they sign parameters with an empty value, and the network does not document
+    what it expects, so both forms are accepted.
     """
     given = params.get("sig", "").encode("utf-8", "surrogatepass")
     filled = {key: value for key, value in params.items() if value}

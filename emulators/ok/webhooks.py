@@ -1,4 +1,4 @@
-"""Webhooks out: what the Bot API sends to the addresses that groups have subscribed."""
+"""Outgoing webhooks: sends the events of the Bot API to the addresses that groups have subscribed."""
 
 import asyncio
 import functools
@@ -23,7 +23,7 @@ LOG_LENGTH = 1_000
 
 
 class WebhookSender:
-    """Subscriptions and the deliveries that are due; both live in the store and outlast a crash."""
+    """Subscriptions and due deliveries; both are in the store and survive a crash."""
 
     def __init__(
         self, store: EmulatorStore, settings: OkSettings, clock: EmulatorClock, faults: FaultInjector
@@ -45,7 +45,7 @@ class WebhookSender:
             )
 
     def unsubscribe(self, page: str, url: str) -> bool:
-        """Stop sending to an address; whether it was subscribed."""
+        """Stop sending to an address; return whether it was subscribed."""
         row = self.store.one("SELECT id FROM subscriptions WHERE page = ? AND url = ?", (page, url))
         if row is None:
             return False
@@ -53,7 +53,7 @@ class WebhookSender:
         return True
 
     def subscriptions(self, page: str) -> list[dict[str, Any]]:
-        """Addresses of a group as `{url, time}`."""
+        """Return the addresses of a group as `{url, time}`."""
         rows = self.store.all("SELECT url, created_ms FROM subscriptions WHERE page = ? ORDER BY id", (page,))
         return [{"url": row["url"], "time": row["created_ms"]} for row in rows]
 
@@ -77,7 +77,7 @@ class WebhookSender:
         self._wake.set()
 
     async def run(self) -> None:
-        """Deliver what is due until cancelled."""
+        """Deliver due events until cancelled."""
         async with aiohttp.ClientSession(auto_decompress=False) as client:
             try:
                 while True:
@@ -167,7 +167,7 @@ class WebhookSender:
             self._remove(row["id"])
 
     def overview(self, page: str | None, count: int) -> dict[str, Any]:
-        """Subscriptions with what waits for them, and the last attempts to deliver, newest first."""
+        """Return subscriptions with their queued events, and the last delivery attempts, newest first."""
         subscribed = self.store.all(
             "SELECT s.*, (SELECT count(*) FROM deliveries d WHERE d.subscription = s.id) AS waiting"
             " FROM subscriptions s WHERE ?1 IS NULL OR page = ?1 ORDER BY id",
@@ -202,7 +202,7 @@ class WebhookSender:
         }
 
     def remove_subscriptions(self, page: str) -> int:
-        """Remove all subscriptions of a group at once; answers how many there were."""
+        """Remove all subscriptions of a group at once; return how many there were."""
         rows = self.store.all("SELECT id FROM subscriptions WHERE page = ?", (page,))
         for row in rows:
             self._remove(row["id"])

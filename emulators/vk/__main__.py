@@ -6,7 +6,7 @@ from emulators.vk.settings import VkSettings
 
 
 def main() -> None:
-    """Serve until a signal, by the settings of the environment."""
+    """Serve until a signal, with settings from the environment."""
     settings = VkSettings()
     app, world = create_app(settings)
     serve(app, settings.host, settings.port, on_exit=world.longpoll.close)

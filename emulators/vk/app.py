@@ -1,4 +1,4 @@
-"""Wiring of the VK emulator: API calls, Bots Long Poll and the control API."""
+"""Builds the VK emulator: API calls, Bots Long Poll and the control API."""
 
 import asyncio
 import logging
@@ -65,7 +65,7 @@ def create_app(settings: VkSettings) -> tuple[FastAPI, EmulatedVk]:
 
 
 class ApiEndpoints:
-    """The network's public side: `/method/…` and the long poll."""
+    """The network's public routes: `/method/…` and the long poll."""
 
     def __init__(self, world: EmulatedVk, faults: FaultInjector) -> None:
         self._world = world
@@ -73,7 +73,7 @@ class ApiEndpoints:
         self._seconds = RateLimit(world.settings.rate_window_seconds)
 
     def add_routes(self, app: FastAPI) -> None:
-        """Add the routes; both take GET and POST alike."""
+        """Add the routes; both accept GET and POST."""
         app.add_api_route("/method/{name}", self.call_method, methods=["GET", "POST"])
         app.add_api_route("/whp/{page}", self.long_poll, methods=["GET", "POST"])
 

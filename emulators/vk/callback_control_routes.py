@@ -1,4 +1,4 @@
-"""Controls of the Callback API: the confirmation code, asking again, and what was delivered."""
+"""Control routes of the Callback API: confirmation codes and requests, and the log of deliveries."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ class PageRequest(BaseModel):
 
 
 def callback_control_routes(world: EmulatedVk) -> APIRouter:
-    """Routes under `/_control`."""
+    """Return the routes under `/_control`."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     callbacks = world.callbacks
 

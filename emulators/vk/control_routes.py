@@ -104,7 +104,7 @@ def _details(body: PageStateIn, base_url: str) -> dict[str, Any]:
 
 
 def vk_control_routes(world: EmulatedVk) -> APIRouter:
-    """Routes beside those of every network."""
+    """Return the routes that are added to those of every network."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     _page_routes(router, world)
     _thread_routes(router, world)

@@ -46,18 +46,18 @@ MESSAGES = {
 
 
 def vk_error(code: int, detail: str = "") -> RefusedError:
-    """The error to raise; the detail follows the fixed text after a colon."""
+    """Return the error to raise; the detail follows the fixed text after a colon."""
     message = MESSAGES.get(code, "Unknown error occurred")
     return RefusedError(code, f"{message}: {detail}" if detail else message)
 
 
 def envelope(code: int, message: str, method: str, params: Mapping[str, str], base_url: str) -> dict[str, Any]:
-    """Body of a failed call; the token is not echoed."""
+    """Return the body of a failed call; the token is not repeated in it."""
     echoed = [{"key": "oauth", "value": "1"}, {"key": "method", "value": method}]
     echoed += [{"key": key, "value": value} for key, value in params.items() if key != "access_token"]
     error: dict[str, Any] = {"error_code": code, "error_msg": message, "request_params": echoed}
     if code == 14:
-        # Both shapes at once: the older clients know the picture, the newer ones the redirect.
+        # Both formats at once: older clients read the picture, newer ones the redirect.
         error |= {
             "captcha_sid": "100000000001",
             "captcha_img": f"{base_url}/captcha.php?sid=100000000001",

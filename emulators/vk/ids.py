@@ -1,4 +1,4 @@
-"""Ids as the control API gets them, as text."""
+"""Converts ids, which the control API gets as text."""
 
 from emulators.common.errors import BadInputError
 
@@ -7,7 +7,7 @@ BOARD = "board"
 
 
 def integer(field: str, value: str) -> int:
-    """A number of VK; raises `BadInputError` that names the field."""
+    """Return a VK id as a number; raises `BadInputError` that names the field."""
     try:
         number = int(value)
     except ValueError as error:
@@ -18,12 +18,12 @@ def integer(field: str, value: str) -> int:
 
 
 def optional(field: str, value: str | None) -> int | None:
-    """A number or none."""
+    """Return a VK id as a number, or None."""
     return None if value is None else integer(field, value)
 
 
 def topic_of(thread: str | None) -> int | None:
-    """The topic that a thread like `board7` names, or none."""
+    """Return the topic that a thread like `board7` names, or None."""
     if thread is None or not thread.startswith(BOARD):
         return None
     return integer("thread", thread.removeprefix(BOARD))

@@ -99,7 +99,7 @@ ADDED_COLUMNS = (
 
 
 def open_store(path: Path) -> EmulatorStore:
-    """The network's file, with all its tables and columns."""
+    """Open the network's file; create missing tables and columns."""
     store = EmulatorStore(path, SCHEMA)
     for table, column, kind in ADDED_COLUMNS:
         present = {row["name"] for row in store.all(f"PRAGMA table_info({table})")}

@@ -1,4 +1,4 @@
-"""Objects of VK as they go over the wire, made of stored rows."""
+"""Converts stored rows to the JSON objects of VK."""
 
 import json
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ class Serializers:
         self._base_url = base_url
 
     def group(self, row: Row, fields: frozenset[str] = frozenset()) -> dict[str, Any]:
-        """Community object; optional fields when asked for."""
+        """Return the community object, with the optional fields that were requested."""
         photo = f"{self._base_url}/images/community_50.png"
         group: dict[str, Any] = {
             "id": row["id"],
@@ -50,7 +50,7 @@ class Serializers:
         return group | {name: value for name, value in optional.items() if name in fields}
 
     def owners(self, ids: Iterable[int]) -> dict[str, Any]:
-        """`profiles` and `groups` of the ids, communities being negative."""
+        """Return `profiles` and `groups` of the ids; communities have negative ids."""
         unique = sorted(set(ids))
         groups = [self._store.one("SELECT * FROM pages WHERE id = ?", (-owner,)) for owner in unique if owner < 0]
         return {
@@ -59,7 +59,7 @@ class Serializers:
         }
 
     def post(self, row: Row) -> dict[str, Any]:
-        """Post object of 5.199."""
+        """Return the post object of 5.199."""
         owner = -row["page"]
         page = self._store.one("SELECT comments FROM pages WHERE id = ?", (row["page"],))
         shut = (
@@ -94,14 +94,14 @@ class Serializers:
         return post | ({"edited": int(row["edited"])} if row["edited"] else {})
 
     def comments_count(self, page: int, post_id: int) -> int:
-        """Comments of all levels that are not deleted."""
+        """Return the number of comments of all levels that are not deleted."""
         count: int = self._store.value(
             "SELECT count(*) FROM comments WHERE page = ? AND post_id = ? AND NOT deleted", (page, post_id)
         )
         return count
 
     def thread(self, row: Row, items: int, *, closed: bool) -> dict[str, Any]:
-        """Thread of a top-level comment with its first replies."""
+        """Return the thread of a top-level comment with its first replies."""
         where = "page = ? AND post_id = ? AND root_id = ? AND NOT deleted"
         key = (row["page"], row["post_id"], row["id"])
         rows = self._store.all(f"SELECT * FROM comments WHERE {where} ORDER BY id LIMIT ?", (*key, items))  # noqa: S608
@@ -114,10 +114,10 @@ class Serializers:
         }
 
     def comment(self, row: Row, *, likes: bool = False) -> dict[str, Any]:
-        """Comment object; without its thread."""
+        """Return the comment object without its thread."""
         parents = [] if row["root_id"] is None else [row["root_id"]]
         if row["deleted"]:
-            # A deleted comment that keeps its thread has neither author nor text, nor post nor owner.
+            # A deleted comment with replies has neither author nor text, nor post nor owner.
             return {"id": row["id"], "date": int(row["at"]), "parents_stack": parents, "deleted": True}
         comment = {
             "id": row["id"],
@@ -143,14 +143,14 @@ class Serializers:
         return comment
 
     def comment_event(self, row: Row) -> dict[str, Any]:
-        """Object of wall_reply_new, _edit and _restore."""
+        """Return the object of wall_reply_new, _edit and _restore."""
         event = self.comment(row) | {"post_owner_id": -row["page"]}
         if row["root_id"] is None:
             event["thread"] = {"count": 0, "items": [], "can_post": True, "show_reply_button": True}
         return event
 
     def message(self, row: Row, *, nested: bool = False) -> dict[str, Any]:
-        """Message object; a nested one (in `reply_message`) does not carry its own reply."""
+        """Return the message object; a nested one (in `reply_message`) does not contain its own reply."""
         out = int(row["from_id"] < 0)
         message = {
             "id": row["id"],
@@ -180,7 +180,7 @@ class Serializers:
         return message
 
     def conversation(self, row: Row) -> dict[str, Any]:
-        """Conversation object of a stored dialog."""
+        """Return the conversation object of a stored conversation."""
         key = (row["page"], row["peer_id"])
         unread = self._store.value(
             "SELECT count(*) FROM messages WHERE page = ? AND peer_id = ? AND from_id > 0 AND +id > ?"

@@ -1,7 +1,7 @@
-"""`Idempotency-Key`: a repeated request gets the first answer; kept for 24 hours.
+"""`Idempotency-Key`: a repeated request gets the first response; responses are kept for 24 hours.
 
-The key is claimed and the answer stored in the transaction of the change itself, so that either both happened or
-neither did. A second request that comes while the first runs waits for nobody: it gets 409.
+The response is stored in the transaction of the change, so that either both are committed or neither is.
+A second request that arrives while the first is running does not wait: it gets 409.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ T = TypeVar("T", bound=BaseModel)
 
 
 class IdempotencyKey:
-    """What the request says about repetition."""
+    """The idempotency key of a request, if it has one, and the request's fingerprint."""
 
     def __init__(self, key: str | None, fingerprint: str) -> None:
         self.key = key
@@ -45,10 +45,10 @@ async def idempotency_key(
         str | None, Header(min_length=1, max_length=200, description="Makes a repeated request safe for 24 hours")
     ] = None,
 ) -> IdempotencyKey:
-    """Dependency: the key and a fingerprint of method, path and body."""
+    """Return the key and a fingerprint of method, path and body. A dependency."""
     body = await request.body()
     material = f"{request.method} {request.url.path}\n".encode() + body
-    # A body may hold a password: who reads the table without the key must not be able to try guesses.
+    # The body may contain a password: without a secret key, a reader of the table could guess it from the digest.
     secret = settings().cursor_key.get_secret_value().encode()
     return IdempotencyKey(idempotency_key, hmac.digest(secret, b"idempotency\n" + material, "sha256").hex())
 
@@ -67,9 +67,9 @@ async def once(
     work: Callable[[], Awaitable[T]],
     status: int = 201,
 ) -> T:
-    """Do `work` once per caller and key, or give the remembered answer.
+    """Run `work` once per caller and key, or return the stored response.
 
-    Raises `KeyReused` (422) for the same key with another payload, `InFlight` (409) while the first runs.
+    Raises `KeyReused` (422) for the same key with another payload, `InFlight` (409) while the first request runs.
     """
     if key.key is None:
         return await work()
@@ -78,7 +78,7 @@ async def once(
     )
     if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
         raise InFlight("A request with this Idempotency-Key is being carried out; ask again in a moment")
-    # The hourly forgetting may not have come yet; the key is free again all the same.
+    # The hourly purge may not have deleted an expired row yet; its key can be used again.
     same = (table.caller == caller, table.key == key.key)
     await session.execute(delete(table).where(*same, table.created_at < clock.now() - KEPT))
     found = await session.get(table, {"caller": caller, "key": key.key})
@@ -104,7 +104,7 @@ async def once(
 
 
 async def forget_old(database: Database, table: type[IdempotencyMixin]) -> None:
-    """Delete the answers kept long enough, whoever asked, so many a transaction."""
+    """Delete the expired responses of all callers, in batches of one transaction each."""
     old = select(table.caller, table.key).where(table.created_at < clock.now() - KEPT).limit(FORGOTTEN_AT_ONCE)
     forget = delete(table).where(tuple_(table.caller, table.key).in_(old)).returning(table.key)
     while True:
@@ -114,7 +114,7 @@ async def forget_old(database: Database, table: type[IdempotencyMixin]) -> None:
 
 
 async def forget_for_ever(database: Database, table: type[IdempotencyMixin]) -> None:
-    """The work of every service that remembers answers: forget the old ones every hour."""
+    """Delete expired responses every hour until cancelled."""
 
     async def one_round() -> float:
         await forget_old(database, table)

@@ -1,7 +1,7 @@
-"""The OpenAPI document as things are on the wire, completed from what each route depends on.
+"""The OpenAPI document of the actual requests and responses, completed from the dependencies of each route.
 
 FastAPI knows parameters, bodies and successful responses. Problems, headers, rights and examples are added here,
-once for all routes: what a route asks for is found among its dependencies and never written twice.
+once for all routes: they are derived from a route's dependencies, so that nothing is declared twice.
 """
 
 import re
@@ -28,7 +28,7 @@ _READS = ("get", "head")
 
 
 def install(app: FastAPI) -> None:
-    """Give the app its document, made once."""
+    """Make the app return our document, which is built once."""
 
     def document() -> Document:
         if app.openapi_schema is None:
@@ -101,7 +101,7 @@ def _describe_parameters(operation: Document, needed: frozenset[Any]) -> None:
 
 
 def _describe_problems(operation: Document, method: str, needed: frozenset[Any], schemas: Document) -> None:
-    # A subclass may share the slug of the kind that it is: the kind itself wins.
+    # A subclass may have the slug of its base class: then the base class is used.
     by_slug = {kind.slug: kind for kind in reversed(list(problems.kinds()))}
     found: dict[int, set[type[problems.Problem]]] = {}
 
@@ -120,7 +120,7 @@ def _describe_problems(operation: Document, method: str, needed: frozenset[Any],
         if status == str(problems.Invalid.status):
             add(problems.Invalid)
     if get_caller in needed:
-        # Who calls cannot be found out while their issuer is away.
+        # The caller cannot be identified while the issuer is unavailable.
         add(problems.Unauthenticated, problems.TooManyRequests, problems.Unavailable)
         if method in _READS:
             add(problems.TooSlow)
@@ -141,7 +141,7 @@ def _describe_problems(operation: Document, method: str, needed: frozenset[Any],
 
 
 def _is_other_error(schema: Mapping[str, Any]) -> bool:
-    """Return whether the error has another shape, as OAuth's has."""
+    """Return whether the error has another format, such as that of OAuth."""
     named = str(schema.get("$ref", ""))
     return bool(named) and not named.endswith(("/ProblemDocument", "/HTTPValidationError"))
 

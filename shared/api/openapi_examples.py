@@ -1,8 +1,8 @@
-"""Examples of successful JSON bodies, put together from the examples of their fields.
+"""Examples of successful JSON bodies, combined from the examples of their fields.
 
-A field says by `Field(examples=[…])` what it looks like; so an example changes with its schema. What may be null
-and shows nothing is null, unless it is an object. `MissingExampleError` names a
-field whose value nobody can guess.
+The example of a field is given by `Field(examples=[…])`, so it changes with its schema. A nullable field without
+an example is null, unless it is an object. `MissingExampleError` names a field for
+which no value can be derived.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ _BY_TYPE: Mapping[str, Any] = {"boolean": False, "integer": 1, "number": 0.5, "n
 
 
 class MissingExampleError(ValueError):
-    """A field of a response has no example and none can be made."""
+    """A field of a response has no example and none can be derived."""
 
 
 def add_examples(document: dict[str, Any]) -> None:
-    """Give every successful JSON body of the document an example, unless its route has one."""
+    """Add an example to every successful JSON body of the document, unless its route has one."""
     schemas = document["components"]["schemas"]
     for path, item in document["paths"].items():
         for method, operation in item.items():
@@ -35,7 +35,7 @@ def add_examples(document: dict[str, Any]) -> None:
 def example_of(  # noqa: PLR0911 — one for each kind of schema
     schema: Mapping[str, Any], schemas: Mapping[str, Any], where: str
 ) -> Any:
-    """Return a value of the schema. Raises `MissingExampleError` that names the field."""
+    """Return an example of the schema. Raises `MissingExampleError` that names the field."""
     if "examples" in schema:
         return schema["examples"][0]
     if "$ref" in schema:

@@ -39,14 +39,14 @@ def _signature(payload: bytes, binding: str) -> bytes:
 
 
 def encode_cursor(position: Sequence[Any], binding: str) -> str:
-    """An opaque cursor that only the same caller with the same filter can use."""
+    """Return an opaque cursor that only the same caller with the same filter can use."""
     values = [value.isoformat() if isinstance(value, datetime) else value for value in position]
     payload = json.dumps([str(value) if isinstance(value, UUID) else value for value in values]).encode()
     return base64.urlsafe_b64encode(_signature(payload, binding) + payload).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, binding: str) -> list[Any]:
-    """The position in a cursor. Raises `Invalid` naming `query/cursor` for one of another list or caller."""
+    """Return the position in a cursor. Raises `Invalid` naming `query/cursor` if it is not valid for this list."""
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     except ValueError:
@@ -61,7 +61,7 @@ def decode_cursor(cursor: str, binding: str) -> list[Any]:
 
 @dataclass(frozen=True)
 class Paging:
-    """What the request asks of a list: how many, and from where."""
+    """The requested part of a list: the number of items, and the cursor to start from."""
 
     limit: int
     cursor: str | None
@@ -75,7 +75,7 @@ class Paging:
         *,
         descending: bool = True,
     ) -> ColumnElement[bool] | None:
-        """The condition that continues after the cursor, in the order of `columns`."""
+        """Return the condition that continues after the cursor, in the order of `columns`."""
         if self.cursor is None:
             return None
         position = [
@@ -87,7 +87,7 @@ class Paging:
     def page(
         self, rows: Sequence[T], position: Callable[[T], Sequence[Any]], response: Response
     ) -> tuple[list[T], str | None]:
-        """Cut `limit + 1` fetched rows to a page and its next cursor; sets the `Link` header."""
+        """Return the page and the next cursor from `limit + 1` fetched rows; set the `Link` header."""
         if len(rows) <= self.limit:
             return list(rows), None
         kept = list(rows[: self.limit])
@@ -102,9 +102,9 @@ def paging(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many, 200 at most")] = 50,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
 ) -> Paging:
-    """Dependency: the paging of this request, bound to its path, filter and caller.
+    """Return the paging of this request, bound to its path, filter and caller. A dependency.
 
-    Raises `Invalid` naming parameters that the list does not know: a filter with a slip would narrow nothing.
+    Raises `Invalid` naming unknown parameters: a filter with a typing error would have no effect.
     """
     refuse_unknown_parameters(request)
     filters = sorted((k, v) for k, v in request.query_params.multi_items() if k not in PAGING_NAMES)
@@ -120,8 +120,8 @@ def paging(
 def inline_literal(value: T) -> BindParameter[T]:
     """Return a value of a fixed set as a literal of the statement instead of a parameter.
 
-    A prepared statement may get one plan for all values: it uses no partial index, and walks a whole list for a
-    value that few rows have. So each of these values has a statement, and a plan, of its own.
+    A prepared statement may get one plan for all values: it uses no partial index, and scans a whole list for a
+    value that few rows have. With a literal, each value has its own statement and its own plan.
     """
     return literal(value, literal_execute=True)
 

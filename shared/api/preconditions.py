@@ -1,4 +1,4 @@
-"""ETags and `If-Match`: nobody overwrites what they did not see."""
+"""ETags and `If-Match`: prevent lost updates."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from shared.http.problems import Invalid, PreconditionFailed, PreconditionRequir
 
 
 def etag(version: int) -> str:
-    """The ETag of a version."""
+    """Return the ETag of a version."""
     return f'"{version}"'
 
 
@@ -24,7 +24,7 @@ IfMatch = Annotated[str | None, Header(examples=['"3"'])]
 
 @dataclass(frozen=True)
 class Seen:
-    """What `If-Match` says. `version` is None where it is `*`, or where nothing is `given`."""
+    """The value of `If-Match`. `version` is None for `*`, or if the header is absent (`given` is False)."""
 
     given: bool
     version: int | None
@@ -34,9 +34,9 @@ UNSEEN = Seen(given=False, version=None)
 
 
 def seen_version(if_match: IfMatch = None) -> Seen:
-    """Dependency: the version in `If-Match`, which may be left out. Raises 422 when malformed.
+    """Return the version in `If-Match`, which is optional. Raises 422 if it is malformed. A dependency.
 
-    What the ETag of a read says besides the version (`shared/http/conditional_reads.py`) does not matter here.
+    The part of an ETag after the version (see `shared/http/conditional_reads.py`) is ignored here.
     """
     if if_match is None or if_match == "*":
         return Seen(if_match is not None, None)
@@ -47,7 +47,7 @@ def seen_version(if_match: IfMatch = None) -> Seen:
 
 
 def required_version(if_match: IfMatch = None) -> int | None:
-    """Dependency: the version in `If-Match`; None for `*`. Raises 428 when absent, 422 when malformed."""
+    """Return the version in `If-Match`; None for `*`. Raises 428 if absent, 422 if malformed. A dependency."""
     if if_match is None:
         raise PreconditionRequired(
             "This change needs the header «If-Match» with the ETag of the version that you read"
@@ -56,7 +56,7 @@ def required_version(if_match: IfMatch = None) -> int | None:
 
 
 def check_version(current: int, wanted: int | None, **changed: Any) -> None:
-    """Raise 412 when the thing has moved on since the caller saw it; `changed` names by what."""
+    """Raise 412 if the resource changed since the caller read it; `changed` are more members of the problem."""
     if wanted is not None and wanted != current:
         raise PreconditionFailed(
             f"You saw version {wanted}, it is now {current}: read it again",

@@ -1,6 +1,6 @@
-"""Query parameters as a route takes them: unknown ones, and second values of those that take one, are refused.
+"""Query parameters of a route: unknown ones, and repeated ones that take a single value, are rejected.
 
-Both would be ignored otherwise: a filter with a slip narrows nothing, and of two values only the last counts.
+Both would be ignored otherwise: a misspelt filter has no effect, and of two values only the last counts.
 """
 
 from collections import Counter
@@ -14,12 +14,12 @@ from pydantic import BaseModel
 
 from shared.http.problems import FieldError, Invalid
 
-# Every list takes these; they belong to no filter.
+# Every list accepts these; they are not part of the filter.
 PAGING_NAMES = frozenset({"cursor", "limit"})
 
 
 def refuse_unknown_parameters(request: Request) -> None:
-    """Raise `Invalid` naming the query parameters that the route does not know."""
+    """Raise `Invalid` naming the query parameters that the route does not declare."""
     named = set(request.query_params) - PAGING_NAMES
     if not named:
         return
@@ -31,7 +31,7 @@ def refuse_unknown_parameters(request: Request) -> None:
 
 
 async def refuse_repeated_parameters(request: Request) -> None:
-    """Raise `Invalid` naming the query parameters that are given twice, though the route takes one value."""
+    """Raise `Invalid` naming the query parameters that are repeated although they take one value."""
     counts = Counter(name for name, _ in request.query_params.multi_items())
     repeated = {name for name, times in counts.items() if times > 1}
     if not repeated:
@@ -56,7 +56,7 @@ def takes_several(annotation: Any) -> bool:
 
 
 def _parameters(dependant: Dependant) -> Iterator[tuple[str, Any]]:
-    """Yield name and type of the query parameters that a route and all that it depends on take."""
+    """Yield name and type of the query parameters of a route and of all its dependencies."""
     for field in dependant.query_params:
         annotation = field.field_info.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):

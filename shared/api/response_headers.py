@@ -51,10 +51,10 @@ COMPONENTS: dict[str, Any] = {
 
 
 def declared(*names: str) -> dict[str, Any]:
-    """Return the `headers` of a response that has these."""
+    """Return the `headers` of a response that has these headers."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in sorted(names)}
 
 
 def with_headers(status: int, *names: str) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a route whose success has headers that its dependencies do not tell of."""
+    """Return the `responses` of a route whose success has headers that cannot be derived from its dependencies."""
     return {status: {"headers": declared(*names)}}

@@ -1,4 +1,4 @@
-"""Which columns of a table the audit trail stores in readable form, which as digests, which not at all.
+"""Which columns the audit trail stores in readable form, which as digests, and which not at all.
 
 Columns not named here are not readable: text and JSON become keyed digests; of bytes and secrets only the fact of
 a change is stored. So a new column discloses nothing until it is added here.

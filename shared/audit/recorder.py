@@ -49,7 +49,7 @@ class UnrecordedChangeError(Exception):
 
 @dataclass
 class AuditContext:
-    """Who makes changes, with which action, from where. Without an `actor` nothing is recorded.
+    """Who makes changes, with what action, from where. Without an `actor` nothing is recorded.
 
     `actor` and `on_behalf_of` are ids, never names; `action` is a route's operation or a command.
     """

@@ -59,12 +59,12 @@ class Caller:
 
     @property
     def actor(self) -> str:
-        """The caller's id in events and timelines; never a name."""
+        """Return the caller's id for events and timelines; never a name."""
         return self.subject
 
     @property
     def rights(self) -> frozenset[Right]:
-        """The rights of the caller's role, limited to the token's scopes."""
+        """Return the rights of the caller's role, limited to the token's scopes."""
         of_role = frozenset(RIGHTS[self.role])
         return of_role if self.scopes is None else frozenset(right for right in of_role if right in self.scopes)
 
@@ -95,7 +95,7 @@ class Caller:
 
     @property
     def is_region_wide(self) -> bool:
-        """Whether the current right applies to the whole region.
+        """Return whether the current right applies to the whole region.
 
         Raise `RuntimeError` in a route that requires no right.
         """
@@ -104,7 +104,7 @@ class Caller:
         return RIGHTS[self.role][self.right] is RightScope.REGION
 
     def scope(self, column: "InstrumentedAttribute[Any]") -> ColumnElement[bool]:
-        """Return the condition that limits a query to what the caller may see; use no other way.
+        """Return the condition that limits a query to what the caller may see; always use this one.
 
         `column` is the organisation of the rows. Raise `RuntimeError` in a route that requires no right.
         """
@@ -125,9 +125,9 @@ class ServiceCaller:
     on_behalf_of: str
 
 
-_TOKEN_URL = "/api/v1/auth/token"  # noqa: S105 — where tokens are given
+_TOKEN_URL = "/api/v1/auth/token"  # noqa: S105 — the URL of the token endpoint
 _SCOPES = {right.value: RIGHT_DESCRIPTIONS[right] for right in Right}
-# For the OpenAPI document: how to get a token. `_bearer` reads it.
+# For the OpenAPI document: how to get a token. `_bearer` reads the token.
 _oauth = OAuth2(
     flows=OAuthFlows(
         password=OAuthFlowPassword(tokenUrl=_TOKEN_URL, scopes=_SCOPES),
@@ -197,17 +197,17 @@ CallerDep = Annotated[Caller, Depends(get_caller)]
 
 @dataclass(frozen=True)
 class RequiredRight:
-    """A dependency: the caller, who must have the right and acts under it. The OpenAPI document names it."""
+    """A dependency that returns the caller, who must have the right. The OpenAPI document contains the right."""
 
     right: Right
 
     async def __call__(self, found: CallerDep) -> Caller:
-        """Return the caller. Raises `Forbidden` without the right."""
+        """Return the caller, with the right set. Raises `Forbidden` without the right."""
         return found.with_right(self.right)
 
 
 def require_right(right: Right) -> Any:
-    """Return the dependency that asks for this right."""
+    """Return the dependency that requires this right."""
     return Depends(RequiredRight(right))
 
 

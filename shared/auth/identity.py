@@ -1,4 +1,4 @@
-"""Claims of access tokens: those of the embedded issuer, or what registry knows of a person of an external issuer.
+"""Claims of access tokens: from the embedded issuer, or from registry for a person of an external issuer.
 
 An external issuer identifies a person; only registry knows their access. Its response is cached for a minute, so a
 locked or moved person loses access everywhere within a minute.

@@ -81,7 +81,7 @@ class IssuerKeys:
         if (found := self._cached(kid, KEYS_TTL)) is not None:
             return found
         if self._lock.locked() and (found := self._cached(kid, KEYS_TTL_DURING_OUTAGE)) is not None:
-            return found  # another request refreshes already, and the cached keys are good enough
+            return found  # another request refreshes already, and the cached keys can still be used
         async with self._lock:
             if (found := self._cached(kid, KEYS_TTL)) is not None:
                 return found

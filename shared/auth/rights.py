@@ -32,7 +32,7 @@ class Right(StrEnum):
     AUDIT_READ = "audit:read"
 
 
-# What each right allows, in the document of rights and as OAuth scopes.
+# What each right allows, for the documentation of rights and for OAuth scopes.
 RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.REGISTRY_READ: "read organisations, pages, municipalities, calendars and coverage; "
     "topics, SLA policies and routing rules too",

@@ -1,1 +1,1 @@
-"""What services tell each other: one model for the data of each event type."""
+"""Contracts between services: one model for the data of each event type."""

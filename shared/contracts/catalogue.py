@@ -1,4 +1,4 @@
-"""All event types: their models, and the right that whoever receives one must have."""
+"""All event types: their models, and the right that a recipient must have."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType

@@ -13,14 +13,14 @@ Moment = Annotated[AwareDatetime, PlainSerializer(datetime.isoformat, return_typ
 
 
 class FeedOnly:
-    """Marks a field, as `Annotated[type, FeedOnly()]`, that readers of the feed get and webhooks do not send."""
+    """Marks a field, as `Annotated[type, FeedOnly()]`, that is in the feed but not in webhooks."""
 
 
 class EventData(BaseModel):
-    """The data of an event. A class with an `event_type` of its own is one type; one without is a base of several.
+    """The data of an event. A class with its own `event_type` is one type, a class without one a base of several.
 
     The docstring of a type is its description in the documentation and in the webhook catalogue. A field with a
-    default is absent from the stored data when it was not given.
+    default is absent from the stored data if it was not set.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,7 +35,7 @@ class EventData(BaseModel):
     """Data as it is stored."""
 
     def to_json(self) -> str:
-        """Return the data as JSON text, as the row of the event holds it."""
+        """Return the data as JSON text, as stored in the event's row."""
         return self.model_dump_json(by_alias=True, exclude_unset=True)
 
     def to_stored(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reading the data of stored events, also of those that the version before has stored."""
+"""Reads the data of stored events, including those stored by the previous version."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from shared.contracts.catalogue import EVENT_MODELS
 from shared.contracts.event_base import EventData
 from shared.tables.common import Event
 
-# Statuses that nothing assigns any more, and where migration 0025 moved their appeals.
+# Statuses that are no longer assigned, and the statuses that migration 0025 gave to their appeals.
 _FORMER_STATUSES = {"on_approval": "in_progress"}
 _STATUS_FIELDS = ("status", "from", "to")
 
@@ -21,7 +21,7 @@ def parse_event(event: Event) -> EventData:
 
 
 def current_data(event: Event) -> dict[str, Any]:
-    """Return the event's data as they are stored, with the values of the version before replaced."""
+    """Return the event's data as stored, with values of the previous version replaced."""
     if not issubclass(EVENT_MODELS[event.type], AppealSnapshot):
         return event.data
     former = {

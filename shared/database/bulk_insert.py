@@ -13,7 +13,7 @@ Row = TypeVar("Row", bound=Base)
 
 
 def insert_into(table: type[Base]) -> Insert:
-    """Return an INSERT that SQLAlchemy compiles once and does not map: values are given by column."""
+    """Return an INSERT that SQLAlchemy compiles once and does not map to objects: values are given by column."""
     return insert(cast("Table", table.__table__))
 
 
@@ -25,9 +25,9 @@ async def insert_rows(
     skip_conflicts: bool = False,
     **computed: ColumnElement[Any],
 ) -> None:
-    """Insert rows that all name the same columns; no rows are fine. The caller gives ids and times.
+    """Insert rows that all have the same columns; the list may be empty. The caller sets ids and times.
 
-    With `skip_conflicts` a row that exists already is left as it is. `computed` are columns that the database
+    With `skip_conflicts` an existing row stays unchanged. `computed` are columns that the database
     computes for every row.
     """
     if rows:
@@ -38,9 +38,9 @@ async def insert_rows(
 async def insert_missing(
     session: WriteSession, table: type[Row], rows: Sequence[Mapping[str, Any]]
 ) -> Sequence[Row]:
-    """Insert the rows that conflict with no other, and return them as objects of the session, in any order.
+    """Insert the rows that conflict with no existing row; return them as objects of the session, in any order.
 
-    All rows name the same columns. Their values come back with the INSERT, so that changes of the objects are
+    All rows have the same columns. The INSERT returns their values, so that changes of the objects are
     flushed without another read.
     """
     if not rows:
@@ -48,7 +48,7 @@ async def insert_missing(
     inserted = await session.scalars(
         insert(table).on_conflict_do_nothing().returning(table),
         rows,
-        # Otherwise rows with other columns empty would need statements of their own.
+        # Otherwise rows with different empty columns would need separate statements.
         execution_options={"render_nulls": True},
     )
     return inserted.all()

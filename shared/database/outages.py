@@ -54,7 +54,7 @@ class DependencyUnavailable(Exception):  # noqa: N818 — a state, not an error 
 
 
 def sqlstate(error: BaseException) -> str:
-    """Return Postgres' code of an error, SQLAlchemy's or the driver's; empty when it carries none."""
+    """Return the SQLSTATE of an error of SQLAlchemy or the driver; empty if it has none."""
     return str(getattr(_driver_error(error), "sqlstate", None) or "")
 
 
@@ -64,7 +64,7 @@ def is_deadlock(error: BaseException) -> bool:
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Return whether a timeout occurred, of a slow database or a slow statement: a ping shows which."""
+    """Return whether a timeout occurred; a ping shows whether the database or only the statement is slow."""
     return isinstance(error, TimeoutError) or sqlstate(error) in _TIMEOUTS
 
 

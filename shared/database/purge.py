@@ -38,7 +38,7 @@ class RetentionSettings(BaseSettings):
 
 @dataclass(frozen=True)
 class PurgeRule:
-    """How a table is purged: `delete_batch` deletes at most so many rows and returns their number."""
+    """How a table is purged: `delete_batch` deletes at most the given number of rows and returns their number."""
 
     table: str
     delete_batch: Callable[[WriteSession, int], Awaitable[int]]

@@ -1,6 +1,6 @@
-"""Sessions: one for reading, one for writing, and one commit at the edge.
+"""Sessions for reading and for writing; each request, job or batch commits once, at its end.
 
-A request, a job or a batch is one transaction: `Database.write()` commits when its block ends well and rolls
+A request, a job or a batch is one transaction: `Database.write()` commits when its block succeeds and rolls
 back when it raises; code inside never commits. A read handler gets a `ReadSession`, whose transaction is
 read-only in the database.
 """
@@ -36,7 +36,7 @@ class _SyncWriteSession(Session):
 
 
 class WriteSession(AsyncSession):
-    """A session that commits at the edge, never inside domain code."""
+    """A session that is committed by `Database.write`, never inside domain code."""
 
     sync_session_class = _SyncWriteSession
 

@@ -68,7 +68,7 @@ class Consumer:
 
     @property
     def dead_letter_job(self) -> str:
-        """The name of the job that handles a dead-lettered event."""
+        """Return the name of the job that handles a dead-lettered event."""
         return f"event:{self.name}"
 
     async def process_batch(self, database: Database, limit: int = BATCH) -> int:

@@ -10,7 +10,7 @@ from shared.database.sessions import connect
 from shared.logs import get_logger
 from shared.supervision import Backoff
 
-EVENTS_WRITTEN = "gospablik_outbox"  # events were written and must be numbered
+EVENTS_WRITTEN = "gospablik_outbox"  # events were written and have to be numbered
 EVENTS_NUMBERED = "gospablik_events"  # events were numbered and can be read
 
 log = get_logger(__name__)

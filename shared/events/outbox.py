@@ -1,11 +1,12 @@
-"""The outbox: every change that others care about, numbered after commit, read by position.
+"""The outbox: events for other services, numbered after commit, read by position.
 
-A writer inserts with `position` null, in the transaction of the change, after it locked or wrote the row of the
-subject. The insert takes the next number of a sequence, so the events of one subject stand in the order in which
-their transactions held its lock, whatever the machines' clocks say. The relay, one at a time under an advisory
-lock, numbers committed rows in that order, without gaps on one server. A reader asks for `position > cursor` and
-moves its cursor in the transaction of what it did. A sequence, a time or a UUIDv7 given before commit would let a
-reader step over rows that commit late; a number given after commit cannot.
+A writer inserts events with `position` null, in the transaction of the change, after it locked or wrote the
+subject's row. The insert takes the next number of a sequence, so the events of one subject are in the order in
+which their transactions held its lock, whatever the machines' clocks show. The relay, one at a time under an
+advisory lock, numbers committed rows in that order, without gaps on one server. A reader selects
+`position > cursor` and advances its cursor in the transaction of its changes. With a sequence, a time or a
+UUIDv7 assigned before commit, a reader could miss rows that commit late; with a number assigned after commit it
+cannot.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from shared.tables.common import Event
 
 @dataclass(frozen=True, kw_only=True)
 class NewEvent:
-    """An event about to be written: what happened to which subject, who did it and whose organisation it concerns.
+    """An event to be written: its type and subject, who caused it and which organisation it concerns.
 
     The class of `data` is the type of the event.
     """
@@ -39,7 +40,7 @@ class NewEvent:
 
 
 class _JsonText(TypeDecorator[str]):
-    """JSONB that is given as text, as the models write it: a second encoding would slow the intake down."""
+    """JSONB given as text, as the models write it: encoding it a second time would slow the intake down."""
 
     impl = JSONB
     cache_ok = True
@@ -52,9 +53,9 @@ _INSERT = insert_into(Event).values(data=bindparam("data", type_=_JsonText()))
 
 
 async def emit(session: WriteSession, *events: NewEvent) -> None:
-    """Write events in the session's transaction; the relay wakes when it commits.
+    """Write events in the session's transaction; a commit wakes the relay.
 
-    The subject's row is locked or written before; what the session has still to write is written here.
+    The caller locks or writes the subject's row first; pending changes of the session are flushed here.
     """
     if not events:
         return

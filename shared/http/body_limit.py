@@ -1,7 +1,7 @@
-"""Limits on request bodies: their size, and how deep JSON nests. What is too large is read to its end first.
+"""Limits on request bodies: their size, and how deep JSON nests. A body that is too large is read to its end.
 
-A server that answers and closes while the client still sends resets the connection, and most clients then report
-a broken pipe instead of the answer. The gateway's own, larger limit bounds what is thrown away.
+A server that responds and closes while the client is still sending resets the connection, and most clients report
+a broken pipe instead of the response. The gateway's own, larger limit bounds what is read and discarded.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,9 +13,9 @@ from shared.http.problems import BadRequest, Problem, TooLarge
 
 
 class BodyLimit:
-    """ASGI middleware: bodies over `limit()` bytes get 413 without being kept; paths in `others` differ.
+    """ASGI middleware: bodies over `limit()` bytes get 413 and are discarded; `others` has limits by path.
 
-    JSON that nests too deep gets 400: whoever walks over it further in would end in the middle.
+    JSON that nests too deep gets 400: recursive code that processes it later would fail.
     """
 
     def __init__(self, app: ASGIApp, limit: Callable[[], int], others: Mapping[str, int] | None = None) -> None:
@@ -24,7 +24,7 @@ class BodyLimit:
         self.others = others or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Buffer a body within the limit for the app; refuse a larger one once all of it has come."""
+        """Buffer a body within the limit for the app; reject a larger one once it has arrived completely."""
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self.app(scope, receive, send)
             return
@@ -61,6 +61,6 @@ async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) 
 
 
 def _may_be_json(scope: Scope) -> bool:
-    """Return whether somebody may read it as JSON: it says so or nothing, or a network pushes it."""
+    """Return whether the body may be parsed as JSON: by its content type, without one, or as a pushed event."""
     kind = dict(scope["headers"]).get(b"content-type", b"").lower()
     return not kind or b"json" in kind or scope["path"].startswith("/callbacks/")

@@ -1,4 +1,4 @@
-"""The address that a request comes from, as the gateway saw it."""
+"""The address of the client, as the gateway saw it."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -9,9 +9,9 @@ from shared.settings import settings
 
 
 def client_address(request: Request) -> str | None:
-    """The caller's address. `X-Forwarded-For` counts only where the gateway itself hands the request over.
+    """Return the caller's address. `X-Forwarded-For` is used only if the gateway forwarded the request.
 
-    Its last address is the one that the gateway saw; any before it are what others say of themselves.
+    Its last address is the one that the gateway saw; earlier ones are set by the client and not trusted.
     """
     peer = request.client.host if request.client else None
     told = _address(request.headers.get("x-forwarded-for", "").rsplit(",", 1)[-1])
@@ -21,7 +21,7 @@ def client_address(request: Request) -> str | None:
 
 
 def counted_address(address: str | None) -> str:
-    """The address as limits count it: of IPv6 the /64, of which one customer has all."""
+    """Return the address that limits count: for IPv6 the /64 network, which belongs to one customer."""
     found = _address(address or "")
     if isinstance(found, IPv6Address):
         return str(ip_network((found, 64), strict=False))

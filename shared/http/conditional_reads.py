@@ -1,8 +1,8 @@
 """`If-None-Match`: a read whose body has not changed gets 304 without a body.
 
-A version counts the changes of a resource, for `If-Match`. What a read shows changes without one too: a deadline
-passes, a reply is published, another caller may make other moves. So the `ETag` of a read is the version and a
-mark of the body, `"3-9f0b6d8e1f0a"`; `If-Match` looks at the version alone.
+A version counts the changes of a resource, for `If-Match`. The body of a read can change without it: a deadline
+passes, a reply is published, another caller has other rights. So the `ETag` of a read is the version and a
+digest of the body, `"3-9f0b6d8e1f0a"`; `If-Match` compares only the version.
 """
 
 import hashlib
@@ -14,13 +14,13 @@ _MARK_LENGTH = 12
 
 
 class ConditionalReads:
-    """ASGI middleware: marks the `ETag` of a successful GET, and answers 304 where the caller has that body."""
+    """ASGI middleware: adds a digest of the body to a GET's `ETag`; responds 304 if the caller has that body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Keep the body of a response with an `ETag` until all of it is known."""
+        """Buffer the body of a response with an `ETag` until it is complete."""
         if scope["type"] != "http" or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
@@ -52,7 +52,7 @@ class ConditionalReads:
 
 
 def marked(etag: str, body: bytes) -> str:
-    """Return the `ETag` with a mark of the body."""
+    """Return the `ETag` with a digest of the body added."""
     return f'{etag.removesuffix(chr(34))}-{hashlib.sha256(body).hexdigest()[:_MARK_LENGTH]}"'
 
 

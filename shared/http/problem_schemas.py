@@ -1,4 +1,4 @@
-"""Schemas of problem documents: one component for each kind of problem, told apart by `type`."""
+"""Schemas of problem documents: one component for each kind of problem, distinguished by `type`."""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from shared.http.problems import FieldError, Invalid, Problem, ProblemDocument
 
 _REFERENCE = "#/components/schemas/{model}"
-# What stands in the examples; the problem's own words are those of its class.
+# Values of the examples; the texts of a problem are those of its class.
 _PATH = "/api/v1/appeals/0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10/replies"
 _WRONG_FIELD = FieldError(pointer="/text", detail="Field required")
 
@@ -17,13 +17,13 @@ def component_name(kind: type[Problem]) -> str:
 
 
 def components(of: Collection[type[Problem]]) -> dict[str, Any]:
-    """Return the components of these kinds by name, with those that they refer to."""
+    """Return the components of these kinds by name, with the components that they refer to."""
     found = {component_name(kind): _schema(kind) for kind in of}
     return found | {FieldError.__name__: FieldError.model_json_schema(ref_template=_REFERENCE)}
 
 
 def media_type(of: Collection[type[Problem]]) -> dict[str, Any]:
-    """Return what OpenAPI says of a problem document of one of these kinds: the schema, and an example of each."""
+    """Return the OpenAPI media type of a problem document of these kinds: the schema, and one example per kind."""
     in_order = sorted(set(of), key=lambda kind: kind.slug)
     references = {f"/problems/{kind.slug}": f"#/components/schemas/{component_name(kind)}" for kind in in_order}
     return {

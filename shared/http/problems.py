@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents. Each is a class that knows its status and its stable type."""
+"""Errors as RFC 9457 problem documents. Each kind is a class with its status and a stable type."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -24,12 +24,12 @@ _READS = ("GET", "HEAD", "OPTIONS")
 MEDIA_TYPE = "application/problem+json"
 UNEXPECTED = "The error is logged; see whether the change was made before you send it again"
 TOO_SLOW = "The query took longer than a read may take and was cancelled: ask for less, by narrower filters"
-# An outage of the database is seldom over sooner.
+# An outage of the database rarely ends sooner.
 RETRY_AFTER_SECONDS = 5
 
 
 class FieldError(BaseModel):
-    """What is wrong with one field; `pointer` is a JSON pointer into the body, or `query/…`, `header/…`."""
+    """The error in one field; `pointer` is a JSON pointer into the body, or `query/…`, `header/…`."""
 
     pointer: str
     detail: str
@@ -46,13 +46,13 @@ class ProblemDocument(BaseModel):
     errors: list[FieldError] | None = None
 
 
-class Problem(Exception):  # noqa: N818 — RFC 9457 calls it so
-    """An error that answers for itself. Subclasses set `status`, `slug` and `title`."""
+class Problem(Exception):  # noqa: N818 — RFC 9457 uses this name
+    """An error that is returned as a problem document. Subclasses set `status`, `slug` and `title`."""
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal"
     title: ClassVar[str] = "Something went wrong on our side"
-    # Members of the document beside the standard ones, as JSON Schemas with an example; any may be left out.
+    # Additional members of the document, as JSON Schemas with an example; any may be left out.
     members: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
@@ -71,11 +71,11 @@ class Problem(Exception):  # noqa: N818 — RFC 9457 calls it so
 
     @classmethod
     def field(cls, pointer: str, detail: str) -> "Problem":
-        """A problem with one named field."""
+        """Return a problem with one named field."""
         return cls(detail, errors=[FieldError(pointer=pointer, detail=detail)])
 
     def document(self, instance: str) -> dict[str, Any]:
-        """The problem as a JSON object."""
+        """Return the problem as a JSON object."""
         document = ProblemDocument(
             type=f"/problems/{self.slug}",
             title=self.title,
@@ -88,7 +88,7 @@ class Problem(Exception):  # noqa: N818 — RFC 9457 calls it so
         return encoded
 
     def response(self, instance: str) -> JSONResponse:
-        """The problem as an HTTP response."""
+        """Return the problem as an HTTP response."""
         return JSONResponse(
             self.document(instance),
             status_code=self.status,
@@ -272,7 +272,7 @@ class Unavailable(Problem):
 
 
 def of_outage(method: str) -> Unavailable:
-    """The problem of a request that met an outage; what answers a lost commit nobody can know."""
+    """Return the problem of a request during an outage; for a write it is unknown whether it was committed."""
     if method in _READS:
         detail = "The service cannot reach what it needs, its database maybe: ask again in a moment"
     else:
@@ -297,7 +297,7 @@ def kinds(of: type[Problem] = Problem) -> Iterator[type[Problem]]:
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
-    """Every kind of problem by slug, made from the classes."""
+    """Return every kind of problem by slug, built from the classes."""
 
     return {
         kind.slug: {"status": kind.status, "title": kind.title, "description": (kind.__doc__ or "").strip()}
@@ -306,7 +306,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
 
 
 def responses(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI `responses` for the problems a route may answer with."""
+    """Return the OpenAPI `responses` of a route for these problems."""
     by_status: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         entry = by_status.setdefault(
@@ -332,7 +332,7 @@ def _pointer(location: tuple[int | str, ...]) -> str:
 
 def _detail(item: Any) -> str:
     where, *path = item["loc"]
-    # A parameter that takes several.
+    # A parameter that may be repeated.
     if where == "query" and len(path) == 2 and isinstance(item["input"], str) and "," in item["input"]:
         one, other, *_ = item["input"].split(",")
         return f"{item['msg']}. Repeat the parameter for several: {path[0]}={one}&{path[0]}={other}"
@@ -352,7 +352,7 @@ _BY_STATUS: dict[int, type[Problem]] = {
 
 
 def _methods_of(request: Request) -> list[str]:
-    # Starlette names the methods of the first route of a path only.
+    # Starlette returns only the methods of the first route of a path.
     routes = request.app.routes
     return [
         method
@@ -362,7 +362,7 @@ def _methods_of(request: Request) -> list[str]:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the app a problem document."""
+    """Add handlers that return every error of the app as a problem document."""
 
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> JSONResponse:
@@ -394,7 +394,7 @@ def install(app: FastAPI) -> None:
 
 
 def _nul_in_address(scope: Scope) -> Problem | None:
-    # Postgres can neither hold nor compare it.
+    # Postgres can neither store nor compare NUL.
     detail = "A NUL character is no part of any value"
     if "\x00" in scope["path"]:
         return Invalid.field("path", detail)
@@ -405,9 +405,9 @@ def _nul_in_address(scope: Scope) -> Problem | None:
 
 
 class _Unexpected:
-    """Answers for errors nobody expected, and for requests no database can hold.
+    """Responds to unexpected errors, and to requests with values that no database can store.
 
-    A middleware, not a handler: Starlette raises again after a handler for `Exception`, the server then drops the
+    A middleware, not a handler: after a handler for `Exception` Starlette raises again, the server then drops the
     connection, and the gateway's next request on it fails too.
     """
 

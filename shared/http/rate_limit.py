@@ -1,8 +1,8 @@
-"""How many requests a caller may send: a bucket for each that fills again steadily, in this process's memory.
+"""How many requests a caller may send: one bucket per caller, refilled continuously, in this process's memory.
 
-In memory, for a row in the database would cost each request more than most of them do, and a process protects
-itself. Headers after draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` says what is allowed, `RateLimit`
-what is left and when the bucket is full again.
+In memory, because a row in the database would cost more than most requests do, and because a process protects
+itself. Headers follow draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` is the limit, `RateLimit`
+the remaining requests and the time until the bucket is full again.
 """
 
 import math
@@ -14,7 +14,7 @@ MOST_CALLERS = 50_000
 
 
 def rate_limit_headers(policy: str, allowed: int, window: int, left: int, reset: int) -> dict[str, str]:
-    """Return what a policy allows in a window of seconds, what is left, and in how many seconds all is back."""
+    """Return the headers: a policy's limit in a window of seconds, what is left, and the seconds until reset."""
     return {
         "RateLimit-Policy": f'"{policy}";q={allowed};w={window}',
         "RateLimit": f'"{policy}";r={left};t={reset}',
@@ -23,7 +23,7 @@ def rate_limit_headers(policy: str, allowed: int, window: int, left: int, reset:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one request may; `wait_seconds` is zero when it may go on."""
+    """The result for one request; `wait_seconds` is zero if it is allowed."""
 
     allowed: int
     window_seconds: int
@@ -33,12 +33,12 @@ class Verdict:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the fields of the answer."""
+        """Return the headers of the response."""
         return rate_limit_headers("default", self.allowed, self.window_seconds, self.left, self.full_in_seconds)
 
 
 class Quota:
-    """`allowed` requests of one caller in a window, at once or spread."""
+    """Allows `allowed` requests of one caller per window, at once or spread."""
 
     def __init__(self, allowed: int, window_seconds: int, now: Callable[[], float] = time.monotonic) -> None:
         self._allowed = allowed
@@ -48,7 +48,7 @@ class Quota:
         self._full_at: dict[str, float] = {}
 
     def take(self, caller: str) -> Verdict:
-        """Count one request of the caller; one that must wait is not counted."""
+        """Count one request of the caller; a request that has to wait is not counted."""
         now = self._now()
         each = self._window / self._allowed
         full_at = max(self._full_at.get(caller, now), now) + each
@@ -66,5 +66,5 @@ class Quota:
 
     def _forget_full(self, now: float) -> None:
         self._full_at = {caller: at for caller, at in self._full_at.items() if at > now}
-        if len(self._full_at) >= MOST_CALLERS:  # a flood of callers: they start afresh rather than fill the memory
+        if len(self._full_at) >= MOST_CALLERS:  # a flood of callers: reset all buckets rather than fill the memory
             self._full_at.clear()

@@ -1,4 +1,4 @@
-"""What every request gets, whichever route answers it: an id, a log line, a measurement, and headers of safety."""
+"""Middleware for every request, whatever its route: an id, a log line, a measurement, and security headers."""
 
 import re
 import time
@@ -19,28 +19,28 @@ REQUESTS = Histogram("gospablik_request_seconds", "Time to answer", ["service", 
 Headers = Sequence[tuple[bytes, bytes]]
 
 NOSNIFF: Headers = ((b"x-content-type-options", b"nosniff"),)
-# What an answer says of a person is for who asked: no cache on the way keeps it.
+# Responses may contain personal data of the caller: no cache may store them.
 API_HEADERS: Headers = (*NOSNIFF, (b"cache-control", b"no-store"))
-# Where a route's dependency leaves who calls: `actor`, `on_behalf_of`, `came_from`.
+# The scope key under which a dependency stores the caller: `actor`, `on_behalf_of`, `came_from`.
 WHO = "gospablik.who"
 _REFUSALS = (401, 403, 429)
 _ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,64}")
-# Where a route's dependency leaves headers for whatever the answer will be.
+# The scope key under which a dependency stores headers that are added to every response.
 ANSWER_HEADERS = "gospablik.answer_headers"
-# Asked for every few seconds by machines.
+# Requested by machines every few seconds.
 _QUIET = ("/health/", "/metrics")
 
 
 def request_id(given: str) -> str:
-    """The id that a caller gave its request, or a new one where logs could not hold that safely."""
+    """Return the request id given by the caller, or a new one if the given one is not safe to log."""
     fits = _ID.fullmatch(given) is not None and mask_identifiers(given) == given
     return given if fits else str(new_id())
 
 
 class Observe:
-    """Gives each request an id that every log line of it carries, measures it, and writes its access line.
+    """Assigns each request an id for all its log lines, measures it, and writes its access log line.
 
-    `defaults` are headers of answers that do not set them themselves.
+    `defaults` are headers added to responses that do not set them.
     """
 
     def __init__(self, app: ASGIApp, service: str, defaults: Headers) -> None:
@@ -74,7 +74,7 @@ class Observe:
                 self._told(scope, status, time.perf_counter() - started)
 
     def _told(self, scope: Scope, status: int, seconds: float) -> None:
-        # The route, not the path: paths and queries of some hold secrets.
+        # The route, not the path: some paths and queries contain secrets.
         route = getattr(scope.get("route"), "path", "unknown")
         told = {name: value for name, value in scope.get(WHO, {}).items() if value is not None}
         REQUESTS.labels(self.service, scope["method"], route, status).observe(seconds)

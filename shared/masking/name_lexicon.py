@@ -27,7 +27,7 @@ UNKNOWN = 128  # not in the dictionary
 LOCATION = 256  # also a location
 GENITIVE = 512  # can be a genitive, as in street names
 HISTORICAL = 1024  # a historical figure
-# What a word says about its neighbours.
+# What a word shows about its neighbours.
 BEFORE_STREET = 2048
 BEFORE_INSTITUTION = 4096  # an institution or a settlement, which may be named after a person
 JOB_TITLE = 8192

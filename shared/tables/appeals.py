@@ -18,12 +18,12 @@ from shared.tables.base import (
     UpdatedAt,
 )
 
-# Who judges by itself is named `rule:…` or `model:…`, a person by an id.
+# An automatic classification is named `rule:…` or `model:…`; a person is given by id.
 CLASSIFIED_BY_PERSON = "judged_by !~ '^(rule|model):'"
 OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
-# A reply that is not published yet and has not failed. One at a time for an appeal.
+# A reply that is neither published nor failed. An appeal has at most one.
 PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
-# Indexes also hold statuses that nothing assigns: a wider condition serves the same queries.
+# The indexes include statuses that are no longer assigned: a wider condition serves the same queries.
 _INDEXED_OPEN = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
 _INDEXED_UNDER_WAY = ("draft", "on_approval", "queued", "sending", "uncertain")
 
@@ -256,23 +256,23 @@ class Classification(Base):
 class Reply(Base):
     """A reply: written here (`origin: "gospablik"`) or by staff in the network (`"network"`).
 
-    `in_reply_to` is the citizen's message that it answers, chosen once when the reply is made; null where staff
-    wrote to nobody in particular. `message_id` is the network's message that a reply by hand is. `created_at` and
-    `submitted_at` (the last attempt; null: `created_at`) of a reply made here are the database's times.
+    `in_reply_to` is the citizen's message that it answers, chosen once when the reply is created; null if staff
+    replied to no particular message. `message_id` is the message of a reply written in the network. `created_at`
+    and `submitted_at` (the last attempt; null: `created_at`) of a reply written here are the database's times.
     """
 
     __tablename__ = "replies"
     __table_args__ = (
         Index("ix_replies_appeal_id", "appeal_id", "created_at"),
         UniqueConstraint("message_id"),
-        # Two colleagues who answer at once: the second is refused.
+        # If two colleagues reply at the same time, the second reply is refused.
         Index(
             "uq_replies_under_way",
             "appeal_id",
             unique=True,
             postgresql_where=text(f"status IN {_INDEXED_UNDER_WAY!r}"),
         ),
-        # An answer to an incident reaches each of its cases once.
+        # A reply to an incident is sent to each of its appeals once.
         UniqueConstraint("incident_reply_id", "appeal_id"),
         # Replies that ingest has not accepted yet.
         Index(

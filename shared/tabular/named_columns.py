@@ -1,4 +1,4 @@
-"""Tables of CSV files addressed by column names.
+"""Tables from CSV files, with columns addressed by name.
 
 Column names are compared without case, «ё» or extra spaces: `текст инцидента` finds «Текст инцидента». Rows are
 numbered from 1, without the header and blank lines.

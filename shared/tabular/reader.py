@@ -1,4 +1,4 @@
-"""Reader of CSV files: in the dialects of office programs, and those that belong to a package."""
+"""Readers of CSV files: in the dialects of office programs, and those shipped in a package."""
 
 import codecs
 import csv
@@ -33,7 +33,7 @@ def is_workbook(start: bytes) -> bool:
 def detect_encoding(raw: BinaryIO, file: str) -> str:
     """Return the encoding of a text: UTF-8, UTF-16, or Windows-1251, which Russian spreadsheets write by default.
 
-    Raises `UnreadableTableError` when it is none of them or has a broken character. `file` is the name in errors.
+    Raises `UnreadableTableError` for another encoding or an invalid character. `file` is the name in errors.
     """
     raw.seek(0)
     start = raw.read(len(_WORKBOOK))
@@ -72,7 +72,7 @@ def _fault(raw: BinaryIO, encoding: str) -> int | None:
 
 
 def _is_rather_utf8(raw: BinaryIO, fault: int) -> bool:
-    """Return whether a single invalid byte is an exception in UTF-8: as Windows-1251 the whole file would be
+    """Return whether a single invalid byte is an error in UTF-8 text: decoded as Windows-1251 all of it would be
     garbled.
     """
     raw.seek(max(0, fault - _AROUND))

@@ -16,7 +16,7 @@ from shared.tabular.reader import UnreadableTableError
 def workbook_rows(content: bytes, file: str, *, max_unpacked_bytes: int) -> Iterator[list[str]]:
     """Yield the rows of the first sheet of a workbook as text, without the empty cells at their ends.
 
-    Raises `UnreadableTableError` when it is no workbook, or unpacks to more than `max_unpacked_bytes`.
+    Raises `UnreadableTableError` if the file is not a workbook, or unpacks to more than `max_unpacked_bytes`.
     """
     try:
         _check_size(content, file, max_unpacked_bytes)
@@ -75,7 +75,7 @@ def workbook_bytes(rows: Iterable[Sequence[str]], *, sheet_title: str) -> bytes:
 def _text_cell(sheet: Any, text: str) -> Any:
     if not text:
         return None
-    # A text cell runs no formula; an apostrophe is doubled only where the import would drop it.
+    # A text cell runs no formula; an apostrophe is doubled only if the import would remove it.
     cell = WriteOnlyCell(sheet, text if unescaped(text) == text else escaped(text))
     cell.data_type = "s"
     cell.number_format = "@"

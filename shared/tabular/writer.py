@@ -7,7 +7,7 @@ from typing import Protocol
 
 from shared.tabular.formula_escaping import escaped
 
-# Without it spreadsheets misread Cyrillic.
+# Without a byte order mark spreadsheets misread Cyrillic.
 BYTE_ORDER_MARK = "\ufeff"
 CHUNK_ROWS = 500
 
@@ -24,7 +24,7 @@ class CsvWriter:
     ) -> None:
         self._make_safe = make_safe
         self._writer = csv.writer(out, lineterminator=line_end)
-        # Before Python 3.13 a lone carriage return is not quoted, and readers take it for the end of the row.
+        # Before Python 3.13 a lone carriage return is not quoted, and readers take it as the end of the row.
         self._quoting = csv.writer(out, lineterminator=line_end, quoting=csv.QUOTE_ALL)
 
     def write_row(self, cells: Sequence[object]) -> None:

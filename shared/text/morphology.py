@@ -1,4 +1,4 @@
-"""Forms of Russian words: one analyser for the whole process."""
+"""Morphological analysis of Russian words: one analyser for the whole process."""
 
 from functools import lru_cache
 
@@ -8,10 +8,10 @@ _REMEMBERED = 4_096
 
 
 class _Remembering(MorphAnalyzer):  # type: ignore[misc]  # pymorphy3 ships no types
-    """Takes a word apart once for all that ask one after another.
+    """An analyser that caches the parses of words.
 
     A word of many prefixes («недонедонедо…») is parsed by parsing its rest, once for every way to split it, and
-    their number doubles with each prefix: 14 seconds for 64 letters. Remembered, every rest is parsed once.
+    their number doubles with each prefix: 14 seconds for 64 letters. With the cache every rest is parsed once.
     """
 
     def __init__(self) -> None:
@@ -21,5 +21,5 @@ class _Remembering(MorphAnalyzer):  # type: ignore[misc]  # pymorphy3 ships no t
 
 @lru_cache(maxsize=1)
 def analyzer() -> MorphAnalyzer:
-    """The analyser, loaded at the first use: 15 MB, half a second."""
+    """Return the analyser, which is loaded at the first use: 15 MB, half a second."""
     return _Remembering()

@@ -33,7 +33,7 @@ class TaxonomyEntry:
 
 @cache
 def entries(version: str = VERSION) -> Sequence[TaxonomyEntry]:
-    """All classes of a version, groups first, in the classifier's order."""
+    """Return all classes of a version, groups first, in the classifier's order."""
     return tuple(
         TaxonomyEntry(
             code=row["code"],

@@ -30,11 +30,11 @@ class Fault:
     methods: list[str] | None = None
 
     def target_methods(self) -> list[str] | None:
-        """The methods it is meant for; none: all."""
+        """Return the methods that the fault names; none: all."""
         return self.methods if self.method is None else [self.method, *(self.methods or ())]
 
     def applies_to(self, method: str) -> bool:
-        """Whether calls of the method may be hit."""
+        """Return whether calls of the method may be hit."""
         names = self.target_methods()
         return names is None or method in names
 
@@ -46,7 +46,7 @@ class Fault:
         return self
 
     def is_exhausted(self) -> bool:
-        """Return whether it cannot hit any more calls."""
+        """Return whether the fault cannot hit any more calls."""
         return self.next is not None and self.next <= 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,11 +66,11 @@ class FaultMix:
     hits: dict[str, int] = field(default_factory=dict)
 
     def target_methods(self) -> list[str] | None:
-        """The methods it is meant for; none: all."""
+        """Return the methods that the mix names; none: all."""
         return self.methods
 
     def applies_to(self, method: str) -> bool:
-        """Whether calls of the method may be hit."""
+        """Return whether calls of the method may be hit."""
         return self.methods is None or method in self.methods
 
     def draw(self, source: random.Random) -> Fault | None:

@@ -1,4 +1,4 @@
-"""Persistent faults of single tokens, and the number of calls by each token meanwhile."""
+"""Persistent faults of single tokens, and the number of calls made with each token during them."""
 
 import json
 import secrets

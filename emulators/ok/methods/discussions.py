@@ -49,10 +49,10 @@ def _administrator(call: RestCall, page: str) -> None:
 
 @method("discussions.getList")
 def get_list(call: RestCall) -> dict[str, Any]:
-    """Discussions by freshest activity.
+    """Return discussions, the most recently active first.
 
-    `anchor` walks on to older ones (FORWARD) or back to fresher ones (BACKWARD); a page with no
-    discussions carries no anchor.
+    From `anchor` the list continues to older ones (FORWARD) or to more recent ones (BACKWARD); a page with no
+    discussions has no anchor.
     """
     world, uid = call.world, call.user
     category = call.choice("category", CATEGORIES, "MY")
@@ -81,7 +81,7 @@ def get_list(call: RestCall) -> dict[str, Any]:
 
 @method("discussions.get")
 def get(call: RestCall) -> dict[str, Any]:
-    """One discussion with the objects it mentions."""
+    """Return one discussion with the objects it mentions."""
     row = _topic(call)
     world = call.world
     return {
@@ -97,10 +97,10 @@ def get(call: RestCall) -> dict[str, Any]:
 
 @method("discussions.getComments")
 def get_comments(call: RestCall) -> dict[str, Any]:
-    """Comments from an anchor on: FORWARD oldest first, BACKWARD newest first, AROUND in order of time.
+    """Return comments from an anchor on: FORWARD oldest first, BACKWARD newest first, AROUND in order of time.
 
-    The answer's `anchor` stands at the last comment given, so that the same walk goes on from it, also
-    later when new comments have come.
+    The `anchor` of the response refers to the last comment returned, so that the next page starts there, even
+    after new comments have been written.
     """
     world, uid = call.world, call.user
     topic = _topic(call)
@@ -143,7 +143,7 @@ def get_comments(call: RestCall) -> dict[str, Any]:
 
 @method("discussions.getComment")
 def get_comment(call: RestCall) -> dict[str, Any]:
-    """One comment; error 700 when it never was, 702 when it was removed."""
+    """Return one comment; error 700 if it never existed, 702 if it was removed."""
     topic = _topic(call)
     row = call.world.discussions.comment(topic, call.text("comment_id"))
     return {
@@ -154,7 +154,7 @@ def get_comment(call: RestCall) -> dict[str, Any]:
 
 @method("discussions.getDiscussionComments")
 def get_discussion_comments(call: RestCall) -> list[dict[str, Any]]:
-    """Comments by offset, oldest first: the older form of getComments."""
+    """Return comments by offset, oldest first: the older form of getComments."""
     topic = _topic(call, "entityId", "entityType")
     offset = call.params.get("offset") or "0"
     if not offset.isascii() or not offset.isdigit() or len(offset) > 9:
@@ -165,7 +165,7 @@ def get_discussion_comments(call: RestCall) -> list[dict[str, Any]]:
 
 @method("discussions.getDiscussionCommentsCount")
 def get_discussion_comments_count(call: RestCall) -> int:
-    """How many comments a discussion has."""
+    """Return the number of comments of a discussion."""
     return int(_topic(call, "entityId", "entityType")["comments"])
 
 
@@ -173,7 +173,7 @@ def get_discussion_comments_count(call: RestCall) -> int:
 def add_comment(call: RestCall) -> Any:
     """Write a comment, as the group with `as_admin`.
 
-    What the network answers is not published: a bare id by default, by a setting one of two objects.
+    The network's response is not documented: by default a bare id, with a setting one of two objects.
     """
     topic = _topic(call, "entityId", "entityType")
     as_admin = call.flag("as_admin")
@@ -210,7 +210,7 @@ def _attachments(call: RestCall) -> list[Any]:
 
 @method("discussions.editDiscussionComment")
 def edit_comment(call: RestCall) -> bool:
-    """Change a comment of one's own, or of the group one administers; error 704 after the edit window."""
+    """Edit one's own comment, or one of the group that one administers; error 704 after the edit window."""
     world = call.world
     topic = _topic(call)
     row = world.discussions.comment(topic, call.text("comment_id"))
@@ -226,7 +226,7 @@ def edit_comment(call: RestCall) -> bool:
 
 @method("discussions.deleteDiscussionComment")
 def delete_comment(call: RestCall) -> bool:
-    """Remove a comment, for the owner of the discussed object; `block_author` bans its author too."""
+    """Remove a comment, as the owner of the discussed object; `block_author` also bans its author."""
     topic = _topic(call)
     _administrator(call, topic["page"])
     row = call.world.discussions.comment(topic, call.text("comment_id"))
@@ -239,6 +239,6 @@ def delete_comment(call: RestCall) -> bool:
 
 @method("discussions.markAsRead")
 def mark_as_read(call: RestCall) -> bool:
-    """Count everything in a discussion as read."""
+    """Mark everything in a discussion as read."""
     call.world.discussions.mark_read(call.user, _topic(call)["id"])
     return True

@@ -1,4 +1,4 @@
-"""group.*: what groups say of themselves."""
+"""group.*: profiles and counters of groups."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ DEFAULT_FIELDS = ("uid", "name", "description", "shortname", "members_count")
 
 @method("group.getInfo")
 def get_info(call: RestCall) -> Any:
-    """The groups asked for, by default as a bare array; unknown ones are left out."""
+    """Return the requested groups, by default as a bare array; unknown ones are left out."""
     uids = call.values("uids")
     if not uids:
         raise OkError(100, "Missing required parameter uids", "uids")
@@ -33,7 +33,7 @@ def get_info(call: RestCall) -> Any:
 
 @method("group.getUserGroupsV2")
 def get_user_groups(call: RestCall) -> dict[str, Any]:
-    """The groups of a user, in the order of their ids; the last page carries no anchor."""
+    """Return the groups of a user, ordered by id; the last page has no anchor."""
     uid = call.optional("uid") or call.user
     after = call.optional("anchor") or ""
     count = call.count(20)
@@ -46,7 +46,7 @@ def get_user_groups(call: RestCall) -> dict[str, Any]:
 
 @method("group.getCounters")
 def get_counters(call: RestCall) -> dict[str, Any]:
-    """Counters of a group, those asked for."""
+    """Return the requested counters of a group."""
     row = call.world.readable_page(call.uid, call.text("group_id"))
     known = {
         "themes": call.world.topic_count(row["uid"]),

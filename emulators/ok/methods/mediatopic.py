@@ -1,4 +1,4 @@
-"""mediatopic.*: what is published in groups."""
+"""mediatopic.*: topics published in groups."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ HIDDEN_CODES = frozenset({10, 300, 456})
 
 @method("mediatopic.getTopics")
 def get_topics(call: RestCall) -> dict[str, Any]:
-    """Topics of a group, newest first, people's posts among them; an anchor where older ones remain."""
+    """Return topics of a group, newest first, including those of people; with an anchor if older ones remain."""
     world = call.world
     page = world.readable_page(call.uid, call.text("gid"))["uid"]
     anchor = call.optional("anchor")
@@ -32,7 +32,7 @@ def get_topics(call: RestCall) -> dict[str, Any]:
 
 @method("mediatopic.getByIds")
 def get_by_ids(call: RestCall) -> dict[str, Any]:
-    """Topics by their ids; several of them want `media_limit` of 1 to 3. Missing ones are left out."""
+    """Return topics by their ids; several ids require `media_limit` of 1 to 3. Missing topics are left out."""
     world = call.world
     asked = call.values("topic_ids")
     if not asked:

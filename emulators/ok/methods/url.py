@@ -1,4 +1,4 @@
-"""url.*: what an address stands for."""
+"""url.*: which object an address refers to."""
 
 from typing import Any
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""users.*: who is calling and how much may still be called."""
+"""users.*: the calling user and the calls left."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ LIMIT_REACHED = 11
 
 @method("users.getCurrentUser")
 def get_current_user(call: RestCall) -> dict[str, Any]:
-    """The user the session belongs to."""
+    """Return the user of the session."""
     return {**serializers.user(call.world, call.user), "locale": "ru", "gender": "female", "has_email": False}
 
 
 @method("users.getCallsLeft")
 def get_calls_left(call: RestCall) -> list[dict[str, Any]]:
-    """What the day still allows of the methods asked for, as `{name, callsLeft, available}`."""
+    """Return how many calls of the requested methods are left today, as `{name, callsLeft, available}`."""
     call.text("uid")
     call.text("methods")
     answer = []

@@ -1,4 +1,4 @@
-"""State of the private messages between people and groups."""
+"""Stores the private messages between people and groups."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ class ChatStore:
         )
 
     def get_or_create(self, page: str, uid: str, title: str) -> Row:
-        """The chat of a person with a group, made when the person first writes."""
+        """Return the chat of a person with a group, created when the person first writes."""
         found = self.chat_of_user(page, uid)
         if found is not None:
             return found
@@ -50,18 +50,18 @@ class ChatStore:
         return made
 
     def chat_of_user(self, page: str, uid: str) -> Row | None:
-        """The chat of a person with a group, if the person has ever written."""
+        """Return the chat of a person with a group, if the person has ever written."""
         return self.store.one("SELECT * FROM chats WHERE page = ? AND uid = ?", (page, uid))
 
     def chat(self, page: str, chat: str) -> Row:
-        """A chat of the group by its id with or without `chat:`; error 705 when there is none."""
+        """Return a chat of the group by its id with or without `chat:`; error 705 if there is none."""
         row = self.store.one("SELECT * FROM chats WHERE page = ? AND id = ?", (page, chat.removeprefix("chat:")))
         if row is None:
             raise OkError(705)
         return row
 
     def recent(self, page: str, before: tuple[int, int] | None, count: int) -> tuple[list[Row], bool]:
-        """Chats of a group, the freshest event first, and whether older ones remain."""
+        """Return chats of a group, the most recent event first, and whether older ones remain."""
         rows = self.store.all(
             "SELECT * FROM chats WHERE page = ? AND (activity_ms, activity) < (?, ?)"
             " ORDER BY activity_ms DESC, activity DESC LIMIT ?",
@@ -79,9 +79,9 @@ class ChatStore:
         reply_to: str | None = None,
         via: str = "hand",
     ) -> Row:
-        """Write a message; error 100 on an empty or long text, 140 on a reply to an unknown message.
+        """Store a message; error 100 for an empty or long text, 140 for a reply to an unknown message.
 
-        Errors 454 and 511 for the words themselves.
+        Errors 454 and 511 if the content filter rejects the text.
         """
         if not text and not attachments:
             raise OkError(100, "Message is empty", "message")
@@ -118,17 +118,17 @@ class ChatStore:
         return made
 
     def message(self, chat: str, mid: str) -> Row | None:
-        """A message of a chat that was not deleted."""
+        """Return an undeleted message of a chat."""
         return self.store.one(
             "SELECT * FROM messages WHERE chat = ? AND id = ? AND deleted_by IS NULL", (chat, mid)
         )
 
     def message_by_id(self, mid: str) -> Row | None:
-        """A message by its id alone, deleted or not."""
+        """Return a message by its id alone, deleted or not."""
         return self.store.one("SELECT * FROM messages WHERE id = ?", (mid,))
 
     def history(self, chat: str, newest_ms: int, oldest_ms: int, count: int) -> list[Row]:
-        """Messages of a chat between two moments (ms, both included), newest first."""
+        """Return messages of a chat between two times (ms, both included), newest first."""
         return self.store.all(
             "SELECT * FROM messages WHERE chat = ? AND created_ms <= ? AND created_ms >= ?"
             " AND deleted_by IS NULL ORDER BY created_ms DESC, number DESC LIMIT ?",
@@ -143,17 +143,17 @@ class ChatStore:
             self.store.execute("UPDATE messages SET text = ? WHERE number = ?", (text, message["number"]))
 
     def delete(self, message: Row, by: str) -> None:
-        """Take a message out of the chat."""
+        """Delete a message from the chat."""
         with self.store.transaction():
             self.store.execute("UPDATE messages SET deleted_by = ? WHERE number = ?", (by, message["number"]))
 
     def mark_seen(self, chat: Row) -> None:
-        """Note that the group has seen the chat."""
+        """Record that the group has seen the chat."""
         with self.store.transaction():
             self.store.execute("UPDATE chats SET seen_ms = ? WHERE id = ?", (self.clock.now_ms(), chat["id"]))
 
     def set_title(self, chat: Row, title: str) -> None:
-        """Rename the chat, which is an event of the chat."""
+        """Rename the chat; this emits an event of the chat."""
         with self.store.transaction():
             self.store.execute("UPDATE chats SET title = ? WHERE id = ?", (title, chat["id"]))
             self._active(chat, self.clock.now_ms())

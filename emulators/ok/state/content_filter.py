@@ -1,4 +1,4 @@
-"""What the network refuses for its words alone: the censor and the antispam."""
+"""Texts that the network rejects because of their content: forbidden words and spam."""
 
 from emulators.common.clock import EmulatorClock
 from emulators.common.store import EmulatorStore
@@ -12,7 +12,7 @@ _SAME = (
 
 
 class ContentFilter:
-    """Checks a text before it is written; both checks are off until a setting turns them on."""
+    """Checks a text before it is written; both checks are off unless a setting enables them."""
 
     def __init__(self, store: EmulatorStore, settings: OkSettings, clock: EmulatorClock) -> None:
         self.store = store
@@ -20,13 +20,13 @@ class ContentFilter:
         self.clock = clock
 
     def check_words(self, text: str) -> None:
-        """Error 454 for a text with a refused word."""
+        """Raise error 454 for a text with a forbidden word."""
         folded = text.casefold()
         if any(word.casefold() in folded for word in self.settings.censor_words):
             raise OkError(454)
 
     def check(self, author: str, text: str) -> None:
-        """Error 454 for a text with a refused word, 511 for one that its author repeats too often."""
+        """Raise error 454 for a text with a forbidden word, 511 for one that its author repeats too often."""
         self.check_words(text)
         allowed = self.settings.antispam_repeats
         if not allowed or not text:

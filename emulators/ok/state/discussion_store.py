@@ -1,4 +1,4 @@
-"""State of media topics and of the comments under them."""
+"""Stores media topics and the comments under them."""
 
 import json
 from typing import Any
@@ -12,14 +12,14 @@ from emulators.ok.settings import OkSettings
 from emulators.ok.state.content_filter import ContentFilter
 from emulators.ok.state.page_rules import PageRuleStore
 
-# Scatters comments evenly over a share: which ones are hidden follows from their number and the seed.
+# Spreads hidden comments evenly: a comment's number and the seed determine whether it is hidden.
 SHARE_BASE = 1_000_003
 VISIBLE_SQL = f"(author >= 'group:' AND author < 'group;' OR (number * 2654435761 + ?) % {SHARE_BASE} < ?)"
 FIRST_TOPIC = 150000000000001
 
 
 class DiscussionStore:
-    """Topics, comments and what each user has read of them."""
+    """Topics, comments and the position up to which each user has read them."""
 
     def __init__(
         self, store: EmulatorStore, settings: OkSettings, clock: EmulatorClock, rules: PageRuleStore
@@ -36,8 +36,8 @@ class DiscussionStore:
     # --- writing -----------------------------------------------------------------------------------
 
     def add_topic(self, page: str, author: str, text: str, attachments: list[Any] | None = None) -> str:
-        """Publish a topic in a group; `author` is `user:…` or `group:…`. Error 601 over the length limit,
-        454 on a refused word, 456 in a blocked group.
+        """Publish a topic in a group; `author` is `user:…` or `group:…`. Error 601 above the length limit,
+        454 for a forbidden word, 456 in a blocked group.
         """
         if not text and not attachments:
             raise OkError(100, "Topic is empty")
@@ -66,9 +66,9 @@ class DiscussionStore:
         attachments: list[Any] | None = None,
         via: str = "hand",
     ) -> str:
-        """Write a comment; error 100 on an empty or long text, 700 or 702 on a reply to a missing comment.
+        """Store a comment; error 100 for an empty or long text, 700 or 702 for a reply to a missing comment.
 
-        Errors 456 where the group allows no comment, 454 and 511 for the words themselves.
+        Error 456 if the group allows no comment, 454 and 511 if the content filter rejects the text.
         """
         if not text and not attachments:
             raise OkError(100, "Missing required parameter comment", "comment")
@@ -113,7 +113,7 @@ class DiscussionStore:
             self.store.execute("UPDATE topics SET text = ? WHERE id = ?", (text, topic["id"]))
 
     def edit_comment(self, comment: Row, text: str) -> None:
-        """Replace the text of a comment; its place and its dates stay."""
+        """Replace the text of a comment; its position and its dates stay."""
         if not text or len(text) > self.settings.comment_max_length:
             raise OkError(100, "Invalid parameter comment", "comment")
         self.censor.check_words(text)
@@ -121,12 +121,12 @@ class DiscussionStore:
             self.store.execute("UPDATE comments SET text = ? WHERE number = ?", (text, comment["number"]))
 
     def delete_topic(self, topic: Row, by: str) -> None:
-        """Take a topic with its discussion out of sight."""
+        """Delete a topic with its discussion."""
         with self.store.transaction():
             self.store.execute("UPDATE topics SET deleted_by = ? WHERE id = ?", (by, topic["id"]))
 
     def delete_comment(self, comment: Row, by: str) -> None:
-        """Take a comment out of sight; only `includeRemoved` still shows it."""
+        """Delete a comment; only `includeRemoved` still shows it."""
         with self.store.transaction():
             self.store.execute("UPDATE comments SET deleted_by = ? WHERE number = ?", (by, comment["number"]))
             self.store.execute("UPDATE topics SET comments = comments - 1 WHERE id = ?", (comment["topic"],))
@@ -134,7 +134,7 @@ class DiscussionStore:
     # --- reading -----------------------------------------------------------------------------------
 
     def topic(self, topic: str) -> Row:
-        """A topic by its id; error 106 on a malformed id, 300 when there is none (any more)."""
+        """Return a topic by its id; error 106 for a malformed id, 300 if there is none or it was deleted."""
         if not topic.isascii() or not topic.isdigit() or len(topic) > 18:
             raise OkError(106)
         row = self.store.one("SELECT * FROM topics WHERE id = ? AND deleted_by IS NULL", (int(topic),))
@@ -143,7 +143,7 @@ class DiscussionStore:
         return row
 
     def newest_topic(self, page: str) -> Row | None:
-        """The newest topic that the group itself published."""
+        """Return the newest topic that the group itself published."""
         return self.store.one(
             "SELECT * FROM topics WHERE page = ? AND author = ? AND deleted_by IS NULL"
             " ORDER BY created_ms DESC, id DESC LIMIT 1",
@@ -151,7 +151,7 @@ class DiscussionStore:
         )
 
     def topics_of(self, page: str, before: tuple[int, int] | None, count: int) -> tuple[list[Row], bool]:
-        """Topics of a group, newest first, and whether older ones remain."""
+        """Return topics of a group, newest first, and whether older ones remain."""
         position = before or (2**62, 2**62)
         rows = self.store.all(
             "SELECT * FROM topics WHERE page = ? AND deleted_by IS NULL AND (created_ms, id) < (?, ?)"
@@ -163,7 +163,7 @@ class DiscussionStore:
     def list_by_activity(
         self, uid: str, category: str, position: tuple[int, int] | None, count: int, *, newer: bool
     ) -> list[Row]:
-        """Topics a user sees in the list of discussions, the freshest activity first.
+        """Return the topics in a user's list of discussions, the most recently active first.
 
         GROUP: of all the groups the user administers; MY: those the user wrote in.
         """
@@ -187,7 +187,7 @@ class DiscussionStore:
         return rows[::-1] if newer else rows
 
     def comment(self, topic: Row, comment: str, *, removed: bool = False) -> Row:
-        """A comment of a topic; error 700 when it never was, 702 when it was removed."""
+        """Return a comment of a topic; error 700 if it never existed, 702 if it was removed."""
         row = self.store.one("SELECT * FROM comments WHERE id = ? AND topic = ?", (comment, topic["id"]))
         if row is None:
             raise OkError(700)
@@ -196,15 +196,15 @@ class DiscussionStore:
         return row
 
     def comment_by_id(self, comment: str) -> Row | None:
-        """A comment by its id alone."""
+        """Return a comment by its id alone."""
         return self.store.one("SELECT * FROM comments WHERE id = ?", (comment,))
 
     def comments_after(self, topic: int, number: int, count: int, *, removed: bool) -> tuple[list[Row], bool]:
-        """Comments younger than a position, oldest first, and whether more follow."""
+        """Return comments after a position, oldest first, and whether more follow."""
         return self._comments(topic, "number > ? ORDER BY number ASC", number, count, removed=removed)
 
     def comments_before(self, topic: int, number: int, count: int, *, removed: bool) -> tuple[list[Row], bool]:
-        """Comments older than a position, newest first, and whether more precede."""
+        """Return comments before a position, newest first, and whether older ones remain."""
         return self._comments(topic, "number < ? ORDER BY number DESC", number, count, removed=removed)
 
     def _comments(
@@ -222,11 +222,11 @@ class DiscussionStore:
         return self.settings.seed % SHARE_BASE, round(self.rules.get(page).comments_share * SHARE_BASE)
 
     def last_number(self, topic: int) -> int:
-        """The position of the newest comment of a topic, 0 when it has none."""
+        """Return the position of the newest comment of a topic, 0 if it has none."""
         return int(self.store.value("SELECT max(number) FROM comments WHERE topic = ?", (topic,)) or 0)
 
     def comments_at(self, topic: int, offset: int, count: int) -> list[Row]:
-        """Comments by offset, oldest first."""
+        """Return comments by offset, oldest first."""
         return self.store.all(
             f"SELECT * FROM comments WHERE topic = ? AND deleted_by IS NULL AND {VISIBLE_SQL}"  # noqa: S608
             " ORDER BY number LIMIT ? OFFSET ?",
@@ -236,11 +236,11 @@ class DiscussionStore:
     # --- rights and marks --------------------------------------------------------------------------
 
     def administers_all(self, uid: str) -> bool:
-        """Whether the user is an administrator of every group."""
+        """Return whether the user is an administrator of every group."""
         return bool(self.store.value("SELECT administers_all FROM people WHERE uid = ?", (uid,)))
 
     def administers(self, uid: str, page: str) -> bool:
-        """Whether the user is an administrator of the group."""
+        """Return whether the user is an administrator of the group."""
         if not self.rules.get(page).administered:
             return False
         if self.administers_all(uid):
@@ -248,12 +248,12 @@ class DiscussionStore:
         return self.store.one("SELECT 1 FROM admins WHERE uid = ? AND page = ?", (uid, page)) is not None
 
     def read_position(self, uid: str, topic: int) -> tuple[int, int]:
-        """The last comment the user has read in a topic, and when (ms); zeros when never."""
+        """Return the last comment the user has read in a topic, and when (ms); zeros if none."""
         row = self.store.one("SELECT number, read_ms FROM marks WHERE uid = ? AND topic = ?", (uid, topic))
         return (row["number"], row["read_ms"]) if row else (0, 0)
 
     def mark_read(self, uid: str, topic: int) -> None:
-        """Count everything under a topic as read by the user."""
+        """Mark everything under a topic as read by the user."""
         with self.store.transaction():
             self.store.execute(
                 "INSERT INTO marks (uid, topic, number, read_ms)"
@@ -263,7 +263,7 @@ class DiscussionStore:
             )
 
     def unread(self, uid: str, topic: int) -> int:
-        """How many comments of others the user has not read."""
+        """Return how many comments of others the user has not read."""
         number, _ = self.read_position(uid, topic)
         count = self.store.value(
             "SELECT count(*) FROM comments WHERE topic = ? AND number > ? AND author <> ? AND deleted_by IS NULL",

@@ -1,4 +1,4 @@
-"""The state of the emulated network, behind one object."""
+"""The whole state of the emulated network."""
 
 import json
 from typing import Any
@@ -59,7 +59,7 @@ class OkState:
             self.settings.__pydantic_validator__.validate_assignment(self.settings, name, value)
 
     def change_settings(self, changes: dict[str, Any]) -> None:
-        """Change settings while the network runs, and after a restart too; pydantic's error for bad values."""
+        """Change settings permanently while the network runs; raises pydantic's error for invalid values."""
         trial = self.settings.model_copy()
         for target in (trial, self.settings):
             for name, value in changes.items():
@@ -68,13 +68,13 @@ class OkState:
         self.store.set_value(SETTINGS, json.dumps(kept | changes))
 
     def check_read(self, uid: str | None, page: str) -> None:
-        """Error 456 for a group that is blocked, 10 for one that is closed to the user."""
+        """Raise error 456 for a group that is blocked, 10 for one that is closed to the user."""
         self.rules.check_active(page)
         if self.rules.get(page).closed and (uid is None or not self.discussions.administers(uid, page)):
             raise OkError(10, "The group is closed")
 
     def readable_page(self, uid: str | None, page: str) -> Row:
-        """A group whose content the user may read; errors 160 and 10."""
+        """Return a group whose content the user may read; errors 160 and 10."""
         row = self.page_row(page.removeprefix("group:"))
         if row is None or self.rules.get(row["uid"]).deactivated or self.rules.get(row["uid"]).removed:
             raise OkError(160)
@@ -82,19 +82,19 @@ class OkState:
         return row
 
     def person(self, uid: str) -> Row | None:
-        """A person by id."""
+        """Return a person by id."""
         return self.store.one("SELECT * FROM people WHERE uid = ?", (uid,))
 
     def page_row(self, uid: str) -> Row | None:
-        """A group by id."""
+        """Return a group by id."""
         return self.store.one("SELECT * FROM pages WHERE uid = ?", (uid,))
 
     def page_by_name(self, name: str) -> Row | None:
-        """A group by its short name."""
+        """Return a group by its short name."""
         return self.store.one("SELECT * FROM pages WHERE screen_name = ?", (name,))
 
     def pages_of_admin(self, uid: str, after: str, count: int) -> list[Row]:
-        """Groups that a user administers, by id, those behind `after`."""
+        """Return the groups that a user administers, by id, those after `after`."""
         scope = "?1 IS NOT NULL"
         if not self.discussions.administers_all(uid):
             scope = "uid IN (SELECT page FROM admins WHERE uid = ?1)"
@@ -105,11 +105,11 @@ class OkState:
         )
 
     def topic_count(self, page: str) -> int:
-        """How many topics a group shows."""
+        """Return how many topics a group shows."""
         return int(self.store.value("SELECT count(*) FROM topics WHERE page = ? AND deleted_by IS NULL", (page,)))
 
     def calls_left(self, key: str, method: str) -> int:
-        """How often a method may still be called today under a key."""
+        """Return how often a method may still be called today under a key."""
         limit = self.settings.calls_per_day
         if not limit:
             return NO_LIMIT
@@ -122,13 +122,13 @@ class OkState:
     def reply_to_topic(
         self, topic: Row, author: str, text: str, *, reply_to: str | None, attachments: list[Any]
     ) -> str:
-        """A comment written through the API; answers its id."""
+        """Write a comment through the API; return its id."""
         return self.discussions.add_comment(
             topic, author, text, reply_to=reply_to, attachments=attachments, via="api"
         )
 
     def reply_in_chat(self, chat: Row, text: str, *, reply_to: str | None, attachments: list[Any]) -> Row:
-        """A message that the group's bot writes."""
+        """Write a message as the group's bot."""
         return self.chats.add(
             chat, f"group:{chat['page']}", text, reply_to=reply_to, attachments=attachments, via="api"
         )

@@ -1,4 +1,4 @@
-"""What a group allows, what its people have done with their accounts, and who may write to whom."""
+"""Rules of groups, states of accounts, and permissions to write."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +13,7 @@ PersonState = Literal["active", "deleted", "blocked"]
 
 @dataclass(frozen=True, slots=True)
 class PageRules:
-    """The rules of one group; the defaults are those of an open, living one."""
+    """The rules of one group; the defaults are those of an open, active group."""
 
     who_can_comment: Commenting = "EVERYONE"
     closed: bool = False
@@ -48,7 +48,7 @@ class PageRuleStore:
         }
 
     def get(self, page: str) -> PageRules:
-        """The rules of a group."""
+        """Return the rules of a group."""
         return self._rules.get(page, DEFAULT_RULES)
 
     def change(self, page: str, changes: dict[str, Any]) -> PageRules:
@@ -66,12 +66,12 @@ class PageRuleStore:
     # --- people ------------------------------------------------------------------------------------
 
     def person(self, uid: str) -> PersonState:
-        """Whether an account is there."""
+        """Return the state of an account."""
         state: PersonState = self.store.value("SELECT state FROM people_states WHERE uid = ?", (uid,)) or "active"
         return state
 
     def set_person(self, uid: str, state: PersonState) -> None:
-        """An account is deleted, blocked or back."""
+        """Set the state of an account: deleted, blocked or restored."""
         self.store.execute(
             "INSERT INTO people_states (uid, state) VALUES (?, ?)"
             " ON CONFLICT (uid) DO UPDATE SET state = excluded.state",
@@ -79,11 +79,11 @@ class PageRuleStore:
         )
 
     def ban(self, page: str, uid: str) -> None:
-        """The group allows a person no more comments."""
+        """Ban a person from commenting in the group."""
         self.store.execute("INSERT OR IGNORE INTO bans (page, uid) VALUES (?, ?)", (page, uid))
 
     def allow_messages(self, page: str, uid: str, *, allowed: bool) -> None:
-        """A person allows or forbids messages of the group."""
+        """Record that a person allows or forbids messages of the group."""
         self.store.execute(
             "INSERT INTO permissions (page, uid, allowed) VALUES (?, ?, ?)"
             " ON CONFLICT (page, uid) DO UPDATE SET allowed = excluded.allowed",
@@ -91,7 +91,7 @@ class PageRuleStore:
         )
 
     def close_topic(self, topic: int, *, closed: bool) -> None:
-        """Close one discussion for further comments, or open it again."""
+        """Close one discussion to further comments, or open it again."""
         sql = (
             "INSERT OR IGNORE INTO closed_topics VALUES (?)"
             if closed
@@ -102,14 +102,14 @@ class PageRuleStore:
     # --- what may be done --------------------------------------------------------------------------
 
     def check_active(self, page: str) -> None:
-        """Error 456 for a group that is blocked as a whole, 160 for one that is gone."""
+        """Raise error 456 for a group that is blocked, 160 for one that was deleted."""
         if self.get(page).removed:
             raise OkError(160)
         if self.get(page).deactivated:
             raise OkError(456, "Group is blocked")
 
     def check_comment(self, page: str, topic: int, author: str) -> None:
-        """Error 456 where `author` (`user:…` or `group:…`) may not comment."""
+        """Raise error 456 if `author` (`user:…` or `group:…`) may not comment."""
         self.check_active(page)
         if self.store.one("SELECT 1 FROM closed_topics WHERE topic = ?", (topic,)) is not None:
             raise OkError(456, "Discussion is closed")
@@ -122,7 +122,7 @@ class PageRuleStore:
             raise OkError(456, "User is banned in the group")
 
     def may_message(self, page: str, uid: str) -> bool:
-        """Whether the group may write to a person it has a chat with."""
+        """Return whether the group may write to a person it has a chat with."""
         if not self.get(page).messages_allowed or self.person(uid) != "active":
             return False
         allowed = self.store.value("SELECT allowed FROM permissions WHERE page = ? AND uid = ?", (page, uid))

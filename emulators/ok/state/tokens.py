@@ -15,7 +15,7 @@ FIRST_ADMIN = 560000000001
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who makes a REST call: the key its limits are counted under, and the user, if any."""
+    """The caller of a REST call: the key its limits are counted under, and the user, if any."""
 
     key: str
     kind: str
@@ -45,7 +45,7 @@ class TokenStore:
         self.application_secret: str = row["secret"]
 
     def issue_user(self, page: str | None) -> dict[str, Any]:
-        """A session of the administrator of every group or, with a page, of one who has only that group."""
+        """Create a session of the administrator of every group or, with a page, of one who has only that group."""
         token = f"-s-{secrets.token_urlsafe(24)}"
         with self.store.transaction():
             uid = str(FIRST_ADMIN)
@@ -63,9 +63,9 @@ class TokenStore:
         return self._shown(token)
 
     def issue_group(self, page: str) -> dict[str, Any]:
-        """A bot token of a group; as in the network, the group's earlier one dies.
+        """Create a bot token of a group; as in the network, the group's earlier one is revoked.
 
-        By a setting more than one may work at once: then the oldest dies.
+        A setting allows several valid tokens: then the oldest is revoked.
         """
         token = f"tkn{secrets.token_urlsafe(16)}:{secrets.token_hex(8).upper()}"
         with self.store.transaction():
@@ -79,13 +79,13 @@ class TokenStore:
         return self._shown(token)
 
     def revoke(self, token: str) -> None:
-        """End a credential; the network calls it expired from then on."""
+        """Revoke a token; the network reports it as expired from then on."""
         with self.store.transaction():
             if not self.store.update("UPDATE tokens SET revoked = 1 WHERE token = ?", (token,)):
                 raise UnknownError("no such token")
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Credentials that work, users first."""
+        """Return the valid tokens, those of users first."""
         rows = self.store.all("SELECT token FROM tokens WHERE revoked = 0 ORDER BY kind DESC, rowid")
         return [self._shown(row["token"]) for row in rows]
 
@@ -133,7 +133,7 @@ class TokenStore:
         return Session(token, "user", row["uid"])
 
     def bot(self, token: str) -> str:
-        """The group a bot token belongs to; errors 103 and 102."""
+        """Return the group that a bot token belongs to; errors 103 and 102."""
         row = self._find(token) if token else None
         if row is None or row["kind"] != "group":
             raise OkError(103)

@@ -14,7 +14,7 @@ _ORDERS = {1: "updated DESC", 2: "id DESC", -1: "updated", -2: "id"}
 
 @method("board.getTopics", "US")
 def get_topics(call: MethodCall) -> dict[str, Any]:
-    """Topics of a community, pinned ones first; `topic_ids` names single ones."""
+    """Return topics of a community, pinned ones first; `topic_ids` selects single ones."""
     page = _community(call)["id"]
     store, board = call.world.store, call.world.board
     order = call.number("order", 1)
@@ -42,7 +42,7 @@ def get_topics(call: MethodCall) -> dict[str, Any]:
 
 @method("board.getComments", "US")
 def get_comments(call: MethodCall) -> dict[str, Any]:
-    """Comments of a topic, the oldest first unless `sort` is desc; the topic's own text is the first."""
+    """Return comments of a topic, the oldest first unless `sort` is desc; the topic's own text is the first."""
     page, topic = _topic(call)
     rows = call.world.store.all(
         "SELECT * FROM board_comments WHERE page = ? AND topic_id = ? AND NOT deleted ORDER BY id",
@@ -67,7 +67,7 @@ def get_comments(call: MethodCall) -> dict[str, Any]:
 
 @method("board.createComment", "U")
 def create_comment(call: MethodCall) -> int:
-    """Write into a topic, as the person or (`from_group`) as the community; answers a bare id."""
+    """Write a comment in a topic, as the person or (`from_group`) as the community; return a bare id."""
     page, topic = _topic(call)
     author = call.token.user_id or 0
     if call.flag("from_group"):
@@ -96,7 +96,7 @@ def create_comment(call: MethodCall) -> int:
 
 @method("board.editComment", "U")
 def edit_comment(call: MethodCall) -> int:
-    """Change a comment of the person, or of the community that the person manages."""
+    """Edit a comment of the person, or of the community that the person manages."""
     row = _comment(call)
     as_community = row["from_id"] == -row["page"] and call.token.manages(row["page"])
     if row["from_id"] != call.token.user_id and not as_community:
@@ -124,7 +124,7 @@ def delete_comment(call: MethodCall) -> int:
 
 @method("board.restoreComment", "UG")
 def restore_comment(call: MethodCall) -> int:
-    """Bring a deleted comment back."""
+    """Restore a deleted comment."""
     row = _managed(call)
     with mapping_unknown_errors():
         call.world.board.restore(row["page"], row["topic_id"], row["id"])
@@ -171,7 +171,7 @@ def _comment_view(call: MethodCall, row: Row) -> dict[str, Any]:
 
 
 def _previews(call: MethodCall, row: Row) -> dict[str, str]:
-    """`first_comment` for bit 1 of `preview`, `last_comment` for bit 2, cut to `preview_length`."""
+    """Return `first_comment` for bit 1 of `preview`, `last_comment` for bit 2, cut to `preview_length`."""
     wanted, length = call.number("preview", 0), call.number("preview_length", 90, least=0)
     previews = {}
     for bit, name, order in ((1, "first_comment", "id"), (2, "last_comment", "id DESC")):

@@ -17,7 +17,7 @@ MAX_ANSWER = 5 * 1024 * 1024
 
 @dataclass(frozen=True)
 class ExecuteResult:
-    """What a script returned, and the inner calls that failed."""
+    """The value that a script returned, and the inner calls that failed."""
 
     response: Any
     errors: list[dict[str, Any]]
@@ -25,7 +25,7 @@ class ExecuteResult:
 
 @method("execute", "UG")
 def execute(call: MethodCall) -> ExecuteResult:
-    """Run the script in `code`; raises error 12 where it does not compile, 13 where it fails."""
+    """Run the script in `code`; raises error 12 if it does not compile, 13 if it fails."""
     code = call.text("code")
     if not code.strip():
         raise vk_error(100, "code is empty")

@@ -12,7 +12,7 @@ _PERMISSIONS = {"photos": 4, "messages": 4_096, "wall": 8_192, "docs": 131_072, 
 
 @method("groups.getById", "UGS")
 def get_by_id(call: MethodCall) -> dict[str, Any]:
-    """Communities by id or short name; without any, the token's own."""
+    """Return communities by id or short name; without either, the token's own."""
     names = call.list_param("group_ids") or call.list_param("group_id")
     if not names:
         if call.token.page is None:
@@ -35,7 +35,7 @@ def get_by_id(call: MethodCall) -> dict[str, Any]:
 
 @method("groups.getLongPollServer", "UG")
 def get_long_poll_server(call: MethodCall) -> dict[str, str]:
-    """Where and from which number to poll."""
+    """Return the address to poll and the number to start from."""
     page = call.managed_page()
     row = call.page(page)
     if row is None or not row["lp_enabled"]:
@@ -45,7 +45,7 @@ def get_long_poll_server(call: MethodCall) -> dict[str, str]:
 
 @method("groups.getLongPollSettings", "UG")
 def get_long_poll_settings(call: MethodCall) -> dict[str, Any]:
-    """Whether long poll is on, and which events it brings."""
+    """Return whether long poll is enabled, and which events it delivers."""
     row = call.page(call.managed_page())
     assert row is not None
     return {
@@ -57,7 +57,7 @@ def get_long_poll_settings(call: MethodCall) -> dict[str, Any]:
 
 @method("groups.setLongPollSettings", "UG")
 def set_long_poll_settings(call: MethodCall) -> int:
-    """Switch long poll and its single events; what is not named stays."""
+    """Enable or disable long poll and its single events; omitted settings stay unchanged."""
     page = call.managed_page()
     row = call.page(page)
     assert row is not None
@@ -74,6 +74,6 @@ def set_long_poll_settings(call: MethodCall) -> int:
 
 @method("groups.getTokenPermissions", "G")
 def get_token_permissions(call: MethodCall) -> dict[str, Any]:
-    """Rights of the community's token."""
+    """Return the rights of the community's token."""
     permissions = [{"setting": setting, "name": name} for name, setting in _PERMISSIONS.items()]
     return {"mask": sum(_PERMISSIONS.values()), "permissions": permissions}

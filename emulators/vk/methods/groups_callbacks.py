@@ -15,7 +15,7 @@ _VERSION = re.compile(r"5\.\d{1,3}")
 
 @method("groups.addCallbackServer", "UG")
 def add_callback_server(call: MethodCall) -> dict[str, int]:
-    """Register a server; it is asked for the confirmation code right after."""
+    """Register a server; its confirmation is requested right after."""
     page = call.managed_page()
     creator = call.token.user_id or STAFF_ID
     url, title, secret = call.text("url"), call.text("title"), call.text("secret_key")
@@ -24,7 +24,7 @@ def add_callback_server(call: MethodCall) -> dict[str, int]:
 
 @method("groups.editCallbackServer", "UG")
 def edit_callback_server(call: MethodCall) -> int:
-    """Change a server; it is asked for the confirmation code anew."""
+    """Change a server; its confirmation is requested again."""
     page, number = call.managed_page(), call.number("server_id")
     secret = call.text("secret_key")
     call.world.callbacks.change(page, number, call.text("url"), call.text("title"), secret)
@@ -33,14 +33,14 @@ def edit_callback_server(call: MethodCall) -> int:
 
 @method("groups.deleteCallbackServer", "UG")
 def delete_callback_server(call: MethodCall) -> int:
-    """Forget a server."""
+    """Delete a server."""
     call.world.callbacks.remove(call.managed_page(), call.number("server_id"))
     return 1
 
 
 @method("groups.getCallbackServers", "UG")
 def get_callback_servers(call: MethodCall) -> dict[str, Any]:
-    """Servers of a community and how they fare."""
+    """Return the servers of a community and their states."""
     wanted = set(call.integers("server_ids"))
     rows = [row for row in call.world.callbacks.servers(call.managed_page()) if not wanted or row["id"] in wanted]
     items = [
@@ -59,20 +59,20 @@ def get_callback_servers(call: MethodCall) -> dict[str, Any]:
 
 @method("groups.getCallbackConfirmationCode", "UG")
 def get_callback_confirmation_code(call: MethodCall) -> dict[str, str]:
-    """The code that a server has to answer a confirmation with."""
+    """Return the code with which a server has to answer a confirmation request."""
     return {"code": call.world.callbacks.code(call.managed_page())}
 
 
 @method("groups.getCallbackSettings", "UG")
 def get_callback_settings(call: MethodCall) -> dict[str, Any]:
-    """In which API version a server gets events, and which; without an id the first server's."""
+    """Return the API version and the enabled events of a server; without an id, of the first server."""
     row = _servers(call)[0]
     return {"api_version": row["version"], "events": json.loads(row["events"])}
 
 
 @method("groups.setCallbackSettings", "UG")
 def set_callback_settings(call: MethodCall) -> int:
-    """Switch single events; what is not named stays. Without a server's id it holds for all of them."""
+    """Enable or disable single events; omitted ones stay unchanged. Without a server's id this applies to all."""
     version = call.text("api_version")
     if version and not _VERSION.fullmatch(version):
         raise vk_error(100, "api_version is invalid")

@@ -9,7 +9,7 @@ from emulators.vk.errors import vk_error
 from emulators.vk.methods.method_table import MethodCall, method
 
 MAX_COUNT = 200
-# The plus keeps SQLite on the index of the conversation.
+# The plus makes SQLite use the index of the conversation.
 _UNREAD = (
     "EXISTS (SELECT 1 FROM messages m WHERE m.page = d.page AND m.peer_id = d.peer_id"
     " AND m.from_id > 0 AND +m.id > d.in_read AND NOT m.deleted)"
@@ -23,7 +23,7 @@ _FILTERS = {"all": "1", "unread": _UNREAD, "unanswered": _UNANSWERED, "important
 
 @method("messages.getConversations", "UG")
 def get_conversations(call: MethodCall) -> dict[str, Any]:
-    """Conversations, the one written in last first."""
+    """Return conversations, the one with the latest message first."""
     page = call.managed_page()
     name = call.text("filter", "all") or "all"
     if name not in _FILTERS:
@@ -58,7 +58,7 @@ def get_conversations(call: MethodCall) -> dict[str, Any]:
 
 @method("messages.getHistory", "UG")
 def get_history(call: MethodCall) -> dict[str, Any]:
-    """Messages of one conversation, newest first unless `rev`."""
+    """Return messages of one conversation, newest first unless `rev`."""
     page = call.managed_page()
     peer = call.optional("peer_id") or call.number("user_id")
     count = min(call.number("count", 20, least=0), MAX_COUNT)
@@ -84,7 +84,7 @@ def get_history(call: MethodCall) -> dict[str, Any]:
 
 @method("messages.getById", "UG")
 def get_by_id(call: MethodCall) -> dict[str, Any]:
-    """Messages by their ids, or by their numbers in a conversation."""
+    """Return messages by their ids, or by their numbers in a conversation."""
     page = call.managed_page()
     store = call.world.store
     cmids = call.integers("cmids") or call.integers("conversation_message_ids")
@@ -105,7 +105,7 @@ def get_by_id(call: MethodCall) -> dict[str, Any]:
 
 @method("messages.send", "UG")
 def send(call: MethodCall) -> int | list[dict[str, Any]]:
-    """Write to one person (answers a bare id) or to several (answers a list)."""
+    """Send a message to one person (returns a bare id) or to several (returns a list)."""
     page = call.managed_page()
     random_id = call.number("random_id")
     peers = call.integers("peer_ids") or call.integers("user_ids")
@@ -130,14 +130,14 @@ def send(call: MethodCall) -> int | list[dict[str, Any]]:
 
 @method("messages.markAsRead", "UG")
 def mark_as_read(call: MethodCall) -> int:
-    """The community has read a conversation."""
+    """Mark a conversation as read by the community."""
     call.world.dialogs.mark_read(call.managed_page(), call.number("peer_id"))
     return 1
 
 
 @method("messages.isMessagesFromGroupAllowed", "UG")
 def is_messages_from_group_allowed(call: MethodCall) -> dict[str, int]:
-    """Whether a person lets the community write."""
+    """Return whether a person allows messages of the community."""
     page = call.managed_page()
     return {"is_allowed": int(call.world.dialogs.is_allowed(page, call.number("user_id", least=1)))}
 

@@ -1,4 +1,4 @@
-"""Table of API methods, and what each is given to work with."""
+"""Table of API methods, and the arguments that each method gets."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ _KINDS: dict[str, TokenKind] = {"U": "user", "G": "group", "S": "service"}
 
 @dataclass(frozen=True)
 class MethodCall:
-    """One call: the world, who calls, and the parameters as text."""
+    """One call: the network's state, the caller, and the parameters as text."""
 
     world: EmulatedVk
     token: Token
@@ -28,15 +28,15 @@ class MethodCall:
     """The error that stands over the token for a method, if one does."""
 
     def text(self, name: str, default: str = "") -> str:
-        """Parameter as it came."""
+        """Return a parameter as received."""
         return self.params.get(name, default)
 
     def flag(self, name: str) -> bool:
-        """Boolean parameter: `1` or `true`."""
+        """Return a boolean parameter: `1` or `true`."""
         return self.params.get(name, "").lower() in {"1", "true"}
 
     def optional(self, name: str) -> int | None:
-        """Whole number, or none when absent; raises error 100 for anything else."""
+        """Return a whole number, or None if absent; raises error 100 for anything else."""
         value = self.params.get(name, "").strip()
         if not value:
             return None
@@ -45,7 +45,7 @@ class MethodCall:
         return int(value)
 
     def number(self, name: str, default: int | None = None, *, least: int | None = None) -> int:
-        """Whole number; raises error 100 when it is absent without a default, or too small."""
+        """Return a whole number; raises error 100 if it is absent without a default, or too small."""
         number = self.optional(name)
         if number is None:
             number = default
@@ -56,22 +56,22 @@ class MethodCall:
         return number
 
     def list_param(self, name: str) -> list[str]:
-        """List parameter, joined by commas."""
+        """Return the items of a comma-separated parameter."""
         return [word.strip() for word in self.params.get(name, "").split(",") if word.strip()]
 
     def integers(self, name: str) -> list[int]:
-        """List of whole numbers; raises error 100 for anything else."""
+        """Return a list of whole numbers; raises error 100 for anything else."""
         words = self.list_param(name)
         if not all(_WHOLE.fullmatch(word) for word in words):
             raise vk_error(100, f"{name} is invalid")
         return [int(word) for word in words]
 
     def page(self, number: int) -> Row | None:
-        """Community by its positive id."""
+        """Return a community by its positive id."""
         return self.world.store.one("SELECT * FROM pages WHERE id = ?", (number,))
 
     def managed_page(self, name: str = "group_id") -> int:
-        """Community that the call is about: the token's own, or the one named, if the token acts for it."""
+        """Return the community of the call: the token's own, or the named one, if the token may act for it."""
         number = self.optional(name)
         if number is None:
             if self.token.page is None:
@@ -89,7 +89,7 @@ Handler = Callable[[MethodCall], Any]
 
 @dataclass(frozen=True)
 class Method:
-    """An API method: its handler and the kinds of token it takes."""
+    """An API method: its handler and the kinds of token it accepts."""
 
     name: str
     kinds: frozenset[TokenKind]

@@ -1,4 +1,4 @@
-"""What several sections need: the wall a call is about, the persons in an answer, what is gone."""
+"""Steps that several sections share: the requested wall, profiles in a response, errors for missing objects."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from emulators.vk.state.permissions import check_can_read_wall
 
 
 def requested_wall(call: MethodCall) -> Row:
-    """The community whose wall the call names, if the caller may read it."""
+    """Return the community whose wall the call names, if the caller may read it."""
     owner, domain = call.optional("owner_id"), call.text("domain")
     row = None
     if owner is not None:
@@ -35,7 +35,7 @@ def requested_wall(call: MethodCall) -> Row:
 
 
 def extended_fields(call: MethodCall, rows: Iterable[Row], page: int | None = None) -> dict[str, Any]:
-    """`profiles` and `groups` of the rows' authors and signers, when the call asks for them."""
+    """Return `profiles` and `groups` of the rows' authors and signers, if the call asks for them."""
     if not call.flag("extended"):
         return {}
     ids = []
@@ -48,7 +48,7 @@ def extended_fields(call: MethodCall, rows: Iterable[Row], page: int | None = No
 
 @contextmanager
 def mapping_unknown_errors() -> Iterator[None]:
-    """What is not there is error 104 for a client."""
+    """Map missing objects to error 104."""
     try:
         yield
     except UnknownError as error:

@@ -8,7 +8,7 @@ from emulators.vk.methods.method_table import MethodCall, method
 
 @method("utils.resolveScreenName", "UGS")
 def resolve_screen_name(call: MethodCall) -> Any:
-    """What a short name stands for; an empty list where it stands for nothing."""
+    """Return the object that a short name refers to; an empty list if there is none."""
     name = call.text("screen_name").strip().lower()
     if not name:
         raise vk_error(100, "screen_name is undefined")

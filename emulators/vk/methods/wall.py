@@ -25,7 +25,7 @@ _POST = re.compile(r"(-?[0-9]{1,18})_([0-9]{1,18})(?:_\w*)?")
 
 @method("wall.get", "US")
 def get(call: MethodCall) -> dict[str, Any]:
-    """Posts of a wall, newest first."""
+    """Return posts of a wall, newest first."""
     page = requested_wall(call)
     name = call.text("filter", "all") or "all"
     if name not in _FILTERS:
@@ -49,7 +49,7 @@ def get(call: MethodCall) -> dict[str, Any]:
 
 @method("wall.getById", "US")
 def get_by_id(call: MethodCall) -> dict[str, Any]:
-    """Named posts; those that are not there are left out."""
+    """Return posts by id; missing ones are left out."""
     names = call.list_param("posts")
     if not names:
         raise vk_error(100, "posts is undefined")
@@ -68,7 +68,7 @@ def get_by_id(call: MethodCall) -> dict[str, Any]:
 
 @method("wall.post", "U")
 def post(call: MethodCall) -> dict[str, Any]:
-    """Publish on a community's wall, as the person or (`from_group`) as the community."""
+    """Publish a post on a community's wall, as the person or (`from_group`) as the community."""
     page = requested_wall(call)
     author = call.token.user_id or 0
     if call.flag("from_group"):
@@ -90,7 +90,7 @@ def post(call: MethodCall) -> dict[str, Any]:
 
 @method("wall.edit", "U")
 def edit(call: MethodCall) -> dict[str, Any]:
-    """Change a post of the person, or of the community that the person manages; nothing is pushed."""
+    """Edit a post of the person, or of the community that the person manages; nothing is pushed."""
     row = _own_post(call)
     given = "attachments" in call.params
     text = call.text("message") if "message" in call.params else row["text"]
@@ -119,7 +119,7 @@ def _own_post(call: MethodCall) -> Row:
 
 
 def _shown(call: MethodCall, post: Row) -> bool:
-    """Whether the caller sees a post that it named."""
+    """Return whether the caller may see a post that it requested by id."""
     insider = call.token.manages(post["page"])
     page = call.page(post["page"])
     assert page is not None

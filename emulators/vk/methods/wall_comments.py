@@ -14,7 +14,7 @@ MAX_THREAD_ITEMS = 10
 
 @method("wall.getComments", "US")
 def get_comments(call: MethodCall) -> dict[str, Any]:
-    """Comments of a post: its top level, or one thread when `comment_id` is given."""
+    """Return comments of a post: its top level, or one thread if `comment_id` is given."""
     wall = requested_wall(call)
     page = wall["id"]
     check_can_read_comments(wall)
@@ -57,7 +57,7 @@ def get_comments(call: MethodCall) -> dict[str, Any]:
 
 @method("wall.getComment", "U")
 def get_comment(call: MethodCall) -> dict[str, Any]:
-    """One comment of a wall."""
+    """Return one comment of a wall."""
     wall = requested_wall(call)
     page = wall["id"]
     row = call.world.wall.comment(page, call.number("comment_id", least=1))
@@ -72,7 +72,7 @@ def get_comment(call: MethodCall) -> dict[str, Any]:
 
 @method("wall.createComment", "UG")
 def create_comment(call: MethodCall) -> dict[str, Any]:
-    """Comment a post, as the person or (`from_group`, or any community token) as the community."""
+    """Write a comment on a post, as the person or (`from_group`, or any community token) as the community."""
     wall = requested_wall(call)
     page = wall["id"]
     post_id = call.number("post_id", least=1)
@@ -106,7 +106,7 @@ def create_comment(call: MethodCall) -> dict[str, Any]:
 
 @method("wall.editComment", "U")
 def edit_comment(call: MethodCall) -> int:
-    """Change a comment of the person, or of the community that the person manages."""
+    """Edit a comment of the person, or of the community that the person manages."""
     row = _own_comment(call)
     given = "attachments" in call.params
     with mapping_unknown_errors():
@@ -127,7 +127,7 @@ def delete_comment(call: MethodCall) -> int:
 
 @method("wall.restoreComment", "U")
 def restore_comment(call: MethodCall) -> int:
-    """Bring a deleted comment back."""
+    """Restore a deleted comment."""
     row = _managed_comment(call)
     with mapping_unknown_errors():
         call.world.wall.restore(row["page"], row["id"])
@@ -136,13 +136,13 @@ def restore_comment(call: MethodCall) -> int:
 
 @method("wall.openComments", "UG")
 def open_comments(call: MethodCall) -> int:
-    """Let a post be commented."""
+    """Allow comments on a post."""
     return _switch(call, closed=False)
 
 
 @method("wall.closeComments", "UG")
 def close_comments(call: MethodCall) -> int:
-    """Let a post not be commented any more."""
+    """Forbid further comments on a post."""
     return _switch(call, closed=True)
 
 
@@ -180,7 +180,7 @@ def _own_comment(call: MethodCall) -> Row:
 
 def _level(call: MethodCall, page: int, post_id: int, root: int | None) -> list[Row]:
     rows = call.world.store.all(
-        # Replies matter only under a deleted comment, which shows as long as it has some.
+        # Replies matter only under a deleted comment, because it is shown as long as it has any.
         "SELECT c.*, c.deleted AND EXISTS (SELECT 1 FROM comments r WHERE r.page = c.page"
         " AND r.post_id = c.post_id AND r.root_id = c.id AND NOT r.deleted) AS replies"
         " FROM comments c WHERE c.page = ? AND c.post_id = ? AND c.root_id IS ? ORDER BY c.id",
@@ -190,7 +190,7 @@ def _level(call: MethodCall, page: int, post_id: int, root: int | None) -> list[
 
 
 def _slice(call: MethodCall, level: list[Row]) -> tuple[list[Row], int | None]:
-    """The asked piece of a level, and where it starts when it was asked for by a comment's id."""
+    """Return the requested part of a level, and its offset if it was requested by a comment's id."""
     count = min(call.number("count", call.world.settings.comments_default_count, least=0), MAX_COUNT)
     start = call.optional("start_comment_id")
     offset = call.number("offset", 0, least=None if start else 0)

@@ -1,4 +1,4 @@
-"""Sends the events of the Callback API, and asks servers to confirm themselves."""
+"""Sends the events of the Callback API and the confirmation requests to the servers."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ _RETRY_AFTER_STATUSES = (410, 429, 503)
 
 @dataclass(frozen=True)
 class DeliveryResponse:
-    """The response of a server; without a status there was none."""
+    """The response of a server; without a status, there was no response."""
 
     status: int | None
     text: str

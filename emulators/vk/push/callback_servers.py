@@ -43,7 +43,7 @@ class CallbackServers:
         )
 
     def add(self, page: int, url: str, title: str, secret: str, creator: int) -> int:
-        """Register a server and ask it to confirm itself; raises errors 100 and 2000."""
+        """Register a server and request its confirmation; raises errors 100 and 2000."""
         _check(url, title, secret)
         if len(self.servers(page)) >= MAX_SERVERS:
             raise vk_error(2000)
@@ -57,7 +57,7 @@ class CallbackServers:
         return number
 
     def change(self, page: int, number: int, url: str, title: str, secret: str) -> None:
-        """Change a server and ask it anew; raises errors 100 and 104."""
+        """Change a server and request its confirmation again; raises errors 100 and 104."""
         _check(url, title, secret)
         if self.server(number, page) is None:
             raise vk_error(104)
@@ -100,7 +100,7 @@ class CallbackServers:
         return code
 
     def new_code(self, page: int) -> str:
-        """Change the code of a page; all its servers are asked anew."""
+        """Change the code of a page and request the confirmation of all its servers again."""
         code = secrets.token_hex(4)
         with self._store.transaction():
             self._store.execute("INSERT OR REPLACE INTO callback_codes (page, code) VALUES (?, ?)", (page, code))
@@ -108,12 +108,12 @@ class CallbackServers:
         return code
 
     def request_confirmations(self, page: int) -> None:
-        """Ask all servers of a page."""
+        """Request the confirmation of all servers of a page."""
         for row in self.servers(page):
             self.request_confirmation(row["id"])
 
     def confirmation_answered(self, server: Row, *, rightly: bool) -> None:
-        """Record the response to a confirmation request; a later request stays open."""
+        """Record the response to a confirmation request; a request made later remains pending."""
         self._store.execute(
             "UPDATE callback_servers SET status = ?, active = ?, failures = 0, paused_until = 0"
             " WHERE id = ? AND asked = ?",
@@ -123,7 +123,7 @@ class CallbackServers:
     # The queue
 
     def publish(self, page: int, kind: str, event_id: str, body: Callable[[str], dict[str, Any]]) -> None:
-        """Queue an event for each server of the page that wants it, in the caller's transaction."""
+        """Queue an event for each server of the page that has the event enabled, in the caller's transaction."""
         for server in self._store.all("SELECT * FROM callback_servers WHERE page = ? AND active", (page,)):
             if not json.loads(server["events"]).get(kind):
                 continue
@@ -184,7 +184,7 @@ class CallbackServers:
                 )
         return again
 
-    # What the control API shows
+    # Data for the control API
 
     def log_delivery(self, server: Row, item: Row | None, outcome: str, status: int | None, answer: str) -> None:
         """Log a delivery; `item` is None for a confirmation."""

@@ -1,4 +1,4 @@
-"""Events of communities: one event, one id, whichever way it is pushed."""
+"""Events of communities: an event has the same id in every way it is pushed."""
 
 import secrets
 from typing import Any

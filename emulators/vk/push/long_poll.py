@@ -1,4 +1,4 @@
-"""Bots Long Poll: a stored queue of events per community, and the calls that wait on it."""
+"""Bots Long Poll: a stored queue of events per community, and the calls that wait for events."""
 
 import asyncio
 import json
@@ -80,9 +80,9 @@ class LongPollServer:
         self._closing = False
 
     def publish(self, page: int, kind: str, body: Callable[[str], dict[str, Any]]) -> None:
-        """Put an event on the community's queue, in the caller's transaction, and wake who waits.
+        """Put an event into the community's queue, in the caller's transaction, and wake the waiting calls.
 
-        `body` makes the event as an API version has it.
+        `body` returns the event in the form of an API version.
         """
         row = self._page(page)
         if row is None or not row["lp_enabled"] or not json.loads(row["lp_events"]).get(kind):
@@ -98,7 +98,7 @@ class LongPollServer:
         self._wake(page)
 
     def server(self, page: int) -> dict[str, str]:
-        """Answer of groups.getLongPollServer; a new key when the present one is too old."""
+        """Return the response of groups.getLongPollServer, with a new key if the current one is too old."""
         row = self._page(page)
         assert row is not None
         age = self._clock.now() - row["lp_key_at"]
@@ -109,7 +109,7 @@ class LongPollServer:
         return {"key": key, "server": server, "ts": str(row["lp_ts"])}
 
     async def check(self, page: int, key: str, ts: str, wait: float) -> dict[str, Any]:
-        """Answer of `a_check`: events after `ts`, waiting up to `wait` seconds for the first one."""
+        """Return the response of `a_check`: events after `ts`, waiting up to `wait` seconds for the first one."""
         deadline = asyncio.get_running_loop().time() + min(max(wait, 0), MAX_WAIT)
         while True:
             row = self._page(page)
@@ -124,7 +124,7 @@ class LongPollServer:
 
     @property
     def held(self) -> int:
-        """Number of calls that wait for an event."""
+        """Return the number of calls that wait for an event."""
         return sum(map(len, self._waiting.values()))
 
     def expire_key(self, page: int) -> None:
@@ -143,7 +143,7 @@ class LongPollServer:
         self._wake(page)
 
     def trim_history(self, page: int) -> None:
-        """Lose the queued events: a client behind them gets failed 1 and the number to continue from."""
+        """Delete the queued events: a client that has not read them gets failed 1 and the next number."""
         row = self._page(page)
         assert row is not None
         self._trim(page, row["lp_ts"])

@@ -16,7 +16,7 @@ from emulators.vk.state.walls import check_text
 
 
 class BoardTopics:
-    """Topics of all pages; comments are numbered anew in each topic, so the numbers collide."""
+    """Topics of all pages; comments are numbered per topic, so the same numbers occur in several topics."""
 
     def __init__(
         self, store: EmulatorStore, clock: EmulatorClock, settings: VkSettings, events: EventPublisher
@@ -27,17 +27,17 @@ class BoardTopics:
         self._events = events
 
     def topic(self, page: int, topic_id: int) -> Row | None:
-        """A topic."""
+        """Return a topic."""
         return self._store.one("SELECT * FROM topics WHERE page = ? AND id = ?", (page, topic_id))
 
     def comment(self, page: int, topic_id: int, number: int) -> Row | None:
-        """A comment of a topic, deleted or not."""
+        """Return a comment of a topic, deleted or not."""
         return self._store.one(
             "SELECT * FROM board_comments WHERE page = ? AND topic_id = ? AND id = ?", (page, topic_id, number)
         )
 
     def add_topic(self, page: Row, title: str, text: str, author: int) -> int:
-        """Open a topic; its text is its first comment. Raises error 100 for a title or text refused."""
+        """Open a topic; its text is its first comment. Raises error 100 for an invalid title or text."""
         check_text(title, (), self._settings.topic_title_length)
         check_text(text, (), self._settings.comment_length)
         number, now = page["id"], self._clock.now()
@@ -64,9 +64,9 @@ class BoardTopics:
         attachments: Sequence[object] = (),
         by_api: bool = False,
     ) -> Row:
-        """Write into a topic.
+        """Add a comment to a topic.
 
-        Raises error 100 for a text refused, 104 for a missing topic, 15 for a closed one, 222 for links.
+        Raises error 100 for an invalid text, 104 for a missing topic, 15 for a closed one, 222 for links.
         """
         check_text(text, attachments, self._settings.comment_length)
         check_page_exists(page)
@@ -95,7 +95,7 @@ class BoardTopics:
     def edit(
         self, page: int, topic_id: int, number: int, text: str, attachments: Sequence[object] | None = None
     ) -> None:
-        """Change a comment; without `attachments` those there are stay."""
+        """Edit a comment; without `attachments` the existing ones stay."""
         row = self._living(page, topic_id, number)
         kept = json.loads(row["attachments"]) if attachments is None else attachments
         check_text(text, kept, self._settings.comment_length)
@@ -118,7 +118,7 @@ class BoardTopics:
             self._events.publish(page, "board_post_delete", content)
 
     def restore(self, page: int, topic_id: int, number: int) -> None:
-        """Bring a deleted comment back."""
+        """Restore a deleted comment."""
         row = self.comment(page, topic_id, number)
         if row is None or not row["deleted"]:
             raise UnknownError(f"no deleted comment {number} in this topic")
@@ -134,7 +134,7 @@ class BoardTopics:
             raise UnknownError(f"no topic {topic_id} on this page")
 
     def topic_view(self, row: Row) -> dict[str, Any]:
-        """Topic object, without previews."""
+        """Return the topic object, without previews."""
         return {
             "id": row["id"],
             "title": row["title"],
@@ -151,7 +151,7 @@ class BoardTopics:
         }
 
     def comment_view(self, row: Row) -> dict[str, Any]:
-        """Topic comment object."""
+        """Return the topic comment object."""
         view = {"id": row["id"], "from_id": row["from_id"], "date": int(row["at"]), "text": row["text"]}
         attachments = json.loads(row["attachments"])
         return view | ({"attachments": attachments} if attachments else {})

@@ -26,7 +26,7 @@ _BLOCKS = {"blacklist": 900, "no_permission": 901, "privacy": 902}
 
 
 class Conversations:
-    """Conversations of all pages; a message has a number in its page and one in its conversation."""
+    """Conversations of all pages; a message has one number in its page and another in its conversation."""
 
     def __init__(
         self,
@@ -44,11 +44,11 @@ class Conversations:
         self._events = events
 
     def get(self, page: int, peer: int) -> Row | None:
-        """The conversation, if the person ever wrote to the page."""
+        """Return the conversation, if the person ever wrote to the page."""
         return self._store.one("SELECT * FROM dialogs WHERE page = ? AND peer_id = ?", (page, peer))
 
     def message(self, page: int, number: int) -> Row | None:
-        """A message that is not deleted, by its id."""
+        """Return an undeleted message by its id."""
         return self._store.one("SELECT * FROM messages WHERE page = ? AND id = ? AND NOT deleted", (page, number))
 
     def citizen_writes(
@@ -60,7 +60,7 @@ class Conversations:
         reply_to: int | None = None,
         attachments: Sequence[object] = (),
     ) -> Row:
-        """A citizen writes to the community."""
+        """Write a message as a citizen to the community."""
         with self._store.transaction():
             row = self._add(page, author, author, text, reply_to=reply_to, attachments=attachments)
             content = {"message": self._views.message(row), "client_info": CLIENT_INFO}
@@ -78,10 +78,10 @@ class Conversations:
         attachments: Sequence[object] = (),
         staff: int | None = None,
     ) -> Row:
-        """The community writes to a person who wrote before; `staff` when it is done by hand.
+        """Write a message as the community to a person who wrote before; `staff`: it was written manually.
 
-        Raises error 901 for a person who never wrote, 18 for one who is gone, 900 to 902 for one who does
-        not want it, 914 for a text too long, 100 for an empty one.
+        Raises error 901 for a person who never wrote, 18 for a deactivated one, 900 to 902 for one who does
+        not accept messages, 914 for a text too long, 100 for an empty one.
         """
         if self._people.deactivated(peer):
             raise vk_error(18)
@@ -102,7 +102,7 @@ class Conversations:
                 staff=staff,
                 by_api=staff is None,
             )
-            # Who answers has read what came before.
+            # A reply marks the earlier messages as read.
             self._store.execute(
                 "UPDATE dialogs SET in_read = ? WHERE page = ? AND peer_id = ?", (row["id"], page, peer)
             )
@@ -110,12 +110,12 @@ class Conversations:
         return row
 
     def is_allowed(self, page: int, peer: int) -> bool:
-        """Whether the community may write to the person."""
+        """Return whether the community may write to the person."""
         blocked = self._store.one("SELECT 1 FROM privacy WHERE page = ? AND author = ?", (page, peer))
         return blocked is None and self.get(page, peer) is not None and not self._people.deactivated(peer)
 
     def set_block(self, page: int, author: int, block: str | None) -> None:
-        """A person stops the community from writing, or (none) lets it again."""
+        """Forbid messages of the community to the person, or (None) allow them again."""
         with self._store.transaction():
             had = self._store.update("DELETE FROM privacy WHERE page = ? AND author = ?", (page, author))
             if block is not None:
@@ -128,11 +128,11 @@ class Conversations:
                 self._events.publish(page, "message_allow", {"user_id": author, "key": ""})
 
     def mark_read(self, page: int, peer: int) -> None:
-        """The community has read the conversation to its end."""
+        """Mark the whole conversation as read by the community."""
         self._store.execute("UPDATE dialogs SET in_read = last_id WHERE page = ? AND peer_id = ?", (page, peer))
 
     def edit(self, page: int, number: int, text: str) -> None:
-        """Change a message."""
+        """Edit a message."""
         if self.message(page, number) is None:
             raise UnknownError(f"no message {number} on this page")
         self._check(text, ())

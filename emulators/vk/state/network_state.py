@@ -31,7 +31,7 @@ class VkState:
 
     def __init__(self, settings: VkSettings) -> None:
         self.store = open_store(settings.data)
-        # A copy, because settings change while the network runs and all parts share them.
+        # A copy, because settings change while the network runs and all parts share the copy.
         self.settings = settings = settings.model_copy()
         self._changed = json.loads(self.store.get_value(CHANGED_SETTINGS) or "{}")
         self._apply(self._changed)
@@ -51,7 +51,7 @@ class VkState:
             self.token_store.create("user")
 
     def change_settings(self, changes: dict[str, Any]) -> None:
-        """Change settings for good, this file's restarts included; raises pydantic's `ValidationError`."""
+        """Change settings permanently, also for later runs with this file; raises pydantic's `ValidationError`."""
         self._apply(changes)
         self._changed |= changes
         self.store.set_value(CHANGED_SETTINGS, json.dumps(self._changed))
@@ -63,7 +63,7 @@ class VkState:
                 setattr(self.settings, name, getattr(checked, name))
 
     def page(self, reference: str) -> Row:
-        """The page by id (negative too) or short name; raises `UnknownError`."""
+        """Return a page by id (negative too) or short name; raises `UnknownError`."""
         row = self.store.one("SELECT * FROM pages WHERE screen_name = ?", (reference,))
         number = reference.removeprefix("-")
         if row is None and number.isascii() and number.isdigit():
@@ -73,7 +73,7 @@ class VkState:
         return row
 
     def add_page(self, name: str, screen_name: str, description: str) -> Row:
-        """A new page with a token of its own and a first post."""
+        """Create a page with a token of its own and a first post."""
         with self.store.transaction():
             number = max(self.store.value("SELECT max(id) FROM pages") or 0, FIRST_PAGE - 1) + 1
             events = json.dumps(dict.fromkeys(EVENT_TYPES, 1))
@@ -98,7 +98,7 @@ class VkState:
         return row
 
     def change_page(self, page: int, changes: dict[str, Any]) -> Row:
-        """Change columns of a page; what is in `details` is laid over what was there."""
+        """Change columns of a page; `details` is merged into the stored details."""
         row = self.page(str(page))
         changes = dict(changes)
         if "details" in changes:

@@ -1,4 +1,4 @@
-"""Persons of the emulated VK: invented citizens and the pages' staff."""
+"""Persons of the emulated VK: generated citizens and the pages' staff."""
 
 import random
 from typing import Any
@@ -12,7 +12,7 @@ STAFF_ID = 600_000_001
 
 
 class People:
-    """Names by user id; an id outside the population is a person too, with a name made of it."""
+    """Names by user id; an id outside the population is also a person, with a name derived from the id."""
 
     def __init__(self, store: EmulatorStore, size: int, seed: int, base_url: str) -> None:
         self._store = store
@@ -25,7 +25,7 @@ class People:
         return FIRST_CITIZEN + self._random.randrange(len(self._citizens))
 
     def profile(self, user_id: int) -> dict[str, Any]:
-        """User object as `profiles` carry it."""
+        """Return the user object as in `profiles`."""
         number = user_id - FIRST_CITIZEN
         first, last, female = "Житель", f"№ {user_id}", False
         if 0 <= number < len(self._citizens):
@@ -52,7 +52,7 @@ class People:
         return profile | {"deactivated": gone}
 
     def deactivated(self, user_id: int) -> str | None:
-        """`deleted` or `banned` for a person who is gone."""
+        """Return `deleted` or `banned` for a deactivated person."""
         how: str | None = self._store.value("SELECT deactivated FROM people_gone WHERE id = ?", (user_id,))
         return how
 

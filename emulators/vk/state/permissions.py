@@ -1,4 +1,4 @@
-"""What the state of a community lets its visitors read and write."""
+"""What visitors of a community may read and write, depending on its state."""
 
 import re
 
@@ -12,7 +12,7 @@ _LINK = re.compile(r"https?://|www\.|\b[\w-]+\.(?:ru|com|org|net|su|рф|me|info
 
 
 def check_can_enter(page: Row, *, insider: bool) -> None:
-    """Raise errors 15, 18, 19 or 203 where the community is not shown; an insider acts for it."""
+    """Raise errors 15, 18, 19 or 203 if the community is not visible; `insider`: the caller acts for it."""
     check_page_exists(page)
     if page["is_closed"] == PRIVATE_GROUP and not insider:
         raise vk_error(203, "access to this group is denied")
@@ -30,13 +30,13 @@ def check_can_read_wall(page: Row, *, insider: bool) -> None:
 
 
 def check_can_read_comments(page: Row) -> None:
-    """Raise error 212 where the community has switched comments off."""
+    """Raise error 212 if the community has disabled comments."""
     if page["comments"] == "closed":
         raise vk_error(212)
 
 
 def check_can_comment(page: Row, post: Row, author: int, text: str, *, by_api: bool) -> None:
-    """Raise errors 213 and 222 where a comment under the post is not taken."""
+    """Raise errors 213 and 222 if a comment on the post is not allowed."""
     check_page_exists(page)
     if page["comments"] == "closed" or post["closed"]:
         raise vk_error(213, "comments are closed")
@@ -48,7 +48,7 @@ def check_can_comment(page: Row, post: Row, author: int, text: str, *, by_api: b
 
 
 def check_can_post(page: Row, author: int, text: str, *, by_api: bool) -> None:
-    """Raise errors 214 and 222 where the wall takes no post of the author."""
+    """Raise errors 214 and 222 if the author may not post on the wall."""
     check_page_exists(page)
     if page["wall"] == WALL_DISABLED or (author > 0 and page["wall"] == WALL_CLOSED):
         raise vk_error(214, "wall is closed")
@@ -56,7 +56,7 @@ def check_can_post(page: Row, author: int, text: str, *, by_api: bool) -> None:
 
 
 def check_links(page: Row, text: str, *, by_api: bool) -> None:
-    """Raise error 222 for a link that an application writes where links are forbidden."""
+    """Raise error 222 for a link written by an application if links are forbidden."""
     if by_api and page["links"] == "forbidden" and _LINK.search(text):
         raise vk_error(222)
 

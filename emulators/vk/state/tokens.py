@@ -1,4 +1,4 @@
-"""Credentials of the emulated VK and what each kind may call."""
+"""Tokens of the emulated VK and the methods that each kind may call."""
 
 import secrets
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from emulators.vk.state.people import STAFF_ID
 
 @dataclass(frozen=True)
 class Token:
-    """A working token: of a community (`page`), of a person (`user_id`) or of an application."""
+    """A valid token: of a community (`page`), of a person (`user_id`) or of an application."""
 
     token: str
     kind: TokenKind
@@ -19,7 +19,7 @@ class Token:
     user_id: int | None
 
     def manages(self, page: int) -> bool:
-        """Whether the token acts for the community: its own, or one its person administers."""
+        """Return whether the token acts for the community: its own, or one that its person administers."""
         return self.page == page or (self.kind == "user" and self.page is None)
 
 
@@ -30,7 +30,7 @@ class TokenStore:
         self._store = store
 
     def create(self, kind: TokenKind, page: int | None = None) -> Token:
-        """A fresh token; a user token without a page belongs to the administrator of all pages."""
+        """Create a token; a user token without a page belongs to the administrator of all pages."""
         token = f"vk1.a.{secrets.token_urlsafe(48)}"
         user = STAFF_ID if kind == "user" else None
         self._store.execute(
@@ -48,7 +48,7 @@ class TokenStore:
         return [_token(row) for row in rows]
 
     def authorise(self, token: str | None) -> Token:
-        """The token of a call; raises error 5 for a wrong or revoked one."""
+        """Return the token of a call; raises error 5 for a wrong or revoked one."""
         if not token:
             raise vk_error(5, "no access_token passed.")
         row = self._store.one("SELECT * FROM tokens WHERE token = ? AND NOT revoked", (token,))
@@ -58,7 +58,7 @@ class TokenStore:
 
 
 def check_kind(token: Token, kinds: frozenset[TokenKind]) -> None:
-    """Raise error 27 or 28 where the method is not for this kind of token."""
+    """Raise error 27 or 28 if the method does not accept this kind of token."""
     if token.kind in kinds:
         return
     if token.kind == "group":

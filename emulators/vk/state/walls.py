@@ -34,15 +34,15 @@ class Walls:
         self._events = events
 
     def post(self, page: int, post_id: int) -> Row | None:
-        """A post that is not deleted."""
+        """Return an undeleted post."""
         return self._store.one("SELECT * FROM posts WHERE page = ? AND id = ? AND NOT deleted", (page, post_id))
 
     def comment(self, page: int, comment_id: int) -> Row | None:
-        """A comment, deleted or not."""
+        """Return a comment, deleted or not."""
         return self._store.one("SELECT * FROM comments WHERE page = ? AND id = ?", (page, comment_id))
 
     def newest_post(self, page: int) -> int | None:
-        """Id of the community's own newest post."""
+        """Return the id of the community's own newest post."""
         value: int | None = self._store.value(
             "SELECT max(id) FROM posts WHERE page = ? AND from_id < 0 AND NOT deleted", (page,)
         )
@@ -58,9 +58,9 @@ class Walls:
         suggest: bool = False,
         by_api: bool = False,
     ) -> int:
-        """Publish on the wall; a citizen's text on a limited wall, or with `suggest`, becomes a suggestion.
+        """Publish a post; a citizen's post on a limited wall, or with `suggest`, becomes a suggestion.
 
-        Raises error 100 for an empty or too long text, 214 where the wall takes no posts, 222 for links.
+        Raises error 100 for an empty or too long text, 214 if the wall does not accept posts, 222 for links.
         """
         check_text(text, attachments, self._settings.post_length)
         check_can_post(page, from_id, text, by_api=by_api)
@@ -69,7 +69,7 @@ class Walls:
         return self._insert_post(page["id"], from_id, text, media, kind="suggest" if suggested else "post")
 
     def publish_suggested(self, page: int, post_id: int) -> int:
-        """Publish a suggestion in the community's name: a new post, signed by its author, takes its place."""
+        """Publish a suggestion as the community: it is replaced by a new post that is signed by its author."""
         row = self.post(page, post_id)
         if row is None or row["post_type"] != "suggest":
             raise UnknownError(f"no suggested post {post_id} on this wall")
@@ -88,9 +88,9 @@ class Walls:
         attachments: Sequence[object] = (),
         by_api: bool = False,
     ) -> Row:
-        """Comment a post or answer a comment under it; threads are one level deep.
+        """Comment on a post or reply to a comment; threads are one level deep.
 
-        Raises error 100 for a text the network refuses, 15 for a missing post or comment, 213 where
+        Raises error 100 for an invalid text, 15 for a missing post or comment, 213 if
         comments are closed, 222 for links.
         """
         check_text(text, attachments, self._settings.comment_length)
@@ -120,9 +120,9 @@ class Walls:
         return row
 
     def edit(self, page: int, number: int, text: str, attachments: Sequence[object] | None = None) -> None:
-        """Change a post or a comment; only a comment causes an event, as in VK.
+        """Edit a post or a comment; only a comment causes an event, as in VK.
 
-        Without `attachments` those there are stay.
+        Without `attachments` the existing ones stay.
         """
         table, row = self._existing(page, number)
         kept = json.loads(row["attachments"]) if attachments is None else attachments
@@ -148,7 +148,7 @@ class Walls:
                 self._events.publish(page, "wall_reply_delete", content)
 
     def restore(self, page: int, number: int) -> None:
-        """Bring a deleted comment back."""
+        """Restore a deleted comment."""
         row = self.comment(page, number)
         if row is None or not row["deleted"]:
             raise UnknownError(f"no deleted comment {number} on this wall")
@@ -157,7 +157,7 @@ class Walls:
             self._comment_event(page, number, "wall_reply_restore")
 
     def close_comments(self, page: int, post_id: int, *, closed: bool) -> None:
-        """Close or open commenting under a post."""
+        """Close or reopen comments on a post."""
         done = self._store.update(
             "UPDATE posts SET closed = ? WHERE page = ? AND id = ? AND NOT deleted", (closed, page, post_id)
         )
@@ -181,7 +181,7 @@ class Walls:
         return number
 
     def _existing(self, page: int, number: int) -> tuple[str, Row]:
-        """The table and the row of a post or comment that is not deleted."""
+        """Return the table and the row of an undeleted post or comment."""
         post, comment = self.post(page, number), self.comment(page, number)
         if post is not None:
             return "posts", post
@@ -201,7 +201,7 @@ class Walls:
 
 
 def check_text(text: str, attachments: Sequence[object], limit: int) -> None:
-    """Raise error 100 for a text that is empty, without an attachment, or too long."""
+    """Raise error 100 for a text that is too long, or empty without an attachment."""
     if not text and not attachments:
         raise vk_error(100, "message is empty or invalid")
     if len(text) > limit:

@@ -1,1 +1,1 @@
-"""VKScript, as far as clients write it for the method `execute`."""
+"""The part of VKScript that clients use for the method `execute`."""

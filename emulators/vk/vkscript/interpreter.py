@@ -1,4 +1,4 @@
-"""Runs a VKScript tree: values are those of JSON, calls of the API are made by whoever runs it."""
+"""Executes a VKScript tree: values are those of JSON, API calls are passed to the caller."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ ApiCall = Callable[[str, dict[str, Any]], Any]
 
 @dataclass
 class Limits:
-    """How much one script may do; 0: without a limit."""
+    """Limits of one script; 0: without a limit."""
 
     calls: int = 25
     operations: int = 1_000
@@ -20,7 +20,7 @@ class Limits:
 
 @dataclass
 class Interpreter:
-    """One run of a script; `names` are the variables it begins with."""
+    """One run of a script; `names` are its initial variables."""
 
     api: ApiCall
     limits: Limits
@@ -30,11 +30,11 @@ class Interpreter:
     result: Any = None
 
     def run(self, program: list[Node]) -> Any:
-        """What the script returns; raises `ScriptError` for what goes wrong."""
+        """Run the script and return its value; raises `ScriptError` for a runtime error."""
         try:
             self._all(program)
         except (RecursionError, ValueError) as error:
-            # The latter comes from an object that was put into itself.
+            # The ValueError comes from an object that contains itself.
             raise ScriptError("Nested too deeply") from error
         return self.result
 
@@ -42,7 +42,7 @@ class Interpreter:
         return any(self._do(statement) for statement in statements)
 
     def _do(self, node: Node) -> bool:
-        """Carry out a statement and tell whether it returned."""
+        """Execute a statement and return whether it was a `return`."""
         if node[0] == "block":
             return self._all(node[1])
         self._step()
@@ -180,7 +180,7 @@ _EVALUATE: dict[str, Callable[..., Any]] = {
 
 
 def _api_path(function: Node) -> str | None:
-    """`wall.get` of `API.wall.get`."""
+    """Return `wall.get` for `API.wall.get`."""
     parts: list[str] = []
     node = function
     while node[0] == "member":

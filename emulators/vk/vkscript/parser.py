@@ -1,4 +1,4 @@
-"""VKScript's grammar: from code to a tree of tuples whose first part names the kind."""
+"""VKScript's grammar: converts code to a tree of tuples whose first element is the kind."""
 
 import json
 import math
@@ -10,11 +10,11 @@ Node = tuple[Any, ...]
 
 
 class CompileError(Exception):
-    """Code that does not compile; the text tells where."""
+    """Code that does not compile; the message contains the position."""
 
 
 class Token(NamedTuple):
-    """A word of the code and where it begins."""
+    """A token of the code and its position."""
 
     kind: str
     text: str
@@ -51,7 +51,7 @@ _WORDS = {"var", "if", "else", "while", "return", "delete", *_CONSTANTS}
 
 
 def parse(code: str) -> list[Node]:
-    """The statements of the code; raises `CompileError`."""
+    """Return the statements of the code; raises `CompileError`."""
     try:
         return _Parser(code).program()
     except RecursionError as error:
@@ -70,7 +70,7 @@ class _Parser:
             statements.append(self._statement())
         return statements
 
-    # Words
+    # Tokens
 
     def _split(self) -> list[Token]:
         tokens, at = [], 0
@@ -88,7 +88,7 @@ class _Parser:
         return self._tokens[self._place]
 
     def _take(self, *texts: str) -> bool:
-        """Step over the present word if it is one of those signs or key words."""
+        """Consume the current token if it is one of these signs or keywords."""
         if self._now.kind not in {"sign", "name"} or self._now.text not in texts:
             return False
         self._place += 1
@@ -179,7 +179,7 @@ class _Parser:
         return node
 
     def _end(self) -> None:
-        # The last statement may lack its semicolon, also that of a block.
+        # The last statement of the script or of a block may lack its semicolon.
         if self._now.kind != "end" and self._now.text != "}":
             self._need(";")
 
@@ -282,7 +282,7 @@ class _Parser:
         inner = re.sub(r"\\(.)|\"", _json_escape, token.text[1:-1], flags=re.DOTALL)
         try:
             text: str = json.loads(f'"{inner}"', strict=False)
-            # Half of a surrogate pair is no text.
+            # A lone surrogate is not valid text.
             text.encode()
         except ValueError as error:
             raise self._error(token) from error
@@ -290,7 +290,7 @@ class _Parser:
 
 
 def _json_escape(match: re.Match[str]) -> str:
-    """An escape of the script as JSON knows it: an unknown one stands for its own letter."""
+    """Return an escape of the script as a JSON escape; an unknown escape means its own letter."""
     letter = match.group(1)
     if letter is None:
         return '\\"'

@@ -1,4 +1,4 @@
-"""Values of VKScript and what can be done with them."""
+"""Values of VKScript and operations on them."""
 
 import json
 import math

@@ -101,7 +101,7 @@ def _by_path(network: str) -> Callable[..., Awaitable[Response]]:
     logged_path = f"/callbacks/{network}/…"
 
     async def receive_event(request: Request, secret: str) -> Response:
-        # The path contains the secret; logs written from here on must not.
+        # The path contains the secret, which must not appear in logs written from here on.
         request.scope["path"] = logged_path
         request.scope["raw_path"] = logged_path.encode()
         try:

@@ -1,4 +1,4 @@
-"""Shared by the routes of ingest: documented problem responses and access to the job queue."""
+"""Parts that the routes of ingest share: documented problem responses and access to the job queue."""
 
 from shared.http import problems
 from shared.http.problems import Forbidden, Invalid, NotFound, Unauthenticated
@@ -10,7 +10,7 @@ ITEM_PROBLEMS = problems.responses(Unauthenticated, Forbidden, NotFound, Invalid
 
 
 def jobs_of(service: Service) -> Jobs:
-    """Return the service's job queue. Raises `RuntimeError` when it has none."""
+    """Return the service's job queue. Raises `RuntimeError` if the service has none."""
     if service.jobs is None:
         raise RuntimeError("ingest has no job queue")
     return service.jobs

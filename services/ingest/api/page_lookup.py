@@ -23,7 +23,7 @@ RegistryService = Annotated[ServiceCaller, require_service("registry")]
 async def describe_pages(
     body: PageProfilesRequest, caller: RegistryService, service: ServiceDep, clients: PageLookupClientsDep
 ) -> PageProfiles:
-    """Return the networks' current profiles of these pages and the number of calls made.
+    """Return the current profiles of these pages in the networks, and the number of calls made.
 
     Leaves out pages that are not active in the registry; `trouble` says why other pages are missing.
     """

@@ -24,7 +24,7 @@ from shared.tables.ingest import CallbackRegistration
 from shared.tables.registry import Page
 
 HIDDEN_VALUE = "…"
-# Seconds in which a person has to have the network confirm the server; repeating the request extends the time.
+# How long, in seconds, a person may take to have the network confirm the server; a new request restarts it.
 CONFIRMATION_WINDOW_SECONDS = 1_800.0
 _SECRET = re.compile(r"[A-Za-z0-9._~-]{6,50}")
 _CODE = re.compile(r"[A-Za-z0-9]{1,100}")

@@ -117,7 +117,7 @@ async def record_check(
 
 
 async def confirmation_expected(session: AsyncSession, page_id: UUID) -> bool:
-    """Return whether the network may ask for the page's confirmation code now, by the database's time."""
+    """Return whether the network may request the page's confirmation code now, by the database's time."""
     found = await session.scalar(
         select(CallbackRegistration.awaited_until > func.now()).where(CallbackRegistration.page_id == page_id)
     )

@@ -1,8 +1,8 @@
-"""Refusal of duplicate pushed events: networks deliver an event again until it is accepted, and sometimes after.
+"""Skips duplicate pushed events: networks deliver an event again until it is accepted, and sometimes after that.
 
-An event is known by its page and `IncomingItem.push_event_id`; the table `seen_events` holds the processed ones
-for a while. What has no such id, such as the result of a poll, is no duplicate: intake compares it with the stored
-message.
+An event is identified by its page and `IncomingItem.push_event_id`; the table `seen_events` holds processed events
+for a limited time. Items without such an id, such as results of a poll, are kept: intake compares them with the
+stored message.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ RETURNING page_id, event_id
 async def without_duplicate_events(
     connection: asyncpg.Connection, batches: Sequence[IntakeBatch]
 ) -> list[BatchItem]:
-    """Return the items without those of events that were processed before or occur twice in the batches.
+    """Return the items without those of events that were already processed or occur twice in the batches.
 
-    Records the new events in the same transaction, so an event whose items are not stored is not known.
+    Records the new events in the same transaction, so an event is recorded only if its items are stored.
     """
     told = [BatchItem(number, item) for number, batch in enumerate(batches) for item in batch.items]
     named = {_event(batches, one) for one in told if one.item.push_event_id is not None}

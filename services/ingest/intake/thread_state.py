@@ -31,7 +31,7 @@ LEFT JOIN ({_LIVING}) l USING (thread_key)
 LEFT JOIN threads t USING (thread_key)
 WHERE CASE WHEN :whole THEN u.count <> coalesce(l.living, 0)
     ELSE u.count - coalesce(l.living, 0) <> coalesce(t.difference, 0) OR t.recheck_at <= now() END
-""")  # noqa: S608 — constants alone
+""")  # noqa: S608 — only constants
 
 # An unchanged difference doubles its delay when due; a new difference starts with the first delay.
 _COMPLETE = text(f"""

@@ -26,7 +26,7 @@ PageLookupFactory = Callable[[aiohttp.ClientSession, TokenPool, IngestSettings],
 
 
 def trailing_number(external_id: str, _written_at: datetime) -> int:
-    """Return the number at the end of an id, 0 if there is none; it grows within a thread."""
+    """Return the number at the end of an id, 0 if there is none; within a thread later ids have larger numbers."""
     found = re.search(r"\d+$", external_id)
     return int(found.group()) if found else 0
 

@@ -59,7 +59,7 @@ def mapping_publish_errors(network: str, words: Callable[[int], UserMessage]) ->
 
 @contextmanager
 def mapping_read_errors() -> Iterator[None]:
-    """Map call errors to `ReadFailed`: content that the network does not return may exist all the same."""
+    """Map call errors to `ReadFailed`: content that the network does not return may still exist."""
     try:
         yield
     except CallError as error:

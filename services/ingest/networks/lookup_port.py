@@ -54,7 +54,7 @@ class Community:
     screen_name: str | None
 
 
-class CommunityNotFound(Exception):  # noqa: N818 — an answer of the network
+class CommunityNotFound(Exception):  # noqa: N818 — a result of the lookup
     """An address refers to no active community; `reason` is a sentence that says why."""
 
     def __init__(self, reason: str) -> None:
@@ -112,7 +112,7 @@ def groups_by_id(
 
 
 def clean_text(value: object, longest: int = MAX_TEXT) -> str | None:
-    """Return a text of a network that can be stored, cut to `longest`; None for an empty or other value."""
+    """Return a network's text in a form that can be stored, cut to `longest`; None if empty or not a text."""
     return without_nul(value)[:longest].strip() or None if isinstance(value, str) else None
 
 

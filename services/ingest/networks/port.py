@@ -436,7 +436,7 @@ class NetworkAdapter(Protocol):
 
 
 class ReadFailed(Exception):  # noqa: N818 — an outcome of reading
-    """The network could not be read now; the reason is in the message. `refused`: waiting alone will not help."""
+    """The network could not be read now; the message contains the reason. `permanent`: a retry will not help."""
 
     def __init__(self, reason: str, *, permanent: bool = False) -> None:
         super().__init__(reason)

@@ -1,6 +1,6 @@
-"""The port of networks that push events by HTTP: what differs between them when an event arrives.
+"""The port of networks that push events by HTTP: how the networks differ when an event arrives.
 
-Routes, limits, secrets, storing and answers are the same for all networks: see `services/ingest/callbacks/`.
+Routes, limits, secrets, storage and responses are the same for all networks: see `services/ingest/callbacks/`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ class PushEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class PushClaim:
-    """What the body of an event says of its sender, before it is believed.
+    """The sender that the body of an event names, not yet authenticated.
 
     `page`: the page's external id. `secret`: as sent, None if there is none. `wants_confirmation`: the response
     has to be the page's confirmation code.

@@ -28,7 +28,7 @@ class BudgetPacer:
             if self.budget > 0:
                 share = budget / self.budget
                 self.used, self.credit = self.used * share, self.credit * share
-            elif self._at is not None:  # polls missed meanwhile are not made up for
+            elif self._at is not None:  # polls missed in the meantime are not made up for
                 self.used, self.credit = budget * (self._at - floor(self._at)), 0.0
             self.budget = budget
 

@@ -110,7 +110,7 @@ class PollSchedule(Generic[Page]):
             self._compared = -inf
 
     def spend_calls(self, calls: int) -> None:
-        """Count calls of the same budget that were not polls: further result pages, a backfill."""
+        """Count calls of the same budget that were not polls, such as further result pages or a backfill."""
         self._pace.spend(calls)
 
     def prioritize(self, page: Page) -> None:
@@ -149,7 +149,7 @@ class PollSchedule(Generic[Page]):
     ) -> None:
         """Record a poll of the page at `now` that found unknown messages written at the times `found`.
 
-        The first poll of a page is learned from only with `since`, from which on `found` is complete.
+        The first poll of a page updates the statistics only if `since` is given: `found` is complete from then on.
         """
         entry = self._entries.get(page)
         if entry is None:

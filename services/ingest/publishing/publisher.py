@@ -3,9 +3,9 @@
 States: queued → `sending`, committed before the call → published or failed. After a crash, a timeout or a lost
 response the outcome is unknown (`uncertain`). Then the thread is read: a comment with that text and target is
 matched with the publication; only if a complete read shows none is it sent again. Unless the network certainly
-rejected it, a sent publication is never sent again without such a read, whoever requests it. A thread has one
+rejected it, a sent publication is never sent again without such a read, even on request. A thread has one
 publication in flight at a time, in order. A long reply is sent in parts, each exactly once; if one fails
-permanently, the later parts fail too. Events carry the id of the reply's first part.
+permanently, the later parts fail too. Events contain the id of the reply's first part.
 
 The database's clock (`sending_since`) decides which call is current; a monotonic clock of the calling machine
 limits how long it may take. Clocks of two machines are never compared.
@@ -304,7 +304,7 @@ def delay_after_no_response(attempts: int, lease: float) -> float:
 
 
 async def fail_dead_lettered(session: WriteSession, publication_id: UUID) -> None:
-    """Fail a publication whose job was dead-lettered, so that a person is told and the thread is not blocked.
+    """Fail a publication whose job was dead-lettered, so that a person is notified and the thread is not blocked.
 
     A call still in flight records its outcome later, and a retry reads the thread before it sends again.
     """

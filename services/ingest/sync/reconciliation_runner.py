@@ -105,7 +105,7 @@ class ReconciliationRunner:
         return list(eldest.values())
 
     async def _schedule(self, session: WriteSession) -> float:
-        """Add the page that waits longest, if one is due; return the seconds until the next may be added."""
+        """Add the page that has waited longest, if one is due; return the seconds until the next may be added."""
         period = self._settings.reconcile_period_seconds
         if not await session.scalar(select(func.pg_try_advisory_xact_lock(SCHEDULE_LOCK))):
             return 1.0

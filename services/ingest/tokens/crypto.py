@@ -44,7 +44,7 @@ def reencrypted(value: bytes) -> bytes | None:
 
 
 def keyed_digest(purpose: str, value: str) -> str:
-    """Return a digest of a value that cannot be computed without the key; another for each purpose."""
+    """Return a digest of a value that cannot be computed without the key; it differs by purpose."""
     key = ingest_settings().pseudonym_key.get_secret_value().encode()
     return hmac.new(key, f"{purpose}\n{value}".encode(), hashlib.sha256).hexdigest()
 

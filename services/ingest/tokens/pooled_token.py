@@ -12,7 +12,7 @@ from shared.tables.ingest import NetworkToken
 
 @dataclass
 class PooledToken:
-    """A token with its state and the parameters that calls with it have to carry."""
+    """A token with its state and the parameters to add to calls with it."""
 
     credential: Credential
     state: str
@@ -28,7 +28,7 @@ class PooledToken:
     unsaved_failures: int = 0
 
     def usable(self, method: str | None, now: datetime) -> bool:
-        """Return whether the token is usable, for a method or at all."""
+        """Return whether the token is usable for a method or, without one, in general."""
         if self.state == TokenState.LIMITED:
             if self.limited_until is None or self.limited_until > now:
                 return False

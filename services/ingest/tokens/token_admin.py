@@ -71,7 +71,7 @@ async def recover_token(
 ) -> NetworkToken:
     """Make a token usable again after a person solved its challenge or repaired it in the network.
 
-    The next calls carry the solution. Raises `NotFound`, `Conflict` if the token is healthy, `Invalid` if the
+    The next calls contain the solution. Raises `NotFound`, `Conflict` if the token is healthy, `Invalid` if the
     solution does not match the challenge.
     """
     row = await _locked(session, token_id)

@@ -186,7 +186,7 @@ class ChatPoller:
             parsed = await self._read_part(page, [chat_id for _, chat_id in part], floor, closed)
             last = start + STORE_BATCH >= len(todo)
             reached = max([reached, *(at for at, chat_id in part if chat_id in moved)])
-            # A second poll without newer messages settles the cursor.
+            # The cursor counts as `settled` once a second poll finds no newer messages.
             after: dict[str, Any] = {"since": reached, "settled": last and reached == since and since > 0}
             if not last:
                 after["floor"] = floor

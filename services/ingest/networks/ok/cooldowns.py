@@ -1,4 +1,4 @@
-"""Cooldowns of OK objects that cannot be read, and the description of the reason."""
+"""Cooldowns of OK objects that cannot be read, and error texts that name the reason."""
 
 import asyncio
 

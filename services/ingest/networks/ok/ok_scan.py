@@ -225,6 +225,6 @@ def _threads(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _rest(names: Sequence[str], after: str | None) -> list[str]:
-    """Return the names after `after`; all names if it is not in the list."""
+    """Return the names that follow `after`; all names if it is not in the list."""
     listed = list(names)
     return listed[listed.index(after) + 1 :] if after in listed else listed

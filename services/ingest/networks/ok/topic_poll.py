@@ -117,7 +117,7 @@ class TopicPoller:
             return
         marks = []
         if count is not None:
-            # A discussion not yet seen in the list is left to the discussion poll.
+            # A discussion that was not found in the list yet is left to the discussion poll.
             said = None if mark is None else mark.marker
             if said is not None and count != comment_count(mark):
                 said = f"{_said(mark)}|{count}"

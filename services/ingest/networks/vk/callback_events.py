@@ -63,7 +63,7 @@ class VkConfirmation:
         self._answered: dict[UUID, str] = {}
 
     async def code(self, endpoint: PushEndpoint) -> str | None:
-        """Return the code of the community; None if the network cannot be asked and none is stored."""
+        """Return the code of the community; None if it cannot be fetched and none is stored."""
         asked = await self._fetch(endpoint.page)
         code = asked or endpoint.confirmation_code
         if code is None:

@@ -98,7 +98,7 @@ class VkClient:
         able = [kind for kind in kinds if kind is not TokenKind.SERVICE]
         if not able or method in self._settings.calls_a_day(NETWORK):
             return None
-        # Each answer carries the number of its call: one taken for another's would be stored in a wrong thread.
+        # Each response contains the number of its call: a mix-up would store messages in a wrong thread.
         inner = ",".join(
             f'{{"n":{number},"answer":API.{method}({json.dumps(_form(one), ensure_ascii=False)})}}'
             for number, one in enumerate(batch)

@@ -50,7 +50,7 @@ def _post(raw: EventObject, page: PageRef) -> IncomingItem | None:
 
 def _repost(raw: EventObject, page: PageRef) -> IncomingItem | None:
     owner = raw.get("owner_id", raw.get("to_id"))
-    # A repost is mostly on the wall of the person who shared it and is no message to this page.
+    # A repost is usually on the wall of the person who shared it and is not a message to this page.
     if owner is not None and int(owner) != -int(page.external_id):
         return None
     return _post(raw, page)
