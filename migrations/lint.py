@@ -1,4 +1,4 @@
-"""Check the SQL of migrations with squawk: does it stand in the way of running services?
+"""Check with squawk that the SQL of migrations does not block running services.
 
 `python -m migrations.lint` renders each migration as SQL, without a database, and fails if squawk finds a problem.
 Migrations up to `LAST_UNCHECKED` are applied and cannot change. The rules are in `.squawk.toml`.

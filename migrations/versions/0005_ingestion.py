@@ -16,7 +16,7 @@ SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 TABLES = (
     "backfills", "call_counts", "callback_servers", "poll_rates", "reconciliations", "seen_events", "tombstones",
 )  # fmt: skip
-# The columns of callback_servers that other services may read: not the secret and the key it is found by.
+# The columns of callback_servers that other services may read: all except the secret and its lookup key.
 CALLBACK_COLUMNS = (
     "page_id", "network", "url", "server_id", "by_hand", "state", "reason", "checked_at", "last_event_at",
     "created_at", "updated_at",

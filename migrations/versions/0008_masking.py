@@ -1,4 +1,4 @@
-"""Webhooks contain masked texts unless an endpoint requests personal data."""
+"""Mask texts in webhooks unless an endpoint requests personal data."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Topics: more former names of topics and groups; without a default organisation, which rules determine."""
+"""Add former names of topics and groups; drop the default organisation of topics, which rules determine."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A reply keeps when it was last submitted: messages that came later are not answered by it."""
+"""Store when a reply was last submitted: it does not answer messages that came later."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
-"""No appeal is `on_approval`: a move led there, and nothing asks for an approval yet.
+"""Replace the status `on_approval`: a move set it, but the program has no approvals yet.
 
-Such appeals are worked on, as before the move. The timeline keeps what was done.
+Such appeals become `in_progress`, as they were before the move. The timeline keeps the move.
 """
 
 from collections.abc import Sequence
@@ -21,4 +21,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The statuses are not told apart any more."""
+    """Change nothing: it is not known which appeals had the former status."""

@@ -207,7 +207,7 @@ async def move_appeal(
         reason=body.reason,
         outcome=body.outcome,
     )
-    # Whoever returns an appeal sees the result once, though it is out of their scope now.
+    # A caller who returns an appeal gets it in this response, although it is now out of their scope.
     moved = await appeal_detail(session, caller, appeal.id, scoped=False)
     if not await appeal_queries.is_visible(session, caller, appeal.id):
         moved.allowed_moves = []

@@ -61,8 +61,8 @@ async def _conditions(session: AsyncSession, filters: ClassificationFilter) -> l
     elif filters.classified_by is not None:
         conditions.append(Classification.judged_by == filters.classified_by)
     if filters.topic_id is not None:
-        # A statement of its own: with the ids as literals the planner knows how many messages are about these
-        # topics.
+        # Load the ids in a separate statement: as literals they let the planner estimate how many messages are
+        # about these topics.
         beneath = select(Topic.id).where(or_(Topic.id == filters.topic_id, Topic.group_id == filters.topic_id))
         conditions.append(Classification.topic_id.in_((await session.scalars(beneath)).all()))
     if filters.page_id is not None:

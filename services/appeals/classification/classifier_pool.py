@@ -1,4 +1,4 @@
-"""Classification in a process of its own: it keeps a CPU busy, and requests must not wait.
+"""Classification in a separate process: it keeps a CPU busy, and requests must not wait for it.
 
 A text that exceeds the CPU limit, or crashes the process each time, is left to a moderator unclassified; the
 process is replaced, and the other texts of the portion are classified.
@@ -39,14 +39,14 @@ T = TypeVar("T")
 
 ClassifierInput = tuple[str, MessageContext]
 ClassifyPortion = Callable[[Sequence[ClassifierInput], "Path | None"], "list[ClassifiedText]"]
-# Prefetched results kept: a few batches.
+# Maximum number of prefetched results: a few batches.
 MAX_PREFETCHED = 4_000
 _PORTION = 250
-# Characters of a portion: other callers wait for a fraction of a second at most.
+# Maximum number of characters in a portion, so that other callers wait for a fraction of a second at most.
 _LETTERS = 4 * MAX_TEXT_LENGTH
 # CPU seconds that a portion, or a single text, may take: several times what the most expensive text takes.
 CPU_SECONDS_LIMIT = 3.0
-# Ordinary words: a process that cannot classify them was not crashed by a citizen's text.
+# Ordinary words: when the process crashes on these too, a citizen's text is not the cause.
 _SAMPLE = ("Здравствуйте! Когда починят дорогу в Кабанске?", MessageContext())
 UNCLASSIFIABLE = "rule:unread-1"
 
@@ -81,7 +81,7 @@ class ClassifierUnavailableError(outages.DependencyUnavailable):
 
 
 def _exit_with_parent() -> None:
-    """In the classifier process: exit when the service has ended, however it did."""
+    """Exit the classifier process when the service has ended for any reason."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -121,10 +121,10 @@ def _load_info(topics_model: Path | None) -> ClassifierInfo:
 def _with_cpu_limit(
     deadline: float, classify: "ClassifyPortion", items: Sequence[ClassifierInput], topics_model: Path | None
 ) -> list[ClassifiedText]:
-    """Classify in the classifier process; past `deadline` seconds of CPU time the system kills it.
+    """Classify in the classifier process, which the system kills after `deadline` seconds of CPU time.
 
-    CPU time, so that a busy machine makes no text unclassifiable. The whole process, because nothing less reliably
-    stops a regular expression or a loop.
+    The limit is CPU time, so that no text stays unclassified because the machine is busy. The whole process is
+    killed, because nothing else reliably stops a regular expression or a loop.
     """
     _load_info(topics_model)
     signal.setitimer(signal.ITIMER_PROF, deadline)
@@ -246,8 +246,8 @@ class ClassifierPool:
     async def _in_process(self, work: Callable[..., T], *arguments: object) -> T:
         """Run the work in the classifier process.
 
-        When the process is killed from outside, for lack of memory maybe, a second one tries; then
-        `ClassifierUnavailableError` is raised.
+        When the process is killed from outside, for example for lack of memory, a second process repeats the work;
+        raises `ClassifierUnavailableError` when that one is killed too.
         """
         for _ in range(2):
             with suppress(BrokenProcessPool):

@@ -51,7 +51,7 @@ def _is_automatic(classified_by: ColumnElement[str] | InstrumentedAttribute[str]
 async def _previous_values(
     session: WriteSession, results: Mapping[UUID, dict[str, Any]]
 ) -> dict[UUID, dict[str, Any]]:
-    """Return the former values for the audit trail, which records decisions of people only."""
+    """Return the former values for the audit trail, which records only people's decisions."""
     if not recorder.is_recorded(session):
         return {}
     rows = await session.execute(

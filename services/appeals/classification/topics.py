@@ -44,7 +44,7 @@ async def find(
         query = query.where(after)
     if q is None:
         return (await session.execute(query.limit(paging.limit + 1))).all()
-    # A few hundred rows: names are folded here, with the taxonomy's own function, not again in SQL.
+    # There are only a few hundred rows, so names are folded here by the taxonomy's own function, not in SQL.
     folded = fold_name(q)
     rows = (await session.execute(query)).all()
     matching = [row for row in rows if any(folded in fold_name(name) for name in (row[0].name, *row[0].aliases))]

@@ -285,7 +285,7 @@ class AppealMatcher:
         before = classification_fields(appeal)
         self._link(appeal, message)
         appeal.updated_at = clock.now()
-        # The later message may be the one that names the fault: clustering looks at the appeal again.
+        # The later message may be the one that names the fault, so clustering has to handle the appeal again.
         appeal.fault = appeal.fault or result.fault
         self._recorder.add_timeline_entry(
             appeal, "message_added", item.actor, message_id=str(message.id), needs_answer=result.needs_answer

@@ -111,9 +111,9 @@ class _MessageBatch:
     def _needs_classification(self, event: Event, message: Message) -> bool:
         """Return whether the event's message needs a classification.
 
-        New messages do, once. Edited ones do again, unless a person has classified a message that belongs to no
-        appeal. A message that its author deleted before it was received needs none; one removed by the community
-        does.
+        New messages are classified once. Edited ones are classified again, unless a person has classified a
+        message that belongs to no appeal. A message that its author deleted before it was received is not
+        classified; one that the community removed is.
         """
         judged = self._results.get(message.id)
         if message.from_community:

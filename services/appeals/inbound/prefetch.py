@@ -22,7 +22,7 @@ from shared.tables.ingest import Message
 _PORTION = 500
 # How many batches to prefetch; the classifier pool keeps no more results.
 _BATCHES = 4
-# All that classification needs. Rows cost a third of mapped objects.
+# The columns that classification needs. Plain rows cost a third of mapped objects.
 _MESSAGE_COLUMNS = (
     Message.id, Message.text, Message.kind, Message.network, Message.thread_key, Message.reply_to, Message.page_id,
     Message.attachments, Message.author_key,

@@ -16,7 +16,7 @@ from shared.tables.registry import Municipality, Organisation, Page
 
 
 def select_messages() -> Select[Message]:
-    """Select messages without their raw payload, which only ingest may read."""
+    """Return the query of messages without their raw payload, which only ingest may read."""
     return select(Message).options(defer(Message.raw, raiseload=True))
 
 

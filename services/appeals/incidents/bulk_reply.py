@@ -42,7 +42,7 @@ from shared.tables.appeals import (
 from shared.tables.registry import Organisation
 
 BULK_REPLY_BATCH = 25
-# When an appeal whose interim reply is still under way is retried: this reply has to follow it.
+# Delay before retrying an appeal whose interim reply is still under way: this reply has to follow that one.
 RETRY_UNDER_WAY_AFTER = timedelta(minutes=1)
 
 

@@ -26,7 +26,7 @@ from shared.tables.appeals import Incident
 class ClusterCandidate:
     """The subject of an incident and samples of its latest members; `new_members` are about to join.
 
-    Without `incident` it is about to be opened, because `spike_appeals` came where `expected_count` is usual.
+    Without `incident` it is about to be opened, because `spike_appeals` arrived where `expected_count` are usual.
     """
 
     subject: IncidentSubject
@@ -120,8 +120,8 @@ def match_rank(appeal: RecentAppeal, candidate: ClusterCandidate) -> tuple[bool,
 def is_same_problem(known: ClusterCandidate, spike: ClusterCandidate) -> bool:
     """Return whether a spike reports the problem of a known candidate.
 
-    It does when the fault or the topic is the same. Where one of them names no fault, the same group suffices if
-    its texts name the thing or its topic does not contradict. Else the texts must be similar too.
+    It does when the fault or the topic is the same. Where one of the two names no fault, the same group suffices
+    if its texts name what is out of order or its topic does not contradict. Else the texts must be similar too.
     """
     one, other = known.subject, spike.subject
     if one.municipality != other.municipality or not compatible_settlements(one.settlement, other.settlement):

@@ -1,4 +1,4 @@
-"""Clustering: new appeals join the open incident they report, and many about one thing at once form a spike.
+"""Clustering: new appeals join the open incident they report, and many about one problem at once form a spike.
 
 A second consumer of appeals' own events, in batches; the number of statements does not grow with the batch. Its
 cursor admits one worker at a time. A batch also holds an advisory lock for each municipality it touches, so that
@@ -66,11 +66,11 @@ CLUSTERING_EVENT_TYPES = ("appeal.opened", "appeal.message_added")
 RECENT_WINDOW = timedelta(hours=3)
 BASELINE_WINDOW = timedelta(days=14)
 BASELINE_CACHE_FOR = timedelta(minutes=10)
-# Upper limits of what is read of one municipality, of the region, of one spike.
+# Maximum number of rows read for one municipality, for the region, and for one spike.
 MAX_COUNTED = 2_000
 MAX_APPEALS_PER_SPIKE = 1_000
 _LOCK = 0x6275  # "bu"
-# In one order, so that two batches wait for each other instead of deadlocking.
+# Locks are taken in one order, so that two batches wait for each other instead of deadlocking.
 _LOCK_MUNICIPALITIES = text(
     """
     SELECT pg_advisory_xact_lock(:namespace, key)

@@ -281,7 +281,10 @@ async def _update_counts(session: WriteSession, incident: Incident, joined: Sequ
 
 
 async def _update_counted_columns(session: WriteSession, incident: Incident, values: dict[str, Any]) -> None:
-    """Update counted columns without raising the version: a growing incident must not refuse those who edit it."""
+    """Update counted columns without raising the version.
+
+    Otherwise people who edit a growing incident would get a version conflict.
+    """
     before = {name: getattr(incident, name) for name in values}
     await session.execute(
         update(Incident)

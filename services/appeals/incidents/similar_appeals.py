@@ -45,8 +45,8 @@ async def like(
 ) -> tuple[list[SimilarAppeal], int]:
     """Return the appeals similar to this one, most similar first, and how many were compared.
 
-    Within the appeal's organisation, unless `all_organisations` or it has none; always within the caller's scope.
-    Raises `NotFound`.
+    Compares appeals of the same organisation, unless `all_organisations` or the appeal has none; always within the
+    caller's scope. Raises `NotFound`.
     """
     asked = await session.scalar(
         select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
@@ -111,7 +111,7 @@ def _ways(asked: Appeal, window: timedelta) -> Iterator[Select[Any]]:
 
 
 def _nearest(moment: datetime, window: timedelta, count: int, *same: ColumnElement[bool]) -> Iterator[Select[Any]]:
-    """Yield the nearest before and after, half each."""
+    """Yield the queries of the nearest ids before and after the moment, half of `count` each."""
     before = select(Appeal.id).where(*same, Appeal.opened_at <= moment, Appeal.opened_at >= moment - window)
     after = select(Appeal.id).where(*same, Appeal.opened_at > moment, Appeal.opened_at <= moment + window)
     for part in (

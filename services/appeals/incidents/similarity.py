@@ -24,7 +24,8 @@ from shared.russian import in_words
 Matrix = Any
 # From this score on an appeal is shown as similar.
 MIN_SHOWN_SCORE = 0.45
-# The same text, apart from typos; shorter texts («нет света») are written by many.
+# Ratio from which texts are the same apart from typos, and the minimum number of characters: many people write
+# shorter texts («нет света»).
 _SAME_RATIO = 95.0
 _OWN_WORDS_FROM = 20
 _SAME_TEXT_SCORE = 0.9
@@ -112,16 +113,16 @@ def word_stems(names: Iterable[str | None]) -> set[str]:
 
 
 def mentions_name(text: str, name: str) -> bool:
-    """Return whether the text itself contains the name, in any case; short names as they stand."""
+    """Return whether the text itself contains the name, in any case form; short names only as written."""
     starts = word_stems([name]) or set(tokenize(clean_text(name)))
     return any(word.startswith(start) for word in tokenize(clean_text(text)) for start in starts)
 
 
 def text_vectors(texts: Sequence[str], places: Iterable[str | None] = ()) -> Matrix:
-    """Return each text as a row of length 1 (0 without content words): the product of two rows is their cosine
-    similarity.
+    """Return each text as a row of length 1 (0 without content words).
 
-    Names of `places` are left out: that two texts name one location says nothing about what they say.
+    The product of two rows is their cosine similarity. Names of `places` are left out: naming the same location
+    does not make two texts similar.
     """
     besides = word_stems(places)
     return _vectorizer().transform([content_words(text, besides) for text in texts])
@@ -133,7 +134,7 @@ def normalized_words(text: str) -> str:
 
 
 def distinctive_text(text: str) -> str | None:
-    """Return the normalised words if they are too many for two people to write the same; else None."""
+    """Return the normalised words if two people would hardly write the same by chance; else None."""
     words = normalized_words(text)
     return words if len(words) >= _OWN_WORDS_FROM else None
 

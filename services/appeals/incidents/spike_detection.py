@@ -233,8 +233,9 @@ def find_related(
 
 
 def may_concern(appeal: RecentAppeal, fault: str | None, group_id: UUID | None) -> bool:
-    """Return whether an appeal that names no fault may concern it: by its group, or because its text names the
-    thing, as in «что со светом?».
+    """Return whether an appeal that names no fault may concern it.
+
+    It may because of its group, or because its text names what is out of order, as in «что со светом?».
     """
     if group_id is not None and appeal.group_id == group_id:
         return True
@@ -242,7 +243,7 @@ def may_concern(appeal: RecentAppeal, fault: str | None, group_id: UUID | None) 
 
 
 def names_fault(text: str, fault: str) -> bool:
-    """Return whether the text names the thing, though maybe not that it is out."""
+    """Return whether the text names what may be out of order, even if it does not say that it is."""
     return any(hit.label == fault for hit in fault_index()[0].find(tokenize(clean_text(text))))
 
 

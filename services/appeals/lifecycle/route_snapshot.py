@@ -1,4 +1,4 @@
-"""The stored route of an appeal (`appeals.route`): why it is where it is, and why it waits for a moderator."""
+"""The stored route of an appeal (`appeals.route`): why it has its organisation or waits for a moderator."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""Transitions of appeals: those caused by messages and replies, and those that people order.
+"""Transitions of appeals: those caused by messages and replies, and those that people request.
 
 workflow.py says which transitions are allowed; this module applies them to the organisation, the clocks and the
 timeline.
@@ -45,7 +45,7 @@ AssignmentKind = TypeAliasType(
     "AssignmentKind", Literal["routed", "assigned", "returned", "transferred", "rerouted"]
 )
 
-# From this many transfers on, moderators are alerted: the organisations do not settle it themselves.
+# From this many transfers on, moderators are alerted: the organisations do not resolve it among themselves.
 _REPEATED_TRANSFERS_FROM = 3
 _TIMES = ("раз", "раза", "раз")
 
@@ -99,8 +99,9 @@ def assign(
 ) -> None:
     """Assign the appeal to an organisation, because an answer is due.
 
-    The clock counts from the moment that the policy names, not from this decision: time that the centre took to
-    decide is not hidden. `assignment_kind` defaults to `routed` for the system and to `assigned` for a person.
+    The clock counts from the moment that the policy names, not from this decision, so it includes the time that
+    the centre took to decide. `assignment_kind` defaults to `routed` for the system and to `assigned` for a
+    person.
     """
     calendar = routing_context.calendar(organisation_id)
     previous_organisation_id, status_before = appeal.organisation_id, appeal.status
@@ -250,7 +251,10 @@ def record_reclassified(
 
 
 def _published_classification(fields: Mapping[str, str | None]) -> AppealClassification:
-    """Return what events say of a classification: street and house are personal data and stay in the database."""
+    """Return the part of a classification that events contain.
+
+    Street and house are personal data and stay in the database.
+    """
     return AppealClassification(**{name: fields[name] for name in AppealClassification.model_fields})
 
 

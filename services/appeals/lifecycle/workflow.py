@@ -13,7 +13,7 @@ from shared.contracts.values import AppealStatus
 
 APPEAL_STATUSES: tuple[str, ...] = get_args(AppealStatus.__value__)
 
-# The appeal is over and takes no reply.
+# Statuses in which the appeal is over and takes no reply.
 FINAL_STATUSES: frozenset[str] = frozenset({"closed", "not_required"})
 
 _CENTRE = frozenset({Role.MODERATOR})

@@ -18,7 +18,7 @@ LocationParts = dict[str, str | None]
 
 @dataclass(frozen=True)
 class Corrections:
-    """What a person says besides whether an answer is due; a field left out is not a statement.
+    """What a person states besides whether an answer is due; a field left out states nothing.
 
     `location` holds the named parts, `municipality` as OKTMO; `no_location` says that there is none.
     `confirms_rest`: the fields left out are right as classified.

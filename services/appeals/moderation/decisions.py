@@ -277,7 +277,7 @@ async def _decide(
 def _first_prediction(
     triage: Classification | None, before: reviews.ReviewSnapshot, owner: UUID | None
 ) -> tuple[reviews.ReviewSnapshot, str]:
-    """Return the classification before any person's and what made it; `NO_PREDICTION` where a person was first."""
+    """Return the first automatic classification and its classifier; `NO_PREDICTION` where a person was first."""
     if triage is None or not is_automatic(triage.judged_by):
         return {}, reviews.NO_PREDICTION
     return before | {"organisation_id": str(owner) if owner else None}, triage.judged_by

@@ -1,4 +1,4 @@
-"""Reviews: what people decided about classified messages. They measure the model and train the next one.
+"""Reviews: what people decided about classified messages. They serve to measure and to train the model.
 
 A review keeps the first automatic classification, however often the message is reviewed, and of the people's
 decisions the last on each field: correcting only the urgency keeps the topic that another person named.

@@ -82,7 +82,7 @@ async def _rows(
 
 def _is_exportable() -> ColumnElement[bool]:
     return and_(
-        # A message that the page removed was still written; one that its author may have deleted stays out.
+        # A message that the page removed is included; one that its author may have deleted is left out.
         or_(Message.deleted_at.is_(None), Message.deleted_by == "community"),
         or_(Message.edited_at.is_(None), Message.edited_at <= Review.updated_at),
     )

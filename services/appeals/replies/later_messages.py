@@ -60,7 +60,7 @@ async def _reopen(
             Classification.needs_answer != "no",
             Message.deleted_at.is_(None),
         )
-        # A message that certainly needs an answer decides before one that a person has to look at.
+        # A message that certainly needs an answer takes precedence over one that a person has to review.
         .order_by(
             Classification.needs_answer != "yes", Message.written_at, func.length(Message.external_id), Message.id
         )

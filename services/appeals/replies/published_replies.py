@@ -27,7 +27,7 @@ def record_published_reply(
     actor: str,
     superseded: bool = False,
 ) -> None:
-    """Stop the running clock at the moment of publication and move the appeal on.
+    """Stop the running clock at the moment of publication and set the status that follows.
 
     A second reply, or one to an appeal that ended meanwhile, is recorded and changes no figure of the first. A
     reply `superseded` by a later published one is recorded and changes neither clock nor promise.
@@ -40,7 +40,7 @@ def record_published_reply(
         on_time = clocks.stop_clock(appeal, published_at, routing_context.calendar(appeal.organisation_id))
         appeal.status = status_after_reply(appeal.status, reply.kind)
         appeal.promised_at = reply.promised_at if appeal.status == "interim" else None
-        # A breach is recorded once per clock and per promise; the next clock is another one.
+        # A breach is recorded once per clock and per promise: clear the record for the next clock.
         appeal.overdue_noted_at = None
     recorder.add_timeline_entry(
         appeal,
@@ -94,7 +94,7 @@ async def lock_with_appeal(session: WriteSession, reply_id: UUID) -> tuple[Appea
 
 
 def fail_reply(appeal: Appeal, reply: Reply, failure: dict[str, Any], recorder: AppealRecorder) -> None:
-    """Mark the reply as failed, in the appeal's list and by `reply.failed`, so that a person looks at it."""
+    """Mark the reply as failed, in the appeal's list and by `reply.failed`, so that a person sees the failure."""
     reply.status, reply.failure = "failed", failure
     summary = {name: failure[name] for name in ("code", "message", "at")}
     appeal.reply_failed = {"reply_id": str(reply.id), **summary}

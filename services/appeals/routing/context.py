@@ -133,7 +133,7 @@ def routing_facts(
     urgency: str,
     confidence: float | None,
 ) -> RoutingFacts:
-    """Return the facts that rules look at; without a location in the message, that of its page is used."""
+    """Return the facts that rules compare; without a location in the message, that of its page is used."""
     if municipality is None:
         municipality, settlement = (page_owner.municipality if page_owner else None), None
     return RoutingFacts(

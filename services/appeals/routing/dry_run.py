@@ -1,6 +1,6 @@
 """Dry run of a rule set over stored appeals, with the same decision as routing takes; nothing is changed.
 
-Appeals are grouped by the facts that rules look at, so each combination is decided once.
+Appeals are grouped by the facts that rules compare, so each combination is decided once.
 """
 
 from collections import Counter

@@ -4,7 +4,7 @@ Specificity is compared by topic first (a topic before its group before none), t
 before its municipality before none), then by the page's owner, then by urgency. Two rules that are equal in all
 four and match the same appeal have the same conditions, which `validation` refuses, so the order is total. Where
 the result is an organisation that forwards such appeals (a rule with it as `page_owner_id`), that rule is applied
-next, until nobody forwards.
+next, until no organisation forwards the appeal.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -70,7 +70,7 @@ class NamedOrganisation:
 
 @dataclass(frozen=True, slots=True)
 class RoutingFacts:
-    """The facts that rules look at. `municipality` is the OKTMO of the message, or else of the page's owner.
+    """The facts that rules compare. `municipality` is the OKTMO of the message, or else of the page's owner.
 
     `confidence` is that of the topic, 0–1.
     """
@@ -276,9 +276,9 @@ class TaxonomyNames:
 class Route:
     """The organisation (null: a moderator decides) and the reason to show.
 
-    `rule` describes the rule; `why` quotes the words that told topic and location. `suggestions` are at most three
-    organisations, most likely first. `topic` is the predicted topic, kept for routing again. `unrouted_reason`
-    says why there is no organisation.
+    `rule` describes the rule; `why` quotes the words that indicate topic and location. `suggestions` are at most
+    three organisations, most likely first. `topic` is the predicted topic, kept for routing again.
+    `unrouted_reason` says why there is no organisation.
     """
 
     organisation_id: UUID | None
@@ -329,9 +329,9 @@ class Route:
 
 @dataclass(frozen=True)
 class Router:
-    """A rule set with the names that its descriptions need.
+    """A rule set with the names that are used to describe its rules.
 
-    `administrations`: OKTMO → the organisation that governs there.
+    `administrations`: OKTMO → its administration, an organisation.
     """
 
     index: RuleIndex
@@ -340,11 +340,11 @@ class Router:
     administrations: Mapping[str, UUID] = field(default_factory=dict)
 
     def apply_rules(self, facts: RoutingFacts) -> RoutingDecision:
-        """Return where such an appeal goes."""
+        """Return the decision about an appeal with these facts."""
         return apply_rules(self.index, facts, self.organisations)
 
     def _apply_past_moderators(self, facts: RoutingFacts) -> RoutingDecision:
-        """Return where such an appeal would go without the rules that send it to moderators."""
+        """Return the decision without the rules that send the appeal to moderators."""
         stopping: set[Rule] = set()
         while True:
             decision = apply_rules(self.index, facts, self.organisations, excluding=stopping)

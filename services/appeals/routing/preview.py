@@ -18,7 +18,7 @@ from shared.tables.registry import Municipality, Page
 
 @dataclass(frozen=True)
 class PreviewInput:
-    """A message to preview. Given fields take precedence over what the text tells."""
+    """A message to preview. Given fields take precedence over what is found in the text."""
 
     text: str | None = None
     kind: MessageKind = "comment"
@@ -32,7 +32,7 @@ class PreviewInput:
 
 @dataclass(frozen=True)
 class PreviewResult:
-    """The route, the facts that the rules looked at, and the matching rules, most specific first."""
+    """The route, the facts that the rules compared, and the matching rules, most specific first."""
 
     route: Route
     facts: RoutingFacts

@@ -156,7 +156,7 @@ def make_router(
 
 
 async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageOwner]:
-    """Return the owners of these pages, each with the municipality that the page's name tells."""
+    """Return the owners of these pages, each with the municipality that the page's name implies."""
     query = (
         select(
             Page.id,

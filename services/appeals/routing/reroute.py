@@ -70,7 +70,7 @@ async def _apply_batch(
     session: WriteSession, after: AppealPosition | None, *, untouched: bool
 ) -> tuple[int, AppealPosition | None]:
     condition = dry_run.untouched() if untouched else dry_run.unassigned()
-    # The walk uses an index only; the full condition is checked on the rows that the batch locks.
+    # Finding the next rows uses only an index; the full condition is checked on the rows that the batch locks.
     walk_condition: ColumnElement[bool] = Appeal.status.in_(("triage", "assigned"))
     if not untouched:
         walk_condition = and_(Appeal.organisation_id.is_(None), Appeal.status == literal_column("'triage'"))

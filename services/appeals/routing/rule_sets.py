@@ -128,7 +128,7 @@ async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleS
     for row, other in zip(stored, rules, strict=True):
         if conditions_of(other) == conditions_of(rule):
             raise Duplicate("A rule with these conditions already exists", rule_id=str(row.id))
-    # Rules that became invalid since are no reason to refuse this one.
+    # Rules of the active set that have become invalid since then do not prevent adding this one.
     own = f"/rules/{len(rules)}"
     errors = [
         FieldError(pointer=fault.pointer.removeprefix(own) or "/", detail=fault.detail)
@@ -184,7 +184,7 @@ async def compare(
 
 
 async def _lock_active_set(session: WriteSession) -> RuleSet:
-    """Return the active set, which nobody else replaces until the transaction ends."""
+    """Return the active set, locked: no other transaction replaces it until this one ends."""
     await repository.lock_activation(session)
     return await repository.active_set(session)
 

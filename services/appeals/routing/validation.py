@@ -21,7 +21,7 @@ MAX_RULES = 2_000
 # Few organisations forward in both directions. This many rules are checked in less than a second; only unrealistic
 # sets need more.
 _MAX_COST = 2_000_000
-# The cost of finding a matching rule, in rules looked at.
+# The cost of finding a matching rule, in rules compared.
 _STEP_COST = 20
 # A longer loop is described by its first organisations.
 _MOST_NAMED = 10
@@ -156,8 +156,9 @@ class _TooManyError(Exception):
 
 
 class _LoopFinder:
-    """Searches for a forwarding loop by topic, then location, then urgency; at each step only the rules that could
-    still form a loop are looked at, and mostly there are none.
+    """Searches for a forwarding loop by topic, then location, then urgency.
+
+    Each step considers only the rules that could still form a loop; usually there are none.
     """
 
     def __init__(self, rules: Sequence[Rule], groups: Mapping[UUID, UUID]) -> None:
@@ -210,7 +211,7 @@ class _LoopFinder:
             rules = left
 
     def _loop_of(self, appeal: RoutingFacts, circling: Sequence[Rule]) -> list[Rule]:
-        """Return the loop of such an appeal, whichever of the organisations has it first."""
+        """Return the loop that an appeal with these facts enters from any of the organisations; empty for none."""
         done: set[UUID] = set()
         for start in dict.fromkeys(rule.page_owner_id for rule in circling):
             path: dict[UUID, Rule] = {}

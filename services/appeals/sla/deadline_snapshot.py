@@ -99,10 +99,10 @@ class DeadlineSnapshot:
 
     @property
     def text(self) -> str | None:
-        """The deadline of the first reply in words."""
+        """Return the deadline of the first reply in words."""
         return self.first.text if self.first else None
 
     @property
     def next_text(self) -> str | None:
-        """The deadline of the next reply in words; null while no clock runs."""
+        """Return the deadline of the next reply in words; None while no clock runs."""
         return self.next.text if isinstance(self.next, NextClock) else None

@@ -35,9 +35,7 @@ _WEEKDAY = ("понедельник", "вторник", "среда", "четв�
 
 @dataclass(frozen=True)
 class NamedCalendar:
-    """Working time of an organisation, and the calendar it comes from (`id` null: the default one of the
-    program).
-    """
+    """Working time of an organisation, and the calendar it comes from (`id` null: the program's default)."""
 
     id: UUID | None
     name: str
@@ -102,8 +100,8 @@ def clock_start(policy: SlaPolicy, *, received: datetime, written: datetime, ass
 def compute_deadline(policy: SlaPolicy, calendar: NamedCalendar, start: datetime) -> Deadline:
     """Return the deadlines of a clock that starts at `start`.
 
-    Where the calendar's days off leave no working time (no rule can forbid that), the default week is used and the
-    clock names it: an appeal without a deadline would be worse.
+    Where the calendar's days off leave no working time (validation cannot rule that out), the default week is used
+    and the clock names it: an appeal without a deadline would be worse.
     """
     hours = timedelta(hours=policy.first_response_hours)
     try:

@@ -92,7 +92,7 @@ async def import_organisations(
     file = await read_file(await request.body())
     resolved: short_name_lookup.IdByShortName = {}
     if resolve:
-        # Networks are slow: no database connection is held while they are asked.
+        # Networks are slow: no database connection is held while they are queried.
         async with service.database.read() as looking:
             unresolved = await short_name_lookup.find_unresolved(looking, file.organisations)
         resolved = await short_name_lookup.resolve_short_names(
@@ -121,7 +121,7 @@ def _check_asked(request: Request) -> None:
     if request.headers.get("content-type", "").lower().startswith(FORM_MEDIA_TYPES):
         detail = "Send the file itself as the body (`curl --data-binary @FILE`) as text/csv, not as a form"
         raise Invalid.field("header/Content-Type", detail)
-    # A misspelt `dry_run` would otherwise write.
+    # Otherwise a request with a misspelt `dry_run` would write.
     if unknown := sorted(set(request.query_params) - IMPORT_PARAMETERS):
         raise Invalid.field(f"query/{unknown[0]}", "Unknown parameter")
 

@@ -14,7 +14,7 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-# One computation takes 64 MiB and one core; two at a time bound both.
+# One computation takes 64 MiB and one core; running at most two at a time limits both.
 MAX_CONCURRENT_HASHES = 2
 _threads = ThreadPoolExecutor(max_workers=MAX_CONCURRENT_HASHES, thread_name_prefix="argon2")
 _hasher = PasswordHasher()

@@ -27,7 +27,7 @@ MAX_KNOWN_ADDRESSES = 50
 
 @dataclass(frozen=True)
 class ClientInfo:
-    """What the session's owner recognises it by."""
+    """The data by which the session's owner recognises it."""
 
     ip_address: str | None = None
     user_agent: str | None = None

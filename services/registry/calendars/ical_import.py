@@ -16,7 +16,7 @@ from shared.http.problems import FieldError, Invalid
 
 MAX_SHOWN_ERRORS = 100
 _PARSING = Lock()
-# Which property of an event a field of a day comes from.
+# Field of a day → the property of an event that it comes from.
 PROPERTY_BY_FIELD = {"day": "DTSTART", "intervals": "DTSTART", "title": "SUMMARY"}
 
 

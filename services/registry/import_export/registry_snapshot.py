@@ -1,4 +1,4 @@
-"""The registry as an import sees it: read once, indexed by everything that a file may refer to."""
+"""The registry as an import uses it: read once, indexed by everything that a file may refer to."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """The daily run: checks every active page once a day, in batches, within a budget of network calls.
 
 A page is due while it has no check for today in the region, so an interrupted run resumes where it stopped. Pages
-with the oldest check come first: those that yesterday's budget did not reach lead today's run.
+with the oldest check come first: those that yesterday's budget did not reach are checked first today.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,7 +29,8 @@ log = get_logger(__name__)
 DESCRIBE_PATH = "/internal/pages/describe"
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=90, connect=2)
 LOCK_KEY = 0x70616765  # "page"
-# Pages per request, and calls for single walls among its calls: ingest makes about three per second.
+# Pages per request, and the maximum number of its calls for single walls; ingest makes about three calls per
+# second.
 BATCH_SIZE = 500
 MAX_WALL_READS = 100
 # Every network describes at least this many pages per call: an upper bound of the cost of the pages still due.

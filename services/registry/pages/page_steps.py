@@ -28,7 +28,7 @@ from shared.http.problems import Conflict, Forbidden, Invalid, NotFound
 from shared.ids import new_id
 from shared.tables.registry import Organisation, Page, PageStep
 
-# Who confirms what the daily checks see.
+# The actor who confirms what the daily checks report.
 SYSTEM_ACTOR = "system"
 # The badges shown beside a page's name: losing one of these emits `page.mark_lost`.
 BADGES = frozenset({PageStepKind.VERIFIED, PageStepKind.GOV_BADGE})

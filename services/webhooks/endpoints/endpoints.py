@@ -77,7 +77,7 @@ async def create(
 
 
 async def _check_quota(session: AsyncSession, organisation_id: UUID | None, limit: int) -> None:
-    # Two concurrent requests must not both take the last free place (TOCTOU).
+    # Two concurrent requests must not both create the last allowed endpoint (TOCTOU).
     await session.execute(
         select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhooks\n{organisation_id}", 0)))
     )

@@ -1,4 +1,4 @@
-"""Protection against server-side request forgery: internal addresses need the permission of the operator.
+"""Protection against server-side request forgery: internal addresses need the operator's permission.
 
 A host name is checked when an endpoint is saved, to give a clear error, and each address again when its socket is
 created, because the name may resolve to another address by then (DNS rebinding). Redirects are not followed.
@@ -69,7 +69,7 @@ def is_allowed(value: str, allowed: Sequence[IpNetwork]) -> bool:
 def guarded_socket_factory(allowed: Sequence[IpNetwork]) -> Callable[[AddressInfo], socket.socket]:
     """Return a socket factory for aiohttp's connector.
 
-    It is the last check, on the very address that is connected to.
+    This is the last check, on the address that the socket connects to.
     """
 
     def make(info: AddressInfo) -> socket.socket:

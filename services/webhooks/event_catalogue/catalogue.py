@@ -122,7 +122,7 @@ def description_of(model: type[EventData]) -> str:
 def _delivered_model(model: type[EventData]) -> type[BaseModel]:
     base: type[BaseModel] = DeliveredData
     if model is WebhookTest:
-        base = BaseModel  # A test has no subject.
+        base = BaseModel  # A test delivery has no subject.
     elif issubclass(model, WITH_TEXT):
         base = DeliveredMessage
     fields: dict[str, Any] = {
@@ -228,7 +228,7 @@ def delivery_body_of_event(
     organisation = (
         {"id": organisation_id, "name": organisation_names.get(organisation_id)} if organisation_id else None
     )
-    # No event has a field `text`: it would be sent as the citizen's text.
+    # A field `text` of an event is left out: it would be sent as the citizen's text.
     data = {name: value for name, value in current_data(event).items() if name != "text"}
     data |= {"id": event.subject_id, "organisation": organisation}
     if text is not None:

@@ -1,7 +1,7 @@
 """Feed positions as clients store them: opaque strings, `epoch.number`.
 
 A position holds the epoch in its high bits. Events lost in a failover are renumbered in a later epoch, so a client
-with a position from before continues there and skips nothing.
+with an older position continues there and skips nothing.
 """
 
 from shared.events.relay import EPOCH_BITS
@@ -12,7 +12,7 @@ _NUMBER = (1 << EPOCH_BITS) - 1
 
 
 def format_position(position: int) -> str:
-    """Return the position of an event for clients: sent as `after`, it reads on from there."""
+    """Return the position of an event for clients; sent as `after` it selects the events that follow."""
     return f"{position >> EPOCH_BITS}.{position & _NUMBER}"
 
 

@@ -111,8 +111,7 @@ def _agreement(row: Review) -> Agreement:
 
 
 def _location_parts(side: ReviewSnapshot) -> dict[str, Any]:
-    # A prediction holds the parts of the location as fields of its own, a decision holds them in `place`, if at
-    # all.
+    # A prediction has the parts of the location as separate fields; a decision has them in `place`, or not at all.
     return {part: (side.get("place") or side).get(part) for part in LOCATION_PARTS}
 
 

@@ -22,7 +22,7 @@ async def organisation_names(session: AsyncSession, kept: Iterable[RouteSnapshot
 
 
 def route_out(route: RouteSnapshot, named: Mapping[UUID, str]) -> routes.RouteOut:
-    """Return a route with these names."""
+    """Return a route with the given organisation names."""
     suggestions = [
         {**dict(found), "organisation": {"id": found.organisation_id, "name": named[found.organisation_id]}}
         for found in route.suggestions

@@ -48,7 +48,7 @@ async def rule_set_out(session: AsyncSession, rule_set: RuleSet) -> RuleSetOut:
 
 
 async def changes_out(session: AsyncSession, rule_set: RuleSet, against: RuleSet) -> RuleSetChanges:
-    """Return the differences between a set and another."""
+    """Return the differences between two sets."""
     added, removed, changed, same = await rule_sets.compare(session, rule_set, against)
     rows = [*added, *removed, *(row for pair in changed for row in pair)]
     naming = await _naming(session, rows, [against])
@@ -97,7 +97,7 @@ async def preview_out(session: AsyncSession, rule_set: RuleSet, result: PreviewR
         rule_set=rule_set.number,
         organisation=page_owner if page_owner and page_owner.id == to else organisation_ref(naming, to),
         waiting_for=waiting_for,
-        # As it would be stored with an appeal.
+        # The route in the form in which it would be stored with an appeal.
         route=await routes.load_route(session, stored),
         read=RoutingFactsOut(
             topic=topic,

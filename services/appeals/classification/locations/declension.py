@@ -1,10 +1,10 @@
-"""Case forms of place names by their endings, which is enough for names that no dictionary has, and fast.
+"""Case forms of place names, derived from their endings: fast, and possible for names that no dictionary has.
 
 Cases: `n`ominative, `g`enitive, `d`ative, `a`ccusative, `i`nstrumental, `l`ocative. Words are folded.
 """
 
 CASES = "ngdail"
-# Names whose ending looks like a noun's.
+# Names whose ending looks like that of a noun.
 _ADJECTIVES_IN_OI = frozenset(
     ("большой", "сухой", "золотой", "степной", "мостовой", "лесозаводской", "заводской", "спиртозаводской")
 )

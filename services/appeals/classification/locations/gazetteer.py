@@ -25,8 +25,8 @@ MIN_TYPO_LENGTH = 7
 _FORGIVEN = ("settlement", "municipality", "locality")
 
 EntryKind = Literal["municipality", "settlement", "locality", "landmark", "street", "region"]
-# What a bare name needs to count: nothing, a preposition with the case it governs, or its type («село», «мкр»,
-# «СНТ»).
+# What a name needs beside it to be recognised: nothing, a preposition with the case it governs, or its type
+# («село», «мкр», «СНТ»).
 RequiredEvidence = Literal["", "preposition", "type", "number", "garden"]
 _NEEDS: dict[str, RequiredEvidence] = {
     "": "",
@@ -55,8 +55,9 @@ _ABBREVIATED = {
 
 @dataclass(frozen=True, slots=True)
 class GazetteerEntry:
-    """A name of the gazetteer. `municipality` is empty for other regions, `settlement` where the name tells
-    none.
+    """A name of the gazetteer.
+
+    `municipality` is empty for other regions, `settlement` for a name that implies none.
     """
 
     kind: EntryKind
@@ -64,15 +65,15 @@ class GazetteerEntry:
     municipality: str
     settlement: str
     required_evidence: RequiredEvidence = ""
-    # The default among places of the same name; a street that is known everywhere.
+    # The default among locations of the same name, or a street that is known in the whole republic.
     is_default: bool = False
-    # Stems in whose sentence the name is an ordinary word: «кофе в турке».
+    # Stems that make the name an ordinary word in their sentence: «кофе в турке».
     excluding_stems: tuple[str, ...] = ()
 
 
 @dataclass
 class Gazetteer:
-    """All names by their words: what each may mean, and in which cases it stands then.
+    """All names, indexed by their words: the entries that each may mean, and the cases that the form then has.
 
     `starts`: first word → the lengths of the names that begin with it, longest first.
     """

@@ -27,7 +27,7 @@ from services.appeals.classification.locations.tokenized_text import matches_ste
 from services.appeals.classification.text.tokenizer import CleanText, clean_post
 
 _REMEMBERED = 1_000
-# A city is its own settlement: only a part of it says more than the municipality.
+# A city is both municipality and settlement: only a part of it is more precise than the municipality.
 _CITIES = frozenset(("Улан-Удэ", "Северобайкальск"))
 _CAPITAL = "город Улан-Удэ"
 
@@ -37,8 +37,9 @@ class DetectedLocation:
     """The location of a problem.
 
     `municipality` as in `data/municipalities.csv`; `settlement` may also be a part of a city, `street` a numbered
-    quarter. `source`: whether the text (of the message or of the post above) or the page told the municipality;
-    `matched_words`: those words. `other_region`: the problem is outside the republic, and no municipality is set.
+    quarter. `source`: whether the municipality comes from the text (of the message or of the post above) or from
+    the page; `matched_words`: the words that name it. `other_region`: the problem is outside the republic, and no
+    municipality is set.
     """
 
     municipality: str | None = None
@@ -53,7 +54,7 @@ class DetectedLocation:
 def find_location(
     text: str | CleanText, *, page_owner: str | None, page_municipality: str | None, post: str | None = None
 ) -> DetectedLocation:
-    """Return the location of a message's problem: by its text, else by the post above, else by the page.
+    """Return the location of a message's problem: from its text, else from the post above, else from the page.
 
     Nothing is guessed: a text without a location on the page of a republican body gives an empty
     `DetectedLocation`.
@@ -93,7 +94,7 @@ def _by_surroundings(reading: LocationMentions, page: PageLocation, post: str | 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _of_post(post: str) -> tuple[str, str | None, str] | None:
-    """Return municipality, settlement and words of the only clear location that a post names."""
+    """Return municipality, settlement and matched words of the only unambiguous location that a post names."""
     reading = extract_mentions(clean_post(post))
     empty = PageLocation(None, None, "")
     named = [place for place in reading.places if place.is_certain and place.role >= LocationRole.TOWARDS]
@@ -114,9 +115,7 @@ def _of_post(post: str) -> tuple[str, str | None, str] | None:
 def _resolved(
     mention: LocationMention, named: set[str], above: tuple[str, str | None, str] | None, page: PageLocation
 ) -> str | None:
-    """Return the municipality of an ambiguous mention: the one named beside it, that of the post, that of the
-    page.
-    """
+    """Return the municipality of an ambiguous mention: named beside it, else in the post, else the page's."""
     options = mention.municipalities
     if len(options) == 1:
         return next(iter(options))
@@ -131,8 +130,9 @@ def _resolved(
 def _choose(
     places: list[LocationMention], above: tuple[str, str | None, str] | None, page: PageLocation
 ) -> tuple[str, LocationMention] | None:
-    """Return the municipality that the text tells and its mention: the first of those most likely to be the
-    problem's.
+    """Return the municipality that the text names, with its mention.
+
+    Of several it is the first of those most likely to be that of the problem.
     """
     firm = [place for place in places if place.is_certain and place.role > LocationRole.COMPARED]
     named = {next(iter(place.municipalities)) for place in firm if len(place.municipalities) == 1}
@@ -144,13 +144,13 @@ def _choose(
         if best is None or place.role > best[1].role:
             best = municipality, place
         elif place.role == best[1].role and _only_capital(best) and municipality != _CAPITAL:
-            # The capital is where officials are; beside another location it is rarely that of the problem.
+            # Officials are in the capital, so beside another location it is rarely the location of the problem.
             best = municipality, place
     return best
 
 
 def _a_namesake(place: LocationMention, municipality: str, page: PageLocation) -> bool:
-    """Return whether «посёлок Северный» on another district's page is rather an unlisted one of that district."""
+    """Return whether «посёлок Северный» on another district's page is likely an unlisted one of that district."""
     return (
         page.municipality is not None
         and page.municipality != municipality
@@ -177,7 +177,7 @@ def _by_text(reading: LocationMentions, municipality: str, mention: LocationMent
 
 
 def _settlement(places: Iterable[LocationMention], municipality: str) -> str | None:
-    """Return the settlement that is most likely the problem's, or the part of a city that has a name."""
+    """Return the settlement that is most likely the problem's, or a named part of a city."""
     best: tuple[tuple[bool, LocationRole], str] | None = None
     for place in places:
         if place.role <= LocationRole.AWAY:
@@ -229,7 +229,7 @@ def _with_address(
 
 
 def _other_region(reading: LocationMentions) -> LocationMention | None:  # noqa: PLR0911 — one return per reason against it
-    """Return the location outside the republic: «в чите», and nothing that speaks of here."""
+    """Return the location outside the republic («в чите»); None when the text also indicates the republic."""
     words = reading.text.words
     if reading.places:
         return None

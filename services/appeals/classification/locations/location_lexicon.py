@@ -19,7 +19,7 @@ SETTLEMENT_MARKS = frozenset((
     "станция", "станции", "станцию", "ст", "город", "города", "городе", "городу", "гор", "г", "сп", "гп",
     "местность", "местности", "городок", "городке",
 ))
-# Letters that are also prepositions or parts of other words: an abbreviation only with a dot.
+# Letters that are also prepositions or parts of other words: they are abbreviations only with a dot.
 DOTTED_MARKS = frozenset(("с", "д", "у"))
 # Words that may stand between a preposition and the name.
 FILLERS = frozenset((
@@ -63,9 +63,9 @@ UNITS = (
 HOUSE_MARKS = frozenset(("д", "дом", "доме", "дома", "дому", "домов", "дом№"))
 FLAT_MARKS = frozenset(("кв", "квартира", "квартире", "подъезд", "под", "п", "оф", "офис"))
 BLOCK_MARKS = frozenset(("к", "корп", "корпус"))
-# Residence: the words before «в X» or «из X».
+# Words before «в X» or «из X» that express residence.
 RESIDENCE_VERBS = ("жив", "прожива", "приех", "переех", "снима", "родн")
-# Where somebody is registered, was born or married is not the location of the problem.
+# The location where somebody is registered, was born or married is not that of the problem.
 REGISTRATION_VERBS = ("прописан", "прописк", "зарегистрир", "родом", "родил", "рожд", "уроже", "брак", "свадьб",
                       "поступ")  # fmt: skip
 RESIDENT_WORDS = frozenset(
@@ -90,14 +90,14 @@ RELATIVES = (
     "дети", "дочь", "дочк", "дочер", "сын", "родител", "мама$", "маме$", "мать$", "брат", "сестр", "внук",
     "внуч", "родствен", "сват", "студент",
 )
-# What is removed from a location was there.
+# Verbs of removal: «вывезти из X» means that the problem is in X.
 REMOVAL_VERBS = ("вывез", "вывоз", "убрать", "убер", "выселя", "течет", "воня", "дым")
 BURYAT_LETTERS = "үөһ"
 BURYAT_ENDINGS = (
     "һаа", "һээ", "һоо", "һөө", "гай", "гэй", "аар", "ээр", "оор", "руу", "рүү", "луу", "лүү", "иин", "да",
     "дэ", "до", "дө", "та", "тэ", "то", "тө", "ай", "эй", "ой", "ын", "ин", "н",
 )
-# Whoever is asked to come is asked to the location of the problem.
+# Requests to come: «приезжайте в X» means that the problem is in X.
 ASKED_TO_COME = (
     "пришл", "направьте", "направить", "приезжайте", "приедьте", "приедте", "отправьте", "заезжайте",
     "завез", "привез",

@@ -41,7 +41,7 @@ _ROAD_OR_MENDED = ROAD + REPAIR_VERBS
 
 
 class LocationRole(IntEnum):
-    """The higher, the more likely the location is that of the problem."""
+    """The role of a location; the higher, the more likely it is that of the problem."""
 
     COMPARED = 0
     AWAY = 1
@@ -67,7 +67,7 @@ def preposition_before(text: TokenizedText, first: int) -> int:
 def location_role(  # noqa: PLR0911 — one return per preposition
     text: TokenizedText, preposition_at: int, first: int, end: int, cases: str
 ) -> LocationRole:
-    """Return the role of the location that words `first` to before `end` name in the given cases."""
+    """Return the role of the location named by words `first` to `end` (exclusive) in the given cases."""
     words, begin = text.words, text.sentence_start(first)
     anchor = preposition_at if preposition_at >= 0 else first
     preposition = words[preposition_at] if preposition_at >= 0 else ""
@@ -110,7 +110,7 @@ def _coming_from(before: list[str]) -> LocationRole:
 
 
 def _going_up_to(text: TokenizedText, at: int) -> LocationRole:
-    """«до Курумкана когда доделаете»: a road there may be the problem; a bus there is a trip."""
+    """Return the role after «до»: a road may be the problem («до Курумкана когда доделаете»), a bus is a trip."""
     mended = text.sentence_has(at, _ROAD_OR_MENDED) and not text.sentence_has(at, TRAVEL_WORDS)
     return LocationRole.HOME if mended else LocationRole.AWAY
 
@@ -153,12 +153,12 @@ def _compared(text: TokenizedText, anchor: int, begin: int, end: int) -> bool:
 
 
 def _and_here(words: list[str], at: int) -> bool:
-    """«… а у нас», «… а здесь»."""
+    """Return whether «а у нас» or «а здесь» begins at this word."""
     return words[at] == "а" and (words[at + 1 : at + 3] == ["у", "нас"] or words[at + 1 : at + 2] in _OF_HERE)
 
 
 def _better_or_worse(text: TokenizedText, end: int, after: str) -> bool:
-    """«в X лучше», «в X ещё хуже, чем …»; «нам в X лучше бы фельдшера» compares nothing."""
+    """Return whether «лучше» or «хуже» compares: «в X лучше», but not «нам в X лучше бы фельдшера»."""
     at = end + (after in ("еще", "намного", "гораздо"))
     if after and text.words[at : at + 1] not in BETTER_OR_WORSE:
         return False
@@ -167,7 +167,7 @@ def _better_or_worse(text: TokenizedText, end: int, after: str) -> bool:
 
 
 def _like(text: TokenizedText, before: list[str], after: str, end: int) -> bool:
-    """«сделайте, как в X», «не так, как в X»; «как в X получить …» asks."""
+    """Return whether «как» compares: «сделайте, как в X», «не так, как в X», but not «как в X получить …»."""
     if before[-1:] != ["как"]:
         return False
     if not after or text.gaps[end][:1] == ",":

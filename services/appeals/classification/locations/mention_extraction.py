@@ -61,8 +61,9 @@ _DASHES = frozenset(("-", "–", "—", "/", "->"))
 
 @dataclass(frozen=True, slots=True)
 class LocationMention:
-    """A location named by words `start` to before `end`. Unless `is_certain` it counts only beside its own
-    municipality.
+    """A location named by the words from `start` up to, not including, `end`.
+
+    Unless `is_certain` it counts only beside its own municipality.
     """
 
     options: tuple[GazetteerEntry, ...]
@@ -88,7 +89,7 @@ class LocationMentions:
 
 
 def extract_mentions(written: str | CleanText, *, of_page: bool = False) -> LocationMentions:
-    """Return every location in a text. `of_page`: the text is a page's name, where adjectives stand alone."""
+    """Return every location in a text. `of_page`: it is a page's name, where adjectives occur without a noun."""
     return _Reader(TokenizedText(written), of_page=of_page).read()
 
 
@@ -274,7 +275,7 @@ class _Reader:
         )
 
     def _stands_alone(self, at: int, end: int, entry: GazetteerEntry, preposition: str) -> bool:
-        """Return whether the form is no surname: «Романова» beside «село Романово»."""
+        """Return whether the form cannot be a surname, as «Романова» beside «село Романово» can."""
         word = self.words[end - 1]
         if entry.kind != "settlement" or not word.endswith(_POSSESSIVE) or end - at > 1:
             return True

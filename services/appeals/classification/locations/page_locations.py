@@ -19,7 +19,7 @@ _SHORT_PATTERN = 4
 
 @dataclass(frozen=True, slots=True)
 class PageLocation:
-    """The location of a page's own matters; empty for a page that implies none."""
+    """The location that a page implies; empty when it implies none."""
 
     municipality: str | None
     settlement: str | None
@@ -36,16 +36,14 @@ def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
 
 
 def owner_scope(owner: str) -> str | None:
-    """Return `republic`, `local` or `region` by the words of the owner's name, the first that matches in this
-    order.
-    """
+    """Return the first of `republic`, `local` and `region` whose words occur in the owner's name."""
     folded = fold_text(owner)
     scopes = {scope for pattern, scope in _patterns() if pattern.search(folded)}
     return next((scope for scope in ("republic", "local", "region") if scope in scopes), None)
 
 
 def _canonical(municipality: str | None) -> str | None:
-    """Return the gazetteer's name of a municipality written in any way."""
+    """Return the gazetteer's name of a municipality in any spelling."""
     if not municipality:
         return None
     exact = gazetteer().municipalities.get(fold_text(municipality.strip()))
@@ -60,7 +58,7 @@ def _canonical(municipality: str | None) -> str | None:
 
 
 def _one(places: list[LocationMention]) -> str | None:
-    """Return the municipality that a page's name tells; of the capital and another, the other."""
+    """Return the municipality that a page's name implies; of the capital and another one, the other."""
     # The capital's theatres and hospitals serve the whole republic.
     told = [
         place
@@ -79,9 +77,7 @@ def _one(places: list[LocationMention]) -> str | None:
 
 @lru_cache(maxsize=_REMEMBERED)
 def page_location(owner: str | None, municipality: str | None) -> PageLocation:
-    """Return the location of the owner's matters, by its name first and by the municipality registered for its
-    page.
-    """
+    """Return the location that a page implies: by its owner's name, else by its registered municipality."""
     given = _canonical(municipality)
     if not owner:
         return PageLocation(given, None, "")

@@ -1,6 +1,4 @@
-"""Settlement names as the gazetteer spells them, by municipality: the values found in messages, and so those of
-rules.
-"""
+"""Settlement names as the gazetteer spells them, by municipality: the values that messages and rules have."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -19,7 +17,7 @@ _DATA = "services.appeals.classification.locations"
 
 @cache
 def settlement_names() -> Mapping[str, Mapping[str, str]]:
-    """Return the name of each municipality → its settlements by `settlement_key`."""
+    """Return a mapping from the name of a municipality to its settlements by `settlement_key`."""
     found: dict[str, dict[str, str]] = {}
     for row in package_rows(_DATA, "data", "settlements.csv"):
         found.setdefault(row["municipality"], {})[settlement_key(row["name"]) or ""] = row["name"]

@@ -1,4 +1,4 @@
-"""Spelling correction of names: one edit from a long name, and no word that the dictionary knows."""
+"""Spelling correction of names: of words that are one edit from a long name and are not in the dictionary."""
 
 from functools import lru_cache
 
@@ -15,9 +15,7 @@ _AIMAG = "аймаг"
 
 @lru_cache(maxsize=_REMEMBERED)
 def correct_spelling(word: str) -> str:
-    """Return the name's word that a misspelt word meant; the word itself when it is a known word, short, or
-    similar to nothing.
-    """
+    """Return the correctly spelt word of a name; the word itself when it is known, short or similar to none."""
     if (
         len(word) < MIN_TYPO_LENGTH - 1
         or not word.isalpha()
@@ -43,9 +41,7 @@ def correct_spelling(word: str) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def strip_buryat_ending(word: str) -> str:
-    """Return the name in a Buryat case form: «хяагтада» → «хяагта»; otherwise the word as `correct_spelling`
-    returns it.
-    """
+    """Return the name without its Buryat case ending («хяагтада» → «хяагта»), else as `correct_spelling` does."""
     names = gazetteer()
     if word not in names.vocabulary:
         for ending in BURYAT_ENDINGS:

@@ -45,7 +45,7 @@ class StreetMention:
 
 
 def parse_house(text: TokenizedText, at: int) -> tuple[str, int] | None:
-    """Return the house that the words from `at` on name, without a flat, and the index after it."""
+    """Return the house named from word `at` on, without a flat, and the index after it."""
     words, gaps = text.words, text.gaps
     marked = at < len(words) and words[at] in HOUSE_MARKS and gaps[at] in _CLOSE
     if marked:
@@ -71,7 +71,7 @@ def parse_house(text: TokenizedText, at: int) -> tuple[str, int] | None:
 
 
 def _is_letter(text: TokenizedText, at: int) -> bool:
-    """«20 а, кв 5»: a letter of the house; «20 а вот» is none."""
+    """Return whether the word is the letter of a house, as in «20 а, кв 5» but not in «20 а вот»."""
     if at >= len(text.words) or text.words[at] not in _LETTERS or text.gaps[at] not in (" ", '"', ' "', "-"):
         return False
     after = at + 1
@@ -79,7 +79,7 @@ def _is_letter(text: TokenizedText, at: int) -> bool:
 
 
 def _house_before(text: TokenizedText, at: int) -> str | None:
-    """«дом 20 по Бабушкина»: the house before the street's preposition or type."""
+    """Return the house before the street's preposition or type: «дом 20 по Бабушкина»."""
     while at > 0 and (
         text.words[at - 1] in PREPOSITIONS_IN | PREPOSITIONS_ALONG or text.words[at - 1] in STREET_MARKS
     ):
@@ -191,7 +191,7 @@ def parse_bare_street(
 def _by_preposition(
     text: TokenizedText, at: int, end: int, entries: tuple[GazetteerEntry, ...], before: str
 ) -> bool:
-    """«на Жердева», «по Ключевской»; «на советской власти» and «на новой машине» are no streets."""
+    """Return whether a street follows «на» or «по»: «на Жердева», not «на советской власти», «на новой машине»."""
     words = text.words
     if before not in ("на", "по") or text.gaps[at] != " ":
         return False

@@ -56,8 +56,7 @@ def _spelled(match: re.Match[str]) -> str:
 
 
 class TokenizedText:
-    """The folded words of a text. `gaps[i]` is what stands before word i; words of one sentence share
-    `sentences[i]`.
+    """The folded words of a text. `gaps[i]` is the text before word i; words of one sentence share `sentences[i]`.
 
     Queries about a sentence or the whole text are cached.
     """
@@ -91,16 +90,14 @@ class TokenizedText:
         return gap[:1] == "." and len(word) > 1 and word not in _ABBREVIATIONS and not word[0].isdigit()
 
     def quote(self, start: int, end: int) -> str:
-        """Return the words from `start` to before `end` as they stand in the text."""
+        """Return the words from `start` up to, not including, `end`, as written in the text."""
         words = [self.words[start]]
         for at in range(start + 1, end):
             words += [self.gaps[at], self.words[at]]
         return "".join(words)
 
     def sentence_has(self, at: int, stems: tuple[str, ...]) -> bool:
-        """Return whether a word of the sentence of word `at` begins with one of the stems, as in
-        `matches_stem`.
-        """
+        """Return whether the sentence of word `at` has a word that matches a stem, as in `matches_stem`."""
         number = self.sentences[at]
         found = self._has.get((number, stems))
         if found is None:
@@ -118,8 +115,9 @@ class TokenizedText:
         return found
 
     def clause(self, start: int, end: int, *, back: bool = False) -> list[str]:
-        """Return words `start` to before `end`, up to a comma or the sentence's end; `back`: after the last
-        comma.
+        """Return the words from `start` up to, not including, `end`, within one clause.
+
+        They end at a comma or the sentence's end; with `back` they begin after the last comma.
         """
         if back:
             at = end
@@ -182,7 +180,7 @@ def is_infinitive(word: str) -> bool:
 
 @lru_cache(maxsize=_REMEMBERED)
 def is_common_noun(word: str) -> bool:
-    """Return whether the word is most likely a common noun: no surname, first name or place."""
+    """Return whether the word is most likely a common noun: no surname, first name or place name."""
     if not is_dictionary_word(word):
         return False
     tag = _first_tag(word)

@@ -2,8 +2,8 @@
 
 See docs/developer/classification.md.
 
-It decides about the topics in its history. The others keep their built-in probability, and so does the share that
-falls on labels that name no topic.
+The custom model decides about the topics in its history. Other topics keep their built-in probabilities, and so
+does the share of labels that name no topic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from shared.topic_taxonomy import TaxonomyEntry, entries, entries_by_name
 
 # A label with fewer rows has too little training data to decide about its topic.
 MIN_ROWS_PER_LABEL = 5
-# When more rows have unmapped labels, the history is about other things than messages here.
+# When more rows have unmapped labels, the history is about other matters than this system's messages.
 MAX_UNMAPPED_SHARE = 0.2
 _LISTED = 10
 _TINY = 1e-9
@@ -59,7 +59,7 @@ class LabelMapping:
         )
 
     def unusable_reason(self) -> str | None:
-        """Return why a model with these labels cannot classify messages here; None when it can."""
+        """Return why a model with these labels cannot classify this system's messages; None when it can."""
         if sum(self.unmapped.values()) > MAX_UNMAPPED_SHARE * sum(self.rows.values()):
             return f"{self.describe_unmapped()}; at most {MAX_UNMAPPED_SHARE:.0%} of the rows may have such labels"
         if not self.usable:

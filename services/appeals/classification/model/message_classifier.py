@@ -56,9 +56,9 @@ _TYPE_WORDS = {
 _POST_WEIGHT = 0.5
 _POST_WEIGHT_FEW = 1.0
 _FEW_WORDS = 3
-# A topic is named from this probability within its group on; else the group alone.
+# Minimum probability of a topic within its group; below it only the group is named.
 _SURE_OF_TOPIC = 0.5
-# Whoever disputes the page's own answer has a lower threshold for a moderator's attention.
+# Lower threshold for a moderator's attention when the message disputes the page's own answer.
 _REPLY_TO_PAGE = 0.3
 
 
@@ -140,7 +140,7 @@ def _place(item: PreparedText) -> DetectedLocation:
             page_municipality=item.context.page_municipality,
             post=item.context.post_text,
         )
-    except Exception:  # an error of ours must not cost the message its answer, nor other messages their location
+    except Exception:  # a bug must not leave this message unanswered or other messages without location
         log.exception("location detection failed", characters=len(item.text))
         return DetectedLocation(matched_words="не прочитано")
 
@@ -154,7 +154,7 @@ class MessageClassifier:
     """The loaded model with its thresholds and data card."""
 
     def __init__(self, heads: BuiltinModel, card: Mapping[str, Any], taught: "CustomModel | None" = None) -> None:
-        """`card` is the model's data card with its thresholds. `taught` is combined for groups and topics."""
+        """`card`: data card of the model, with its thresholds; `taught`: custom model to combine with it."""
         self._heads = heads
         self._taught = taught
         self.card = card
@@ -191,7 +191,7 @@ class MessageClassifier:
         card = json.loads((builtin_model_dir() / "card.json").read_text("utf-8"))
         if topics_model is None:
             return MessageClassifier(heads, card)
-        # The import takes a second: only installations with a custom model pay for it.
+        # The import takes a second, so it is done only where there is a custom model.
         from services.appeals.classification.model.custom_model import CustomModel  # noqa: PLC0415
 
         return MessageClassifier(heads, card, CustomModel(topics_model, heads.group.labels, heads.topic.labels))
@@ -217,7 +217,7 @@ class MessageClassifier:
         return self._subjects(text_features(self._heads.features, seen), seen)
 
     def predict(self, items: Sequence[tuple[str, MessageContext]]) -> list[Prediction]:
-        """Predict messages, in their order; batches cost less per message. Never raises, whatever the text."""
+        """Return predictions in the order of the messages; batches cost less per message. Never raises."""
         return self._read([PreparedText.of(text, context) for text, context in items])
 
     def _read(self, seen: Sequence[PreparedText]) -> list[Prediction]:
@@ -318,13 +318,13 @@ class MessageClassifier:
         return [str(self._words[columns[at]]) for at in np.argsort(-pulls)[:3] if pulls[at] > 0]
 
     def wants_answer(self, found: Prediction) -> bool:
-        """Return yes or no, without leaving it to a moderator."""
+        """Return whether the message needs an answer, without leaving the decision to a moderator."""
         if found.location.other_region:
             return False
         return self._due(found) or (found.language == "bxr" and found.needs_answer >= self._maybe)
 
     def _due(self, found: Prediction) -> bool:
-        """Return whether an answer is likely due. Plain danger is enough, however little the message asks."""
+        """Return whether an answer is likely due. Clear danger is enough, even if the message asks for little."""
         return self._is_due(found.needs_answer, found.urgent)
 
     def _is_due(self, need: float, urgent: float) -> bool:
@@ -339,7 +339,7 @@ class MessageClassifier:
         return _likeliest(found.types, yes=yes)
 
     def classify(self, items: Sequence[tuple[str, MessageContext]]) -> list[ClassificationResult]:
-        """Classify messages, in their order; unclear ones are `unsure`, for a moderator to decide."""
+        """Return classifications in the order of the messages; `unsure` ones are left to a moderator."""
         seen = [PreparedText.of(text, context) for text, context in items]
         return [self._decide(item, prediction) for item, prediction in zip(seen, self._read(seen), strict=True)]
 

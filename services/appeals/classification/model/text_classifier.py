@@ -1,7 +1,7 @@
 """A text classifier with calibrated confidence: a linear SVM whose margins are calibrated out of fold.
 
 Training holds out each fold in turn; the margins of the held-out rows are calibrated to probabilities
-(calibration.py). The name of a label is trained on like a text, which helps labels with few examples.
+(calibration.py). A label's name is also used as a training text, which helps labels with few examples.
 """
 
 import re

@@ -90,7 +90,7 @@ class TopicGroupIndex:
         return TopicGroupIndex({row["group"]: [stem.strip() for stem in row["stems"].split(",")] for row in rows})
 
     def best(self, found: list[str]) -> tuple[str | None, list[StemMatch]]:
-        """Return the group with most words in the text, the first named among equals, and those words."""
+        """Return the group with the most words in the text (of equals the one named first), and those words."""
         hits = self._index.find(found)
         if not hits:
             return None, []
@@ -128,7 +128,7 @@ class KeywordMatches:
 
 
 def classify_by_keywords(text: str, context: MessageContext) -> ClassificationResult:
-    """Classify one message by its words alone. Never raises, whatever the text."""
+    """Classify one message by its words alone. Never raises for any text."""
     note = truncation_note(text)
     text, context = truncate_input(text, context)
     text = to_cyrillic(text)
@@ -190,7 +190,7 @@ def _needs_nobody(read: KeywordMatches, text: str) -> ClassificationResult | Non
 def _asked(  # noqa: PLR0911 — one return per line of the rule
     read: KeywordMatches, context: MessageContext, named: list[StemMatch]
 ) -> tuple[MessageType, float, str] | None:
-    """Return what the message wants, or None when its words tell nothing."""
+    """Return what the message wants, or None when its words do not show it."""
     about_something = bool(named) or read.has("problem") or read.has("weak")
     # «Спасибо, ям больше нет»: short praise names the solved problem; a long text thanks in advance.
     praised = read.has("thanks") and not read.has("contrast") and len(read.words) <= _PRAISE

@@ -1,4 +1,4 @@
-"""Words of the keyword rules, by what they do in a message. Stems are written as in `tokenizer.py`."""
+"""Words of the keyword rules, by their function in a message. Stems are written as in `tokenizer.py`."""
 
 
 def _stems(written: str) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ PROPOSAL = _stems(
     """
 )
 
-# Facts of failure: what does not work, is missing, broken or dangerous.
+# Words that state a fault: something does not work, is missing, broken or dangerous.
 PROBLEM = _stems(
     """
     отсутств, провал, треснут, поврежд, засор, зарос, зараст, зарасл, борщевик, сливает, не очищ, не скош,
@@ -80,7 +80,7 @@ PROBLEM = _stems(
     """
 )
 
-# Complaints without a fact: a problem only beside a subject.
+# Complaints that state no fault: they count as a problem only beside a subject.
 WEAK_PROBLEM = _stems(
     """
     ужас, кошмар, позор, безобраз, бардак, беспредел, отвратит, плох, хуже, невозможн, надоел, достал, устал,
@@ -150,7 +150,7 @@ SMALL_TALK = _stems(
     """
 )
 
-# Danger to life or health here and now.
+# Words for a present danger to life or health.
 DANGER = _stems(
     """
     пожар, горит дом, дом горит, горим$, горит подъезд, подъезд горит, горит квартир, горит лес, лес горит,

@@ -38,7 +38,7 @@ _SHOUT = re.compile(r"!!+|!{2,}")
 
 @dataclass(frozen=True)
 class UrgencySignals:
-    """The signals found: kinds of danger with their words, faults, and how far and how long they reach."""
+    """The signals found: kinds of danger with their words, faults, how many are affected and for how long."""
 
     dangers: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)

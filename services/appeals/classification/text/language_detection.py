@@ -28,9 +28,9 @@ _BUILT = re.compile(
 # In Russian `э` rarely follows a consonant; in Buryat it does in every other word.
 _HARD_E = re.compile("[бвгджзлмнпрстхцчшщ]э")
 _SHORTEST = 4
-# Without any of these only a known word can be Buryat: most messages are decided by this alone.
+# In a text without any of these only known words can be Buryat; this check alone decides most messages.
 _LIKELY = re.compile(r"[өүһ]|(?:аа|ээ|оо|уу|юу|яа|еэ|ёо)|[бвгджзлмнпрстхцчшщ]э|сайн|мэнд|баяр")
-# A Russian word that is no loan in Buryat: function words, and inflected verbs.
+# Russian words that are not loan words in Buryat: function words, and inflected verbs.
 _RUSSIAN_FUNCTION = frozenset(
     """
     и в во не на что с со как а но у к по из за от до о об же бы ли это этот эта эти там тут где

@@ -10,7 +10,7 @@ from shared.text.normalize import fold_case
 __all__ = ["analyzer", "is_dictionary_word", "lemmatize", "words_kept_as_written"]
 
 _REMEMBERED = 200_000
-# No word is longer; analysing longer ones would take seconds.
+# No real word is longer; analysing longer ones would take seconds.
 _LONGEST = 50
 # Total letters of unknown words to analyse: guessing forms takes longer than anything else, the longer the word.
 _GUESSED_AT_MOST = 2_000
@@ -23,10 +23,9 @@ def is_dictionary_word(word: str) -> bool:
 
 
 def words_kept_as_written(words: Sequence[str]) -> Collection[str]:
-    """Return the words of a text that are kept as written: unknown ones after the first 2,000 letters of such
-    words.
+    """Return the words of a text that are kept as written: unknown ones after 2,000 letters of such words.
 
-    No real message has so many.
+    No real message reaches this limit.
     """
     if sum(map(len, words)) <= _GUESSED_AT_MOST:
         return ()

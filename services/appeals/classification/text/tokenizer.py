@@ -50,7 +50,7 @@ def tokenize(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CleanText:
-    """A text folded and split into words once, for all that use it."""
+    """A text folded and split into words once, for all its uses."""
 
     original: str
     cleaned: str

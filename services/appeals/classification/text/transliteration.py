@@ -38,7 +38,7 @@ _ENGLISH = re.compile(r"\b(?:the|and|you|your|is|are|now|with|my|to|in|of|we|fre
 
 
 def to_cyrillic(text: str) -> str:
-    """Return the text in Cyrillic if it was meant so; any other text unchanged."""
+    """Return the text in Cyrillic if it is Russian typed in Latin letters; any other text unchanged."""
     latin = len(_LATIN.findall(text.lower()))
     if latin < _FEWEST_LETTERS:
         return text

@@ -173,7 +173,7 @@ class CrossValidation:
 
 
 def cross_validate(learnt: Sequence[TrainingExample]) -> CrossValidation:
-    """Hold out each fifth in turn."""
+    """Return predictions for each fifth of the examples by a model trained on the other four."""
     groups = tuple(sorted({item.group for item in learnt if item.group}))
     topics = tuple(sorted({topic for _, _, topic in taxonomy_texts()}))
     found = CrossValidation(

@@ -104,8 +104,9 @@ class TrainingSource:
 
 
 def is_better(new: Scores, present: Scores) -> bool:
-    """Return whether a model beats another on the same rows: by weighted F1, then by accuracy; a draw beats
-    nobody.
+    """Return whether a model beats another on the same rows: by weighted F1, then by accuracy.
+
+    Equal scores do not beat each other.
     """
     return (new.weighted_f1, new.accuracy) > (present.weighted_f1, present.accuracy)
 
@@ -205,7 +206,7 @@ def _against_present(
 def _against_built_in(
     classifier: TextClassifier, blind: OutOfFoldPredictions, data: LabelledData, labels: LabelMapping
 ) -> ModelComparison:
-    """Return the classification of messages here with and without the new model."""
+    """Compare the classification with the new model and with the built-in model alone."""
     other = "the built-in model"
     places = _fair(blind, data, np.array([label in labels.mapped for label in data.labels]))
     built_in = MessageClassifier.load()
