@@ -238,7 +238,7 @@ class Service:
         if (jobs := self.jobs) is not None:
             work["jobs"] = lambda s: jobs.run(s.settings.direct_url, s.database)
         if (answers := self._answers) is not None:
-            work["forget-answers"] = lambda s: idempotency.forget_for_ever(s.database, answers)
+            work["forget-answers"] = lambda s: idempotency.purge_periodically(s.database, answers)
         for consumer in self.consumers:
             work[consumer.name] = lambda s, c=consumer: c.run(s.database, s.wakeups, s.report_worker)  # type: ignore[misc]
         return work | self.workers

@@ -49,7 +49,7 @@ async def run_forever(
     """Run `work` until cancelled, and start it again when it raises or returns.
 
     `on_failure` gets the error (`WorkEnded` if the work returned) and the delay before the restart. Work that ran
-    longer than `reset_after` seconds starts its backoff anew. An outage counts as no failure: the delay after it
+    longer than `reset_after` seconds resets its backoff. An outage counts as no failure: the delay after it
     stays `outage_delay`. An error that is not retried is raised.
     """
     failures = 0

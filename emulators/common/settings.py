@@ -22,7 +22,7 @@ class EmulatorSettings(BaseSettings):
     population: int = Field(default=400, ge=1, le=100_000)
     """How many invented citizens there are."""
     day_seconds: float = Field(default=86_400, gt=0)
-    """Length of the emulator's day: daily limits start anew after it."""
+    """Length of the emulator's day: daily limits are reset after it."""
     clock_shift_seconds: float = Field(default=0, validation_alias="GOSPABLIK_CLOCK_SHIFT_SECONDS")
     rate_window_seconds: float = Field(default=1.0, gt=0)
     """Window of the per-second limits."""

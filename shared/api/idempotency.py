@@ -113,7 +113,7 @@ async def forget_old(database: Database, table: type[IdempotencyMixin]) -> None:
                 return
 
 
-async def forget_for_ever(database: Database, table: type[IdempotencyMixin]) -> None:
+async def purge_periodically(database: Database, table: type[IdempotencyMixin]) -> None:
     """Delete expired responses every hour until cancelled."""
 
     async def one_round() -> float:

@@ -1,8 +1,7 @@
 """Examples of successful JSON bodies, combined from the examples of their fields.
 
 The example of a field is given by `Field(examples=[…])`, so it changes with its schema. A nullable field without
-an example is null, unless it is an object. `MissingExampleError` names a field for
-which no value can be derived.
+an example is null, unless it is an object. `MissingExampleError` names a field for which no value can be derived.
 """
 
 from collections.abc import Mapping

@@ -77,6 +77,6 @@ async def emit(session: WriteSession, *events: NewEvent) -> None:
             for event in events
         ],
     )
-    if not session.info.get("outbox_rung"):
+    if not session.info.get("outbox_notified"):
         await session.execute(select(func.pg_notify(EVENTS_WRITTEN, "")))
-        session.info["outbox_rung"] = True
+        session.info["outbox_notified"] = True

@@ -10,7 +10,7 @@ from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_i
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.lifecycle.route_snapshot import TriageReason
-from services.appeals.moderation import decisions
+from services.appeals.moderation import decisions, manual_appeals
 from services.appeals.schemas import appeals, common, routes
 from services.appeals.schemas.appeals import AppealExpansion, AppealSort
 from services.appeals.schemas.types import BoundedDatetime, SingleLine
@@ -157,7 +157,7 @@ async def open_appeal(
             appeal, new = await decisions.open_from_message(session, caller, body.message_id, corrections)
             response.status_code = 201 if new else 200
         else:
-            appeal = await decisions.open_from_text(
+            appeal = await manual_appeals.open_from_text(
                 session, caller, body.text or "", corrections, url=body.url, repeats=key.key is not None
             )
         await session.flush()

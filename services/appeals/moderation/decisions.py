@@ -1,12 +1,11 @@
-"""Decisions of moderators: whether a message needs an answer, who answers an appeal, opening one by hand."""
+"""Decisions of moderators: whether a message needs an answer, and who answers an appeal."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +13,6 @@ from services.appeals.classification.classifier_pool import ClassifierInput, cla
 from services.appeals.classification.types import (
     ANSWERED_TYPES,
     ClassificationResult,
-    MessageContext,
     is_automatic,
 )
 from services.appeals.inbound.appeal_matching import AppealMatcher, ClassifiedMessage, LockedAppeals, thread_author
@@ -28,21 +26,17 @@ from services.appeals.moderation import reviews
 from services.appeals.moderation.corrections import Corrections, check_corrections, location_of
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
-from services.appeals.sla import clocks
 from shared import clock
 from shared.api.preconditions import UNSEEN, Seen
 from shared.auth.callers import Caller
-from shared.contracts.appeal_events import AppealMoved, AppealOpened
+from shared.contracts.appeal_events import AppealMoved
 from shared.contracts.values import AppealOutcome
 from shared.database.sessions import WriteSession
-from shared.http.problems import Conflict, DecidedByAnother, Duplicate, Invalid, NotFound
-from shared.ids import new_id
+from shared.http.problems import Conflict, DecidedByAnother, Invalid, NotFound
 from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply, Review, TimelineEntry, Topic
 from shared.tables.ingest import Message
 
-_MODERATOR_REASON = "Решение модератора"
-# The same text by the same person within this time is one appeal that was sent twice.
-DUPLICATE_TEXT_WINDOW = timedelta(minutes=10)
+MODERATOR_REASON = "Решение модератора"
 
 
 @dataclass(frozen=True)
@@ -93,7 +87,8 @@ class _AppealState:
         return _AppealState(appeal, begun, moved, others_need, await assignments.returned_by(session, appeal))
 
 
-async def _classify(item: ClassifierInput) -> ClassificationResult:
+async def classify_text(item: ClassifierInput) -> ClassificationResult:
+    """Return the classification of a text. Raises as `ClassifierPool.classify_one` does."""
     return (await classifier_pool().classify_one(item)).result
 
 
@@ -114,7 +109,7 @@ def _stored_result(stored: reviews.ReviewSnapshot, routing_context: RoutingConte
     )
 
 
-def _corrected_result(
+def corrected_result(
     predicted: ClassificationResult,
     corrections: Corrections,
     topic: Topic | None,
@@ -131,9 +126,7 @@ def _corrected_result(
         else "chatter"
     )
     if not needs_answer:
-        return ClassificationResult(
-            "no", kind, "normal", None, 1.0, _MODERATOR_REASON, language=predicted.language
-        )
+        return ClassificationResult("no", kind, "normal", None, 1.0, MODERATOR_REASON, language=predicted.language)
     result = replace(
         predicted,
         needs_answer="yes",
@@ -145,7 +138,7 @@ def _corrected_result(
         if topic or (corrections.confirms_rest and predicted.topic)
         else predicted.topic_confidence,
         needs_answer_confidence=1.0,
-        why=_MODERATOR_REASON,
+        why=MODERATOR_REASON,
     )
     if not corrections.sets_location:
         return result
@@ -236,8 +229,8 @@ async def _decide(
         predicted = _stored_result(base_prediction, routing_context)
     else:
         thread_context = await ThreadContext.load(session, [message])
-        predicted = await _classify(thread_context.classifier_input(message))
-    result = _corrected_result(predicted, corrections, topic, routing_context, needs_answer=needs_answer)
+        predicted = await classify_text(thread_context.classifier_input(message))
+    result = corrected_result(predicted, corrections, topic, routing_context, needs_answer=needs_answer)
     recorder = AppealRecorder()
     opening = AppealMatcher(session, routing_context, recorder, locked)
     opens = existing is None and locked.appeal_for(thread_author(message)) is None
@@ -308,7 +301,7 @@ def _close_unneeded(
         appeal.status = "answered"
         recorder.add_timeline_entry(appeal, "triaged", caller.actor, needs_answer="no")
     elif not state.work_started:
-        transitions.apply_move(appeal, "not_required", caller, routing_context, recorder, reason=_MODERATOR_REASON)
+        transitions.apply_move(appeal, "not_required", caller, routing_context, recorder, reason=MODERATOR_REASON)
     else:
         raise Conflict(
             f"The appeal is «{appeal.status}»: move it to «not_required» if no answer is due",
@@ -346,7 +339,7 @@ def _apply_corrections(
             routing_context,
             recorder,
             actor,
-            route=manual_route(_MODERATOR_REASON),
+            route=manual_route(MODERATOR_REASON),
         )
     elif appeal.status in {"triage", "not_required"}:
         organisation_id = appeal.organisation_id or route.organisation_id
@@ -383,7 +376,7 @@ def _apply_corrections(
     appeal.updated_at = clock.now()
     transitions.record_reclassified(recorder, appeal, before, actor)
     if appeal.urgency == "high" != before["urgency"]:
-        recorder.add_alert("urgent", appeal, _MODERATOR_REASON)
+        recorder.add_alert("urgent", appeal, MODERATOR_REASON)
 
 
 def _keep_in_triage(appeal: Appeal, route: Route, actor: str, recorder: AppealRecorder) -> None:
@@ -392,10 +385,10 @@ def _keep_in_triage(appeal: Appeal, route: Route, actor: str, recorder: AppealRe
     if appeal.status != "triage":
         before = appeal.status
         appeal.status, appeal.closed_at = "triage", None
-        payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": _MODERATOR_REASON}
+        payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": MODERATOR_REASON}
         recorder.add_timeline_entry(appeal, "moved", actor, **payload)
         moved = AppealMoved(
-            **event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=_MODERATOR_REASON
+            **event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=MODERATOR_REASON
         )
         recorder.add_event(moved, actor)
 
@@ -518,87 +511,6 @@ async def open_from_message(
     if decided.appeal is None:
         raise Conflict("The appeals of this thread are changing; try again")
     return decided.appeal, not joins
-
-
-async def open_from_text(
-    session: WriteSession,
-    caller: Caller,
-    text: str,
-    corrections: Corrections,
-    *,
-    url: str | None,
-    repeats: bool = False,
-) -> Appeal:
-    """Open an appeal from a text that was received by phone or on paper; it has no thread to publish a reply
-    in.
-
-    Raises `Duplicate` naming the first when this caller opened one with the same text within
-    `DUPLICATE_TEXT_WINDOW`, unless the text `repeats` on purpose.
-    """
-    if not repeats:
-        await _require_new_text(session, caller, text)
-    topic = await check_corrections(session, corrections, needs_answer=True)
-    routing_context = await RoutingContext.load(
-        session, (), {corrections.organisation_id} if corrections.organisation_id else ()
-    )
-    predicted = await _classify((text, MessageContext()))
-    result = _corrected_result(predicted, corrections, topic, routing_context, needs_answer=True)
-    topic_id = corrections.topic_id or routing_context.topic_id(result)
-    route = routing_context.route_message(None, result)
-    now = clock.now()
-    appeal = Appeal(
-        id=new_id(), status="triage", urgency=result.urgency, outcome=None, topic_id=topic_id, text=text,
-        url=url, municipality=routing_context.municipality_code(result), settlement=result.settlement,
-        street=result.street, house=result.house, fault=result.fault, language=result.language,
-        written_at=now, opened_at=now, organisation_id=None, page_id=None, network=None, thread_key=None,
-        author_key=None, route=route.to_triage_snapshot().dump(), created_at=now, updated_at=now,
-    )  # fmt: skip
-    organisation_id = corrections.organisation_id or route.organisation_id
-    if organisation_id is not None:
-        appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", organisation_id, now
-        stored = route.to_snapshot()
-        if corrections.organisation_id:
-            stored = stored.text_reading().replaced_by(manual_route(_MODERATOR_REASON))
-        appeal.route = stored.dump()
-        clocks.start_first_response_clock(
-            appeal, routing_context.policies, routing_context.calendar(organisation_id)
-        )
-    session.add(appeal)
-    await session.flush()
-    recorder = AppealRecorder()
-    recorder.add_timeline_entry(appeal, "opened", caller.actor, by_hand=True)
-    recorder.add_event(AppealOpened(**event_snapshot(appeal)), caller.actor)
-    if organisation_id is not None:
-        assignment_kind: transitions.AssignmentKind = "assigned" if corrections.organisation_id else "routed"
-        transitions.record_first_assignment(recorder, appeal, caller.actor, assignment_kind=assignment_kind)
-    if appeal.urgency == "high":
-        recorder.add_alert("urgent", appeal, predicted.why if predicted.urgency == "high" else _MODERATOR_REASON)
-    await recorder.write(session)
-    return appeal
-
-
-async def _require_new_text(session: WriteSession, caller: Caller, text: str) -> None:
-    text_hash = func.hashtextextended(func.lower(text), 0)
-    # Two requests at once: the second waits for the first and sees its appeal.
-    await session.execute(select(func.pg_advisory_xact_lock(text_hash)))
-    first = await session.scalar(
-        select(Appeal.id)
-        .join(TimelineEntry, TimelineEntry.appeal_id == Appeal.id)
-        .where(
-            func.hashtextextended(func.lower(Appeal.text), 0) == text_hash,
-            Appeal.text == text,
-            Appeal.opened_at > clock.now() - DUPLICATE_TEXT_WINDOW,
-            TimelineEntry.kind == "opened",
-            TimelineEntry.actor == caller.actor,
-            TimelineEntry.data["by_hand"].as_boolean(),
-        )
-        .limit(1)
-    )
-    if first is not None:
-        raise Duplicate(
-            "You opened an appeal with this text a moment ago. Give an Idempotency-Key to open another",
-            appeal_id=str(first),
-        )
 
 
 async def move_appeal(

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import defer
 
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.lifecycle.route_snapshot import TriageReason, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.transitions import reopen
 from services.appeals.lifecycle.workflow import status_after_message
@@ -72,4 +73,5 @@ async def _reopen(
     status = status_after_message(appeal.status, needs_answer)
     reopen(appeal, status, routing_context, recorder, SYSTEM_ACTOR, message=message)
     if status == "triage":
-        appeal.route = {**appeal.route, "waiting_for": "buryat" if language == "bxr" else "need_unclear"}
+        reason: TriageReason = "buryat" if language == "bxr" else "need_unclear"
+        appeal.route = route_of(appeal).updated(waiting_for=reason).dump()

@@ -105,11 +105,12 @@ async def _publish(
         appeal.reply_failed = None
         await session.execute(delete(Reply).where(Reply.id.in_(taken_twice)))
         recorder.add_timeline_entry(appeal, "reply_recognised", reply_id=str(reply.id))
-        return
-    published_replies.record_published_reply(
-        appeal, reply, data.published_at, routing_context, recorder, actor=reply.author, superseded=overtaken
-    )
-    await later_messages.reopen_after_own_reply(session, appeal, reply, routing_context, recorder)
+    else:
+        published_replies.record_published_reply(
+            appeal, reply, data.published_at, routing_context, recorder, actor=reply.author, superseded=overtaken
+        )
+    if not overtaken:
+        await later_messages.reopen_after_own_reply(session, appeal, reply, routing_context, recorder)
 
 
 async def _is_superseded(session: AsyncSession, reply: Reply) -> bool:

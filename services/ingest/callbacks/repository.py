@@ -25,17 +25,6 @@ def secret_digest(network: str, page_id: UUID, url: str, secret: str) -> str:
     return token_digest(f"callback:{network}", secret if secret in url else f"{page_id}\n{secret}")
 
 
-async def page_by_secret(session: AsyncSession, network: str, secret: str) -> UUID | None:
-    """Return the id of the page whose URL ends with this secret, or None."""
-    digest = token_digest(f"callback:{network}", secret)
-    found: UUID | None = await session.scalar(
-        select(CallbackRegistration.page_id).where(
-            CallbackRegistration.network == network, CallbackRegistration.digest == digest
-        )
-    )
-    return found
-
-
 async def registrations_by_page(
     session: AsyncSession, network: str, page_ids: Sequence[UUID] | None = None
 ) -> dict[UUID, RegisteredCallback]:

@@ -33,7 +33,7 @@ async def test_topic_is_created_changed_and_deleted(page: VkPage) -> None:
     assert (topic["thread"], other["thread"]) == (f"board{topic['id']}", f"board{other['id']}")
     written = await page.citizen("Холодно", thread=topic["thread"])
     beside = await page.citizen("Ямы", thread=other["thread"], attachments=["photo-1_2"])
-    assert written["id"] == beside["id"], "comments are numbered anew in each topic"
+    assert written["id"] == beside["id"], "each topic numbers its comments separately"
     where = {"page": page.id, "id": written["id"], "thread": topic["thread"]}
     await door("edit", where | {"text": "Очень холодно"})
     await door("delete", where | {"by": "community"})

@@ -84,3 +84,26 @@ async def test_staff_reply_received_late_answers_only_what_was_written_before_it
         at=WEDNESDAY + staff_hour * HOUR,
     )
     assert (await world.appeal(found["id"]))["status"] == status
+
+
+async def test_earlier_reply_found_published_late_does_not_reopen(world: World) -> None:
+    """A later reply has answered what came after the earlier one was submitted."""
+    found = await appeal(world)
+    first = await answer(world, found)
+    await fails(world, first)
+    await world.writes(FURTHER_QUESTION, at=WEDNESDAY + HOUR)
+    second = await answer(world, found, "Починим оба фонаря.")
+    await world.published(second, at=WEDNESDAY + 2 * HOUR, external_id="-101_78")
+    await world.published(first, at=WEDNESDAY + 3 * HOUR)
+    assert (await world.appeal(found["id"]))["status"] == "answered"
+
+
+async def test_own_reply_first_taken_for_a_staff_reply_answers_only_what_its_author_saw(world: World) -> None:
+    found = await appeal(world)
+    reply = await answer(world, found)
+    await world.writes(FURTHER_QUESTION, at=WEDNESDAY + HOUR)
+    own = await world.writes("Начнём в понедельник, в 9.", from_community=True, at=WEDNESDAY + 2 * HOUR)
+    assert (await world.appeal(found["id"]))["status"] == "answered"
+    await world.published(reply, at=WEDNESDAY + 2 * HOUR, external_id=await world.external_id(own))
+    after = await world.appeal(found["id"])
+    assert (after["status"], len(after["replies"])) == ("reopened", 1)

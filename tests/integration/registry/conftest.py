@@ -1,13 +1,15 @@
 """The registry on a real database, with the demo accounts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
+from aiohttp import web
 
 from services.registry.access import people
 from tests.conftest import TestDatabase
@@ -27,6 +29,26 @@ async def with_people(registry: ServiceUnderTest) -> ServiceUnderTest:
     async with registry.service.database.write() as session:
         await people.ensure_demo_people(session)
     return registry
+
+
+@asynccontextmanager
+async def registry_asking(
+    resolve: Callable[[web.Request], Awaitable[web.Response]], database: TestDatabase, keys_dir: Path
+) -> AsyncIterator[ServiceUnderTest]:
+    """Run the registry's API with a server in ingest's place that responds to `POST /internal/pages/resolve`."""
+    app = web.Application()
+    app.router.add_post("/internal/pages/resolve", resolve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        async with service_under_test(
+            "registry", database, keys_dir, ingest_url=f"http://{host}:{port}"
+        ) as running:
+            yield running
+    finally:
+        await runner.cleanup()
 
 
 async def sign_in(registry: ServiceUnderTest, **form: str) -> httpx.Response:

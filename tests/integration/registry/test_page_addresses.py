@@ -10,8 +10,8 @@ from aiohttp import web
 
 from shared.auth import tokens
 from tests.conftest import TestDatabase
-from tests.integration.registry.conftest import make, pointers
-from tests.support.service_under_test import CENTRE_SUBJECT, ServiceUnderTest, service_under_test
+from tests.integration.registry.conftest import make, pointers, registry_asking
+from tests.support.service_under_test import CENTRE_SUBJECT, ServiceUnderTest
 
 KNOWN = {"external_id": "101", "name": "Школа № 71", "screen_name": "school71"}
 PATH = "/api/v1/pages"
@@ -43,19 +43,8 @@ def ingest() -> Ingest:
 @pytest.fixture
 async def registry(ingest: Ingest, database: TestDatabase, keys_dir: Path) -> AsyncIterator[ServiceUnderTest]:
     """Return the registry's API with a stand-in for ingest."""
-    app = web.Application()
-    app.router.add_post("/internal/pages/resolve", ingest.resolve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        async with service_under_test(
-            "registry", database, keys_dir, ingest_url=f"http://{host}:{port}"
-        ) as running:
-            yield running
-    finally:
-        await runner.cleanup()
+    async with registry_asking(ingest.resolve, database, keys_dir) as running:
+        yield running
 
 
 async def resolve(registry: ServiceUnderTest, address: str, **more: Any) -> Any:

@@ -181,7 +181,7 @@ class LongPoll:
         return answer
 
     async def _recover(self, session: _Session, answer: dict[str, Any]) -> None:
-        """Handle the `failed` codes: 1: history is partly lost, use the given `ts`; 2: new key; 3: start anew."""
+        """Handle the `failed` codes: 1: events were lost, use the given `ts`; 2: new key; 3: new key and `ts`."""
         match answer["failed"]:
             case 1 if "ts" in answer:
                 session.ts = str(answer["ts"])

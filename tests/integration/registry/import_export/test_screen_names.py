@@ -9,8 +9,9 @@ from aiohttp import web
 
 from services.registry.import_export.short_name_lookup import MAX_LOOKUPS
 from tests.conftest import TestDatabase
+from tests.integration.registry.conftest import registry_asking
 from tests.integration.registry.import_export.conftest import csv_file, imported, send
-from tests.support.service_under_test import ServiceUnderTest, service_under_test
+from tests.support.service_under_test import ServiceUnderTest
 
 HEADINGS = ("Код", "Наименование", "Вид", "Ссылка ВК", "Ссылка ОК")
 
@@ -44,19 +45,8 @@ def ingest() -> Ingest:
 @pytest.fixture
 async def registry(ingest: Ingest, database: TestDatabase, keys_dir: Path) -> AsyncIterator[ServiceUnderTest]:
     """Return the registry's API with a stand-in for ingest."""
-    app = web.Application()
-    app.router.add_post("/internal/pages/resolve", ingest.resolve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        async with service_under_test(
-            "registry", database, keys_dir, ingest_url=f"http://{host}:{port}"
-        ) as running:
-            yield running
-    finally:
-        await runner.cleanup()
+    async with registry_asking(ingest.resolve, database, keys_dir) as running:
+        yield running
 
 
 async def test_short_names_are_resolved_on_request(registry: ServiceUnderTest, ingest: Ingest) -> None:
