@@ -5,6 +5,7 @@ back when it raises; code inside never commits. A read handler gets a `ReadSessi
 read-only in the database.
 """
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -13,7 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import stamina
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -25,6 +27,8 @@ T = TypeVar("T")
 # below Postgres' limit of 100 even if Compose runs API and worker of each service separately.
 POOL_SIZES = {"registry": 6, "ingest": 8, "appeals": 8, "metrics": 4, "webhooks": 5}
 JOB_CONNECTIONS = 2
+# A ping costs three round trips, so a connection used this recently is taken as alive unless it was closed.
+_PING_AFTER_IDLE_SECONDS = 1.0
 
 
 class ReadSession(AsyncSession):
@@ -100,7 +104,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            pool_pre_ping=True,
             hide_parameters=True,  # names, texts and hashes must not appear in tracebacks
         )
         self._writers = async_sessionmaker(self.engine, class_=WriteSession, expire_on_commit=False)
@@ -111,14 +114,35 @@ class Database:
         # Connections of an earlier generation are replaced at their next checkout.
         self._generation = 0
         event.listen(self.engine.sync_engine, "connect", self._on_connect)
+        event.listen(self.engine.sync_engine, "checkin", self._on_checkin)
         event.listen(self.engine.sync_engine, "checkout", self._on_checkout)
 
     def _on_connect(self, _connection: object, record: ConnectionPoolEntry) -> None:
-        record.info["generation"] = self._generation
+        record.info.update(generation=self._generation, used_at=time.monotonic())
 
-    def _on_checkout(self, _connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+    def _on_checkin(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    def _on_checkout(self, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
         if record.info["generation"] != self._generation:
             raise DisconnectionError("the connection may lead to a read-only server")
+        if not self._is_alive(connection, time.monotonic() - record.info["used_at"]):
+            # Every idle connection is replaced, not only this one.
+            raise InvalidatePoolError("the server closed the connection")
+
+    def _is_alive(self, connection: DBAPIConnection, idle_seconds: float) -> bool:
+        """Return whether a pooled connection can be used: it is open and, after a while, answers a ping."""
+        dialect = self.engine.sync_engine.dialect
+        if dialect.get_driver_connection(connection).is_closed():
+            return False
+        if idle_seconds < _PING_AFTER_IDLE_SECONDS:
+            return True
+        try:
+            return dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            if dialect.is_disconnect(error, connection, None):
+                return False
+            raise
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
