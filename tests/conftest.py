@@ -1,7 +1,7 @@
 """What every test may ask for: a real Postgres, a freshly migrated database of its own, signing keys."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -16,6 +16,7 @@ from cli.deployment import provisioning as bootstrap
 from cli.deployment import signing_keys
 from cli.embedded.settings import SERVICES
 from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
+from shared import gc_tuning
 from tests.support.database_reuse import Databases, Keeper
 
 __all__ = ["SERVICES", "TestDatabase"]
@@ -50,6 +51,7 @@ class TestDatabase:
 
     admin_url: str
     name: str
+    open_connection: Callable[[str], Awaitable[asyncpg.Connection]] = asyncpg.connect
 
     def url(self, role: str) -> str:
         """Connection of a service's login role, or of `gospablik_owner`."""
@@ -58,7 +60,7 @@ class TestDatabase:
     async def connect(self, role: str = "postgres") -> asyncpg.Connection:
         """A raw connection; the superuser's by default, to look behind the services."""
         url = bootstrap.with_database(self.admin_url, self.name) if role == "postgres" else self.url(role)
-        return await asyncpg.connect(url)
+        return await self.open_connection(url)
 
 
 class _Stages(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
@@ -94,6 +96,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+def pytest_collection_finish() -> None:
+    """Let the garbage collector skip the hundreds of thousands of objects that collecting the tests has made."""
+    gc_tuning.freeze_startup_objects()
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Stages:
     """How several processes share the tests."""
     return _Stages(config, log)
@@ -127,9 +134,14 @@ async def template(postgres_server: str) -> str:
 
 
 @pytest.fixture(scope="session")
-async def databases(template: str) -> AsyncIterator[Databases]:
-    """The databases of this process, and the pools that stay connected to them."""
-    keeper = Keeper()
+async def keeper() -> Keeper:
+    """The pools and connections that stay connected between tests."""
+    return Keeper()
+
+
+@pytest.fixture(scope="session")
+async def databases(template: str, keeper: Keeper) -> AsyncIterator[Databases]:
+    """The databases of this process."""
     made = Databases(template, keeper)
     with mock.patch("shared.service.Database", keeper):
         yield made
@@ -137,10 +149,10 @@ async def databases(template: str) -> AsyncIterator[Databases]:
 
 
 @pytest.fixture
-async def database(template: str, databases: Databases) -> AsyncIterator[TestDatabase]:
+async def database(template: str, databases: Databases, keeper: Keeper) -> AsyncIterator[TestDatabase]:
     """A database of the test's own, with every migration and nothing else."""
     spare = await databases.take()
-    yield TestDatabase(template, spare.name)
+    yield TestDatabase(template, spare.name, keeper.connect)
     await databases.give_back(spare)
 
 

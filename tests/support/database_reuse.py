@@ -68,11 +68,26 @@ class KeptDatabase(Database):
         await super().close()
 
 
+class KeptConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """A raw connection that `close` gives back to its keeper."""
+
+    keeper: "Keeper"
+    url: str
+    is_free = False
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 — asyncpg's own signature
+        """Leave the connection for the next test; close it if it cannot be reset."""
+        if not await self.keeper.put_back_connection(self):
+            await super().close(timeout=timeout)
+
+
 @dataclass
 class Keeper:
-    """Pools by their arguments and event loop."""
+    """Pools by their arguments and event loop, and raw connections by their address."""
 
     _free: dict[tuple[Any, ...], list[KeptDatabase]] = field(default_factory=dict)
+    _free_connections: dict[str, list[KeptConnection]] = field(default_factory=dict)
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def __call__(self, url: str, pool_size: int, **options: Any) -> Database:
         """Return a `Database(url, pool_size, **options)`, reused if one is free."""
@@ -90,15 +105,52 @@ class Keeper:
         self._free.setdefault(database.key, []).append(database)
         return True
 
+    async def connect(self, url: str) -> asyncpg.Connection:
+        """Return a raw connection, reused if one is free."""
+        if asyncio.get_running_loop() is not self._loop:
+            return await asyncpg.connect(url)
+        free = self._free_connections.get(url, [])
+        while free:
+            kept = free.pop()
+            kept.is_free = False
+            if not kept.is_closed():
+                return kept
+        made = await asyncpg.connect(url, connection_class=KeptConnection)
+        made.keeper, made.url = self, url
+        return made
+
+    async def put_back_connection(self, connection: KeptConnection) -> bool:
+        """Keep a raw connection for reuse; return False if it is closed or cannot be reset."""
+        if connection.is_free:
+            return True
+        if connection.is_closed():
+            return False
+        try:
+            await connection.reset(timeout=5)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            return False
+        connection.is_free = True
+        self._free_connections.setdefault(connection.url, []).append(connection)
+        return True
+
     def connections(self, name: str) -> int:
         """Return the number of connections kept to a database."""
-        return sum(kept.engine.pool.checkedin() for kept in self._of(name))  # type: ignore[attr-defined]
+        pooled = sum(kept.engine.pool.checkedin() for kept in self._of(name))  # type: ignore[attr-defined]
+        return pooled + sum(not kept.is_closed() for kept in self._connections_of(name))
 
     async def end(self, name: str) -> None:
-        """Close the pools kept for a database."""
+        """Close the pools and connections kept for a database."""
         for kept in self._of(name):
             await kept.end()
+        for connection in self._connections_of(name):
+            connection.terminate()
         self._free = {key: kept for key, kept in self._free.items() if not key[0].endswith(f"/{name}")}
+        self._free_connections = {
+            url: kept for url, kept in self._free_connections.items() if not url.endswith(f"/{name}")
+        }
+
+    def _connections_of(self, name: str) -> list[KeptConnection]:
+        return [one for url, kept in self._free_connections.items() if url.endswith(f"/{name}") for one in kept]
 
     def _of(self, name: str) -> list[KeptDatabase]:
         return [one for key, kept in self._free.items() if key[0].endswith(f"/{name}") for one in kept]

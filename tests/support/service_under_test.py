@@ -16,7 +16,6 @@ from typing import Any, cast
 from unittest import mock
 from uuid import UUID, uuid4
 
-import asyncpg
 import httpx
 from argon2 import PasswordHasher
 from cryptography.fernet import Fernet
@@ -45,8 +44,7 @@ class ServiceUnderTest:
     service: Service
     client: httpx.AsyncClient
     keys_dir: Path
-    # Connections with the role of registry, the only service that may write access.
-    registry: asyncpg.Pool
+    database: TestDatabase
     given: dict[str, tuple[UUID, str, UUID | None, bool]] = field(default_factory=dict)
 
     def token(
@@ -91,15 +89,19 @@ class ServiceUnderTest:
         if request.method == "GET" or access is None:
             return
         # ON CONFLICT covers one unique index only: a concurrent insert could fail on another, hence the lock.
-        async with self.registry.acquire() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", str(access[0]))
-            await connection.execute(
-                """INSERT INTO people (id, username, full_name, password_hash, role, organisation_id, beneath,
-                   active, version, created_at, updated_at)
-                   VALUES ($1::uuid, 'test-' || $1::uuid, 'Test', 'none', $2, $3, $4, true, 1, now(), now())
-                   ON CONFLICT (id) DO UPDATE SET role = $2, organisation_id = $3, beneath = $4""",
-                *access,
-            )
+        connection = await self.database.connect("registry")
+        try:
+            async with connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", str(access[0]))
+                await connection.execute(
+                    """INSERT INTO people (id, username, full_name, password_hash, role, organisation_id, beneath,
+                       active, version, created_at, updated_at)
+                       VALUES ($1::uuid, 'test-' || $1::uuid, 'Test', 'none', $2, $3, $4, true, 1, now(), now())
+                       ON CONFLICT (id) DO UPDATE SET role = $2, organisation_id = $3, beneath = $4""",
+                    *access,
+                )
+        finally:
+            await connection.close()
 
     def headers(self, role: str, organisation_id: UUID | str | None = None, **more: str) -> dict[str, str]:
         """Return the request headers of a signed-in person."""
@@ -184,9 +186,8 @@ async def service_under_test(
         async with (
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client,
-            asyncpg.create_pool(database.url("registry"), min_size=0, max_size=2) as registry,
         ):
-            running = ServiceUnderTest(service, client, keys_dir, registry)
+            running = ServiceUnderTest(service, client, keys_dir, database)
             client.event_hooks["request"] += [running.sign, running.give_access]
             yield running
     settings.cache_clear()
