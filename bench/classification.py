@@ -32,7 +32,7 @@ BARS = {
 BURYAT_RECALL = 0.90
 BURYAT_FALSE_POSITIVES = 0.005
 TEXTS_PER_SECOND = 1_000
-# As a share of the rate at which a baseline predicts only the topic group.
+# Minimum speed, as a share of the speed of a baseline that predicts only the topic group.
 RATIO = 0.1
 _BATCH_ROWS = 250
 _LABELLED_TWICE = ("needs_answer", "type", "group", "urgency", "municipality", "language")
@@ -89,7 +89,7 @@ def _buryat(reference_data: Path) -> tuple[bool, dict[str, Any] | None]:
 
 def _speed(memory_before: float, count: int) -> tuple[float, float, float]:
     """Return texts per second of the baseline and ours (batches, warm caches), and the memory in megabytes."""
-    # Imported here, because the memory is measured before.
+    # Imported late: the memory was measured before these modules were loaded.
     from services.appeals.classification.locations.location_finder import find_location  # noqa: PLC0415
     from services.appeals.classification.model.message_classifier import MessageClassifier  # noqa: PLC0415
     from services.appeals.classification.training.examples import load_examples  # noqa: PLC0415
@@ -159,7 +159,7 @@ def main() -> None:
         path.stem: _scores(path.stem, rows, path.parent / "second_annotator" / path.name)
         for path, rows in sets.items()
     }
-    # One set has only about fifty urgent messages, two percent each: the bars apply to all sets combined.
+    # A set has only about fifty urgent messages, so one error is two percent: bars apply to all sets combined.
     everything = [row for rows in sets.values() for row in rows]
     combined = _scores("all sets combined", everything)
     buryat_ok, buryat = _buryat(args.corpus)

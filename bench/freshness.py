@@ -30,7 +30,7 @@ MESSAGES_PER_DAY = 3_000  # over all pages, the real load
 STEADY_LEARN_DAYS, DRIFT_LEARN_DAYS, MEASURE_DAYS = 21, 7, 7
 STEADY_DAYS, DRIFT_DAYS = STEADY_LEARN_DAYS + MEASURE_DAYS, DRIFT_LEARN_DAYS + MEASURE_DAYS
 HOUR = DAY / HOURS
-# The standard deviation of the daily drift of a page's log rate; a page in a hundred per day jumps fivefold.
+# The standard deviation of the daily drift of a page's log rate; each day one page in a hundred jumps fivefold.
 DAILY_DRIFT, JUMP_PROBABILITY, JUMP_SIZE = 0.15, 0.01, math.log(5)
 # Relative activity in the hours of a day, from midnight.
 HOURLY_ACTIVITY = (2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 10, 11, 11, 10, 10, 11, 12, 13, 14, 14, 12, 8, 4)

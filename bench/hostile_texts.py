@@ -125,5 +125,5 @@ if __name__ == "__main__":
     if os.environ.get("OMP_NUM_THREADS") != "1":
         os.execve(sys.executable, [sys.executable, "-m", "bench.hostile_texts", *sys.argv[1:]],
                   {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})  # fmt: skip
-    # One run: in a second one the words would be cached.
+    # Only one run: in a second one the words would already be cached.
     run_benchmark("hostile_texts", MEASUREMENTS, runs=1)

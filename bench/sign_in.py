@@ -24,7 +24,7 @@ from bench.measure import Measurement, run_benchmark
 from tests.support.embedded_stack import running_stack
 
 CONNECTIONS = 18
-# One round takes seconds: an attack that takes longer was orphaned by its parent process.
+# A round takes seconds: an attack process that runs for longer has lost its parent process, and stops.
 MAX_ATTACK_SECONDS = 300
 SIGN_INS = 12
 OTHER_USERS = ("head", "centre", "org")

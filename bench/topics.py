@@ -33,7 +33,7 @@ from shared.tabular.named_columns import read_table
 from shared.topic_taxonomy import entries
 
 BAR = 1.0
-# The bars for training on the appeals of Kursk, by label: figure and minimal mean.
+# The minimum mean of each figure after training on the appeals of Kursk, by label.
 BARS = {
     "category": {
         "weighted_f1": 0.81,

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from shared.tabular.formula_escaping import harmless
 from shared.tabular.writer import CsvWriter
 
-# Paths of open files: a file that the shell is writing to must not be replaced.
+# Paths of files that are already open, for example by a redirection of the shell: they must not be replaced.
 _OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")
 
 Write = Callable[[Sequence[str]], None]

@@ -50,5 +50,5 @@ async def _online() -> None:
 
 
 if context.is_offline_mode():
-    raise SystemExit("Migrations run online: they check what they change")
+    raise SystemExit("Migrations cannot run offline: they read the database")
 asyncio.run(_online())

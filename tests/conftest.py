@@ -1,4 +1,4 @@
-"""What every test may ask for: a real Postgres, a freshly migrated database of its own, signing keys."""
+"""Fixtures for every test: a real Postgres, a freshly migrated database of its own, signing keys."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -21,7 +21,7 @@ from tests.support.database_reuse import Databases, Keeper
 
 __all__ = ["SERVICES", "TestDatabase"]
 
-# A database per test: what makes copies durable only costs time here.
+# A database is copied for each test: making the copies durable would only cost time.
 OPTIONS = (
     "fsync=off",
     "full_page_writes=off",
@@ -29,16 +29,16 @@ OPTIONS = (
     "max_wal_senders=0",
     "max_wal_size=256MB",
     "max_connections=200",
-    # Plans do not depend on when it runs, and an analysed database could not be used again.
+    # Plans must not depend on when autovacuum runs, and a database with new statistics cannot be reused.
     "autovacuum=off",
     "scram_iterations=1",
 )
-# On loopback nobody listens, and making TLS's context takes asyncpg longer than all the rest of connecting.
+# Loopback needs no encryption, and creating a TLS context takes longer than the rest of a connection.
 os.environ["PGSSLMODE"] = "disable"
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 2**31
 
-# No timing decides a test; one that hangs ends by pytest's timeout.
+# A slow example does not fail a test; pytest's timeout ends one that hangs.
 hypothesis_settings.register_profile("gospablik", deadline=None)
 hypothesis_settings.load_profile("gospablik")
 
@@ -54,11 +54,11 @@ class TestDatabase:
     open_connection: Callable[[str], Awaitable[asyncpg.Connection]] = asyncpg.connect
 
     def url(self, role: str) -> str:
-        """Connection of a service's login role, or of `gospablik_owner`."""
+        """Return the database URL for a service's login role, or for `gospablik_owner`."""
         return bootstrap.with_login(self.admin_url, role, TEST_PASSWORD, self.name)
 
     async def connect(self, role: str = "postgres") -> asyncpg.Connection:
-        """A raw connection; the superuser's by default, to look behind the services."""
+        """Return a raw connection, by default the superuser's, to read what the services have stored."""
         url = bootstrap.with_database(self.admin_url, self.name) if role == "postgres" else self.url(role)
         return await self.open_connection(url)
 
@@ -66,8 +66,7 @@ class TestDatabase:
 class _Stages(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
     """Tests that share a stage stay in one process.
 
-    The end-to-end run is one stage, the matrix of access another, so is a network of the conformance suite; else a
-    file is.
+    A stage is the end-to-end run, the access matrix, one network of the conformance suite, or else a file.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -78,7 +77,7 @@ class _Stages(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no type
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest stages first, the shortest tests last: no process is left alone with a long one at the end."""
+    """Run the longest stages first, so that at the end no process runs a long one while the others are idle."""
     order = (
         "tests/integration/data_growth/",
         "tests/chaos/test_api_fuzzing.py",
@@ -102,13 +101,13 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Stages:
-    """How several processes share the tests."""
+    """Return the scheduler that distributes the tests over the processes."""
     return _Stages(config, log)
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """A real Postgres for this test run; gives the superuser's URL. The template `gospablik` is migrated."""
+    """The superuser's URL of a real Postgres for this test run."""
     if given := os.environ.get("GOSPABLIK_TEST_DATABASE_URL"):
         yield given
         return
@@ -117,7 +116,7 @@ def postgres_server() -> Iterator[str]:
 
 
 def _memory() -> Path | None:
-    """A folder in memory, where a copied database costs a third; None when there is none that does."""
+    """Return a folder in memory, where copying a database takes a third of the time; None if it is unusable."""
     if not MEMORY.is_dir():
         return None
     found = os.statvfs(MEMORY)
@@ -128,7 +127,7 @@ def _memory() -> Path | None:
 
 @pytest.fixture(scope="session")
 async def template(postgres_server: str) -> str:
-    """The URL of the server whose database `gospablik` holds all migrations; tests copy it."""
+    """The URL of the server; its database `gospablik` has all migrations, and tests copy it."""
     await migrate(postgres_server)
     return postgres_server
 

@@ -22,7 +22,7 @@ FULL = Size(
 QUICK = Size(
     messages=1_000, answers=60, deletions=60, pages=4, turns=12, kills=2, turn_seconds=3.0, timeout_seconds=420
 )
-# Calls that may be in flight when a token fails, and one call of a process after a restart.
+# Maximum calls with a failed token: those in flight when it fails, and one of each restarted process.
 CALLS_OF_A_DEAD_TOKEN = 12
 
 

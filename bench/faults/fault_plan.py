@@ -6,7 +6,7 @@ from typing import Literal
 
 Until = Literal["replaced", "solved", "day_end"]
 
-# The share of all calls of both networks that each kind hits; API errors count as one kind.
+# The share of calls of both networks that each kind of fault hits; all API errors are one kind.
 RATE_PER_KIND = 0.05
 KINDS = ("timeout", "truncated", "wrong_json", "duplicate", "reorder", "slow", "drop", "lost_response")
 CODES = {"vk": (1, 6, 10), "ok": (1, 2)}

@@ -60,7 +60,7 @@ def _database_url() -> str:
 
     data_dir = DataDir(EmbeddedSettings().data_dir.absolute())
     if not data_dir.run_info.exists():
-        raise typer.BadParameter(f"set GOSPABLIK_DATABASE_URL: no run is live in {data_dir.root}")
+        raise typer.BadParameter(f"set GOSPABLIK_DATABASE_URL: no embedded run uses {data_dir.root} now")
     return str(json.loads(data_dir.run_info.read_text(encoding="utf-8"))["owner_url"])
 
 

@@ -75,7 +75,7 @@ def _format_scores(scores: Scores) -> str:
 
 
 def train(data: Path, text: str, label: str, model: Path, names: str | None, *, force: bool) -> None:
-    """Train a model, store it, and print its scores and whether it is in force."""
+    """Train a model, store it, and print its scores and whether it is active."""
     labelled = _read(data, text, label, names)
     source = TrainingSource(data, sha256(data.read_bytes()).hexdigest(), text, label)
     outcome = train_custom_model(labelled, ModelStore(model), source, force=force)
@@ -83,20 +83,18 @@ def train(data: Path, text: str, label: str, model: Path, names: str | None, *, 
     lines = [
         f"version {outcome.version}: {len(labelled.texts):,} rows, {len(set(labelled.labels)):,} labels{named}",
         f"on rows held back: {_format_scores(outcome.scores)}",
-        f"{'in force' if outcome.activated else 'not in force'}: {outcome.why}",
+        f"{'active' if outcome.activated else 'not active'}: {outcome.why}",
     ]
     for line in lines:
         console.print(line, markup=False)
 
 
 def _load_model(model: Path) -> StoredModel:
-    """Return the version in force, or the newest if none is in force, and print that."""
+    """Return the active version, or the newest if none is active, and print that."""
     store = ModelStore(model)
     stored = store.load()
     if store.active_version() is None:
-        stderr_console.print(
-            f"version {stored.version} is not in force: {stored.card.get('why', '')}", markup=False
-        )
+        stderr_console.print(f"version {stored.version} is not active: {stored.card.get('why', '')}", markup=False)
     return stored
 
 
@@ -106,7 +104,7 @@ def _count_training_rows(stored: StoredModel, texts: Sequence[str]) -> int:
 
 
 def evaluate_model(data: Path, text: str, label: str, model: Path, wanted: float, *, as_json: bool) -> None:
-    """Score the model in force on a file."""
+    """Score the active model on a file."""
     found = _read(data, text, label, "-")
     stored = _load_model(model)
     level = stored.card["automatic"].get(f"{wanted:.2f}")

@@ -50,4 +50,4 @@ def postgres_account() -> Account | None:
         except KeyError:
             continue
         return Account(name, entry.pw_uid, entry.pw_gid)
-    raise LookupError("Postgres cannot run as root, and this system has neither a user postgres nor nobody")
+    raise LookupError("Postgres cannot run as root, and this system has no user postgres or nobody")

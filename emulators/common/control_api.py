@@ -135,7 +135,7 @@ def control_router(
     @router.post("/citizens")
     async def citizens(body: CitizenRateIn) -> dict[str, float]:
         if writer is None:
-            raise HTTPException(404, "no citizens write by themselves here")
+            raise HTTPException(404, "this emulator generates no messages of citizens")
         writer.set_rate(body.per_minute)
         return {"per_minute": writer.per_minute}
 

@@ -28,7 +28,7 @@ class RequestBody(BaseModel):
         try:
             json.dumps(data, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise ValueError("holds a lone surrogate, which is no text") from None
+            raise ValueError("contains a lone surrogate, which is not valid text") from None
         return data
 
 

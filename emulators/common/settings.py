@@ -27,7 +27,7 @@ class EmulatorSettings(BaseSettings):
     rate_window_seconds: float = Field(default=1.0, gt=0)
     """Window of the per-second limits."""
     dedupe_seconds: float = Field(default=3_600, ge=0)
-    """How long an idempotency key of a client is remembered."""
+    """How long an idempotency key of a client is kept."""
     slow_seconds: float = Field(default=3, ge=0)
     """Delay of the fault `slow` when none is named."""
     timeout_seconds: float = Field(default=60, ge=0)

@@ -75,7 +75,7 @@ def ok_control_routes(world: OkState, network: EmulatedOk) -> APIRouter:
     async def change_settings(body: dict[str, Any]) -> dict[str, Any]:
         for name in body:
             if name in FIXED_SETTINGS or name not in type(world.settings).model_fields:
-                raise BadInputError(name, "is no setting that can change while the network runs")
+                raise BadInputError(name, "is not a setting that can be changed at run time")
         try:
             world.change_settings(body)
         except ValidationError as error:
@@ -131,7 +131,7 @@ def _people_routes(router: APIRouter, world: OkState, network: EmulatedOk) -> No
     async def chat(body: ChatIn) -> dict[str, Any]:
         uid = network.page(body.page)["uid"]
         if (body.title is not None) != (body.event == "TITLE_CHANGED"):
-            raise BadInputError("title", "goes with the event TITLE_CHANGED and with no other")
+            raise BadInputError("title", "must be given with the event TITLE_CHANGED, and only with it")
         with mapping_errors(), world.store.transaction():
             row = world.chats.chat(uid, body.thread)
             event: dict[str, Any] = {"type": body.event}
@@ -148,7 +148,7 @@ def _webhook_routes(router: APIRouter, world: OkState, network: EmulatedOk) -> N
     @router.get("/subscriptions")
     async def subscriptions(page: str | None = None, count: int = 50) -> dict[str, Any]:
         if not 0 <= count <= 1_000:
-            raise BadInputError("count", "must be 0 to 1000")
+            raise BadInputError("count", "must be from 0 to 1000")
         return world.webhooks.overview(None if page is None else network.page(page)["uid"], count)
 
     @router.post("/subscriptions")

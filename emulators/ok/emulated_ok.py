@@ -65,7 +65,7 @@ class EmulatedOk:
         if found is not None:
             return self.page_to_dict(found)
         if screen_name.isdigit():
-            raise BadInputError("screen_name", "must not be a number alone")
+            raise BadInputError("screen_name", "must not consist of digits only")
         with self.world.store.transaction():
             uid = str(FIRST_PAGE + self.world.store.value("SELECT count(*) FROM pages"))
             self.world.store.execute(
@@ -298,7 +298,7 @@ class EmulatedOk:
                 self.world.discussions.delete_comment(row, by)
         return {"id": id, "kind": kind}
 
-    # --- what happened -----------------------------------------------------------------------------
+    # --- replies and counts ------------------------------------------------------------------------
 
     def published_replies(self, page: str | None = None) -> list[dict[str, Any]]:
         """Return the undeleted comments and messages of the groups, oldest first."""

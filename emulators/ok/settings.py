@@ -35,43 +35,43 @@ class OkSettings(EmulatorSettings):
     """Bot API calls of one method by one group's token; 0: no limit; error 11 above."""
 
     comment_answer: Literal["id", "object", "comment"] = "id"
-    """What addDiscussionComment answers: the bare id as text, `{"comment": {…}}`, or the comment itself."""
+    """What addDiscussionComment returns: the bare id as text, `{"comment": {…}}`, or the comment itself."""
     group_info_answer: Literal["array", "groups"] = "array"
-    """What group.getInfo answers: a bare array, or `{"groups": [...]}`."""
+    """What group.getInfo returns: a bare array, or `{"groups": [...]}`."""
     comment_date_ms: bool = True
-    """Whether comments carry `date_ms` when asked for it; otherwise only `date` in Moscow wall time."""
+    """Whether comments contain `date_ms` if it is requested; otherwise only `date` in Moscow time."""
     removed_shown: bool = True
-    """Whether `includeRemoved` shows removed comments at all."""
+    """Whether `includeRemoved` shows removed comments."""
     removed_type: str = "REMOVED_MESSAGE"
     """The `type` of a removed comment."""
     removed_text: bool = False
-    """Whether a removed comment still carries its text."""
+    """Whether a removed comment still contains its text."""
     empty_text: bool = True
-    """Whether a message without words carries an empty `text`, or none."""
+    """Whether a message without text has an empty `text`, or omits it."""
     deactivated_status: str = "DISABLED"
     """The `status` of a group that is blocked as a whole."""
 
     bot_tokens: int = Field(default=1, ge=1)
-    """How many bot tokens of a group work at once; the network itself lets one."""
+    """How many bot tokens of a group are valid at once; the network itself allows one."""
     subscriptions_end_with_token: bool = False
     """Whether a new bot token ends the webhook subscriptions made with the earlier one."""
 
     censor_words: list[str] = Field(default_factory=list)
-    """A text with one of these, in any case, is refused with error 454."""
+    """Words, in any case, with which a text is refused with error 454."""
     antispam_repeats: int = Field(default=0, ge=0)
     """How often an author may write the same text within `antispam_seconds`; error 511 above; 0: no limit."""
     antispam_seconds: float = Field(default=3_600, gt=0)
 
     webhook_type_field: bool = True
-    """Whether webhook bodies carry `webhookType`; those of 2017 had none."""
+    """Whether webhook bodies contain `webhookType`; those of 2017 did not."""
     webhook_timeout_seconds: float = Field(default=5, gt=0)
     webhook_retry_seconds: list[float] = Field(default=[5, 30, 120, 600, 1_800], min_length=1)
-    """Pauses before each further attempt; the last one repeats."""
+    """Delays before each further attempt; the last one is repeated."""
     webhook_removed_after_seconds: float | None = Field(default=None, gt=0)
-    """A subscription that has failed this long is removed; none: a third of the emulator's day."""
+    """A subscription that has failed for this long is removed; none: a third of the emulator's day."""
     webhook_parallel: int = Field(default=16, ge=1)
     webhook_reorder_ms: int = Field(default=500, ge=0)
-    """How much later an event arrives that the fault `reorder` has hit."""
+    """How long the fault `reorder` delays an event."""
 
     @property
     def webhook_patience_ms(self) -> int:

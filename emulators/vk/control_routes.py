@@ -148,7 +148,7 @@ def _settings_routes(router: APIRouter, world: EmulatedVk) -> None:
     async def change(body: dict[str, Any]) -> dict[str, Any]:
         for name in body:
             if name in FIXED_SETTINGS or name not in VkSettings.model_fields:
-                raise BadInputError(name, "is no setting that can change while the network runs")
+                raise BadInputError(name, "is not a setting that can be changed at run time")
         try:
             world.change_settings(body)
         except ValidationError as error:

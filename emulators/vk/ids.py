@@ -3,7 +3,7 @@
 from emulators.common.errors import BadInputError
 
 BOARD = "board"
-"""What the thread of a topic begins with; the topic's number follows."""
+"""Prefix of the thread of a topic; the topic's number follows it."""
 
 
 def integer(field: str, value: str) -> int:

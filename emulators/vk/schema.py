@@ -95,7 +95,7 @@ ADDED_COLUMNS = (
     ("pages", "details", "TEXT NOT NULL DEFAULT '{}'"),
     ("posts", "signer_id", "INTEGER"),
 )
-"""Columns that files of an earlier state lack."""
+"""Columns that files of an earlier version lack."""
 
 
 def open_store(path: Path) -> EmulatorStore:

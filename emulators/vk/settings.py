@@ -51,29 +51,29 @@ class VkSettings(EmulatorSettings):
     hidden_posts: Literal["omitted", "refused"] = "omitted"
     """What wall.getById does with posts of a wall that the caller may not read: no item, or error 15."""
     execute_hole: Literal["false", "null"] = "false"
-    """What stands in the place of an inner call of execute that failed."""
+    """The value in place of an inner call of execute that failed."""
     execute_calls: int = 25
-    """Calls of the API in one execute."""
+    """Maximum number of API calls in one execute."""
     execute_operations: int = 1_000
 
     longpoll_depth: int = 10_000
     """Events kept per community; an older `ts` is answered with failed 1."""
     longpoll_batch: int = 1_000
-    """Events in one answer at most."""
+    """Maximum number of events in one response."""
     longpoll_key_seconds: float = 0
     """Age at which a key expires (failed 2); 0: never."""
     callback_timeout_seconds: float = Field(default=8, gt=0)
     """How long a server of the Callback API may take to answer."""
     callback_retry_seconds: list[float] = Field(default=[18, 60, 300, 600, 1_800, 3_600])
-    """Pauses before the resends of an event; after the last one it is given up."""
+    """Delays before the resends of an event; after the last one it is dropped."""
     callback_pause_after: int = Field(default=10, ge=0)
-    """Failures in a row after which a server gets nothing for a while; 0: never."""
+    """Consecutive failures after which deliveries to a server are paused; 0: never."""
     callback_pause_seconds: float = Field(default=600, ge=0)
     callback_in_order: bool = True
-    """Whether an event that has to be sent again holds up what comes after it."""
+    """Whether an event that has to be sent again delays the events after it."""
     callback_reorder_seconds: float = Field(default=1, ge=0)
-    """How long the fault `reorder` lets others overtake an event."""
+    """How long the fault `reorder` delays an event."""
     callback_confirmation_ids: bool = True
-    """Whether a confirmation carries `event_id` and `v`."""
+    """Whether a confirmation request contains `event_id` and `v`."""
     longpoll_enabled: bool = True
     """Whether a new community has Bots Long Poll switched on, with all its events."""

@@ -48,7 +48,7 @@ class CollectorRuntime:
 
 def _log_bug(name: str, error: Exception) -> None:
     if not isinstance(error, (WorkEnded, *TRANSIENT_ERRORS)):
-        log.error("a way failed", way=name, exc_info=error)
+        log.error("a source loop failed", way=name, exc_info=error)
 
 
 class Worker:

@@ -194,7 +194,7 @@ def _with_plain_names(document: Document) -> Document:
     schemas = document["components"]["schemas"]
     plain = {name: re.sub(r"^Page_(\w+)_$", r"\1Page", name) for name in schemas}
     if len(set(plain.values())) < len(plain):
-        raise ValueError(f"two components get one name: {sorted(plain.values())}")
+        raise ValueError(f"two components get the same name: {sorted(plain.values())}")
     pointers = {f"#/components/schemas/{old}": f"#/components/schemas/{new}" for old, new in plain.items()}
     renamed: Document = rewrite_pointers(document, pointers)
     for old, new in plain.items():

@@ -27,7 +27,7 @@ def refuse_unknown_parameters(request: Request) -> None:
     if unknown := sorted(named - known):
         detail = f"No such parameter. Known: {', '.join(sorted(known))}"
         errors = [FieldError(pointer=f"query/{name}", detail=detail) for name in unknown]
-        raise Invalid(f"Unknown: {', '.join(error.pointer for error in errors)}", errors=errors)
+        raise Invalid(f"Unknown parameters: {', '.join(error.pointer for error in errors)}", errors=errors)
 
 
 async def refuse_repeated_parameters(request: Request) -> None:

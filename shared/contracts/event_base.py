@@ -29,7 +29,7 @@ class EventData(BaseModel):
     """`<subject>.<what_happened>`."""
 
     required_right: ClassVar[Right]
-    """What a reader needs: the right of the route that shows the subject."""
+    """The right that a reader needs: that of the route that shows the subject."""
 
     example: ClassVar[Mapping[str, Any]]
     """Data as it is stored."""

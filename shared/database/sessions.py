@@ -178,7 +178,7 @@ class Database:
 async def retry_on_deadlock(session: WriteSession, work: Callable[[], Awaitable[T]]) -> T:
     """Run `work` in a savepoint and retry it after a deadlock.
 
-    The savepoint is rolled back and its locks released; earlier changes of the transaction stay. After four
+    The savepoint is rolled back and its locks released; earlier changes of the transaction are kept. After four
     attempts the error is raised.
     """
     async for attempt in stamina.retry_context(on=is_deadlock, attempts=4, wait_initial=0.05, wait_max=0.5):

@@ -104,7 +104,7 @@ class BadRequest(Problem):
 
 
 class Unauthenticated(Problem):
-    """No valid token."""
+    """The request has no valid token."""
 
     status, slug, title = 401, "unauthenticated", "Sign in first"
 
@@ -119,33 +119,33 @@ class Forbidden(Problem):
 
 
 class NotFound(Problem):
-    """No such thing, or none that the caller may see."""
+    """The object does not exist, or the caller may not see it."""
 
     status, slug, title = 404, "not-found", "Not found"
 
 
 class MethodNotAllowed(Problem):
-    """The path exists, the method does not."""
+    """The path does not accept this method."""
 
     status, slug, title = 405, "method-not-allowed", "Method not allowed"
 
 
 class Conflict(Problem):
-    """The state of the thing does not allow this now."""
+    """The present state of the object does not allow the request."""
 
     status, slug, title = 409, "conflict", "Conflict"
 
 
 class Gone(Problem):
-    """It was there, and its term has passed."""
+    """The object existed and has been deleted, because its retention period has passed."""
 
     status, slug, title = 410, "gone", "Gone"
 
 
 class Duplicate(Conflict):
-    """Such a thing exists already."""
+    """An equal object already exists."""
 
-    slug, title = "duplicate", "Exists already"
+    slug, title = "duplicate", "Already exists"
 
 
 class ReplyUnderWay(Conflict):
@@ -178,7 +178,7 @@ class ReplyUnderWay(Conflict):
 
 
 class DecidedByAnother(Conflict):
-    """Another person has decided otherwise meanwhile; `decision` names it."""
+    """Another person has decided otherwise meanwhile; `decision` is theirs."""
 
     slug, title = "decided-by-another", "Another person has decided otherwise"
     members: ClassVar[Mapping[str, Any]] = {
@@ -230,15 +230,15 @@ class PreconditionFailed(Problem):
 
 
 class TooLarge(Problem):
-    """The body is larger than this route takes."""
+    """The body is larger than this route accepts."""
 
     status, slug, title = 413, "too-large", "Too large"
 
 
 class Invalid(Problem):
-    """The payload is readable but wrong; `errors` names each field."""
+    """The payload can be parsed but is invalid; `errors` names each field."""
 
-    status, slug, title = 422, "invalid", "Some fields are wrong"
+    status, slug, title = 422, "invalid", "Some fields are invalid"
 
 
 class KeyReused(Invalid):
@@ -254,39 +254,39 @@ class PreconditionRequired(Problem):
 
 
 class TooManyRequests(Problem):
-    """Slow down."""
+    """The caller has sent too many requests."""
 
     status, slug, title = 429, "too-many-requests", "Too many requests"
 
 
 class UpstreamFailed(Problem):
-    """Another service did not answer as it should."""
+    """Another service did not respond, or returned an invalid response."""
 
     status, slug, title = 502, "upstream-failed", "Another service failed"
 
 
 class Unavailable(Problem):
-    """Not possible right now; try again."""
+    """The service, or one that it needs, is temporarily unavailable; try again."""
 
-    status, slug, title = 503, "unavailable", "Not available right now"
+    status, slug, title = 503, "unavailable", "Temporarily unavailable"
 
 
 def of_outage(method: str) -> Unavailable:
     """Return the problem of a request during an outage; for a write it is unknown whether it was committed."""
     if method in _READS:
-        detail = "The service cannot reach what it needs, its database maybe: ask again in a moment"
+        detail = "The service cannot reach its database or another dependency: try again in a moment"
     else:
         detail = (
-            "The service cannot reach what it needs, its database maybe. Whether the request was carried out is "
-            "not known: look before you send it again, or send it with the same Idempotency-Key"
+            "The service cannot reach its database or another dependency. It is not known whether the request was "
+            "carried out: check before you send it again, or send it with the same Idempotency-Key"
         )
     return Unavailable(detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 class TooSlow(Problem):
-    """The database did not find the answer in time; a narrower question may be answered."""
+    """The query exceeded its time limit; a narrower one may succeed."""
 
-    status, slug, title = 503, "too-slow", "The answer takes too long to find"
+    status, slug, title = 503, "too-slow", "The query takes too long"
 
 
 def kinds(of: type[Problem] = Problem) -> Iterator[type[Problem]]:
@@ -376,7 +376,7 @@ def install(app: FastAPI) -> None:
             return BadRequest(f"The body is not JSON: error at character {position}").response(request.url.path)
         fields = [FieldError(pointer=_pointer(item["loc"]), detail=_detail(item)) for item in found]
         names = ", ".join(field.pointer for field in fields)
-        return Invalid(f"Wrong: {names}", errors=fields).response(request.url.path)
+        return Invalid(f"Invalid: {names}", errors=fields).response(request.url.path)
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -395,7 +395,7 @@ def install(app: FastAPI) -> None:
 
 def _nul_in_address(scope: Scope) -> Problem | None:
     # Postgres can neither store nor compare NUL.
-    detail = "A NUL character is no part of any value"
+    detail = "A value must not contain the character NUL"
     if "\x00" in scope["path"]:
         return Invalid.field("path", detail)
     if b"%00" not in scope["query_string"]:

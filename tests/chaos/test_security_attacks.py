@@ -180,7 +180,7 @@ async def _forge_service_tokens(world: World, attackers: Attackers) -> None:
 async def _try_to_get_confirmation_code(world: World, attackers: Attackers) -> None:
     http = attackers.by_name["nobody"].http
     group = int(world.page("vk")["external_id"])
-    # Our own registration may still be awaited: the network sends that request without a secret.
+    # End the time in which the network may confirm our own registration: until then it needs no secret.
     database = await asyncpg.connect(world.stack.service_database_url("ingest"))
     await database.execute("UPDATE callback_servers SET awaited_until = now()")
     await database.close()
@@ -237,7 +237,7 @@ async def attacking_sign_in(
 
 @pytest.mark.parametrize(
     ("address", "username"),
-    # An attack from the address of others throttles only that one name there.
+    # An attack from the address that others use throttles only the attacked name there.
     [("127.0.0.2", "ops"), ("127.0.0.1", "auditor")],
     ids=["from another address", "from the same address"],
 )

@@ -35,7 +35,7 @@ def behaviour(*needs: str, alone: bool = False, long: bool = False) -> Callable[
     """Return a decorator that adds a function to the list under its own name."""
     unknown = set(needs) - TELLS.keys()
     if unknown:
-        raise ValueError(f"no network is asked whether it tells {unknown}")
+        raise ValueError(f"TELLS has no {unknown}")
 
     def listed(run: Run) -> Run:
         BEHAVIOURS.append(Behaviour(getattr(run, "__name__", ""), run, frozenset(needs), alone, long))

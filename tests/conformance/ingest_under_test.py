@@ -1,4 +1,4 @@
-"""A running ingest, one network's emulator beside it, and what behaviours ask of both."""
+"""A running ingest, one network's emulator beside it, and the operations of both that behaviours use."""
 
 import asyncio
 import json
@@ -23,7 +23,8 @@ from tests.support.service_under_test import ServiceUnderTest, insert_organisati
 
 T = TypeVar("T")
 
-# An edit that changes no count is found when its thread is read in turn; on a busy machine a round takes minutes.
+# In seconds. An edit that changes no count is found only when all threads are read in turn, which may take
+# minutes on a busy machine.
 PATIENCE = float(os.environ.get("CONFORMANCE_PATIENCE", "300"))
 TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "session_secret_key"}
 

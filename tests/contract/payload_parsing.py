@@ -160,4 +160,4 @@ def _ok_rows(outcome: Outcome, raw: dict[str, Any], group: PageRef) -> None:
 
 
 def _unknown(raw: dict[str, Any]) -> None:
-    raise ValueError(f"nobody knows this shape: {sorted(raw)[:5]}")
+    raise ValueError(f"unknown kind of payload: {sorted(raw)[:5]}")

@@ -35,7 +35,7 @@ def _read(path: Path, raw: Any) -> Outcome:
 def _check(outcome: Outcome) -> None:
     """Assert that no part is lost, every reason is text, and every message can be stored."""
     told = outcome.told
-    assert any(told.values()), "nothing came of it"
+    assert any(told.values()), "the payload gave neither a message, a quarantined part nor a known kind"
     assert all(len(reason) > len("KeyError") for reason in told["set_aside"]), told["set_aside"]
     for item in outcome.parsed.items:
         assert item.external_id

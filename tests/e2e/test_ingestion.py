@@ -136,7 +136,7 @@ async def test_revoked_token_is_shown_and_a_new_one_restores_the_source(world: W
     async def shown() -> bool:
         return "revoked" in json.dumps(await source())
 
-    await eventually(shown, "the source shows the dead token")
+    await eventually(shown, "the source shows the revoked token")
     issued = (await world.vk.http.post("/_control/tokens", json={"kind": "group", "page": external_id})).json()
     body = {"network": "vk", "kind": "group", "page_id": page["id"], "token": issued["token"]}
     await world.centre.post("/sources/tokens", body)
@@ -150,7 +150,7 @@ async def test_revoked_token_is_shown_and_a_new_one_restores_the_source(world: W
     async def healthy() -> bool:
         return bool((await source())["state"] == "healthy")
 
-    await eventually(healthy, "the source is well again")
+    await eventually(healthy, "the source is healthy again")
 
 
 async def test_message_removed_by_the_page_is_visible_to_the_centre(world: World) -> None:

@@ -100,7 +100,7 @@ class Steps:
             return go_on(at + len(said)) if said is not None and self._text.startswith(said, at) else None
         if kind is op.AT:
             return go_on(at) if self._stands(value, at) else None
-        raise ValueError(f"the matcher does not know {kind}: teach it before trusting a count")
+        raise ValueError(f"the matcher does not support {kind}: add it before using the count")
 
     def _repeat(  # noqa: PLR0917 — the parts of a repeat, and where it is tried
         self, kind: Any, least: int, most: Any, body: Any, at: int, go_on: Rest

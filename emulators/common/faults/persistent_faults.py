@@ -99,7 +99,7 @@ class PersistentFaults:
         """
         rows = [row for row in self._active(token) if row["until"] == "solved"]
         if not rows:
-            raise UnknownError("nothing to be solved stands over this token")
+            raise UnknownError("this token has no captcha or validation to solve")
         row = rows[0]
         if row["code"] != CAPTCHA:
             self._end(row["id"], "solved")

@@ -113,7 +113,7 @@ class DiscussionStore:
             self.store.execute("UPDATE topics SET text = ? WHERE id = ?", (text, topic["id"]))
 
     def edit_comment(self, comment: Row, text: str) -> None:
-        """Replace the text of a comment; its position and its dates stay."""
+        """Replace the text of a comment; its position and its dates do not change."""
         if not text or len(text) > self.settings.comment_max_length:
             raise OkError(100, "Invalid parameter comment", "comment")
         self.censor.check_words(text)
@@ -233,7 +233,7 @@ class DiscussionStore:
             (topic, *self._share(topic), count, offset),
         )
 
-    # --- rights and marks --------------------------------------------------------------------------
+    # --- administrators and read positions ---------------------------------------------------------
 
     def administers_all(self, uid: str) -> bool:
         """Return whether the user is an administrator of every group."""

@@ -17,13 +17,13 @@ class PageRules:
 
     who_can_comment: Commenting = "EVERYONE"
     closed: bool = False
-    """Only its administrators read it through the API."""
+    """Only administrators of the group can read it through the API."""
     deactivated: bool = False
-    """Blocked as a whole: only what it says of itself is still there."""
+    """The network has blocked the group: the API returns only its name."""
     removed: bool = False
-    """Gone: nothing tells of it any more."""
+    """The group was deleted: the API no longer returns it."""
     administered: bool = True
-    """Whether users whose tokens we hold are administrators of it."""
+    """Whether the users with valid tokens are administrators of the group."""
     gos_org: bool = True
     avatar: bool = True
     cover: bool = False
@@ -32,7 +32,7 @@ class PageRules:
     site: str = ""
     messages_allowed: bool = True
     comments_share: float = 1.0
-    """Which share of people's comments the API shows; the counts stay those of the site."""
+    """The share of people's comments that the API shows; its counts are those of the site."""
 
 
 DEFAULT_RULES = PageRules()
@@ -99,7 +99,7 @@ class PageRuleStore:
         )
         self.store.execute(sql, (topic,))
 
-    # --- what may be done --------------------------------------------------------------------------
+    # --- permission checks -------------------------------------------------------------------------
 
     def check_active(self, page: str) -> None:
         """Raise error 456 for a group that is blocked, 160 for one that was deleted."""

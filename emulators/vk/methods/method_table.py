@@ -13,7 +13,7 @@ from emulators.vk.errors import vk_error
 from emulators.vk.state.tokens import Token, check_kind
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
-"""What fits an id of the network."""
+"""A whole number that SQLite can store."""
 _KINDS: dict[str, TokenKind] = {"U": "user", "G": "group", "S": "service"}
 
 
@@ -25,7 +25,7 @@ class MethodCall:
     token: Token
     params: dict[str, str]
     standing: Callable[[str, Mapping[str, str]], int | None] = lambda _name, _params: None
-    """The error that stands over the token for a method, if one does."""
+    """Returns the persistent error of the token for a method, if there is one."""
 
     def text(self, name: str, default: str = "") -> str:
         """Return a parameter as received."""

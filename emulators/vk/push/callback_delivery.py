@@ -23,7 +23,7 @@ DELIVERY = "callback"
 CONFIRMATION = "callback_confirmation"
 """Names under which faults hit deliveries and confirmations."""
 MAX_WAIT = 3 * 3_600
-"""A server may ask for a later delivery within these seconds."""
+"""Maximum delay in seconds that a server may request."""
 _RETRY_AFTER_STATUSES = (410, 429, 503)
 
 

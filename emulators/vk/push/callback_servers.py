@@ -16,7 +16,7 @@ MAX_SERVERS = 10
 MAX_TITLE = 14
 MAX_SECRET = 50
 MAX_LOG_ROWS = 5_000
-"""Deliveries remembered for the control API, over all communities."""
+"""Number of deliveries kept for the control API, over all communities."""
 
 
 class CallbackServers:

@@ -95,7 +95,7 @@ class BoardTopics:
     def edit(
         self, page: int, topic_id: int, number: int, text: str, attachments: Sequence[object] | None = None
     ) -> None:
-        """Edit a comment; without `attachments` the existing ones stay."""
+        """Edit a comment; without `attachments` the existing ones are kept."""
         row = self._living(page, topic_id, number)
         kept = json.loads(row["attachments"]) if attachments is None else attachments
         check_text(text, kept, self._settings.comment_length)

@@ -122,7 +122,7 @@ class Walls:
     def edit(self, page: int, number: int, text: str, attachments: Sequence[object] | None = None) -> None:
         """Edit a post or a comment; only a comment causes an event, as in VK.
 
-        Without `attachments` the existing ones stay.
+        Without `attachments` the existing ones are kept.
         """
         table, row = self._existing(page, number)
         kept = json.loads(row["attachments"]) if attachments is None else attachments

@@ -137,7 +137,7 @@ class _MessageBatch:
         self._staff_replies.attach(message, self._context.parents, self._context.citizen_posts())
 
     def _record_change(self, event: Event, message: Message) -> None:
-        """Record that the author or the community edited or deleted a message of an appeal; the appeal stays."""
+        """Record that the author or the community edited or deleted a message of an appeal; the appeal is kept."""
         appeal_id = self._locked.by_message.get(message.id)
         appeal = self._locked.appeals.get(appeal_id) if appeal_id else None
         if appeal is None:

@@ -101,7 +101,7 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
     )
     if first is not None:
         raise Duplicate(
-            "A reply with this text was sent already. To send it once more on purpose, give an Idempotency-Key "
+            "A reply with this text was already sent. To send it once more on purpose, give an Idempotency-Key "
             "of its own",
             reply={"id": str(first.id), "author": first.author, "created_at": first.created_at.isoformat()},
         )

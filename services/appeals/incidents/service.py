@@ -101,7 +101,7 @@ async def _lock_appeals(session: WriteSession, caller: Caller, appeal_ids: Seque
         if appeal_id not in appeals
     ]
     if errors:
-        raise Invalid(f"Wrong: {', '.join(error.pointer for error in errors)}", errors=errors)
+        raise Invalid(f"Invalid: {', '.join(error.pointer for error in errors)}", errors=errors)
     return list(appeals.values())
 
 
@@ -174,7 +174,7 @@ async def open_incident(
 async def add_manually(
     session: WriteSession, caller: Caller, incident_id: UUID, appeal_ids: Sequence[UUID]
 ) -> Incident:
-    """Add appeals to an incident; those that are in it already stay.
+    """Add appeals to an incident; those that are in it already remain.
 
     Raises as `open_manually`, and `Conflict` for a closed incident.
     """
@@ -235,7 +235,7 @@ async def _set_incident_of_appeals(
     incident_id: UUID | None,
     previous_incident_id: UUID | None = None,
 ) -> None:
-    """Set the incident of these appeals. Their version and `updated_at` stay."""
+    """Set the incident of these appeals. Their version and `updated_at` do not change."""
     await session.execute(
         update(Appeal)
         .where(Appeal.id.in_(appeals))

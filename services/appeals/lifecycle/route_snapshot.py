@@ -9,7 +9,7 @@ from typing_extensions import TypeAliasType
 
 from shared.tables.appeals import Appeal
 
-# Why the rules name no organisation; why it is unclear that an answer is due; why an appeal waits for a moderator.
+# Why the rules name no organisation; why it is unclear whether an answer is due; why a moderator must decide.
 UnroutedReason = Literal["topic_unsure", "by_rule", "unruled", "no_page", "closed"]
 UnclearNeedReason = Literal["need_unclear", "buryat", "other_region"]
 TriageReason = TypeAliasType("TriageReason", Literal[UnclearNeedReason, UnroutedReason, "returned"])

@@ -300,16 +300,18 @@ def apply_move(
     if step is None:
         allowed_names = ", ".join(allowed) if allowed else "none"
         raise Conflict(
-            f"No move from «{appeal.status}» to «{to}» for you; allowed: {allowed_names}", allowed_moves=allowed
+            f"You may not move the appeal from «{appeal.status}» to «{to}»; allowed: {allowed_names}",
+            allowed_moves=allowed,
         )
     if step.is_exhausted(caller.role, appeal.returns):
         raise Conflict(
-            "The appeal was returned once already; now only the centre decides who answers", allowed_moves=allowed
+            "The appeal was already returned once: only the centre may decide now who answers",
+            allowed_moves=allowed,
         )
     if step.requires_reason(caller.role) and not reason:
         raise Invalid.field("/reason", f"A move to «{to}» needs a reason")
     if organisation_id is not None and not step.takes_organisation:
-        raise Invalid.field("/organisation_id", f"A move to «{to}» names no organisation")
+        raise Invalid.field("/organisation_id", f"A move to «{to}» must not name an organisation")
     if outcome is not None and to != "closed":
         raise Invalid.field("/outcome", "Only a closed appeal has an outcome")
     if to == "assigned" and not is_centre_role(caller.role):

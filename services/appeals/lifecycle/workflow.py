@@ -13,7 +13,7 @@ from shared.contracts.values import AppealStatus
 
 APPEAL_STATUSES: tuple[str, ...] = get_args(AppealStatus.__value__)
 
-# Statuses in which the appeal is over and takes no reply.
+# Statuses in which the appeal is over and cannot be replied to.
 FINAL_STATUSES: frozenset[str] = frozenset({"closed", "not_required"})
 
 _CENTRE = frozenset({Role.MODERATOR})
@@ -26,7 +26,7 @@ class AllowedMove:
     """A move that people may make. `takes_organisation`: the new organisation may be named with it.
 
     `needs_reason` holds for everyone, `staff_needs_reason` for staff of organisations. `once_for_staff`: staff may
-    take it only while nobody of them has.
+    make it only if none of them has made it before.
     """
 
     to: AppealStatus
@@ -83,7 +83,7 @@ def find_move(status: str, to: str, role: Role) -> AllowedMove | None:
 
 
 def status_after_reply(status: str, kind: str) -> str:
-    """Return the status after a public reply was published; a final status stays."""
+    """Return the status after a public reply was published; a final status does not change."""
     if status in FINAL_STATUSES:
         return status
     return "interim" if kind == "interim" else "answered"

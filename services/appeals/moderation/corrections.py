@@ -73,7 +73,7 @@ async def check_corrections(
         _check_unanswered(corrections)
     if corrections.no_location and corrections.location:
         errors = [
-            FieldError(pointer=f"/{part}", detail="The location is either named or absent")
+            FieldError(pointer=f"/{part}", detail="A location cannot be both named and absent")
             for part in corrections.location
         ]
         raise Invalid("Give either «no_place» or parts of a location", errors=errors)

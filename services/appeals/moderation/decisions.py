@@ -220,7 +220,7 @@ async def _decide(
     seen_organisation_id = (
         (existing.organisation_id or route_of(existing).suggested_organisation_id) if existing else None
     )
-    # If the former decision was "no answer needed", the first prediction is restored.
+    # If the previous decision was "no answer needed", the first prediction is restored.
     restored = (
         previous_review.judged if previous_review and needs_answer and before.get("needs_answer") == "no" else None
     )
@@ -234,7 +234,7 @@ async def _decide(
     recorder = AppealRecorder()
     opening = AppealMatcher(session, routing_context, recorder, locked)
     opens = existing is None and locked.appeal_for(thread_author(message)) is None
-    # An existing appeal is assigned by all corrections, and so is a new one whose organisation the person names.
+    # The rules assign a new appeal unless the person names its organisation; else the corrections assign it.
     settles = opens and corrections.organisation_id is None
     item = ClassifiedMessage(message, result, caller.actor, caller.actor, assign_by_rules=settles)
     if existing is None and needs_answer:

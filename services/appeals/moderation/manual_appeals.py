@@ -99,6 +99,6 @@ async def _require_new_text(session: WriteSession, caller: Caller, text: str) ->
     )
     if first is not None:
         raise Duplicate(
-            "You opened an appeal with this text a moment ago. Give an Idempotency-Key to open another",
+            "You have just opened an appeal with this text. Give an Idempotency-Key to open another",
             appeal_id=str(first),
         )

@@ -56,7 +56,7 @@ async def submit_reply(
     """
     if appeal.status in FINAL_STATUSES or appeal.status == "triage":
         raise Conflict(
-            f"An appeal in status «{appeal.status}» takes no reply",
+            f"An appeal in status «{appeal.status}» cannot be replied to",
             allowed_moves=allowed_moves(appeal.status, caller.role),
         )
     return await create_reply(session, appeal, draft, caller.actor, repeats=allow_duplicate)
@@ -180,7 +180,7 @@ async def _require_new_text(session: AsyncSession, appeal: Appeal, text: str) ->
     first = next((reply for reply in earlier if without_whitespace(reply.text) == without_whitespace(text)), None)
     if first is None:
         return
-    what = "has failed: retry it" if first.status == "failed" else "was sent already"
+    what = "has failed: retry it" if first.status == "failed" else "was already sent"
     raise Duplicate(
         f"A reply with this text {what}. To send it once more on purpose, give an Idempotency-Key of its own",
         reply=_named(first),
@@ -210,7 +210,7 @@ def check_promise(draft: NewReply) -> None:
         errors.append(FieldError(pointer="/promised_at", detail="The promised date is in the past"))
     if errors:
         names = ", ".join(dict.fromkeys(error.pointer for error in errors))
-        raise Invalid(f"Wrong: {names}", errors=errors)
+        raise Invalid(f"Invalid: {names}", errors=errors)
 
 
 async def target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | None = None) -> Message:

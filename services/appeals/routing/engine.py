@@ -318,7 +318,7 @@ class Route:
         suggested = left[0].organisation_id if left else None
         if self.organisation_id not in {None, excluding}:
             suggested = self.organisation_id
-        # Where nothing is unclear and the rules name an organisation, that one has returned the appeal before.
+        # Without any of these reasons the rules name an organisation: then it has returned the appeal before.
         waiting_for: TriageReason = (
             "returned" if excluding else unclear_reason or self.unrouted_reason or "returned"
         )

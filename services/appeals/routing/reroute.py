@@ -1,7 +1,7 @@
 """Rerouting of existing appeals, when another set is activated and when the registry changes.
 
 Unassigned appeals are routed again each time; those that the rules assigned only when the activation asked for it.
-What a person has decided or started stays. Work is done in batches of one transaction each and is idempotent.
+What a person has decided or started is kept. Work is done in batches of one transaction each and is idempotent.
 """
 
 from collections.abc import Sequence

@@ -122,7 +122,7 @@ async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleS
     stored = await stored_rules(session, present.id)
     rules = await repository.load_rules(session, present.id)
     if len(rules) >= MAX_RULES:
-        raise Conflict(f"The active set has {len(rules)} rules; a set has {MAX_RULES} at most")
+        raise Conflict(f"The active set has {len(rules)} rules; at most {MAX_RULES} are allowed")
     draft = RuleSetDraft([*rules, rule], present.default_to, present.default_organisation_id)
     catalogue = await RuleCatalogue.load(session, organisations_in(draft.rules, draft.default_organisation_id))
     for row, other in zip(stored, rules, strict=True):
@@ -271,11 +271,10 @@ async def add_checked_rule(session: WriteSession, rule: Rule, actor: str) -> Rou
     """Add a rule and activate it at once. Raises `Invalid` naming the field, or `Duplicate`."""
     if conditions_of(rule) == (None,) * 5:
         named = ("topic_id", "municipality", "page_owner_id", "urgency")
-        detail = "Give at least one: what no rule matches goes by the default of the set"
+        detail = "Give at least one condition: the set's default applies to appeals that no rule matches"
         raise Invalid(
-            f"A rule without conditions: give {', '.join(named[:-1])} or {named[-1]}. What no rule "
-            "matches goes by "
-            "the default of the set",
+            f"A rule without conditions: give {', '.join(named[:-1])} or {named[-1]}. The set's "
+            "default applies to appeals that no rule matches",
             errors=[FieldError(pointer=f"/{name}", detail=detail) for name in named],
         )
     _, made = await add_rule(session, rule, actor)

@@ -23,7 +23,7 @@ MAX_RULES = 2_000
 _MAX_COST = 2_000_000
 # The cost of finding a matching rule, in rules compared.
 _STEP_COST = 20
-# A longer loop is described by its first organisations.
+# Maximum number of organisations that an error names; of a longer loop it names the first ones.
 _MOST_NAMED = 10
 _TARGETS = frozenset({"organisation", "page_owner", "moderators"})
 
@@ -37,7 +37,7 @@ class RuleSetDraft:
     default_organisation_id: UUID | None = None
 
     def with_canonical_settlements(self, catalogue: RuleCatalogue) -> "RuleSetDraft":
-        """Return the same with settlements as the gazetteer spells them; unknown ones stay."""
+        """Return the same with settlements as the gazetteer spells them; unknown ones are kept."""
         rules = [
             replace(
                 rule,
@@ -69,7 +69,7 @@ def _target(
     here = f"{pointer}/organisation_id"
     if send_to != "organisation":
         if organisation_id is not None:
-            yield FieldError(pointer=here, detail=f"A rule with «{send_to}» names no organisation")
+            yield FieldError(pointer=here, detail=f"A rule with «{send_to}» must not name an organisation")
     elif organisation_id is None:
         yield FieldError(pointer=here, detail="Name the organisation that must answer")
     elif organisation_id not in organisations:
@@ -80,7 +80,7 @@ def _target(
 
 def _default(draft: RuleSetDraft, organisations: Mapping[UUID, NamedOrganisation]) -> Iterator[FieldError]:
     if draft.default_to is None:
-        yield FieldError(pointer="/default", detail="A rule set needs a default for what no rule matches")
+        yield FieldError(pointer="/default", detail="A rule set needs a default for appeals that no rule matches")
         return
     yield from _target("/default", draft.default_to, draft.default_organisation_id, organisations)
 

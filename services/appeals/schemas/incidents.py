@@ -69,7 +69,7 @@ class IncidentMembersIn(RequestBody):
 
 
 class IncidentPatch(RequestBody):
-    """The fields to change; a field left out stays."""
+    """The fields to change; a field left out is not changed."""
 
     title: SingleLine | None = Field(default=None, examples=["Авария на подстанции в Селенгинске"])
     organisation_id: UUID | None = Field(default=None, description="The leading organisation; null: none")

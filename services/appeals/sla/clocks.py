@@ -37,7 +37,7 @@ def set_next_response_deadline(
     received: datetime,
     written: datetime,
 ) -> None:
-    """Start the clock of the reply to a message that reopened the appeal; the first reply's clock stays."""
+    """Start the clock of the reply to a message that reopened the appeal; the first reply's clock is kept."""
     policy = policy_in_effect(policies, appeal.urgency, received)
     start = clock_start(policy, received=received, written=written, assigned=received)
     deadline = compute_deadline(policy, calendar, start)
@@ -48,7 +48,7 @@ def set_next_response_deadline(
 
 
 def recompute_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
-    """Recompute the running clock for another calendar or urgency; stopped clocks stay."""
+    """Recompute the running clock for another calendar or urgency; stopped clocks are kept."""
     if appeal.first_response_at is None:
         start_first_response_clock(appeal, policies, calendar)
     elif appeal.next_response_due_at is not None:

@@ -52,7 +52,7 @@ async def register_manually(
         raise Conflict("This network does not push events")
     secret = given.secret.get_secret_value()
     if not _SECRET.fullmatch(secret):
-        raise _wrong("/secret", "6 to 50 letters, digits or one of - . _ ~")
+        raise _wrong("/secret", "Expected 6 to 50 characters: letters, digits and - . _ ~")
     code = _code(given.confirmation_code)
     before = (await repository.registrations_by_page(session, page.network, [page_id])).get(page_id)
     same = before is not None and before.manual and before.secret == secret
@@ -106,12 +106,12 @@ def _callback_url(network: str, secret: str) -> str:
 def _code(given: SecretStr | None) -> str | None:
     code = given.get_secret_value() if given is not None else ""
     if code and not _CODE.fullmatch(code):
-        raise _wrong("/confirmation_code", "letters and digits, as the network shows it")
+        raise _wrong("/confirmation_code", "Expected letters and digits, as the network shows the code")
     return code or None
 
 
 def _wrong(pointer: str, detail: str) -> Invalid:
-    return Invalid(f"Wrong: {pointer}", errors=[FieldError(pointer=pointer, detail=detail)])
+    return Invalid(f"Invalid: {pointer}", errors=[FieldError(pointer=pointer, detail=detail)])
 
 
 def _out(page: Page, kept: RegisteredCallback) -> CallbackOut:

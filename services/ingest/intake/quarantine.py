@@ -62,7 +62,7 @@ async def get_quarantined(session: AsyncSession, caller: Caller, item_id: UUID) 
         )
     ).one_or_none()
     if row is None:
-        raise NotFound("Nothing was set aside under this id")
+        raise NotFound("There is no quarantined payload with this id")
     return QuarantinedPayloadDetail.model_validate({**row._mapping, "raw": json.loads(row.raw)})
 
 
@@ -78,7 +78,7 @@ async def retry_quarantined(session: WriteSession, caller: Caller, item_id: UUID
     )
     row = (await session.execute(query)).one_or_none()
     if row is None:
-        raise NotFound("Nothing was set aside under this id")
+        raise NotFound("There is no quarantined payload with this id")
     item, page = row.QuarantinedPayload, row.Page
     # Only pushed payloads can be parsed again on their own; polled ones come again with the next poll.
     push = catalogue.push_spec(item.network)

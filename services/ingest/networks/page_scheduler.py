@@ -114,7 +114,7 @@ class PageScheduler:
             self._failures.pop(page.id, None)
         except TRANSIENT_ERRORS as error:
             delay = self._trouble(page, error, str(error))
-        except Exception as bug:  # a bug about one page must not end the others
+        except Exception as bug:  # a bug in the check of one page must not stop the others
             log.exception("a page check failed", way=self._name, page_id=str(page.id))
             delay = self._trouble(page, bug, repr(bug))
         finally:

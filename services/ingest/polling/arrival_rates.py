@@ -26,7 +26,7 @@ PROFILE_HALF_LIFE = 7.0
 FLAT_MESSAGES = 48.0
 COMMON_MESSAGES = 60.0
 OWN_PROFILE_MIN_MESSAGES = 30.0
-# Upper limit of the shape: even among similar pages, a change of one page must be followed.
+# Candidates. The greatest is small, so that even among similar pages a change of one page is followed.
 GAMMA_SHAPES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2)
 
 

@@ -27,7 +27,7 @@ def split_text(text: str, limit: int) -> list[str]:
     Only whitespace between parts is dropped. Raises ValueError if `limit` is less than 2.
     """
     if limit < 2:
-        raise ValueError("a part must have room for any character")
+        raise ValueError("the limit must be at least 2, the length of some characters")
     if _length(text) <= limit:
         return [text]
     parts = []

@@ -90,7 +90,7 @@ async def cancel_backfill(session: WriteSession, caller: Caller, backfill_id: UU
     if row is None:
         raise NotFound("There is no such backfill")
     if row.status not in UNFINISHED_STATUSES:
-        raise Conflict(f"The backfill is «{row.status}» already")
+        raise Conflict(f"The backfill is already «{row.status}»")
     row.status, row.finished_at = "cancelled", clock.now()
     row.updated_at = row.finished_at
     await session.flush()

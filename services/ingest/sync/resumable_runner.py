@@ -106,7 +106,7 @@ class ResumableRunner:
             log.info("row taken over elsewhere", work=self._name, row_id=str(row_id))
         except TRANSIENT_ERRORS as error:
             await self._later(row_id, str(error) or repr(error))
-        except Exception as bug:  # a bug in one row must not end the others
+        except Exception as bug:  # a bug that affects one row must not stop the others
             log.exception("processing a row failed", work=self._name, row_id=str(row_id))
             await self._later(row_id, repr(bug))
 

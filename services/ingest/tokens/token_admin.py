@@ -101,7 +101,7 @@ async def retire_token(session: WriteSession, token_id: UUID, actor: str) -> Non
 async def _locked(session: WriteSession, token_id: UUID) -> NetworkToken:
     row = await session.scalar(select(NetworkToken).where(NetworkToken.id == token_id).with_for_update())
     if row is None:
-        raise NotFound("No such credential")
+        raise NotFound("There is no such token")
     return row
 
 
@@ -109,14 +109,14 @@ def _solution(challenge: dict[str, Any], given: NetworkTokenRecovery) -> dict[st
     success_token, captcha_key = _given(given.success_token), given.captcha_key
     if success_token:
         if "redirect_uri" not in challenge:
-            raise _wrong("/success_token", "The network did not ask for it")
+            raise _wrong("/success_token", "The network did not request it")
         found = {"success_token": success_token}
         if "remixstlid" in challenge:
             found["remixstlid"] = challenge["remixstlid"]
         return found
     if captcha_key:
         if "captcha_sid" not in challenge:
-            raise _wrong("/captcha_key", "The network did not ask for it")
+            raise _wrong("/captcha_key", "The network did not request it")
         return {"captcha_sid": challenge["captcha_sid"], "captcha_key": captcha_key}
     return {}
 

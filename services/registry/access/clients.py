@@ -135,4 +135,4 @@ def _check_limits(caller: Caller, role: Role, scopes: Sequence[str] | None, expi
             raise Invalid.field(f"/scopes/{index}", f"The role «{role}» has no right «{scope}»")
     require_grantable_rights(caller, role, scopes)
     if expires_at is not None and expires_at <= clock.now():
-        raise Invalid.field("/expires_at", "The expiry lies in the past")
+        raise Invalid.field("/expires_at", "The expiry is in the past")

@@ -1,6 +1,6 @@
 """OAuth 2 sign-in routes.
 
-Their errors have OAuth's shape, which every OAuth client reads, not the problem shape.
+Errors have the format of OAuth, which every OAuth client can read, instead of being problem documents.
 """
 
 import base64
@@ -25,7 +25,7 @@ from shared.service import ServiceDep, WritingUnchecked
 
 
 class _OAuthErrorRoute(APIRoute):
-    """Answers a database outage in OAuth's error shape."""
+    """Answers a database outage in OAuth's error format."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -252,7 +252,7 @@ async def issue_token(
     openapi_extra=REVOKE_BODY,
 )
 async def revoke_token(request: Request, session: WritingUnchecked) -> Response:
-    """End the session of the refresh token (RFC 7009). An unknown token is no error.
+    """End the session of the refresh token (RFC 7009). An unknown token is not an error.
 
     An access token cannot be revoked; it expires within 15 minutes.
     """

@@ -136,7 +136,7 @@ async def update_calendar(
     version: RequiredVersion,
     response: Response,
 ) -> Calendar:
-    """Change the given fields; `If-Match` names the version that was read. Deadlines already set stay."""
+    """Change the given fields; `If-Match` names the version that was read. Deadlines already set do not change."""
     details = await calendars.change(session, calendar_id, body, version, caller.actor)
     set_etag(response, details.row.version)
     return _shown(details)

@@ -83,7 +83,7 @@ async def import_organisations(
         Query(description="Ask the networks for the ids of up to 50 pages that are given only by a short name"),
     ] = False,
 ) -> ImportReport:
-    """Bring the registry to the state of the file, completely or not at all. What the file does not mention stays.
+    """Change the registry to match the file, completely or not at all. What the file does not mention is kept.
 
     A file with an invalid cell is rejected with 422, and `refused` lists the cells; a dry run answers 200 with the
     same list. Importing the same file again changes nothing.

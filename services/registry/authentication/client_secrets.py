@@ -83,7 +83,7 @@ async def verify(session: WriteSession, client_id: UUID, secret: str) -> bool:
     if not used:
         return False
     await session.execute(update(ClientSecret).where(ClientSecret.id.in_(used)).values(last_used_at=now))
-    # Recording a use is not a change of the client: `version` and `updated_at` stay.
+    # Recording a use is not a change of the client: `version` and `updated_at` are kept.
     await session.execute(
         update(ApiClient)
         .where(ApiClient.id == client_id)

@@ -18,7 +18,7 @@ async def find_claims(
 ) -> dict[str, Any] | None:
     """Return the claims of the person with that subject at that issuer.
 
-    Return None when there is none or they are locked.
+    Return None when no such person exists or the account is locked.
 
     Records the time of the sign-in.
     """

@@ -20,7 +20,7 @@ from shared.ids import new_id
 from shared.tables.registry import Person, RefreshToken
 
 REFRESH_TOKEN_LIFETIME = timedelta(days=14)
-# Two tabs of one browser refresh at the same moment; a copied token is used later.
+# Two tabs of one browser may refresh at the same moment; a reuse after this time means a copied token.
 REUSE_GRACE_PERIOD = timedelta(seconds=30)
 MAX_KNOWN_ADDRESSES = 50
 
@@ -122,7 +122,7 @@ async def end_all(session: WriteSession, person_id: UUID, *, except_session_id: 
 
 
 async def end_by_token(session: WriteSession, token: str) -> None:
-    """End the session of a refresh token, used or not. An unknown token is no error (RFC 7009)."""
+    """End the session of a refresh token, used or not. An unknown token is not an error (RFC 7009)."""
     token_row = (
         await session.execute(
             select(RefreshToken.person_id, RefreshToken.session_id).where(

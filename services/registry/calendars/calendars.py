@@ -52,7 +52,7 @@ async def register(session: WriteSession, new: CalendarCreate, actor: str) -> Ca
     """Create a calendar that extends the given one, by default the region's. Raise `Invalid`."""
     base = await _base(session, new)
     if new.weekly is None and base is None:
-        raise Invalid.field("/weekly", "A calendar without a base needs a week")
+        raise Invalid.field("/weekly", "A calendar without a base needs weekly working hours")
     weekly = base.weekly if base and new.weekly is None else _week(new.weekly or {})
     zone = new.time_zone or (base.time_zone if base else REGION_TIME_ZONE.key)
     calendar = Calendar(name=new.name, time_zone=zone, weekly=weekly, base_id=base.id if base else None)

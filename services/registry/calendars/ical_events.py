@@ -55,7 +55,7 @@ def dates_of_event(event: Any, zone: ZoneInfo) -> list[tuple[date, Interval | No
         if end is not None or not isinstance(lasts, timedelta):
             raise IcalError("DURATION", "is not a valid duration, or is given together with DTEND")
         if abs(lasts) > MAX_DAYS_OF_EVENT * ONE_DAY:
-            raise IcalError("DURATION", f"longer than {MAX_DAYS_OF_EVENT} days")
+            raise IcalError("DURATION", f"is longer than {MAX_DAYS_OF_EVENT} days")
         end = start + lasts
     if isinstance(start, datetime):
         return [_working_time(start, end, last, zone)]

@@ -84,7 +84,7 @@ def parse_calendar(body: bytes, zone: ZoneInfo) -> ParsedCalendar:
             errors.append(_error(f"/VEVENT/{place}", fault.property_name, fault.detail, event))
     parsed_days = [made for day in sorted(days) if (made := _made(day, days[day], errors)) is not None]
     if len(days) > MAX_DAYS:
-        errors.append(FieldError(pointer="/VEVENT", detail=f"more than {MAX_DAYS} days"))
+        errors.append(FieldError(pointer="/VEVENT", detail=f"The file has more than {MAX_DAYS} days"))
     if errors:
         raise Invalid(f"Errors in the iCalendar file: {len(errors)}", errors=errors[:MAX_SHOWN_ERRORS])
     return ParsedCalendar(parsed_days, {day: known.event_index for day, known in days.items()})

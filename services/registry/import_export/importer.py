@@ -62,9 +62,9 @@ def _read(content: bytes) -> ParsedFile:
 async def import_file(
     session: WriteSession, file: ParsedFile, *, dry_run: bool, actor: str, short_names: IdByShortName | None = None
 ) -> ImportReport:
-    """Bring the registry to the state of the file; a dry run only reports what that would do.
+    """Change the registry to match the file; a dry run only reports what that would change.
 
-    `short_names` are short names of pages that the networks have resolved. What the file does not mention stays.
+    `short_names` are short names of pages that the networks have resolved. What the file does not mention is kept.
     Raise `ImportRejected` for invalid cells, `Conflict` when the registry changed meanwhile; in both cases nothing
     was written. A dry run raises neither.
     """

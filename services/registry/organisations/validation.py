@@ -23,24 +23,28 @@ def find_contradictions(
         errors.append(FieldError(pointer=f"/{at}", detail=detail))
 
     if not oktmo_within_municipality(values.get("oktmo"), values.get("municipality")):
-        fault("This ОКТМО lies outside the municipality", "oktmo", "municipality")
+        fault("This ОКТМО is outside the municipality", "oktmo", "municipality")
     others = values.get("other_spheres") or []
     if len({*others, values.get("sphere")}) != len(others) + 1:
         fault("The same sphere is given twice", "other_spheres", "sphere")
     if others and values.get("sphere") is None:
         fault("Give the main sphere before the others", "sphere", "other_spheres")
     if values.get("exempt_document") is not None and values.get("exempt_reason") is None:
-        fault("A document alone does not exempt: give the ground too", "exempt_document", "exempt_reason")
+        fault(
+            "A document alone does not exempt an organisation: also give the reason",
+            "exempt_document",
+            "exempt_reason",
+        )
     begins, ends = values.get("valid_from"), values.get("valid_to")
     if begins is not None and ends is not None and ends < begins:
-        fault("The last day lies before the first", "valid_to", "valid_from")
+        fault("The last day is before the first", "valid_to", "valid_from")
     if "active" in changed_fields and values.get("active") and ends is not None and ends < today:
-        fault("Its last day has passed: it cannot be active", "active")
+        fault("The organisation's last day has passed: it cannot be active", "active")
     return errors
 
 
 def oktmo_within_municipality(oktmo: str | None, municipality: str | None) -> bool:
-    """Return whether an OKTMO code lies in a district or city.
+    """Return whether an OKTMO code belongs to a district or city.
 
     Trailing zeros of the district's or city's code stand for any digits.
     """

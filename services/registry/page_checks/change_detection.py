@@ -18,7 +18,7 @@ WATCHED_FIELDS = tuple(one.value for one in WatchedPageField if one is not Watch
 # Fields that a network shows of a community that is closed to non-members.
 _FIELDS_OF_CLOSED = ("name", "screen_name", "verified")
 MEMBERS_ONLY = frozenset({"closed_group", "private_group"})
-# In these fields null means that the network did not report them, which is no change.
+# In these fields null means that the network did not report them, which does not count as a change.
 _OPTIONAL_FIELDS = frozenset(
     {"name", "screen_name", "verified", "avatar", "cover", "description", "comments_open"}
 )

@@ -39,7 +39,7 @@ IDLE_SECONDS = 60.0
 BACKOFF = Backoff(15.0, 900.0)
 
 DescribePages = Callable[[Sequence[UUID], int, int], Awaitable[PageDescriptions]]
-"""Ask ingest about pages: their ids, the maximum number of calls, and how many of these may read single walls."""
+"""Asks ingest about pages: their ids, the maximum number of calls, and how many of these may read single walls."""
 
 
 class DailyCheck:

@@ -36,7 +36,7 @@ BADGES = frozenset({PageStepKind.VERIFIED, PageStepKind.GOV_BADGE})
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """How a step is known, and who confirmed it.
+    """What proves a step, and who confirmed it.
 
     `confirmed_by` is a person's id, or `SYSTEM_ACTOR` for what the network reported.
     """
@@ -64,7 +64,7 @@ async def confirm(
     """
     page = await _locked(session, page_id, caller)
     if reached_on is not None and reached_on > clock.today():
-        raise Invalid.field("/reached_on", "The day lies in the future")
+        raise Invalid.field("/reached_on", "The day is in the future")
     current = await _current_step(session, page_id, step)
     if current is not None and evidence.confirmed_by == SYSTEM_ACTOR:
         return current
@@ -162,7 +162,7 @@ async def mark_lost(
         return None
     day = lost_on or max(clock.today(), current.reached_on)
     if lost_on is not None and not current.reached_on <= lost_on <= clock.today():
-        raise Invalid.field("query/lost_on", "The day lies in the future, or before the step was reached")
+        raise Invalid.field("query/lost_on", "The day is in the future, or before the step was reached")
     current.lost_on, current.lost_reason = day, reason
     await session.flush()
     model = PageBadgeLost if step in BADGES else PageStepLost

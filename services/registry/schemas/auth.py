@@ -34,7 +34,7 @@ class TokenResponse(BaseModel):
 
 
 class OAuthError(BaseModel):
-    """A refused sign-in (RFC 6749, 5.2): OAuth's error shape, not a problem document."""
+    """A refused sign-in (RFC 6749, 5.2): OAuth's error format, not a problem document."""
 
     error: OAuthErrorCode
     error_description: str = Field(examples=["The user name or the password is wrong"])

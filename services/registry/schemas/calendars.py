@@ -61,7 +61,7 @@ Weekly = Annotated[
 def _works(value: dict[Weekday, list[tuple[str, str]]]) -> dict[Weekday, list[tuple[str, str]]]:
     worked = sum((total_duration(parse_intervals(spans)) for spans in value.values()), timedelta())
     if worked < MIN_WEEKLY_HOURS:
-        raise ValueError("a week must hold at least 5 working hours: deadlines are counted in them")
+        raise ValueError("a week must have at least 5 working hours: deadlines are counted in working time")
     return value
 
 
@@ -101,7 +101,7 @@ class CalendarCreate(StrictModel):
 
 
 class CalendarUpdate(UpdateModel):
-    """Fields to change; those left out stay. The base of a calendar cannot change."""
+    """Fields to change; those left out are kept. The base of a calendar cannot change."""
 
     name: Name | None = Field(default=None, examples=["Школы, шестидневная неделя"])
     time_zone: TimeZoneName | None = Field(default=None, examples=["Asia/Irkutsk"])

@@ -39,7 +39,7 @@ class ClientCreate(StrictModel):
 
 
 class ClientUpdate(UpdateModel):
-    """Fields to change; those left out stay. Role and organisation cannot change: create another client."""
+    """Fields to change; those left out are kept. Role and organisation cannot change: create another client."""
 
     name: Name | None = Field(default=None, examples=["Приёмная главы"])
     beneath: IncludeSubordinates | None = None

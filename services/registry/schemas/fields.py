@@ -38,7 +38,7 @@ def _stripped(value: Any) -> Any:
 def _bounded(value: datetime) -> datetime:
     # Years beyond these could overflow datetime when they are converted between time zones.
     if not 1970 <= value.year <= 9000:
-        raise ValueError("the year must lie between 1970 and 9000")
+        raise ValueError("the year must be from 1970 to 9000")
     return value
 
 
@@ -90,7 +90,7 @@ class StrictModel(BaseModel):
 
 
 class UpdateModel(StrictModel):
-    """Fields to change; those left out stay. Fields in `nullable` may be reset with null."""
+    """Fields to change; those left out are kept. Fields in `nullable` may be reset with null."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -166,7 +166,7 @@ LocationOktmo = Annotated[
     str,
     Field(
         pattern=r"^([0-9]{8}|[0-9]{11})$",
-        description="ОКТМО of the location itself, 8 or 11 digits; must lie in `municipality` if that is given",
+        description="ОКТМО of the location itself, 8 or 11 digits; must belong to `municipality` if that is given",
         examples=["81701000001"],
     ),
 ]

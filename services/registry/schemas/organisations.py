@@ -82,7 +82,7 @@ class OrganisationCreate(StrictModel):
 
 
 class OrganisationUpdate(UpdateModel):
-    """Fields to change; those left out stay, null resets a nullable field."""
+    """Fields to change; those left out are kept, null resets a nullable field."""
 
     name: Name | None = None
     short_name: ShortName | None = None
@@ -175,7 +175,7 @@ class OrganisationNameCreate(StrictModel):
     def _not_before(cls, value: date | None, info: ValidationInfo) -> date | None:
         begins = info.data.get("valid_from")
         if value is not None and begins is not None and value < begins:
-            raise ValueError("the last day lies before the first")
+            raise ValueError("the last day is before the first")
         return value
 
 

@@ -37,7 +37,7 @@ class PageStepKind(StrEnum):
 
 
 class EvidenceKind(StrEnum):
-    """How a step is known: `network` is reported by the network, `manual` only by the person who confirmed it."""
+    """What proves a step: `network`: the network reports it; `manual`: only a person has confirmed it."""
 
     NETWORK = "network"
     DOCUMENT = "document"
@@ -96,7 +96,7 @@ class PageCreate(StrictModel):
 
 
 class PageUpdate(UpdateModel):
-    """Fields to change; those left out stay. Network and id of a page cannot change."""
+    """Fields to change; those left out are kept. Network and id of a page cannot change."""
 
     organisation_id: UUID | None = Field(
         default=None, description="Moves the page to another organisation", examples=[EXAMPLE_ID]
@@ -188,7 +188,7 @@ class PageStepConfirm(StrictModel):
 
 
 class PageStep(BaseModel):
-    """A step of a page: when it was reached, how it is known, who confirmed it, and when it was lost."""
+    """A step of a page: when it was reached, what proves it, who confirmed it, and when it was lost."""
 
     model_config = ConfigDict(from_attributes=True)
 

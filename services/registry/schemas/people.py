@@ -66,7 +66,10 @@ class PersonCreate(StrictModel):
 
 
 class PersonUpdate(UpdateModel):
-    """Fields to change; those left out stay. A new password, role or organisation ends the person's sessions."""
+    """Fields to change; those left out are kept.
+
+    A new password, role or organisation ends the person's sessions.
+    """
 
     full_name: Name | None = Field(default=None, examples=["Татьяна Иванова"])
     role: Role | None = Field(default=None, examples=["executor"])

@@ -46,7 +46,7 @@ class WebhookEndpointCreate(BaseModel):
 
 
 class WebhookEndpointUpdate(BaseModel):
-    """Fields to change; those left out stay."""
+    """Fields to change; those left out are kept."""
 
     model_config = ConfigDict(extra="forbid")
 

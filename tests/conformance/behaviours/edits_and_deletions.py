@@ -145,7 +145,9 @@ async def a_comment_written_and_deleted_at_once(stand: Stand) -> None:
     await stand.arrived(after)
     await stand.later_comment_arrived()
     row = await stand.stored(written)
-    assert row is None or row["deleted_at"] is not None, "what nobody can see must not open a case"
+    assert row is None or row["deleted_at"] is not None, (
+        "a deleted message must be marked as deleted if it was stored"
+    )
 
 
 async def _phantom(stand: Stand, number: int, text: str) -> Written:
@@ -198,7 +200,7 @@ async def an_edit_announced_before_the_comment(stand: Stand) -> None:
     row = await stand.arrived(written)
     await stand.later_comment_arrived()
     row = await stand.arrived(written)
-    assert row["text"] == later, "the later text stands"
+    assert row["text"] == later, "the later text must be kept"
     assert len(await stand.events(row["id"], "message.received")) == 1
 
 

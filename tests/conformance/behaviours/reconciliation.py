@@ -63,7 +63,7 @@ async def _walked(
         items += step.batch.items
         cursors.append(dict(step.cursor))
         shares.append(step.progress)
-    assert shares == sorted(shares), f"a walk does not get nearer to its end: {shares}"
+    assert shares == sorted(shares), f"the progress of the scan decreases: {shares}"
     assert all(0 <= share <= 1 for share in shares)
     return items, cursors
 

@@ -153,7 +153,7 @@ async def what_was_written_while_we_were_away(stand: Stand) -> None:
         deleted = await stand.driver.citizen(stand.page, words("Лишнее"), author="700509")
         await stand.driver.delete(deleted)
     await _arrived_once(stand, [*written, reply])
-    assert (await stand.arrived(edited))["text"] != "", "what was edited meanwhile is there too"
+    assert (await stand.arrived(edited))["text"] != "", "the text edited meanwhile must be stored"
     row = await stand.stored(deleted)
     assert row is None or (await stand.gone(deleted))["deleted_at"] is not None
 

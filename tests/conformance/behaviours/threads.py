@@ -142,6 +142,8 @@ async def comments_that_are_closed_and_open_again(stand: Stand) -> None:
     await stand.arrived(before)
     await stand.driver.close_comments(post, closed=True)
     await stand.later_comment_arrived()
-    assert (await stand.arrived(before))["deleted_at"] is None, "closed is not deleted"
+    assert (await stand.arrived(before))["deleted_at"] is None, (
+        "comments of a closed post must not be marked as deleted"
+    )
     await stand.driver.close_comments(post, closed=False)
     await stand.arrived(await stand.driver.citizen(stand.page, words("После"), under=post))

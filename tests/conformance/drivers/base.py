@@ -1,4 +1,4 @@
-"""What a behaviour may ask of a network's emulator: one interface for every network.
+"""The interface to a network's emulator that behaviours use: the same for every network.
 
 A driver translates these methods into control API calls and returns the ids that ingest must store.
 A new network needs its own driver beside its adapter.
@@ -32,7 +32,7 @@ TELLS = {
     "boards": "has no discussions beside its posts",
     "repeats": "is played by a server that cannot repeat and shuffle its answers",
 }
-"""What a network may let anybody know, and what is said of one that does not."""
+"""Capabilities that a network may lack, each with the reason shown for a network without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +118,15 @@ class Driver(ABC):
 
     async def board(self, page: str, text: str) -> Written:
         """Open a discussion as the community; return its first comment."""
-        raise AssertionError(f"{self.network} has no such thing: its `tells` must not name what needs it")
+        raise AssertionError(f"{self.network} does not support this: remove it from `tells`")
 
     async def mangle(self) -> None:
         """Repeat and shuffle the items in every response to a reading call until `mend`."""
-        raise AssertionError(f"{self.network} has no such thing: its `tells` must not name what needs it")
+        raise AssertionError(f"{self.network} does not support this: remove it from `tells`")
 
     async def deactivate(self, author: str) -> None:
         """Delete a citizen's account."""
-        raise AssertionError(f"{self.network} has no such thing: its `tells` must not name what needs it")
+        raise AssertionError(f"{self.network} does not support this: remove it from `tells`")
 
     @abstractmethod
     async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:

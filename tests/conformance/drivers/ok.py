@@ -80,7 +80,7 @@ class OkDriver(Driver):
 
     async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
         """Push a webhook about a message: the Bot API pushes no other texts."""
-        assert what == "new", "nothing but new messages is pushed"
+        assert what == "new", "OK pushes only new messages"
         await deliver(
             {
                 "webhookType": "MESSAGE_CREATED",

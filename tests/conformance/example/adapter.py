@@ -200,7 +200,7 @@ class Example:
         with mapping_publish_errors(NAME, words):
             answer = await self._call(outgoing.page, "POST", "items", json=body)
             if not isinstance(answer, dict) or "number" not in answer:
-                raise PublishOutcomeUnknown("the answer names no item")
+                raise PublishOutcomeUnknown("the response names no item")
         item = parse(answer, outgoing.page)
         return PublishedReply(item.external_id, item.url)
 

@@ -88,7 +88,7 @@ async def test_message_is_received_and_answered(network: OkProcess, receiver: Re
     answers = (await network.door(f"answers?page={network.page}"))["items"]
     assert (answers[-1]["thread"], answers[-1]["in_reply_to"]) == (private["thread"], private["id"])
     await network.door("community", {"page": network.page, "thread": private["thread"], "text": "Вручную"})
-    assert await receiver.all_received(network) == [], "the group's own words came back"
+    assert await receiver.all_received(network) == [], "the group's own message was pushed to it"
 
 
 async def test_refused_event_is_sent_again_until_accepted(network: OkProcess, receiver: Receiver) -> None:
@@ -155,7 +155,7 @@ async def test_faults_repeat_and_drop_events(network: OkProcess, receiver: Recei
     assert await receiver.all_received(network) == []
 
 
-async def test_reordered_event_comes_after_a_younger_one(network: OkProcess, receiver: Receiver) -> None:
+async def test_reordered_event_is_delivered_after_a_later_one(network: OkProcess, receiver: Receiver) -> None:
     async def delayed(milliseconds: int) -> str:
         await network.door("settings", {"webhook_reorder_ms": milliseconds})
         await network.door("faults", {"kind": "reorder", "next": 1, "method": "webhook"})
@@ -212,7 +212,7 @@ async def test_chat_changes_are_separate_events(network: OkProcess, receiver: Re
     assert (await network.graph(f"chat/{private['thread']}"))["title"] == "Новое имя"
 
 
-async def test_old_payloads_have_no_type(network: OkProcess, receiver: Receiver) -> None:
+async def test_payloads_in_the_old_format_have_no_type(network: OkProcess, receiver: Receiver) -> None:
     await network.door("settings", {"webhook_type_field": False})
     private = await network.citizen("Старый вид", "message")
     event = await receiver.next()
@@ -230,7 +230,7 @@ async def test_mixed_faults_repeat_events_but_lose_none(network: OkProcess, rece
     assert len(made) < len(events) < 2 * len(made)
 
 
-async def test_resends_follow_the_length_of_the_emulated_day(receiver: Receiver, tmp_path: Path) -> None:
+async def test_resend_delays_scale_with_the_emulated_day(receiver: Receiver, tmp_path: Path) -> None:
     network = OkProcess(tmp_path / "ok.sqlite3", webhook_retry_seconds="[60]", day_seconds=3)
     try:
         await network.start()

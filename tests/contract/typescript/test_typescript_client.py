@@ -31,7 +31,7 @@ def run(folder: Path, *command: str) -> None:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the document and the packages."""
     if not all(shutil.which(name) for name in ("node", "npm", "npx")):
-        pytest.skip("Node.js with npm is not installed: the clients made of the API are not checked")
+        pytest.skip("Node.js with npm is not installed: generated clients are not checked")
     folder = tmp_path_factory.mktemp("typescript")
     (folder / "openapi.json").write_text(json.dumps(merged_document()), encoding="utf-8")
     (folder / "package.json").write_text('{"private": true}', encoding="utf-8")
@@ -41,7 +41,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run(folder, "npm", "install", "--no-audit", "--no-fund", "--no-package-lock", *PACKAGES)
     except AssertionError as error:
         if any(code in str(error) for code in UNREACHABLE):
-            pytest.skip("npm's registry cannot be reached: the clients made of the API are not checked")
+            pytest.skip("npm's registry cannot be reached: generated clients are not checked")
         raise
     return folder
 

@@ -144,7 +144,7 @@ class AiovkClient(Client):
             return 5
         except VkAPIError as error:
             return int(error.error_code)
-        raise AssertionError("the call met no error")
+        raise AssertionError("the call returned no error")
 
     async def events(self) -> list[dict[str, Any]]:
         async with self._session(self.page.group) as session:

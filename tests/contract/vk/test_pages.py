@@ -187,7 +187,7 @@ async def test_control_api_changes_a_page(page: VkPage) -> None:
         "groups"
     ][0]
     assert (shown["verified"], shown["contacts"], shown["addresses"]) == (1, [], {"is_enabled": False})
-    assert shown["has_photo"] == 0, "what was not given stays"
+    assert shown["has_photo"] == 0, "fields that were not given must not change"
 
 
 async def test_staff_can_edit_and_delete_through_the_api(page: VkPage) -> None:

@@ -182,7 +182,7 @@ class _Named(dict[str, str]):
     def __missing__(self, parameter: str) -> str:
         name = self.names.get(parameter, parameter)
         if name not in self.things:
-            raise AssertionError(f"sample_data.py makes no «{name}»: make one, or name another in route_table.py")
+            raise AssertionError(f"sample_data.py has no «{name}»: add one, or use another name in route_table.py")
         return str(self.things[name])
 
 

@@ -27,7 +27,7 @@ def test_every_route_has_a_row(stage: Stage) -> None:
     routes = stage.routes
     without_row, of_no_route = sorted(routes.keys() - ROWS.keys()), sorted(ROWS.keys() - routes.keys())
     assert not without_row, f"give these a row in tests/integration/access/*_routes.py: {without_row}"
-    assert not of_no_route, f"these rows are of no route: {of_no_route}"
+    assert not of_no_route, f"these rows belong to no route: {of_no_route}"
 
 
 def test_every_right_is_required_by_some_route() -> None:

@@ -115,8 +115,8 @@ def says_nothing(database: Watched) -> bool:
 def test_every_changing_route_is_audited_or_has_a_reason_not_to_be(stage: Stage) -> None:
     routes = {route for route in (*stage.routes, *stage.internal) if not route.startswith("GET ")}
     known = SHOWN.keys() | UNRECORDED.keys() | COMMANDS.keys() | ELSEWHERE
-    assert not routes - known, "show that these leave an audit row, or say in UNRECORDED why they do not"
-    assert not known - routes, "these are of no route"
+    assert not routes - known, "test that these write an audit row, or add them to UNRECORDED with the reason"
+    assert not known - routes, "these belong to no route"
 
 
 @pytest.mark.parametrize("route", SHOWN)
@@ -137,7 +137,7 @@ async def test_change_writes_an_audit_row_of_its_caller(
     with watched(stage, service) as database:
         answer = await stage.send(route, stage.asked(route, call, stage.world["own"]), stage.token(who))
     assert answer.status_code in GOOD, answer.text
-    assert database.rows, "the change leaves no audit row"
+    assert database.rows, "the change wrote no audit row"
     for row in database.rows:
         assert (row.actor, row.on_behalf_of, row.service) == (stage.subject(who), None, service)
         assert row.action == stage.operation(route)["operationId"]
@@ -174,4 +174,6 @@ def test_readable_audit_columns_exist_and_are_no_secrets() -> None:
         assert all(column_policy.may_hold_text(columns[column].type) for column in plain), name
         assert not plain & column_policy.SECRET_COLUMNS, name
         hidden = ownership.RESTRICTED_COLUMNS.get(name, set())
-        assert not plain & hidden - {"issuer"}, f"{name}: who may not read the column may read the trail"
+        assert not plain & hidden - {"issuer"}, (
+            f"{name}: services that may not read this column can read the audit trail"
+        )

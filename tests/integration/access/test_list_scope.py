@@ -90,8 +90,10 @@ def test_every_list_route_is_tested_as_a_list(stage: Stage) -> None:
     lists = {route for route in CALLS if route.startswith("GET ") and stage.is_list(route)}
     known = DIRECTORY | HIDE_NOTHING.keys()
     untried = sorted(lists - LISTINGS.keys() - known)
-    assert not untried, f"make these a Listing in tests/integration/access/*_routes.py: {untried}"
-    assert known == lists - LISTINGS.keys(), "one of the tables above names what is no list, or tried by now"
+    assert not untried, f"add these as Listing to tests/integration/access/*_routes.py: {untried}"
+    assert known == lists - LISTINGS.keys(), (
+        "a table above names a route that is not a list, or one that is tested now"
+    )
     assert {CALLS[route].right for route in DIRECTORY} == {Right.REGISTRY_READ}
     assert {documented_rights.reaches()[role, Right.REGISTRY_READ] for role in documented_rights.roles()} == {
         "region"
@@ -201,7 +203,7 @@ async def test_filters_find_no_hidden_rows(stage: Stage, route: str) -> None:
                 continue
             for relation in set(RELATIONS) - reached:
                 tried = list(values(stage, route, parameter, stage.world[relation]))
-                assert tried, f"{route}: say in {__name__} what to try the filter «{name}» with"
+                assert tried, f"{route}: add a value for the filter «{name}» to {__name__}"
                 for value in tried:
                     answer = await stage.send(route, asked, stage.token(who), **{name: value})
                     # Some filters are valid only together with others.
@@ -239,7 +241,7 @@ async def test_cursor_pagination_shows_no_hidden_rows(stage: Stage, route: str) 
     if everything is not None:
         first = await stage.send(route, asked, stage.token(everything), limit=1)
         others = first.json()["next_cursor"]
-        assert others is not None, "the world makes too few of these for a second page"
+        assert others is not None, "the sample data has too few items for a second page"
     for who in placed(listing):
         token, pages, found = stage.token(who), 0, list[str]()
         cursor: dict[str, str] = {}
@@ -256,7 +258,7 @@ async def test_cursor_pagination_shows_no_hidden_rows(stage: Stage, route: str) 
         assert len(found) == len(set(found))
         if others is not None:
             stolen = await stage.send(route, asked, token, limit=1, cursor=others)
-            assert stolen.status_code == 422, f"{who}: a cursor of another caller is taken"
+            assert stolen.status_code == 422, f"{who}: a cursor of another caller was accepted"
 
 
 async def test_exported_file_shows_no_more_than_the_list(stage: Stage) -> None:

@@ -44,7 +44,7 @@ async def alerts(world: World, **query: Any) -> list[dict[str, Any]]:
     return found
 
 
-async def test_unclear_message_of_danger_makes_its_appeal_urgent(
+async def test_unclear_message_about_danger_makes_its_appeal_urgent(
     world: World, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent("unsure", language="bxr")
@@ -57,7 +57,7 @@ async def test_unclear_message_of_danger_makes_its_appeal_urgent(
     assert (alert["kind"], alert["appeal_id"], alert["why"]) == ("urgent", appeal["id"], "опасность: unsure")
 
 
-async def test_message_without_need_raises_no_alert(
+async def test_dangerous_message_that_needs_no_answer_raises_no_alert(
     world: World, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent("no")
@@ -114,7 +114,7 @@ async def _edited(world: World, message: UUID, text: str) -> None:
     await world.work()
 
 
-async def test_message_edited_into_danger_raises_an_alert(
+async def test_edit_that_adds_danger_raises_an_alert(
     world: World, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent("unsure")
@@ -125,7 +125,7 @@ async def test_message_edited_into_danger_raises_an_alert(
     appeal = await world.only()
     assert (appeal["urgency"], appeal["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
     assert appeal["messages"][0]["triage"]["why"] == "опасность: unsure"
-    # Fields that people work with stay.
+    # The edit does not change the fields that people work with.
     assert [appeal[part] for part in ("status", "organisation", "topic", "place")] == [
         before[part] for part in ("status", "organisation", "topic", "place")
     ]

@@ -86,7 +86,7 @@ async def test_deleted_message_opens_an_appeal_only_if_the_page_removed_it(
     assert appeal["messages"][0]["text"] == f"{QUESTION} community"
 
 
-async def test_earlier_message_of_the_batch_does_not_join(world: World) -> None:
+async def test_earlier_message_does_not_join_the_appeal_of_a_later_one(world: World) -> None:
     await world.insert_message("Спасибо!", at=WEDNESDAY)
     await world.insert_message(QUESTION, at=WEDNESDAY + timedelta(minutes=1))
     await world.insert_message("дом 20", at=WEDNESDAY + timedelta(minutes=2))

@@ -89,7 +89,7 @@ async def test_staff_see_only_their_own_appeals(world: World) -> None:
     assert (await world.get(f"/appeals/{appeal['id']}", role="head")).json()["allowed_moves"] == []
 
 
-async def test_moves_follow_the_state_machine_and_the_version(world: World) -> None:
+async def test_only_allowed_moves_with_the_current_version_are_made(world: World) -> None:
     await world.writes(QUESTION)
     appeal = await world.only()
     path = f"/appeals/{appeal['id']}/moves"
@@ -203,7 +203,7 @@ async def test_reply_sent_twice_with_one_key_is_stored_once(world: World) -> Non
     assert len((await world.only())["replies"]) == 1
 
 
-async def test_other_invalid_requests_are_refused(world: World) -> None:
+async def test_invalid_requests_are_refused_and_change_nothing(world: World) -> None:
     await world.writes(QUESTION, author="a")
     await world.writes(QUESTION, author="b")
     before = await _snapshot(world)
@@ -235,7 +235,7 @@ async def test_other_invalid_requests_are_refused(world: World) -> None:
     assert await _snapshot(world) == before
 
 
-async def test_person_decides_about_a_message(world: World) -> None:
+async def test_decision_about_a_message_opens_or_closes_its_appeal(world: World) -> None:
     unclear = await world.writes(UNCLEAR)
     topic = next(t for t in (await world.get("/topics")).json()["items"] if t["code"] == "education")
     answer = await world.post(
@@ -260,7 +260,7 @@ async def test_person_decides_about_a_message(world: World) -> None:
     _is_problem(conflict, 409)
 
 
-async def test_appeals_are_opened_by_hand(world: World) -> None:
+async def test_appeal_is_opened_manually(world: World) -> None:
     thanks = await world.writes("Спасибо большое")
     opened = await world.post("/appeals", {"message_id": str(thanks)})
     assert opened.status_code == 201, opened.text
@@ -311,7 +311,7 @@ async def test_appeal_that_has_not_changed_gets_304(world: World) -> None:
     assert (await client.get(path, headers=world.appeals.headers("moderator") | known)).status_code == 200
 
 
-async def test_topics_policies_and_rules_are_listed_and_added(world: World) -> None:
+async def test_added_policies_and_rules_apply_only_to_later_messages(world: World) -> None:
     topics = (await world.get("/topics", role="operations")).json()["items"]
     assert len(topics) == 26
     policies = (await world.get("/sla-policies")).json()["items"]

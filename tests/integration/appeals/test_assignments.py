@@ -49,7 +49,7 @@ async def test_appeal_is_returned_once_and_then_the_centre_decides(world: World)
     refused = _is_problem(
         await _moves(world, appeal, world.other_organisation, to="triage", reason="И не наша"), 409
     )
-    assert "centre decides" in refused["detail"]
+    assert "only the centre" in refused["detail"]
     assert refused["allowed_moves"] == ["in_progress", "assigned"]
     # The centre may take it back any number of times.
     again = await world.move(await world.appeal(appeal["id"]), "triage", reason="Уточняем")

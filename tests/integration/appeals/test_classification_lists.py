@@ -55,7 +55,7 @@ async def test_message_missed_by_the_classifier_is_found_and_corrected(world: Wo
     assert await of(world) == [thanks, asked]
 
 
-async def test_filters_page_without_gaps(world: World) -> None:
+async def test_filtered_lists_are_paged_without_gaps(world: World) -> None:
     ok_page = next(page for page in world.pages if page != world.page)
     messages = [
         await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))

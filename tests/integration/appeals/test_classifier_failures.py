@@ -52,7 +52,8 @@ async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
     )
     try:
         async with asyncio.timeout(60):
-            # The event, alone in its batch, fails a third time; one counted failure would have dead-lettered it.
+            # The event has failed three times alone in its batch: if failures were counted, it would have been
+            # dead-lettered.
             while sum(error is not None for error in failed) < 4:
                 await asyncio.sleep(0.02)
             assert "ended twice in a row" in str(failed[0])
@@ -101,7 +102,7 @@ async def test_service_with_an_unusable_topics_model_does_not_start(
         classifier_pool.ClassifierUnavailableError, match=f"GOSPABLIK_TOPICS_MODEL: {tmp_path} holds no model"
     ):
         async with service_under_test("appeals", database, keys_dir, process=process, topics_model=str(tmp_path)):
-            raise AssertionError("it has started")
+            raise AssertionError("the service must not start")
     by_rule = service_under_test("appeals", database, keys_dir, topics_model=str(tmp_path), understanding="rule")
     async with by_rule as appeals:
         assert (await appeals.client.get("/health/live")).status_code == 200
@@ -111,7 +112,7 @@ async def understanding(appeals: ServiceUnderTest, role: str = "analyst") -> htt
     return await appeals.client.get("/api/v1/understanding", headers=appeals.headers(role))
 
 
-async def test_classifier_shows_its_card(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_classifier_card_is_returned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     found = (await understanding(world.appeals)).json()
     assert found["built_in"] == json.loads((builtin_model_dir() / "card.json").read_text("utf-8"))
     assert (found["understanding"], found["taught"], found["foreign_labels"]) == ("model", None, None)
@@ -127,7 +128,7 @@ async def test_classifier_shows_its_card(world: World, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("own_settings")
-async def test_custom_model_shows_its_card_and_the_rules_have_none(
+async def test_card_is_returned_for_a_custom_model_and_not_for_rules(
     database: TestDatabase, keys_dir: Path, tmp_path: Path
 ) -> None:
     rows = {"Дороги": 6, "Культура": 6, "СВОЙ КЛАСС": 1}

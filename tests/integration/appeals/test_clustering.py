@@ -149,7 +149,7 @@ async def test_later_appeal_joins_and_removed_one_stays_out(region: Region) -> N
             ("Когда уже включат? Света нет второй час", "Когда дадут свет в Селенгинске?", "Селенгинск без света")
         )
     ]
-    # Neither another location, nor another key, nor the next day.
+    # None of these joins: another location, another fault, another municipality, the next day.
     apart = [
         await region.write("Нет света в Каменске, что случилось?", power_cut_messages.MUNICIPALITY, minute=21),
         await region.write("Нет воды в Селенгинске с утра", power_cut_messages.MUNICIPALITY, minute=22),
@@ -165,7 +165,7 @@ async def test_later_appeal_joins_and_removed_one_stays_out(region: Region) -> N
     assert [row["type"] for row in await region.world.events("incident.grown")] == ["incident.grown"]
 
 
-async def test_ministrys_seat_is_no_location_of_messages_on_its_page(region: Region) -> None:
+async def test_city_of_a_ministry_is_not_the_location_of_messages_on_its_page(region: Region) -> None:
     world = region.world
     ministry = await insert_organisation(
         world.database,
@@ -204,7 +204,7 @@ async def ask(region: Region, *, minute: float) -> list[UUID]:
     ]
 
 
-async def test_appeals_without_fault_open_no_second_incident(region: Region) -> None:
+async def test_appeals_that_name_no_fault_join_the_incident_instead_of_opening_another(region: Region) -> None:
     incident, messages = await incident_from_spike(region)
     asking = await ask(region, minute=10)
     await region.world.work()
@@ -327,7 +327,7 @@ async def test_concurrent_workers_open_one_incident(region: Region) -> None:
     events = await region.world.ingest.fetch(
         "SELECT id FROM events WHERE type = 'appeal.opened' ORDER BY position"
     )
-    # Workers that go on with the feed, and jobs that handle dead letters.
+    # Workers that continue with the feed, and jobs that handle dead letters.
     await asyncio.gather(
         *(gathering.process_batch(database, 4) for _ in range(3)),
         *(gathering.handle_dead_letter(database, row["id"]) for row in events[:6]),
@@ -398,7 +398,7 @@ async def test_appeal_removed_during_a_bulk_reply_gets_none(region: Region) -> N
     assert (await world.appeal(out))["replies"] == []
 
 
-async def test_staff_reply_to_their_own_appeals_and_undecided_ones_wait(region: Region) -> None:
+async def test_staff_bulk_reply_skips_undecided_appeals_and_those_of_others(region: Region) -> None:
     incident, messages = await incident_from_spike(region)
     world, (first, *_) = region.world, messages
     own = await world.ingest.fetchval("SELECT organisation_id FROM messages WHERE id = $1", first)

@@ -80,7 +80,7 @@ async def test_failed_reply_emits_an_event_with_appeal_and_reason(world: World) 
     assert data["organisation"]["name"] == "Школа № 1"
 
 
-async def test_reply_published_after_it_failed_counts(world: World) -> None:
+async def test_reply_published_after_it_failed_answers_the_appeal(world: World) -> None:
     found = await appeal(world)
     reply = await answer(world, found)
     await fails(world, reply)

@@ -181,7 +181,7 @@ async def test_closing_and_changing_require_the_version(world: World) -> None:
     incident = await opened(world, first)
     path = f"/incidents/{incident['id']}"
     grown = await world.post(f"{path}/members", {"appeal_ids": [second["id"]]})
-    assert grown.json()["version"] == incident["version"], "members raise no version"
+    assert grown.json()["version"] == incident["version"], "members must not raise the version"
     headers = world.appeals.headers("moderator", **{"If-Match": f'"{incident["version"]}"'})
     body = {"title": "Авария на подстанции", "organisation_id": str(world.organisation)}
     changed = await world.appeals.client.patch(f"/api/v1{path}", json=body, headers=headers)
@@ -201,7 +201,9 @@ async def test_closing_and_changing_require_the_version(world: World) -> None:
     assert (await world.get("/incidents", open=True)).json()["items"] == []
     assert len((await world.get("/incidents", q="ПОДСТАНЦИИ")).json()["items"]) == 1
     events = [row["type"] for row in await world.events("incident.opened", "incident.grown", "incident.closed")]
-    assert events == ["incident.opened", "incident.closed", "incident.closed"], "the second for who leads it"
+    assert events == ["incident.opened", "incident.closed", "incident.closed"], (
+        "the second is for the leading organisation"
+    )
 
 
 async def test_urgent_appeal_raises_one_alert(world: World) -> None:

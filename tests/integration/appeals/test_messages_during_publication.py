@@ -59,7 +59,7 @@ async def test_message_that_needs_no_further_reply_leaves_the_appeal_answered(
     assert (await world.appeal(found["id"]))["status"] == "answered"
 
 
-async def test_reply_sent_again_answers_what_came_before_it_was_sent_again(world: World) -> None:
+async def test_retried_reply_answers_messages_received_before_the_retry(world: World) -> None:
     found = await appeal(world)
     reply = await answer(world, found)
     await fails(world, reply)

@@ -62,7 +62,7 @@ async def test_next_reply_is_accepted_after_the_first_is_published_or_failed(wor
     await answer(world, found, "Починили вчера.")
 
 
-async def test_retry_beside_another_reply_is_refused(world: World) -> None:
+async def test_retry_while_another_reply_is_under_way_is_refused(world: World) -> None:
     found = await appeal(world)
     first = await answer(world, found)
     await fails(world, first)
@@ -134,7 +134,7 @@ async def test_same_final_text_is_refused_within_the_window(world: World) -> Non
     assert (await send(world, path, {"text": text})).status_code == 201
 
 
-async def test_window_of_the_same_text_is_measured_by_the_database(
+async def test_duplicate_text_window_uses_the_database_clock(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = await appeal(world)

@@ -61,7 +61,7 @@ async def test_making_an_appeal_urgent_alerts_and_changes_the_deadline(world: Wo
     after = await world.only()
     assert event["first_response_due_at"].startswith("2026-03-04T07:01:00")
     assert after["first_response_due_at"] < appeal["first_response_due_at"]
-    # One alert is enough; lowered and raised again it must be seen again.
+    # A seen alert is raised again only if the urgency was lowered meanwhile.
     alert = (await world.get("/alerts", kind="urgent")).json()["items"][0]
     assert (await world.post(f"/alerts/{alert['id']}/seen", None)).status_code == 200
     await decide(world, message, urgency="high")

@@ -115,7 +115,7 @@ async def test_staff_reply_in_a_dialogue_or_on_a_wall_post_is_attached(world: Wo
     assert sorted(appeal["status"] for appeal in await world.all()) == ["answered", "answered", "assigned"]
 
 
-async def test_staff_reply_to_nobody_in_particular_is_attached_if_unambiguous(world: World) -> None:
+async def test_staff_reply_without_addressee_is_attached_if_only_one_appeal_waits(world: World) -> None:
     """One appeal waits: the reply is for it. Two wait: it is ambiguous. An older message answers nothing."""
     await world.writes("Подробности позже", from_community=True, at=WEDNESDAY - HOUR)
     await world.writes(QUESTION, author="anna")
@@ -146,7 +146,7 @@ async def test_own_reply_received_from_the_network_counts_once(world: World) -> 
     await world.published(reply, at=WEDNESDAY + HOUR, external_id=await world.external_id(echo))
     appeal = await world.only()
     assert [found["origin"] for found in appeal["replies"]] == ["gospablik"]
-    # And as ingest links it.
+    # Received again, now linked to its publication by ingest.
     await world.writes(reply["text"], from_community=True, at=WEDNESDAY + HOUR, publication_id=uuid4())
     assert len(await world.events("appeal.answered")) == 1
 

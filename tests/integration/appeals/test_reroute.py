@@ -51,7 +51,7 @@ async def _dry_run(world: World, rule_set: dict[str, Any], **body: Any) -> dict[
     return found
 
 
-async def test_dry_run_counts_and_names_movements(world: World) -> None:
+async def test_dry_run_counts_movements_and_changes_nothing(world: World) -> None:
     roads = await topic(world, "roads")
     for number in range(7):
         await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(minutes=number))
@@ -404,7 +404,7 @@ async def test_job_reroutes_as_the_activation_requested(world: World) -> None:
     assert (await world.only())["organisation"]["name"] == "Комитет по строительству"
 
 
-async def test_unassigned_appeals_are_walked_by_index(world: World) -> None:
+async def test_unassigned_appeals_are_found_by_index(world: World) -> None:
     # The planner scans an empty table unless sequential scans are disabled.
     await world.ingest.execute("SET enable_seqscan = off")
     plan = await world.ingest.fetch(

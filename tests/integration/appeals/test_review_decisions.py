@@ -205,7 +205,7 @@ async def test_second_review_keeps_the_prediction_and_the_last_decision(world: W
     assert again == kept
 
 
-async def test_no_need_closes_an_appeal_that_nobody_started(world: World) -> None:
+async def test_decision_that_no_answer_is_needed_closes_an_unstarted_appeal(world: World) -> None:
     message = await classified_message(world)
     decision = await decide(world, message, needs_answer=False, type="chatter")
     assert decision["appeal_status"] == "not_required"
@@ -354,7 +354,7 @@ async def test_second_moderator_adds_to_the_first_ones_decision(world: World) ->
     path = f"/messages/{message}/triage"
     added = await send(world, path, {"needs_answer": True, "urgency": "high"}, subject=SECOND)
     assert (added.status_code, added.json()["triage"]["topic_id"]) == (200, energy)
-    # A confirmation must be of the present version; «no» takes back all of it.
+    # A confirmation needs the current version, and `needs_answer` false would undo the whole decision.
     for body in ({"needs_answer": True, "confirm": True}, {"needs_answer": False}):
         refused = await send(world, path, body)
         assert (refused.status_code, refused.json()["type"]) == (409, "/problems/decided-by-another")
@@ -362,7 +362,7 @@ async def test_second_moderator_adds_to_the_first_ones_decision(world: World) ->
     assert (await send(world, path, {"needs_answer": True, "confirm": True}, If_Match='"3"')).status_code == 200
 
 
-async def test_two_moderators_of_a_case_without_messages(world: World) -> None:
+async def test_second_moderator_cannot_overwrite_an_appeal_without_messages_unseen(world: World) -> None:
     appeal = (await world.post("/appeals", {"text": "По телефону"})).json()
     path = f"/appeals/{appeal['id']}/triage"
     first = await send(world, path, {"urgency": "high"})
@@ -375,7 +375,7 @@ async def test_two_moderators_of_a_case_without_messages(world: World) -> None:
     assert (await send(world, path, {"urgency": "normal"}, subject=SECOND, If_Match=seen)).status_code == 200
 
 
-async def test_colleagues_assignment_is_not_replaced_unseen(world: World) -> None:
+async def test_assignment_by_a_colleague_is_not_replaced_without_its_version(world: World) -> None:
     message = await classified_message(world)
     appeal = await world.only()
     other, path = str(world.other_organisation), f"/messages/{message}/triage"
@@ -504,7 +504,7 @@ async def test_topic_named_or_confirmed_by_a_person_is_certain(world: World, sai
     assert decision["appeal_status"] == "assigned"
     assert decision["organisation"]["id"] == str(world.other_organisation)
     assert decision["triage"]["topic_confidence"] == 1.0
-    # Another organisation was suggested than got it: the confirmation says nothing about that.
+    # The appeal went to another organisation than the suggested one, so the confirmation does not cover it.
     kept = await review(world, message)
     assert kept["decided"].get("organisation_id") is None
     assert (kept["agrees_owner"], kept["agrees_topic"]) == (None, True)
@@ -521,11 +521,11 @@ async def test_assigning_the_suggested_organisation_counts_as_agreement(world: W
     assert (await review(world, message))["agrees_owner"] is True
 
 
-async def test_deciding_only_the_need_keeps_the_topics_certainty(world: World) -> None:
+async def test_deciding_only_that_an_answer_is_needed_keeps_the_topics_certainty(world: World) -> None:
     message = await _unsure(world)
     assert (await decide(world, message))["appeal_status"] == "triage"
     signs, pits = await topic(world, "roads.02"), await topic(world, "roads.01")
-    # Back at the predicted topic: now a person has named it.
+    # The predicted topic again: it is certain, because a person has named it.
     await decide(world, message, topic_id=signs, organisation_id=str(world.organisation))
     await decide(world, message, topic_id=pits)
     route = json.loads(await world.ingest.fetchval("SELECT route::text FROM appeals"))
@@ -548,7 +548,7 @@ async def test_correction_keeps_the_returning_organisation(world: World) -> None
         org=world.organisation, If_Match="*",
     )  # fmt: skip
     assert back.status_code == 200, back.text
-    # The rules would send it back where it came from: confirming the topic does not mean that.
+    # The rules name the organisation that returned it: a confirmation of the topic must not assign it there.
     decision = await decide(world, message, confirm=True)
     assert (decision["appeal_status"], decision["organisation"]) == ("triage", None)
     kept = await world.only()

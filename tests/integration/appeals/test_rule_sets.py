@@ -84,7 +84,7 @@ async def test_set_is_created_and_returned(world: World) -> None:
     ]
     answer = await world.get(f"/rule-sets/{draft['id']}")
     assert answer.json() == draft
-    assert answer.headers["ETag"].startswith('"1-')  # the rest identifies the body
+    assert answer.headers["ETag"].startswith('"1-')  # the rest is a digest of the body
     listed = (await world.get("/rule-sets")).json()["items"]
     assert [found["status"] for found in listed] == ["draft", "active", "retired"]
     assert "rules" not in listed[0]
@@ -217,7 +217,7 @@ async def test_organisation_past_its_last_day_counts_as_closed(world: World) -> 
     assert _is_problem(to_it, 422, "/organisation_id")["detail"] == "The organisation is closed"
 
 
-async def test_concurrent_activations_of_two_sets_one_wins(world: World) -> None:
+async def test_only_one_of_two_concurrently_activated_sets_becomes_active(world: World) -> None:
     first = await active(world)
     drafts = [
         await made(world, {"municipality": place, "organisation_id": str(world.organisation)})
@@ -229,13 +229,13 @@ async def test_concurrent_activations_of_two_sets_one_wins(world: World) -> None
     assert (await active(world))["id"] == winner["id"]
 
 
-async def test_concurrent_activations_of_one_draft_one_wins(world: World) -> None:
+async def test_only_one_of_concurrent_activations_of_a_draft_succeeds(world: World) -> None:
     draft = await made(world)
     answers = await asyncio.gather(*(activate(world, draft) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
 
 
-async def test_sets_are_compared(world: World) -> None:
+async def test_comparison_lists_added_removed_and_changed_rules(world: World) -> None:
     roads, one, other = await topic(world, "roads"), str(world.organisation), str(world.other_organisation)
     kept = {"municipality": DISTRICT, "organisation_id": one}
     before = await made(
@@ -284,7 +284,7 @@ async def test_single_rule_creates_the_next_set(world: World) -> None:
     back = {"page_owner_id": other, "urgency": "high", "organisation_id": str(world.organisation)}
     refused = _is_problem(await world.post("/routing-rules", back), 422, "/page_owner_id")
     assert "loop of transfers" in refused["detail"]
-    # By the id that it had two sets ago.
+    # The rule is named by its id in an earlier set.
     headers = world.appeals.headers("moderator")
     gone = await world.appeals.client.delete(f"/api/v1/routing-rules/{one['id']}", headers=headers)
     assert gone.status_code == 204
@@ -394,4 +394,4 @@ async def test_rule_beyond_the_maximum_is_refused(world: World, monkeypatch: pyt
     first = {"topic_id": await topic(world, "roads"), "send_to": "moderators"}
     assert (await world.post("/routing-rules", first)).status_code == 201
     refused = await world.post("/routing-rules", {**first, "topic_id": await topic(world, "energy")})
-    assert "1 at most" in _is_problem(refused, 409)["detail"]
+    assert "at most 1" in _is_problem(refused, 409)["detail"]

@@ -60,7 +60,7 @@ async def test_same_person_and_neighbours_are_distinguished(world: World) -> Non
     stranger = await case_of(world, "Когда починят светофор на Гагарина?", author="vera", thread="vk:-101_4")
     old = await case_of(world, TROUBLE, author="gleb", thread="vk:-101_5", at=WEDNESDAY - timedelta(days=30))
     found = await like(world, asked)
-    assert set(found) == {again, neighbour}, "of the case's own organisation, within the window"
+    assert set(found) == {again, neighbour}, "only appeals of the same organisation within the window are compared"
     assert (found[again]["same_person"], found[neighbour]["same_person"]) == ("author", None)
     assert {"та же улица", "12 минут"} <= set(found[neighbour]["why"])
     everywhere = await like(world, asked, anywhere=True)
@@ -79,7 +79,7 @@ async def test_same_person_and_neighbours_are_distinguished(world: World) -> Non
 
 MILLION = 1_000_000
 DIALECT: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
-# Two years of a large region, at random: the places and topics of the real tables, texts from a few hundred.
+# Two years of a large region, at random: locations and topics of the real tables, a few hundred texts.
 FILL = """
 INSERT INTO appeals (id, version, status, urgency, organisation_id, topic_id, municipality, settlement, street,
     fault, language, handovers, returns, network, thread_key, author_key, text, written_at, opened_at, route,
@@ -182,7 +182,7 @@ async def check_gathering(million: Database) -> None:
             seconds[size] = time.perf_counter() - started
         opened = sum("INSERT INTO incidents" in statement for statement in sent)
         counts[size] = len(sent)
-        assert opened == 0, "cases at random are no burst"
+        assert opened == 0, "random appeals must not form a spike"
     sys.stdout.write(f"gathering: {500 / seconds[500]:.0f} cases a second\n")
     assert counts[500] <= counts[5] + 2
 

@@ -101,7 +101,7 @@ def _backfiller(seeded: Ground) -> BackfillRunner:
     return BackfillRunner(seeded.database, seeded.feed, {"vk": seeded.network}, seeded.settings)
 
 
-async def test_interrupted_backfill_command_follows_the_same_run_again(system: System) -> None:
+async def test_repeated_backfill_command_shows_the_interrupted_run(system: System) -> None:
     seeded = system.seeded
     seeded.network.items = [comment(n, n * DAY) for n in range(1, 8)]
     seeded.network.stop_after = 1

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 ORGANISATIONS = 200
-# The number of oldest rows with rare values.
+# How many of the oldest rows have rare values.
 RARE = 40
 # The number of open appeals, independent of the number of closed ones.
 OPEN = 100

@@ -75,7 +75,7 @@ async def test_expired_quarantine_push_events_and_versions_are_purged(
             FROM generate_series(361, 370) age;
     """)
     await purged("ingest")
-    # A row of exactly the limit is older by the duration of this test.
+    # A row exactly as old as the limit has become older by the time of the purge, so it is deleted.
     assert await raw_connection.fetchval("SELECT max(reason::int) FROM set_aside") == 89
     assert await raw_connection.fetchval("SELECT max(event_id::int) FROM seen_events") == 2
     assert await raw_connection.fetchval("SELECT max(external_id::int) FROM tombstones") == 29
@@ -99,7 +99,9 @@ async def test_versions_are_kept_while_the_appeal_is_open(
     assert await raw_connection.fetchval("SELECT array_agg(text) FROM message_versions") == ["interim"]
 
 
-async def test_job_log_is_purged_except_of_dead_letters(raw_connection: asyncpg.Connection, purged: Purge) -> None:
+async def test_job_log_is_purged_except_for_dead_letters(
+    raw_connection: asyncpg.Connection, purged: Purge
+) -> None:
     await raw_connection.execute("""
         INSERT INTO ingest_jobs.pgqueuer (id, priority, status, entrypoint) OVERRIDING SYSTEM VALUE
             VALUES (7, 0, 'failed', 'publish');

@@ -123,7 +123,7 @@ async def test_pool_skips_exhausted_token_and_reports_calls_left(tables: Databas
         await accounts.budget.reserve_call(fresh, "vk", "wall.get")
     assert accounts.select("vk", TokenKind.SERVICE, method="wall.get") is None
     assert accounts.calls_left("vk", "wall.get") == 0
-    assert accounts.daily_call_limit("vk", "wall.get") == 8, "tomorrow they are there again"
+    assert accounts.daily_call_limit("vk", "wall.get") == 8, "the calls are available again the next day"
 
 
 async def test_invalid_token_does_not_count_in_budget(tables: Database, database: TestDatabase) -> None:

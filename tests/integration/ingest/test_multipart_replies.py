@@ -111,7 +111,7 @@ async def test_later_reply_waits_for_all_parts(scene: Scene) -> None:
     assert taken == [*PARTS, "Коротко"]
 
 
-async def test_lost_calls_of_parts_are_matched_by_push_and_read(scene: Scene) -> None:
+async def test_parts_with_lost_responses_are_found_by_push_or_reading_and_not_resent(scene: Scene) -> None:
     calls: list[str] = []
 
     async def publish(outgoing: OutgoingReply) -> PublishedReply:

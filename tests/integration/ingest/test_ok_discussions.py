@@ -87,7 +87,7 @@ async def test_scan_finds_everything_and_resumes_from_any_step(
         found = set().union(*(names for names, _, _ in steps))
         assert written <= found
         own = {name for name in found - written if name.startswith("wall_post")}
-        assert found - written == own, "only the group's own topics stand there beside"
+        assert found - written == own, "besides what was written only the group's own topics may be found"
         shares = [share for _, _, share in steps]
         assert shares[-1] == 1.0
         assert all(0 <= share <= 1 for share in shares)

@@ -125,7 +125,7 @@ async def test_polling_detects_failed_push(
         "ok_api_url": ok.url,
         "callbacks_url": relay.url,
         "ok_chats_subscribed_seconds": "3",
-        "ok_chats_seconds": "3",  # A new chat is polled as rarely: push delivers its messages.
+        "ok_chats_seconds": "3",  # A new chat is polled just as rarely, because push delivers its messages.
         "ok_subscriptions_seconds": "6",
     }
     async with connected(database, keys_dir, **settings) as system:

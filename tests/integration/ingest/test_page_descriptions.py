@@ -174,7 +174,7 @@ async def test_closed_and_missing_pages_are_reported(
     told = {item["page_id"]: item for item in answer["items"]}
     assert (told[str(ids[0])]["outcome"], told[str(ids[0])]["reason"]) == (outcome, reason)
     assert told[str(ids[1])]["outcome"] == "open"
-    assert answer["calls"] == 2, "no wall is asked for that the network does not show"
+    assert answer["calls"] == 2, "walls of closed pages must not be requested"
 
 
 async def test_call_limit_of_request_is_kept(asked: Asked, vk: Emulator, ok: Emulator) -> None:
@@ -224,7 +224,9 @@ async def test_retries_count_as_calls(
     answer = await asked.describe(page_id, calls=granted, walls=5)
     assert answer["items"] == []
     assert answer["trouble"]
-    assert answer["calls"] == calls(emulator) - before == min(granted, 4), "four attempts, or as many as granted"
+    assert answer["calls"] == calls(emulator) - before == min(granted, 4), (
+        "at most four attempts, within the limit of the request"
+    )
 
 
 async def test_both_formats_of_groups_response_are_read(asked: Asked, ok: Emulator) -> None:

@@ -219,10 +219,10 @@ async def test_page_with_invalid_token_is_delayed_and_scanned_later(
             for _ in range(2):  # attempts that find the token revoked
                 await eye.execute("UPDATE reconciliations SET error = NULL")
                 await eventually(waits, "another attempt")
-            assert len(here.network.asked) == asked, "nothing is asked with a dead token"
+            assert len(here.network.asked) == asked, "no call may be made with a revoked token"
             await eye.execute("UPDATE network_tokens SET state = 'healthy', reason = NULL")
             row = await finished(eye, row_id)
-        assert here.network.asked[-1][1] == {}, "from the start"
+        assert here.network.asked[-1][1] == {}, "the scan must start from the beginning"
         assert (row["compared"], row["error"]) == (10, None)
 
 
@@ -256,14 +256,14 @@ async def test_every_page_is_reconciled_once_per_period(database: TestDatabase, 
             work._next_at = 0.0
             await work._waiting()
         rows = await eye.fetch("SELECT page_id, count(*) n FROM reconciliations GROUP BY page_id")
-        assert [row["n"] for row in rows] == [1, 1, 1], "the page that is not followed is left alone"
+        assert [row["n"] for row in rows] == [1, 1, 1], "an inactive page must not be reconciled"
         await eye.execute(
             "UPDATE reconciliations SET started_at = started_at - interval '2 h', finished_at = now()"
         )
         work._next_at = 0.0
         await work._waiting()
         assert work._next_at - asyncio.get_running_loop().time() == pytest.approx(1_200, abs=60)
-        assert await eye.fetchval("SELECT count(*) FROM reconciliations") == 4, "the one of long ago is forgotten"
+        assert await eye.fetchval("SELECT count(*) FROM reconciliations") == 4, "exactly one more page must be due"
 
 
 async def test_reconciliation_starts_at_end_of_last_one(database: TestDatabase, eye: asyncpg.Connection) -> None:

@@ -129,7 +129,7 @@ async def test_every_reply_is_published_once_despite_skewed_clocks(
                 async def published() -> bool:
                     for name, emulator in emulators.items():
                         found = await asyncio.to_thread(places, emulator, pages[name])
-                        assert not found - expected[name], "an answer stands twice, or elsewhere"
+                        assert not found - expected[name], "a reply was published twice or in another thread"
                     states = await eye.fetch("SELECT status FROM publications")
                     return Counter(row["status"] for row in states) == {"published": 2 * count}
 

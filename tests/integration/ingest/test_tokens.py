@@ -138,7 +138,7 @@ async def test_invalid_token_is_not_called_again(pool: Pool, code: int, state: s
     pool.use()
     await pool.accounts.refresh()
     await pool.vk.read_with_any_token("wall.getById", SERVICE, posts="-1_1")
-    assert pool.network.tokens().count("bad") == 1, "another process called it again"
+    assert pool.network.tokens().count("bad") == 1, "another process called with the invalid token"
 
 
 async def test_waiting_calls_are_not_made_with_token_invalidated_meanwhile(pool: Pool) -> None:
@@ -266,7 +266,7 @@ async def test_redirect_captcha_solution_is_sent_once_with_the_call(pool: Pool) 
     await pool.accounts.refresh()
     pool.network.answer = lambda *_: {"response": 1}
     await pool.vk.read_with_any_token("wall.getComments", SERVICE)
-    assert "success_token" not in pool.network.calls[-1][1], "a solution serves once"
+    assert "success_token" not in pool.network.calls[-1][1], "a solution can be used only once"
     assert await pool.events() == [("captcha", None), ("healthy", None)]
 
 

@@ -260,7 +260,7 @@ def test_unparsed_comment_does_not_hide_other_deletions() -> None:
     assert [one.reason for one in parsed.unparsed] == ["no moment"]
     assert ObservedIds(parsed).missing(stored, clock.now()) == ["-1_7"]
     parsed.parse(_parse, "no object")
-    assert ObservedIds(parsed).missing(stored, clock.now()) == [], "who knows which one that is"
+    assert ObservedIds(parsed).missing(stored, clock.now()) == [], "it is unknown which comment the payload is"
 
 
 def _parse(raw: Any) -> IncomingItem:

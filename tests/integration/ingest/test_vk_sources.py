@@ -249,7 +249,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
             stored = await _row(system, "external_id = $1", f"-{page}_{written['id']}")
             return bool(stored["way_in"] == "callback")
 
-        await eventually(pushed, "an event by callback; the page is listened to for a moment more")
+        await eventually(pushed, "an event by callback: long poll ends a moment later")
         # A server removed in the network is set up again, and messages missed meanwhile are found.
         call("groups.deleteCallbackServer", server_id=row["server_id"])
         between = vk.citizen(page, f"Пока сервера не было {uuid4()}")

@@ -151,7 +151,7 @@ BEHIND = {
 }
 
 
-async def test_totals_of_the_current_week(region: Region, cases: dict[str, UUID]) -> None:
+async def test_totals_cover_the_current_week_by_default(region: Region, cases: dict[str, UUID]) -> None:
     body = await region.get()
     assert (body["from"], body["to"]) == ("2026-11-23T00:00:00+08:00", "2026-11-30T00:00:00+08:00")
     assert (body["zone"], body["group_by"], body["groups"]) == ("Asia/Irkutsk", None, [])

@@ -237,7 +237,7 @@ async def test_old_replies_keep_their_message_and_one_stays_pending(
     await connection.close()
 
 
-async def test_appeals_that_await_an_approval_are_worked_on_again(
+async def test_appeals_on_approval_become_in_progress(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty

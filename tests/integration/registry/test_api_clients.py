@@ -141,7 +141,9 @@ async def test_last_use_is_recorded_without_raising_the_version(registry: Servic
     assert (shown.headers["etag"][:3], body["updated_at"]) == ('"1-', client["updated_at"])
 
 
-async def test_changed_expired_and_deactivated_clients(registry: ServiceUnderTest) -> None:
+async def test_changed_client_stops_working_when_expired_or_deactivated(
+    registry: ServiceUnderTest,
+) -> None:
     operations = registry.headers("operations")
     client = await made(registry, scopes=["metrics:read"])
     path = f"{PATH}/{client['id']}"

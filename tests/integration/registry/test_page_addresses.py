@@ -125,7 +125,7 @@ async def test_unknown_community_is_refused_with_the_networks_reason(
 ) -> None:
     ingest.answer = {
         "outcome": "none",
-        "reason": "ВКонтакте knows nobody under the name «school72»",
+        "reason": "ВКонтакте has no community with the short name «school72»",
         "community": None,
     }
     answer = await resolve(registry, "vk.com/school72")

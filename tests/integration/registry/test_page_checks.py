@@ -103,7 +103,7 @@ async def test_every_page_is_checked_once_a_day(world: World) -> None:
     for _ in range(4):
         await world.run(MONDAY)
     assert sorted(one for ids, _, _ in world.networks.asked for one in ids) == sorted(pages)
-    assert len(world.networks.asked) == 2, "one request a network"
+    assert len(world.networks.asked) == 2, "one request per network"
     await world.run(MONDAY + DAY)
     await world.run(MONDAY + DAY)
     assert len(world.networks.asked) == 4
@@ -169,7 +169,7 @@ async def test_unavailable_network_is_paused_and_its_pages_stay_unchecked(world:
     setattr(world.networks, silent, True if silent == "away" else "no usable token")
     await world.run(MONDAY)
     await world.run(MONDAY + timedelta(seconds=5))
-    assert len(world.networks.asked) == 1, "it rests"
+    assert len(world.networks.asked) == 1, "the network is paused"
     assert await world.eye.fetchval("SELECT count(*) FROM page_checks") == 0
     assert await world.told() == []
     setattr(world.networks, silent, False if silent == "away" else None)
@@ -222,7 +222,7 @@ async def test_failed_network_is_retried_with_few_calls(world: World) -> None:
     assert granted[0] == 100
     world.networks.asked.clear()
     await world.run(MONDAY + timedelta(hours=3))
-    assert world.networks.asked == [], "the first lost answer may have cost the whole day"
+    assert world.networks.asked == [], "the first lost response may have used up the day's budget"
     await world.eye.execute("UPDATE page_check_calls SET calls = 50")
     for minute in range(0, 60, 20):
         await world.run(MONDAY + timedelta(hours=4, minutes=minute))
@@ -233,7 +233,7 @@ async def test_failed_network_is_retried_with_few_calls(world: World) -> None:
     assert [len(ids) for ids, _, _ in world.networks.asked[-2:]] == [100, 20]
     assert {one for ids, _, _ in world.networks.asked[-2:] for one in ids} == set(pages)
     (day,) = (await world.get("/pages/checks/days"))["items"]
-    assert day["calls"] == 50 + 3 * 2 + 2, "lost answers count with what they may have cost"
+    assert day["calls"] == 50 + 3 * 2 + 2, "lost responses count with all reserved calls"
 
 
 @pytest.mark.parametrize("failure", [ServiceUnreachable("nobody listens"), ServiceRejected(422, {"detail": "no"})])
@@ -246,7 +246,7 @@ async def test_request_that_never_reached_ingest_costs_nothing(world: World, fai
     with time_machine.travel(MONDAY, tick=False):
         await checks.run_batch()
         await checks.run_batch()
-    assert made == [2], "it rests"
+    assert made == [2], "the network is paused"
     assert await world.eye.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
 
@@ -262,7 +262,7 @@ async def test_refused_connection_to_ingest_costs_nothing(world: World) -> None:
     assert await world.eye.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
 
-async def test_only_one_run_at_a_time(world: World) -> None:
+async def test_second_concurrent_run_asks_no_network(world: World) -> None:
     await world.page("101")
     other = await world.database.connect("registry")
     async with other.transaction():
@@ -276,7 +276,7 @@ async def test_page_that_lost_its_badge_yesterday_is_listed_today(world: World) 
     page, other = await world.page("101"), await world.page("102")
     await world.run(MONDAY)
     steps = (await world.get(f"/pages/{page}"))["steps"]
-    assert steps["verified"] == "2026-11-23", "the network's own mark confirms the step"
+    assert steps["verified"] == "2026-11-23", "the network's badge confirms the step"
     world.networks.says[page] = {"verified": False}
     await world.run(MONDAY + DAY)
     changed = await world.get("/pages/checks?changed=true&day=2026-11-24", MONDAY + 2 * DAY)
@@ -331,10 +331,12 @@ async def test_changes_emit_events(world: World, says: dict[str, Any], events: l
     told = (await world.told())[silence:]
     assert told == [(kind, page, world.organisation) for kind in events]
     after = await world.get(f"/pages/{page}")
-    assert (after["state"], after["name"]) == (state, before["name"]), "the registry's name is people's to change"
+    assert (after["state"], after["name"]) == (state, before["name"]), (
+        "only people change the name in the registry"
+    )
     assert (after["version"], after["updated_at"]) == (before["version"], before["updated_at"])
     await world.run(MONDAY + 2 * DAY)
-    assert len(await world.told()) == silence + len(events), "a change is told once"
+    assert len(await world.told()) == silence + len(events), "a change must be emitted once"
 
 
 async def test_checks_of_a_page_are_listed_by_day(world: World) -> None:

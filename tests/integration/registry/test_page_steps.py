@@ -266,7 +266,7 @@ async def test_network_report_does_not_change_a_current_step(
     assert (await get(registry, "/lost", since=str(date(2020, 1, 1))))["items"][0]["lost_reason"] == "Отметки нет"
 
 
-async def test_page_older_than_steps_got_created_on_its_registration_day(
+async def test_migration_gives_old_pages_the_step_created_on_their_registration_day(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     page = await a_page(registry)

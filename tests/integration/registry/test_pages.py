@@ -20,7 +20,9 @@ async def school(registry: ServiceUnderTest, name: str = "Школа № 71") ->
     return str(made["id"])
 
 
-async def test_page_gets_its_address_and_goes_live_now(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_registered_page_gets_a_url_and_goes_live_now_by_default(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     owner = await school(registry)
     common = {"organisation_id": owner, "name": "Школа № 71"}
     vk = await make(registry, "/pages", **common, network="vk", external_id="101", screen_name="school71")

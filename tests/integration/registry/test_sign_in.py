@@ -94,7 +94,7 @@ async def test_token_of_staff_contains_their_organisation(
         ),
     ],
 )
-async def test_errors_have_the_oauth_shape(
+async def test_errors_have_the_oauth_format(
     with_people: ServiceUnderTest, form: dict[str, str], status: int, error: str
 ) -> None:
     answer = await sign_in(with_people, **form)
@@ -443,7 +443,7 @@ async def test_client_signs_in_until_deactivated(registry: ServiceUnderTest) -> 
     assert after.status_code == 401
 
 
-async def test_foreign_tokens_are_refused(registry: ServiceUnderTest) -> None:
+async def test_forged_expired_and_malformed_tokens_are_refused(registry: ServiceUnderTest) -> None:
     own = tokens.read_key(registry.keys_dir / "people.jwk")
     stranger = tokens.new_key(own.kid or "")
     service = tokens.read_key(registry.keys_dir / "ingest.jwk")

@@ -117,7 +117,7 @@ class Hooks:
 
     @property
     def consumer(self) -> Consumer:
-        """The consumer that makes deliveries."""
+        """The consumer that creates deliveries."""
         return self.app.service.consumers[0]
 
     def headers(self, role: str, organisation_id: UUID | str | None = None, **more: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""From a committed event to a verified delivery, through failures, replays and dying workers."""
+"""From a committed event to a verified delivery, despite failures, replays and killed workers."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

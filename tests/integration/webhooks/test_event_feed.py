@@ -113,7 +113,7 @@ async def test_repeated_types_parameter_is_combined(hooks: Hooks) -> None:
     assert [event["type"] for event in page["items"]] == ["appeal.opened", "appeal.answered"]
 
 
-async def test_misspelt_type_is_refused_by_name(hooks: Hooks) -> None:
+async def test_misspelt_type_is_refused_and_named(hooks: Hooks) -> None:
     await hooks.emit("appeal.opened")
     answer = await hooks.app.client.get(
         "/api/v1/events", params={"types": "appeal.openned"}, headers=hooks.headers("moderator")

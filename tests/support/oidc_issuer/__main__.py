@@ -44,7 +44,7 @@ class Issuer:
         now = int(time.time())
         standard = {"iss": self.url, "aud": "gospablik-tests", "iat": now, "exp": now + 300}
         payload = {name: value for name, value in (standard | claims).items() if value is not None}
-        text = json.dumps(payload)  # in ASCII, so that it may name what no text can hold
+        text = json.dumps(payload)  # ASCII escapes, so that claims may contain lone surrogates
         key = self.keys[0]
         algorithm = "RS256" if isinstance(key, RSAKey) else "ES256"
         if forged:

@@ -70,7 +70,11 @@ def test_valid_set_has_no_errors() -> None:
         (rule(1, CLOSED, topic_id=TOPIC), "/rules/0/organisation_id", "closed: Организация 104"),
         (rule(1, NOBODY, topic_id=TOPIC), "/rules/0/organisation_id", "No such organisation"),
         (rule(1, topic_id=TOPIC), "/rules/0/organisation_id", "Name the organisation"),
-        (rule(1, A, send_to="moderators", topic_id=TOPIC), "/rules/0/organisation_id", "names no organisation"),
+        (
+            rule(1, A, send_to="moderators", topic_id=TOPIC),
+            "/rules/0/organisation_id",
+            "must not name an organisation",
+        ),
         (rule(1, A, send_to="nowhere", topic_id=TOPIC), "/rules/0/send_to", "Expected one of"),
         (rule(1, A, topic_id=NOBODY), "/rules/0/topic_id", "No such topic"),
         (rule(1, A, municipality="99999999"), "/rules/0/municipality", "No such municipality"),
@@ -88,7 +92,7 @@ def test_invalid_rule_is_named(wrong: Rule, pointer: str, words: str) -> None:
 
 
 def test_set_without_default_is_refused() -> None:
-    assert found(default_to=None) == {"/default": "A rule set needs a default for what no rule matches"}
+    assert found(default_to=None) == {"/default": "A rule set needs a default for appeals that no rule matches"}
     assert list(found(default_to="organisation")) == ["/default/organisation_id"]
     assert "closed" in found(default_to="organisation", default=CLOSED)["/default/organisation_id"]
 

@@ -60,7 +60,7 @@ def test_count_clearly_above_the_baseline_is_significant() -> None:
     assert is_significant(12, 72, 0.02)
     assert is_significant(5, 5, 0.02)
     assert is_significant(200, 5_200, 0.02)
-    assert not is_significant(11, 227, 0.05), "as much as everywhere"
+    assert not is_significant(11, 227, 0.05), "as many as everywhere else"
     assert not is_significant(30, 500, 0.05)
 
 

@@ -39,7 +39,7 @@ def test_each_municipality_has_one_administration() -> None:
     assert all(code is not None and code.startswith("81") and len(code) == 8 for code in codes)
 
 
-def test_org_belongs_to_a_school_with_both_networks() -> None:
+def test_demo_user_org_works_at_a_school_with_pages_in_both_networks() -> None:
     (school,) = [one for one in load() if one.code == ORG_CODE]
     assert school.sphere == "образование"
     assert set(school.pages) == {"vk", "ok"}

@@ -186,7 +186,7 @@ async def test_region_is_filled_once(
 
     assert len(organisations_of_org) == 2, "existing people are not created again"
 
-    # An interrupted start saved no state, and the next one finds everything.
+    # An interrupted start has saved no state; the next one finds everything that was created.
     data_dir.state_file.unlink()
     await asyncio.to_thread(seed.seed_demo, settings, data_dir, processes)
     assert (gateway.organisations, gateway.pages) == before[:2]

@@ -48,7 +48,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "left out, no «текст инцидента»: 1 rows (91)" in output
     assert "left out, no «группа тем»: 1 rows (92)" in output
     assert "version 1: 90 rows, 3 labels" in output
-    assert "in force: no model was active" in output
+    assert "active: no model was active" in output
     return folder / "model"
 
 
@@ -158,8 +158,8 @@ def test_repeated_training_reports_the_comparison(tmp_path: Path, model: Path) -
     same = model.parent / "history-1.csv"
     output = run("train", *options(same, model))
     assert "version 2" in output
-    assert "not in force: nothing can be compared: 90 of 90 rows" in output
-    assert "in force: nothing can be compared" in run("train", *options(same, model), "--force")
+    assert "not active: nothing can be compared: 90 of 90 rows" in output
+    assert "active: nothing can be compared" in run("train", *options(same, model), "--force")
     assert (model / "current").read_text().strip() == "3"
 
 
@@ -182,15 +182,15 @@ def test_newest_version_is_used_while_none_is_active(tmp_path: Path) -> None:
     rows = [f"обращение {'а' * at},{groups[at % 3]}" for at in range(1, 31)]
     path.write_text("\n".join(["текст инцидента,группа тем", *rows]), encoding="utf-8")
     output = run("train", *options(path, tmp_path / "model"))
-    assert "not in force: does not beat the built-in model on 30 rows" in output
+    assert "not active: does not beat the built-in model on 30 rows" in output
     assert not (tmp_path / "model" / "current").exists()
     output = run("evaluate", *options(path, tmp_path / "model"), "--json")
-    assert "version 1 is not in force: does not beat the built-in model" in output
+    assert "version 1 is not active: does not beat the built-in model" in output
     arguments = ["--data", str(path), "--text", "текст инцидента", "--model", str(tmp_path / "model")]
     output = run("predict", *arguments, "--out", str(tmp_path / "out.csv"))
-    assert "version 1 is not in force: does not beat the built-in model" in output
+    assert "version 1 is not active: does not beat the built-in model" in output
     assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 31
-    assert "in force: does not beat" in run("train", *options(path, tmp_path / "model"), "--force")
+    assert "active: does not beat" in run("train", *options(path, tmp_path / "model"), "--force")
     assert (tmp_path / "model" / "current").read_text(encoding="utf-8").strip() == "2"
 
 

@@ -76,7 +76,7 @@ def test_different_components_of_one_name_get_a_service_prefix() -> None:
     answer = merged["paths"]["/api/v1/appeals"]["get"]["responses"]["200"]
     assert answer["schema"] == _ref("AppealsItem")
     assert registry["components"]["schemas"] == {"Item": {"type": "string"}}, (
-        "the service's own document is untouched"
+        "the service's own document must not change"
     )
 
 

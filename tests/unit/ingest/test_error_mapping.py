@@ -78,7 +78,7 @@ def test_reply_author_gets_russian_message(network: str, code: int) -> None:
     refused = caught.value
     assert isinstance(refused, PublishRejected)
     assert "ENGLISH" not in refused.message
-    assert "(ошибка" not in refused.message, "the code has no words of its own"
+    assert "(ошибка" not in refused.message, "the code has no message of its own"
     # Retried if the cause ends by itself or an operator can fix it, not if the author must change the reply.
     again = treatment in TOKEN_TREATMENTS or treatment is T.RATE_LIMITED
     assert refused.permanent is not again

@@ -69,7 +69,7 @@ def test_repr_contains_no_secrets() -> None:
     assert "hidden" not in shown
 
 
-def test_comment_time_with_and_without_milliseconds() -> None:
+def test_comment_time_is_parsed_with_and_without_milliseconds() -> None:
     dated = ok_payloads.parse_comment(COMMENT, PAGE, TOPIC)
     exact = ok_payloads.parse_comment(COMMENT | {"date_ms": 1767225600123}, PAGE, TOPIC)
     assert dated.written_at == datetime(2026, 1, 1, 0, 0, tzinfo=UTC)  # Moscow local time
@@ -157,8 +157,8 @@ def _without(*path: str) -> dict[str, Any]:
         (_without("timestamp"), "'timestamp' is missing"),
         (MESSAGE | {"timestamp": "soon"}, "not a time"),
         (MESSAGE | {"timestamp": 10**30}, "not a time"),
-        (MESSAGE | {"message": None}, "'message' is no object"),
-        (MESSAGE | {"message": {"mid": "mid:"}}, "'mid' is no id"),
+        (MESSAGE | {"message": None}, "'message' is not an object"),
+        (MESSAGE | {"message": {"mid": "mid:"}}, "'mid' is not an id"),
         (MESSAGE | {"webhookType": "SOMETHING_NEW"}, "'SOMETHING_NEW' are unknown"),
         ([MESSAGE], "no object"),
     ],

@@ -194,7 +194,7 @@ async def test_reported_loss_resubscribes_and_ends_after_period(wire: Wire) -> N
         False,
     )
     await watch._watched(PAGE)
-    assert not watch.is_working(PAGE), "the trial is not over"
+    assert not watch.is_working(PAGE), "the waiting period has not ended"
     watch._probation_until[PAGE.id] = 0.0
     await watch._watched(PAGE)
     assert watch.is_working(PAGE)

@@ -227,7 +227,7 @@ def test_smaller_budget_applies_from_now_on() -> None:
     assert schedule.seconds_until_next(START + 1.2 * DAY) > 0
     schedule.set_budget(100)
     by_page, _, _ = live(schedule, 0.4, start=START + 1.2 * DAY)
-    assert by_page.total() <= 50, "what was missed is not caught up with"
+    assert by_page.total() <= 50, "missed polls must not be made up for"
 
 
 def test_first_poll_learns_from_history() -> None:

@@ -44,7 +44,7 @@ class Scripted(VkClient):
     ],
     ids=["in_order", "reversed", "one_twice", "one_missing", "hole", "no_number", "inner_call_failed", "no_list"],
 )
-async def test_answer_of_a_batch_goes_to_its_own_call(change: Any) -> None:
+async def test_each_response_of_a_batch_goes_to_its_own_call(change: Any) -> None:
     client = Scripted(
         cast("aiohttp.ClientSession", None), cast("TokenPool", None), IngestSettings.model_construct()
     )

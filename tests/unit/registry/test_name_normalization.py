@@ -47,7 +47,7 @@ def test_spellings_of_a_name_normalize_to_one(names: tuple[str, ...], folded: st
     assert {normalize_name(name) for name in names} == {folded}
 
 
-def test_ministry_keeps_its_field() -> None:
+def test_ministry_keeps_its_sphere_in_the_normalized_name() -> None:
     assert normalize_name("Министерство здравоохранения") == "министерство здравоохранения"
     assert normalize_name("Минздрав") == "министерство здравоохранения"
 

@@ -87,7 +87,7 @@ async def test_waiter_that_times_out_leaks_no_slot() -> None:
     async with turns.slot("x", "holder", priority=False):
         with pytest.raises(QueueFull):
             async with turns.slot("y", "waits", priority=False):
-                raise AssertionError("the turn was never free")
+                raise AssertionError("a slot was granted although none was free")
     assert turns.waiting == 0
     async with turns.slot("y", "next", priority=False):
         pass

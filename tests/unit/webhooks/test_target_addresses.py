@@ -107,7 +107,7 @@ async def test_internal_host_is_refused_when_saved(host: str) -> None:
         await check_url(f"https://{host}/hook", (), https_only=True)
 
 
-async def test_unknown_host_is_refused_by_name() -> None:
+async def test_unknown_host_is_refused_and_named() -> None:
     with pytest.raises(UrlNotAllowed, match=r"nowhere\.invalid was not found"):
         await check_url("https://nowhere.invalid/", (), https_only=True)
 

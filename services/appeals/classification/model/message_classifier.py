@@ -140,7 +140,7 @@ def _place(item: PreparedText) -> DetectedLocation:
             page_municipality=item.context.page_municipality,
             post=item.context.post_text,
         )
-    except Exception:  # a bug must not leave this message unanswered or other messages without location
+    except Exception:  # a bug must affect neither the rest of the classification nor other messages
         log.exception("location detection failed", characters=len(item.text))
         return DetectedLocation(matched_words="не прочитано")
 

@@ -61,7 +61,9 @@ class ModelStore:
             return None
         said = pointer.read_text(encoding="utf-8").strip()
         if not said.isdigit() or not self._at(int(said)).is_dir():
-            raise ModelStoreError(f"{pointer} says «{said}», which is no version in {self.folder / 'versions'}")
+            raise ModelStoreError(
+                f"{pointer} names «{said}», which is not a version in {self.folder / 'versions'}"
+            )
         return int(said)
 
     def versions(self) -> list[int]:

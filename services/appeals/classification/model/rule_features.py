@@ -1,4 +1,4 @@
-"""Features from the keyword rules: what a message wants, its manner, and its context."""
+"""Features from the keyword rules: what a message wants, its tone, and its context."""
 
 import re
 
@@ -15,7 +15,7 @@ _TYPES = ("complaint", "question", "request", "proposal", "thanks", "spam", "abu
 _KINDS = ("comment", "wall_post", "message")
 _LENGTHS = (0, 2, 5, 10, 25, 50)
 RULE_FEATURE_WEIGHT = 0.15
-# What posts ask for: where a problem is; what people think or guess.
+# What a post asks its readers: where a problem is, or what they think or guess.
 _ASKS_WHERE = re.compile(
     r"(?:присыла|пришли|пиш|остав|укаж|указы|сообщ|назов|кида|скид|скинь|отме[тч]|жд[её]м|видите)[^.!?\n]{0,60}"
     r"(?:адрес|фото|локац|улиц|координат|где)|(?:адрес|фото)[^.!?\n]{0,30}(?:присыла|пиш|напиш|остав|кида|коммент)",

@@ -22,13 +22,13 @@ from services.appeals.classification.text.tokenizer import CleanText, clean_text
 from shared.text.normalize import fold_text
 
 FOLDS = 5
-# From this many rows on one fold is enough: training twice instead of six times saves an hour.
+# With at least this many rows one fold is enough: training twice instead of six times saves an hour.
 SINGLE_FOLD_FROM_ROWS = 5_000
 FORMAT_VERSION = 1
 _SEED = 17
 _C = 0.45
 _TOLERANCE = 0.01
-# How far rare labels are weighted up: fully, or halfway where a label has few rows.
+# With at least this many rows per label on average, rare labels get balanced weights; else half-balanced ones.
 _ROWS_PER_CLASS = 30
 _DIGIT = re.compile(r"\d")
 _MAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")

@@ -48,7 +48,7 @@ def char_ngrams(text: str | CleanText) -> list[str]:
 
 
 class TfidfFeatures:
-    """Converts texts to rows. Trained by `fit`; saved as words and weights by `state`."""
+    """Converts texts to rows of weights. Trained by `fit`; `state` returns its words and weights to save."""
 
     def __init__(self, least: int = 2) -> None:
         """`least`: the minimum number of texts with a word."""

@@ -12,7 +12,7 @@ __all__ = ["analyzer", "is_dictionary_word", "lemmatize", "words_kept_as_written
 _REMEMBERED = 200_000
 # No real word is longer; analysing longer ones would take seconds.
 _LONGEST = 50
-# Total letters of unknown words to analyse: guessing forms takes longer than anything else, the longer the word.
+# Maximum number of letters of unknown words analysed per text: guessing their forms is the slowest step.
 _GUESSED_AT_MOST = 2_000
 
 

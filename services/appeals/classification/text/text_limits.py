@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from services.appeals.classification.types import ClassificationResult, MessageContext
 
-# Characters. Three pages: hardly any citizen writes more, and such a text takes a fraction of a second.
+# In characters, about three pages: hardly any citizen writes more, and it takes a fraction of a second.
 MAX_TEXT_LENGTH = 8_000
-# Characters of a word. No real word is longer, and caches hold words.
+# In characters. No real word is longer, and longer ones would fill the caches of words.
 MAX_WORD_LENGTH = 64
 
 

@@ -1,6 +1,6 @@
 """Russian typed in Latin letters: in the wrong keyboard layout, or transliterated.
 
-Only a text with almost no Cyrillic is converted, and only where the result is Russian: an English sentence stays.
+Only a text with almost no Cyrillic is converted, and only if the result is Russian: an English sentence is kept.
 docs/developer/classification.md, step 1.
 """
 

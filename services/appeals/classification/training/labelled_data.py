@@ -65,7 +65,7 @@ def load_labelled(table: LoadedTable, text: str, label: str, names: str | None =
     for at in whole:
         if LABEL_SEPARATOR in cells[at][1]:
             raise UnreadableTableError(
-                f"{table.file}: row {at + 1}: a label with «{LABEL_SEPARATOR}» in it: {cells[at][1]}"
+                f"{table.file}: row {at + 1}: the label must not contain «{LABEL_SEPARATOR}»: {cells[at][1]}"
             )
     labels = [cells[at][1] for at in whole]
     if names is None:

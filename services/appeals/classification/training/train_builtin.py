@@ -38,7 +38,7 @@ FOLDS = 5
 _SEED = 17
 _C = 0.3
 _OWN_WORDS = 0.5
-# Rare groups are rare on real pages too: fully balanced they attract vague messages.
+# Rare groups are rare on real pages too: with fully balanced weights they would attract vague messages.
 _GROUPS_EVENED = 0.5
 # Weights kept per class: the small ones do not matter and would make the file ten times as large.
 _KEEP_FEW = 10_000
@@ -211,9 +211,9 @@ def precision_recall(probabilities: Floats, yes: npt.NDArray[np.bool_], threshol
 # Chosen on the first set of `bench/data/messages`; the scores on held-out examples are in the card.
 NEED_THRESHOLD = 0.36
 URGENT_THRESHOLD = 0.25
-# From this probability of danger on an answer is due, whatever the manner of the message.
+# With at least this probability of danger an answer is due, however the message is worded.
 DANGER_OVERRIDE_THRESHOLD = 0.5
-# Below this threshold no moderator is asked: it finds this share of the held-out examples that need an answer.
+# The share of held-out examples that need an answer above the threshold below which no moderator is asked.
 UNSURE_RECALL = 0.99
 
 

@@ -151,11 +151,11 @@ def train_custom_model(
 def _why(trials: Sequence[ModelComparison], labels: LabelMapping, *, takes_over: bool) -> str:
     said = [trial.describe() for trial in trials] or ["no model was active"]
     if obstacle := labels.unusable_reason():
-        said.append(f"a model for its own folder, not for messages here: {obstacle}")
+        said.append(f"cannot classify the messages of this system: {obstacle}")
     elif labels.unmapped:
         said.append(f"left to the built-in model: {labels.describe_unmapped()}")
     if takes_over and not all(trial.won for trial in trials):
-        said.append("activated nevertheless, as requested")
+        said.append("activated anyway, as requested")
     return "; ".join(said)
 
 

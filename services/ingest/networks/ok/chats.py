@@ -295,7 +295,7 @@ class ChatPoller:
 
 
 def _active_pages(parsed: ParsedBatch, since: int, late: float) -> bool:
-    """Return whether citizens wrote messages after the last poll that push should have delivered by now."""
+    """Return whether a message of a citizen is later than the last poll and old enough that push has missed it."""
     return any(
         not item.from_community and since < item.written_at.timestamp() * 1000 < late for item in parsed.items
     )

@@ -68,7 +68,7 @@ class DiscussionList:
             rows, anchor = await self.page(anchor)
             if not await notice(rows) or anchor is None or _reached(rows, horizon):
                 return
-        self._wanted = True  # more is new than one round reads
+        self._wanted = True  # this round has not read all new rows
 
     async def continue_full_pass(self, notice: RowHandler) -> None:
         """Read the next pages of the full pass, if one is due."""

@@ -199,6 +199,6 @@ def extract_topics(answer: Any) -> list[Any]:
 
 def _rows(answer: Any, name: str) -> list[Any]:
     if not isinstance(answer, dict) or not isinstance(answer.get(name), list):
-        raise NoValidResponse(NETWORK, "discussions.getComments", f"no {name} in the answer")
+        raise NoValidResponse(NETWORK, "discussions.getComments", f"no {name} in the response")
     rows: list[Any] = answer[name]
     return rows

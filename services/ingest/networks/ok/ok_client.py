@@ -165,7 +165,7 @@ class OkClient:
             raise await self._refused(credential, method, body, started)
         if (name := _LISTS.get(method)) and not (isinstance(body, dict) and isinstance(body.get(name), list)):
             record_call(NETWORK, method, "unreadable", started)
-            raise NoValidResponse(NETWORK, method, f"no {name} in the answer")
+            raise NoValidResponse(NETWORK, method, f"no {name} in the response")
         record_call(NETWORK, method, "answered", started)
         await self._token_pool.record_success(credential, method)
         return body

@@ -145,7 +145,7 @@ async def community_by_name(client: OkClient, name: str) -> Community:
     if kind == "PROFILE":
         raise CommunityNotFound(f"«{name}» is a person's page, not a group")
     if kind != "GROUP" or not number:
-        raise CommunityNotFound(f"Одноклассники know no group under the name «{name}»")
+        raise CommunityNotFound(f"Одноклассники have no group with the short name «{name}»")
     return await community_by_id(client, str(number))
 
 

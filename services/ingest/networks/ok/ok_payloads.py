@@ -180,14 +180,14 @@ def _who(raw: dict[str, Any]) -> tuple[bool, str | None]:
 
 def _object(raw: Any, what: str) -> None:
     if not isinstance(raw, dict):
-        raise TypeError(f"the {what} is no object")
+        raise TypeError(f"the {what} is not an object")
 
 
 def _part(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a nested object. Raises KeyError or TypeError."""
     found = raw[name]
     if not isinstance(found, dict):
-        raise TypeError(f"the field {name!r} is no object")
+        raise TypeError(f"the field {name!r} is not an object")
     return found
 
 
@@ -195,7 +195,7 @@ def _ident(raw: Mapping[str, Any], name: str) -> str:
     """Return an id field as a string. Raises KeyError or ValueError."""
     found = raw[name]
     if isinstance(found, bool) or not isinstance(found, str | int) or not without_prefix(found):
-        raise ValueError(f"the field {name!r} is no id")
+        raise ValueError(f"the field {name!r} is not an id")
     return str(found)
 
 

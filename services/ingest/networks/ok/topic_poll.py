@@ -197,7 +197,7 @@ class TopicPoller:
             await self._intake.store(page, SOURCE, parsed)
 
     async def _gone(self, page: PageRef, discussion: str) -> bool:
-        """Return whether the network reports the topic as missing: an omission from the list is no proof."""
+        """Return whether the network reports the topic as missing: an omission from the list proves nothing."""
         if await self._reader.topics_by_ids({discussion: page}):
             return False
         try:

@@ -119,7 +119,7 @@ class VkPublisher:
             return await self._reader.read_thread(outgoing.page, int(place))
         topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.prefix)
         if not topic_id.isdecimal():
-            raise ReadFailed("comments of this type of thread are not read", permanent=True)
+            raise ReadFailed("comments of this type of thread cannot be read", permanent=True)
         return await self._boards.comments(outgoing.page, int(topic_id))
 
 

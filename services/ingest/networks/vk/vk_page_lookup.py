@@ -182,7 +182,7 @@ async def community_by_name(client: VkClient, name: str, own: UUID | None) -> Co
         answer = []
     # The response is an empty list if nothing was found, else an object.
     if not isinstance(answer, dict):
-        raise CommunityNotFound(f"ВКонтакте knows nobody under the name «{name}»")
+        raise CommunityNotFound(f"ВКонтакте has no community with the short name «{name}»")
     kind, number = answer.get("type"), answer.get("group_id") or answer.get("object_id")
     if kind == "user":
         raise CommunityNotFound(f"«{name}» is a person's page, not a community")

@@ -137,7 +137,7 @@ async def test_dry_run_reports_without_writing(registry: ServiceUnderTest, datab
     assert await counted(database) == before
 
 
-async def test_unmentioned_data_stays(registry: ServiceUnderTest) -> None:
+async def test_data_that_the_file_does_not_mention_is_kept(registry: ServiceUnderTest) -> None:
     kept = await make(registry, "/organisations", name="Библиотека", kind="institution")
     made = await make(
         registry,

@@ -106,7 +106,7 @@ def test_combined_probabilities_sum_to_one() -> None:
     assert unmoved == pytest.approx(by_group, abs=1e-4)
 
 
-def test_known_topic_takes_at_most_its_share() -> None:
+def test_custom_model_distributes_only_the_share_of_its_topics() -> None:
     groups, topics = BUILT_IN.labels
     by_group = np.full((1, len(groups)), 0.2 / (len(groups) - 1))
     by_group[0, groups.index("roads")] = 0.8

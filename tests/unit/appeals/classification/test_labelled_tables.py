@@ -34,7 +34,7 @@ def test_incident_export_is_read_by_column_names(tmp_path: Path, encoding: str) 
     assert found.row_numbers == [1, 2, 3, 4, 5, 6]
 
 
-def test_finer_column_names_the_labels(tmp_path: Path) -> None:
+def test_finer_column_is_used_for_the_names_of_labels(tmp_path: Path) -> None:
     table = read_table(written(tmp_path, EXPORT))
     found = load_labelled(table, "Текст инцидента", "Группа тем")
     assert found.names_column == "Тема"
@@ -44,7 +44,7 @@ def test_finer_column_names_the_labels(tmp_path: Path) -> None:
     assert load_labelled(table, "Текст инцидента", "Тема", "Группа тем").names_column == "Группа тем"
 
 
-def test_column_independent_of_the_label_names_nothing(tmp_path: Path) -> None:
+def test_column_independent_of_the_label_is_not_used_for_names(tmp_path: Path) -> None:
     mixed = EXPORT.replace("6;Вода;Нет воды", "6;Вода;Ямы на дорогах")
     assert (
         load_labelled(read_table(written(tmp_path, mixed)), "Текст инцидента", "Группа тем").names_column is None
@@ -74,7 +74,7 @@ def test_personal_data_is_masked_and_escaped_cells_are_restored(tmp_path: Path) 
             "text,label\n,a\nяма,\n",
             r"no row has both «text» and «label» \(without text: 1, without label: 1 of 2\)",
         ),
-        ("text,label\nяма,a|b\n", r"row 1: a label with «\|» in it"),
+        ("text,label\nяма,a|b\n", r"row 1: the label must not contain «\|»"),
     ],
 )
 def test_unusable_table_is_refused_with_its_reason(tmp_path: Path, content: str, message: str) -> None:

@@ -49,7 +49,7 @@ def test_missing_or_broken_version_is_reported(tmp_path: Path, taught: TextClass
         store.activate(7)
     store.activate(store.save(taught, {}, text_digests(TEXTS)))
     (tmp_path / "current").write_text("2")
-    with pytest.raises(ModelStoreError, match="no version"):
+    with pytest.raises(ModelStoreError, match="is not a version"):
         store.active_version()
     (tmp_path / "current").write_text("1")
     (tmp_path / "versions" / "1" / "model.npz").write_bytes(b"PK\x03\x04 broken")

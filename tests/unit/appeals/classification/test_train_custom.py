@@ -59,7 +59,7 @@ def test_first_version_is_activated_and_its_card_is_complete(tmp_path: Path) -> 
     data = joined(table(80), LabelledData(["кошка на дереве"], ["Животные"], [""], None, [1], [], []))
     outcome = taught(store, data)
     assert (outcome.version, outcome.activated) == (1, True)
-    assert outcome.why.startswith("no model was active; a model for its own folder")
+    assert outcome.why.startswith("no model was active; cannot classify the messages of this system")
     card = json.loads((tmp_path / "versions" / "1" / "card.json").read_text(encoding="utf-8"))
     assert card["version"] == 1
     assert card["data"]["file"] == "history.csv"
@@ -99,7 +99,7 @@ def test_worse_version_is_saved_but_not_activated(tmp_path: Path) -> None:
     assert store.load(2).card["took_over"] is False
     forced = taught(store, table(24, seed=5), force=True)
     assert (forced.version, forced.activated, store.active_version()) == (3, True, 3)
-    assert forced.why.endswith("activated nevertheless, as requested")
+    assert forced.why.endswith("activated anyway, as requested")
 
 
 def test_rows_trained_by_the_active_version_are_not_compared(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_version_not_better_than_the_built_in_model_is_not_activated(tmp_path: P
     assert store.load().version == 1
     forced = taught(store, plain, force=True)
     assert (forced.version, store.active_version()) == (2, 2)
-    assert forced.why.endswith("; activated nevertheless, as requested")
+    assert forced.why.endswith("; activated anyway, as requested")
 
 
 def test_topic_labels_are_compared_as_topics(tmp_path: Path) -> None:

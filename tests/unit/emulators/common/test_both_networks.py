@@ -109,7 +109,7 @@ async def test_invalid_token_is_replaced(caller: Caller) -> None:
     assert (standing["active"], standing["replaced"]) == (True, True)
 
 
-async def test_end_of_the_day_and_script_take_effect(caller: Caller) -> None:
+async def test_script_steps_run_and_the_end_of_the_day_ends_a_fault(caller: Caller) -> None:
     user = await caller.user()
     standing = {"kind": "standing", "code": 29, "token": user["token"], "until": "day_end"}
     steps = [{"after_calls": 1, "do": standing}, {"after_calls": 0, "do": {"kind": "error", "code": 6, "next": 1}}]

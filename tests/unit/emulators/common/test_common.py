@@ -33,7 +33,7 @@ def world(tmp_path: Path) -> Iterator[EmulatedVk]:
     made.store.close()
 
 
-def test_next_fault_is_used_up_on_its_method() -> None:
+def test_fault_with_next_hits_only_its_method_and_is_used_up() -> None:
     faults = FaultInjector(1)
     faults.arm(Fault("error", next=2, method="wall.get", code=10))
     assert faults.draw("users.get") == []
@@ -41,7 +41,7 @@ def test_next_fault_is_used_up_on_its_method() -> None:
     assert faults.armed() == []
 
 
-def test_rate_hits_share_reproducibly_by_seed() -> None:
+def test_fault_rate_hits_the_same_calls_for_a_seed() -> None:
     def hits(seed: int) -> list[int]:
         faults = FaultInjector(seed)
         faults.arm(Fault("drop", rate=0.3))

@@ -69,7 +69,7 @@ def test_random_sequence_follows_seed_and_survives_crash(reopen: Reopen) -> None
     assert kinds(reopen(), 200) == whole
 
 
-def test_next_counter_survives_crash(reopen: Reopen) -> None:
+def test_count_of_next_faults_survives_crash(reopen: Reopen) -> None:
     faults = reopen()
     faults.arm(Fault("drop", next=2, methods=["a", "b"]))
     assert faults.draw("c") == []

@@ -18,7 +18,7 @@ async def walk(network: Network, method: str, key: str, **params: Any) -> list[d
         if not page[key] or not page.get("anchor") or page.get("has_more") is False:
             return items
         params["anchor"] = page["anchor"]
-    raise AssertionError("the walk does not end")
+    raise AssertionError("the paging does not end")
 
 
 async def test_list_shows_topics_of_all_administered_groups_by_latest_activity(network: Network) -> None:

@@ -44,7 +44,7 @@ async def test_group_shows_what_the_control_api_set(network: Network) -> None:
     await network.door("page", {"page": other["id"], "screen_name": "renamed"}, status=422)
     await rules(network, removed=True)
     answer = await network.call("group.getInfo", uids=f"{network.page},{other['id']}", fields="uid")
-    assert answer == [{"uid": other["id"]}], "a group that is gone is left out"
+    assert answer == [{"uid": other["id"]}], "a deleted group must be left out"
     assert code(await network.call("mediatopic.getTopics", gid=network.page)) == 160
 
 

@@ -69,7 +69,7 @@ def test_there_are_23_municipalities() -> None:
         *(("озеро", "l", "озере"), ("кижинга", "g", "кижинги"), ("дворец", "l", "дворце"), ("удэ", "l", "удэ")),
     ],
 )
-def test_case_forms_of_names(name: str, case: str, form: str) -> None:
+def test_case_form_of_a_name_is_derived(name: str, case: str, form: str) -> None:
     assert form in case_forms(name)[case]
 
 
@@ -80,7 +80,7 @@ def test_case_forms_of_names(name: str, case: str, form: str) -> None:
         *(("бичура", "бичурск"), ("наушки", "наушкинск"), ("ильинка", "ильинск"), ("кырен", "кыренск")),
     ],
 )
-def test_adjective_stems_of_settlements(name: str, stem: str) -> None:
+def test_adjective_stem_of_a_settlement_is_derived(name: str, stem: str) -> None:
     assert stem in adjective_stems(name)
 
 
@@ -111,5 +111,5 @@ def test_words_and_short_names_are_not_corrected(word: str) -> None:
         ("ООО «Ромашка»", None),
     ],
 )
-def test_owner_scope_by_name(owner: str, scope: str | None) -> None:
+def test_owner_scope_is_derived_from_the_name(owner: str, scope: str | None) -> None:
     assert owner_scope(owner) == scope

@@ -34,7 +34,7 @@ def _found(case: dict[str, str]) -> DetectedLocation:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case['kind']}: {case['text'][:60]}" for case in CASES])
-def test_location_of_example_messages(case: dict[str, str]) -> None:
+def test_location_of_an_example_message_is_found(case: dict[str, str]) -> None:
     place = _found(case)
     assert {name: getattr(place, name) or "" for name in _FIELDS} == {name: case[name] for name in _FIELDS}
     assert (place.source is None) == (place.municipality is None)
@@ -113,7 +113,7 @@ def test_any_text_is_searched(text: str) -> None:
     assert place.municipality is None or place.municipality in gazetteer().municipalities.values()
 
 
-def test_text_may_end_in_any_name() -> None:
+def test_text_that_ends_with_any_name_raises_no_error() -> None:
     """A text that ends in «…на улице Новая» once caused an index error: «Новая» begins other names."""
     entries = {entry.name for options in gazetteer().names.values() for entry, _ in options}
     assert len(entries) > 1_000
