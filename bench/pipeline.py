@@ -104,7 +104,7 @@ async def _measure_pipeline(url: str, messages: int) -> float:
             await asyncio.sleep(0.05)
 
     try:
-        # The classifier worker is started before, as in a running service.
+        # The classifier worker is already running, as in a service.
         await classifier_pool().start()
         prefetching = asyncio.create_task(prefetch_all())
         started = time.perf_counter()

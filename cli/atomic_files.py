@@ -34,7 +34,7 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
             with target.open("ab") as direct:
                 yield direct
             return
-        # Of a symbolic link the target is replaced, not the link.
+        # If the path is a symbolic link, replace its target, not the link.
         destination = Path(os.path.realpath(target))
         temporary = destination.with_name(f".gospablik-{secrets.token_hex(6)}.part")
         try:

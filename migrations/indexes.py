@@ -11,7 +11,7 @@ from alembic import op
 
 # How long a statement of a migration waits for a lock, and how long it may run: while it waits for a table, all
 # later statements on that table queue behind it. Concurrent index builds do not block services, wait for all older
-# transactions and take long on a large table, so neither limit applies to them.
+# transactions and take time on a large table, so neither limit applies to them.
 TIMEOUTS = {"lock_timeout": "5s", "statement_timeout": "5min"}
 
 

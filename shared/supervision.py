@@ -49,8 +49,8 @@ async def run_forever(
     """Run `work` until cancelled, and start it again when it raises or returns.
 
     `on_failure` gets the error (`WorkEnded` if the work returned) and the delay before the restart. Work that ran
-    longer than `reset_after` seconds resets its backoff. An outage counts as no failure: the delay after it
-    stays `outage_delay`. An error that is not retried is raised.
+    longer than `reset_after` seconds resets its backoff. An outage is not counted as a failure: the delay
+    after it is always `outage_delay`. An error that is not retried is raised.
     """
     failures = 0
     while True:

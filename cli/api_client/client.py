@@ -18,7 +18,7 @@ RETRY_SECONDS = 120.0
 RETRYABLE_STATUSES = {502, 503, 504}
 IN_FLIGHT = "/problems/in-flight"
 CHUNK_BYTES = 64 * 1024
-# Sending a large file, and processing it in the registry, takes long.
+# Sending a large file, and processing it in the registry, takes a long time.
 FILE_TIMEOUT = aiohttp.ClientTimeout(total=600)
 
 
@@ -80,7 +80,7 @@ class ApiClient:
         return True
 
     async def get(self, path: str, **query: Any) -> dict[str, Any]:
-        """Return the body of a GET."""
+        """Send a GET and return the body of the response."""
         params = {name: str(value) for name, value in query.items() if value is not None}
         _, answer = await self.call("GET", path, params=params)
         return answer
@@ -88,7 +88,7 @@ class ApiClient:
     async def post(
         self, path: str, body: dict[str, Any], *, accept_status: int | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """Return status and body of a POST with a new idempotency key; `accept_status` counts as a success."""
+        """Send a POST with a new idempotency key; return status and body. `accept_status` counts as a success."""
         key = {"Idempotency-Key": str(uuid4())}
         return await self.call("POST", path, json=body, headers=key, accept_status=accept_status)
 

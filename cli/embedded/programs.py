@@ -98,7 +98,7 @@ class ProgramSpecs:
             environment["GOSPABLIK_CALLBACKS_URL"] = self._settings.url("gateway")
             environment["GOSPABLIK_VK_PUSH"] = "both"
         if name == "webhooks":
-            # Webhooks are tried with a receiver on the same machine.
+            # Allow loopback, so that webhooks can be tried out with a receiver on the same machine.
             environment["GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS"] = "127.0.0.0/8"
             environment["GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS"] = "127.0.0.1,localhost"
         return environment

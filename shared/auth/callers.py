@@ -104,7 +104,7 @@ class Caller:
         return RIGHTS[self.role][self.right] is RightScope.REGION
 
     def scope(self, column: "InstrumentedAttribute[Any]") -> ColumnElement[bool]:
-        """Return the condition that limits a query to what the caller may see; always use this one.
+        """Return the condition that every query must use to return only what the caller may see.
 
         `column` is the organisation of the rows. Raise `RuntimeError` in a route that requires no right.
         """

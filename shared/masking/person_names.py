@@ -106,7 +106,7 @@ def mask_person_names(text: str) -> str:
     matches = list(_WORD.finditer(text))
     kinds = [word_flags(match[0].lower()) for match in matches]
     if not any(kind & _TELLING for kind in kinds) and not _INITIALS.search(text):
-        # A word that only looks like a surname is one after a job title.
+        # After a job title, a word that only looks like a surname counts as one.
         after_job_title = False
         for kind in kinds:
             if kind & SURNAME_LIKE and after_job_title:

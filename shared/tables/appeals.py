@@ -18,7 +18,7 @@ from shared.tables.base import (
     UpdatedAt,
 )
 
-# An automatic classification is named `rule:…` or `model:…`; a person is given by id.
+# An automatic classifier is named `rule:…` or `model:…`; a person is stored by id.
 CLASSIFIED_BY_PERSON = "judged_by !~ '^(rule|model):'"
 OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
 # A reply that is neither published nor failed. An appeal has at most one.
@@ -120,7 +120,7 @@ class Appeal(Base):
         Index(
             "ix_appeals_fault", "municipality", "fault", "opened_at", postgresql_where=text("fault IS NOT NULL")
         ),
-        # Values that few appeals have, newest first.
+        # Partial indexes for values that few appeals have, newest first.
         Index("ix_appeals_urgent", "opened_at", "id", postgresql_where=text("urgency = 'high'")),
         Index("ix_appeals_languages", "language", "opened_at", "id", postgresql_where=text("language <> 'ru'")),
         Index(

@@ -15,7 +15,7 @@ from tests.support.eventually import eventually
 
 @dataclass(frozen=True)
 class Sent:
-    """A text that a network accepted, and its location."""
+    """A text that a network accepted, and where it was written."""
 
     network: str
     page: str

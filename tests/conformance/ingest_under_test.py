@@ -326,7 +326,7 @@ async def standing(
     try:
         stand.page = await stand.new_page("shared")
         await driver.keep_open_ground(stand.page, "Первый!")
-        stand.page_id = await asyncio.create_task(stand.connect(stand.page))  # belongs to no behaviour
+        stand.page_id = await asyncio.create_task(stand.connect(stand.page))  # not owned by any behaviour
         yield stand
     finally:
         await stand.stop()

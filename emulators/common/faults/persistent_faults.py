@@ -11,7 +11,7 @@ from emulators.common.store import EmulatorStore, Row
 
 Until = Literal["replaced", "solved", "day_end", "cleared"]
 CAPTCHA = 14
-"""The error (captcha) that ends only when a call carries the solution."""
+"""The error (captcha) that ends only when a call contains the solution."""
 
 
 class PersistentFaults:

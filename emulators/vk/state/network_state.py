@@ -31,7 +31,7 @@ class VkState:
 
     def __init__(self, settings: VkSettings) -> None:
         self.store = open_store(settings.data)
-        # A copy, because settings change while the network runs and all parts share the copy.
+        # All parts share this copy, because settings can be changed at run time.
         self.settings = settings = settings.model_copy()
         self._changed = json.loads(self.store.get_value(CHANGED_SETTINGS) or "{}")
         self._apply(self._changed)

@@ -88,8 +88,8 @@ async def _store(session: WriteSession, drafts: list[dict[str, Any]], numbers: d
 
 
 def _event(alert: Alert, numbers: dict[UUID, int]) -> NewEvent:
-    # The reason may quote a citizen, so it is not part of the event. Alerts belong to the centre, to no
-    # organisation.
+    # The reason may quote a citizen, so it is not part of the event. Alerts belong to the centre, not to
+    # an organisation.
     appeal_id, incident_id = alert.appeal_id, alert.incident_id
     return NewEvent(
         data=AlertRaised(

@@ -14,7 +14,7 @@ from shared.organisation_status import is_operating
 from shared.tables.appeals import Appeal, Assignment
 from shared.tables.registry import Organisation
 
-# Kinds made by a person. A person who moves an appeal has checked which organisation it belongs to.
+# Kinds of assignments by a person, who has checked which organisation the appeal belongs to.
 _BY_PEOPLE = ("assigned", "returned", "transferred")
 
 

@@ -84,7 +84,7 @@ class RoutingContext:
         stored = route_of(appeal)
         topic = stored.topic
         if topic is not None and appeal.topic_id not in {None, topic.id}:
-            topic = None  # a person has named another one
+            topic = None  # a person has named another topic
         return self.route(
             page_id=appeal.page_id,
             topic_id=appeal.topic_id,

@@ -56,7 +56,7 @@ def validate_rule_set(draft: RuleSetDraft, catalogue: RuleCatalogue) -> list[Fie
     for number, rule in enumerate(draft.rules):
         errors += _rule(f"/rules/{number}", rule, catalogue)
     errors += _conflicts(draft.rules, catalogue)
-    # Loops are searched only in rules that are valid by themselves.
+    # Search for loops only if each rule is valid by itself.
     return errors or find_forwarding_loops(draft.rules, catalogue)
 
 

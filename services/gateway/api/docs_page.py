@@ -64,7 +64,7 @@ _STARTUP_SCRIPT = """window.ui = SwaggerUIBundle({
 
 @router.get("/docs")
 async def get_docs_page() -> HTMLResponse:
-    """Return the page."""
+    """Return the documentation page."""
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"})
 
 

@@ -128,8 +128,8 @@ def use_call_allowance(network: str, method: str) -> None:
     allowance.made += 1
 
 
-# By event loop. The worker and the routes call with the same tokens; separate limiters would exceed the limit
-# together.
+# Keyed by event loop. The worker and the routes call with the same tokens: with separate limiters they would
+# exceed the limit together.
 _limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[UUID, float], AsyncLimiter]] = (
     WeakKeyDictionary()
 )

@@ -177,7 +177,7 @@ async def _grant(
             )
         case "password":
             username, password = _needed(form, "username"), _needed(form, "password")
-            # Before the first statement of `session`, which takes no connection until then.
+            # `session` takes a connection at its first statement, so none is held during the slow check.
             came_from = client_address(request)
             compared = await sign_in.check_password(service.database, issuer, username, password, came_from)
             return await sign_in.sign_in_person(session, issuer, compared, _origin(request))

@@ -24,7 +24,7 @@ from shared.tables.registry import Municipality, Organisation, Page
 
 @dataclass(frozen=True, kw_only=True)
 class MissingFilter:
-    """Which gaps are listed. `network` null: of each network; `any`: organisations live in no network."""
+    """Which gaps are listed. `network` null: those of each network; `any`: organisations without any live page."""
 
     network: str | None = None
     reason: MissingReason | None = None

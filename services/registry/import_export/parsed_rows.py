@@ -97,7 +97,7 @@ class ParsedOrganisation(ParsedFields):
 
     @property
     def main_cell(self) -> Cell:
-        """Return the cell of its name, which takes errors that belong to no other cell."""
+        """Return the cell of its name, where errors are reported that belong to no other cell."""
         return self.cells[NAME_FIELD]
 
     def cell_of(self, name: str) -> Cell:

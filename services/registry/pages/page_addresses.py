@@ -194,7 +194,7 @@ def _bare(word: str, network: str | None) -> PageAddress:
 
 def _parts(link: SplitResult) -> tuple[list[str], dict[str, list[str]]]:
     path = unquote(link.path).lower()
-    # VK's old addresses carry the page in the fragment.
+    # Old URLs of VK have the page in the fragment.
     if path.strip("/") == "" and link.fragment.startswith(("/", "!")):
         path = unquote(link.fragment.lstrip("!")).lower()
     return [part for part in path.split("/") if part], parse_qs(link.query)

@@ -1,4 +1,4 @@
-"""Changes to rows that carry a version."""
+"""Changes to rows that have a version."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol

@@ -122,7 +122,7 @@ def _require_personal_data_rights(
 async def _record_consent_if_allowed(
     session: AsyncSession, caller: Caller, endpoint: WebhookEndpoint, lineage: Sequence[UUID]
 ) -> None:
-    """Record the consent of a caller who may consent: their request counts as one.
+    """Record the consent of a caller who may consent: their request counts as consent.
 
     An API client never consents.
     """

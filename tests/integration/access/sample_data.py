@@ -27,9 +27,9 @@ from tests.conftest import TestDatabase
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 THEN = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 RELATIONS = ("own", "subordinate", "foreign")
-# Words that occur only in the texts of one organisation's things.
+# Words that occur only in the texts of one organisation's sample rows.
 MARKS = {"own": "bagulnik", "subordinate": "saranka", "foreign": "oblepiha"}
-# Names under which lists, bodies and paths refer to the things of one organisation.
+# Names by which lists, bodies and paths refer to the sample rows of one organisation.
 Things = Mapping[str, Any]
 
 

@@ -167,7 +167,7 @@ def test_every_table_is_audited_or_has_a_reason_not_to_be() -> None:
     assert not column_policy.READABLE_COLUMNS.keys() & column_policy.UNAUDITED_TABLES.keys()
 
 
-def test_readable_audit_columns_exist_and_are_no_secrets() -> None:
+def test_readable_audit_columns_exist_and_are_not_secret() -> None:
     for name, plain in column_policy.READABLE_COLUMNS.items():
         columns = tables.Base.metadata.tables[name].columns
         assert plain <= set(columns.keys()), name

@@ -17,7 +17,7 @@ from tests.integration.access.route_table import Listing
 from tests.integration.access.sample_data import MARKS, RELATIONS, Things
 from tests.integration.access.test_access_matrix import leaks
 
-# Filters that find an organisation's things, each with the name of the thing whose id or value it is given.
+# Filters that select sample rows of one organisation, each with the name of the sample value that it is given.
 FINDS = {
     "organisation_id": "organisation_id",
     "page_id": "page_id",
@@ -36,7 +36,7 @@ FINDS = {
     "beneath": "organisation_id",
     "code": "code",
 }
-# Filters that name no thing: a value that keeps all sample things in the list, or excludes all.
+# Other filters: each with a value that keeps all sample rows in the list, or excludes all.
 NAMES_NOBODY: dict[str, list[str]] = {
     name: ["2026-03-01T00:00:00Z", "2026-03-05T00:00:00Z"]
     for name in ("opened_from", "opened_to", "received_from", "received_to", "started_from")

@@ -23,7 +23,7 @@ READS = {
     "POST /api/v1/rule-sets/{rule_set_id}/test",
 }
 WRITES = [route for route in CALLS if not route.startswith("GET ") and route not in READS]
-# One write of each service that has writes.
+# A changing route of each service that has one.
 ONE_OF_EACH = {
     "registry": "POST /api/v1/organisations/{organisation_id}/names",
     "ingest": "POST /api/v1/sources/{page_id}/backfills",

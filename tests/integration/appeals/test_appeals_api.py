@@ -247,7 +247,7 @@ async def test_decision_about_a_message_opens_or_closes_its_appeal(world: World)
     appeal = await world.only()
     assert appeal["organisation"]["id"] == str(world.organisation)
     assert (appeal["urgency"], appeal["topic"]["name"]) == ("high", "Образование")
-    # Counted from the moment of receipt: the centre's time to decide is not hidden.
+    # Counted from the receipt, so it includes the centre's time to decide.
     assert appeal["first_response_due_at"] == "2026-03-04T07:01:00Z"
     thanks = await world.writes("Спасибо большое", author="vera")
     assert (await world.post(f"/messages/{thanks}/triage", {"needs_answer": True})).json()["appeal_id"]

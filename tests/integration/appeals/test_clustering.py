@@ -215,7 +215,7 @@ async def test_appeals_that_name_no_fault_join_the_incident_instead_of_opening_a
     assert [one["incident_id"] for one in alerts] == [incident["id"]]
 
 
-async def test_later_appeal_with_a_fault_joins_and_names_it(region: Region) -> None:
+async def test_later_appeals_that_name_the_fault_join_and_set_it(region: Region) -> None:
     asking = await ask(region, minute=0)
     await region.world.work()
     (incident,) = await region.incidents()
@@ -278,7 +278,7 @@ async def test_appeals_of_a_batch_are_locked_at_once(region: Region) -> None:
     assert len(locks) == 1, locks
 
 
-async def test_general_flood_of_messages_is_no_spike(region: Region) -> None:
+async def test_general_flood_of_messages_is_not_a_spike(region: Region) -> None:
     """Every municipality reports every problem as often as the others do."""
     said = (
         "Нет света на нашей улице",
@@ -296,7 +296,7 @@ async def test_general_flood_of_messages_is_no_spike(region: Region) -> None:
     assert [one["title"] for one in await region.incidents()] == []
 
 
-async def test_four_people_in_two_networks_are_no_spike(region: Region) -> None:
+async def test_four_people_in_two_networks_are_not_a_spike(region: Region) -> None:
     said = [text for text in power_cut_messages.power_cut_messages(60) if "Селенгинск" in text and len(text) > 40][
         :4
     ]
@@ -446,7 +446,7 @@ async def test_interim_bulk_reply_needs_a_promise(region: Region) -> None:
     assert final.json()["to_come"] == 8
     shown = (await region.world.get(path)).json()["items"]
     assert [one["by_status"] for one in shown] == [{}, {"queued": 8}]
-    # The final reply follows the interim one after that has ended.
+    # The final replies are created once the interim ones are published.
     owner = await region.world.database.connect("appeals")
     await owner.execute("UPDATE replies SET status = 'published'")
     await owner.close()

@@ -33,7 +33,7 @@ async def why(world: World) -> str | None:
     ("text", "attachments", "code"),
     [(UNCLEAR, [], "buryat"), (ELSEWHERE, [], "other_region"), ("", PHOTO, "need_unclear")],
 )
-async def test_triage_reason_says_why_the_need_is_unclear(
+async def test_triage_reason_says_why_it_is_unclear_if_an_answer_is_needed(
     world: World, text: str, attachments: list[Any], code: str
 ) -> None:
     # The organisation is not decided until it is certain that an answer is needed.

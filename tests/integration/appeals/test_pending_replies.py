@@ -124,7 +124,7 @@ async def test_same_final_text_is_refused_within_the_window(world: World) -> Non
     refused = await send(world, path, {"text": "Начнём  в понедельник.\n"}, subject=COLLEAGUE)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/duplicate")
     assert refused.json()["reply"]["id"] == first["id"]
-    # On purpose, and after the window is over by the database's clock.
+    # Accepted with a key of its own, and once the window has ended by the database's clock.
     meant = await send(world, path, {"text": text}, Idempotency_Key="again")
     assert meant.status_code == 201
     await fails(world, meant.json())

@@ -1,4 +1,4 @@
-"""A change of topic, location or urgency is emitted with both values; making an appeal urgent alerts."""
+"""A change of topic, location or urgency is emitted with both values; making an appeal urgent raises an alert."""
 
 import json
 from datetime import timedelta

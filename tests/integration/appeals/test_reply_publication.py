@@ -393,7 +393,7 @@ async def test_retry_request_carries_the_corrected_text(
                 asked_for = "SELECT publication_id FROM replies WHERE id = $1"
                 return await ingest.fetchval(asked_for, UUID(reply["id"])) is not None
 
-            # Ingest has named its publication before it emits the failure.
+            # Ingest emits the failure only after it has returned the id of the publication.
             await eventually(requested)
             publication = uuid4()
             failure = {"code": "vk:222", "message": "Ссылки запрещены.", "final": True}

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.sessions import Database, WriteSession
 
-# A prepared statement is planned for its values at first, later possibly once for all values.
+# At first a prepared statement is planned for its values; later it may get one generic plan for all values.
 MODES = ("force_custom_plan", "force_generic_plan")
 # These tables do not grow over the years, so reading all their rows is allowed.
 BOUNDED = {"organisations", "pages", "topics", "municipalities"}

@@ -93,9 +93,9 @@ async def test_calls_older_than_a_day_do_not_count(tables: Database, database: T
     await eye.close()
 
 
-async def test_short_day_slides_and_unused_block_calls_are_returned(tables: Database) -> None:
+async def test_unused_reserved_calls_are_returned_in_a_short_day(tables: Database) -> None:
     token_id = await token(tables)
-    one = budget(tables, 2_000, day=96.0)  # fractions of a second
+    one = budget(tables, 2_000, day=96.0)  # buckets of one second
     assert await taken(one, token_id, 1) == 1
     later = clock.now() + timedelta(seconds=2.1)
     with mock.patch("shared.clock.now", return_value=later):

@@ -40,7 +40,7 @@ async def enqueue(pool: Database, jobs: Jobs, name: str, **payload: Any) -> None
         await jobs.enqueue(session, name, payload)
 
 
-async def test_enqueue_as_the_first_statement_is_rolled_back(
+async def test_job_enqueued_by_the_first_statement_is_rolled_back(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     jobs = Jobs("appeals")

@@ -123,7 +123,7 @@ async def test_upgrade_builds_indexes_of_growing_tables_concurrently(
     assert found.blocking == []
     assert found.concurrent > 20
     assert found.timeouts == {("0", "0")}, (
-        "an index build has no timeouts, because it takes long and waits for readers"
+        "an index build has no timeouts, because it takes a long time and waits for readers"
     )
 
 

@@ -207,7 +207,7 @@ async def test_clock_skew_does_not_change_the_order_of_events(
 async def test_events_are_numbered_in_the_order_of_row_locks(
     appeals_database: Database,
 ) -> None:
-    """Of two writers of one row the one that locks it later gets the later event, even if it began first."""
+    """If two transactions write a row, the one that locks it last has the later event, even if it began first."""
     async with appeals_database.write() as session:
         session.add(AppealsConsumerOffset(consumer="subject", position=0))
     started, written = asyncio.Event(), asyncio.Event()

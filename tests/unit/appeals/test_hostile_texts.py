@@ -127,7 +127,7 @@ def test_patterns_run_in_linear_time_after_any_prefix(name: str, seed: int) -> N
 
 @pytest.mark.usefixtures("deep")
 def test_pattern_check_detects_quadratic_time() -> None:
-    """These patterns resemble those on which a wall post once stalled."""
+    """These patterns resemble those on which the classification of a wall post once stalled."""
     mention = re.compile(r"\[(?:id|club|public)\d+(?::[^|\]]*)?\|[^\]]*\]", re.IGNORECASE)
     assert _growth(mention, list(samples(mention, Random(1))), 150)[0] > MOST
     assert _growth(re.compile(r"мороз\w*\s?\d"), ["мороз"], 150)[0] > MOST

@@ -94,7 +94,7 @@ def test_settlements_are_compared_ignoring_case_and_yo() -> None:
     )
 
 
-def test_unmatched_appeal_goes_by_the_default() -> None:
+def test_unmatched_appeal_is_routed_by_the_default() -> None:
     assert apply_rules(book(), FACTS, BODIES) == RoutingDecision(A, stopped_at=A)
     assert apply_rules(book(default_to="organisation", default=B), FACTS, BODIES).organisation_id == B
     assert apply_rules(book(default_to="moderators"), FACTS, BODIES) == RoutingDecision(

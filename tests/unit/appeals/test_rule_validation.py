@@ -158,7 +158,7 @@ def test_many_forwarding_rules_are_checked_in_time() -> None:
         for number in range(2_000)
     ]  # fmt: skip
     assert validate_rule_set(RuleSetDraft(rules, "page_owner"), around) == []
-    # One rule that forwards everything makes them loop; the error stays short.
+    # A rule per organisation forwards all urgent appeals: a loop, and the error names its first organisations.
     round_it_goes = [
         rule(5_000 + number, ring[(number + 1) % 100], page_owner_id=one, urgency="high")
         for number, one in enumerate(ring)

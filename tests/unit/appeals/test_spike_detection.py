@@ -71,7 +71,7 @@ def test_baseline_combines_municipality_region_and_present_counts() -> None:
     assert baseline_share(POWER, here=often, region=nothing, elsewhere=nothing) > 0.25
     flood = Counts(5_000, Counter({POWER: 250}))
     assert baseline_share(POWER, here=nothing, region=nothing, elsewhere=flood) == pytest.approx(0.05, abs=0.001)
-    # A storm causes outages everywhere: that must not hide them.
+    # A storm causes outages everywhere, which must not hide the spikes.
     storm = Counts(500, Counter({POWER: 450}))
     assert baseline_share(POWER, here=nothing, region=nothing, elsewhere=storm) == pytest.approx(0.1)
 

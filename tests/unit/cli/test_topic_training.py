@@ -176,7 +176,7 @@ def test_invalid_file_is_refused_with_a_reason(tmp_path: Path, content: str, mes
 
 
 def test_newest_version_is_used_while_none_is_active(tmp_path: Path) -> None:
-    """The labels are built-in groups and the texts carry no information: the built-in model is not worse."""
+    """The labels are built-in groups and the texts contain no information: the built-in model is not worse."""
     path = tmp_path / "history.csv"
     groups = ("Дороги", "ЖКХ", "Культура")
     rows = [f"обращение {'а' * at},{groups[at % 3]}" for at in range(1, 31)]

@@ -72,7 +72,7 @@ async def test_failed_and_ended_work_is_restarted_with_growing_delays(slept: lis
     assert len(restarts) == 3
 
 
-async def test_outage_counts_as_no_failure(slept: list[float]) -> None:
+async def test_outage_is_not_counted_as_a_failure(slept: list[float]) -> None:
     work = Script(ValueError(), OSError(), OSError(), ValueError())
     with pytest.raises(Stop):
         await run_forever(

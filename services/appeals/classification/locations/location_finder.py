@@ -132,7 +132,7 @@ def _choose(
 ) -> tuple[str, LocationMention] | None:
     """Return the municipality that the text names, with its mention.
 
-    Of several it is the first of those most likely to be that of the problem.
+    If it names several, this is the first of those most likely to be the problem's.
     """
     firm = [place for place in places if place.is_certain and place.role > LocationRole.COMPARED]
     named = {next(iter(place.municipalities)) for place in firm if len(place.municipalities) == 1}

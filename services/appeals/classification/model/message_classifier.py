@@ -58,7 +58,7 @@ _POST_WEIGHT_FEW = 1.0
 _FEW_WORDS = 3
 # Minimum probability of a topic within its group; below it only the group is named.
 _SURE_OF_TOPIC = 0.5
-# Lower threshold for a moderator's attention when the message disputes the page's own answer.
+# Lower threshold for leaving a message to a moderator, if it disputes the page's own answer.
 _REPLY_TO_PAGE = 0.3
 
 

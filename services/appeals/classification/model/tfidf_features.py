@@ -39,7 +39,7 @@ def lemma_ngrams(text: str | CleanText) -> list[str]:
 
 
 def char_ngrams(text: str | CleanText) -> list[str]:
-    """Return n-grams of 2 to 5 characters of each word, with spaces at its edges, and punctuation that carries
+    """Return n-grams of 2 to 5 characters of each word, with spaces at its edges, and punctuation that expresses
     emotion.
     """
     source = CleanText.of(text)

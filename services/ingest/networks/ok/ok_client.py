@@ -135,7 +135,7 @@ class OkClient:
     ) -> Any:
         """Call the Bot API once, with POST if there is a body. Raises like `call`."""
         params = {key: _plain(value) for key, value in (query or {}).items() if value is not None}
-        params["access_token"] = credential.token  # this API accepts the token only here
+        params["access_token"] = credential.token  # this API accepts the token only in the query
         url = f"{self._settings.ok_api_url}/graph/me/{path}"
         method = bot_method_name(path, posting=body is not None)
         if body is None:

@@ -67,7 +67,7 @@ def test_dispute_of_the_pages_answer_is_left_to_a_person() -> None:
     assert (to_page.needs_answer, to_post.needs_answer) == ("unsure", "no")
 
 
-def test_anger_is_no_abuse_and_buryat_is_left_to_a_person() -> None:
+def test_anger_is_not_abuse_and_buryat_is_left_to_a_person() -> None:
     angry, buryat = MODEL.classify(
         [
             ("Совсем совесть потеряли! Третью неделю мусор не вывозите, крысы бегают!", MessageContext()),
@@ -130,7 +130,7 @@ def test_plain_danger_is_urgent_and_similar_wording_is_not(text: str, urgency: s
     assert (found.needs_answer, found.urgency) == ("yes", urgency)
 
 
-def test_cold_at_a_bus_stop_is_no_heating_fault() -> None:
+def test_cold_at_a_bus_stop_is_not_a_heating_fault() -> None:
     outside, inside = MODEL.classify(
         [
             (text, MessageContext())

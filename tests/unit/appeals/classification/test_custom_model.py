@@ -101,7 +101,7 @@ def test_combined_probabilities_sum_to_one() -> None:
     said = np.array([[0.7, 0.1, 0.2]] * len(texts))
     for found in joint.combined(said, by_group, by_topic):
         assert found.sum(axis=1) == pytest.approx(1.0, abs=1e-4)
-    # A text without any known word changes nothing.
+    # A text without any known word keeps the built-in probabilities.
     unmoved, _ = joint.combined(np.array([[0.0, 0.0, 1.0]] * len(texts)), by_group, by_topic)
     assert unmoved == pytest.approx(by_group, abs=1e-4)
 

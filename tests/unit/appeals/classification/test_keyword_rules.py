@@ -107,7 +107,7 @@ def test_any_text_is_classified(text: str) -> None:
     assert classify_by_keywords(text, MessageContext()).needs_answer in {"yes", "no", "unsure"}
 
 
-def test_decoration_does_not_change_the_result() -> None:
+def test_links_mentions_and_case_do_not_change_the_words() -> None:
     assert tokenize(clean_text("[id5|Анна Ёлкина], СВЕТ отключили! #свет https://vk.com/wall1 @club1")) == [
         "свет",
         "отключили",
