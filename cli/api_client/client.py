@@ -128,7 +128,7 @@ class ApiClient:
                     content += chunk
                     on_progress(len(content))
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiError(f"The download broke off: {error or type(error).__name__}") from error
+            raise ApiError(f"The download was interrupted: {error or type(error).__name__}") from error
         return bytes(content)
 
     async def items(self, path: str, **query: Any) -> AsyncIterator[dict[str, Any]]:

@@ -79,7 +79,7 @@ async def follow_reconciliation(
                 "/sources/reconciliations", body | ({"network": network} if network else {})
             )
             if not started["pages"]:
-                raise ApiError("No page of this network is followed")
+                raise ApiError("Ingest reads no page of this network")
             query = {"network": network, "started_from": started["started_at"]}
         summary = await _wait_until_compared(client, query)
     table = Table("pages", "compared", "gaps", "late", "edited", "deleted")

@@ -121,7 +121,7 @@ def _municipality(text: str) -> str | None:
 def classify_file(source: Path, target: Path) -> int:
     """Write the rows of `source` with their classification to `target` and return the number of rows.
 
-    Number, order and columns of the rows stay, including blank lines; a column named like a result becomes
+    Number, order and columns of the rows are kept, including blank lines; a column named like a result becomes
     `given_<name>`. `target` is replaced at the end or not at all, and may be `source`. A file that cannot be read
     or written is reported in one line, and the command exits with 2.
     """

@@ -4,7 +4,7 @@ import time
 
 
 class EmulatorClock:
-    """Wall time with a fixed offset, so that a demonstration can run on another date."""
+    """Real time with a fixed offset, so that a demonstration can run on another date."""
 
     def __init__(self, shift_seconds: float = 0, day_seconds: float = 86_400) -> None:
         self._shift = shift_seconds

@@ -155,7 +155,7 @@ def _token_routes(
     @router.post("/tokens")
     async def create_token(body: TokenIn) -> dict[str, Any]:
         if body.kind == "group" and body.page is None:
-            raise BadInputError("page", "a group token belongs to a page")
+            raise BadInputError("page", "is required for a group token")
         before = {item["token"] for item in world.tokens()}
         made = [world.create_token(kind=body.kind, page=body.page) for _ in range(body.count or 1)]
         working = {item["token"] for item in world.tokens()}

@@ -158,7 +158,7 @@ def _write(call: BotCall, row: Row) -> Row:
 def _control(call: BotCall, row: Row, control: Any) -> dict[str, Any]:
     """Rename a chat; the members of a chat with one person cannot change."""
     if not isinstance(control, dict) or not isinstance(control.get("title"), str) or not control["title"]:
-        raise OkError(10, "The chat of a group with a person allows no such change", "chat_control")
+        raise OkError(10, "A chat of a group with a person cannot be changed in this way", "chat_control")
     world = call.world
     with world.store.transaction():
         world.chats.set_title(row, control["title"])

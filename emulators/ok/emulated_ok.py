@@ -92,7 +92,7 @@ class EmulatedOk:
         row = None if page is None else self.page(page)
         if kind == "group":
             if row is None:
-                raise BadInputError("page", "a group token belongs to a page")
+                raise BadInputError("page", "is required for a group token")
             if self.world.settings.subscriptions_end_with_token:
                 self.world.webhooks.remove_subscriptions(row["uid"])
             return self.world.tokens.issue_group(row["uid"])

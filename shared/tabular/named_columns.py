@@ -51,7 +51,7 @@ class TableHeader:
         found = self.find_column(wanted)
         if found is None:
             raise UnreadableTableError(
-                f"{self.file}: the column «{wanted}» is missing; there are: {', '.join(self.columns)}"
+                f"{self.file}: the column «{wanted}» is missing; the file has: {', '.join(self.columns)}"
             )
         return found
 
@@ -86,7 +86,7 @@ def read_table(path: Path) -> LoadedTable:
     with open_table(path) as flow:
         rows = [row for row in flow.rows if row]
     if not rows:
-        raise UnreadableTableError(f"{flow.file} has no rows below the names of its columns")
+        raise UnreadableTableError(f"{flow.file} has no rows below its header")
     return LoadedTable(flow.file, flow.columns, rows)
 
 
@@ -116,7 +116,7 @@ def open_table(path: Path) -> Iterator[TableStream]:
         try:
             columns = next(rows)
         except InvalidCsvError as error:
-            raise UnreadableTableError(f"{path.name}: the row of names is not CSV: {error.reason}") from error
+            raise UnreadableTableError(f"{path.name}: the header is not valid CSV: {error.reason}") from error
         yield TableStream(path.name, tuple(columns), _full_rows(rows, len(columns), path.name))
 
 
@@ -132,10 +132,8 @@ def _full_rows(rows: Iterator[list[str]], width: int, file: str) -> Iterator[lis
                 # The csv module yields a row for a line of spaces.
                 yield row + [""] * (width - 1)
             elif len(row) != width:
-                raise UnreadableTableError(
-                    f"{file}: row {number} has {len(row)} cells, the row of names has {width}"
-                )
+                raise UnreadableTableError(f"{file}: row {number} has {len(row)} cells, the header has {width}")
             else:
                 yield row
     except InvalidCsvError as error:
-        raise UnreadableTableError(f"{file}: row {number + 1} is not CSV: {error.reason}") from error
+        raise UnreadableTableError(f"{file}: row {number + 1} is not valid CSV: {error.reason}") from error

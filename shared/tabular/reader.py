@@ -18,7 +18,7 @@ class UnreadableTableError(ValueError):
 
 
 class InvalidCsvError(UnreadableTableError):
-    """A line is not CSV."""
+    """A line is not valid CSV."""
 
     def __init__(self, file: str, line: int, reason: str) -> None:
         super().__init__(f"{file} is not valid CSV: line {line}: {reason}")
@@ -53,7 +53,7 @@ def detect_encoding(raw: BinaryIO, file: str) -> str:
             raw.seek(0)
             line = raw.read(fault).count(b"\n") + 1
             named = encoding.upper().removesuffix("-SIG")
-            raise UnreadableTableError(f"{file} is {named} with a broken character in line {line}")
+            raise UnreadableTableError(f"{file} is {named} with an invalid character in line {line}")
     raise UnreadableTableError(f"{file} is neither UTF-8 nor Windows-1251")
 
 
@@ -94,7 +94,7 @@ def choose_delimiter(score: Callable[[str], int]) -> str:
 def csv_rows(lines: Iterable[str], delimiter: str, file: str) -> Iterator[list[str]]:
     """Yield the rows of a CSV, an empty one for a blank line. `lines` keep their ends.
 
-    Raises `InvalidCsvError` at a line that is not CSV.
+    Raises `InvalidCsvError` at a line that is not valid CSV.
     """
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:

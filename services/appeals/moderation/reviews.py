@@ -1,7 +1,7 @@
 """Reviews: what people decided about classified messages. They measure and train the model.
 
-A review keeps the first automatic classification, however often the message is reviewed, and people's last decision
-on each field: correcting only the urgency keeps the topic that another person named.
+A review keeps the first automatic classification, however often the message is reviewed, and people's last
+decision on each field: correcting only the urgency keeps the topic that another person named.
 """
 
 from collections.abc import Mapping, Sequence

@@ -33,7 +33,7 @@ async def list_policies(session: AsyncSession, paging: Paging) -> Sequence[SlaPo
 async def add_policy(session: WriteSession, wanted: SlaPolicyIn) -> SlaPolicy:
     """Add a policy that starts now or later.
 
-    Raises `Invalid` for a start in the past: deadlines already computed must stay explained.
+    Raises `Invalid` for a start in the past: the explanations of deadlines already computed must remain true.
     """
     now = clock.now()
     if wanted.valid_from is not None and wanted.valid_from < now:

@@ -162,7 +162,7 @@ async def to_schemas(session: AsyncSession, rows: Sequence[NetworkToken]) -> lis
 async def _check_page(session: AsyncSession, given: NetworkTokenIn) -> None:
     if given.page_id is None:
         if given.kind == "group":
-            raise _wrong("/page_id", "A group's token belongs to a page: name it")
+            raise _wrong("/page_id", "A group's token belongs to a page: name the page")
         return
     network = await session.scalar(select(Page.network).where(Page.id == given.page_id))
     if network is None:

@@ -69,7 +69,7 @@ class SignInAttempt:
 
 
 async def remaining_block(session: AsyncSession, attempt: SignInAttempt, now: datetime) -> timedelta:
-    """Return how long this attempt must still wait; zero when it may go on."""
+    """Return how long this attempt must still wait; zero when it may proceed."""
     digests = [digest for digest, _ in attempt.counters]
     until: datetime | None = await session.scalar(
         select(func.max(SignInFailure.blocked_until)).where(SignInFailure.digest.in_(digests))

@@ -72,7 +72,7 @@ async def change(
 ) -> CalendarDetails:
     """Update the given fields. Raise `NotFound` or `PreconditionFailed`.
 
-    Deadlines computed before stay; calendars that extend this one keep their own week and time zone.
+    Deadlines already computed do not change; calendars that extend this one keep their own week and time zone.
     """
     calendar = await _locked(session, calendar_id, version)
     values = update.given_values()
@@ -115,8 +115,8 @@ async def replace_days(
 ) -> CalendarDetails:
     """Replace the calendar's own days between two dates. Raise `NotFound` or `PreconditionFailed`.
 
-    Nothing changes, the version included, when the days are already the same. Deadlines computed before stay; new
-    ones follow the new days.
+    Nothing changes, the version included, when the days are already the same. Deadlines already computed do not
+    change; new ones follow the new days.
     """
     calendar = await _locked(session, calendar_id, version)
     new_days = {

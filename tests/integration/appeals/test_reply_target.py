@@ -95,7 +95,7 @@ async def test_reply_to_a_deleted_message_keeps_its_target(world: World) -> None
     await world.work()
     assert await ask_again(world) == 1
     assert {message for _, message in await requests(world)} == {first}
-    # New replies are for the message that remains.
+    # A new reply answers the message that was not deleted.
     await fails(world, reply)
     assert (await answer(world, found, "Включим завтра."))["in_reply_to"] != str(first)
 

@@ -111,7 +111,7 @@ class Region:
     page_id: UUID
 
 
-# Indexes that belong to no constraint; filling tables before indexing takes a third of the time.
+# Indexes without a constraint are created after the tables are filled, which takes a third of the time.
 _INDEXES = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
 WHERE indrelid = ANY('{messages,appeals,appeal_messages,replies,publications,set_aside,alerts,events,

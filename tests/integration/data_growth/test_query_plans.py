@@ -14,7 +14,7 @@ from tests.integration.data_growth.frequent_queries import FREQUENT_QUERIES, Fre
 from tests.integration.data_growth.large_dataset import Region, fill
 from tests.integration.data_growth.query_plans import explain, plan_errors
 
-# The planner would read a small table sequentially, a large one not.
+# The planner would read a small table sequentially, but not a large one.
 AS_IF_LARGE = {"enable_seqscan": "off"}
 
 Filled = tuple[TestDatabase, Region]

@@ -117,7 +117,7 @@ async def test_board_comments_are_read_and_replied_to(
         row = await _row(system, "external_id = $1", f"-{page}_{topic['thread']}_{pushed['id']}")
         vk.post("delete", page=page, id=pushed["id"], thread=topic["thread"], by="author")
         row = await _row(system, "id = $1 AND deleted_at IS NOT NULL", row["id"])
-        assert row["deleted_by"] == "unknown"  # in discussions the network does not report who deleted
+        assert row["deleted_by"] == "unknown"  # in discussions the network does not report who deleted a comment
 
 
 async def test_suggested_posts_are_stored_and_not_marked_deleted(
@@ -268,7 +268,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
             return bool(answer["response"]["events"]["wall_reply_new"])
 
         await eventually(expected)
-        # After a new code the server is confirmed with it.
+        # After a change of the code the server is confirmed with the new one.
         vk.post("callback_code", page=page)
 
         async def confirmed() -> bool:

@@ -96,7 +96,7 @@ async def cases(region: Region) -> dict[str, UUID]:
     school, ministry, topic = region.school, region.ministry, region.topic
     connection = await region.database.connect()
     rows: dict[str, dict[str, Any]] = {
-        # On time, exactly at the deadline; one hour of working time; received 10 minutes after written.
+        # On time, exactly at the deadline; one hour of working time; received 10 minutes after it was written.
         "exact": {
             "status": "answered", "organisation_id": school, "topic_id": topic, "written_at": "11-23 09:50",
             "opened_at": "11-23 10:00", "first_response_due_at": "11-23 11:00",

@@ -174,7 +174,7 @@ async def test_guesses_of_many_names_block_the_address_except_for_known_names(
 
 @contextmanager
 def held_password_checks(max_waiting: int) -> Iterator[tuple[FairQueue, list[str], asyncio.Event]]:
-    """Check one password at a time and finish none before the event; yield the checks begun as well."""
+    """Check one password at a time, each only after the event; yield the queue, the begun checks and the event."""
     begun: list[str] = []
     released = asyncio.Event()
 

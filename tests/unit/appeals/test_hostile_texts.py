@@ -98,7 +98,7 @@ def _growth(
             text = opening + repeated(shape, letters)
             assert counted.spans(text) == [found.span() for found in pattern.finditer(text)], shape
             steps.append(counted.count)
-        # A repeat of at most 200 consumes most of the shorter text at once: a few steps per letter are not growth.
+        # A quantifier of at most 200 may match most of the shorter text: a few steps per letter are no growth.
         worst = max(worst, (steps[1] / max(steps[0], 8 * length), opening + shape))
     return worst
 

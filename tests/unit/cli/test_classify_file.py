@@ -115,16 +115,16 @@ def test_source_may_be_the_target(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("", "--in: in.csv is empty"),
-        ("id,words\n1,а\n", "--in: in.csv: the column «text» is missing; there are: id, words"),
+        ("id,words\n1,а\n", "--in: in.csv: the column «text» is missing; the file has: id, words"),
         ("Text,TEXT\nа,б\n", "--in: in.csv: 2 columns are called «text»"),
         ("KIND,Kind ,text\nа,б,в\n", "--in: in.csv: 2 columns are called «kind»"),
-        ("text,kind\nа\n", "--in: in.csv: row 1 has 1 cells, the row of names has 2"),
-        ('text,kind\nа,\n\n"б,\n', "--in: in.csv: row 2 is not CSV"),
+        ("text,kind\nа\n", "--in: in.csv: row 1 has 1 cells, the header has 2"),
+        ('text,kind\nа,\n\n"б,\n', "--in: in.csv: row 2 is not valid CSV"),
         (
             "text\nнет света\n".encode() + "вода".encode()[:-1],
-            "--in: in.csv is UTF-8 with a broken character in line 3",
+            "--in: in.csv is UTF-8 with an invalid character in line 3",
         ),
-        ("text\nда".encode("utf-16")[:-1], "--in: in.csv is UTF-16 with a broken character in line 2"),
+        ("text\nда".encode("utf-16")[:-1], "--in: in.csv is UTF-16 with an invalid character in line 2"),
         (b"text\n\x98\n", "--in: in.csv is neither UTF-8 nor Windows-1251"),
         (b"PK\x03\x04\x14", "--in: in.csv is a workbook or an archive: save the table as CSV"),
     ],
@@ -144,7 +144,7 @@ def test_unreadable_file_is_reported_in_one_line_and_target_is_kept(
 def test_error_in_a_late_row_leaves_the_target_unchanged(tmp_path: Path) -> None:
     (tmp_path / "out.csv").write_text("раньше", encoding="utf-8")
     code, output, target = _run(tmp_path, "id,text\n" + "1,да\n" * 600 + "1,да,нет\n")
-    assert (code, output) == (2, "--in: in.csv: row 601 has 3 cells, the row of names has 2")
+    assert (code, output) == (2, "--in: in.csv: row 601 has 3 cells, the header has 2")
     assert target.read_text(encoding="utf-8") == "раньше"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
 

@@ -172,7 +172,7 @@ async def test_region_is_filled_once(
     assert {page["id"] for page in gateway.pages.values() if page["network"] == "vk"} <= with_token
     assert {token["network"] for token in gateway.tokens.values()} == {"vk", "ok"}
 
-    # Citizens write now.
+    # The emulated citizens have started to write.
     async with aiohttp.ClientSession() as http:
         for network in EMULATED_NETWORKS:
             stored = await _stored(http, settings.url(network))

@@ -33,7 +33,9 @@ def test_exact_column_name_takes_precedence() -> None:
 def test_missing_column_is_reported() -> None:
     table = LoadedTable("f.csv", ("Тема", "тема"), [])
     assert table.find_column("text") is None
-    with pytest.raises(UnreadableTableError, match=r"f\.csv: the column «text» is missing; there are: Тема, тема"):
+    with pytest.raises(
+        UnreadableTableError, match=r"f\.csv: the column «text» is missing; the file has: Тема, тема"
+    ):
         table.column_index("text")
 
 
@@ -71,14 +73,14 @@ def test_blank_lines_differ_from_empty_rows(tmp_path: Path) -> None:
         ("  \n", "export.csv is empty"),
         ("text,label\n", "export.csv has no rows below"),
         ("text,label\n\n\n", "export.csv has no rows below"),
-        ("text,label\nяма\n", "row 1 has 1 cells, the row of names has 2"),
+        ("text,label\nяма\n", "row 1 has 1 cells, the header has 2"),
         ("text,label\nяма,a\n\nтьма,b,c\n", "row 2 has 3 cells"),
-        ('text,label\nяма,a\n"тьма,b\n', "row 2 is not CSV"),
-        ('"text"x,label\nяма,a\n', "the row of names is not CSV"),
+        ('text,label\nяма,a\n"тьма,b\n', "row 2 is not valid CSV"),
+        ('"text"x,label\nяма,a\n', "the header is not valid CSV"),
         (b"PK\x03\x04", "is a workbook or an archive: save the table as CSV"),
         (b"text\n\x98\n", "is neither UTF-8 nor Windows-1251"),
-        ("text\nяма\n".encode("utf-16")[:-1], "is UTF-16 with a broken character in line 2"),
-        ("\ufefftext\nяма\n".encode() + b"\xff", "is UTF-8 with a broken character in line 3"),
+        ("text\nяма\n".encode("utf-16")[:-1], "is UTF-16 with an invalid character in line 2"),
+        ("\ufefftext\nяма\n".encode() + b"\xff", "is UTF-8 with an invalid character in line 3"),
     ],
 )
 def test_invalid_table_is_refused_naming_the_file(tmp_path: Path, content: str | bytes, message: str) -> None:
@@ -94,12 +96,12 @@ def test_unreadable_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        # Late in the file and in the middle of a character, and also at the beginning.
+        # Invalid bytes: an incomplete character late in the file, and one at its beginning.
         (b"text\n" + "нет света\n".encode() * 80_000 + b"\xd0", 80_002),
         (b"text\n\xc5\n" + "нет света\n".encode() * 20, 2),
     ],
     ids=["far down", "at once"],
 )
 def test_broken_utf8_is_not_decoded_as_windows_1251(tmp_path: Path, content: bytes, line: int) -> None:
-    with pytest.raises(UnreadableTableError, match=f"is UTF-8 with a broken character in line {line}$"):
+    with pytest.raises(UnreadableTableError, match=f"is UTF-8 with an invalid character in line {line}$"):
         read_table(written(tmp_path, content))

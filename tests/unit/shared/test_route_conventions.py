@@ -161,7 +161,7 @@ async def test_unexpected_error_discloses_no_details(client: httpx.AsyncClient) 
         {"Authorization": "Bearer nonsense"},
         {"Authorization": "Basic YTpi"},
         token("moderator", seconds=-60),
-        token("executor"),  # staff of no organisation
+        token("executor"),  # a staff role without an organisation
         token("king"),
     ],
 )

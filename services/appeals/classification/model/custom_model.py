@@ -126,7 +126,9 @@ class CustomModel:
                 f"{folder}: the card of version {kept.version} does not list its labels"
             ) from error
         if obstacle := self.labels.unusable_reason():
-            raise ModelStoreError(f"{folder}: version {kept.version} cannot classify messages here: {obstacle}")
+            raise ModelStoreError(
+                f"{folder}: version {kept.version} cannot classify the messages of this system: {obstacle}"
+            )
         self.version = kept.version
         self.card = kept.card
         self.label_probabilities = kept.classifier.probabilities

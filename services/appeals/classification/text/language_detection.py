@@ -88,7 +88,7 @@ def detect_language(text: str | CleanText) -> Language:
     kinds = [_kind(word) for word in tokenize(_known()[1].sub(" ", read))]
     buryat, russian, strong = kinds.count("bxr"), kinds.count("ru"), kinds.count("strong")
     if not buryat:
-        # A bare greeting in Buryat is Buryat.
+        # A text that is only a greeting in Buryat counts as Buryat.
         return "bxr" if not russian and not strong and _known()[1].search(read) else "ru"
     known = buryat + russian + strong
     if buryat / known < 0.2 or (buryat == 1 and strong >= 2):

@@ -240,7 +240,7 @@ class CallbackServerMonitor:
 def _ours(listed: list[Any], mine: RegisteredCallback) -> dict[str, Any] | None:
     servers = [one for one in listed if isinstance(one, dict) and isinstance(one.get("id"), int)]
     by_id = next((one for one in servers if str(one["id"]) == mine.server_id), None)
-    # Also ours if the response with its id was lost.
+    # If the response with the id of our server was lost, its URL and title identify it.
     by_url = next((one for one in servers if one.get("url") == mine.url and one.get("title") == TITLE), None)
     return by_id or by_url
 

@@ -69,7 +69,7 @@ def test_personal_data_is_masked_and_escaped_cells_are_restored(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("text,topic\nяма,a\n", "the column «label» is missing; there are: text, topic"),
+        ("text,topic\nяма,a\n", "the column «label» is missing; the file has: text, topic"),
         (
             "text,label\n,a\nяма,\n",
             r"no row has both «text» and «label» \(without text: 1, without label: 1 of 2\)",

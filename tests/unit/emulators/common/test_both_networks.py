@@ -87,7 +87,7 @@ async def test_mix_affects_its_share_of_calls(caller: Caller) -> None:
     assert codes.count(10) > codes.count(1) > 0
 
 
-async def test_captcha_ends_when_call_carries_solution(caller: Caller) -> None:
+async def test_captcha_ends_when_a_call_contains_the_solution(caller: Caller) -> None:
     user = await caller.user()
     await caller.door("faults", {"kind": "standing", "code": 14, "token": user["token"], "until": "solved"})
     assert await caller.code(user) == 14

@@ -74,7 +74,10 @@ def test_spreadsheet_cells_are_read_as_text() -> None:
         ("Код,ИНН\n1,2\n".encode(), "«Код», «ИНН»"),
         ('Наименование,ИНН\n"Школа,1\n'.encode(), "not valid CSV: line 2"),
         ("Наименование,Название\nа,б\n".encode(), "«Наименование» and «Название» name the same"),
-        ("Наименование,ИНН\nШкола,1\n".encode() + b"\xd0", "The file is UTF-8 with a broken character in line 3"),
+        (
+            "Наименование,ИНН\nШкола,1\n".encode() + b"\xd0",
+            "The file is UTF-8 with an invalid character in line 3",
+        ),
         ("Наименование".encode("cp1251") + b"\x98", "The file is neither UTF-8 nor Windows-1251"),
         (b"PK\x03\x04 and then nothing", "not a readable XLSX"),
         (workbook(["Школа"]), "no column"),
