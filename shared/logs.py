@@ -51,7 +51,7 @@ def _redact_value(value: Any) -> Any:
         return {_redact_value(key): _redact_value(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_redact_value(inner) for inner in value]
-    return redact(repr(value))  # as the renderer does
+    return redact(repr(value))  # the renderer uses `repr` too
 
 
 def _redact_values(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

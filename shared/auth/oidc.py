@@ -111,7 +111,7 @@ class IssuerKeys:
     async def _fetch_keys(self) -> KeySet:
         discovery = await self._fetch_document(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
         if discovery.get("issuer") != self._issuer:
-            raise IssuerUnavailable("the discovery document is of another issuer")
+            raise IssuerUnavailable("the discovery document belongs to another issuer")
         jwks_url = discovery.get("jwks_uri")
         if not isinstance(jwks_url, str) or (self._only_https and urlsplit(jwks_url).scheme != "https"):
             raise IssuerUnavailable("the discovery document has no valid jwks_uri")

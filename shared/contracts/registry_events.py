@@ -169,7 +169,7 @@ class PageRenamed(PageNameChange):
 
 
 class PageTakeoverSuspected(PageNameChange):
-    """A page changed as pages do that somebody has taken over: check it at once."""
+    """The changes of a page suggest that somebody has taken it over: check it at once."""
 
     event_type = "page.stolen"
     example = _PAGE | _RENAMED | {"signs": ["name_and_address_changed"]}

@@ -252,8 +252,8 @@ class AppealMatcher:
     def reclassify(self, item: ClassifiedMessage, *, was_urgent: bool, decided: bool) -> None:
         """Apply the new classification of an edited message: raise new danger, and resolve an unclear appeal.
 
-        Other fields of the appeal do not change, and the urgency never falls. `decided`: a person has classified the
-        former text; then only an alert is raised.
+        Other fields of the appeal do not change, and the urgency never falls. `decided`: a person has classified
+        the former text; then only an alert is raised.
         """
         appeal = self.locked.appeals[self.locked.by_message[item.message.id]]
         before = classification_fields(appeal)

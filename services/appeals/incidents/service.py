@@ -110,7 +110,7 @@ def _require_free(appeals: Iterable[Appeal], incident_id: UUID | None = None) ->
     if taken:
         numbers = ", ".join(str(appeal.number) for appeal in taken)
         raise Conflict(
-            f"Already in another incident: appeals {numbers}. Remove them from it first",
+            f"These appeals are already in another incident: {numbers}. Remove them from it first",
             appeal_ids=[str(appeal.id) for appeal in taken],
         )
 

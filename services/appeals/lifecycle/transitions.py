@@ -305,7 +305,7 @@ def apply_move(
         )
     if step.is_exhausted(caller.role, appeal.returns):
         raise Conflict(
-            "The appeal was already returned once: only the centre may decide now who answers",
+            "The appeal was already returned once: now only the centre may decide who answers",
             allowed_moves=allowed,
         )
     if step.requires_reason(caller.role) and not reason:

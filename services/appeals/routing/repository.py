@@ -58,7 +58,8 @@ class RuleCatalogue:
                     is_operating(today),
                     Organisation.municipality.is_not(None),
                 )
-                # Settlement administrations lie below their municipality's; of equals the first registered wins.
+                # Administrations of settlements are below their municipality's; among equals the
+                # first registered one is used.
                 .order_by(
                     func.cardinality(Organisation.lineage).desc(),
                     Organisation.created_at.desc(),

@@ -209,7 +209,7 @@ def _way(source: Source, now: datetime) -> SourceOut:
 
 
 def token_state(tokens: Iterable[AnyRow], now: datetime) -> PageTokenStateOut:
-    """Return the token state of a page: the best state of its tokens, of equal ones the newest."""
+    """Return the token state of a page: the best state of its tokens, among equal ones the newest."""
     found = [_one_token(row, now) for row in tokens]
     if not found:
         return PageTokenStateOut(state="none", reason="no token was added for this page", until=None)

@@ -245,7 +245,7 @@ async def test_change_requires_the_current_version(client: httpx.AsyncClient) ->
     assert (answer.status_code, answer.headers["etag"]) == (200, '"4"')
 
 
-async def test_second_value_of_a_parameter_for_one_value_is_refused(client: httpx.AsyncClient) -> None:
+async def test_repeated_parameter_that_takes_one_value_is_refused(client: httpx.AsyncClient) -> None:
     for name, values in (("odd", ("true", "false")), ("limit", ("5", "5")), ("cursor", ("a", "b"))):
         answer = await client.get("/numbers", params={name: values}, headers=token("moderator"))
         assert problem(answer, 422, "invalid")["errors"] == [

@@ -39,7 +39,7 @@ def masked_route(route: routes.RouteOut) -> routes.RouteOut:
     """Return a route as lists show it: quotes and people's own texts without personal data."""
     words = ["why", "return_reason"]
     if route.rule_set is None:
-        # A person's own reason; a rule's reason names organisations, some of which are named after people.
+        # Only a person's own reason: a rule's names organisations, some of which are named after people.
         words.append("reason")
     texts = {name: found for name in words if (found := getattr(route, name)) is not None}
     return route.model_copy(update={name: mask(found) for name, found in texts.items()})

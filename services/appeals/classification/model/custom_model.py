@@ -89,7 +89,7 @@ class TopicEnsemble:
         self._known = (self._as_topic.sum(axis=0) + self._as_group.sum(axis=0) @ self._of_group) > 0
 
     def builtin_only(self, groups: npt.NDArray[Any], topics: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Return the built-in topic probabilities: their group's, by their share within it."""
+        """Return the built-in topic probabilities: the group's probability times the share within the group."""
         return (groups @ self._of_group) * self._within(topics)
 
     def combined(

@@ -277,7 +277,7 @@ class TextClassifier:
         """Return the inverse of `state`. Raises `ValueError` for an unknown format."""
         if int(state["format"]) != FORMAT_VERSION:
             raise ValueError(
-                f"format {int(state['format'])} of a classifier is not {FORMAT_VERSION}: train it again"
+                f"the classifier has format {int(state['format'])}, not {FORMAT_VERSION}: train it again"
             )
         return TextClassifier(
             bytes.fromhex(str(state["labels"])).decode("utf-8").split("\x00"),
