@@ -14,7 +14,7 @@ TUNKA = "81654000"
 
 
 @pytest.mark.parametrize("network_name", ["vk", "ok"])
-async def test_urgent_message_alerts_and_its_correction_reroutes_and_is_exported(
+async def test_urgent_message_raises_an_alert_and_its_correction_is_routed_and_exported(
     world: World, network_name: str
 ) -> None:
     centre, page = world.centre, world.page(network_name)

@@ -162,7 +162,7 @@ async def a_comparison_finds_a_hidden_gap(stand: Stand) -> None:
     await asyncio.sleep(GRACE + 1.2)
     gone = [row["id"] for row in rows]
     for _ in range(5):
-        # As if no source had ever delivered them. A poll that had read them before stores some again, or all.
+        # As if no source had delivered them. A poll that has just read them may store some or all of them again.
         await stand.eye.execute(
             "WITH told AS (DELETE FROM events WHERE subject_id = ANY($1)) DELETE FROM messages WHERE id = ANY($1)",
             gone,

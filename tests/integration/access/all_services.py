@@ -215,7 +215,7 @@ async def running_stage(database: TestDatabase, keys_dir: Path) -> AsyncIterator
             running = await exits.enter_async_context(
                 service_under_test(name, database, keys_dir, encryption_keys=sample_data.KEY)
             )
-            # Created while the settings are this service's: each connects to the database with its own role.
+            # Created while the settings of this service are active: each service connects with its own role.
             url = running.service.settings.database_url.get_secret_value()
             running.service._database = _Unkept(url, 2, name=name)
             services[name] = running

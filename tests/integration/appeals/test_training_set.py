@@ -49,7 +49,7 @@ async def test_row_contains_only_what_people_decided(world: World) -> None:
         "Группа тем": "Дороги",
         "Тема": appeal["topic"]["name"],
         "Муниципалитет": appeal["place"]["municipality"]["name"],
-        # The predicted parts of a location stay where the location as a whole was confirmed.
+        # The predicted parts of a location are kept if the location as a whole was confirmed.
         "Населённый пункт": "",
         "Улица": "улица Бабушкина",
         "Дом": "",

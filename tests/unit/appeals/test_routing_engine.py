@@ -146,7 +146,7 @@ def test_organisation_that_keeps_the_appeal_ends_the_chain() -> None:
     assert apply_rules(rules, RoutingFacts(OTHER_TOPIC), BODIES).organisation_id == C
 
 
-def test_rule_that_returns_to_the_page_owner_stops_there() -> None:
+def test_appeal_routed_back_to_the_page_owner_is_not_forwarded_again() -> None:
     rules = book(rule(1, A, topic_id=TOPIC), rule(2, B, page_owner_id=A))
     assert apply_rules(rules, FACTS, BODIES).organisation_id == A
     assert apply_rules(rules, RoutingFacts(OTHER_TOPIC, page_owner=PAGE), BODIES).organisation_id == B

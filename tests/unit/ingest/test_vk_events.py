@@ -52,7 +52,7 @@ def test_comments_of_other_thread_types_are_parsed(
 def test_comment_of_other_page_is_unparsed() -> None:
     parsed = vk_push.parse_events([event("board_post_new", WROTE | {"topic_id": 5, "topic_owner_id": -5})], PAGE)
     assert parsed.items == []
-    assert "that of another page" in parsed.unparsed[0].reason
+    assert "belongs to another page" in parsed.unparsed[0].reason
 
 
 def test_event_id_is_kept() -> None:

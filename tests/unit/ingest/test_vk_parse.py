@@ -131,7 +131,7 @@ def test_posts_of_a_citizen_and_of_the_community_are_distinguished() -> None:
         (event("wall_reply_new", {"id": 1}), "'post_id' is missing"),
         (event("wall_reply_new", {"id": 1, "post_id": 2, "date": 1}), "'from_id' is missing"),
         (event("wall_reply_new", COMMENT | {"date": "вчера"}), "invalid literal"),
-        (event("wall_reply_new", COMMENT | {"owner_id": -7}), "that of another page"),
+        (event("wall_reply_new", COMMENT | {"owner_id": -7}), "belongs to another page"),
         (event("wall_reply_new", COMMENT | {"date": 10**30}), ""),
         ({"type": "wall_reply_new", "object": COMMENT, "group_id": 7}, "belongs to community 7"),
         (event("wall_post_new", {"from_id": -900001, "date": 1, "comments": {"count": 0}}), "'id' is missing"),

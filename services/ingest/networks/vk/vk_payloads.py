@@ -53,7 +53,7 @@ def check_owner(raw: Mapping[str, Any], page: PageRef, *more: str) -> None:
     """Raise ValueError if the item belongs to another page. `more`: further fields with the owner."""
     for name in ("owner_id", "post_owner_id", "to_id", *more):
         if raw.get(name) is not None and int(raw[name]) != -int(page.external_id):
-            raise ValueError(f"{name} {raw[name]} is that of another page")
+            raise ValueError(f"{name} {raw[name]} belongs to another page")
 
 
 def _text(raw: Mapping[str, Any], *names: str) -> str:
