@@ -160,7 +160,7 @@ def _without(*path: str) -> dict[str, Any]:
         (MESSAGE | {"message": None}, "'message' is not an object"),
         (MESSAGE | {"message": {"mid": "mid:"}}, "'mid' is not an id"),
         (MESSAGE | {"webhookType": "SOMETHING_NEW"}, "'SOMETHING_NEW' are unknown"),
-        ([MESSAGE], "no object"),
+        ([MESSAGE], "not an object"),
     ],
 )
 def test_incomplete_event_raises_reason(raw: Any, reason: str) -> None:
