@@ -89,5 +89,5 @@ def test_remaining_text_of_other_text_is_none() -> None:
 
 
 def test_limit_below_two_raises() -> None:
-    with pytest.raises(ValueError, match="room"):
+    with pytest.raises(ValueError, match="at least 2"):
         split_text("а", 1)
