@@ -1,15 +1,18 @@
 """The two tables of event types in `docs/integrator/webhooks.md`, in Markdown.
 
-`python -m services.webhooks.event_catalogue.documentation` prints them; a test compares them with the document.
+`python -m services.webhooks.event_catalogue.documentation` writes them into the document; a test compares the two.
 """
 
-import sys
+import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from services.webhooks.event_catalogue.catalogue import CATALOGUE, DeliveredData, description_of
 from shared.contracts.appeal_events import AppealSnapshot
 from shared.contracts.catalogue import EVENT_MODELS
 from shared.contracts.event_base import EventData
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "integrator" / "webhooks.md"
 
 
 def webhook_table() -> str:
@@ -31,6 +34,15 @@ def feed_table() -> str:
     return "\n".join(["| type | when | fields | right |", "|---|---|---|---|", *rows])
 
 
+def with_current_tables(document: str) -> str:
+    """Return the document with both tables replaced by those of the models."""
+    for table in (webhook_table(), feed_table()):
+        heading, _, rows = table.partition("\n")
+        before, _, after = document.partition(f"\n{heading}\n")
+        document = f"{before}\n{heading}\n{rows}\n" + re.sub(r"\A(\|.*\n)+", "", after)
+    return document
+
+
 def _sent(event_type: str) -> Iterator[str]:
     for name, field in CATALOGUE[event_type].data.model_fields.items():
         if name not in DeliveredData.model_fields:
@@ -47,4 +59,4 @@ def _fields(model: type[EventData], names: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{webhook_table()}\n\n{feed_table()}\n")
+    DOCUMENT.write_text(with_current_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
