@@ -53,6 +53,7 @@ class AppealSnapshot(EventData):
     """The appeal at the time of the event."""
 
     required_right = Right.APPEALS_READ
+    sent_by_webhooks = True
 
     id: UUID = Field(description="Id of the appeal")
     number: int = Field(description="Number of the appeal, as people quote it")
@@ -216,6 +217,7 @@ class ReplyQueued(AppealSnapshot):
     """A reply waits for its publication; `id` and `number` are those of the appeal."""
 
     event_type = "reply.queued"
+    sent_by_webhooks = False
     example = _APPEAL | {"status": "in_progress"} | _REPLY_ID
 
     reply_id: UUID = Field(description="The reply")
@@ -266,6 +268,7 @@ class IncidentSnapshot(EventData):
     """
 
     required_right = Right.APPEALS_READ
+    sent_by_webhooks = True
     example: ClassVar = {
         "number": 7,
         "origin": "burst",
@@ -326,6 +329,7 @@ class AlertRaised(EventData):
 
     event_type = "alert.raised"
     required_right = Right.APPEALS_TRIAGE
+    sent_by_webhooks = True
     example: ClassVar = {
         "kind": "burst",
         "appeal_id": None,

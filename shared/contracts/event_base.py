@@ -31,6 +31,9 @@ class EventData(BaseModel):
     required_right: ClassVar[Right]
     """The right that a reader needs: that of the route that shows the subject."""
 
+    sent_by_webhooks: ClassVar[bool] = False
+    """Whether endpoints can subscribe to the type; the feed contains every type."""
+
     example: ClassVar[Mapping[str, Any]]
     """Data as it is stored."""
 

@@ -70,6 +70,7 @@ class MessageDeleted(MessageReference):
     """A message was deleted in the network, by its author or others; its text stays here."""
 
     event_type = "message.deleted"
+    sent_by_webhooks = True
     example = _MESSAGE | {"deleted_by": "community"}
 
     deleted_by: DeletedBy = Field(description="`unknown`: the network does not say")
@@ -150,6 +151,7 @@ class SourceGapFound(EventData):
 
     event_type = "source.gap_found"
     required_right = Right.SOURCES_READ
+    sent_by_webhooks = True
     example: ClassVar = {
         "page_id": "0198f3a0-3333-7000-8000-000000000004",
         "network": "vk",
@@ -170,6 +172,7 @@ class TokenStateChanged(EventData):
 
     event_type = "token.state_changed"
     required_right = Right.SOURCES_INSPECT
+    sent_by_webhooks = True
     example: ClassVar = {
         "token_id": "0198f3a0-6666-7000-8000-000000000007",
         "network": "vk",

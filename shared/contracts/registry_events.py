@@ -31,6 +31,7 @@ class PageReference(EventData):
     """An official page; the subject of the event."""
 
     required_right = Right.REGISTRY_READ
+    sent_by_webhooks = True
 
     network: NetworkName = Field(description="Network of the page")
     external_id: str = Field(description="The network's own id of the community")
@@ -206,6 +207,7 @@ class SuccessionRecorded(OrganisationReference):
     """The successors of an organisation were recorded. Its appeals and pages stay with it."""
 
     event_type = "organisation.succeeded"
+    sent_by_webhooks = True
     example = _ORGANISATION | {
         "kind": "merged",
         "took_place_on": "2026-09-01",

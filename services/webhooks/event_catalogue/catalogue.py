@@ -26,39 +26,11 @@ from shared.contracts.webhook_events import WebhookTest
 from shared.masking import mask_values
 from shared.tables.common import Event
 
-
-class WebhookEventType(StrEnum):
-    """Event types that an endpoint can subscribe to."""
-
-    OPENED = "appeal.opened"
-    MESSAGE_ADDED = "appeal.message_added"
-    ASSIGNED = "appeal.assigned"
-    MOVED = "appeal.moved"
-    RECLASSIFIED = "appeal.reclassified"
-    ANSWERED = "appeal.answered"
-    OVERDUE = "appeal.overdue"
-    CLOSED = "appeal.closed"
-    REOPENED = "appeal.reopened"
-    REPLY_FAILED = "reply.failed"
-    DELETED = "message.deleted"
-    GAP_FOUND = "source.gap_found"
-    TOKEN_CHANGED = "token.state_changed"  # noqa: S105 — the name of an event
-    PAGE_REGISTERED = "page.registered"
-    PAGE_CHANGED = "page.changed"
-    PAGE_STEP_REACHED = "page.step_reached"
-    PAGE_STEP_LOST = "page.step_lost"
-    PAGE_CLOSED = "page.closed"
-    PAGE_UNREACHABLE = "page.unreachable"
-    PAGE_RENAMED = "page.renamed"
-    PAGE_MARK_LOST = "page.mark_lost"
-    PAGE_CHANGED_HANDS = "page.changed_hands"
-    PAGE_STOLEN = "page.stolen"
-    SUCCEEDED = "organisation.succeeded"
-    INCIDENT_OPENED = "incident.opened"
-    INCIDENT_GROWN = "incident.grown"
-    INCIDENT_CLOSED = "incident.closed"
-    ALERT_RAISED = "alert.raised"
-
+_SUBSCRIBABLE = {
+    kind.replace(".", "_").upper(): kind for kind, model in EVENT_MODELS.items() if model.sent_by_webhooks
+}
+WebhookEventType = StrEnum("WebhookEventType", _SUBSCRIBABLE)  # type: ignore[misc]
+WebhookEventType.__doc__ = "Event types that an endpoint can subscribe to."
 
 TEST_EVENT_TYPE = WebhookTest.event_type
 # Events about a message of a citizen: their deliveries contain its text.

@@ -15,9 +15,8 @@ from services.ingest.networks import port
 from services.registry.pages.page_steps import BADGES
 from services.registry.schemas.pages import EvidenceKind, PageStepKind
 from services.registry.schemas.successions import SuccessionKind
-from services.webhooks.event_catalogue.catalogue import WebhookEventType
 from shared.contracts import appeal_events, ingest_events, registry_events, webhook_events
-from shared.contracts.catalogue import EVENT_MODELS, EVENT_RIGHTS
+from shared.contracts.catalogue import EVENT_MODELS
 from shared.contracts.event_base import EventData
 from shared.contracts.stored_events import parse_event
 from shared.tables.common import Event
@@ -61,10 +60,6 @@ def test_no_two_models_share_an_event_type() -> None:
     }
     assert set(EVENT_MODELS.values()) == models
     assert len(EVENT_MODELS) == len(models)
-
-
-def test_every_type_that_webhooks_carry_has_its_right() -> None:
-    assert set(WebhookEventType) <= set(EVENT_RIGHTS)
 
 
 @pytest.mark.parametrize("name", list(EVENT_MODELS))
