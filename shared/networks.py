@@ -9,15 +9,16 @@ from typing_extensions import TypeAliasType
 
 @dataclass(frozen=True, slots=True)
 class NetworkInfo:
-    """Static information about a network; `page_url` contains `{id}`."""
+    """Static information about a network; `page_url` contains `{id}`. `short_title` heads columns of tables."""
 
     title: str
     page_url: str
+    short_title: str | None = None
 
 
 NETWORKS: dict[str, NetworkInfo] = {
-    "vk": NetworkInfo("ВКонтакте", "https://vk.com/club{id}"),
-    "ok": NetworkInfo("Одноклассники", "https://ok.ru/group/{id}"),
+    "vk": NetworkInfo("ВКонтакте", "https://vk.com/club{id}", "ВК"),
+    "ok": NetworkInfo("Одноклассники", "https://ok.ru/group/{id}", "ОК"),
 }
 
 

@@ -18,6 +18,7 @@ from services.appeals.classification.locations.page_locations import page_locati
 from services.appeals.classification.model.message_classifier import MessageClassifier
 from services.appeals.classification.types import MessageContext
 from shared.contracts.values import MessageKind
+from shared.networks import NETWORKS
 from shared.tabular.formula_escaping import unescaped
 from shared.tabular.named_columns import TableHeader, open_table
 from shared.tabular.reader import UnreadableTableError, package_rows
@@ -37,7 +38,11 @@ _KINDS: dict[str, MessageKind] = {
     "message": "message",
     "сообщение": "message",
 }
-_NETWORKS = frozenset(("", "vk", "ok", "вк", "ок", "вконтакте", "одноклассники"))
+_NETWORKS = frozenset(
+    fold_text(spelling)
+    for name, about in NETWORKS.items()
+    for spelling in ("", name, about.title, about.short_title or "")
+)
 # ОКТМО: five digits for region and municipality, then the settlement.
 _OKTMO = re.compile(r"(\d{5})\d{3}(?:\d{3})?(?:\.0)?")
 

@@ -9,6 +9,7 @@ import typer
 
 from cli.commands.common import DEFAULT_USER, LOCAL_URL, Password, Url, User, run_command
 from shared.clock import REGION_TIME_ZONE
+from shared.networks import NETWORKS
 
 app = typer.Typer(
     help="Intake of messages: how each page is read, what was missed, history.",
@@ -18,7 +19,7 @@ app = typer.Typer(
 
 PageName = Annotated[str, typer.Option("--page", help="vk.com/…, ok.ru/group/…, or our id")]
 OptionalPage = Annotated[str | None, typer.Option("--page", help="vk.com/…, ok.ru/group/…, or our id; else all")]
-OptionalNetwork = Annotated[str | None, typer.Option("--network", help="vk or ok; else all")]
+OptionalNetwork = Annotated[str | None, typer.Option("--network", help=f"{' or '.join(NETWORKS)}; else all")]
 
 
 def parse_moment(given: str) -> datetime:

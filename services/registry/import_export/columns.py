@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from shared.networks import NETWORKS
 from shared.text.normalize import sort_key
 
-SHORT_TITLES = {"vk": "ВК", "ok": "ОК"}
 SPHERE_FIELDS = ("sphere", "sphere_2", "sphere_3")
 NAME_FIELD = "name"
 
@@ -75,7 +74,7 @@ ORGANISATION_COLUMNS = (
 
 
 def _page_columns(network: str) -> Sequence[tuple[str, Column]]:
-    title = SHORT_TITLES.get(network, NETWORKS[network].title)
+    title = NETWORKS[network].short_title or NETWORKS[network].title
     first = next(iter(NETWORKS)) == network
     # Registries of a single network do not name it in these headings.
     ids = ("id госпаблика",) if first else (f"id группы {title}",)
