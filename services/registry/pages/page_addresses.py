@@ -123,6 +123,8 @@ def _parse(word: str, network: str | None) -> PageAddress:
         return _vk(link)
     if host in OK_HOSTS:
         return _ok(link)
+    if (other := _by_page_url(link, host)) is not None:
+        return other
     raise InvalidPageAddress(_foreign(host, word))
 
 
@@ -189,6 +191,10 @@ def _bare(word: str, network: str | None) -> PageAddress:
         return _vk_path([part for part in name.split("/") if part], {})
     if not name.isascii():
         raise InvalidPageAddress("An address may not contain letters other than Latin ones")
+    if network is not None:
+        raise InvalidPageAddress(
+            f"Pages in {_title(network)} have no short names: give the id or the whole address"
+        )
     raise InvalidPageAddress("A bare name does not say its network: give the network, or the whole address")
 
 
@@ -250,6 +256,20 @@ def _ok_path(parts: list[str], query: dict[str, list[str]]) -> PageAddress:
         (_OK_SECTION.fullmatch(first) is not None, f"«{first}» is a section of Одноклассники, not a group"),
     )
     return PageAddress("ok", screen_name=_name(first, refused))
+
+
+def _by_page_url(link: SplitResult, host: str) -> PageAddress | None:
+    """Return the page of a network whose pages have one form of address; None for a host of no such network."""
+    for network, about in NETWORKS.items():
+        own = urlsplit(about.page_url)
+        if host not in {own.netloc, f"m.{own.netloc}"}:
+            continue
+        before, after = own.path.lower().split("{id}")
+        path = unquote(link.path).lower().rstrip("/") + "/"
+        if matched := re.match(rf"{re.escape(before)}([0-9]+)(?={re.escape(after.rstrip('/'))}/)", path):
+            return PageAddress(network, external_id=_id(matched[1]))
+        raise InvalidPageAddress(f"The address names no page: a page in {about.title} is {about.page_url}")
+    return None
 
 
 def _id(digits: str) -> str:

@@ -2,13 +2,14 @@
 
 import csv
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.registry.pages.page_addresses import InvalidPageAddress, PageAddress, parse_address
-from shared.networks import NETWORKS
+from shared.networks import NETWORKS, NetworkInfo
 
 with (Path(__file__).parent / "addresses.csv").open(encoding="utf-8", newline="") as _file:
     SPELLINGS = list(csv.DictReader(_file))
@@ -44,6 +45,40 @@ def test_address_without_community_is_refused_with_a_reason(row: dict[str, str])
 )
 def test_invisible_characters_are_ignored(text: str) -> None:
     assert parse_address(text) == PageAddress("vk", "101")
+
+
+OTHER = {"other": NetworkInfo("Другая сеть", "https://other.example/channel/{id}")}
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("https://other.example/channel/101", None),
+        ("m.other.example/channel/101/", "other"),
+        ("https://www.other.example/channel/0101/videos?page=2", None),
+        ("101", "other"),
+    ],
+)
+@patch.dict(NETWORKS, OTHER)
+def test_page_of_a_network_without_a_parser_is_named_by_its_page_url(text: str, network: str | None) -> None:
+    assert parse_address(text, network) == PageAddress("other", "101")
+
+
+@pytest.mark.parametrize(
+    ("text", "network", "reason"),
+    [
+        ("https://other.example/channel/", None, "a page in Другая сеть is https://other.example/channel/{id}"),
+        ("https://other.example/video/101", None, "names no page"),
+        ("https://other.example/channel/0", None, "not zero"),
+        ("school71", "other", "no short names"),
+        ("https://other.example/channel/101", "vk", "not in ВКонтакте"),
+    ],
+)
+@patch.dict(NETWORKS, OTHER)
+def test_other_address_of_that_network_is_refused(text: str, network: str | None, reason: str) -> None:
+    with pytest.raises(InvalidPageAddress) as refused:
+        parse_address(text, network)
+    assert reason in refused.value.reason
 
 
 def test_overlong_text_is_refused() -> None:
