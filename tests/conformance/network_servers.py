@@ -12,6 +12,7 @@ import httpx
 
 from cli.embedded.temporary_postgres import free_port
 from services.ingest.networks import catalogue
+from services.ingest.networks.network_spec import NetworkSpec
 from shared import networks
 from tests.conformance.drivers.base import Driver
 from tests.conformance.drivers.example import ExampleDriver
@@ -96,7 +97,7 @@ def _known(network: str, url: str) -> Iterator[None]:
     if network in catalogue.NETWORKS:
         yield
         return
-    entry = catalogue.NetworkSpec(example.Example, example.MAX_LENGTH)
+    entry = NetworkSpec(example.Example, example.MAX_LENGTH)
     about = networks.NetworkInfo("Пример", "https://example.invalid/{id}")
     with (
         mock.patch.dict(catalogue.NETWORKS, {network: entry}),

@@ -54,6 +54,21 @@ def test_no_module_name_occurs_twice_in_a_service(package: str) -> None:
     assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
+def test_network_imports_no_other_network_and_nothing_above_the_ports() -> None:
+    """The import contracts name only the networks that they know."""
+    networks = ROOT / "services" / "ingest" / "networks"
+    ports = tuple(f"services.ingest.networks.{path.stem}." for path in networks.glob("*.py"))
+    below = ("services.ingest.polling.", "services.ingest.settings.", *ports)
+    foreign = {
+        f"{path.relative_to(networks)} → {name}"
+        for path in networks.glob("*/*.py")
+        for name in imported(path)
+        if name.startswith(("services.ingest.", "services.ingest.networks.catalogue."))
+        and not f"{name}.".startswith((*below, f"services.ingest.networks.{path.parent.name}."))
+    }
+    assert foreign == set()
+
+
 def test_no_module_has_the_name_of_a_package() -> None:
     """Python would import the package and ignore the module."""
     shadowed = {

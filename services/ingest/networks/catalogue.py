@@ -1,73 +1,25 @@
-"""Registry of the supported networks. A new network needs one entry here and its name in `shared.networks`."""
+"""The supported networks: those of `shared.networks`, each with the `SPEC` of its folder."""
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from importlib import import_module
 
 import aiohttp
 
 from services.ingest.networks.lookup_port import PageLookup
-from services.ingest.networks.ok import ok_network as ok
-from services.ingest.networks.ok import ok_payloads as ok_parse
-from services.ingest.networks.ok import ok_push
-from services.ingest.networks.ok.ok_page_lookup import OkPageLookup
+from services.ingest.networks.network_spec import NetworkSpec
 from services.ingest.networks.port import IntakeStore, NetworkAdapter, TokenPool
 from services.ingest.networks.push_port import PushSpec
-from services.ingest.networks.vk import callback_events as vk_push
-from services.ingest.networks.vk import vk_network as vk
-from services.ingest.networks.vk import vk_payloads as vk_parse
-from services.ingest.networks.vk.vk_page_lookup import VkPageLookup
 from services.ingest.settings import IngestSettings
+from shared import networks
 from shared.contracts.values import MessageKind
 
-AdapterFactory = Callable[[aiohttp.ClientSession, TokenPool, IntakeStore, IngestSettings], NetworkAdapter]
-PageLookupFactory = Callable[[aiohttp.ClientSession, TokenPool, IngestSettings], PageLookup]
+
+def _spec(name: str) -> NetworkSpec:
+    # By name, because the list is in `shared`, which may not import a service.
+    spec: NetworkSpec = import_module(f"services.ingest.networks.{name}.{name}_spec").SPEC
+    return spec
 
 
-def trailing_number(external_id: str, _written_at: datetime) -> int:
-    """Return the number at the end of an id, 0 if there is none; within a thread later ids have larger numbers."""
-    found = re.search(r"\d+$", external_id)
-    return int(found.group()) if found else 0
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkSpec:
-    """Factories and constants of one network.
-
-    `max_length`: the longest reply in characters, by kind (comment, message). `create_page_lookup`: None if the
-    network has no page lookup. `thread_position`: an item's order in its thread, from its id and the network's
-    time; positions are only compared with each other. `position_tolerance`: how much smaller the position of a
-    later item may be. `reports_reply_to`: whether comments of a thread name the comment they reply to. `push`: how
-    the network pushes events by HTTP; None if it does not.
-    """
-
-    create_adapter: AdapterFactory
-    max_length: Mapping[str, int]
-    create_page_lookup: PageLookupFactory | None = None
-    thread_position: Callable[[str, datetime], int] = trailing_number
-    position_tolerance: int = 0
-    reports_reply_to: Callable[[str], bool] = lambda _thread_key: True
-    push: PushSpec | None = None
-
-
-NETWORKS: dict[str, NetworkSpec] = {
-    "vk": NetworkSpec(
-        vk.VkNetwork,
-        vk.MAX_LENGTH,
-        VkPageLookup,
-        reports_reply_to=vk_parse.reports_reply_to,
-        push=vk_push.PUSH,
-    ),
-    "ok": NetworkSpec(
-        ok.OkNetwork,
-        ok.MAX_LENGTH,
-        OkPageLookup,
-        thread_position=ok_parse.thread_position,
-        position_tolerance=ok_parse.POSITION_TOLERANCE_MS,
-        push=ok_push.PUSH,
-    ),
-}
+NETWORKS: dict[str, NetworkSpec] = {name: _spec(name) for name in networks.NETWORKS}
 
 
 def create_adapter(

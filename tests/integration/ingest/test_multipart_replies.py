@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.ingest.networks import catalogue
+from services.ingest.networks.network_spec import NetworkSpec
 from services.ingest.networks.port import OutgoingReply, PublishedReply, PublishOutcomeUnknown, PublishRejected
 from shared.jobs import RetryLater
 from tests.conftest import TestDatabase
@@ -24,7 +25,7 @@ PARTS = ["Ямы засыплем завтра.", "Потом положим", "
 @pytest.fixture(autouse=True)
 def short_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network accepts at most twenty characters."""
-    entry = catalogue.NetworkSpec(catalogue.NETWORKS["vk"].create_adapter, {"comment": LIMIT, "message": LIMIT})
+    entry = NetworkSpec(catalogue.NETWORKS["vk"].create_adapter, {"comment": LIMIT, "message": LIMIT})
     monkeypatch.setitem(catalogue.NETWORKS, "vk", entry)
 
 

@@ -1,0 +1,16 @@
+"""OK in the catalogue of networks."""
+
+from services.ingest.networks.network_spec import NetworkSpec
+from services.ingest.networks.ok.ok_network import MAX_LENGTH, OkNetwork
+from services.ingest.networks.ok.ok_page_lookup import OkPageLookup
+from services.ingest.networks.ok.ok_payloads import POSITION_TOLERANCE_MS, thread_position
+from services.ingest.networks.ok.ok_push import PUSH
+
+SPEC = NetworkSpec(
+    OkNetwork,
+    MAX_LENGTH,
+    OkPageLookup,
+    thread_position=thread_position,
+    position_tolerance=POSITION_TOLERANCE_MS,
+    push=PUSH,
+)
