@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from services.ingest.networks.catalogue import NETWORKS
 from shared.auth.rights import Right
 from tests.integration.access.route_table import Call, Listing, Open, Row, body, thing
 
@@ -13,9 +14,13 @@ def _compared(found: Any) -> int:
     return in_trouble
 
 
-ROWS: dict[str, Row] = {
-    "POST /callbacks/vk": Open("the secret in the body"),
-    "POST /callbacks/ok/{secret}": Open("the secret in the address"),
+# The routes for events that networks push, of every network that pushes.
+PUSH: dict[str, Row] = {
+    f"POST /callbacks/{name}" + ("/{secret}" if push.has_secret_path else ""): Open("the secret of the page")
+    for name, spec in NETWORKS.items()
+    if (push := spec.push) is not None
+}
+ROWS: dict[str, Row] = PUSH | {
     "GET /api/v1/messages": Listing(Right.MESSAGES_READ, shows="message_id"),
     "GET /api/v1/messages/{message_id}": Call(Right.MESSAGES_READ),
     "GET /api/v1/sources": Listing(Right.SOURCES_READ, shows="page_id", key="page_id"),

@@ -18,18 +18,18 @@ from shared.database.sessions import Database, WriteSession
 from shared.settings import ServiceName
 from shared.tables import ownership
 from shared.tables.common import AuditEntry
-from tests.integration.access import documented_rights
+from tests.integration.access import documented_rights, ingest_routes
 from tests.integration.access.all_routes import ROWS
 from tests.integration.access.all_services import EVERYBODY, Stage
 from tests.integration.access.route_table import GOOD, Call, body, thing
 from tests.support.service_under_test import CENTRE_SUBJECT
 
-UNRECORDED = {
+UNRECORDED = dict.fromkeys(
+    ingest_routes.PUSH, "what a network pushes is intake, whose record is the messages and their events"
+) | {
     "POST /api/v1/auth/token": "signing in decides nothing; a copied token does: see audit/test_audit_trail.py",
     "POST /api/v1/auth/revoke": "a session is ended by whoever holds its token: its own person",
     "POST /api/v1/pages/resolve": "it asks the networks and changes nothing",
-    "POST /callbacks/vk": "what a network pushes is intake, whose record is the messages and their events",
-    "POST /callbacks/ok/{secret}": "likewise",
     "POST /api/v1/rule-sets/{rule_set_id}/dry-run": "it routes nothing: it tells what would move",
     "POST /api/v1/rule-sets/{rule_set_id}/test": "likewise for a message that nobody wrote",
     "POST /internal/pages/describe": "it asks the networks and changes nothing",
