@@ -14,7 +14,8 @@ import pytest
 import time_machine
 
 from services.registry import worker
-from services.registry.coverage import history
+from services.registry.coverage import coverage_query, history
+from services.registry.schemas import coverage as coverage_schemas
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import pointers
 from tests.support.service_under_test import ServiceUnderTest
@@ -72,6 +73,13 @@ class Region:
                 uuid4(), page_id, step, date(2026, 2, 1) if step in lost else None,
             )  # fmt: skip
         return url
+
+
+@pytest.fixture(autouse=True)
+def two_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures below are those of two networks, whatever the registry knows."""
+    monkeypatch.setattr(coverage_query, "NETWORKS", ("vk", "ok"))
+    monkeypatch.setattr(coverage_schemas, "_NETWORKS", ("any", "vk", "ok"))
 
 
 @pytest.fixture
