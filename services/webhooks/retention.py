@@ -74,7 +74,7 @@ async def _purge_events(session: WriteSession, term: timedelta, limit: int) -> i
     for holder, query in (("a consumer", _unread()), ("a delivery", _delivered(ids)), ("a job", _of_jobs(ids))):
         needed = await session.scalar(query)
         if needed is not None and needed < cut:
-            log.warning("events are kept past their term", needed_by=holder, position=needed)
+            log.warning("event purge held back", blocked_by=holder, position=needed)
             cut = needed
     return await session.scalar(select(func.purge_events(cut))) or 0
 
@@ -101,5 +101,5 @@ def _delivered(ids: Sequence[UUID]) -> Select[int | None]:
 
 def _of_jobs(ids: Sequence[UUID]) -> Select[int | None]:
     """Return the first position among these events that a job of any service still has to handle."""
-    needed = select(func.events_of_jobs().column_valued("id"))
+    needed = select(func.events_needed_by_jobs().column_valued("id"))
     return select(func.min(Event.position)).where(Event.id.in_(ids), Event.id.in_(needed))

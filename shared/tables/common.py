@@ -24,7 +24,9 @@ class Event(Base):
     __tablename__ = "events"
     __table_args__ = (
         Index("ix_events_position", "position", unique=True),
-        Index("ix_events_waiting", "write_order", "created_at", "id", postgresql_where=text("position IS NULL")),
+        Index(
+            "ix_events_unnumbered", "write_order", "created_at", "id", postgresql_where=text("position IS NULL")
+        ),
         Index("ix_events_subject_id", "subject_id", "position"),
     )
 
@@ -50,7 +52,7 @@ class AuditEntry(Base):
     __tablename__ = "audit"
     __table_args__ = (
         Index("ix_audit_position", "position", unique=True),
-        Index("ix_audit_waiting", "write_order", "created_at", "id", postgresql_where=text("position IS NULL")),
+        Index("ix_audit_unchained", "write_order", "created_at", "id", postgresql_where=text("position IS NULL")),
         Index("ix_audit_subject_id", "subject_id", "position"),
         Index("ix_audit_organisation_id", "organisation_id", "position"),
         Index("ix_audit_actor", "actor", "position"),

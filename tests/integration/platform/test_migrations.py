@@ -258,6 +258,37 @@ async def test_appeals_on_approval_become_in_progress(
     await connection.close()
 
 
+async def test_shared_names_change_and_the_objects_stay(
+    empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, admin = empty
+    names = """SELECT relname FROM pg_class WHERE relkind = 'i' AND relname ~ '^ix_(events|audit)_(waiting|un)'
+        UNION ALL SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit'::regclass AND NOT tgisinternal
+        UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE 'events%jobs'
+            AND has_function_privilege('gospablik_webhooks', oid, 'EXECUTE')"""
+    await _upgrade(monkeypatch, owner, "0025")
+    connection = await asyncpg.connect(admin)
+    assert {row[0] for row in await connection.fetch(names)} == {
+        "ix_events_waiting",
+        "ix_audit_waiting",
+        "audit_is_append_only",
+        "audit_is_never_emptied",
+        "events_of_jobs",
+    }
+    await _upgrade(monkeypatch, owner)
+    assert {row[0] for row in await connection.fetch(names)} == {
+        "ix_events_unnumbered",
+        "ix_audit_unchained",
+        "audit_is_append_only",
+        "audit_rejects_truncate",
+        "events_needed_by_jobs",
+    }
+    assert await connection.fetch("SELECT events_needed_by_jobs()") == []
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+        await connection.execute("TRUNCATE audit")
+    await connection.close()
+
+
 async def test_publications_are_readable_while_their_appeals_are_filled_in(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
