@@ -60,7 +60,7 @@ def read(path: Path) -> list[Row]:
 
 
 def classify_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows as `gospablik understand` writes them."""
+    """Return the rows as `gospablik classify` writes them."""
     items = [
         (
             row["text"],

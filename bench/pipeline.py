@@ -170,7 +170,7 @@ async def run(messages: int, *, model: bool) -> tuple[float, float]:
             "GOSPABLIK_KEYS_DIR": keys,
             "GOSPABLIK_CURSOR_KEY": "cursor-key-of-the-bench",
             "GOSPABLIK_AUDIT_KEY": "audit-key-of-the-bench",
-            "GOSPABLIK_UNDERSTANDING": "model" if model else "rule",
+            "GOSPABLIK_CLASSIFIER": "model" if model else "rule",
         }
         ours_db = await _connect(bootstrap.with_database(server, bootstrap.DATABASE))
         await _insert_messages(ours_db, texts)

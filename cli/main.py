@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from cli.commands import audit, ingest, registry, topics
+from shared.renamed_settings import RenamedVariableError, refuse_renamed_variables
 
 app = typer.Typer(
     help="Gospablik: what citizens write on official pages, and the replies to it.",
@@ -41,7 +42,17 @@ class JobService(StrEnum):
     WEBHOOKS = "webhooks"
 
 
-@app.command(name="understand")
+@app.callback()
+def check_environment() -> None:
+    """Refuse to start with a variable that was renamed."""
+    try:
+        refuse_renamed_variables(os.environ)
+    except RenamedVariableError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+@app.command()
 def classify(
     source: Annotated[
         Path, typer.Option("--in", help="CSV with a column `text`", exists=True, dir_okay=False, readable=True)
@@ -125,11 +136,11 @@ def prepare() -> None:
 
 
 @app.command()
-def new_env() -> None:
+def generate_env() -> None:
     """Print an .env file with new secrets for docker-compose.yml."""
     from cli.deployment import prepare as compose
 
-    typer.echo(compose.new_environment(), nl=False)
+    typer.echo(compose.generate_environment(), nl=False)
 
 
 @app.command()
@@ -143,8 +154,8 @@ def status() -> None:
     raise typer.Exit(run_status.show(EmbeddedSettings(), Console()))
 
 
-@app.command(name="demo-people")
-def demo_people(
+@app.command()
+def create_demo_people(
     organisation: Annotated[str | None, typer.Option(help="Organisation the person `org` belongs to")] = None,
 ) -> None:
     """Create the people of the demo; refused in production."""
@@ -153,7 +164,7 @@ def demo_people(
     asyncio.run(ensure_people(organisation))
 
 
-@app.command(name="add-person")
+@app.command()
 def add_person(
     username: Annotated[str, typer.Argument(help="The user name")],
     name: Annotated[str, typer.Option(help="Full name")],
@@ -178,25 +189,25 @@ def add_person(
         typer.echo(password)
 
 
-@app.command(name="held-jobs")
+@app.command()
 def dead_letters(
     service: Annotated[JobService, typer.Argument(help="The service that owns the jobs")],
-    put_back: Annotated[
+    requeue: Annotated[
         list[int] | None, typer.Option(help="Run this job again; may be given several times")
     ] = None,
 ) -> None:
     """List dead-lettered jobs, or run them again. Reads GOSPABLIK_DATABASE_URL of the service's role."""
     from cli.commands import dead_letters as commands
 
-    if put_back:
-        asyncio.run(commands.requeue(service.value, put_back))
+    if requeue:
+        asyncio.run(commands.requeue(service.value, requeue))
     for line in asyncio.run(commands.list_dead_letters(service.value)):
         typer.echo(line)
 
 
 @app.command()
-def listen(
-    port: Annotated[int, typer.Option(help="The port to listen on, at 127.0.0.1")] = 9099,
+def receive_webhooks(
+    port: Annotated[int, typer.Option(help="The port to receive on, at 127.0.0.1")] = 9099,
     secret: Annotated[str | None, typer.Option(help="The endpoint's secret, whsec_…")] = None,
 ) -> None:
     """Receive webhooks and print whether their signatures are valid, to try an integration."""

@@ -116,7 +116,7 @@ class _OutcomeWriter(Queries):
                     raise
                 failures += 1
                 delay = OUTCOME_BACKOFF.delay(failures)
-                log.warning("jobs: an outcome waits for the database", error=repr(error)[:300], retry_in=delay)
+                log.warning("job outcome not written yet", error=repr(error)[:300], retry_in_seconds=delay)
                 # A server that became read-only still responds on existing connections.
                 await self._pool.expire_connections()
             else:
@@ -235,7 +235,7 @@ class Jobs(JobQueue):
         stopping = asyncio.Event()
 
         def failed(error: Exception, delay: float) -> None:
-            log.warning("jobs: the database went away", error=repr(error), retry_in=delay)
+            log.warning("job worker lost the database", error=repr(error), retry_in_seconds=delay)
 
         await run_forever(
             lambda: _run_cancellable(self._run_once(url, database, stopping), stopping),
@@ -313,7 +313,7 @@ class Jobs(JobQueue):
         except Exception as failure:
             if is_outage(failure):
                 raise outcomes.wait(job, OUTAGE_RETRY_DELAY, repr(failure)) from failure
-            log.exception("the dead letter handler failed", job=job.entrypoint, id=job.id)
+            log.exception("dead-letter handler failed", job=job.entrypoint, id=job.id)
 
     def _schedule(self, queuer: PgQueuer, name: str, cron: str, handler: ScheduleHandler) -> None:
         async def run(_schedule: Schedule) -> None:

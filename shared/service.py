@@ -7,6 +7,7 @@ api|worker`).
 import asyncio
 import importlib
 import math
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -37,6 +38,7 @@ from shared.http.body_limit import BodyLimit
 from shared.http.conditional_reads import ConditionalReads
 from shared.http.request_log import API_HEADERS, Observe
 from shared.jobs import Jobs
+from shared.renamed_settings import refuse_renamed_variables
 from shared.service_client import ServiceClient
 from shared.settings import ServiceName, Settings, settings
 from shared.supervision import Backoff, run_forever
@@ -46,10 +48,12 @@ Process = Literal["all", "api", "worker"]
 WorkerFunction = Callable[["Service"], Awaitable[None]]
 
 WORKER_FAILURES = Counter("gospablik_worker_failures_total", "Times a worker loop raised", ["service", "worker"])
-DEAD_LETTER_JOBS = Gauge("gospablik_jobs_held", "Jobs that failed for good and wait for a person", ["service"])
+DEAD_LETTER_JOBS = Gauge(
+    "gospablik_dead_letter_jobs", "Jobs that failed for good and wait for a person", ["service"]
+)
 RESTART_BACKOFF = Backoff(0.5, 15.0)
 
-WORKER_UP = Gauge("gospablik_worker_ok", "1 while a worker loop is well", ["service", "worker"])
+WORKER_UP = Gauge("gospablik_worker_up", "1 while a worker loop is well", ["service", "worker"])
 
 
 class Service:
@@ -221,24 +225,25 @@ class Service:
 
     async def _begin(self) -> None:
         try:
+            refuse_renamed_variables(os.environ)
             RetentionSettings()  # refuse a too short retention period at the start
             if self._before is not None:
                 await self._before(self)
         except Exception as error:
             # Log the reason in one line, above the server's traceback.
-            logs.get_logger(__name__).error("the service does not start", reason=str(error))
+            logs.get_logger(__name__).error("startup failed", reason=str(error))
             raise
 
     def _work(self, process: Process) -> dict[str, WorkerFunction]:
         if process == "api":
             return {}
-        work: dict[str, WorkerFunction] = {"wake-ups": lambda s: s.wakeups.run(s.settings.direct_url)}
+        work: dict[str, WorkerFunction] = {"listen": lambda s: s.wakeups.run(s.settings.direct_url)}
         if self._with_relay:
             work["relay"] = lambda s: relay(s.database, s.wakeups)
         if (jobs := self.jobs) is not None:
             work["jobs"] = lambda s: jobs.run(s.settings.direct_url, s.database)
         if (answers := self._answers) is not None:
-            work["forget-answers"] = lambda s: idempotency.purge_periodically(s.database, answers)
+            work["purge-idempotency-keys"] = lambda s: idempotency.purge_periodically(s.database, answers)
         for consumer in self.consumers:
             work[consumer.name] = lambda s, c=consumer: c.run(s.database, s.wakeups, s.report_worker)  # type: ignore[misc]
         return work | self.workers
@@ -247,7 +252,7 @@ class Service:
         log = logs.get_logger(name)
 
         def failed(error: Exception, delay: float) -> None:
-            log.error("worker failed", worker=name, retry_in=delay, exc_info=error)
+            log.error("worker failed", worker=name, retry_in_seconds=delay, exc_info=error)
             self.report_worker(name, repr(error))
 
         self.report_worker(name, None)
@@ -259,7 +264,7 @@ class Service:
             is_outage=is_outage,
         )
 
-    async def held_jobs(self, jobs: Jobs) -> float:
+    async def count_dead_letters(self, jobs: Jobs) -> float:
         """Return how many jobs failed permanently; NaN while the database is unavailable."""
         # The other metrics are especially needed during an outage.
         try:
@@ -268,7 +273,7 @@ class Service:
         except Exception as error:
             if not is_outage(error):
                 raise
-            logs.get_logger(__name__).warning("dead letters cannot be counted", error=repr(error)[:300])
+            logs.get_logger(__name__).warning("dead-letter count failed", error=repr(error)[:300])
             return math.nan
 
 
@@ -301,7 +306,7 @@ def _health_routes() -> APIRouter:
     async def metrics(request: Request) -> Response:
         service = get_service(request)
         if service.jobs is not None:
-            DEAD_LETTER_JOBS.labels(service.name).set(await service.held_jobs(service.jobs))
+            DEAD_LETTER_JOBS.labels(service.name).set(await service.count_dead_letters(service.jobs))
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router

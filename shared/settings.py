@@ -10,10 +10,10 @@ from cryptography.fernet import Fernet
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# 128 bits in base64; `gospablik new-env` generates longer keys.
+# 128 bits in base64; `gospablik generate-env` generates longer keys.
 MIN_KEY_LENGTH = 22
 MIN_DISTINCT_CHARACTERS = 8
-_HINT = "`gospablik new-env` generates valid keys"
+_HINT = "`gospablik generate-env` generates valid keys"
 
 
 def _validate_strong_key(key: SecretStr) -> SecretStr:

@@ -57,7 +57,7 @@ async def run_forever(
         started = time.monotonic()
         try:
             await work()
-            error: Exception = WorkEnded("the worker ended")
+            error: Exception = WorkEnded("worker exited")
         except Exception as raised:  # given to `on_failure`
             if not is_retried(raised):
                 raise

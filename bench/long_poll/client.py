@@ -177,7 +177,7 @@ async def run(client: str, url: str, *, communities: int, seconds: float, wait: 
         "GOSPABLIK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "GOSPABLIK_PSEUDONYM_KEY": "pseudonym-key-of-the-bench",
         "GOSPABLIK_VK_API_URL": url,
-        "GOSPABLIK_VK_LONG_POLL_WAIT": str(wait),
+        "GOSPABLIK_VK_LONG_POLL_WAIT_SECONDS": str(wait),
     }
     from services.ingest.networks.vk.vk_network import VkNetwork  # noqa: PLC0415
     from services.ingest.settings import ingest_settings  # noqa: PLC0415

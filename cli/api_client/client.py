@@ -16,7 +16,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 DEMO_PASSWORD = "demo"  # noqa: S105 — the documented password of the embedded run
 RETRY_SECONDS = 120.0
 RETRYABLE_STATUSES = {502, 503, 504}
-IN_FLIGHT = "/problems/in-flight"
+REQUEST_IN_PROGRESS = "/problems/idempotent-request-in-progress"
 CHUNK_BYTES = 64 * 1024
 # Sending a large file, and processing it in the registry, takes a long time.
 FILE_TIMEOUT = aiohttp.ClientTimeout(total=600)
@@ -110,7 +110,7 @@ class ApiClient:
                 data=lambda: _chunks(content, on_progress),
                 timeout=FILE_TIMEOUT,
             )
-            if answer.get("type") != IN_FLIGHT:
+            if answer.get("type") != REQUEST_IN_PROGRESS:
                 return self._check_status(status, answer, f"POST {path}", accept_status)
             await asyncio.sleep(1)
 
@@ -172,7 +172,7 @@ class ApiClient:
                 with attempt:
                     return await self._send(method, path, **options)
         except (aiohttp.ClientError, TimeoutError, _ApiUnavailableError) as error:
-            raise ApiError(f"No answer from {self._connection.url}: {error or type(error).__name__}") from error
+            raise ApiError(f"No response from {self._connection.url}: {error or type(error).__name__}") from error
         raise AssertionError("unreachable: the retry returns or raises")
 
     async def _send(

@@ -27,7 +27,9 @@ def _group() -> None:
 def verify(
     expected_head: Annotated[
         str | None,
-        typer.Option("--noted", help="A chain head noted earlier, POSITION:HASH: the chain must still contain it"),
+        typer.Option(
+            "--expected-head", help="A chain head noted earlier, POSITION:HASH: the chain must still contain it"
+        ),
     ] = None,
 ) -> None:
     """Verify the chain and print the first wrong position; exit code 1 if there is one.

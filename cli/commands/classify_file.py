@@ -1,4 +1,4 @@
-"""The command `gospablik understand`: classify the messages of a file, row by row.
+"""The command `gospablik classify`: classify the messages of a file, row by row.
 
 Columns: docs/moderator/classification.md.
 """

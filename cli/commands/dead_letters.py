@@ -21,10 +21,10 @@ async def list_dead_letters(service: ServiceName) -> list[str]:
 
 async def requeue(service: ServiceName, ids: list[int]) -> None:
     """Put dead-lettered jobs back into the queue, with no attempts counted."""
-    database = Database(settings().direct_url, 1, name="held-jobs")
+    database = Database(settings().direct_url, 1, name="dead-letters")
     try:
         async with database.write() as session:
-            recorder.set_context(session, recorder.operator_context(service, "held-jobs --put-back"))
+            recorder.set_context(session, recorder.operator_context(service, "dead-letters --requeue"))
             await Jobs(service).requeue(await driver_connection(session), ids)
             await recorder.record_action(session, f"{service}_jobs", *map(str, ids))
     finally:

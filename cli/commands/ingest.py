@@ -40,7 +40,9 @@ def backfill(
     since: Annotated[str, typer.Option(help="A date such as 2026-01-01, or a date and time")],
     open_appeals: Annotated[
         bool,
-        typer.Option("--open-cases/--no-open-cases", help="Messages found may open appeals, however old they are"),
+        typer.Option(
+            "--open-appeals/--no-open-appeals", help="Messages found may open appeals, however old they are"
+        ),
     ] = False,
     url: Url = LOCAL_URL,
     user: User = DEFAULT_USER,

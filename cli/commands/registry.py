@@ -29,10 +29,11 @@ def import_file(
     *,
     file: Annotated[Path, typer.Argument(help="CSV or XLSX", exists=True, dir_okay=False, readable=True)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be changed")] = False,
-    resolve: Annotated[
+    resolve_short_names: Annotated[
         bool,
         typer.Option(
-            "--resolve", help="Look up in the networks the ids of pages that are given only by a short name"
+            "--resolve-short-names",
+            help="Look up in the networks the ids of pages that are given only by a short name",
         ),
     ] = False,
     url: Url = LOCAL_URL,
@@ -48,7 +49,7 @@ def import_file(
 
     connection = Connection(url, user, password)
     run_command(
-        lambda: file_transfer.import_file(connection, file, dry_run=dry_run, resolve=resolve),
+        lambda: file_transfer.import_file(connection, file, dry_run=dry_run, resolve=resolve_short_names),
         "Interrupted. The import may still have been done: import the file again, repeating it changes nothing.",
     )
 

@@ -103,11 +103,13 @@ def _count_training_rows(stored: StoredModel, texts: Sequence[str]) -> int:
     return int(np.isin(text_digests(texts), stored.training_digests).sum())
 
 
-def evaluate_model(data: Path, text: str, label: str, model: Path, wanted: float, *, as_json: bool) -> None:
+def evaluate_model(
+    data: Path, text: str, label: str, model: Path, target_accuracy: float, *, as_json: bool
+) -> None:
     """Score the active model on a file."""
     found = _read(data, text, label, "-")
     stored = _load_model(model)
-    level = stored.card["automatic"].get(f"{wanted:.2f}")
+    level = stored.card["automatic"].get(f"{target_accuracy:.2f}")
     scores = score_classifier(stored.classifier, found, level["threshold"] if level else None)
     training_rows = _count_training_rows(stored, found.texts)
     if training_rows:
@@ -117,7 +119,7 @@ def evaluate_model(data: Path, text: str, label: str, model: Path, wanted: float
             json.dumps(
                 {
                     "version": stored.version,
-                    "wanted": wanted,
+                    "target_accuracy": target_accuracy,
                     "threshold": level["threshold"] if level else None,
                     "known_rows": training_rows,
                     "scores": asdict(scores),
@@ -129,7 +131,14 @@ def evaluate_model(data: Path, text: str, label: str, model: Path, wanted: float
 
 
 def evaluate_learning(
-    data: Path, text: str, label: str, *, names: str | None, wanted: float, seeds: Sequence[int], as_json: bool
+    data: Path,
+    text: str,
+    label: str,
+    *,
+    names: str | None,
+    target_accuracy: float,
+    seeds: Sequence[int],
+    as_json: bool,
 ) -> None:
     """Train and test on splits; print the mean scores beside those of the baseline."""
     found = _read(data, text, label, names)
@@ -142,7 +151,7 @@ def evaluate_learning(
             markup=False,
         )
 
-    splits = evaluate_splits(found, seeds, wanted, print_seed)
+    splits = evaluate_splits(found, seeds, target_accuracy, print_seed)
     rows = {
         figure: (mean_and_spread(splits.ours, figure), mean_and_spread(splits.baseline, figure))
         for figure in SCORE_NAMES
@@ -156,7 +165,7 @@ def evaluate_learning(
                     "labels": len(set(found.labels)),
                     "names": found.names_column,
                     "seeds": list(seeds),
-                    "wanted": wanted,
+                    "target_accuracy": target_accuracy,
                     "ours": {
                         figure: ours and {"mean": ours[0], "sd": ours[1]} for figure, (ours, _) in rows.items()
                     },
@@ -169,7 +178,7 @@ def evaluate_learning(
         return
     console.print(
         comparison_table(
-            rows, f"{len(found.texts):,} rows, {len(seeds)} splits of 80/20, automatic at {wanted:.0%}"
+            rows, f"{len(found.texts):,} rows, {len(seeds)} splits of 80/20, automatic at {target_accuracy:.0%}"
         )
     )
     console.print("calibration error: expected, over ten bins of equally many rows; threshold: from the 80 alone")

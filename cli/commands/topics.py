@@ -25,10 +25,10 @@ Names = Annotated[
         "--names", help="A column with the names of the labels; if not given, it is searched for; - for none"
     ),
 ]
-Wanted = Annotated[
+TargetAccuracy = Annotated[
     float,
     typer.Option(
-        "--wanted", min=0.8, max=0.99, help="The accuracy that automatic mode must have, in whole percent"
+        "--target-accuracy", min=0.8, max=0.99, help="The accuracy that automatic mode must have, in whole percent"
     ),
 ]
 
@@ -56,7 +56,7 @@ def evaluate(
     text: Text,
     label: Label,
     names: Names = None,
-    wanted: Wanted = 0.94,
+    target_accuracy: TargetAccuracy = 0.94,
     model: Annotated[
         Path | None,
         typer.Option("--model", help="Score this model; if not given, train and test on splits", file_okay=False),
@@ -71,12 +71,18 @@ def evaluate(
 
     if model is not None:
         topic_training.report_errors(
-            lambda: topic_training.evaluate_model(data, text, label, model, wanted, as_json=as_json)
+            lambda: topic_training.evaluate_model(data, text, label, model, target_accuracy, as_json=as_json)
         )
     else:
         topic_training.report_errors(
             lambda: topic_training.evaluate_learning(
-                data, text, label, names=names, wanted=wanted, seeds=range(seeds), as_json=as_json
+                data,
+                text,
+                label,
+                names=names,
+                target_accuracy=target_accuracy,
+                seeds=range(seeds),
+                as_json=as_json,
             )
         )
 

@@ -10,10 +10,10 @@ from shared.settings import settings
 
 async def ensure_people(organisation: str | None) -> None:
     """Create the people `centre`, `head` and `ops`, and `org` of an organisation; refused in production."""
-    database = Database(settings().database_url.get_secret_value(), 1, name="demo-people")
+    database = Database(settings().database_url.get_secret_value(), 1, name="create-demo-people")
     try:
         async with database.write() as session:
-            recorder.set_context(session, recorder.operator_context("registry", "demo-people"))
+            recorder.set_context(session, recorder.operator_context("registry", "create-demo-people"))
             await people.ensure_demo_people(session, organisation_id=UUID(organisation) if organisation else None)
     finally:
         await database.close()

@@ -34,7 +34,7 @@ def seed_demo(settings: EmbeddedSettings, data_dir: DataDir, programs: ProgramSp
 
 
 def _create_people(programs: ProgramSpecs, organisation: str | None) -> None:
-    arguments = [*CLI_COMMAND, "demo-people", *(["--organisation", organisation] if organisation else [])]
+    arguments = [*CLI_COMMAND, "create-demo-people", *(["--organisation", organisation] if organisation else [])]
     environment = os.environ | programs.service_environment("registry")
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:

@@ -45,7 +45,7 @@ async def prepare(environment: Mapping[str, str]) -> None:
         await connection.close()
 
 
-def new_environment() -> str:
+def generate_environment() -> str:
     """Return the lines of an `.env` file with newly generated secrets for a deployment."""
     generated = Secrets()
     lines = {

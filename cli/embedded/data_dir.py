@@ -50,12 +50,12 @@ class DataDir:
     @property
     def state_file(self) -> Path:
         """Return the file of the state that is kept between runs."""
-        return self.root / "embedded.json"
+        return self.root / "state.json"
 
     @property
     def run_info(self) -> Path:
         """Return the file with the addresses of the current run, for tools and tests."""
-        return self.run / "stack.json"
+        return self.run / "run.json"
 
     @classmethod
     def prepare(cls, root: Path) -> "DataDir":
@@ -80,6 +80,16 @@ class DataDir:
         """Add values to the state for later runs."""
         write_private(self.state_file, json.dumps(self.load_state() | values, indent=2))
 
+    def _rename_former_files(self) -> None:
+        """Take over the state of a run of an earlier version, which had other file names.
+
+        The state names the folder of the database: without it, a new and empty database would be created.
+        """
+        former = self.root / "embedded.json"
+        if former.exists() and not self.state_file.exists():
+            former.rename(self.state_file)
+        (self.run / "stack.json").unlink(missing_ok=True)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock the data folder. Raise AlreadyRunningError with the process id of the holder."""
@@ -95,6 +105,7 @@ class DataDir:
                 ) from error
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            self._rename_former_files()
             yield
         finally:
             os.close(descriptor)

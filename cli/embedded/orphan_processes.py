@@ -8,7 +8,7 @@ import psutil
 
 from cli.embedded.data_dir import DataDir
 
-RUN_MARKER = "GOSPABLIK_STACK"
+RUN_MARKER = "GOSPABLIK_RUN"
 
 _ACCESS_ERRORS = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
 

@@ -19,14 +19,14 @@ class EmulatorSettings(BaseSettings):
     seed: int = 20260101
     """Seed of faults, of invented citizens and of what they write."""
     citizens_per_minute: float = Field(default=0, ge=0)
-    population: int = Field(default=400, ge=1, le=100_000)
+    citizens: int = Field(default=400, ge=1, le=100_000)
     """How many invented citizens there are."""
     day_seconds: float = Field(default=86_400, gt=0)
     """Length of the emulator's day: daily limits are reset after it."""
     clock_shift_seconds: float = Field(default=0, validation_alias="GOSPABLIK_CLOCK_SHIFT_SECONDS")
     rate_window_seconds: float = Field(default=1.0, gt=0)
     """Window of the per-second limits."""
-    dedupe_seconds: float = Field(default=3_600, ge=0)
+    idempotency_seconds: float = Field(default=3_600, ge=0)
     """How long an idempotency key of a client is kept."""
     slow_seconds: float = Field(default=3, ge=0)
     """Delay of the fault `slow` when none is named."""

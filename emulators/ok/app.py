@@ -27,7 +27,7 @@ def create_app(settings: OkSettings) -> FastAPI:
         door,
         settings.seed,
         settings.citizens_per_minute,
-        lambda error: log.info("a citizen was refused: %s", error),
+        lambda error: log.info("citizen message rejected: %s", error),
     )
 
     @contextlib.asynccontextmanager

@@ -14,7 +14,7 @@ from emulators.ok.state.network_state import OkState
 from emulators.ok.state.page_rules import Commenting, PersonState
 
 FIXED_SETTINGS = frozenset(
-    {"host", "port", "data", "public_url", "seed", "population", "day_seconds", "clock_shift_seconds"}
+    {"host", "port", "data", "public_url", "seed", "citizens", "day_seconds", "clock_shift_seconds"}
 )
 PAGE_COLUMNS = ("name", "screen_name", "description", "members_count")
 

@@ -109,7 +109,7 @@ class EmulatedOk:
     def author(self, author: str | None) -> str:
         """Return the id of a person, who is created if unknown; a random person of the population by default."""
         if author is None:
-            return str(FIRST_CITIZEN + self._random.randrange(self.world.settings.population))
+            return str(FIRST_CITIZEN + self._random.randrange(self.world.settings.citizens))
         uid = author.removeprefix("user:")
         if not uid.isascii() or not uid.isdigit() or len(uid) > 18:
             raise BadInputError("author", "must be the id of a user")

@@ -133,7 +133,7 @@ class WebhookSender:
             ) as response:
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            log.info("no answer from a subscriber: %s", error)
+            log.info("webhook subscriber did not answer: %s", error)
         with self.store.transaction():
             self._note(row, status)
             if status == OK_STATUS:

@@ -40,7 +40,10 @@ def create_app(settings: VkSettings) -> tuple[FastAPI, EmulatedVk]:
         clock=world.clock,
     )
     writer = CitizenWriter(
-        world, settings.seed, settings.citizens_per_minute, lambda error: log.info("not written: %s", error)
+        world,
+        settings.seed,
+        settings.citizens_per_minute,
+        lambda error: log.info("citizen message rejected: %s", error),
     )
 
     courier = CallbackDelivery(world.callbacks, world.clock, settings, faults)

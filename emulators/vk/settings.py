@@ -14,7 +14,7 @@ FIXED_SETTINGS = frozenset(
         "data",
         "public_url",
         "seed",
-        "population",
+        "citizens",
         "citizens_per_minute",
         "day_seconds",
         "clock_shift_seconds",
@@ -50,17 +50,17 @@ class VkSettings(EmulatorSettings):
     """Whether a suggested post is pushed as wall_post_new (with `post_type` suggest)."""
     hidden_posts: Literal["omitted", "refused"] = "omitted"
     """What wall.getById does with posts of a wall that the caller may not read: no item, or error 15."""
-    execute_hole: Literal["false", "null"] = "false"
+    execute_failed_value: Literal["false", "null"] = "false"
     """The value in place of an inner call of execute that failed."""
     execute_calls: int = 25
     """Maximum number of API calls in one execute."""
     execute_operations: int = 1_000
 
-    longpoll_depth: int = 10_000
+    long_poll_depth: int = 10_000
     """Events kept per community; an older `ts` is answered with failed 1."""
-    longpoll_batch: int = 1_000
+    long_poll_batch: int = 1_000
     """Maximum number of events in one response."""
-    longpoll_key_seconds: float = 0
+    long_poll_key_seconds: float = 0
     """Age at which a key expires (failed 2); 0: never."""
     callback_timeout_seconds: float = Field(default=8, gt=0)
     """How long a server of the Callback API may take to answer."""
@@ -75,5 +75,5 @@ class VkSettings(EmulatorSettings):
     """How long the fault `reorder` delays an event."""
     callback_confirmation_ids: bool = True
     """Whether a confirmation request contains `event_id` and `v`."""
-    longpoll_enabled: bool = True
+    long_poll_enabled: bool = True
     """Whether a new community has Bots Long Poll switched on, with all its events."""

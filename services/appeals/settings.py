@@ -13,7 +13,7 @@ class AppealsSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", protected_namespaces=())
 
-    understanding: Literal["model", "rule"] = Field(
+    classifier: Literal["model", "rule"] = Field(
         default="model", description="What classifies messages: the model, or the keyword rules alone"
     )
     topics_model: Path | None = Field(
@@ -21,15 +21,15 @@ class AppealsSettings(BaseSettings):
         description="Folder of a model made by `gospablik topics train`; it is loaded when the service starts",
     )
 
-    burst_cases: int = Field(
+    spike_min_authors: int = Field(
         default=5,
         ge=2,
         description="Minimum number of people who write about one topic and location before it counts as a spike",
     )
-    burst_minutes: int = Field(
+    spike_window_minutes: int = Field(
         default=60, ge=5, description="Length of the window, in minutes, in which these people write"
     )
-    burst_quiet_hours: int = Field(
+    incident_quiet_hours: int = Field(
         default=6,
         ge=1,
         description="Hours without a new message after which an open incident takes no more appeals",

@@ -1,5 +1,6 @@
 """The gateway service: health of all services, the merged OpenAPI document and its page, and error pages."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -18,6 +19,7 @@ from shared import logs
 from shared.api import openapi_document
 from shared.http import problems
 from shared.http.request_log import NOSNIFF, Observe
+from shared.renamed_settings import refuse_renamed_variables
 
 _DESCRIPTION = """
 Feedback from citizens in official pages, the appeals it opens, and the answers to them.
@@ -50,10 +52,11 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        logs.configure("desk", "INFO")
+        logs.configure("gateway", "INFO")
+        refuse_renamed_variables(os.environ)
         async with aiohttp.ClientSession() as http:
             app.state.http = http
-            app.state.documents = OpenApiCache(http, services, settings.documents_fresh_seconds)
+            app.state.documents = OpenApiCache(http, services, settings.openapi_cache_seconds)
             yield
 
     gateway = FastAPI(

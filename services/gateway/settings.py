@@ -23,7 +23,7 @@ class GatewaySettings(BaseSettings):
         description="Maximum size of a request body at the gateway; services have lower limits",
     )
     health_timeout_seconds: float = 3.0
-    documents_fresh_seconds: float = Field(
+    openapi_cache_seconds: float = Field(
         default=15.0, description="How long OpenAPI documents of services are cached"
     )
 

@@ -3,10 +3,13 @@
 from functools import lru_cache
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.settings import FernetKeys, StrongKey
+
+# Methods of VK that the network limits per token and day.
+VK_CALLS_PER_DAY = {"wall.get": 5_000, "wall.search": 1_000, "newsfeed.search": 1_000}
 
 
 class IngestSettings(BaseSettings):
@@ -34,57 +37,69 @@ class IngestSettings(BaseSettings):
 
     vk_api_url: str = "https://api.vk.com"
     vk_version: str = "5.199"
-    vk_call_seconds: float = 12
-    vk_long_poll_wait: int = Field(default=25, ge=1, le=90)
-    vk_key_seconds: float = Field(default=4 * 3600, description="Age at which a long poll's key is renewed")
-    vk_silence_seconds: float = Field(
+    vk_call_timeout_seconds: float = 12
+    vk_long_poll_wait_seconds: int = Field(default=25, ge=1, le=90)
+    vk_long_poll_key_seconds: float = Field(
+        default=4 * 3600, description="Age at which a long poll's key is renewed"
+    )
+    vk_long_poll_silence_seconds: float = Field(
         default=8 * 3600, description="A long poll that brings no events for this long, unlike before, is reopened"
     )
-    vk_wall_calls_a_day: int = Field(default=5_000, description="wall.get of one token, as the network allows")
-    vk_calls_a_day: dict[str, int] = Field(
-        default={"wall.search": 1_000, "newsfeed.search": 1_000}, description="Other limited methods of one token"
+    vk_calls_per_day: dict[str, int] = Field(
+        default=VK_CALLS_PER_DAY,
+        description="Daily calls of one token, by method; a method that is not named keeps its default",
     )
-    vk_user_calls_a_second: float = 3
-    vk_group_calls_a_second: float = 20
-    vk_walk_thread_days: float = Field(
+    vk_user_calls_per_second: float = 3
+    vk_group_calls_per_second: float = 20
+    vk_scan_thread_days: float = Field(
         default=30, description="A scan also reads the threads of posts up to this many days old"
     )
     vk_push: Literal["long_poll", "callback", "both"] = Field(
         default="long_poll", description="How VK delivers events: `callback` needs a URL that VK can reach"
     )
-    vk_callbacks_seconds: float = Field(
+    vk_callback_check_seconds: float = Field(
         default=600, description="How often a community's callback server is checked"
     )
-    vk_closed_seconds: float = Field(default=3_600, description="How long what is closed is left alone")
-    vk_boards_seconds: float = Field(default=3_600, description="How often a community's discussions are compared")
-    vk_suggests_seconds: float = Field(
+    vk_closed_retry_seconds: float = Field(default=3_600, description="How long what is closed is left alone")
+    vk_board_poll_seconds: float = Field(
+        default=3_600, description="How often a community's discussions are compared"
+    )
+    vk_suggested_post_poll_seconds: float = Field(
         default=43_200, description="How often suggested posts are read when a user token has access; 0: never"
     )
-    vk_boards: bool = Field(default=True, description="Whether discussions of communities are read")
-    vk_dialogs_seconds: float = Field(default=600, description="How often a page's conversations are compared")
+    vk_read_boards: bool = Field(default=True, description="Whether discussions of communities are read")
+    vk_conversation_poll_seconds: float = Field(
+        default=600, description="How often a page's conversations are compared"
+    )
 
     ok_api_url: str = "https://api.ok.ru"
-    ok_call_seconds: float = 12
-    ok_webhook_networks: str = Field(
+    ok_call_timeout_seconds: float = 12
+    ok_webhook_address_ranges: str = Field(
         default="", description="Addresses that may push for OK, such as 217.20.145.192/28; empty: all"
     )
-    ok_calls_a_day: dict[str, int] = Field(default={}, description="Limited methods of one token; none published")
-    ok_calls_a_second: float = Field(default=10, description="Calls of one token; the network publishes no number")
-    ok_discussions_seconds: float = 2
+    ok_calls_per_day: dict[str, int] = Field(
+        default={}, description="Limited methods of one token; none published"
+    )
+    ok_calls_per_second: float = Field(
+        default=10, description="Calls of one token; the network publishes no number"
+    )
+    ok_discussion_poll_seconds: float = 2
     ok_discussion_types: str = Field(
         default="GROUP_TOPIC,GROUP_PHOTO,GROUP_MOVIE", description="Which discussions of groups are read"
     )
-    ok_walk_seconds: float = Field(default=600, description="How often the whole list of discussions is read")
-    ok_walk_days: float = Field(
+    ok_full_pass_seconds: float = Field(default=600, description="How often the whole list of discussions is read")
+    ok_full_pass_days: float = Field(
         default=14, description="How old the last comment of a discussion may be in that pass"
     )
-    ok_topics_seconds: float = Field(default=1_800, description="How often a group's topics are compared")
-    ok_closed_seconds: float = Field(default=3_600, description="How long what is closed is left alone")
-    ok_chats_seconds: float = 4
-    ok_chats_subscribed_seconds: float = Field(
+    ok_topic_poll_seconds: float = Field(default=1_800, description="How often a group's topics are compared")
+    ok_closed_retry_seconds: float = Field(default=3_600, description="How long what is closed is left alone")
+    ok_chat_poll_seconds: float = 4
+    ok_chat_poll_with_push_seconds: float = Field(
         default=600, description="How often chats are compared while the network pushes them"
     )
-    ok_subscriptions_seconds: float = Field(default=600, description="How often a group's subscription is checked")
+    ok_subscription_check_seconds: float = Field(
+        default=600, description="How often a group's subscription is checked"
+    )
 
     reconcile_period_seconds: float = Field(
         default=86_400, gt=0, description="How often each page is compared with the network"
@@ -95,25 +110,28 @@ class IngestSettings(BaseSettings):
     reconcile_overlap_seconds: float = Field(
         default=172_800, ge=0, description="How far each reconciliation overlaps the previous one"
     )
-    reconcile_at_once: int = Field(default=2, ge=1, le=4)
-    backfill_at_once: int = Field(default=2, ge=1, le=4)
+    reconcile_concurrency: int = Field(default=2, ge=1, le=4)
+    backfill_concurrency: int = Field(default=2, ge=1, le=4)
 
-    token_check_seconds: float = Field(
+    token_probe_seconds: float = Field(
         default=40, gt=0, description="How long a token may be unused before a cheap call probes it"
     )
-    network_day_seconds: float = Field(
+    call_budget_window_seconds: float = Field(
         default=86_400, gt=0, description="Sliding window of the networks' daily limits"
     )
-    registry_seconds: float = Field(default=3, description="How often pages and tokens are reloaded")
+    page_refresh_seconds: float = Field(default=3, description="How often pages and tokens are reloaded")
     publish_settle_seconds: float = Field(
         default=3, description="How long a call without a response may still take effect after its timeout"
     )
 
-    def calls_a_day(self, network: str) -> dict[str, int]:
+    @field_validator("vk_calls_per_day")
+    @classmethod
+    def _add_default_limits(cls, value: dict[str, int]) -> dict[str, int]:
+        return VK_CALLS_PER_DAY | value
+
+    def calls_per_day(self, network: str) -> dict[str, int]:
         """Return the daily call limits of one token, by method; unlimited methods are left out."""
-        if network == "vk":
-            return {"wall.get": self.vk_wall_calls_a_day, **self.vk_calls_a_day}
-        return self.ok_calls_a_day if network == "ok" else {}
+        return {"vk": self.vk_calls_per_day, "ok": self.ok_calls_per_day}.get(network, {})
 
 
 @lru_cache

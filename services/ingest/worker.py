@@ -48,7 +48,7 @@ class CollectorRuntime:
 
 def _log_bug(name: str, error: Exception) -> None:
     if not isinstance(error, (WorkEnded, *TRANSIENT_ERRORS)):
-        log.error("a source loop failed", way=name, exc_info=error)
+        log.error("source loop crashed", loop=name, exc_info=error)
 
 
 class Worker:
@@ -89,14 +89,14 @@ class Worker:
                 )
                 await intake.flush()
                 service.report_worker("registry", None)
-                return settings.registry_seconds
+                return settings.page_refresh_seconds
 
             def delay_after(error: Exception, _failures: int) -> float | None:
                 if not isinstance(error, TRANSIENT_ERRORS):
                     return None
-                log.warning("the database is unavailable", error=repr(error)[:300])
+                log.warning("database unavailable", error=repr(error)[:300])
                 service.report_worker("registry", repr(error)[:300])
-                return settings.registry_seconds
+                return settings.page_refresh_seconds
 
             try:
                 await run_periodically(refresh, delay_after)
@@ -140,8 +140,8 @@ class Worker:
 
     async def _reencrypt(self) -> None:
         """Re-encrypt all secrets with the newest key, so that older keys can be removed."""
-        if self._service is not None and (count := await reencrypt(self._service.database)):
-            log.info("secrets re-encrypted with the newest key", count=count)
+        if self._service is not None:
+            await reencrypt(self._service.database)
 
 
 async def _fail_dead_lettered_publication(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:

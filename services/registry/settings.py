@@ -11,7 +11,7 @@ class RegistrySettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
 
-    page_checks_calls_a_day: int = Field(
+    page_checks_calls_per_day: int = Field(
         default=600,
         ge=0,
         description="How many calls to the networks the daily page checks may make per day, over all networks",

@@ -27,10 +27,10 @@ class WebhooksSettings(BaseSettings):
         default=frozenset(),
         description="Hosts that may receive citizens' texts with personal data unmasked: names, comma-separated",
     )
-    webhooks_endpoints: int = Field(
+    webhooks_max_endpoints: int = Field(
         default=20, ge=1, description="Maximum number of endpoints of one organisation, or of the centre"
     )
-    webhooks_tests_a_minute: int = Field(
+    webhooks_tests_per_minute: int = Field(
         default=10, ge=1, description="Maximum number of test deliveries per minute of one organisation"
     )
     webhooks_timeout_seconds: float = Field(default=15, gt=0, le=60, description="Timeout of one attempt")

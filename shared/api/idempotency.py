@@ -77,7 +77,7 @@ async def once(
         hashlib.sha256(f"{table.__name__}\n{caller}\n{key.key}".encode()).digest()[:8], signed=True
     )
     if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
-        raise InFlight("A request with this Idempotency-Key is being carried out; ask again in a moment")
+        raise InFlight("A request with this Idempotency-Key is in progress; try again in a moment")
     # The hourly purge may not have deleted an expired row yet; its key can be used again.
     same = (table.caller == caller, table.key == key.key)
     await session.execute(delete(table).where(*same, table.created_at < clock.now() - KEPT))

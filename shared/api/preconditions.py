@@ -59,7 +59,7 @@ def check_version(current: int, wanted: int | None, **changed: Any) -> None:
     """Raise 412 if the resource changed since the caller read it; `changed` are more members of the problem."""
     if wanted is not None and wanted != current:
         raise PreconditionFailed(
-            f"You saw version {wanted}, it is now {current}: read it again",
+            f"If-Match names version {wanted}, the current version is {current}: read it again",
             headers={"ETag": etag(current)},
             **changed,
         )

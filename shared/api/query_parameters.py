@@ -42,7 +42,9 @@ async def refuse_repeated_parameters(request: Request) -> None:
     if twice := sorted(repeated & single):
         detail = "This parameter takes one value"
         errors = [FieldError(pointer=f"query/{name}", detail=detail) for name in twice]
-        raise Invalid(f"Given more than once: {', '.join(error.pointer for error in errors)}", errors=errors)
+        raise Invalid(
+            f"Parameters given more than once: {', '.join(error.pointer for error in errors)}", errors=errors
+        )
 
 
 def takes_several(annotation: Any) -> bool:

@@ -167,8 +167,8 @@ async def get_caller(
 
 def _set_log_context(request: Request, actor: str | None, on_behalf_of: str | None = None) -> None:
     """Store the caller for the logs."""
-    came_from = recorder.request_audit_context(request).ip_address
-    request.scope[WHO] = {"actor": actor, "on_behalf_of": on_behalf_of, "came_from": came_from}
+    ip_address = recorder.request_audit_context(request).ip_address
+    request.scope[WHO] = {"actor": actor, "on_behalf_of": on_behalf_of, "ip_address": ip_address}
 
 
 def _check_rate_limit(request: Request, subject: str) -> None:

@@ -104,7 +104,7 @@ class IssuerKeys:
             self._keys = await self._fetch_keys()
         except IssuerUnavailable as error:
             self._last_error = str(error)
-            log.warning("the issuer's keys cannot be fetched", issuer=self._issuer, error=self._last_error)
+            log.warning("issuer keys not fetched", issuer=self._issuer, error=self._last_error)
             return
         self._fetched_at, self._last_error = self._refreshed_at, None
 

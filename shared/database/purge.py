@@ -27,7 +27,7 @@ class RetentionSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_KEEP_", extra="ignore")
 
     job_log_days: int = Field(default=30, ge=7)
-    set_aside_days: int = Field(default=90, ge=14)
+    quarantine_days: int = Field(default=90, ge=14)
     message_versions_days: int = Field(default=365, ge=90)
     deliveries_days: int = Field(default=30, ge=7)
     failed_deliveries_days: int = Field(default=90, ge=30)

@@ -134,7 +134,7 @@ class Consumer:
                     report(self.name, repr(error))
                     notified.set()
                     if not await is_application_error(error, database.ping):
-                        log.warning("consumer waits", consumer=self.name, error=repr(error)[:300])
+                        log.warning("consumer waiting for database", consumer=self.name, error=repr(error)[:300])
                         failures = timeouts = 0
                         await asyncio.sleep(AFTER_OUTAGE_SECONDS)
                         continue

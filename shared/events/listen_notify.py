@@ -59,7 +59,7 @@ class NotificationListener:
                     raise
                 failures += 1
                 delay = RECONNECT_BACKOFF.delay(failures)
-                log.warning("wake-ups: no connection", error=repr(error), retry_in=delay)
+                log.warning("listen connection failed", error=repr(error), retry_in_seconds=delay)
                 await asyncio.sleep(delay)
                 continue
             failures = 0
@@ -82,7 +82,7 @@ class NotificationListener:
             except Exception as error:
                 if not is_outage(error):
                     raise
-                log.warning("notifications: connection lost", error=repr(error))
+                log.warning("listen connection lost", error=repr(error))
             finally:
                 connection.terminate()
 

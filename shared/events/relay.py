@@ -71,7 +71,7 @@ async def _last_position(session: WriteSession) -> int:
         return max(last, last_epoch.epoch << EPOCH_BITS)
     epoch = 0 if last_epoch is None else max(timeline, (last >> EPOCH_BITS) + 1)
     if last_epoch is not None:
-        log.warning("events are numbered by another server", server=server, before=last_epoch.server, epoch=epoch)
+        log.warning("event epoch changed", server=server, before=last_epoch.server, epoch=epoch)
     session.add(FeedEpoch(epoch=epoch, server=server, created_at=clock.now()))
     return max(last, epoch << EPOCH_BITS)
 
@@ -87,5 +87,5 @@ async def relay(database: Database, wakeups: NotificationListener) -> None:
             except Exception as error:
                 if not is_outage(error):
                     raise
-                log.warning("the relay waits for the database", error=repr(error)[:300])
+                log.warning("relay waiting for database", error=repr(error)[:300])
                 await asyncio.sleep(AFTER_OUTAGE_SECONDS)

@@ -22,7 +22,7 @@ log = get_logger(__name__)
 STATEMENT_TIMEOUT = "57014"
 _READS = ("GET", "HEAD", "OPTIONS")
 MEDIA_TYPE = "application/problem+json"
-UNEXPECTED = "The error is logged; see whether the change was made before you send it again"
+UNEXPECTED = "The error was logged; check whether the change was made before you send it again"
 TOO_SLOW = "The query took longer than a read may take and was cancelled: ask for less, by narrower filters"
 # An outage of the database rarely ends sooner.
 RETRY_AFTER_SECONDS = 5
@@ -51,7 +51,7 @@ class Problem(Exception):  # noqa: N818 — RFC 9457 uses this name
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal"
-    title: ClassVar[str] = "Something went wrong on our side"
+    title: ClassVar[str] = "Internal server error"
     # Additional members of the document, as JSON Schemas with an example; any may be left out.
     members: ClassVar[Mapping[str, Any]] = {}
 
@@ -98,15 +98,15 @@ class Problem(Exception):  # noqa: N818 — RFC 9457 uses this name
 
 
 class BadRequest(Problem):
-    """The request cannot be read."""
+    """The request is malformed."""
 
-    status, slug, title = 400, "bad-request", "The request cannot be read"
+    status, slug, title = 400, "bad-request", "Bad request"
 
 
 class Unauthenticated(Problem):
-    """The request has no valid token."""
+    """The request has no valid access token."""
 
-    status, slug, title = 401, "unauthenticated", "Sign in first"
+    status, slug, title = 401, "unauthenticated", "Authentication required"
 
     def __init__(self, detail: str, **kwargs: Any) -> None:
         super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="gospablik"'}, **kwargs)
@@ -115,35 +115,35 @@ class Unauthenticated(Problem):
 class Forbidden(Problem):
     """The caller's role does not allow this."""
 
-    status, slug, title = 403, "forbidden", "Not allowed"
+    status, slug, title = 403, "forbidden", "Forbidden"
 
 
 class NotFound(Problem):
-    """The object does not exist, or the caller may not see it."""
+    """The resource does not exist, or the caller may not see it."""
 
     status, slug, title = 404, "not-found", "Not found"
 
 
 class MethodNotAllowed(Problem):
-    """The path does not accept this method."""
+    """The path does not support this method."""
 
     status, slug, title = 405, "method-not-allowed", "Method not allowed"
 
 
 class Conflict(Problem):
-    """The present state of the object does not allow the request."""
+    """The current state of the resource does not allow this."""
 
     status, slug, title = 409, "conflict", "Conflict"
 
 
 class Gone(Problem):
-    """The object existed and has been deleted, because its retention period has passed."""
+    """The data was purged after its retention period."""
 
     status, slug, title = 410, "gone", "Gone"
 
 
 class Duplicate(Conflict):
-    """An equal object already exists."""
+    """A resource with these values already exists."""
 
     slug, title = "duplicate", "Already exists"
 
@@ -178,7 +178,7 @@ class ReplyUnderWay(Conflict):
 
 
 class DecidedByAnother(Conflict):
-    """Another person has decided otherwise meanwhile; `decision` is theirs."""
+    """Another person has made a different decision; `decision` contains it."""
 
     slug, title = "decided-by-another", "Another person has decided otherwise"
     members: ClassVar[Mapping[str, Any]] = {
@@ -199,17 +199,17 @@ class DecidedByAnother(Conflict):
 
 
 class InFlight(Conflict):
-    """A request with this idempotency key is being carried out."""
+    """A request with the same idempotency key is in progress."""
 
-    slug, title = "in-flight", "The first request with this key is still running"
+    slug, title = "idempotent-request-in-progress", "Request in progress"
 
 
 class PreconditionFailed(Problem):
     """`If-Match` names a version that is no longer current."""
 
-    status, slug, title = 412, "precondition-failed", "Changed in the meantime"
+    status, slug, title = 412, "precondition-failed", "Resource has changed"
     members: ClassVar[Mapping[str, Any]] = {
-        "version": {"type": "integer", "description": "The present version, where it is named", "examples": [4]},
+        "version": {"type": "integer", "description": "The current version, if known", "examples": [4]},
         "last_change": {
             "type": "object",
             "description": "The last change of an appeal",
@@ -230,63 +230,63 @@ class PreconditionFailed(Problem):
 
 
 class TooLarge(Problem):
-    """The body is larger than this route accepts."""
+    """The request body is larger than this route accepts."""
 
-    status, slug, title = 413, "too-large", "Too large"
+    status, slug, title = 413, "payload-too-large", "Payload too large"
 
 
 class Invalid(Problem):
-    """The payload can be parsed but is invalid; `errors` names each field."""
+    """The request is well-formed but invalid; `errors` names each field."""
 
-    status, slug, title = 422, "invalid", "Some fields are invalid"
+    status, slug, title = 422, "invalid", "Validation failed"
 
 
 class KeyReused(Invalid):
     """The idempotency key was used with another payload."""
 
-    slug, title = "key-reused", "Idempotency key used with another payload"
+    slug, title = "idempotency-key-reused", "Idempotency key used with another payload"
 
 
 class PreconditionRequired(Problem):
     """This change needs `If-Match`."""
 
-    status, slug, title = 428, "precondition-required", "Send If-Match with the version you saw"
+    status, slug, title = 428, "precondition-required", "If-Match header required"
 
 
 class TooManyRequests(Problem):
-    """The caller has sent too many requests."""
+    """The rate limit is exceeded; `Retry-After` says when to try again."""
 
     status, slug, title = 429, "too-many-requests", "Too many requests"
 
 
 class UpstreamFailed(Problem):
-    """Another service did not respond, or returned an invalid response."""
+    """Another service did not respond correctly."""
 
-    status, slug, title = 502, "upstream-failed", "Another service failed"
+    status, slug, title = 502, "bad-gateway", "Bad gateway"
 
 
 class Unavailable(Problem):
-    """The service, or one that it needs, is temporarily unavailable; try again."""
+    """The service is temporarily unavailable; try again."""
 
-    status, slug, title = 503, "unavailable", "Temporarily unavailable"
+    status, slug, title = 503, "unavailable", "Service unavailable"
 
 
 def of_outage(method: str) -> Unavailable:
     """Return the problem of a request during an outage; for a write it is unknown whether it was committed."""
     if method in _READS:
-        detail = "The service cannot reach its database or another dependency: try again in a moment"
+        detail = "The service cannot reach its database or another service; try again in a moment"
     else:
         detail = (
-            "The service cannot reach its database or another dependency. It is not known whether the request was "
-            "carried out: check before you send it again, or send it with the same Idempotency-Key"
+            "The service cannot reach its database or another service. It is not known whether the change was "
+            "made: check before you send it again, or send it with the same Idempotency-Key"
         )
     return Unavailable(detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 class TooSlow(Problem):
-    """The query exceeded its time limit; a narrower one may succeed."""
+    """The query took too long and was cancelled; narrower filters may help."""
 
-    status, slug, title = 503, "too-slow", "The query takes too long"
+    status, slug, title = 503, "query-timeout", "Query timed out"
 
 
 def kinds(of: type[Problem] = Problem) -> Iterator[type[Problem]]:
@@ -395,7 +395,7 @@ def install(app: FastAPI) -> None:
 
 def _nul_in_address(scope: Scope) -> Problem | None:
     # Postgres can neither store nor compare NUL.
-    detail = "A value must not contain the character NUL"
+    detail = "NUL characters are not allowed"
     if "\x00" in scope["path"]:
         return Invalid.field("path", detail)
     if b"%00" not in scope["query_string"]:
@@ -432,12 +432,12 @@ class _Unexpected:
             await self.app(scope, receive, watched)
         except Exception as error:
             if sqlstate(error) == STATEMENT_TIMEOUT and scope["method"] in _READS and not begun:
-                log.warning("a statement took too long", path=scope["path"], error=repr(error)[:300])
+                log.warning("query timed out", path=scope["path"], error=repr(error)[:300])
                 await TooSlow(TOO_SLOW).response(scope["path"])(scope, receive, send)
                 return
             away = is_outage(error)
             if away:
-                log.warning("met an outage", path=scope["path"], error=repr(error)[:300])
+                log.warning("request failed: dependency unavailable", path=scope["path"], error=repr(error)[:300])
             else:
                 log.exception("unexpected error", path=scope["path"])
             if begun:

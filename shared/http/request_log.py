@@ -15,13 +15,15 @@ from shared.masking.identifiers import mask_identifiers
 
 log = get_logger(__name__)
 
-REQUESTS = Histogram("gospablik_request_seconds", "Time to answer", ["service", "method", "route", "status"])
+REQUESTS = Histogram(
+    "gospablik_http_request_duration_seconds", "Duration of requests", ["service", "method", "route", "status"]
+)
 Headers = Sequence[tuple[bytes, bytes]]
 
 NOSNIFF: Headers = ((b"x-content-type-options", b"nosniff"),)
 # Responses may contain personal data of the caller: no cache may store them.
 API_HEADERS: Headers = (*NOSNIFF, (b"cache-control", b"no-store"))
-# The scope key under which a dependency stores the caller: `actor`, `on_behalf_of`, `came_from`.
+# The scope key under which a dependency stores the caller: `actor`, `on_behalf_of`, `ip_address`.
 WHO = "gospablik.who"
 _REFUSALS = (401, 403, 429)
 _ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,64}")
@@ -79,7 +81,9 @@ class Observe:
         told = {name: value for name, value in scope.get(WHO, {}).items() if value is not None}
         REQUESTS.labels(self.service, scope["method"], route, status).observe(seconds)
         if status in _REFUSALS:
-            security_log.log_security_event("refused", status=status, method=scope["method"], route=route, **told)
+            security_log.log_security_event(
+                "request_refused", status=status, method=scope["method"], route=route, **told
+            )
         if not route.startswith(_QUIET):
             ms = round(seconds * 1000, 1)
             log.info("request", method=scope["method"], route=route, status=status, ms=ms, **told)

@@ -137,7 +137,7 @@ async def test_body_of_50_megabytes_is_refused(world: World) -> None:
     answer = await world.org.ask(
         "POST", f"/appeals/{appeal['id']}/replies", content=body, headers={"content-type": "application/json"}
     )
-    problem(answer, 413, "too-large")
+    problem(answer, 413, "payload-too-large")
     assert (await world.centre.appeal(appeal["id"]))["replies"] == []
 
 

@@ -197,7 +197,7 @@ def _free_ports() -> dict[str, int]:
 
 
 async def _ready(process: asyncio.subprocess.Process, data_dir: Path, output: Path) -> RunningSystem:
-    path = data_dir / "run" / "stack.json"
+    path = data_dir / "run" / "run.json"
     deadline = asyncio.get_running_loop().time() + _START_SECONDS
     while True:
         if process.returncode is not None:

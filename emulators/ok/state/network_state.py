@@ -48,7 +48,7 @@ class OkState:
 
     def _create_citizens(self) -> None:
         with self.store.transaction():
-            for citizen in generate_citizens(self.settings.population, self.settings.seed):
+            for citizen in generate_citizens(self.settings.citizens, self.settings.seed):
                 self.store.execute(
                     "INSERT OR IGNORE INTO people (uid, first_name, last_name) VALUES (?, ?, ?)",
                     (str(FIRST_CITIZEN + citizen.number), citizen.first_name, citizen.last_name),

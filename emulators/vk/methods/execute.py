@@ -36,7 +36,7 @@ def execute(call: MethodCall) -> ExecuteResult:
             return _inner(call, name, {key: to_text(value) for key, value in params.items() if value is not None})
         except RefusedError as error:
             errors.append({"method": name, "error_code": error.code, "error_msg": error.message})
-            return None if settings.execute_hole == "null" else False
+            return None if settings.execute_failed_value == "null" else False
 
     given = {name: value for name, value in call.params.items() if name not in _EXECUTE_PARAMS}
     script = Interpreter(api, Limits(settings.execute_calls, settings.execute_operations), {"Args": given})

@@ -173,6 +173,6 @@ class CallbackDelivery:
                 text = raw.decode(errors="replace")
                 answered = DeliveryResponse(response.status, text, response.headers.get("Retry-After", ""))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            log.info("no answer from server %s: %r", server["id"], error)
+            log.info("callback server %s did not answer: %r", server["id"], error)
             return DeliveryResponse(None, f"{type(error).__name__}: {error}")
         return DeliveryResponse(None, "the answer is lost: a fault") if "lost_response" in faults else answered

@@ -94,7 +94,7 @@ class LongPollServer:
             (page, ts, json.dumps(body(row["lp_version"]), ensure_ascii=False)),
         )
         if ts % 100 == 0:
-            self._trim(page, ts - self._settings.longpoll_depth)
+            self._trim(page, ts - self._settings.long_poll_depth)
         self._wake(page)
 
     def server(self, page: int) -> dict[str, str]:
@@ -103,7 +103,7 @@ class LongPollServer:
         assert row is not None
         age = self._clock.now() - row["lp_key_at"]
         key = row["lp_key"]
-        if self._settings.longpoll_key_seconds and age >= self._settings.longpoll_key_seconds:
+        if self._settings.long_poll_key_seconds and age >= self._settings.long_poll_key_seconds:
             key = self._new_key(page)
         server = f"{self._settings.base_url}/whp/{page}"
         return {"key": key, "server": server, "ts": str(row["lp_ts"])}
@@ -157,7 +157,7 @@ class LongPollServer:
     def _failed(self, row: Row | None, key: str, ts: str) -> dict[str, Any] | None:
         if row is None or not row["lp_enabled"] or key == row["lp_lost_key"]:
             return {"failed": 3}
-        limit = self._settings.longpoll_key_seconds
+        limit = self._settings.long_poll_key_seconds
         if key != row["lp_key"] or (limit and self._clock.now() - row["lp_key_at"] >= limit):
             return {"failed": 2}
         if not (ts.isascii() and ts.isdigit()) or int(ts) > row["lp_ts"]:
@@ -169,7 +169,7 @@ class LongPollServer:
     def _updates(self, page: int, after: int) -> dict[str, Any]:
         rows = self._store.all(
             "SELECT ts, body FROM events WHERE page = ? AND ts > ? ORDER BY ts LIMIT ?",
-            (page, after, self._settings.longpoll_batch),
+            (page, after, self._settings.long_poll_batch),
         )
         last = rows[-1]["ts"] if rows else after
         return {"ts": str(last), "updates": [json.loads(row["body"]) for row in rows]}

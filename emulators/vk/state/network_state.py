@@ -36,7 +36,7 @@ class VkState:
         self._changed = json.loads(self.store.get_value(CHANGED_SETTINGS) or "{}")
         self._apply(self._changed)
         self.clock = EmulatorClock(settings.clock_shift_seconds, settings.day_seconds)
-        self.people = People(self.store, settings.population, settings.seed, settings.base_url)
+        self.people = People(self.store, settings.citizens, settings.seed, settings.base_url)
         self.views = Serializers(self.store, self.people, settings.base_url)
         self.longpoll = LongPollServer(self.store, self.clock, settings)
         self.callbacks = CallbackServers(self.store, self.clock, settings)
@@ -86,7 +86,7 @@ class VkState:
                     screen_name,
                     description,
                     FIRST_MESSAGE,
-                    self.settings.longpoll_enabled,
+                    self.settings.long_poll_enabled,
                     events,
                     secrets.token_hex(20),
                     self.clock.now(),
@@ -110,7 +110,7 @@ class VkState:
 
     def get_deduplicated(self, page: int, key: str) -> int | None:
         """Return the stored result of a client's idempotency key, if it has not expired."""
-        oldest = self.clock.now() - self.settings.dedupe_seconds
+        oldest = self.clock.now() - self.settings.idempotency_seconds
         result: int | None = self.store.value(
             "SELECT result FROM dedupe WHERE page = ? AND key = ? AND at > ?", (page, key, oldest)
         )

@@ -38,7 +38,7 @@ async def get_classifier(_caller: ClassificationReader) -> ClassifierOut:
     except ClassifierUnavailableError as error:
         raise Unavailable("The classifier is not available; the service's log says why") from error
     return ClassifierOut(
-        understanding=settings().understanding,
+        understanding=settings().classifier,
         judged_by=info.name,
         built_in=dict(info.builtin_card) if info.builtin_card is not None else None,
         taught=dict(info.custom_card) if info.custom_card is not None else None,

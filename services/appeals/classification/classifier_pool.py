@@ -170,7 +170,7 @@ class ClassifierPool:
 
         Raises `ClassifierUnavailableError` with the folder and the reason when the custom model cannot be used.
         """
-        if settings().understanding == "rule":
+        if settings().classifier == "rule":
             return
         found = await self.info()
         log.info("classifier loaded", model=found.name)
@@ -183,7 +183,7 @@ class ClassifierPool:
 
     async def info(self) -> ClassifierInfo:
         """Return the classifier that this process loaded. Raises `ClassifierUnavailableError`."""
-        if settings().understanding == "rule":
+        if settings().classifier == "rule":
             return ClassifierInfo(keyword_classifier.KEYWORD_CLASSIFIER)
         return await self._in_process(_load_info)
 
@@ -213,7 +213,7 @@ class ClassifierPool:
             self._ahead.popitem(last=False)
 
     async def _read(self, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
-        if settings().understanding == "rule":
+        if settings().classifier == "rule":
             return [
                 ClassifiedText(
                     keyword_classifier.classify_by_keywords(text, context), keyword_classifier.KEYWORD_CLASSIFIER

@@ -133,9 +133,9 @@ class ClusteringBatch:
 
     def __init__(self, session: WriteSession, config: AppealsSettings) -> None:
         self._session = session
-        self._min_authors = config.burst_cases
-        self._window = timedelta(minutes=config.burst_minutes)
-        self._quiet = timedelta(hours=config.burst_quiet_hours)
+        self._min_authors = config.spike_min_authors
+        self._window = timedelta(minutes=config.spike_window_minutes)
+        self._quiet = timedelta(hours=config.incident_quiet_hours)
 
     async def run(self, appeal_ids: Collection[UUID]) -> None:
         """Join these appeals to open incidents, and open incidents for the spikes they are part of."""

@@ -1,6 +1,6 @@
 """Export of a training set: messages with what people decided, personal data masked, as CSV.
 
-Columns of the incident export keep their names; the others are those that `gospablik understand` writes. A cell is
+Columns of the incident export keep their names; the others are those that `gospablik classify` writes. A cell is
 empty where people decided nothing.
 """
 

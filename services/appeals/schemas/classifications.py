@@ -75,7 +75,7 @@ class ClassifiedMessageOut(BaseModel):
 class ClassifierOut(BaseModel):
     """The classifier of messages."""
 
-    understanding: ClassifierKind = Field(description="`GOSPABLIK_UNDERSTANDING`")
+    understanding: ClassifierKind = Field(description="`GOSPABLIK_CLASSIFIER`")
     judged_by: str = Field(
         description="The name that its classifications hold", examples=["model:builtin-35de05f7+topics-3"]
     )

@@ -63,9 +63,9 @@ class OpenApiCache:
                 response.raise_for_status()
                 document = await response.json(content_type=None)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            log.warning("OpenAPI document of a service unavailable", callee=name, error=type(error).__name__)
+            log.warning("OpenAPI document could not be fetched", callee=name, error=type(error).__name__)
             return name, None
         if not isinstance(document, dict) or "paths" not in document:
-            log.warning("OpenAPI document of a service invalid", callee=name)
+            log.warning("response is not an OpenAPI document", callee=name)
             return name, None
         return name, document

@@ -90,7 +90,7 @@ def _add_path(
     target = paths.setdefault(path, {})
     for key, value in item.items():
         if key in target:
-            log.warning("two services describe the same route", path=path, method=key, ignored=service)
+            log.warning("duplicate route in OpenAPI documents", path=path, method=key, ignored_service=service)
             continue
         if key not in _METHODS:
             target[key] = value

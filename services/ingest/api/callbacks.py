@@ -112,7 +112,7 @@ def _by_path(network: str) -> Callable[..., Awaitable[Response]]:
         except Exception as bug:  # logged here: outer handlers would log the secret path
             if is_outage(bug):
                 raise of_outage(request.method) from bug
-            log.exception("a pushed event failed")
+            log.exception("pushed event handler crashed")
             raise Problem(UNEXPECTED) from bug
 
     return receive_event

@@ -115,6 +115,6 @@ def _decrypted(page: PageRef, secret: bytes, updated_at: datetime, *, by_hand: b
     try:
         found = decrypt(secret)
     except (InvalidToken, ValueError) as error:
-        log.warning("a callback secret could not be decrypted", page_id=str(page.id), error=type(error).__name__)
+        log.warning("callback secret could not be decrypted", page_id=str(page.id), error=type(error).__name__)
         return None
     return PushEndpoint(page, found["secret"], found.get("confirmation_code"), by_hand, updated_at)

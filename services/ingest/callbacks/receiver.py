@@ -45,7 +45,7 @@ CODE_CACHE_SECONDS = 1.0
 MAX_EVENT_BYTES = 512 * 1024
 REJECTED_TEXT = "Events of this community are not accepted with this secret"
 
-PUSHED_EVENTS = Counter("gospablik_callbacks_total", "Pushed events by outcome", ["network", "outcome"])
+PUSHED_EVENTS = Counter("gospablik_callback_events_total", "Pushed events by outcome", ["network", "outcome"])
 
 
 class PushReceiver:
@@ -102,14 +102,14 @@ class PushReceiver:
         try:
             await self._batches.store(known.page, parsed)
         except EventNotStored:
-            PUSHED_EVENTS.labels(network, "postponed").inc()
+            PUSHED_EVENTS.labels(network, "not_stored").inc()
             raise
         PUSHED_EVENTS.labels(network, "stored").inc()
         return ACCEPTED
 
     def _rejection(self, network: str, sender: str | None) -> Problem:
         """Return the problem for an unauthenticated event: the same for any cause, 429 after too many attempts."""
-        PUSHED_EVENTS.labels(network, "refused").inc()
+        PUSHED_EVENTS.labels(network, "rejected").inc()
         if self._refusals.exceeded(sender):
             return TooManyRequests("Too many rejected events from this address", headers={"Retry-After": "60"})
         self._refusals.record(sender)
@@ -181,7 +181,7 @@ class PushReceiver:
         confirmation = self._confirmations.get(network)
         code = await confirmation.code(known) if confirmation is not None else None
         if code is None:
-            PUSHED_EVENTS.labels(network, "postponed").inc()
+            PUSHED_EVENTS.labels(network, "not_stored").inc()
             raise EventNotStored("the confirmation code is not known")
         PUSHED_EVENTS.labels(network, "confirmed").inc()
         return code
@@ -190,7 +190,7 @@ class PushReceiver:
         # Servers of many pages may be confirmed at the same time.
         async with self._renewing:
             now = asyncio.get_running_loop().time()
-            if self._tokens_at is None or now - self._tokens_at > self._settings.registry_seconds:
+            if self._tokens_at is None or now - self._tokens_at > self._settings.page_refresh_seconds:
                 await self._token_pool.refresh()
                 self._tokens_at = now
 

@@ -21,7 +21,7 @@ MAX_BATCH = 200
 # The networks wait 5 to 10 seconds for a response.
 STORE_TIMEOUT = 4.0
 
-QUEUED_EVENTS = Gauge("gospablik_callbacks_waiting", "Pushed events that wait to be stored")
+QUEUED_EVENTS = Gauge("gospablik_callback_events_queued", "Pushed events that wait to be stored")
 
 
 class PushStore(Protocol):
@@ -101,10 +101,10 @@ class WriteBatcher:
                 async with asyncio.timeout(STORE_TIMEOUT):
                     await self._write(batch)
             except TRANSIENT_ERRORS as error:
-                log.warning("pushed events could not be stored", events=len(batch), error=repr(error)[:300])
+                log.warning("pushed events could not be stored", event_count=len(batch), error=repr(error)[:300])
                 _end(batch, EventNotStored("the database is unavailable"))
             except Exception as bug:  # the waiting requests must get a response
-                log.exception("pushed events could not be stored", events=len(batch))
+                log.exception("pushed events could not be stored", event_count=len(batch))
                 _end(batch, bug)
             else:
                 _end(batch, None)

@@ -204,7 +204,7 @@ async def mark_published(
     await session.execute(changed.values(**changes, updated_at=func.clock_timestamp()))
     for name, value in changes.items():
         set_committed_value(publication, name, value)
-    log.info("published", publication_id=str(publication.id), adopted=adopted)
+    log.info("published", publication_id=str(publication.id), matched=adopted)
     parts = [publication]
     if publication.parts > 1:
         parts = list(

@@ -23,7 +23,7 @@ def rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
         .where(AppealMessage.message_id == MessageVersion.message_id, Appeal.status.in_(OPEN_APPEAL_STATUSES))
         .exists()
     )
-    set_aside, versions = timedelta(days=terms.set_aside_days), timedelta(days=terms.message_versions_days)
+    set_aside, versions = timedelta(days=terms.quarantine_days), timedelta(days=terms.message_versions_days)
     return (
         purge_rule(
             ProcessedPushEvent,

@@ -153,7 +153,11 @@ class DatabaseIntakeStore:
             else:
                 return stored
         batch = delivery.batch
-        log.warning("the database rejected a batch", way=batch.source, page_id=str(batch.page.id))
+        log.warning(
+            "batch rejected by the database, storing items one by one",
+            source_kind=batch.source,
+            page_id=str(batch.page.id),
+        )
         total, refused = StoreResult(), list(batch.unreadable)
         for items in _grouped_by_event(batch.items):
             try:

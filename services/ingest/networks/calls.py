@@ -219,7 +219,7 @@ async def report_token_effect(
 
 
 CALLS = Counter("gospablik_network_calls_total", "Calls to networks", ["network", "method", "outcome"])
-CALL_SECONDS = Histogram("gospablik_network_call_seconds", "Time until the network answered", ["network"])
+CALL_SECONDS = Histogram("gospablik_network_call_duration_seconds", "Time until the network answered", ["network"])
 
 
 def record_call(network: str, method: str, outcome: str, started: float) -> None:

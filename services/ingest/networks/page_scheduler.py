@@ -115,7 +115,7 @@ class PageScheduler:
         except TRANSIENT_ERRORS as error:
             delay = self._trouble(page, error, str(error))
         except Exception as bug:  # a bug in the check of one page must not stop the others
-            log.exception("a page check failed", way=self._name, page_id=str(page.id))
+            log.exception("poll failed", source_kind=self._name, page_id=str(page.id))
             delay = self._trouble(page, bug, repr(bug))
         finally:
             self._out.discard(page.id)
@@ -131,7 +131,9 @@ class PageScheduler:
             delay = NO_TOKEN_BACKOFF.delay(failures)
         else:
             delay = retry_delay(error, failures)
-        log.warning("a page check failed", way=self._name, page_id=str(page.id), error=words[:300], rest=delay)
+        log.warning(
+            "poll failed", source_kind=self._name, page_id=str(page.id), error=words[:300], retry_in_seconds=delay
+        )
         self._report_failure(page, words)
         return delay
 

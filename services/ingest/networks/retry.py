@@ -43,7 +43,9 @@ async def run_periodically(
         if not isinstance(error, TRANSIENT_ERRORS):
             return None
         delay = retry_delay(error, failures)
-        log.warning("a round failed", way=name, error=str(error)[:300], failures=failures, rest=delay)
+        log.warning(
+            "source loop failed", loop=name, error=str(error)[:300], failures=failures, retry_in_seconds=delay
+        )
         if report_failure is not None:
             report_failure(str(error))
         return delay

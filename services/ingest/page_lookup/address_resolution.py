@@ -31,7 +31,7 @@ async def resolve_address(clients: PageLookupClients, body: AddressResolutionReq
             outcome="unavailable", reason=f"{title} cannot be queried now: there is no usable token"
         )
     except (CallError, NoValidResponse, TimeoutError) as error:
-        log.warning("an address was not resolved", network=body.network, error=str(error)[:300])
+        log.warning("address resolution failed", network=body.network, error=str(error)[:300])
         return AddressResolution(
             outcome="unavailable", reason=f"{title} did not return a valid response: try again"
         )

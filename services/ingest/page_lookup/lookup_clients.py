@@ -25,7 +25,7 @@ class PageLookupClients:
         """Reload pages and tokens if they are stale."""
         async with self._refreshing:
             now = asyncio.get_running_loop().time()
-            if self._refreshed_at is None or now - self._refreshed_at >= self._settings.registry_seconds:
+            if self._refreshed_at is None or now - self._refreshed_at >= self._settings.page_refresh_seconds:
                 await self.token_pool.refresh()
                 self._refreshed_at = asyncio.get_running_loop().time()
 

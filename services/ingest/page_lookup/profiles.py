@@ -65,7 +65,7 @@ class _WallReader:
         try:
             posts = await directory.post_activity(page, clock.now() - WEEK)
         except CALL_FAILURES as error:
-            log.warning("reading of walls stopped", network=page.network, error=str(error)[:300])
+            log.warning("wall reads stopped for this request", network=page.network, error=str(error)[:300])
             self._given_up.add(page.network)
         return posts, self._allowance.made - before
 
@@ -104,7 +104,7 @@ async def _described(
                 told = {one.external_id: one for one in await directory.describe(batch)}
                 said += [(page, told[page.external_id], directory) for page in batch]
         except CALL_FAILURES as error:
-            log.warning("pages were not described", network=network, error=str(error)[:300])
+            log.warning("page profiles request failed", network=network, error=str(error)[:300])
             answer.trouble = str(error)[:300]
     walls = _WallReader(known, body.walls, allowance)
     for page, one, directory in said:

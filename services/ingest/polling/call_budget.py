@@ -36,14 +36,14 @@ class CallBudget:
     def __init__(self, database: Database, settings: IngestSettings) -> None:
         self._database = database
         self._settings = settings
-        self._part = settings.network_day_seconds / BUCKETS_PER_DAY
+        self._part = settings.call_budget_window_seconds / BUCKETS_PER_DAY
         self._blocks: dict[Key, _Block] = {}
         self._counted: dict[Key, int] = {}
         self._spent_until: dict[Key, datetime] = {}
 
     def limit(self, network: str, method: str) -> int | None:
         """Return how many calls one token may make in the network's day; None: no limit."""
-        return self._settings.calls_a_day(network).get(method)
+        return self._settings.calls_per_day(network).get(method)
 
     def is_exhausted(self, token_id: UUID, network: str, method: str, now: datetime) -> bool:
         """Return whether the token has no calls of this method left, as far as this process knows."""
@@ -141,7 +141,7 @@ class CallBudget:
         return datetime.fromtimestamp(number * self._part, UTC)
 
     def _horizon(self, now: datetime) -> datetime:
-        return now - timedelta(seconds=self._settings.network_day_seconds + self._part)
+        return now - timedelta(seconds=self._settings.call_budget_window_seconds + self._part)
 
 
 async def _give_back(session: WriteSession, key: Key, block: _Block) -> None:

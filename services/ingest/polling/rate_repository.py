@@ -13,10 +13,12 @@ from shared import clock
 from shared.database.sessions import Database
 from shared.tables.ingest import PollRate
 
-EXPECTED_DELAY = Gauge("gospablik_poll_expected_delay_seconds", "How long an average message waits", ["way"])
-POLLS_LEFT = Gauge("gospablik_polls_left", "Polls left of today's budget", ["way"])
+EXPECTED_DELAY = Gauge(
+    "gospablik_poll_expected_delay_seconds", "How long an average message waits", ["source_kind"]
+)
+POLLS_LEFT = Gauge("gospablik_polls_remaining", "Polls left of today's budget", ["source_kind"])
 CEILING_KEPT = Gauge(
-    "gospablik_poll_ceiling_kept", "1 while the budget keeps every page below the ceiling", ["way"]
+    "gospablik_poll_max_age_met", "1 while the budget keeps every page below the ceiling", ["source_kind"]
 )
 
 

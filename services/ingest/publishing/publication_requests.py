@@ -44,7 +44,7 @@ async def requeue_waiting(session: WriteSession, jobs: Jobs, network: str, page_
     if page_id is not None:
         waiting = waiting.where(Publication.page_id == page_id)
     # Workers use the token only after they have reloaded the pages and tokens.
-    delay = timedelta(seconds=ingest_settings().registry_seconds + 1)
+    delay = timedelta(seconds=ingest_settings().page_refresh_seconds + 1)
     for publication_id in await session.scalars(waiting.order_by(Publication.created_at).limit(MAX_REQUEUED)):
         await _enqueue(session, jobs, publication_id, delay)
 

@@ -291,7 +291,7 @@ class Publisher:
                 await _fail(session, row, reason)
             else:
                 await _delay(session, row, reason)
-        log.info("publication refused", publication_id=str(row.id), code=refusal.code, final=final)
+        log.info("publication rejected", publication_id=str(row.id), code=refusal.code, final=final)
         if not final:
             longest = MAX_DELAY if refusal.was_sent else NOT_CALLED_MAX_DELAY
             delay = Backoff(refusal.retry_after, longest).delay(attempt)

@@ -24,11 +24,9 @@ UPDATE_SECONDS = 15.0
 # Limited methods are called with tokens of these kinds; a group token reads only its own page.
 SHARED_TOKEN_KINDS = ("service", "user")
 
-LAG = Gauge("gospablik_source_lag_seconds", "Lag of the page checked longest ago", ["network"])
-STALE_PAGES = Gauge(
-    "gospablik_sources_behind", "Pages without a successful check for more than an hour", ["network"]
-)
-GAPS = Gauge("gospablik_source_gaps", "Messages that reconciliation found missing, ever", ["network"])
+LAG = Gauge("gospablik_source_lag_seconds", "Seconds since the stalest page was last read", ["network"])
+STALE_PAGES = Gauge("gospablik_stale_pages", "Pages without a successful read for more than an hour", ["network"])
+GAPS = Gauge("gospablik_missed_messages", "Messages that reconciliation found missing", ["network"])
 
 
 async def update_metrics(session: AsyncSession) -> None:
@@ -96,7 +94,7 @@ async def call_budgets(session: AsyncSession, settings: IngestSettings) -> CallB
             NetworkToken.network, CallCount.method, CallCount.token_id, func.sum(CallCount.calls).label("calls")
         )
         .join(NetworkToken, NetworkToken.id == CallCount.token_id)
-        .where(CallCount.bucket > now - timedelta(seconds=settings.network_day_seconds))
+        .where(CallCount.bucket > now - timedelta(seconds=settings.call_budget_window_seconds))
         .group_by(NetworkToken.network, CallCount.method, CallCount.token_id)
     )
     used: dict[tuple[str, str], dict[UUID, int]] = defaultdict(dict)
@@ -104,7 +102,7 @@ async def call_budgets(session: AsyncSession, settings: IngestSettings) -> CallB
         used[network, method][token_id] = int(calls)
     items = []
     for network in NETWORKS:
-        for method, limit in sorted(settings.calls_a_day(network).items()):
+        for method, limit in sorted(settings.calls_per_day(network).items()):
             spent = used[network, method]
             items.append(
                 CallBudgetOut(

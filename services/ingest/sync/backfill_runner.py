@@ -61,7 +61,7 @@ class BackfillRunner:
         self._pages: dict[UUID, PageRef] = {}
         self._rota = ResumableRunner(
             SOURCE,
-            concurrency=settings.backfill_at_once,
+            concurrency=settings.backfill_concurrency,
             list_pending=self._waiting,
             process=self._carry_out,
             record_delay=self._record_delay,

@@ -68,7 +68,7 @@ class ReconciliationRunner:
         self._pages: dict[UUID, PageRef] = {}
         self._rota = ResumableRunner(
             SOURCE,
-            concurrency=settings.reconcile_at_once,
+            concurrency=settings.reconcile_concurrency,
             list_pending=self._waiting,
             process=self._carry_out,
             record_delay=self._put_off,
@@ -251,7 +251,7 @@ class ReconciliationRunner:
                 await emit(session, _gap_found(row))
         self._intake.report_success(row.page, SOURCE)
         self._pages.pop(row.id, None)
-        log.info("page compared", page_id=str(row.page.id), compared=row.compared, gaps=row.gaps)
+        log.info("page reconciled", page_id=str(row.page.id), compared=row.compared, gaps=row.gaps)
 
     async def _restart_scan(self, row: _Row) -> None:
         """Restart the scan: content that only the page's own token can read may have been left out so far."""

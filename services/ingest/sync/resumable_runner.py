@@ -103,19 +103,19 @@ class ResumableRunner:
         try:
             await self._carry_out(row_id)
         except RowSuperseded:
-            log.info("row taken over elsewhere", work=self._name, row_id=str(row_id))
+            log.info("row processed by another worker", runner=self._name, row_id=str(row_id))
         except TRANSIENT_ERRORS as error:
             await self._later(row_id, str(error) or repr(error))
         except Exception as bug:  # a bug that affects one row must not stop the others
-            log.exception("processing a row failed", work=self._name, row_id=str(row_id))
+            log.exception("row processing crashed", runner=self._name, row_id=str(row_id))
             await self._later(row_id, repr(bug))
 
     async def _later(self, row_id: UUID, why: str) -> None:
         failures = self._failures[row_id] = self._failures.get(row_id, 0) + 1
         delay = Backoff(FIRST_DELAY, MAX_DELAY).delay(failures)
         self._not_before[row_id] = asyncio.get_running_loop().time() + delay
-        log.warning("row delayed", work=self._name, row_id=str(row_id), error=why[:300], rest=delay)
+        log.warning("row delayed", runner=self._name, row_id=str(row_id), error=why[:300], retry_in_seconds=delay)
         try:
             await self._put_off(row_id, why[:500])
         except TRANSIENT_ERRORS as error:
-            log.warning("the delay reason could not be saved", work=self._name, error=repr(error)[:300])
+            log.warning("delay reason not stored", runner=self._name, error=repr(error)[:300])

@@ -38,7 +38,7 @@ async def reencrypt(database: Database) -> int:
             if after is None:
                 break
     if count:
-        log.info("secrets re-encrypted with the newest key", count=count)
+        log.info("secrets re-encrypted", count=count)
     return count
 
 
@@ -55,7 +55,7 @@ async def _batch(
         try:
             again = reencrypted(value)
         except InvalidToken:
-            log.warning("no key can decrypt this secret", table=key.class_.__tablename__, row=str(name))
+            log.warning("no key decrypts this secret", table=key.class_.__tablename__, row=str(name))
             continue
         if again is not None:
             fresh.append((name, value, again))

@@ -131,7 +131,7 @@ def limited_methods(row: NetworkToken, now: datetime) -> dict[str, datetime]:
 async def to_schemas(session: AsyncSession, rows: Sequence[NetworkToken]) -> list[NetworkTokenDetail]:
     """Return tokens as API objects without secrets, with their calls of limited methods in the network's day."""
     settings, now = ingest_settings(), clock.now()
-    day = timedelta(seconds=settings.network_day_seconds)
+    day = timedelta(seconds=settings.call_budget_window_seconds)
     counted = await session.execute(
         select(CallCount.token_id, CallCount.method, func.sum(CallCount.calls))
         .where(CallCount.bucket > now - day, CallCount.token_id.in_([row.id for row in rows]))

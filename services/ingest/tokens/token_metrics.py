@@ -11,9 +11,9 @@ from shared.events.outbox import NewEvent
 
 ACTOR = "ingest"
 
-TOKENS = Gauge("gospablik_tokens", "Credentials by state", ["network", "kind", "state"])
+TOKENS = Gauge("gospablik_network_tokens", "Tokens by state", ["network", "kind", "state"])
 BUDGET_LEFT = Gauge(
-    "gospablik_calls_left", "Calls left of the network's day, over all tokens", ["network", "method"]
+    "gospablik_calls_remaining", "Calls left of the network's day, over all tokens", ["network", "method"]
 )
 
 

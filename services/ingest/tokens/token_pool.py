@@ -98,7 +98,7 @@ class DatabaseTokenPool:
             (one.credential.network, one.credential.kind.value, one.state) for one in tokens
         )
         for network in {one.credential.network for one in tokens}:
-            for method in self._settings.calls_a_day(network):
+            for method in self._settings.calls_per_day(network):
                 if (left := self.calls_left(network, method)) is not None:
                     token_metrics.set_calls_left_gauge(network, method, left)
 
@@ -165,7 +165,7 @@ class DatabaseTokenPool:
         limit = self.budget.limit(network, method)
         if limit is None:
             return None
-        days = 86_400 / self._settings.network_day_seconds
+        days = 86_400 / self._settings.call_budget_window_seconds
         return len(self._able(network, method)) * limit * days
 
     def _able(self, network: str, method: str) -> list[PooledToken]:
@@ -201,7 +201,7 @@ class DatabaseTokenPool:
             try:
                 await clear_challenge(self._database, credential.id)
             except DATABASE_ERRORS as error:  # the call itself succeeded
-                log.warning("a solved challenge could not be cleared", error=type(error).__name__)
+                log.warning("solved challenge not cleared", error=type(error).__name__)
 
     async def record_failure(
         self,
@@ -227,7 +227,13 @@ class DatabaseTokenPool:
         if pause_seconds is not None:
             until = now + timedelta(seconds=token.next_pause(method or "", pause_seconds, max_pause_seconds))
         token.disable(state, until, method)
-        log.warning("token rejected", token_id=str(credential.id), state=state.value, reason=reason, method=method)
+        log.warning(
+            "token rejected by the network",
+            token_id=str(credential.id),
+            state=state.value,
+            reason=reason,
+            method=method,
+        )
         trouble = TokenFailure(credential.id, state, reason, until, method, dict(challenge) if challenge else None)
         token.unsaved_failures += 1
         # In a task of its own: the supervisor may cancel the loop that made this call once the token is unusable.
@@ -241,7 +247,7 @@ class DatabaseTokenPool:
             await save_failure(self._database, trouble)
         except DATABASE_ERRORS as error:
             self._unsaved.append(trouble)
-            log.warning("a token failure could not be saved yet", error=type(error).__name__)
+            log.warning("token failure not stored yet", error=type(error).__name__)
         else:
             self._saved(trouble)
 

@@ -33,7 +33,7 @@ class _OAuthErrorRoute(APIRoute):
         except Exception as error:
             if not is_outage(error):
                 raise
-            log.warning("sign-in failed: database unavailable", error=repr(error)[:300])
+            log.warning("database unavailable during sign-in", error=repr(error)[:300])
             await _refusal(DATABASE_UNAVAILABLE)(scope, receive, send)
 
 

@@ -135,7 +135,7 @@ async def check_password(
         async with PASSWORD_CHECK_QUEUE.slot(address, name, priority=attempt.from_known_address):
             good = await passwords.verify_password(stored, password)
     except QueueFull:
-        security_log.log_security_event("sign_in_throttled", reason="queue", came_from=address)
+        security_log.log_security_event("sign_in_throttled", reason="queue", ip_address=address)
         raise OAuthRefusal(
             "temporarily_unavailable",
             f"Too many people are signing in; try again in {QUEUE_FULL_RETRY_SECONDS} s",
@@ -182,14 +182,14 @@ def _log_security_event(event: str, compared: PasswordCheck, **more: str) -> Non
     name = None if compared.person_id is None else compared.attempt.username
     person_id = None if compared.person_id is None else str(compared.person_id)
     security_log.log_security_event(
-        event, name=name, person_id=person_id, came_from=compared.attempt.address, **more
+        event, name=name, person_id=person_id, ip_address=compared.attempt.address, **more
     )
 
 
 async def _refuse_blocked(session: AsyncSession, attempt: SignInAttempt, now: datetime) -> None:
     wait = await throttle.remaining_block(session, attempt, now)
     if wait:
-        security_log.log_security_event("sign_in_throttled", reason="blocked", came_from=attempt.address)
+        security_log.log_security_event("sign_in_throttled", reason="throttled", ip_address=attempt.address)
         seconds = int(wait.total_seconds()) + 1
         raise OAuthRefusal(
             "temporarily_unavailable",

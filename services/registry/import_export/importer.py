@@ -36,7 +36,7 @@ MAX_LISTED = 1_000
 class ImportRejected(Invalid):
     """Some cells of the file are invalid, so nothing was imported; `refused` lists each cell with its reason."""
 
-    slug, title = "import-refused", "The file was not imported"
+    slug, title = "import-rejected", "The file was not imported"
 
 
 @dataclass(frozen=True)

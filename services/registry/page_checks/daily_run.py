@@ -60,7 +60,7 @@ class DailyCheck:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK_KEY))):
                 return IDLE_SECONDS
             pages = await self._due(session, day, now)
-            left = self._settings.page_checks_calls_a_day - await call_budget.calls_spent(session, day)
+            left = self._settings.page_checks_calls_per_day - await call_budget.calls_spent(session, day)
             if not pages or left <= 0:
                 return IDLE_SECONDS
             network = pages[0].network
@@ -73,12 +73,12 @@ class DailyCheck:
                 await call_budget.correct(session, day, network, answer.calls - calls)
                 changed = await apply_results.apply_results(session, pages, answer, day, now)
                 log.info(
-                    "pages checked",
+                    "page check batch finished",
                     network=network,
                     pages=len(answer.items),
                     changed=changed,
                     calls=answer.calls,
-                    trouble=answer.trouble,
+                    error=answer.trouble,
                 )
         return self._settings.page_checks_pause_seconds
 
@@ -105,7 +105,7 @@ class DailyCheck:
         failures = self._rests.get(network, (0, clock.now()))[0] + 1
         pause_seconds = BACKOFF.delay(failures)
         self._rests[network] = failures, clock.now() + timedelta(seconds=pause_seconds)
-        log.warning("pages were not checked", network=network, error=reason[:300], rest=pause_seconds)
+        log.warning("page check failed", network=network, error=reason[:300], retry_in_seconds=pause_seconds)
 
     async def _due(self, session: AsyncSession, day: date, now: datetime) -> list[Row[*tuple[Any, ...]]]:
         """Return the next due pages of one network, oldest check first.

@@ -292,7 +292,7 @@ async def send_webhook_test(
     """
 
     async def work() -> WebhookDeliveryWithPayload:
-        limit = webhooks_settings().webhooks_tests_a_minute
+        limit = webhooks_settings().webhooks_tests_per_minute
         delivery, left = await endpoints.send_test(session, caller, endpoint_id, limit)
         response.headers.update(endpoints.test_rate_limit_headers(limit, left, 60))
         return _delivery(caller, delivery)

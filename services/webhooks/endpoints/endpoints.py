@@ -52,7 +52,7 @@ async def create(
     has the maximum number of endpoints.
     """
     _require_types(caller, event_types, caller.organisation_id, ())
-    await _check_quota(session, caller.organisation_id, settings.webhooks_endpoints)
+    await _check_quota(session, caller.organisation_id, settings.webhooks_max_endpoints)
     if personal_data:
         _require_personal_data_rights(caller, caller.organisation_id, url, settings)
     secret = new_secret()
@@ -87,7 +87,7 @@ async def _check_quota(session: AsyncSession, organisation_id: UUID | None, limi
     if (count or 0) >= limit:
         holder = "The centre" if organisation_id is None else "The organisation"
         raise Conflict(
-            f"{holder} has the maximum of {count} endpoints (GOSPABLIK_WEBHOOKS_ENDPOINTS): delete one first"
+            f"{holder} has the maximum of {count} endpoints (GOSPABLIK_WEBHOOKS_MAX_ENDPOINTS): delete one first"
         )
 
 

@@ -25,7 +25,7 @@ class OkDriver(Driver):
     tells = frozenset({"calls_us", "message_reply", "people_leave", "repeats"})
     pushes = "message"
     pushed_at = "/callbacks/ok/{secret}"
-    push_settings: ClassVar[dict[str, str]] = {"ok_subscriptions_seconds": "1", "ok_chats_seconds": "600"}
+    push_settings: ClassVar[dict[str, str]] = {"ok_subscription_check_seconds": "1", "ok_chat_poll_seconds": "600"}
     comment_length = 3_000
     message_length = 4_000
     refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "ok:", "blocked": "ok:458"}

@@ -28,7 +28,7 @@ class VkDriver(Driver):
     tells = frozenset(TELLS)
     pushes = "comment"
     pushed_at = "/callbacks/vk"
-    push_settings: ClassVar[dict[str, str]] = {"vk_push": "callback", "vk_callbacks_seconds": "1"}
+    push_settings: ClassVar[dict[str, str]] = {"vk_push": "callback", "vk_callback_check_seconds": "1"}
     comment_length = 4_096
     message_length = 4_096
     refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "vk:213", "blocked": "vk:900"}

@@ -16,7 +16,7 @@ export function told(problem: Refusal): string {
       return problem.reply?.id ?? problem.detail;
     case "/problems/conflict":
     case "/problems/duplicate":
-    case "/problems/in-flight":
+    case "/problems/idempotent-request-in-progress":
       return problem.detail;
     default: {
       const none: never = problem;

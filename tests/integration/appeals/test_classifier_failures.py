@@ -103,7 +103,7 @@ async def test_service_with_an_unusable_topics_model_does_not_start(
     ):
         async with service_under_test("appeals", database, keys_dir, process=process, topics_model=str(tmp_path)):
             raise AssertionError("the service must not start")
-    by_rule = service_under_test("appeals", database, keys_dir, topics_model=str(tmp_path), understanding="rule")
+    by_rule = service_under_test("appeals", database, keys_dir, topics_model=str(tmp_path), classifier="rule")
     async with by_rule as appeals:
         assert (await appeals.client.get("/health/live")).status_code == 200
 
@@ -138,7 +138,7 @@ async def test_card_is_returned_for_a_custom_model_and_not_for_rules(
         assert found["judged_by"].endswith("+topics-1")
         assert (found["taught"]["version"], found["taught"]["data"]["labels"]) == (1, rows)
         assert "СВОЙ КЛАСС" in found["foreign_labels"]
-    async with service_under_test("appeals", database, keys_dir, **taught, understanding="rule") as appeals:
+    async with service_under_test("appeals", database, keys_dir, **taught, classifier="rule") as appeals:
         found = (await understanding(appeals)).json()
         assert (found["understanding"], found["judged_by"].split(":")[0]) == ("rule", "rule")
         assert (found["built_in"], found["taught"]) == (None, None)

@@ -39,10 +39,10 @@ async def test_verify_reports_a_changed_row(
         await connection.execute("DELETE FROM audit WHERE position > 1")
     finally:
         await connection.close()
-    cut = await gospablik(environ, "audit", "verify", "--noted", head)
+    cut = await gospablik(environ, "audit", "verify", "--expected-head", head)
     assert cut.returncode == 1
     assert "position 2: the row is missing" in cut.stderr
-    malformed = await gospablik(environ, "audit", "verify", "--noted", "3:ab")
+    malformed = await gospablik(environ, "audit", "verify", "--expected-head", "3:ab")
     assert malformed.returncode == 2
     unset = {"GOSPABLIK_DATABASE_URL": "", "GOSPABLIK_DATA_DIR": str(tmp_path)}
     nowhere = await gospablik(unset, "audit", "verify")

@@ -37,13 +37,13 @@ async def test_dead_letter_jobs_are_listed_and_requeued(database: TestDatabase, 
             " VALUES (0, 'request_publication', 'failed', convert_to('{\"reply_id\": \"1\"}', 'UTF8'))"
         )
         settings = environment("appeals", database, keys_dir)
-        listed = await gospablik(settings, "held-jobs", "appeals")
+        listed = await gospablik(settings, "dead-letters", "appeals")
         assert "request_publication" in listed.stdout, listed.stderr
         number = listed.stdout.split()[0]
-        requeued = await gospablik(settings, "held-jobs", "appeals", "--put-back", number)
+        requeued = await gospablik(settings, "dead-letters", "appeals", "--requeue", number)
         assert (requeued.returncode, requeued.stdout) == (0, ""), requeued.stderr
         assert await raw_connection.fetchval("SELECT status::text FROM appeals_jobs.pgqueuer") == "queued"
         recorded = await raw_connection.fetchrow("SELECT action, subject_kind, subject_id FROM audit")
-        assert tuple(recorded) == ("gospablik held-jobs --put-back", "appeals_jobs", number)
+        assert tuple(recorded) == ("gospablik dead-letters --requeue", "appeals_jobs", number)
     finally:
         await raw_connection.close()

@@ -80,7 +80,7 @@ async def system(database: TestDatabase, keys_dir: Path, monkeypatch: pytest.Mon
     for name, value in KEYS.items():
         monkeypatch.setenv(f"GOSPABLIK_{name.upper()}", value)
     settings = environment("registry", database, keys_dir)
-    people = await run_program("cli.main", "demo-people", env={**os.environ, **settings})
+    people = await run_program("cli.main", "create-demo-people", env={**os.environ, **settings})
     assert people.returncode == 0, people.stderr
     raw_connection = await database.connect()
     async with service_under_test("registry", database, keys_dir) as registry:

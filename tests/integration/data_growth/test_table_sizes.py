@@ -40,7 +40,7 @@ RETENTION = RetentionSettings()
 SIZE_LIMITS = {
     "seen_events": SizeLimit(MESSAGES, 3, 20),
     "tombstones": SizeLimit(50, 30, 2),
-    "set_aside": SizeLimit(30, RETENTION.set_aside_days, 10),
+    "set_aside": SizeLimit(30, RETENTION.quarantine_days, 10),
     "message_versions": SizeLimit(100, RETENTION.message_versions_days, 60),
     "ingest_jobs.pgqueuer_log": SizeLimit(APPEALS * 21, RETENTION.job_log_days, 60),
     "ingest_jobs.pgqueuer_statistics": SizeLimit(APPEALS * 8, RETENTION.job_log_days, 30),

@@ -32,14 +32,14 @@ KEYS = {
 }
 # All waiting times are short, so that tests do not wait for a daily schedule.
 FAST = {
-    "registry_seconds": "0.3",
-    "ok_discussions_seconds": "0.3",
-    "ok_chats_seconds": "0.4",
-    "ok_closed_seconds": "2",
-    "vk_call_seconds": "3",
-    "ok_call_seconds": "3",
+    "page_refresh_seconds": "0.3",
+    "ok_discussion_poll_seconds": "0.3",
+    "ok_chat_poll_seconds": "0.4",
+    "ok_closed_retry_seconds": "2",
+    "vk_call_timeout_seconds": "3",
+    "ok_call_timeout_seconds": "3",
     "publish_settle_seconds": "0.5",
-    "vk_long_poll_wait": "5",
+    "vk_long_poll_wait_seconds": "5",
 }
 
 

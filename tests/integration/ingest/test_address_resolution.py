@@ -18,7 +18,7 @@ async def ingest(
     vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> AsyncIterator[ServiceUnderTest]:
     """Ingest's API at both emulators, without any token."""
-    urls = {"vk_api_url": vk.url, "ok_api_url": ok.url, "registry_seconds": "0"}
+    urls = {"vk_api_url": vk.url, "ok_api_url": ok.url, "page_refresh_seconds": "0"}
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS, **urls) as running:
         yield running
 

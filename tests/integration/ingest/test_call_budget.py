@@ -40,7 +40,7 @@ async def token(tables: Database, name: str = "one") -> UUID:
 
 def budget(tables: Database, limit: int, day: float = 86_400) -> CallBudget:
     """Return the budget of another process."""
-    return CallBudget(tables, IngestSettings(vk_wall_calls_a_day=limit, network_day_seconds=day))
+    return CallBudget(tables, IngestSettings(vk_calls_per_day={"wall.get": limit}, call_budget_window_seconds=day))
 
 
 async def taken(one: CallBudget, token_id: UUID, tries: int) -> int:
@@ -108,7 +108,7 @@ async def test_unused_reserved_calls_are_returned_in_a_short_day(tables: Databas
 
 async def test_pool_skips_exhausted_token_and_reports_calls_left(tables: Database) -> None:
     spent, fresh = await token(tables, "spent"), await token(tables, "fresh")
-    settings = IngestSettings(vk_wall_calls_a_day=4)
+    settings = IngestSettings(vk_calls_per_day={"wall.get": 4})
     accounts = DatabaseTokenPool(tables, settings)
     await accounts.refresh()
     assert accounts.daily_call_limit("vk", "wall.get") == 8
@@ -130,7 +130,7 @@ async def test_invalid_token_does_not_count_in_budget(tables: Database, database
     await token(tables, "dead")
     await token(tables, "alive")
     eye: asyncpg.Connection = await database.connect()
-    accounts = DatabaseTokenPool(tables, IngestSettings(vk_wall_calls_a_day=4))
+    accounts = DatabaseTokenPool(tables, IngestSettings(vk_calls_per_day={"wall.get": 4}))
     await eye.execute(
         "UPDATE network_tokens SET state = 'revoked', updated_at = now()"
         " WHERE id = (SELECT id FROM network_tokens LIMIT 1)"

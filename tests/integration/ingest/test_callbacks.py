@@ -379,7 +379,7 @@ def chat_message(number: int = 1, **more: Any) -> Any:
 
 
 async def test_ok_event_is_authenticated_by_url(database: TestDatabase, keys_dir: Path) -> None:
-    async with bench(database, keys_dir, ok_webhook_networks="217.20.145.192/28, 127.0.0.1/32") as one:
+    async with bench(database, keys_dir, ok_webhook_address_ranges="217.20.145.192/28, 127.0.0.1/32") as one:
         organisation = await one.eye.fetchval("SELECT organisation_id FROM pages LIMIT 1")
         page_id = await insert_page(database, organisation, network="ok", external_id="60000001")
         assert (await one.by_hand(page_id, secret="path-0f-ok")).status_code == 200

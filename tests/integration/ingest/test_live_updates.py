@@ -40,7 +40,7 @@ async def test_ok_edits_and_deletions_are_found_by_polling(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_changes")
-    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topics_seconds="1") as system:
+    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topic_poll_seconds="1") as system:
         await system.connect_page("ok", ok, page)
         written = ok.citizen(page, f"Комментарий {uuid4()}")
         name = f"{written['thread']}/{written['id']}"
@@ -58,7 +58,7 @@ async def test_vk_polling_stores_messages_missed_by_push(
 ) -> None:
     page = vk.page(f"vk_gap_{loss}")
     texts = [f"До {uuid4()}", *(f"В разрыве {uuid4()}" for _ in range(3)), f"После {uuid4()}"]
-    settings = {"vk_api_url": vk.url, "vk_long_poll_wait": "1"}
+    settings = {"vk_api_url": vk.url, "vk_long_poll_wait_seconds": "1"}
     async with connected(database, keys_dir, **settings) as system:
         await system.connect_page("vk", vk, page)
         vk.citizen(page, texts[0])

@@ -104,7 +104,7 @@ async def test_removed_comments_and_topics_are_marked_and_texts_kept(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_removed")
-    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topics_seconds="1") as system:
+    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topic_poll_seconds="1") as system:
         await system.connect_page("ok", ok, page)
         topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
         stays, goes = (ok.citizen(page, f"{n} {uuid4()}", thread=topic) for n in range(2))
@@ -128,7 +128,7 @@ async def test_comments_hidden_by_api_are_not_marked_removed(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_shows_fewer")
-    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topics_seconds="1") as system:
+    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topic_poll_seconds="1") as system:
         page_id = await system.connect_page("ok", ok, page)
         topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
         names = [f"{topic}/{ok.citizen(page, f'{n} {uuid4()}', thread=topic)['id']}" for n in range(12)]
@@ -146,7 +146,7 @@ async def test_closed_group_shows_reason_and_recovers(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     closed, open_ = ok.page("ok_closed"), ok.page("ok_open")
-    settings = {"ok_api_url": ok.url, "ok_topics_seconds": "1", "ok_closed_seconds": "2"}
+    settings = {"ok_api_url": ok.url, "ok_topic_poll_seconds": "1", "ok_closed_retry_seconds": "2"}
     async with connected(database, keys_dir, **settings) as system:
         closed_id = await system.connect_page("ok", ok, closed)
         await system.connect_page("ok", ok, open_)
@@ -175,7 +175,7 @@ async def test_unreadable_discussion_does_not_block_others(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_refused")
-    settings = {"ok_api_url": ok.url, "ok_closed_seconds": "2"}
+    settings = {"ok_api_url": ok.url, "ok_closed_retry_seconds": "2"}
     async with connected(database, keys_dir, **settings) as system:
         page_id = await system.connect_page("ok", ok, page)
         first = f"До {uuid4()}"

@@ -67,7 +67,7 @@ async def test_message_pushed_and_polled_is_stored_once(
     ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay
 ) -> None:
     page = ok.page("ok_pushed")
-    settings = {"ok_api_url": ok.url, "callbacks_url": relay.url, "ok_chats_subscribed_seconds": "3"}
+    settings = {"ok_api_url": ok.url, "callbacks_url": relay.url, "ok_chat_poll_with_push_seconds": "3"}
     async with connected(database, keys_dir, **settings) as system:
         relay.target = system.ingest.client
         await system.connect_page("ok", ok, page)
@@ -97,7 +97,7 @@ async def test_lost_subscription_is_restored_without_missed_messages(
 ) -> None:
     page = ok.page("ok_dropped")
     foreign = f"{relay.url}/somebody/else"
-    settings = {"ok_api_url": ok.url, "callbacks_url": relay.url, "ok_subscriptions_seconds": "2"}
+    settings = {"ok_api_url": ok.url, "callbacks_url": relay.url, "ok_subscription_check_seconds": "2"}
     async with connected(database, keys_dir, **settings) as system:
         relay.target = system.ingest.client
         await system.connect_page("ok", ok, page)
@@ -124,9 +124,9 @@ async def test_polling_detects_failed_push(
     settings = {
         "ok_api_url": ok.url,
         "callbacks_url": relay.url,
-        "ok_chats_subscribed_seconds": "3",
-        "ok_chats_seconds": "3",  # A new chat is polled just as rarely, because push delivers its messages.
-        "ok_subscriptions_seconds": "6",
+        "ok_chat_poll_with_push_seconds": "3",
+        "ok_chat_poll_seconds": "3",  # A new chat is polled just as rarely, because push delivers its messages.
+        "ok_subscription_check_seconds": "6",
     }
     async with connected(database, keys_dir, **settings) as system:
         relay.target = system.ingest.client

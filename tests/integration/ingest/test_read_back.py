@@ -83,7 +83,7 @@ async def networks(double: NetworkDouble) -> AsyncIterator[dict[str, NetworkAdap
     """Both adapters, connected to the network double."""
     keys: dict[str, Any] = {name.lower(): value for name, value in KEYS.items()}
     quick: dict[str, Any] = dict.fromkeys(
-        ("vk_user_calls_a_second", "vk_group_calls_a_second", "ok_calls_a_second"), 5_000
+        ("vk_user_calls_per_second", "vk_group_calls_per_second", "ok_calls_per_second"), 5_000
     )
     settings = IngestSettings(vk_api_url=double.url, ok_api_url=double.url, **keys, **quick)
     accounts, feed = cast("TokenPool", Tokens()), cast("IntakeStore", mock.Mock())

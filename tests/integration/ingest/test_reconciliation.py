@@ -233,7 +233,7 @@ async def test_unreachable_network_does_not_block_other_pages(
         await more_pages(database, here.page, network="ok", names="5")
         async with here.database.write() as session:
             await create_reconciliations(session, [], 0)
-        async with running(reconciler(here, reconcile_at_once=1)):
+        async with running(reconciler(here, reconcile_concurrency=1)):
 
             async def one_is_done() -> Any:
                 return await eye.fetchval("SELECT count(*) FROM reconciliations WHERE finished_at IS NOT NULL")

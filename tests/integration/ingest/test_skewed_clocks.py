@@ -36,7 +36,11 @@ METHODS = {
     "ok": ["discussions.addDiscussionComment", "graph.user.messages.post"],
 }
 # Neither network deduplicates: VK stores no idempotency key of a call.
-EMULATED = {"EMULATOR_DEDUPE_SECONDS": "0", "EMULATOR_USER_PER_SECOND": "100", "EMULATOR_CALLS_PER_SECOND": "100"}
+EMULATED = {
+    "EMULATOR_IDEMPOTENCY_SECONDS": "0",
+    "EMULATOR_USER_PER_SECOND": "100",
+    "EMULATOR_CALLS_PER_SECOND": "100",
+}
 
 
 async def questions(network: str, emulator: Emulator, page: str, count: int) -> list[dict[str, Any]]:
@@ -106,7 +110,7 @@ async def test_every_reply_is_published_once_despite_skewed_clocks(
         running_emulator("ok", tmp_path, **EMULATED, **clock(-ahead)) as ok,
     ):
         emulators = {"vk": vk, "ok": ok}
-        urls = {"vk_api_url": vk.url, "ok_api_url": ok.url, "vk_user_calls_a_second": "40"}
+        urls = {"vk_api_url": vk.url, "ok_api_url": ok.url, "vk_user_calls_per_second": "40"}
         async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
             system = Connected(ingest, database, eye, organisation)
             pages = {name: emulator.page(f"skew_{name}") for name, emulator in emulators.items()}

@@ -280,8 +280,8 @@ async def test_metrics_cover_all_pages(
         await update_metrics(session)
     shown = {
         name: REGISTRY.get_sample_value(name, {"network": "vk"})
-        for name in ("gospablik_source_lag_seconds", "gospablik_sources_behind", "gospablik_source_gaps")
+        for name in ("gospablik_source_lag_seconds", "gospablik_stale_pages", "gospablik_missed_messages")
     }
     assert shown["gospablik_source_lag_seconds"] == pytest.approx(7_300, abs=120)
-    assert (shown["gospablik_sources_behind"], shown["gospablik_source_gaps"]) == (2, 6)
-    assert REGISTRY.get_sample_value("gospablik_sources_behind", {"network": "ok"}) == 0
+    assert (shown["gospablik_stale_pages"], shown["gospablik_missed_messages"]) == (2, 6)
+    assert REGISTRY.get_sample_value("gospablik_stale_pages", {"network": "ok"}) == 0

@@ -26,11 +26,11 @@ from tests.integration.ingest.network_double import NetworkDouble, error, inner_
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
 FAST: dict[str, Any] = {
-    "vk_user_calls_a_second": 500,
-    "vk_group_calls_a_second": 500,
-    "ok_calls_a_second": 500,
-    "vk_call_seconds": 20,
-    "ok_call_seconds": 20,
+    "vk_user_calls_per_second": 500,
+    "vk_group_calls_per_second": 500,
+    "ok_calls_per_second": 500,
+    "vk_call_timeout_seconds": 20,
+    "ok_call_timeout_seconds": 20,
 }
 SERVICE, USER, GROUP = TokenKind.SERVICE, TokenKind.USER, TokenKind.GROUP
 
@@ -144,7 +144,7 @@ async def test_invalid_token_is_not_called_again(pool: Pool, code: int, state: s
 async def test_waiting_calls_are_not_made_with_token_invalidated_meanwhile(pool: Pool) -> None:
     await pool.add("bad")
     pool.network.answer = lambda *_: error(5)
-    pool.use(vk_user_calls_a_second=4)
+    pool.use(vk_user_calls_per_second=4)
     await pool.accounts.refresh()
     credential = pool.vk.select_token("wall.getById", SERVICE)
     outcomes = await asyncio.gather(
@@ -158,7 +158,7 @@ async def test_waiting_reads_switch_to_another_token(pool: Pool) -> None:
     await pool.add("bad")
     await pool.add("good")
     pool.network.answer = lambda _, params: error(5) if params["access_token"] == "bad" else {"response": 1}
-    pool.use(vk_user_calls_a_second=10)
+    pool.use(vk_user_calls_per_second=10)
     await pool.accounts.refresh()
     assert (
         await asyncio.gather(
@@ -404,7 +404,7 @@ async def test_secrets_are_in_no_log_error_or_repr(
     said += capsys.readouterr()
     said += [str(row["reason"]) for row in await pool.eye.fetch("SELECT reason FROM network_tokens")]
     said += [str(row["data"]) for row in await pool.eye.fetch("SELECT data FROM events")]
-    assert any("token rejected" in words for words in said)
+    assert any("token rejected by the network" in words for words in said)
     assert not [words for words in said if "very-secret" in words]
 
 
@@ -423,5 +423,5 @@ async def test_gauges_show_token_states_and_counters_show_outcomes(pool: Pool) -
     await pool.accounts.refresh()
     for state in ("healthy", "revoked"):
         gauge = {"network": "vk", "kind": "service", "state": state}
-        assert REGISTRY.get_sample_value("gospablik_tokens", gauge) == 1
+        assert REGISTRY.get_sample_value("gospablik_network_tokens", gauge) == 1
     assert (REGISTRY.get_sample_value("gospablik_network_calls_total", labels) or 0) - before == 1

@@ -109,7 +109,7 @@ async def test_ok_comment_deleted_between_polls_is_marked_deleted(
     page = ok.page(f"ok_unnoticed_{look}_{named}")
     ok.post("settings", removed_shown=named)
     try:
-        async with connected(database, keys_dir, ok_api_url=ok.url, ok_topics_seconds="1") as system:
+        async with connected(database, keys_dir, ok_api_url=ok.url, ok_topic_poll_seconds="1") as system:
             page_id = await system.connect_page("ok", ok, page)
             topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
             if look == "polls":
@@ -134,7 +134,7 @@ async def test_vk_comment_with_missed_deletion_event_is_marked_deleted(
     vk: Emulator, database: TestDatabase, keys_dir: Path, look: str
 ) -> None:
     page = vk.page(f"vk_unnoticed_{look}")
-    async with connected(database, keys_dir, vk_api_url=vk.url, vk_wall_calls_a_day="50000") as system:
+    async with connected(database, keys_dir, vk_api_url=vk.url, vk_calls_per_day='{"wall.get": 50000}') as system:
         page_id = await system.connect_page("vk", vk, page)
         post = vk.citizen(page, f"Запись {uuid4()}", "wall_post")
         key = f"vk:-{page}_{post['id']}"
@@ -155,7 +155,7 @@ async def test_vk_board_comment_missing_in_network_is_marked_deleted(
     page = vk.page("vk_unnoticed_board")
     topic = vk.post("board", page=page, title="Вопросы", text="Спрашивайте")
     key = f"vk:-{page}_{topic['thread']}"
-    async with connected(database, keys_dir, vk_api_url=vk.url, vk_boards_seconds="1") as system:
+    async with connected(database, keys_dir, vk_api_url=vk.url, vk_board_poll_seconds="1") as system:
         await system.connect_page("vk", vk, page)
         await _marked(system, key)
         item = _stored_before(f"-{page}_{topic['thread']}_987", key)
@@ -172,7 +172,7 @@ async def test_hidden_counted_comments_do_not_cause_endless_reads(
     topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
     for number in range(12):
         ok.citizen(page, f"{number} {uuid4()}", thread=topic)
-    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topics_seconds="3600") as system:
+    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topic_poll_seconds="3600") as system:
         await system.connect_page("ok", ok, page)
         await _marked(system, f"ok:{topic}")
         looks, before = _calls(ok, "discussions.getList"), _calls(ok, "discussions.getComments")

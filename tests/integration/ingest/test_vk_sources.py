@@ -46,7 +46,7 @@ def _deaf(vk: Emulator) -> None:
 
 
 # Emulated networks respond at once; the call budget allows a poll about every two seconds.
-POLLED = {"vk_wall_calls_a_day": "50000", "vk_long_poll_wait": "1"}
+POLLED = {"vk_calls_per_day": '{"wall.get": 50000}', "vk_long_poll_wait_seconds": "1"}
 
 
 async def test_missing_post_is_marked_deleted(
@@ -78,7 +78,7 @@ async def test_closed_wall_shows_reason_and_recovers(vk: Emulator, database: Tes
     page = vk.page("vk_closed_wall")
     _deaf(vk)
     vk.post("wall", page=page, state="disabled")
-    async with connected(database, keys_dir, vk_api_url=vk.url, vk_closed_seconds="1", **POLLED) as system:
+    async with connected(database, keys_dir, vk_api_url=vk.url, vk_closed_retry_seconds="1", **POLLED) as system:
         page_id = await system.connect_page("vk", vk, page)
         row = await _source(system, page_id, "wall_poll", "failures > 0")
         assert row["last_error"].startswith("Стену прочитать нельзя: стена закрыта")
@@ -95,7 +95,7 @@ async def test_board_comments_are_read_and_replied_to(
     topic = vk.post("board", page=page, title="Вопросы", text="Спрашивайте")
     _deaf(vk)
     asked = vk.citizen(page, f"Когда приём? {uuid4()}", thread=topic["thread"])
-    async with connected(database, keys_dir, vk_api_url=vk.url, vk_boards_seconds="1", **POLLED) as system:
+    async with connected(database, keys_dir, vk_api_url=vk.url, vk_board_poll_seconds="1", **POLLED) as system:
         await system.connect_page("vk", vk, page)
         row = await _row(system, "external_id = $1", f"-{page}_{topic['thread']}_{asked['id']}")
         assert (row["kind"], row["way_in"]) == ("comment", "board_poll")
@@ -128,7 +128,7 @@ async def test_suggested_posts_are_stored_and_not_marked_deleted(
     _deaf(vk)
     offered = vk.citizen(page, f"Предлагаю {uuid4()}", "suggested_post")
     later = vk.citizen(page, f"Запись {uuid4()}", "wall_post")
-    settings = {"vk_api_url": vk.url, "vk_suggests_seconds": "1", **POLLED}
+    settings = {"vk_api_url": vk.url, "vk_suggested_post_poll_seconds": "1", **POLLED}
     async with connected(database, keys_dir, **settings) as system:
         await system.connect_page("vk", vk, page)
         row = await _row(system, "external_id = $1", f"-{page}_{offered['id']}")
@@ -223,7 +223,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
         "vk_api_url": vk.url,
         "vk_push": "callback",
         "callbacks_url": f"http://127.0.0.1:{port}",
-        "vk_callbacks_seconds": "1",
+        "vk_callback_check_seconds": "1",
     }
     (token,) = [t["token"] for t in vk.tokens() if t["kind"] == "group" and str(t["page"]) == page]
 
@@ -318,7 +318,7 @@ async def test_event_pushed_by_both_sources_is_stored_once(
         "vk_api_url": vk.url,
         "vk_push": "both",
         "callbacks_url": f"http://127.0.0.1:{port}",
-        "vk_callbacks_seconds": "1",
+        "vk_callback_check_seconds": "1",
     }
     async with connected(database, keys_dir, **settings) as system, _served(system, port):
         page_id = await system.connect_page("vk", vk, page)

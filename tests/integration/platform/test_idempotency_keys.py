@@ -27,7 +27,7 @@ async def test_fingerprint_cannot_confirm_a_guessed_password(database: TestDatab
         again = await registry.client.post(PEOPLE, content=PERSON, headers=headers)
         assert (first.status_code, again.json()) == (201, first.json())
         other = await registry.client.post(PEOPLE, content=PERSON.replace(b"9", b"8"), headers=headers)
-        assert other.json()["type"] == "/problems/key-reused"
+        assert other.json()["type"] == "/problems/idempotency-key-reused"
     connection = await database.connect()
     kept = await connection.fetchval("SELECT fingerprint FROM registry_idempotency")
     await connection.close()
@@ -63,7 +63,7 @@ async def test_expired_responses_of_all_callers_are_purged(
         await _insert_response(connection, table, caller, hours)
     async with service_under_test(name, database, keys_dir) as running:
         with mock.patch.object(idempotency, "FORGOTTEN_AT_ONCE", 2):
-            work = running.service._work("worker")["forget-answers"]
+            work = running.service._work("worker")["purge-idempotency-keys"]
             task = asyncio.ensure_future(work(running.service))
             async with asyncio.timeout(60):
                 while await connection.fetchval(f"SELECT count(*) FROM {table}") != 1:

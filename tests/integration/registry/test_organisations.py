@@ -150,7 +150,7 @@ async def test_repeated_request_creates_one_organisation(registry: ServiceUnderT
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json() == second.json()
     other = await registry.client.post(PATH, json={**SCHOOL, "code": "other"}, headers=headers)
-    assert (other.status_code, other.json()["type"]) == (422, "/problems/key-reused")
+    assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
 
 
 async def test_change_with_stale_version_is_refused(registry: ServiceUnderTest, database: TestDatabase) -> None:

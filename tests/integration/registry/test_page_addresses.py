@@ -142,7 +142,7 @@ async def test_unavailable_network_answers_503(registry: ServiceUnderTest, inges
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
     ingest.status = 422
     answer = await resolve(registry, "vk.com/school71")
-    assert (answer.status_code, answer.json()["type"]) == (502, "/problems/upstream-failed")
+    assert (answer.status_code, answer.json()["type"]) == (502, "/problems/bad-gateway")
 
 
 async def test_page_with_address_and_id_is_refused(registry: ServiceUnderTest, ingest: Ingest) -> None:

@@ -93,7 +93,7 @@ class World:
 async def world(registry: ServiceUnderTest, database: TestDatabase) -> Any:
     networks = Networks()
     eye = await database.connect()
-    checks = DailyCheck(registry.service.database, networks.ask, RegistrySettings(page_checks_calls_a_day=100))
+    checks = DailyCheck(registry.service.database, networks.ask, RegistrySettings(page_checks_calls_per_day=100))
     yield World(registry, database, eye, await insert_organisation(database), networks, checks)
     await eye.close()
 
@@ -203,7 +203,7 @@ async def test_failing_networks_cost_no_more_than_the_budget(world: World, failu
             checks = DailyCheck(
                 world.registry.service.database,
                 _failing(failure, made),
-                RegistrySettings(page_checks_calls_a_day=110),
+                RegistrySettings(page_checks_calls_per_day=110),
             )
             with (
                 time_machine.travel(MONDAY + day * DAY + part * timedelta(minutes=10), tick=False),
@@ -241,7 +241,7 @@ async def test_request_that_never_reached_ingest_costs_nothing(world: World, fai
     await world.page("101")
     made: list[int] = []
     checks = DailyCheck(
-        world.registry.service.database, _failing(failure, made), RegistrySettings(page_checks_calls_a_day=100)
+        world.registry.service.database, _failing(failure, made), RegistrySettings(page_checks_calls_per_day=100)
     )
     with time_machine.travel(MONDAY, tick=False):
         await checks.run_batch()

@@ -36,7 +36,7 @@ BUDGET = 600
 # In the middle of a day in the region.
 TODAY = datetime(2026, 11, 24, 3, tzinfo=UTC)
 NETWORKS = ("vk", "ok")
-FAST = {"vk_user_calls_a_second": "200", "ok_calls_a_second": "200"}
+FAST = {"vk_user_calls_per_second": "200", "ok_calls_per_second": "200"}
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ async def region(emulators: dict[str, Emulator], database: TestDatabase, keys_di
             checks = DailyCheck(
                 registry.service.database,
                 daily_run.via_ingest(services),
-                RegistrySettings(page_checks_calls_a_day=BUDGET),
+                RegistrySettings(page_checks_calls_per_day=BUDGET),
             )
             yield Region(registry, eye, emulators, checks)
     await eye.close()

@@ -213,7 +213,7 @@ async def test_personal_data_is_sent_only_to_listed_hosts(
 async def test_endpoint_beyond_the_quota_is_refused(hooks: Hooks, receiver: Receiver) -> None:
     school = await insert_organisation(hooks.test_database, name="Школа")
     async with service_under_test(
-        "webhooks", hooks.test_database, hooks.app.keys_dir, webhooks_endpoints="2"
+        "webhooks", hooks.test_database, hooks.app.keys_dir, webhooks_max_endpoints="2"
     ) as app:
         few = Hooks(app, hooks.test_database)
         for _ in range(2):
@@ -223,7 +223,7 @@ async def test_endpoint_beyond_the_quota_is_refused(hooks: Hooks, receiver: Rece
             json={"url": receiver.url, "event_types": ["appeal.opened"]},
             headers=few.headers("manager", school),
         )
-        assert (refused.status_code, "GOSPABLIK_WEBHOOKS_ENDPOINTS" in refused.json()["detail"]) == (409, True)
+        assert (refused.status_code, "GOSPABLIK_WEBHOOKS_MAX_ENDPOINTS" in refused.json()["detail"]) == (409, True)
         await few.endpoint(receiver.url)
 
 

@@ -1,4 +1,4 @@
-"""`gospablik understand` writes every row with its classification."""
+"""`gospablik classify` writes every row with its classification."""
 
 import csv
 from pathlib import Path
@@ -26,7 +26,7 @@ def _records(path: Path) -> list[list[str]]:
 def _run(tmp_path: Path, content: str | bytes, target: Path | None = None) -> tuple[int, str, Path]:
     source, out = tmp_path / "in.csv", target or tmp_path / "out.csv"
     source.write_bytes(content.encode() if isinstance(content, str) else content)
-    done = RUNNER.invoke(app, ["understand", "--in", str(source), "--out", str(out)])
+    done = RUNNER.invoke(app, ["classify", "--in", str(source), "--out", str(out)])
     return done.exit_code, done.output.strip(), out
 
 

@@ -9,7 +9,7 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import TypeAdapter
 from pydantic_settings import BaseSettings
 
-from cli.deployment.prepare import new_environment, prepare
+from cli.deployment.prepare import generate_environment, prepare
 from cli.embedded.settings import SERVICES
 from services.appeals.settings import AppealsSettings
 from services.gateway.settings import GatewaySettings
@@ -153,9 +153,9 @@ def test_only_appeals_mounts_the_models_read_only(services: dict[str, Any]) -> N
             assert "keys:/keys:ro" in service["volumes"]
 
 
-def test_new_env_generates_all_required_secrets(text: str) -> None:
+def test_generate_env_creates_all_required_secrets(text: str) -> None:
     asked = set(re.findall(r"\$\{(GOSPABLIK_\w+):\?", text))
-    first, second = (dict(line.split("=", 1) for line in new_environment().splitlines()) for _ in range(2))
+    first, second = (dict(line.split("=", 1) for line in generate_environment().splitlines()) for _ in range(2))
     assert set(first) == asked
     assert not set(first.values()) & set(second.values())
 

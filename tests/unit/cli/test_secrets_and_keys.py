@@ -93,3 +93,18 @@ def test_permissions_of_parent_folders_are_unchanged(tmp_path: Path) -> None:
     assert _mode(data_dir.root) == 0o711
     for folder in (data_dir.secrets, data_dir.keys, data_dir.logs, data_dir.run):
         assert _mode(folder) == 0o700
+
+
+def test_state_of_an_earlier_version_is_taken_over_once(tmp_path: Path) -> None:
+    data_dir = DataDir.prepare(tmp_path)
+    former, stale = tmp_path / "embedded.json", tmp_path / "run" / "stack.json"
+    former.write_text('{"postgres_home": "/srv/postgres"}')
+    stale.write_text("{}")
+    with data_dir.lock():
+        assert data_dir.load_state() == {"postgres_home": "/srv/postgres"}
+        data_dir.save_state(demo="digest")
+    assert not former.exists()
+    assert not stale.exists()
+    former.write_text('{"postgres_home": "/srv/other"}')
+    with data_dir.lock():
+        assert data_dir.load_state() == {"postgres_home": "/srv/postgres", "demo": "digest"}

@@ -132,7 +132,7 @@ def test_invalid_row_or_target_leaves_files_unchanged(tmp_path: Path, model: Pat
 
 
 def test_model_is_scored_on_a_file_and_training_rows_are_reported(tmp_path: Path, model: Path) -> None:
-    output = run("evaluate", *options(history(tmp_path, 40, seed=9), model), "--json", "--wanted", "0.9")
+    output = run("evaluate", *options(history(tmp_path, 40, seed=9), model), "--json", "--target-accuracy", "0.9")
     found = json.loads(output[output.index("{") :])
     assert (found["version"], found["known_rows"], found["scores"]["rows"]) == (1, 0, 40)
     assert found["scores"]["accuracy"] > 0.8

@@ -55,7 +55,7 @@ async def _desk(settings: GatewaySettings) -> AsyncIterator[httpx.AsyncClient]:
 async def desk(services: dict[str, Fake], serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
     urls = {f"{name}_url": await serve(fake) for name, fake in services.items()}
     settings = GatewaySettings.model_validate(
-        urls | {"health_timeout_seconds": 0.3, "documents_fresh_seconds": 0, "gateway_body_bytes": 2048}
+        urls | {"health_timeout_seconds": 0.3, "openapi_cache_seconds": 0, "gateway_body_bytes": 2048}
     )
     async with _desk(settings) as client:
         yield client
@@ -158,9 +158,9 @@ async def test_unlisted_files_of_the_package_are_404(desk: httpx.AsyncClient, na
     ("status", "slug"),
     [
         (404, "not-found"),
-        (413, "too-large"),
+        (413, "payload-too-large"),
         (429, "too-many-requests"),
-        (502, "upstream-failed"),
+        (502, "bad-gateway"),
         (503, "unavailable"),
         (504, "gateway-timeout"),
     ],

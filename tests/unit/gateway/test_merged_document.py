@@ -144,14 +144,22 @@ def test_problems_of_route_dependencies_are_listed() -> None:
             for kind in response.get("content", {}).get("application/problem+json", {}).get("examples", ())
         }
 
-    reads = {"unauthenticated", "forbidden", "invalid", "too-many-requests", "unavailable", "too-slow", "internal"}
+    reads = {
+        "unauthenticated",
+        "forbidden",
+        "invalid",
+        "too-many-requests",
+        "unavailable",
+        "query-timeout",
+        "internal",
+    }
     assert of("/api/v1/appeals", "get") == reads
     replies = of("/api/v1/appeals/{appeal_id}/replies", "post")
     assert {
         "reply-under-way",
         "duplicate",
-        "in-flight",
-        "key-reused",
+        "idempotent-request-in-progress",
+        "idempotency-key-reused",
         "precondition-failed",
         "bad-request",
     } < replies

@@ -139,14 +139,14 @@ async def test_closed_chat_does_not_block_others_and_is_read_later(wire: Wire) -
     wire.chats = {"chat:a": [_message("chat:a", 1)], "chat:b": [_message("chat:b", 2)]}
     wire.closed = {"chat:a"}
     kept = Kept()
-    chats, _ = _chats(kept, ok_closed_seconds=0.0)
+    chats, _ = _chats(kept, ok_closed_retry_seconds=0.0)
     await chats.check_group(PAGE)
     assert kept.items == ["chat:b/mid:chat:b.2"]
     assert "chat:a" in kept.at["closed"]
     assert any("переписка chat:a" in error and "458" in error for error in kept.errors)
     wire.closed = set()
     # A new process, which knows the closed chat only from the cursor.
-    chats, _ = _chats(kept, ok_closed_seconds=0.0)
+    chats, _ = _chats(kept, ok_closed_retry_seconds=0.0)
     await chats.check_group(PAGE)
     assert sorted(kept.items) == ["chat:a/mid:chat:a.1", "chat:b/mid:chat:b.2"]
     assert "closed" not in kept.at

@@ -139,7 +139,7 @@ def _refused(
 async def test_list_is_read_in_parts_most_recent_first() -> None:
     rows = [_row(n, timedelta(hours=n)) for n in range(60)] + [_row(n, timedelta(days=n)) for n in range(60, 80)]
     wire, memory = Wire(rows), Memory()
-    listed, polling = _made(wire, memory, ok_walk_days=14)
+    listed, polling = _made(wire, memory, ok_full_pass_days=14)
     for _ in range(40):
         await polling._round()
     assert set(wire.read) >= {str(n) for n in range(60)}
@@ -165,7 +165,7 @@ async def test_unchanged_list_costs_one_call() -> None:
 async def test_closed_discussion_is_reported_and_retried_later() -> None:
     wire, memory = Wire([_row(n, timedelta(hours=1)) for n in range(4)]), Memory()
     wire.trouble = lambda name: _refused(name) if name == "2" else None
-    _, polling = _made(wire, memory, ok_closed_seconds=3_600)
+    _, polling = _made(wire, memory, ok_closed_retry_seconds=3_600)
     for _ in range(5):
         await polling._round()
     assert set(memory.kept) == {"ok:0", "ok:1", "ok:3"}

@@ -289,7 +289,7 @@ async def test_cursor_keeps_the_types_of_sort_keys(client: httpx.AsyncClient) ->
 
 def test_catalogue_contains_every_problem_once() -> None:
     found = problems.catalogue()
-    assert {"not-found", "conflict", "invalid", "unauthenticated", "too-large"} <= set(found)
+    assert {"not-found", "conflict", "invalid", "unauthenticated", "payload-too-large"} <= set(found)
     assert all(entry["description"] for entry in found.values())
     assert found[Problem.slug]["status"] == 500
 
@@ -310,7 +310,7 @@ async def test_large_body_is_read_to_its_end_and_refused(size: int, status: int)
     assert answer.status_code == status
     assert taken == ([size] if status == 200 else [])
     if status == 413:
-        problem(answer, 413, "too-large")
+        problem(answer, 413, "payload-too-large")
 
 
 @pytest.mark.parametrize(("path", "status"), [("/files", 200), ("/others", 413)])

@@ -67,7 +67,7 @@ async def test_failed_and_ended_work_is_restarted_with_growing_delays(slept: lis
             on_restart=lambda: restarts.append(None),
             is_retried=lambda error: not isinstance(error, Stop),
         )
-    assert ends == ["ValueError('first')", repr(WorkEnded("the worker ended")), "ValueError('third')"]
+    assert ends == ["ValueError('first')", repr(WorkEnded("worker exited")), "ValueError('third')"]
     assert slept == [0.5, 1, 2]
     assert len(restarts) == 3
 

@@ -117,23 +117,23 @@ class ChatPoller:
     def _period(self, page: PageRef) -> float:
         """Return the seconds between two polls of a group."""
         if not self._pushed(page):
-            return self._settings.ok_chats_seconds
-        rarest = self._settings.ok_chats_subscribed_seconds
+            return self._settings.ok_chat_poll_seconds
+        rarest = self._settings.ok_chat_poll_with_push_seconds
         spoken = self._spoken.get(page.id)
         if spoken is None:
             return rarest
         share = (clock.now() - spoken).total_seconds() * RECHECK_FRACTION
-        return min(max(share, self._settings.ok_chats_seconds), rarest)
+        return min(max(share, self._settings.ok_chat_poll_seconds), rarest)
 
     async def _refresh_activity(self, now: float) -> None:
         if now < self._spoken_at + ACTIVITY_REFRESH_SECONDS:
             return
         self._spoken_at = now
-        since = clock.now() - timedelta(seconds=self._settings.ok_chats_subscribed_seconds / RECHECK_FRACTION)
+        since = clock.now() - timedelta(seconds=self._settings.ok_chat_poll_with_push_seconds / RECHECK_FRACTION)
         try:
             self._spoken = await self._intake.active_pages((SOURCE, PUSH_WAY), since)
         except TRANSIENT_ERRORS as error:  # without the database no result could be stored either
-            log.warning("active chats could not be loaded", error=str(error)[:200])
+            log.warning("recent chat activity could not be read", error=str(error)[:200])
 
     async def _one(self, page: PageRef, gate: asyncio.Semaphore) -> None:
         name = page.external_id
@@ -148,11 +148,11 @@ class ChatPoller:
             told = str(error)
             if isinstance(error, CallError) and is_object_error(error):
                 told = describe_closed(error, f"группа {name}")
-                self._rests.start(name, self._settings.ok_closed_seconds)
+                self._rests.start(name, self._settings.ok_closed_retry_seconds)
             else:
-                self._rests.record_failure(name, Backoff(self._settings.ok_chats_seconds, MAX_DELAY))
+                self._rests.record_failure(name, Backoff(self._settings.ok_chat_poll_seconds, MAX_DELAY))
             self._intake.report_failure(page, SOURCE, told)
-            log.warning("a poll failed", way=SOURCE, page=name, error=str(error)[:200])
+            log.warning("poll failed", source_kind=SOURCE, page_external_id=name, error=str(error)[:200])
         else:
             self._rests.clear(name)
         finally:
@@ -211,9 +211,14 @@ class ChatPoller:
                     if not is_object_error(error):
                         raise
                     closed[chat_id] = back
-                    self._rests.start(f"{page.external_id}/{chat_id}", self._settings.ok_closed_seconds)
+                    self._rests.start(f"{page.external_id}/{chat_id}", self._settings.ok_closed_retry_seconds)
                     self._intake.report_failure(page, SOURCE, describe_closed(error, f"переписка {chat_id}"))
-                    log.warning("a chat was not read", page=page.external_id, chat=chat_id, error=str(error)[:200])
+                    log.warning(
+                        "chat read failed",
+                        page_external_id=page.external_id,
+                        chat_id=chat_id,
+                        error=str(error)[:200],
+                    )
                     return ParsedBatch()
             closed.pop(chat_id, None)
             return found

@@ -53,7 +53,7 @@ class DiscussionList:
         """Return whether the rows in memory are fresh and go back to that time."""
         if self._walked_at is None or self._walked_from is None or self._walked_from > since:
             return False
-        return asyncio.get_running_loop().time() - self._walked_at <= 2 * self._settings.ok_walk_seconds
+        return asyncio.get_running_loop().time() - self._walked_at <= 2 * self._settings.ok_full_pass_seconds
 
     def of_group(self, group: str, since: datetime) -> list[DiscussionRow]:
         """Return the rows in memory of a group's discussions that changed since a time."""
@@ -74,7 +74,7 @@ class DiscussionList:
         """Read the next pages of the full pass, if one is due."""
         now = asyncio.get_running_loop().time()
         if not self._walking:
-            due = self._walked_at is None or now - self._walked_at >= self._settings.ok_walk_seconds
+            due = self._walked_at is None or now - self._walked_at >= self._settings.ok_full_pass_seconds
             soon = self._missed and (self._walked_at is None or now - self._walked_at >= MIN_PASS_INTERVAL)
             if not due and not soon and not self._wanted:
                 return
@@ -100,7 +100,7 @@ class DiscussionList:
         return self._walking
 
     def _days_ago(self) -> datetime:
-        return clock.now() - timedelta(days=self._settings.ok_walk_days)
+        return clock.now() - timedelta(days=self._settings.ok_full_pass_days)
 
     def _walked(self, at: float) -> None:
         self._walking = False

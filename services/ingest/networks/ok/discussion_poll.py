@@ -107,7 +107,7 @@ class DiscussionPoller:
             self._welled = frozenset()
             raise
         self._tell(pages, now)
-        return 0.05 if left or self._listing.in_full_pass else self._settings.ok_discussions_seconds
+        return 0.05 if left or self._listing.in_full_pass else self._settings.ok_discussion_poll_seconds
 
     def _tell(self, pages: frozenset[str], now: float) -> None:
         """Report the result of the round: errors of single discussions each time, success periodically."""
@@ -188,7 +188,7 @@ class DiscussionPoller:
         alone = is_object_error(error)
         if isinstance(error, CallError) and alone:
             told = describe_closed(error, f"обсуждение {one.key}")
-            self._rests.start(one.key, self._settings.ok_closed_seconds)
+            self._rests.start(one.key, self._settings.ok_closed_retry_seconds)
         elif isinstance(error, NoUsableToken) or (
             isinstance(error, CallError) and error.treatment is not ErrorTreatment.TRANSIENT
         ):
@@ -196,7 +196,7 @@ class DiscussionPoller:
         else:
             self._rests.record_failure(one.key, BACKOFF)
         self._told[one.page.id] = asyncio.get_running_loop().time() + ERROR_SHOWN_SECONDS, told
-        log.warning("a discussion was not read", place=one.key, error=str(error)[:200], closed=alone)
+        log.warning("discussion read failed", discussion=one.key, error=str(error)[:200], closed=alone)
         return None
 
     async def _unknown_topics(self, moved: list[ChangedDiscussion]) -> None:
@@ -222,7 +222,7 @@ class DiscussionPoller:
                 except CallError as single:
                     if not is_object_error(single):
                         raise
-                    log.warning("a topic was not read", place=discussion, error=str(single)[:200])
+                    log.warning("topic read failed", discussion=discussion, error=str(single)[:200])
         for page, parsed in by_page:
             await self._intake.store(page, SOURCE, parsed, observed_at=observed_at)
 

@@ -66,7 +66,7 @@ class OkClient:
         self._http = http
         self._token_pool = token_pool
         self._settings = settings
-        self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_seconds)
+        self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_timeout_seconds)
 
     def user_session(self, method: str) -> Credential:
         """Return a usable user session. Raises `NoUsableToken`."""
@@ -148,7 +148,7 @@ class OkClient:
     async def _answer(
         self, credential: Credential, method: str, verb: str, url: str, not_after: float | None, **request: Any
     ) -> Any:
-        await wait_for_rate_limit(credential.id, self._settings.ok_calls_a_second)
+        await wait_for_rate_limit(credential.id, self._settings.ok_calls_per_second)
         if await self._token_pool.begin_call(credential, method) is None:
             raise TokenNotUsable(f"the token is not usable for {method} now")
         use_call_allowance(NETWORK, method)
@@ -159,14 +159,14 @@ class OkClient:
             async with self._http.request(verb, url, **request) as answer:
                 body = json.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            record_call(NETWORK, method, "lost", started)
+            record_call(NETWORK, method, "no_response", started)
             raise transport_failure(NETWORK, method, error) from None
         if isinstance(body, dict) and "error_code" in body:
             raise await self._refused(credential, method, body, started)
         if (name := _LISTS.get(method)) and not (isinstance(body, dict) and isinstance(body.get(name), list)):
-            record_call(NETWORK, method, "unreadable", started)
+            record_call(NETWORK, method, "invalid_response", started)
             raise NoValidResponse(NETWORK, method, f"no {name} in the response")
-        record_call(NETWORK, method, "answered", started)
+        record_call(NETWORK, method, "success", started)
         await self._token_pool.record_success(credential, method)
         return body
 

@@ -56,7 +56,7 @@ class OkNetwork:
         self._subscriptions = SubscriptionMonitor(
             self._client, token_pool, intake, settings, self._on_possible_loss
         )
-        self._tokens = TokenProbe(self.name, token_pool, self._probe, settings.token_check_seconds)
+        self._tokens = TokenProbe(self.name, token_pool, self._probe, settings.token_probe_seconds)
         self._chats = ChatPoller(
             self._client,
             token_pool,
@@ -109,7 +109,7 @@ class OkNetwork:
 
     def publish_timeout(self) -> float:
         """Return the timeout of a publishing call, in seconds."""
-        return self._settings.ok_call_seconds
+        return self._settings.ok_call_timeout_seconds
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish the reply as the community. Raises `PublishRejected` or `PublishOutcomeUnknown`."""

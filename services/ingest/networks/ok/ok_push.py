@@ -5,7 +5,7 @@ from services.ingest.networks.push_port import PushSpec
 
 PUSH = PushSpec(
     parse=parse_webhook,
-    sender_networks=lambda settings: settings.ok_webhook_networks,
+    sender_networks=lambda settings: settings.ok_webhook_address_ranges,
     summary="An event of OK",
     description="Store one OK Bot API event. The last path segment is the page's secret.",
     example={

@@ -132,12 +132,12 @@ class SubscriptionMonitor:
                 self._missed(page)
             failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
             self._intake.report_failure(page, SOURCE, str(error))
-            log.warning("a subscription could not be checked", page=page.external_id, error=str(error)[:200])
+            log.warning("subscription check failed", page_external_id=page.external_id, error=str(error)[:200])
             if isinstance(error, CallError) and is_object_error(error):
-                return self._settings.ok_closed_seconds
+                return self._settings.ok_closed_retry_seconds
             return retry_delay(error, failures)
         self._failures.pop(page.id, None)
-        return self._settings.ok_subscriptions_seconds
+        return self._settings.ok_subscription_check_seconds
 
     async def check_group(self, page: PageRef) -> None:
         """Ensure that the group's URL is subscribed. Raises the errors of a call."""
@@ -157,7 +157,7 @@ class SubscriptionMonitor:
         now = asyncio.get_running_loop().time()
         if doubted:
             self._suspected.discard(page.id)
-            self._probation_until[page.id] = now + self._settings.ok_subscriptions_seconds * 0.7
+            self._probation_until[page.id] = now + self._settings.ok_subscription_check_seconds * 0.7
         if self._probation_until.get(page.id, 0.0) > now:
             await self._intake.callbacks.record_check(page.id, CallbackState.FAILED, PUSH_LOSS_TEXT)
             self._intake.report_failure(page, SOURCE, PUSH_LOSS_TEXT)
@@ -204,7 +204,7 @@ class SubscriptionMonitor:
         return {str(row["url"]) for row in rows if isinstance(row, dict) and row.get("url")}
 
     async def _subscribe(self, page: PageRef, callback: RegisteredCallback) -> None:
-        log.info("a group was subscribed again", page=page.external_id)
+        log.info("subscription renewed", page_external_id=page.external_id)
         answer = await self._call(page, "subscribe", callback.url)
         if not isinstance(answer, dict) or answer.get("success") is not True:
             raise NoValidResponse(NETWORK, "graph.subscribe", "the network did not confirm the subscription")

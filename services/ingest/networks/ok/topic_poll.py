@@ -35,7 +35,7 @@ MAX_MISSING_CHECKS = 5
 
 
 class TopicPoller:
-    """Checks every group once per `ok_topics_seconds`, quiet groups less often."""
+    """Checks every group once per `ok_topic_poll_seconds`, quiet groups less often."""
 
     def __init__(
         self, reader: DiscussionReader, token_pool: TokenPool, intake: IntakeStore, settings: IngestSettings
@@ -68,7 +68,7 @@ class TopicPoller:
         due = self._due.get(name, 0.0)
         if due > now:
             return min(due - now, 5)
-        period = self._settings.ok_topics_seconds
+        period = self._settings.ok_topic_poll_seconds
         self._due[name] = now + period * (QUIET_INTERVAL_FACTOR if name in self._quiet else 1)
         try:
             await self.check_group(pages[name])
@@ -78,8 +78,8 @@ class TopicPoller:
                 raise
             told = describe_closed(error, f"группа {name}")
             self._intake.report_failure(pages[name], SOURCE, told)
-            log.warning("a group is closed", page=name, error=str(error)[:200])
-            self._rests.start(name, self._settings.ok_closed_seconds)
+            log.warning("group closed to our token", page_external_id=name, error=str(error)[:200])
+            self._rests.start(name, self._settings.ok_closed_retry_seconds)
         except TRANSIENT_ERRORS as error:
             self._intake.report_failure(pages[name], SOURCE, str(error))
             raise
@@ -138,7 +138,7 @@ class TopicPoller:
         """Skip a discussion that cannot be read. Raises errors that concern all discussions."""
         if not is_object_error(error):
             raise error
-        log.warning("a discussion was not read", place=discussion, error=str(error)[:200])
+        log.warning("discussion read failed", discussion=discussion, error=str(error)[:200])
         self._intake.report_failure(page, SOURCE, describe_closed(error, f"обсуждение {discussion}"))
 
     def _chosen(

@@ -86,7 +86,7 @@ class VkConfirmation:
                 client = VkClient(services.http, services.token_pool, services.settings)
                 return await fetch_confirmation_code(client, page)
         except (NoUsableToken, CallError, NoValidResponse, *TRANSIENT_ERRORS) as error:
-            log.info("the confirmation code could not be fetched", page_id=str(page.id), error=repr(error)[:200])
+            log.info("confirmation code request failed", page_id=str(page.id), error=repr(error)[:200])
             return None
 
     async def _save(self, page_id: UUID, code: str) -> None:
@@ -97,7 +97,7 @@ class VkConfirmation:
                 if kept is not None:
                     await registrations.save(NETWORK, replace(kept, confirmation_code=code))
         except TRANSIENT_ERRORS as error:
-            log.warning("the confirmation code could not be saved", error=repr(error)[:200])
+            log.warning("confirmation code not stored", error=repr(error)[:200])
 
 
 PUSH = PushSpec(

@@ -96,7 +96,7 @@ class CallbackServerMonitor:
         kept = await self._callbacks.by_page(NETWORK)
         self._by_hand = {page_id for page_id, one in kept.items() if one.manual}
         self._working = {page_id for page_id, one in kept.items() if one.state is CallbackState.WORKING}
-        return min(STATE_REFRESH_SECONDS, self._settings.vk_callbacks_seconds)
+        return min(STATE_REFRESH_SECONDS, self._settings.vk_callback_check_seconds)
 
     def _pages(self) -> Sequence[PageRef]:
         return [
@@ -113,7 +113,7 @@ class CallbackServerMonitor:
         """Compare the registration with the network; return the seconds until the next check."""
         kept = (await self._callbacks.by_page(NETWORK, [page.id])).get(page.id)
         if kept is not None and kept.manual:
-            return self._settings.vk_callbacks_seconds
+            return self._settings.vk_callback_check_seconds
         mine = self._wanted(page, kept)
         try:
             return await self._compare(page, mine)
@@ -124,7 +124,7 @@ class CallbackServerMonitor:
             if kept is None:
                 await self._callbacks.save(NETWORK, mine)
             await self._state(page, CallbackState.FAILED, reason)
-            return self._settings.vk_callbacks_seconds
+            return self._settings.vk_callback_check_seconds
 
     def _wanted(self, page: PageRef, kept: RegisteredCallback | None) -> RegisteredCallback:
         url = f"{(self._settings.callbacks_url or '').rstrip('/')}{PATH}"
@@ -142,7 +142,7 @@ class CallbackServerMonitor:
         match server.get("status"):
             case "ok":
                 await self._ensure_events_set(page, mine, server)
-                return self._settings.vk_callbacks_seconds
+                return self._settings.vk_callback_check_seconds
             case "wait" if self._waited.get(page.id, 0) < MAX_WAITING_CHECKS:
                 self._waited[page.id] = self._waited.get(page.id, 0) + 1
                 return RECHECK_SECONDS
@@ -201,7 +201,7 @@ class CallbackServerMonitor:
         )
         await self._set_events(page, number)
         self._waited.pop(page.id, None)
-        return self._settings.vk_callbacks_seconds if failed else RECHECK_SECONDS
+        return self._settings.vk_callback_check_seconds if failed else RECHECK_SECONDS
 
     async def _ensure_events_set(self, page: PageRef, mine: RegisteredCallback, server: dict[str, Any]) -> None:
         """Ensure that a working server still has the supported events enabled."""

@@ -53,7 +53,7 @@ class LongPollContext:
         self.settings = settings
         self.missed = missed
         # The network holds a call for `wait` seconds; proxies and scheduling add some time.
-        self.timeout = aiohttp.ClientTimeout(total=settings.vk_long_poll_wait + 10, connect=10)
+        self.timeout = aiohttp.ClientTimeout(total=settings.vk_long_poll_wait_seconds + 10, connect=10)
         self.opening = asyncio.Semaphore(KEY_REQUEST_CONCURRENCY)
 
 
@@ -101,7 +101,7 @@ class LongPoll:
         if silent or self._is_old(session):
             session = await self._open(session.ts)
         if silent:
-            log.warning("no events for longer than usual", page_id=str(self._page.id), way=SOURCE)
+            log.warning("long poll silent longer than usual", page_id=str(self._page.id), source_kind=SOURCE)
             self._last_event_at = clock.now().timestamp()
             self._shared.missed(self._page)
         self._session = session
@@ -118,11 +118,11 @@ class LongPoll:
     def _is_old(self, session: _Session) -> bool:
         # Jitter: keys requested together must not be renewed together.
         age = clock.now().timestamp() - session.opened_at
-        return age > self._shared.settings.vk_key_seconds * (0.75 + self._page.id.int % 1_000 / 4_000)
+        return age > self._shared.settings.vk_long_poll_key_seconds * (0.75 + self._page.id.int % 1_000 / 4_000)
 
     def _is_silent(self) -> bool:
         # Some connections die silently. Nights are quiet too, hence the minimum.
-        least = self._shared.settings.vk_silence_seconds
+        least = self._shared.settings.vk_long_poll_silence_seconds
         return bool(self._gap) and clock.now().timestamp() - self._last_event_at > max(
             least, SILENCE_FACTOR * self._gap
         )
@@ -168,7 +168,7 @@ class LongPoll:
             "act": CHECK,
             "key": session.key,
             "ts": session.ts,
-            "wait": str(self._shared.settings.vk_long_poll_wait),
+            "wait": str(self._shared.settings.vk_long_poll_wait_seconds),
         }
         url = URL(session.server).update_query(query)
         try:

@@ -48,7 +48,7 @@ class VkClient:
         self._http = http
         self._token_pool = token_pool
         self._settings = settings
-        self._timeout = aiohttp.ClientTimeout(total=settings.vk_call_seconds)
+        self._timeout = aiohttp.ClientTimeout(total=settings.vk_call_timeout_seconds)
 
     async def read_with_any_token(
         self, method: str, *kinds: TokenKind, page_id: UUID | None = None, **params: Any
@@ -96,7 +96,7 @@ class VkClient:
     ) -> list[Any] | None:
         """Return the responses of a batch, None for failed ones; None if no token can run a batch."""
         able = [kind for kind in kinds if kind is not TokenKind.SERVICE]
-        if not able or method in self._settings.calls_a_day(NETWORK):
+        if not able or method in self._settings.calls_per_day(NETWORK):
             return None
         # Each response contains the number of its call: a mix-up would store messages in a wrong thread.
         inner = ",".join(
@@ -130,7 +130,7 @@ class VkClient:
         Raises `CallError`, `NoValidResponse`, or `TokenNotUsable` if the token is unusable and nothing was sent.
         """
         group = credential.kind is TokenKind.GROUP
-        a_second = self._settings.vk_group_calls_a_second if group else self._settings.vk_user_calls_a_second
+        a_second = self._settings.vk_group_calls_per_second if group else self._settings.vk_user_calls_per_second
         await wait_for_rate_limit(credential.id, a_second)
         extra = await self._token_pool.begin_call(credential, method)
         if extra is None:
@@ -145,14 +145,14 @@ class VkClient:
             async with self._http.post(url, data=form, timeout=self._timeout, trace_request_ctx=context) as answer:
                 body = json.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            record_call(NETWORK, method, "lost", started)
+            record_call(NETWORK, method, "no_response", started)
             raise transport_failure(NETWORK, method, error) from None
         if isinstance(body, dict) and isinstance(body.get("error"), dict):
             raise await self._refused(credential, method, body["error"], started)
         if not isinstance(body, dict) or "response" not in body:
-            record_call(NETWORK, method, "unreadable", started)
+            record_call(NETWORK, method, "invalid_response", started)
             raise NoValidResponse(NETWORK, method, "the body has neither a response nor an error")
-        record_call(NETWORK, method, "answered", started)
+        record_call(NETWORK, method, "success", started)
         await self._token_pool.record_success(credential, method)
         return body["response"]
 

@@ -79,7 +79,7 @@ class VkNetwork:
         self._callback_monitor = callback_servers.CallbackServerMonitor(
             self._client, token_pool, intake, settings, self.request_check
         )
-        self._tokens = TokenProbe(self.name, token_pool, self._try, settings.token_check_seconds)
+        self._tokens = TokenProbe(self.name, token_pool, self._try, settings.token_probe_seconds)
         self._long_poll_context = long_poll.LongPollContext(
             self._client, http, intake, settings, self.request_check
         )
@@ -98,9 +98,9 @@ class VkNetwork:
             ways[f"vk:{callback_servers.SOURCE}"] = self._callback_monitor.run
         if self._reader.can_read():
             ways[f"vk:{WALL_WAY}"] = self._walls.run
-            if self._settings.vk_boards:
+            if self._settings.vk_read_boards:
                 ways[f"vk:{boards.SOURCE}"] = self._board_scheduler.run
-        if self._settings.vk_suggests_seconds and self._suggests.can_read():
+        if self._settings.vk_suggested_post_poll_seconds and self._suggests.can_read():
             ways[f"vk:{suggested_posts.SOURCE}"] = self._suggested_post_scheduler.run
         return ways
 
@@ -144,15 +144,15 @@ class VkNetwork:
 
     async def _compare_dialogs(self, page: PageRef) -> float:
         await self._dialogs.check_page(page)
-        return self._settings.vk_dialogs_seconds
+        return self._settings.vk_conversation_poll_seconds
 
     async def _compare_boards(self, page: PageRef) -> float:
         opened = await self._boards.check_page(page, self._intake)
-        return self._settings.vk_boards_seconds * (1 if opened else CLOSED_INTERVAL_FACTOR)
+        return self._settings.vk_board_poll_seconds * (1 if opened else CLOSED_INTERVAL_FACTOR)
 
     async def _compare_suggests(self, page: PageRef) -> float:
         managed = await self._suggests.check_page(page, self._intake, self._token_pool)
-        return self._settings.vk_suggests_seconds * (1 if managed else CLOSED_INTERVAL_FACTOR)
+        return self._settings.vk_suggested_post_poll_seconds * (1 if managed else CLOSED_INTERVAL_FACTOR)
 
     def max_text_length(self, kind: MessageKind) -> int:
         """Return the longest text that the network accepts, in characters."""
@@ -160,7 +160,7 @@ class VkNetwork:
 
     def publish_timeout(self) -> float:
         """Return the timeout of a publishing call, in seconds."""
-        return self._settings.vk_call_seconds
+        return self._settings.vk_call_timeout_seconds
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish the reply as the community. Raises `PublishRejected` or `PublishOutcomeUnknown`."""

@@ -53,7 +53,7 @@ class VkPageScan:
         self._settings = settings
         self._started = clock.now()
         # Threads of older posts are read too, because people still comment there.
-        self._thread_horizon = min(since, self._started - timedelta(days=settings.vk_walk_thread_days))
+        self._thread_horizon = min(since, self._started - timedelta(days=settings.vk_scan_thread_days))
 
     async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Continue from the cursor to the end."""
@@ -107,7 +107,7 @@ class VkPageScan:
             yield self._walked(ParsedBatch(gone), first_look, self._thread_horizon, step="boards")
 
     async def _topics(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        if not self._settings.vk_boards:
+        if not self._settings.vk_read_boards:
             return
         done = int(cursor.get("offset", 0))
         try:

@@ -119,7 +119,7 @@ class WallPoller:
             self._schedule.add(page_id, self._known.get(page_id))
         allowed = self._token_pool.daily_call_limit(NETWORK, "wall.get")
         if allowed is None:
-            allowed = float(self._settings.vk_wall_calls_a_day)
+            allowed = float(self._settings.vk_calls_per_day["wall.get"])
         self._schedule.set_budget(allowed * SCHEDULED_BUDGET_SHARE)
 
     def _start(self, now: float) -> None:
@@ -140,7 +140,7 @@ class WallPoller:
         self._running.discard(task)
         self._woken.set()
         if not task.cancelled() and (bug := task.exception()) is not None:
-            log.error("polling a wall failed", error=repr(bug))
+            log.error("wall poll crashed", error=repr(bug))
 
     async def _one(self, page: PageRef) -> None:
         rest = LONGEST_WAIT
@@ -150,7 +150,7 @@ class WallPoller:
             done = True
         except CallError as error:
             if error.treatment in CLOSED_TREATMENTS:
-                rest = self._settings.vk_closed_seconds
+                rest = self._settings.vk_closed_retry_seconds
                 self._intake.report_failure(page, SOURCE, closed_reason(error))
             else:
                 rest = self._trouble(page, error)
@@ -172,7 +172,7 @@ class WallPoller:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
         self._intake.report_failure(page, SOURCE, str(error))
         rest = retry_delay(error, failures)
-        log.warning("a poll failed", way=SOURCE, page_id=str(page.id), error=str(error)[:300], rest=rest)
+        log.warning("poll failed", source_kind=SOURCE, page_id=str(page.id), error=str(error)[:300], rest=rest)
         return rest
 
     async def poll_page(self, page: PageRef) -> list[datetime]:

@@ -41,7 +41,7 @@ async def refusals(registry: ServiceUnderTest, content: bytes) -> dict[str, str]
     answer = await send(registry, content)
     assert answer.status_code == 422, answer.text[:3_000]
     problem = answer.json()
-    assert problem["type"] == "/problems/import-refused"
+    assert problem["type"] == "/problems/import-rejected"
     assert problem["refused_count"] == len(problem["refused"]) == len(problem["errors"])
     assert [f"cell/{one['cell']}" for one in problem["refused"]] == [one["pointer"] for one in problem["errors"]]
     return {one["cell"]: one["reason"] for one in problem["refused"]}

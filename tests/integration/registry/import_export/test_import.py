@@ -313,7 +313,7 @@ async def test_repeated_request_gets_the_first_response(registry: ServiceUnderTe
     assert [answer.json()["dry_run"] for answer in (dry, first, again)] == [True, False, False]
     assert first.json() == again.json()
     assert first.json()["organisations"] == counts(added=1)
-    assert (await post(content + b"\n")).json()["type"] == "/problems/key-reused"
+    assert (await post(content + b"\n")).json()["type"] == "/problems/idempotency-key-reused"
 
 
 @pytest.mark.parametrize("role", ["head", "operations", "analyst", "auditor"])

@@ -12,7 +12,7 @@ from emulators.vk.settings import VkSettings
 @pytest.fixture
 def settings(tmp_path: Path) -> VkSettings:
     """Settings of an emulated VK with its state in the test's own folder."""
-    return VkSettings(data=tmp_path / "vk.sqlite3", population=20)
+    return VkSettings(data=tmp_path / "vk.sqlite3", citizens=20)
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_same_guid_publishes_once(world: EmulatedVk) -> None:
 
 
 def test_expired_guid_publishes_again(world: EmulatedVk) -> None:
-    world.settings.dedupe_seconds = 0
+    world.settings.idempotency_seconds = 0
     where = {"owner_id": -PAGE, "post_id": POST, "message": "Ответ", "guid": "a"}
     first = call(world, "wall.createComment", "group", **where)
     assert call(world, "wall.createComment", "group", **where) != first
