@@ -1,4 +1,4 @@
-# One image for every service, the gateway's desk, the one-shot that prepares the database, and the emulators.
+# One image for every service, the gateway's service, the one-shot that prepares the database, and the emulators.
 FROM python:3.11-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/gospablik

@@ -92,7 +92,7 @@ async def _insert_pages(url: str, communities: int) -> None:
         now,
     )
     await connection.executemany(
-        "INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, live_from, active,"
+        "INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, go_live_at, active,"
         " version, created_at, updated_at) VALUES ($1, $2, 'vk', $3, 'П', 'п', '', '2020-01-01', true, 1, $4, $4)",
         [(uuid4(), organisation, str(FIRST_GROUP + n), now) for n in range(communities)],
     )

@@ -60,7 +60,7 @@ async def _insert_messages(admin: asyncpg.Connection, texts: Sequence[str]) -> N
         [(organisation, now) for organisation in organisations],
     )
     await admin.executemany(
-        "INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, live_from, active,"
+        "INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, go_live_at, active,"
         " version, created_at, updated_at) VALUES ($1, $2, 'vk', $3, 'П', 'п', '', '2020-01-01', true, 1, $4, $4)",
         [(page, organisations[n], str(n), now) for n, page in enumerate(pages)],
     )

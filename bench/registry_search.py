@@ -38,8 +38,8 @@ ORGANISATION_COLUMNS = (
     *("id", "parent_id", "code", "name", "short_name", "sort_key", "kind"),
     *("active", "version", "created_at", "updated_at"),
 )
-BARE_QUERY = """SELECT organisation_id, kind, name, folded FROM organisation_names
-    WHERE folded %> $1 ORDER BY word_similarity($1, folded) DESC, id LIMIT 200"""
+BARE_QUERY = """SELECT organisation_id, kind, name, normalized_name FROM organisation_names
+    WHERE normalized_name %> $1 ORDER BY word_similarity($1, normalized_name) DESC, id LIMIT 200"""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ async def load(connection: asyncpg.Connection, region: GeneratedRegion) -> dict[
     ]
     await connection.copy_records_to_table(
         "organisation_names",
-        columns=["id", "organisation_id", "kind", "name", "folded", "created_at"],
+        columns=["id", "organisation_id", "kind", "name", "normalized_name", "created_at"],
         records=[(new_id(), owner, kind, name, normalize_name(name), now) for owner, kind, name in names],
     )
     await connection.execute("VACUUM ANALYZE organisations, organisation_names")

@@ -299,7 +299,7 @@ async def _create_pages(system: TestSystem, pages: int) -> None:
             external_id = str((await system.control(network, "pages", {"name": name, "screen_name": name}))["id"])
             page = Page(network, external_id, uuid4())
             await connection.execute(
-                "INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, live_from,"
+                "INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, go_live_at,"
                 " active, version, created_at, updated_at)"
                 " VALUES ($1, $2, $3, $4, $5, $5, '', '2020-01-01', true, 1, now(), now())",
                 page.id,

@@ -17,7 +17,7 @@ _PLAIN_FIELDS = (
     *("code", "name", "short_name", "kind", "sphere", "municipality", "oktmo", "inn", "ogrn"),
     *("address", "phone", "email", "site", "exempt_reason", "exempt_document"),
 )
-FIELDS = (*_PLAIN_FIELDS, "owner", "aliases", "former_names", "vk_id", "vk_url", "ok_id", "ok_url")
+FIELDS = (*_PLAIN_FIELDS, "parent", "aliases", "former_names", "vk_id", "vk_url", "ok_id", "ok_url")
 _PAGE_URLS = {
     "vk": ("https://vk.com/club{}", "https://vk.com/{}"),
     "ok": ("https://ok.ru/group/{}", "https://ok.ru/{}"),
@@ -38,7 +38,7 @@ def region_csv(*, organisations: int = 2_000, pages: int = 3_600, seed: int = 1)
 def _values(organisation: GeneratedOrganisation) -> Iterator[tuple[str, str | None]]:
     for field in _PLAIN_FIELDS:
         yield field, getattr(organisation, field)
-    yield "owner", organisation.parent
+    yield "parent", organisation.parent
     yield "aliases", "\n".join(name.name for name in organisation.names if name.kind == "alias")
     yield "former_names", "\n".join(_name_with_dates(name) for name in organisation.names if name.kind == "former")
     for page in organisation.pages:

@@ -151,7 +151,7 @@ def _page(page_id: UUID, organisation_id: UUID, group: str) -> PageRef:
         organisation_id=organisation_id,
         network="vk",
         external_id=group,
-        live_from=datetime(2020, 1, 1, tzinfo=UTC),
+        go_live_at=datetime(2020, 1, 1, tzinfo=UTC),
     )
 
 

@@ -25,8 +25,8 @@ def _progress() -> Progress:
     )
 
 
-async def import_file(connection: Connection, file: Path, *, dry_run: bool, resolve: bool) -> int:
-    """Send a file and print what it changed or would change. Return the exit code: 1 if cells were refused."""
+async def import_file(connection: Connection, file: Path, *, dry_run: bool, resolve_short_names: bool) -> int:
+    """Send a file and print what it changed or would change. Return the exit code: 1 if cells were rejected."""
     content = await asyncio.to_thread(file.read_bytes)
     async with signed_in(connection) as client:
         with _progress() as progress:
@@ -45,23 +45,23 @@ async def import_file(connection: Connection, file: Path, *, dry_run: bool, reso
                 on_progress=show_progress,
                 accept_status=422,
                 dry_run=dry_run,
-                resolve=resolve,
+                resolve_short_names=resolve_short_names,
             )
             progress.update(bar, description="Done", total=len(content))
-    if status == 422 and "refused" not in answer:
+    if status == 422 and "rejected_cells" not in answer:
         raise ApiError(f"{file.name}: {answer.get('detail')}")
     if status < 300:
         _show_report(answer)
-    _show_refused(answer)
-    return 1 if answer["refused_count"] else 0
+    _show_rejected(answer)
+    return 1 if answer["rejected_cell_count"] else 0
 
 
 def _show_report(report: dict[str, Any]) -> None:
     table = Table("", "added", "changed", "unchanged")
     for kind in ("organisations", "pages"):
         table.add_row(kind, *(str(report[kind][outcome]) for outcome in ("added", "changed", "unchanged")))
-    if report["dry_run"] and report["things"]:
-        _show_things(report["things"])
+    if report["dry_run"] and report["entries"]:
+        _show_entries(report["entries"])
     console.print(table)
     if report["ignored_columns"]:
         ignored = escape(", ".join(report["ignored_columns"]))
@@ -70,30 +70,30 @@ def _show_report(report: dict[str, Any]) -> None:
         console.print("A dry run: nothing was changed.")
 
 
-def _show_things(things: list[dict[str, Any]]) -> None:
+def _show_entries(entries: list[dict[str, Any]]) -> None:
     table = Table("row", "", "", "name", "what changes")
-    for thing in things[:MAX_LISTED_CHANGES]:
+    for entry in entries[:MAX_LISTED_CHANGES]:
         changes = "; ".join(
             f"{one['cell']} {one['field']}: {one['before'] or '—'} → {one['after'] or '—'}"
-            for one in thing["changed"]
+            for one in entry["changes"]
         )
-        cells = (str(thing["row"]), thing["outcome"], thing["subject"], thing["name"], changes)
+        cells = (str(entry["row"]), entry["outcome"], entry["kind"], entry["name"], changes)
         table.add_row(*map(escape, cells))
     console.print(table)
-    if len(things) > MAX_LISTED_CHANGES:
-        console.print(f"… and {len(things) - MAX_LISTED_CHANGES} more")
+    if len(entries) > MAX_LISTED_CHANGES:
+        console.print(f"… and {len(entries) - MAX_LISTED_CHANGES} more")
 
 
-def _show_refused(answer: dict[str, Any]) -> None:
-    refused = answer["refused"]
-    if not refused:
+def _show_rejected(answer: dict[str, Any]) -> None:
+    rejected = answer["rejected_cells"]
+    if not rejected:
         return
     table = Table("cell", "column", "value", "why it is invalid")
-    for one in refused:
+    for one in rejected:
         table.add_row(*(escape(one[name]) for name in ("cell", "column", "value", "reason")))
     console.print(table)
-    summary = f"Nothing was changed. Invalid cells: {answer['refused_count']}"
-    more = answer["refused_count"] - len(refused)
+    summary = f"Nothing was changed. Invalid cells: {answer['rejected_cell_count']}"
+    more = answer["rejected_cell_count"] - len(rejected)
     console.print(f"{summary}, {more} of them not shown." if more else f"{summary}.")
 
 

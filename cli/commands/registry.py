@@ -49,7 +49,9 @@ def import_file(
 
     connection = Connection(url, user, password)
     run_command(
-        lambda: file_transfer.import_file(connection, file, dry_run=dry_run, resolve=resolve_short_names),
+        lambda: file_transfer.import_file(
+            connection, file, dry_run=dry_run, resolve_short_names=resolve_short_names
+        ),
         "Interrupted. The import may still have been done: import the file again, repeating it changes nothing.",
     )
 

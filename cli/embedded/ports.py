@@ -3,7 +3,7 @@
 import errno
 import socket
 
-from cli.embedded.settings import EmbeddedSettings
+from cli.embedded.settings import EmbeddedSettings, port_field
 
 
 class PortTakenError(Exception):
@@ -40,4 +40,4 @@ def check_ports(settings: EmbeddedSettings) -> None:
 
 def _advice(name: str, port: int) -> str:
     other = port + 10000 if port + 10000 < 65536 else port - 10000
-    return f"Free it, or set another: GOSPABLIK_PORT_{name.upper()}={other}"
+    return f"Free it, or set another: GOSPABLIK_{port_field(name).upper()}={other}"

@@ -107,10 +107,10 @@ class ProgramSpecs:
         """Return the program of the gateway's own service."""
         environment = {
             "GOSPABLIK_HOST": self._settings.host,
-            "GOSPABLIK_PORT": str(self._settings.port_desk),
+            "GOSPABLIK_PORT": str(self._settings.port_gateway_service),
             **self._service_urls(),
         }
-        return Program("desk", (*CLI_COMMAND, "serve", "gateway"), environment)
+        return Program("gateway-service", (*CLI_COMMAND, "serve", "gateway"), environment)
 
     def traefik(self) -> Program:
         """Return the program of the gateway, Traefik."""
@@ -119,7 +119,10 @@ class ProgramSpecs:
             public_address=f"{self._settings.host}:{self._settings.port_gateway}",
             admin_address=f"{self._settings.host}:{self._settings.port_traefik}",
         )
-        environment = {"GOSPABLIK_DESK_URL": self._settings.url("desk"), **self._service_urls()}
+        environment = {
+            "GOSPABLIK_GATEWAY_SERVICE_URL": self._settings.url("gateway-service"),
+            **self._service_urls(),
+        }
         return Program("traefik", (traefik_program(), f"--configFile={static}"), environment)
 
     def all(self, server: Postgres | None) -> list[Program]:

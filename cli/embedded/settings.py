@@ -9,6 +9,11 @@ SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 EMULATED_NETWORKS = ("vk", "ok")
 
 
+def port_field(name: str) -> str:
+    """Return the name of the setting with the port of one part of the run."""
+    return f"port_{name.replace('-', '_')}"
+
+
 class EmbeddedSettings(BaseSettings):
     """Read from `GOSPABLIK_*`; every port of the run can be moved."""
 
@@ -26,7 +31,7 @@ class EmbeddedSettings(BaseSettings):
     port_gateway: int = 8080
     port_vk: int = 8090
     port_ok: int = 8091
-    port_desk: int = 8100
+    port_gateway_service: int = 8100
     port_registry: int = 8101
     port_ingest: int = 8102
     port_appeals: int = 8103
@@ -44,12 +49,15 @@ class EmbeddedSettings(BaseSettings):
         return value
 
     def port(self, name: str) -> int:
-        """Return the port of one part: a service, `gateway`, `desk`, `traefik`, `vk`, `ok` or `postgres`."""
-        return int(getattr(self, f"port_{name}"))
+        """Return the port of one part.
+
+        Parts are the services, `gateway`, `gateway-service`, `traefik`, `vk`, `ok` and `postgres`.
+        """
+        return int(getattr(self, port_field(name)))
 
     def ports(self) -> dict[str, int]:
         """Return every port of this run, by the name of the part."""
-        names = ("gateway", *EMULATED_NETWORKS, "desk", *SERVICES, "traefik")
+        names = ("gateway", *EMULATED_NETWORKS, "gateway-service", *SERVICES, "traefik")
         taken = {name: self.port(name) for name in names}
         if self.database_admin_url is None:
             taken["postgres"] = self.port_postgres

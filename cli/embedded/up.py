@@ -95,7 +95,7 @@ class EmbeddedRun:
         programs = ProgramSpecs(settings, data_dir, secrets)
         supervisor = self._supervisor = Supervisor.start(data_dir, programs.all(self._server))
         self._write_run_info(programs, ready=False)
-        for name in (*(["postgres"] if self._server else []), *EMULATED_NETWORKS, "desk", "traefik"):
+        for name in (*(["postgres"] if self._server else []), *EMULATED_NETWORKS, "gateway-service", "traefik"):
             supervisor.run(name)
         self._prepare_database(programs, secrets)
         for name in SERVICES:

@@ -16,7 +16,7 @@ def build_service() -> Service:
         routers=[webhooks.router, events.router],
         jobs=queue,
         consumers=[worker.fanout_consumer(queue)],
-        workers={"deliveries": worker.run_dispatcher},
+        workers={"dispatcher": worker.run_dispatcher},
         answers=WebhooksIdempotency,
     )
     worker.register_schedules(service, queue)

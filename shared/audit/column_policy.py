@@ -83,7 +83,7 @@ UNAUDITED_TABLES: dict[str, str] = {
 
 SECRET_COLUMNS = frozenset({"password_hash", "secret", "digest", "identity", "raw", "challenge"})
 # Derived from other columns, or part of the audit row itself.
-DERIVED_COLUMNS = frozenset({"sort_key", "folded", "lineage", "created_at", "updated_at"})
+DERIVED_COLUMNS = frozenset({"sort_key", "normalized_name", "lineage", "created_at", "updated_at"})
 
 
 def audited_values(table: type[Base], subject_id: str, values: Mapping[str, Any]) -> dict[str, Any]:

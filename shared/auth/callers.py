@@ -26,16 +26,16 @@ from shared.tables.registry import Organisation
 class Caller:
     """A person or API client with a valid token.
 
-    `organisation_id` is None for the centre; `beneath` adds the organisations below the caller's own. `scopes`
-    limit the rights of the role, unless None. `session_id` is a person's session with the embedded issuer. `right`
-    is the right that the current route requires.
+    `organisation_id` is None for the centre; `include_subordinates` adds the organisations below the caller's own.
+    `scopes` limit the rights of the role, unless None. `session_id` is a person's session with the embedded
+    issuer. `right` is the right that the current route requires.
     """
 
     subject: str
     name: str
     role: Role
     organisation_id: UUID | None
-    beneath: bool = False
+    include_subordinates: bool = False
     scopes: frozenset[str] | None = None
     session_id: UUID | None = None
     right: Right | None = None
@@ -49,7 +49,8 @@ class Caller:
             name=str(claims.get("name", "")),
             role=Role(claims.get("role", "")),
             organisation_id=tokens.optional_uuid(claims.get("org")),
-            beneath=claims.get("beneath") is True,
+            # Tokens issued before the claim was renamed from `beneath` are valid for up to 15 minutes.
+            include_subordinates=claims.get("include_subordinates", claims.get("beneath")) is True,
             scopes=None if scope is None else frozenset(str(scope).split()),
             session_id=tokens.optional_uuid(claims.get("sid")),
         )
@@ -91,7 +92,9 @@ class Caller:
             return True
         if organisation_id is None:
             return False
-        return self.organisation_id == organisation_id or (self.beneath and self.organisation_id in lineage)
+        return self.organisation_id == organisation_id or (
+            self.include_subordinates and self.organisation_id in lineage
+        )
 
     @property
     def is_region_wide(self) -> bool:
@@ -110,7 +113,7 @@ class Caller:
         """
         if self.is_region_wide:
             return true()
-        if not self.beneath:
+        if not self.include_subordinates:
             return column == self.organisation_id
         # Use an alias, so that a query that joins organisations does not confuse the two.
         below = aliased(Organisation)

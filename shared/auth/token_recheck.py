@@ -32,7 +32,7 @@ async def load_callers(session: AsyncSession, subjects: Collection[UUID]) -> dic
             name="",
             role=Role(row.role),
             organisation_id=row.organisation_id,
-            beneath=row.beneath,
+            include_subordinates=row.include_subordinates,
             scopes=None if row.scopes is None else frozenset(row.scopes),
         )
         for row in rows
@@ -59,8 +59,8 @@ def _check(connection: Connection, caller: Caller) -> None:
     except ValueError as error:
         raise changed from error
     found = connection.execute(_access([subject], session_id=caller.session_id)).one_or_none()
-    access = (caller.role, caller.organisation_id, caller.beneath)
-    if found is None or (found.role, found.organisation_id, found.beneath) != access:
+    access = (caller.role, caller.organisation_id, caller.include_subordinates)
+    if found is None or (found.role, found.organisation_id, found.include_subordinates) != access:
         raise changed
     if found.scopes is not None and not (caller.scopes is not None and caller.scopes <= set(found.scopes)):
         raise changed
@@ -69,7 +69,11 @@ def _check(connection: Connection, caller: Caller) -> None:
 def _access(subjects: Collection[UUID], *, session_id: UUID | None = None) -> CompoundSelect[Any]:
     """Return the query of subjects with access; a person whose session `session_id` was ended has none."""
     people = select(
-        Person.id, Person.role, Person.organisation_id, Person.beneath, cast(null(), JSONB).label("scopes")
+        Person.id,
+        Person.role,
+        Person.organisation_id,
+        Person.include_subordinates,
+        cast(null(), JSONB).label("scopes"),
     ).where(Person.id.in_(subjects), Person.active, Person.locked_at.is_(None))
     if session_id is not None:
         # Select single columns, because other services may not read all of them.
@@ -78,7 +82,7 @@ def _access(subjects: Collection[UUID], *, session_id: UUID | None = None) -> Co
         )
         people = people.where(~ended.exists())
     clients = select(
-        ApiClient.id, ApiClient.role, ApiClient.organisation_id, ApiClient.beneath, ApiClient.scopes
+        ApiClient.id, ApiClient.role, ApiClient.organisation_id, ApiClient.include_subordinates, ApiClient.scopes
     ).where(
         ApiClient.id.in_(subjects),
         ApiClient.active,

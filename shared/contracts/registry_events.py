@@ -10,16 +10,16 @@ from shared.auth.rights import Right
 from shared.contracts.event_base import EventData, FeedOnly, Moment
 from shared.networks import NetworkName
 
-Badge = Literal["verified", "marked"]
+Badge = Literal["verified", "gov_badge"]
 OtherPageStep = Literal["created", "connected", "widgets", "live"]
-PageStep = Literal["created", "verified", "marked", "connected", "widgets", "live"]
+PageStep = Literal["created", "verified", "gov_badge", "connected", "widgets", "live"]
 EvidenceKind = Literal["network", "document", "screenshot", "manual"]
 SuccessionKind = Literal["renamed", "merged", "split", "reorganised"]
-TakeoverSign = Literal["name_and_address_changed", "mark_lost_with_name"]
+TakeoverSignal = Literal["name_and_screen_name_changed", "badge_lost_with_rename"]
 
 _PAGE: dict[str, Any] = {"network": "vk", "external_id": "101", "url": "https://vk.com/club101"}
-_REGISTERED = _PAGE | {"active": True, "live_from": "2026-11-20T01:00:00+00:00", "version": 1}
-_MOVED_FROM = {"moved_from": "0198f3a0-0000-7000-8000-000000000008"}
+_REGISTERED = _PAGE | {"active": True, "go_live_at": "2026-11-20T01:00:00+00:00", "version": 1}
+_PREVIOUS = {"previous_organisation_id": "0198f3a0-0000-7000-8000-000000000008"}
 _RENAMED = {
     "name": {"before": "Школа № 1", "after": "Скидки каждый день"},
     "screen_name": {"before": "school1", "after": "sale_every_day"},
@@ -42,7 +42,7 @@ class PageRegistration(PageReference):
     """The page as the registry keeps it."""
 
     active: bool = Field(description="Whether messages are collected")
-    live_from: Moment = Field(description="Messages written from then on open appeals")
+    go_live_at: Moment = Field(description="Messages written from then on open appeals")
     version: Annotated[int, FeedOnly()] = Field(description="Version of the registry's entry")
 
 
@@ -60,7 +60,7 @@ class PageChanged(PageRegistration):
     example = _REGISTERED | {"version": 2, "changed": ["active"], "active": False}
 
     changed: list[str] = Field(description="Names of the changed fields")
-    moved_from: UUID | None = Field(
+    previous_organisation_id: UUID | None = Field(
         default=None, description="The previous organisation, if the page moved to another one"
     )
 
@@ -68,10 +68,10 @@ class PageChanged(PageRegistration):
 class PageTransferred(PageRegistration):
     """The page belongs to another organisation in the registry."""
 
-    event_type = "page.changed_hands"
-    example = _REGISTERED | {"version": 2} | _MOVED_FROM
+    event_type = "page.transferred"
+    example = _REGISTERED | {"version": 2} | _PREVIOUS
 
-    moved_from: UUID = Field(description="The previous organisation")
+    previous_organisation_id: UUID = Field(description="The previous organisation")
 
 
 class PageStepReached(PageReference):
@@ -86,7 +86,7 @@ class PageStepReached(PageReference):
 
 
 class PageStepLost(PageReference):
-    """A page lost a step that is not a badge: for lost badges there is `page.mark_lost`."""
+    """A page lost a step that is not a badge: for lost badges there is `page.badge_lost`."""
 
     event_type = "page.step_lost"
     example = _PAGE | {
@@ -107,7 +107,7 @@ class PageBadgeLost(PageReference):
     recorded.
     """
 
-    event_type = "page.mark_lost"
+    event_type = "page.badge_lost"
     example = _PAGE | {
         "step": "verified",
         "reached_on": "2026-10-01",
@@ -115,7 +115,7 @@ class PageBadgeLost(PageReference):
         "reason": "Сеть больше не показывает отметку",
     }
 
-    step: Badge = Field(description="`verified`: the network's own badge; `marked`: the badge of state pages")
+    step: Badge = Field(description="`verified`: the network's own badge; `gov_badge`: the badge of state pages")
     reached_on: date | None = Field(default=None, description="The day it was reached")
     lost_on: date | None = Field(default=None, description="The day it was lost")
     reason: str = Field(description="What the daily check or a person says")
@@ -139,10 +139,10 @@ class PageClosed(PageUnavailable):
     example = _PAGE | {"reason": "banned"}
 
 
-class PageUnreachable(PageUnavailable):
+class PageGone(PageUnavailable):
     """The network no longer knows the page."""
 
-    event_type = "page.unreachable"
+    event_type = "page.gone"
     example = _PAGE | {"reason": "not_found"}
 
 
@@ -172,10 +172,10 @@ class PageRenamed(PageNameChange):
 class PageTakeoverSuspected(PageNameChange):
     """The changes of a page suggest that somebody has taken it over: check it at once."""
 
-    event_type = "page.stolen"
-    example = _PAGE | _RENAMED | {"signs": ["name_and_address_changed"]}
+    event_type = "page.takeover_suspected"
+    example = _PAGE | _RENAMED | {"signals": ["name_and_screen_name_changed"]}
 
-    signs: list[TakeoverSign] = Field(description="What suggests a takeover")
+    signals: list[TakeoverSignal] = Field(description="What suggests a takeover")
 
 
 class OrganisationReference(EventData):
@@ -206,17 +206,17 @@ class OrganisationChanged(OrganisationReference):
 class SuccessionRecorded(OrganisationReference):
     """The successors of an organisation were recorded. Its appeals and pages stay with it."""
 
-    event_type = "organisation.succeeded"
+    event_type = "organisation.succession_recorded"
     sent_by_webhooks = True
     example = _ORGANISATION | {
         "kind": "merged",
-        "took_place_on": "2026-09-01",
-        "successors": ["0198f3a0-0000-7000-8000-000000000009"],
+        "effective_on": "2026-09-01",
+        "successor_ids": ["0198f3a0-0000-7000-8000-000000000009"],
     }
 
     kind: SuccessionKind = Field(description="How the organisation ended")
-    took_place_on: date = Field(description="The first day of the successors")
-    successors: list[UUID] = Field(description="Ids of the successors")
+    effective_on: date = Field(description="The first day of the successors")
+    successor_ids: list[UUID] = Field(description="Ids of the successors")
 
 
 class CalendarReference(EventData):

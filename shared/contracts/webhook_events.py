@@ -9,10 +9,10 @@ from shared.auth.rights import Right
 from shared.contracts.event_base import EventData
 
 
-class WebhookSuspended(EventData):
+class WebhookEndpointSuspended(EventData):
     """An endpoint was suspended, because its owner may no longer read what it receives."""
 
-    event_type = "webhook.suspended"
+    event_type = "webhook.endpoint_suspended"
     required_right = Right.WEBHOOKS_READ
     example: ClassVar = {"reason": "its owner lacks the right «appeals:read», which «appeal.opened» needs"}
 

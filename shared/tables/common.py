@@ -46,7 +46,7 @@ class AuditEntry(Base):
     """A change by a person or client, written in its transaction; texts and names are stored as keyed digests.
 
     `position` and `chain` are null until the relay numbers the committed row and chains it to the previous one.
-    `actor` made the change, `on_behalf_of` is the person a service acted for, `came_from` the network address.
+    `actor` made the change, `on_behalf_of` is the person a service acted for, `ip_address` the network address.
     """
 
     __tablename__ = "audit"
@@ -81,7 +81,8 @@ class AuditEntry(Base):
     before: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     after: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     request_id: Mapped[str | None]
-    came_from: Mapped[str | None]
+    # The hash chain covers the name of the column, which therefore stays.
+    ip_address: Mapped[str | None] = mapped_column("came_from")
 
 
 class FeedEpoch(Base):

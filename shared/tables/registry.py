@@ -100,7 +100,7 @@ class Organisation(Base):
 
 
 class OrganisationName(Base):
-    """A current, former or other name of an organisation; `folded` is the normalised form for search.
+    """A current, former or other name of an organisation; `normalized_name` is the normalised form for search.
 
     `kind` is `official` or `short` (kept from the organisation itself), `former` or `alias`.
     """
@@ -109,10 +109,10 @@ class OrganisationName(Base):
     __table_args__ = (
         Index("ix_organisation_names_organisation_id", "organisation_id"),
         Index(
-            "ix_organisation_names_folded",
-            "folded",
+            "ix_organisation_names_normalized_name",
+            "normalized_name",
             postgresql_using="gin",
-            postgresql_ops={"folded": "gin_trgm_ops"},
+            postgresql_ops={"normalized_name": "gin_trgm_ops"},
         ),
     )
 
@@ -120,7 +120,7 @@ class OrganisationName(Base):
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"))
     kind: Mapped[str]
     name: Mapped[str]
-    folded: Mapped[str]
+    normalized_name: Mapped[str]
     valid_from: Mapped[date | None]
     valid_to: Mapped[date | None]
     created_at: Mapped[CreatedAt]
@@ -136,7 +136,7 @@ class Succession(Base):
     predecessor_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"))
     successor_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"), index=True)
     kind: Mapped[str]
-    took_place_on: Mapped[date]
+    effective_on: Mapped[date]
     document: Mapped[str | None]
     created_at: Mapped[CreatedAt]
 
@@ -158,7 +158,7 @@ class Page(Base):
     sort_key: Mapped[str]
     screen_name: Mapped[str | None]
     url: Mapped[str]
-    live_from: Mapped[datetime]
+    go_live_at: Mapped[datetime]
     state: Mapped[str] = mapped_column(default="unknown", server_default="unknown")
     checked_at: Mapped[datetime | None]
     active: Mapped[bool] = mapped_column(default=True)
@@ -175,7 +175,7 @@ class PageStep(Base):
 
     __tablename__ = "page_steps"
     __table_args__ = (
-        Index("uq_page_steps_standing", "page_id", "step", unique=True, postgresql_where=text("lost_on IS NULL")),
+        Index("uq_page_steps_current", "page_id", "step", unique=True, postgresql_where=text("lost_on IS NULL")),
         Index("ix_page_steps_lost_on", "lost_on", postgresql_where=text("lost_on IS NOT NULL")),
     )
 
@@ -192,7 +192,7 @@ class PageStep(Base):
 
 
 class PageCheck(Base):
-    """The daily check of a page: `facts` from the network, and what `changed` since the last check."""
+    """The daily check of a page: the `snapshot` from the network, and its `changes` since the last check."""
 
     __tablename__ = "page_checks"
     __table_args__ = (
@@ -204,10 +204,10 @@ class PageCheck(Base):
     page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"))
     day: Mapped[date]
     checked_at: Mapped[datetime]
-    outcome: Mapped[str]
+    state: Mapped[str]
     reason: Mapped[str | None]
-    facts: Mapped[dict[str, Any]]
-    changed: Mapped[list[Any]]
+    snapshot: Mapped[dict[str, Any]]
+    changes: Mapped[list[Any]]
     calls: Mapped[int] = mapped_column(default=0)
 
 
@@ -235,9 +235,9 @@ class CoverageDay(Base):
     network: Mapped[str]
     municipality: Mapped[str | None]
     sphere: Mapped[str | None]
-    owner_id: Mapped[UUID | None]
+    parent_id: Mapped[UUID | None]
     kind: Mapped[str]
-    total: Mapped[int]
+    required: Mapped[int]
     exempt: Mapped[int]
     covered: Mapped[int]
     live: Mapped[int]
@@ -246,8 +246,8 @@ class CoverageDay(Base):
 class Person(Base):
     """A person who can sign in. Only registry reads this table; other services use the claims of the token.
 
-    `beneath`: they also see the organisations below their own. `issuer` and `external_subject` identify them at an
-    external OIDC issuer.
+    `include_subordinates`: they also see the organisations below their own. `issuer` and `external_subject`
+    identify them at an external OIDC issuer.
     """
 
     __tablename__ = "people"
@@ -259,7 +259,7 @@ class Person(Base):
     role: Mapped[str]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     password_hash: Mapped[str | None]
-    beneath: Mapped[bool] = mapped_column(default=False, server_default=false())
+    include_subordinates: Mapped[bool] = mapped_column(default=False, server_default=false())
     issuer: Mapped[str | None]
     external_subject: Mapped[str | None]
     locked_at: Mapped[datetime | None]
@@ -280,7 +280,7 @@ class ApiClient(Base):
     name: Mapped[str]
     role: Mapped[str]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
-    beneath: Mapped[bool] = mapped_column(default=False, server_default=false())
+    include_subordinates: Mapped[bool] = mapped_column(default=False, server_default=false())
     scopes: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
     active: Mapped[bool] = mapped_column(default=True)
     version: Mapped[int] = mapped_column(default=1, server_default="1")
@@ -306,7 +306,7 @@ class ClientSecret(Base):
 class RefreshToken(Base):
     """A session of a person, with the digest of its current refresh token, which is valid once.
 
-    `signed_in_at` is the start of the session; `came_from` and `user_agent` help its owner to recognise it.
+    `signed_in_at` is the start of the session; `ip_address` and `user_agent` help its owner to recognise it.
     """
 
     __tablename__ = "refresh_tokens"
@@ -315,7 +315,7 @@ class RefreshToken(Base):
     session_id: Mapped[UUID] = mapped_column(index=True)
     person_id: Mapped[UUID] = mapped_column(ForeignKey("people.id"), index=True)
     signed_in_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    came_from: Mapped[str | None]
+    ip_address: Mapped[str | None]
     user_agent: Mapped[str | None]
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[datetime]

@@ -97,10 +97,10 @@ class Stand:
         """Create a page in the network that is not registered yet."""
         return await self.driver.page(f"{name}_{next(self._numbers)}")
 
-    async def connect(self, page: str, *, live_from: str = "2020-01-01T00:00:00+00:00") -> UUID:
+    async def connect(self, page: str, *, go_live_at: str = "2020-01-01T00:00:00+00:00") -> UUID:
         """Register a page and add the credentials that read and write it."""
         page_id = await insert_page(
-            self.database, self.organisation, network=self.driver.network, external_id=page, live_from=live_from
+            self.database, self.organisation, network=self.driver.network, external_id=page, go_live_at=go_live_at
         )
         self._own.setdefault(asyncio.current_task(), []).append(page_id)
         for token in await self.driver.tokens(page):

@@ -58,7 +58,7 @@ def page(network: str, external_id: object) -> PageRef:
         organisation_id=UUID(int=2),
         network=network,
         external_id=str(external_id),
-        live_from=datetime(2020, 1, 1, tzinfo=UTC),
+        go_live_at=datetime(2020, 1, 1, tzinfo=UTC),
     )
 
 

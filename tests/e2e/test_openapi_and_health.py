@@ -72,7 +72,7 @@ async def test_non_public_routes_require_a_token(world: World) -> None:
     open_routes = {
         "/api/v1/auth/token",
         "/api/v1/auth/revoke",
-        "/api/v1/auth/ways",
+        "/api/v1/auth/methods",
         "/.well-known/jwks.json",
         *OPEN,
     }

@@ -51,15 +51,15 @@ async def test_page_is_registered_by_any_of_its_addresses(
         assert answer.status_code == 200, answer.text
         found = answer.json()
         said = {"network": network, "external_id": number, "name": "Школа искусств", "screen_name": name}
-        assert found | said | {"page_id": None, "owner": None} == found
+        assert found | said | {"page_id": None, "organisation": None} == found
     body = {"organisation_id": world.organisation_id, "address": spellings[-1].format(id=number, name=name)}
     made = await world.centre.post("/pages", body)
     assert (made["external_id"], made["name"], list(made["steps"])) == (number, "Школа искусств", ["created"])
     known = (await resolve(world, spellings[0].format(id=number))).json()
-    assert (known["page_id"], known["owner"]["id"]) == (made["id"], world.organisation_id)
+    assert (known["page_id"], known["organisation"]["id"]) == (made["id"], world.organisation_id)
     again = await world.centre.ask("POST", "/pages", json=body)
-    assert (again.status_code, again.json()["owner"]) == (409, known["owner"])
-    assert known["owner"]["name"] in again.json()["detail"]
+    assert (again.status_code, again.json()["organisation"]) == (409, known["organisation"])
+    assert known["organisation"]["name"] in again.json()["detail"]
     await _deactivate(world, made)
 
 
@@ -90,7 +90,7 @@ async def test_lost_step_is_listed(world: World) -> None:
     path = f"/pages/{page['id']}/steps"
     early = await world.centre.ask("PUT", f"{path}/live", json={})
     assert early.status_code == 409
-    for step in ("verified", "marked", "live"):
+    for step in ("verified", "gov_badge", "live"):
         reached = {
             "reached_on": str(today - timedelta(days=5)),
             "evidence_kind": "document",
@@ -101,11 +101,13 @@ async def test_lost_step_is_listed(world: World) -> None:
     refused = await world.org.ask("PUT", f"{path}/widgets", json={})
     assert refused.status_code == 403
     lost = {"reason": "Сеть сняла отметку", "lost_on": str(today - timedelta(days=1))}
-    assert (await world.centre.ask("DELETE", f"{path}/marked", params=lost)).status_code == 200
-    listed = await world.org.every("/pages/lost", step="marked")
+    assert (await world.centre.ask("DELETE", f"{path}/gov_badge", params=lost)).status_code == 200
+    listed = await world.org.every("/pages/lost-steps", step="gov_badge")
     (gone,) = [one for one in listed if one["page_id"] == page["id"]]
     assert (gone["lost_on"], gone["lost_reason"], gone["regained_on"]) == (lost["lost_on"], lost["reason"], None)
-    assert page["id"] in [one["id"] for one in await world.org.every("/pages", step="live", missing_step="marked")]
+    assert page["id"] in [
+        one["id"] for one in await world.org.every("/pages", step="live", missing_step="gov_badge")
+    ]
     await _deactivate(world, page)
 
 

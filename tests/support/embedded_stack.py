@@ -18,7 +18,7 @@ from cli.deployment.provisioning import with_login
 from cli.embedded import orphan_processes
 from cli.embedded.data_dir import DataDir
 from cli.embedded.secrets import load_secrets
-from cli.embedded.settings import EmbeddedSettings
+from cli.embedded.settings import EmbeddedSettings, port_field
 from cli.embedded.supervisord import Supervisor
 
 _ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ class RunningSystem:
         return with_login(self.admin_url, service, secrets.service_passwords[service])
 
     async def pid(self, name: str) -> int:
-        """Return the process id of a service, `desk`, `traefik`, `vk`, `ok` or `postgres`; 0 while it is down."""
+        """Return the process id of a service, `gateway-service`, `postgres` …; 0 while it is down."""
         return (await asyncio.to_thread(self._supervisor.states))[name].pid
 
     async def kill(self, name: str) -> int:
@@ -168,7 +168,7 @@ async def _spawn(
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("GOSPABLIK_", "EMULATOR_"))
     }
-    ports = {f"GOSPABLIK_PORT_{name.upper()}": str(port) for name, port in _free_ports().items()}
+    ports = {f"GOSPABLIK_{port_field(name).upper()}": str(port) for name, port in _free_ports().items()}
     own = {"GOSPABLIK_DATA_DIR": str(data_dir), "GOSPABLIK_CITIZENS_PER_MINUTE": "0", "COLUMNS": "200"}
     with output.open("wb") as log:
         return await asyncio.create_subprocess_exec(

@@ -54,7 +54,7 @@ class ServiceUnderTest:
         *,
         subject: str = CENTRE_SUBJECT,
         lifetime: timedelta = timedelta(minutes=5),
-        beneath: bool = False,
+        include_subordinates: bool = False,
         scope: str | None = None,
     ) -> str:
         """Return a person's access token as the issuer would sign it.
@@ -70,7 +70,7 @@ class ServiceUnderTest:
             name="Test",
             role=role,
             org=str(organisation_id) if organisation_id else None,
-            beneath=beneath or None,
+            include_subordinates=include_subordinates or None,
             scope=scope,
             sid=SESSION,
         )
@@ -79,7 +79,7 @@ class ServiceUnderTest:
                 UUID(subject),
                 role,
                 UUID(str(organisation_id)) if organisation_id else None,
-                beneath,
+                include_subordinates,
             )
         return token
 
@@ -94,10 +94,11 @@ class ServiceUnderTest:
             async with connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", str(access[0]))
                 await connection.execute(
-                    """INSERT INTO people (id, username, full_name, password_hash, role, organisation_id, beneath,
-                       active, version, created_at, updated_at)
+                    """INSERT INTO people (id, username, full_name, password_hash, role, organisation_id,
+                       include_subordinates, active, version, created_at, updated_at)
                        VALUES ($1::uuid, 'test-' || $1::uuid, 'Test', 'none', $2, $3, $4, true, 1, now(), now())
-                       ON CONFLICT (id) DO UPDATE SET role = $2, organisation_id = $3, beneath = $4""",
+                       ON CONFLICT (id) DO UPDATE
+                       SET role = $2, organisation_id = $3, include_subordinates = $4""",
                     *access,
                 )
         finally:
@@ -226,14 +227,14 @@ async def insert_page(
     *,
     network: str = "vk",
     external_id: str = "101",
-    live_from: str = "2020-01-01T00:00:00+00:00",
+    go_live_at: str = "2020-01-01T00:00:00+00:00",
 ) -> UUID:
     """Insert a page as registry would; return its id."""
     connection = await database.connect("registry")
     try:
         page_id = uuid4()
         await connection.execute(
-            """INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, live_from,
+            """INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, go_live_at,
                active, version, created_at, updated_at)
                VALUES ($1, $2, $3, $4, 'Страница', 'страница', 'https://example.invalid/' || $4,
                        $5::text::timestamptz, true, 1, now(), now())""",
@@ -241,7 +242,7 @@ async def insert_page(
             organisation_id,
             network,
             external_id,
-            live_from,
+            go_live_at,
         )
         return page_id
     finally:

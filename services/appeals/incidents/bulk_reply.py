@@ -71,7 +71,7 @@ async def submit_bulk_reply(
         await _refuse_same_text(session, caller, incident, given.text)
     reply = IncidentReply(
         id=new_id(), incident_id=incident.id, kind=given.kind, text=given.text, promised_at=given.promised_at,
-        author=caller.actor, organisation_id=caller.organisation_id, beneath=caller.beneath,
+        author=caller.actor, organisation_id=caller.organisation_id, beneath=caller.include_subordinates,
         also_later=given.include_later_members and given.kind == "final", created_at=clock.now(),
     )  # fmt: skip
     session.add(reply)

@@ -83,7 +83,7 @@ class EndpointCache:
                 CallbackRegistration.updated_at,
                 Page.organisation_id,
                 Page.external_id,
-                Page.live_from,
+                Page.go_live_at,
             )
             .join(Page, Page.id == CallbackRegistration.page_id)
             .where(Page.active)
@@ -99,7 +99,7 @@ class EndpointCache:
                 organisation_id=row.organisation_id,
                 network=row.network,
                 external_id=row.external_id,
-                live_from=row.live_from,
+                go_live_at=row.go_live_at,
             )
             known = before.get(row.page_id)
             if known is None or known.updated_at != row.updated_at or known.page != page:

@@ -89,7 +89,7 @@ async def retry_quarantined(session: WriteSession, caller: Caller, item_id: UUID
         organisation_id=page.organisation_id,
         network=page.network,
         external_id=page.external_id,
-        live_from=page.live_from,
+        go_live_at=page.go_live_at,
     )
     parsed = ParsedBatch()
     parsed.parse(push.parse, json.loads(item.raw), ref)

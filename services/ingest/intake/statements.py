@@ -87,7 +87,7 @@ class IntakeBatch:
 
     def is_historical(self, item: IncomingItem) -> bool:
         """Return whether the item was written before the page's go-live time and must not open an appeal."""
-        return not self.open_appeals and item.written_at < self.page.live_from
+        return not self.open_appeals and item.written_at < self.page.go_live_at
 
 
 @dataclass(frozen=True, slots=True)

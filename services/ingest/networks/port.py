@@ -98,7 +98,7 @@ class PageRef:
     organisation_id: UUID
     network: str
     external_id: str
-    live_from: datetime
+    go_live_at: datetime
 
 
 class TokenKind(StrEnum):

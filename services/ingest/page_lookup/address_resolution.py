@@ -16,7 +16,10 @@ TIME_LIMIT_SECONDS = 8.0
 
 
 async def resolve_address(clients: PageLookupClients, body: AddressResolutionRequest) -> AddressResolution:
-    """Return the community of an address; `none` with the reason if there is none, `unavailable` on failure."""
+    """Return the community of an address.
+
+    The outcome is `no_community` with the reason if there is none, `unavailable` on failure.
+    """
     title = NETWORKS[body.network].title
     directory = clients.lookups.get(body.network)
     if directory is None:
@@ -25,7 +28,7 @@ async def resolve_address(clients: PageLookupClients, body: AddressResolutionReq
         async with asyncio.timeout(TIME_LIMIT_SECONDS):
             found = await directory.resolve(body.external_id, body.screen_name)
     except CommunityNotFound as answer:
-        return AddressResolution(outcome="none", reason=answer.reason)
+        return AddressResolution(outcome="no_community", reason=answer.reason)
     except NoUsableToken:
         return AddressResolution(
             outcome="unavailable", reason=f"{title} cannot be queried now: there is no usable token"

@@ -75,9 +75,9 @@ async def describe_pages(
 ) -> PageProfiles:
     """Return the current profiles of the pages.
 
-    Pages whose network could not be queried are left out, and `trouble` says why. The call limit includes retries.
+    Pages whose network could not be queried are left out, and `error` says why. The call limit includes retries.
     """
-    with limit_calls(body.calls) as allowance:
+    with limit_calls(body.call_budget) as allowance:
         answer = await _described(database, clients, body, allowance)
     answer.calls = allowance.made
     return answer
@@ -94,7 +94,7 @@ async def _described(
     for network, some in pages.items():
         directory = clients.lookups.get(network)
         if directory is None:
-            answer.trouble = f"{network} has no page lookup"
+            answer.error = f"{network} has no page lookup"
             continue
         try:
             for start in range(0, len(some), directory.max_pages_per_call):
@@ -105,8 +105,8 @@ async def _described(
                 said += [(page, told[page.external_id], directory) for page in batch]
         except CALL_FAILURES as error:
             log.warning("page profiles request failed", network=network, error=str(error)[:300])
-            answer.trouble = str(error)[:300]
-    walls = _WallReader(known, body.walls, allowance)
+            answer.error = str(error)[:300]
+    walls = _WallReader(known, body.wall_read_budget, allowance)
     for page, one, directory in said:
         posts, calls = await walls.posts(page, directory) if one.availability == "open" else (None, 0)
         answer.items.append(_shown(page, one, posts, calls))
@@ -118,7 +118,7 @@ def _shown(page: PageRef, said: PageProfile, posts: PostActivity | None, calls: 
     words = said.description or ""
     return PageProfileOut(
         page_id=page.id,
-        outcome=said.availability,
+        state=said.availability,
         reason=said.reason,
         name=said.name,
         screen_name=said.screen_name,
@@ -140,7 +140,7 @@ def _shown(page: PageRef, said: PageProfile, posts: PostActivity | None, calls: 
 async def _pages(session: AsyncSession, page_ids: Sequence[UUID]) -> dict[str, list[PageRef]]:
     """Return active pages by network, in the requested order."""
     rows = await session.execute(
-        select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.live_from).where(
+        select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.go_live_at).where(
             Page.id.in_(page_ids), Page.active
         )
     )

@@ -167,7 +167,7 @@ class Publisher:
             organisation_id=page.organisation_id,
             network=page.network,
             external_id=page.external_id,
-            live_from=page.live_from,
+            go_live_at=page.go_live_at,
         )
 
     async def _wait_until_call_is_over(

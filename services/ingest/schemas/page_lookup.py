@@ -10,7 +10,7 @@ from shared.networks import NetworkName
 
 
 class PageProfilesRequest(BaseModel):
-    """Pages to look up within a limit: `calls` in total, `walls` of them for single walls.
+    """Pages to look up within a limit: `call_budget` in total, `wall_read_budget` of them for single walls.
 
     Walls that ingest reads anyway need no call. Pages for which no call is left are left out of the response.
     """
@@ -18,8 +18,8 @@ class PageProfilesRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     page_ids: Annotated[list[UUID], Field(min_length=1, max_length=500)]
-    calls: int = Field(default=500, ge=0, le=1_000)
-    walls: int = Field(default=0, ge=0, le=500)
+    call_budget: int = Field(default=500, ge=0, le=1_000)
+    wall_read_budget: int = Field(default=0, ge=0, le=500)
 
 
 class PageProfileOut(BaseModel):
@@ -30,7 +30,7 @@ class PageProfileOut(BaseModel):
     """
 
     page_id: UUID
-    outcome: Literal["open", "closed", "gone"]
+    state: Literal["open", "closed", "gone"]
     reason: str | None
     name: str | None
     screen_name: str | None
@@ -53,7 +53,7 @@ class PageProfiles(BaseModel):
 
     items: list[PageProfileOut]
     calls: int
-    trouble: str | None = None
+    error: str | None = None
 
 
 class AddressResolutionRequest(BaseModel):
@@ -85,6 +85,6 @@ class ResolvedCommunity(BaseModel):
 class AddressResolution(BaseModel):
     """Result of an address lookup; `reason` is a sentence for a person, null if the community was found."""
 
-    outcome: Literal["found", "none", "unavailable"]
+    outcome: Literal["found", "no_community", "unavailable"]
     reason: str | None = None
     community: ResolvedCommunity | None = None

@@ -76,7 +76,7 @@ class PageSourcesOut(BaseModel):
     network: NetworkName
     name: str = Field(examples=["Школа № 71"])
     url: str = Field(examples=["https://vk.com/club101"])
-    live_from: datetime
+    go_live_at: datetime
     state: PageCollectionState = Field(
         description="waiting: not checked yet; failing: the last check of a source failed, or no token is usable"
     )

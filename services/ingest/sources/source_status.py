@@ -42,7 +42,7 @@ _PAGE = (
     Page.name,
     Page.sort_key,
     Page.url,
-    Page.live_from,
+    Page.go_live_at,
 )
 # All but the secret.
 _TOKEN = [getattr(NetworkToken, name) for name in NetworkTokenOut.model_fields]
@@ -179,7 +179,7 @@ def _shown(page: AnyRow, known: _PageRows, now: datetime) -> dict[str, Any]:
         "network": page.network,
         "name": page.name,
         "url": page.url,
-        "live_from": page.live_from,
+        "go_live_at": page.go_live_at,
         "state": _state(ordinary, token.state, has_token=bool(usable)),
         "last_seen_at": seen,
         "lag_seconds": None if seen is None else max((now - seen).total_seconds(), 0.0),

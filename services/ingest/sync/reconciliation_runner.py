@@ -175,7 +175,7 @@ class ReconciliationRunner:
             cursor=row.cursor,
             compared=row.compared,
             gaps=row.gaps,
-            gaps_count_from=None if read_since is None else max(read_since, page.live_from),
+            gaps_count_from=None if read_since is None else max(read_since, page.go_live_at),
         )
 
     async def _store(self, row: _Row, step: ScanStep) -> _Row:
@@ -295,7 +295,7 @@ def page_ref(page: Page) -> PageRef:
         organisation_id=page.organisation_id,
         network=page.network,
         external_id=page.external_id,
-        live_from=page.live_from,
+        go_live_at=page.go_live_at,
     )
 
 

@@ -54,7 +54,7 @@ class DatabaseTokenPool:
         await expire_limits(self._database)
         async with self._database.read() as session:
             pages = await session.execute(
-                select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.live_from).where(
+                select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.go_live_at).where(
                     Page.active
                 )
             )
@@ -64,7 +64,7 @@ class DatabaseTokenPool:
                     organisation_id=row.organisation_id,
                     network=row.network,
                     external_id=row.external_id,
-                    live_from=row.live_from,
+                    go_live_at=row.go_live_at,
                 )
                 for row in pages
             }

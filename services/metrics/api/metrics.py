@@ -87,7 +87,7 @@ async def get_sla_figures(
     return SlaReport(
         start=period.start,
         end=period.end,
-        zone=REGION_TIME_ZONE.key,
+        time_zone=REGION_TIME_ZONE.key,
         computed_at=now.astimezone(REGION_TIME_ZONE),
         group_by=group_by,
         total=total,
@@ -95,7 +95,7 @@ async def get_sla_figures(
     )
 
 
-@router.get("/sla/cases", responses=COMMON_ERRORS, summary="Appeals behind a figure")
+@router.get("/sla/appeals", responses=COMMON_ERRORS, summary="Appeals behind a figure")
 async def list_sla_appeals(
     *,
     session: Reading,
@@ -127,7 +127,7 @@ async def list_sla_appeals(
     return Page(items=[SlaAppeal.model_validate(row, from_attributes=True) for row in items], next_cursor=cursor)
 
 
-@router.get("/agreement", responses=COMMON_ERRORS, summary="Agreement between classifier and reviewers")
+@router.get("/classifier-agreement", responses=COMMON_ERRORS, summary="Agreement between classifier and reviewers")
 async def get_agreement_figures(
     session: Reading,
     caller: MetricsReader,
@@ -145,14 +145,14 @@ async def get_agreement_figures(
     return AgreementReport(
         start=period.start,
         end=period.end,
-        zone=REGION_TIME_ZONE.key,
+        time_zone=REGION_TIME_ZONE.key,
         group_by=group_by,
         total=total,
         groups=groups,
     )
 
 
-@router.get("/handovers", responses=COMMON_ERRORS, summary="Transfers of appeals, by organisation")
+@router.get("/transfers", responses=COMMON_ERRORS, summary="Transfers of appeals, by organisation")
 async def get_transfer_figures(
     session: Reading, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
 ) -> TransferReport:
@@ -167,5 +167,5 @@ async def get_transfer_figures(
     async with _statement_timeout(session):
         total, groups = await transfers.compute_transfers(session, period, caller)
     return TransferReport(
-        start=period.start, end=period.end, zone=REGION_TIME_ZONE.key, total=total, groups=groups
+        start=period.start, end=period.end, time_zone=REGION_TIME_ZONE.key, total=total, groups=groups
     )

@@ -18,7 +18,14 @@ from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import Review, Topic
 from shared.tables.registry import Municipality, Organisation
 
-ASPECTS = ("need", "group", "topic", "place", "urgency", "owner")
+ASPECTS = {
+    "needs_answer": Review.agrees_need,
+    "topic_group": Review.agrees_group,
+    "topic": Review.agrees_topic,
+    "location": Review.agrees_place,
+    "urgency": Review.agrees_urgency,
+    "organisation": Review.agrees_owner,
+}
 CONFIDENCE_LEVEL = 0.95
 
 
@@ -66,7 +73,7 @@ def _joined(query: Select[Any], group_by: AgreementGroupBy | None) -> Select[Any
 def agreement_query(period: Period, group_by: AgreementGroupBy | None, caller: Caller) -> Select[Any]:
     """Return the query of all shares: a row per group, and the row of totals, whose `is_total` is 1."""
     breakdown = _BREAKDOWNS[group_by] if group_by else _UNGROUPED
-    answers = [getattr(Review, f"agrees_{aspect}").label(aspect) for aspect in ASPECTS]
+    answers = [column.label(aspect) for aspect, column in ASPECTS.items()]
     reviews = (
         _joined(
             select(

@@ -189,7 +189,7 @@ def _figures(row: Row[Any]) -> dict[str, Any]:
     values = row._mapping
     return {figure.value: values[figure.value] for figure in SlaFigure} | {
         "first_response": DurationQuantiles(median=row.response_median, p90=row.response_p90),
-        "delay": DurationQuantiles(median=row.delay_median, p90=row.delay_p90),
+        "receipt_delay": DurationQuantiles(median=row.delay_median, p90=row.delay_p90),
     }
 
 

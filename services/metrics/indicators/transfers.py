@@ -47,9 +47,9 @@ def transfers_query(period: Period, caller: Caller) -> Select[Any]:
             func.grouping(Organisation.id).label("is_total"),
             cast(Organisation.id, Text).label("key"),
             Organisation.name,
-            func.count(step.appeal_id.distinct()).label("cases"),
-            func.count().filter(step.after != step.organisation_id).label("handed_over"),
-            func.count().filter(step.before != step.organisation_id).label("received"),
+            func.count(step.appeal_id.distinct()).label("appeals"),
+            func.count().filter(step.after != step.organisation_id).label("transferred_out"),
+            func.count().filter(step.before != step.organisation_id).label("transferred_in"),
             func.coalesce(func.sum(step.returned), 0).label("returns"),
             func.count(step.appeal_id.distinct()).filter(Alert.id.is_not(None)).label("ping_pong"),
         )

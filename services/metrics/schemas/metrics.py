@@ -11,13 +11,13 @@ from shared.networks import NetworkName
 
 
 class SlaGroupBy(StrEnum):
-    """What the figures may be grouped by: `topic` is the topic group, `subtopic` the topic."""
+    """What the figures may be grouped by."""
 
     ORGANISATION = "organisation"
     MUNICIPALITY = "municipality"
     NETWORK = "network"
-    TOPIC_GROUP = "topic"
-    TOPIC = "subtopic"
+    TOPIC_GROUP = "topic_group"
+    TOPIC = "topic"
     DAY = "day"
     WEEK = "week"
 
@@ -52,7 +52,7 @@ class SlaFigures(BaseModel):
     waiting: int = Field(description="Unanswered before the deadline", examples=[15])
     closed_unanswered: int = Field(description="Closed before the deadline without a response", examples=[1])
     first_response: DurationQuantiles = Field(description="Working time until the first response")
-    delay: DurationQuantiles = Field(description="Clock time from writing in the network to receipt here")
+    receipt_delay: DurationQuantiles = Field(description="Clock time from writing in the network to receipt here")
     not_required: int = Field(description="Not in `opened`: classified as needing no answer", examples=[40])
     in_triage: int = Field(description="Not in `opened`: waiting in the moderators' queue", examples=[5])
 
@@ -74,7 +74,7 @@ class SlaReport(BaseModel):
     end: datetime = Field(
         serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
     )
-    zone: str = Field(examples=["Asia/Irkutsk"])
+    time_zone: str = Field(examples=["Asia/Irkutsk"])
     computed_at: datetime = Field(description="The time with which open deadlines were compared")
     group_by: SlaGroupBy | None
     total: SlaFigures
@@ -98,13 +98,13 @@ class SlaAppeal(BaseModel):
 
 
 class AgreementGroupBy(StrEnum):
-    """What agreement may be grouped by: `topic` is the topic group, `judged_by` the classifier's version."""
+    """What agreement may be grouped by; `classified_by` is the version of the classifier."""
 
-    TOPIC_GROUP = "topic"
+    TOPIC_GROUP = "topic_group"
     MUNICIPALITY = "municipality"
     ORGANISATION = "organisation"
     WEEK = "week"
-    CLASSIFIED_BY = "judged_by"
+    CLASSIFIED_BY = "classified_by"
 
 
 class AgreementShare(BaseModel):
@@ -124,12 +124,12 @@ class AgreementFigures(BaseModel):
     """Agreement between the classifier and the people who reviewed its classifications."""
 
     reviewed: int = Field(description="Messages that people reviewed", examples=[60])
-    need: AgreementShare = Field(description="Whether the message needs an answer")
-    group: AgreementShare = Field(description="Topic group")
+    needs_answer: AgreementShare = Field(description="Whether the message needs an answer")
+    topic_group: AgreementShare = Field(description="Topic group")
     topic: AgreementShare = Field(description="Topic")
-    place: AgreementShare = Field(description="Municipality")
+    location: AgreementShare = Field(description="Municipality")
     urgency: AgreementShare
-    owner: AgreementShare = Field(description="The organisation that the rules assigned or suggested")
+    organisation: AgreementShare = Field(description="The organisation that the rules assigned or suggested")
 
 
 class AgreementGroup(AgreementFigures):
@@ -149,7 +149,7 @@ class AgreementReport(BaseModel):
     end: datetime = Field(
         serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
     )
-    zone: str = Field(examples=["Asia/Irkutsk"])
+    time_zone: str = Field(examples=["Asia/Irkutsk"])
     group_by: AgreementGroupBy | None
     total: AgreementFigures
     groups: list[AgreementGroup]
@@ -158,11 +158,11 @@ class AgreementReport(BaseModel):
 class TransferFigures(BaseModel):
     """How often appeals were transferred."""
 
-    cases: int = Field(description="Appeals opened in the period that the organisation has had", examples=[120])
-    handed_over: int = Field(
+    appeals: int = Field(description="Appeals opened in the period that the organisation has had", examples=[120])
+    transferred_out: int = Field(
         description="Transfers to another organisation, directly or through the centre", examples=[9]
     )
-    received: int = Field(description="Transfers from another organisation", examples=[7])
+    transferred_in: int = Field(description="Transfers from another organisation", examples=[7])
     returns: int = Field(
         description="How often an appeal went back to the centre: returned or taken back", examples=[4]
     )
@@ -185,6 +185,6 @@ class TransferReport(BaseModel):
     end: datetime = Field(
         serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
     )
-    zone: str = Field(examples=["Asia/Irkutsk"])
+    time_zone: str = Field(examples=["Asia/Irkutsk"])
     total: TransferFigures
     groups: list[TransferGroup]

@@ -69,13 +69,15 @@ async def register(session: WriteSession, caller: Caller, new: ClientCreate) -> 
 
     Raise `Invalid` or `Forbidden`.
     """
-    await require_grantable_scope(session, caller, new.role, new.organisation_id, include_subordinates=new.beneath)
+    await require_grantable_scope(
+        session, caller, new.role, new.organisation_id, include_subordinates=new.include_subordinates
+    )
     _check_limits(caller, new.role, new.scopes, new.expires_at)
     client = ApiClient(
         name=new.name,
         role=new.role.value,
         organisation_id=new.organisation_id,
-        beneath=new.beneath,
+        include_subordinates=new.include_subordinates,
         scopes=new.scopes,
         expires_at=new.expires_at,
     )
@@ -92,9 +94,9 @@ async def change(
     check_version(client.version, version)
     values = update.given_values()
     role, scopes = Role(client.role), values.get("scopes", client.scopes)
-    if "beneath" in values:
+    if "include_subordinates" in values:
         await require_grantable_scope(
-            session, caller, role, client.organisation_id, include_subordinates=values["beneath"]
+            session, caller, role, client.organisation_id, include_subordinates=values["include_subordinates"]
         )
     _check_limits(caller, role, scopes, values.get("expires_at"))
     changed = versioned_update.apply_changes(client, values)

@@ -16,7 +16,7 @@ from shared.tables.registry import Organisation
 class Scoped(Protocol):
     """A person or client that belongs to an organisation, with or without its subordinates."""
 
-    beneath: bool
+    include_subordinates: bool
 
 
 async def require_grantable_scope(
@@ -39,8 +39,9 @@ async def require_grantable_scope(
             )
         if include_subordinates:
             raise Invalid.field(
-                "/beneath",
-                f"The role «{role}» belongs to the centre, which sees every organisation: leave «beneath» out",
+                "/include_subordinates",
+                f"The role «{role}» belongs to the centre, which sees every organisation: "
+                "leave «include_subordinates» out",
             )
         if caller is not None and not caller.is_region_wide:
             raise Forbidden(f"Only the centre may grant the role «{role}»")
@@ -56,7 +57,7 @@ async def require_grantable_scope(
     within = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
     if await session.scalar(within) is None:
         raise Forbidden("You may not grant access to this organisation")
-    if include_subordinates and not (caller.beneath or caller.is_region_wide):
+    if include_subordinates and not (caller.include_subordinates or caller.is_region_wide):
         raise Forbidden(
             "You may not grant access to subordinate organisations: your own access does not include them"
         )
@@ -67,7 +68,7 @@ def require_scope_not_wider(caller: Caller, target: Scoped) -> None:
 
     Whoever changes a password or secret could sign in with it and gain that scope.
     """
-    if target.beneath and not (caller.beneath or caller.is_region_wide):
+    if target.include_subordinates and not (caller.include_subordinates or caller.is_region_wide):
         raise Forbidden(
             "This account also sees subordinate organisations: only an account that does too may change it"
         )

@@ -35,7 +35,7 @@ DEMO_PEOPLE = {
     "approver": ("Согласующий организации", Role.APPROVER),
 }
 # Nobody changes these fields of their own account: a person could lock themselves out or widen their access.
-SELF_PROTECTED_FIELDS = ("active", "role", "organisation_id", "beneath")
+SELF_PROTECTED_FIELDS = ("active", "role", "organisation_id", "include_subordinates")
 
 
 async def list_people(
@@ -86,7 +86,9 @@ async def register(
     Raise `Duplicate` for a user name or external subject in use, `Invalid` for a role that does not fit the
     organisation, `Forbidden` for access that the caller may not grant.
     """
-    await require_grantable_scope(session, caller, new.role, new.organisation_id, include_subordinates=new.beneath)
+    await require_grantable_scope(
+        session, caller, new.role, new.organisation_id, include_subordinates=new.include_subordinates
+    )
     require_grantable_rights(caller, new.role)
     if new.password is None and new.external_subject is None:
         raise Invalid.field(
@@ -101,7 +103,7 @@ async def register(
         full_name=new.full_name,
         role=new.role.value,
         organisation_id=new.organisation_id,
-        beneath=new.beneath,
+        include_subordinates=new.include_subordinates,
         password_hash=password_hash,
         issuer=None if new.external_subject is None else settings().oidc_issuer,
         external_subject=new.external_subject,
@@ -158,12 +160,12 @@ async def change(
     # Whoever sets the password can sign in as the person and has their rights, old and new.
     for granted_role in (Role(person.role), role):
         require_grantable_rights(caller, granted_role)
-    if {"role", "organisation_id", "beneath"} & values.keys():
+    if {"role", "organisation_id", "include_subordinates"} & values.keys():
         # A person who moves to the centre keeps no organisation and no subordinates.
-        values.setdefault("beneath", person.beneath and role not in CENTRE_ROLES)
+        values.setdefault("include_subordinates", person.include_subordinates and role not in CENTRE_ROLES)
         organisation_id = values.get("organisation_id", person.organisation_id)
         await require_grantable_scope(
-            session, caller, role, organisation_id, include_subordinates=values["beneath"]
+            session, caller, role, organisation_id, include_subordinates=values["include_subordinates"]
         )
         values["role"] = role.value
     if "password" in values:

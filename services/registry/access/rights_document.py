@@ -28,8 +28,8 @@ test compares the two.
 A right says what a caller may do; each cell says on which organisations' data:
 
 - `region`: of every organisation;
-- `place`: of the caller's own organisation and, for a caller with `beneath`, of all organisations below it in the
-  organisation tree, at any depth;
+- `place`: of the caller's own organisation and, for a caller with `include_subordinates`, of all organisations
+  below it in the organisation tree, at any depth;
 - –: not at all.
 
 A call without a valid token answers 401, a call without the right 403. An object outside the caller's scope
@@ -40,9 +40,9 @@ object that the caller may read but not change answers 403. The token of an API 
 than its role (`scopes` of the client, claim `scope`), never more. `GET /me` shows the caller's own rights.
 
 Nobody grants more than they have. A member of an organisation grants that organisation's roles in it, and in
-subordinate organisations when the member has `beneath`; only then may they grant `beneath` or change accounts
-that have it. Nobody changes their own access. Roles of the centre are granted by `operations`, the first of
-them by `gospablik add-person`.
+subordinate organisations when the member has `include_subordinates`; only then may they grant it or change
+accounts that have it. Nobody changes their own access. Roles of the centre are granted by `operations`, the
+first of them by `gospablik add-person`.
 
 A test calls every route of every service as every role, for own, subordinate and foreign objects, and compares
 the responses with these tables (`tests/integration/access`).
@@ -53,7 +53,7 @@ SIGN_IN_SECTION = Path(__file__).with_name("sign_in.md").read_text(encoding="utf
 REACH_ROWS = (
     ("`region`", RightScope.REGION, False),
     ("`place`", RightScope.ORGANISATION, False),
-    ("`place` with `beneath`", RightScope.ORGANISATION, True),
+    ("`place` with `include_subordinates`", RightScope.ORGANISATION, True),
 )
 
 
@@ -78,8 +78,8 @@ def render() -> str:
         place = "the centre" if role in CENTRE_ROLES else "an organisation, optionally with its subordinates"
         lines.append(f"| `{role}` | {ROLE_DESCRIPTIONS[role]} | {place} |")
     lines += ["", "| reach | own | subordinate | foreign |", "|---|---|---|---|"]
-    for name, reach, beneath in REACH_ROWS:
-        relations = reach.relations(include_subordinates=beneath)
+    for name, reach, include_subordinates in REACH_ROWS:
+        relations = reach.relations(include_subordinates=include_subordinates)
         lines.append(f"| {name} | " + " | ".join("yes" if r in relations else "–" for r in Relation) + " |")
     return "\n".join([*lines, "", SIGN_IN_SECTION])
 

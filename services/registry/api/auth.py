@@ -173,13 +173,13 @@ async def _grant(
     match _needed(form, "grant_type"):
         case "password" | "refresh_token" if not issuer.password_sign_in:
             raise OAuthRefusal(
-                "unsupported_grant_type", "People sign in at the region's OIDC issuer: see GET /auth/ways"
+                "unsupported_grant_type", "People sign in at the region's OIDC issuer: see GET /auth/methods"
             )
         case "password":
             username, password = _needed(form, "username"), _needed(form, "password")
             # `session` takes a connection at its first statement, so none is held during the slow check.
-            came_from = client_address(request)
-            compared = await sign_in.check_password(service.database, issuer, username, password, came_from)
+            ip_address = client_address(request)
+            compared = await sign_in.check_password(service.database, issuer, username, password, ip_address)
             return await sign_in.sign_in_person(session, issuer, compared, _origin(request))
         case "refresh_token":
             return await sign_in.refresh_session(session, issuer, _needed(form, "refresh_token"), _origin(request))
@@ -263,7 +263,7 @@ async def revoke_token(request: Request, session: WritingUnchecked) -> Response:
     return Response(headers=NO_STORE)
 
 
-@router.get("/ways", summary="Available sign-in methods")
+@router.get("/methods", summary="Available sign-in methods")
 async def get_sign_in_methods(service: ServiceDep) -> SignInMethods:
     """Return how people sign in: the front end's own form, the region's OIDC issuer, or both."""
     config = service.settings

@@ -183,12 +183,12 @@ async def export_calendar_days(
     calendar_id: UUID,
     session: Reading,
     _caller: RegistryReader,
-    own: Annotated[bool, Query(description="Without the days of the base calendar")] = False,
+    own_only: Annotated[bool, Query(description="Without the days of the base calendar")] = False,
 ) -> Response:
     """Return an iCalendar file: a day off is an all-day event, other working hours are one event per interval."""
     details = await calendars.get(session, calendar_id)
     return Response(
-        ical_export.to_ical(details, own_only=own),
+        ical_export.to_ical(details, own_only=own_only),
         media_type=ical_export.ICAL_MEDIA_TYPE,
         headers={"ETag": etag(details.row.version)},
     )

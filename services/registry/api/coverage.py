@@ -32,7 +32,7 @@ from shared.service import Reading
 router = APIRouter(prefix="/coverage", tags=["coverage"], responses=COMMON_ERRORS)
 
 COUNT_HEADINGS = {
-    "total": "Обязаны вести страницу",
+    "required": "Обязаны вести страницу",
     "exempt": "Освобождены",
     "covered": "Есть подтверждённая",
     "covered_share": "Доля с подтверждённой",
@@ -57,17 +57,17 @@ def _filter(
     municipality: Annotated[FilterText, Query(description="OKTMO as in `GET /municipalities`, or `none`")] = None,
     sphere: Annotated[FilterText, Query(description="The main sphere, or `none`")] = None,
     kind: OrganisationKind | None = None,
-    owner_id: Annotated[
+    parent_id: Annotated[
         UUID | Literal["none"] | None, Query(description="Directly subordinate to this organisation, or `none`")
     ] = None,
-    beneath: Annotated[UUID | None, Query(description="Subordinate to this organisation at any depth")] = None,
+    ancestor_id: Annotated[UUID | None, Query(description="Subordinate to this organisation at any depth")] = None,
 ) -> CoverageFilter:
     return CoverageFilter(
         municipality=municipality,
         sphere=sphere,
         kind=kind.value if kind else None,
-        owner_id=owner_id,
-        ancestor_id=beneath,
+        parent_id=parent_id,
+        ancestor_id=ancestor_id,
     )
 
 
@@ -155,7 +155,7 @@ def _cells(row: MissingPage) -> tuple[object, ...]:
         row.municipality_name,
         row.municipality,
         row.sphere,
-        row.owner.name if row.owner else None,
+        row.parent.name if row.parent else None,
         network_title(row.network),
         REASON_LABELS[row.reason],
         row.page.url if row.page else None,
@@ -177,7 +177,7 @@ async def list_coverage_history(
         CalendarDate | None, Query(alias="from", description="First day; left out: a year before `to`")
     ] = None,
     end: Annotated[CalendarDate | None, Query(alias="to", description="Last day; left out: today")] = None,
-    step: Annotated[
+    interval: Annotated[
         HistoryInterval, Query(description="One point per interval: the last day recorded in it")
     ] = HistoryInterval.DAY,
     network: Annotated[NetworkOrAny, Query()] = ANY_NETWORK,
@@ -194,7 +194,7 @@ async def list_coverage_history(
         session,
         start=start,
         end=end,
-        interval=step,
+        interval=interval,
         network=network,
         filters=filters,
         paging=None if as_csv else paging,

@@ -50,7 +50,7 @@ _FILE: dict[str, Any] = {
 }
 # Content types of forms (`curl -d`, `curl -F`, browsers): the file is wrapped, or its line breaks are lost.
 FORM_MEDIA_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
-IMPORT_PARAMETERS = {"dry_run", "resolve"}
+IMPORT_PARAMETERS = {"dry_run", "resolve_short_names"}
 _WRITTEN: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The table",
@@ -78,20 +78,20 @@ async def import_organisations(
     response: Response,
     service: ServiceDep,
     dry_run: Annotated[bool, Query(description="Report what the import would do, without doing it")] = False,
-    resolve: Annotated[
+    resolve_short_names: Annotated[
         bool,
         Query(description="Ask the networks for the ids of up to 50 pages that are given only by a short name"),
     ] = False,
 ) -> ImportReport:
     """Change the registry to match the file, completely or not at all. What the file does not mention is kept.
 
-    A file with an invalid cell is rejected with 422, and `refused` lists the cells; a dry run answers 200 with the
-    same list. Importing the same file again changes nothing.
+    A file with an invalid cell is rejected with 422, and `rejected_cells` lists the cells; a dry run answers 200
+    with the same list. Importing the same file again changes nothing.
     """
     _check_asked(request)
     file = await read_file(await request.body())
     resolved: short_name_lookup.IdByShortName = {}
-    if resolve:
+    if resolve_short_names:
         # Networks are slow: no database connection is held while they are queried.
         async with service.database.read() as looking:
             unresolved = await short_name_lookup.find_unresolved(looking, file.organisations)

@@ -35,7 +35,7 @@ async def get_me(session: Reading, caller: CallerDep) -> Me:
             last_sign_in_at=None if person is None else person.last_sign_in_at,
         ),
         organisation=organisation,
-        beneath=caller.beneath,
+        include_subordinates=caller.include_subordinates,
         rights=sorted(caller.rights),
         session_id=caller.session_id,
         time_zone=clock.REGION_TIME_ZONE.key,

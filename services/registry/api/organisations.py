@@ -18,7 +18,7 @@ from services.registry.api.common import (
     RegistryReader,
 )
 from services.registry.organisations import names, organisations, search, successions
-from services.registry.schemas.fields import HistoricalDate, OrganisationKind
+from services.registry.schemas.fields import HistoricalDate, OrganisationKind, OrganisationRef
 from services.registry.schemas.organisations import (
     Municipality,
     Organisation,
@@ -29,7 +29,7 @@ from services.registry.schemas.organisations import (
     OrganisationSearchResults,
     OrganisationUpdate,
 )
-from services.registry.schemas.successions import Party, Succession, SuccessionCreate, SuccessionList
+from services.registry.schemas.successions import Succession, SuccessionCreate, SuccessionList
 from shared import tables
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
@@ -50,7 +50,7 @@ def _filter(
     sphere: Annotated[FilterText, Query(description="One of its spheres, main or other")] = None,
     municipality: FilterText = None,
     parent_id: Annotated[UUID | None, Query(description="Directly subordinate to this organisation")] = None,
-    beneath: Annotated[
+    subtree_of: Annotated[
         UUID | None, Query(description="This organisation and all subordinate ones, at any depth")
     ] = None,
     inn: FilterText = None,
@@ -59,7 +59,7 @@ def _filter(
         bool | None, Query(description="true: organisations that are exempt from keeping a page")
     ] = None,
     active: bool | None = None,
-    on: Annotated[HistoricalDate | None, Query(description="Organisations that existed on this day")] = None,
+    valid_on: Annotated[HistoricalDate | None, Query(description="Organisations that existed on this day")] = None,
     q: NameQuery = None,
 ) -> organisations.OrganisationFilter:
     return organisations.OrganisationFilter(
@@ -68,12 +68,12 @@ def _filter(
         sphere=sphere,
         municipality=municipality,
         parent_id=parent_id,
-        subtree_of=beneath,
+        subtree_of=subtree_of,
         inn=inn,
         ogrn=ogrn,
         exempt=exempt,
         active=active,
-        valid_on=on,
+        valid_on=valid_on,
         name_query=q,
     )
 
@@ -255,8 +255,8 @@ async def search_organisations(
                 kind=hit.organisation.kind,
                 municipality=hit.organisation.municipality,
                 active=hit.organisation.active,
-                found_by=hit.matched_name,
-                found_by_kind=hit.matched_name_kind,
+                matched_name=hit.matched_name,
+                matched_name_kind=hit.matched_name_kind,
                 score=hit.score,
             )
             for hit in hits
@@ -275,10 +275,10 @@ def _succession(row: successions.NamedSuccession) -> Succession:
     succession, predecessor, successor = row
     return Succession(
         id=succession.id,
-        predecessor=Party(id=succession.predecessor_id, name=predecessor),
-        successor=Party(id=succession.successor_id, name=successor),
+        predecessor=OrganisationRef(id=succession.predecessor_id, name=predecessor),
+        successor=OrganisationRef(id=succession.successor_id, name=successor),
         kind=succession.kind,
-        took_place_on=succession.took_place_on,
+        effective_on=succession.effective_on,
         document=succession.document,
         created_at=succession.created_at,
     )
@@ -290,7 +290,7 @@ async def list_successions(
 ) -> Page[Succession]:
     """Return successions in both directions, latest first: as predecessor and as successor."""
     rows = await successions.list_successions(session, organisation_id, paging)
-    items, cursor = paging.page(rows, lambda row: (row[0].took_place_on.isoformat(), row[0].id), response)
+    items, cursor = paging.page(rows, lambda row: (row[0].effective_on.isoformat(), row[0].id), response)
     return Page(items=[_succession(row) for row in items], next_cursor=cursor)
 
 

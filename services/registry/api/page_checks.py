@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from services.registry.api.common import COMMON_ERRORS, NOT_FOUND_ERROR, RegistryReader
 from services.registry.page_checks import check_history
+from services.registry.schemas.fields import OrganisationRef
 from services.registry.schemas.page_checks import (
     CheckedPage,
     PageCheck,
@@ -15,7 +16,6 @@ from services.registry.schemas.page_checks import (
     PageCheckWithPage,
     PageSnapshot,
 )
-from services.registry.schemas.pages import Owner
 from shared import clock
 from shared.api.pagination import Page, PagingDep
 from shared.service import Reading
@@ -71,21 +71,21 @@ def _check(row: tables.PageCheck) -> dict[str, object]:
     return {
         "day": row.day,
         "checked_at": row.checked_at,
-        "state": row.outcome,
+        "state": row.state,
         "reason": row.reason,
-        "facts": PageSnapshot.model_validate(row.facts),
-        "changed": row.changed,
+        "snapshot": PageSnapshot.model_validate(row.snapshot),
+        "changes": row.changes,
         "calls": row.calls,
     }
 
 
-def _of_day(row: tables.PageCheck, page: tables.Page, owner: tables.Organisation) -> PageCheckWithPage:
+def _of_day(row: tables.PageCheck, page: tables.Page, organisation: tables.Organisation) -> PageCheckWithPage:
     checked = CheckedPage(
         id=page.id,
         network=page.network,
         external_id=page.external_id,
         name=page.name,
         url=page.url,
-        owner=Owner(id=owner.id, name=owner.name),
+        organisation=OrganisationRef(id=organisation.id, name=organisation.name),
     )
     return PageCheckWithPage.model_validate({**_check(row), "page": checked})

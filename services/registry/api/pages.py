@@ -19,10 +19,10 @@ from services.registry.api.common import (
 )
 from services.registry.pages import address_resolution, page_steps, pages
 from services.registry.pages.page_steps import Evidence
+from services.registry.schemas.fields import OrganisationRef
 from services.registry.schemas.pages import (
     LostPageStep,
     OfficialPage,
-    Owner,
     PageAddressToResolve,
     PageCreate,
     PageStep,
@@ -189,7 +189,7 @@ steps_router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON_ERROR
 PagesConfirmer = Annotated[Caller, require_right(Right.PAGES_CONFIRM)]
 
 
-@steps_router.get("/lost", summary="Steps that pages have lost")
+@steps_router.get("/lost-steps", summary="Steps that pages have lost")
 async def list_lost_page_steps(
     *,
     session: Reading,
@@ -212,7 +212,7 @@ async def list_lost_page_steps(
 
 
 def _lost(
-    gone: registry.PageStep, page: registry.Page, owner: registry.Organisation, regained: date | None
+    gone: registry.PageStep, page: registry.Page, organisation: registry.Organisation, regained: date | None
 ) -> LostPageStep:
     return LostPageStep.model_validate(
         {
@@ -221,7 +221,7 @@ def _lost(
             "external_id": page.external_id,
             "name": page.name,
             "url": page.url,
-            "owner": Owner(id=owner.id, name=owner.name),
+            "organisation": OrganisationRef(id=organisation.id, name=organisation.name),
             "step": gone.step,
             "reached_on": gone.reached_on,
             "lost_on": gone.lost_on,
@@ -252,7 +252,7 @@ async def confirm_page_step(
     """Confirm that the page has reached the step; a current step takes the new day and evidence.
 
     The order of the steps is not enforced, but `live` needs a current `verified` (409). The daily check confirms
-    `verified` automatically; VK's public API does not show the state badge, so `marked` is confirmed by hand.
+    `verified` automatically; VK's public API does not show the state badge, so `gov_badge` is confirmed by hand.
     """
     evidence = Evidence(kind=body.evidence_kind, text=body.evidence, confirmed_by=caller.actor)
     confirmed = await page_steps.confirm(

@@ -30,7 +30,7 @@ def _page(rows: Sequence[RefreshToken], caller: Caller, paging: Paging, response
             signed_in_at=row.signed_in_at,
             last_used_at=row.created_at,
             expires_at=row.expires_at,
-            came_from=row.came_from,
+            ip_address=row.ip_address,
             user_agent=row.user_agent,
             current=row.session_id == caller.session_id,
         )

@@ -42,7 +42,7 @@ async def list_entries(
     conditions += await _time(session, filters)
     if (after := paging.after((AuditEntry.position,), (int,))) is not None:
         conditions.append(after)
-    if given_filters or caller.is_region_wide or not caller.beneath:
+    if given_filters or caller.is_region_wide or not caller.include_subordinates:
         conditions.append(caller.scope(AuditEntry.organisation_id))
     else:
         conditions.append(AuditEntry.position.in_(_newest(caller, conditions, paging.limit + 1)))

@@ -39,7 +39,7 @@ async def find_claims(
         "name": person.full_name,
         "role": person.role,
         "org": str(person.organisation_id) if person.organisation_id else None,
-        "beneath": person.beneath,
+        "include_subordinates": person.include_subordinates,
     }
 
 

@@ -75,13 +75,13 @@ async def was_rotated_recently(session: WriteSession, used: RefreshToken, succes
 
 async def known_addresses(session: AsyncSession, person_id: UUID) -> list[str | None]:
     """Return the addresses of the person's sessions of the last weeks."""
-    query = select(RefreshToken.came_from).where(RefreshToken.person_id == person_id).distinct()
+    query = select(RefreshToken.ip_address).where(RefreshToken.person_id == person_id).distinct()
     return list(await session.scalars(query.limit(MAX_KNOWN_ADDRESSES)))
 
 
 async def _keep(session: WriteSession, new: RefreshToken, token: str, origin: ClientInfo) -> None:
     new.digest = passwords.secret_digest(token)
-    new.came_from, new.user_agent = origin.ip_address, origin.user_agent
+    new.ip_address, new.user_agent = origin.ip_address, origin.user_agent
     new.created_at = clock.now()
     new.expires_at = new.created_at + REFRESH_TOKEN_LIFETIME
     session.add(new)

@@ -92,7 +92,7 @@ class TokenIssuer:
             name=who.full_name if isinstance(who, Person) else who.name,
             role=who.role,
             org=str(who.organisation_id) if who.organisation_id else None,
-            beneath=who.beneath or None,
+            include_subordinates=who.include_subordinates or None,
             scope=scope,
             sid=str(session_id) if session_id else None,
         )

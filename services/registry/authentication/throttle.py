@@ -45,9 +45,9 @@ class SignInAttempt:
     from_known_address: bool = False
 
     @classmethod
-    def classify(cls, username: str, came_from: str | None, seen: Sequence[str | None] = ()) -> "SignInAttempt":
+    def classify(cls, username: str, ip_address: str | None, seen: Sequence[str | None] = ()) -> "SignInAttempt":
         """Return the attempt of a name; `seen` are the addresses that it has signed in from lately."""
-        address = counted_address(came_from)
+        address = counted_address(ip_address)
         return cls(
             username, address, address in {counted_address(seen_address) for seen_address in seen if seen_address}
         )

@@ -49,7 +49,7 @@ class CoverageFilter:
     municipality: str | None = None
     sphere: str | None = None
     kind: str | None = None
-    owner_id: UUID | Literal["none"] | None = None
+    parent_id: UUID | Literal["none"] | None = None
     ancestor_id: UUID | None = None
     name_query: str | None = None
 
@@ -59,16 +59,16 @@ class CoverageFilter:
 
 
 def filter_conditions(filters: CoverageFilter, columns: Any) -> list[ColumnElement[bool]]:
-    """Return the filter as conditions on the columns `municipality`, `sphere`, `kind` and `owner_id`."""
+    """Return the filter as conditions on the columns `municipality`, `sphere`, `kind` and `parent_id`."""
     conditions: list[ColumnElement[bool]] = []
-    for name in ("municipality", "sphere", "kind", "owner_id"):
+    for name in ("municipality", "sphere", "kind", "parent_id"):
         value = getattr(filters, name)
         if value is not None:
             named = getattr(columns, name)
             conditions.append(named.is_(None) if value == NO_GROUP else named == value)
     if filters.ancestor_id is not None:
-        owners = select(Organisation.id).where(Organisation.lineage.contains([filters.ancestor_id]))
-        conditions.append(columns.owner_id.in_(owners))
+        parents = select(Organisation.id).where(Organisation.lineage.contains([filters.ancestor_id]))
+        conditions.append(columns.parent_id.in_(parents))
     return conditions
 
 
@@ -112,7 +112,7 @@ def best_pages_query(today: date, filters: CoverageFilter) -> Subquery:
             Organisation.kind,
             Organisation.sphere,
             Organisation.municipality,
-            Organisation.parent_id.label("owner_id"),
+            Organisation.parent_id,
             Organisation.exempt_reason,
             Organisation.exempt_document,
         )

@@ -27,8 +27,8 @@ from shared.ids import new_id
 from shared.tables.registry import CoverageDay
 
 COVERAGE_LOCK_KEY = 0x636F7665  # "cove"
-GROUP_COLUMNS = ("network", "municipality", "sphere", "owner_id", "kind")
-STORED_COUNTS = ("total", "exempt", "covered", "live")
+GROUP_COLUMNS = ("network", "municipality", "sphere", "parent_id", "kind")
+STORED_COUNTS = ("required", "exempt", "covered", "live")
 _LENGTHS: dict[HistoryInterval, ColumnElement[timedelta]] = {
     step: literal_column(f"interval '1 {step}'") for step in HistoryInterval
 }

@@ -15,9 +15,9 @@ from services.registry.schemas.coverage import (
     CoverageStage,
     MissingPage,
     MissingReason,
-    NamedBody,
     PageRef,
 )
+from services.registry.schemas.fields import OrganisationRef
 from shared.api.pagination import Paging
 from shared.tables.registry import Municipality, Organisation, Page
 
@@ -32,17 +32,17 @@ class MissingFilter:
 
 def _query(today: date, filters: CoverageFilter, lack: MissingFilter) -> tuple[Select[Any], Any]:
     rows = best_pages_query(today, filters).c
-    owner = aliased(Organisation)
+    parent = aliased(Organisation)
     exempt = rows.exempt_reason.is_not(None)
     query = (
         select(
             *rows,
             Municipality.name.label("municipality_name"),
-            owner.name.label("owner_name"),
+            parent.name.label("parent_name"),
             Page.url.label("page_url"),
         )
         .outerjoin(Municipality, Municipality.oktmo == rows.municipality)
-        .outerjoin(owner, owner.id == rows.owner_id)
+        .outerjoin(parent, parent.id == rows.parent_id)
         .outerjoin(Page, Page.id == rows.page_id)
         .where(rows.rank < STAGE_RANKS[CoverageStage.LIVE])
         .where(rows.network == lack.network if lack.network else rows.network != ANY_NETWORK)
@@ -78,13 +78,13 @@ def present(row: Row[Any]) -> MissingPage:
     """Return a row of `list_missing` as its API model."""
     exempt = row.exempt_reason is not None
     return MissingPage(
-        organisation=NamedBody(id=row.id, name=row.name),
+        organisation=OrganisationRef(id=row.id, name=row.name),
         code=row.code,
         kind=row.kind,
         sphere=row.sphere,
         municipality=row.municipality,
         municipality_name=row.municipality_name,
-        owner=NamedBody(id=row.owner_id, name=row.owner_name) if row.owner_id else None,
+        parent=OrganisationRef(id=row.parent_id, name=row.parent_name) if row.parent_id else None,
         network=row.network,
         reason=MissingReason.EXEMPT if exempt else MissingReason(STAGES[row.rank].value),
         exempt_reason=row.exempt_reason,

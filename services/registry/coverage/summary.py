@@ -18,17 +18,17 @@ from services.registry.schemas.coverage import (
 )
 from shared.tables.registry import Municipality, Organisation
 
-COUNT_NAMES = ("total", "exempt", "covered", *(stage.value for stage in CoverageStage))
+COUNT_NAMES = ("required", "exempt", "covered", *(stage.value for stage in CoverageStage))
 
 
 def count_expressions(rows: Any) -> dict[str, ColumnElement[int]]:
     """Return the counts over rows of `best_pages_query`.
 
-    Stages count only organisations that must keep a page, and sum to `total`.
+    Stages count only organisations that must keep a page, and sum to `required`.
     """
     required = rows.exempt_reason.is_(None)
     expressions = {
-        "total": required,
+        "required": required,
         "exempt": rows.exempt_reason.is_not(None),
         "covered": and_(required, rows.rank >= STAGE_RANKS[CoverageStage.NOT_LIVE]),
     } | {stage.value: and_(required, rows.rank == rank) for stage, rank in STAGE_RANKS.items()}
@@ -45,9 +45,9 @@ def _grouped(rows: Subquery, group_by: CoverageGroupBy | None) -> Select[Any]:
         key, name, order = rows.c.municipality, Municipality.name.expression, Municipality.sort_key.expression
         source = rows.outerjoin(Municipality, Municipality.oktmo == rows.c.municipality)
     elif group_by is CoverageGroupBy.PARENT:
-        owner = aliased(Organisation)
-        key, name, order = cast(rows.c.owner_id, Text), owner.name.expression, owner.sort_key.expression
-        source = rows.outerjoin(owner, owner.id == rows.c.owner_id)
+        parent = aliased(Organisation)
+        key, name, order = cast(rows.c.parent_id, Text), parent.name.expression, parent.sort_key.expression
+        source = rows.outerjoin(parent, parent.id == rows.c.parent_id)
     elif group_by is CoverageGroupBy.SPHERE:
         key = name = order = rows.c.sphere
     elif group_by is CoverageGroupBy.KIND:

@@ -127,7 +127,7 @@ async def _keep_names(
             organisation_id=plan.id,
             kind=kind,
             name=name,
-            folded=normalize_name(str(name)),
+            normalized_name=normalize_name(str(name)),
             valid_from=begins,
             valid_to=ends,
         )
@@ -142,7 +142,7 @@ async def _apply_pages(session: WriteSession, plans: Sequence[PagePlan], actor: 
         if plan.existing is None:
             values = {"active": True} | {name: value for name, value in plan.values.items() if value is not None}
             values.setdefault("url", NETWORKS[values["network"]].page_url.format(id=values["external_id"]))
-            values.setdefault("live_from", clock.now())
+            values.setdefault("go_live_at", clock.now())
             new.append(Page(**values, sort_key=sort_key(plan.name)))
             continue
         values = plan.values

@@ -150,7 +150,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "aliases": parse_names,
     "former_names": parse_names,
     "external_id": digits_parser(),
-    "live_from": parse_datetime,
+    "go_live_at": parse_datetime,
 }
 
 

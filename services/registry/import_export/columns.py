@@ -45,7 +45,7 @@ ORGANISATION_COLUMNS = (
     Column("short_name", "Краткое наименование", ("сокращенное наименование", "краткое название")),
     Column("kind", "Вид", ("вид организации", "тип", "тип организации")),
     Column("level", "Уровень", exported=False),
-    Column("owner", "Учредитель", ("вышестоящая организация", "parent")),
+    Column("parent", "Учредитель", ("вышестоящая организация", "owner")),
     Column("sphere", "Сфера 1", ("сфера", "сфера деятельности")),
     Column("sphere_2", "Сфера 2"),
     Column("sphere_3", "Сфера 3"),
@@ -85,7 +85,7 @@ def _page_columns(network: str) -> Sequence[tuple[str, Column]]:
         ("url", Column(f"{network}_url", f"Ссылка {title}", addresses)),
         ("screen_name", Column(f"{network}_screen_name", f"Адрес в настройках страницы {title}", short_names)),
         ("name", Column(f"{network}_name", f"Название страницы {title}")),
-        ("live_from", Column(f"{network}_live_from", f"Страница {title} ведется с")),
+        ("go_live_at", Column(f"{network}_go_live_at", f"Страница {title} ведется с", (f"{network}_live_from",))),
         ("active", Column(f"{network}_active", f"Страница {title} действует")),
     )
 

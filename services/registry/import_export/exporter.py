@@ -66,10 +66,10 @@ def export_rows(registry: ExportedRegistry, headings: HeadingLanguage = "en") ->
     """Return the headings and all rows; an organisation has one row per page in the network where it has most."""
     yield [column.field if headings == "en" else column.title for column in EXPORTED_COLUMNS]
     kinds = KIND_LABELS if headings == "ru" else {}
-    owners = {row.id: row.code or str(row.id) for row in registry.organisations}
+    parents = {row.id: row.code or str(row.id) for row in registry.organisations}
     for organisation in registry.organisations:
         organisation_values = _body(organisation, registry)
-        organisation_values["owner"] = owners[organisation.parent_id] if organisation.parent_id else ""
+        organisation_values["parent"] = parents[organisation.parent_id] if organisation.parent_id else ""
         organisation_values["kind"] = kinds.get(organisation.kind, organisation.kind)
         pages = registry.pages.get(organisation.id, {})
         for number, kept in enumerate(

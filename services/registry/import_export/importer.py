@@ -34,7 +34,7 @@ MAX_LISTED = 1_000
 
 
 class ImportRejected(Invalid):
-    """Some cells of the file are invalid, so nothing was imported; `refused` lists each cell with its reason."""
+    """Some cells are invalid, so nothing was imported; `rejected_cells` lists each cell with its reason."""
 
     slug, title = "import-rejected", "The file was not imported"
 
@@ -94,10 +94,10 @@ async def _imported(
         dry_run=dry_run,
         organisations=_counts(plan.organisations),
         pages=_counts(plan.pages),
-        refused_count=len(rejected),
-        refused=[_shown(error) for error in rejected[:MAX_LISTED]],
+        rejected_cell_count=len(rejected),
+        rejected_cells=[_shown(error) for error in rejected[:MAX_LISTED]],
         ignored_columns=file.sheet.ignored,
-        things=sorted(_entries(plan, dry_run=dry_run), key=lambda entry: entry.row),
+        entries=sorted(_entries(plan, dry_run=dry_run), key=lambda entry: entry.row),
     )
 
 
@@ -123,8 +123,8 @@ def _refusal(rejected: Sequence[CellError]) -> ImportRejected:
             )
             for rejected_cell in listed
         ],
-        refused_count=len(rejected),
-        refused=[rejected_cell.model_dump() for rejected_cell in listed],
+        rejected_cell_count=len(rejected),
+        rejected_cells=[rejected_cell.model_dump() for rejected_cell in listed],
     )
 
 
@@ -148,18 +148,18 @@ def _entries(plan: ImportPlan, *, dry_run: bool) -> Iterator[ImportedEntry]:
         ("organisation", plan.organisations),
         ("page", plan.pages),
     )
-    for subject, plans in plans_by_kind:
+    for kind, plans in plans_by_kind:
         for entry_plan in plans:
             if entry_plan.outcome == "unchanged":
                 continue
             new: Any = entry_plan.id if isinstance(entry_plan, OrganisationPlan) else None
             yield ImportedEntry(
                 row=entry_plan.parsed.main_cell.row,
-                subject=subject,
+                kind=kind,
                 outcome=entry_plan.outcome,
                 id=entry_plan.existing.id if entry_plan.existing else None if dry_run else new,
                 name=entry_plan.name,
-                changed=[
+                changes=[
                     ChangedField(
                         field=difference.field,
                         cell=difference.cell.name,

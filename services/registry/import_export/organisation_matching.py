@@ -124,7 +124,7 @@ def build_index(snapshot: RegistrySnapshot, matches: Sequence[Match]) -> Organis
 
 def parent_of(match: Match, index: OrganisationIndex, errors: CellErrors) -> UUID | None:
     """Return the parent that the cell names; None for no parent, or when an error was added."""
-    text = match.parsed.get("owner")
+    text = match.parsed.get("parent")
     if text is None:
         return None
     candidates = index.find(text)
@@ -135,5 +135,5 @@ def parent_of(match: Match, index: OrganisationIndex, errors: CellErrors) -> UUI
         if candidates
         else "matches no organisation of the registry or of this file by code, ОГРН, ИНН or name"
     )
-    errors.add(match.parsed.cells["owner"].error(reason))
+    errors.add(match.parsed.cells["parent"].error(reason))
     return None

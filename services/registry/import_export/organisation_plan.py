@@ -24,7 +24,7 @@ from shared import clock
 from shared.text.normalize import sort_key
 
 # Fields of the API whose column has another name.
-_COLUMNS = {"parent_id": "owner", "calendar_id": "calendar", "other_spheres": "sphere_2"}
+_COLUMNS = {"parent_id": "parent", "calendar_id": "calendar", "other_spheres": "sphere_2"}
 _AS_THEY_ARE = frozenset(OrganisationCreate.model_fields) - {*_COLUMNS, "sphere", "municipality"}
 _NAMES = {"aliases": "alias", "former_names": "former"}
 _NEVER_EMPTY = frozenset({NAME_FIELD, "kind"})
@@ -38,7 +38,7 @@ def plan_organisations(
     matches = [matcher.match(organisation) for organisation in parsed]
     index = build_index(snapshot, matches)
     _check_codes(matches, snapshot, errors)
-    parents = {match.id: parent_of(match, index, errors) for match in matches if "owner" in match.parsed.cells}
+    parents = {match.id: parent_of(match, index, errors) for match in matches if "parent" in match.parsed.cells}
     _check_cycles(matches, parents, snapshot, errors)
     titles = {row.id: row.name for row in snapshot.organisations.values()}
     titles |= {match.id: match.planned_value(NAME_FIELD) or "" for match in matches}
@@ -126,7 +126,7 @@ def _new_values(match: Match, snapshot: RegistrySnapshot, errors: CellErrors) ->
     parsed = match.parsed
     new_values = {name: parsed.values[name] for name in _AS_THEY_ARE if name in parsed.values}
     if "kind" not in parsed.cells and match.existing is None and (level := parsed.get("level")) is not None:
-        new_values["kind"] = "institution" if parsed.get("owner") else level
+        new_values["kind"] = "institution" if parsed.get("parent") else level
     spheres = [value for name in SPHERE_FIELDS if (value := parsed.get(name)) is not None]
     if "sphere" in parsed.values or len(spheres) > 0:
         new_values["sphere"] = spheres[0] if spheres else None
@@ -212,7 +212,7 @@ def _check_cycles(
             step = above.get(step)
         if step == match.id:
             errors.add(
-                match.parsed.cells["owner"].error(
+                match.parsed.cells["parent"].error(
                     "An organisation cannot belong to itself or to one of its subordinates"
                 )
             )

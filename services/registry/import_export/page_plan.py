@@ -14,9 +14,9 @@ from services.registry.pages.page_addresses import InvalidPageAddress, PageAddre
 from services.registry.schemas.pages import PageCreate
 from shared.tables.registry import Page
 
-_FIELDS = ("name", "screen_name", "url", "live_from", "active")
+_FIELDS = ("name", "screen_name", "url", "go_live_at", "active")
 # Required fields of a page: an empty cell leaves them as they are.
-_NEVER_EMPTIED = frozenset({"name", "url", "live_from", "active"})
+_NEVER_EMPTIED = frozenset({"name", "url", "go_live_at", "active"})
 
 
 class PagePlanner:
@@ -115,7 +115,7 @@ class PagePlanner:
         valid = validate_row(PageCreate, merged, parsed, lambda name: _cell_of(parsed, name), self._errors)
         if valid is None:
             return None
-        after = {name: getattr(valid, name) for name in ("name", "screen_name", "url", "live_from")}
+        after = {name: getattr(valid, name) for name in ("name", "screen_name", "url", "go_live_at")}
         if active is not None:
             after["active"] = active
         plan = PagePlan(parsed, existing, {})
@@ -155,7 +155,7 @@ class PagePlanner:
 def _before(existing: Page | None) -> dict[str, Any]:
     if existing is None:
         return {}
-    return {name: getattr(existing, name) for name in ("name", "screen_name", "url", "live_from")}
+    return {name: getattr(existing, name) for name in ("name", "screen_name", "url", "go_live_at")}
 
 
 def _cell_of(parsed: ParsedPage, name: str) -> Cell:

@@ -135,7 +135,7 @@ def _keys(parsed: ParsedOrganisation) -> Iterator[Hashable]:
     elif (number := parsed.get("ogrn")) is not None:
         yield "ogrn", number
     elif (name := parsed.get(NAME_FIELD)) is not None:
-        yield NAME_FIELD, sort_key(name), parsed.get("municipality"), parsed.get("owner")
+        yield NAME_FIELD, sort_key(name), parsed.get("municipality"), parsed.get("parent")
 
 
 def _parse_row(sheet: FileTable, row: FileRow, errors: CellErrors) -> ParsedOrganisation:

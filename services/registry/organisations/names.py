@@ -114,8 +114,8 @@ async def refresh_normalized_names(session: WriteSession) -> int:
     while rows := list(await session.scalars(_after(last))):
         last = rows[-1].id
         for row in rows:
-            if row.folded != (folded := normalize_name(row.name)):
-                row.folded = folded
+            if row.normalized_name != (normalized_name := normalize_name(row.name)):
+                row.normalized_name = normalized_name
                 put += 1
     for field, kind in CURRENT_NAME_KINDS.items():
         column = getattr(Organisation, field)
@@ -141,7 +141,7 @@ def _row(
         organisation_id=organisation_id,
         kind=kind,
         name=name,
-        folded=normalize_name(name),
+        normalized_name=normalize_name(name),
         valid_from=valid_from,
         valid_to=valid_to,
     )

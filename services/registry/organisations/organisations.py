@@ -189,7 +189,7 @@ async def _check_code(session: AsyncSession, code: str | None, own_id: UUID | No
         raise Duplicate(
             detail,
             errors=[FieldError(pointer="/code", detail=detail)],
-            owner={"id": owner.id, "name": owner.name},
+            organisation={"id": owner.id, "name": owner.name},
         )
 
 

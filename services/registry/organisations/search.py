@@ -64,10 +64,10 @@ def similar_names_query(key: str, active: bool | None) -> Select[UUID, str, str,
             OrganisationName.organisation_id,
             OrganisationName.kind,
             OrganisationName.name,
-            OrganisationName.folded,
+            OrganisationName.normalized_name,
         )
-        .where(OrganisationName.folded.op("%>")(key))
-        .order_by(func.word_similarity(key, OrganisationName.folded).desc(), OrganisationName.id)
+        .where(OrganisationName.normalized_name.op("%>")(key))
+        .order_by(func.word_similarity(key, OrganisationName.normalized_name).desc(), OrganisationName.id)
         .limit(MAX_CANDIDATES)
     )
     if active is not None:
@@ -98,7 +98,7 @@ async def _near(session: AsyncSession, key: str, threshold: float, active: bool 
 def _best_of_each(matcher: QueryMatcher, names: Sequence[NameRow]) -> list[tuple[float, NameRow]]:
     best: dict[UUID, tuple[float, NameRow]] = {}
     for row in names:
-        score = matcher.score(row.folded)
+        score = matcher.score(row.normalized_name)
         best_so_far = best.get(row.organisation_id)
         if best_so_far is None or score > best_so_far[0]:
             best[row.organisation_id] = (score, row)

@@ -18,8 +18,8 @@ QUERY_COVERAGE_WEIGHT, NAME_COVERAGE_WEIGHT = 0.8, 0.2
 class QueryMatcher:
     """The words of one query, with a cache of the comparisons made so far."""
 
-    def __init__(self, folded: str) -> None:
-        self._words = folded.split()
+    def __init__(self, normalized_query: str) -> None:
+        self._words = normalized_query.split()
         self._joined = [left + right for left, right in pairwise(self._words)]
         self._weights = _weights(self._words)
         self._known: dict[str, tuple[list[float], list[float]]] = {}

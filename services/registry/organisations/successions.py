@@ -38,9 +38,9 @@ async def list_successions(
     if await session.get(Organisation, organisation_id) is None:
         raise NotFound("There is no such organisation")
     about = or_(Succession.predecessor_id == organisation_id, Succession.successor_id == organisation_id)
-    newest_first = (Succession.took_place_on.desc(), Succession.id.desc())
+    newest_first = (Succession.effective_on.desc(), Succession.id.desc())
     query = _named().where(about).order_by(*newest_first).limit(paging.limit + 1)
-    after = paging.after((Succession.took_place_on, Succession.id), (date.fromisoformat, UUID))
+    after = paging.after((Succession.effective_on, Succession.id), (date.fromisoformat, UUID))
     return (await session.execute(query if after is None else query.where(after))).all()
 
 
@@ -62,21 +62,21 @@ async def record(
     earlier = list(await session.scalars(select(Succession).where(Succession.predecessor_id == organisation_id)))
     _check_ended_once(earlier, new, successor_ids)
     _check_count(new.kind, len(earlier) + len(successor_ids))
-    if body.valid_from is not None and new.took_place_on <= body.valid_from:
-        raise Invalid.field("/took_place_on", "The organisation would end before it began")
+    if body.valid_from is not None and new.effective_on <= body.valid_from:
+        raise Invalid.field("/effective_on", "The organisation would end before it began")
     await _check_successors(session, organisation_id, successor_ids)
     rows = [
         Succession(
             predecessor_id=organisation_id,
             successor_id=successor,
             kind=new.kind.value,
-            took_place_on=new.took_place_on,
+            effective_on=new.effective_on,
             document=new.document,
         )
         for successor in successor_ids
     ]
     session.add_all(rows)
-    last = new.took_place_on - timedelta(days=1)
+    last = new.effective_on - timedelta(days=1)
     ended = {"valid_to": last} | ({"active": False} if last < clock.today() else {})
     changed = versioned_update.apply_changes(body, ended)
     await session.flush()
@@ -85,8 +85,8 @@ async def record(
         body,
         actor,
         kind=new.kind.value,
-        took_place_on=new.took_place_on,
-        successors=successor_ids,
+        effective_on=new.effective_on,
+        successor_ids=successor_ids,
     )
     await emit(session, event)
     if changed:
@@ -135,8 +135,8 @@ def _named() -> Select[Succession, str, str]:
 
 def _check_ended_once(earlier: Sequence[Succession], new: SuccessionCreate, wanted: Sequence[UUID]) -> None:
     for row in earlier:
-        if (row.took_place_on, row.kind) != (new.took_place_on, new.kind.value):
-            raise Conflict(f"The organisation was already {row.kind} on {row.took_place_on}: it can end only once")
+        if (row.effective_on, row.kind) != (new.effective_on, new.kind.value):
+            raise Conflict(f"The organisation was already {row.kind} on {row.effective_on}: it can end only once")
         if row.successor_id in wanted:
             at = f"/successors/{wanted.index(row.successor_id)}/organisation_id"
             detail = "This succession is already recorded"

@@ -54,20 +54,20 @@ async def apply_results(
     rows, events, verified, changed_pages = [], [], [], 0
     for page in checked_pages:
         description, previous = described[page.id], before.get(page.id, PreviousCheck())
-        changed = change_detection.diff(previous, description)
-        changed_pages += bool(changed)
-        rows.append(_row(page.id, description, changed, day, now) | {"calls": description.calls + shared_calls})
+        changes = change_detection.diff(previous, description)
+        changed_pages += bool(changes)
+        rows.append(_row(page.id, description, changes, day, now) | {"calls": description.calls + shared_calls})
         shared_calls = 0
         events += [
             _event(page, detected, now)
-            for detected in change_detection.detect_events(previous, description, changed)
+            for detected in change_detection.detect_events(previous, description, changes)
         ]
-        if change_detection.badge_lost(changed):
+        if change_detection.badge_lost(changes):
             events += await _lose_badge(session, page, now)
         elif description.verified and not previous.snapshot.get("verified"):
             verified.append(page)
     await insert_rows(session, PageCheck, rows)
-    await _note(session, [(page.id, described[page.id].outcome) for page in checked_pages], now)
+    await _note(session, [(page.id, described[page.id].state) for page in checked_pages], now)
     await page_steps.confirm_from_network(session, verified, PageStepKind.VERIFIED, VERIFIED_EVIDENCE)
     await emit(session, *events)
     return changed_pages
@@ -76,7 +76,7 @@ async def apply_results(
 async def _lose_badge(session: WriteSession, page: Row[*tuple[Any, ...]], now: datetime) -> list[NewEvent]:
     """Mark the step as lost. Where the page did not have it, return the event for the caller to emit."""
     lost = await page_steps.mark_lost(
-        session, page.id, PageStepKind.VERIFIED, reason=VERIFIED_LOST_REASON, actor=page_steps.SYSTEM_ACTOR
+        session, page.id, PageStepKind.VERIFIED, reason=VERIFIED_LOST_REASON, actor=page_steps.SERVICE_ACTOR
     )
     if lost is not None:
         return []
@@ -106,12 +106,12 @@ async def _previous_checks(
     """Return by page the previous state, and the snapshot of the last check that could see the page."""
     earlier = (PageCheck.page_id == Page.id, PageCheck.day < day)
     last = (
-        select(PageCheck.outcome).where(*earlier).order_by(PageCheck.day.desc()).limit(1).correlate(Page).lateral()
+        select(PageCheck.state).where(*earlier).order_by(PageCheck.day.desc()).limit(1).correlate(Page).lateral()
     )
     telling = (
-        select(PageCheck.outcome, PageCheck.reason, PageCheck.facts)
+        select(PageCheck.state, PageCheck.reason, PageCheck.snapshot)
         .where(
-            *earlier, or_(PageCheck.outcome == PageState.OPEN, PageCheck.reason.in_(change_detection.MEMBERS_ONLY))
+            *earlier, or_(PageCheck.state == PageState.OPEN, PageCheck.reason.in_(change_detection.MEMBERS_ONLY))
         )
         .order_by(PageCheck.day.desc())
         .limit(1)
@@ -119,7 +119,7 @@ async def _previous_checks(
         .lateral()
     )
     rows = await session.execute(
-        select(Page.id, last.c.outcome, telling.c.outcome, telling.c.reason, telling.c.facts)
+        select(Page.id, last.c.state, telling.c.state, telling.c.reason, telling.c.snapshot)
         .select_from(Page)
         .join(last, true())
         .outerjoin(telling, true())
@@ -138,17 +138,17 @@ def _visible_snapshot(state: str | None, reason: str | None, snapshot: Mapping[s
 
 
 def _row(
-    page_id: UUID, description: PageDescription, changed: Sequence[PageFieldChange], day: date, now: datetime
+    page_id: UUID, description: PageDescription, changes: Sequence[PageFieldChange], day: date, now: datetime
 ) -> dict[str, Any]:
     return {
         "id": new_id(),
         "page_id": page_id,
         "day": day,
         "checked_at": now,
-        "outcome": description.outcome.value,
+        "state": description.state.value,
         "reason": description.reason,
-        "facts": change_detection.snapshot_of(description),
-        "changed": [change.model_dump(mode="json") for change in changed],
+        "snapshot": change_detection.snapshot_of(description),
+        "changes": [change.model_dump(mode="json") for change in changes],
     }
 
 
@@ -157,6 +157,6 @@ def _event(page: Row[*tuple[Any, ...]], detected: DetectedEvent, now: datetime) 
         data=detected.model(network=page.network, external_id=page.external_id, url=page.url, **detected.data),
         subject_id=page.id,
         organisation_id=page.organisation_id,
-        actor=page_steps.SYSTEM_ACTOR,
+        actor=page_steps.SERVICE_ACTOR,
         occurred_at=now,
     )

@@ -7,10 +7,10 @@ from typing import Any
 from services.registry.schemas.page_checks import PageDescription, PageFieldChange, PageState, WatchedPageField
 from shared.contracts.registry_events import (
     PageClosed,
+    PageGone,
     PageReference,
     PageRenamed,
     PageTakeoverSuspected,
-    PageUnreachable,
 )
 
 # Fields that do not change by themselves from day to day; members and posts do.
@@ -49,12 +49,12 @@ def snapshot_of(description: PageDescription) -> dict[str, Any]:
 def diff(before: PreviousCheck, description: PageDescription) -> list[PageFieldChange]:
     """Return what changed: the state, and the fields that both checks could see."""
     differences = []
-    if before.state is not None and before.state != description.outcome:
+    if before.state is not None and before.state != description.state:
         differences.append(
-            PageFieldChange(field=WatchedPageField.STATE, before=before.state, after=description.outcome.value)
+            PageFieldChange(field=WatchedPageField.STATE, before=before.state, after=description.state.value)
         )
     now = snapshot_of(description)
-    for name in visible_fields(description.outcome, description.reason):
+    for name in visible_fields(description.state, description.reason):
         if name not in before.snapshot:
             continue
         was, became = before.snapshot[name], now[name]
@@ -64,13 +64,13 @@ def diff(before: PreviousCheck, description: PageDescription) -> list[PageFieldC
     return differences
 
 
-def badge_lost(changed: list[PageFieldChange]) -> bool:
+def badge_lost(changes: list[PageFieldChange]) -> bool:
     """Return whether the network has withdrawn its badge."""
-    return any(change.field == "verified" and change.before and not change.after for change in changed)
+    return any(change.field == "verified" and change.before and not change.after for change in changes)
 
 
 def detect_events(
-    before: PreviousCheck, description: PageDescription, changed: list[PageFieldChange]
+    before: PreviousCheck, description: PageDescription, changes: list[PageFieldChange]
 ) -> list[DetectedEvent]:
     """Return the events to emit. The first check reports a page that is already closed or gone.
 
@@ -78,11 +78,11 @@ def detect_events(
     a change of name: a network withdraws the badge of a renamed page.
     """
     events = []
-    if description.outcome is PageState.CLOSED and before.state != PageState.CLOSED:
+    if description.state is PageState.CLOSED and before.state != PageState.CLOSED:
         events.append(DetectedEvent(PageClosed, {"reason": description.reason}))
-    if description.outcome is PageState.GONE and before.state != PageState.GONE:
-        events.append(DetectedEvent(PageUnreachable, {"reason": description.reason}))
-    fields = {change.field.value: change for change in changed}
+    if description.state is PageState.GONE and before.state != PageState.GONE:
+        events.append(DetectedEvent(PageGone, {"reason": description.reason}))
+    fields = {change.field.value: change for change in changes}
     names: dict[str, Any] = {
         name: {"before": fields[name].before, "after": fields[name].after}
         for name in ("name", "screen_name")
@@ -90,13 +90,13 @@ def detect_events(
     }
     if names:
         events.append(DetectedEvent(PageRenamed, names))
-    signs = []
+    signals = []
     if len(names) == 2:
-        signs.append("name_and_address_changed")
-    if badge_lost(changed) and "name" in names:
-        signs.append("mark_lost_with_name")
-    if signs:
-        events.append(DetectedEvent(PageTakeoverSuspected, {**names, "signs": signs}))
+        signals.append("name_and_screen_name_changed")
+    if badge_lost(changes) and "name" in names:
+        signals.append("badge_lost_with_rename")
+    if signals:
+        events.append(DetectedEvent(PageTakeoverSuspected, {**names, "signals": signals}))
     return events
 
 

@@ -29,7 +29,7 @@ class PageCheckFilter(BaseModel):
     field: WatchedPageField | None = Field(default=None, description="Only pages on which this field changed")
 
 
-_HAS_CHANGES = func.jsonb_array_length(PageCheck.changed) > 0
+_HAS_CHANGES = func.jsonb_array_length(PageCheck.changes) > 0
 
 
 async def list_of_day(
@@ -49,11 +49,11 @@ async def list_of_day(
     if filters.organisation_id is not None:
         query = query.where(Page.organisation_id == filters.organisation_id)
     if filters.state is not None:
-        query = query.where(PageCheck.outcome == filters.state)
+        query = query.where(PageCheck.state == filters.state)
     if filters.changed is not None:
         query = query.where(_HAS_CHANGES if filters.changed else ~_HAS_CHANGES)
     if filters.field is not None:
-        query = query.where(PageCheck.changed.contains([{"field": filters.field}]))
+        query = query.where(PageCheck.changes.contains([{"field": filters.field}]))
     after = paging.after((Page.sort_key, Page.id), (str, UUID), descending=False)
     return (await session.execute(query if after is None else query.where(after))).all()
 
@@ -86,8 +86,8 @@ async def list_daily_totals(session: AsyncSession, paging: Paging) -> Sequence[R
         select(
             func.count().label("pages"),
             func.count().filter(_HAS_CHANGES).label("changed"),
-            func.count().filter(PageCheck.outcome == PageState.CLOSED).label("closed"),
-            func.count().filter(PageCheck.outcome == PageState.GONE).label("gone"),
+            func.count().filter(PageCheck.state == PageState.CLOSED).label("closed"),
+            func.count().filter(PageCheck.state == PageState.GONE).label("gone"),
         )
         .where(PageCheck.day == checked_days.c.day)
         .lateral("went")

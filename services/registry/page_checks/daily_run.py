@@ -78,7 +78,7 @@ class DailyCheck:
                     pages=len(answer.items),
                     changed=changed,
                     calls=answer.calls,
-                    error=answer.trouble,
+                    error=answer.error,
                 )
         return self._settings.page_checks_pause_seconds
 
@@ -90,12 +90,12 @@ class DailyCheck:
         try:
             answer = await self._ask([page.id for page in pages], calls, walls)
         except (ServiceUnreachable, ServiceRejected) as error:
-            answer = PageDescriptions(items=[], calls=0, trouble=str(error))
+            answer = PageDescriptions(items=[], calls=0, error=str(error))
         except ServiceUnavailable as error:
             self._back_off(network, str(error))
             return None
-        if answer.trouble is not None or not answer.items:
-            self._back_off(network, answer.trouble or "ingest described none of these pages")
+        if answer.error is not None or not answer.items:
+            self._back_off(network, answer.error or "ingest described none of these pages")
         else:
             self._rests.pop(network, None)
         return answer
@@ -139,8 +139,12 @@ async def _count_due(session: AsyncSession, day: date) -> int:
 def via_ingest(services: ServiceClient) -> DescribePages:
     """Return a function that asks ingest over its internal route."""
 
-    async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> PageDescriptions:
-        body = {"page_ids": [str(page_id) for page_id in page_ids], "calls": calls, "walls": walls}
+    async def ask(page_ids: Sequence[UUID], call_budget: int, wall_read_budget: int) -> PageDescriptions:
+        body = {
+            "page_ids": [str(page_id) for page_id in page_ids],
+            "call_budget": call_budget,
+            "wall_read_budget": wall_read_budget,
+        }
         answer = await services.post(
             "ingest",
             DESCRIBE_PATH,

@@ -59,7 +59,7 @@ async def resolve_address(services: ServiceClient, text: str, network: str | Non
                 name=community["name"],
                 screen_name=community["screen_name"],
             )
-        case "none":
+        case "no_community":
             raise Invalid.field("/address", answer["reason"])
         case _:
             raise Unavailable(answer["reason"])

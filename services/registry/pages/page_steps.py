@@ -1,4 +1,4 @@
-"""Steps of a page towards official and live: created, verified, marked, connected, widgets, live.
+"""Steps of a page towards official and live: created, verified, gov_badge, connected, widgets, live.
 
 A step holds from the day it was reached until it is lost; a step that is lost and reached again has two rows. The
 order is not enforced, because regions proceed differently, but a page cannot go live before it is verified.
@@ -28,9 +28,9 @@ from shared.http.problems import Conflict, Forbidden, Invalid, NotFound
 from shared.ids import new_id
 from shared.tables.registry import Organisation, Page, PageStep
 
-# The actor who confirms what the daily checks report.
-SYSTEM_ACTOR = "system"
-# The badges shown beside a page's name: losing one of these emits `page.mark_lost`.
+# The actor of what the daily checks report: this service.
+SERVICE_ACTOR = "registry"
+# The badges shown beside a page's name: losing one of these emits `page.badge_lost`.
 BADGES = frozenset({PageStepKind.VERIFIED, PageStepKind.GOV_BADGE})
 
 
@@ -38,7 +38,7 @@ BADGES = frozenset({PageStepKind.VERIFIED, PageStepKind.GOV_BADGE})
 class Evidence:
     """What proves a step, and who confirmed it.
 
-    `confirmed_by` is a person's id, or `SYSTEM_ACTOR` for what the network reported.
+    `confirmed_by` is a person's id, or `SERVICE_ACTOR` for what the network reported.
     """
 
     kind: EvidenceKind
@@ -57,8 +57,8 @@ async def confirm(
 ) -> PageStep:
     """Confirm that a page has reached a step, and emit `page.step_reached` if something changed.
 
-    A current step takes the new day and evidence, except from `SYSTEM_ACTOR`. `reached_on` left out: today, or the
-    day already stored. `caller` restricts which pages may be changed. Raise `NotFound`, `Forbidden` for a page
+    A current step takes the new day and evidence, except from `SERVICE_ACTOR`. `reached_on` left out: today, or
+    the day already stored. `caller` restricts which pages may be changed. Raise `NotFound`, `Forbidden` for a page
     outside the caller's scope, `Invalid` for a day in the future, or `Conflict` for a page that goes live without
     being verified.
     """
@@ -66,7 +66,7 @@ async def confirm(
     if reached_on is not None and reached_on > clock.today():
         raise Invalid.field("/reached_on", "The day is in the future")
     current = await _current_step(session, page_id, step)
-    if current is not None and evidence.confirmed_by == SYSTEM_ACTOR:
+    if current is not None and evidence.confirmed_by == SERVICE_ACTOR:
         return current
     if step is PageStepKind.LIVE and await _current_step(session, page_id, PageStepKind.VERIFIED) is None:
         raise Conflict("The page is not verified: confirm the step «verified» first")
@@ -117,11 +117,11 @@ async def confirm_from_network(
     `pages` are rows with the fields of a page event. Emits `page.step_reached` for each new step.
     """
     by_id = {page.id: page for page in pages}
-    evidence = Evidence(kind=EvidenceKind.NETWORK, text=evidence_text, confirmed_by=SYSTEM_ACTOR)
+    evidence = Evidence(kind=EvidenceKind.NETWORK, text=evidence_text, confirmed_by=SERVICE_ACTOR)
     rows = _reached(by_id, step, evidence)
     new = await insert_missing(session, PageStep, rows)
     data = {"reached_on": clock.today(), "evidence_kind": evidence.kind.value}
-    await emit(session, *(_event(PageStepReached, by_id[row.page_id], step, SYSTEM_ACTOR, **data) for row in new))
+    await emit(session, *(_event(PageStepReached, by_id[row.page_id], step, SERVICE_ACTOR, **data) for row in new))
 
 
 def _reached(page_ids: Iterable[UUID], step: PageStepKind, evidence: Evidence) -> list[dict[str, Any]]:
@@ -152,9 +152,9 @@ async def mark_lost(
 ) -> PageStep | None:
     """Mark a step as lost; return None when the page does not have it. `lost_on` left out: today.
 
-    Emits `page.mark_lost` for `verified` and `marked`, `page.step_lost` for the others. `caller` as for `confirm`.
-    Raise `NotFound`, `Forbidden` for a page outside the caller's scope, or `Invalid` for a day in the future or
-    before the step was reached.
+    Emits `page.badge_lost` for `verified` and `gov_badge`, `page.step_lost` for the others. `caller` as for
+    `confirm`. Raise `NotFound`, `Forbidden` for a page outside the caller's scope, or `Invalid` for a day in the
+    future or before the step was reached.
     """
     page = await _locked(session, page_id, caller)
     current = await _current_step(session, page_id, step)

@@ -14,11 +14,11 @@ from services.registry.pages.address_resolution import Community
 from services.registry.pages.page_addresses import PageAddress
 from services.registry.persistence import versioned_update
 from services.registry.persistence.search_patterns import like_patterns
+from services.registry.schemas.fields import OrganisationRef
 from services.registry.schemas.pages import (
     EvidenceKind,
     OfficialPage,
     OfficialPageBase,
-    Owner,
     PageCreate,
     PageStepKind,
     PageUpdate,
@@ -94,7 +94,7 @@ async def describe_community(session: AsyncSession, community: Community) -> Res
         screen_name=community.screen_name,
         url=community.url,
         page_id=registered.page_id if registered else None,
-        owner=registered.owner if registered else None,
+        organisation=registered.organisation if registered else None,
     )
 
 
@@ -138,7 +138,7 @@ def _made(new: PageCreate, community: Community | None) -> Page:
         sort_key=sort_key(values["name"]),
         screen_name=new.screen_name or (community.screen_name if community else None),
         url=new.url or NETWORKS[values["network"]].page_url.format(id=values["external_id"]),
-        live_from=new.live_from or clock.now(),
+        go_live_at=new.go_live_at or clock.now(),
     )
 
 
@@ -158,7 +158,7 @@ async def change(
     before = page.organisation_id
     if changed := versioned_update.apply_changes(page, values):
         await session.flush()
-        moved = {"moved_from": before} if before != page.organisation_id else {}
+        moved = {"previous_organisation_id": before} if before != page.organisation_id else {}
         if moved:
             await emit(session, page_event(PageTransferred, page, actor, **moved))
         await emit(session, page_event(PageChanged, page, actor, changed=changed, **moved))
@@ -173,7 +173,7 @@ def page_event(model: type[PageRegistration], page: Page, actor: str, /, **data:
             external_id=page.external_id,
             url=page.url,
             active=page.active,
-            live_from=page.live_from,
+            go_live_at=page.go_live_at,
             version=page.version,
             **data,
         ),
@@ -191,7 +191,7 @@ async def _check_organisation(session: AsyncSession, organisation_id: UUID) -> N
 @dataclass(frozen=True)
 class _RegisteredPage:
     page_id: UUID
-    owner: Owner
+    organisation: OrganisationRef
 
 
 async def _known(session: AsyncSession, network: str, external_id: str) -> _RegisteredPage | None:
@@ -202,18 +202,18 @@ async def _known(session: AsyncSession, network: str, external_id: str) -> _Regi
             .where(Page.network == network, Page.external_id == external_id)
         )
     ).one_or_none()
-    return None if row is None else _RegisteredPage(row[0], Owner(id=row[1], name=row[2]))
+    return None if row is None else _RegisteredPage(row[0], OrganisationRef(id=row[1], name=row[2]))
 
 
 async def _check_not_registered(session: AsyncSession, new: Page, pointer: str) -> None:
     registered = await _known(session, new.network, new.external_id)
     if registered is not None:
-        detail = f"The page {new.external_id} of {new.network} belongs to «{registered.owner.name}»"
+        detail = f"The page {new.external_id} of {new.network} belongs to «{registered.organisation.name}»"
         raise Duplicate(
             detail,
             errors=[FieldError(pointer=pointer, detail=detail)],
             page_id=registered.page_id,
-            owner=registered.owner.model_dump(),
+            organisation=registered.organisation.model_dump(),
         )
 
 

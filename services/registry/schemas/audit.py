@@ -51,7 +51,7 @@ class AuditEntry(BaseModel):
         examples=[{"active": False, "version": 2}],
     )
     request_id: str | None = Field(description="`X-Request-Id` of the request", examples=[EXAMPLE_ID])
-    came_from: str | None = Field(description="IP address of the caller", examples=["192.0.2.7"])
+    ip_address: str | None = Field(description="IP address of the caller", examples=["192.0.2.7"])
 
     @field_serializer("chain")
     def _hexadecimal(self, value: bytes) -> str:

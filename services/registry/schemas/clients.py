@@ -33,7 +33,7 @@ class ClientCreate(StrictModel):
     name: Name = Field(examples=["Приёмная главы"])
     role: Role = Field(examples=["executor"])
     organisation_id: OrganisationId = None
-    beneath: IncludeSubordinates = False
+    include_subordinates: IncludeSubordinates = False
     scopes: Scopes = None
     expires_at: Moment | None = Field(default=None, description="Left out: the client does not expire")
 
@@ -42,7 +42,7 @@ class ClientUpdate(UpdateModel):
     """Fields to change; those left out are kept. Role and organisation cannot change: create another client."""
 
     name: Name | None = Field(default=None, examples=["Приёмная главы"])
-    beneath: IncludeSubordinates | None = None
+    include_subordinates: IncludeSubordinates | None = None
     scopes: Scopes = None
     expires_at: Moment | None = Field(default=None, description="null: the client does not expire")
 
@@ -85,7 +85,7 @@ class Client(BaseModel):
     name: str = Field(examples=["Приёмная главы"])
     role: Role
     organisation_id: UUID | None
-    beneath: bool
+    include_subordinates: bool
     scopes: list[Right] | None
     active: bool
     created_at: datetime

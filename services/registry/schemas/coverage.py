@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
-from services.registry.schemas.fields import EXAMPLE_ID, OrganisationKind
+from services.registry.schemas.fields import EXAMPLE_ID, OrganisationKind, OrganisationRef
 from shared.networks import NETWORKS
 
 ANY_NETWORK = "any"
@@ -79,7 +79,7 @@ NetworkOrAny = TypeAliasType(
 )
 CoverageShare = Annotated[
     float | None,
-    Field(description="Share of `total`, 0 to 1; null when no organisation must keep a page", examples=[0.91]),
+    Field(description="Share of `required`, 0 to 1; null when no organisation must keep a page", examples=[0.91]),
 ]
 
 
@@ -88,7 +88,7 @@ class CoverageGroupBy(StrEnum):
 
     MUNICIPALITY = "municipality"
     SPHERE = "sphere"
-    PARENT = "owner"
+    PARENT = "parent"
     KIND = "kind"
 
 
@@ -107,12 +107,12 @@ def _share(part: int, whole: int) -> float | None:
 class NetworkCoverage(BaseModel):
     """Coverage in one network.
 
-    Stages count the best page of each organisation that must keep one, and sum to `total`.
+    Stages count the best page of each organisation that must keep one, and sum to `required`.
     """
 
     network: NetworkOrAny = Field(examples=["vk"])
-    total: int = Field(description="Organisations that must keep a page", examples=[1870])
-    exempt: int = Field(description="Organisations exempt from it; not in `total`", examples=[34])
+    required: int = Field(description="Organisations that must keep a page", examples=[1870])
+    exempt: int = Field(description="Organisations exempt from it; not in `required`", examples=[34])
     covered: int = Field(description="With a verified page: `not_live` and `live`", examples=[1702])
     covered_share: CoverageShare
     live_share: CoverageShare
@@ -127,8 +127,8 @@ class NetworkCoverage(BaseModel):
         """Return the counts with their shares."""
         return cls(
             network=network,
-            covered_share=_share(counts["covered"], counts["total"]),
-            live_share=_share(counts["live"], counts["total"]),
+            covered_share=_share(counts["covered"], counts["required"]),
+            live_share=_share(counts["live"], counts["required"]),
             **counts,
         )
 
@@ -165,13 +165,6 @@ class Coverage(BaseModel):
     )
 
 
-class NamedBody(BaseModel):
-    """An organisation."""
-
-    id: UUID = Field(examples=[EXAMPLE_ID])
-    name: str = Field(examples=["Школа № 71"])
-
-
 class PageRef(BaseModel):
     """The organisation's best page in the network."""
 
@@ -182,13 +175,13 @@ class PageRef(BaseModel):
 class MissingPage(BaseModel):
     """An organisation without a live page in a network, and the reason."""
 
-    organisation: NamedBody
+    organisation: OrganisationRef
     code: str | None = Field(examples=["school71-ulanude"])
     kind: OrganisationKind
     sphere: str | None = Field(examples=["образование"])
     municipality: str | None = Field(examples=["81701000"])
     municipality_name: str | None = Field(examples=["город Улан-Удэ"])
-    owner: NamedBody | None
+    parent: OrganisationRef | None
     network: NetworkOrAny = Field(examples=["vk"])
     reason: MissingReason = Field(description="What is missing; `exempt`: the organisation is exempt")
     exempt_reason: str | None = Field(description="The legal ground of the exemption", examples=[None])
@@ -200,7 +193,7 @@ class CoveragePoint(BaseModel):
     """Coverage on a day."""
 
     day: date
-    total: int = Field(description="Organisations that had to keep a page", examples=[1870])
+    required: int = Field(description="Organisations that had to keep a page", examples=[1870])
     exempt: int = Field(examples=[34])
     covered: int = Field(description="With a verified page", examples=[1702])
     live: int = Field(description="With a live page", examples=[1552])
@@ -212,7 +205,7 @@ class CoveragePoint(BaseModel):
         """Return the counts with their shares."""
         return cls(
             day=day,
-            covered_share=_share(counts["covered"], counts["total"]),
-            live_share=_share(counts["live"], counts["total"]),
+            covered_share=_share(counts["covered"], counts["required"]),
+            live_share=_share(counts["live"], counts["required"]),
             **counts,
         )

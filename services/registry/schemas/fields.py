@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -81,6 +82,13 @@ class OrganisationKind(StrEnum):
     INSTITUTION = "institution"
     COURT = "court"
     OTHER = "other"
+
+
+class OrganisationRef(BaseModel):
+    """An organisation by id and name."""
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
 
 
 class StrictModel(BaseModel):

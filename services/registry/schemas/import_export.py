@@ -41,11 +41,11 @@ class ImportedEntry(BaseModel):
     """An organisation or a page that the file adds or changes."""
 
     row: int = Field(description="The first row of the file about it", examples=[17])
-    subject: ImportedKind
+    kind: ImportedKind
     outcome: ReportedOutcome
     id: UUID | None = Field(description="Null in a dry run of an addition", examples=[None])
     name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
-    changed: list[ChangedField] = Field(description="For a change: each field that differs")
+    changes: list[ChangedField] = Field(description="For a change: each field that differs")
 
 
 class ImportReport(BaseModel):
@@ -54,7 +54,7 @@ class ImportReport(BaseModel):
     dry_run: bool
     organisations: ImportCounts
     pages: ImportCounts
-    refused_count: int = Field(description="Number of rejected cells; a file with any is not imported")
-    refused: list[RejectedCell] = Field(description="The first 1,000 rejected cells, by row and column")
+    rejected_cell_count: int = Field(description="Number of rejected cells; a file with any is not imported")
+    rejected_cells: list[RejectedCell] = Field(description="The first 1,000 rejected cells, by row and column")
     ignored_columns: list[str] = Field(description="Headings that match no column of the registry", examples=[[]])
-    things: list[ImportedEntry] = Field(description="Added and changed entries, in file order")
+    entries: list[ImportedEntry] = Field(description="Added and changed entries, in file order")

@@ -202,8 +202,8 @@ class OrganisationSearchHit(BaseModel):
     kind: OrganisationKind
     municipality: str | None = Field(examples=["81701000"])
     active: bool
-    found_by: str = Field(description="The best matching name", examples=["МАОУ «СОШ № 71 г. Улан-Удэ»"])
-    found_by_kind: OrganisationNameKind
+    matched_name: str = Field(description="The best matching name", examples=["МАОУ «СОШ № 71 г. Улан-Удэ»"])
+    matched_name_kind: OrganisationNameKind
     score: float = Field(ge=0, le=1, examples=[0.93])
 
 

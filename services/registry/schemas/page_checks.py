@@ -7,8 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.registry.schemas.fields import EXAMPLE_ID
-from services.registry.schemas.pages import Owner
+from services.registry.schemas.fields import EXAMPLE_ID, OrganisationRef
 from shared.networks import NetworkName
 
 
@@ -72,17 +71,17 @@ class PageDescription(PageSnapshot):
     """Ingest's description of one page."""
 
     page_id: UUID
-    outcome: PageState
+    state: PageState
     reason: str | None
     calls: int
 
 
 class PageDescriptions(BaseModel):
-    """Ingest's descriptions of several pages; `trouble` says why some are missing."""
+    """Ingest's descriptions of several pages; `error` says why some are missing."""
 
     items: list[PageDescription]
     calls: int
-    trouble: str | None = None
+    error: str | None = None
 
 
 class PageFieldChange(BaseModel):
@@ -101,7 +100,7 @@ class CheckedPage(BaseModel):
     external_id: str = Field(examples=["101"])
     name: str = Field(description="As in the registry", examples=["Школа № 71"])
     url: str = Field(examples=["https://vk.com/club101"])
-    owner: Owner
+    organisation: OrganisationRef
 
 
 class PageCheck(BaseModel):
@@ -115,8 +114,8 @@ class PageCheck(BaseModel):
     reason: str | None = Field(
         description="Why the page is not open: `deleted`, `banned`, `closed_group`, `private_group`, `not_found`"
     )
-    facts: PageSnapshot
-    changed: list[PageFieldChange] = Field(
+    snapshot: PageSnapshot
+    changes: list[PageFieldChange] = Field(
         description="Differences from the previous check; empty in the first check"
     )
     calls: int = Field(

@@ -8,7 +8,15 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, TypeAdapter
 from typing_extensions import TypeAliasType
 
-from services.registry.schemas.fields import EXAMPLE_ID, Moment, Name, SingleLine, StrictModel, UpdateModel
+from services.registry.schemas.fields import (
+    EXAMPLE_ID,
+    Moment,
+    Name,
+    OrganisationRef,
+    SingleLine,
+    StrictModel,
+    UpdateModel,
+)
 from shared.networks import NetworkName
 
 _url = TypeAdapter(HttpUrl)
@@ -30,7 +38,7 @@ class PageStepKind(StrEnum):
 
     CREATED = "created"
     VERIFIED = "verified"
-    GOV_BADGE = "marked"
+    GOV_BADGE = "gov_badge"
     CONNECTED = "connected"
     WIDGETS = "widgets"
     LIVE = "live"
@@ -89,7 +97,7 @@ class PageCreate(StrictModel):
     name: Name | None = Field(default=None, description="With `address`, left out: the name in the network")
     screen_name: ScreenName | None = None
     url: Url | None = Field(default=None, description="Left out: built from the network and the id")
-    live_from: Moment | None = Field(
+    go_live_at: Moment | None = Field(
         default=None,
         description="When the page goes live: earlier messages are history and open no appeal. Left out: now",
     )
@@ -104,7 +112,7 @@ class PageUpdate(UpdateModel):
     name: Name | None = None
     screen_name: ScreenName | None = None
     url: Url | None = None
-    live_from: Moment | None = None
+    go_live_at: Moment | None = None
     active: bool | None = Field(
         default=None, description="false: messages are neither collected nor answered there"
     )
@@ -128,7 +136,7 @@ class OfficialPageBase(BaseModel):
     name: str = Field(examples=["Школа № 71"])
     screen_name: str | None = Field(examples=["school71"])
     url: str = Field(examples=["https://vk.com/club101"])
-    live_from: datetime
+    go_live_at: datetime
     state: OfficialPageState = Field(description="State found by the last daily check; `unknown` before the first")
     checked_at: datetime | None = Field(description="When the network was last asked about the page")
     active: bool
@@ -154,13 +162,6 @@ class PageAddressToResolve(StrictModel):
     )
 
 
-class Owner(BaseModel):
-    """The organisation that keeps a page."""
-
-    id: UUID = Field(examples=[EXAMPLE_ID])
-    name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
-
-
 class ResolvedPageAddress(BaseModel):
     """The community that an address names, as its network reports it, and the organisation that keeps it."""
 
@@ -172,7 +173,7 @@ class ResolvedPageAddress(BaseModel):
     page_id: UUID | None = Field(
         description="Its page in the registry; null: not registered", examples=[EXAMPLE_ID]
     )
-    owner: Owner | None = Field(description="The organisation that keeps the page")
+    organisation: OrganisationRef | None = Field(description="The organisation that keeps the page")
 
 
 class PageStepConfirm(StrictModel):
@@ -211,7 +212,7 @@ class LostPageStep(BaseModel):
     external_id: str = Field(examples=["101"])
     name: str = Field(examples=["Школа № 71"])
     url: str = Field(examples=["https://vk.com/club101"])
-    owner: Owner
+    organisation: OrganisationRef
     step: PageStepKind
     reached_on: Day
     lost_on: Day

@@ -60,7 +60,7 @@ class PersonCreate(StrictModel):
     full_name: Name = Field(examples=["Татьяна Иванова"])
     role: Role = Field(examples=["executor"])
     organisation_id: OrganisationId = None
-    beneath: IncludeSubordinates = False
+    include_subordinates: IncludeSubordinates = False
     password: Password | None = Field(default=None, description="Left out: the person signs in only at the issuer")
     external_subject: ExternalSubject | None = None
 
@@ -74,7 +74,7 @@ class PersonUpdate(UpdateModel):
     full_name: Name | None = Field(default=None, examples=["Татьяна Иванова"])
     role: Role | None = Field(default=None, examples=["executor"])
     organisation_id: OrganisationId = None
-    beneath: IncludeSubordinates | None = None
+    include_subordinates: IncludeSubordinates | None = None
     password: Password | None = Field(default=None, description="null: sign-in by password is no longer possible")
     external_subject: ExternalSubject | None = Field(
         default=None, description="null: sign-in at the issuer is no longer possible"
@@ -100,7 +100,7 @@ class Person(BaseModel):
     full_name: str = Field(examples=["Татьяна Иванова"])
     role: Role
     organisation_id: UUID | None
-    beneath: bool
+    include_subordinates: bool
     active: bool
     locked_at: datetime | None = Field(description="Since when the account is locked; null: not locked")
     locked_reason: str | None

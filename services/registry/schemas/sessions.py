@@ -15,7 +15,7 @@ class CallerKind(StrEnum):
     """Whether the caller is a person or an API client."""
 
     PERSON = "person"
-    CLIENT = "system"
+    CLIENT = "client"
 
 
 class CallerPerson(BaseModel):
@@ -24,7 +24,7 @@ class CallerPerson(BaseModel):
     id: str = Field(examples=[EXAMPLE_ID])
     name: str = Field(examples=["Модератор центра"])
     role: Role
-    kind: CallerKind = Field(description="system: an API client", examples=["person"])
+    kind: CallerKind = Field(description="`client`: an API client", examples=["person"])
     username: str | None = Field(description="null for API clients", examples=["t.ivanova"])
     last_sign_in_at: datetime | None
 
@@ -45,7 +45,7 @@ class Me(BaseModel):
 
     person: CallerPerson
     organisation: CallerOrganisation | None = Field(description="null: the centre, which sees all organisations")
-    beneath: bool = Field(description="Whether the caller also sees subordinate organisations")
+    include_subordinates: bool = Field(description="Whether the caller also sees subordinate organisations")
     rights: list[Right] = Field(
         description="The rights of the role, narrowed to the token's scope",
         examples=[["registry:read", "metrics:read"]],
@@ -63,7 +63,7 @@ class Session(BaseModel):
     signed_in_at: datetime
     last_used_at: datetime = Field(description="When its access token was last refreshed")
     expires_at: datetime = Field(description="When it expires unless it is used")
-    came_from: str | None = Field(description="IP address of its last use", examples=["203.0.113.7"])
+    ip_address: str | None = Field(description="IP address of its last use", examples=["203.0.113.7"])
     user_agent: str | None = Field(examples=["Mozilla/5.0"])
     current: bool = Field(description="Whether the token of this request belongs to it")
 
@@ -93,4 +93,4 @@ class PersonClaims(BaseModel):
     name: str
     role: Role
     org: UUID | None
-    beneath: bool
+    include_subordinates: bool

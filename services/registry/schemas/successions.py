@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, field_validator
 
-from services.registry.schemas.fields import EXAMPLE_ID, HistoricalDate, LegalGround, StrictModel
+from services.registry.schemas.fields import EXAMPLE_ID, HistoricalDate, LegalGround, OrganisationRef, StrictModel
 
 
 class SuccessionKind(StrEnum):
@@ -31,7 +31,7 @@ class SuccessionCreate(StrictModel):
         min_length=1, max_length=50, description="One for `renamed` and `merged`, two or more for `split`"
     )
     kind: SuccessionKind
-    took_place_on: HistoricalDate = Field(
+    effective_on: HistoricalDate = Field(
         description="The first day of the successors; the predecessor's last day is the day before"
     )
     document: LegalGround | None = Field(default=None, examples=["Постановление № 120 от 12.03.2024"])
@@ -44,21 +44,14 @@ class SuccessionCreate(StrictModel):
         return value
 
 
-class Party(BaseModel):
-    """One side of a succession."""
-
-    id: UUID = Field(examples=[EXAMPLE_ID])
-    name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
-
-
 class Succession(BaseModel):
     """A succession of one organisation by another."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
-    predecessor: Party
-    successor: Party
+    predecessor: OrganisationRef
+    successor: OrganisationRef
     kind: SuccessionKind
-    took_place_on: date = Field(examples=["2024-01-01"])
+    effective_on: date = Field(examples=["2024-01-01"])
     document: str | None = Field(examples=["Постановление № 120 от 12.03.2024"])
     created_at: datetime
 

@@ -88,7 +88,7 @@ async def _all_shown(session: AsyncSession, rows: Sequence[tables.WebhookEndpoin
     models = [WebhookEndpoint.model_validate(row, from_attributes=True) for row in rows]
     for endpoint_model in models:
         if endpoint_model.id in by_endpoint:
-            endpoint_model.personal_data_masked_because = by_endpoint[endpoint_model.id].masking_reason
+            endpoint_model.personal_data_masking_reason = by_endpoint[endpoint_model.id].masking_reason
     return models
 
 

@@ -18,7 +18,7 @@ from shared.auth import token_recheck
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.contracts.catalogue import EVENT_RIGHTS
-from shared.contracts.webhook_events import WebhookSuspended
+from shared.contracts.webhook_events import WebhookEndpointSuspended
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.tables.registry import Organisation
@@ -162,7 +162,7 @@ async def suspend_unentitled(session: WriteSession, entitlements_by_id: Mapping[
         await emit(
             session,
             NewEvent(
-                data=WebhookSuspended(reason=entitlement.suspension_reason),
+                data=WebhookEndpointSuspended(reason=entitlement.suspension_reason),
                 subject_id=endpoint_id,
                 organisation_id=entitlement.organisation_id,
                 actor="webhooks",

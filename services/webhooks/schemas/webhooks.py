@@ -76,7 +76,7 @@ class WebhookEndpoint(BaseModel):
     event_types: list[WebhookEventType] = Field(examples=[["appeal.opened", "appeal.answered"]])
     description: str = Field(examples=["Приёмная главы"])
     personal_data: PersonalData
-    personal_data_masked_because: str | None = Field(
+    personal_data_masking_reason: str | None = Field(
         default=None, description="Why personal data is masked although it was asked for; null: it is not masked"
     )
     consent_by: UUID | None = Field(default=None, description="Who consented to sending personal data")

@@ -197,7 +197,7 @@ async def a_backfill_fetches_history_and_opens_no_cases(stand: Stand) -> None:
     page = await stand.new_page("backfill")
     post = await stand.driver.post(page, words("Пост"))
     written = [await stand.driver.citizen(page, words("Давно"), under=post) for _ in range(5)]
-    page_id = await stand.connect(page, live_from="2099-01-01T00:00:00+00:00")
+    page_id = await stand.connect(page, go_live_at="2099-01-01T00:00:00+00:00")
     asked = await stand.post(f"/api/v1/sources/{page_id}/backfills", {"since": LONG_AGO.isoformat()})
 
     async def done() -> dict[str, Any] | None:

@@ -28,7 +28,7 @@ async def _arrived_once(stand: Stand, written: list[Written], **expected: Any) -
 async def what_was_written_before_the_go_live_moment_is_history(stand: Stand) -> None:
     page = await stand.new_page("history")
     written = await _one_of_each(stand, page, "Давно", "700501")
-    await stand.connect(page, live_from="2099-01-01T00:00:00+00:00")
+    await stand.connect(page, go_live_at="2099-01-01T00:00:00+00:00")
     await _arrived_once(stand, written, history=True)
 
 
@@ -37,7 +37,7 @@ async def a_page_connected_late_brings_its_history(stand: Stand) -> None:
     page = await stand.new_page("late")
     before = await _one_of_each(stand, page, "До", "700502")
     await asyncio.sleep(1.2)  # networks give times in seconds
-    await stand.connect(page, live_from=datetime.now(UTC).isoformat())
+    await stand.connect(page, go_live_at=datetime.now(UTC).isoformat())
     await asyncio.sleep(1.2)
     after = await _one_of_each(stand, page, "После", "700502")
     await _arrived_once(stand, after, history=False)

@@ -47,7 +47,7 @@ class Who:
     """A kind of caller: a role, with or without subordinate organisations."""
 
     role: str
-    beneath: bool = False
+    include_subordinates: bool = False
 
     @property
     def of_the_centre(self) -> bool:
@@ -55,13 +55,13 @@ class Who:
         return self.role in documented_rights.centre()
 
     def __str__(self) -> str:
-        return f"{self.role} with all beneath" if self.beneath else self.role
+        return f"{self.role} with subordinates" if self.include_subordinates else self.role
 
 
 EVERYBODY = tuple(
-    Who(role, beneath)
+    Who(role, include_subordinates)
     for role in documented_rights.roles()
-    for beneath in ((False,) if role in documented_rights.centre() else (False, True))
+    for include_subordinates in ((False,) if role in documented_rights.centre() else (False, True))
 )
 
 
@@ -98,7 +98,12 @@ class Stage:
         place = None if who.of_the_centre else self.world["own"]["organisation_id"]
         registry = self.services["registry"]
         return registry.token(
-            who.role, place, subject=self.subject(who), lifetime=lifetime, beneath=who.beneath, scope=scope
+            who.role,
+            place,
+            subject=self.subject(who),
+            lifetime=lifetime,
+            include_subordinates=who.include_subordinates,
+            scope=scope,
         )
 
     def asked(self, route: str, call: Call, things: Things) -> Asked:
@@ -192,13 +197,14 @@ async def _register_everybody(database: TestDatabase, made: World) -> None:
     try:
         for who in EVERYBODY:
             await connection.execute(
-                """INSERT INTO people (id, username, full_name, role, organisation_id, beneath, active, version,
-                   created_at, updated_at) VALUES ($1, $2, $2, $3, $4, $5, true, 1, now(), now())""",
+                """INSERT INTO people (id, username, full_name, role, organisation_id, include_subordinates,
+                   active, version, created_at, updated_at)
+                   VALUES ($1, $2, $2, $3, $4, $5, true, 1, now(), now())""",
                 uuid5(NAMESPACE, str(who)),
                 f"caller {who}",
                 who.role,
                 None if who.of_the_centre else made["own"]["organisation_id"],
-                who.beneath,
+                who.include_subordinates,
             )
     finally:
         await connection.close()

@@ -53,9 +53,9 @@ def has(role: str, right: str) -> bool:
     return reaches()[role, right] != "–"
 
 
-def reached(role: str, right: str, *, beneath: bool) -> frozenset[str] | None:
+def reached(role: str, right: str, *, include_subordinates: bool) -> frozenset[str] | None:
     """Return whose things this right covers for the caller, as documented; None: the caller lacks the right."""
     cell = reaches()[role, right]
     if cell == "–":
         return None
-    return _relations()["place with beneath" if beneath and cell == "place" else cell]
+    return _relations()["place with include_subordinates" if include_subordinates and cell == "place" else cell]

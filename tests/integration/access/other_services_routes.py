@@ -88,8 +88,8 @@ def _reviewed(found: Any) -> int:
 
 
 def _held(found: Any) -> int:
-    total: int = found["total"]["cases"]
-    assert total == sum(group["cases"] for group in found["groups"])
+    total: int = found["total"]["appeals"]
+    assert total == sum(group["appeals"] for group in found["groups"])
     return total
 
 
@@ -97,11 +97,11 @@ METRICS: dict[str, Row] = {
     "GET /api/v1/metrics/sla": Listing(
         Right.METRICS_READ, counts=_opened, query=PERIOD | {"group_by": "organisation"}
     ),
-    "GET /api/v1/metrics/agreement": Listing(
+    "GET /api/v1/metrics/classifier-agreement": Listing(
         Right.METRICS_READ, counts=_reviewed, query=PERIOD | {"group_by": "organisation"}
     ),
-    "GET /api/v1/metrics/handovers": Listing(Right.METRICS_READ, counts=_held, query=PERIOD),
-    "GET /api/v1/metrics/sla/cases": Listing(
+    "GET /api/v1/metrics/transfers": Listing(Right.METRICS_READ, counts=_held, query=PERIOD),
+    "GET /api/v1/metrics/sla/appeals": Listing(
         Right.METRICS_READ, shows="appeal_id", query=PERIOD | {"figure": "opened"}
     ),
 }

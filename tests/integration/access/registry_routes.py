@@ -24,7 +24,7 @@ ROWS: dict[str, Row] = {
     "POST /api/v1/auth/token": Open("a password, a refresh token or a client's secret"),
     "POST /api/v1/auth/revoke": Open("the refresh token itself"),
     "GET /.well-known/jwks.json": Open("public keys"),
-    "GET /api/v1/auth/ways": Open("how people sign in, which a front end must know before"),
+    "GET /api/v1/auth/methods": Open("how people sign in, which a front end must know before"),
     "GET /api/v1/me": Call(None),
     "GET /api/v1/me/sessions": Call(None),
     "DELETE /api/v1/me/sessions": Call(None),
@@ -50,7 +50,7 @@ ROWS: dict[str, Row] = {
         Right.REGISTRY_WRITE,
         body(
             kind="merged",
-            took_place_on="2026-03-01",
+            effective_on="2026-03-01",
             successors=lambda things: [{"organisation_id": str(things["heir_id"])}],
         ),
     ),
@@ -59,7 +59,7 @@ ROWS: dict[str, Row] = {
     ),
     "GET /api/v1/municipalities": Call(Right.REGISTRY_READ),
     "GET /api/v1/pages": Listing(Right.REGISTRY_READ, shows="page_id"),
-    "GET /api/v1/pages/lost": Call(Right.REGISTRY_READ, query={"since": "2026-03-01"}),
+    "GET /api/v1/pages/lost-steps": Call(Right.REGISTRY_READ, query={"since": "2026-03-01"}),
     "GET /api/v1/pages/{page_id}": Call(Right.REGISTRY_READ),
     # The registry asks ingest, which does not run here.
     "POST /api/v1/pages/resolve": Call(

@@ -109,7 +109,7 @@ async def _directory(
             name=f"Страница {mark} {which}",
             sort_key=f"страница {mark} {which}",
             url=f"https://vk.com/club{number}0{which}",
-            live_from=THEN,
+            go_live_at=THEN,
         )
         for which in (1, 2)
     ]
@@ -125,12 +125,12 @@ async def _directory(
     await _add(session, *others)
     things["heir_id"] = others[1].id
     succession = registry.Succession(
-        predecessor_id=others[0].id, successor_id=organisation_id, kind="merged", took_place_on=date(2020, 1, 1)
+        predecessor_id=others[0].id, successor_id=organisation_id, kind="merged", effective_on=date(2020, 1, 1)
     )
     things["predecessor_id"] = others[0].id
     things["succession_id"] = await _add(session, succession)
     alias = registry.OrganisationName(
-        organisation_id=organisation_id, kind="alias", name=f"Прозвище {mark}", folded=f"прозвище {mark}"
+        organisation_id=organisation_id, kind="alias", name=f"Прозвище {mark}", normalized_name=f"прозвище {mark}"
     )
     things["name_id"] = await _add(session, alias)
     things["person_name"] = f"person-{mark}"
@@ -143,7 +143,7 @@ async def _directory(
         confirmed_by="matrix",
     )
     check = registry.PageCheck(
-        page_id=pages[0].id, day=date(2026, 3, 2), checked_at=THEN, outcome="open", facts={}, changed=[]
+        page_id=pages[0].id, day=date(2026, 3, 2), checked_at=THEN, state="open", snapshot={}, changes=[]
     )
     await _add(session, step)
     await _add(session, check)

@@ -38,7 +38,7 @@ def promised(call: Call, who: Who, relation: str | None) -> frozenset[int]:
     """Return the documented statuses for this caller; `relation` says whose things, None: nobody's."""
     if call.right is None:
         return call.answers
-    reached = documented_rights.reached(who.role, call.right, beneath=who.beneath)
+    reached = documented_rights.reached(who.role, call.right, include_subordinates=who.include_subordinates)
     if reached is None:
         return frozenset({403})
     return call.answers if relation is None or relation in reached else frozenset({call.hidden})
@@ -110,7 +110,11 @@ def test_openapi_document_names_the_right_of_each_route(stage: Stage) -> None:
 
 def leaks(stage: Stage, call: Call, who: Who, asked: Asked, text: str) -> list[str]:
     """Return values in a response that belong to organisations whose things this right does not cover."""
-    reached = None if call.right is None else documented_rights.reached(who.role, call.right, beneath=who.beneath)
+    reached = (
+        None
+        if call.right is None
+        else documented_rights.reached(who.role, call.right, include_subordinates=who.include_subordinates)
+    )
     if reached is None or reached == set(RELATIONS):
         return []
     hidden: set[str] = set().union(
@@ -167,7 +171,11 @@ def bad_tokens(stage: Stage) -> dict[str, str | None]:
 async def test_token_scope_narrows_its_role(stage: Stage, route: str) -> None:
     call = CALLS[route]
     assert call.right is not None
-    who = next(who for who in EVERYBODY if documented_rights.reached(who.role, call.right, beneath=who.beneath))
+    who = next(
+        who
+        for who in EVERYBODY
+        if documented_rights.reached(who.role, call.right, include_subordinates=who.include_subordinates)
+    )
     asked = stage.asked(route, call, stage.world["own"])
     # A system with a narrow scope cannot grant more than that: sample clients have the right to read, sample
     # people have all rights of an executor.

@@ -132,7 +132,8 @@ async def test_change_writes_an_audit_row_of_its_caller(
     who = next(
         who
         for who in EVERYBODY
-        if call.right is None or documented_rights.reached(who.role, call.right, beneath=who.beneath)
+        if call.right is None
+        or documented_rights.reached(who.role, call.right, include_subordinates=who.include_subordinates)
     )
     with watched(stage, service) as database:
         answer = await stage.send(route, stage.asked(route, call, stage.world["own"]), stage.token(who))

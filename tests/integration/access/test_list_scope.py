@@ -33,7 +33,8 @@ FINDS = {
     "actor": "actor",
     "key": "organisation_id",
     "parent_id": "organisation_id",
-    "beneath": "organisation_id",
+    "subtree_of": "organisation_id",
+    "ancestor_id": "organisation_id",
     "code": "code",
 }
 # Other filters: each with a value that keeps all sample rows in the list, or excludes all.
@@ -49,7 +50,7 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "sphere": ["образование"],
     "inn": ["7707083893"],
     "ogrn": ["1027700132195"],
-    "on": ["2026-03-02"],
+    "valid_on": ["2026-03-02"],
     "day": ["2026-03-02"],
     "after": ["0", "1", "2"],
     "types": ["appeal.opened"],
@@ -69,7 +70,7 @@ DIRECTORY = {
     "GET /api/v1/municipalities",
     "GET /api/v1/pages/checks",
     "GET /api/v1/pages/checks/days",
-    "GET /api/v1/pages/lost",
+    "GET /api/v1/pages/lost-steps",
     "GET /api/v1/pages/{page_id}/checks",
     "GET /api/v1/pages/{page_id}/steps",
     "GET /api/v1/calendars",
@@ -124,7 +125,10 @@ def reach(route: str, who: Who, relation: str) -> frozenset[str]:
     """Return whose things the list of `relation` shows to this caller."""
     listing = LISTINGS[route]
     assert listing.right is not None
-    reached = documented_rights.reached(who.role, listing.right, beneath=who.beneath) or frozenset()
+    reached = (
+        documented_rights.reached(who.role, listing.right, include_subordinates=who.include_subordinates)
+        or frozenset()
+    )
     return reached & {relation} if is_of_one(route) else reached
 
 
@@ -147,7 +151,10 @@ async def test_list_shows_only_what_the_caller_may_see(stage: Stage, route: str)
     for relation in RELATIONS if is_of_one(route) else ("own",):
         asked = stage.asked(route, listing, stage.world[relation])
         for who in EVERYBODY:
-            if documented_rights.reached(who.role, listing.right, beneath=who.beneath) is None:
+            if (
+                documented_rights.reached(who.role, listing.right, include_subordinates=who.include_subordinates)
+                is None
+            ):
                 continue
             holds = reach(route, who, relation)
             answer = await stage.send(route, asked, stage.token(who))
@@ -196,7 +203,10 @@ async def test_filters_find_no_hidden_rows(stage: Stage, route: str) -> None:
     asked = stage.asked(route, listing, stage.world["own"])
     parameters = [one for one in stage.operation(route).get("parameters", []) if one["in"] == "query"]
     for who in placed(listing):
-        reached = documented_rights.reached(who.role, listing.right, beneath=who.beneath) or frozenset()
+        reached = (
+            documented_rights.reached(who.role, listing.right, include_subordinates=who.include_subordinates)
+            or frozenset()
+        )
         for parameter in parameters:
             name = parameter["name"]
             if name in PAGED:
@@ -269,7 +279,9 @@ async def test_exported_file_shows_no_more_than_the_list(stage: Stage) -> None:
         assert call.right is not None
         asked = stage.asked(route, call, stage.world["own"])
         for who in EVERYBODY:
-            reached = documented_rights.reached(who.role, call.right, beneath=who.beneath)
+            reached = documented_rights.reached(
+                who.role, call.right, include_subordinates=who.include_subordinates
+            )
             answer = await stage.send(route, asked, stage.token(who), format="csv")
             told = f"{who}, {route}: {answer.text}"
             assert answer.status_code == (403 if reached is None else 200), told

@@ -38,7 +38,8 @@ def may(route: str) -> Who:
     return next(
         who
         for who in EVERYBODY
-        if right is None or documented_rights.reached(who.role, right, beneath=who.beneath)
+        if right is None
+        or documented_rights.reached(who.role, right, include_subordinates=who.include_subordinates)
     )
 
 
@@ -96,18 +97,20 @@ async def test_person_whose_access_was_changed_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    "change", ["organisation_id = '{elsewhere}'", "beneath = false"], ids=["moved", "without all beneath"]
+    "change",
+    ["organisation_id = '{elsewhere}'", "include_subordinates = false"],
+    ids=["moved", "without subordinates"],
 )
 async def test_person_moved_elsewhere_changes_nothing_at_the_former_organisation(
     stage: Stage, change: str
 ) -> None:
-    who = Who("executor", beneath=True)
+    who = Who("executor", include_subordinates=True)
     own, elsewhere = (stage.world[whose]["organisation_id"] for whose in ("own", "foreign"))
     route = ONE_OF_EACH["appeals"]
     asked = stage.asked(route, CALLS[route], stage.world["own"])
     assert (await stage.send(route, asked, stage.token(who))).status_code in GOOD
     moved = f"UPDATE people SET {change.format(elsewhere=elsewhere)} WHERE id = :id"
-    back = f"UPDATE people SET organisation_id = '{own}', beneath = true WHERE id = :id"
+    back = f"UPDATE people SET organisation_id = '{own}', include_subordinates = true WHERE id = :id"
     async with committed(stage, moved, back, stage.subject(who)):
         answer = await stage.send(route, asked, stage.token(who))
     assert answer.status_code == 401, f"{answer.status_code} {answer.text[:200]}"

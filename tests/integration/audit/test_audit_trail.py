@@ -37,7 +37,7 @@ async def test_change_is_recorded_with_actor_values_and_address(
     assert row["actor"] == CENTRE_SUBJECT
     assert (row["action"], row["service"]) == ("update_page", "registry")
     assert row["organisation_id"] == str(organisation_id)
-    assert (row["request_id"], row["came_from"]) == ("request-1", "192.0.2.7")
+    assert (row["request_id"], row["ip_address"]) == ("request-1", "192.0.2.7")
     assert row["before"] == {"active": True, "version": 1}
     assert row["after"] == {"active": False, "version": 2}
     assert (row["position"], len(row["chain"])) == (1, 64)
@@ -54,7 +54,7 @@ async def test_invalid_forwarded_address_is_ignored(registry: ServiceUnderTest) 
     body = {"name": "Школа", "kind": "institution"}
     headers = {"X-Forwarded-For": "T. Ivanova"}
     await call(registry, "POST", "/organisations", "moderator", json=body, headers=headers)
-    assert {row["came_from"] for row in await trail(registry)} == {"127.0.0.1"}
+    assert {row["ip_address"] for row in await trail(registry)} == {"127.0.0.1"}
 
 
 async def test_names_texts_and_secrets_are_not_readable(
@@ -229,7 +229,7 @@ async def test_session_ended_after_token_reuse_is_recorded(
         assert (await registry.client.post(path, data=again, headers=headers)).status_code == 400
     (row,) = await trail(registry, actor=person["id"])
     assert (row["action"], row["subject_kind"]) == ("issue_token", "refresh_tokens")
-    assert (row["subject_id"], row["came_from"]) == (session.json()["items"][0]["id"], "192.0.2.7")
+    assert (row["subject_id"], row["ip_address"]) == (session.json()["items"][0]["id"], "192.0.2.7")
     assert (row["before"], set(row["after"])) == ({"revoked_at": None}, {"revoked_at"})
 
 

@@ -175,9 +175,9 @@ async def test_page_is_found_by_any_of_its_names(system: System) -> None:
     assert "No page «school72» is registered" in await asked("school72", code=1)
     await system.raw_connection.execute(
         """INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, screen_name, url,
-               live_from, active, version, created_at, updated_at)
+               go_live_at, active, version, created_at, updated_at)
            SELECT gen_random_uuid(), organisation_id, 'ok', '55000', name, sort_key, 'school71',
-               'https://ok.ru/group/55000', live_from, true, 1, created_at, updated_at FROM pages"""
+               'https://ok.ru/group/55000', go_live_at, true, 1, created_at, updated_at FROM pages"""
     )
     output = await asked("school71", code=1)
     assert "«school71» may be https://vk.com/School71, https://ok.ru/group/55000" in output

@@ -21,7 +21,7 @@ SET synchronous_commit = off;
 INSERT INTO organisations (id, name, sort_key, kind, active, version, created_at, updated_at, lineage)
     SELECT id, 'Организация ' || i, 'организация ' || i, 'institution', true, 1, now(), now(), ARRAY[id]
     FROM (SELECT i, gen_random_uuid() AS id FROM generate_series(1, {organisations}) i) made;
-INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, live_from, active, version,
+INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, go_live_at, active, version,
         created_at, updated_at)
     SELECT gen_random_uuid(), id, CASE WHEN n = 1 THEN 'ok' ELSE 'vk' END, n::text, 'Страница ' || n,
         'страница ' || n, 'https://network.example/' || n, now() - interval '20 years', true, 1, now(), now()

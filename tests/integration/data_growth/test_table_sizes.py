@@ -91,7 +91,7 @@ BEGIN
         SELECT gen_random_uuid(), md5(system::text)::uuid, id, type, data,
             CASE WHEN position % 50 = 0 THEN 'failed' ELSE 'delivered' END, 1, created_at, created_at, created_at
         FROM events CROSS JOIN generate_series(1, 2) system WHERE position > before AND type = 'appeal.moved';
-    INSERT INTO page_checks (id, page_id, day, checked_at, outcome, facts, changed, calls)
+    INSERT INTO page_checks (id, page_id, day, checked_at, state, snapshot, changes, calls)
         SELECT gen_random_uuid(), md5(page::text)::uuid, since::date + day, since, 'ok',
             jsonb_build_object('followers', page), '[]', 1
         FROM generate_series(1, {PAGES}) page, generate_series(0, 6) day;

@@ -79,13 +79,13 @@ async def made_bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Be
     """Run ingest and yield the bench until the block ends."""
     eye = await database.connect()
     organisation = await insert_organisation(database)
-    page_id = await insert_page(database, organisation, live_from="2026-03-01T00:00:00+00:00")
+    page_id = await insert_page(database, organisation, go_live_at="2026-03-01T00:00:00+00:00")
     page = PageRef(
         id=page_id,
         organisation_id=organisation,
         network="vk",
         external_id="101",
-        live_from=datetime(2026, 3, 1, tzinfo=UTC),
+        go_live_at=datetime(2026, 3, 1, tzinfo=UTC),
     )
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
         yield Bench(ingest, eye, page)

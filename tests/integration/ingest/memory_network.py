@@ -142,7 +142,7 @@ async def ground(database: TestDatabase) -> AsyncIterator[Ground]:
                 organisation_id=organisation,
                 network="vk",
                 external_id="101",
-                live_from=datetime.fromisoformat("2020-01-01T00:00:00+00:00"),
+                go_live_at=datetime.fromisoformat("2020-01-01T00:00:00+00:00"),
             ),
         )
     finally:

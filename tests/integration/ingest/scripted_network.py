@@ -174,7 +174,7 @@ async def made_scene(database: TestDatabase, keys_dir: Path, words: str = "От�
             organisation_id=organisation,
             network="vk",
             external_id="101",
-            live_from=datetime(2020, 1, 1, tzinfo=UTC),
+            go_live_at=datetime(2020, 1, 1, tzinfo=UTC),
         )
         question = IncomingItem(
             change="new",

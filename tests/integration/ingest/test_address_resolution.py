@@ -77,7 +77,7 @@ async def test_address_of_no_community_returns_reason(
         ({"external_id": gone}, "deleted"),
     ):
         answer = await ask(ingest, network=network, **asked)
-        assert (answer["outcome"], answer["community"]) == ("none", None)
+        assert (answer["outcome"], answer["community"]) == ("no_community", None)
         assert reason in answer["reason"]
 
 
@@ -85,7 +85,7 @@ async def test_vk_user_is_not_a_community(vk: Emulator, ingest: ServiceUnderTest
     vk.page("vk_any")
     await with_tokens(ingest, "vk", vk)
     answer = await ask(ingest, network="vk", screen_name="id700000005")
-    assert answer["outcome"] == "none"
+    assert answer["outcome"] == "no_community"
     assert "a person's page" in answer["reason"]
 
 

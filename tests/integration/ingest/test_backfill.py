@@ -76,7 +76,7 @@ async def test_backfill_stores_all_messages_as_history(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     async with ground(database) as here:
-        await eye.execute("UPDATE pages SET live_from = now() - interval '2 days'")
+        await eye.execute("UPDATE pages SET go_live_at = now() - interval '2 days'")
         here.network.items = [comment(n, n * DAY) for n in range(1, 8)] + [comment(99, 40 * DAY)]
         await here.push(comment(3, 3 * DAY))
         asked = await ask(api, here.page.id)
@@ -94,7 +94,7 @@ async def test_backfill_with_open_cases_opens_appeals_from_history(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     async with ground(database) as here:
-        await eye.execute("UPDATE pages SET live_from = now()")
+        await eye.execute("UPDATE pages SET go_live_at = now()")
         here.network.items = [comment(1, DAY)]
         asked = await ask(api, here.page.id, open_cases=True)
         async with running(backfiller(here)):

@@ -51,7 +51,7 @@ async def house(database: TestDatabase, keys_dir: Path) -> AsyncIterator[House]:
                 organisation_id=organisation,
                 network=network,
                 external_id=external_id,
-                live_from=MOMENT,
+                go_live_at=MOMENT,
             )
             items = [
                 IncomingItem(

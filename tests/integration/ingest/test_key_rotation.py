@@ -25,7 +25,7 @@ async def test_all_secrets_are_reencrypted_with_new_key(database: TestDatabase, 
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation, network="vk", external_id="101")
     page = PageRef(
-        id=page_id, organisation_id=organisation, network="vk", external_id="101", live_from=clock.now()
+        id=page_id, organisation_id=organisation, network="vk", external_id="101", go_live_at=clock.now()
     )
     words = IncomingItem(
         change="new",

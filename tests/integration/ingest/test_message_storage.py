@@ -102,7 +102,7 @@ async def test_deletion_keeps_text_and_records_deleter(bench: Bench, deleter: st
 async def test_same_native_id_on_two_pages_is_two_messages(bench: Bench, database: TestDatabase) -> None:
     organisation = await insert_organisation(database, name="Больница")
     other_id = await insert_page(database, organisation, external_id="102")
-    other = PageRef(id=other_id, organisation_id=organisation, network="vk", external_id="102", live_from=MOMENT)
+    other = PageRef(id=other_id, organisation_id=organisation, network="vk", external_id="102", go_live_at=MOMENT)
     await bench.take(bench.item())
     await bench.take(bench.item(external_id="-102_7", thread_key="vk:-102_3"), page=other)
     assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 2
@@ -198,7 +198,7 @@ async def test_cursor_is_saved_with_its_batch_or_not_at_all(bench: Bench) -> Non
     )
     assert await feed.cursor(bench.page, "long_poll") == {"ts": "5"}
     assert await feed.thread_states(["vk:-101_3", "vk:-101_4"]) == {"vk:-101_3": mark}
-    foreign = PageRef(id=uuid4(), organisation_id=uuid4(), network="vk", external_id="9", live_from=MOMENT)
+    foreign = PageRef(id=uuid4(), organisation_id=uuid4(), network="vk", external_id="9", go_live_at=MOMENT)
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await feed.store(foreign, "long_poll", ParsedBatch([bench.item(external_id="-9_1")]), cursor={"ts": "6"})
     assert await feed.cursor(foreign, "long_poll") == {}

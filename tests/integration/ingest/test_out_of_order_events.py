@@ -67,7 +67,7 @@ async def test_event_twice_in_one_batch_is_processed_once(bench: Bench) -> None:
 async def test_same_event_id_of_other_page_is_another_event(bench: Bench, database: TestDatabase) -> None:
     organisation = await insert_organisation(database, name="Больница")
     page_id = await insert_page(database, organisation, external_id="102")
-    other = PageRef(id=page_id, organisation_id=organisation, network="vk", external_id="102", live_from=MOMENT)
+    other = PageRef(id=page_id, organisation_id=organisation, network="vk", external_id="102", go_live_at=MOMENT)
     await bench.take(bench.item(push_event_id="a"))
     await bench.take(bench.item(external_id="-102_7", thread_key="vk:-102_3", push_event_id="a"), page=other)
     assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 2
@@ -203,7 +203,7 @@ async def test_batches_of_many_pages_are_stored_together(bench: Bench, database:
                 organisation_id=organisation,
                 network="vk",
                 external_id=f"20{number}",
-                live_from=MOMENT,
+                go_live_at=MOMENT,
             )
         )
 

@@ -34,11 +34,15 @@ class Asked:
         """Register a page."""
         return await insert_page(self.database, self.organisation, network=network, external_id=external_id)
 
-    async def describe(self, *page_ids: UUID, calls: int = 100, walls: int = 0) -> dict[str, Any]:
+    async def describe(self, *page_ids: UUID, call_budget: int = 100, wall_read_budget: int = 0) -> dict[str, Any]:
         """Return the networks' profiles, requested through the registry's client."""
         answer = await self.ingest.client.post(
             "/internal/pages/describe",
-            json={"page_ids": [str(one) for one in page_ids], "calls": calls, "walls": walls},
+            json={
+                "page_ids": [str(one) for one in page_ids],
+                "call_budget": call_budget,
+                "wall_read_budget": wall_read_budget,
+            },
             headers=self.ingest.service_headers("registry"),
         )
         assert answer.status_code == 200, answer.text
@@ -84,10 +88,10 @@ async def test_profile_contains_page_data(network: str, asked: Asked, request: p
     emulator.citizen(page, "Спасибо!", kind="wall_post")
     page_id = await asked.page(network, page)
     before = calls(emulator)
-    answer = await asked.describe(page_id, walls=1)
+    answer = await asked.describe(page_id, wall_read_budget=1)
     assert answer["calls"] == calls(emulator) - before == 2
     (said,) = answer["items"]
-    assert (said["outcome"], said["reason"], said["name"]) == ("open", None, name)
+    assert (said["state"], said["reason"], said["name"]) == ("open", None, name)
     assert (said["screen_name"], said["verified"], said["avatar"], said["cover"]) == (name, True, True, True)
     assert (said["description"], said["phone"]) == (True, "+7 301 221-44-11")
     assert (said["address"], said["site"]) == (TOLD["address"], TOLD["site"])
@@ -139,7 +143,7 @@ async def test_recently_read_wall_costs_no_call(
             deleted,
         )
     before = calls(emulator)
-    (said,) = (await asked.describe(page_id, walls=5))["items"]
+    (said,) = (await asked.describe(page_id, wall_read_budget=5))["items"]
     assert calls(emulator) - before == 1
     assert said["posts_7_days"] == 1
     last = await asked.eye.fetchval("SELECT written_at FROM messages WHERE external_id = 'known_0'")
@@ -147,7 +151,7 @@ async def test_recently_read_wall_costs_no_call(
 
 
 @pytest.mark.parametrize(
-    ("network", "change", "outcome", "reason"),
+    ("network", "change", "state", "reason"),
     [
         ("vk", {"deactivated": "banned"}, "closed", "banned"),
         ("vk", {"deactivated": "deleted"}, "closed", "deleted"),
@@ -161,7 +165,7 @@ async def test_closed_and_missing_pages_are_reported(
     *,
     network: str,
     change: dict[str, Any],
-    outcome: str,
+    state: str,
     reason: str,
     asked: Asked,
     request: pytest.FixtureRequest,
@@ -170,20 +174,20 @@ async def test_closed_and_missing_pages_are_reported(
     pages = [emulator.page(f"{network}_{reason}_{name}") for name in ("one", "two")]
     emulator.post("page", page=pages[0], **change)
     ids = [await asked.page(network, page) for page in pages]
-    answer = await asked.describe(*ids, walls=2)
+    answer = await asked.describe(*ids, wall_read_budget=2)
     told = {item["page_id"]: item for item in answer["items"]}
-    assert (told[str(ids[0])]["outcome"], told[str(ids[0])]["reason"]) == (outcome, reason)
-    assert told[str(ids[1])]["outcome"] == "open"
+    assert (told[str(ids[0])]["state"], told[str(ids[0])]["reason"]) == (state, reason)
+    assert told[str(ids[1])]["state"] == "open"
     assert answer["calls"] == 2, "walls of closed pages must not be requested"
 
 
 async def test_call_limit_of_request_is_kept(asked: Asked, vk: Emulator, ok: Emulator) -> None:
     ids = [await asked.page("vk", vk.page("vk_first")), await asked.page("ok", ok.page("ok_second"))]
     before = calls(vk) + calls(ok)
-    answer = await asked.describe(*ids, calls=1, walls=5)
+    answer = await asked.describe(*ids, call_budget=1, wall_read_budget=5)
     assert calls(vk) + calls(ok) - before == answer["calls"] == 1
     assert [item["page_id"] for item in answer["items"]] == [str(ids[0])]
-    answer = await asked.describe(*ids, calls=3, walls=5)
+    answer = await asked.describe(*ids, call_budget=3, wall_read_budget=5)
     assert answer["calls"] == 3
     assert [item["posts_7_days"] for item in answer["items"]] == [1, None]
 
@@ -191,7 +195,7 @@ async def test_call_limit_of_request_is_kept(asked: Asked, vk: Emulator, ok: Emu
 async def test_unknown_id_is_gone(asked: Asked) -> None:
     page_id = await asked.page("vk", "199999999")
     (said,) = (await asked.describe(page_id))["items"]
-    assert (said["outcome"], said["reason"]) == ("gone", "not_found")
+    assert (said["state"], said["reason"]) == ("gone", "not_found")
 
 
 async def test_pages_of_unreachable_network_are_left_out(asked: Asked, vk: Emulator, ok: Emulator) -> None:
@@ -199,7 +203,7 @@ async def test_pages_of_unreachable_network_are_left_out(asked: Asked, vk: Emula
     vk.post("faults", kind="error", rate=1, code=10, method="groups.getById")
     answer = await asked.describe(*ids)
     assert [item["page_id"] for item in answer["items"]] == [str(ids[1])]
-    assert "groups.getById" in answer["trouble"]
+    assert "groups.getById" in answer["error"]
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
@@ -209,7 +213,7 @@ async def test_response_without_any_of_many_pages_is_an_error(
     request.getfixturevalue(network)
     told = await asked.describe(*[await asked.page(network, str(998_000_000_000_001 + n)) for n in range(3)])
     assert told["items"] == []
-    assert network in str(told["trouble"])
+    assert network in str(told["error"])
 
 
 @pytest.mark.parametrize("granted", [1, 2, 5])
@@ -221,9 +225,9 @@ async def test_retries_count_as_calls(
     page_id = await asked.page(network, emulator.page(f"{network}_again{granted}"))
     emulator.post("faults", kind="lost_response", rate=1, method=method)
     before = calls(emulator)
-    answer = await asked.describe(page_id, calls=granted, walls=5)
+    answer = await asked.describe(page_id, call_budget=granted, wall_read_budget=5)
     assert answer["items"] == []
-    assert answer["trouble"]
+    assert answer["error"]
     assert answer["calls"] == calls(emulator) - before == min(granted, 4), (
         "at most four attempts, within the limit of the request"
     )
@@ -236,7 +240,7 @@ async def test_both_formats_of_groups_response_are_read(asked: Asked, ok: Emulat
         (said,) = (await asked.describe(page_id))["items"]
     finally:
         ok.post("settings", group_info_answer="array")
-    assert (said["outcome"], said["name"]) == ("open", "ok_shape")
+    assert (said["state"], said["name"]) == ("open", "ok_shape")
 
 
 @pytest.mark.parametrize(
@@ -276,11 +280,11 @@ async def test_group_token_is_enough_to_describe_vk_page(
         assert made.status_code in {200, 201}, made.text
         answer = await ingest.client.post(
             "/internal/pages/describe",
-            json={"page_ids": [str(one) for one in ids], "walls": 5},
+            json={"page_ids": [str(one) for one in ids], "wall_read_budget": 5},
             headers=ingest.service_headers("registry"),
         )
     found = answer.json()
-    assert [item["outcome"] for item in found["items"]] == ["open", "open"]
+    assert [item["state"] for item in found["items"]] == ["open", "open"]
     assert [item["posts_7_days"] for item in found["items"]] == [None, None], "a wall needs another kind of token"
     assert found["calls"] == 1
 

@@ -35,7 +35,7 @@ async def ok_page(bench: Bench, database: TestDatabase) -> PageRef:
     """Register a page of another network and organisation."""
     organisation = await insert_organisation(database, name="Больница")
     page_id = await insert_page(database, organisation, network="ok", external_id="202")
-    return PageRef(id=page_id, organisation_id=organisation, network="ok", external_id="202", live_from=MOMENT)
+    return PageRef(id=page_id, organisation_id=organisation, network="ok", external_id="202", go_live_at=MOMENT)
 
 
 async def put_aside(bench: Bench, raw: Any, reason: str = "a riddle", page: PageRef | None = None) -> None:

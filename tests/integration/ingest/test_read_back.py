@@ -98,7 +98,7 @@ def outgoing(thread: str, **more: Any) -> OutgoingReply:
         organisation_id=uuid4(),
         network=thread[:2],
         external_id="101",
-        live_from=datetime(2020, 1, 1, tzinfo=UTC),
+        go_live_at=datetime(2020, 1, 1, tzinfo=UTC),
     )
     return OutgoingReply(id=uuid4(), page=page, text="Ответ", **THREADS[thread], **more)
 

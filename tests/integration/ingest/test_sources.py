@@ -193,9 +193,9 @@ async def test_page_count_does_not_change_query_count(
     await get(api, "", limit=200)
     few = len(counted)
     await eye.execute(
-        """INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, live_from, active,
+        """INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, go_live_at, active,
            version, created_at, updated_at) SELECT gen_random_uuid(), organisation_id, network, 'x' || n, name,
-           sort_key, url || n, live_from, true, 1, now(), now() FROM pages, generate_series(1, 4000) n"""
+           sort_key, url || n, go_live_at, true, 1, now(), now() FROM pages, generate_series(1, 4000) n"""
     )
     await eye.execute(
         """INSERT INTO sources (id, page_id, way, cursor, last_success_at, failures, updated_at)

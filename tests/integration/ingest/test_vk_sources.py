@@ -194,7 +194,7 @@ async def test_scan_yields_everything_and_resumes_from_cursor(
                 assert expected <= again, count
             late = await _walk(network, ref, clock.now() + timedelta(hours=1), {})
             assert [item for step in late for item in step.batch.items] == []
-            assert ref.live_from < datetime.now(UTC)
+            assert ref.go_live_at < datetime.now(UTC)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from tests.integration.metrics.test_sla import WEEK, Region, add, local, region
 from tests.support.service_under_test import insert_organisation
 
 __all__ = ["region"]  # the fixture
-PATH = "/api/v1/metrics/handovers"
+PATH = "/api/v1/metrics/transfers"
 
 
 async def chain(
@@ -62,7 +62,7 @@ async def water(region: Region) -> UUID:
 
 
 def figures(found: dict[str, Any]) -> tuple[int, ...]:
-    return tuple(found[name] for name in ("cases", "handed_over", "received", "returns", "ping_pong"))
+    return tuple(found[name] for name in ("appeals", "transferred_out", "transferred_in", "returns", "ping_pong"))
 
 
 async def test_transfers_are_counted_per_organisation(region: Region, water: UUID) -> None:

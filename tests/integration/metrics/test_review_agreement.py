@@ -11,7 +11,7 @@ from tests.integration.metrics.test_sla import WEEK, Region, local, region
 from tests.support.service_under_test import insert_page
 
 __all__ = ["region"]  # the fixture
-PATH = "/api/v1/metrics/agreement"
+PATH = "/api/v1/metrics/classifier-agreement"
 NOTHING = {"compared": 0, "agreed": 0, "share": None, "low": None, "high": None}
 
 
@@ -74,25 +74,27 @@ async def test_shares_count_reviews_with_both_values(region: Region, reviews: st
     assert body["from"] == "2026-11-23T00:00:00+08:00"
     total = body["total"]
     assert total["reviewed"] == 5
-    assert counted(total, "need") == (3, 4)
+    assert counted(total, "needs_answer") == (3, 4)
     assert counted(total, "topic") == (2, 3)
-    assert total["need"]["share"] == 0.75
-    assert (total["need"]["low"], total["need"]["high"]) == pytest.approx((0.3006, 0.9544), abs=5e-5)
-    assert total["owner"] == NOTHING
+    assert total["needs_answer"]["share"] == 0.75
+    assert (total["needs_answer"]["low"], total["needs_answer"]["high"]) == pytest.approx(
+        (0.3006, 0.9544), abs=5e-5
+    )
+    assert total["organisation"] == NOTHING
     assert body["groups"] == []
 
 
 async def test_groups_add_up_to_the_total(region: Region, reviews: str) -> None:
     expected = {
-        "topic": [(str(region.topic), "Дороги", 2), ("none", None, 3)],
+        "topic_group": [(str(region.topic), "Дороги", 2), ("none", None, 3)],
         "organisation": [(str(region.ministry), "Министерство", 2), (str(region.school), "Школа", 3)],
         "week": [("2026-W48", None, 5)],
-        "judged_by": [("model:2", None, 1), ("rule:test", None, 4)],
+        "classified_by": [("model:2", None, 1), ("rule:test", None, 4)],
     }
     for group_by, groups in expected.items():
         body = await region.get(PATH, group_by=group_by, **WEEK)
         assert [(group["key"], group["name"], group["reviewed"]) for group in body["groups"]] == groups
-        for question in ("need", "topic"):
+        for question in ("needs_answer", "topic"):
             parts = [counted(group, question) for group in body["groups"]]
             assert tuple(map(sum, zip(*parts, strict=True))) == counted(body["total"], question)
     (placed, nowhere) = (await region.get(PATH, group_by="municipality", **WEEK))["groups"]
@@ -140,13 +142,13 @@ async def test_appeal_with_topic_counts_under_its_topic_group(region: Region) ->
         body = await region.get(group_by=group_by, **WEEK)
         return [(group["key"], group["name"], group["opened"]) for group in body["groups"]]
 
-    assert await groups("topic") == [(str(region.topic), "Дороги", 2), ("none", None, 1)]
-    assert await groups("subtopic") == [
+    assert await groups("topic_group") == [(str(region.topic), "Дороги", 2), ("none", None, 1)]
+    assert await groups("topic") == [
         (str(region.topic), "Дороги", 1),
         (str(below), "Ямы", 1),
         ("none", None, 1),
     ]
     behind = await region.get(
-        "/api/v1/metrics/sla/cases", figure="opened", group_by="topic", key=str(region.topic), **WEEK
+        "/api/v1/metrics/sla/appeals", figure="opened", group_by="topic_group", key=str(region.topic), **WEEK
     )
     assert len(behind["items"]) == 2

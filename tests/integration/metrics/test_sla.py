@@ -154,20 +154,20 @@ BEHIND = {
 async def test_totals_cover_the_current_week_by_default(region: Region, cases: dict[str, UUID]) -> None:
     body = await region.get()
     assert (body["from"], body["to"]) == ("2026-11-23T00:00:00+08:00", "2026-11-30T00:00:00+08:00")
-    assert (body["zone"], body["group_by"], body["groups"]) == ("Asia/Irkutsk", None, [])
+    assert (body["time_zone"], body["group_by"], body["groups"]) == ("Asia/Irkutsk", None, [])
     total = body["total"]
     assert {name: total[name] for name in BEHIND} == {name: len(rows) for name, rows in BEHIND.items()}
     # Median and 90th percentile, interpolated between 3600 and 28860.
     assert total["first_response"] == {"median": 16230.0, "p90": pytest.approx(26334.0)}
     # Delays of the six counted cases: 600 s, 1740 s and four of 0; the percentile is half-way from 600 to 1740.
-    assert total["delay"] == {"median": 0.0, "p90": pytest.approx(1170.0)}
+    assert total["receipt_delay"] == {"median": 0.0, "p90": pytest.approx(1170.0)}
     assert await region.get(**WEEK) == body
 
 
 async def test_list_behind_each_figure_has_the_counted_rows(region: Region, cases: dict[str, UUID]) -> None:
     names = {str(row): name for name, row in cases.items()}
     for figure, expected in BEHIND.items():
-        found = await region.get("/api/v1/metrics/sla/cases", figure=figure, **WEEK)
+        found = await region.get("/api/v1/metrics/sla/appeals", figure=figure, **WEEK)
         assert {names[item["id"]] for item in found["items"]} == expected, figure
         assert found["next_cursor"] is None
 
@@ -177,7 +177,7 @@ async def test_rows_are_paged_newest_first(region: Region, cases: dict[str, UUID
     query: dict[str, Any] = {"figure": "opened", "limit": 4, **WEEK}
     pages = 0
     while True:
-        page = await region.get("/api/v1/metrics/sla/cases", **query)
+        page = await region.get("/api/v1/metrics/sla/appeals", **query)
         seen += [item["id"] for item in page["items"]]
         pages += 1
         if page["next_cursor"] is None:
@@ -188,7 +188,9 @@ async def test_rows_are_paged_newest_first(region: Region, cases: dict[str, UUID
     assert pages == 2
 
 
-@pytest.mark.parametrize("group_by", ["organisation", "municipality", "network", "topic", "day", "week"])
+@pytest.mark.parametrize(
+    "group_by", ["organisation", "municipality", "network", "topic_group", "topic", "day", "week"]
+)
 async def test_groups_sum_to_the_total_and_list_their_rows(
     region: Region, cases: dict[str, UUID], group_by: str
 ) -> None:
@@ -199,7 +201,7 @@ async def test_groups_sum_to_the_total_and_list_their_rows(
     for group in body["groups"]:
         for figure in BEHIND:
             rows = await region.get(
-                "/api/v1/metrics/sla/cases", figure=figure, group_by=group_by, key=group["key"], **WEEK
+                "/api/v1/metrics/sla/appeals", figure=figure, group_by=group_by, key=group["key"], **WEEK
             )
             assert len(rows["items"]) == group[figure], (group["key"], figure)
 
@@ -215,7 +217,7 @@ async def test_groups_have_keys_and_names(region: Region, cases: dict[str, UUID]
         "none": (None, 1),
     }
     assert await groups("network") == {"ok": (None, 1), "vk": (None, 5)}
-    assert await groups("topic") == {str(region.topic): ("Дороги", 2), "none": (None, 4)}
+    assert await groups("topic_group") == {str(region.topic): ("Дороги", 2), "none": (None, 4)}
     # 23:59 and 00:00 in Irkutsk are one day in UTC, two days there.
     assert await groups("day") == {"2026-11-23": (None, 2), "2026-11-24": (None, 1), "2026-11-25": (None, 3)}
     assert await groups("week", **{"from": "2026-11-16", "to": "2026-12-06"}) == {
@@ -239,7 +241,7 @@ async def test_period_without_appeals_is_all_zeros(region: Region, cases: dict[s
     assert body["groups"] == []
     assert {body["total"][figure] for figure in BEHIND} == {0}
     nothing = {"median": None, "p90": None}
-    assert (body["total"]["first_response"], body["total"]["delay"]) == (nothing, nothing)
+    assert (body["total"]["first_response"], body["total"]["receipt_delay"]) == (nothing, nothing)
 
 
 async def test_staff_see_only_appeals_of_their_own_organisation(region: Region, cases: dict[str, UUID]) -> None:
@@ -247,10 +249,10 @@ async def test_staff_see_only_appeals_of_their_own_organisation(region: Region, 
     body = await region.get(headers=headers, group_by="organisation", **WEEK)
     assert [group["key"] for group in body["groups"]] == [str(region.school)]
     assert body["total"]["opened"] == 3
-    rows = await region.get("/api/v1/metrics/sla/cases", headers=headers, figure="opened", **WEEK)
+    rows = await region.get("/api/v1/metrics/sla/appeals", headers=headers, figure="opened", **WEEK)
     assert {item["id"] for item in rows["items"]} == {str(cases[name]) for name in ("exact", "late", "silent")}
     foreign = await region.get(
-        "/api/v1/metrics/sla/cases",
+        "/api/v1/metrics/sla/appeals",
         headers=headers,
         figure="opened",
         group_by="organisation",
@@ -267,13 +269,13 @@ async def test_staff_see_only_appeals_of_their_own_organisation(region: Region, 
         ("/sla", {"to": "2026-02-30"}, "query/to"),
         ("/sla", {"from": "2026-11-25", "to": "2026-11-24"}, "query/from"),
         ("/sla", {"group_by": "colour"}, "query/group_by"),
-        ("/sla/cases", {}, "query/figure"),
-        ("/sla/cases", {"figure": "lost"}, "query/figure"),
-        ("/sla/cases", {"figure": "opened", "group_by": "day"}, "query/key"),
-        ("/sla/cases", {"figure": "opened", "key": "vk"}, "query/group_by"),
-        ("/sla/cases", {"figure": "opened", "group_by": "network", "key": "v\x00k"}, "query/key"),
-        ("/sla/cases", {"figure": "opened", "cursor": "AAAA"}, "query/cursor"),
-        ("/sla/cases", {"figure": "opened", "limit": "0"}, "query/limit"),
+        ("/sla/appeals", {}, "query/figure"),
+        ("/sla/appeals", {"figure": "lost"}, "query/figure"),
+        ("/sla/appeals", {"figure": "opened", "group_by": "day"}, "query/key"),
+        ("/sla/appeals", {"figure": "opened", "key": "vk"}, "query/group_by"),
+        ("/sla/appeals", {"figure": "opened", "group_by": "network", "key": "v\x00k"}, "query/key"),
+        ("/sla/appeals", {"figure": "opened", "cursor": "AAAA"}, "query/cursor"),
+        ("/sla/appeals", {"figure": "opened", "limit": "0"}, "query/limit"),
     ],
 )
 async def test_invalid_input_names_the_field(

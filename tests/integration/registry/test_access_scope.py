@@ -24,7 +24,7 @@ class Tree:
     made: int = 0
 
     async def give(
-        self, place: str | None, role: str, *, by: tuple[str, str | None, bool], beneath: bool = False
+        self, place: str | None, role: str, *, by: tuple[str, str | None, bool], include_subordinates: bool = False
     ) -> httpx.Response:
         """Try to give a person access."""
         self.made += 1
@@ -33,15 +33,15 @@ class Tree:
             "full_name": "Кто-то",
             "role": role,
             "organisation_id": place,
-            "beneath": beneath,
+            "include_subordinates": include_subordinates,
             "password": PASSWORD,
         }
         return await self.registry.client.post("/api/v1/people", json=body, headers=self.headers(by))
 
     def headers(self, by: tuple[str, str | None, bool], **more: str) -> dict[str, str]:
         """Return request headers of a person with this role and organisation, with or without subordinates."""
-        role, place, beneath = by
-        token = self.registry.token(role, place, beneath=beneath)
+        role, place, include_subordinates = by
+        token = self.registry.token(role, place, include_subordinates=include_subordinates)
         return {
             "Authorization": f"Bearer {token}",
             **{name.replace("_", "-"): value for name, value in more.items()},
@@ -82,16 +82,16 @@ async def test_manager_grants_access_within_their_scope(tree: Tree) -> None:
 async def test_subordinate_access_is_granted_only_by_those_who_have_it(tree: Tree) -> None:
     alone = ("manager", tree.school, False)
     above = ("manager", tree.ministry, True)
-    assert (await tree.give(tree.school, "manager", by=alone, beneath=True)).status_code == 403
-    made = await tree.give(tree.school, "manager", by=above, beneath=True)
-    assert (made.status_code, made.json()["beneath"]) == (201, True)
+    assert (await tree.give(tree.school, "manager", by=alone, include_subordinates=True)).status_code == 403
+    made = await tree.give(tree.school, "manager", by=above, include_subordinates=True)
+    assert (made.status_code, made.json()["include_subordinates"]) == (201, True)
     # A manager who could set the password of a person with a wider scope would gain that scope.
     headers = tree.headers(alone, If_Match="*")
     change = {"password": "another horse 10"}
     path = f"/api/v1/people/{made.json()['id']}"
     assert (await tree.registry.client.patch(path, json=change, headers=headers)).status_code == 403
-    wrong = await tree.give(None, "moderator", by=OPERATIONS, beneath=True)
-    assert (wrong.status_code, pointers(wrong)) == (422, {"/beneath"})
+    wrong = await tree.give(None, "moderator", by=OPERATIONS, include_subordinates=True)
+    assert (wrong.status_code, pointers(wrong)) == (422, {"/include_subordinates"})
 
 
 async def test_manager_cannot_see_or_move_people_of_other_organisations(tree: Tree) -> None:
@@ -117,14 +117,18 @@ async def test_manager_cannot_see_or_move_people_of_other_organisations(tree: Tr
 
 
 async def test_token_contains_the_organisation_scope(tree: Tree) -> None:
-    made = (await tree.give(tree.ministry, "manager", by=OPERATIONS, beneath=True)).json()
+    made = (await tree.give(tree.ministry, "manager", by=OPERATIONS, include_subordinates=True)).json()
     token = (await sign_in(tree.registry, username=made["username"], password=PASSWORD)).json()["access_token"]
     own = {"Authorization": f"Bearer {token}", "If-Match": "*"}
     me = (await tree.registry.client.get("/api/v1/me", headers=own)).json()
-    assert (me["organisation"]["id"], me["beneath"], me["person"]["role"]) == (tree.ministry, True, "manager")
+    assert (me["organisation"]["id"], me["include_subordinates"], me["person"]["role"]) == (
+        tree.ministry,
+        True,
+        "manager",
+    )
     shown = (await tree.registry.client.get("/api/v1/people", headers=own)).json()["items"]
     assert [item["username"] for item in shown] == [made["username"]]
-    narrower = {"beneath": False}
+    narrower = {"include_subordinates": False}
     answer = await tree.registry.client.patch(f"/api/v1/people/{made['id']}", json=narrower, headers=own)
     assert answer.status_code == 409
     changed = await tree.registry.client.patch(
@@ -132,4 +136,4 @@ async def test_token_contains_the_organisation_scope(tree: Tree) -> None:
         json={"role": "head", "organisation_id": None},
         headers=tree.headers(OPERATIONS, If_Match="*"),
     )
-    assert (changed.status_code, changed.json()["beneath"]) == (200, False)
+    assert (changed.status_code, changed.json()["include_subordinates"]) == (200, False)

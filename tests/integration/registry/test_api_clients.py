@@ -75,7 +75,7 @@ async def test_scopes_narrow_what_the_role_allows(registry: ServiceUnderTest) ->
         ({"role": "head", "scopes": []}, "/scopes"),
         ({"role": "executor"}, "/organisation_id"),
         ({"role": "head", "organisation_id": str(uuid4())}, "/organisation_id"),
-        ({"role": "head", "beneath": True}, "/beneath"),
+        ({"role": "head", "include_subordinates": True}, "/include_subordinates"),
         ({"role": "head", "expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
     ],
 )
@@ -206,7 +206,7 @@ async def test_manager_sees_only_clients_of_their_own_organisation(
     for more in (
         {"organisation_id": str(foreign)},
         {"role": "moderator", "organisation_id": None},
-        {"beneath": True},
+        {"include_subordinates": True},
     ):
         refused = await registry.client.post(PATH, json=body | more, headers=manager)
         assert refused.status_code == 403, refused.text

@@ -62,7 +62,7 @@ async def test_exported_file_imports_as_the_same_days(registry: ServiceUnderTest
 async def test_export_can_omit_inherited_days(registry: ServiceUnderTest) -> None:
     school = await make(registry, "/calendars", name="Школа")
     await put(registry, school, file("DTSTART;VALUE=DATE:20261203\nSUMMARY:Карантин"))
-    own = (await get(registry, school, own="true")).text
+    own = (await get(registry, school, own_only="true")).text
     assert (own.count("BEGIN:VEVENT"), "Карантин" in own, "Сагаалган" in own) == (1, True, False)
     assert "Сагаалган" in (await get(registry, school)).text
 

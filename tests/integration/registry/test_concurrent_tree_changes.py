@@ -98,7 +98,7 @@ async def succeed(session: WriteSession, body: UUID, _page: UUID) -> None:
     successor = (await organisations.register(session, new, ACTOR)).id
     wanted = {
         "kind": "renamed",
-        "took_place_on": "2020-01-01",
+        "effective_on": "2020-01-01",
         "successors": [{"organisation_id": str(successor)}],
     }
     await successions.record(session, body, SuccessionCreate.model_validate(wanted), ACTOR)

@@ -60,8 +60,8 @@ class Region:
         self.pages += 1
         page_id, url = uuid4(), f"https://example.invalid/{self.pages}"
         await self.connection.execute(
-            """INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, live_from, state,
-               active, version, created_at, updated_at)
+            """INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, go_live_at,
+               state, active, version, created_at, updated_at)
                VALUES ($1, $2, $3, $4, 'Страница', 'страница', $5, now(), $6, $7, 1, now(), now())""",
             page_id, self.bodies[owner], network, str(self.pages), url, state, active,
         )  # fmt: skip
@@ -116,7 +116,7 @@ async def get(registry: ServiceUnderTest, path: str = "", **query: Any) -> dict[
 
 
 def brief(networks: list[dict[str, Any]]) -> dict[str, tuple[int, int, int, int]]:
-    return {row["network"]: (row["total"], row["exempt"], row["covered"], row["live"]) for row in networks}
+    return {row["network"]: (row["required"], row["exempt"], row["covered"], row["live"]) for row in networks}
 
 
 async def lacks(registry: ServiceUnderTest, **query: Any) -> list[tuple[str, str, str]]:
@@ -127,7 +127,7 @@ async def lacks(registry: ServiceUnderTest, **query: Any) -> list[tuple[str, str
 async def test_figures_are_counted_by_network(registry: ServiceUnderTest, region: Region) -> None:
     found = await get(registry)
     assert (found["day"], found["group_by"], found["groups"]) == ("2026-11-25", None, [])
-    # total, exempt, covered, live
+    # required, exempt, covered, live
     assert brief(found["total"]) == {"any": (4, 1, 3, 2), "vk": (4, 1, 2, 2), "ok": (4, 1, 2, 1)}
     by_network = {row["network"]: row for row in found["total"]}
     stages = ("no_page", "closed", "not_verified", "not_live", "live")
@@ -138,7 +138,7 @@ async def test_figures_are_counted_by_network(registry: ServiceUnderTest, region
 
 
 async def test_empty_registry_has_no_required_pages(registry: ServiceUnderTest) -> None:
-    found = await get(registry, group_by="owner")
+    found = await get(registry, group_by="parent")
     assert brief(found["total"]) == dict.fromkeys(("any", "vk", "ok"), (0, 0, 0, 0))
     assert {row["covered_share"] for row in found["total"]} == {None}
     assert found["groups"] == []
@@ -146,11 +146,11 @@ async def test_empty_registry_has_no_required_pages(registry: ServiceUnderTest) 
 
 async def test_figures_are_grouped(registry: ServiceUnderTest, region: Region) -> None:
     names = dict(await region.connection.fetch("SELECT oktmo, name FROM municipalities"))
-    # total, exempt, covered, live in any network
+    # required, exempt, covered, live in any network
     expected: dict[str, dict[str | None, tuple[int, int, int, int]]] = {
         "municipality": {names[CITY]: (3, 1, 3, 2), names[DISTRICT]: (1, 0, 0, 0)},
         "sphere": {"культура": (1, 0, 0, 0), "образование": (2, 1, 2, 1), None: (1, 0, 1, 1)},
-        "owner": {"Министерство": (2, 1, 2, 1), "Школа 2": (1, 0, 0, 0), None: (1, 0, 1, 1)},
+        "parent": {"Министерство": (2, 1, 2, 1), "Школа 2": (1, 0, 0, 0), None: (1, 0, 1, 1)},
         "kind": {"Подведомственные учреждения": (3, 1, 2, 1), "Региональные органы": (1, 0, 1, 1)},
     }
     for group_by, wanted in expected.items():
@@ -173,11 +173,11 @@ async def test_figures_are_filtered(registry: ServiceUnderTest, region: Region) 
     assert await total(sphere="none") == 1
     assert await total(kind="regional") == 1
     assert await total(kind="other") == 0
-    assert await total(owner_id=ministry) == 2
-    assert await total(owner_id="none") == 1
-    assert await total(beneath=ministry) == 3
-    assert await total(beneath=ministry, municipality=DISTRICT) == 1
-    assert await total(beneath=str(uuid4())) == 0
+    assert await total(parent_id=ministry) == 2
+    assert await total(parent_id="none") == 1
+    assert await total(ancestor_id=ministry) == 3
+    assert await total(ancestor_id=ministry, municipality=DISTRICT) == 1
+    assert await total(ancestor_id=str(uuid4())) == 0
 
 
 async def test_missing_pages_are_listed_with_reasons(registry: ServiceUnderTest, region: Region) -> None:
@@ -200,7 +200,7 @@ async def test_missing_pages_are_listed_with_reasons(registry: ServiceUnderTest,
     (exempt,) = (await get(registry, "/missing", reason="exempt", network="vk"))["items"]
     assert (exempt["exempt_reason"], exempt["exempt_document"], exempt["page"]) == ("закрытый объект", "№ 5", None)
     (club,) = (await get(registry, "/missing", q="клуб", network="vk"))["items"]
-    assert club["owner"] == {"id": str(region.bodies["Школа 2"]), "name": "Школа 2"}
+    assert club["parent"] == {"id": str(region.bodies["Школа 2"]), "name": "Школа 2"}
     assert club["page"]["url"] == "https://example.invalid/7"
 
 
@@ -266,17 +266,17 @@ async def test_history_shows_the_share_over_time(registry: ServiceUnderTest, reg
 
     async def shown(**query: Any) -> list[tuple[str, int, int, float | None]]:
         items = (await get(registry, "/history", **query))["items"]
-        return [(item["day"], item["total"], item["live"], item["live_share"]) for item in items]
+        return [(item["day"], item["required"], item["live"], item["live_share"]) for item in items]
 
     # One school closed for good on the 24th.
     assert await shown() == [
         ("2026-11-20", 5, 2, 0.4), ("2026-11-23", 5, 3, 0.6), ("2026-11-25", 4, 3, 0.75),
     ]  # fmt: skip
-    assert await shown(step="week") == [("2026-11-20", 5, 2, 0.4), ("2026-11-25", 4, 3, 0.75)]
-    assert await shown(step="month", network="ok") == [("2026-11-25", 4, 1, 0.25)]
+    assert await shown(interval="week") == [("2026-11-20", 5, 2, 0.4), ("2026-11-25", 4, 3, 0.75)]
+    assert await shown(interval="month", network="ok") == [("2026-11-25", 4, 1, 0.25)]
     assert await shown(**{"from": "2026-11-21", "to": "2026-11-24"}) == [("2026-11-23", 5, 3, 0.6)]
     assert await shown(sphere="культура", to="2026-11-20") == [("2026-11-20", 1, 0, 0.0)]
-    assert await shown(beneath=str(region.bodies["Министерство"]), to="2026-11-20") == [
+    assert await shown(ancestor_id=str(region.bodies["Министерство"]), to="2026-11-20") == [
         ("2026-11-20", 3, 1, 0.3333)
     ]
     assert await shown(sphere="спорт", to="2026-11-20") == [("2026-11-20", 0, 0, None)]
@@ -303,9 +303,9 @@ async def test_invalid_days_are_refused(registry: ServiceUnderTest) -> None:
         ("from=2026-11-25&to=2026-11-24", "query/from"),
         ("from=yesterday", "query/from"),
         ("to=0001-01-01", "query/to"),
-        ("step=year", "query/step"),
+        ("interval=year", "query/interval"),
         ("network=max", "query/network"),
-        ("owner_id=ministry", "query/owner_id"),
+        ("parent_id=ministry", "query/parent_id"),
     ):
         answer = await registry.client.get(f"{PATH}/history?{query}", headers=registry.headers("head"))
         assert answer.status_code == 422, query

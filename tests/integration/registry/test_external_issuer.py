@@ -84,12 +84,16 @@ async def test_issuer_token_maps_to_the_registered_person(
     registry: ServiceUnderTest, issuer: RunningIssuer, database: TestDatabase
 ) -> None:
     place = await insert_organisation(database, name="Школа № 71")
-    person = await known(registry, role="manager", organisation_id=str(place), beneath=True)
+    person = await known(registry, role="manager", organisation_id=str(place), include_subordinates=True)
     assert (person["issuer"], person["last_sign_in_at"]) == (issuer.url, None)
     signed_in = int(time.time()) - 600
     headers = await issuer.bearer("f:1:tanya", auth_time=signed_in, role="moderator", aud=["other", AUDIENCE])
     me = (await registry.client.get(ME, headers=headers)).json()
-    assert (me["person"]["id"], me["person"]["role"], me["beneath"]) == (person["id"], "manager", True)
+    assert (me["person"]["id"], me["person"]["role"], me["include_subordinates"]) == (
+        person["id"],
+        "manager",
+        True,
+    )
     assert (me["organisation"]["id"], me["session_id"]) == (str(place), None)
     shown = await registry.client.get(f"{PEOPLE}/{person['id']}", headers=registry.headers("operations"))
     assert datetime.fromisoformat(shown.json()["last_sign_in_at"]) == datetime.fromtimestamp(signed_in, UTC)
@@ -251,7 +255,7 @@ async def test_means_of_sign_in_are_chosen_per_person(registry: ServiceUnderTest
     )
     assert (both.status_code, both.json()["external_subject"]) == (200, "f:1:tanya")
     assert (await registry.client.post("/api/v1/auth/token", data=form)).status_code == 200
-    ways = (await registry.client.get("/api/v1/auth/ways")).json()
+    ways = (await registry.client.get("/api/v1/auth/methods")).json()
     assert (ways["password"], ways["external"]["client_id"]) == (True, "web")
 
 
@@ -259,7 +263,7 @@ async def test_external_subject_without_issuer_is_refused(database: TestDatabase
     async with service_under_test("registry", database, keys_dir) as registry:
         answer = await registry.client.post(PEOPLE, json=PERSON, headers=registry.headers("operations"))
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/external_subject")
-        assert (await registry.client.get("/api/v1/auth/ways")).json() == {"password": True, "external": None}
+        assert (await registry.client.get("/api/v1/auth/methods")).json() == {"password": True, "external": None}
 
 
 async def test_password_sign_in_can_be_disabled(
@@ -270,7 +274,7 @@ async def test_password_sign_in_can_be_disabled(
         form = {"grant_type": "password", "username": "t.ivanova", "password": "correct horse 9"}
         refused = await registry.client.post("/api/v1/auth/token", data=form)
         assert (refused.status_code, refused.json()["error"]) == (400, "unsupported_grant_type")
-        assert (await registry.client.get("/api/v1/auth/ways")).json()["password"] is False
+        assert (await registry.client.get("/api/v1/auth/methods")).json()["password"] is False
         assert await status(registry, await issuer.bearer("f:1:tanya")) == 200
 
 

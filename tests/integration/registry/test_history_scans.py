@@ -61,7 +61,7 @@ def no_more(later: dict[str, int], earlier: dict[str, int]) -> None:
 
 async def checked(owner: asyncpg.Connection, days: range) -> None:
     await owner.execute(
-        """INSERT INTO page_checks (id, page_id, day, checked_at, outcome, facts, changed, calls)
+        """INSERT INTO page_checks (id, page_id, day, checked_at, state, snapshot, changes, calls)
            SELECT gen_random_uuid(), pages.id, $1::date + n, now(), 'gone',
              '{}', '[]', 1
            FROM pages, generate_series($2::int, $3::int) AS n ORDER BY n""",
@@ -97,7 +97,7 @@ async def test_list_of_check_days_uses_a_skip_scan(
 
 async def covered(owner: asyncpg.Connection, days: range) -> None:
     await owner.execute(
-        """INSERT INTO coverage_days (id, day, network, kind, total, exempt, covered, live)
+        """INSERT INTO coverage_days (id, day, network, kind, required, exempt, covered, live)
            SELECT gen_random_uuid(), $1::date + n, network, 'institution', 1, 0, 1, 0
            FROM generate_series($2::int, $3::int) AS n, unnest('{any,ok,vk}'::text[]) AS network,
              generate_series(1, 10) ORDER BY n""",
@@ -129,7 +129,7 @@ async def test_coverage_history_reads_one_row_per_day(
     no_more(await read(), earlier)
     async with registry.service.database.read() as session:
         months = await points(HistoryInterval.MONTH)(session)
-    assert [(point.day.isoformat(), point.total) for point in months] == [
+    assert [(point.day.isoformat(), point.required) for point in months] == [
         ("2010-01-31", 10), ("2010-02-28", 10), ("2010-03-31", 10), ("2010-04-30", 10), ("2010-05-31", 10),
         ("2010-06-30", 10),
     ]  # fmt: skip
@@ -154,7 +154,7 @@ async def test_audit_list_reads_only_the_page(
     ministry = await insert_organisation(database, name="Министерство")
     schools = [await insert_organisation(database, name=f"Школа № {number}") for number in range(3)]
     await owner.execute("UPDATE organisations SET parent_id = $1 WHERE id = ANY($2)", ministry, schools)
-    manager = Caller("m", "", Role.MANAGER, ministry, beneath=True, right=Right.AUDIT_READ)
+    manager = Caller("m", "", Role.MANAGER, ministry, include_subordinates=True, right=Right.AUDIT_READ)
     auditor = Caller("a", "", Role.AUDITOR, None, right=Right.AUDIT_READ)
     early = trail.AuditFilter(start=MIDNIGHT + 5 * DAY, end=MIDNIGHT + 20 * DAY)
 
@@ -163,9 +163,9 @@ async def test_audit_list_reads_only_the_page(
 
     asked = {
         "all": rows(auditor, trail.AuditFilter()),
-        "beneath": rows(manager, trail.AuditFilter()),
+        "descendants": rows(manager, trail.AuditFilter()),
         "early": rows(auditor, early),
-        "early beneath": rows(manager, early),
+        "early descendants": rows(manager, early),
     }
 
     async def read() -> dict[str, int]:
@@ -181,7 +181,7 @@ async def test_audit_list_reads_only_the_page(
         found = {name: [row.position for row in await listed(session)] for name, listed in asked.items()}
     assert found == {
         "all": [*range(19_999, 19_993, -1)],
-        "beneath": [*range(1_903, 1_897, -1)],
+        "descendants": [*range(1_903, 1_897, -1)],
         "early": [*range(199, 193, -1)],
-        "early beneath": [*range(199, 193, -1)],
+        "early descendants": [*range(199, 193, -1)],
     }

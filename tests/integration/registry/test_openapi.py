@@ -8,7 +8,7 @@ from services.registry.app import build_service
 OPEN = {
     "POST /api/v1/auth/token",
     "POST /api/v1/auth/revoke",
-    "GET /api/v1/auth/ways",
+    "GET /api/v1/auth/methods",
     "GET /.well-known/jwks.json",
 }
 

@@ -77,19 +77,19 @@ async def test_organisations_are_filtered_by_details(registry: ServiceUnderTest)
     ):
         assert await found(registry, **query) == [name], query
     assert await found(registry, exempt=False) == ["Минздрав", "Отдел", "Сектор"]
-    assert await found(registry, beneath=top["id"]) == [name, "Минздрав", "Отдел", "Сектор"]
-    assert await found(registry, beneath=middle["id"]) == ["Отдел", "Сектор"]
+    assert await found(registry, subtree_of=top["id"]) == [name, "Минздрав", "Отдел", "Сектор"]
+    assert await found(registry, subtree_of=middle["id"]) == ["Отдел", "Сектор"]
     assert await found(registry, parent_id=top["id"]) == [name, "Отдел"]
-    assert "Минздрав" not in await found(registry, on="2015-04-30")
-    assert await found(registry, on="2015-05-01") == [name, "Минздрав", "Отдел", "Сектор"]
+    assert "Минздрав" not in await found(registry, valid_on="2015-04-30")
+    assert await found(registry, valid_on="2015-05-01") == [name, "Минздрав", "Отдел", "Сектор"]
     moved = await registry.client.patch(
         f"{PATH}/{middle['id']}",
         json={"parent_id": None},
         headers=registry.headers("moderator", **{"If-Match": "*"}),
     )
     assert moved.status_code == 200
-    assert await found(registry, beneath=top["id"]) == [name, "Минздрав"]
-    assert await found(registry, beneath=middle["id"]) == ["Отдел", "Сектор"]
+    assert await found(registry, subtree_of=top["id"]) == [name, "Минздрав"]
+    assert await found(registry, subtree_of=middle["id"]) == ["Отдел", "Сектор"]
 
 
 @pytest.mark.parametrize(

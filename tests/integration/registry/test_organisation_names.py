@@ -127,7 +127,7 @@ async def test_names_normalized_by_older_rules_are_refreshed(
     by_hand = await insert_organisation(database, name="СОШ № 5")
     connection = await database.connect()
     await connection.execute(
-        "INSERT INTO organisation_names (id, organisation_id, kind, name, folded, created_at)"
+        "INSERT INTO organisation_names (id, organisation_id, kind, name, normalized_name, created_at)"
         " VALUES ($1, $2, 'alias', 'Пятая СОШ', 'пятая сош', now())",
         UUID(int=5),
         by_hand,
@@ -136,7 +136,7 @@ async def test_names_normalized_by_older_rules_are_refreshed(
         assert await names.refresh_normalized_names(session) == 2
     async with registry.service.database.write() as session:
         assert await names.refresh_normalized_names(session) == 0
-    rows = await connection.fetch("SELECT kind, name, folded FROM organisation_names ORDER BY kind")
+    rows = await connection.fetch("SELECT kind, name, normalized_name FROM organisation_names ORDER BY kind")
     await connection.close()
     assert [tuple(row) for row in rows] == [
         ("alias", "Пятая СОШ", "пятая школа"),

@@ -136,7 +136,7 @@ async def test_duplicate_code_is_refused(registry: ServiceUnderTest) -> None:
     headers = registry.headers("moderator")
     again = await registry.client.post(PATH, json={**SCHOOL, "name": "Другая"}, headers=headers)
     assert (again.status_code, again.json()["type"]) == (409, "/problems/duplicate")
-    assert again.json()["owner"] == {"id": first["id"], "name": first["name"]}
+    assert again.json()["organisation"] == {"id": first["id"], "name": first["name"]}
     assert pointers(again) == {"/code"}
     bodies = [{**SCHOOL, "code": "race", "name": f"Школа {n}"} for n in range(6)]
     answers = await asyncio.gather(*(registry.client.post(PATH, json=body, headers=headers) for body in bodies))

@@ -57,7 +57,7 @@ async def test_address_is_resolved_on_behalf_of_the_caller(
 ) -> None:
     answer = await resolve(registry, " https://m.vk.com/School71?from=x ")
     assert answer.status_code == 200
-    nobody = {"page_id": None, "owner": None}
+    nobody = {"page_id": None, "organisation": None}
     assert answer.json() == {"network": "vk", "url": "https://vk.com/club101", **KNOWN, **nobody}
     assert ingest.asked == [{"network": "vk", "external_id": None, "screen_name": "school71"}]
     keys = tokens.read_key_set(keys_dir / "services.jwks")
@@ -79,13 +79,13 @@ async def test_resolved_address_names_the_organisation_of_a_registered_page(regi
     assert (page["network"], page["url"], list(page["steps"])) == ("vk", "https://vk.com/club101", ["created"])
     found = (await resolve(registry, "vk.com/school71")).json()
     whose = {"id": owner["id"], "name": "Школа № 71 города"}
-    assert (found["page_id"], found["owner"]) == (page["id"], whose)
+    assert (found["page_id"], found["organisation"]) == (page["id"], whose)
     again = await registry.client.post(
         PATH,
         json={"organisation_id": other["id"], "address": "https://vk.com/club101"},
         headers=registry.headers("moderator"),
     )
-    assert (again.status_code, again.json()["owner"], again.json()["page_id"]) == (409, whose, page["id"])
+    assert (again.status_code, again.json()["organisation"], again.json()["page_id"]) == (409, whose, page["id"])
     assert pointers(again) == {"/address"}
     assert "«Школа № 71 города»" in again.json()["detail"]
 
@@ -124,7 +124,7 @@ async def test_unknown_community_is_refused_with_the_networks_reason(
     registry: ServiceUnderTest, ingest: Ingest
 ) -> None:
     ingest.answer = {
-        "outcome": "none",
+        "outcome": "no_community",
         "reason": "ВКонтакте has no community with the short name «school72»",
         "community": None,
     }

@@ -25,7 +25,7 @@ from tests.support.service_under_test import ServiceUnderTest, insert_organisati
 MONDAY = datetime(2026, 11, 23, 3, tzinfo=UTC)
 DAY = timedelta(days=1)
 PLAIN: dict[str, Any] = {
-    "outcome": "open",
+    "state": "open",
     "reason": None,
     "name": "Школа № 71",
     "screen_name": "school71",
@@ -45,7 +45,7 @@ class Networks:
 
     says: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     asked: list[tuple[list[UUID], int, int]] = field(default_factory=list)
-    trouble: str | None = None
+    error: str | None = None
     away: bool = False
 
     async def ask(self, page_ids: Sequence[UUID], calls: int, walls: int) -> PageDescriptions:
@@ -53,8 +53,8 @@ class Networks:
         self.asked.append((list(page_ids), calls, walls))
         if self.away:
             raise ServiceUnavailable("ingest answered 503")
-        items = [] if self.trouble else [{"page_id": one, **PLAIN, **self.says.get(one, {})} for one in page_ids]
-        return PageDescriptions.model_validate({"items": items, "calls": 1, "trouble": self.trouble})
+        items = [] if self.error else [{"page_id": one, **PLAIN, **self.says.get(one, {})} for one in page_ids]
+        return PageDescriptions.model_validate({"items": items, "calls": 1, "error": self.error})
 
 
 @dataclass
@@ -163,7 +163,7 @@ async def test_calls_are_recorded_with_their_pages(world: World) -> None:
     assert day == {"day": "2026-11-23", "pages": 2, "changed": 0, "closed": 0, "gone": 0, "calls": 1}
 
 
-@pytest.mark.parametrize("silent", ["away", "trouble"])
+@pytest.mark.parametrize("silent", ["away", "error"])
 async def test_unavailable_network_is_paused_and_its_pages_stay_unchecked(world: World, silent: str) -> None:
     page = await world.page("101")
     setattr(world.networks, silent, True if silent == "away" else "no usable token")
@@ -186,7 +186,7 @@ def _failing(failure: Exception | None, made: list[int]) -> DescribePages:
         made.append(calls)
         if failure is not None:
             raise failure
-        return PageDescriptions(items=[], calls=calls, trouble="no answer in time")
+        return PageDescriptions(items=[], calls=calls, error="no answer in time")
 
     return ask
 
@@ -282,16 +282,16 @@ async def test_page_that_lost_its_badge_yesterday_is_listed_today(world: World) 
     changed = await world.get("/pages/checks?changed=true&day=2026-11-24", MONDAY + 2 * DAY)
     (item,) = changed["items"]
     assert item["page"]["id"] == str(page)
-    assert item["changed"] == [{"field": "verified", "before": True, "after": False}]
-    assert item["facts"]["verified"] is False
-    (lost,) = (await world.get("/pages/lost?since=2026-11-24", MONDAY + 2 * DAY))["items"]
+    assert item["changes"] == [{"field": "verified", "before": True, "after": False}]
+    assert item["snapshot"]["verified"] is False
+    (lost,) = (await world.get("/pages/lost-steps?since=2026-11-24", MONDAY + 2 * DAY))["items"]
     assert (lost["page_id"], lost["step"], lost["lost_on"]) == (str(page), "verified", "2026-11-24")
-    assert (await world.told())[-1] == ("page.mark_lost", page, world.organisation)
+    assert (await world.told())[-1] == ("page.badge_lost", page, world.organisation)
     assert "verified" not in (await world.get(f"/pages/{page}"))["steps"]
     assert "verified" in (await world.get(f"/pages/{other}"))["steps"]
     await world.run(MONDAY + 2 * DAY)
     assert (await world.get("/pages/checks?changed=true", MONDAY + 2 * DAY))["items"] == []
-    assert [kind for kind, _, _ in await world.told()].count("page.mark_lost") == 1
+    assert [kind for kind, _, _ in await world.told()].count("page.badge_lost") == 1
 
 
 async def test_manually_confirmed_step_survives_when_the_network_never_showed_a_badge(
@@ -313,11 +313,15 @@ async def test_manually_confirmed_step_survives_when_the_network_never_showed_a_
 @pytest.mark.parametrize(
     ("says", "events", "state"),
     [
-        ({"outcome": "closed", "reason": "banned"}, ["page.closed"], "closed"),
-        ({"outcome": "gone", "reason": "not_found", "name": None}, ["page.unreachable"], "gone"),
+        ({"state": "closed", "reason": "banned"}, ["page.closed"], "closed"),
+        ({"state": "gone", "reason": "not_found", "name": None}, ["page.gone"], "gone"),
         ({"name": "Магазин"}, ["page.renamed"], "open"),
-        ({"name": "Магазин", "screen_name": "shop"}, ["page.renamed", "page.stolen"], "open"),
-        ({"name": "Магазин", "verified": False}, ["page.mark_lost", "page.renamed", "page.stolen"], "open"),
+        ({"name": "Магазин", "screen_name": "shop"}, ["page.renamed", "page.takeover_suspected"], "open"),
+        (
+            {"name": "Магазин", "verified": False},
+            ["page.badge_lost", "page.renamed", "page.takeover_suspected"],
+            "open",
+        ),
         ({"cover": True, "members": 5}, [], "open"),
     ],
 )
@@ -346,7 +350,7 @@ async def test_checks_of_a_page_are_listed_by_day(world: World) -> None:
         await world.run(MONDAY + day * DAY)
     first = await world.get(f"/pages/{page}/checks?limit=2")
     assert [item["day"] for item in first["items"]] == ["2026-11-25", "2026-11-24"]
-    assert [item["facts"]["members"] for item in first["items"]] == [1002, 1001]
+    assert [item["snapshot"]["members"] for item in first["items"]] == [1002, 1001]
     rest = await world.get(f"/pages/{page}/checks?limit=2&cursor={first['next_cursor']}")
     assert [item["day"] for item in rest["items"]] == ["2026-11-23"]
     days = await world.get("/pages/checks/days?limit=2")
@@ -358,7 +362,7 @@ async def test_checks_of_a_page_are_listed_by_day(world: World) -> None:
 async def test_checks_of_a_day_are_paged_and_filtered(world: World) -> None:
     pages = [await world.page(str(101 + number)) for number in range(3)]
     group = await world.page("7001", "ok")
-    world.networks.says[pages[0]] = {"outcome": "closed", "reason": "deleted"}
+    world.networks.says[pages[0]] = {"state": "closed", "reason": "deleted"}
     await world.run(MONDAY)
     await world.run(MONDAY)
     first = await world.get("/pages/checks?limit=3")
@@ -403,7 +407,7 @@ async def test_moved_page_emits_an_event(registry: ServiceUnderTest, database: T
     )
     assert answer.status_code == 200, answer.text
     eye = await database.connect()
-    row = await eye.fetchrow("SELECT * FROM events WHERE type = 'page.changed_hands'")
+    row = await eye.fetchrow("SELECT * FROM events WHERE type = 'page.transferred'")
     await eye.close()
     assert row is not None
     assert (str(row["subject_id"]), str(row["organisation_id"])) == (page["id"], new["id"])

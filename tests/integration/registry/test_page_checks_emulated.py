@@ -118,8 +118,8 @@ async def region(emulators: dict[str, Emulator], database: TestDatabase, keys_di
     for network, emulator in emulators.items():
         pages = emulator.door.get("/_control/pages").json()["items"]
         await eye.execute(
-            "INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, live_from, active,"
-            " version, created_at, updated_at) SELECT gen_random_uuid(), $1, $2, external_id, external_id,"
+            "INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, go_live_at,"
+            " active, version, created_at, updated_at) SELECT gen_random_uuid(), $1, $2, external_id, external_id,"
             " external_id, 'https://example.invalid', now(), true, 1, now(), now()"
             " FROM unnest($3::text[]) AS external_id",
             organisation,
@@ -189,8 +189,8 @@ async def test_region_is_checked_daily_within_the_budget(region: Region) -> None
     await region.day(TODAY)
     made = region.calls() - before
     row = await region.eye.fetchrow(
-        "SELECT count(*) AS pages, sum(calls) AS calls, count(*) FILTER (WHERE outcome = 'open') AS open,"
-        " count(facts -> 'posts_7_days') FILTER (WHERE facts ->> 'posts_7_days' IS NOT NULL) AS walls"
+        "SELECT count(*) AS pages, sum(calls) AS calls, count(*) FILTER (WHERE state = 'open') AS open,"
+        " count(snapshot -> 'posts_7_days') FILTER (WHERE snapshot ->> 'posts_7_days' IS NOT NULL) AS walls"
         " FROM page_checks WHERE day = '2026-11-24'"
     )
     assert (row["pages"], row["open"]) == (2 * EACH, 2 * EACH)
@@ -222,20 +222,20 @@ async def test_region_is_checked_daily_within_the_budget(region: Region) -> None
     await region.day(TODAY + timedelta(days=1))
     assert (region.calls() - before).total() <= BUDGET
     listed = await region.get("/pages/checks?day=2026-11-25&changed=true")
-    assert {item["page"]["external_id"]: [one["field"] for one in item["changed"]] for item in listed} == changed
-    lost = await region.get("/pages/lost?since=2026-11-25")
+    assert {item["page"]["external_id"]: [one["field"] for one in item["changes"]] for item in listed} == changed
+    lost = await region.get("/pages/lost-steps?since=2026-11-25")
     assert {item["external_id"] for item in lost} == {ids["vk"][7], ids["ok"][3]}
     told = await region.eye.fetch(
         "SELECT type, external_id FROM events JOIN pages ON pages.id = subject_id WHERE type IN"
-        " ('page.mark_lost', 'page.closed', 'page.unreachable', 'page.renamed', 'page.stolen')"
+        " ('page.badge_lost', 'page.closed', 'page.gone', 'page.renamed', 'page.takeover_suspected')"
     )
     assert sorted((one["type"], one["external_id"]) for one in told) == sorted(
         [
-            ("page.mark_lost", ids["vk"][7]),
-            ("page.mark_lost", ids["ok"][3]),
+            ("page.badge_lost", ids["vk"][7]),
+            ("page.badge_lost", ids["ok"][3]),
             ("page.closed", ids["vk"][1_799]),
-            ("page.unreachable", ids["ok"][1_700]),
+            ("page.gone", ids["ok"][1_700]),
             ("page.renamed", ids["vk"][500]),
-            ("page.stolen", ids["vk"][500]),
+            ("page.takeover_suspected", ids["vk"][500]),
         ]
     )

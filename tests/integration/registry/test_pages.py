@@ -28,7 +28,7 @@ async def test_registered_page_gets_a_url_and_goes_live_now_by_default(
     vk = await make(registry, "/pages", **common, network="vk", external_id="101", screen_name="school71")
     ok = await make(registry, "/pages", **common, network="ok", external_id="53038939046008")
     assert (vk["url"], ok["url"]) == ("https://vk.com/club101", "https://ok.ru/group/53038939046008")
-    assert abs(datetime.fromisoformat(vk["live_from"]) - clock.now()) < timedelta(minutes=1)
+    assert abs(datetime.fromisoformat(vk["go_live_at"]) - clock.now()) < timedelta(minutes=1)
     own = await make(
         registry,
         "/pages",
@@ -36,10 +36,10 @@ async def test_registered_page_gets_a_url_and_goes_live_now_by_default(
         network="vk",
         external_id="102",
         url="http://127.0.0.1:8090/club102",
-        live_from="2026-01-01T00:00:00+08:00",
+        go_live_at="2026-01-01T00:00:00+08:00",
     )
     assert own["url"] == "http://127.0.0.1:8090/club102"
-    assert datetime.fromisoformat(own["live_from"]) == datetime.fromisoformat("2026-01-01T00:00:00+08:00")
+    assert datetime.fromisoformat(own["go_live_at"]) == datetime.fromisoformat("2026-01-01T00:00:00+08:00")
     answer = await registry.client.get(f"{PATH}/{vk['id']}", headers=registry.headers("executor", owner))
     assert answer.json() == vk
     connection = await database.connect()
@@ -61,7 +61,7 @@ async def test_duplicate_page_is_refused_naming_its_organisation(registry: Servi
         PATH, json={**body, "organisation_id": other}, headers=registry.headers("moderator")
     )
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/duplicate")
-    assert answer.json()["owner"] == {"id": owner, "name": "Школа № 71"}
+    assert answer.json()["organisation"] == {"id": owner, "name": "Школа № 71"}
     assert answer.json()["page_id"] == made["id"]
     assert pointers(answer) == {"/external_id"}
 
@@ -100,8 +100,8 @@ async def test_lists_are_filtered(registry: ServiceUnderTest) -> None:
         ({"organisation_id": str(uuid4())}, {"/organisation_id"}),
         ({"url": "javascript:alert(1)"}, {"/url"}),
         ({"url": "https://vk.com/\x00"}, {"/url"}),
-        ({"live_from": "2026-01-01T00:00:00"}, {"/live_from"}),
-        ({"live_from": "0001-01-01T00:00:00+14:00"}, {"/live_from"}),
+        ({"go_live_at": "2026-01-01T00:00:00"}, {"/go_live_at"}),
+        ({"go_live_at": "0001-01-01T00:00:00+14:00"}, {"/go_live_at"}),
         ({"screen_name": "два слова"}, {"/screen_name"}),
         ({"name": ""}, {"/name"}),
     ],
@@ -136,4 +136,4 @@ async def test_page_moves_to_another_organisation(registry: ServiceUnderTest, da
     connection = await database.connect()
     data = json.loads(await connection.fetchval("SELECT data FROM events WHERE type = 'page.changed'"))
     await connection.close()
-    assert (data["changed"], data["moved_from"]) == (["active", "organisation_id"], owner)
+    assert (data["changed"], data["previous_organisation_id"]) == (["active", "organisation_id"], owner)

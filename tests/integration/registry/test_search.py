@@ -48,7 +48,7 @@ async def test_search_uses_the_trigram_index(registry: ServiceUnderTest, databas
         statement = search.similar_names_query("кабанский", None)
         literal = statement.compile(dialect=session.get_bind().dialect, compile_kwargs={"literal_binds": True})
         plan = await session.scalars(text(f"EXPLAIN {literal}".replace("%%", "%")))
-        assert "ix_organisation_names_folded" in "\n".join(plan)
+        assert "ix_organisation_names_normalized_name" in "\n".join(plan)
 
 
 async def test_current_and_former_names_are_found(registry: ServiceUnderTest) -> None:
@@ -75,7 +75,9 @@ async def test_current_and_former_names_are_found(registry: ServiceUnderTest) ->
         ("Kbwtq tkrbyf", "Лицей имени А. Ёлкина", "official"),
     ):
         first = (await found(registry, asked))[0]
-        assert (first["id"], first["found_by"], first["found_by_kind"]) == (school["id"], name, kind), asked
+        assert (first["id"], first["matched_name"], first["matched_name_kind"]) == (school["id"], name, kind), (
+            asked
+        )
     (whole, *_) = await found(registry, "лицей им. А. Елкина")
     assert whole == {
         "id": school["id"],
@@ -84,8 +86,8 @@ async def test_current_and_former_names_are_found(registry: ServiceUnderTest) ->
         "kind": "institution",
         "municipality": "81701000",
         "active": True,
-        "found_by": "Лицей имени А. Ёлкина",
-        "found_by_kind": "official",
+        "matched_name": "Лицей имени А. Ёлкина",
+        "matched_name_kind": "official",
         "score": 1.0,
     }
     # Each organisation once, best first, at most `limit`.

@@ -50,7 +50,7 @@ async def test_person_lists_and_ends_their_own_sessions(with_people: ServiceUnde
     phone = await signed_in(with_people, **{"User-Agent": "Phone/2", "X-Forwarded-For": "2001:db8::1"})
     await signed_in(with_people, "head")
     items = (await with_people.client.get(MINE, headers=bearer(desk))).json()["items"]
-    assert [(item["user_agent"], item["came_from"], item["current"]) for item in items] == [
+    assert [(item["user_agent"], item["ip_address"], item["current"]) for item in items] == [
         ("Phone/2", "2001:db8::1", False),
         ("Desk/1", "203.0.113.7", True),
     ]
@@ -224,7 +224,7 @@ async def test_me_returns_person_organisation_and_rights(
     }
     operations = registry.headers("operations")
     made = await registry.client.post(
-        PEOPLE, json=body | {"organisation_id": str(place), "beneath": True}, headers=operations
+        PEOPLE, json=body | {"organisation_id": str(place), "include_subordinates": True}, headers=operations
     )
     signed = (await sign_in(registry, username="t.ivanova", password=body["password"])).json()
     me = (await registry.client.get(ME, headers=bearer(signed))).json()
@@ -238,7 +238,7 @@ async def test_me_returns_person_organisation_and_rights(
         "municipality": "81701000",
         "active": True,
     }
-    assert (me["beneath"], me["time_zone"]) == (True, "Asia/Irkutsk")
+    assert (me["include_subordinates"], me["time_zone"]) == (True, "Asia/Irkutsk")
     assert "people:manage" in me["rights"]
     client = await registry.client.post(
         "/api/v1/clients", json={"name": "Сайт", "role": "head"}, headers=operations
@@ -250,7 +250,7 @@ async def test_me_returns_person_organisation_and_rights(
         client_secret=client.json()["secret"],
     )
     me = (await registry.client.get(ME, headers=bearer(system.json()))).json()
-    assert (me["person"]["kind"], me["person"]["username"], me["session_id"]) == ("system", None, None)
+    assert (me["person"]["kind"], me["person"]["username"], me["session_id"]) == ("client", None, None)
     assert (await registry.client.get(MINE, headers=bearer(system.json()))).json()["items"] == []
 
 

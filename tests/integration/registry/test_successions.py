@@ -25,7 +25,7 @@ def took_over(day: str, kind: str, *successors: dict[str, Any], **more: Any) -> 
     return {
         "successors": [{"organisation_id": successor["id"]} for successor in successors],
         "kind": kind,
-        "took_place_on": day,
+        "effective_on": day,
         **more,
     }
 
@@ -40,7 +40,7 @@ async def seen(registry: ServiceUnderTest, body: dict[str, Any]) -> list[tuple[s
     answer = await registry.client.get(f"{PATH}/{body['id']}/successions", headers=registry.headers("head"))
     assert answer.status_code == 200, answer.text
     return [
-        (item["predecessor"]["name"], item["kind"], item["successor"]["name"], item["took_place_on"])
+        (item["predecessor"]["name"], item["kind"], item["successor"]["name"], item["effective_on"])
         for item in answer.json()["items"]
     ]
 
@@ -87,7 +87,7 @@ async def test_merger_ends_the_predecessor_and_keeps_its_appeals(
         " ORDER BY type"
     )
     await connection.close()
-    assert [row["type"] for row in events] == ["organisation.changed", "organisation.succeeded"]
+    assert [row["type"] for row in events] == ["organisation.changed", "organisation.succession_recorded"]
     assert new["id"] in events[1]["data"]
 
 
@@ -155,8 +155,8 @@ async def test_concurrent_successions_cannot_close_a_cycle(registry: ServiceUnde
         ({"successors": [{"organisation_id": str(uuid4())}]}, {"/successors/0/organisation_id"}),
         ({"kind": "split"}, {"/successors"}),
         ({"kind": "closed"}, {"/kind"}),
-        ({"took_place_on": "2011-01-01"}, {"/took_place_on"}),
-        ({"took_place_on": "9999-01-01"}, {"/took_place_on"}),
+        ({"effective_on": "2011-01-01"}, {"/effective_on"}),
+        ({"effective_on": "9999-01-01"}, {"/effective_on"}),
         ({"document": ""}, {"/document"}),
     ],
 )
@@ -188,4 +188,4 @@ async def test_succession_can_be_deleted(registry: ServiceUnderTest) -> None:
     answer = await registry.client.patch(f"{PATH}/{old['id']}", json=back, headers=headers)
     assert answer.json()["active"] is True
     assert (await registry.client.get(f"{PATH}/{uuid4()}/successions", headers=headers)).status_code == 404
-    assert date.fromisoformat(made["took_place_on"]) == date(2020, 1, 1)
+    assert date.fromisoformat(made["effective_on"]) == date(2020, 1, 1)

@@ -59,7 +59,9 @@ async def test_endpoint_is_suspended_when_its_owner_loses_the_rights(
     assert (found["suspended_reason"], found["suspended_at"] is not None) == (reason, True)
     [delivery] = await hooks.deliveries()
     assert (delivery["status"], reason in delivery["last_error"]) == ("failed", True)
-    [told] = await hooks.sql("SELECT organisation_id, data::text FROM events WHERE type = 'webhook.suspended'")
+    [told] = await hooks.sql(
+        "SELECT organisation_id, data::text FROM events WHERE type = 'webhook.endpoint_suspended'"
+    )
     assert (told["organisation_id"], reason in told["data"]) == (school, True)
 
 
@@ -155,7 +157,7 @@ async def test_personal_data_is_masked_until_a_manager_consents(hooks: Hooks, re
     school = await insert_organisation(hooks.test_database, name="Школа")
     clinic = await insert_organisation(hooks.test_database, name="Больница")
     endpoint = await hooks.endpoint(receiver.url, organisation_id=school, role="executor", personal_data=True)
-    assert "webhooks:consent" in endpoint["personal_data_masked_because"]
+    assert "webhooks:consent" in endpoint["personal_data_masking_reason"]
     path = f"{ENDPOINTS}/{endpoint['id']}/consent"
     message_id = str(await wrote(hooks, school))
 
@@ -171,7 +173,7 @@ async def test_personal_data_is_masked_until_a_manager_consents(hooks: Hooks, re
         assert answer.status_code == status, answer.text
     given = await hooks.app.client.post(path, headers=hooks.headers("manager", school))
     assert given.status_code == 200, given.text
-    assert (given.json()["consent_by"], given.json()["personal_data_masked_because"]) == (
+    assert (given.json()["consent_by"], given.json()["personal_data_masking_reason"]) == (
         hooks.subject("manager", school),
         None,
     )
@@ -270,8 +272,8 @@ async def test_client_gets_personal_data_with_consent_while_it_may_read_messages
     client_id = uuid4()
     rights = ["webhooks:manage", "webhooks:read", "webhooks:consent", "appeals:read", "messages:read"]
     await hooks.sql(
-        """INSERT INTO api_clients (id, name, role, organisation_id, beneath, scopes, active, version, created_at,
-           updated_at) VALUES ($1, 'Сайт школы', 'manager', $2, false, $3, true, 1, now(), now())""",
+        """INSERT INTO api_clients (id, name, role, organisation_id, include_subordinates, scopes, active, version,
+           created_at, updated_at) VALUES ($1, 'Сайт школы', 'manager', $2, false, $3, true, 1, now(), now())""",
         client_id,
         school,
         json.dumps(rights),
@@ -307,7 +309,7 @@ async def test_personal_data_is_masked_after_owner_moves_to_parent_organisation(
     await hooks.sql("UPDATE organisations SET parent_id = $1 WHERE id = $2", district, school)
     await hooks.endpoint(receiver.url, organisation_id=school, role="manager", personal_data=True)
     message_id = str(await wrote(hooks, school))
-    await lose(hooks, f"organisation_id = '{district}', beneath = true", "manager", school)
+    await lose(hooks, f"organisation_id = '{district}', include_subordinates = true", "manager", school)
     await hooks.emit("appeal.opened", school, message_id=message_id)
     await hooks.fan_out()
     await hooks.deliver()

@@ -25,7 +25,7 @@ _SERVICE_SETTINGS: dict[str, type[BaseSettings]] = {
     "ingest": IngestSettings,
     "appeals": AppealsSettings,
     "webhooks": WebhooksSettings,
-    "desk": GatewaySettings,
+    "gateway-service": GatewaySettings,
 }
 _RETENTION_SETTINGS = {f"keep_{name}": field for name, field in RetentionSettings.model_fields.items()}
 
@@ -67,12 +67,12 @@ def test_required_settings_are_given_and_secrets_only_where_needed(services: dic
 
 def test_addresses_name_existing_containers(services: dict[str, Any]) -> None:
     known = set(GatewaySettings.model_fields)
-    for container in (*SERVICES, "desk", "gateway"):
+    for container in (*SERVICES, "gateway-service", "gateway"):
         environment = services[container]["environment"]
         for name in SERVICES:
             assert environment[f"GOSPABLIK_{name.upper()}_URL"] == f"http://{name}:8000"
             assert f"{name}_url" in known
-    assert services["gateway"]["environment"]["GOSPABLIK_DESK_URL"] == "http://desk:8000"
+    assert services["gateway"]["environment"]["GOSPABLIK_GATEWAY_SERVICE_URL"] == "http://gateway-service:8000"
 
 
 def test_defaults_are_the_same_as_in_the_code(services: dict[str, Any]) -> None:
@@ -80,8 +80,8 @@ def test_defaults_are_the_same_as_in_the_code(services: dict[str, Any]) -> None:
     in_gateway = dict(re.findall(r'env "(\w+)" \| default "(\w+)"', gateway))
     assert in_gateway
     assert in_gateway.items() <= _defaults(services["gateway"]).items()
-    for container in (*SERVICES, "desk"):
-        common = {} if container == "desk" else Settings.model_fields | _RETENTION_SETTINGS
+    for container in (*SERVICES, "gateway-service"):
+        common = {} if container == "gateway-service" else Settings.model_fields | _RETENTION_SETTINGS
         fields = (
             {**common, **_SERVICE_SETTINGS[container].model_fields} if container in _SERVICE_SETTINGS else common
         )
@@ -106,11 +106,11 @@ def test_documented_settings_reach_the_containers(services: dict[str, Any]) -> N
         "KEYS_DIR",
         "CLOCK_SHIFT_SECONDS",
     }
-    for container in (*SERVICES, "desk"):
+    for container in (*SERVICES, "gateway-service"):
         own = _SERVICE_SETTINGS[container].model_fields if container in _SERVICE_SETTINGS else {}
-        read = own if container == "desk" else Settings.model_fields | own
+        read = own if container == "gateway-service" else Settings.model_fields | own
         wanted = {f"GOSPABLIK_{name.upper()}" for name in read if name.upper() in named}
-        if container != "desk":
+        if container != "gateway-service":
             wanted |= {f"GOSPABLIK_{name.upper()}" for name in _RETENTION_SETTINGS}
         assert wanted
         assert wanted <= set(services[container]["environment"]), container

@@ -42,43 +42,43 @@ def services() -> dict[str, Fake]:
 
 
 @asynccontextmanager
-async def _desk(settings: GatewaySettings) -> AsyncIterator[httpx.AsyncClient]:
+async def _gateway(settings: GatewaySettings) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://desk") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client,
     ):
         yield client
 
 
 @pytest.fixture
-async def desk(services: dict[str, Fake], serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+async def gateway(services: dict[str, Fake], serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
     urls = {f"{name}_url": await serve(fake) for name, fake in services.items()}
     settings = GatewaySettings.model_validate(
         urls | {"health_timeout_seconds": 0.3, "openapi_cache_seconds": 0, "gateway_body_bytes": 2048}
     )
-    async with _desk(settings) as client:
+    async with _gateway(settings) as client:
         yield client
 
 
-async def test_health_passes_when_all_services_are_ready(desk: httpx.AsyncClient) -> None:
-    answer = await desk.get("/health")
+async def test_health_passes_when_all_services_are_ready(gateway: httpx.AsyncClient) -> None:
+    answer = await gateway.get("/health")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("application/health+json")
     assert answer.json()["status"] == "pass"
     assert set(answer.json()["checks"]) == {f"{name}:ready" for name in SERVICES}
 
 
-async def test_responses_forbid_content_sniffing(desk: httpx.AsyncClient) -> None:
+async def test_responses_forbid_content_sniffing(gateway: httpx.AsyncClient) -> None:
     for path in ("/health", "/docs", "/openapi.json", "/nothing"):
-        assert (await desk.get(path)).headers.get_list("x-content-type-options") == ["nosniff"], path
+        assert (await gateway.get(path)).headers.get_list("x-content-type-options") == ["nosniff"], path
 
 
 async def test_health_names_the_failing_service_without_internal_details(
-    desk: httpx.AsyncClient, services: dict[str, Fake]
+    gateway: httpx.AsyncClient, services: dict[str, Fake]
 ) -> None:
     services["ingest"].ready = False
-    answer = await desk.get("/health")
+    answer = await gateway.get("/health")
     assert answer.status_code == 503
     document = answer.json()
     assert document["status"] == "fail"
@@ -88,17 +88,17 @@ async def test_health_names_the_failing_service_without_internal_details(
     assert "secret-host" not in answer.text
 
 
-async def test_health_times_out_on_a_silent_service(desk: httpx.AsyncClient, services: dict[str, Fake]) -> None:
+async def test_health_times_out_on_a_silent_service(gateway: httpx.AsyncClient, services: dict[str, Fake]) -> None:
     services["metrics"].delay = 30
     async with asyncio.timeout(60):
-        answer = await desk.get("/health")
+        answer = await gateway.get("/health")
     assert answer.status_code == 503
     assert answer.json()["output"] == "not ready: metrics"
 
 
 async def test_unreachable_service_fails_health_and_is_listed_as_missing() -> None:
     urls = {f"{name}_url": "http://127.0.0.1:1" for name in SERVICES}
-    async with _desk(GatewaySettings.model_validate(urls)) as client:
+    async with _gateway(GatewaySettings.model_validate(urls)) as client:
         health = await client.get("/health")
         document = await client.get("/openapi.json")
     assert health.status_code == 503
@@ -108,29 +108,29 @@ async def test_unreachable_service_fails_health_and_is_listed_as_missing() -> No
     assert "/health" in document.json()["paths"]
 
 
-async def test_document_with_matching_etag_answers_304(desk: httpx.AsyncClient) -> None:
-    answer = await desk.get("/openapi.json")
+async def test_document_with_matching_etag_answers_304(gateway: httpx.AsyncClient) -> None:
+    answer = await gateway.get("/openapi.json")
     assert {f"/api/v1/{name}" for name in SERVICES} <= set(answer.json()["paths"])
     etag = answer.headers["etag"]
-    again = await desk.get("/openapi.json", headers={"If-None-Match": etag})
+    again = await gateway.get("/openapi.json", headers={"If-None-Match": etag})
     assert again.status_code == 304
     assert again.content == b""
-    other = await desk.get("/openapi.json", headers={"If-None-Match": '"other"'})
+    other = await gateway.get("/openapi.json", headers={"If-None-Match": '"other"'})
     assert other.status_code == 200
 
 
 async def test_last_document_of_a_service_that_is_down_is_kept(
-    desk: httpx.AsyncClient, services: dict[str, Fake]
+    gateway: httpx.AsyncClient, services: dict[str, Fake]
 ) -> None:
-    before = await desk.get("/openapi.json")
+    before = await gateway.get("/openapi.json")
     services["appeals"].documented = False
-    after = await desk.get("/openapi.json")
+    after = await gateway.get("/openapi.json")
     assert "/api/v1/appeals" in after.json()["paths"]
     assert after.headers["etag"] == before.headers["etag"]
 
 
-async def test_docs_page_loads_nothing_from_other_hosts(desk: httpx.AsyncClient) -> None:
-    page = await desk.get("/docs")
+async def test_docs_page_loads_nothing_from_other_hosts(gateway: httpx.AsyncClient) -> None:
+    page = await gateway.get("/docs")
     assert page.status_code == 200
     assert "http://" not in page.text
     assert "https://" not in page.text
@@ -141,15 +141,15 @@ async def test_docs_page_loads_nothing_from_other_hosts(desk: httpx.AsyncClient)
         ("start.js", "javascript"),
     ):
         assert f'"/docs/{name}"' in page.text
-        asset = await desk.get(f"/docs/{name}")
+        asset = await gateway.get(f"/docs/{name}")
         assert asset.status_code == 200
         assert kind in asset.headers["content-type"]
         assert len(asset.content) > 100
 
 
 @pytest.mark.parametrize("name", ["index.html", "..%2f__init__.py", "nothing.js"])
-async def test_unlisted_files_of_the_package_are_404(desk: httpx.AsyncClient, name: str) -> None:
-    answer = await desk.get(f"/docs/{name}")
+async def test_unlisted_files_of_the_package_are_404(gateway: httpx.AsyncClient, name: str) -> None:
+    answer = await gateway.get(f"/docs/{name}")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -165,27 +165,27 @@ async def test_unlisted_files_of_the_package_are_404(desk: httpx.AsyncClient, na
         (504, "gateway-timeout"),
     ],
 )
-async def test_gateway_errors_are_problem_documents(desk: httpx.AsyncClient, status: int, slug: str) -> None:
-    answer = await desk.get(f"/errors/{status}", params={"instance": "http://host/api/v1/appeals?secret=1"})
+async def test_gateway_errors_are_problem_documents(gateway: httpx.AsyncClient, status: int, slug: str) -> None:
+    answer = await gateway.get(f"/errors/{status}", params={"instance": "http://host/api/v1/appeals?secret=1"})
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert problem["type"] == f"/problems/{slug}"
     assert problem["status"] == status
     assert problem["instance"] == "/api/v1/appeals"
-    kind = await desk.get(problem["type"])
+    kind = await gateway.get(problem["type"])
     assert kind.json()["status"] == status
 
 
-async def test_error_page_states_the_limit_and_hides_callback_secrets(desk: httpx.AsyncClient) -> None:
-    answer = await desk.get("/errors/413", params={"instance": "http://host/callbacks/ok/S3CRET"})
+async def test_error_page_states_the_limit_and_hides_callback_secrets(gateway: httpx.AsyncClient) -> None:
+    answer = await gateway.get("/errors/413", params={"instance": "http://host/callbacks/ok/S3CRET"})
     assert "2048 bytes" in answer.json()["detail"]
     assert "S3CRET" not in answer.text
 
 
-async def test_unknown_path_is_a_problem_document(desk: httpx.AsyncClient) -> None:
-    answer = await desk.post("/api/v2/nothing", content=b"x")
+async def test_unknown_path_is_a_problem_document(gateway: httpx.AsyncClient) -> None:
+    answer = await gateway.post("/api/v2/nothing", content=b"x")
     assert answer.status_code == 404
     assert answer.json()["type"] == "/problems/not-found"
     assert answer.json()["instance"] == "/api/v2/nothing"
-    assert (await desk.get("/problems/nothing")).status_code == 404
+    assert (await gateway.get("/problems/nothing")).status_code == 404

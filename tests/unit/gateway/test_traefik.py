@@ -39,10 +39,10 @@ class _Handler:
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         self.seen[f"{self.name} {request.method} {request.path}"] += 1
-        if self.name == "desk" and request.path.startswith("/errors/"):
+        if self.name == "gateway-service" and request.path.startswith("/errors/"):
             status = int(request.path.rpartition("/")[2])
             return web.json_response(
-                {"by": "desk", "instance": request.query["instance"]},
+                {"by": "gateway-service", "instance": request.query["instance"]},
                 status=status,
                 content_type="application/problem+json",
             )
@@ -81,8 +81,10 @@ class Gateway:
 @pytest.fixture
 async def gateway(serve: Serve, tmp_path: Path) -> AsyncIterator[Gateway]:
     services = Services()
-    names = ("registry", "ingest", "appeals", "webhooks", "desk")
-    urls = {f"GOSPABLIK_{name.upper()}_URL": await serve(services.handler(name)) for name in names}
+    names = ("registry", "ingest", "appeals", "webhooks", "gateway-service")
+    urls = {
+        f"GOSPABLIK_{name.upper().replace('-', '_')}_URL": await serve(services.handler(name)) for name in names
+    }
     urls["GOSPABLIK_METRICS_URL"] = f"http://127.0.0.1:{free_port()}"  # No process listens there.
     limits = {
         "GOSPABLIK_GATEWAY_BODY_BYTES": str(LIMIT),
@@ -144,14 +146,14 @@ _ROUTES = {
     "/api/v1/understanding": "appeals",
     "/api/v1/webhooks/endpoints": "webhooks",
     "/api/v1/events": "webhooks",
-    "/health": "desk",
-    "/openapi.json": "desk",
-    "/docs/start.js": "desk",
-    "/internal/publications": "desk",
-    "/api/v1/internal": "desk",
-    "/api/v1/meetings": "desk",
-    "/api/v1/pagesX": "desk",
-    "/nothing": "desk",
+    "/health": "gateway-service",
+    "/openapi.json": "gateway-service",
+    "/docs/start.js": "gateway-service",
+    "/internal/publications": "gateway-service",
+    "/api/v1/internal": "gateway-service",
+    "/api/v1/meetings": "gateway-service",
+    "/api/v1/pagesX": "gateway-service",
+    "/nothing": "gateway-service",
 }
 
 
@@ -175,7 +177,7 @@ async def test_absent_service_gives_a_problem_document_at_once(gateway: Gateway)
     async with asyncio.timeout(60):
         answers = [await gateway.ask("GET", "/api/v1/metrics/sla?x=1") for _ in range(5)]
     assert {status for status, _ in answers} <= {502, 503}
-    assert all(answer["by"] == "desk" for _, answer in answers)
+    assert all(answer["by"] == "gateway-service" for _, answer in answers)
     assert str(answers[0][1]["instance"]).endswith("/api/v1/metrics/sla?x=1")
     # Other services are not affected.
     assert (await gateway.ask("GET", "/api/v1/appeals"))[0] == 200
@@ -184,7 +186,7 @@ async def test_absent_service_gives_a_problem_document_at_once(gateway: Gateway)
 async def test_body_over_the_limit_is_refused_by_the_gateway(gateway: Gateway) -> None:
     path = "/api/v1/appeals/1/replies"
     status, answer = await gateway.ask("POST", path, b"x" * (LIMIT + 1))
-    assert (status, answer["by"]) == (413, "desk")
+    assert (status, answer["by"]) == (413, "gateway-service")
     assert gateway.services.seen[f"appeals POST {path}"] == 0
     status, answer = await gateway.ask("POST", path, b"x" * LIMIT)
     assert (status, answer["length"]) == (200, LIMIT)
@@ -192,7 +194,7 @@ async def test_body_over_the_limit_is_refused_by_the_gateway(gateway: Gateway) -
 
 async def test_broken_connection_is_not_retried(gateway: Gateway) -> None:
     status, answer = await gateway.ask("POST", "/api/v1/appeals/drop", b"{}")
-    assert (status, answer["by"]) == (502, "desk")
+    assert (status, answer["by"]) == (502, "gateway-service")
     assert gateway.services.seen["appeals POST /api/v1/appeals/drop"] == 1
 
 

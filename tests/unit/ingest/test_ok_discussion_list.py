@@ -24,7 +24,7 @@ PAGE = PageRef(
     organisation_id=UUID(int=2),
     network="ok",
     external_id=GROUP,
-    live_from=datetime(2026, 1, 1, tzinfo=UTC),
+    go_live_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 PAGE_SIZE = 5
 

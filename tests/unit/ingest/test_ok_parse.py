@@ -17,7 +17,7 @@ PAGE = PageRef(
     organisation_id=UUID(int=2),
     network="ok",
     external_id="50000000000001",
-    live_from=datetime(2026, 1, 1, tzinfo=UTC),
+    go_live_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 TOPIC = "60000000000001"
 COMMENT = {

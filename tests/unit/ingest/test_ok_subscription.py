@@ -20,7 +20,7 @@ PAGE = PageRef(
     organisation_id=UUID(int=2),
     network="ok",
     external_id="50000000000001",
-    live_from=datetime(2026, 1, 1, tzinfo=UTC),
+    go_live_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 FOREIGN = "https://somebody.example/hook"
 

@@ -17,7 +17,7 @@ def page(number: int) -> PageRef:
         organisation_id=UUID(int=0),
         network="vk",
         external_id=str(number),
-        live_from=datetime(2026, 1, 1, tzinfo=UTC),
+        go_live_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 
 

@@ -17,7 +17,7 @@ from services.ingest.networks.vk.callback_events import VkConfirmation, parse_ca
 from services.ingest.settings import IngestSettings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PAGE = PageRef(id=UUID(int=1), organisation_id=UUID(int=2), network="vk", external_id="101", live_from=NOW)
+PAGE = PageRef(id=UUID(int=1), organisation_id=UUID(int=2), network="vk", external_id="101", go_live_at=NOW)
 COMMENT = {"id": 5, "from_id": 7, "date": 1767225600, "text": "Текст", "post_id": 12}
 
 

@@ -15,7 +15,7 @@ PAGE = PageRef(
     organisation_id=UUID(int=2),
     network="vk",
     external_id="101",
-    live_from=datetime(2026, 1, 1, tzinfo=UTC),
+    go_live_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 
 

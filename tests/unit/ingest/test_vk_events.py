@@ -15,7 +15,7 @@ PAGE = PageRef(
     organisation_id=UUID(int=2),
     network="vk",
     external_id="900001",
-    live_from=datetime(2026, 1, 1, tzinfo=UTC),
+    go_live_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 WROTE = {"id": 31, "from_id": 700001, "date": 1767225600, "text": "Когда приём?"}
 

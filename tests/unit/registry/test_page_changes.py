@@ -25,12 +25,10 @@ FIRST = PreviousCheck()
 YESTERDAY = PreviousCheck("open", KNOWN)
 
 
-def said(outcome: str = "open", reason: str | None = None, **more: Any) -> PageDescription:
+def said(state: str = "open", reason: str | None = None, **more: Any) -> PageDescription:
     """Return today's description of a page from ingest: yesterday's with the given fields replaced."""
-    told = KNOWN if outcome == "open" else {}
-    return PageDescription(
-        page_id=UUID(int=1), outcome=PageState(outcome), reason=reason, calls=0, **(told | more)
-    )
+    told = KNOWN if state == "open" else {}
+    return PageDescription(page_id=UUID(int=1), state=PageState(state), reason=reason, calls=0, **(told | more))
 
 
 def changed(before: PreviousCheck, today: PageDescription) -> dict[str, tuple[Any, Any]]:
@@ -70,7 +68,7 @@ def test_unreported_field_is_not_a_change() -> None:
 def test_first_check_changes_nothing_but_reports_a_closed_page() -> None:
     assert changed(FIRST, said()) == alarmed(FIRST, said()) == {}
     assert alarmed(FIRST, said("closed", "banned")) == {"page.closed": {"reason": "banned"}}
-    assert alarmed(FIRST, said("gone", "not_found")) == {"page.unreachable": {"reason": "not_found"}}
+    assert alarmed(FIRST, said("gone", "not_found")) == {"page.gone": {"reason": "not_found"}}
 
 
 def test_closed_page_is_reported_once() -> None:
@@ -99,24 +97,24 @@ def test_closed_group_still_shows_name_and_badge() -> None:
 
 
 @pytest.mark.parametrize(
-    ("today", "signs"),
+    ("today", "signals"),
     [
         ({"name": "Магазин"}, None),
         ({"screen_name": "shop"}, None),
         ({"verified": False}, None),
-        ({"name": "Магазин", "screen_name": "shop"}, ["name_and_address_changed"]),
-        ({"name": "Магазин", "verified": False}, ["mark_lost_with_name"]),
+        ({"name": "Магазин", "screen_name": "shop"}, ["name_and_screen_name_changed"]),
+        ({"name": "Магазин", "verified": False}, ["badge_lost_with_rename"]),
         (
             {"name": "Магазин", "screen_name": "shop", "verified": False},
-            ["name_and_address_changed", "mark_lost_with_name"],
+            ["name_and_screen_name_changed", "badge_lost_with_rename"],
         ),
     ],
 )
 def test_takeover_is_suspected_when_two_fields_change_together(
-    today: dict[str, Any], signs: list[str] | None
+    today: dict[str, Any], signals: list[str] | None
 ) -> None:
     told = alarmed(YESTERDAY, said(**today))
-    assert (told["page.stolen"]["signs"] if "page.stolen" in told else None) == signs
+    assert (told["page.takeover_suspected"]["signals"] if "page.takeover_suspected" in told else None) == signals
     assert ("page.renamed" in told) is bool({"name", "screen_name"} & set(today))
     assert change_detection.badge_lost(change_detection.diff(YESTERDAY, said(**today))) is ("verified" in today)
 

@@ -39,7 +39,7 @@ APPEAL = {
     "resolution_due_at": None,
 }
 PAGE = {"network": "ok", "external_id": "53", "url": "https://ok.ru/group/53"}
-REGISTERED = PAGE | {"active": True, "live_from": "2026-11-20T09:00:00+08:00", "version": 3}
+REGISTERED = PAGE | {"active": True, "go_live_at": "2026-11-20T09:00:00+08:00", "version": 3}
 FAILURE = {"code": "in_doubt", "message": "Сеть не подтвердила отправку.", "final": False}
 
 # As the previous version wrote them, with each way in which a field can be absent.
@@ -111,9 +111,9 @@ STORED: list[tuple[str, dict[str, Any]]] = [
     ("publication.uncertain", {"reply_id": ID, "part": 0, "parts": 2, "failure": FAILURE}),
     ("page.registered", REGISTERED),
     ("page.changed", REGISTERED | {"changed": ["name"]}),
-    ("page.changed", REGISTERED | {"changed": ["organisation_id"], "moved_from": ID}),
-    ("page.changed_hands", REGISTERED | {"moved_from": ID}),
-    ("page.mark_lost", PAGE | {"step": "verified", "reason": "Сеть больше не показывает отметку"}),
+    ("page.changed", REGISTERED | {"changed": ["organisation_id"], "previous_organisation_id": ID}),
+    ("page.transferred", REGISTERED | {"previous_organisation_id": ID}),
+    ("page.badge_lost", PAGE | {"step": "verified", "reason": "Сеть больше не показывает отметку"}),
     ("page.renamed", PAGE | {"name": {"before": "Школа", "after": "Скидки"}}),
     ("page.closed", PAGE | {"reason": "deactivated"}),
     ("organisation.changed", {"code": None, "version": 2, "changed": ["names"]}),
@@ -168,4 +168,4 @@ def test_consumers_get_typed_values() -> None:
     assert isinstance(uncertain, PublicationUncertain)
     assert uncertain.failure.code == "in_doubt"
     assert isinstance(changed, PageChanged)
-    assert changed.moved_from == UUID(ID)
+    assert changed.previous_organisation_id == UUID(ID)

@@ -89,7 +89,7 @@ def test_fields_of_the_feed_only_and_undeclared_fields_are_not_sent(name: str) -
         ("message.deleted", {"thread_key"}),
         ("token.state_changed", {"token_id", "method"}),
         ("page.changed", {"version"}),
-        ("organisation.succeeded", {"code", "version"}),
+        ("organisation.succession_recorded", {"code", "version"}),
     ],
 )
 def test_withheld_fields_are_not_sent(name: str, withheld: set[str]) -> None:

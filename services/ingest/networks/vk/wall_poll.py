@@ -215,7 +215,7 @@ class WallPoller:
             known = await self._intake.thread_states(list(found.counts))
             counts |= found.counts
             back_to = None if found.is_last else found.oldest_at
-            old = found.oldest_at is None or found.oldest_at < page.live_from
+            old = found.oldest_at is None or found.oldest_at < page.go_live_at
             if found.is_last or old or known.keys() >= found.counts.keys():
                 break
         return parsed, counts, back_to

@@ -42,9 +42,11 @@ async def refusals(registry: ServiceUnderTest, content: bytes) -> dict[str, str]
     assert answer.status_code == 422, answer.text[:3_000]
     problem = answer.json()
     assert problem["type"] == "/problems/import-rejected"
-    assert problem["refused_count"] == len(problem["refused"]) == len(problem["errors"])
-    assert [f"cell/{one['cell']}" for one in problem["refused"]] == [one["pointer"] for one in problem["errors"]]
-    return {one["cell"]: one["reason"] for one in problem["refused"]}
+    assert problem["rejected_cell_count"] == len(problem["rejected_cells"]) == len(problem["errors"])
+    assert [f"cell/{one['cell']}" for one in problem["rejected_cells"]] == [
+        one["pointer"] for one in problem["errors"]
+    ]
+    return {one["cell"]: one["reason"] for one in problem["rejected_cells"]}
 
 
 async def exported(registry: ServiceUnderTest, **query: Any) -> bytes:

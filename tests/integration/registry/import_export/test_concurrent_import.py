@@ -91,7 +91,7 @@ async def test_page_checks_lock_rows_in_the_order_of_an_import(
             columns = (Page.id, Page.organisation_id, Page.network, Page.external_id, Page.url)
             pages = (await session.execute(select(*columns).order_by(Page.id.desc()))).all()
             items = [{"page_id": page_id, **PLAIN} for page_id in page_ids]
-            said = PageDescriptions.model_validate({"items": items, "calls": 1, "trouble": None})
+            said = PageDescriptions.model_validate({"items": items, "calls": 1, "error": None})
             await apply_results(session, pages, said, clock.today(), clock.now())
 
     importing, eye = await database.connect(), await database.connect()

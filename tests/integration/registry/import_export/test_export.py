@@ -47,7 +47,7 @@ async def _filled(registry: ServiceUnderTest) -> None:
             network="vk",
             external_id=number,
             name=f"Страница {number}",
-            live_from="2026-01-02T03:04:05.678901+03:00",
+            go_live_at="2026-01-02T03:04:05.678901+03:00",
         )
     await make(registry, "/pages", organisation_id=beneath["id"], network="ok", external_id="10", name="Группа")
 
@@ -61,7 +61,7 @@ async def test_export_imports_to_the_same_state_in_an_empty_system(
     before = await exported(registry)
     file = await exported(registry, format=form, headings=headings)
     again = await imported(registry, file)
-    assert again["things"] == []
+    assert again["entries"] == []
     rows = await counted(database)
     await emptied(database)
     answer = await imported(registry, file)

@@ -75,13 +75,13 @@ async def test_second_import_changes_nothing(registry: ServiceUnderTest, databas
     content = region_csv(organisations=250, pages=400).encode()
     first = await imported(registry, content)
     assert (first["organisations"], first["pages"]) == (counts(added=250), counts(added=400))
-    assert len(first["things"]) == 650
+    assert len(first["entries"]) == 650
     before = await counted(database)
     assert (before["organisations"], before["pages"], before["events"]) == (250, 400, 650)
     assert before["audit"] == 650 + before["organisation_names"] + before["page_steps"]
     second = await imported(registry, content)
     assert (second["organisations"], second["pages"]) == (counts(unchanged=250), counts(unchanged=400))
-    assert second["things"] == []
+    assert second["entries"] == []
     assert await counted(database) == before
 
 
@@ -129,10 +129,12 @@ async def test_dry_run_reports_without_writing(registry: ServiceUnderTest, datab
     )
     answer = await imported(registry, content, dry_run=True)
     assert answer["organisations"] == counts(added=2, changed=1)
-    assert [(one["cell"], one["column"], one["value"]) for one in answer["refused"]] == [("E4", "ИНН", "12")]
-    changed, added = answer["things"][:2]
+    assert [(one["cell"], one["column"], one["value"]) for one in answer["rejected_cells"]] == [
+        ("E4", "ИНН", "12")
+    ]
+    changed, added = answer["entries"][:2]
     assert changed["id"] == made["id"]
-    assert changed["changed"] == [{"field": "phone", "cell": "D2", "before": "1", "after": "2"}]
+    assert changed["changes"] == [{"field": "phone", "cell": "D2", "before": "1", "after": "2"}]
     assert (added["row"], added["name"], added["outcome"], added["id"]) == (3, "Школа № 2", "added", None)
     assert await counted(database) == before
 

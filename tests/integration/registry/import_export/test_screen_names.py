@@ -32,7 +32,9 @@ class Ingest:
         if self.away:
             return web.json_response({"outcome": "later", "reason": "The network is away", "community": None})
         if key not in self.known:
-            return web.json_response({"outcome": "none", "reason": "Nobody has this name", "community": None})
+            return web.json_response(
+                {"outcome": "no_community", "reason": "Nobody has this name", "community": None}
+            )
         community = {"external_id": self.known[key], "name": "Школа", "screen_name": key[1]}
         return web.json_response({"outcome": "found", "reason": None, "community": community})
 
@@ -53,11 +55,11 @@ async def test_short_names_are_resolved_on_request(registry: ServiceUnderTest, i
     content = csv_file(HEADINGS, ["s1", "Школа", "учреждение", "vk.com/School1", "https://ok.ru/school1"])
     assert (await send(registry, content)).status_code == 422
     assert ingest.asked == []
-    answer = await imported(registry, content, resolve=True)
+    answer = await imported(registry, content, resolve_short_names=True)
     assert answer["pages"]["added"] == 2
     assert sorted(ingest.asked) == [("ok", "school1"), ("vk", "school1")]
     # A registered page is not looked up again.
-    again = await imported(registry, content, resolve=True)
+    again = await imported(registry, content, resolve_short_names=True)
     assert (again["pages"]["unchanged"], len(ingest.asked)) == (2, 2)
     assert (await imported(registry, content))["pages"]["unchanged"] == 2
 
@@ -68,20 +70,22 @@ async def test_unknown_short_name_is_an_error_of_its_cell(registry: ServiceUnder
         ["s1", "Школа", "учреждение", "vk.com/school1", ""],
         ["s2", "Клуб", "учреждение", "vk.com/club_of_ours", ""],
     )
-    answer = await send(registry, content, resolve=True)
+    answer = await send(registry, content, resolve_short_names=True)
     assert answer.status_code == 422
-    assert [(one["cell"], one["reason"]) for one in answer.json()["refused"]] == [("D3", "Nobody has this name")]
+    assert [(one["cell"], one["reason"]) for one in answer.json()["rejected_cells"]] == [
+        ("D3", "Nobody has this name")
+    ]
 
 
 async def test_unavailable_network_answers_503(registry: ServiceUnderTest, ingest: Ingest) -> None:
     ingest.away = True
     content = csv_file(HEADINGS, ["s1", "Школа", "учреждение", "vk.com/school1", ""])
-    assert (await send(registry, content, resolve=True)).status_code == 503
+    assert (await send(registry, content, resolve_short_names=True)).status_code == 503
 
 
 async def test_too_many_short_names_are_refused(registry: ServiceUnderTest, ingest: Ingest) -> None:
     rows = [[f"s{n}", f"Школа {n}", "учреждение", f"vk.com/school_no_{n}", ""] for n in range(MAX_LOOKUPS + 1)]
-    answer = await send(registry, csv_file(HEADINGS, *rows), resolve=True)
+    answer = await send(registry, csv_file(HEADINGS, *rows), resolve_short_names=True)
     assert answer.status_code == 422
     assert f"at most {MAX_LOOKUPS} can be looked up" in answer.json()["detail"]
     assert ingest.asked == []

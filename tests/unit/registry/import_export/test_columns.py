@@ -9,7 +9,9 @@ from services.registry.import_export.columns import COLUMNS, field_of_heading
     ("heading", "field"),
     [
         ("Уровень", "level"),
-        ("Учредитель", "owner"),
+        ("Учредитель", "parent"),
+        ("owner", "parent"),
+        ("vk_live_from", "vk_go_live_at"),
         ("Наименование подведомственной организации", "name"),
         ("«Официальная страница не ведётся на основании»", "exempt_reason"),
         ("ОГРН", "ogrn"),

@@ -1,0 +1,26 @@
+"""Callers are read from the claims of tokens."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.auth.callers import Caller
+
+CLAIMS: dict[str, Any] = {"sub": "somebody", "role": "manager", "org": str(UUID(int=1))}
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({}, False),
+        ({"include_subordinates": True}, True),
+        # The name of the claim in tokens of the previous version.
+        ({"beneath": True}, True),
+        ({"beneath": "yes"}, False),
+        ({"include_subordinates": False, "beneath": True}, False),
+    ],
+)
+def test_claim_decides_whether_subordinates_are_included(claims: dict[str, Any], expected: bool) -> None:
+    caller = Caller.from_claims(CLAIMS | claims)
+    assert (caller.include_subordinates, caller.organisation_id) == (expected, UUID(int=1))
