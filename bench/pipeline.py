@@ -75,7 +75,7 @@ async def _insert_messages(admin: asyncpg.Connection, texts: Sequence[str]) -> N
         events.append((new_id(), n + 1, message, organisations[page], now))
     await admin.executemany(
         "INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, author_key,"
-        " from_community, text, attachments, url, history, way_in, written_at, received_at, version, raw)"
+        " from_community, text, attachments, url, history, source_kind, written_at, received_at, version, raw)"
         " VALUES ($1, 'vk', 'comment', $2, $3, $4, $5, $6, false, $7, '[]', '', false, 'bench', $8, $8, 1, '{}')",
         rows,
     )

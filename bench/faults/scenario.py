@@ -236,7 +236,7 @@ class Run:
         token = tokens[planned.number % len(tokens)]
         page = next((one for one in self._system.pages if one.external_id == str(token.data.get("page"))), None)
         fault: dict[str, Any] = {
-            "kind": "standing",
+            "kind": "persistent",
             "code": planned.code,
             "token": token.secret,
             "until": planned.until,
@@ -255,7 +255,7 @@ class Run:
             if planned.until == "replaced":
                 await self._system.issue(planned.network, planned.kind, page)
             elif planned.until == "day_end":
-                await self._system.control(planned.network, "day", {})
+                await self._system.control(planned.network, "next-day", {})
             else:
                 solution = await self._system.control(planned.network, "solve", {"token": token.secret})
                 stored = next(
@@ -288,13 +288,13 @@ class Run:
                 )
             }
             written = sum(len(texts) for texts in self._texts.values())
-            not_adopted = (
+            not_matched = (
                 await self._system.fetch(
                     "SELECT count(*) AS n FROM publications p WHERE p.status = 'published'"
                     " AND NOT EXISTS (SELECT FROM messages m WHERE m.publication_id = p.id)"
                 )
             )[0]["n"]
-            if stored >= written and not not_adopted and not states.keys() & {"queued", "sending", "uncertain"}:
+            if stored >= written and not not_matched and not states.keys() & {"queued", "sending", "uncertain"}:
                 return
             if time.monotonic() > deadline:
                 self._print(f"timeout: {stored} of {written} stored, publications {as_json(states)}")
@@ -313,7 +313,8 @@ class Run:
         deadline = time.monotonic() + self._size.timeout_seconds
         while time.monotonic() < deadline:
             rows = await self._system.fetch(
-                "SELECT DISTINCT ON (page_id) page_id, gaps + late AS gaps, finished_at FROM reconciliations"
+                "SELECT DISTINCT ON (page_id) page_id, gaps + within_grace AS gaps, finished_at"
+                " FROM reconciliations"
                 " WHERE NOT id = ANY($1::uuid[]) ORDER BY page_id, started_at DESC",
                 former,
             )
@@ -342,7 +343,7 @@ class Run:
         outcome = Outcome()
         for network in self._texts:
             faults = await self._system.control(network, "faults")
-            for item in faults["standing"]:
+            for item in faults["persistent"]:
                 outcome.calls_of_dead_tokens[f"{network} {item['code']}"] = item["calls"]
             calls = await self._system.control(network, "calls")
             outcome.faulted_calls += sum(one["calls"] for one in calls.get("by_token", {}).values())

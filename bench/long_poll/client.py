@@ -94,7 +94,7 @@ class CountingFeed:
         self.items += len(parsed.items)
         return StoreResult(new=len(parsed.items))
 
-    async def living_ids(
+    async def undeleted_ids(
         self, page: PageRef, kind: MessageKind, *, thread_key: str | None = None, since: datetime | None = None
     ) -> dict[str, datetime]:
         return {}

@@ -35,7 +35,7 @@ async def follow_backfill(connection: Connection, page_name: str, since: datetim
     """Start a backfill of a page, or find the running one, and show its progress. Return the exit code."""
     async with signed_in(connection) as client:
         page = await find_page(client, page_name)
-        body = {"since": since.isoformat(), "open_cases": open_appeals}
+        body = {"since": since.isoformat(), "open_appeals": open_appeals}
         status, run = await client.post(f"/sources/{page['id']}/backfills", body, accept_status=409)
         if status == 409:
             if "backfill_id" not in run:
@@ -48,19 +48,19 @@ async def follow_backfill(connection: Connection, page_name: str, since: datetim
         with _progress() as progress:
             bar = progress.add_task(page["name"], total=1.0, text="")
             while True:
-                progress.update(bar, completed=run["share"], text=_progress_text(run))
+                progress.update(bar, completed=run["progress"], text=_progress_text(run))
                 if run["status"] in FINAL_STATUSES:
                     break
                 await asyncio.sleep(POLL_SECONDS)
                 run = await client.get(f"/sources/backfills/{run['id']}")
-    console.print(f"{run['status']}: {run['found']} found, {run['stored']} of them new")
+    console.print(f"{run['status']}: {run['items_read']} read, {run['messages_added']} of them new")
     if run["error"]:
         console.print(run["error"])
     return 0 if run["status"] == "done" else 1
 
 
 def _progress_text(row: dict[str, Any]) -> str:
-    text = f"{row['found']} found, {row['stored']} new"
+    text = f"{row['items_read']} read, {row['messages_added']} new"
     return f"{text} · {row['error'][:80]}" if row["error"] else text
 
 
@@ -78,15 +78,15 @@ async def follow_reconciliation(
             _, started = await client.post(
                 "/sources/reconciliations", body | ({"network": network} if network else {})
             )
-            if not started["pages"]:
+            if not started["page_count"]:
                 raise ApiError("Ingest reads no page of this network")
             query = {"network": network, "started_from": started["started_at"]}
         summary = await _wait_until_compared(client, query)
-    table = Table("pages", "compared", "gaps", "late", "edited", "deleted")
-    names = ("compared", "gaps", "late", "edited", "deleted")
-    table.add_row(f"{summary['finished']} of {summary['asked']}", *(str(summary[name]) for name in names))
+    table = Table("pages", "compared", "gaps", "within grace", "edited", "deleted")
+    names = ("compared", "gaps", "within_grace", "edited", "deleted")
+    table.add_row(f"{summary['finished']} of {summary['requested']}", *(str(summary[name]) for name in names))
     console.print(table)
-    if summary["finished"] < summary["asked"]:
+    if summary["finished"] < summary["requested"]:
         console.print("The others cannot be compared now and are retried later. See `gospablik ingest sources`.")
         return 1
     return 0
@@ -100,11 +100,11 @@ async def _wait_until_compared(client: ApiClient, query: dict[str, Any]) -> dict
         while True:
             summary = await client.get("/sources/reconciliations/summary", **query)
             text = f"{summary['compared']} messages, {summary['gaps']} gaps"
-            text += f" · {summary['in_trouble']} failing" if summary["in_trouble"] else ""
-            progress.update(bar, total=summary["asked"], completed=summary["finished"], text=text)
-            if summary["finished"] >= summary["asked"]:
+            text += f" · {summary['failing']} failing" if summary["failing"] else ""
+            progress.update(bar, total=summary["requested"], completed=summary["finished"], text=text)
+            if summary["finished"] >= summary["requested"]:
                 return summary
-            stuck = summary["finished"] + summary["in_trouble"] >= summary["asked"] and summary == previous
+            stuck = summary["finished"] + summary["failing"] >= summary["requested"] and summary == previous
             unchanged, previous = unchanged + 1 if stuck else 0, summary
             if unchanged >= MAX_UNCHANGED_POLLS:
                 return summary
@@ -117,33 +117,31 @@ async def print_sources(connection: Connection, page_name: str | None, network: 
     healthy = True
     async with signed_in(connection) as client:
         page_id = None if page_name is None else (await find_page(client, page_name))["id"]
-        async for source in client.items("/sources", network=network, page_id=page_id):
-            healthy = healthy and source["state"] in {"healthy", "waiting"}
-            table.add_row(*_row(source))
+        async for page in client.items("/sources", network=network, page_id=page_id):
+            healthy = healthy and page["state"] in {"healthy", "not_read_yet"}
+            table.add_row(*_row(page))
     console.print(table)
     return 0 if healthy else 1
 
 
-def _row(source: dict[str, Any]) -> tuple[str, ...]:
-    last = source["last_reconciliation"]
+def _row(page: dict[str, Any]) -> tuple[str, ...]:
+    last = page["last_reconciliation"]
     last_message = (
-        f"{_format_time(source['last_message_at'])} {source['last_message_way']}"
-        if source["last_message_at"]
-        else ""
+        f"{_format_time(page['last_message_at'])} {page['last_message_source']}" if page["last_message_at"] else ""
     )
-    problems = [f"{way['way']}: {way['last_error']}" for way in source["ways"] if way["failures"]]
-    if source["token"]["reason"]:
-        problems.insert(0, f"token: {source['token']['reason']}")
-    if source["push"] and source["push"]["state"] == "failed":
-        problems.append(f"push: {source['push']['reason']}")
+    problems = [f"{one['kind']}: {one['last_error']}" for one in page["sources"] if one["consecutive_failures"]]
+    if page["token"]["reason"]:
+        problems.insert(0, f"token: {page['token']['reason']}")
+    if page["callback"] and page["callback"]["state"] == "failed":
+        problems.append(f"callback: {page['callback']['reason']}")
     return (
-        source["name"],
-        source["network"],
-        source["state"],
-        _format_duration(source["lag_seconds"]),
-        source["token"]["state"],
+        page["name"],
+        page["network"],
+        page["state"],
+        _format_duration(page["lag_seconds"]),
+        page["token"]["state"],
         last_message,
-        str(source["gaps"]),
+        str(page["gaps"]),
         _format_time(last["finished_at"]) if last and last["finished_at"] else "",
         "\n".join(problems),
     )

@@ -116,10 +116,10 @@ class DemoApi:
         cursor: dict[str, str] = {}
         while True:
             _, answer = await self._call("GET", f"{self._api}/sources", params={"limit": "200", **cursor})
-            for source in answer["items"]:
-                ways = {way["way"] for way in source["ways"] if way["last_success_at"]}
-                if not ways & {"long_poll", "discussions_poll"}:
-                    return str(source["name"])
+            for page in answer["items"]:
+                read = {source["kind"] for source in page["sources"] if source["last_success_at"]}
+                if not read & {"long_poll", "discussions_poll"}:
+                    return str(page["name"])
             if answer["next_cursor"] is None:
                 return None
             cursor = {"cursor": answer["next_cursor"]}
@@ -128,7 +128,7 @@ class DemoApi:
         """Let the emulated citizens of both networks write."""
         body = {"per_minute": self._settings.citizens_per_minute}
         for network in EMULATED_NETWORKS:
-            await self._call("POST", self._control(network, "citizens"), json=body)
+            await self._call("POST", self._control(network, "citizen-rate"), json=body)
 
     def _control(self, network: str, path: str) -> str:
         return f"{self._settings.url(network)}/_control/{path}"

@@ -132,8 +132,8 @@ def control_router(
         plan = CsvFeedPlan(column=column, kind=kind, offset=offset, step=step, detail=detail)
         return await write_csv_messages(world, await request.body(), plan)
 
-    @router.post("/citizens")
-    async def citizens(body: CitizenRateIn) -> dict[str, float]:
+    @router.post("/citizen-rate")
+    async def set_citizen_rate(body: CitizenRateIn) -> dict[str, float]:
         if writer is None:
             raise HTTPException(404, "this emulator generates no messages of citizens")
         writer.set_rate(body.per_minute)
@@ -148,8 +148,8 @@ def _token_routes(
     @router.get("/tokens")
     async def tokens() -> dict[str, Any]:
         breaker.script.run_due_steps()
-        standing = faults.persistent.codes()
-        items = [item | {"standing": standing.get(item["token"])} for item in world.tokens()]
+        codes = faults.persistent.codes()
+        items = [item | {"persistent": codes.get(item["token"])} for item in world.tokens()]
         return {"items": items}
 
     @router.post("/tokens")

@@ -16,18 +16,28 @@ CREATE TABLE IF NOT EXISTS calls (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS emulator_state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS armed_faults (id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS standing_faults (
+CREATE TABLE IF NOT EXISTS persistent_faults (
     id INTEGER PRIMARY KEY AUTOINCREMENT, token TEXT NOT NULL, code INTEGER NOT NULL, methods TEXT,
     until TEXT NOT NULL, kind TEXT NOT NULL, page TEXT, day INTEGER NOT NULL, since_ms INTEGER NOT NULL,
     calls INTEGER NOT NULL DEFAULT 0, replaced INTEGER NOT NULL DEFAULT 0, ended TEXT,
     success_token TEXT, captcha_key TEXT
 );
-CREATE INDEX IF NOT EXISTS standing_by_token ON standing_faults (token) WHERE ended IS NULL;
+CREATE INDEX IF NOT EXISTS persistent_faults_by_token ON persistent_faults (token) WHERE ended IS NULL;
 CREATE TABLE IF NOT EXISTS token_calls (
-    token TEXT PRIMARY KEY, calls INTEGER NOT NULL DEFAULT 0, while_standing INTEGER NOT NULL DEFAULT 0,
+    token TEXT PRIMARY KEY, calls INTEGER NOT NULL DEFAULT 0, while_faulty INTEGER NOT NULL DEFAULT 0,
     revoked INTEGER NOT NULL DEFAULT 0, after_revoked INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 """
+# Changes of files that an earlier version wrote, by a table that only such a file has.
+_RENAMES = {
+    "standing_faults": """
+ALTER TABLE standing_faults RENAME TO persistent_faults;
+DROP INDEX IF EXISTS standing_by_token;
+ALTER TABLE token_calls RENAME COLUMN while_standing TO while_faulty;
+UPDATE emulator_state SET value = replace(value, '"kind": "standing"', '"kind": "persistent"')
+WHERE name = 'script';
+"""
+}
 
 
 class EmulatorStore:
@@ -37,6 +47,9 @@ class EmulatorStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
+        for table, script in _RENAMES.items():
+            if self.value("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)):
+                self._connection.executescript(f"BEGIN; {script} COMMIT;")
         # In WAL mode NORMAL loses nothing if the process dies; only a power failure may lose the last commits.
         self._connection.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"

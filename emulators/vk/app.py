@@ -92,12 +92,12 @@ class ApiEndpoints:
         except RefusedError as error:
             return self._refusal(error, name, params).response()
 
-        def standing(inner: str, given: Mapping[str, str]) -> int | None:
+        def persistent_error(inner: str, given: Mapping[str, str]) -> int | None:
             return self._faults.persistent.check_call(token.token, inner, given)
 
         async def carry_out() -> CallAnswer:
             try:
-                result = method.handler(MethodCall(self._world, token, params, standing))
+                result = method.handler(MethodCall(self._world, token, params, persistent_error))
             except RefusedError as error:
                 return self._refusal(error, name, params)
             if not isinstance(result, ExecuteResult):
@@ -125,9 +125,9 @@ class ApiEndpoints:
     def _authorize(self, name: str, params: dict[str, str]) -> tuple[Method, Token]:
         """Check persistent faults, version, token, rights and limits, and count the call."""
         world, settings = self._world, self._world.settings
-        standing = self._faults.persistent.check_call(params.get("access_token"), name, params)
-        if standing is not None:
-            raise vk_error(standing)
+        persistent_error = self._faults.persistent.check_call(params.get("access_token"), name, params)
+        if persistent_error is not None:
+            raise vk_error(persistent_error)
         method = METHODS.get(name)
         if method is None:
             raise vk_error(3)

@@ -15,6 +15,6 @@ def build_service() -> Service:
         routers=ROUTERS,
         root=ROOT_ROUTERS,
         jobs=worker.jobs,
-        workers={"networks": worker.run},
+        workers={"collector": worker.run},
         answers=IngestIdempotency,
     )

@@ -57,9 +57,9 @@ class Worker:
     def __init__(self) -> None:
         self.jobs = Jobs("ingest")
         self.jobs.handler(PUBLISH_JOB, on_dead_letter=_fail_dead_lettered_publication)(self._publish)
-        self.jobs.schedule("publications_recovery", "* * * * *")(self._requeue_stalled_publications)
+        self.jobs.schedule("requeue-stalled-publications", "* * * * *")(self._requeue_stalled_publications)
         self.jobs.schedule("purge", "17 * * * *")(self._purge)
-        self.jobs.schedule("reencrypt", "47 18 * * *")(self._reencrypt)
+        self.jobs.schedule("reencrypt-secrets", "47 18 * * *")(self._reencrypt)
         self._runtime: CollectorRuntime | None = None
         self._service: Service | None = None
 
@@ -75,9 +75,9 @@ class Worker:
             networks = catalogue.create_adapters(http, token_pool, intake, settings)
             publisher = Publisher(service.database, intake, networks, settings.publish_settle_seconds)
             internal_loops: dict[str, SourceLoop] = {
-                "reconcile": ReconciliationRunner(service.database, intake, networks, settings).run,
+                "reconciliation": ReconciliationRunner(service.database, intake, networks, settings).run,
                 "backfill": BackfillRunner(service.database, intake, networks, settings).run,
-                "figures": SourceMetrics(service.database).run,
+                "source-metrics": SourceMetrics(service.database).run,
             }
             self._service = service
 
@@ -88,14 +88,14 @@ class Worker:
                     internal_loops | {k: v for one in networks.values() for k, v in one.source_loops().items()}
                 )
                 await intake.flush()
-                service.report_worker("registry", None)
+                service.report_worker("database", None)
                 return settings.page_refresh_seconds
 
             def delay_after(error: Exception, _failures: int) -> float | None:
                 if not isinstance(error, TRANSIENT_ERRORS):
                     return None
                 log.warning("database unavailable", error=repr(error)[:300])
-                service.report_worker("registry", repr(error)[:300])
+                service.report_worker("database", repr(error)[:300])
                 return settings.page_refresh_seconds
 
             try:

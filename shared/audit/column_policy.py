@@ -35,10 +35,10 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "client_secrets": frozenset(),
     "refresh_tokens": frozenset(),
     "network_tokens": frozenset({"network", "kind", "state"}),
-    "callback_servers": frozenset({"network", "state", "server_id"}),
-    "set_aside": frozenset({"network", "way_in"}),
+    "callback_registrations": frozenset({"network", "state", "server_id"}),
+    "quarantine": frozenset({"network", "source_kind"}),
     "reconciliations": frozenset(),
-    "backfills": frozenset({"status", "asked_by"}),
+    "backfills": frozenset({"status", "requested_by"}),
     "publications": frozenset({"network", "kind", "status", "on_behalf_of"}),
     "topics": frozenset({"code", "classifier"}),
     "sla_policies": frozenset({"urgency", "starts_from"}),
@@ -58,6 +58,9 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "webhook_deliveries": frozenset({"event_type", "status"}),
 }
 
+# Names that tables had before they were renamed: earlier audit rows keep them.
+FORMER_TABLE_NAMES = frozenset({"callback_servers", "set_aside"})
+
 # Tables without audit rows, and why: nobody changes them manually, or they are a record themselves.
 UNAUDITED_TABLES: dict[str, str] = {
     "events": "the outbox is append-only itself",
@@ -74,7 +77,7 @@ UNAUDITED_TABLES: dict[str, str] = {
     "coverage_days": "figures, written by the worker",
     "sign_in_failures": "counts of failed sign-ins by digest, purged after an hour",
     **dict.fromkeys(
-        ("messages", "message_versions", "authors", "tombstones", "seen_events"),
+        ("messages", "message_versions", "authors", "pending_deletions", "processed_push_events"),
         "messages come from the networks; versions and events record their changes",
     ),
     **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "internal state of the worker"),

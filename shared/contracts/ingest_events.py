@@ -11,7 +11,7 @@ from shared.contracts.values import DeletedBy, MessageKind
 from shared.networks import NetworkName
 
 TokenKind = Literal["group", "service", "user"]
-TokenState = Literal["healthy", "limited", "captcha", "revoked", "blocked", "retired"]
+TokenState = Literal["healthy", "limited", "captcha", "revoked", "blocked", "deleted"]
 
 _MESSAGE: dict[str, Any] = {
     "page_id": "0198f3a0-3333-7000-8000-000000000004",
@@ -89,19 +89,17 @@ class PublicationPublished(EventData):
     event_type = "publication.published"
     required_right = Right.APPEALS_READ
     example = _PUBLICATION | {
-        "external_id": "-101_32",
         "external_ids": ["-101_32"],
         "url": "https://vk.com/wall-101_31?reply=32",
         "published_at": "2026-11-23T03:30:00+00:00",
-        "adopted": False,
+        "matched": False,
     }
 
     reply_id: UUID = Field(description="The reply")
-    external_id: str = Field(description="The network's id of the first part")
     external_ids: list[str] = Field(description="The network's ids of all parts, in order")
     url: str = Field(description="Address of the first part in the network")
     published_at: Moment = Field(description="When the last part was published")
-    adopted: bool = Field(description="Recognised in the network, where the response to the call was lost")
+    matched: bool = Field(description="Recognised in the network, where the response to the call was lost")
 
 
 class PublicationFailure(BaseModel):
@@ -132,10 +130,10 @@ class PublicationFailed(PublicationProblem):
     example = _PART | {"failure": {"code": "vk:222", "message": "Сеть не пропустила ссылку.", "final": True}}
 
 
-class PublicationDelayed(PublicationProblem):
+class PublicationRetryScheduled(PublicationProblem):
     """A publication failed and is retried automatically."""
 
-    event_type = "publication.delayed"
+    event_type = "publication.retry_scheduled"
     example = _PART | {"failure": {"code": "vk:9", "message": "Сеть просит подождать.", "final": False}}
 
 
@@ -143,7 +141,9 @@ class PublicationUncertain(PublicationProblem):
     """The response to a call was lost: the thread is read before anything is sent again."""
 
     event_type = "publication.uncertain"
-    example = _PART | {"failure": {"code": "in_doubt", "message": "Сеть не подтвердила отправку.", "final": False}}
+    example = _PART | {
+        "failure": {"code": "outcome_unknown", "message": "Сеть не подтвердила отправку.", "final": False}
+    }
 
 
 class SourceGapFound(EventData):
@@ -157,24 +157,23 @@ class SourceGapFound(EventData):
         "network": "vk",
         "reconciliation_id": "0198f3a0-4444-7000-8000-000000000005",
         "since": "2026-11-21T02:00:00+00:00",
-        "count": 2,
+        "gaps": 2,
     }
 
     page_id: UUID = Field(description="The page, also the subject of the event")
     network: NetworkName = Field(description="Network of the page")
     reconciliation_id: UUID = Field(description="The reconciliation")
     since: Moment = Field(description="Start of the compared period")
-    count: int = Field(description="Number of missing messages")
+    gaps: int = Field(description="Number of missing messages")
 
 
-class TokenStateChanged(EventData):
+class NetworkTokenStateChanged(EventData):
     """A network rejected a token, or accepts it again."""
 
-    event_type = "token.state_changed"
+    event_type = "network_token.state_changed"
     required_right = Right.SOURCES_INSPECT
     sent_by_webhooks = True
     example: ClassVar = {
-        "token_id": "0198f3a0-6666-7000-8000-000000000007",
         "network": "vk",
         "kind": "group",
         "page_id": "0198f3a0-3333-7000-8000-000000000004",
@@ -183,7 +182,6 @@ class TokenStateChanged(EventData):
         "method": None,
     }
 
-    token_id: Annotated[UUID, FeedOnly()] = Field(description="The token, also the subject of the event")
     network: NetworkName = Field(description="Network of the token")
     kind: TokenKind = Field(description="Token of a page, of an application or of a person")
     page_id: UUID | None = Field(description="The page it belongs to, if any")

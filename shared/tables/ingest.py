@@ -44,13 +44,13 @@ class Message(Base):
         Index("ix_messages_history", "received_at", "id", postgresql_where=text("history")),
         Index("ix_messages_deleted", "received_at", "id", postgresql_where=text("deleted_by IS NOT NULL")),
         Index(
-            "ix_messages_living_posts",
+            "ix_messages_undeleted_posts",
             "page_id",
             "written_at",
             postgresql_where=text("kind = 'wall_post' AND deleted_at IS NULL"),
         ),
         Index(
-            "ix_messages_living_comments",
+            "ix_messages_undeleted_comments",
             "thread_key",
             postgresql_where=text("kind = 'comment' AND deleted_at IS NULL"),
         ),
@@ -71,7 +71,7 @@ class Message(Base):
     attachments: Mapped[list[Any]]
     url: Mapped[str]
     history: Mapped[bool]
-    way_in: Mapped[str]
+    source_kind: Mapped[str]
     written_at: Mapped[datetime]
     received_at: Mapped[datetime]
     edited_at: Mapped[datetime | None]
@@ -101,7 +101,7 @@ class PendingDeletion(Base):
     `deleter_key`: pseudonym of who deleted it, null if the network does not say.
     """
 
-    __tablename__ = "tombstones"
+    __tablename__ = "pending_deletions"
 
     network: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
@@ -114,8 +114,8 @@ class PendingDeletion(Base):
 class ProcessedPushEvent(Base):
     """A pushed event that was stored; a second delivery with the same id is ignored."""
 
-    __tablename__ = "seen_events"
-    __table_args__ = (Index("ix_seen_events_created_at", "created_at"),)
+    __tablename__ = "processed_push_events"
+    __table_args__ = (Index("ix_processed_push_events_created_at", "created_at"),)
 
     page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"), primary_key=True)
     event_id: Mapped[str] = mapped_column(primary_key=True)
@@ -141,17 +141,17 @@ class Source(Base):
     """
 
     __tablename__ = "sources"
-    __table_args__ = (UniqueConstraint("page_id", "way"),)
+    __table_args__ = (UniqueConstraint("page_id", "kind"),)
 
     id: Mapped[Id]
     page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"))
-    way: Mapped[str]
+    kind: Mapped[str]
     cursor: Mapped[dict[str, Any]]
     last_success_at: Mapped[datetime | None]
     last_message_at: Mapped[datetime | None]
     last_error_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
-    failures: Mapped[int] = mapped_column(default=0)
+    consecutive_failures: Mapped[int] = mapped_column(default=0)
     gaps: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     last_gap_at: Mapped[datetime | None]
     updated_at: Mapped[UpdatedAt]
@@ -161,8 +161,8 @@ class Thread(Base):
     """How far one thread of a page is read.
 
     `marker`: state of the thread in the network at the last complete read (a count, a last id, a time of
-    activity); the thread is read again when it differs. `anchor`: cursor where reading continues. `difference`:
-    how many more comments the network counted than were stored after the last complete read. A changed difference
+    activity); the thread is read again when it differs. `cursor`: where reading continues. `count_difference`: how
+    many more comments the network counted than were stored after the last complete read. A changed difference
     causes a read at once, an unchanged one at `recheck_at` (database time), with a delay that doubles each time.
     """
 
@@ -172,26 +172,26 @@ class Thread(Base):
     thread_key: Mapped[str] = mapped_column(primary_key=True)
     page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"))
     marker: Mapped[str | None]
-    anchor: Mapped[str | None]
+    cursor: Mapped[str | None]
     read_at: Mapped[datetime]
-    difference: Mapped[int] = mapped_column(default=0, server_default=text("0"))
-    rechecks: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    count_difference: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    recheck_count: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     recheck_at: Mapped[datetime | None]
 
 
 class QuarantinedPayload(Base):
     """A payload that could not be parsed or stored, with the reason."""
 
-    __tablename__ = "set_aside"
+    __tablename__ = "quarantine"
     __table_args__ = (
-        Index("ix_set_aside_created_at", "created_at", "id"),
-        Index("ix_set_aside_page_id_created_at", "page_id", "created_at", "id"),
+        Index("ix_quarantine_created_at", "created_at", "id"),
+        Index("ix_quarantine_page_id_created_at", "page_id", "created_at", "id"),
     )
 
     id: Mapped[Id]
     network: Mapped[str]
     page_id: Mapped[UUID | None]
-    way_in: Mapped[str]
+    source_kind: Mapped[str]
     reason: Mapped[str]
     raw: Mapped[str]
     created_at: Mapped[CreatedAt]
@@ -200,7 +200,8 @@ class QuarantinedPayload(Base):
 class NetworkToken(Base):
     """A network token, encrypted; only ingest may read `secret`.
 
-    `state`: healthy | limited | captcha | revoked | blocked. `usage`: until when single methods are paused.
+    `state`: healthy | limited | captcha | revoked | blocked. `method_limits`: until when single methods are
+    paused, as `{method: RFC 3339 time}`.
     `challenge`: what a person has to solve before the network accepts the token again.
     """
 
@@ -216,7 +217,7 @@ class NetworkToken(Base):
     state: Mapped[str] = mapped_column(default="healthy")
     reason: Mapped[str | None]
     limited_until: Mapped[datetime | None]
-    usage: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    method_limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
     challenge: Mapped[dict[str, Any] | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
@@ -240,7 +241,7 @@ class PollRate(Base):
     __tablename__ = "poll_rates"
 
     page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"), primary_key=True)
-    way: Mapped[str] = mapped_column(primary_key=True)
+    source_kind: Mapped[str] = mapped_column(primary_key=True)
     state: Mapped[dict[str, Any]]
     updated_at: Mapped[UpdatedAt]
 
@@ -249,11 +250,11 @@ class CallbackRegistration(Base):
     """Where a network pushes the events of a page to, and whether it works.
 
     `secret` also contains the confirmation code; both are encrypted. `digest` finds the page by a secret URL.
-    `state`: waiting (requested, not confirmed) | working | failed. `by_hand`: a person set it up in the network.
-    `awaited_until` (database time): until when the network may request the confirmation code.
+    `state`: pending (requested, not confirmed) | active | failed. `manual`: a person set it up in the network.
+    `confirmation_until` (database time): until when the network may request the confirmation code.
     """
 
-    __tablename__ = "callback_servers"
+    __tablename__ = "callback_registrations"
 
     page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"), primary_key=True)
     network: Mapped[str]
@@ -261,10 +262,10 @@ class CallbackRegistration(Base):
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     digest: Mapped[str] = mapped_column(unique=True)
     server_id: Mapped[str | None]
-    by_hand: Mapped[bool] = mapped_column(default=False)
-    state: Mapped[str] = mapped_column(default="waiting")
+    manual: Mapped[bool] = mapped_column(default=False)
+    state: Mapped[str] = mapped_column(default="pending")
     reason: Mapped[str | None]
-    awaited_until: Mapped[datetime | None]
+    confirmation_until: Mapped[datetime | None]
     checked_at: Mapped[datetime | None]
     last_event_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
@@ -274,8 +275,8 @@ class CallbackRegistration(Base):
 class Reconciliation(Base):
     """One comparison of a page's stored messages with the network.
 
-    `compared`: items read; `gaps`: missing after the grace period; `late`: missing but too recent to count;
-    `edited`, `deleted`: changes that were not noticed before. The reconciliation stores all of them.
+    `compared`: items read; `gaps`: missing after the grace period; `within_grace`: missing but too recent to
+    count; `edited`, `deleted`: changes that were not noticed before. The reconciliation stores all of them.
     """
 
     __tablename__ = "reconciliations"
@@ -298,7 +299,7 @@ class Reconciliation(Base):
     cursor: Mapped[dict[str, Any]] = mapped_column(default=dict)
     compared: Mapped[int] = mapped_column(default=0)
     gaps: Mapped[int] = mapped_column(default=0)
-    late: Mapped[int] = mapped_column(default=0)
+    within_grace: Mapped[int] = mapped_column(default=0)
     edited: Mapped[int] = mapped_column(default=0)
     deleted: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None]
@@ -307,8 +308,9 @@ class Reconciliation(Base):
 class Backfill(Base):
     """A backfill of a page's history, resumed after every interruption.
 
-    `status`: queued → running → done | failed | cancelled. `open_cases`: messages may open appeals although they
-    were written before the page's go-live time. `share`: progress from 0 to 1.
+    `status`: queued → running → done | failed | cancelled. `open_appeals`: messages may open appeals although
+    they were written before the page's go-live time. `progress`: from 0 to 1. `items_read`: read from the network;
+    `messages_added`: new among them.
     """
 
     __tablename__ = "backfills"
@@ -326,14 +328,14 @@ class Backfill(Base):
     page_id: Mapped[UUID] = mapped_column(ForeignKey("pages.id"))
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"))
     since: Mapped[datetime]
-    open_cases: Mapped[bool]
+    open_appeals: Mapped[bool]
     status: Mapped[str] = mapped_column(default="queued")
     cursor: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    share: Mapped[float] = mapped_column(default=0.0)
-    found: Mapped[int] = mapped_column(default=0)
-    stored: Mapped[int] = mapped_column(default=0)
+    progress: Mapped[float] = mapped_column(default=0.0)
+    items_read: Mapped[int] = mapped_column(default=0)
+    messages_added: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None]
-    asked_by: Mapped[str]
+    requested_by: Mapped[str]
     created_at: Mapped[CreatedAt]
     finished_at: Mapped[datetime | None]
     updated_at: Mapped[UpdatedAt]
@@ -345,8 +347,9 @@ class Publication(Base):
     `status`: queued → sending → published | failed; `uncertain` when a call may or may not have worked.
     `part` counts from 0 to `parts` - 1; a part is sent once the previous part is published.
     `sending_since`: start of the latest call that may have taken effect, by the database's clock; null: no call.
-    `sent_after`, `stood_before`: the thread's position before the first such call, in the network's order, and the
-    community's messages stored from there on. `sent_texts`: earlier texts of such calls.
+    `baseline_position`, `baseline_external_ids`: the thread's position before the first such call, in the
+    network's order, and the community's messages stored from there on. `previous_texts`: earlier texts of such
+    calls. `reply_to`: external id of the comment that it replies to; null: it is posted to the thread.
     """
 
     __tablename__ = "publications"
@@ -385,7 +388,7 @@ class Publication(Base):
             postgresql_where=text("status IN ('queued', 'sending', 'uncertain')"),
         ),
         Index(
-            "ix_publications_in_doubt",
+            "ix_publications_outcome_unknown",
             "thread_key",
             postgresql_where=text("sending_since IS NOT NULL AND external_id IS NULL"),
         ),
@@ -401,15 +404,15 @@ class Publication(Base):
     network: Mapped[str]
     kind: Mapped[str]
     thread_key: Mapped[str]
-    target: Mapped[str | None]
+    reply_to: Mapped[str | None]
     text: Mapped[ExactTextColumn]
     on_behalf_of: Mapped[str]
     status: Mapped[str] = mapped_column(default="queued")
     attempts: Mapped[int] = mapped_column(default=0)
     sending_since: Mapped[datetime | None]
-    sent_after: Mapped[int | None] = mapped_column(BigInteger)
-    stood_before: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default=EMPTY)
-    sent_texts: Mapped[list[str]] = mapped_column(ARRAY(ExactText), default=list, server_default=EMPTY)
+    baseline_position: Mapped[int | None] = mapped_column(BigInteger)
+    baseline_external_ids: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default=EMPTY)
+    previous_texts: Mapped[list[str]] = mapped_column(ARRAY(ExactText), default=list, server_default=EMPTY)
     external_id: Mapped[str | None]
     url: Mapped[str | None]
     published_at: Mapped[datetime | None]

@@ -182,7 +182,7 @@ async def _try_to_get_confirmation_code(world: World, attackers: Attackers) -> N
     group = int(world.page("vk")["external_id"])
     # End the time in which the network may confirm our own registration: until then it needs no secret.
     database = await asyncpg.connect(world.stack.service_database_url("ingest"))
-    await database.execute("UPDATE callback_servers SET awaited_until = now()")
+    await database.execute("UPDATE callback_registrations SET confirmation_until = now()")
     await database.close()
     asked = await http.post("/callbacks/vk", json={"type": "confirmation", "group_id": group})
     assert asked.status_code >= 400, asked.text

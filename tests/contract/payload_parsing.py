@@ -46,7 +46,7 @@ class Outcome:
         """Return the result in a form that tests compare."""
         return {
             "messages": [f"{one.change} {one.kind} {one.external_id}" for one in self.parsed.items],
-            "set_aside": [one.reason for one in self.parsed.unparsed],
+            "quarantined": [one.reason for one in self.parsed.unparsed],
             "wordless": self.wordless,
         }
 
@@ -113,10 +113,10 @@ def _vk_item(outcome: Outcome, raw: Any, names: dict[int, str] | None = None) ->
         outcome.add(vk.parse_message, raw, page("vk", 1), names)
     elif "from_id" in raw and ("post_type" in raw or raw.get("inner_type") == "wall_wallpost"):
         owner = int(raw.get("owner_id") or raw.get("to_id") or raw["from_id"])
-        outcome.add(vk.parse_post, raw, page("vk", -owner if owner < 0 else 1), names, "seen")
+        outcome.add(vk.parse_post, raw, page("vk", -owner if owner < 0 else 1), names, "observed")
     elif "date" in raw and ("from_id" in raw or raw.get("deleted")):
         owner = raw.get("owner_id", -1)
-        outcome.add(vk.parse_comment, raw, page("vk", abs(int(owner))), 1, names, "seen")
+        outcome.add(vk.parse_comment, raw, page("vk", abs(int(owner))), 1, names, "observed")
         thread = raw.get("thread")
         for one in thread.get("items", ()) if isinstance(thread, dict) else ():
             _vk_item(outcome, one, names)

@@ -36,7 +36,7 @@ def _check(outcome: Outcome) -> None:
     """Assert that no part is lost, every reason is text, and every message can be stored."""
     told = outcome.told
     assert any(told.values()), "the payload gave neither a message, a quarantined part nor a known kind"
-    assert all(len(reason) > len("KeyError") for reason in told["set_aside"]), told["set_aside"]
+    assert all(len(reason) > len("KeyError") for reason in told["quarantined"]), told["quarantined"]
     for item in outcome.parsed.items:
         assert item.external_id
         assert item.thread_key
@@ -53,8 +53,8 @@ def test_own_payloads_are_parsed(path: Path) -> None:
     told, expected = outcome.told, document["expected"]
     assert told["messages"] == expected.get("messages", [])
     assert told["wordless"] == expected.get("wordless", [])
-    assert len(told["set_aside"]) == len(expected.get("set_aside", []))
-    for reason, wanted in zip(told["set_aside"], expected.get("set_aside", []), strict=True):
+    assert len(told["quarantined"]) == len(expected.get("quarantined", []))
+    for reason, wanted in zip(told["quarantined"], expected.get("quarantined", []), strict=True):
         assert wanted in reason
 
 
@@ -67,7 +67,7 @@ def test_both_networks_have_own_fixtures() -> None:
 def test_recorded_payloads_are_parsed() -> None:
     files = _files(RECORDED)
     assert files, "the collection is empty"
-    totals = {"messages": 0, "set_aside": 0, "wordless": 0}
+    totals = {"messages": 0, "quarantined": 0, "wordless": 0}
     for path in files:
         try:
             outcome = _read(path, json.loads(path.read_text("utf-8")))

@@ -95,7 +95,7 @@ def _form(given: dict[str, Any]) -> TypeAdapter[Any]:
     for key, form in (("revoke", RevokeStep), ("clear", ClearStep), ("mix", MixIn)):
         if key in given:
             return TypeAdapter(form)
-    if given.get("kind") == "standing":
+    if given.get("kind") == "persistent":
         return TypeAdapter(PersistentFaultIn)
     return TypeAdapter(SeedIn if set(given) == {"seed"} else FaultIn)
 
@@ -133,7 +133,7 @@ class FaultController:
                 self._reseed(body.seed)
                 self._faults.arm(FaultMix(parts, [part.weight for part in body.mix], body.rate, body.methods))
             case PersistentFaultIn():
-                self._stand(body)
+                self._arm_persistent(body)
             case SeedIn():
                 self._reseed(body.seed)
             case FaultIn():
@@ -144,7 +144,7 @@ class FaultController:
         if seed is not None:
             self._faults.reseed(seed)
 
-    def _stand(self, body: PersistentFaultIn) -> None:
+    def _arm_persistent(self, body: PersistentFaultIn) -> None:
         found = next((item for item in self._world.tokens() if item["token"] == body.token), None)
         if found is None:
             raise UnknownError("no such token")
@@ -169,7 +169,7 @@ class FaultController:
         self.script.run_due_steps()
         return {
             "items": self._faults.armed(),
-            "standing": self._faults.persistent.items(),
+            "persistent": self._faults.persistent.items(),
             "seed": self._faults.seed,
             "kinds": list(get_args(FaultKind)),
         }
@@ -216,7 +216,7 @@ def add_fault_routes(router: APIRouter, world: EmulatedNetwork, faults: FaultInj
     async def script() -> dict[str, Any]:
         return breaker.script.to_dict()
 
-    @router.post("/day")
+    @router.post("/next-day")
     async def end_day() -> dict[str, int]:
         return {"day": faults.end_day()}
 

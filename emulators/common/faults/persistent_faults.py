@@ -34,7 +34,7 @@ class PersistentFaults:
         `kind` and `page` describe the token that replaces it.
         """
         self._store.execute(
-            "INSERT INTO standing_faults (token, code, methods, until, kind, page, day, since_ms)"
+            "INSERT INTO persistent_faults (token, code, methods, until, kind, page, day, since_ms)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 token,
@@ -64,13 +64,13 @@ class PersistentFaults:
                 if _carries_solution(row, params):
                     self._end(row["id"], "solved")
                     continue
-                self._store.execute("UPDATE standing_faults SET calls = calls + 1 WHERE id = ?", (row["id"],))
+                self._store.execute("UPDATE persistent_faults SET calls = calls + 1 WHERE id = ?", (row["id"],))
                 code = int(row["code"])
                 break
             self._store.execute(
-                "INSERT INTO token_calls (token, calls, while_standing) VALUES (?, 1, ?)"
+                "INSERT INTO token_calls (token, calls, while_faulty) VALUES (?, 1, ?)"
                 " ON CONFLICT (token) DO UPDATE SET calls = calls + 1,"
-                " while_standing = while_standing + excluded.while_standing,"
+                " while_faulty = while_faulty + excluded.while_faulty,"
                 " after_revoked = after_revoked + revoked",
                 (token, int(code is not None)),
             )
@@ -86,7 +86,7 @@ class PersistentFaults:
     def token_replaced(self, kind: str, page: str | None) -> None:
         """Record that a new token of the kind was issued: the tokens it replaces stay invalid."""
         self._store.execute(
-            "UPDATE standing_faults SET replaced = 1"
+            "UPDATE persistent_faults SET replaced = 1"
             " WHERE until = 'replaced' AND kind = ? AND page IS ? AND ended IS NULL",
             (kind, page),
         )
@@ -99,14 +99,14 @@ class PersistentFaults:
         """
         rows = [row for row in self._active(token) if row["until"] == "solved"]
         if not rows:
-            raise UnknownError("this token has no captcha or validation to solve")
+            raise UnknownError("this token has no challenge to solve")
         row = rows[0]
         if row["code"] != CAPTCHA:
             self._end(row["id"], "solved")
             return {"code": row["code"], "success_token": None, "captcha_key": None, "ended": True}
         answer = {"success_token": secrets.token_urlsafe(24), "captcha_key": secrets.token_hex(3)}
         self._store.execute(
-            "UPDATE standing_faults SET success_token = ?, captcha_key = ? WHERE id = ?",
+            "UPDATE persistent_faults SET success_token = ?, captcha_key = ? WHERE id = ?",
             (answer["success_token"], answer["captcha_key"], row["id"]),
         )
         return {"code": row["code"], **answer, "ended": False}
@@ -114,7 +114,7 @@ class PersistentFaults:
     def clear(self, token: str | None = None) -> None:
         """End the persistent faults of one token, or of all."""
         self._store.execute(
-            "UPDATE standing_faults SET ended = 'cleared' WHERE ended IS NULL AND (?1 IS NULL OR token = ?1)",
+            "UPDATE persistent_faults SET ended = 'cleared' WHERE ended IS NULL AND (?1 IS NULL OR token = ?1)",
             (token,),
         )
 
@@ -139,13 +139,13 @@ class PersistentFaults:
                 "ended": row["ended"],
                 "calls": row["calls"],
             }
-            for row in self._store.all("SELECT * FROM standing_faults ORDER BY id")
+            for row in self._store.all("SELECT * FROM persistent_faults ORDER BY id")
         ]
 
     def codes(self) -> dict[str, int]:
         """Return the persistent error by token."""
         self._end_day()
-        rows = self._store.all("SELECT token, code FROM standing_faults WHERE ended IS NULL ORDER BY id DESC")
+        rows = self._store.all("SELECT token, code FROM persistent_faults WHERE ended IS NULL ORDER BY id DESC")
         return {row["token"]: row["code"] for row in rows}
 
     def calls_by_token(self) -> dict[str, dict[str, int]]:
@@ -153,7 +153,7 @@ class PersistentFaults:
         return {
             row["token"]: {
                 "calls": row["calls"],
-                "while_standing": row["while_standing"],
+                "while_faulty": row["while_faulty"],
                 "after_revoked": row["after_revoked"],
             }
             for row in self._store.all("SELECT * FROM token_calls ORDER BY token")
@@ -162,17 +162,17 @@ class PersistentFaults:
     def _active(self, token: str) -> list[Row]:
         self._end_day()
         return self._store.all(
-            "SELECT * FROM standing_faults WHERE token = ? AND ended IS NULL ORDER BY id", (token,)
+            "SELECT * FROM persistent_faults WHERE token = ? AND ended IS NULL ORDER BY id", (token,)
         )
 
     def _end_day(self) -> None:
         self._store.execute(
-            "UPDATE standing_faults SET ended = 'day_end' WHERE ended IS NULL AND until = 'day_end' AND day < ?",
+            "UPDATE persistent_faults SET ended = 'day_end' WHERE ended IS NULL AND until = 'day_end' AND day < ?",
             (self._clock.day(),),
         )
 
     def _end(self, ident: int, how: str) -> None:
-        self._store.execute("UPDATE standing_faults SET ended = ? WHERE id = ?", (how, ident))
+        self._store.execute("UPDATE persistent_faults SET ended = ? WHERE id = ?", (how, ident))
 
 
 def _carries_solution(row: Row, params: Mapping[str, str]) -> bool:

@@ -60,8 +60,8 @@ def _inner(call: MethodCall, name: str, params: dict[str, str]) -> Any:
     if found is None or name == "execute":
         raise vk_error(3)
     # The solution of a captcha comes with the outer call.
-    standing = call.standing(name, call.params)
-    if standing is not None:
-        raise vk_error(standing)
+    persistent_error = call.persistent_error(name, call.params)
+    if persistent_error is not None:
+        raise vk_error(persistent_error)
     check_token_and_count(call.world, call.token, found)
-    return found.handler(MethodCall(call.world, call.token, params, call.standing))
+    return found.handler(MethodCall(call.world, call.token, params, call.persistent_error))

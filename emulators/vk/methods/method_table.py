@@ -24,7 +24,7 @@ class MethodCall:
     world: EmulatedVk
     token: Token
     params: dict[str, str]
-    standing: Callable[[str, Mapping[str, str]], int | None] = lambda _name, _params: None
+    persistent_error: Callable[[str, Mapping[str, str]], int | None] = lambda _name, _params: None
     """Returns the persistent error of the token for a method, if there is one."""
 
     def text(self, name: str, default: str = "") -> str:

@@ -13,11 +13,11 @@ from services.appeals.replies.published_replies import fail_reply, lock_with_app
 from services.appeals.routing.context import RoutingContext
 from shared import clock
 from shared.contracts.ingest_events import (
-    PublicationDelayed,
     PublicationFailed,
     PublicationFailure,
     PublicationProblem,
     PublicationPublished,
+    PublicationRetryScheduled,
     PublicationUncertain,
 )
 from shared.contracts.stored_events import parse_event
@@ -29,7 +29,7 @@ from shared.tables.ingest import Message
 PUBLICATION_EVENT_TYPES = (
     PublicationPublished.event_type,
     PublicationFailed.event_type,
-    PublicationDelayed.event_type,
+    PublicationRetryScheduled.event_type,
     PublicationUncertain.event_type,
 )
 

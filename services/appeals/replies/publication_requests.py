@@ -19,7 +19,7 @@ from shared.service_client import ServiceRejected, ServiceUnavailable
 from shared.tables.appeals import Appeal, Reply
 
 INGEST_UNAVAILABLE = "ingest_unavailable"
-JOB_DEAD_LETTERED = "job_held"
+JOB_DEAD_LETTERED = "job_dead_lettered"
 REQUEST_AGAIN_AFTER = timedelta(minutes=2)
 
 

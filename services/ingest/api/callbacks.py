@@ -86,7 +86,8 @@ async def _answer(taken: Awaitable[str]) -> Response:
             return PlainTextResponse(await taken)
     except (EventNotStored, TimeoutError) as error:
         again = format_datetime(clock.now() + RETRY_AFTER, usegmt=True)
-        raise Unavailable(f"Not stored: {error or 'timed out'}", headers={"Retry-After": again}) from error
+        detail = f"The event was not stored: {error or 'the time limit was exceeded'}; deliver it again"
+        raise Unavailable(detail, headers={"Retry-After": again}) from error
 
 
 def _by_body(network: str) -> Callable[..., Awaitable[Response]]:

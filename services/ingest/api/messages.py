@@ -1,10 +1,10 @@
 """Routes of stored messages."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime
 
 from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
 from services.ingest.intake import message_queries
@@ -15,7 +15,6 @@ from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.contracts.values import DeletedBy, MessageKind
-from shared.http.problems import Invalid
 from shared.networks import NetworkName
 from shared.service import Reading
 from shared.tables.ingest import Message
@@ -40,8 +39,8 @@ async def list_messages(
     history: Annotated[bool | None, Query(description="Written before the page's go-live moment")] = None,
     from_community: bool | None = None,
     deleted_by: DeletedBy | None = None,
-    received_from: Annotated[datetime | None, Query(description="RFC 3339 with offset, included")] = None,
-    received_to: Annotated[datetime | None, Query(description="RFC 3339 with offset, not included")] = None,
+    received_from: Annotated[AwareDatetime | None, Query(description="RFC 3339 with offset, included")] = None,
+    received_to: Annotated[AwareDatetime | None, Query(description="RFC 3339 with offset, not included")] = None,
 ) -> Page[MessageOut]:
     """Return messages of citizens and of the community itself: comments, wall posts and direct messages."""
     conditions = message_queries.list_conditions(
@@ -54,9 +53,6 @@ async def list_messages(
         organisation_id=organisation_id,
         thread_key=thread_key,
     )
-    for name, moment in (("received_from", received_from), ("received_to", received_to)):
-        if moment is not None and moment.tzinfo is None:
-            raise Invalid.field(f"query/{name}", "The time has no offset")
     if received_from is not None:
         conditions.append(Message.received_at >= received_from)
     if received_to is not None:

@@ -28,7 +28,7 @@ SourceInspector = Annotated[Caller, require_right(Right.SOURCES_INSPECT)]
 SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
 
 
-@router.get("/sources/set-aside", responses=LIST_PROBLEMS, summary="Quarantined payloads, newest first")
+@router.get("/sources/quarantine", responses=LIST_PROBLEMS, summary="Quarantined payloads, newest first")
 async def list_quarantined_payloads(
     session: Reading,
     caller: SourceReader,
@@ -46,21 +46,21 @@ async def list_quarantined_payloads(
     return Page(items=kept, next_cursor=cursor)
 
 
-@router.get("/sources/set-aside/{item_id}", responses=ITEM_PROBLEMS, summary="One quarantined payload")
+@router.get("/sources/quarantine/{payload_id}", responses=ITEM_PROBLEMS, summary="One quarantined payload")
 async def get_quarantined_payload(
-    session: Reading, caller: SourceInspector, item_id: UUID
+    session: Reading, caller: SourceInspector, payload_id: UUID
 ) -> QuarantinedPayloadDetail:
     """Return one entry with the raw payload, which may contain a citizen's text and name."""
-    return await quarantine.get_quarantined(session, caller, item_id)
+    return await quarantine.get_quarantined(session, caller, payload_id)
 
 
 @router.post(
-    "/sources/set-aside/{item_id}/retry",
+    "/sources/quarantine/{payload_id}/retry",
     responses=ITEM_PROBLEMS | problems.responses(Conflict),
     summary="Parse a quarantined payload again",
 )
 async def retry_quarantined_payload(
-    session: Writing, caller: SourceManager, item_id: UUID
+    session: Writing, caller: SourceManager, payload_id: UUID
 ) -> QuarantineRetryResult:
     """Parse the pushed event again with the current parsers. If that fails, it stays here and the 409 says why."""
-    return await quarantine.retry_quarantined(session, caller, item_id)
+    return await quarantine.retry_quarantined(session, caller, payload_id)

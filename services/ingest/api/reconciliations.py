@@ -5,6 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime
 from sqlalchemy import ColumnElement
 
 from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
@@ -33,7 +34,7 @@ router = APIRouter()
 
 SourceReader = Annotated[Caller, require_right(Right.SOURCES_READ)]
 SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
-StartedFrom = Annotated[datetime | None, Query(description="RFC 3339 with offset, included")]
+StartedFrom = Annotated[AwareDatetime | None, Query(description="RFC 3339 with offset, included")]
 
 IDEMPOTENCY_PROBLEMS = problems.responses(BadRequest, InFlight, KeyReused)
 
@@ -44,8 +45,6 @@ def _conditions(
     exact = {registry.Page.network: network, Reconciliation.page_id: page_id}
     conditions = [column == value for column, value in exact.items() if value is not None]
     if started_from is not None:
-        if started_from.tzinfo is None:
-            raise Invalid.field("query/started_from", "The time has no offset")
         try:
             conditions.append(Reconciliation.started_at >= started_from.astimezone(UTC))
         except OverflowError as error:
@@ -77,10 +76,10 @@ async def request_reconciliations(
         if body.network is not None:
             conditions.append(registry.Page.network == body.network)
         overlap = ingest_settings().reconcile_overlap_seconds
-        asked = await reconciliation_requests.create_reconciliations(
+        requested = await reconciliation_requests.create_reconciliations(
             session, conditions, overlap, body.since, started_at
         )
-        return ReconciliationsRequested(pages=len(asked), started_at=started_at)
+        return ReconciliationsRequested(page_count=len(requested), started_at=started_at)
 
     return await once(
         session,

@@ -45,7 +45,9 @@ async def list_sources(
     return Page(items=kept, next_cursor=cursor)
 
 
-@router.get("/sources/budget", tags=["sources"], responses=LIST_PROBLEMS, summary="Calls left today")
+@router.get(
+    "/sources/call-budgets", tags=["sources"], responses=LIST_PROBLEMS, summary="Calls left of each daily limit"
+)
 async def get_call_budget(session: Reading, caller: SourceInspector) -> CallBudgetList:
     """Return the calls used and left of each daily limited method over the last 24 hours."""
     return await source_metrics.call_budgets(session, ingest_settings())

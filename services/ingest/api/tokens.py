@@ -83,4 +83,4 @@ async def recover_network_token(
 )
 async def delete_network_token(session: Writing, caller: SourceManager, token_id: UUID) -> None:
     """Delete the token. It is out of use within seconds."""
-    await token_admin.retire_token(session, token_id, caller.actor)
+    await token_admin.delete_token(session, token_id, caller.actor)

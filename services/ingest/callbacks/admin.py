@@ -35,7 +35,7 @@ async def get_registration(session: AsyncSession, caller: Caller, page_id: UUID)
     page = await _page(session, caller, page_id)
     kept = (await repository.registrations_by_page(session, page.network, [page_id])).get(page_id)
     if kept is None:
-        raise NotFound("No push is set up for this page")
+        raise NotFound("No callback is registered for this page")
     return _out(page, kept)
 
 
@@ -62,7 +62,7 @@ async def register_manually(
         secret=secret,
         confirmation_code=code,
         manual=True,
-        state=before.state if before is not None and same else CallbackState.WAITING,
+        state=before.state if before is not None and same else CallbackState.PENDING,
         checked_at=clock.now(),
         confirmation_window_seconds=CONFIRMATION_WINDOW_SECONDS,
     )
@@ -70,7 +70,7 @@ async def register_manually(
         async with session.begin_nested():
             await repository.save_registration(session, page.network, fresh)
     except IntegrityError as error:
-        raise Conflict("Another page uses this secret: choose a different one") from error
+        raise Conflict("Another page already uses this secret") from error
     if before is not None:
         fresh = replace(fresh, last_event_at=before.last_event_at)
     return _out(page, fresh)
@@ -85,7 +85,7 @@ async def remove_registration(session: WriteSession, caller: Caller, page_id: UU
         .returning(CallbackRegistration.page_id)
     )
     if gone is None:
-        raise NotFound("No push is set up for this page")
+        raise NotFound("No callback is registered for this page")
     before = {"page_id": page.id, "network": page.network}
     await recorder.record(session, CallbackRegistration, [recorder.RowChange(subject_id=page_id, before=before)])
 
@@ -93,7 +93,7 @@ async def remove_registration(session: WriteSession, caller: Caller, page_id: UU
 async def _page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
     page = await session.scalar(select(Page).where(Page.id == page_id, caller.scope(Page.organisation_id)))
     if page is None:
-        raise NotFound("No such page")
+        raise NotFound("Page not found")
     return page
 
 
@@ -111,7 +111,7 @@ def _code(given: SecretStr | None) -> str | None:
 
 
 def _wrong(pointer: str, detail: str) -> Invalid:
-    return Invalid(f"Invalid: {pointer}", errors=[FieldError(pointer=pointer, detail=detail)])
+    return Invalid(detail, errors=[FieldError(pointer=pointer, detail=detail)])
 
 
 def _out(page: Page, kept: RegisteredCallback) -> CallbackOut:
@@ -121,7 +121,7 @@ def _out(page: Page, kept: RegisteredCallback) -> CallbackOut:
         url=_callback_url(page.network, HIDDEN_VALUE)
         if kept.manual
         else kept.url.replace(f"/{kept.secret}", f"/{HIDDEN_VALUE}"),
-        by_hand=kept.manual,
+        manual=kept.manual,
         state=kept.state.value,
         reason=kept.reason,
         has_confirmation_code=kept.confirmation_code is not None,

@@ -79,7 +79,7 @@ class EndpointCache:
                 CallbackRegistration.network,
                 CallbackRegistration.secret,
                 CallbackRegistration.digest,
-                CallbackRegistration.by_hand,
+                CallbackRegistration.manual,
                 CallbackRegistration.updated_at,
                 Page.organisation_id,
                 Page.external_id,
@@ -103,7 +103,7 @@ class EndpointCache:
             )
             known = before.get(row.page_id)
             if known is None or known.updated_at != row.updated_at or known.page != page:
-                known = _decrypted(page, row.secret, row.updated_at, by_hand=row.by_hand)
+                known = _decrypted(page, row.secret, row.updated_at, manual=row.manual)
             if known is None:
                 continue
             digests[row.digest] = known
@@ -111,10 +111,10 @@ class EndpointCache:
         self._by_page, self._by_digest = by_page, digests
 
 
-def _decrypted(page: PageRef, secret: bytes, updated_at: datetime, *, by_hand: bool) -> PushEndpoint | None:
+def _decrypted(page: PageRef, secret: bytes, updated_at: datetime, *, manual: bool) -> PushEndpoint | None:
     try:
         found = decrypt(secret)
     except (InvalidToken, ValueError) as error:
         log.warning("callback secret could not be decrypted", page_id=str(page.id), error=type(error).__name__)
         return None
-    return PushEndpoint(page, found["secret"], found.get("confirmation_code"), by_hand, updated_at)
+    return PushEndpoint(page, found["secret"], found.get("confirmation_code"), manual, updated_at)

@@ -208,8 +208,8 @@ class PushReceiver:
             # The state of a monitored registration comes from the network instead.
             await session.execute(
                 update(CallbackRegistration)
-                .where(CallbackRegistration.page_id.in_(due), CallbackRegistration.by_hand)
-                .values(state=CallbackState.WORKING.value, reason=None)
+                .where(CallbackRegistration.page_id.in_(due), CallbackRegistration.manual)
+                .values(state=CallbackState.ACTIVE.value, reason=None)
             )
         self._heard_at |= dict.fromkeys(due, now)
 

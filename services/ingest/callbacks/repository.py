@@ -43,7 +43,7 @@ def _callback(row: CallbackRegistration) -> RegisteredCallback:
         secret=secret["secret"],
         confirmation_code=secret.get("confirmation_code"),
         server_id=row.server_id,
-        manual=row.by_hand,
+        manual=row.manual,
         state=CallbackState(row.state),
         reason=row.reason,
         checked_at=row.checked_at,
@@ -60,7 +60,7 @@ async def save_registration(session: WriteSession, network: str, callback: Regis
         "secret": encrypt(secret),
         "digest": secret_digest(network, callback.page_id, callback.url, callback.secret),
         "server_id": callback.server_id,
-        "by_hand": callback.manual,
+        "manual": callback.manual,
         "state": callback.state.value,
         "reason": callback.reason,
         "checked_at": callback.checked_at,
@@ -69,7 +69,7 @@ async def save_registration(session: WriteSession, network: str, callback: Regis
     before = await _as_recorded(session, callback.page_id)
     awaited = {}
     if callback.confirmation_window_seconds is not None:
-        awaited = {"awaited_until": func.now() + timedelta(seconds=callback.confirmation_window_seconds)}
+        awaited = {"confirmation_until": func.now() + timedelta(seconds=callback.confirmation_window_seconds)}
     await session.execute(
         insert(CallbackRegistration)
         .values(page_id=callback.page_id, network=network, created_at=now, **fresh, **awaited)
@@ -88,7 +88,9 @@ async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] |
     if not recorder.is_recorded(session):
         return None
     columns = CallbackRegistration.__table__.columns
-    shown = [column for column in columns if column.name not in {"created_at", "last_event_at", "awaited_until"}]
+    shown = [
+        column for column in columns if column.name not in {"created_at", "last_event_at", "confirmation_until"}
+    ]
     row = (await session.execute(select(*shown).where(CallbackRegistration.page_id == page_id))).one_or_none()
     return None if row is None else dict(row._mapping)
 
@@ -108,7 +110,7 @@ async def record_check(
 async def confirmation_expected(session: AsyncSession, page_id: UUID) -> bool:
     """Return whether the network may request the page's confirmation code now, by the database's time."""
     found = await session.scalar(
-        select(CallbackRegistration.awaited_until > func.now()).where(CallbackRegistration.page_id == page_id)
+        select(CallbackRegistration.confirmation_until > func.now()).where(CallbackRegistration.page_id == page_id)
     )
     return bool(found)
 

@@ -1,6 +1,6 @@
 """Skips duplicate pushed events: networks deliver an event again until it is accepted, and sometimes after that.
 
-An event is identified by its page and `IncomingItem.push_event_id`; the table `seen_events` holds processed events
+An event is identified by its page and `IncomingItem.push_event_id`; the table `processed_push_events` holds them
 for a limited time. Items without such an id, such as results of a poll, are kept: intake compares them with the
 stored message.
 """
@@ -15,7 +15,7 @@ from services.ingest.networks.sanitize import without_nul
 from shared import clock
 
 _RECORD_NEW = """
-INSERT INTO seen_events (page_id, event_id, created_at)
+INSERT INTO processed_push_events (page_id, event_id, created_at)
 SELECT u.page_id, u.event_id, $1::timestamptz FROM unnest($2::uuid[], $3::text[]) AS u(page_id, event_id)
 ON CONFLICT DO NOTHING
 RETURNING page_id, event_id

@@ -191,7 +191,7 @@ def _is_restored(batch: IntakeBatch, item: IncomingItem, deleted_at: datetime) -
     if item.change == "restored":
         return True
     return (
-        item.change == "seen"
+        item.change == "observed"
         and item.text is not None
         and batch.observed_at is not None
         and batch.observed_at >= deleted_at + CACHE_DELAY
@@ -199,7 +199,7 @@ def _is_restored(batch: IntakeBatch, item: IncomingItem, deleted_at: datetime) -
 
 
 def _seen_before_the_edit(batch: IntakeBatch, item: IncomingItem, message: Message) -> bool:
-    if item.change != "seen" or batch.observed_at is None or message.edited_at is None:
+    if item.change != "observed" or batch.observed_at is None or message.edited_at is None:
         return False
     return message.edited_at >= batch.observed_at
 

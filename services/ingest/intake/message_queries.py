@@ -77,7 +77,7 @@ async def get_message(session: AsyncSession, caller: Caller, message_id: UUID) -
         .where(Message.id == message_id, caller.scope(Message.organisation_id))
     )
     if row is None:
-        raise NotFound("No such message")
+        raise NotFound("Message not found")
     security_log.log_personal_data_read(caller.actor, "message", [message_id])
     versions = await session.execute(
         select(

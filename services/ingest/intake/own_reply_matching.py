@@ -57,7 +57,7 @@ async def lock_threads(session: WriteSession, thread_keys: Iterable[str]) -> Non
 
 
 async def thread_baseline(session: WriteSession, publication: Publication) -> dict[str, Any]:
-    """Return the thread's position before a first send: `sent_after` and `stood_before` of the publication.
+    """Return the thread's position before a first send: its baseline position and external ids.
 
     The stored thread may lag behind the network, so a message written there meanwhile counts as later and may be
     taken for ours. It has the same text and recipient, so the citizen is answered anyway. The thread must be
@@ -72,10 +72,10 @@ async def thread_baseline(session: WriteSession, publication: Publication) -> di
     )
     found = [(entry.thread_position(row.external_id, row.written_at), row) for row in rows]
     if not found:
-        return {"sent_after": None, "stood_before": []}
+        return {"baseline_position": None, "baseline_external_ids": []}
     after = max(position for position, _ in found) - entry.position_tolerance
     ours = [row.external_id for position, row in found if row.from_community and position >= after]
-    return {"sent_after": after, "stood_before": ours}
+    return {"baseline_position": after, "baseline_external_ids": ours}
 
 
 async def match_own_replies(
@@ -116,7 +116,7 @@ async def match_own_replies(
         ours[one.message_id] = found.id
         if found.status != "published":
             events += await mark_published(
-                session, found, one.external_id, one.url, published_at=one.written_at, adopted=True, text=one.text
+                session, found, one.external_id, one.url, published_at=one.written_at, matched=True, text=one.text
             )
     for message_id, publication_id in ours.items():
         await session.execute(
@@ -164,15 +164,15 @@ def _has_same_text_and_thread(publication: Publication, one: CommunityMessage) -
         return False
     entry = NETWORKS[publication.network]
     untold = one.reply_to is None and not entry.reports_reply_to(publication.thread_key)
-    sent = (publication.text, *publication.sent_texts)
+    sent = (publication.text, *publication.previous_texts)
     return (
         publication.thread_key == one.thread_key
-        and (untold or publication.target == one.reply_to)
+        and (untold or publication.reply_to == one.reply_to)
         and any(same_text(text, one.text) for text in sent)
-        and one.external_id not in publication.stood_before
+        and one.external_id not in publication.baseline_external_ids
         and (
-            publication.sent_after is None
-            or entry.thread_position(one.external_id, one.written_at) >= publication.sent_after
+            publication.baseline_position is None
+            or entry.thread_position(one.external_id, one.written_at) >= publication.baseline_position
         )
     )
 
@@ -184,7 +184,7 @@ async def mark_published(
     url: str,
     *,
     published_at: datetime,
-    adopted: bool,
+    matched: bool,
     text: str | None = None,
 ) -> list[NewEvent]:
     """Mark a publication as published; return the event to emit once all parts of its reply are published.
@@ -204,7 +204,7 @@ async def mark_published(
     await session.execute(changed.values(**changes, updated_at=func.clock_timestamp()))
     for name, value in changes.items():
         set_committed_value(publication, name, value)
-    log.info("published", publication_id=str(publication.id), matched=adopted)
+    log.info("published", publication_id=str(publication.id), matched=matched)
     parts = [publication]
     if publication.parts > 1:
         parts = list(
@@ -221,11 +221,10 @@ async def mark_published(
         NewEvent(
             data=PublicationPublished(
                 reply_id=publication.reply_id,
-                external_id=parts[0].external_id,
                 external_ids=[part.external_id for part in parts],
                 url=parts[0].url,
                 published_at=max(part.published_at or published_at for part in parts),
-                adopted=adopted,
+                matched=matched,
             ),
             subject_id=parts[0].id,
             organisation_id=publication.organisation_id,

@@ -54,36 +54,36 @@ async def list_quarantined(
     return [QuarantinedPayloadOut.model_validate(row) for row in await session.execute(query)]
 
 
-async def get_quarantined(session: AsyncSession, caller: Caller, item_id: UUID) -> QuarantinedPayloadDetail:
+async def get_quarantined(session: AsyncSession, caller: Caller, payload_id: UUID) -> QuarantinedPayloadDetail:
     """Return one entry with its payload. Raises `NotFound`."""
     row = (
         await session.execute(
-            _visible(caller, *_SHOWN, QuarantinedPayload.raw).where(QuarantinedPayload.id == item_id)
+            _visible(caller, *_SHOWN, QuarantinedPayload.raw).where(QuarantinedPayload.id == payload_id)
         )
     ).one_or_none()
     if row is None:
-        raise NotFound("There is no quarantined payload with this id")
+        raise NotFound("No quarantined payload has this id")
     return QuarantinedPayloadDetail.model_validate({**row._mapping, "raw": json.loads(row.raw)})
 
 
-async def retry_quarantined(session: WriteSession, caller: Caller, item_id: UUID) -> QuarantineRetryResult:
+async def retry_quarantined(session: WriteSession, caller: Caller, payload_id: UUID) -> QuarantineRetryResult:
     """Parse and store the payload with the current parsers, then delete the quarantine entry.
 
     Raises `NotFound`, or `Conflict` with the reason if it still cannot be parsed or stored.
     """
     query = (
         _visible(caller, QuarantinedPayload, Page)
-        .where(QuarantinedPayload.id == item_id)
+        .where(QuarantinedPayload.id == payload_id)
         .with_for_update(of=QuarantinedPayload)
     )
     row = (await session.execute(query)).one_or_none()
     if row is None:
-        raise NotFound("There is no quarantined payload with this id")
+        raise NotFound("No quarantined payload has this id")
     item, page = row.QuarantinedPayload, row.Page
     # Only pushed payloads can be parsed again on their own; polled ones come again with the next poll.
     push = catalogue.push_spec(item.network)
     if page is None or push is None:
-        raise Conflict("The payload belongs to no known page and cannot be parsed again")
+        raise Conflict("The payload belongs to no registered page and cannot be parsed again")
     ref = PageRef(
         id=page.id,
         organisation_id=page.organisation_id,
@@ -96,11 +96,11 @@ async def retry_quarantined(session: WriteSession, caller: Caller, item_id: UUID
     if parsed.unparsed:
         raise Conflict(f"The payload still cannot be parsed: {parsed.unparsed[0].reason}")
     try:
-        taken = await ingest_batch(session, IntakeBatch(page=ref, source=item.way_in, items=parsed.items))
+        taken = await ingest_batch(session, IntakeBatch(page=ref, source=item.source_kind, items=parsed.items))
     except DATA_ERRORS as error:
         if not is_data_error(error):
             raise
-        raise Conflict(f"The database rejects the payload: {type(error).__name__}") from error
+        raise Conflict(f"The database rejected the payload: {type(error).__name__}") from error
     await session.delete(item)
     return QuarantineRetryResult(
         new=taken.new, edited=taken.edited, deleted=taken.deleted, restored=taken.restored

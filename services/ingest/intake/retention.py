@@ -23,7 +23,7 @@ def rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
         .where(AppealMessage.message_id == MessageVersion.message_id, Appeal.status.in_(OPEN_APPEAL_STATUSES))
         .exists()
     )
-    set_aside, versions = timedelta(days=terms.quarantine_days), timedelta(days=terms.message_versions_days)
+    quarantine, versions = timedelta(days=terms.quarantine_days), timedelta(days=terms.message_versions_days)
     return (
         purge_rule(
             ProcessedPushEvent,
@@ -38,7 +38,7 @@ def rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
         purge_rule(
             QuarantinedPayload,
             QuarantinedPayload.created_at,
-            lambda: [QuarantinedPayload.created_at < clock.now() - set_aside],
+            lambda: [QuarantinedPayload.created_at < clock.now() - quarantine],
         ),
         purge_rule(
             MessageVersion,

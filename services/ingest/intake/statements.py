@@ -27,12 +27,12 @@ ROWS_PER_STATEMENT = 500
 
 _INSERT = """
 INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, reply_to, author_key,
-    from_community, text, attachments, url, history, way_in, written_at, received_at, edited_at, version, raw)
+    from_community, text, attachments, url, history, source_kind, written_at, received_at, edited_at, version, raw)
 SELECT u.id, b.network, u.kind, u.external_id, b.page_id, b.organisation_id, u.thread_key, u.reply_to,
-    u.author_key, u.from_community, u.text, u.attachments::jsonb, u.url, u.history, b.way_in, u.written_at,
+    u.author_key, u.from_community, u.text, u.attachments::jsonb, u.url, u.history, b.source_kind, u.written_at,
     $1::timestamptz, CASE WHEN u.edited THEN $1::timestamptz END, CASE WHEN u.edited THEN 2 ELSE 1 END, u.raw::json
 FROM unnest($2::text[], $3::uuid[], $4::uuid[], $5::text[]) WITH ORDINALITY
-    AS b(network, page_id, organisation_id, way_in, number)
+    AS b(network, page_id, organisation_id, source_kind, number)
 JOIN unnest($6::uuid[], $7::integer[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
     $13::boolean[], $14::text[], $15::text[], $16::text[], $17::boolean[], $18::timestamptz[], $19::boolean[],
     $20::text[]) WITH ORDINALITY
@@ -62,7 +62,7 @@ ON CONFLICT DO NOTHING
 """
 
 _DELETE_PENDING_DELETIONS = """
-DELETE FROM tombstones t
+DELETE FROM pending_deletions t
 USING unnest($1::text[], $2::text[], $3::text[]) AS u(network, kind, external_id)
 WHERE (t.network, t.kind, t.external_id) = (u.network, u.kind, u.external_id)
 RETURNING t.network, t.kind, t.external_id, t.deleter_key, t.created_at
@@ -127,7 +127,7 @@ async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBat
             "id": new_id(),
             "network": batch.page.network,
             "page_id": batch.page.id,
-            "way_in": batch.source,
+            "source_kind": batch.source,
             "reason": without_nul(one.reason),
             "raw": _written(one.raw),
             "created_at": now,

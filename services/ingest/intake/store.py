@@ -106,8 +106,8 @@ class DatabaseIntakeStore:
         Items that the database rejects are quarantined; the other batches are stored.
         """
         deliveries = [
-            _Delivery(IntakeBatch(page=page, source=way, items=parsed.items, unreadable=parsed.unparsed))
-            for page, way, parsed in arrivals
+            _Delivery(IntakeBatch(page=page, source=source, items=parsed.items, unreadable=parsed.unparsed))
+            for page, source, parsed in arrivals
         ]
         return await self._store_all(deliveries) if deliveries else []
 
@@ -177,7 +177,7 @@ class DatabaseIntakeStore:
         await self._store([rest])
         return total
 
-    async def living_ids(
+    async def undeleted_ids(
         self, page: PageRef, kind: MessageKind, *, thread_key: str | None = None, since: datetime | None = None
     ) -> dict[str, datetime]:
         """Return when the stored, undeleted messages were written, by external id."""
@@ -195,7 +195,7 @@ class DatabaseIntakeStore:
         """Return the cursor of a page's source; empty before the first read."""
         async with self._database.read() as session:
             found = await session.scalar(
-                select(Source.cursor).where(Source.page_id == page.id, Source.way == source)
+                select(Source.cursor).where(Source.page_id == page.id, Source.kind == source)
             )
         return dict(found or {})
 
@@ -205,9 +205,9 @@ class DatabaseIntakeStore:
             return {}
         async with self._database.read() as session:
             rows = await session.execute(
-                select(Thread.thread_key, Thread.marker, Thread.anchor).where(Thread.thread_key.in_(thread_keys))
+                select(Thread.thread_key, Thread.marker, Thread.cursor).where(Thread.thread_key.in_(thread_keys))
             )
-            return {row.thread_key: ThreadState(row.thread_key, row.marker, row.anchor) for row in rows}
+            return {row.thread_key: ThreadState(row.thread_key, row.marker, row.cursor) for row in rows}
 
     async def threads_with_other_count(
         self, counts: Mapping[str, int], *, include_known: bool = False
@@ -223,11 +223,11 @@ class DatabaseIntakeStore:
         async with self._database.write() as session:
             await session.execute(update(Thread).where(Thread.thread_key.in_(thread_keys)).values(marker=None))
 
-    async def active_pages(self, ways: Sequence[str], since: datetime) -> dict[UUID, datetime]:
+    async def active_pages(self, sources: Sequence[str], since: datetime) -> dict[UUID, datetime]:
         """Return when any of these sources last brought a new message, for pages where that was after `since`."""
         last = func.max(Source.last_message_at)
         query = select(Source.page_id, last.label("last")).where(
-            Source.way.in_(ways), Source.last_message_at > since
+            Source.kind.in_(sources), Source.last_message_at > since
         )
         async with self._database.read() as session:
             rows = await session.execute(query.group_by(Source.page_id))
@@ -254,26 +254,26 @@ class DatabaseIntakeStore:
             {
                 "id": new_id(),
                 "page_id": page_id,
-                "way": way,
+                "kind": kind,
                 "cursor": {},
                 "last_success_at": None if look.error else look.at,
                 "last_error_at": look.at if look.error else None,
                 "last_error": look.error,
-                "failures": int(look.error is not None),
+                "consecutive_failures": int(look.error is not None),
                 "updated_at": look.at,
             }
-            for (page_id, way), look in sorted(looks.items())
+            for (page_id, kind), look in sorted(looks.items())
         ]
         upsert = insert(Source)
         given = upsert.excluded
         failed = given.last_error.is_not(None)
         upsert = upsert.on_conflict_do_update(
-            index_elements=[Source.page_id, Source.way],
+            index_elements=[Source.page_id, Source.kind],
             set_={
                 "last_success_at": case((failed, Source.last_success_at), else_=given.last_success_at),
                 "last_error_at": case((failed, given.last_error_at), else_=Source.last_error_at),
                 "last_error": case((failed, given.last_error), else_=Source.last_error),
-                "failures": case((failed, Source.failures + 1), else_=0),
+                "consecutive_failures": case((failed, Source.consecutive_failures + 1), else_=0),
                 "updated_at": given.updated_at,
             },
         )
@@ -329,14 +329,14 @@ async def _record_success(session: WriteSession, done: Sequence[tuple[_Delivery,
             {
                 "id": new_id(),
                 "page_id": page_id,
-                "way": way,
+                "kind": kind,
                 "cursor": row["cursor"] or {},
                 "last_success_at": now,
                 "last_message_at": row["last_message_at"],
-                "failures": 0,
+                "consecutive_failures": 0,
                 "updated_at": now,
             }
-            for (page_id, way), row in sorted(rows.items())
+            for (page_id, kind), row in sorted(rows.items())
             if (row["cursor"] is not None) == with_cursor
         ]
         if values:
@@ -349,12 +349,12 @@ def _well(*, moved: bool) -> Insert:
     changes: dict[str, Any] = {
         "last_success_at": given.last_success_at,
         "last_message_at": func.coalesce(given.last_message_at, Source.last_message_at),
-        "failures": 0,
+        "consecutive_failures": 0,
         "updated_at": given.updated_at,
     }
     if moved:
         changes["cursor"] = given.cursor
-    return upsert.on_conflict_do_update(index_elements=[Source.page_id, Source.way], set_=changes)
+    return upsert.on_conflict_do_update(index_elements=[Source.page_id, Source.kind], set_=changes)
 
 
 _WELL, _SUCCESS_WITH_CURSOR = _well(moved=False), _well(moved=True)

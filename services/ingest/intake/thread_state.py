@@ -30,19 +30,19 @@ FROM unnest(:keys, :counts) AS u(thread_key, count)
 LEFT JOIN ({_LIVING}) l USING (thread_key)
 LEFT JOIN threads t USING (thread_key)
 WHERE CASE WHEN :whole THEN u.count <> coalesce(l.living, 0)
-    ELSE u.count - coalesce(l.living, 0) <> coalesce(t.difference, 0) OR t.recheck_at <= now() END
+    ELSE u.count - coalesce(l.living, 0) <> coalesce(t.count_difference, 0) OR t.recheck_at <= now() END
 """)  # noqa: S608 — only constants
 
 # An unchanged difference doubles its delay when due; a new difference starts with the first delay.
 _COMPLETE = text(f"""
 UPDATE threads t SET
-    difference = f.difference,
-    rechecks = CASE WHEN t.difference = f.difference AND f.difference <> 0
-        THEN t.rechecks + (t.recheck_at <= now())::integer ELSE 0 END,
+    count_difference = f.difference,
+    recheck_count = CASE WHEN t.count_difference = f.difference AND f.difference <> 0
+        THEN t.recheck_count + (t.recheck_at <= now())::integer ELSE 0 END,
     recheck_at = CASE WHEN f.difference = 0 THEN NULL
-        WHEN t.difference <> f.difference THEN now() + :first
+        WHEN t.count_difference <> f.difference THEN now() + :first
         WHEN t.recheck_at > now() THEN t.recheck_at
-        ELSE now() + :first * power(2, least(t.rechecks + 1, :doublings)) END
+        ELSE now() + :first * power(2, least(t.recheck_count + 1, :doublings)) END
 FROM (
     SELECT u.thread_key, u.count - coalesce(l.living, 0) AS difference
     FROM unnest(:keys, :counts) AS u(thread_key, count) LEFT JOIN ({_LIVING}) l USING (thread_key)
@@ -72,7 +72,7 @@ async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequen
     upsert = insert(Thread)
     upsert = upsert.on_conflict_do_update(
         index_elements=[Thread.thread_key],
-        set_={name: upsert.excluded[name] for name in ("marker", "anchor", "read_at")},
+        set_={name: upsert.excluded[name] for name in ("marker", "cursor", "read_at")},
     )
     await session.execute(
         upsert,
@@ -81,7 +81,7 @@ async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequen
                 "thread_key": key,
                 "page_id": page.id,
                 "marker": latest[key].marker,
-                "anchor": latest[key].cursor,
+                "cursor": latest[key].cursor,
                 "read_at": now,
             }
             for key in sorted(latest)

@@ -42,12 +42,14 @@ def mapping_publish_errors(network: str, words: Callable[[int], UserMessage]) ->
         yield
     except NoUsableToken as error:
         message = "У страницы нет действующего ключа доступа: ответ уйдёт, когда оператор добавит ключ."
-        raise PublishRejected("no_token", message, permanent=False, retry_after=15, was_sent=False) from error
+        raise PublishRejected(
+            "no_usable_token", message, permanent=False, retry_after=15, was_sent=False
+        ) from error
     except NoValidResponse as error:
         if error.was_sent:
             raise PublishOutcomeUnknown(str(error)) from error
         message = "Сеть недоступна, отправка повторится."
-        raise PublishRejected("unreachable", message, permanent=False, was_sent=False) from error
+        raise PublishRejected("network_unreachable", message, permanent=False, was_sent=False) from error
     except CallError as error:
         if error.treatment is ErrorTreatment.TRANSIENT:
             raise PublishOutcomeUnknown(str(error)) from error

@@ -14,7 +14,7 @@ from uuid import UUID
 from services.ingest.polling.poll_schedule import PollSchedule
 from shared.contracts.values import MessageKind
 
-ChangeKind = Literal["new", "seen", "edited", "deleted", "restored"]
+ChangeKind = Literal["new", "observed", "edited", "deleted", "restored"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +30,10 @@ class Author:
 class IncomingItem:
     """A message, or a change of one, as a network delivers it.
 
-    `change`: "new" announces a message; "seen" is the state that a poll found, which may differ from the stored
-    one; "edited", "deleted" and "restored" announce a change. `text` is None if the network does not provide it
-    (deletions); such an item creates no message. `push_event_id`: the network's id of a pushed event, which is
-    processed once.
+    `change`: "new" announces a message; "observed" is the state that a poll found, which may differ from the
+    stored one; "edited", "deleted" and "restored" announce a change. `text` is None if the network does not
+    provide it (deletions); such an item creates no message. `push_event_id`: the network's id of a pushed event,
+    which is processed once.
     """
 
     change: ChangeKind
@@ -219,10 +219,10 @@ class ScanStep:
 
 
 class CallbackState(StrEnum):
-    """Whether a network pushes a page's events: requested but not confirmed, working, or failed."""
+    """Whether a network pushes a page's events: requested but not confirmed, active, or failed."""
 
-    WAITING = "waiting"
-    WORKING = "working"
+    PENDING = "pending"
+    ACTIVE = "active"
     FAILED = "failed"
 
 
@@ -240,7 +240,7 @@ class RegisteredCallback:
     confirmation_code: str | None = field(default=None, repr=False)
     server_id: str | None = None
     manual: bool = False
-    state: CallbackState = CallbackState.WAITING
+    state: CallbackState = CallbackState.PENDING
     reason: str | None = None
     checked_at: datetime | None = None
     last_event_at: datetime | None = None
@@ -369,7 +369,7 @@ class IntakeStore(Protocol):
         left out until it changes or its recheck is due, unless `include_known`.
         """
 
-    async def living_ids(
+    async def undeleted_ids(
         self, page: PageRef, kind: MessageKind, *, thread_key: str | None = None, since: datetime | None = None
     ) -> dict[str, datetime]:
         """Return when the stored, undeleted messages of a page or thread were written, by external id.
@@ -378,7 +378,7 @@ class IntakeStore(Protocol):
         returned here but not by the network, unless they were written meanwhile.
         """
 
-    async def active_pages(self, ways: Sequence[str], since: datetime) -> dict[UUID, datetime]:
+    async def active_pages(self, sources: Sequence[str], since: datetime) -> dict[UUID, datetime]:
         """Return when any of these sources last brought a new message, for pages where that was after `since`."""
 
     def rate_store(self, source: str) -> RateStore:

@@ -177,7 +177,7 @@ async def _known_posts(session: AsyncSession, page_ids: Sequence[UUID], now: dat
         .join(week, true())
         .where(
             Source.page_id.in_(page_ids),
-            Source.way.in_(WALL_SOURCES),
+            Source.kind.in_(WALL_SOURCES),
             Source.last_success_at >= now - WALL_DATA_VALID_FOR,
         )
     )

@@ -38,14 +38,16 @@ class RateRepository:
 
     def __init__(self, database: Database, source: str) -> None:
         self._database = database
-        self._way = source
+        self._source_kind = source
         self._changed: set[UUID] = set()
         self._saved_at = 0.0
 
     async def load(self) -> dict[UUID, dict[str, Any]]:
         """Return the states by page, for `PollSchedule.add`."""
         async with self._database.read() as session:
-            rows = await session.execute(select(PollRate.page_id, PollRate.state).where(PollRate.way == self._way))
+            rows = await session.execute(
+                select(PollRate.page_id, PollRate.state).where(PollRate.source_kind == self._source_kind)
+            )
             return {row.page_id: row.state for row in rows}
 
     def mark_changed(self, page_id: UUID) -> None:
@@ -62,11 +64,16 @@ class RateRepository:
             async with self._database.write() as session:
                 await session.execute(
                     statement.on_conflict_do_update(
-                        index_elements=[PollRate.page_id, PollRate.way],
+                        index_elements=[PollRate.page_id, PollRate.source_kind],
                         set_={"state": statement.excluded.state, "updated_at": func.now()},
                     ),
                     [
-                        {"page_id": page, "way": self._way, "state": schedule.dump(page), "updated_at": now}
+                        {
+                            "page_id": page,
+                            "source_kind": self._source_kind,
+                            "state": schedule.dump(page),
+                            "updated_at": now,
+                        }
                         for page in chunk
                     ],
                 )
@@ -78,5 +85,7 @@ class RateRepository:
             return
         self._saved_at = now
         told = schedule.forecast(clock.now().timestamp())
-        set_poll_gauges(self._way, told.mean_delay_seconds, told.left_today, ceiling_kept=told.meets_max_age)
+        set_poll_gauges(
+            self._source_kind, told.mean_delay_seconds, told.left_today, ceiling_kept=told.meets_max_age
+        )
         await self.save(schedule)

@@ -76,7 +76,7 @@ async def request_publication(
         "kind": kind,
         "thread_key": message.thread_key,
         # Networks reject a reply to a deleted comment, so it is posted to the thread.
-        "target": message.external_id if message.kind == "comment" and message.deleted_at is None else None,
+        "reply_to": message.external_id if message.kind == "comment" and message.deleted_at is None else None,
         "on_behalf_of": body.on_behalf_of,
         "status": "queued",
         "attempts": 0,
@@ -140,7 +140,7 @@ async def retry_publication(
         query = query.where(caller.scope(Publication.organisation_id))
     named = await session.scalar(query)
     if named is None:
-        raise NotFound("No such publication")
+        raise NotFound("Publication not found")
     await lock_threads(session, [named.thread_key])
     rows = await _parts(session, named.reply_id)
     failed = [row for row in rows if row.status == "failed"]
@@ -198,7 +198,7 @@ async def _correct(
     texts = split_text(rest, max_text_length(first.network, cast("MessageKind", first.kind)))
     for row, words in zip(failed, texts, strict=False):
         if row.sending_since is not None and words != row.text:
-            row.sent_texts = [*row.sent_texts, row.text]
+            row.previous_texts = [*row.previous_texts, row.text]
         row.text = words
     for row in failed[len(texts) :]:
         await session.delete(row)
@@ -210,7 +210,7 @@ async def _correct(
         "network",
         "kind",
         "thread_key",
-        "target",
+        "reply_to",
         "on_behalf_of",
     )
     common = {name: getattr(first, name) for name in (*same, "created_at", "updated_at")}
@@ -237,7 +237,7 @@ async def get_publication(session: AsyncSession, caller: Caller, publication_id:
         select(Publication).where(Publication.id == publication_id, caller.scope(Publication.organisation_id))
     )
     if row is None:
-        raise NotFound("No such publication")
+        raise NotFound("Publication not found")
     return row
 
 

@@ -42,9 +42,9 @@ from services.ingest.networks.port import (
 )
 from shared import clock
 from shared.contracts.ingest_events import (
-    PublicationDelayed,
     PublicationFailed,
     PublicationProblem,
+    PublicationRetryScheduled,
     PublicationUncertain,
 )
 from shared.contracts.values import MessageKind
@@ -74,21 +74,21 @@ READ_RETRY_MIN_DELAY = 5.0
 # How long to retry reading a thread that the network refuses to return, before a person has to check it.
 CLOSED_THREAD_PERIOD = timedelta(minutes=10)
 THREAD_NOT_READABLE = {
-    "code": "not_read",
+    "code": "thread_not_readable",
     "message": "Сеть не подтвердила отправку и не показывает обсуждение: стоит ли в нём ответ, неизвестно. "
     "Проверьте в сети; отправленный снова, он уйдёт, только если его там нет.",
 }
 JOB_DEAD_LETTERED = {
-    "code": "job_held",
+    "code": "job_dead_lettered",
     "message": "Отправка не удалась из-за ошибки в программе, о ней знает оператор. Отправленный снова, "
     "ответ уйдёт, только если его в обсуждении нет.",
 }
 NO_RESPONSE = {
-    "code": "unanswered",
+    "code": "no_response",
     "message": "Сеть не ответила ни на одну попытку, и в обсуждении ответа нет. Отправьте его снова позже.",
 }
 OUTCOME_UNKNOWN = {
-    "code": "in_doubt",
+    "code": "outcome_unknown",
     "message": "Сеть не подтвердила отправку: проверяем, стоит ли ответ в обсуждении. Дважды он не уйдёт.",
     "final": False,
 }
@@ -271,7 +271,7 @@ class Publisher:
                 published.external_id,
                 published.url,
                 published_at=(await session.execute(select(DATABASE_NOW))).scalar_one(),
-                adopted=False,
+                matched=False,
             )
             await _link(session, row, published.external_id)
             events += await match_stored_messages(session, row)
@@ -369,9 +369,9 @@ def _outgoing(row: Publication, page: PageRef, not_after: float) -> OutgoingRepl
         page=page,
         kind=cast("MessageKind", row.kind),
         thread_key=row.thread_key,
-        reply_to=row.target,
+        reply_to=row.reply_to,
         text=row.text,
-        baseline_position=row.sent_after,
+        baseline_position=row.baseline_position,
         send_deadline=not_after,
     )
 
@@ -398,7 +398,9 @@ async def _swap_external_ids(session: WriteSession, row: Publication, published:
 def _check(found: OutgoingReply, longest: int) -> None:
     """Raise `PublishRejected` if the text is too long or this process stalled past the send deadline."""
     if boottime_seconds() >= found.send_deadline:
-        raise PublishRejected("late", "Отправка отложена и повторится.", permanent=False, was_sent=False)
+        raise PublishRejected(
+            "send_deadline_passed", "Отправка отложена и повторится.", permanent=False, was_sent=False
+        )
     if len(found.text) > longest:
         message = f"Текст длиннее {longest} знаков: сократите его и отправьте снова."
         raise PublishRejected("too_long", message, permanent=True, was_sent=False)
@@ -452,7 +454,7 @@ async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]
     news = row.failure != failure
     await _change(session, row, status="queued", failure=failure, updated_at=DATABASE_NOW)
     if news:
-        await emit(session, await _event(session, row, PublicationDelayed, failure))
+        await emit(session, await _event(session, row, PublicationRetryScheduled, failure))
 
 
 async def _uncertain(session: WriteSession, row: Publication, reason: str) -> None:

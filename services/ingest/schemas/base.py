@@ -1,6 +1,18 @@
-"""Base classes of request and response models."""
+"""Base classes of request and response models, and the kinds of sources."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
+from typing_extensions import TypeAliasType
+
+# The kinds of all networks' sources, then those of ingest itself. Responses are not checked against this list.
+SOURCE_KINDS = (
+    "long_poll", "callback", "wall_poll", "board_poll", "conversations_poll", "suggested_posts_poll",
+    "discussions_poll", "topics_poll", "chats_poll", "reconciliation", "backfill", "read_back",
+)  # fmt: skip
+SourceKind = TypeAliasType(
+    "SourceKind", Annotated[str, WithJsonSchema({"type": "string", "enum": list(SOURCE_KINDS)})]
+)
 
 
 class RequestModel(BaseModel):

@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType
 from services.ingest.schemas.base import RequestModel
 from shared.networks import NetworkName
 
-CallbackStatus = TypeAliasType("CallbackStatus", Literal["waiting", "working", "failed"])
+CallbackStatus = TypeAliasType("CallbackStatus", Literal["pending", "active", "failed"])
 
 
 class CallbackIn(RequestModel):
@@ -36,8 +36,8 @@ class CallbackOut(BaseModel):
         description="The secret is masked if it is part of the URL",
         examples=["https://feedback.example.org/callbacks/vk"],
     )
-    by_hand: bool = Field(description="Set up by a person and not monitored")
-    state: CallbackStatus = Field(examples=["working"])
+    manual: bool = Field(description="Set up by a person and not monitored")
+    state: CallbackStatus = Field(examples=["active"])
     reason: str | None
     has_confirmation_code: bool
     checked_at: datetime | None

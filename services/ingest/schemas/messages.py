@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from services.ingest.schemas.base import SourceKind
 from shared.contracts.values import DeletedBy, MessageKind
 from shared.networks import NetworkName
 
@@ -28,7 +29,7 @@ class MessageOut(BaseModel):
     attachments: list[Any] = Field(examples=[[]])
     url: str = Field(examples=["https://vk.com/wall-1_2?reply=3"])
     history: bool = Field(description="Written before the page's go-live time")
-    way_in: str = Field(examples=["long_poll"])
+    source_kind: SourceKind = Field(examples=["long_poll"])
     written_at: datetime
     received_at: datetime
     edited_at: datetime | None

@@ -46,7 +46,9 @@ class PublicationOut(RowModel):
     network: NetworkName
     kind: PublicationKind
     thread_key: str = Field(examples=["-1_2"])
-    target: str | None
+    reply_to: str | None = Field(
+        description="The comment that it replies to, in the network's id; null: the thread"
+    )
     text: str = Field(examples=["Ямочный ремонт начнётся в понедельник."])
     status: PublicationStatus = Field(examples=["published"])
     attempts: int

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.ingest.schemas.base import RowModel
+from services.ingest.schemas.base import RowModel, SourceKind
 from shared.networks import NetworkName
 
 
@@ -17,7 +17,7 @@ class QuarantinedPayloadOut(RowModel):
     network: NetworkName
     page_id: UUID | None
     organisation_id: UUID | None
-    way_in: str = Field(examples=["callback"])
+    source_kind: SourceKind = Field(examples=["callback"])
     reason: str = Field(examples=["the field 'id' is missing"])
     created_at: datetime
 

@@ -7,13 +7,15 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
-from services.ingest.schemas.base import RowModel
+from services.ingest.schemas.base import RowModel, SourceKind
 from services.ingest.schemas.callbacks import CallbackStatus
 from services.ingest.schemas.sync import BackfillOut, ReconciliationOut
 from services.ingest.schemas.tokens import NetworkTokenOut
 from shared.networks import NetworkName
 
-PageCollectionState = TypeAliasType("PageCollectionState", Literal["healthy", "waiting", "failing", "no_token"])
+PageCollectionState = TypeAliasType(
+    "PageCollectionState", Literal["healthy", "not_read_yet", "failing", "no_token"]
+)
 PageTokenState = TypeAliasType(
     "PageTokenState", Literal["healthy", "limited", "captcha", "revoked", "blocked", "none"]
 )
@@ -22,12 +24,12 @@ PageTokenState = TypeAliasType(
 class SourceOut(BaseModel):
     """One source of a page and its state."""
 
-    way: str = Field(examples=["long_poll"])
+    kind: SourceKind = Field(examples=["long_poll"])
     last_success_at: datetime | None = Field(description="The last successful check, with or without new messages")
     last_message_at: datetime | None
     last_error_at: datetime | None
     last_error: str | None
-    failures: int = Field(description="Consecutive failures")
+    consecutive_failures: int
     lag_seconds: float | None = Field(description="Seconds since the last successful check")
 
 
@@ -37,9 +39,9 @@ class CallBudgetOut(BaseModel):
     network: NetworkName
     method: str = Field(examples=["wall.get"])
     tokens: int = Field(description="Usable now")
-    used_today: int = Field(description="Reserved before they are made, so it may be too high after a crash")
-    limit: int = Field(description="Total of the usable tokens")
-    left: int
+    used_last_24h: int = Field(description="Reserved before they are made, so it may be too high after a crash")
+    daily_limit: int = Field(description="Total of the usable tokens")
+    calls_left: int
 
 
 class CallBudgetList(BaseModel):
@@ -63,7 +65,7 @@ class CallbackStateOut(RowModel):
 
     state: CallbackStatus
     reason: str | None
-    by_hand: bool = Field(description="Set up by a person in the network")
+    manual: bool = Field(description="Set up by a person in the network")
     checked_at: datetime | None
     last_event_at: datetime | None
 
@@ -78,12 +80,13 @@ class PageSourcesOut(BaseModel):
     url: str = Field(examples=["https://vk.com/club101"])
     go_live_at: datetime
     state: PageCollectionState = Field(
-        description="waiting: not checked yet; failing: the last check of a source failed, or no token is usable"
+        description="`not_read_yet`: no source has read the page; `failing`: the last check of a source failed,"
+        " or no token is usable"
     )
     last_seen_at: datetime | None = Field(description="The last successful check of any source")
     lag_seconds: float | None = Field(description="Since then")
     last_message_at: datetime | None
-    last_message_way: str | None = Field(
+    last_message_source: SourceKind | None = Field(
         description="The source that brought the last message", examples=["long_poll"]
     )
     expected_delay_seconds: float | None = Field(
@@ -92,11 +95,11 @@ class PageSourcesOut(BaseModel):
     gaps: int = Field(description="Total messages that reconciliation found missing")
     last_gap_at: datetime | None
     token: PageTokenStateOut
-    push: CallbackStateOut | None = Field(
+    callback: CallbackStateOut | None = Field(
         description="Null if no callback is registered; long poll is a separate source"
     )
     last_reconciliation: ReconciliationOut | None
-    ways: list[SourceOut]
+    sources: list[SourceOut]
 
 
 class PageSourcesDetail(PageSourcesOut):

@@ -32,7 +32,7 @@ class ReconciliationsIn(ReconciliationIn):
 class ReconciliationsRequested(BaseModel):
     """The queued reconciliations; `GET /sources/reconciliations/summary?started_from=` shows their progress."""
 
-    pages: int
+    page_count: int
     started_at: datetime = Field(description="The same for all of them")
 
 
@@ -46,7 +46,7 @@ class ReconciliationOut(RowModel):
     finished_at: datetime | None
     compared: int = Field(description="Read from the network")
     gaps: int = Field(description="Missing after the grace period; stored now")
-    late: int = Field(description="Missing but too recent to count; stored now")
+    within_grace: int = Field(description="Missing but too recent to count; stored now")
     edited: int = Field(description="Edits that were not noticed before")
     deleted: int = Field(description="Gone unnoticed")
     error: str | None = Field(description="Why it waits; it continues automatically")
@@ -55,12 +55,12 @@ class ReconciliationOut(RowModel):
 class ReconciliationSummary(BaseModel):
     """Totals of reconciliations."""
 
-    asked: int
+    requested: int
     finished: int
-    in_trouble: int
+    failing: int
     compared: int
     gaps: int
-    late: int
+    within_grace: int
     edited: int
     deleted: int
 
@@ -71,7 +71,7 @@ class BackfillIn(RequestModel):
     since: AwareDatetime = Field(
         description="Messages written then or later", examples=["2026-01-01T00:00:00+08:00"]
     )
-    open_cases: bool = Field(
+    open_appeals: bool = Field(
         default=False, description="Messages may open appeals although they were written before the go-live time"
     )
 
@@ -83,13 +83,13 @@ class BackfillOut(RowModel):
     page_id: UUID
     organisation_id: UUID
     since: datetime
-    open_cases: bool
+    open_appeals: bool
     status: BackfillStatus = Field(examples=["running"])
-    share: float = Field(description="Progress from 0 to 1")
-    found: int = Field(description="Read from the network")
-    stored: int = Field(description="New among them")
+    progress: float = Field(description="From 0 to 1")
+    items_read: int = Field(description="Read from the network")
+    messages_added: int = Field(description="New among them")
     error: str | None = Field(description="Why it failed, or why it waits")
-    asked_by: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    requested_by: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
     created_at: datetime
     finished_at: datetime | None
     updated_at: datetime

@@ -45,13 +45,13 @@ class NetworkTokenOut(RowModel):
 class NetworkTokenDetail(NetworkTokenOut):
     """A network token with details for those who manage tokens."""
 
-    resting: dict[str, datetime] = Field(
+    limited_methods: dict[str, datetime] = Field(
         description="Paused methods, and when each pause ends",
         examples=[{"wall.get": "2026-11-27T16:40:00+08:00"}],
     )
     challenge: dict[str, str] | None = Field(description="What a person has to solve before the token is usable")
-    calls_today: dict[str, int] = Field(
-        description="Calls of limited methods in the network's day", examples=[{"wall.get": 1240}]
+    calls_last_24h: dict[str, int] = Field(
+        description="Calls of methods with a daily limit in the last 24 hours", examples=[{"wall.get": 1240}]
     )
 
 

@@ -31,7 +31,7 @@ GAPS = Gauge("gospablik_missed_messages", "Messages that reconciliation found mi
 
 async def update_metrics(session: AsyncSession) -> None:
     """Set the gauges by network. A page that was never checked counts from its registration."""
-    ways = (
+    sources = (
         select(
             func.max(Source.last_success_at).filter(REGULAR_SOURCES).label("seen"),
             func.coalesce(func.sum(Source.gaps), 0).label("gaps"),
@@ -39,16 +39,16 @@ async def update_metrics(session: AsyncSession) -> None:
         .where(Source.page_id == Page.id)
         .lateral()
     )
-    lag = clock.now() - func.coalesce(ways.c.seen, Page.created_at)
+    lag = clock.now() - func.coalesce(sources.c.seen, Page.created_at)
     rows = await session.execute(
         select(
             Page.network,
             func.max(func.extract("epoch", lag)).label("lag"),
             func.count().filter(lag > STALE_AFTER).label("behind"),
-            func.sum(ways.c.gaps).label("gaps"),
+            func.sum(sources.c.gaps).label("gaps"),
         )
         .select_from(Page)
-        .join(ways, true())
+        .join(sources, true())
         .where(Page.active)
         .group_by(Page.network)
     )
@@ -68,7 +68,7 @@ class SourceMetrics:
 
     async def run(self) -> None:
         """Update the gauges until cancelled."""
-        await run_periodically("figures", self._round)
+        await run_periodically("source-metrics", self._round)
 
     async def _round(self) -> float:
         async with asyncio.timeout(UPDATE_SECONDS), self._database.read() as session:
@@ -109,9 +109,9 @@ async def call_budgets(session: AsyncSession, settings: IngestSettings) -> CallB
                     network=network,
                     method=method,
                     tokens=len(usable[network]),
-                    used_today=sum(spent.values()),
-                    limit=limit * len(usable[network]),
-                    left=sum(max(limit - spent.get(one, 0), 0) for one in usable[network]),
+                    used_last_24h=sum(spent.values()),
+                    daily_limit=limit * len(usable[network]),
+                    calls_left=sum(max(limit - spent.get(one, 0), 0) for one in usable[network]),
                 )
             )
     return CallBudgetList(items=items)

@@ -74,7 +74,7 @@ async def get_source(session: AsyncSession, caller: Caller, page_id: UUID) -> Pa
     query = select(*_PAGE).where(Page.id == page_id, caller.scope(Page.organisation_id))
     page = (await session.execute(query)).one_or_none()
     if page is None:
-        raise NotFound("There is no such page")
+        raise NotFound("Page not found")
     known = await _known(session, [page_id])
     compared = await session.scalars(
         select(Reconciliation)
@@ -100,22 +100,22 @@ async def get_source(session: AsyncSession, caller: Caller, page_id: UUID) -> Pa
 class _PageRows:
     """Rows of some pages by table, loaded with one query per table."""
 
-    ways: dict[UUID, list[Source]] = field(default_factory=lambda: defaultdict(list))
+    sources: dict[UUID, list[Source]] = field(default_factory=lambda: defaultdict(list))
     tokens: list[AnyRow] = field(default_factory=list)
     last: dict[UUID, Reconciliation] = field(default_factory=dict)
-    push: dict[UUID, AnyRow] = field(default_factory=dict)
+    callbacks: dict[UUID, AnyRow] = field(default_factory=dict)
     delays: dict[UUID, float] = field(default_factory=dict)
 
 
 async def _known(session: AsyncSession, page_ids: Sequence[UUID]) -> _PageRows:
     known = _PageRows()
     for source in await session.scalars(
-        select(Source).where(Source.page_id.in_(page_ids), Source.way != READ_BACK).order_by(Source.way)
+        select(Source).where(Source.page_id.in_(page_ids), Source.kind != READ_BACK).order_by(Source.kind)
     ):
-        known.ways[source.page_id].append(source)
+        known.sources[source.page_id].append(source)
     known.tokens = list(
         await session.execute(
-            select(*_TOKEN, NetworkToken.usage)
+            select(*_TOKEN, NetworkToken.method_limits)
             .where(NetworkToken.page_id.in_(page_ids) | NetworkToken.page_id.is_(None))
             .order_by(NetworkToken.created_at.desc(), NetworkToken.id.desc())
         )
@@ -136,17 +136,17 @@ async def _known(session: AsyncSession, page_ids: Sequence[UUID]) -> _PageRows:
         .where(Page.id.in_(page_ids))
     )
     known.last = {row.page_id: row for row in rows}
-    push = await session.execute(
+    callbacks = await session.execute(
         select(
             CallbackRegistration.page_id,
             CallbackRegistration.state,
             CallbackRegistration.reason,
-            CallbackRegistration.by_hand,
+            CallbackRegistration.manual,
             CallbackRegistration.checked_at,
             CallbackRegistration.last_event_at,
         ).where(CallbackRegistration.page_id.in_(page_ids))
     )
-    known.push = {row.page_id: row for row in push}
+    known.callbacks = {row.page_id: row for row in callbacks}
     learnt = await session.execute(
         select(PollRate.page_id, PollRate.state["expected_delay_seconds"].as_float()).where(
             PollRate.page_id.in_(page_ids)
@@ -160,8 +160,8 @@ async def _known(session: AsyncSession, page_ids: Sequence[UUID]) -> _PageRows:
 
 def _shown(page: AnyRow, known: _PageRows, now: datetime) -> dict[str, Any]:
     """Return the fields of a page's API object."""
-    sources = known.ways[page.id]
-    ordinary = [one for one in sources if one.way not in NON_REGULAR_SOURCES]
+    sources = known.sources[page.id]
+    ordinary = [one for one in sources if one.kind not in NON_REGULAR_SOURCES]
     seen = max((one.last_success_at for one in ordinary if one.last_success_at), default=None)
     brought = max(
         (one for one in sources if one.last_message_at), key=lambda one: one.last_message_at or now, default=None
@@ -170,7 +170,7 @@ def _shown(page: AnyRow, known: _PageRows, now: datetime) -> dict[str, Any]:
     common = [row for row in known.tokens if row.page_id is None and row.network == page.network]
     token = token_state(own or common, now)
     usable = {token_state([row], now).state for row in (*own, *common)} - UNUSABLE_TOKEN_STATES
-    push = known.push.get(page.id)
+    callback = known.callbacks.get(page.id)
     last = known.last.get(page.id)
     gaps = [one.last_gap_at for one in sources if one.last_gap_at]
     return {
@@ -184,26 +184,26 @@ def _shown(page: AnyRow, known: _PageRows, now: datetime) -> dict[str, Any]:
         "last_seen_at": seen,
         "lag_seconds": None if seen is None else max((now - seen).total_seconds(), 0.0),
         "last_message_at": None if brought is None else brought.last_message_at,
-        "last_message_way": None if brought is None else brought.way,
+        "last_message_source": None if brought is None else brought.kind,
         "expected_delay_seconds": known.delays.get(page.id),
         "gaps": sum(one.gaps for one in sources),
         "last_gap_at": max(gaps, default=None),
         "token": token,
-        "push": None if push is None else CallbackStateOut.model_validate(push),
+        "callback": None if callback is None else CallbackStateOut.model_validate(callback),
         "last_reconciliation": None if last is None else ReconciliationOut.model_validate(last),
-        "ways": [_way(one, now) for one in sources],
+        "sources": [_source(one, now) for one in sources],
     }
 
 
-def _way(source: Source, now: datetime) -> SourceOut:
+def _source(source: Source, now: datetime) -> SourceOut:
     at = source.last_success_at
     return SourceOut(
-        way=source.way,
+        kind=source.kind,
         last_success_at=at,
         last_message_at=source.last_message_at,
         last_error_at=source.last_error_at,
         last_error=source.last_error,
-        failures=source.failures,
+        consecutive_failures=source.consecutive_failures,
         lag_seconds=None if at is None else max((now - at).total_seconds(), 0.0),
     )
 
@@ -221,25 +221,23 @@ def _one_token(row: AnyRow, now: datetime) -> PageTokenStateOut:
         return PageTokenStateOut(state="healthy", reason=None, until=None)
     if row.state != "healthy":
         return PageTokenStateOut(state=row.state, reason=row.reason, until=row.limited_until)
-    usage: Mapping[str, Any] = row.usage if isinstance(row.usage, dict) else {}
-    resting = {
-        method: until
-        for method, told in (usage.get("limited") or {}).items()
-        if (until := datetime.fromisoformat(told)) > now
+    limits: Mapping[str, str] = row.method_limits
+    limited = {
+        method: until for method, moment in limits.items() if (until := datetime.fromisoformat(moment)) > now
     }
-    if resting:
-        reason = f"rests from {', '.join(sorted(resting))}"
-        return PageTokenStateOut(state="limited", reason=reason, until=max(resting.values()))
+    if limited:
+        reason = f"limited methods: {', '.join(sorted(limited))}"
+        return PageTokenStateOut(state="limited", reason=reason, until=max(limited.values()))
     return PageTokenStateOut(state="healthy", reason=None, until=None)
 
 
 def _state(
-    ways: Sequence[Source], token: str, *, has_token: bool
-) -> Literal["healthy", "waiting", "failing", "no_token"]:
+    sources: Sequence[Source], token: str, *, has_token: bool
+) -> Literal["healthy", "not_read_yet", "failing", "no_token"]:
     if not has_token:
         return "no_token"
-    if token in UNUSABLE_TOKEN_STATES or any(way.failures for way in ways):
+    if token in UNUSABLE_TOKEN_STATES or any(one.consecutive_failures for one in sources):
         return "failing"
-    if not any(way.last_success_at for way in ways):
-        return "waiting"
+    if not any(one.last_success_at for one in sources):
+        return "not_read_yet"
     return "healthy"

@@ -36,10 +36,10 @@ async def request_backfill(session: WriteSession, caller: Caller, page_id: UUID,
             page_id=page_id,
             organisation_id=page.organisation_id,
             since=body.since,
-            open_cases=body.open_cases,
+            open_appeals=body.open_appeals,
             status="queued",
             cursor={},
-            asked_by=caller.actor,
+            requested_by=caller.actor,
             created_at=now,
             updated_at=now,
         )
@@ -64,7 +64,7 @@ async def get_backfill(session: AsyncSession, caller: Caller, backfill_id: UUID)
     """Return a backfill the caller may see. Raises `NotFound`."""
     row = await session.scalar(_visible(caller, backfill_id))
     if row is None:
-        raise NotFound("There is no such backfill")
+        raise NotFound("Backfill not found")
     return row
 
 
@@ -88,7 +88,7 @@ async def cancel_backfill(session: WriteSession, caller: Caller, backfill_id: UU
     """Cancel a backfill; stored messages are kept. Raises `NotFound`, or `Conflict` if it has finished."""
     row = await session.scalar(_visible(caller, backfill_id).with_for_update())
     if row is None:
-        raise NotFound("There is no such backfill")
+        raise NotFound("Backfill not found")
     if row.status not in UNFINISHED_STATUSES:
         raise Conflict(f"The backfill is already «{row.status}»")
     row.status, row.finished_at = "cancelled", clock.now()

@@ -40,9 +40,9 @@ class _Row:
     id: UUID
     page: PageRef
     since: datetime
-    open_cases: bool
+    open_appeals: bool
     cursor: Mapping[str, Any]
-    found: int
+    items_read: int
 
 
 class BackfillRunner:
@@ -114,9 +114,9 @@ class BackfillRunner:
                 id=row_id,
                 page=page_ref(page),
                 since=row.since,
-                open_cases=row.open_cases,
+                open_appeals=row.open_appeals,
                 cursor=row.cursor,
-                found=row.found,
+                items_read=row.items_read,
             )
             if not page.active:
                 _close(row, "failed", "the page is no longer active")
@@ -128,22 +128,22 @@ class BackfillRunner:
 
     async def _store(self, row: _Row, step: ScanStep) -> _Row:
         """Store a step and its progress in one transaction; a cancelled backfill stores nothing more."""
-        found = row.found + len(step.batch.items)
+        items_read = row.items_read + len(step.batch.items)
 
-        async def progress(session: WriteSession, stored: StoreResult) -> None:
+        async def save_progress(session: WriteSession, stored: StoreResult) -> None:
             moved = await session.scalar(
                 update(Backfill)
                 .where(
                     Backfill.id == row.id,
                     Backfill.status == "running",
-                    Backfill.found == row.found,
+                    Backfill.items_read == row.items_read,
                     Backfill.cursor == dict(row.cursor),
                 )
                 .values(
                     cursor=dict(step.cursor),
-                    share=min(max(step.progress, 0.0), 1.0),
-                    found=found,
-                    stored=Backfill.stored + stored.new,
+                    progress=min(max(step.progress, 0.0), 1.0),
+                    items_read=items_read,
+                    messages_added=Backfill.messages_added + stored.new,
                     error=None,
                     updated_at=clock.now(),
                 )
@@ -158,10 +158,10 @@ class BackfillRunner:
             SOURCE,
             step.batch,
             observed_at=step.observed_at,
-            open_appeals=row.open_cases,
-            extra_work=progress,
+            open_appeals=row.open_appeals,
+            extra_work=save_progress,
         )
-        return replace(row, cursor=dict(step.cursor), found=found)
+        return replace(row, cursor=dict(step.cursor), items_read=items_read)
 
     async def _end(self, row: _Row, status: str, error: str | None) -> None:
         async with self._database.write() as session:
@@ -174,7 +174,7 @@ class BackfillRunner:
         else:
             self._intake.report_failure(row.page, SOURCE, error)
         self._pages.pop(row.id, None)
-        log.info("backfill ended", backfill_id=str(row.id), status=status, found=row.found, error=error)
+        log.info("backfill ended", backfill_id=str(row.id), status=status, items_read=row.items_read, error=error)
 
     async def _record_delay(self, row_id: UUID, why: str) -> None:
         """Save the reason why the backfill waits: no token, no calls left, or a network error."""
@@ -193,4 +193,4 @@ def _close(row: Backfill, status: str, error: str | None) -> None:
     row.status, row.error = status, error
     row.finished_at = row.updated_at = clock.now()
     if status == "done":
-        row.share, row.cursor = 1.0, {}
+        row.progress, row.cursor = 1.0, {}

@@ -19,10 +19,10 @@ from shared.ids import new_id
 from shared.tables.ingest import Reconciliation, Source
 from shared.tables.registry import Page
 
-SOURCE = "reconcile"
+SOURCE = "reconciliation"
 # Sources that read history or our own replies; all others read new messages continuously.
 NON_REGULAR_SOURCES = frozenset({SOURCE, "backfill", "read_back"})
-REGULAR_SOURCES = Source.way.not_in(sorted(NON_REGULAR_SOURCES))
+REGULAR_SOURCES = Source.kind.not_in(sorted(NON_REGULAR_SOURCES))
 # How far back the first reconciliation of a page reads; older history needs a backfill.
 FIRST_LOOKBACK = timedelta(days=30)
 # The networks have no content before this.
@@ -102,16 +102,16 @@ def validate_since(since: datetime | None) -> None:
     if since > clock.now():
         raise Invalid.field("/since", "The time is in the future")
     if since < EARLIEST_SINCE:
-        raise Invalid.field("/since", f"The networks have no content before {EARLIEST_SINCE.date()}")
+        raise Invalid.field("/since", f"The earliest allowed date is {EARLIEST_SINCE.date()}")
 
 
 async def get_active_page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
     """Return an active page the caller may see. Raises `NotFound`, or `Conflict` if the page is not active."""
     page = await session.scalar(select(Page).where(Page.id == page_id, caller.scope(Page.organisation_id)))
     if page is None:
-        raise NotFound("There is no such page")
+        raise NotFound("Page not found")
     if not page.active:
-        raise Conflict("The page is not active: activate it first")
+        raise Conflict("The page is inactive; activate it first")
     return page
 
 
@@ -147,14 +147,14 @@ async def summarize(
 ) -> ReconciliationSummary:
     """Return the total counts of these reconciliations."""
     row = Reconciliation
-    counts = {name: func.coalesce(func.sum(getattr(row, name)), 0) for name in ("compared", "gaps", "late")}
-    counts |= {name: func.coalesce(func.sum(getattr(row, name)), 0) for name in ("edited", "deleted")}
+    names = ("compared", "gaps", "within_grace", "edited", "deleted")
+    counts = {name: func.coalesce(func.sum(getattr(row, name)), 0) for name in names}
     found = (
         await session.execute(
             select(
-                func.count().label("asked"),
+                func.count().label("requested"),
                 func.count(row.finished_at).label("finished"),
-                func.count(row.error).label("in_trouble"),
+                func.count(row.error).label("failing"),
                 *(value.label(name) for name, value in counts.items()),
             )
             .select_from(row)

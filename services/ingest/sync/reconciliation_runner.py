@@ -186,7 +186,7 @@ class ReconciliationRunner:
 
         async def count(session: WriteSession, stored: StoreResult) -> None:
             nonlocal gaps
-            gaps, late = await self._missing(session, row, step, began)
+            gaps, within_grace = await self._missing(session, row, step, began)
             moved = await session.scalar(
                 update(Reconciliation)
                 .where(
@@ -199,7 +199,7 @@ class ReconciliationRunner:
                     cursor=dict(step.cursor),
                     compared=compared,
                     gaps=Reconciliation.gaps + gaps,
-                    late=Reconciliation.late + late,
+                    within_grace=Reconciliation.within_grace + within_grace,
                     edited=Reconciliation.edited + stored.edited,
                     deleted=Reconciliation.deleted + stored.deleted,
                     error=None,
@@ -212,7 +212,7 @@ class ReconciliationRunner:
             if gaps:
                 await session.execute(
                     update(Source)
-                    .where(Source.page_id == row.page.id, Source.way == SOURCE)
+                    .where(Source.page_id == row.page.id, Source.kind == SOURCE)
                     .values(gaps=Source.gaps + gaps, last_gap_at=clock.now())
                     .execution_options(synchronize_session=False)
                 )
@@ -225,7 +225,7 @@ class ReconciliationRunner:
         written = list(
             await session.scalars(
                 select(Message.written_at).where(
-                    Message.page_id == row.page.id, Message.received_at >= began, Message.way_in == SOURCE
+                    Message.page_id == row.page.id, Message.received_at >= began, Message.source_kind == SOURCE
                 )
             )
         )
@@ -306,7 +306,7 @@ def _gap_found(row: _Row) -> NewEvent:
             network=row.page.network,
             reconciliation_id=row.id,
             since=row.since,
-            count=row.gaps,
+            gaps=row.gaps,
         ),
         subject_id=row.page.id,
         organisation_id=row.page.organisation_id,

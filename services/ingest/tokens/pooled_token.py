@@ -56,7 +56,6 @@ def read_token(row: NetworkToken, before: PooledToken | None) -> PooledToken:
     Raises `cryptography.fernet.InvalidToken`, `ValueError` or `KeyError` if it cannot be decrypted.
     """
     secret = decrypt(row.secret)
-    limited: dict[str, str] = row.usage.get("limited", {})
     return PooledToken(
         credential=Credential(
             id=row.id,
@@ -71,7 +70,7 @@ def read_token(row: NetworkToken, before: PooledToken | None) -> PooledToken:
         state=row.state,
         limited_until=row.limited_until,
         updated_at=row.updated_at,
-        limited_methods={method: datetime.fromisoformat(until) for method, until in limited.items()},
+        limited_methods={method: datetime.fromisoformat(until) for method, until in row.method_limits.items()},
         solution=secret.get("solution") or {},
         solution_for=(row.challenge or {}).get("method"),
         failures=before.failures if before is not None else {},

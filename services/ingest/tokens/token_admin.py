@@ -46,7 +46,7 @@ async def add_token(session: WriteSession, given: NetworkTokenIn, actor: str) ->
         "reason": None,
         "limited_until": None,
         "challenge": None,
-        "usage": {},
+        "method_limits": {},
         "updated_at": now,
     }
     before = await session.scalar(
@@ -77,7 +77,7 @@ async def recover_token(
     row = await _locked(session, token_id)
     now = clock.now()
     if row.state == TokenState.HEALTHY and not limited_methods(row, now):
-        raise Conflict("The token is healthy: there is nothing to recover from")
+        raise Conflict("The token is healthy")
     solution = _solution(row.challenge or {}, given)
     drop_solution(row)
     if solution:
@@ -85,23 +85,23 @@ async def recover_token(
     else:
         row.challenge = None
     row.state, row.reason, row.limited_until = TokenState.HEALTHY.value, None, None
-    row.usage = {key: value for key, value in row.usage.items() if key != "limited"}
+    row.method_limits = {}
     row.updated_at = now
     await emit_state_changed(session, row, state=row.state, reason="a person recovered it", actor=actor)
     return row
 
 
-async def retire_token(session: WriteSession, token_id: UUID, actor: str) -> None:
+async def delete_token(session: WriteSession, token_id: UUID, actor: str) -> None:
     """Delete a token. Raises `NotFound`."""
     row = await _locked(session, token_id)
-    await emit_state_changed(session, row, state="retired", reason="a person retired it", actor=actor)
+    await emit_state_changed(session, row, state="deleted", reason="a person deleted it", actor=actor)
     await session.delete(row)
 
 
 async def _locked(session: WriteSession, token_id: UUID) -> NetworkToken:
     row = await session.scalar(select(NetworkToken).where(NetworkToken.id == token_id).with_for_update())
     if row is None:
-        raise NotFound("There is no such token")
+        raise NotFound("Token not found")
     return row
 
 
@@ -109,22 +109,21 @@ def _solution(challenge: dict[str, Any], given: NetworkTokenRecovery) -> dict[st
     success_token, captcha_key = _given(given.success_token), given.captcha_key
     if success_token:
         if "redirect_uri" not in challenge:
-            raise _wrong("/success_token", "The network did not request it")
+            raise _wrong("/success_token", "The network has not requested this value")
         found = {"success_token": success_token}
         if "remixstlid" in challenge:
             found["remixstlid"] = challenge["remixstlid"]
         return found
     if captcha_key:
         if "captcha_sid" not in challenge:
-            raise _wrong("/captcha_key", "The network did not request it")
+            raise _wrong("/captcha_key", "The network has not requested this value")
         return {"captcha_sid": challenge["captcha_sid"], "captcha_key": captcha_key}
     return {}
 
 
 def limited_methods(row: NetworkToken, now: datetime) -> dict[str, datetime]:
     """Return the paused methods of a token and when each pause ends."""
-    limited: dict[str, str] = row.usage.get("limited", {})
-    until = {method: datetime.fromisoformat(moment) for method, moment in limited.items()}
+    until = {method: datetime.fromisoformat(moment) for method, moment in row.method_limits.items()}
     return {method: moment for method, moment in until.items() if moment > now}
 
 
@@ -149,9 +148,9 @@ async def to_schemas(session: AsyncSession, rows: Sequence[NetworkToken]) -> lis
             state=row.state,
             reason=row.reason,
             limited_until=row.limited_until,
-            resting=limited_methods(row, now),
+            limited_methods=limited_methods(row, now),
             challenge=row.challenge,
-            calls_today=calls[row.id],
+            calls_last_24h=calls[row.id],
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
@@ -162,11 +161,11 @@ async def to_schemas(session: AsyncSession, rows: Sequence[NetworkToken]) -> lis
 async def _check_page(session: AsyncSession, given: NetworkTokenIn) -> None:
     if given.page_id is None:
         if given.kind == "group":
-            raise _wrong("/page_id", "A group's token belongs to a page: name the page")
+            raise _wrong("/page_id", "A group token needs page_id")
         return
     network = await session.scalar(select(Page.network).where(Page.id == given.page_id))
     if network is None:
-        raise _wrong("/page_id", "No such page")
+        raise _wrong("/page_id", "Page not found")
     if network != given.network:
         raise _wrong("/network", f"The page is in the network «{network}»")
 

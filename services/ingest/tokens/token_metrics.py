@@ -6,7 +6,7 @@ from uuid import UUID
 
 from prometheus_client import Gauge
 
-from shared.contracts.ingest_events import TokenStateChanged
+from shared.contracts.ingest_events import NetworkTokenStateChanged
 from shared.events.outbox import NewEvent
 
 ACTOR = "ingest"
@@ -31,8 +31,7 @@ def token_state_event(
 ) -> NewEvent:
     """Return the event for operators that a token's state changed; with `method`, only for this method."""
     return NewEvent(
-        data=TokenStateChanged(
-            token_id=token_id,
+        data=NetworkTokenStateChanged(
             network=network,
             kind=kind,
             page_id=page_id,

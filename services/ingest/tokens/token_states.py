@@ -39,7 +39,7 @@ async def emit_state_changed(
     actor: str = ACTOR,
     method: str | None = None,
 ) -> None:
-    """Emit `token.state_changed` in the transaction of the change."""
+    """Emit `network_token.state_changed` in the transaction of the change."""
     organisation_id = None
     if row.page_id is not None:
         organisation_id = await session.scalar(select(Page.organisation_id).where(Page.id == row.page_id))
@@ -69,10 +69,9 @@ async def save_failure(database: Database, trouble: TokenFailure) -> None:
             return
         if trouble.method is not None and trouble.until is not None:
             known = False
-            before: dict[str, str] = row.usage.get("limited", {})
+            before: dict[str, str] = row.method_limits
             still = {name: until for name, until in before.items() if datetime.fromisoformat(until) > clock.now()}
-            limited = {**still, trouble.method: trouble.until.isoformat()}
-            row.usage = {**row.usage, "limited": limited}
+            row.method_limits = {**still, trouble.method: trouble.until.isoformat()}
             row.reason = trouble.reason
             state = TokenState.LIMITED.value
         else:

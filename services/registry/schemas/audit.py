@@ -10,10 +10,8 @@ from typing_extensions import TypeAliasType
 from services.registry.schemas.fields import EXAMPLE_ID
 from shared.audit import column_policy
 
-AuditedTable = TypeAliasType(
-    "AuditedTable",
-    Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(column_policy.READABLE_COLUMNS)})],
-)
+_TABLES = sorted(column_policy.READABLE_COLUMNS.keys() | column_policy.FORMER_TABLE_NAMES)
+AuditedTable = TypeAliasType("AuditedTable", Annotated[str, WithJsonSchema({"type": "string", "enum": _TABLES})])
 
 
 class AuditEntry(BaseModel):

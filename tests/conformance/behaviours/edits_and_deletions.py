@@ -31,19 +31,19 @@ async def _edited(stand: Stand, written: Written) -> asyncpg.Record:
 
 
 @behaviour()
-async def an_edited_comment(stand: Stand) -> None:
+async def edited_comment_keeps_previous_text(stand: Stand) -> None:
     await _edited(stand, await _commented(stand))
 
 
 @behaviour()
-async def an_edited_post(stand: Stand) -> None:
+async def edited_post_keeps_previous_text(stand: Stand) -> None:
     post = await stand.driver.citizen(stand.page, words("Яма"), "wall_post")
     await stand.arrived(post)
     await _edited(stand, post)
 
 
 @behaviour()
-async def an_edited_post_of_the_community(stand: Stand) -> None:
+async def edited_community_post_keeps_previous_text(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Субботник в среду"))
     await stand.arrived(post)
     row = await _edited(stand, post)
@@ -51,14 +51,14 @@ async def an_edited_post_of_the_community(stand: Stand) -> None:
 
 
 @behaviour("message_edited")
-async def an_edited_message(stand: Stand) -> None:
+async def edited_message_keeps_previous_text(stand: Stand) -> None:
     written = await stand.driver.citizen(stand.page, words("Было"), "message", author="700201")
     await stand.arrived(written)
     await _edited(stand, written)
 
 
 @behaviour()
-async def two_edits_keep_both_texts(stand: Stand) -> None:
+async def second_edit_keeps_both_previous_texts(stand: Stand) -> None:
     written = await _commented(stand)
     between, last = words("Иначе"), words("Совсем иначе")
     for text in (between, last):
@@ -70,7 +70,7 @@ async def two_edits_keep_both_texts(stand: Stand) -> None:
 
 
 @behaviour()
-async def an_edit_to_the_same_text_is_none(stand: Stand) -> None:
+async def edit_to_same_text_changes_nothing(stand: Stand) -> None:
     written = await _commented(stand)
     await stand.driver.edit(written, written.text)
     await stand.later_comment_arrived()
@@ -80,7 +80,7 @@ async def an_edit_to_the_same_text_is_none(stand: Stand) -> None:
 
 
 @behaviour()
-async def an_edit_and_back_is_two_edits(stand: Stand) -> None:
+async def edit_back_to_first_text_is_a_second_edit(stand: Stand) -> None:
     written = await _commented(stand)
     between = words("Погорячился")
     await stand.driver.edit(written, between)
@@ -102,21 +102,21 @@ async def _deleted(stand: Stand, written: Written, by: str) -> None:
 
 
 @behaviour()
-async def a_comment_deleted_by_its_author(stand: Stand) -> None:
+async def comment_deleted_by_author_keeps_text(stand: Stand) -> None:
     written = await _commented(stand)
     await stand.driver.delete(written, "author")
     await _deleted(stand, written, "author")
 
 
 @behaviour()
-async def a_comment_deleted_by_the_community(stand: Stand) -> None:
+async def comment_deleted_by_community_keeps_text(stand: Stand) -> None:
     written = await _commented(stand)
     await stand.driver.delete(written, "community")
     await _deleted(stand, written, "community")
 
 
 @behaviour()
-async def an_edited_and_then_deleted_comment_keeps_all_texts(stand: Stand) -> None:
+async def comment_deleted_after_edit_keeps_all_texts(stand: Stand) -> None:
     written = await _commented(stand)
     row = await _edited(stand, written)
     await stand.driver.delete(written, "community")
@@ -126,7 +126,7 @@ async def an_edited_and_then_deleted_comment_keeps_all_texts(stand: Stand) -> No
 
 
 @behaviour("restored")
-async def a_restored_comment(stand: Stand) -> None:
+async def restored_comment_is_not_deleted_any_more(stand: Stand) -> None:
     written = await _commented(stand)
     await stand.driver.delete(written, "community")
     await stand.gone(written)
@@ -137,7 +137,7 @@ async def a_restored_comment(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_comment_written_and_deleted_at_once(stand: Stand) -> None:
+async def comment_deleted_at_once_is_absent_or_deleted(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     written = await stand.driver.citizen(stand.page, words("Сгоряча"), under=post)
     await stand.driver.delete(written, "author")
@@ -157,7 +157,7 @@ async def _phantom(stand: Stand, number: int, text: str) -> Written:
 
 
 @behaviour()
-async def an_event_delivered_twice(stand: Stand) -> None:
+async def event_delivered_twice_is_processed_once(stand: Stand) -> None:
     written, event = await _phantom(stand, 1, "Дважды"), uuid4().hex
     for _ in range(2):
         await stand.announce("new", written, event)
@@ -168,7 +168,7 @@ async def an_event_delivered_twice(stand: Stand) -> None:
 
 
 @behaviour()
-async def an_event_of_what_a_poll_has_found(stand: Stand) -> None:
+async def event_of_polled_message_stores_no_second_one(stand: Stand) -> None:
     kind: Kind = stand.driver.pushes
     post = await stand.driver.post(stand.page, words("Пост"))
     under = post if kind == "comment" else None
@@ -184,7 +184,7 @@ async def an_event_of_what_a_poll_has_found(stand: Stand) -> None:
 
 
 @behaviour("order")
-async def a_deletion_announced_before_the_comment(stand: Stand) -> None:
+async def deletion_received_before_its_comment_is_applied(stand: Stand) -> None:
     written = await _phantom(stand, 2, "Поздно")
     await stand.announce("deleted", written, uuid4().hex)
     await stand.announce("new", written, uuid4().hex)
@@ -193,7 +193,7 @@ async def a_deletion_announced_before_the_comment(stand: Stand) -> None:
 
 
 @behaviour("order")
-async def an_edit_announced_before_the_comment(stand: Stand) -> None:
+async def edit_received_before_its_comment_is_applied(stand: Stand) -> None:
     written, later = await _phantom(stand, 3, "Сначала"), words("Потом")
     await stand.announce("edited", written, uuid4().hex, later)
     await stand.announce("new", written, uuid4().hex)
@@ -205,7 +205,7 @@ async def an_edit_announced_before_the_comment(stand: Stand) -> None:
 
 
 @behaviour("order")
-async def an_old_edit_delivered_again(stand: Stand) -> None:
+async def repeated_old_edit_changes_nothing(stand: Stand) -> None:
     written, first = await _phantom(stand, 4, "Первый"), uuid4().hex
     second, third = words("Второй"), words("Третий")
     await stand.announce("new", written, uuid4().hex)
@@ -220,7 +220,7 @@ async def an_old_edit_delivered_again(stand: Stand) -> None:
 
 
 @behaviour("order")
-async def a_deletion_delivered_twice(stand: Stand) -> None:
+async def deletion_delivered_twice_is_processed_once(stand: Stand) -> None:
     written = await _phantom(stand, 5, "Удалят")
     await stand.announce("new", written, uuid4().hex)
     await stand.arrived(written)
@@ -232,14 +232,14 @@ async def a_deletion_delivered_twice(stand: Stand) -> None:
 
 
 @behaviour()
-async def an_event_that_nobody_can_read(stand: Stand) -> None:
+async def unparsable_event_is_quarantined(stand: Stand) -> None:
     mark = f"mark-{uuid4().hex}"
     await stand.announce_garbage(mark)
 
     async def look() -> asyncpg.Record | None:
-        return await stand.eye.fetchrow("SELECT * FROM set_aside WHERE strpos(raw, $1) > 0", mark)
+        return await stand.eye.fetchrow("SELECT * FROM quarantine WHERE strpos(raw, $1) > 0", mark)
 
-    row = await stand.eventually(look, "an unreadable event is not kept")
+    row = await stand.eventually(look, "an unparsable event is not quarantined")
     assert row["reason"]
     assert row["page_id"] == stand.page_id
     after = await stand.driver.citizen(stand.page, words("После"))
@@ -247,7 +247,7 @@ async def an_event_that_nobody_can_read(stand: Stand) -> None:
 
 
 @behaviour()
-async def events_in_the_wrong_order(stand: Stand) -> None:
+async def events_in_wrong_order_are_all_stored(stand: Stand) -> None:
     first, second = await _phantom(stand, 6, "Первый"), await _phantom(stand, 7, "Второй")
     for written in (second, first):
         await stand.announce("new", written, uuid4().hex)
@@ -257,7 +257,7 @@ async def events_in_the_wrong_order(stand: Stand) -> None:
 
 
 @behaviour("repeats", alone=True)
-async def answers_that_repeat_and_shuffle(stand: Stand) -> None:
+async def repeated_and_reordered_responses_store_each_message_once(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     before = await stand.driver.citizen(stand.page, words("До"), under=post)
     await stand.arrived(before)
@@ -277,7 +277,7 @@ async def answers_that_repeat_and_shuffle(stand: Stand) -> None:
 
 
 @behaviour("boards")
-async def a_comment_of_a_discussion(stand: Stand) -> None:
+async def discussion_comment_is_stored_and_edited(stand: Stand) -> None:
     topic = await stand.driver.board(stand.page, words("Обсуждаем"))
     opened = await stand.arrived(topic)
     assert opened["from_community"]
@@ -292,7 +292,7 @@ async def a_comment_of_a_discussion(stand: Stand) -> None:
 
 
 @behaviour("boards")
-async def an_answer_in_a_discussion(stand: Stand) -> None:
+async def reply_is_published_in_discussion(stand: Stand) -> None:
     topic = await stand.driver.board(stand.page, words("Обсуждаем"))
     written = await stand.driver.citizen(stand.page, words("Когда?"), under=topic)
     row = await stand.arrived(written)

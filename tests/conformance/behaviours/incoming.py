@@ -39,7 +39,7 @@ async def _received_once(stand: Stand, written: Written) -> asyncpg.Record:
 
 
 @behaviour()
-async def a_new_comment(stand: Stand) -> None:
+async def new_comment_is_stored_once(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     row = await _received_once(stand, await stand.driver.citizen(stand.page, words("Когда?"), under=post))
     assert row["reply_to"] is None
@@ -47,7 +47,7 @@ async def a_new_comment(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_reply_to_a_comment(stand: Stand) -> None:
+async def reply_to_comment_names_the_comment(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     first = await stand.driver.citizen(stand.page, words("Первый"), under=post)
     row = await _received_once(stand, await stand.driver.citizen(stand.page, words("Второй"), to=first))
@@ -55,7 +55,7 @@ async def a_reply_to_a_comment(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_reply_to_a_reply(stand: Stand) -> None:
+async def reply_to_reply_names_the_reply(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     first = await stand.driver.citizen(stand.page, words("Первый"), under=post)
     second = await stand.driver.citizen(stand.page, words("Второй"), to=first)
@@ -64,21 +64,21 @@ async def a_reply_to_a_reply(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_post_by_a_citizen(stand: Stand) -> None:
+async def citizen_post_opens_its_own_thread(stand: Stand) -> None:
     written = await stand.driver.citizen(stand.page, words("На дороге яма"), "wall_post")
     row = await _received_once(stand, written)
     assert row["thread_key"] == written.thread_key
 
 
 @behaviour()
-async def a_comment_under_a_post_by_a_citizen(stand: Stand) -> None:
+async def comment_under_citizen_post_belongs_to_its_thread(stand: Stand) -> None:
     post = await stand.driver.citizen(stand.page, words("На дороге яма"), "wall_post")
     row = await _received_once(stand, await stand.driver.citizen(stand.page, words("И у нас"), under=post))
     assert row["thread_key"] == post.thread_key
 
 
 @behaviour()
-async def a_private_message(stand: Stand) -> None:
+async def private_messages_of_one_person_share_a_thread(stand: Stand) -> None:
     written = await stand.driver.citizen(stand.page, words("Здравствуйте"), "message", author="700100")
     await _received_once(stand, written)
     again = await stand.driver.citizen(stand.page, words("Вы тут?"), "message", under=written)
@@ -88,14 +88,14 @@ async def a_private_message(stand: Stand) -> None:
 
 
 @behaviour("message_reply")
-async def a_message_that_answers_a_message(stand: Stand) -> None:
+async def reply_to_message_names_the_message(stand: Stand) -> None:
     first = await stand.driver.citizen(stand.page, words("Здравствуйте"), "message", author="700101")
     row = await _received_once(stand, await stand.driver.citizen(stand.page, words("Ау"), "message", to=first))
     assert row["reply_to"] == first.external_id
 
 
 @behaviour()
-async def an_attachment_without_a_word(stand: Stand) -> None:
+async def attachment_without_text_is_stored(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     for kind, under in both(post):
         picture = f"https://example.invalid/{uuid4().hex}.jpg"
@@ -108,7 +108,7 @@ async def an_attachment_without_a_word(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_text_as_long_as_the_network_takes(stand: Stand) -> None:
+async def text_of_maximum_length_is_stored_whole(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     lengths = (stand.driver.comment_length, stand.driver.message_length)
     for (kind, under), length in zip(both(post), lengths, strict=True):
@@ -120,7 +120,7 @@ async def a_text_as_long_as_the_network_takes(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_text_byte_for_byte(stand: Stand) -> None:
+async def text_is_stored_unchanged(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     for kind, under in both(post):
         written = await stand.driver.citizen(stand.page, words(STRANGE), kind, under=under, author="700104")
@@ -130,7 +130,7 @@ async def a_text_byte_for_byte(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_post_of_the_community(stand: Stand) -> None:
+async def community_post_is_marked_as_from_community(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Завтра субботник"))
     row = await stand.arrived(post, text=post.text)
     assert row["from_community"]
@@ -138,7 +138,7 @@ async def a_post_of_the_community(stand: Stand) -> None:
 
 
 @behaviour()
-async def the_staff_answer_by_hand_under_a_post(stand: Stand) -> None:
+async def staff_comment_is_stored_without_publication(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     question = await stand.driver.citizen(stand.page, words("Когда?"), under=post)
     text = words("Завтра")
@@ -151,7 +151,7 @@ async def the_staff_answer_by_hand_under_a_post(stand: Stand) -> None:
 
 
 @behaviour()
-async def the_staff_answer_by_hand_in_a_dialogue(stand: Stand) -> None:
+async def staff_message_is_stored_without_publication(stand: Stand) -> None:
     question = await stand.driver.citizen(stand.page, words("Когда?"), "message", author="700105")
     text = words("Завтра")
     await stand.driver.staff(question, text)
@@ -162,7 +162,7 @@ async def the_staff_answer_by_hand_in_a_dialogue(stand: Stand) -> None:
 
 
 @behaviour()
-async def the_same_words_twice_are_two_messages(stand: Stand) -> None:
+async def equal_texts_are_two_messages(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     text = words("Поддерживаю")
     for _ in range(2):
@@ -171,7 +171,7 @@ async def the_same_words_twice_are_two_messages(stand: Stand) -> None:
 
 
 @behaviour()
-async def one_person_has_one_pseudonym(stand: Stand) -> None:
+async def author_has_one_pseudonym_in_all_kinds(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     keys = {}
     for author in ("700107", "700108"):
@@ -185,7 +185,7 @@ async def one_person_has_one_pseudonym(stand: Stand) -> None:
 
 
 @behaviour("numbers_by_page")
-async def the_same_number_on_two_pages_is_two_messages(stand: Stand) -> None:
+async def same_id_on_two_pages_is_two_messages(stand: Stand) -> None:
     written = []
     for _ in range(2):
         page, _ = await stand.connected("numbers")

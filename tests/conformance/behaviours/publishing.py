@@ -30,7 +30,7 @@ async def _shown(stand: Stand, thread: str, begin: str = "") -> list[Answer]:
     return [one for one in await stand.driver.answers(stand.page, begin) if one.thread == thread]
 
 
-async def _stands_once(stand: Stand, publication: UUID, written: Written, text: str) -> Answer:
+async def _is_published_once(stand: Stand, publication: UUID, written: Written, text: str) -> Answer:
     """Check that the reply is published and shown once, and that the comment read back is matched to it."""
     done = await stand.ended(publication)
     (shown,) = await _shown(stand, written.thread, text)
@@ -41,66 +41,66 @@ async def _stands_once(stand: Stand, publication: UUID, written: Written, text: 
     rows = await stand.eye.fetch("SELECT publication_id FROM messages WHERE text = $1", text)
     assert [row["publication_id"] for row in rows] == [publication]
     (told,) = await stand.events(publication, "publication.published")
-    assert told["external_id"] == done["external_id"]
+    assert told["external_ids"] == [done["external_id"]]
     assert done["url"].startswith("https://")
     return shown
 
 
 @behaviour()
-async def an_answer_to_a_comment(stand: Stand) -> None:
+async def reply_to_comment_is_published_once(stand: Stand) -> None:
     written, message = await _question(stand, "comment", "700301")
     text = words("Починим завтра")
-    shown = await _stands_once(stand, await stand.ask(message, text), written, text)
+    shown = await _is_published_once(stand, await stand.ask(message, text), written, text)
     assert shown.in_reply_to == written.id
 
 
 @behaviour()
-async def an_answer_to_a_reply(stand: Stand) -> None:
+async def reply_to_reply_is_published_once(stand: Stand) -> None:
     first, _ = await _question(stand, "comment", "700302")
     reply = await stand.driver.citizen(stand.page, words("И у нас?"), to=first, author="700303")
     row = await stand.arrived(reply)
     text = words("И у вас")
-    shown = await _stands_once(stand, await stand.ask(row["id"], text), reply, text)
+    shown = await _is_published_once(stand, await stand.ask(row["id"], text), reply, text)
     assert shown.in_reply_to == reply.id
     own = await stand.spoken(text)
     assert own["reply_to"] == reply.external_id
 
 
 @behaviour()
-async def an_answer_to_a_post_of_a_citizen(stand: Stand) -> None:
+async def reply_to_citizen_post_is_published_under_it(stand: Stand) -> None:
     post = await stand.driver.citizen(stand.page, words("Яма"), "wall_post", author="700304")
     row = await stand.arrived(post)
     text = words("Засыплем")
-    shown = await _stands_once(stand, await stand.ask(row["id"], text), post, text)
+    shown = await _is_published_once(stand, await stand.ask(row["id"], text), post, text)
     assert shown.in_reply_to is None
 
 
 @behaviour()
-async def an_answer_in_a_dialogue(stand: Stand) -> None:
+async def reply_is_published_in_conversation(stand: Stand) -> None:
     written, message = await _question(stand, "message", "700305")
     text = words("Здравствуйте")
-    await _stands_once(stand, await stand.ask(message, text), written, text)
+    await _is_published_once(stand, await stand.ask(message, text), written, text)
 
 
 @behaviour()
-async def an_answer_byte_for_byte(stand: Stand) -> None:
+async def reply_text_is_published_unchanged(stand: Stand) -> None:
     for kind, author in by_kind("700306", "700307"):
         written, message = await _question(stand, kind, author)
         text = words("«Ёж»\nвторая строка 👨\u200d👩\u200d👧 и\u0306 — 100% & <b>")
-        await _stands_once(stand, await stand.ask(message, text), written, text)
+        await _is_published_once(stand, await stand.ask(message, text), written, text)
 
 
 @behaviour()
-async def an_answer_asked_for_twice(stand: Stand) -> None:
+async def repeated_request_publishes_once(stand: Stand) -> None:
     written, message = await _question(stand, "comment", "700308")
     text, reply = words("Один раз"), uuid4()
     first = await stand.ask(message, text, reply_id=reply)
     assert await stand.ask(message, text, reply_id=reply) == first
-    await _stands_once(stand, first, written, text)
+    await _is_published_once(stand, first, written, text)
 
 
 @behaviour()
-async def two_answers_in_a_thread_keep_their_order(stand: Stand) -> None:
+async def replies_in_one_thread_keep_their_order(stand: Stand) -> None:
     for kind, author in by_kind("700309", "700310"):
         written, message = await _question(stand, kind, author)
         texts = [words(f"{number}") for number in range(3)]
@@ -111,18 +111,18 @@ async def two_answers_in_a_thread_keep_their_order(stand: Stand) -> None:
 
 
 @behaviour()
-async def answers_in_many_threads_at_once(stand: Stand) -> None:
+async def concurrent_replies_in_many_threads_are_published_once(stand: Stand) -> None:
     asked = []
     for number in range(5):
         written, message = await _question(stand, "comment", f"70031{number}")
         asked.append((written, message, words("Ответ")))
     publications = await asyncio.gather(*(stand.ask(message, text) for _, message, text in asked))
     checks = zip(publications, asked, strict=True)
-    await asyncio.gather(*(_stands_once(stand, one, written, text) for one, (written, _, text) in checks))
+    await asyncio.gather(*(_is_published_once(stand, one, written, text) for one, (written, _, text) in checks))
 
 
 @behaviour()
-async def an_answer_longer_than_the_network_takes(stand: Stand) -> None:
+async def long_reply_is_published_in_parts_in_order(stand: Stand) -> None:
     for kind, author in by_kind("700320", "700321"):
         written, message = await _question(stand, kind, author)
         longest = max_text_length(stand.driver.network, kind)
@@ -134,7 +134,7 @@ async def an_answer_longer_than_the_network_takes(stand: Stand) -> None:
         async def complete(first: UUID = first) -> list[Any]:
             return await stand.events(first, "publication.published")
 
-        (told,) = await stand.eventually(complete, "the parts do not all stand")
+        (told,) = await stand.eventually(complete, "not all parts are published")
         shown = await _shown(stand, written.thread)
         assert len(shown) >= parts
         assert " ".join(one.text for one in shown).split() == text.split()
@@ -143,10 +143,10 @@ async def an_answer_longer_than_the_network_takes(stand: Stand) -> None:
 
 
 @behaviour()
-async def an_answer_as_long_as_the_network_takes(stand: Stand) -> None:
+async def reply_of_maximum_length_is_published_whole(stand: Stand) -> None:
     written, message = await _question(stand, "comment", "700322")
     text = words("Ы" * (max_text_length(stand.driver.network, "comment") - 13))
-    await _stands_once(stand, await stand.ask(message, text), written, text)
+    await _is_published_once(stand, await stand.ask(message, text), written, text)
 
 
 async def _refused(stand: Stand, publication: UUID, refusal: str) -> None:
@@ -159,7 +159,7 @@ async def _refused(stand: Stand, publication: UUID, refusal: str) -> None:
 
 
 @behaviour()
-async def an_answer_where_comments_are_closed(stand: Stand) -> None:
+async def reply_under_closed_comments_fails_with_reason(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     written = await stand.driver.citizen(stand.page, words("Когда?"), under=post)
     row = await stand.arrived(written)
@@ -170,7 +170,7 @@ async def an_answer_where_comments_are_closed(stand: Stand) -> None:
 
 
 @behaviour()
-async def an_answer_sent_again_when_comments_are_open_again(stand: Stand) -> None:
+async def retry_after_comments_reopen_publishes_once(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     written = await stand.driver.citizen(stand.page, words("Когда?"), under=post)
     row = await stand.arrived(written)
@@ -184,12 +184,12 @@ async def an_answer_sent_again_when_comments_are_open_again(stand: Stand) -> Non
     async def published() -> bool:
         return bool((await stand.publication(publication))["status"] == "published")
 
-    await stand.eventually(published, "the answer is not sent again")
-    await _stands_once(stand, publication, written, text)
+    await stand.eventually(published, "the reply is not sent again")
+    await _is_published_once(stand, publication, written, text)
 
 
 @behaviour()
-async def an_answer_to_a_person_who_takes_no_messages(stand: Stand) -> None:
+async def reply_to_person_who_blocks_messages_fails_with_reason(stand: Stand) -> None:
     written, message = await _question(stand, "message", "700323")
     await stand.driver.block(stand.page, written.author)
     publication = await stand.ask(message, words("Здравствуйте"))
@@ -198,13 +198,13 @@ async def an_answer_to_a_person_who_takes_no_messages(stand: Stand) -> None:
 
 
 @behaviour()
-async def words_of_the_staff_are_not_taken_for_ours(stand: Stand) -> None:
+async def staff_comment_is_not_matched_with_a_publication(stand: Stand) -> None:
     written, message = await _question(stand, "comment", "700324")
     text = words("Ответили сами")
     await stand.driver.staff(written, text, to=written)
     by_hand = await stand.spoken(text)
     ours = words("И мы")
-    await _stands_once(stand, await stand.ask(message, ours), written, ours)
+    await _is_published_once(stand, await stand.ask(message, ours), written, ours)
     assert (await stand.arrived_id(by_hand["id"]))["publication_id"] is None
 
 
@@ -220,36 +220,36 @@ async def _both(stand: Stand, first_author: int, fault: str, **more: Any) -> lis
     return asked
 
 
-async def _stand_once(stand: Stand, asked: list[tuple[UUID, Written, str]]) -> None:
-    await asyncio.gather(*(_stands_once(stand, *one) for one in asked))
+async def _are_published_once(stand: Stand, asked: list[tuple[UUID, Written, str]]) -> None:
+    await asyncio.gather(*(_is_published_once(stand, *one) for one in asked))
 
 
 @behaviour(alone=True)
-async def an_answer_whose_response_is_lost(stand: Stand) -> None:
-    await _stand_once(stand, await _both(stand, 700_330, "lost_response"))
+async def reply_with_lost_response_is_published_once(stand: Stand) -> None:
+    await _are_published_once(stand, await _both(stand, 700_330, "lost_response"))
 
 
 @behaviour(alone=True)
-async def an_answer_that_comes_back_before_its_response(stand: Stand) -> None:
+async def reply_received_before_its_response_is_published_once(stand: Stand) -> None:
     asked = await _both(stand, 700_332, "slow", seconds=2)
     for _, _, text in asked:
         assert (await stand.spoken(text))["from_community"]
-    await _stand_once(stand, asked)
+    await _are_published_once(stand, asked)
 
 
 @behaviour(alone=True, long=True)
-async def an_answer_whose_call_never_arrived(stand: Stand) -> None:
-    await _stand_once(stand, await _both(stand, 700_334, "drop"))
+async def reply_whose_call_never_arrived_is_published_once(stand: Stand) -> None:
+    await _are_published_once(stand, await _both(stand, 700_334, "drop"))
 
 
 @behaviour(alone=True, long=True)
-async def an_answer_in_flight_when_we_are_stopped(stand: Stand) -> None:
+async def reply_in_flight_at_shutdown_is_published_once(stand: Stand) -> None:
     asked = await _both(stand, 700_336, "slow", seconds=1.5)
 
     async def out() -> bool:
         return all([await _shown(stand, written.thread, text) for _, written, text in asked])
 
-    await stand.eventually(out, "the answers do not reach the network")
+    await stand.eventually(out, "the replies do not reach the network")
     async with stand.down():
         await asyncio.sleep(2)
-    await _stand_once(stand, asked)
+    await _are_published_once(stand, asked)

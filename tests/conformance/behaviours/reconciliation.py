@@ -52,7 +52,7 @@ async def _adapter(stand: Stand, page_id: UUID) -> AsyncIterator[tuple[NetworkAd
         yield catalogue.create_adapter(stand.driver.network, http, accounts, feed, ingest_settings()), page
 
 
-async def _walked(
+async def _scanned(
     network: NetworkAdapter, page: PageRef, since: datetime
 ) -> tuple[list[IncomingItem], list[dict[str, Any]]]:
     items: list[IncomingItem] = []
@@ -69,35 +69,35 @@ async def _walked(
 
 
 @behaviour()
-async def a_walk_finds_all_that_stands(stand: Stand) -> None:
+async def scan_returns_all_content(stand: Stand) -> None:
     _, page_id, written = await _a_page_in_use(stand, "walked")
     async with _adapter(stand, page_id) as (network, page):
-        items, _ = await _walked(network, page, LONG_AGO)
+        items, _ = await _scanned(network, page, LONG_AGO)
         found = {(item.kind, item.external_id): item for item in items if item.text is not None}
         for one in written:
             item = found[one.kind, one.external_id]
-            assert (item.text, item.thread_key, item.change) == (one.text, one.thread_key, "seen")
+            assert (item.text, item.thread_key, item.change) == (one.text, one.thread_key, "observed")
 
 
 @behaviour()
-async def a_walk_leaves_out_what_is_older(stand: Stand) -> None:
+async def scan_omits_older_content(stand: Stand) -> None:
     _, page_id, _ = await _a_page_in_use(stand, "old")
     async with _adapter(stand, page_id) as (network, page):
-        items, _ = await _walked(network, page, datetime.now(UTC) + timedelta(hours=1))
+        items, _ = await _scanned(network, page, datetime.now(UTC) + timedelta(hours=1))
         assert [item for item in items if item.change != "deleted"] == []
 
 
 @behaviour()
-async def a_walk_goes_on_from_where_it_stood(stand: Stand) -> None:
+async def scan_resumes_from_every_cursor(stand: Stand) -> None:
     _, page_id, written = await _a_page_in_use(stand, "resumed")
     async with _adapter(stand, page_id) as (network, page):
-        whole, cursors = await _walked(network, page, LONG_AGO)
+        whole, cursors = await _scanned(network, page, LONG_AGO)
         for cut in range(len(cursors)):
             before: list[IncomingItem] = []
             cursor: dict[str, Any] = {}
-            walk = network.scan(page, LONG_AGO, {})
+            scan = network.scan(page, LONG_AGO, {})
             for _ in range(cut):
-                step = await anext(walk)
+                step = await anext(scan)
                 before += step.batch.items
                 cursor = dict(step.cursor)
             async for step in network.scan(page, LONG_AGO, cursor):
@@ -107,7 +107,7 @@ async def a_walk_goes_on_from_where_it_stood(stand: Stand) -> None:
 
 
 @behaviour()
-async def an_answer_that_stands_can_be_read_back(stand: Stand) -> None:
+async def published_reply_is_read_back(stand: Stand) -> None:
     page_name, page_id, written = await _a_page_in_use(stand, "read_back")
     async with _adapter(stand, page_id) as (network, page):
         for question in (written[1], written[3]):
@@ -139,19 +139,19 @@ async def _compared(stand: Stand, page_id: UUID) -> dict[str, Any]:
         found = next(one for one in items if one["id"] == asked["id"])
         return found if found["finished_at"] is not None else None
 
-    return await stand.eventually(finished, "the comparison does not end")
+    return await stand.eventually(finished, "the reconciliation does not end")
 
 
 @behaviour()
-async def a_comparison_of_a_page_that_is_whole_finds_nothing(stand: Stand) -> None:
+async def reconciliation_of_complete_page_finds_nothing(stand: Stand) -> None:
     _, page_id, written = await _a_page_in_use(stand, "whole")
     found = await _compared(stand, page_id)
     assert found["compared"] >= len(written)
-    assert [found[name] for name in ("gaps", "late", "edited", "deleted")] == [0, 0, 0, 0]
+    assert [found[name] for name in ("gaps", "within_grace", "edited", "deleted")] == [0, 0, 0, 0]
 
 
 @behaviour()
-async def a_comparison_finds_a_hidden_gap(stand: Stand) -> None:
+async def reconciliation_stores_and_counts_missing_messages(stand: Stand) -> None:
     page, page_id = await stand.connected("gap")
     first = await stand.driver.citizen(page, words("До"))
     await stand.arrived(first)
@@ -169,12 +169,12 @@ async def a_comparison_finds_a_hidden_gap(stand: Stand) -> None:
         )
         found = await _compared(stand, page_id)
         again = [await stand.arrived(one) for one in hidden]
-        assert found["gaps"] == [row["way_in"] for row in again].count("reconcile")
+        assert found["gaps"] == [row["source_kind"] for row in again].count("reconciliation")
         if found["gaps"]:
             break
         gone = [row["id"] for row in again]
     assert found["gaps"] > 0
-    assert found["late"] == 0
+    assert found["within_grace"] == 0
     assert (await stand.source(page_id))["gaps"] == found["gaps"]
     for one in hidden:
         row = await stand.arrived(one)
@@ -183,7 +183,7 @@ async def a_comparison_finds_a_hidden_gap(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_comparison_finds_an_edit_that_nobody_told(stand: Stand) -> None:
+async def reconciliation_finds_unannounced_edit(stand: Stand) -> None:
     _, page_id, written = await _a_page_in_use(stand, "untold")
     row = await stand.arrived(written[1])
     await stand.eye.execute("UPDATE messages SET text = 'Раньше' WHERE id = $1", row["id"])
@@ -193,7 +193,7 @@ async def a_comparison_finds_an_edit_that_nobody_told(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_backfill_fetches_history_and_opens_no_cases(stand: Stand) -> None:
+async def backfill_stores_messages_as_history(stand: Stand) -> None:
     page = await stand.new_page("backfill")
     post = await stand.driver.post(page, words("Пост"))
     written = [await stand.driver.citizen(page, words("Давно"), under=post) for _ in range(5)]
@@ -205,8 +205,8 @@ async def a_backfill_fetches_history_and_opens_no_cases(stand: Stand) -> None:
         return found if found["status"] == "done" else None
 
     found = await stand.eventually(done, "the backfill does not end")
-    assert found["share"] == 1
-    assert found["found"] >= len(written)
+    assert found["progress"] == 1
+    assert found["items_read"] >= len(written)
     for one in written:
         row = await stand.arrived(one, history=True)
         assert len(await stand.events(row["id"], "message.received")) == 1

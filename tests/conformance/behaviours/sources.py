@@ -25,7 +25,7 @@ async def _arrived_once(stand: Stand, written: list[Written], **expected: Any) -
 
 
 @behaviour()
-async def what_was_written_before_the_go_live_moment_is_history(stand: Stand) -> None:
+async def message_before_go_live_is_history(stand: Stand) -> None:
     page = await stand.new_page("history")
     written = await _one_of_each(stand, page, "Давно", "700501")
     await stand.connect(page, go_live_at="2099-01-01T00:00:00+00:00")
@@ -33,7 +33,7 @@ async def what_was_written_before_the_go_live_moment_is_history(stand: Stand) ->
 
 
 @behaviour()
-async def a_page_connected_late_brings_its_history(stand: Stand) -> None:
+async def page_connected_later_stores_its_history(stand: Stand) -> None:
     page = await stand.new_page("late")
     before = await _one_of_each(stand, page, "До", "700502")
     await asyncio.sleep(1.2)  # networks give times in seconds
@@ -45,22 +45,22 @@ async def a_page_connected_late_brings_its_history(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_page_is_shown_as_read(stand: Stand) -> None:
+async def read_page_is_shown_as_healthy(stand: Stand) -> None:
     page, page_id = await stand.connected("shown")
     await stand.arrived(await stand.driver.citizen(page, words("Есть кто?")))
     shown = await stand.source_state(page_id, "healthy")
     assert shown["network"] == stand.driver.network
-    assert shown["ways"]
+    assert shown["sources"]
     assert shown["lag_seconds"] is not None
 
 
 @behaviour()
-async def a_closed_page_says_so_and_comes_back(stand: Stand) -> None:
+async def closed_page_is_failing_until_it_reopens(stand: Stand) -> None:
     page, page_id = await stand.connected("closed")
     await stand.arrived(await stand.driver.citizen(page, words("До")))
     await stand.driver.close_page(page, closed=True)
     shown = await stand.source_state(page_id, "failing")
-    assert any(way["last_error"] for way in shown["ways"]), shown
+    assert any(one["last_error"] for one in shown["sources"]), shown
     beside = await stand.driver.citizen(stand.page, words("Рядом"))
     await stand.arrived(beside)
     await stand.driver.close_page(page, closed=False)
@@ -70,7 +70,7 @@ async def a_closed_page_says_so_and_comes_back(stand: Stand) -> None:
 
 
 @behaviour("people_leave")
-async def a_person_whose_account_is_gone(stand: Stand) -> None:
+async def messages_of_deactivated_account_are_stored(stand: Stand) -> None:
     page = await stand.new_page("gone")
     written = await _one_of_each(stand, page, "Был", "700503")
     await stand.driver.deactivate("700503")
@@ -81,7 +81,7 @@ async def a_person_whose_account_is_gone(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_token_that_dies_and_another_that_is_left(stand: Stand) -> None:
+async def second_token_continues_after_first_is_revoked(stand: Stand) -> None:
     page, page_id = await stand.connected("two_tokens")
     (first,) = [one for one in await stand.driver.tokens(page) if one["kind"] == "group"]
     await stand.arrived(await stand.driver.citizen(page, words("До"), "message", author="700504"))
@@ -97,7 +97,7 @@ async def a_token_that_dies_and_another_that_is_left(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_dead_token_is_told_and_a_new_one_brings_what_was_missed(stand: Stand) -> None:
+async def new_token_fetches_what_was_missed_without_one(stand: Stand) -> None:
     page, page_id = await stand.connected("dead")
     await stand.arrived(await stand.driver.citizen(page, words("До"), "message", author="700505"))
     for token in await stand.driver.tokens(page):
@@ -113,7 +113,7 @@ async def a_dead_token_is_told_and_a_new_one_brings_what_was_missed(stand: Stand
         state = await stand.eye.fetchval("SELECT state FROM network_tokens WHERE page_id = $1", page_id)
         return bool(state == "revoked")
 
-    await stand.eventually(told, "the dead token is not told")
+    await stand.eventually(told, "the revoked token is not reported")
     await stand.source_state(page_id, "failing", "no_token")
     await stand.hand_over(await stand.driver.new_token(page), page_id)
     await _arrived_once(stand, [missed])
@@ -121,7 +121,7 @@ async def a_dead_token_is_told_and_a_new_one_brings_what_was_missed(stand: Stand
 
 
 @behaviour(long=True)
-async def an_answer_waits_for_a_token(stand: Stand) -> None:
+async def reply_without_token_is_published_once_one_is_added(stand: Stand) -> None:
     page, page_id = await stand.connected("waiting")
     written = await stand.driver.citizen(page, words("Когда?"), "message", author="700507")
     row = await stand.arrived(written)
@@ -135,7 +135,7 @@ async def an_answer_waits_for_a_token(stand: Stand) -> None:
         failure: dict[str, Any] | None = (await stand.publication(publication))["failure"]
         return failure
 
-    failure = await stand.eventually(refused, "nobody is told why the answer is not out")
+    failure = await stand.eventually(refused, "the reason why the reply is not published is not shown")
     assert failure["final"] is False
     await stand.hand_over(await stand.driver.new_token(page), page_id)
     await stand.ended(publication)
@@ -143,7 +143,7 @@ async def an_answer_waits_for_a_token(stand: Stand) -> None:
 
 
 @behaviour(alone=True)
-async def what_was_written_while_we_were_away(stand: Stand) -> None:
+async def messages_written_during_downtime_are_stored(stand: Stand) -> None:
     await stand.arrived(await stand.driver.citizen(stand.page, words("До")))
     async with stand.down():
         written = await _one_of_each(stand, stand.page, "Пока нас не было", "700508")
@@ -159,7 +159,7 @@ async def what_was_written_while_we_were_away(stand: Stand) -> None:
 
 
 @behaviour(alone=True)
-async def what_was_pushed_and_lost(stand: Stand) -> None:
+async def lost_push_is_found_by_polling(stand: Stand) -> None:
     page, _ = await stand.connected("lost")
     await stand.arrived(await stand.driver.citizen(page, words("До")))
     async with stand.driver.silence():
@@ -170,7 +170,7 @@ async def what_was_pushed_and_lost(stand: Stand) -> None:
 
 
 @behaviour(alone=True)
-async def a_network_that_does_not_answer_for_a_while(stand: Stand) -> None:
+async def silent_network_is_failing_until_it_responds(stand: Stand) -> None:
     page, page_id = await stand.connected("silent")
     await stand.arrived(await stand.driver.citizen(page, words("До")))
     async with stand.driver.silence():
@@ -181,7 +181,7 @@ async def a_network_that_does_not_answer_for_a_while(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_page_that_is_not_followed_any_more(stand: Stand) -> None:
+async def inactive_page_is_not_read(stand: Stand) -> None:
     page, page_id = await stand.connected("left")
     await stand.arrived(await stand.driver.citizen(page, words("До")))
     await _follow(stand, page_id, follow=False)
@@ -200,22 +200,22 @@ async def _follow(stand: Stand, page_id: UUID, *, follow: bool) -> None:
 
 
 @behaviour("calls_us", alone=True)
-async def what_the_network_pushes_to_our_address(stand: Stand) -> None:
+async def pushed_message_is_stored_once(stand: Stand) -> None:
     kind = stand.driver.pushes
     async with stand.reachable(**stand.driver.push_settings):
         page, page_id = await stand.connected("pushed")
-        states = "SELECT state FROM callback_servers WHERE page_id = $1"
+        states = "SELECT state FROM callback_registrations WHERE page_id = $1"
 
         async def working() -> bool:
-            return bool(await stand.eye.fetchval(states, page_id) == "working")
+            return bool(await stand.eye.fetchval(states, page_id) == "active")
 
         await stand.eventually(working, "the network does not push to our address")
-        ways = []
+        brought_by = []
         for _ in range(5):  # messages written during the change may come from another source
             written = await stand.driver.citizen(page, words("Сразу"), kind, author="700512")
             row = await stand.arrived(written)
             assert len(await stand.events(row["id"], "message.received")) == 1
-            ways.append(row["way_in"])
-        assert "callback" in ways
+            brought_by.append(row["source_kind"])
+        assert "callback" in brought_by
     again = await stand.driver.citizen(page, words("И потом"), kind, author="700512")
     await stand.arrived(again)

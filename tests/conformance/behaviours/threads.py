@@ -47,7 +47,7 @@ async def _all_arrive(stand: Stand, written: Sequence[Written]) -> list[asyncpg.
 
 
 @behaviour()
-async def a_thread_of_250_replies(stand: Stand) -> None:
+async def thread_of_250_replies_is_read_completely(stand: Stand) -> None:
     page = await stand.new_page("replies")
     post = await stand.driver.post(page, words("Пост"))
     root = await stand.driver.citizen(page, words("Корень"), under=post)
@@ -59,7 +59,7 @@ async def a_thread_of_250_replies(stand: Stand) -> None:
 
 
 @behaviour(long=True)
-async def a_post_with_300_comments(stand: Stand) -> None:
+async def post_with_300_comments_is_read_completely(stand: Stand) -> None:
     page = await stand.new_page("comments")
     post = await stand.driver.post(page, words("Пост"))
     calls = [stand.driver.citizen(page, words("Комментарий"), under=post) for _ in range(COMMENTS)]
@@ -72,7 +72,7 @@ async def a_post_with_300_comments(stand: Stand) -> None:
 
 
 @behaviour(long=True)
-async def more_conversations_than_a_page_of_them(stand: Stand) -> None:
+async def conversations_beyond_one_page_are_read(stand: Stand) -> None:
     page = await stand.new_page("conversations")
     calls = [
         stand.driver.citizen(page, words("Здравствуйте"), "message", author=str(710_000 + number))
@@ -86,7 +86,7 @@ async def more_conversations_than_a_page_of_them(stand: Stand) -> None:
 
 
 @behaviour(long=True)
-async def a_long_conversation(stand: Stand) -> None:
+async def long_conversation_is_read_completely(stand: Stand) -> None:
     page = await stand.new_page("conversation")
     first = await stand.driver.citizen(page, words("Здравствуйте"), "message", author="700401")
     written = [await stand.driver.citizen(page, words("Ау"), "message", under=first) for _ in range(MESSAGES)]
@@ -97,7 +97,7 @@ async def a_long_conversation(stand: Stand) -> None:
 
 
 @behaviour(long=True)
-async def more_posts_than_a_page_of_them(stand: Stand) -> None:
+async def posts_beyond_one_page_are_read(stand: Stand) -> None:
     page = await stand.new_page("posts")
     written = await _all(
         [stand.driver.citizen(page, words("Яма"), "wall_post", author=str(720_000 + n)) for n in range(120)]
@@ -109,7 +109,7 @@ async def more_posts_than_a_page_of_them(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_deleted_comment_whose_replies_stay(stand: Stand) -> None:
+async def replies_under_deleted_comment_are_stored(stand: Stand) -> None:
     page = await stand.new_page("orphans")
     post = await stand.driver.post(page, words("Пост"))
     root = await stand.driver.citizen(page, words("Корень"), under=post)
@@ -123,7 +123,7 @@ async def a_deleted_comment_whose_replies_stay(stand: Stand) -> None:
 
 
 @behaviour()
-async def a_comment_deleted_under_living_replies(stand: Stand) -> None:
+async def deleted_comment_leaves_its_replies(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     root = await stand.driver.citizen(stand.page, words("Корень"), under=post)
     reply = await stand.driver.citizen(stand.page, words("Ответ"), to=root)
@@ -136,7 +136,7 @@ async def a_comment_deleted_under_living_replies(stand: Stand) -> None:
 
 
 @behaviour()
-async def comments_that_are_closed_and_open_again(stand: Stand) -> None:
+async def closed_comments_are_not_deleted(stand: Stand) -> None:
     post = await stand.driver.post(stand.page, words("Пост"))
     before = await stand.driver.citizen(stand.page, words("До"), under=post)
     await stand.arrived(before)

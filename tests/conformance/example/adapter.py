@@ -79,7 +79,7 @@ def words(code: int) -> UserMessage:
 
 def parse(raw: dict[str, Any], page: PageRef, change: Mapping[str, Any] | None = None) -> IncomingItem:
     """Parse an item from a change or from the list of items. Raises KeyError, TypeError or ValueError."""
-    what: ChangeKind = "seen" if change is None else change["what"]
+    what: ChangeKind = "observed" if change is None else change["what"]
     by = None if change is None else change.get("by")
     return IncomingItem(
         change=what,
@@ -161,7 +161,7 @@ class Example:
             last = answer["last"] if last is None else last
             whole.extend(parsed)
         for kind in KINDS:
-            held = await self._feed.living_ids(page, kind)
+            held = await self._feed.undeleted_ids(page, kind)
             for gone in held.keys() - {item.external_id for item in whole.items}:
                 if held[gone] < observed_at:
                     whole.items.append(_deleted(kind, gone, held[gone]))

@@ -123,13 +123,13 @@ async def test_citizens_write_at_the_configured_rate(network: OkProcess) -> None
         return sum(item["count"] for item in items if item["by"] == "citizens")
 
     before = await written()
-    await network.door("citizens", {"per_minute": 6000})
+    await network.door("citizen-rate", {"per_minute": 6000})
 
     async def ten_more() -> bool:
         return await written() >= before + 10
 
     await eventually(ten_more, "ten messages of citizens")
-    await network.door("citizens", {"per_minute": 0})
+    await network.door("citizen-rate", {"per_minute": 0})
     after = await written()
     await asyncio.sleep(0.3)  # at the former rate thirty would be written
     assert await written() == after

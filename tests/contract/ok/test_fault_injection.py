@@ -30,7 +30,7 @@ async def test_clients_see_an_invalid_token_and_its_replacement(
 ) -> None:
     monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{network.url}/fb.do")
     dead, fresh = (await network.door("tokens", {"kind": "user", "count": 2}))["items"]
-    body = {"kind": "standing", "code": 103, "token": dead["token"], "until": "replaced"}
+    body = {"kind": "persistent", "code": 103, "token": dead["token"], "until": "replaced"}
     await network.door("faults", body)
     for user, expected in ((dead, 103), (fresh, None)):
         assert (await call(network, user, "users.getCurrentUser")).get("error_code") == expected
@@ -43,8 +43,8 @@ async def test_clients_see_an_invalid_token_and_its_replacement(
     assert raised.value.code == 103
     assert (await asyncio.to_thread(sync[1].users.getCurrentUser))["uid"] == fresh["uid"]
     by_token = (await network.door("calls"))["by_token"]
-    assert by_token[dead["token"]]["while_standing"] == 2
-    assert by_token[fresh["token"]]["while_standing"] == 0
+    assert by_token[dead["token"]]["while_faulty"] == 2
+    assert by_token[fresh["token"]]["while_faulty"] == 0
     await network.door("faults", method="DELETE")
 
 
@@ -102,12 +102,12 @@ async def test_faults_survive_a_kill(lone_network: OkProcess) -> None:
     parts += [{"kind": "error", "code": code} for code in (1, 2)]
     await network.door("faults", {"mix": parts, "rate": 0.25, "methods": ["group.getInfo"], "seed": 3})
     token = network.user["token"]
-    body = {"kind": "standing", "code": 11, "token": token, "methods": ["url.getInfo"], "until": "day_end"}
+    body = {"kind": "persistent", "code": 11, "token": token, "methods": ["url.getInfo"], "until": "day_end"}
     await network.door("faults", body)
     await network.door("script", {"steps": [{"after_calls": 10_000, "do": {"clear": True}}]})
     await network.door("settings", {"removed_type": "GONE", "webhook_retry_seconds": [0.1]})
     await network.door("page", {"page": network.page, "who_can_comment": "NOBODY"})
-    day = (await network.door("day", {}))["day"]
+    day = (await network.door("next-day", {}))["day"]
     await network.door("faults", body)
     for _ in range(60):
         await call(network, network.user, "group.getInfo", uids=network.page)
@@ -115,9 +115,9 @@ async def test_faults_survive_a_kill(lone_network: OkProcess) -> None:
     await network.end(signal.SIGKILL)
     await network.start()
     assert [await network.door(path) for path in ("faults", "script", "settings", "calls")] == before
-    assert before[0]["standing"][0]["ended"] == "day_end"
+    assert before[0]["persistent"][0]["ended"] == "day_end"
     assert (await call(network, network.user, "url.getInfo", url="ok.ru/school1"))["error_code"] == 11
-    assert (await network.door("day", {}))["day"] == day + 1
+    assert (await network.door("next-day", {}))["day"] == day + 1
     assert (await call(network, network.user, "url.getInfo", url="ok.ru/school1"))["type"] == "GROUP"
     assert (await network.door("faults", method="DELETE"))["items"] == []
     (info,) = await call(network, network.user, "group.getInfo", uids=network.page, fields="who_can_comment")

@@ -176,7 +176,7 @@ async def test_citizens_write_at_the_configured_rate(start_emulator: StartEmulat
     async with asyncio.timeout(60):
         while await written() < 20:
             await asyncio.sleep(0.05)
-    await page.emulator.door("citizens", {"per_minute": 0})
+    await page.emulator.door("citizen-rate", {"per_minute": 0})
     silent = await written()
     await asyncio.sleep(0.3)
     assert await written() == silent

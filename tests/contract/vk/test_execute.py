@@ -118,7 +118,7 @@ async def test_invalid_script_is_refused(page: VkPage) -> None:
     spent = (await page.emulator.door("tokens", {"kind": "user"}))["token"]
     await page.emulator.door(
         "faults",
-        {"kind": "standing", "code": 29, "token": spent, "methods": ["users.get"], "until": "cleared"},
+        {"kind": "persistent", "code": 29, "token": spent, "methods": ["users.get"], "until": "cleared"},
     )
     stands = await page.api("execute", spent, code="return API.users.get({user_ids: 5});")
     assert stands["execute_errors"][0]["error_code"] == 29

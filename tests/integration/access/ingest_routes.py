@@ -9,9 +9,9 @@ from tests.integration.access.route_table import Call, Listing, Open, Row, body,
 
 def _compared(found: Any) -> int:
     """Return the number of failing reconciliations; check that each sample page has two, one of them failing."""
-    in_trouble: int = found["in_trouble"]
-    assert found["asked"] == 2 * in_trouble
-    return in_trouble
+    failing: int = found["failing"]
+    assert found["requested"] == 2 * failing
+    return failing
 
 
 # The routes for events that networks push, of every network that pushes.
@@ -24,7 +24,7 @@ ROWS: dict[str, Row] = PUSH | {
     "GET /api/v1/messages": Listing(Right.MESSAGES_READ, shows="message_id"),
     "GET /api/v1/messages/{message_id}": Call(Right.MESSAGES_READ),
     "GET /api/v1/sources": Listing(Right.SOURCES_READ, shows="page_id", key="page_id"),
-    "GET /api/v1/sources/budget": Call(Right.SOURCES_INSPECT),
+    "GET /api/v1/sources/call-budgets": Call(Right.SOURCES_INSPECT),
     "GET /api/v1/sources/{page_id}": Call(Right.SOURCES_READ),
     "GET /api/v1/sources/tokens": Listing(Right.SOURCES_INSPECT, shows="token_id"),
     "POST /api/v1/sources/tokens": Call(
@@ -49,10 +49,10 @@ ROWS: dict[str, Row] = PUSH | {
     "GET /api/v1/sources/{page_id}/callback": Call(Right.SOURCES_READ),
     "PUT /api/v1/sources/{page_id}/callback": Call(Right.SOURCES_MANAGE, body(secret="s3cret-of-the-server")),
     "DELETE /api/v1/sources/{page_id}/callback": Call(Right.SOURCES_MANAGE),
-    "GET /api/v1/sources/set-aside": Listing(Right.SOURCES_READ, shows="item_id"),
-    "GET /api/v1/sources/set-aside/{item_id}": Call(Right.SOURCES_INSPECT),
+    "GET /api/v1/sources/quarantine": Listing(Right.SOURCES_READ, shows="payload_id"),
+    "GET /api/v1/sources/quarantine/{payload_id}": Call(Right.SOURCES_INSPECT),
     # The payload still cannot be parsed.
-    "POST /api/v1/sources/set-aside/{item_id}/retry": Call(Right.SOURCES_MANAGE, answers=frozenset({409})),
+    "POST /api/v1/sources/quarantine/{payload_id}/retry": Call(Right.SOURCES_MANAGE, answers=frozenset({409})),
     "GET /api/v1/publications": Listing(Right.APPEALS_READ, shows="publication_id"),
     "GET /api/v1/publications/{publication_id}": Call(Right.APPEALS_READ),
     "POST /api/v1/publications/{publication_id}/retry": Call(Right.APPEALS_ANSWER),

@@ -166,7 +166,7 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
             attachments=[],
             url=f"https://vk.com/wall-{number}01_1?reply={which}",
             history=False,
-            way_in="poll",
+            source_kind="wall_poll",
             written_at=THEN,
             received_at=THEN + timedelta(minutes=which),
             raw={},
@@ -185,7 +185,7 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
             for message in messages
         ),
     )  # fmt: skip
-    await _add(session, ingest.Source(page_id=page_id, way="comments", cursor={}))
+    await _add(session, ingest.Source(page_id=page_id, kind="wall_poll", cursor={}))
     sealed = Fernet(KEY).encrypt(json.dumps({"token": "vk1.a", "secret": "s3cret"}).encode())
     token = ingest.NetworkToken(
         network="vk",
@@ -198,7 +198,11 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
     )
     things["token_id"] = await _add(session, token)
     backfill = ingest.Backfill(
-        page_id=page_id, organisation_id=organisation_id, since=THEN, open_cases=False, asked_by=f"asker-{mark}"
+        page_id=page_id,
+        organisation_id=organisation_id,
+        since=THEN,
+        open_appeals=False,
+        requested_by=f"asker-{mark}",
     )
     things["backfill_id"] = await _add(session, backfill)
     compared = [
@@ -218,9 +222,9 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
     await _add(session, pushed)
     raw = json.dumps({"type": 1, "of": mark})
     unread = ingest.QuarantinedPayload(
-        network="vk", page_id=page_id, way_in="callback", reason=f"unknown: {mark}", raw=raw
+        network="vk", page_id=page_id, source_kind="callback", reason=f"unknown: {mark}", raw=raw
     )
-    things["item_id"] = await _add(session, unread)
+    things["payload_id"] = await _add(session, unread)
 
 
 async def _cases(session: AsyncSession, things: dict[str, Any], mark: str) -> None:

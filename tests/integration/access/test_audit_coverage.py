@@ -123,7 +123,7 @@ def test_every_changing_route_is_audited_or_has_a_reason_not_to_be(stage: Stage)
 async def test_change_writes_an_audit_row_of_its_caller(
     stage: Stage, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if route.endswith("/set-aside/{item_id}/retry"):  # as if the parsers had been fixed meanwhile
+    if route.endswith("/quarantine/{payload_id}/retry"):  # as if the parsers had been fixed meanwhile
         known = catalogue.NETWORKS["vk"]
         assert known.push is not None
         learnt = replace(known, push=replace(known.push, parse=lambda _raw, _page: None))

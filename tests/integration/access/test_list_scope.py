@@ -82,7 +82,7 @@ DIRECTORY = {
 # Other lists that show everything to every permitted caller, and why.
 HIDE_NOTHING = {
     "GET /api/v1/me/sessions": "the caller's own",
-    "GET /api/v1/sources/budget": "the applications' calls in the networks: of no organisation",
+    "GET /api/v1/sources/call-budgets": "the applications' calls in the networks: of no organisation",
     "GET /api/v1/webhooks/event-types": "a catalogue",
 }
 

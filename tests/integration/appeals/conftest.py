@@ -68,7 +68,7 @@ class World:
             await self.ingest.execute(
                 """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
                    reply_to, author_key, from_community, publication_id, text, attachments, url, history,
-                   way_in, written_at, received_at, version, raw)
+                   source_kind, written_at, received_at, version, raw)
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
                    $13::text::jsonb, $14, $15, 'poll', $16, $17, 1, '{}')""",
                 message_id, network, kind, external_id, page, organisation, thread, reply_to, author_key,
@@ -168,11 +168,10 @@ class World:
             uuid4(),
             self.organisation,
             reply_id=reply["id"],
-            external_id=external_id,
             external_ids=[external_id],
             url="https://example.invalid/answer",
             published_at=at.isoformat(),
-            adopted=False,
+            matched=False,
         )
         await self.work()
 

@@ -145,7 +145,7 @@ async def test_reply_of_a_dead_lettered_job_can_be_retried(world: World, again: 
         await publication_requests.record_dead_lettered(session, UUID(reply["id"]))
     details = await world.only()
     (shown,) = details["replies"]
-    assert (shown["status"], shown["failure"]["code"]) == ("failed", "job_held")
+    assert (shown["status"], shown["failure"]["code"]) == ("failed", "job_dead_lettered")
     assert details["reply_failed"]["reply_id"] == reply["id"]
     asked = len(await requests(world))
     assert (await send(world, path)).status_code == 202
@@ -182,7 +182,7 @@ async def test_reply_of_a_dead_lettered_job_fails(
 
             await eventually(failed)
             (reply,) = (await world.only())["replies"]
-            assert (reply["status"], reply["failure"]["code"]) == ("failed", "job_held")
+            assert (reply["status"], reply["failure"]["code"]) == ("failed", "job_dead_lettered")
     finally:
         await ingest.close()
 

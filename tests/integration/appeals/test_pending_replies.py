@@ -71,7 +71,7 @@ async def test_retry_while_another_reply_is_under_way_is_refused(world: World) -
     refused = await send(world, retry, subject=COLLEAGUE)
     assert (refused.status_code, refused.json()["reply"]["id"]) == (409, second["id"])
     # A late event about the failed reply does not resume it beside the second.
-    for outcome in ("uncertain", "delayed"):
+    for outcome in ("uncertain", "retry_scheduled"):
         await tells(world, first, outcome, failure={"code": "x", "message": "Ждём.", "final": False})
     assert [reply["status"] for reply in (await world.only())["replies"]] == ["failed", "queued"]
     await world.published(second, at=WEDNESDAY + HOUR)

@@ -270,11 +270,11 @@ async def test_published_parts_cannot_be_corrected(world: World) -> None:
     assert (await world.post(path, {"text": "Раз.\n\nЧетыре."})).status_code == 202
 
 
-@pytest.mark.parametrize(("outcome", "status"), [("delayed", "queued"), ("uncertain", "uncertain")])
+@pytest.mark.parametrize(("outcome", "status"), [("retry_scheduled", "queued"), ("uncertain", "uncertain")])
 async def test_delay_is_shown_until_the_reply_is_published(world: World, outcome: str, status: str) -> None:
     await world.writes(QUESTION)
     reply = await _answer(world, await world.only())
-    failure = {"code": "no_token", "message": "У страницы нет ключа.", "final": False}
+    failure = {"code": "no_usable_token", "message": "У страницы нет ключа.", "final": False}
     await world.emit(f"publication.{outcome}", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
     await world.work()
     (shown,) = (await world.only())["replies"]
@@ -298,7 +298,6 @@ async def test_parts_mistaken_for_staff_replies_count_once(world: World) -> None
         uuid4(),
         world.organisation,
         reply_id=reply["id"],
-        external_id=await world.external_id(parts[0]),
         external_ids=[await world.external_id(part) for part in parts],
         url="https://example.invalid/answer",
         published_at=(WEDNESDAY + timedelta(minutes=11)).isoformat(),

@@ -110,10 +110,10 @@ async def test_repeated_backfill_command_shows_the_interrupted_run(system: Syste
         first = system.start(*arguments)
 
         async def started_backfill() -> Any:
-            return await system.raw_connection.fetchrow("SELECT * FROM backfills WHERE found > 0")
+            return await system.raw_connection.fetchrow("SELECT * FROM backfills WHERE items_read > 0")
 
         row = await eventually(started_backfill, "a started backfill")
-        assert (row["since"].isoformat(), row["open_cases"]) == ("2025-12-31T16:00:00+00:00", False)
+        assert (row["since"].isoformat(), row["open_appeals"]) == ("2025-12-31T16:00:00+00:00", False)
         first.send_signal(signal.SIGINT)
         out, err = await asyncio.to_thread(first.communicate, timeout=60)
         assert (first.returncode, "goes on without this command" in err) == (130, True), out + err
@@ -122,7 +122,7 @@ async def test_repeated_backfill_command_shows_the_interrupted_run(system: Syste
         second = await system.run(*arguments)
     if "already running" in second:
         assert await system.raw_connection.fetchval("SELECT count(*) FROM backfills") == 1
-    assert "done: 7 found" in second
+    assert "done: 7 read" in second
     assert await system.raw_connection.fetchval("SELECT count(*) FROM messages") == 7
 
 

@@ -80,7 +80,7 @@ def _quarantined(name: str, *indexes: str, staff: bool = False, of_page: bool = 
         conditions = [QuarantinedPayload.page_id == region.page_id] if of_page else []
         await quarantine.list_quarantined(session, caller, PAGE, conditions)
 
-    return FrequentQuery(f"set-aside: {name}", "ingest", work, frozenset(indexes))
+    return FrequentQuery(f"quarantine: {name}", "ingest", work, frozenset(indexes))
 
 
 def _deliveries(
@@ -154,10 +154,10 @@ FREQUENT_QUERIES = [
     _publications("queued", "ix_publications_unpublished", status="queued"),
     _publications("published", "ix_publications_created_at", status="published"),
     _publications("of a network given up", "ix_publications_network_created_at", network="ok"),
-    _quarantined("centre", "ix_set_aside_created_at"),
+    _quarantined("centre", "ix_quarantine_created_at"),
     # If few payloads are quarantined, a generic plan reads them in order of time.
-    _quarantined("staff", "ix_set_aside_page_id_created_at", "ix_set_aside_created_at", staff=True),
-    _quarantined("of a page", "ix_set_aside_page_id_created_at", of_page=True),
+    _quarantined("staff", "ix_quarantine_page_id_created_at", "ix_quarantine_created_at", staff=True),
+    _quarantined("of a page", "ix_quarantine_page_id_created_at", of_page=True),
     _deliveries("all", "ix_webhook_deliveries_created_at"),
     _deliveries("failed", "ix_webhook_deliveries_failed", status="failed"),
     _deliveries("pending", "ix_webhook_deliveries_due", status="pending"),

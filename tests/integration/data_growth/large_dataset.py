@@ -46,7 +46,7 @@ CREATE TEMP TABLE source AS
     FROM made JOIN page ON page.n = made.page JOIN topic ON topic.n = made.topic;
 ANALYZE source;
 INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, author_key,
-        from_community, text, attachments, url, history, way_in, written_at, received_at, version, raw)
+        from_community, text, attachments, url, history, source_kind, written_at, received_at, version, raw)
     SELECT message_id, network, CASE WHEN rare THEN 'message' WHEN i % 3 = 0 THEN 'comment' ELSE 'wall_post' END,
         i || '/1', page_id, organisation_id, network || ':' || i / 3, 'author' || i % 50000, false,
         'Когда починят дорогу у дома ' || i || '? ' || repeat(md5(i::text), 4), '[]',
@@ -71,14 +71,14 @@ INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, publicat
         CASE WHEN rare THEN 'queued' ELSE 'published' END, 'person',
         CASE WHEN rare THEN NULL ELSE gen_random_uuid() END, at, 1, at, at, message_id
     FROM source ORDER BY i;
-INSERT INTO publications (id, reply_id, page_id, organisation_id, network, kind, thread_key, target, text,
+INSERT INTO publications (id, reply_id, page_id, organisation_id, network, kind, thread_key, reply_to, text,
         on_behalf_of, status, attempts, external_id, url, published_at, version, created_at, updated_at, part,
         parts)
     SELECT gen_random_uuid(), reply_id, page_id, organisation_id, network, 'comment', network || ':' || i, 'x',
         'Ответ ' || repeat(md5(i::text), 4), 'person', CASE WHEN rare THEN 'failed' ELSE 'published' END, 1,
         'p' || i, 'https://network.example/p' || i, at, 1, at, at, 0, 1
     FROM source ORDER BY i;
-INSERT INTO set_aside (id, network, page_id, way_in, reason, raw, created_at)
+INSERT INTO quarantine (id, network, page_id, source_kind, reason, raw, created_at)
     SELECT gen_random_uuid(), network, page_id, 'poll', 'no parser', repeat('x', 300), at
     FROM source WHERE rare OR i % 10 = 0 ORDER BY i;
 INSERT INTO alerts (id, kind, appeal_id, why, seen_at, seen_by, created_at)
@@ -114,7 +114,7 @@ class Region:
 # Indexes without a constraint are created after the tables are filled, which takes a third of the time.
 _INDEXES = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
-WHERE indrelid = ANY('{messages,appeals,appeal_messages,replies,publications,set_aside,alerts,events,
+WHERE indrelid = ANY('{messages,appeals,appeal_messages,replies,publications,quarantine,alerts,events,
         webhook_deliveries}'::regclass[])
     AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
 """

@@ -62,12 +62,12 @@ async def test_expired_quarantine_push_events_and_versions_are_purged(
     raw_connection: asyncpg.Connection, purged: Purge
 ) -> None:
     await raw_connection.execute("""
-        INSERT INTO set_aside (id, network, way_in, reason, raw, created_at)
+        INSERT INTO quarantine (id, network, source_kind, reason, raw, created_at)
             SELECT gen_random_uuid(), 'vk', 'poll', age::text, '{}', now() - age * interval '1 day'
             FROM generate_series(86, 95) age;
-        INSERT INTO seen_events (page_id, event_id, created_at)
+        INSERT INTO processed_push_events (page_id, event_id, created_at)
             SELECT gen_random_uuid(), age::text, now() - age * interval '1 day' FROM generate_series(0, 9) age;
-        INSERT INTO tombstones (network, kind, external_id, page_id, created_at)
+        INSERT INTO pending_deletions (network, kind, external_id, page_id, created_at)
             SELECT 'vk', 'comment', age::text, gen_random_uuid(), now() - age * interval '1 day'
             FROM generate_series(26, 35) age;
         INSERT INTO message_versions (message_id, version, text, attachments, raw, replaced_at)
@@ -76,9 +76,9 @@ async def test_expired_quarantine_push_events_and_versions_are_purged(
     """)
     await purged("ingest")
     # A row exactly as old as the limit has become older by the time of the purge, so it is deleted.
-    assert await raw_connection.fetchval("SELECT max(reason::int) FROM set_aside") == 89
-    assert await raw_connection.fetchval("SELECT max(event_id::int) FROM seen_events") == 2
-    assert await raw_connection.fetchval("SELECT max(external_id::int) FROM tombstones") == 29
+    assert await raw_connection.fetchval("SELECT max(reason::int) FROM quarantine") == 89
+    assert await raw_connection.fetchval("SELECT max(event_id::int) FROM processed_push_events") == 2
+    assert await raw_connection.fetchval("SELECT max(external_id::int) FROM pending_deletions") == 29
     assert await raw_connection.fetchval("SELECT max(version) FROM message_versions") == 364
 
 
@@ -236,15 +236,15 @@ async def test_locked_row_is_skipped(
     raw_connection: asyncpg.Connection, database: TestDatabase, purged: Purge
 ) -> None:
     await raw_connection.execute("""
-        INSERT INTO set_aside (id, network, way_in, reason, raw, created_at)
+        INSERT INTO quarantine (id, network, source_kind, reason, raw, created_at)
             SELECT gen_random_uuid(), 'vk', 'poll', n::text, '{}', now() - interval '1 year'
             FROM generate_series(1, 7) n
     """)
     other = await database.connect("ingest")
     async with other.transaction():
-        await other.execute("SELECT FROM set_aside WHERE reason = '2' FOR UPDATE")
+        await other.execute("SELECT FROM quarantine WHERE reason = '2' FOR UPDATE")
         await purged("ingest")
-        assert await raw_connection.fetchval("SELECT array_agg(reason) FROM set_aside") == ["2"]
+        assert await raw_connection.fetchval("SELECT array_agg(reason) FROM quarantine") == ["2"]
     await other.close()
 
 

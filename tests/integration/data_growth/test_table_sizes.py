@@ -38,9 +38,9 @@ class SizeLimit:
 
 RETENTION = RetentionSettings()
 SIZE_LIMITS = {
-    "seen_events": SizeLimit(MESSAGES, 3, 20),
-    "tombstones": SizeLimit(50, 30, 2),
-    "set_aside": SizeLimit(30, RETENTION.quarantine_days, 10),
+    "processed_push_events": SizeLimit(MESSAGES, 3, 20),
+    "pending_deletions": SizeLimit(50, 30, 2),
+    "quarantine": SizeLimit(30, RETENTION.quarantine_days, 10),
     "message_versions": SizeLimit(100, RETENTION.message_versions_days, 60),
     "ingest_jobs.pgqueuer_log": SizeLimit(APPEALS * 21, RETENTION.job_log_days, 60),
     "ingest_jobs.pgqueuer_statistics": SizeLimit(APPEALS * 8, RETENTION.job_log_days, 30),
@@ -56,13 +56,13 @@ SIZE_LIMITS = {
 WEEK = f"""
 CREATE FUNCTION pg_temp.week(since timestamptz, before bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO seen_events (page_id, event_id, created_at)
+    INSERT INTO processed_push_events (page_id, event_id, created_at)
         SELECT md5((n % {PAGES})::text)::uuid, before + n, since + n * interval '7 days' / ({MESSAGES} * 7)
         FROM generate_series(1, {MESSAGES} * 7) n;
-    INSERT INTO tombstones (network, kind, external_id, page_id, created_at)
+    INSERT INTO pending_deletions (network, kind, external_id, page_id, created_at)
         SELECT 'vk', 'comment', before + n, gen_random_uuid(), since + n * interval '28 minutes'
         FROM generate_series(1, 50 * 7) n;
-    INSERT INTO set_aside (id, network, way_in, reason, raw, created_at)
+    INSERT INTO quarantine (id, network, source_kind, reason, raw, created_at)
         SELECT gen_random_uuid(), 'vk', 'callback', 'no parser', repeat(md5(n::text), 20),
             since + n * interval '48 minutes'
         FROM generate_series(1, 30 * 7) n;
@@ -132,7 +132,9 @@ async def test_purged_tables_stay_below_their_size_limits(monkeypatch: pytest.Mo
                 assert await _tables_over_limit(raw_connection) == {}, f"week {week}"
         # Expired rows are gone, and the newest rows are there.
         assert await raw_connection.fetchval("SELECT count(*) FROM events") > RETENTION.events_days * MESSAGES
-        assert await raw_connection.fetchval("SELECT max(created_at) FROM seen_events") > end - timedelta(days=1)
+        assert await raw_connection.fetchval(
+            "SELECT max(created_at) FROM processed_push_events"
+        ) > end - timedelta(days=1)
         for pool in pools.values():
             await pool.close()
         await raw_connection.close()

@@ -144,7 +144,7 @@ class Connected:
     @property
     def worker(self) -> Worker:
         """Return the worker that reads the networks in this process."""
-        worker: object = getattr(self.ingest.service.workers["networks"], "__self__", None)
+        worker: object = getattr(self.ingest.service.workers["collector"], "__self__", None)
         assert isinstance(worker, Worker)
         return worker
 

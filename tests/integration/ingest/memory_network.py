@@ -32,7 +32,7 @@ from tests.support.service_under_test import insert_organisation, insert_page
 STEP = 3
 
 
-def comment(number: int, age: timedelta, *, text: str | None = None, change: Any = "seen") -> IncomingItem:
+def comment(number: int, age: timedelta, *, text: str | None = None, change: Any = "observed") -> IncomingItem:
     """Return a citizen's comment of this age."""
     return IncomingItem(
         change=change,
@@ -178,10 +178,10 @@ async def age_first_reading(database: TestDatabase, page_id: UUID, age: timedelt
     moment = int((clock.now() - age).timestamp() * 1000)
     eye = await database.connect()
     try:
-        for row in await eye.fetch("SELECT id, way FROM sources WHERE page_id = $1", page_id):
+        for row in await eye.fetch("SELECT id, kind FROM sources WHERE page_id = $1", page_id):
             aged = UUID(int=(moment << 80) | (UUID(str(row["id"])).int & ((1 << 80) - 1)))
             await eye.execute(
-                "UPDATE sources SET id = $1 WHERE page_id = $2 AND way = $3", aged, page_id, row["way"]
+                "UPDATE sources SET id = $1 WHERE page_id = $2 AND kind = $3", aged, page_id, row["kind"]
             )
     finally:
         await eye.close()

@@ -80,23 +80,28 @@ async def test_backfill_stores_all_messages_as_history(
         here.network.items = [comment(n, n * DAY) for n in range(1, 8)] + [comment(99, 40 * DAY)]
         await here.push(comment(3, 3 * DAY))
         asked = await ask(api, here.page.id)
-        assert (asked["status"], asked["share"], asked["found"], asked["stored"]) == ("queued", 0.0, 0, 0)
+        assert (asked["status"], asked["progress"], asked["items_read"], asked["messages_added"]) == (
+            "queued",
+            0.0,
+            0,
+            0,
+        )
         async with running(backfiller(here)):
             done = await until(api, asked["id"], "done")
-        assert (done["share"], done["found"], done["stored"], done["error"]) == (1.0, 7, 6, None)
+        assert (done["progress"], done["items_read"], done["messages_added"], done["error"]) == (1.0, 7, 6, None)
         assert done["finished_at"] is not None
-        rows = await eye.fetch("SELECT history, way_in FROM messages WHERE way_in = 'backfill'")
+        rows = await eye.fetch("SELECT history, source_kind FROM messages WHERE source_kind = 'backfill'")
         assert [row["history"] for row in rows].count(True) == 4
         assert len(rows) == 6
 
 
-async def test_backfill_with_open_cases_opens_appeals_from_history(
+async def test_backfill_with_open_appeals_opens_appeals_from_history(
     database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     async with ground(database) as here:
         await eye.execute("UPDATE pages SET go_live_at = now()")
         here.network.items = [comment(1, DAY)]
-        asked = await ask(api, here.page.id, open_cases=True)
+        asked = await ask(api, here.page.id, open_appeals=True)
         async with running(backfiller(here)):
             await until(api, asked["id"], "done")
         assert await eye.fetchval("SELECT history FROM messages") is False
@@ -112,16 +117,20 @@ async def test_stopped_backfill_resumes_from_cursor(
 
         async def two_steps() -> Any:
             found = await read(api, asked["id"])
-            return found if found["found"] == 6 else None
+            return found if found["items_read"] == 6 else None
 
         async with running(backfiller(here)):
             halfway = await eventually(two_steps)
-        assert (halfway["status"], halfway["share"], halfway["stored"]) == ("running", pytest.approx(2 / 3), 6)
+        assert (halfway["status"], halfway["progress"], halfway["messages_added"]) == (
+            "running",
+            pytest.approx(2 / 3),
+            6,
+        )
         here.network.stop_after = None
         here.network.gate.set()
         async with running(backfiller(here)):
             done = await until(api, asked["id"], "done")
-        assert (done["found"], done["stored"]) == (9, 9)
+        assert (done["items_read"], done["messages_added"]) == (9, 9)
         assert [cursor for _, cursor in here.network.asked] == [{}, {"at": 6}]
         assert await eye.fetchval("SELECT count(*) FROM messages") == 9
 
@@ -150,7 +159,7 @@ async def test_transient_errors_delay_backfill(
 
             assert str(trouble) in await eventually(waits)
             done = await until(api, asked["id"], "done")
-        assert (done["stored"], done["error"]) == (1, None)
+        assert (done["messages_added"], done["error"]) == (1, None)
 
 
 async def test_permanent_errors_fail_backfill_with_reason(database: TestDatabase, api: ServiceUnderTest) -> None:
@@ -174,7 +183,7 @@ async def test_cancelled_backfill_stores_nothing_more(
         asked = await ask(api, here.page.id)
 
         async def one_step() -> Any:
-            return (await read(api, asked["id"]))["found"]
+            return (await read(api, asked["id"]))["items_read"]
 
         async with running(backfiller(here)):
             await eventually(one_step)
@@ -185,7 +194,7 @@ async def test_cancelled_backfill_stores_nothing_more(
             here.network.gate.set()
             fresh = await ask(api, here.page.id)
             await until(api, fresh["id"], "done")
-        assert (await read(api, asked["id"]))["found"] == 3
+        assert (await read(api, asked["id"]))["items_read"] == 3
         again = await api.client.post(path, headers=api.headers("operations"))
         assert again.status_code == 409
         assert await eye.fetchval("SELECT count(*) FROM messages") == 9
@@ -199,8 +208,8 @@ async def test_second_backfill_and_invalid_requests_are_rejected(
     for since, why in (
         ("2026-01-01T00:00:00", "timezone"),
         ((clock.now() + DAY).isoformat(), "in the future"),
-        ("1999-01-01T00:00:00+08:00", "no content before"),
-        ("0001-01-01T00:00:00+14:00", "no content before"),
+        ("1999-01-01T00:00:00+08:00", "earliest allowed date"),
+        ("0001-01-01T00:00:00+14:00", "earliest allowed date"),
         ("9999-12-31T23:59:59-14:00", "in the future"),
         (None, "valid"),
     ):
@@ -245,5 +254,5 @@ async def test_two_workers_store_each_step_once(
         async with running(backfiller(here)), running(backfiller(here)):
             done = await until(api, asked["id"], "done")
             await asyncio.sleep(0)
-        assert (done["found"], done["stored"]) == (15, 15)
+        assert (done["items_read"], done["messages_added"]) == (15, 15)
         assert await eye.fetchval("SELECT count(*) FROM messages") == 15

@@ -96,12 +96,16 @@ async def test_event_is_stored_before_ok_response(database: TestDatabase, keys_d
     async with bench(database, keys_dir) as one:
         assert taken(await one.push(comment()))
         (row,) = await one.messages()
-        assert (row["external_id"], row["text"], row["way_in"]) == (f"-{GROUP}_31", "Когда починят?", "callback")
+        assert (row["external_id"], row["text"], row["source_kind"]) == (
+            f"-{GROUP}_31",
+            "Когда починят?",
+            "callback",
+        )
         assert SECRET not in row["raw"]
         shown = await one.ingest.client.get(
             f"/api/v1/sources/{one.page_id}/callback", headers=one.ingest.headers("moderator")
         )
-        assert (shown.json()["state"], shown.json()["by_hand"]) == ("working", True)
+        assert (shown.json()["state"], shown.json()["manual"]) == ("active", True)
         assert shown.json()["last_event_at"] is not None
         assert SECRET not in shown.text
 
@@ -191,12 +195,12 @@ async def test_unknown_event_types_are_accepted_and_invalid_ones_quarantined(
     async with bench(database, keys_dir) as one:
         assert taken(await one.push(comment(kind="never_heard_of")))
         assert taken(await one.push(comment(kind="like_add")))
-        assert await one.eye.fetchval("SELECT count(*) FROM set_aside") == 0
+        assert await one.eye.fetchval("SELECT count(*) FROM quarantine") == 0
         broken = comment()
         broken["object"] = {"text": "без номера"}
         assert taken(await one.push(broken))
         assert taken(await one.push(comment(object=[1, 2])))
-        rows = await one.eye.fetch("SELECT reason, raw FROM set_aside ORDER BY reason")
+        rows = await one.eye.fetch("SELECT reason, raw FROM quarantine ORDER BY reason")
         assert [row["reason"] for row in rows] == ["the event has no object", "the field 'id' is missing"]
         assert all(SECRET not in row["raw"] for row in rows)
         assert await one.messages() == []
@@ -223,7 +227,7 @@ async def test_confirmation_without_pending_server_is_rejected_without_call(
         assert answer.status_code == 201, answer.text
         ask = {"type": "confirmation", "group_id": GROUP}
         assert (await one.push(ask)).text in {"fr0m1network", "c0de1"}
-        await one.eye.execute("UPDATE callback_servers SET awaited_until = now()")
+        await one.eye.execute("UPDATE callback_registrations SET confirmation_until = now()")
         network.calls.clear()
         refused = await one.push(ask)
         assert refused.status_code == 403

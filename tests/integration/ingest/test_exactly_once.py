@@ -46,7 +46,7 @@ class Standing:
 
     def stands(self, number: int, text: str, **changes: Any) -> None:
         """Add a comment of the community."""
-        self.items.append(self.scene.spoken(number, text, change="seen", **changes))
+        self.items.append(self.scene.spoken(number, text, change="observed", **changes))
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish the reply; the first `lost` calls get no response."""
@@ -72,7 +72,7 @@ async def given_up(scene: Scene) -> None:
     with pytest.raises(RetryLater):
         await scene.publisher.process(scene.publication_id)
     with mock.patch("services.ingest.publishing.publisher.MAX_SILENT_ATTEMPTS", 1):
-        assert (await scene.carry_through())["failure"]["code"] == "unanswered"
+        assert (await scene.carry_through())["failure"]["code"] == "no_response"
 
 
 async def test_retried_reply_is_published_once_after_late_effect(scene: Scene) -> None:
@@ -116,7 +116,7 @@ async def test_reply_of_dead_lettered_job_fails_and_retry_publishes_once(scene: 
             session, {"publication_id": str(scene.publication_id)}, "of ours"
         )
     failed = await scene.system.publication(str(scene.publication_id))
-    assert (failed["status"], failed["failure"]["code"]) == ("failed", "job_held")
+    assert (failed["status"], failed["failure"]["code"]) == ("failed", "job_dead_lettered")
     assert len(await scene.system.events("publication.failed")) == 1
     scene.network.on_read = None
     assert (await scene.retry()).json()["status"] == "uncertain"
@@ -211,7 +211,7 @@ async def test_unreadable_thread_prevents_resending(scene: Scene) -> None:
     await scene.system.eye.execute("UPDATE publications SET updated_at = updated_at - interval '11 minutes'")
     await scene.publisher.process(scene.publication_id)
     shown = await scene.system.publication(str(scene.publication_id))
-    assert (shown["status"], shown["failure"]["code"]) == ("failed", "not_read")
+    assert (shown["status"], shown["failure"]["code"]) == ("failed", "thread_not_readable")
     # The thread is readable again and does not contain the reply.
     network = Standing(scene)
     scene.network.on_read = None
@@ -294,7 +294,7 @@ async def test_temporary_rejection_after_lost_call_still_requires_read(scene: Sc
     assert network.texts == ["Ответ"]
 
 
-@pytest.mark.parametrize(("code", "sent"), [("vk:6", True), ("unreachable", False)])
+@pytest.mark.parametrize(("code", "sent"), [("vk:6", True), ("network_unreachable", False)])
 async def test_rejected_call_is_repeated_without_reading_thread(scene: Scene, code: str, *, sent: bool) -> None:
     network = Standing(scene)
     publish = network.publish

@@ -124,8 +124,8 @@ async def test_organisation_sees_only_its_own_messages(house: House) -> None:
         ("/publications", "operations", 403),
         ("/publications", "head", 200),
         ("/sources", "operations", 200),
-        ("/sources/set-aside", "head", 403),
-        ("/sources/set-aside", "operations", 200),
+        ("/sources/quarantine", "head", 403),
+        ("/sources/quarantine", "operations", 200),
     ],
 )
 async def test_routes_require_rights(house: House, path: str, role: str, status: int) -> None:
@@ -226,7 +226,7 @@ async def test_publications_are_listed_and_scoped(house: House) -> None:
     listed = (await house.get("/publications?status=queued")).json()["items"]
     assert [one["appeal_id"] for one in listed] == [appeal, appeal]
     assert [one["network"] for one in listed] == ["ok", "vk"]
-    assert [one["target"] for one in listed] == [None, None]
+    assert [one["reply_to"] for one in listed] == [None, None]
     own = (await house.get("/publications", "executor", house.organisations[0])).json()["items"]
     assert [one["network"] for one in own] == ["vk"]
     foreign = await house.get(f"/publications/{listed[0]['id']}", "executor", house.organisations[0])
@@ -244,9 +244,9 @@ async def test_openapi_document_contains_every_public_route(house: House) -> Non
         "/api/v1/messages",
         "/api/v1/messages/{message_id}",
         "/api/v1/sources",
-        "/api/v1/sources/set-aside",
-        "/api/v1/sources/set-aside/{item_id}",
-        "/api/v1/sources/set-aside/{item_id}/retry",
+        "/api/v1/sources/quarantine",
+        "/api/v1/sources/quarantine/{payload_id}",
+        "/api/v1/sources/quarantine/{payload_id}/retry",
         "/api/v1/sources/tokens",
         "/api/v1/publications",
         "/api/v1/publications/{publication_id}",
@@ -259,7 +259,7 @@ async def test_list_of_deleted_messages_uses_its_index(house: House, database: T
     eye = await database.connect()
     await eye.execute(
         """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
-             from_community, text, attachments, url, history, way_in, written_at, received_at, deleted_at,
+             from_community, text, attachments, url, history, source_kind, written_at, received_at, deleted_at,
              deleted_by, version, raw)
            SELECT gen_random_uuid(), 'vk', 'comment', 'many/' || n, $1, $2, 'vk:many',
              false, 'Текст', '[]', '', false, 'poll', now(), now() - n * interval '1 second',

@@ -94,4 +94,4 @@ async def test_schedule_state_survives_restart(database: TestDatabase, keys_dir:
             again.add(known, state)
         assert again.page_forecast(page_id).last_at == schedule.page_forecast(page_id).last_at
         assert again.dump(page_id)["seen"] == schedule.dump(page_id)["seen"]
-        assert await RateRepository(ingest.service.database, "another_way").load() == {}
+        assert await RateRepository(ingest.service.database, "another_source").load() == {}

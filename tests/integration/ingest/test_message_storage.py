@@ -43,7 +43,7 @@ async def bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
 
 async def test_repeated_item_changes_nothing(bench: Bench) -> None:
     first = await bench.take(bench.item(), bench.item())
-    second = await bench.take(bench.item(), bench.item(change="seen"))
+    second = await bench.take(bench.item(), bench.item(change="observed"))
     assert (first.new, second.new, second.edited) == (1, 0, 0)
     assert await bench.events() == ["message.received"]
     row = await bench.row()
@@ -55,7 +55,7 @@ async def test_old_announcement_does_not_undo_edit(bench: Bench) -> None:
     await bench.take(bench.item("Второй", change="edited"))
     await bench.take(bench.item("Первый"))
     stale = datetime.now(UTC) - timedelta(minutes=1)
-    await bench.take(bench.item("Первый", change="seen"), observed_at=stale)
+    await bench.take(bench.item("Первый", change="observed"), observed_at=stale)
     row = await bench.row()
     assert (row["text"], row["version"]) == ("Второй", 2)
     shown = await bench.shown(row["id"])
@@ -65,7 +65,7 @@ async def test_old_announcement_does_not_undo_edit(bench: Bench) -> None:
 
 async def test_changed_text_in_poll_is_an_edit(bench: Bench) -> None:
     await bench.take(bench.item("Первый"))
-    await bench.take(bench.item("Второй", change="seen"), observed_at=datetime.now(UTC))
+    await bench.take(bench.item("Второй", change="observed"), observed_at=datetime.now(UTC))
     assert (await bench.row())["text"] == "Второй"
 
 
@@ -93,7 +93,7 @@ async def test_deletion_keeps_text_and_records_deleter(bench: Bench, deleter: st
         f"/api/v1/messages?deleted_by={by}", headers=bench.ingest.headers("moderator")
     )
     assert [one["text"] for one in listed.json()["items"]] == ["Неудобный вопрос"]
-    await bench.take(bench.item("Неудобный вопрос", change="seen"))
+    await bench.take(bench.item("Неудобный вопрос", change="observed"))
     assert (await bench.row())["deleted_at"] is not None
     await bench.take(bench.item("Неудобный вопрос", change="restored"))
     assert (await bench.row())["deleted_at"] is None
@@ -185,7 +185,7 @@ async def test_events_are_emitted_in_order_of_writing(bench: Bench) -> None:
 
 async def test_unparsed_payload_is_quarantined_with_reason(bench: Bench) -> None:
     await bench.take(bench.item(), unreadable=[UnparsedPayload("the field 'id' is missing", {"text": "\x00"})])
-    row = await bench.eye.fetchrow("SELECT * FROM set_aside")
+    row = await bench.eye.fetchrow("SELECT * FROM quarantine")
     assert row is not None
     assert (row["reason"], json.loads(row["raw"])) == ("the field 'id' is missing", {"text": "\x00"})
 
@@ -210,7 +210,7 @@ async def test_item_rejected_by_database_does_not_block_others(bench: Bench) -> 
     impossible = bench.item(external_id="-101_9", thread_key="vk:\x00")
     await feed.store(bench.page, "long_poll", ParsedBatch([impossible, bench.item()]), cursor={"ts": "7"})
     assert (await bench.row())["text"] == "Текст"
-    assert await bench.eye.fetchval("SELECT count(*) FROM set_aside") == 1
+    assert await bench.eye.fetchval("SELECT count(*) FROM quarantine") == 1
     assert await feed.cursor(bench.page, "long_poll") == {"ts": "7"}
 
 
@@ -222,12 +222,15 @@ async def test_check_results_are_shown_in_sources(bench: Bench) -> None:
     feed.report_failure(bench.page, "long_poll", "no answer in time")
     await feed.flush()
     answer = await bench.ingest.client.get("/api/v1/sources", headers=bench.ingest.headers("operations"))
-    (source,) = answer.json()["items"]
-    assert source["state"] == "no_token"
-    ways = {way["way"]: way for way in source["ways"]}
-    assert ways["wall_poll"]["last_success_at"] is not None
-    assert (ways["long_poll"]["failures"], ways["long_poll"]["last_error"]) == (2, "no answer in time")
+    (page,) = answer.json()["items"]
+    assert page["state"] == "no_token"
+    sources = {one["kind"]: one for one in page["sources"]}
+    assert sources["wall_poll"]["last_success_at"] is not None
+    assert (sources["long_poll"]["consecutive_failures"], sources["long_poll"]["last_error"]) == (
+        2,
+        "no answer in time",
+    )
     await feed.store(bench.page, "long_poll", ParsedBatch())
     answer = await bench.ingest.client.get("/api/v1/sources", headers=bench.ingest.headers("operations"))
-    ways = {way["way"]: way for way in answer.json()["items"][0]["ways"]}
-    assert ways["long_poll"]["failures"] == 0
+    sources = {one["kind"]: one for one in answer.json()["items"][0]["sources"]}
+    assert sources["long_poll"]["consecutive_failures"] == 0

@@ -213,7 +213,7 @@ async def test_temporary_rejection_is_reported_once_and_retried(scene: Scene) ->
         if refusals < 12:
             refusals += 1
             raise PublishRejected(
-                "no_token", "У страницы нет ключа.", permanent=False, retry_after=15, was_sent=False
+                "no_usable_token", "У страницы нет ключа.", permanent=False, retry_after=15, was_sent=False
             )
         return await publish(outgoing)
 
@@ -224,9 +224,9 @@ async def test_temporary_rejection_is_reported_once_and_retried(scene: Scene) ->
             await scene.publisher.process(scene.publication_id)
         delays.append(later.value.after)
     assert max(delays) <= timedelta(seconds=30)
-    ((subject, data),) = await told(scene, "publication.delayed")
+    ((subject, data),) = await told(scene, "publication.retry_scheduled")
     assert subject == scene.publication_id
-    assert data["failure"] == {"code": "no_token", "message": "У страницы нет ключа.", "final": False}
+    assert data["failure"] == {"code": "no_usable_token", "message": "У страницы нет ключа.", "final": False}
     assert (await scene.system.publication(str(scene.publication_id)))["status"] == "queued"
     await carry_all(scene)
     assert taken == PARTS

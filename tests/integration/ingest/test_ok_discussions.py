@@ -137,7 +137,7 @@ async def test_comments_hidden_by_api_are_not_marked_removed(
         ok.post("page", page=page, comments_share=0.1)
         now = datetime.now(UTC)
         for _ in range(2):
-            source = "way = 'topics_poll' AND page_id = $1 AND last_success_at > $2"
+            source = "kind = 'topics_poll' AND page_id = $1 AND last_success_at > $2"
             now = (await _source(system, source, page_id, now))["last_success_at"]
         assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE deleted_at IS NOT NULL") == 0
 
@@ -156,7 +156,7 @@ async def test_closed_group_shows_reason_and_recovers(
         ok.post("page", page=closed, deactivated=True)
         row = await _source(
             system,
-            "page_id = $1 AND way = 'topics_poll' AND failures > 0 AND last_error LIKE 'Группа%'",
+            "page_id = $1 AND kind = 'topics_poll' AND consecutive_failures > 0 AND last_error LIKE 'Группа%'",
             closed_id,
         )
         assert "закрыта для владельца ключа" in row["last_error"]
@@ -168,7 +168,7 @@ async def test_closed_group_shows_reason_and_recovers(
         after = f"После {uuid4()}"
         ok.citizen(closed, after)
         await _row(system, "text = $1", after)
-        await _source(system, "page_id = $1 AND way = 'topics_poll' AND failures = 0", closed_id)
+        await _source(system, "page_id = $1 AND kind = 'topics_poll' AND consecutive_failures = 0", closed_id)
 
 
 async def test_unreadable_discussion_does_not_block_others(
@@ -188,10 +188,10 @@ async def test_unreadable_discussion_does_not_block_others(
             ok.citizen(page, text, thread=topic)
         for text in texts:
             await _row(system, "text = $1", text)
-        told = "page_id = $1 AND way = 'discussions_poll' AND last_error LIKE '%приватности%'"
+        told = "page_id = $1 AND kind = 'discussions_poll' AND last_error LIKE '%приватности%'"
         row = await _source(system, told, page_id)
         assert "ошибка 458" in row["last_error"]
-        await _source(system, f"{told} AND failures = 0", page_id)
+        await _source(system, f"{told} AND consecutive_failures = 0", page_id)
 
 
 async def test_comment_without_ms_has_moscow_time_and_deleted_author_keeps_text(

@@ -40,7 +40,7 @@ def _subscribe(ok: Emulator, page: str, url: str) -> None:
 
 async def _state(system: Connected, expected: str) -> Any:
     async def look() -> Any:
-        return await system.eye.fetchrow("SELECT * FROM callback_servers WHERE state = $1", expected)
+        return await system.eye.fetchrow("SELECT * FROM callback_registrations WHERE state = $1", expected)
 
     return await eventually(look)
 
@@ -54,7 +54,7 @@ async def _row(system: Connected, text: str) -> Any:
 
 async def _polled(system: Connected) -> None:
     """Wait for a poll of the chats that begins after this call."""
-    last = "SELECT last_success_at FROM sources WHERE way = 'chats_poll'"
+    last = "SELECT last_success_at FROM sources WHERE kind = 'chats_poll'"
     before = await system.eye.fetchval(last)
 
     async def again() -> bool:
@@ -71,7 +71,7 @@ async def test_message_pushed_and_polled_is_stored_once(
     async with connected(database, keys_dir, **settings) as system:
         relay.target = system.ingest.client
         await system.connect_page("ok", ok, page)
-        await _state(system, "working")
+        await _state(system, "active")
         (url,) = _subscribed(ok, page)
         assert url.startswith(f"{relay.url}/callbacks/ok/")
         ok.post("faults", kind="duplicate", rate=1, method="webhook")
@@ -82,12 +82,12 @@ async def test_message_pushed_and_polled_is_stored_once(
             await _row(system, text)
         for _ in range(2):
             await _polled(system)
-        rows = await system.eye.fetch("SELECT text, way_in FROM messages WHERE kind = 'message'")
+        rows = await system.eye.fetch("SELECT text, source_kind FROM messages WHERE kind = 'message'")
         assert sorted(row["text"] for row in rows) == sorted(texts)
-        assert "callback" in {row["way_in"] for row in rows}
+        assert "callback" in {row["source_kind"] for row in rows}
         told = [row for row in await system.events("message.received") if '"message"' in str(row["data"])]
         assert len(told) == len(texts)
-        kept = await system.eye.fetchrow("SELECT * FROM callback_servers")
+        kept = await system.eye.fetchrow("SELECT * FROM callback_registrations")
         assert kept["last_event_at"] is not None
         assert url.rpartition("/")[2].encode() not in kept["secret"] + kept["digest"].encode()
 
@@ -101,7 +101,7 @@ async def test_lost_subscription_is_restored_without_missed_messages(
     async with connected(database, keys_dir, **settings) as system:
         relay.target = system.ingest.client
         await system.connect_page("ok", ok, page)
-        await _state(system, "working")
+        await _state(system, "active")
         (ours,) = _subscribed(ok, page)
         assert ok.post("subscriptions", page=page, drop=True) == {"dropped": 1}
         _subscribe(ok, page, foreign)
@@ -131,7 +131,7 @@ async def test_polling_detects_failed_push(
     async with connected(database, keys_dir, **settings) as system:
         relay.target = system.ingest.client
         await system.connect_page("ok", ok, page)
-        await _state(system, "working")
+        await _state(system, "active")
         first = f"Первое {uuid4()}"
         ok.citizen(page, first, "message")
         await _row(system, first)
@@ -143,11 +143,11 @@ async def test_polling_detects_failed_push(
             text = f"Потерянное {uuid4()}"
             ok.citizen(page, text, "message")
             await _row(system, text)
-            return await system.eye.fetchrow("SELECT * FROM callback_servers WHERE state = 'failed'")
+            return await system.eye.fetchrow("SELECT * FROM callback_registrations WHERE state = 'failed'")
 
         doubted = await eventually(look, "a subscription in doubt", every=0.6)
         assert "опрос" in doubted["reason"]
-        await _state(system, "working")
+        await _state(system, "active")
 
 
 async def test_chats_are_polled_right_after_restart(
@@ -158,7 +158,7 @@ async def test_chats_are_polled_right_after_restart(
     async with connected(database, keys_dir, **settings) as system:
         relay.target = system.ingest.client
         await system.connect_page("ok", ok, page)
-        await _state(system, "working")
+        await _state(system, "active")
         relay.target = None
     (url,) = _subscribed(ok, page)
     ok.post("faults", kind="drop", rate=1, method="webhook")
@@ -167,8 +167,8 @@ async def test_chats_are_polled_right_after_restart(
     async with connected(database, keys_dir, **settings) as system:
         relay.target = system.ingest.client
         row = await _row(system, text)
-        assert row["way_in"] == "chats_poll"
-        await _state(system, "working")
+        assert row["source_kind"] == "chats_poll"
+        await _state(system, "active")
         assert _subscribed(ok, page) == [url]
 
 
@@ -181,5 +181,5 @@ async def test_without_callback_url_no_group_is_subscribed(
         text = f"Опросом {uuid4()}"
         ok.citizen(page, text, "message")
         row = await _row(system, text)
-        assert row["way_in"] == "chats_poll"
+        assert row["source_kind"] == "chats_poll"
         assert _subscribed(ok, page) == []

@@ -85,14 +85,14 @@ async def test_rolled_back_event_is_not_recorded_as_processed(bench: Bench) -> N
 
 async def test_old_event_ids_and_pending_deletions_are_purged(bench: Bench) -> None:
     await bench.take(bench.item(push_event_id="old"), deletion(bench, external_id="-101_8"))
-    await bench.eye.execute("UPDATE seen_events SET created_at = created_at - interval '4 days'")
-    await bench.eye.execute("UPDATE tombstones SET created_at = created_at - interval '31 days'")
+    await bench.eye.execute("UPDATE processed_push_events SET created_at = created_at - interval '4 days'")
+    await bench.eye.execute("UPDATE pending_deletions SET created_at = created_at - interval '31 days'")
     await bench.take(
         bench.item(external_id="-101_9", push_event_id="young"), deletion(bench, external_id="-101_10")
     )
     await purge_tables(bench.ingest.service.database, retention.rules(RetentionSettings()))
-    assert await bench.eye.fetchval("SELECT array_agg(event_id) FROM seen_events") == ["young"]
-    assert await bench.eye.fetchval("SELECT array_agg(external_id) FROM tombstones") == ["-101_10"]
+    assert await bench.eye.fetchval("SELECT array_agg(event_id) FROM processed_push_events") == ["young"]
+    assert await bench.eye.fetchval("SELECT array_agg(external_id) FROM pending_deletions") == ["-101_10"]
 
 
 @pytest.mark.parametrize(("deleter", "by"), [("5001", "author"), ("42", "community"), (None, "unknown")])
@@ -107,8 +107,8 @@ async def test_deletion_before_message_is_applied_on_arrival(bench: Bench, delet
     assert row["deleted_at"] <= row["received_at"]
     assert await bench.events() == ["message.received", "message.deleted"]
     assert (await bench.told("message.deleted"))[0]["deleted_by"] == by
-    assert await bench.eye.fetchval("SELECT count(*) FROM tombstones") == 0
-    await bench.take(bench.item("Неудобный вопрос", change="seen"))
+    assert await bench.eye.fetchval("SELECT count(*) FROM pending_deletions") == 0
+    await bench.take(bench.item("Неудобный вопрос", change="observed"))
     assert len(await bench.events()) == 2
 
 
@@ -128,7 +128,7 @@ async def test_restoration_removes_pending_deletion(bench: Bench) -> None:
     await bench.take(deletion(bench, external_id="-101_8"))
     await bench.take(bench.item(external_id="-101_8", change="restored"))
     assert (await bench.row("-101_8"))["deleted_at"] is None
-    assert await bench.eye.fetchval("SELECT count(*) FROM tombstones") == 0
+    assert await bench.eye.fetchval("SELECT count(*) FROM pending_deletions") == 0
 
 
 async def test_concurrent_message_and_deletion_end_deleted(bench: Bench) -> None:
@@ -144,9 +144,9 @@ async def test_message_found_by_later_poll_is_restored(bench: Bench) -> None:
     await bench.take(bench.item())
     await bench.take(deletion(bench))
     now = datetime.now(UTC)
-    await bench.take(bench.item(change="seen"), observed_at=now + timedelta(minutes=1))
+    await bench.take(bench.item(change="observed"), observed_at=now + timedelta(minutes=1))
     assert (await bench.row())["deleted_at"] is not None
-    await bench.take(bench.item(change="seen"), observed_at=now + timedelta(minutes=11))
+    await bench.take(bench.item(change="observed"), observed_at=now + timedelta(minutes=11))
     assert (await bench.row())["deleted_at"] is None
     assert (await bench.events())[-1] == "message.restored"
 
@@ -240,7 +240,7 @@ async def test_invalid_item_of_one_page_does_not_block_others(bench: Bench, data
     )
     assert [one.new for one in stored] == [1, 1]
     assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 2
-    assert await bench.eye.fetchval("SELECT count(*) FROM set_aside") == 1
+    assert await bench.eye.fetchval("SELECT count(*) FROM quarantine") == 1
 
 
 async def test_concurrent_deliveries_do_not_deadlock(bench: Bench) -> None:
@@ -298,9 +298,9 @@ async def test_store_returns_stored_messages_and_states(bench: Bench) -> None:
     ]
     stored = await feed.store(bench.page, "wall_poll", ParsedBatch(items))
     assert (stored.new, stored.deleted) == (5, 1)
-    assert set(await feed.living_ids(bench.page, "comment")) == {"-101_7", "-101_8", "-101_9"}
-    assert set(await feed.living_ids(bench.page, "comment", thread_key="vk:-101_3")) == {"-101_7", "-101_9"}
-    assert await feed.living_ids(bench.page, "comment", since=later) == {"-101_9": later}
+    assert set(await feed.undeleted_ids(bench.page, "comment")) == {"-101_7", "-101_8", "-101_9"}
+    assert set(await feed.undeleted_ids(bench.page, "comment", thread_key="vk:-101_3")) == {"-101_7", "-101_9"}
+    assert await feed.undeleted_ids(bench.page, "comment", since=later) == {"-101_9": later}
 
 
 async def test_history_allowed_to_open_appeals_is_emitted_again(bench: Bench) -> None:
@@ -311,7 +311,7 @@ async def test_history_allowed_to_open_appeals_is_emitted_again(bench: Bench) ->
     await bench.take(deletion(bench, external_id="-101_9"))
     feed = DatabaseIntakeStore(bench.ingest.service.database)
     fresh = bench.item("Ещё один", external_id="-101_10", written_at=before)
-    found = ParsedBatch([bench.item(written_at=before, change="seen"), community, gone, fresh])
+    found = ParsedBatch([bench.item(written_at=before, change="observed"), community, gone, fresh])
     for _ in range(2):
         await feed.store(bench.page, "backfill", found, open_appeals=True)
     marks = {row["external_id"]: row["history"] for row in await bench.eye.fetch("SELECT * FROM messages")}

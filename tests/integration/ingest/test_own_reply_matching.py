@@ -84,14 +84,14 @@ async def test_changed_whitespace_still_matches(scene: Scene) -> None:
 
 async def test_lost_successful_call_is_found_by_reading(scene: Scene) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        scene.network.thread = ParsedBatch([scene.spoken(31, change="seen")])
+        scene.network.thread = ParsedBatch([scene.spoken(31, change="observed")])
         raise PublishOutcomeUnknown("lost")
 
     scene.network.on_publish = publish
     done = await scene.carry_through()
     assert (done["external_id"], scene.network.calls) == ("-101_31", 1)
     (event,) = await scene.system.events("publication.published")
-    assert '"adopted": true' in event["data"]
+    assert '"matched": true' in event["data"]
     assert len(await scene.system.events("publication.uncertain")) == 1
 
 
@@ -150,7 +150,7 @@ async def test_network_without_responses_fails_publication(scene: Scene) -> None
     scene.network.on_publish = publish
     with mock.patch("services.ingest.publishing.publisher.MAX_SILENT_ATTEMPTS", 5):
         done = await scene.carry_through()
-    assert (done["status"], done["failure"]["code"], scene.network.calls) == ("failed", "unanswered", 5)
+    assert (done["status"], done["failure"]["code"], scene.network.calls) == ("failed", "no_response", 5)
 
 
 async def test_reply_is_published_after_nine_calls_without_response(scene: Scene) -> None:

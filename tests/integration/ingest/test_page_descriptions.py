@@ -120,7 +120,7 @@ async def test_recently_read_wall_costs_no_call(
     emulator: Emulator = request.getfixturevalue(network)
     page_id = await asked.page(network, emulator.page(f"{network}_known"))
     await asked.eye.execute(
-        "INSERT INTO sources (id, page_id, way, cursor, last_success_at, failures, updated_at)"
+        "INSERT INTO sources (id, page_id, kind, cursor, last_success_at, consecutive_failures, updated_at)"
         " VALUES (gen_random_uuid(), $1, $2, '{}', now() - interval '20 hours', 0, now())",
         page_id,
         source,
@@ -130,7 +130,7 @@ async def test_recently_read_wall_costs_no_call(
     ):
         await asked.eye.execute(
             "INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,"
-            " from_community, text, attachments, url, history, way_in, written_at, received_at, version, raw,"
+            " from_community, text, attachments, url, history, source_kind, written_at, received_at, version, raw,"
             " deleted_at) VALUES (gen_random_uuid(), $1, 'wall_post', $2, $3, $4, $2, $5, 'Новость', '[]', '',"
             " false, $6, now() - $7 * interval '1 day', now(), 1, '{}', CASE WHEN $8 THEN now() END)",
             network,

@@ -60,7 +60,7 @@ async def test_repeated_kills_lose_and_duplicate_no_message(
                 return sorted(row["text"] for row in found) == sorted(expected)
 
             await eventually(complete)
-        assert await eye.fetchval("SELECT count(*) FROM set_aside") == 0
+        assert await eye.fetchval("SELECT count(*) FROM quarantine") == 0
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])

@@ -46,7 +46,7 @@ async def put_aside(bench: Bench, raw: Any, reason: str = "a riddle", page: Page
 async def call(bench: Bench, path: str = "", *, method: str = "GET", role: str = "operations") -> Any:
     """Send a request about quarantined payloads."""
     return await bench.ingest.client.request(
-        method, f"/api/v1/sources/set-aside{path}", headers=bench.ingest.headers(role)
+        method, f"/api/v1/sources/quarantine{path}", headers=bench.ingest.headers(role)
     )
 
 
@@ -67,7 +67,11 @@ async def test_list_shows_reason_without_payload(bench: Bench, database: TestDat
     second = await call(bench, f"?limit=3&cursor={first.json()['next_cursor']}")
     items = first.json()["items"] + second.json()["items"]
     assert [item["reason"] for item in items] == ["reason 3", "reason 2", "reason 1", "reason 0"]
-    assert (items[1]["network"], items[1]["way_in"], items[1]["page_id"]) == ("vk", "test", str(bench.page.id))
+    assert (items[1]["network"], items[1]["source_kind"], items[1]["page_id"]) == (
+        "vk",
+        "test",
+        str(bench.page.id),
+    )
     of_ok = (await call(bench, "?network=ok")).json()["items"]
     of_page = (await call(bench, f"?page_id={other.id}")).json()["items"]
     assert [item["reason"] for item in of_ok] == [item["reason"] for item in of_page] == ["reason 3"]
@@ -80,9 +84,9 @@ async def test_payload_requires_source_right(bench: Bench) -> None:
     assert shown.json()["raw"] == {**EVENT, "more": "\x00"}
     assert (await call(bench, f"/{item['id']}", role="head")).status_code == 403
     own = bench.ingest.headers("executor", bench.page.organisation_id)
-    listed = await bench.ingest.client.get("/api/v1/sources/set-aside", headers=own)
+    listed = await bench.ingest.client.get("/api/v1/sources/quarantine", headers=own)
     assert [one["id"] for one in listed.json()["items"]] == [item["id"]]
-    hidden = await bench.ingest.client.get(f"/api/v1/sources/set-aside/{item['id']}", headers=own)
+    hidden = await bench.ingest.client.get(f"/api/v1/sources/quarantine/{item['id']}", headers=own)
     assert hidden.status_code == 403
     assert (await call(bench, f"/{uuid4()}")).status_code == 404
 
@@ -90,7 +94,7 @@ async def test_payload_requires_source_right(bench: Bench) -> None:
 async def test_organisation_does_not_see_quarantine_of_others(bench: Bench, database: TestDatabase) -> None:
     await put_aside(bench, MESSAGE, page=await ok_page(bench, database))
     own = bench.ingest.headers("executor", bench.page.organisation_id)
-    listed = await bench.ingest.client.get("/api/v1/sources/set-aside", headers=own)
+    listed = await bench.ingest.client.get("/api/v1/sources/quarantine", headers=own)
     assert listed.json()["items"] == []
 
 

@@ -59,7 +59,7 @@ async def finished(eye: asyncpg.Connection, row_id: UUID) -> asyncpg.Record:
 
 async def gaps_told(eye: asyncpg.Connection) -> list[int]:
     rows = await eye.fetch("SELECT data FROM events WHERE type = 'source.gap_found' ORDER BY created_at")
-    return [json.loads(row["data"])["count"] for row in rows]
+    return [json.loads(row["data"])["gaps"] for row in rows]
 
 
 async def test_missing_messages_are_counted_as_gaps(database: TestDatabase, eye: asyncpg.Connection) -> None:
@@ -73,9 +73,9 @@ async def test_missing_messages_are_counted_as_gaps(database: TestDatabase, eye:
         row_id = await ask(here)
         async with running(reconciler(here)):
             row = await finished(eye, row_id)
-        assert (row["compared"], row["gaps"], row["late"], row["error"]) == (10, 2, 1, None)
+        assert (row["compared"], row["gaps"], row["within_grace"], row["error"]) == (10, 2, 1, None)
         assert await eye.fetchval("SELECT count(*) FROM messages") == 10
-        source = await eye.fetchrow("SELECT gaps, last_gap_at FROM sources WHERE way = 'reconcile'")
+        source = await eye.fetchrow("SELECT gaps, last_gap_at FROM sources WHERE kind = 'reconciliation'")
         assert source["gaps"] == 2
         assert source["last_gap_at"] is not None
         assert await gaps_told(eye) == [2]
@@ -91,8 +91,8 @@ async def test_second_reconciliation_finds_no_gap(database: TestDatabase, eye: a
             assert (await finished(eye, first))["gaps"] == 1
             second = await ask(here)
             row = await finished(eye, second)
-        assert (row["compared"], row["gaps"], row["late"]) == (3, 0, 0)
-        assert await eye.fetchval("SELECT gaps FROM sources WHERE way = 'reconcile'") == 1
+        assert (row["compared"], row["gaps"], row["within_grace"]) == (3, 0, 0)
+        assert await eye.fetchval("SELECT gaps FROM sources WHERE kind = 'reconciliation'") == 1
         assert await gaps_told(eye) == [1]
 
 
@@ -144,7 +144,7 @@ async def test_two_workers_count_each_gap_once(database: TestDatabase, eye: asyn
         async with running(reconciler(here)), running(reconciler(here)):
             row = await finished(eye, row_id)
         assert (row["compared"], row["gaps"]) == (19, 18)
-        assert await eye.fetchval("SELECT gaps FROM sources WHERE way = 'reconcile'") == 18
+        assert await eye.fetchval("SELECT gaps FROM sources WHERE kind = 'reconciliation'") == 18
         assert await gaps_told(eye) == [18]
 
 
@@ -194,8 +194,8 @@ async def test_page_with_invalid_token_is_delayed_and_scanned_later(
     monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_DELAY", 0.2)
     async with ground(database) as here:
         await eye.execute(
-            """INSERT INTO network_tokens (id, network, kind, page_id, digest, secret, state, reason, usage,
-               created_at, updated_at)
+            """INSERT INTO network_tokens (id, network, kind, page_id, digest, secret, state, reason,
+               method_limits, created_at, updated_at)
                VALUES (gen_random_uuid(), 'vk', 'group', $1, 'd', '', 'healthy', NULL, '{}', now(), now())""",
             here.page.id,
         )

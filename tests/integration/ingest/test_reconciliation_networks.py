@@ -109,12 +109,12 @@ async def test_gap_is_found_and_backfill_stores_history_again(
 
         await eventually(all_stored)
         calm = await _compared(system, page_id)
-        assert (calm["gaps"], calm["late"], calm["deleted"]) == (0, 0, 0)
+        assert (calm["gaps"], calm["within_grace"], calm["deleted"]) == (0, 0, 0)
         await polls.stop()
         lost = [comments[1], message] if network == "vk" else comments[1:3]
         await _lose(system, *lost)
         found = await _compared(system, page_id)
-        assert (found["gaps"], found["late"], found["deleted"], found["error"]) == (2, 0, 0, None)
+        assert (found["gaps"], found["within_grace"], found["deleted"], found["error"]) == (2, 0, 0, None)
         assert await all_stored()
         (told,) = await system.events("source.gap_found")
         assert told["subject_id"] == page_id
@@ -131,7 +131,7 @@ async def test_gap_is_found_and_backfill_stores_history_again(
             )
 
         done = await eventually(fetched)
-        assert (done["stored"], done["share"], done["error"]) == (4, 1.0, None)
+        assert (done["messages_added"], done["progress"], done["error"]) == (4, 1.0, None)
         assert await all_stored()
 
 

@@ -37,13 +37,13 @@ async def get(api: ServiceUnderTest, path: str, status: int = 200, role: str = "
     return answer.json()
 
 
-async def way(eye: asyncpg.Connection, page_id: UUID, name: str, **values: Any) -> None:
+async def source(eye: asyncpg.Connection, page_id: UUID, kind: str, **values: Any) -> None:
     await eye.execute(
-        """INSERT INTO sources (id, page_id, way, cursor, last_success_at, last_message_at, last_error, failures,
-           gaps, last_gap_at, updated_at)
+        """INSERT INTO sources (id, page_id, kind, cursor, last_success_at, last_message_at, last_error,
+           consecutive_failures, gaps, last_gap_at, updated_at)
            VALUES (gen_random_uuid(), $1, $2, '{}', $3, $4, $5, $6, $7, $8, now())""",
         page_id,
-        name,
+        kind,
         values.get("seen"),
         values.get("brought"),
         values.get("error"),
@@ -56,14 +56,14 @@ async def way(eye: asyncpg.Connection, page_id: UUID, name: str, **values: Any) 
 async def token(eye: asyncpg.Connection, page_id: UUID | None, state: str, **values: Any) -> None:
     await eye.execute(
         """INSERT INTO network_tokens (id, network, kind, page_id, digest, secret, state, reason, limited_until,
-           usage, created_at, updated_at)
+           method_limits, created_at, updated_at)
            VALUES (gen_random_uuid(), 'vk', $1, $2, gen_random_uuid()::text, '', $3, $4, $5, $6, now(), now())""",
         "service" if page_id is None else "group",
         page_id,
         state,
         values.get("reason"),
         values.get("until"),
-        values.get("usage", "{}"),
+        values.get("method_limits", "{}"),
     )
 
 
@@ -73,28 +73,28 @@ async def test_page_shows_its_sources(
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation)
     now = clock.now()
-    await way(eye, page_id, "long_poll", seen=now - timedelta(seconds=5), brought=now - timedelta(hours=1))
-    await way(eye, page_id, "wall_poll", seen=now - timedelta(hours=2), brought=now - timedelta(hours=2))
-    await way(eye, page_id, "reconcile", seen=now, gaps=3, gap_at=now - timedelta(days=1))
-    await way(eye, page_id, "read_back", seen=now, error="not shown")
+    await source(eye, page_id, "long_poll", seen=now - timedelta(seconds=5), brought=now - timedelta(hours=1))
+    await source(eye, page_id, "wall_poll", seen=now - timedelta(hours=2), brought=now - timedelta(hours=2))
+    await source(eye, page_id, "reconciliation", seen=now, gaps=3, gap_at=now - timedelta(days=1))
+    await source(eye, page_id, "read_back", seen=now, error="not shown")
     await token(eye, page_id, "healthy")
     started = now - timedelta(hours=20)
     for age, gaps in ((0, 3), (24, 0)):
         await eye.execute(
             """INSERT INTO reconciliations (id, page_id, since, started_at, finished_at, cursor, compared, gaps,
-               late, edited, deleted) VALUES (gen_random_uuid(), $1, $2, $3, $3, '{}', 40, $4, 0, 0, 0)""",
+               within_grace, edited, deleted) VALUES (gen_random_uuid(), $1, $2, $3, $3, '{}', 40, $4, 0, 0, 0)""",
             page_id,
             started - timedelta(days=2),
             started - timedelta(hours=age),
             gaps,
         )
     await eye.execute(
-        "INSERT INTO poll_rates (page_id, way, state, updated_at) VALUES ($1, 'wall_poll', $2, now())",
+        "INSERT INTO poll_rates (page_id, source_kind, state, updated_at) VALUES ($1, 'wall_poll', $2, now())",
         page_id,
         '{"expected_delay_seconds": 640.5}',
     )
     await eye.execute(
-        """INSERT INTO callback_servers (page_id, network, url, secret, digest, by_hand, state, reason,
+        """INSERT INTO callback_registrations (page_id, network, url, secret, digest, manual, state, reason,
            last_event_at, created_at, updated_at)
            VALUES ($1, 'vk', 'https://example.invalid/secret-path', '', 'd', true, 'failed', 'no answer', $2,
            now(), now())""",
@@ -102,22 +102,22 @@ async def test_page_shows_its_sources(
         now,
     )
     (shown,) = (await get(api, ""))["items"]
-    assert (shown["state"], shown["gaps"], shown["last_message_way"]) == ("healthy", 3, "long_poll")
+    assert (shown["state"], shown["gaps"], shown["last_message_source"]) == ("healthy", 3, "long_poll")
     assert 5 <= shown["lag_seconds"] < 60, "reading history must not count as reading new messages"
     assert shown["expected_delay_seconds"] == 640.5
     assert shown["token"] == {"state": "healthy", "reason": None, "until": None}
-    assert (shown["push"]["state"], shown["push"]["reason"], shown["push"]["by_hand"]) == (
+    assert (shown["callback"]["state"], shown["callback"]["reason"], shown["callback"]["manual"]) == (
         "failed",
         "no answer",
         True,
     )
     assert shown["last_reconciliation"]["gaps"] == 3
     assert shown["last_reconciliation"]["compared"] == 40
-    assert [one["way"] for one in shown["ways"]] == ["long_poll", "reconcile", "wall_poll"]
+    assert [one["kind"] for one in shown["sources"]] == ["long_poll", "reconciliation", "wall_poll"]
     assert "secret-path" not in str(shown)
     whole = await get(api, f"/{page_id}")
-    assert {key: whole[key] for key in shown if key not in {"lag_seconds", "ways"}} == {
-        key: value for key, value in shown.items() if key not in {"lag_seconds", "ways"}
+    assert {key: whole[key] for key in shown if key not in {"lag_seconds", "sources"}} == {
+        key: value for key, value in shown.items() if key not in {"lag_seconds", "sources"}
     }
     assert [one["gaps"] for one in whole["reconciliations"]] == [3, 0]
     assert [one["state"] for one in whole["tokens"]] == ["healthy"]
@@ -133,13 +133,13 @@ async def test_page_shows_its_sources(
     "case",
     [
         ([], [], "no_token", ("none", "no token was added for this page")),
-        ([], [{"state": "healthy"}], "waiting", ("healthy", None)),
+        ([], [{"state": "healthy"}], "not_read_yet", ("healthy", None)),
         ([{"state": "revoked", "reason": "vk 5"}], [], "no_token", ("revoked", "vk 5")),
         ([{"state": "revoked", "reason": "vk 5"}], [{"state": "healthy"}], "failing", ("revoked", "vk 5")),
-        ([{"state": "revoked"}, {"state": "healthy"}], [], "waiting", ("healthy", None)),
+        ([{"state": "revoked"}, {"state": "healthy"}], [], "not_read_yet", ("healthy", None)),
         ([{"state": "captcha", "reason": "vk 14"}], [{"state": "healthy"}], "failing", ("captcha", "vk 14")),
-        ([{"state": "limited", "reason": "vk 29", "age": -60}], [], "waiting", ("limited", "vk 29")),
-        ([{"state": "limited", "reason": "vk 29", "age": 60}], [], "waiting", ("healthy", None)),
+        ([{"state": "limited", "reason": "vk 29", "age": -60}], [], "not_read_yet", ("limited", "vk 29")),
+        ([{"state": "limited", "reason": "vk 29", "age": 60}], [], "not_read_yet", ("healthy", None)),
     ],
 )
 async def test_page_shows_best_token_state(
@@ -165,15 +165,15 @@ async def test_paused_method_is_shown_as_limit(
     page_id = await insert_page(database, await insert_organisation(database))
     later = (clock.now() + timedelta(hours=3)).isoformat()
     earlier = (clock.now() - timedelta(hours=3)).isoformat()
-    usage = f'{{"limited": {{"wall.get": "{later}", "wall.getComments": "{earlier}"}}}}'
-    await token(eye, page_id, "healthy", usage=usage)
+    limits = f'{{"wall.get": "{later}", "wall.getComments": "{earlier}"}}'
+    await token(eye, page_id, "healthy", method_limits=limits)
     (page,) = (await get(api, ""))["items"]
-    assert (page["token"]["state"], page["token"]["reason"]) == ("limited", "rests from wall.get")
+    assert (page["token"]["state"], page["token"]["reason"]) == ("limited", "limited methods: wall.get")
     assert page["token"]["until"] is not None
 
 
 async def test_item_route_does_not_shadow_other_routes(database: TestDatabase, api: ServiceUnderTest) -> None:
-    for path in ("/tokens", "/budget", "/backfills", "/reconciliations", "/reconciliations/summary"):
+    for path in ("/tokens", "/call-budgets", "/backfills", "/reconciliations", "/reconciliations/summary"):
         await get(api, path)
     await get(api, "/not-a-page", 422)
 
@@ -198,9 +198,9 @@ async def test_page_count_does_not_change_query_count(
            sort_key, url || n, go_live_at, true, 1, now(), now() FROM pages, generate_series(1, 4000) n"""
     )
     await eye.execute(
-        """INSERT INTO sources (id, page_id, way, cursor, last_success_at, failures, updated_at)
-           SELECT gen_random_uuid(), id, way, '{}', now(), 0, now()
-           FROM pages, unnest(ARRAY['long_poll', 'wall_poll', 'reconcile']) way"""
+        """INSERT INTO sources (id, page_id, kind, cursor, last_success_at, consecutive_failures, updated_at)
+           SELECT gen_random_uuid(), id, kind, '{}', now(), 0, now()
+           FROM pages, unnest(ARRAY['long_poll', 'wall_poll', 'reconciliation']) kind"""
     )
     counted.clear()
     page = await get(api, "", limit=200)
@@ -222,14 +222,14 @@ async def test_reconciliations_are_requested_and_summarized(
     assert one.status_code == 202, one.text
     assert (one.json()["finished_at"], one.json()["gaps"]) == (None, 0)
     asked = await api.client.post("/api/v1/sources/reconciliations", json={"network": "ok"}, headers=manager)
-    assert (asked.status_code, asked.json()["pages"]) == (202, 1), asked.text
+    assert (asked.status_code, asked.json()["page_count"]) == (202, 1), asked.text
     everything = await api.client.post("/api/v1/sources/reconciliations", headers=manager)
-    assert everything.json()["pages"] == 2
+    assert everything.json()["page_count"] == 2
     await eye.execute(
         "UPDATE reconciliations SET gaps = 2, compared = 9, finished_at = now() WHERE page_id = $1", ok
     )
     summary = await get(api, "/reconciliations/summary", started_from=asked.json()["started_at"])
-    assert (summary["asked"], summary["finished"], summary["gaps"], summary["compared"]) == (3, 2, 4, 18)
+    assert (summary["requested"], summary["finished"], summary["gaps"], summary["compared"]) == (3, 2, 4, 18)
     assert len((await get(api, "/reconciliations", with_gaps=True))["items"]) == 2
     assert len((await get(api, f"/{vk}/reconciliations"))["items"]) == 2
     assert [len((await get(api, "/reconciliations", network=name))["items"]) for name in ("vk", "ok")] == [2, 2]
@@ -260,10 +260,15 @@ async def test_budget_shows_calls_used_and_left(
            SELECT id, 'wall.get', now() - age, 100 FROM network_tokens,
            unnest(ARRAY[interval '1 h', interval '2 h', interval '3 d']) age WHERE kind = 'service'"""
     )
-    items = {(one["network"], one["method"]): one for one in (await get(api, "/budget"))["items"]}
+    items = {(one["network"], one["method"]): one for one in (await get(api, "/call-budgets"))["items"]}
     wall = items["vk", "wall.get"]
-    assert (wall["tokens"], wall["used_today"], wall["limit"], wall["left"]) == (2, 600, 10_000, 9_600)
-    refused = await api.client.get("/api/v1/sources/budget", headers=api.headers("executor", uuid4()))
+    assert (wall["tokens"], wall["used_last_24h"], wall["daily_limit"], wall["calls_left"]) == (
+        2,
+        600,
+        10_000,
+        9_600,
+    )
+    refused = await api.client.get("/api/v1/sources/call-budgets", headers=api.headers("executor", uuid4()))
     assert refused.status_code == 403
 
 
@@ -274,8 +279,8 @@ async def test_metrics_cover_all_pages(
     now = clock.now()
     for number, age in ((1, 30), (2, 7_200), (3, 7_300)):
         page_id = await insert_page(database, organisation, external_id=str(number))
-        await way(eye, page_id, "wall_poll", seen=now - timedelta(seconds=age))
-        await way(eye, page_id, "reconcile", seen=now, gaps=2)
+        await source(eye, page_id, "wall_poll", seen=now - timedelta(seconds=age))
+        await source(eye, page_id, "reconciliation", seen=now, gaps=2)
     async with api.service.database.read() as session:
         await update_metrics(session)
     shown = {

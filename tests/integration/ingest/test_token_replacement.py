@@ -36,7 +36,7 @@ def of(vk: Emulator, kind: str, page: str | None = None) -> str:
 def calls(vk: Emulator, token: str) -> dict[str, int]:
     """Return the number of calls with a token, and how many of them got an error or used a revoked token."""
     by_token: dict[str, dict[str, int]] = vk.door.get("/_control/calls").json()["by_token"]
-    return by_token.get(token, {"calls": 0, "while_standing": 0, "after_revoked": 0})
+    return by_token.get(token, {"calls": 0, "while_faulty": 0, "after_revoked": 0})
 
 
 async def enter(run: Connected, given: dict[str, Any], page_id: UUID) -> None:
@@ -61,7 +61,7 @@ async def test_solved_captcha_resumes_reading_without_loss(at_work: Connected, v
     vk.citizen(page, "до", kind="message")
     await eventually(lambda: written(at_work, page_id, "до"))
     token = of(vk, "group", page)
-    vk.post("faults", kind="standing", code=14, token=token, until="solved")
+    vk.post("faults", kind="persistent", code=14, token=token, until="solved")
     vk.citizen(page, "во время", kind="message")
 
     async def parked() -> dict[str, Any] | None:
@@ -85,7 +85,7 @@ async def test_solved_captcha_resumes_reading_without_loss(at_work: Connected, v
         return bool(healthy["state"] == "healthy" and healthy["challenge"] is None)
 
     await eventually(over)
-    assert calls(vk, token)["while_standing"] <= 3
+    assert calls(vk, token)["while_faulty"] <= 3
 
 
 async def test_revoked_token_is_unused_and_new_one_resumes_page(at_work: Connected, vk: Emulator) -> None:
@@ -106,5 +106,5 @@ async def test_revoked_token_is_unused_and_new_one_resumes_page(at_work: Connect
     await eventually(lambda: written(at_work, page_id, "во время"))
     # Calls in flight at the revocation may have been refused too; later calls do not use the token.
     assert calls(vk, token)["after_revoked"] <= 3
-    told = [event["data"] for event in await at_work.events("token.state_changed")]
+    told = [event["data"] for event in await at_work.events("network_token.state_changed")]
     assert any('"revoked"' in data for data in told)

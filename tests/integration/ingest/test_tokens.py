@@ -76,7 +76,7 @@ class Pool:
         """Return state and reason of all emitted changes, in order."""
         rows = await self.eye.fetch(
             "SELECT data->>'state' AS state, data->>'method' AS method FROM events"
-            " WHERE type = 'token.state_changed' ORDER BY created_at, id"
+            " WHERE type = 'network_token.state_changed' ORDER BY created_at, id"
         )
         return [(row["state"], row["method"]) for row in rows]
 
@@ -203,12 +203,12 @@ async def test_limited_method_is_paused_with_growing_delay(pool: Pool) -> None:
     await pool.vk.read_with_any_token("wall.getById", SERVICE)
     shown = await pool.shown(token_id)
     assert shown["state"] == "healthy"
-    assert list(shown["resting"]) == ["wall.search"]
+    assert list(shown["limited_methods"]) == ["wall.search"]
     assert await pool.events() == [("limited", "wall.search")]
     rests = []
     for _ in range(2):
         rests.append(await _rest_of(pool, "wall.search"))
-        await pool.eye.execute("UPDATE network_tokens SET usage = '{}', updated_at = now()")
+        await pool.eye.execute("UPDATE network_tokens SET method_limits = '{}', updated_at = now()")
         await pool.accounts.refresh()
         with pytest.raises(NoUsableToken):
             await pool.vk.read_with_any_token("wall.search", SERVICE)
@@ -217,8 +217,7 @@ async def test_limited_method_is_paused_with_growing_delay(pool: Pool) -> None:
 
 async def _rest_of(pool: Pool, method: str) -> float:
     seconds: float = await pool.eye.fetchval(
-        "SELECT extract(epoch FROM (usage #>> ARRAY['limited', $1])::timestamptz - updated_at)::float"
-        " FROM network_tokens",
+        "SELECT extract(epoch FROM (method_limits ->> $1)::timestamptz - updated_at)::float FROM network_tokens",
         method,
     )
     return seconds
@@ -305,7 +304,7 @@ async def test_recovering_and_retiring_tokens_require_the_source_right(pool: Poo
     await pool.accounts.refresh()
     with pytest.raises(NoUsableToken):
         pool.vk.select_token("wall.getById", SERVICE)
-    assert [state for state, _ in await pool.events()] == ["revoked", "healthy", "retired"]
+    assert [state for state, _ in await pool.events()] == ["revoked", "healthy", "deleted"]
 
 
 async def test_adding_a_token_again_makes_it_healthy(pool: Pool) -> None:
@@ -316,7 +315,7 @@ async def test_adding_a_token_again_makes_it_healthy(pool: Pool) -> None:
     again = await pool.post("", 200, network="vk", kind="group", token="own", page_id=str(pool.page_id))
     assert (again["id"], again["state"]) == (token_id, "healthy")
     owners = await pool.eye.fetch(
-        "SELECT organisation_id FROM events WHERE type = 'token.state_changed' ORDER BY created_at"
+        "SELECT organisation_id FROM events WHERE type = 'network_token.state_changed' ORDER BY created_at"
     )
     assert [row["organisation_id"] for row in owners] == [pool.organisation_id] * 2
 
@@ -389,7 +388,9 @@ async def test_secrets_are_in_no_log_error_or_repr(
     for network, all_codes in codes.items():
         kind = SERVICE if network == "vk" else USER
         for code in all_codes:
-            await pool.eye.execute("UPDATE network_tokens SET state = 'healthy', usage = '{}', updated_at = now()")
+            await pool.eye.execute(
+                "UPDATE network_tokens SET state = 'healthy', method_limits = '{}', updated_at = now()"
+            )
             await pool.accounts.refresh()
             credential = pool.accounts.select(network, kind)
             assert credential is not None

@@ -67,7 +67,7 @@ async def _reconciled(system: Connected, page_id: UUID) -> Any:
 def _stored_before(external_id: str, thread_key: str) -> IncomingItem:
     """Store a comment as a backfill does, an hour old: old enough to count as deleted when it is missing."""
     return IncomingItem(
-        change="seen",
+        change="observed",
         kind="comment",
         external_id=external_id,
         thread_key=thread_key,
@@ -200,10 +200,11 @@ async def test_remaining_difference_is_rechecked_with_growing_delay(
                 bench.page, "wall_poll", ParsedBatch(), thread_states=[ThreadState(key, str(count), count=count)]
             )
             return await bench.eye.fetchrow(
-                "SELECT difference, rechecks, (recheck_at - now()) > $2 * interval '59 seconds' AS rests"
-                " FROM threads WHERE thread_key = $1",
+                "SELECT count_difference, recheck_count,"
+                " (recheck_at - now()) > $2 * interval '59 seconds' AS rests FROM threads WHERE thread_key = $1",
                 key,
-                2.0 ** (await bench.eye.fetchval("SELECT rechecks FROM threads WHERE thread_key = $1", key) or 0),
+                2.0
+                ** (await bench.eye.fetchval("SELECT recheck_count FROM threads WHERE thread_key = $1", key) or 0),
             )
 
         async def due() -> None:
@@ -211,18 +212,18 @@ async def test_remaining_difference_is_rechecked_with_growing_delay(
 
         for rechecks in range(4):
             row = await read(3)
-            assert (row["difference"], row["rechecks"], row["rests"]) == (2, rechecks, True)
+            assert (row["count_difference"], row["recheck_count"], row["rests"]) == (2, rechecks, True)
             assert await feed.threads_with_other_count({key: 3}) == {}
             assert await feed.threads_with_other_count({key: 3}, include_known=True) == {key: 1}
             row = await read(3)  # a read by another source before the recheck is due: the delay does not grow
-            assert row["rechecks"] == rechecks
+            assert row["recheck_count"] == rechecks
             await due()
             assert await feed.threads_with_other_count({key: 3}) == {key: 1}
         # A changed count is read at once, even if a deletion makes the counts equal.
         assert await feed.threads_with_other_count({key: 2}) == {key: 1}
         assert await feed.threads_with_other_count({key: 1}) == {key: 1}
         row = await read(1)
-        assert (row["difference"], row["rechecks"], row["rests"]) == (0, 0, None)
+        assert (row["count_difference"], row["recheck_count"], row["rests"]) == (0, 0, None)
         assert await feed.threads_with_other_count({key: 1}) == {}
         assert await feed.threads_with_other_count({key: 10**30}) == {key: 1}
 
@@ -232,7 +233,8 @@ async def test_count_of_undeleted_comments_uses_index(database: TestDatabase, ke
     async with made_bench(database, keys_dir) as bench:
         await bench.eye.execute(
             """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
-                 from_community, text, attachments, url, history, way_in, written_at, received_at, version, raw)
+                 from_community, text, attachments, url, history, source_kind, written_at, received_at,
+                 version, raw)
                SELECT gen_random_uuid(), 'vk', 'comment', 'many/' || n, $1, $2, 'vk:' || n % 4000, false,
                   'Текст', '[]', '', false, 'poll', now(), now(), 1, '{}' FROM generate_series(1, 40000) n""",
             bench.page.id,
@@ -246,7 +248,7 @@ async def test_count_of_undeleted_comments_uses_index(database: TestDatabase, ke
 
         found = await explain(bench.ingest.service.database, work, mode, {})
         (plan,) = found.plans
-        assert "ix_messages_living_comments" in plan.indexes, plan
+        assert "ix_messages_undeleted_comments" in plan.indexes, plan
         assert "messages" not in plan.sequential
         assert plan.buffers < 500, plan
 

@@ -34,7 +34,7 @@ async def _row(system: Connected, condition: str, *values: Any) -> Any:
 async def _source(system: Connected, page_id: UUID, source: str, condition: str) -> Any:
     async def look() -> Any:
         return await system.eye.fetchrow(
-            f"SELECT * FROM sources WHERE page_id = $1 AND way = $2 AND {condition}", page_id, source
+            f"SELECT * FROM sources WHERE page_id = $1 AND kind = $2 AND {condition}", page_id, source
         )
 
     return await eventually(look)
@@ -80,12 +80,12 @@ async def test_closed_wall_shows_reason_and_recovers(vk: Emulator, database: Tes
     vk.post("wall", page=page, state="disabled")
     async with connected(database, keys_dir, vk_api_url=vk.url, vk_closed_retry_seconds="1", **POLLED) as system:
         page_id = await system.connect_page("vk", vk, page)
-        row = await _source(system, page_id, "wall_poll", "failures > 0")
+        row = await _source(system, page_id, "wall_poll", "consecutive_failures > 0")
         assert row["last_error"].startswith("Стену прочитать нельзя: стена закрыта")
         vk.post("wall", page=page, state="open")
         post = vk.citizen(page, f"Снова открыто {uuid4()}", "wall_post")
         await _row(system, "external_id = $1", f"-{page}_{post['id']}")
-        await _source(system, page_id, "wall_poll", "failures = 0")
+        await _source(system, page_id, "wall_poll", "consecutive_failures = 0")
 
 
 async def test_board_comments_are_read_and_replied_to(
@@ -98,7 +98,7 @@ async def test_board_comments_are_read_and_replied_to(
     async with connected(database, keys_dir, vk_api_url=vk.url, vk_board_poll_seconds="1", **POLLED) as system:
         await system.connect_page("vk", vk, page)
         row = await _row(system, "external_id = $1", f"-{page}_{topic['thread']}_{asked['id']}")
-        assert (row["kind"], row["way_in"]) == ("comment", "board_poll")
+        assert (row["kind"], row["source_kind"]) == ("comment", "board_poll")
         assert row["thread_key"] == f"vk:-{page}_{topic['thread']}"
         assert row["url"] == f"https://vk.com/topic-{page}_{topic['id']}?post={asked['id']}"
         publication = await system.answer(row["id"], "Приём по средам.")
@@ -132,7 +132,7 @@ async def test_suggested_posts_are_stored_and_not_marked_deleted(
     async with connected(database, keys_dir, **settings) as system:
         await system.connect_page("vk", vk, page)
         row = await _row(system, "external_id = $1", f"-{page}_{offered['id']}")
-        assert row["way_in"] == "suggests_poll"
+        assert row["source_kind"] == "suggested_posts_poll"
         await _row(system, "external_id = $1", f"-{page}_{later['id']}")
         vk.post("delete", page=page, id=later["id"], by="community", kind="wall_post")
         await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"-{page}_{later['id']}")
@@ -238,7 +238,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
 
         async def working() -> Any:
             return await system.eye.fetchrow(
-                "SELECT * FROM callback_servers WHERE page_id = $1 AND state = 'working'", page_id
+                "SELECT * FROM callback_registrations WHERE page_id = $1 AND state = 'active'", page_id
             )
 
         row = await eventually(working)
@@ -247,7 +247,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
         async def pushed() -> bool:
             written = vk.citizen(page, f"Через Callback API {uuid4()}")
             stored = await _row(system, "external_id = $1", f"-{page}_{written['id']}")
-            return bool(stored["way_in"] == "callback")
+            return bool(stored["source_kind"] == "callback")
 
         await eventually(pushed, "an event by callback: long poll ends a moment later")
         # A server removed in the network is set up again, and messages missed meanwhile are found.
@@ -300,7 +300,7 @@ async def test_server_limit_of_community_is_shown_as_reason(
 
         async def failed() -> Any:
             return await system.eye.fetchrow(
-                "SELECT * FROM callback_servers WHERE page_id = $1 AND state = 'failed'", page_id
+                "SELECT * FROM callback_registrations WHERE page_id = $1 AND state = 'failed'", page_id
             )
 
         row = await eventually(failed)
@@ -325,7 +325,7 @@ async def test_event_pushed_by_both_sources_is_stored_once(
 
         async def working() -> Any:
             return await system.eye.fetchval(
-                "SELECT count(*) FROM callback_servers WHERE page_id = $1 AND state = 'working'", page_id
+                "SELECT count(*) FROM callback_registrations WHERE page_id = $1 AND state = 'active'", page_id
             )
 
         await eventually(working)
@@ -348,4 +348,4 @@ async def test_event_pushed_by_both_sources_is_stored_once(
         )
         assert len(await system.events("message.edited")) == len(written)
 
-        assert "callback" in {row["way"] for row in await system.eye.fetch("SELECT way FROM sources")}
+        assert "callback" in {row["kind"] for row in await system.eye.fetch("SELECT kind FROM sources")}

@@ -20,7 +20,7 @@ async def add(connection: asyncpg.Connection, page: UUID, organisation: UUID, at
     message = uuid4()
     await connection.execute(
         """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
-           from_community, text, attachments, url, history, way_in, written_at, received_at, version, raw)
+           from_community, text, attachments, url, history, source_kind, written_at, received_at, version, raw)
            VALUES ($1, 'vk', 'comment', $5, $2, $3, 'vk:1', false, 'Яма', '[]', 'https://example.invalid',
            false, 'poll', $4, $4, 1, '{}')""",
         message, page, organisation, local(at), str(message),

@@ -4,24 +4,18 @@ import asyncio
 import json
 import os
 import re
-import secrets
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Engine, event, select
 
-import migrations
-from cli.deployment import migrate
 from cli.deployment import provisioning as bootstrap
 from cli.embedded.temporary_postgres import TEST_PASSWORD, temporary_server
 from shared.audit.hash_chain import GENESIS, ChainHead, chain_hash, verify
@@ -29,6 +23,7 @@ from shared.contracts.catalogue import EVENT_MODELS
 from shared.database.sessions import Database
 from shared.tables.common import AuditEntry
 from tests.conftest import OPTIONS, SERVICES
+from tests.integration.platform.upgrades import downgrade, upgrade
 
 # Tables bounded by the number of a region's organisations, pages and people, or by a day; all others grow.
 BOUNDED_TABLES = {
@@ -85,34 +80,6 @@ def record_statements() -> Iterator[RecordedStatements]:
         event.remove(Engine, "before_cursor_execute", before)
 
 
-@pytest.fixture
-async def empty(template: str) -> AsyncIterator[tuple[str, str]]:
-    """An empty database: the owner's URL and the superuser's."""
-    name = f"upgrade_{secrets.token_hex(4)}"
-    admin = await asyncpg.connect(template)
-    await admin.execute(
-        f"CREATE DATABASE {name} OWNER {bootstrap.OWNER} TEMPLATE template0 ENCODING 'UTF8' "
-        "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
-    )
-    yield (
-        bootstrap.with_login(template, bootstrap.OWNER, TEST_PASSWORD, name),
-        bootstrap.with_database(template, name),
-    )
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
-
-
-async def _upgrade(monkeypatch: pytest.MonkeyPatch, owner: str, revision: str = "head") -> None:
-    monkeypatch.setenv("GOSPABLIK_DATABASE_DIRECT_URL", owner)
-    await asyncio.to_thread(migrate.upgrade, revision)
-
-
-def _alembic_config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__path__[0])))
-    return config
-
-
 async def _gospablik(command: str, **environment: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -132,9 +99,9 @@ async def test_upgrade_builds_indexes_of_growing_tables_concurrently(
 ) -> None:
     owner, _ = empty
     # Tables of the first release are empty when they are created.
-    await _upgrade(monkeypatch, owner, "0004")
+    await upgrade(monkeypatch, owner, "0004")
     with record_statements() as found:
-        await _upgrade(monkeypatch, owner)
+        await upgrade(monkeypatch, owner)
     assert found.blocking == []
     assert found.concurrent > 20
     assert found.timeouts == {("0", "0")}, (
@@ -144,7 +111,7 @@ async def test_upgrade_builds_indexes_of_growing_tables_concurrently(
 
 async def test_killed_index_build_is_resumed(empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     owner, admin = empty
-    await _upgrade(monkeypatch, owner, "0009")
+    await upgrade(monkeypatch, owner, "0009")
     reader, builder = await asyncpg.connect(admin), await asyncpg.connect(owner)
     build = "CREATE INDEX CONCURRENTLY ix_triage_created_at ON triage (created_at, message_id)"
     try:
@@ -161,7 +128,7 @@ async def test_killed_index_build_is_resumed(empty: tuple[str, str], monkeypatch
                 await building
         valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_triage_created_at'::regclass"
         assert await watcher.fetchval(valid) is False
-        await _upgrade(monkeypatch, owner)
+        await upgrade(monkeypatch, owner)
         assert await watcher.fetchval(valid) is True
         assert await watcher.fetchval("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
         await watcher.close()
@@ -201,7 +168,7 @@ async def test_old_replies_keep_their_message_and_one_stays_pending(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
-    await _upgrade(monkeypatch, owner, "0019")
+    await upgrade(monkeypatch, owner, "0019")
     connection = await asyncpg.connect(admin)
     # Foreign keys are not checked, to insert only the rows of interest.
     await connection.execute("SET session_replication_role = replica")
@@ -243,7 +210,7 @@ async def test_old_replies_keep_their_message_and_one_stays_pending(
             found, external, reply_to,
         )  # fmt: skip
     await connection.execute("INSERT INTO appeal_messages VALUES ($1, $2, now())", parent, other)
-    await _upgrade(monkeypatch, owner)
+    await upgrade(monkeypatch, owner)
     rows = {row["id"]: row for row in await connection.fetch("SELECT * FROM replies")}
     assert [rows[reply]["in_reply_to"] for reply in (sent, second, failed, by_hand)] == [message] * 3 + [parent]
     assert [rows[reply]["status"] for reply in (sent, second)] == ["sending", "failed"]
@@ -256,7 +223,7 @@ async def test_appeals_on_approval_become_in_progress(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
-    await _upgrade(monkeypatch, owner, "0023")
+    await upgrade(monkeypatch, owner, "0023")
     connection = await asyncpg.connect(admin)
     statuses = {uuid4(): status for status in ("on_approval", "assigned", "closed")}
     for appeal, status in statuses.items():
@@ -266,7 +233,7 @@ async def test_appeals_on_approval_become_in_progress(
                VALUES ($1, 3, $2, 'normal', 0, 0, 'x', now(), now(), '{}', now(), now())""",
             appeal, status,
         )  # fmt: skip
-    await _upgrade(monkeypatch, owner)
+    await upgrade(monkeypatch, owner)
     found = {row["id"]: (row["status"], row["version"]) for row in await connection.fetch("SELECT * FROM appeals")}
     waited, *others = statuses
     assert found == {waited: ("in_progress", 4)} | {appeal: (statuses[appeal], 3) for appeal in others}
@@ -281,7 +248,7 @@ async def test_shared_names_change_and_the_objects_stay(
         UNION ALL SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit'::regclass AND NOT tgisinternal
         UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE 'events%jobs'
             AND has_function_privilege('gospablik_webhooks', oid, 'EXECUTE')"""
-    await _upgrade(monkeypatch, owner, "0025")
+    await upgrade(monkeypatch, owner, "0025")
     connection = await asyncpg.connect(admin)
     assert {row[0] for row in await connection.fetch(names)} == {
         "ix_events_waiting",
@@ -290,7 +257,7 @@ async def test_shared_names_change_and_the_objects_stay(
         "audit_is_never_emptied",
         "events_of_jobs",
     }
-    await _upgrade(monkeypatch, owner)
+    await upgrade(monkeypatch, owner)
     assert {row[0] for row in await connection.fetch(names)} == {
         "ix_events_unnumbered",
         "ix_audit_unchained",
@@ -308,7 +275,7 @@ async def test_publications_are_readable_while_their_appeals_are_filled_in(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
-    await _upgrade(monkeypatch, owner, "0017")
+    await upgrade(monkeypatch, owner, "0017")
     connection, other = await asyncpg.connect(admin), await asyncpg.connect(admin)
     for one in (connection, other):
         await one.execute("SET session_replication_role = replica")
@@ -333,7 +300,7 @@ async def test_publications_are_readable_while_their_appeals_are_filled_in(
         "CREATE TRIGGER slow BEFORE UPDATE ON publications FOR EACH ROW EXECUTE FUNCTION slow()"
     )
     await connection.execute("SELECT pg_advisory_lock(42)")
-    upgrading = asyncio.create_task(_upgrade(monkeypatch, owner, "0018"))
+    upgrading = asyncio.create_task(upgrade(monkeypatch, owner, "0018"))
     waits = "SELECT true FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted"
     while not await other.fetchval(waits) and not upgrading.done():
         await asyncio.sleep(0.01)
@@ -351,7 +318,7 @@ async def test_registry_rows_are_read_by_their_new_names(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
-    await _upgrade(monkeypatch, owner, "0025")
+    await upgrade(monkeypatch, owner, "0025")
     connection = await asyncpg.connect(admin)
     await connection.execute("SET session_replication_role = replica")
     own, day, moment = uuid4(), date(2026, 11, 25), datetime(2026, 11, 25, 1, tzinfo=UTC)
@@ -386,7 +353,7 @@ async def test_registry_rows_are_read_by_their_new_names(
     ]  # fmt: skip
     for statement, values in statements:
         await connection.execute(f"INSERT INTO {statement}", *values)
-    await _upgrade(monkeypatch, owner, "0027")
+    await upgrade(monkeypatch, owner, "0027")
     for query, expected in (
         ("SELECT normalized_name FROM organisation_names", "елка"),
         ("SELECT effective_on FROM successions", day),
@@ -419,7 +386,7 @@ async def test_events_deliveries_and_subscriptions_get_the_new_names(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
-    await _upgrade(monkeypatch, owner, "0025")
+    await upgrade(monkeypatch, owner, "0025")
     connection = await asyncpg.connect(admin)
     await connection.execute("SET session_replication_role = replica")
     page, moved = {"network": "vk", "external_id": "1", "url": "x"}, str(uuid4())
@@ -481,7 +448,7 @@ async def test_events_deliveries_and_subscriptions_get_the_new_names(
                VALUES ($1, $2, $3, $4, $5::text::jsonb, 'failed', 1, now(), now(), $6)""",
             uuid4(), endpoint_id, event_id, kind, json.dumps(payload), reason.format(kind),
         )  # fmt: skip
-    await _upgrade(monkeypatch, owner, "0027")
+    await upgrade(monkeypatch, owner, "0027")
     found = await connection.fetch("SELECT type, actor, data::text FROM events ORDER BY position")
     assert [(row["type"], row["actor"], json.loads(row["data"])) for row in found] == [row[3:] for row in rows]
     for row in found:
@@ -507,7 +474,7 @@ async def test_audit_rows_of_the_former_version_are_verified(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
-    await _upgrade(monkeypatch, owner, "0025")
+    await upgrade(monkeypatch, owner, "0025")
     connection = await asyncpg.connect(admin)
     chain = GENESIS
     for position in (1, 2):
@@ -526,7 +493,7 @@ async def test_audit_rows_of_the_former_version_are_verified(
         numbered = ", ".join(f"${number}" for number in range(1, len(values) + 1))
         await connection.execute(f"INSERT INTO audit ({', '.join(values)}) VALUES ({numbered})", *values.values())
     await connection.close()
-    await _upgrade(monkeypatch, owner, "0027")
+    await upgrade(monkeypatch, owner, "0027")
     database = Database(admin, 1, name="test")
     try:
         async with database.read() as session:
@@ -541,7 +508,7 @@ async def test_registry_names_are_restored_by_a_downgrade(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
-    await _upgrade(monkeypatch, owner, "0025")
+    await upgrade(monkeypatch, owner, "0025")
     connection = await asyncpg.connect(admin)
     columns = (
         "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public'"
@@ -554,8 +521,8 @@ async def test_registry_names_are_restored_by_a_downgrade(
         uuid4(), json.dumps(data),
     )  # fmt: skip
     before = await connection.fetch(columns), await connection.fetch("SELECT * FROM events")
-    await _upgrade(monkeypatch, owner, "0027")
+    await upgrade(monkeypatch, owner, "0027")
     assert await connection.fetch(columns) != before[0]
-    await asyncio.to_thread(command.downgrade, _alembic_config(), "0025")
+    await downgrade("0025")
     assert (await connection.fetch(columns), await connection.fetch("SELECT * FROM events")) == before
     await connection.close()

@@ -19,7 +19,7 @@ async def wrote(hooks: Hooks, organisation_id: UUID, text: str = SAID) -> UUID:
     message_id = uuid4()
     await hooks.sql(
         """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
-           from_community, text, attachments, url, history, way_in, raw, written_at, received_at, version)
+           from_community, text, attachments, url, history, source_kind, raw, written_at, received_at, version)
            VALUES ($1, 'vk', 'comment', $2, $3, $4, 'wall1', false, $5, '[]', 'https://vk.com/wall-1_2', false,
                    'callback', '{}', now(), now(), 1)""",
         message_id,

@@ -73,8 +73,8 @@ class FakeGateway:
                 ]
                 return web.json_response({"items": items, "next_cursor": None})
             case "GET /api/v1/sources":
-                ways = [{"way": "long_poll", "last_success_at": "2026-01-01T00:00:00Z"}]
-                followed = [{"name": page["name"], "ways": ways} for page in self.pages.values()]
+                sources = [{"kind": "long_poll", "last_success_at": "2026-01-01T00:00:00Z"}]
+                followed = [{"name": page["name"], "sources": sources} for page in self.pages.values()]
                 return web.json_response({"items": followed, "next_cursor": None})
             case "POST /api/v1/sources/tokens":
                 if body["kind"] == "group":

@@ -125,7 +125,7 @@ async def test_group_is_subscribed_once_to_secret_url(wire: Wire) -> None:
     assert wire.urls == [FOREIGN, kept.one.url]
     assert kept.one.url == f"https://push.example/callbacks/ok/{kept.one.secret}"
     assert len(kept.one.secret) >= 40
-    assert (kept.one.state, watch.is_working(PAGE), missed) == (CallbackState.WORKING, True, [PAGE])
+    assert (kept.one.state, watch.is_working(PAGE), missed) == (CallbackState.ACTIVE, True, [PAGE])
     wire.calls.clear()
     await watch._watched(PAGE)
     assert (wire.calls, missed) == (["subscriptions"], [PAGE])

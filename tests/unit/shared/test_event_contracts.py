@@ -103,7 +103,7 @@ def test_undeclared_value_is_refused() -> None:
 
 def test_values_are_those_of_the_emitting_services() -> None:
     assert set(get_args(ingest_events.TokenKind)) == set(port.TokenKind)
-    assert set(get_args(ingest_events.TokenState)) == {*port.TokenState, "retired"}
+    assert set(get_args(ingest_events.TokenState)) == {*port.TokenState, "deleted"}
     assert set(get_args(registry_events.PageStep)) == set(PageStepKind)
     assert set(get_args(registry_events.Badge)) == set(BADGES)
     assert set(get_args(registry_events.OtherPageStep)) == set(PageStepKind) - BADGES

@@ -40,7 +40,7 @@ APPEAL = {
 }
 PAGE = {"network": "ok", "external_id": "53", "url": "https://ok.ru/group/53"}
 REGISTERED = PAGE | {"active": True, "go_live_at": "2026-11-20T09:00:00+08:00", "version": 3}
-FAILURE = {"code": "in_doubt", "message": "Сеть не подтвердила отправку.", "final": False}
+FAILURE = {"code": "outcome_unknown", "message": "Сеть не подтвердила отправку.", "final": False}
 
 # As the previous version wrote them, with each way in which a field can be absent.
 STORED: list[tuple[str, dict[str, Any]]] = [
@@ -82,11 +82,11 @@ STORED: list[tuple[str, dict[str, Any]]] = [
         | {
             "reply_id": ID,
             "kind": "final",
-            "code": "job_held",
+            "code": "job_dead_lettered",
             "reason": "Отправка не удалась",
             "failed_at": "2026-11-23T03:30:00.500000+00:00",
             "failure": {
-                "code": "job_held",
+                "code": "job_dead_lettered",
                 "message": "Отправка не удалась",
                 "at": "2026-11-23T03:30:00+00:00",
                 "will_retry": False,
@@ -101,11 +101,10 @@ STORED: list[tuple[str, dict[str, Any]]] = [
         "publication.published",
         {
             "reply_id": ID,
-            "external_id": "-1_2",
             "external_ids": ["-1_2", "-1_3"],
             "url": "https://vk.com/wall-1_2",
             "published_at": "2026-11-23T03:30:00+00:00",
-            "adopted": True,
+            "matched": True,
         },
     ),
     ("publication.uncertain", {"reply_id": ID, "part": 0, "parts": 2, "failure": FAILURE}),
@@ -166,6 +165,6 @@ def test_consumers_get_typed_values() -> None:
     assert isinstance(published, PublicationPublished)
     assert published.published_at == datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
     assert isinstance(uncertain, PublicationUncertain)
-    assert uncertain.failure.code == "in_doubt"
+    assert uncertain.failure.code == "outcome_unknown"
     assert isinstance(changed, PageChanged)
     assert changed.previous_organisation_id == UUID(ID)

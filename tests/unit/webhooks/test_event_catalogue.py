@@ -87,7 +87,7 @@ def test_fields_of_the_feed_only_and_undeclared_fields_are_not_sent(name: str) -
         ("appeal.closed", {"organisation_id", "page_id", "reason"}),
         ("reply.failed", {"organisation_id", "page_id", "failure"}),
         ("message.deleted", {"thread_key"}),
-        ("token.state_changed", {"token_id", "method"}),
+        ("network_token.state_changed", {"method"}),
         ("page.changed", {"version"}),
         ("organisation.succession_recorded", {"code", "version"}),
     ],

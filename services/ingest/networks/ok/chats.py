@@ -14,7 +14,7 @@ from services.ingest.networks.ok import ok_payloads
 from services.ingest.networks.ok.cooldowns import Cooldowns, describe_closed, is_object_error
 from services.ingest.networks.ok.ok_client import OkClient, bot_method_name
 from services.ingest.networks.ok.ok_errors import NETWORK
-from services.ingest.networks.ok.subscriptions import SOURCE as PUSH_WAY
+from services.ingest.networks.ok.subscriptions import SOURCE as PUSH_SOURCE
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, TokenKind, TokenPool
 from services.ingest.networks.retry import TRANSIENT_ERRORS
 from services.ingest.settings import IngestSettings
@@ -131,7 +131,7 @@ class ChatPoller:
         self._spoken_at = now
         since = clock.now() - timedelta(seconds=self._settings.ok_chat_poll_with_push_seconds / RECHECK_FRACTION)
         try:
-            self._spoken = await self._intake.active_pages((SOURCE, PUSH_WAY), since)
+            self._spoken = await self._intake.active_pages((SOURCE, PUSH_SOURCE), since)
         except TRANSIENT_ERRORS as error:  # without the database no result could be stored either
             log.warning("recent chat activity could not be read", error=str(error)[:200])
 

@@ -67,7 +67,7 @@ class DiscussionReader:
         """
         observed_at = clock.now()
         # Load stored ids first: messages stored meanwhile may be newer than the read.
-        held = await intake.living_ids(page, "comment", thread_key=f"ok:{discussion}")
+        held = await intake.undeleted_ids(page, "comment", thread_key=f"ok:{discussion}")
         parsed, anchor = await self.comments(page, discussion, None)
         named = {item.external_id for item in parsed.items}
         removed = {item.external_id for item in parsed.items if item.change == "deleted"}

@@ -77,18 +77,18 @@ class OkNetwork:
 
     def source_loops(self) -> dict[str, SourceLoop]:
         """Return the loops for discussions and topics (user sessions), chats and subscriptions (group tokens)."""
-        ways: dict[str, SourceLoop] = {}
+        loops: dict[str, SourceLoop] = {}
         if not self._token_pool.pages(self.name):
-            return ways
-        ways[f"ok:{token_probe.SOURCE}"] = self._tokens.run
+            return loops
+        loops[f"ok:{token_probe.SOURCE}"] = self._tokens.run
         if self._token_pool.select(self.name, TokenKind.USER) is not None:
-            ways[f"ok:{discussion_poll.SOURCE}"] = self._discussions.run
-            ways[f"ok:{topic_poll.SOURCE}"] = self._topics.run
+            loops[f"ok:{discussion_poll.SOURCE}"] = self._discussions.run
+            loops[f"ok:{topic_poll.SOURCE}"] = self._topics.run
         if any(self._chats.has_token(page) for page in self._token_pool.pages(self.name)):
-            ways[f"ok:{chats.SOURCE}"] = self._chats.run
+            loops[f"ok:{chats.SOURCE}"] = self._chats.run
             if self._subscriptions.enabled:
-                ways[f"ok:{subscriptions.SOURCE}"] = self._subscriptions.run
-        return ways
+                loops[f"ok:{subscriptions.SOURCE}"] = self._subscriptions.run
+        return loops
 
     def request_check(self, page: PageRef) -> None:
         """Request a check of this page as soon as the limits allow, because messages may have been missed."""

@@ -112,7 +112,7 @@ def _author(ident: str, *, group: bool, name: Any = None) -> Author:
 
 
 def parse_topic(
-    raw: dict[str, Any], page: PageRef, names: Names | None = None, happened: ChangeKind = "seen"
+    raw: dict[str, Any], page: PageRef, names: Names | None = None, happened: ChangeKind = "observed"
 ) -> IncomingItem:
     """Return the item of a media topic: a post of the community or of a citizen."""
     _object(raw, "topic")
@@ -140,7 +140,11 @@ def parse_topic(
 
 
 def parse_comment(
-    raw: dict[str, Any], page: PageRef, discussion: str, names: Names | None = None, happened: ChangeKind = "seen"
+    raw: dict[str, Any],
+    page: PageRef,
+    discussion: str,
+    names: Names | None = None,
+    happened: ChangeKind = "observed",
 ) -> IncomingItem:
     """Return the item of a comment; a removed comment is a deletion without who removed it."""
     _object(raw, "comment")
@@ -203,7 +207,7 @@ def parse_message(
     raw: dict[str, Any],
     page: PageRef,
     chat: str | None = None,
-    happened: ChangeKind = "seen",
+    happened: ChangeKind = "observed",
     event_id: str | None = None,
 ) -> IncomingItem:
     """Return the item of a chat message, in any format of lists and webhooks; raises if it is invalid."""

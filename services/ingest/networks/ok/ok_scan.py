@@ -48,12 +48,12 @@ class OkPageScan:
 
     async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Continue from the cursor to the end."""
-        ways = {"topics": self._topics, "list": self._list, "chats": self._messages}
+        steps = {"topics": self._topics, "list": self._list, "chats": self._messages}
         first = str(cursor.get("step", STEPS[0]))
         todo = STEPS[STEPS.index(first) :] if first in STEPS else ()
         for step in todo:
             try:
-                async for walked in ways[step](cursor if step == first else {}):
+                async for walked in steps[step](cursor if step == first else {}):
                     yield walked
             except CallError as error:
                 if not is_object_error(error):

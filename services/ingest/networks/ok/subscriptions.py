@@ -163,7 +163,7 @@ class SubscriptionMonitor:
             self._intake.report_failure(page, SOURCE, PUSH_LOSS_TEXT)
             return
         self._probation_until.pop(page.id, None)
-        await self._intake.callbacks.record_check(page.id, CallbackState.WORKING)
+        await self._intake.callbacks.record_check(page.id, CallbackState.ACTIVE)
         self._intake.report_success(page, SOURCE)
         self._working.add(page.id)
 
@@ -171,7 +171,7 @@ class SubscriptionMonitor:
         """Check a manual subscription without changing it."""
         self._suspected.discard(page.id)
         if any(url.endswith(f"/callbacks/{NETWORK}/{callback.secret}") for url in there):
-            await self._intake.callbacks.record_check(page.id, CallbackState.WORKING)
+            await self._intake.callbacks.record_check(page.id, CallbackState.ACTIVE)
             self._intake.report_success(page, SOURCE)
             self._working.add(page.id)
             return
@@ -190,7 +190,7 @@ class SubscriptionMonitor:
             return kept
         fresh = RegisteredCallback(page_id=page.id, url=url, secret=secret, checked_at=clock.now())
         if kept is not None:
-            fresh = replace(kept, url=url, state=CallbackState.WAITING, reason=None)
+            fresh = replace(kept, url=url, state=CallbackState.PENDING, reason=None)
             await self._call(page, "unsubscribe", kept.url)
         await self._intake.callbacks.save(NETWORK, fresh)
         return fresh

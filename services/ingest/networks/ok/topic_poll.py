@@ -186,13 +186,13 @@ class TopicPoller:
         if oldest is None and not seen.is_complete:
             return
         shown = {item.external_id for item in seen.parsed.items}
-        stored = await self._intake.living_ids(page, "wall_post", since=None if seen.is_complete else oldest)
+        stored = await self._intake.undeleted_ids(page, "wall_post", since=None if seen.is_complete else oldest)
         missing = sorted(stored.keys() - shown, key=lambda place: stored[place], reverse=True)
         for discussion in missing[:MAX_MISSING_CHECKS]:
             if not await self._gone(page, discussion):
                 continue
             parsed = ParsedBatch([deletion(page, "wall_post", discussion, discussion, stored[discussion])])
-            comments = await self._intake.living_ids(page, "comment", thread_key=f"ok:{discussion}")
+            comments = await self._intake.undeleted_ids(page, "comment", thread_key=f"ok:{discussion}")
             parsed.items += [deletion(page, "comment", one, discussion, at) for one, at in comments.items()]
             await self._intake.store(page, SOURCE, parsed)
 

@@ -25,7 +25,9 @@ TOPICS_PER_CALL = 100
 MAX_TOPICS = 1_000
 ORDER_UPDATED_FIRST = 1
 
-_seen = partial(vk_payloads.parse_thread_comment, place=vk_payloads.BOARD_THREAD, happened="seen")
+_parse_observed_comment = partial(
+    vk_payloads.parse_thread_comment, place=vk_payloads.BOARD_THREAD, happened="observed"
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class BoardReader:
             names = vk_payloads.author_names(answer)
             listed = list_items(answer, "board.getComments")
             for raw in listed:
-                parsed.parse(_seen, raw, page, topic_id, names)
+                parsed.parse(_parse_observed_comment, raw, page, topic_id, names)
             offset += len(listed)
             if not listed or offset >= int_field(answer, "count"):
                 return parsed
@@ -100,7 +102,7 @@ class BoardReader:
         observed_at = clock.now()
         parsed = await self.comments(page, topic_id)
         thread_key = vk_payloads.BOARD_THREAD.thread(page, topic_id)
-        stored = await intake.living_ids(page, "comment", thread_key=thread_key)
+        stored = await intake.undeleted_ids(page, "comment", thread_key=thread_key)
         missing = ObservedIds(parsed).missing(stored, observed_at)
         if missing:
             again = await self.comments(page, topic_id)

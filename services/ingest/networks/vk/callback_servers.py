@@ -95,7 +95,7 @@ class CallbackServerMonitor:
     async def _refresh_states(self) -> float:
         kept = await self._callbacks.by_page(NETWORK)
         self._by_hand = {page_id for page_id, one in kept.items() if one.manual}
-        self._working = {page_id for page_id, one in kept.items() if one.state is CallbackState.WORKING}
+        self._working = {page_id for page_id, one in kept.items() if one.state is CallbackState.ACTIVE}
         return min(STATE_REFRESH_SECONDS, self._settings.vk_callback_check_seconds)
 
     def _pages(self) -> Sequence[PageRef]:
@@ -130,7 +130,7 @@ class CallbackServerMonitor:
         url = f"{(self._settings.callbacks_url or '').rstrip('/')}{PATH}"
         if kept is None:
             return RegisteredCallback(page_id=page.id, url=url, secret=secrets.token_hex(20))
-        return kept if kept.url == url else replace(kept, url=url, state=CallbackState.WAITING)
+        return kept if kept.url == url else replace(kept, url=url, state=CallbackState.PENDING)
 
     async def _compare(self, page: PageRef, mine: RegisteredCallback) -> float:
         server = _ours(list_items(await self._call(page, "groups.getCallbackServers"), "getCallbackServers"), mine)
@@ -156,7 +156,7 @@ class CallbackServerMonitor:
             replace(
                 mine,
                 server_id=None,
-                state=CallbackState.WAITING,
+                state=CallbackState.PENDING,
                 reason=None,
                 confirmation_window_seconds=CONFIRMATION_WINDOW_SECONDS,
             ),
@@ -168,7 +168,7 @@ class CallbackServerMonitor:
         if not isinstance(number, int):
             raise NoValidResponse(NETWORK, "groups.addCallbackServer", "no server id in the response")
         await self._set_events(page, number)
-        await self._callbacks.save(NETWORK, replace(mine, server_id=str(number), state=CallbackState.WAITING))
+        await self._callbacks.save(NETWORK, replace(mine, server_id=str(number), state=CallbackState.PENDING))
         self._waited.pop(page.id, None)
 
     async def _request_confirmation_again(
@@ -177,7 +177,7 @@ class CallbackServerMonitor:
         """Save the server in the network again, so that it requests the confirmation again."""
         tried = self._tried[page.id] = self._tried.get(page.id, 0) + 1
         failed = tried > MAX_CONFIRMATION_REQUESTS
-        state, reason = (CallbackState.FAILED, NOT_CONFIRMED_TEXT) if failed else (CallbackState.WAITING, None)
+        state, reason = (CallbackState.FAILED, NOT_CONFIRMED_TEXT) if failed else (CallbackState.PENDING, None)
         number = int(server["id"])
         await self._callbacks.save(
             NETWORK,
@@ -213,8 +213,8 @@ class CallbackServerMonitor:
             await self._callbacks.save(NETWORK, replace(mine, server_id=str(number)))
         self._waited.pop(page.id, None)
         self._tried.pop(page.id, None)
-        await self._state(page, CallbackState.WORKING, None)
-        if mine.state is not CallbackState.WORKING:
+        await self._state(page, CallbackState.ACTIVE, None)
+        if mine.state is not CallbackState.ACTIVE:
             self._missed(page)  # no events were pushed until now
 
     async def _set_events(self, page: PageRef, number: int) -> None:
@@ -223,7 +223,7 @@ class CallbackServerMonitor:
 
     async def _state(self, page: PageRef, state: CallbackState, reason: str | None) -> None:
         await self._callbacks.record_check(page.id, state, reason)
-        if state is CallbackState.WORKING:
+        if state is CallbackState.ACTIVE:
             if self._working is not None:
                 self._working.add(page.id)
             self._intake.report_success(page, SOURCE)

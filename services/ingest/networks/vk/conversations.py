@@ -13,7 +13,7 @@ from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.networks.vk.wall_reader import int_field, list_items
 from shared import clock
 
-SOURCE = "dialogs_poll"
+SOURCE = "conversations_poll"
 PAGE_SIZE = 200
 SCAN_PAGE = 20
 # How many conversations are read and stored together.
@@ -126,7 +126,7 @@ class ConversationReader:
             listed = list_items(answer, "messages.getHistory")
             here = ParsedBatch()
             for raw in listed:
-                here.parse(vk_payloads.parse_message, raw, page, names, "seen")
+                here.parse(vk_payloads.parse_message, raw, page, names, "observed")
             parsed.extend(here)
             oldest = min((int_field(raw, "id") for raw in listed if isinstance(raw, dict)), default=0)
             earliest = min((item.written_at for item in here.items), default=None)
@@ -149,7 +149,7 @@ class ConversationReader:
             names = vk_payloads.author_names(answer)
             listed = list_items(answer, "messages.getHistory")
             for raw in listed:
-                parsed.parse(vk_payloads.parse_message, raw, page, names, "seen")
+                parsed.parse(vk_payloads.parse_message, raw, page, names, "observed")
             oldest = min(
                 (int_field(raw, "conversation_message_id") for raw in listed if isinstance(raw, dict)), default=0
             )

@@ -41,7 +41,7 @@ class VkPublisher:
             return await self._comment(outgoing, place)
         topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.prefix)
         if not topic_id.isdecimal():
-            raise PublishRejected("vk:place", UNSUPPORTED_THREAD_TEXT, permanent=True, was_sent=False)
+            raise PublishRejected("vk:unsupported_thread", UNSUPPORTED_THREAD_TEXT, permanent=True, was_sent=False)
         return await self._board(outgoing, int(topic_id))
 
     async def _comment(self, outgoing: OutgoingReply, post_id: str) -> PublishedReply:

@@ -8,7 +8,7 @@ from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.networks.vk.wall_reader import CLOSED_TREATMENTS, POSTS_PER_CALL, list_items
 from shared import clock
 
-SOURCE = "suggests_poll"
+SOURCE = "suggested_posts_poll"
 MAX_DEPTH = 1_000
 SUGGESTED_MARKER = "suggest"
 RESERVED_SHARE = 0.2
@@ -53,7 +53,7 @@ class SuggestedPosts:
             names = vk_payloads.author_names(answer)
             listed = list_items(answer, "wall.get")
             for raw in listed:
-                parsed.parse(vk_payloads.parse_post, raw, page, names, "seen")
+                parsed.parse(vk_payloads.parse_post, raw, page, names, "observed")
             if len(listed) < POSTS_PER_CALL:
                 break
         return parsed

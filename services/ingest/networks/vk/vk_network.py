@@ -36,7 +36,7 @@ from services.ingest.networks.vk.reply_publishing import VkPublisher
 from services.ingest.networks.vk.suggested_posts import SuggestedPosts
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_scan import VkPageScan
-from services.ingest.networks.vk.wall_poll import SOURCE as WALL_WAY
+from services.ingest.networks.vk.wall_poll import SOURCE as WALL_SOURCE
 from services.ingest.networks.vk.wall_poll import WallPoller
 from services.ingest.networks.vk.wall_reader import WallReader
 from services.ingest.settings import IngestSettings
@@ -86,23 +86,23 @@ class VkNetwork:
 
     def source_loops(self) -> dict[str, SourceLoop]:
         """Return a long poll per page with a token whose events are not pushed, and one loop per other source."""
-        ways: dict[str, SourceLoop] = {f"vk:{token_probe.SOURCE}": self._tokens.run}
+        loops: dict[str, SourceLoop] = {f"vk:{token_probe.SOURCE}": self._tokens.run}
         push = self._settings.vk_push
         with_token = self._with_token()
         for page in with_token:
             if push != "callback" or not self._callback_monitor.is_working(page):
-                ways[f"vk:{long_poll.SOURCE}:{page.id}"] = self._listener(page).run
+                loops[f"vk:{long_poll.SOURCE}:{page.id}"] = self._listener(page).run
         if with_token:
-            ways[f"vk:{conversations.SOURCE}"] = self._conversation_scheduler.run
+            loops[f"vk:{conversations.SOURCE}"] = self._conversation_scheduler.run
         if push != "long_poll":
-            ways[f"vk:{callback_servers.SOURCE}"] = self._callback_monitor.run
+            loops[f"vk:{callback_servers.SOURCE}"] = self._callback_monitor.run
         if self._reader.can_read():
-            ways[f"vk:{WALL_WAY}"] = self._walls.run
+            loops[f"vk:{WALL_SOURCE}"] = self._walls.run
             if self._settings.vk_read_boards:
-                ways[f"vk:{boards.SOURCE}"] = self._board_scheduler.run
+                loops[f"vk:{boards.SOURCE}"] = self._board_scheduler.run
         if self._settings.vk_suggested_post_poll_seconds and self._suggests.can_read():
-            ways[f"vk:{suggested_posts.SOURCE}"] = self._suggested_post_scheduler.run
-        return ways
+            loops[f"vk:{suggested_posts.SOURCE}"] = self._suggested_post_scheduler.run
+        return loops
 
     def _rotation(
         self,

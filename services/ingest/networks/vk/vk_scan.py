@@ -57,13 +57,13 @@ class VkPageScan:
 
     async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Continue from the cursor to the end."""
-        ways = {"wall": self._wall, "boards": self._topics, "suggests": self._suggested, "dialogs": self._talks}
+        steps = {"wall": self._wall, "boards": self._topics, "suggests": self._suggested, "dialogs": self._talks}
         first = str(cursor.get("step", STEPS[0]))
         todo = STEPS[STEPS.index(first) :] if first in STEPS else ()
         for step in todo:
             at = cursor if step == first else {}
             try:
-                async for walked in ways[step](at):
+                async for walked in steps[step](at):
                     yield walked
             except CallError as error:
                 # Closed, disabled, or not supported by the API: there is nothing to scan.

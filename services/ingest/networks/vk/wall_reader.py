@@ -120,7 +120,7 @@ class WallReader:
         names = vk_payloads.author_names(answer)
         found = WallPage(is_last=len(listed) < POSTS_PER_CALL)
         for raw in listed:
-            found.parsed.parse(vk_payloads.parse_post, raw, page, names, "seen")
+            found.parsed.parse(vk_payloads.parse_post, raw, page, names, "observed")
         for item in found.parsed.items:
             comments = item.raw.get("comments")
             found.counts[item.thread_key] = int_field(comments, "count") if isinstance(comments, dict) else 0
@@ -140,10 +140,10 @@ class WallReader:
             names = vk_payloads.author_names(answer)
             listed = list_items(answer, "wall.getComments")
             for raw in listed:
-                parsed.parse(vk_payloads.parse_comment, raw, page, post_id, names, "seen")
+                parsed.parse(vk_payloads.parse_comment, raw, page, post_id, names, "observed")
                 replies = _replies(raw)
                 for reply in replies:
-                    parsed.parse(vk_payloads.parse_comment, reply, page, post_id, names, "seen")
+                    parsed.parse(vk_payloads.parse_comment, reply, page, post_id, names, "observed")
                 if (total := int_field(_thread(raw), "count")) > len(replies):
                     roots.append((raw["id"], len(replies), total))
             offset += len(listed)
@@ -162,7 +162,7 @@ class WallReader:
             names = vk_payloads.author_names(answer)
             listed = list_items(answer, "wall.getComments")
             for raw in listed:
-                parsed.parse(vk_payloads.parse_comment, raw, page, post_id, names, "seen")
+                parsed.parse(vk_payloads.parse_comment, raw, page, post_id, names, "observed")
             if not listed:
                 break
             offset += len(listed)
@@ -197,7 +197,7 @@ class WallReader:
                 continue
             parsed = await self.read_thread(page, post_id, answer)
             thread_key = f"vk:-{page.external_id}_{post_id}"
-            stored = await intake.living_ids(page, "comment", thread_key=thread_key)
+            stored = await intake.undeleted_ids(page, "comment", thread_key=thread_key)
             missing = ObservedIds(parsed).missing(stored, observed_at)
             again = await self.read_thread_if_open(page, post_id) if missing else None
             if again is not None:
@@ -210,7 +210,7 @@ class WallReader:
         self, page: PageRef, seen: ObservedIds, since: datetime | None, observed_at: datetime, intake: IntakeStore
     ) -> list[IncomingItem]:
         """Return deletions of stored posts that a read of the wall back to `since` (None: all) did not return."""
-        stored = await intake.living_ids(page, "wall_post", since=since)
+        stored = await intake.undeleted_ids(page, "wall_post", since=since)
         missing = seen.missing(stored, observed_at)
         marks = await intake.thread_states([f"vk:{one}" for one in missing])
         # A suggested post is not on the wall until it is approved.
@@ -225,7 +225,7 @@ class WallReader:
                 key = f"vk:{one}"
                 found.append(deletion("wall_post", one, key, stored[one]))
                 # The network deletes the comments with their post, but no later read reports it.
-                comments = await intake.living_ids(page, "comment", thread_key=key)
+                comments = await intake.undeleted_ids(page, "comment", thread_key=key)
                 found += [deletion("comment", name, key, at) for name, at in comments.items()]
         return found
 

@@ -89,33 +89,36 @@ async def test_mix_affects_its_share_of_calls(caller: Caller) -> None:
 
 async def test_captcha_ends_when_a_call_contains_the_solution(caller: Caller) -> None:
     user = await caller.user()
-    await caller.door("faults", {"kind": "standing", "code": 14, "token": user["token"], "until": "solved"})
+    await caller.door("faults", {"kind": "persistent", "code": 14, "token": user["token"], "until": "solved"})
     assert await caller.code(user) == 14
     solved = await caller.door("solve", {"token": user["token"]})
     assert await caller.code(user, captcha_key="wrong") == 14
     assert await caller.code(user, success_token=solved["success_token"]) is None
     assert await caller.code(user) is None
     by_token = (await caller.door("calls"))["by_token"]
-    assert by_token[user["token"]] == {"calls": 4, "while_standing": 2, "after_revoked": 0}
+    assert by_token[user["token"]] == {"calls": 4, "while_faulty": 2, "after_revoked": 0}
 
 
 async def test_invalid_token_is_replaced(caller: Caller) -> None:
     dead = await caller.user()
-    await caller.door("faults", {"kind": "standing", "code": 5, "token": dead["token"], "until": "replaced"})
+    await caller.door("faults", {"kind": "persistent", "code": 5, "token": dead["token"], "until": "replaced"})
     fresh = (await caller.door("tokens", {"kind": "user", "count": 3}))["items"]
     assert [await caller.code(user) for user in fresh] == [None] * 3
     assert await caller.code(dead) == 5
-    (standing,) = (await caller.door("faults"))["standing"]
-    assert (standing["active"], standing["replaced"]) == (True, True)
+    (fault,) = (await caller.door("faults"))["persistent"]
+    assert (fault["active"], fault["replaced"]) == (True, True)
 
 
 async def test_script_steps_run_and_the_end_of_the_day_ends_a_fault(caller: Caller) -> None:
     user = await caller.user()
-    standing = {"kind": "standing", "code": 29, "token": user["token"], "until": "day_end"}
-    steps = [{"after_calls": 1, "do": standing}, {"after_calls": 0, "do": {"kind": "error", "code": 6, "next": 1}}]
+    persistent = {"kind": "persistent", "code": 29, "token": user["token"], "until": "day_end"}
+    steps = [
+        {"after_calls": 1, "do": persistent},
+        {"after_calls": 0, "do": {"kind": "error", "code": 6, "next": 1}},
+    ]
     await caller.door("script", {"steps": steps})
     assert [await caller.code(user) for _ in range(3)] == [None, 29, 29]
-    await caller.door("day", {})
+    await caller.door("next-day", {})
     assert [await caller.code(user) for _ in range(2)] == [6, None]
     await caller.door("script", {"steps": [{"after_seconds": 0, "do": {"revoke": user["token"]}}]})
     assert await caller.code(user) in {5, 102}

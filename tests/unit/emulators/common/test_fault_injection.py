@@ -104,7 +104,7 @@ def test_persistent_fault_hits_token_and_methods_until_cleared(reopen: Reopen) -
     assert faults.persistent.check_call("t", "messages.send", {}) == 14
     faults = reopen()
     assert faults.persistent.check_call("t", "messages.send", {}) == 14
-    assert faults.persistent.calls_by_token()["t"] == {"calls": 3, "while_standing": 2, "after_revoked": 0}
+    assert faults.persistent.calls_by_token()["t"] == {"calls": 3, "while_faulty": 2, "after_revoked": 0}
     faults.persistent.clear("t")
     assert reopen().persistent.check_call("t", "messages.send", {}) is None
     assert faults.persistent.items()[0]["ended"] == "cleared"
@@ -156,11 +156,11 @@ def test_end_of_the_day_clears_faults_set_until_then(reopen: Reopen) -> None:
 
 
 def test_calls_after_revocation_are_counted() -> None:
-    standing = FaultInjector(1).persistent
-    assert standing.check_call("t", "any", {}) is None
-    standing.token_revoked("t")
-    assert standing.check_call("t", "any", {}) is None
-    assert standing.calls_by_token()["t"] == {"calls": 2, "while_standing": 0, "after_revoked": 1}
+    persistent = FaultInjector(1).persistent
+    assert persistent.check_call("t", "any", {}) is None
+    persistent.token_revoked("t")
+    assert persistent.check_call("t", "any", {}) is None
+    assert persistent.calls_by_token()["t"] == {"calls": 2, "while_faulty": 0, "after_revoked": 1}
 
 
 class SetClock(EmulatorClock):

@@ -38,10 +38,10 @@ async def test_one_request_sets_a_mix_of_faults(network: Network) -> None:
 
 async def test_token_is_invalidated_and_replaced(network: Network) -> None:
     old = network.user
-    body = {"kind": "standing", "code": 102, "token": old["token"], "until": "replaced"}
-    (standing,) = (await network.door("faults", body))["standing"]
-    assert standing["active"]
-    shown = {item["token"]: item["standing"] for item in (await network.door("tokens"))["items"]}
+    body = {"kind": "persistent", "code": 102, "token": old["token"], "until": "replaced"}
+    (fault,) = (await network.door("faults", body))["persistent"]
+    assert fault["active"]
+    shown = {item["token"]: item["persistent"] for item in (await network.door("tokens"))["items"]}
     assert (shown[old["token"]], shown[network.bot]) == (102, None)
     assert await codes(network, 3) == [102] * 3
     fresh = await network.door("tokens", {"kind": "user", "count": 2})
@@ -49,24 +49,24 @@ async def test_token_is_invalidated_and_replaced(network: Network) -> None:
     assert await codes(network, 2) == [None] * 2
     assert await codes(network, 1, user=old) == [102]
     by_token = (await network.door("calls"))["by_token"]
-    assert by_token[old["token"]]["while_standing"] == 4
-    assert by_token[network.user["token"]] == {"calls": 2, "while_standing": 0, "after_revoked": 0}
-    (standing,) = (await network.door("faults"))["standing"]
-    assert (standing["replaced"], standing["calls"]) == (True, 4)
+    assert by_token[old["token"]]["while_faulty"] == 4
+    assert by_token[network.user["token"]] == {"calls": 2, "while_faulty": 0, "after_revoked": 0}
+    (fault,) = (await network.door("faults"))["persistent"]
+    assert (fault["replaced"], fault["calls"]) == (True, 4)
 
 
 async def test_bot_token_fails_for_one_method(network: Network) -> None:
-    body = {"kind": "standing", "code": 457, "token": network.bot, "methods": ["graph.user.chats.get"]}
+    body = {"kind": "persistent", "code": 457, "token": network.bot, "methods": ["graph.user.chats.get"]}
     await network.door("faults", body)
     assert (await network.graph("chats"))["error_code"] == 457
     assert "group_id" in await network.graph("info")
     response = await network.http.delete("/_control/faults", params={"token": network.bot})
-    assert response.json()["standing"][0]["ended"] == "cleared"
+    assert response.json()["persistent"][0]["ended"] == "cleared"
     assert "chats" in await network.graph("chats")
 
 
 async def test_verification_is_solved_by_a_person(network: Network) -> None:
-    body = {"kind": "standing", "code": 514, "token": network.user["token"], "until": "solved"}
+    body = {"kind": "persistent", "code": 514, "token": network.user["token"], "until": "solved"}
     await network.door("faults", body)
     assert await codes(network, 1) == [514]
     assert (await network.door("solve", {"token": network.user["token"]}))["ended"] is True
@@ -77,13 +77,13 @@ async def test_verification_is_solved_by_a_person(network: Network) -> None:
 async def test_end_of_the_day_resets_daily_limits(network: Network) -> None:
     network.world.settings.calls_per_day = 2
     token = network.user["token"]
-    await network.door("faults", {"kind": "standing", "code": 11, "token": token, "until": "day_end"})
+    await network.door("faults", {"kind": "persistent", "code": 11, "token": token, "until": "day_end"})
     assert await codes(network, 1) == [11]
     await network.door("settings", {"calls_per_day": 0})
     fields: dict[str, Any] = {"uid": "1", "methods": "users.getCurrentUser"}
     await network.http.delete("/_control/faults")
     body = {
-        "kind": "standing",
+        "kind": "persistent",
         "code": 11,
         "token": token,
         "methods": ["users.getCurrentUser"],
@@ -93,11 +93,11 @@ async def test_end_of_the_day_resets_daily_limits(network: Network) -> None:
     left = await network.call("users.getCallsLeft", **fields)
     assert left == [{"name": "users.getCurrentUser", "callsLeft": 0, "available": False}]
     await network.door("settings", {"calls_per_day": 2})
-    await network.door("day", {})
+    await network.door("next-day", {})
     assert await codes(network, 3) == [None, None, 11]
     left = await network.call("users.getCallsLeft", uid="1", methods="users.getCurrentUser")
     assert left[0]["callsLeft"] == 0
-    await network.door("day", {})
+    await network.door("next-day", {})
     assert await codes(network, 1) == [None]
 
 
@@ -137,13 +137,13 @@ async def test_script_runs_in_order(network: Network) -> None:
 async def test_script_invalidates_token_at_exact_call(network: Network) -> None:
     token = network.user["token"]
     before = (await network.door("calls"))["by_token"][token]["calls"]
-    body = {"kind": "standing", "code": 102, "token": token}
+    body = {"kind": "persistent", "code": 102, "token": token}
     await network.door("script", {"steps": [{"after_calls": 2, "do": body}]})
     await network.door("faults", {"kind": "error", "code": 1, "rate": 1})
     assert await codes(network, 4) == [1, 1, 102, 102]
     assert (await network.door("calls"))["by_token"][token] == {
         "calls": before + 4,
-        "while_standing": 2,
+        "while_faulty": 2,
         "after_revoked": 0,
     }
 
@@ -154,8 +154,8 @@ async def test_script_invalidates_token_at_exact_call(network: Network) -> None:
         ("faults", {"mix": [], "rate": 0.5}, "mix"),
         ("faults", {"mix": [{"kind": "error", "weight": 0}], "rate": 0.5}, "weight"),
         ("faults", {"mix": [{"kind": "error"}]}, "rate"),
-        ("faults", {"kind": "standing", "code": 5}, "token"),
-        ("faults", {"kind": "standing", "code": 5, "token": "x", "until": "never"}, "until"),
+        ("faults", {"kind": "persistent", "code": 5}, "token"),
+        ("faults", {"kind": "persistent", "code": 5, "token": "x", "until": "never"}, "until"),
         ("faults", {"kind": "nonsense", "next": 1}, "kind"),
         ("faults", {"clear": True}, "kind"),
         ("script", {"steps": [{"after_calls": 1, "do": {"kind": "drop", "rate": 2}}]}, "rate"),
@@ -171,4 +171,4 @@ async def test_invalid_input_names_the_field(
 
 
 async def test_persistent_fault_requires_active_token(network: Network) -> None:
-    await network.door("faults", {"kind": "standing", "code": 5, "token": "nobody"}, status=404)
+    await network.door("faults", {"kind": "persistent", "code": 5, "token": "nobody"}, status=404)
