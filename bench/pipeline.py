@@ -34,7 +34,7 @@ from shared.ids import new_id
 
 BATCH_ROWS = 100
 PAGES = 50
-COMPARED_TABLES = ("appeals", "appeal_messages", "triage", "timeline", "hands", "alerts", "events")
+COMPARED_TABLES = ("appeals", "appeal_messages", "classifications", "timeline", "assignments", "alerts", "events")
 
 
 async def _connect(url: str) -> asyncpg.Connection:
@@ -177,7 +177,7 @@ async def run(messages: int, *, model: bool) -> tuple[float, float]:
         floor_seconds = _measure_model(texts) if model else 0.0
         seconds = await _measure_pipeline(url, messages)
         if model:
-            classified = await ours_db.fetchval("SELECT count(*) FROM triage")
+            classified = await ours_db.fetchval("SELECT count(*) FROM classifications")
             if classified != messages:
                 raise SystemExit(f"only {classified} of {messages} messages were classified")
         else:
@@ -189,8 +189,8 @@ async def run(messages: int, *, model: bool) -> tuple[float, float]:
 
 async def _measure_inserts(server: str, ours_db: asyncpg.Connection, messages: int) -> float:
     rows_by_table = {table: await _rows(ours_db, table) for table in COMPARED_TABLES}
-    if len(rows_by_table["triage"][1]) != messages:
-        raise SystemExit(f"{len(rows_by_table['triage'][1])} of {messages} messages were classified")
+    if len(rows_by_table["classifications"][1]) != messages:
+        raise SystemExit(f"{len(rows_by_table['classifications'][1])} of {messages} messages were classified")
     floor_db = await _connect(bootstrap.with_database(server, "floor"))
     for table in ("organisations", "pages", "messages"):
         columns, rows = await _rows(ours_db, table)

@@ -43,7 +43,7 @@ def build_service() -> Service:
         ],
         jobs=queue,
         consumers=worker.consumers(queue),
-        workers={"read-ahead": prefetch.run_prefetch, "figures": run_gauge_updates},
+        workers={"classifier-prefetch": prefetch.run_prefetch, "alert-gauge": run_gauge_updates},
         answers=AppealsIdempotency,
         before=check_custom_model,
     )

@@ -6,5 +6,5 @@ queue = JobQueue("appeals")
 
 REQUEST_PUBLICATION = "request_publication"
 RETRY_PUBLICATION = "retry_publication"
-REROUTE_APPEALS = "reroute"
-CREATE_INCIDENT_REPLIES = "answer_incident"
+REROUTE_APPEALS = "reroute_appeals"
+CREATE_INCIDENT_REPLIES = "create_incident_replies"

@@ -59,36 +59,36 @@ def register(service: Service, queue: Jobs) -> None:
         await publication_requests.send_publication_request(service, UUID(payload["reply_id"]), again=True)
 
     @queue.handler(jobs.REROUTE_APPEALS)
-    async def reroute(payload: dict[str, Any]) -> None:
+    async def reroute_appeals(payload: dict[str, Any]) -> None:
         asked_by = payload.get("rule_set_id")
         await rerouting.reroute_appeals(
             service.database,
-            include_untouched=payload["untouched"],
+            include_untouched=payload["include_untouched"],
             rule_set_id=UUID(asked_by) if asked_by else None,
         )
 
     # Finds appeals that were opened while the rules or the registry were changing.
-    @queue.schedule("retry-ownerless", "17 * * * *")
-    async def retry_ownerless() -> None:
+    @queue.schedule("reroute-unassigned", "17 * * * *")
+    async def reroute_unassigned() -> None:
         await rerouting.reroute_appeals(service.database, include_untouched=False)
 
     @queue.handler(jobs.CREATE_INCIDENT_REPLIES)
-    async def answer_incident(payload: dict[str, Any]) -> None:
+    async def create_incident_replies(payload: dict[str, Any]) -> None:
         reply_id, appeal_id = UUID(payload["incident_reply_id"]), payload.get("appeal_id")
         if appeal_id is not None:
             await create_delayed_reply(service, reply_id, UUID(appeal_id))
         else:
             await create_all_replies(service, reply_id, payload.get("joined_from"))
 
-    @queue.schedule("note-overdue", "* * * * *")
-    async def note_overdue() -> None:
+    @queue.schedule("record-breaches", "* * * * *")
+    async def record_breaches() -> None:
         while True:
             async with service.database.write() as session:
                 if not await breach_recording.record_breaches(session):
                     return
 
-    @queue.schedule("ask-again", "* * * * *")
-    async def ask_again() -> None:
+    @queue.schedule("request-publications-again", "* * * * *")
+    async def request_publications_again() -> None:
         async with service.database.write() as session:
             await publication_requests.request_unacknowledged_again(session)
 

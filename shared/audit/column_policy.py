@@ -40,18 +40,30 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "reconciliations": frozenset(),
     "backfills": frozenset({"status", "requested_by"}),
     "publications": frozenset({"network", "kind", "status", "on_behalf_of"}),
-    "topics": frozenset({"code", "classifier"}),
+    "topics": frozenset({"code", "taxonomy_version"}),
     "sla_policies": frozenset({"urgency", "starts_from"}),
-    "appeals": frozenset({"status", "urgency", "outcome", "network", "municipality", "fault", "language"}),
-    "triage": frozenset(
-        {"needs_answer", "type", "urgency", "judged_by", "municipality", "place_from", "language", "fault", "top3"}
+    "appeals": frozenset(
+        {"status", "urgency", "outcome", "network", "municipality", "utility_failure", "language"}
     ),
-    "reviews": frozenset({"judged_by", "reviewed_by"}),
-    "incidents": frozenset({"origin", "fault", "municipality", "urgency", "opened_by"}),
+    "classifications": frozenset(
+        {
+            "needs_answer",
+            "type",
+            "urgency",
+            "classified_by",
+            "municipality",
+            "location_source",
+            "language",
+            "utility_failure",
+            "top3",
+        }
+    ),
+    "reviews": frozenset({"predicted_by", "reviewed_by"}),
+    "incidents": frozenset({"origin", "utility_failure", "municipality", "urgency", "opened_by"}),
     "incident_members": frozenset({"joined_by", "left_by"}),
     "incident_replies": frozenset({"kind", "author"}),
     "alerts": frozenset({"kind", "seen_by"}),
-    "rule_sets": frozenset({"status", "default_to", "made_by", "activated_by"}),
+    "rule_sets": frozenset({"status", "default_to", "created_by", "activated_by"}),
     "replies": frozenset({"origin", "kind", "status", "author"}),
     "routing_rules": frozenset({"municipality", "urgency", "send_to"}),
     "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason"}),
@@ -59,7 +71,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
 }
 
 # Names that tables had before they were renamed: earlier audit rows keep them.
-FORMER_TABLE_NAMES = frozenset({"callback_servers", "set_aside"})
+FORMER_TABLE_NAMES = frozenset({"callback_servers", "set_aside", "triage"})
 
 # Tables without audit rows, and why: nobody changes them manually, or they are a record themselves.
 UNAUDITED_TABLES: dict[str, str] = {
@@ -81,7 +93,7 @@ UNAUDITED_TABLES: dict[str, str] = {
         "messages come from the networks; versions and events record their changes",
     ),
     **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "internal state of the worker"),
-    **dict.fromkeys(("timeline", "appeal_messages", "hands"), "the permanent record of an appeal"),
+    **dict.fromkeys(("timeline", "appeal_messages", "assignments"), "the permanent record of an appeal"),
 }
 
 SECRET_COLUMNS = frozenset({"password_hash", "secret", "digest", "identity", "raw", "challenge"})

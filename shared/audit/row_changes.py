@@ -25,7 +25,7 @@ _OWNER_VIA: dict[str, tuple[str, type[_OwnedTable]]] = {
     "callback_registrations": ("page_id", Page),
     "quarantine": ("page_id", Page),
     "reconciliations": ("page_id", Page),
-    "triage": ("message_id", Message),
+    "classifications": ("message_id", Message),
     "replies": ("appeal_id", Appeal),
     "incident_members": ("appeal_id", Appeal),
     "alerts": ("appeal_id", Appeal),

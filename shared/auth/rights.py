@@ -22,7 +22,7 @@ class Right(StrEnum):
     APPEALS_TRIAGE = "appeals:triage"
     APPEALS_WORK = "appeals:work"
     APPEALS_ANSWER = "appeals:answer"
-    UNDERSTANDING_READ = "understanding:read"
+    CLASSIFICATIONS_READ = "classifications:read"
     RULES_MANAGE = "rules:manage"
     METRICS_READ = "metrics:read"
     WEBHOOKS_READ = "webhooks:read"
@@ -50,7 +50,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.APPEALS_TRIAGE: "decide what needs an answer, which organisation answers and how urgent it is",
     Right.APPEALS_WORK: "move appeals through their statuses",
     Right.APPEALS_ANSWER: "write and publish replies",
-    Right.UNDERSTANDING_READ: "see the classification of all messages, and by which model it was made",
+    Right.CLASSIFICATIONS_READ: "see the classification of all messages, and by which model it was made",
     Right.RULES_MANAGE: "create, preview, shadow-test and activate routing rules, and SLA policies",
     Right.METRICS_READ: "read figures and reports",
     Right.WEBHOOKS_READ: "see endpoints and deliveries",
@@ -130,7 +130,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.APPEALS_TRIAGE,
         Right.APPEALS_WORK,
         Right.APPEALS_ANSWER,
-        Right.UNDERSTANDING_READ,
+        Right.CLASSIFICATIONS_READ,
         Right.RULES_MANAGE,
         Right.METRICS_READ,
         Right.WEBHOOKS_READ,
@@ -143,7 +143,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.MESSAGES_READ,
         Right.SOURCES_READ,
         Right.APPEALS_READ,
-        Right.UNDERSTANDING_READ,
+        Right.CLASSIFICATIONS_READ,
         Right.METRICS_READ,
         Right.EVENTS_READ,
     ),
@@ -156,7 +156,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.SOURCES_READ,
         Right.SOURCES_INSPECT,
         Right.APPEALS_READ,
-        Right.UNDERSTANDING_READ,
+        Right.CLASSIFICATIONS_READ,
         Right.METRICS_READ,
         Right.WEBHOOKS_READ,
         Right.EVENTS_READ,

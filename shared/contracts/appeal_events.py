@@ -105,7 +105,7 @@ class AppealAssigned(AppealSnapshot):
 
 class AppealMoved(AppealSnapshot):
     """The appeal changed its status. An organisation that loses the appeal gets an event of its own, with
-    `left: true` and itself as `organisation`, and no later events of the appeal.
+    `assignment_lost: true` and itself as `organisation`, and no later events of the appeal.
     """
 
     model_config = ConfigDict(validate_by_name=True)
@@ -116,7 +116,7 @@ class AppealMoved(AppealSnapshot):
     from_status: AppealStatus = Field(alias="from", description="Status before")
     to_status: AppealStatus = Field(alias="to", description="Status after")
     reason: Annotated[str | None, FeedOnly()] = Field(description="What the person who moved it wrote")
-    left: bool = Field(default=False, description="True: the appeal was taken from `organisation`")
+    assignment_lost: bool = Field(default=False, description="True: the appeal was taken from `organisation`")
 
 
 class AppealClassification(BaseModel):
@@ -223,86 +223,61 @@ class ReplyQueued(AppealSnapshot):
     reply_id: UUID = Field(description="The reply")
 
 
-class ReplyFailure(BaseModel):
-    """Why a reply was not published."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    code: str | None = Field(description="Code of the reason, from the network or this system")
-    message: str | None = Field(description="Explanation for the author of the reply")
-    at: Moment = Field(description="When it failed")
-    will_retry: bool = Field(description="Whether it is retried automatically")
-
-
 class ReplyFailed(AppealSnapshot):
     """A reply could not be published: correct it and retry. `id` and `number` are those of the appeal."""
 
     event_type = "reply.failed"
-    example = (
-        _APPEAL
-        | {"status": "in_progress", "kind": "final"}
-        | _REPLY_ID
-        | _FAILURE
-        | {
-            "failure": {
-                "code": _FAILURE["code"],
-                "message": _FAILURE["reason"],
-                "at": _FAILURE["failed_at"],
-                "will_retry": False,
-            }
-        }
-    )
+    example = _APPEAL | {"status": "in_progress", "kind": "final"} | _REPLY_ID | _FAILURE
 
     reply_id: UUID = Field(description="Retry with `POST /appeals/{id}/replies/{reply_id}/retry`")
     kind: ReplyKind = Field(description="`interim`: it promises a later answer")
     code: str | None = Field(description="Code of the reason, from the network or this system")
     reason: str | None = Field(description="Explanation for the author of the reply")
     failed_at: Moment = Field(description="When it failed")
-    failure: Annotated[ReplyFailure, FeedOnly()] = Field(description="The same as one object")
 
 
 class IncidentSnapshot(EventData):
     """An incident at the time of the event; its title is left out, because a person may have written it.
 
-    Its lead organisation gets separate events with `own`: those count only its own appeals.
+    Its lead organisation gets separate events with `own_appeals_only`: those count only its own appeals.
     """
 
     required_right = Right.APPEALS_READ
     sent_by_webhooks = True
     example: ClassVar = {
         "number": 7,
-        "origin": "burst",
+        "origin": "spike",
         "topic_id": None,
-        "fault": "power",
+        "utility_failure": "power",
         "municipality": "81624000",
         "settlement": "Селенгинск",
         "urgency": "high",
-        "own": True,
-        "members": 12,
-        "first_at": "2026-11-23T02:00:00+00:00",
-        "last_at": "2026-11-23T02:08:00+00:00",
+        "own_appeals_only": True,
+        "member_count": 12,
+        "first_written_at": "2026-11-23T02:00:00+00:00",
+        "last_written_at": "2026-11-23T02:08:00+00:00",
         "closed_at": None,
     }
 
     number: int = Field(description="Number of the incident, as people quote it")
-    origin: IncidentOrigin = Field(description="`burst`: opened automatically by a spike of appeals")
+    origin: IncidentOrigin = Field(description="`spike`: opened automatically by a spike of appeals")
     topic_id: UUID | None = Field(description="Topic of its appeals")
-    fault: str | None = Field(description="What is out of service: `power`, `heat`, `water` …")
+    utility_failure: str | None = Field(description="What is out of service: `power`, `heat`, `water` …")
     municipality: str | None = Field(description="OKTMO code")
     settlement: str | None = Field(description="Settlement, by name")
     urgency: Urgency = Field(description="Urgency of its appeals")
-    own: bool = Field(
+    own_appeals_only: bool = Field(
         description="True: for the lead organisation, counting only its own appeals; false: for the centre"
     )
-    members: int = Field(description="Number of appeals in it")
-    first_at: Moment | None = Field(description="When the first of its messages was written")
-    last_at: Moment | None = Field(description="When the last of its messages was written")
+    member_count: int = Field(description="Number of appeals in it")
+    first_written_at: Moment | None = Field(description="When the first of its messages was written")
+    last_written_at: Moment | None = Field(description="When the last of its messages was written")
     closed_at: Moment | None = Field(description="When a person closed it")
 
 
 class IncidentOpened(IncidentSnapshot):
     """Appeals were grouped into an incident, by a person or automatically as a spike. Sent to the centre, and
-    separately to the organisation that leads it, with `own: true` and only its own appeals counted.
+    separately to the organisation that leads it, with `own_appeals_only: true` and only its own appeals counted.
     """
 
     event_type = "incident.opened"
@@ -312,14 +287,14 @@ class IncidentGrown(IncidentSnapshot):
     """The number of an incident's appeals reached 10, 20, 50, 100, 200, 500 …"""
 
     event_type = "incident.grown"
-    example = IncidentSnapshot.example | {"members": 20}
+    example = IncidentSnapshot.example | {"member_count": 20}
 
 
 class IncidentClosed(IncidentSnapshot):
     """A person closed an incident: no appeal joins it any more."""
 
     event_type = "incident.closed"
-    example = IncidentSnapshot.example | {"members": 204, "closed_at": "2026-11-23T10:00:00+00:00"}
+    example = IncidentSnapshot.example | {"member_count": 204, "closed_at": "2026-11-23T10:00:00+00:00"}
 
 
 class AlertRaised(EventData):
@@ -331,7 +306,7 @@ class AlertRaised(EventData):
     required_right = Right.APPEALS_TRIAGE
     sent_by_webhooks = True
     example: ClassVar = {
-        "kind": "burst",
+        "kind": "spike",
         "appeal_id": None,
         "appeal_number": None,
         "incident_id": "0198f3a0-8888-7000-8000-000000000010",
@@ -339,8 +314,8 @@ class AlertRaised(EventData):
     }
 
     kind: AlertKind = Field(
-        description="`urgent`: an urgent appeal; `burst`: a spike opened an incident; "
-        "`ping_pong`: organisations keep transferring an appeal"
+        description="`urgent`: an urgent appeal; `spike`: a spike opened an incident; "
+        "`repeated_transfers`: organisations keep transferring an appeal"
     )
     appeal_id: UUID | None = Field(description="The appeal; null for an incident")
     appeal_number: int | None = Field(description="Its number")

@@ -7,14 +7,14 @@ from typing import Literal
 
 from typing_extensions import TypeAliasType
 
-AlertKind = TypeAliasType("AlertKind", Literal["urgent", "burst", "ping_pong"])
+AlertKind = TypeAliasType("AlertKind", Literal["urgent", "spike", "repeated_transfers"])
 AppealOutcome = TypeAliasType("AppealOutcome", Literal["solved", "explained", "not_solved", "postponed"])
 AppealStatus = TypeAliasType(
     "AppealStatus",
     Literal["triage", "assigned", "in_progress", "interim", "answered", "reopened", "closed", "not_required"],
 )
 DeletedBy = TypeAliasType("DeletedBy", Literal["author", "community", "unknown"])
-IncidentOrigin = TypeAliasType("IncidentOrigin", Literal["burst", "person"])
+IncidentOrigin = TypeAliasType("IncidentOrigin", Literal["spike", "person"])
 Language = TypeAliasType("Language", Literal["ru", "bxr", "mixed"])
 MessageKind = TypeAliasType("MessageKind", Literal["comment", "wall_post", "message"])
 ReplyKind = TypeAliasType("ReplyKind", Literal["final", "interim"])

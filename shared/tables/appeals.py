@@ -19,7 +19,7 @@ from shared.tables.base import (
 )
 
 # An automatic classifier is named `rule:…` or `model:…`; a person is stored by id.
-CLASSIFIED_BY_PERSON = "judged_by !~ '^(rule|model):'"
+CLASSIFIED_BY_PERSON = "classified_by !~ '^(rule|model):'"
 OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
 # A reply that is neither published nor failed. An appeal has at most one.
 PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
@@ -31,8 +31,9 @@ _INDEXED_UNDER_WAY = ("draft", "on_approval", "queued", "sending", "uncertain")
 class Topic(Base):
     """An entry of the topic taxonomy: a group («группа тем») if `group_id` is null, else a topic («тема»).
 
-    `classifier` is the version of the taxonomy. `contains` describes what belongs to it («должна содержать»),
-    `not_with` which similar topics do not («не путать с»); `aliases` are former names and common words.
+    `taxonomy_version` is the version of the taxonomy that added it. `includes` describes what belongs to it
+    («должна содержать»), `excludes` which similar topics do not («не путать с»); `aliases` are former names and
+    common words.
     """
 
     __tablename__ = "topics"
@@ -43,9 +44,9 @@ class Topic(Base):
     name: Mapped[str]
     position: Mapped[int]
     group_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
-    classifier: Mapped[str]
-    contains: Mapped[str | None]
-    not_with: Mapped[str | None]
+    taxonomy_version: Mapped[str]
+    includes: Mapped[str | None]
+    excludes: Mapped[str | None]
     aliases: Mapped[list[str]]
     active: Mapped[bool] = mapped_column(default=True)
 
@@ -91,7 +92,7 @@ class Appeal(Base):
         Index("ix_appeals_thread_key", "thread_key"),
         Index("ix_appeals_network_opened_at", "network", "opened_at", "id"),
         Index(
-            "ix_appeals_waiting",
+            "ix_appeals_first_response_due",
             "first_response_due_at",
             "id",
             postgresql_where=text("first_response_at IS NULL AND closed_at IS NULL"),
@@ -106,36 +107,46 @@ class Appeal(Base):
         Index("ix_appeals_topic_id_opened_at", "topic_id", "opened_at"),
         Index("ix_appeals_incident_id", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
         # Appeals that are transferred repeatedly.
-        Index("ix_appeals_handed_over", "opened_at", "id", postgresql_where=text("handovers > 0")),
+        Index("ix_appeals_transferred", "opened_at", "id", postgresql_where=text("transfers > 0")),
         # Similar appeals: the same author, text, street or utility failure.
         Index("ix_appeals_author_key_opened_at", "author_key", "opened_at"),
-        Index("ix_appeals_words", text("hashtextextended(lower(text), 0)"), "opened_at"),
+        Index("ix_appeals_text_hash", text("hashtextextended(lower(text), 0)"), "opened_at"),
         Index(
-            "ix_appeals_street",
+            "ix_appeals_municipality_street",
             "municipality",
             "street",
             "opened_at",
             postgresql_where=text("street IS NOT NULL"),
         ),
         Index(
-            "ix_appeals_fault", "municipality", "fault", "opened_at", postgresql_where=text("fault IS NOT NULL")
+            "ix_appeals_municipality_utility_failure",
+            "municipality",
+            "utility_failure",
+            "opened_at",
+            postgresql_where=text("utility_failure IS NOT NULL"),
         ),
         # Partial indexes for values that few appeals have, newest first.
         Index("ix_appeals_urgent", "opened_at", "id", postgresql_where=text("urgency = 'high'")),
-        Index("ix_appeals_languages", "language", "opened_at", "id", postgresql_where=text("language <> 'ru'")),
+        Index("ix_appeals_language", "language", "opened_at", "id", postgresql_where=text("language <> 'ru'")),
         Index(
-            "ix_appeals_settlements",
+            "ix_appeals_settlement",
             "settlement",
             "opened_at",
             "id",
             postgresql_where=text("settlement IS NOT NULL"),
         ),
-        Index("ix_appeals_faults", "fault", "opened_at", "id", postgresql_where=text("fault IS NOT NULL")),
+        Index(
+            "ix_appeals_utility_failure",
+            "utility_failure",
+            "opened_at",
+            "id",
+            postgresql_where=text("utility_failure IS NOT NULL"),
+        ),
         # Appeals whose last reply failed.
         Index("ix_appeals_reply_failed", "opened_at", "id", postgresql_where=text("reply_failed IS NOT NULL")),
         # Unrouted appeals: routed again when rules or the registry change.
         Index(
-            "ix_appeals_ownerless",
+            "ix_appeals_unassigned",
             "opened_at",
             "id",
             postgresql_where=text("organisation_id IS NULL AND status = 'triage'"),
@@ -156,11 +167,11 @@ class Appeal(Base):
     street: Mapped[str | None]
     house: Mapped[str | None]
     # The utility that failed, if any: power, heat, water …
-    fault: Mapped[str | None]
+    utility_failure: Mapped[str | None]
     language: Mapped[str | None]
     incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incidents.id"))
     # How often the appeal was transferred and how often it was returned.
-    handovers: Mapped[int] = mapped_column(default=0)
+    transfers: Mapped[int] = mapped_column(default=0)
     returns: Mapped[int] = mapped_column(default=0)
     page_id: Mapped[UUID | None] = mapped_column(ForeignKey("pages.id"))
     network: Mapped[str | None]
@@ -177,7 +188,7 @@ class Appeal(Base):
     first_response_working_seconds: Mapped[int | None]
     deadline: Mapped[dict[str, Any] | None]
     next_response_due_at: Mapped[datetime | None]
-    overdue_noted_at: Mapped[datetime | None]
+    overdue_recorded_at: Mapped[datetime | None]
     resolution_due_at: Mapped[datetime | None]
     promised_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
@@ -204,23 +215,25 @@ class AppealMessage(Base):
 class Classification(Base):
     """The classification of a message by a model, a rule or a person, with reasons."""
 
-    __tablename__ = "triage"
+    __tablename__ = "classifications"
     __table_args__ = (
         # Classifications newest first: all, and with any one filter; rare values have their own index.
-        Index("ix_triage_created_at", "created_at", "message_id"),
-        Index("ix_triage_needs_answer_created_at", "needs_answer", "created_at", "message_id"),
-        Index("ix_triage_judged_by_created_at", "judged_by", "created_at", "message_id"),
-        Index("ix_triage_by_people", "created_at", "message_id", postgresql_where=text(CLASSIFIED_BY_PERSON)),
+        Index("ix_classifications_created_at", "created_at", "message_id"),
+        Index("ix_classifications_needs_answer_created_at", "needs_answer", "created_at", "message_id"),
+        Index("ix_classifications_classified_by_created_at", "classified_by", "created_at", "message_id"),
         Index(
-            "ix_triage_topic_id_created_at",
+            "ix_classifications_by_person", "created_at", "message_id", postgresql_where=text(CLASSIFIED_BY_PERSON)
+        ),
+        Index(
+            "ix_classifications_topic_id_created_at",
             "topic_id",
             "created_at",
             "message_id",
             postgresql_where=text("topic_id IS NOT NULL"),
         ),
-        Index("ix_triage_urgent", "created_at", "message_id", postgresql_where=text("urgency = 'high'")),
+        Index("ix_classifications_urgent", "created_at", "message_id", postgresql_where=text("urgency = 'high'")),
         Index(
-            "ix_triage_languages",
+            "ix_classifications_language",
             "language",
             "created_at",
             "message_id",
@@ -233,7 +246,7 @@ class Classification(Base):
     type: Mapped[str]
     urgency: Mapped[str]
     topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
-    confidence: Mapped[float]
+    needs_answer_confidence: Mapped[float]
     topic_confidence: Mapped[float | None]
     # At most three topics, best first: [{"topic_id", "confidence"}].
     top3: Mapped[list[dict[str, Any]]]
@@ -242,11 +255,11 @@ class Classification(Base):
     street: Mapped[str | None]
     house: Mapped[str | None]
     # text | page | person: the source of the municipality.
-    place_from: Mapped[str | None]
+    location_source: Mapped[str | None]
     language: Mapped[str]
-    fault: Mapped[str | None]
+    utility_failure: Mapped[str | None]
     why: Mapped[str]
-    judged_by: Mapped[str]
+    classified_by: Mapped[str]
     # The version of the classification; a person's decision refers to the version that the person saw.
     version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     created_at: Mapped[CreatedAt]
@@ -276,7 +289,7 @@ class Reply(Base):
         UniqueConstraint("incident_reply_id", "appeal_id"),
         # Replies that ingest has not accepted yet.
         Index(
-            "ix_replies_waiting",
+            "ix_replies_unacknowledged",
             "created_at",
             postgresql_where=text("status = 'queued' AND publication_id IS NULL"),
         ),
@@ -320,8 +333,8 @@ class TimelineEntry(Base):
 class Review(Base):
     """A person's review of a classification: confirmed or corrected. One per message; the last one is kept.
 
-    `judged` is the model's classification, `decided` the person's; both are part of the training set. `agrees_*`
-    is null if the person was not asked or the model predicted nothing. `organisation_id` is the current
+    `predicted` is the model's classification, `decided` the person's; both are part of the training set.
+    `agrees_*` is null if the person was not asked or the model predicted nothing. `organisation_id` is the current
     organisation of the appeal, kept by a trigger; without one it is the owner of the page.
     """
 
@@ -332,17 +345,17 @@ class Review(Base):
     )
 
     message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
-    judged_by: Mapped[str]
-    judged: Mapped[dict[str, Any]]
+    predicted_by: Mapped[str]
+    predicted: Mapped[dict[str, Any]]
     decided: Mapped[dict[str, Any]]
-    group_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
+    topic_group_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
-    agrees_need: Mapped[bool | None]
-    agrees_group: Mapped[bool | None]
+    agrees_needs_answer: Mapped[bool | None]
+    agrees_topic_group: Mapped[bool | None]
     agrees_topic: Mapped[bool | None]
-    agrees_place: Mapped[bool | None]
+    agrees_location: Mapped[bool | None]
     agrees_urgency: Mapped[bool | None]
-    agrees_owner: Mapped[bool | None]
+    agrees_organisation: Mapped[bool | None]
     reviewed_by: Mapped[str]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
@@ -351,8 +364,8 @@ class Review(Base):
 class Assignment(Base):
     """An assignment of an appeal: kind routed | assigned | returned | transferred | rerouted."""
 
-    __tablename__ = "hands"
-    __table_args__ = (Index("ix_hands_appeal_id", "appeal_id", "at", "id"),)
+    __tablename__ = "assignments"
+    __table_args__ = (Index("ix_assignments_appeal_id", "appeal_id", "at", "id"),)
 
     id: Mapped[Id]
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
@@ -368,13 +381,13 @@ class Assignment(Base):
 class Incident(Base):
     """One problem reported by many: appeals grouped by topic, location and time, each with its author and thread.
 
-    origin burst | person. `organisation_id` is the leading organisation or null; members keep their own.
+    origin spike | person. `organisation_id` is the leading organisation or null; members keep their own.
     """
 
     __tablename__ = "incidents"
     __table_args__ = (
         Index("ix_incidents_opened_at", "opened_at", "id"),
-        Index("ix_incidents_open", "municipality", "last_at", postgresql_where=text("closed_at IS NULL")),
+        Index("ix_incidents_open", "municipality", "last_written_at", postgresql_where=text("closed_at IS NULL")),
     )
 
     id: Mapped[Id]
@@ -383,15 +396,15 @@ class Incident(Base):
     origin: Mapped[str]
     title: Mapped[str]
     topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
-    fault: Mapped[str | None]
+    utility_failure: Mapped[str | None]
     municipality: Mapped[str | None]
     settlement: Mapped[str | None]
     street: Mapped[str | None]
     urgency: Mapped[str]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
-    members: Mapped[int]
-    first_at: Mapped[datetime]
-    last_at: Mapped[datetime]
+    member_count: Mapped[int]
+    first_written_at: Mapped[datetime]
+    last_written_at: Mapped[datetime]
     opened_at: Mapped[datetime]
     opened_by: Mapped[str]
     closed_at: Mapped[datetime | None]
@@ -409,13 +422,13 @@ class IncidentMember(Base):
         Index("ix_incident_members_incident_id", "incident_id", "joined_at", "id"),
         # An appeal that left an incident is never added to it automatically again.
         Index("ix_incident_members_appeal_id", "appeal_id"),
-        Index("uq_incident_members_present", "appeal_id", unique=True, postgresql_where=text("left_at IS NULL")),
+        Index("uq_incident_members_current", "appeal_id", unique=True, postgresql_where=text("left_at IS NULL")),
     )
 
     id: Mapped[Id]
     incident_id: Mapped[UUID] = mapped_column(ForeignKey("incidents.id"))
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
-    likeness: Mapped[float | None]
+    similarity: Mapped[float | None]
     why: Mapped[str]
     joined_at: Mapped[datetime]
     joined_by: Mapped[str]
@@ -435,16 +448,17 @@ class IncidentReply(Base):
     text: Mapped[ExactTextColumn]
     promised_at: Mapped[datetime | None]
     author: Mapped[str]
-    # Null: for all appeals; else only for those of this organisation, with `beneath` also of subordinate ones.
+    # Null: for all appeals; else only for those of this organisation, with `include_subordinates` also of
+    # subordinate ones.
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
-    beneath: Mapped[bool] = mapped_column(default=False)
+    include_subordinates: Mapped[bool] = mapped_column(default=False)
     # Whether appeals that join later get it too.
-    also_later: Mapped[bool] = mapped_column(default=False)
+    include_later_members: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[CreatedAt]
 
 
 class Alert(Base):
-    """An alert for moderators: kind urgent (an appeal) | burst (an incident) | ping_pong (an appeal)."""
+    """An alert for moderators: kind urgent (an appeal) | spike (an incident) | repeated_transfers (an appeal)."""
 
     __tablename__ = "alerts"
     __table_args__ = (
@@ -483,7 +497,7 @@ class RuleSet(Base):
     note: Mapped[str | None]
     default_to: Mapped[str]
     default_organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
-    made_by: Mapped[str]
+    created_by: Mapped[str]
     activated_by: Mapped[str | None]
     activated_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]

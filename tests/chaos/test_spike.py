@@ -87,7 +87,8 @@ async def test_power_cut_messages_become_one_incident_with_one_reply_each(world:
     async def read() -> bool:
         return await count_rows(
             world,
-            "SELECT count(*) FROM messages WHERE NOT from_community AND id NOT IN (SELECT message_id FROM triage)",
+            "SELECT count(*) FROM messages WHERE NOT from_community AND id NOT IN "
+            "(SELECT message_id FROM classifications)",
         ) == 0 and await count_rows(world, "SELECT count(*) FROM messages WHERE NOT from_community") >= 0.98 * (
             POWER_CUT_MESSAGES + OTHER_MESSAGES
         )
@@ -98,7 +99,7 @@ async def test_power_cut_messages_become_one_incident_with_one_reply_each(world:
     )
 
     listed = await world.centre.every("/incidents")
-    incident = max(listed, key=lambda one: one["members"])
+    incident = max(listed, key=lambda one: one["member_count"])
     found = await appeals_by_text(world)
     members = {appeal for appeal, where in found.values() if where == incident["id"]}
     true = {found[text][0] for text in power_cut_texts if text in found}
@@ -106,18 +107,18 @@ async def test_power_cut_messages_become_one_incident_with_one_reply_each(world:
     precision, recall = len(members & true) / len(members), len(reached) / len(power_cut_texts)
     wrong_members = [text for text, (appeal, _) in found.items() if appeal in members - true]
     missed = sorted(set(power_cut_texts) - set(reached))
-    told = [(one["title"], one["members"]) for one in listed]
+    told = [(one["title"], one["member_count"]) for one in listed]
     sys.stdout.write(
         f"precision {precision:.3f}, recall {recall:.3f}; {told}\nstrangers {wrong_members}\nmissed {missed}\n"
     )
     assert precision >= PRECISION
     assert recall >= RECALL
-    assert (incident["origin"], incident["fault"]) == ("burst", "power")
+    assert (incident["origin"], incident["utility_failure"]) == ("spike", "power")
     assert [
-        one["members"]
+        one["member_count"]
         for one in listed
-        if one["municipality"] == power_cut_messages.MUNICIPALITY and one["fault"] == "power"
-    ] == [incident["members"]]
+        if one["municipality"] == power_cut_messages.MUNICIPALITY and one["utility_failure"] == "power"
+    ] == [incident["member_count"]]
     await check_alert(world, incident)
     await check_answer(world, incident)
 
@@ -137,7 +138,7 @@ async def all_processed(world: World) -> bool:
 async def check_alert(world: World, incident: dict[str, Any]) -> None:
     """Assert that the alert was created within a minute of the fifth message."""
     alert = next(
-        one for one in await world.centre.every("/alerts", kind="burst") if one["incident_id"] == incident["id"]
+        one for one in await world.centre.every("/alerts", kind="spike") if one["incident_id"] == incident["id"]
     )
     connection = await asyncpg.connect(world.stack.service_database_url("appeals"))
     try:
@@ -162,8 +163,10 @@ async def check_answer(world: World, incident: dict[str, Any]) -> None:
 
     async def published() -> int | None:
         (reply,) = (await world.centre.get(path))["items"]
-        members: int = (await world.centre.get(f"/incidents/{incident['id']}"))["members"]
-        return members if reply["by_status"].get("published", 0) == members and not reply["to_come"] else None
+        members: int = (await world.centre.get(f"/incidents/{incident['id']}"))["member_count"]
+        return (
+            members if reply["by_status"].get("published", 0) == members and not reply["pending_count"] else None
+        )
 
     members = await eventually(published, "every member's reply is published", seconds=400, every=2)
     # Ids of threads and comments are unique only within a page.

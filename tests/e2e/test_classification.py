@@ -46,11 +46,11 @@ async def test_urgent_message_raises_an_alert_and_its_correction_is_routed_and_e
         assert (await centre.post(f"/alerts/{alert['id']}/seen", {}))["seen_at"] is not None
 
         (message,) = (await centre.appeal(listed["id"]))["messages"]
-        judged = message["triage"]
+        judged = message["classification"]
         assert (judged["needs_answer"], judged["urgency"]) == ("yes", "high")
-        assert judged["judged_by"].startswith("model:")
+        assert judged["classified_by"].startswith("model:")
         assert 1 <= len(judged["top3"]) <= 3
-        assert judged["place"]["municipality"]["oktmo"] != TUNKA
+        assert judged["location"]["municipality"]["oktmo"] != TUNKA
         assert "искрит" in judged["why"]
 
         decision = await centre.post(
@@ -62,13 +62,13 @@ async def test_urgent_message_raises_an_alert_and_its_correction_is_routed_and_e
         )  # fmt: skip
         assert decision["rerouted"] is True
         assert decision["organisation"]["id"] == ministry["id"]
-        assert (decision["agreement"]["need"], decision["agreement"]["place"]) == (True, False)
+        assert (decision["agreement"]["needs_answer"], decision["agreement"]["location"]) == (True, False)
 
         case = await centre.appeal(listed["id"])
-        assert case["place"]["settlement"] == "Аршан"
+        assert case["location"]["settlement"] == "Аршан"
         assert case["topic"]["id"] == topic["id"]
         assert "Энергетика" in case["route"]["rule"]
-        routed, rerouted = case["hands"]
+        routed, rerouted = case["assignments"]
         assert (routed["kind"], routed["to_organisation"]["id"]) == ("routed", page["organisation_id"])
         assert (rerouted["kind"], rerouted["to_organisation"]["id"]) == ("rerouted", ministry["id"])
         assert rerouted["rule_id"] == rule["id"]
@@ -76,8 +76,8 @@ async def test_urgent_message_raises_an_alert_and_its_correction_is_routed_and_e
 
         reviews = (await centre.get("/reviews", corrected="true"))["items"]
         review = next(found for found in reviews if found["message_id"] == message["id"])
-        assert review["judged_by"] == judged["judged_by"]
-        assert review["decided"]["place"]["municipality"]["oktmo"] == TUNKA
+        assert review["predicted_by"] == judged["classified_by"]
+        assert review["decided"]["location"]["municipality"]["oktmo"] == TUNKA
         answer = await centre.ask("GET", "/reviews/training.csv", params={"labelled": "true"})
         table = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
         (taught,) = [row for row in table if row["Текст инцидента"] == masked]

@@ -55,8 +55,8 @@ async def test_tutorial_commands_give_described_results(
     assert "appeal.answered" in output
     why = next(line for line in output.splitlines() if "опасность: «искрит»" in line)
     assert output.count(f"{why}\n") == 2, "the appeal and its alert name the words that made it urgent"
-    (agreement,) = [line for line in output.splitlines() if line.startswith("{'need'")]
-    assert "'owner': False" in agreement
+    (agreement,) = [line for line in output.splitlines() if line.startswith("{'needs_answer'")]
+    assert "'organisation': False" in agreement
     understood = list(csv.DictReader((tmp_path / "classified.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["needs_answer"] for row in understood] == ["yes", "yes", "no"]
     assert [row["group"] for row in understood] == ["Энергетика", "Здравоохранение", ""]

@@ -38,7 +38,7 @@ router = APIRouter(tags=["appeals"])
 def appeal_filter(
     *,
     status: Annotated[list[AppealStatus] | None, Query(description="One or more statuses")] = None,
-    waiting_for: Annotated[
+    triage_reason: Annotated[
         list[TriageReason] | None,
         Query(description=f"In `triage`, for one or more of these reasons. {routes.TRIAGE_REASON_HELP}"),
     ] = None,
@@ -48,11 +48,13 @@ def appeal_filter(
     municipality: Annotated[
         str | None, Query(pattern=common.OKTMO_PATTERN, description="OKTMO of the location")
     ] = None,
-    settlement: Annotated[SingleLine | None, Query(description="As shown in `place`")] = None,
+    settlement: Annotated[SingleLine | None, Query(description="As shown in `location`")] = None,
     language: Language | None = None,
-    fault: Annotated[SingleLine | None, Query(description="The fault", examples=["power"])] = None,
+    utility_failure: Annotated[
+        SingleLine | None, Query(description="The utility failure", examples=["power"])
+    ] = None,
     urgency: Urgency | None = None,
-    handed_over_at_least: Annotated[
+    min_transfers: Annotated[
         int | None, Query(ge=1, le=1_000, description="Transferred between organisations at least this often")
     ] = None,
     overdue: Annotated[bool | None, Query(description="A reply is due and late")] = None,
@@ -68,9 +70,9 @@ def appeal_filter(
 ) -> AppealFilter:
     """Return the list's filter from the query parameters."""
     return AppealFilter(
-        status=status or (), triage_reason=waiting_for or (), organisation_id=organisation_id, network=network,
-        topic_id=topic_id, municipality=municipality, settlement=settlement, language=language, fault=fault,
-        urgency=urgency, min_transfers=handed_over_at_least,
+        status=status or (), triage_reason=triage_reason or (), organisation_id=organisation_id, network=network,
+        topic_id=topic_id, municipality=municipality, settlement=settlement, language=language,
+        utility_failure=utility_failure, urgency=urgency, min_transfers=min_transfers,
         overdue=overdue, reply_failed=reply_failed, opened_from=opened_from, opened_to=opened_to, number=number,
         q=q,
     )  # fmt: skip

@@ -24,7 +24,7 @@ router = APIRouter()
 
 
 @router.get(
-    "/understanding",
+    "/classifier",
     tags=["messages"],
     responses=problems.responses(*READ_PROBLEMS, Unavailable),
     summary="Get the classifier",
@@ -38,16 +38,16 @@ async def get_classifier(_caller: ClassificationReader) -> ClassifierOut:
     except ClassifierUnavailableError as error:
         raise Unavailable("The classifier is not available; the service's log says why") from error
     return ClassifierOut(
-        understanding=settings().classifier,
-        judged_by=info.name,
-        built_in=dict(info.builtin_card) if info.builtin_card is not None else None,
-        taught=dict(info.custom_card) if info.custom_card is not None else None,
-        foreign_labels=info.unmapped_labels or None,
+        mode=settings().classifier,
+        name=info.name,
+        builtin_model=dict(info.builtin_card) if info.builtin_card is not None else None,
+        custom_model=dict(info.custom_card) if info.custom_card is not None else None,
+        unmapped_labels=info.unmapped_labels or None,
     )
 
 
 @router.get(
-    "/triage",
+    "/classifications",
     tags=["messages"],
     responses=problems.responses(*READ_PROBLEMS),
     summary="List classified messages",
@@ -61,26 +61,32 @@ async def list_classified_messages(
     needs_answer: Annotated[NeedsAnswer | None, Query(description="`no` opened no appeal")] = None,
     language: Language | None = None,
     urgency: Urgency | None = None,
-    judged_by: Annotated[
+    classified_by: Annotated[
         SingleLine | None,
-        Query(description="`machine`, `person`, or the exact value of `triage.judged_by`", examples=["machine"]),
+        Query(
+            description="`automatic`, `person`, or the exact value of `classification.classified_by`",
+            examples=["automatic"],
+        ),
     ] = None,
     topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
     page_id: UUID | None = None,
     organisation_id: Annotated[UUID | None, Query(description="The organisation that owns the page")] = None,
-    judged_from: Annotated[
+    classified_from: Annotated[
         BoundedDatetime | None, Query(description="First classified at or after this moment")
     ] = None,
-    judged_to: Annotated[BoundedDatetime | None, Query(description="First classified before this moment")] = None,
+    classified_to: Annotated[
+        BoundedDatetime | None, Query(description="First classified before this moment")
+    ] = None,
 ) -> Page[ClassifiedMessageOut]:
     """Return classified messages by the time of their first classification, newest first. `needs_answer=no` with
-    `judged_by=machine` lists what was closed automatically and not reviewed.
+    `classified_by=automatic` lists what was closed automatically and not reviewed.
 
-    Personal data is masked in `text` and `triage.why`.
+    Personal data is masked in `text` and `classification.why`.
     """
     filters = ClassificationFilter(
-        needs_answer=needs_answer, language=language, urgency=urgency, classified_by=judged_by, topic_id=topic_id,
-        page_id=page_id, organisation_id=organisation_id, classified_from=judged_from, classified_to=judged_to,
+        needs_answer=needs_answer, language=language, urgency=urgency, classified_by=classified_by,
+        topic_id=topic_id, page_id=page_id, organisation_id=organisation_id, classified_from=classified_from,
+        classified_to=classified_to,
     )  # fmt: skip
     rows, cursor = paging.page(
         await classification_queries.find(session, caller, filters, paging),

@@ -16,7 +16,7 @@ WRITE_PROBLEMS = (BadRequest, Unauthenticated, Forbidden, Invalid, Conflict)
 Replier = Annotated[Caller, require_right(Right.APPEALS_ANSWER)]
 
 
-ClassificationReader = Annotated[Caller, require_right(Right.UNDERSTANDING_READ)]
+ClassificationReader = Annotated[Caller, require_right(Right.CLASSIFICATIONS_READ)]
 
 
 RegistryReader = Annotated[Caller, require_right(Right.REGISTRY_READ)]

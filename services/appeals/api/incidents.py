@@ -48,7 +48,7 @@ async def list_similar_appeals(
     appeal_id: UUID,
     days: Annotated[int, Query(ge=1, le=90, description="Days before and after the appeal to search")] = 14,
     limit: Annotated[int, Query(ge=1, le=50, description="Maximum number, most similar first")] = 20,
-    anywhere: Annotated[
+    all_organisations: Annotated[
         bool, Query(description="Search all appeals that you may see, not only those of the appeal's organisation")
     ] = False,
 ) -> SimilarAppealList:
@@ -57,7 +57,7 @@ async def list_similar_appeals(
     person.
     """
     similar, compared_count = await similar_appeals.like(
-        session, caller, appeal_id, days=days, all_organisations=anywhere
+        session, caller, appeal_id, days=days, all_organisations=all_organisations
     )
     return SimilarAppealList(
         items=[
@@ -70,7 +70,7 @@ async def list_similar_appeals(
             )
             for one in similar[:limit]
         ],
-        read=compared_count,
+        compared_count=compared_count,
     )
 
 
@@ -192,7 +192,7 @@ async def list_incident_members(
         items=[
             IncidentMemberOut(
                 **appeal_brief(appeal, organisation, topic),
-                likeness=member.likeness,
+                similarity=member.similarity,
                 why=member.why,
                 joined_at=member.joined_at,
                 joined_by=member.joined_by,
@@ -268,7 +268,7 @@ async def reply_to_incident(
     """
 
     async def work() -> IncidentReplyOut:
-        given = bulk_reply.NewBulkReply(body.text, body.kind, body.promised_at, body.also_later)
+        given = bulk_reply.NewBulkReply(body.text, body.kind, body.promised_at, body.include_later_members)
         reply = await bulk_reply.submit_bulk_reply(
             session, caller, incident_id, given, repeats=key.key is not None
         )

@@ -29,7 +29,7 @@ async def list_reviews(
     corrected: Annotated[
         bool | None, Query(description="Whether people disagreed with the prediction in any field")
     ] = None,
-    group_id: Annotated[
+    topic_group_id: Annotated[
         UUID | None, Query(description="The topic group that people decided on, else the predicted one")
     ] = None,
 ) -> Page[ReviewOut]:
@@ -39,7 +39,7 @@ async def list_reviews(
     appeal.
     """
     rows, cursor = paging.page(
-        await reviews.list_reviews(session, caller, paging, corrected=corrected, group_id=group_id),
+        await reviews.list_reviews(session, caller, paging, corrected=corrected, topic_group_id=topic_group_id),
         lambda row: (row.created_at, row.message_id),
         response,
     )

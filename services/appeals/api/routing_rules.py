@@ -15,7 +15,7 @@ from shared.http.problems import Duplicate, NotFound
 from shared.service import Reading, Writing
 from shared.tables.appeals import AppealsIdempotency
 
-router = APIRouter(tags=["rules"])
+router = APIRouter(tags=["routing"])
 
 
 @router.get("/routing-rules", responses=problems.responses(*READ_PROBLEMS), summary="Routing rules")

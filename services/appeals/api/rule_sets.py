@@ -23,7 +23,7 @@ from shared.http.problems import Invalid, NotFound, PreconditionFailed, Precondi
 from shared.service import Reading, Writing
 from shared.tables.appeals import AppealsIdempotency
 
-router = APIRouter(prefix="/rule-sets", tags=["rules"])
+router = APIRouter(prefix="/rule-sets", tags=["routing"])
 
 _WINDOW = timedelta(days=30)
 
@@ -111,7 +111,12 @@ async def activate_rule_set(
     would move.
     """
     active = await rule_sets.activate(
-        session, rule_set_id, version, caller.actor, expected_active_id=body.replaces, reroute=body.reroute
+        session,
+        rule_set_id,
+        version,
+        caller.actor,
+        expected_active_id=body.expected_active_id,
+        reroute=body.reroute,
     )
     set_etag(response, active.version)
     return await presenters.rule_set_out(session, active)
@@ -142,16 +147,16 @@ async def dry_run_rule_set(
         rule_set=rule_set.number,
         from_=opened_from,
         to=opened_to,
-        cases=outcome.appeals,
+        appeals=outcome.appeals,
         would_move=outcome.would_move,
         unrouted=outcome.unrouted,
-        unclear=outcome.need_unclear,
+        need_unclear=outcome.need_unclear,
         movements=await presenters.movements_out(session, outcome),
     )
 
 
 @router.post(
-    "/{rule_set_id}/test",
+    "/{rule_set_id}/preview",
     responses=problems.responses(*READ_PROBLEMS, NotFound, Unavailable),
     summary="Preview a rule set",
 )

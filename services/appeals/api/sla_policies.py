@@ -11,7 +11,7 @@ from shared.http import problems
 from shared.service import Reading, Writing
 from shared.tables.appeals import AppealsIdempotency, SlaPolicy
 
-router = APIRouter(tags=["rules"])
+router = APIRouter(tags=["sla"])
 
 
 @router.get("/sla-policies", responses=problems.responses(*READ_PROBLEMS), summary="SLA policies")

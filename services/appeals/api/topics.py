@@ -14,7 +14,7 @@ from shared.http import problems
 from shared.http.problems import NotFound
 from shared.service import Reading
 
-router = APIRouter(prefix="/topics", tags=["rules"])
+router = APIRouter(prefix="/topics", tags=["topics"])
 
 
 @router.get("", responses=problems.responses(*READ_PROBLEMS), summary="List topic groups and topics")

@@ -45,8 +45,8 @@ async def triage_message(
     False closes an appeal that nobody has started and no other message of it needs. The decision takes precedence
     over the rules.
 
-    `If-Match` names the `version` of the classification that you saw (`triage.version`, 0 where there is none):
-    412 names the present version and the `decision` made meanwhile. Without `If-Match`, a decision that
+    `If-Match` names the `version` of the classification that you saw (`classification.version`, 0 where there is
+    none): 412 names the present version and the `decision` made meanwhile. Without `If-Match`, a decision that
     contradicts another person's, or that confirms what they changed, is a 409 (`decided-by-another`) naming
     theirs; one that only adds to it is accepted.
     """

@@ -20,7 +20,7 @@ from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
 
 # Filter values that select by kind instead of by name.
-AUTOMATIC, PERSON = "machine", "person"
+AUTOMATIC, PERSON = "automatic", "person"
 _OF_MESSAGE = (
     "network", "kind", "page_id", "organisation_id", "url", "text", "written_at", "received_at", "deleted_at",
 )  # fmt: skip
@@ -32,7 +32,7 @@ ClassificationRow = Any
 class ClassificationFilter:
     """Filter of a list of classifications; null means no restriction.
 
-    `classified_by`: `machine`, `person`, or a stored name.
+    `classified_by`: `automatic`, `person`, or a stored name.
     """
 
     needs_answer: str | None = None
@@ -59,7 +59,7 @@ async def _conditions(session: AsyncSession, filters: ClassificationFilter) -> l
         by_people = literal_column(CLASSIFIED_BY_PERSON, Boolean())
         conditions.append(by_people if filters.classified_by == PERSON else not_(by_people))
     elif filters.classified_by is not None:
-        conditions.append(Classification.judged_by == filters.classified_by)
+        conditions.append(Classification.classified_by == filters.classified_by)
     if filters.topic_id is not None:
         # Load the ids in a separate statement: as literals they let the planner estimate how many messages are
         # about these topics.

@@ -33,7 +33,9 @@ async def store_classifications(session: WriteSession, results: Mapping[UUID, di
             index_elements=["message_id"],
             set_={name: row.excluded[name] for name in _UPDATED_COLUMNS} | {"version": Classification.version + 1},
             # A person may have decided while the classifier was running.
-            where=or_(_is_automatic(Classification.judged_by), not_(_is_automatic(row.excluded.judged_by))),
+            where=or_(
+                _is_automatic(Classification.classified_by), not_(_is_automatic(row.excluded.classified_by))
+            ),
         ),
         list(results.values()),
     )

@@ -65,10 +65,10 @@ async def get_topic(session: AsyncSession, topic_id: UUID) -> TopicDetails:
     topic: Topic = row[0]
     return TopicDetails(
         **dict(topic_out(topic, row[1])),
-        classifier=topic.classifier,
+        taxonomy_version=topic.taxonomy_version,
         active=topic.active,
-        contains=topic.contains,
-        not_with=topic.not_with,
+        includes=topic.includes,
+        excludes=topic.excludes,
         aliases=topic.aliases,
     )
 
@@ -119,7 +119,7 @@ class TopicAndMunicipalityNames:
             places = {row.oktmo: row.name for row in found}
         return TopicAndMunicipalityNames(named, places)
 
-    def place(
+    def location(
         self, municipality: str | None, settlement: str | None, street: str | None, house: str | None
     ) -> common.Location | None:
         """Return a location as responses show it; None when nothing is known of it."""

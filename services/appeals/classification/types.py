@@ -40,8 +40,8 @@ class ClassificationResult:
 
     `topic` is the code of a topic or of a group, the finest that is certain enough; `topic_candidates` are the
     three most likely with their probabilities. `municipality` is a name of the taxonomy of territories;
-    `location_source` says where it comes from. `fault` names what is out of order, `other_region` the location of
-    a problem outside the republic.
+    `location_source` says where it comes from. `utility_failure` names what is out of order, `other_region` the
+    location of a problem outside the republic.
     """
 
     needs_answer: NeedsAnswer
@@ -58,7 +58,7 @@ class ClassificationResult:
     house: str | None = None
     location_source: LocationSource | None = None
     language: Language = "ru"
-    fault: str | None = None
+    utility_failure: str | None = None
     other_region: str | None = None
 
 

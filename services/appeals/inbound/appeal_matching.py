@@ -213,9 +213,9 @@ class AppealMatcher:
             page_id=message.page_id, network=message.network, thread_key=key[0], author_key=key[1],
             text=message.text, written_at=message.written_at, opened_at=message.received_at, created_at=now,
             updated_at=now, municipality=self._routing_context.municipality_code(result),
-            settlement=result.settlement, street=result.street, house=result.house, fault=result.fault,
-            language=result.language,
-            handovers=0, returns=0,
+            settlement=result.settlement, street=result.street, house=result.house,
+            utility_failure=result.utility_failure, language=result.language,
+            transfers=0, returns=0,
         )  # fmt: skip
         if result.needs_answer == "yes" and item.assign_by_rules and route.organisation_id is not None:
             appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", route.organisation_id, now
@@ -285,8 +285,9 @@ class AppealMatcher:
         before = classification_fields(appeal)
         self._link(appeal, message)
         appeal.updated_at = clock.now()
-        # The later message may be the one that names the fault, so clustering has to handle the appeal again.
-        appeal.fault = appeal.fault or result.fault
+        # The later message may be the one that names the utility failure, so clustering has to handle the appeal
+        # again.
+        appeal.utility_failure = appeal.utility_failure or result.utility_failure
         self._recorder.add_timeline_entry(
             appeal, "message_added", item.actor, message_id=str(message.id), needs_answer=result.needs_answer
         )
@@ -297,7 +298,7 @@ class AppealMatcher:
         elif (after := status_after_message(appeal.status, result.needs_answer)) != appeal.status:
             reopen(appeal, after, self._routing_context, self._recorder, item.actor, message=message)
             if appeal.status == "triage":
-                waiting = route_of(appeal).updated(waiting_for=engine.unclear_need_reason(result))
+                waiting = route_of(appeal).updated(triage_reason=engine.unclear_need_reason(result))
                 appeal.route = waiting.dump()
         record_reclassified(self._recorder, appeal, before, item.actor)
 
@@ -354,7 +355,7 @@ class AppealMatcher:
             "type": result.type,
             "urgency": result.urgency,
             "topic_id": self._routing_context.topic_id(result),
-            "confidence": result.needs_answer_confidence,
+            "needs_answer_confidence": result.needs_answer_confidence,
             "topic_confidence": result.topic_confidence,
             "top3": [
                 {"topic_id": str(self._routing_context.topic_ids[code]), "confidence": probability}
@@ -365,11 +366,11 @@ class AppealMatcher:
             "settlement": result.settlement,
             "street": result.street,
             "house": result.house,
-            "place_from": result.location_source,
+            "location_source": result.location_source,
             "language": result.language,
-            "fault": result.fault,
+            "utility_failure": result.utility_failure,
             "why": result.why,
-            "judged_by": item.classified_by,
+            "classified_by": item.classified_by,
             "created_at": now,
             "updated_at": now,
         }

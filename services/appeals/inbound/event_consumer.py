@@ -50,13 +50,13 @@ class _MessageBatch:
         thread_context: ThreadContext,
         routing_context: RoutingContext,
         locked: LockedAppeals,
-        judged: dict[UUID, Row[UUID, str, str]],
+        classifications: dict[UUID, Row[UUID, str, str]],
     ) -> None:
         self._session = session
         self._context = thread_context
         self._routing_context = routing_context
         self._locked = locked
-        self._results = judged
+        self._known = classifications
         self._recorder = AppealRecorder()
         self._matcher = AppealMatcher(session, routing_context, self._recorder, locked)
         self._staff_replies = StaffReplyMatcher(session, routing_context, self._recorder, locked)
@@ -71,21 +71,23 @@ class _MessageBatch:
         routing_context = await RoutingContext.load(
             session, {message.page_id for message in messages}, organisations
         )
-        judged = await session.execute(
-            select(Classification.message_id, Classification.judged_by, Classification.urgency).where(
+        classifications = await session.execute(
+            select(Classification.message_id, Classification.classified_by, Classification.urgency).where(
                 Classification.message_id.in_({message.id for message in messages})
             )
         )
         return _MessageBatch(
-            session, thread_context, routing_context, locked, {row.message_id: row for row in judged}
+            session, thread_context, routing_context, locked, {row.message_id: row for row in classifications}
         )
 
     async def run(self, steps: Sequence[tuple[Event, Message]]) -> None:
         new = [(event, message) for event, message in steps if self._needs_classification(event, message)]
-        judged = await classifier_pool().classify([self._context.classifier_input(message) for _, message in new])
+        outcomes = await classifier_pool().classify(
+            [self._context.classifier_input(message) for _, message in new]
+        )
         classified = {
             event.id: ClassifiedMessage(message, found.result, found.classified_by)
-            for (event, message), found in zip(new, judged, strict=True)
+            for (event, message), found in zip(new, outcomes, strict=True)
         }
         await self._matcher.open_missing(list(classified.values()))
         await self._staff_replies.load([message for _, message in steps])
@@ -115,22 +117,22 @@ class _MessageBatch:
         message that belongs to no appeal. A message that its author deleted before it was received is not
         classified; one that the community removed is.
         """
-        judged = self._results.get(message.id)
+        known = self._known.get(message.id)
         if message.from_community:
             return False
         if message.deleted_by == "author" and message.deleted_at and message.deleted_at <= message.received_at:
             return False
         if event.type == "message.received":
-            return judged is None
-        by_machine = judged is not None and is_automatic(judged.judged_by)
-        return event.type == "message.edited" and (by_machine or message.id in self._locked.by_message)
+            return known is None
+        by_classifier = known is not None and is_automatic(known.classified_by)
+        return event.type == "message.edited" and (by_classifier or message.id in self._locked.by_message)
 
     def _reclassify_edited(self, item: ClassifiedMessage) -> None:
-        judged = self._results.get(item.message.id)
+        known = self._known.get(item.message.id)
         self._matcher.reclassify(
             item,
-            was_urgent=judged is not None and judged.urgency == "high",
-            decided=judged is not None and not is_automatic(judged.judged_by),
+            was_urgent=known is not None and known.urgency == "high",
+            decided=known is not None and not is_automatic(known.classified_by),
         )
 
     def _attach_staff_reply(self, message: Message) -> None:

@@ -71,8 +71,9 @@ async def submit_bulk_reply(
         await _refuse_same_text(session, caller, incident, given.text)
     reply = IncidentReply(
         id=new_id(), incident_id=incident.id, kind=given.kind, text=given.text, promised_at=given.promised_at,
-        author=caller.actor, organisation_id=caller.organisation_id, beneath=caller.include_subordinates,
-        also_later=given.include_later_members and given.kind == "final", created_at=clock.now(),
+        author=caller.actor, organisation_id=caller.organisation_id,
+        include_subordinates=caller.include_subordinates,
+        include_later_members=given.include_later_members and given.kind == "final", created_at=clock.now(),
     )  # fmt: skip
     session.add(reply)
     await session.flush()
@@ -111,7 +112,7 @@ def _addressed_appeals(reply: IncidentReply) -> ColumnElement[bool]:
     """Return the condition of the appeals that the reply is for."""
     if reply.organisation_id is None:
         return true()
-    if not reply.beneath:
+    if not reply.include_subordinates:
         return Appeal.organisation_id == reply.organisation_id
     below = aliased(Organisation)
     return Appeal.organisation_id.in_(select(below.id).where(below.lineage.contains([reply.organisation_id])))
@@ -253,7 +254,7 @@ class _ReplyBatch:
     def _skip(self, appeal: Appeal, reason: str) -> None:
         self._recorder.add_timeline_entry(
             appeal,
-            "incident_answer_skipped",
+            "incident_reply_skipped",
             self._reply.author,
             incident_reply_id=str(self._reply.id),
             reason=reason,
@@ -300,7 +301,7 @@ async def pending_count(session: AsyncSession, caller: Caller, reply: IncidentRe
             caller.scope(Appeal.organisation_id),
         )
     )
-    if not reply.also_later:
+    if not reply.include_later_members:
         query = query.where(IncidentMember.joined_at <= reply.created_at)
     return int(await session.scalar(query) or 0)
 

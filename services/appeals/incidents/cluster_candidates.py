@@ -15,7 +15,7 @@ from services.appeals.incidents.spike_detection import (
     is_related,
     may_concern,
     may_have_topic,
-    names_fault,
+    names_utility_failure,
     text_similarities,
 )
 from services.appeals.incidents.subject import IncidentSubject, majority_value, subject_of
@@ -31,8 +31,8 @@ class ClusterCandidate:
 
     subject: IncidentSubject
     group_id: UUID | None
-    first_at: datetime
-    last_at: datetime
+    first_written_at: datetime
+    last_written_at: datetime
     incident: Incident | None = None
     spike_appeals: Sequence[RecentAppeal] = ()
     expected_count: float = 0.0
@@ -45,10 +45,10 @@ class ClusterCandidate:
     def from_incident(incident: Incident, group_id: UUID | None) -> "ClusterCandidate":
         """Return the candidate of an open incident; its samples are added by `add_sample`."""
         subject = IncidentSubject(
-            topic_id=incident.topic_id, fault=incident.fault, municipality=incident.municipality,
-            settlement=incident.settlement, street=incident.street,
+            topic_id=incident.topic_id, utility_failure=incident.utility_failure,
+            municipality=incident.municipality, settlement=incident.settlement, street=incident.street,
         )  # fmt: skip
-        return ClusterCandidate(subject, group_id, incident.first_at, incident.last_at, incident)
+        return ClusterCandidate(subject, group_id, incident.first_written_at, incident.last_written_at, incident)
 
     @staticmethod
     def from_spike(appeals: Sequence[RecentAppeal], expected: float = 0.0) -> "ClusterCandidate":
@@ -73,20 +73,29 @@ class ClusterCandidate:
         self.pages[page_id] += 1
 
     def merge(self, other: "ClusterCandidate") -> None:
-        """Merge another candidate into this one: its new members, and the fault and topic if they were unknown."""
+        """Merge another candidate into this one: its new members, and the utility failure and topic if they were
+        unknown.
+        """
         self.new_members += other.new_members
-        self.first_at, self.last_at = min(self.first_at, other.first_at), max(self.last_at, other.last_at)
+        self.first_written_at, self.last_written_at = (
+            min(self.first_written_at, other.first_written_at),
+            max(self.last_written_at, other.last_written_at),
+        )
         self.subject = replace(
             self.subject,
-            fault=self.subject.fault or other.subject.fault,
+            utility_failure=self.subject.utility_failure or other.subject.utility_failure,
             topic_id=self.subject.topic_id or other.subject.topic_id,
         )
 
-    def overlaps(self, first_at: datetime, last_at: datetime, *, window: timedelta, quiet: timedelta) -> bool:
+    def overlaps(
+        self, first_written_at: datetime, last_written_at: datetime, *, window: timedelta, quiet: timedelta
+    ) -> bool:
         """Return whether messages of this time may belong: from one window before the first member until `quiet`
         after the last.
         """
-        return self.first_at - window <= last_at and first_at <= self.last_at + quiet
+        return (
+            self.first_written_at - window <= last_written_at and first_written_at <= self.last_written_at + quiet
+        )
 
 
 def matches_candidate(appeal: RecentAppeal, candidate: ClusterCandidate, near: float) -> bool:
@@ -96,44 +105,49 @@ def matches_candidate(appeal: RecentAppeal, candidate: ClusterCandidate, near: f
         appeal.settlement, subject.settlement
     ):
         return False
-    if subject.fault is not None and appeal.fault is not None:
-        return subject.fault == appeal.fault
-    if not may_concern(appeal, subject.fault, candidate.group_id):
+    if subject.utility_failure is not None and appeal.utility_failure is not None:
+        return subject.utility_failure == appeal.utility_failure
+    if not may_concern(appeal, subject.utility_failure, candidate.group_id):
         return False
     beside = candidate.threads[appeal.thread_key] if appeal.thread_key is not None else 0
     return is_related(near, beside, same_topic=may_have_topic(appeal, subject.topic_id))
 
 
 def match_rank(appeal: RecentAppeal, candidate: ClusterCandidate) -> tuple[bool, bool, int, bool, int, datetime]:
-    """Return the rank of a matching candidate: equal settlement and fault first, then the same post or page."""
+    """Return the rank of a matching candidate: equal settlement and utility failure first, then the same post or
+    page.
+    """
     subject = candidate.subject
     return (
         appeal.settlement is not None and appeal.settlement == subject.settlement,
-        appeal.fault is not None and appeal.fault == subject.fault,
+        appeal.utility_failure is not None and appeal.utility_failure == subject.utility_failure,
         candidate.threads[appeal.thread_key],
         appeal.page_settlement is not None and appeal.page_settlement == subject.settlement,
         candidate.pages[appeal.page_id],
-        candidate.last_at,
+        candidate.last_written_at,
     )
 
 
 def is_same_problem(known: ClusterCandidate, spike: ClusterCandidate) -> bool:
     """Return whether a spike reports the problem of a known candidate.
 
-    It does when the fault or the topic is the same. Where one of the two names no fault, the same group suffices
-    if its texts name what is out of order or its topic does not contradict. Else the texts must be similar too.
+    It does when the utility failure or the topic is the same. Where one of the two names no utility failure, the
+    same group suffices if its texts name what is out of order or its topic does not contradict. Else the texts
+    must be similar too.
     """
     one, other = known.subject, spike.subject
     if one.municipality != other.municipality or not compatible_settlements(one.settlement, other.settlement):
         return False
-    if one.fault is not None and other.fault is not None:
-        return one.fault == other.fault
-    fault = one.fault or other.fault
+    if one.utility_failure is not None and other.utility_failure is not None:
+        return one.utility_failure == other.utility_failure
+    utility_failure = one.utility_failure or other.utility_failure
     same_group = known.group_id is not None and known.group_id == spike.group_id
     same_topic = one.topic_id is not None and one.topic_id == other.topic_id
-    vague = fault is not None and not {one.topic_id, other.topic_id}.isdisjoint({None, known.group_id})
-    silent = known.texts if one.fault is None else spike.texts
-    named = fault is not None and 2 * sum(names_fault(text, fault) for text in silent) > len(silent)
+    vague = utility_failure is not None and not {one.topic_id, other.topic_id}.isdisjoint({None, known.group_id})
+    silent = known.texts if one.utility_failure is None else spike.texts
+    named = utility_failure is not None and 2 * sum(
+        names_utility_failure(text, utility_failure) for text in silent
+    ) > len(silent)
     reported = same_group and (same_topic or vague or named)
     if reported or not (same_group or named):
         return reported

@@ -112,7 +112,7 @@ def _never_joined() -> ColumnElement[bool]:
 def _select_appeals() -> Select[Any]:
     # The location may come from the text, the post above, or the page.
     same = (
-        Appeal.id, Appeal.text, Appeal.municipality, Appeal.settlement, Appeal.street, Appeal.fault,
+        Appeal.id, Appeal.text, Appeal.municipality, Appeal.settlement, Appeal.street, Appeal.utility_failure,
         Appeal.topic_id, Appeal.network, Appeal.page_id, Appeal.organisation_id, Appeal.author_key,
         Appeal.thread_key, Appeal.urgency, Appeal.written_at, Appeal.opened_at,
     )  # fmt: skip
@@ -122,9 +122,9 @@ def _select_appeals() -> Select[Any]:
     return found
 
 
-def _spike_key(fault: str | None, group_id: UUID | None) -> SpikeKey | None:
-    if fault is not None:
-        return "fault", fault
+def _spike_key(utility_failure: str | None, group_id: UUID | None) -> SpikeKey | None:
+    if utility_failure is not None:
+        return "utility_failure", utility_failure
     return ("group", str(group_id)) if group_id is not None else None
 
 
@@ -170,7 +170,7 @@ class ClusteringBatch:
                 .where(
                     Incident.closed_at.is_(None),
                     Incident.municipality.in_({appeal.municipality for appeal in appeals}),
-                    Incident.last_at >= min(appeal.written_at for appeal in appeals) - self._quiet,
+                    Incident.last_written_at >= min(appeal.written_at for appeal in appeals) - self._quiet,
                 )
                 .order_by(Incident.id)
                 .with_for_update(key_share=True)
@@ -223,8 +223,10 @@ class ClusteringBatch:
             candidates[best].new_members.append((appeal, near[best][appeal.id]))
         return left
 
-    def _overlaps(self, candidate: ClusterCandidate, first_at: datetime, last_at: datetime) -> bool:
-        return candidate.overlaps(first_at, last_at, window=self._window, quiet=self._quiet)
+    def _overlaps(
+        self, candidate: ClusterCandidate, first_written_at: datetime, last_written_at: datetime
+    ) -> bool:
+        return candidate.overlaps(first_written_at, last_written_at, window=self._window, quiet=self._quiet)
 
     # Spikes.
 
@@ -288,7 +290,7 @@ class ClusteringBatch:
                 (
                     candidate
                     for candidate in candidates
-                    if self._overlaps(candidate, spike.first_at, spike.last_at)
+                    if self._overlaps(candidate, spike.first_written_at, spike.last_written_at)
                     and is_same_problem(candidate, spike)
                 ),
                 None,
@@ -316,17 +318,21 @@ class ClusteringBatch:
     async def _related_appeals(
         self, municipality: str, until: datetime, spike: ClusterCandidate, taken: Collection[UUID]
     ) -> list[RecentAppeal]:
-        """Return appeals of the municipality that may be about the same problem, though they name no fault or
-        another topic.
+        """Return appeals of the municipality that may be about the same problem, though they name no utility
+        failure or another topic.
         """
-        # A spike without a fault also takes appeals that name one, if the group is the same.
-        unsaid = (Appeal.fault.is_(None),) if spike.subject.fault is not None else (_group_id == spike.group_id,)
+        # A spike without a utility failure also takes appeals that name one, if the group is the same.
+        unsaid = (
+            (Appeal.utility_failure.is_(None),)
+            if spike.subject.utility_failure is not None
+            else (_group_id == spike.group_id,)
+        )
         return [
             appeal
             for appeal in await self._read(self._recent(municipality, until, *unsaid))
             if appeal.id not in taken
             and compatible_settlements(appeal.settlement, spike.subject.settlement)
-            and may_concern(appeal, spike.subject.fault, spike.group_id)
+            and may_concern(appeal, spike.subject.utility_failure, spike.group_id)
         ]
 
     # Writing.
@@ -339,20 +345,26 @@ class ClusteringBatch:
         for candidate in candidates:
             # Appeals may have joined an incident or ended while this waited for the lock.
             coming = [(appeal, near) for appeal, near in candidate.new_members if appeal.id in free]
-            new_members = [_new_member(appeal, near, candidate.subject.fault) for appeal, near in coming]
+            new_members = [_new_member(appeal, near, candidate.subject.utility_failure) for appeal, near in coming]
             if candidate.incident is not None:
                 came = await service.add_members(
                     self._session, candidate.incident, new_members, actor=SYSTEM_ACTOR
                 )
-                if came and candidate.incident.fault is None and candidate.subject.fault is not None:
-                    await service.set_fault(self._session, candidate.incident, candidate.subject.fault)
+                if (
+                    came
+                    and candidate.incident.utility_failure is None
+                    and candidate.subject.utility_failure is not None
+                ):
+                    await service.set_utility_failure(
+                        self._session, candidate.incident, candidate.subject.utility_failure
+                    )
             elif is_concentrated(
                 [appeal for appeal in candidate.spike_appeals if appeal.id in free],
                 self._min_authors,
                 self._window,
             ):
                 incident = await service.open_incident(
-                    self._session, candidate.subject, new_members, actor=SYSTEM_ACTOR, origin="burst"
+                    self._session, candidate.subject, new_members, actor=SYSTEM_ACTOR, origin="spike"
                 )
                 why = _why(incident, [appeal for appeal, _ in coming], candidate.expected_count)
                 await alerts.raise_spike(self._session, incident, why)
@@ -383,7 +395,7 @@ class ClusteringBatch:
             sorted(municipalities.items())
         )
         recent = (
-            select(Appeal.fault, Appeal.topic_id, Appeal.settlement, Appeal.author_key)
+            select(Appeal.utility_failure, Appeal.topic_id, Appeal.settlement, Appeal.author_key)
             .where(
                 Appeal.municipality == asked.c.place,
                 Appeal.opened_at > asked.c.until - RECENT_WINDOW,
@@ -398,7 +410,7 @@ class ClusteringBatch:
         rows = await self._session.execute(
             select(
                 asked.c.place,
-                recent.c.fault,
+                recent.c.utility_failure,
                 _group_id,
                 recent.c.settlement,
                 func.count(),
@@ -407,11 +419,11 @@ class ClusteringBatch:
             .select_from(asked)
             .join(recent, true())
             .outerjoin(Topic, Topic.id == recent.c.topic_id)
-            .group_by(asked.c.place, recent.c.fault, _group_id, recent.c.settlement)
+            .group_by(asked.c.place, recent.c.utility_failure, _group_id, recent.c.settlement)
         )
         found: dict[str, _LocationCounts] = defaultdict(_LocationCounts)
-        for municipality, fault, group_id, settlement, count, authors in rows:
-            found[municipality].add(_spike_key(fault, group_id), settlement, count, authors)
+        for municipality, utility_failure, group_id, settlement, count, authors in rows:
+            found[municipality].add(_spike_key(utility_failure, group_id), settlement, count, authors)
         return found
 
     async def _count_region(
@@ -419,7 +431,7 @@ class ClusteringBatch:
     ) -> list[tuple[str | None, SpikeKey | None, int]]:
         """Return the recent counts of the whole region, by municipality and key."""
         recent = (
-            select(Appeal.municipality, Appeal.fault, Appeal.topic_id)
+            select(Appeal.municipality, Appeal.utility_failure, Appeal.topic_id)
             .where(
                 Appeal.opened_at > until - RECENT_WINDOW,
                 Appeal.opened_at <= until,
@@ -431,12 +443,13 @@ class ClusteringBatch:
             .subquery()
         )
         rows = await self._session.execute(
-            select(recent.c.municipality, recent.c.fault, _group_id, func.count())
+            select(recent.c.municipality, recent.c.utility_failure, _group_id, func.count())
             .outerjoin(Topic, Topic.id == recent.c.topic_id)
-            .group_by(recent.c.municipality, recent.c.fault, _group_id)
+            .group_by(recent.c.municipality, recent.c.utility_failure, _group_id)
         )
         return [
-            (municipality, _spike_key(fault, group_id), count) for municipality, fault, group_id, count in rows
+            (municipality, _spike_key(utility_failure, group_id), count)
+            for municipality, utility_failure, group_id, count in rows
         ]
 
     async def _baseline(self, now: datetime) -> _Baseline:
@@ -449,15 +462,15 @@ class ClusteringBatch:
 
     async def _count_baseline(self, now: datetime) -> _Baseline:
         rows = await self._session.execute(
-            select(Appeal.municipality, Appeal.fault, _group_id, func.count())
+            select(Appeal.municipality, Appeal.utility_failure, _group_id, func.count())
             .outerjoin(Topic, Topic.id == Appeal.topic_id)
             .where(Appeal.opened_at > now - BASELINE_WINDOW, Appeal.opened_at <= now - RECENT_WINDOW, *_counted())
-            .group_by(Appeal.municipality, Appeal.fault, _group_id)
+            .group_by(Appeal.municipality, Appeal.utility_failure, _group_id)
         )
         region: list[tuple[SpikeKey | None, int]] = []
         municipalities: dict[str, list[tuple[SpikeKey | None, int]]] = defaultdict(list)
-        for municipality, fault, group_id, count in rows:
-            region.append((_spike_key(fault, group_id), count))
+        for municipality, utility_failure, group_id, count in rows:
+            region.append((_spike_key(utility_failure, group_id), count))
             if municipality is not None:
                 municipalities[municipality].append(region[-1])
         return _Baseline(
@@ -499,9 +512,9 @@ class _LocationCounts:
 
 def _has_key(key: SpikeKey) -> ColumnElement[bool]:
     kind, name = key
-    if kind == "fault":
-        return Appeal.fault == name
-    return and_(Appeal.fault.is_(None), _group_id == UUID(name))
+    if kind == "utility_failure":
+        return Appeal.utility_failure == name
+    return and_(Appeal.utility_failure.is_(None), _group_id == UUID(name))
 
 
 def _similarities(candidate: ClusterCandidate, appeals: Sequence[RecentAppeal]) -> dict[UUID, float]:
@@ -512,9 +525,13 @@ def _similarities(candidate: ClusterCandidate, appeals: Sequence[RecentAppeal]) 
     return {appeal.id: near for appeal, near in zip(here, found, strict=True)}
 
 
-def _new_member(appeal: RecentAppeal, near: float | None, fault: str | None) -> NewMember:
-    named = appeal.fault is not None and appeal.fault == fault
-    what = subject.fault_title(fault) if named and fault else "похожие слова на ту же тему"
+def _new_member(appeal: RecentAppeal, near: float | None, utility_failure: str | None) -> NewMember:
+    named = appeal.utility_failure is not None and appeal.utility_failure == utility_failure
+    what = (
+        subject.utility_failure_title(utility_failure)
+        if named and utility_failure
+        else "похожие слова на ту же тему"
+    )
     where = appeal.settlement or "место страницы или района"
     return NewMember(
         appeal_id=appeal.id,
@@ -528,6 +545,6 @@ def _new_member(appeal: RecentAppeal, near: float | None, fault: str | None) -> 
 
 def _why(incident: Incident, appeals: Sequence[RecentAppeal], expected: float) -> str:
     people = count_authors(appeals)
-    span = incident.last_at - incident.first_at
+    span = incident.last_written_at - incident.first_written_at
     summary = f"{people} {plural(people, ('человек', 'человека', 'человек'))} за {in_words(span)}"
     return f"{incident.title}. {summary}; обычно при таком потоке — {expected:.0f}"

@@ -56,9 +56,9 @@ IncidentRow = Any
 
 
 def _query(caller: Caller) -> Select[Any]:
-    seen: Any = Incident.members
-    first: Any = Incident.first_at
-    last: Any = Incident.last_at
+    seen: Any = Incident.member_count
+    first: Any = Incident.first_written_at
+    last: Any = Incident.last_written_at
     query: Select[Any] = select(Incident).select_from(Incident)
     if not caller.is_region_wide:
         own = (

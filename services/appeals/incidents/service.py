@@ -58,9 +58,9 @@ class NewMember:
 class MemberCounts:
     """The number of members, and when the first and the last of them were written; null: there are none."""
 
-    members: int
-    first_at: datetime | None
-    last_at: datetime | None
+    member_count: int
+    first_written_at: datetime | None
+    last_written_at: datetime | None
 
 
 # Changes: the incident is locked first, then its appeals.
@@ -157,11 +157,11 @@ async def open_incident(
     now = clock.now()
     incident = Incident(
         id=new_id(), origin=origin, title=title or await incident_title(session, subject),
-        topic_id=subject.topic_id, fault=subject.fault, municipality=subject.municipality,
+        topic_id=subject.topic_id, utility_failure=subject.utility_failure, municipality=subject.municipality,
         settlement=subject.settlement, street=subject.street, urgency="normal", organisation_id=organisation_id,
-        members=0,
-        first_at=min(member.written_at for member in new_members),
-        last_at=max(member.written_at for member in new_members),
+        member_count=0,
+        first_written_at=min(member.written_at for member in new_members),
+        last_written_at=max(member.written_at for member in new_members),
         opened_at=now, opened_by=actor, closed_at=None, created_at=now, updated_at=now,
     )  # fmt: skip
     session.add(incident)
@@ -201,7 +201,7 @@ async def add_members(
     rows = [
         {
             "id": new_id(), "incident_id": incident.id, "appeal_id": new_member.appeal_id,
-            "likeness": new_member.similarity, "why": new_member.why, "joined_at": now, "joined_by": actor,
+            "similarity": new_member.similarity, "why": new_member.why, "joined_at": now, "joined_by": actor,
             "left_at": None, "left_by": None,
         }
         for new_member in new_members
@@ -223,7 +223,7 @@ async def add_members(
     await _add_timeline_entries(session, joined, "incident_joined", actor, incident)
     joined_members = [new_member for new_member in new_members if new_member.appeal_id in joined]
     await _update_counts(session, incident, joined_members)
-    if len(joined_members) < incident.members:
+    if len(joined_members) < incident.member_count:
         await _emit_growth(session, incident, joined_members, actor)
     await _enqueue_reply_to_new_members(session, incident, now)
     return joined
@@ -272,9 +272,9 @@ async def _add_timeline_entries(
 async def _update_counts(session: WriteSession, incident: Incident, joined: Sequence[NewMember]) -> None:
     urgent = incident.urgency == "high" or any(new_member.urgency == "high" for new_member in joined)
     values = {
-        "members": incident.members + len(joined),
-        "first_at": min(incident.first_at, *(new_member.written_at for new_member in joined)),
-        "last_at": max(incident.last_at, *(new_member.written_at for new_member in joined)),
+        "member_count": incident.member_count + len(joined),
+        "first_written_at": min(incident.first_written_at, *(new_member.written_at for new_member in joined)),
+        "last_written_at": max(incident.last_written_at, *(new_member.written_at for new_member in joined)),
         "urgency": "high" if urgent else "normal",
     }
     await _update_counted_columns(session, incident, values)
@@ -299,12 +299,14 @@ async def _update_counted_columns(session: WriteSession, incident: Incident, val
     await session.refresh(incident)
 
 
-async def set_fault(session: WriteSession, incident: Incident, fault: str) -> None:
-    """Set the fault of a locked incident; the title follows it unless a person has edited the incident."""
-    values: dict[str, Any] = {"fault": fault}
-    if incident.origin == "burst" and incident.version == 1:
+async def set_utility_failure(session: WriteSession, incident: Incident, utility_failure: str) -> None:
+    """Set the utility failure of a locked incident; the title follows unless a person has edited the incident."""
+    values: dict[str, Any] = {"utility_failure": utility_failure}
+    if incident.origin == "spike" and incident.version == 1:
         location = {name: getattr(incident, name) for name in ("municipality", "settlement", "street")}
-        values["title"] = await incident_title(session, IncidentSubject(fault=fault, **location))
+        values["title"] = await incident_title(
+            session, IncidentSubject(utility_failure=utility_failure, **location)
+        )
     await _update_counted_columns(session, incident, values)
 
 
@@ -312,7 +314,11 @@ async def _enqueue_reply_to_new_members(session: WriteSession, incident: Inciden
     """Enqueue the last final replies, the centre's and each organisation's, for appeals that joined later."""
     last = await session.scalars(
         select(IncidentReply.id)
-        .where(IncidentReply.incident_id == incident.id, IncidentReply.kind == "final", IncidentReply.also_later)
+        .where(
+            IncidentReply.incident_id == incident.id,
+            IncidentReply.kind == "final",
+            IncidentReply.include_later_members,
+        )
         .ext(distinct_on(IncidentReply.organisation_id))
         .order_by(IncidentReply.organisation_id, IncidentReply.created_at.desc(), IncidentReply.id.desc())
     )
@@ -344,7 +350,7 @@ async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID
     await session.flush()
     await _set_incident_of_appeals(session, {appeal_id: organisation_id}, None, incident.id)
     await _add_timeline_entries(session, [appeal_id], "incident_left", caller.actor, incident)
-    await _update_counted_columns(session, incident, {"members": incident.members - 1})
+    await _update_counted_columns(session, incident, {"member_count": incident.member_count - 1})
     return incident
 
 
@@ -397,7 +403,7 @@ async def _require_authority(session: AsyncSession, caller: Caller, incident: In
         .join(Appeal, Appeal.id == IncidentMember.appeal_id)
         .where(*is_current_member(incident.id), caller.scope(Appeal.organisation_id))
     )
-    if own != incident.members:
+    if own != incident.member_count:
         raise Forbidden(
             "The incident has appeals of other organisations: only the centre or the leading "
             "organisation may change it"
@@ -415,7 +421,10 @@ async def emit_incident_event(
     await emit(
         session,
         _incident_event(
-            incident, model, actor, MemberCounts(incident.members, incident.first_at, incident.last_at)
+            incident,
+            model,
+            actor,
+            MemberCounts(incident.member_count, incident.first_written_at, incident.last_written_at),
         ),
     )
     if incident.organisation_id is not None:
@@ -428,19 +437,19 @@ async def _emit_growth(session: WriteSession, incident: Incident, joined: Sequen
     """Emit `incident.grown` at the milestones: of all members for the centre, of its own for the leading
     organisation.
     """
-    everyone = MemberCounts(incident.members, incident.first_at, incident.last_at)
-    if _reaches_milestone(everyone.members, len(joined)):
+    everyone = MemberCounts(incident.member_count, incident.first_written_at, incident.last_written_at)
+    if _reaches_milestone(everyone.member_count, len(joined)):
         await emit(session, _incident_event(incident, IncidentGrown, actor, everyone))
     own_joined = sum(new_member.organisation_id == incident.organisation_id for new_member in joined)
     if incident.organisation_id is None or not own_joined:
         return
     own = await _own_counts(session, incident)
-    if _reaches_milestone(own.members, own_joined):
+    if _reaches_milestone(own.member_count, own_joined):
         await emit(session, _incident_event(incident, IncidentGrown, actor, own, own=True))
 
 
-def _reaches_milestone(members: int, joined: int) -> bool:
-    return any(members - joined < mark <= members for mark in GROWTH_MILESTONES)
+def _reaches_milestone(member_count: int, joined: int) -> bool:
+    return any(member_count - joined < mark <= member_count for mark in GROWTH_MILESTONES)
 
 
 async def _own_counts(session: AsyncSession, incident: Incident) -> MemberCounts:
@@ -461,14 +470,14 @@ def _incident_event(
         number=incident.number,
         origin=incident.origin,
         topic_id=incident.topic_id,
-        fault=incident.fault,
+        utility_failure=incident.utility_failure,
         municipality=incident.municipality,
         settlement=incident.settlement,
         urgency=incident.urgency,
-        own=own,
-        members=counted.members,
-        first_at=counted.first_at,
-        last_at=counted.last_at,
+        own_appeals_only=own,
+        member_count=counted.member_count,
+        first_written_at=counted.first_written_at,
+        last_written_at=counted.last_written_at,
         closed_at=incident.closed_at,
     )
     return NewEvent(

@@ -22,7 +22,15 @@ from shared.tables.registry import Organisation
 MAX_COMPARED = 500
 # A generic plan reads and sorts whole windows; a custom plan stops after the nearest rows.
 FORCE_CUSTOM_PLAN = text("SET LOCAL plan_cache_mode = force_custom_plan")
-_BY_AUTHOR, _BY_WORDS, _BY_STREET, _BY_FAULT, _BY_OWNER, _BY_PLACE, _BY_TOPIC = 60, 40, 60, 60, 100, 90, 90
+_BY_AUTHOR, _BY_WORDS, _BY_STREET, _BY_UTILITY_FAILURE, _BY_OWNER, _BY_PLACE, _BY_TOPIC = (
+    60,
+    40,
+    60,
+    60,
+    100,
+    90,
+    90,
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class SimilarAppeal:
 
 
 def text_hash(words: ColumnElement[str] | Any) -> ColumnElement[int]:
-    """Return the expression of the index `ix_appeals_words`: equal for the same text, ignoring case."""
+    """Return the expression of the index `ix_appeals_text_hash`: equal for the same text, ignoring case."""
     return func.hashtextextended(func.lower(words), 0)
 
 
@@ -73,7 +81,7 @@ async def like(
     found = [
         SimilarAppeal(row[0], row[1], row[2], similarity)
         for row, similarity in zip(rows, likenesses, strict=True)
-        if similarity.score >= MIN_SHOWN_SCORE or similarity.same_person == "author"
+        if similarity.score >= MIN_SHOWN_SCORE or similarity.same_person == "same_author"
     ]
     return sorted(found, key=lambda one: one.similarity.score, reverse=True), len(rows)
 
@@ -101,8 +109,10 @@ def _ways(asked: Appeal, window: timedelta) -> Iterator[Select[Any]]:
         here = Appeal.municipality == asked.municipality
         if asked.street is not None:
             yield from _nearest(asked.opened_at, window, _BY_STREET, here, Appeal.street == asked.street)
-        if asked.fault is not None:
-            yield from _nearest(asked.opened_at, window, _BY_FAULT, here, Appeal.fault == asked.fault)
+        if asked.utility_failure is not None:
+            yield from _nearest(
+                asked.opened_at, window, _BY_UTILITY_FAILURE, here, Appeal.utility_failure == asked.utility_failure
+            )
         yield from _nearest(asked.opened_at, window, _BY_PLACE, here)
     if asked.organisation_id is not None:
         yield from _nearest(asked.opened_at, window, _BY_OWNER, Appeal.organisation_id == asked.organisation_id)

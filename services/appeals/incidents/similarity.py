@@ -16,7 +16,7 @@ import numpy as np
 from rapidfuzz import fuzz
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from services.appeals.classification.rules.urgency_signals import fault_names
+from services.appeals.classification.rules.urgency_signals import utility_failure_names
 from services.appeals.classification.text.tokenizer import clean_text, tokenize
 from shared.russian import in_words
 
@@ -59,7 +59,7 @@ class LocatedAppeal(Protocol):
     @property
     def topic_id(self) -> UUID | None: ...
     @property
-    def fault(self) -> str | None: ...
+    def utility_failure(self) -> str | None: ...
     @property
     def municipality(self) -> str | None: ...
     @property
@@ -87,7 +87,7 @@ class Similarity:
 
     score: float
     why: tuple[str, ...]
-    same_person: Literal["author", "probably"] | None = None
+    same_person: Literal["same_author", "probable"] | None = None
 
 
 @cache
@@ -175,10 +175,10 @@ def _compare(
         why.append("тот же текст")
     elif text >= _ALIKE_TEXT:
         why.append(f"похожий текст ({text:.2f})".replace(".", ","))
-    if person == "author":
+    if person == "same_author":
         why.append("тот же автор")
         score += _AUTHOR if text >= _ALIKE_TEXT or matter > 0 else 0
-    elif person == "probably":
+    elif person == "probable":
         why.append("другая сеть, автор, вероятно, тот же")
     if own:
         score = max(score, _SAME_TEXT_SCORE)
@@ -188,11 +188,11 @@ def _compare(
 
 def _person(
     asked: ComparableAppeal, other: ComparableAppeal, *, own: bool, apart: timedelta
-) -> Literal["author", "probably"] | None:
+) -> Literal["same_author", "probable"] | None:
     if asked.author_key is not None and asked.author_key == other.author_key:
-        return "author"
+        return "same_author"
     if own and asked.network != other.network and apart <= SAME_PERSON_WITHIN:
-        return "probably"
+        return "probable"
     return None
 
 
@@ -221,10 +221,12 @@ def _location_score(one: ComparableAppeal, other: ComparableAppeal) -> tuple[flo
 def _subject_score(
     one: ComparableAppeal, other: ComparableAppeal, groups: Mapping[UUID, UUID]
 ) -> tuple[float, list[str]]:
-    if one.fault is not None and other.fault is not None:
-        if one.fault != other.fault:
+    if one.utility_failure is not None and other.utility_failure is not None:
+        if one.utility_failure != other.utility_failure:
             return -0.5, []
-        return 1.0, [f"та же неисправность: {fault_names().get(one.fault, one.fault)}"]
+        return 1.0, [
+            f"та же неисправность: {utility_failure_names().get(one.utility_failure, one.utility_failure)}"
+        ]
     if one.topic_id is None or other.topic_id is None:
         return 0.0, []
     if one.topic_id == other.topic_id:

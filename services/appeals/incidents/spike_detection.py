@@ -1,7 +1,7 @@
 """Spike detection: appeals with one key in one municipality, significantly more than the baseline. No I/O.
 
-The key is the fault, else the topic group. Appeals that name a fault and a location are about one thing; a topic
-group is broad, so its texts must be similar as well.
+The key is the utility failure, else the topic group. Appeals that name a utility failure and a location are about
+one thing; a topic group is broad, so its texts must be similar as well.
 """
 
 from collections import Counter, defaultdict
@@ -14,7 +14,7 @@ from uuid import UUID
 from scipy.sparse.csgraph import connected_components
 from scipy.special import gammainc
 
-from services.appeals.classification.rules.urgency_signals import fault_index
+from services.appeals.classification.rules.urgency_signals import utility_failure_index
 from services.appeals.classification.text.tokenizer import clean_text, tokenize
 from services.appeals.incidents.similarity import (
     Matrix,
@@ -31,16 +31,16 @@ MIN_SIMILARITY_SAME_TOPIC, MIN_SIMILARITY_SAME_THREAD = 0.2, 0.12
 # How far above the baseline: at least this ratio, and at most this probability by chance.
 _MIN_RATIO, _MAX_P_VALUE = 1.5, 1e-4
 # Prior share of a key without data, with the weight of this many appeals.
-_PRIOR_SHARE = {"fault": 0.02, "group": 0.04}
+_PRIOR_SHARE = {"utility_failure": 0.02, "group": 0.04}
 _PRIOR_WEIGHT = 50
 _BESIDE = 2
 # How many members' texts represent an incident.
 MAX_SAMPLE_TEXTS = 40
 # The same problem elsewhere at the same time raises the baseline by at most this share: it may be a storm, or a
 # flood of messages.
-_ELSEWHERE_MOST = {"fault": 0.10, "group": 0.25}
+_ELSEWHERE_MOST = {"utility_failure": 0.10, "group": 0.25}
 
-# ("fault", "power") or ("group", id of the group).
+# ("utility_failure", "power") or ("group", id of the group).
 SpikeKey = tuple[str, str]
 
 
@@ -58,7 +58,7 @@ class RecentAppeal:
     settlement: str | None
     page_settlement: str | None
     street: str | None
-    fault: str | None
+    utility_failure: str | None
     topic_id: UUID | None
     group_id: UUID | None
     network: str | None
@@ -84,8 +84,8 @@ class RecentAppeal:
     @property
     def spike_key(self) -> SpikeKey | None:
         """Return the key that spikes are counted by."""
-        if self.fault is not None:
-            return "fault", self.fault
+        if self.utility_failure is not None:
+            return "utility_failure", self.utility_failure
         return ("group", str(self.group_id)) if self.group_id is not None else None
 
 
@@ -201,7 +201,7 @@ def find_spikes(
 ) -> Iterator[list[RecentAppeal]]:
     """Yield the appeals of each spike among those of one key and municipality."""
     for part in group_by_settlement(appeals, min_authors):
-        for found in [part] if key[0] == "fault" else group_by_text(part):
+        for found in [part] if key[0] == "utility_failure" else group_by_text(part):
             if is_concentrated(found, min_authors, window):
                 yield found
 
@@ -214,8 +214,8 @@ def location_names(appeals: Iterable[RecentAppeal]) -> set[str]:
 def find_related(
     members: Sequence[RecentAppeal], others: Sequence[RecentAppeal], topic_id: UUID | None
 ) -> list[tuple[RecentAppeal, float]]:
-    """Return those of the others that are about the members' problem without naming the fault, with their
-    similarity.
+    """Return those of the others that are about the members' problem without naming the utility failure, with
+    their similarity.
 
     The others are those that may concern it; `topic_id` is the topic of most members.
     """
@@ -232,19 +232,19 @@ def find_related(
     ]
 
 
-def may_concern(appeal: RecentAppeal, fault: str | None, group_id: UUID | None) -> bool:
-    """Return whether an appeal that names no fault may concern it.
+def may_concern(appeal: RecentAppeal, utility_failure: str | None, group_id: UUID | None) -> bool:
+    """Return whether an appeal that names no utility failure may concern it.
 
     It may because of its group, or because its text names what is out of order, as in «что со светом?».
     """
     if group_id is not None and appeal.group_id == group_id:
         return True
-    return fault is not None and names_fault(appeal.text, fault)
+    return utility_failure is not None and names_utility_failure(appeal.text, utility_failure)
 
 
-def names_fault(text: str, fault: str) -> bool:
+def names_utility_failure(text: str, utility_failure: str) -> bool:
     """Return whether the text names what may be out of order, even if it does not say that it is."""
-    return any(hit.label == fault for hit in fault_index()[0].find(tokenize(clean_text(text))))
+    return any(hit.label == utility_failure for hit in utility_failure_index()[0].find(tokenize(clean_text(text))))
 
 
 def may_have_topic(appeal: RecentAppeal, topic_id: UUID | None) -> bool:
@@ -252,14 +252,14 @@ def may_have_topic(appeal: RecentAppeal, topic_id: UUID | None) -> bool:
     return topic_id is not None and appeal.topic_id in (topic_id, appeal.group_id)
 
 
-def is_related(likeness: float, beside: int, *, same_topic: bool) -> bool:
+def is_related(similarity: float, beside: int, *, same_topic: bool) -> bool:
     """Return whether an appeal of the same group and location is about the problem, by the similarity of its text.
 
     The threshold is lower with the same topic, and lower still beside a post that `beside` members commented.
     """
     if not same_topic:
-        return likeness >= MIN_SIMILARITY
-    return likeness >= (MIN_SIMILARITY_SAME_THREAD if beside >= _BESIDE else MIN_SIMILARITY_SAME_TOPIC)
+        return similarity >= MIN_SIMILARITY
+    return similarity >= (MIN_SIMILARITY_SAME_THREAD if beside >= _BESIDE else MIN_SIMILARITY_SAME_TOPIC)
 
 
 def text_similarities(

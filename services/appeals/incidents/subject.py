@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.classification.rules.urgency_signals import fault_names
+from services.appeals.classification.rules.urgency_signals import utility_failure_names
 from services.appeals.incidents.similarity import LocatedAppeal, mentions_name
 from shared.tables.appeals import Topic
 from shared.tables.registry import Municipality
@@ -19,18 +19,18 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, kw_only=True)
 class IncidentSubject:
-    """Topic, fault and location of an incident; null where its appeals disagree or say nothing."""
+    """Topic, utility failure and location of an incident; null where its appeals disagree or say nothing."""
 
     topic_id: UUID | None = None
-    fault: str | None = None
+    utility_failure: str | None = None
     municipality: str | None = None
     settlement: str | None = None
     street: str | None = None
 
 
-def fault_title(fault: str) -> str:
-    """Return the name of a fault for people: «Нет света»."""
-    name = fault_names().get(fault, "неисправность")
+def utility_failure_title(utility_failure: str) -> str:
+    """Return the name of a utility failure for people: «Нет света»."""
+    name = utility_failure_names().get(utility_failure, "неисправность")
     return name[:1].upper() + name[1:]
 
 
@@ -50,7 +50,7 @@ def subject_of(appeals: Sequence[LocatedAppeal]) -> IncidentSubject:
     settlement = majority_value(appeal.settlement for appeal in here)
     return IncidentSubject(
         topic_id=majority_value(appeal.topic_id for appeal in appeals),
-        fault=majority_value(appeal.fault for appeal in appeals),
+        utility_failure=majority_value(appeal.utility_failure for appeal in appeals),
         municipality=municipality,
         settlement=settlement,
         street=_street(here, settlement, among=len(appeals)),
@@ -75,7 +75,7 @@ def _street(appeals: Iterable[LocatedAppeal], settlement: str | None, *, among: 
 
 async def incident_title(session: AsyncSession, subject: IncidentSubject) -> str:
     """Return a title: «Нет света: Кабанский район, Селенгинск»."""
-    what = fault_title(subject.fault) if subject.fault else None
+    what = utility_failure_title(subject.utility_failure) if subject.utility_failure else None
     if what is None and subject.topic_id is not None:
         what = await session.scalar(select(Topic.name).where(Topic.id == subject.topic_id))
     district = None

@@ -1,7 +1,7 @@
 """Alerts that moderators must see at once: one per kind and appeal or incident.
 
-Kinds: `urgent` (an appeal), `burst` (an incident), `ping_pong` (an appeal that organisations keep transferring).
-An `urgent` alert that was seen is raised again when a new message of the appeal reports danger.
+Kinds: `urgent` (an appeal), `spike` (an incident), `repeated_transfers` (an appeal that organisations keep
+transferring). An `urgent` alert that was seen is raised again when a new message of the appeal reports danger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ async def _raise_again(
 
 async def raise_spike(session: WriteSession, incident: Incident, why: str) -> None:
     """Raise the alert of an incident that a spike opened."""
-    await _store(session, [_draft("burst", why, incident_id=incident.id)], {incident.id: incident.number})
+    await _store(session, [_draft("spike", why, incident_id=incident.id)], {incident.id: incident.number})
 
 
 def _draft(kind: str, why: str, **about: UUID) -> dict[str, Any]:

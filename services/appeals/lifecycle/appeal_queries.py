@@ -47,7 +47,7 @@ class AppealFilter:
     municipality: str | None = None
     settlement: str | None = None
     language: str | None = None
-    fault: str | None = None
+    utility_failure: str | None = None
     urgency: str | None = None
     min_transfers: int | None = None
     overdue: bool | None = None
@@ -65,13 +65,13 @@ class AppealFilter:
         if self.triage_reason:
             conditions += [
                 Appeal.status == inline_literal("triage"),
-                Appeal.route["waiting_for"].astext.in_(self.triage_reason),
+                Appeal.route["triage_reason"].astext.in_(self.triage_reason),
             ]
         for column, value in (
             (Appeal.organisation_id, self.organisation_id),
             (Appeal.municipality, self.municipality),
             (Appeal.settlement, self.settlement),
-            (Appeal.fault, self.fault),
+            (Appeal.utility_failure, self.utility_failure),
             (Appeal.number, self.number),
         ):
             if value is not None:
@@ -88,7 +88,7 @@ class AppealFilter:
         if self.min_transfers is not None:
             # The second condition follows from the first, but only its literal lets the planner use the partial
             # index.
-            conditions += [Appeal.handovers >= self.min_transfers, Appeal.handovers > literal_column("0")]
+            conditions += [Appeal.transfers >= self.min_transfers, Appeal.transfers > literal_column("0")]
         if self.overdue is not None:
             # The overdue condition is written so that indexes serve it; "not overdue" is its complement.
             late = overdue_condition(clock.now())

@@ -18,7 +18,7 @@ async def record_breaches(session: WriteSession) -> int:
     late = list(
         await session.scalars(
             select(Appeal)
-            .where(overdue_condition(clock.now()), Appeal.overdue_noted_at.is_(None))
+            .where(overdue_condition(clock.now()), Appeal.overdue_recorded_at.is_(None))
             .order_by(Appeal.id)
             .limit(BREACH_BATCH)
             .with_for_update(skip_locked=True)
@@ -26,7 +26,7 @@ async def record_breaches(session: WriteSession) -> int:
     )
     recorder = AppealRecorder()
     for appeal in late:
-        appeal.overdue_noted_at = clock.now()
+        appeal.overdue_recorded_at = clock.now()
         recorder.add_timeline_entry(appeal, "overdue", deadline=DeadlineSnapshot.parse(appeal.deadline).text)
         recorder.add_event(AppealOverdue(**event_snapshot(appeal), promised_at=appeal.promised_at))
     await recorder.write(session)

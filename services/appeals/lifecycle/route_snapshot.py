@@ -10,8 +10,8 @@ from typing_extensions import TypeAliasType
 from shared.tables.appeals import Appeal
 
 # Why the rules name no organisation; why it is unclear whether an answer is due; why a moderator must decide.
-UnroutedReason = Literal["topic_unsure", "by_rule", "unruled", "no_page", "closed"]
-UnclearNeedReason = Literal["need_unclear", "buryat", "other_region"]
+UnroutedReason = Literal["topic_uncertain", "moderators_by_rule", "no_rule", "page_unknown", "organisation_closed"]
+UnclearNeedReason = Literal["need_unclear", "buryat_text", "other_region"]
 TriageReason = TypeAliasType("TriageReason", Literal[UnclearNeedReason, UnroutedReason, "returned"])
 
 
@@ -38,8 +38,8 @@ class SuggestedOrganisation(_Part):
 class RouteSnapshot(_Part):
     """Why the appeal is where it is. A field that was not given is absent from the stored JSON.
 
-    `rule` describes the rule; `why` quotes the words that told topic and location. `held_by` is the organisation
-    that the rules took the appeal from.
+    `rule` describes the rule; `why` quotes the words that told topic and location. `unassigned_from` is the
+    organisation that the rules took the appeal from.
     """
 
     reason: str | None = None
@@ -51,10 +51,10 @@ class RouteSnapshot(_Part):
     suggestions: list[SuggestedOrganisation] = []
     topic: PredictedTopic | None = None
     suggested_organisation_id: UUID | None = None
-    waiting_for: TriageReason | None = None
+    triage_reason: TriageReason | None = None
     returned_by: UUID | None = None
     return_reason: str | None = None
-    held_by: UUID | None = None
+    unassigned_from: UUID | None = None
 
     @staticmethod
     def parse(stored: Mapping[str, Any]) -> "RouteSnapshot":

@@ -25,10 +25,10 @@ from shared.tables.appeals import Appeal, Assignment, TimelineEntry
 TimelineEntryKind = TypeAliasType(
     "TimelineEntryKind",
     Literal[
-        "opened", "routed", "triaged", "assigned", "moved", "rerouted", "reopened", "overdue", "topic_changed",
-        "place_changed", "urgency_changed", "message_added", "message_edited", "message_deleted", "reply_queued",
-        "reply_corrected", "reply_recognised", "reply_failed", "answered", "incident_joined", "incident_left",
-        "incident_answer_skipped",
+        "opened", "routed", "triage_decided", "assigned", "moved", "rerouted", "reopened", "overdue",
+        "topic_changed", "location_changed", "urgency_changed", "message_added", "message_edited",
+        "message_deleted", "reply_queued", "reply_corrected", "reply_recognised", "reply_failed", "answered",
+        "incident_joined", "incident_left", "incident_reply_skipped",
     ],
 )  # fmt: skip
 

@@ -161,12 +161,12 @@ def _record_assignment(
         reason=route.reason,
     )
     previous = route_of(appeal)
-    last_organisation_id = appeal.organisation_id or previous.returned_by or previous.held_by
+    last_organisation_id = appeal.organisation_id or previous.returned_by or previous.unassigned_from
     if last_organisation_id is not None and last_organisation_id != organisation_id:
-        appeal.handovers += 1
-        if appeal.handovers >= _REPEATED_TRANSFERS_FROM:
-            times = f"{appeal.handovers} {plural(appeal.handovers, _TIMES)}"
-            recorder.add_alert("ping_pong", appeal, f"Из рук в руки: организация сменилась {times}")
+        appeal.transfers += 1
+        if appeal.transfers >= _REPEATED_TRANSFERS_FROM:
+            times = f"{appeal.transfers} {plural(appeal.transfers, _TIMES)}"
+            recorder.add_alert("repeated_transfers", appeal, f"Из рук в руки: организация сменилась {times}")
 
 
 def record_unassigned(
@@ -183,7 +183,11 @@ def record_unassigned(
     """
     if previous_organisation_id is not None and previous_organisation_id != appeal.organisation_id:
         moved = AppealMoved(
-            **event_snapshot(appeal), from_status=status, to_status=appeal.status, reason=reason, left=True
+            **event_snapshot(appeal),
+            from_status=status,
+            to_status=appeal.status,
+            reason=reason,
+            assignment_lost=True,
         )
         recorder.add_event(moved, actor, recipient_organisation_id=previous_organisation_id)
 
@@ -205,11 +209,11 @@ def reopen(
         written_at=message.written_at if message else now,
         received_at=message.received_at if message else now,
     )
-    appeal.deadline = replace(DeadlineSnapshot.parse(appeal.deadline), next=waiting).dump()
+    appeal.deadline = replace(DeadlineSnapshot.parse(appeal.deadline), next_response=waiting).dump()
     appeal.closed_at = None
     appeal.outcome = None
     appeal.promised_at = None
-    appeal.overdue_noted_at = None
+    appeal.overdue_recorded_at = None
     appeal.status = status
     if status == "reopened" and appeal.first_response_at is not None:
         start_next_clock(appeal, routing_context)
@@ -407,7 +411,7 @@ def _return_to_centre(appeal: Appeal, caller: Caller, recorder: AppealRecorder, 
     returned = route.updated(
         returned_by=previous_organisation_id or route.returned_by,
         return_reason=reason,
-        waiting_for="returned",
+        triage_reason="returned",
         suggested_organisation_id=None,
         suggestions=[found for found in route.suggestions if found.organisation_id != previous_organisation_id],
     )
@@ -433,5 +437,5 @@ def unassign(appeal: Appeal, recorder: AppealRecorder, actor: str, *, route: Rou
     )
     appeal.organisation_id = None
     appeal.status = "triage"
-    appeal.route = route.updated(held_by=previous_organisation_id).dump()
+    appeal.route = route.updated(unassigned_from=previous_organisation_id).dump()
     record_unassigned(recorder, appeal, previous_organisation_id, status, actor, reason=route.reason)

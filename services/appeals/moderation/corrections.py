@@ -76,7 +76,7 @@ async def check_corrections(
             FieldError(pointer=f"/{part}", detail="A location cannot be both named and absent")
             for part in corrections.location
         ]
-        raise Invalid("Give either «no_place» or parts of a location", errors=errors)
+        raise Invalid("Give either «no_location» or parts of a location", errors=errors)
     if corrections.type is not None and (corrections.type in ANSWERED_TYPES) != needs_answer:
         kinds = ", ".join(sorted(ANSWERED_TYPES if needs_answer else UNANSWERED_TYPES))
         raise Invalid.field("/type", f"With this `needs_answer` the type must be one of: {kinds}")

@@ -97,12 +97,12 @@ def _stored_result(stored: reviews.ReviewSnapshot, routing_context: RoutingConte
     codes = {topic_id: code for code, topic_id in routing_context.topic_ids.items()}
     municipality_names = {oktmo: name for name, oktmo in routing_context.municipalities.items()}
     same = ("needs_answer", "type", "urgency", "topic_confidence", "settlement", "street", "house", "language",
-            "fault", "why")  # fmt: skip
+            "utility_failure", "why")  # fmt: skip
     candidates = ((codes.get(UUID(one["topic_id"])), one["confidence"]) for one in stored["top3"])
     return ClassificationResult(
         **{name: stored[name] for name in same},
-        needs_answer_confidence=stored["confidence"],
-        location_source=stored["place_from"],
+        needs_answer_confidence=stored["needs_answer_confidence"],
+        location_source=stored["location_source"],
         topic=codes.get(UUID(stored["topic_id"])) if stored["topic_id"] else None,
         topic_candidates=tuple((code, probability) for code, probability in candidates if code is not None),
         municipality=municipality_names.get(stored["municipality"]),
@@ -222,7 +222,9 @@ async def _decide(
     )
     # If the previous decision was "no answer needed", the first prediction is restored.
     restored = (
-        previous_review.judged if previous_review and needs_answer and before.get("needs_answer") == "no" else None
+        previous_review.predicted
+        if previous_review and needs_answer and before.get("needs_answer") == "no"
+        else None
     )
     base_prediction = restored or before
     if base_prediction:
@@ -271,9 +273,9 @@ def _first_prediction(
     triage: Classification | None, before: reviews.ReviewSnapshot, owner: UUID | None
 ) -> tuple[reviews.ReviewSnapshot, str]:
     """Return the first automatic classification and its classifier; `NO_PREDICTION` where a person was first."""
-    if triage is None or not is_automatic(triage.judged_by):
+    if triage is None or not is_automatic(triage.classified_by):
         return {}, reviews.NO_PREDICTION
-    return before | {"organisation_id": str(owner) if owner else None}, triage.judged_by
+    return before | {"organisation_id": str(owner) if owner else None}, triage.classified_by
 
 
 async def _flush(session: WriteSession) -> None:
@@ -295,11 +297,11 @@ def _close_unneeded(
     """Close the message's appeal as needing no answer, unless another of its messages needs one."""
     appeal = state.appeal
     if state.other_message_needs_answer or appeal.status in {"not_required", "closed", "answered"}:
-        recorder.add_timeline_entry(appeal, "triaged", caller.actor, needs_answer="no")
+        recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
     elif appeal.status == "triage" and appeal.first_response_at is not None:
         # The unclear message came after a reply: the appeal stays answered.
         appeal.status = "answered"
-        recorder.add_timeline_entry(appeal, "triaged", caller.actor, needs_answer="no")
+        recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
     elif not state.work_started:
         transitions.apply_move(appeal, "not_required", caller, routing_context, recorder, reason=MODERATOR_REASON)
     else:
@@ -418,7 +420,7 @@ def _change_classification(
     if corrections.sets_location and (location := corrections.merged_location(before)) != before:
         for part, value in location.items():
             setattr(appeal, part, value)
-        recorder.add_timeline_entry(appeal, "place_changed", caller.actor, place=location)
+        recorder.add_timeline_entry(appeal, "location_changed", caller.actor, location=location)
         changed = True
     if corrections.urgency is not None and appeal.urgency != corrections.urgency:
         transitions.change_urgency(appeal, corrections.urgency, routing_context)
@@ -433,7 +435,7 @@ async def _require_not_decided_by_another(
     """Raise `DecidedByAnother` where another person last set a field that the corrections would change."""
     set_otherwise = {
         "topic_changed": corrections.topic_id not in {None, appeal.topic_id},
-        "place_changed": corrections.sets_location
+        "location_changed": corrections.sets_location
         and corrections.merged_location(location_of(appeal)) != location_of(appeal),
         "urgency_changed": corrections.urgency not in {None, appeal.urgency},
         "assigned": corrections.organisation_id not in {None, appeal.organisation_id},

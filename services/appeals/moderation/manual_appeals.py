@@ -52,7 +52,7 @@ async def open_from_text(
     appeal = Appeal(
         id=new_id(), status="triage", urgency=result.urgency, outcome=None, topic_id=topic_id, text=text,
         url=url, municipality=routing_context.municipality_code(result), settlement=result.settlement,
-        street=result.street, house=result.house, fault=result.fault, language=result.language,
+        street=result.street, house=result.house, utility_failure=result.utility_failure, language=result.language,
         written_at=now, opened_at=now, organisation_id=None, page_id=None, network=None, thread_key=None,
         author_key=None, route=route.to_triage_snapshot().dump(), created_at=now, updated_at=now,
     )  # fmt: skip
@@ -69,7 +69,7 @@ async def open_from_text(
     session.add(appeal)
     await session.flush()
     recorder = AppealRecorder()
-    recorder.add_timeline_entry(appeal, "opened", caller.actor, by_hand=True)
+    recorder.add_timeline_entry(appeal, "opened", caller.actor, manual=True)
     recorder.add_event(AppealOpened(**event_snapshot(appeal)), caller.actor)
     if organisation_id is not None:
         assignment_kind: transitions.AssignmentKind = "assigned" if corrections.organisation_id else "routed"
@@ -93,7 +93,7 @@ async def _require_new_text(session: WriteSession, caller: Caller, text: str) ->
             Appeal.opened_at > clock.now() - DUPLICATE_TEXT_WINDOW,
             TimelineEntry.kind == "opened",
             TimelineEntry.actor == caller.actor,
-            TimelineEntry.data["by_hand"].as_boolean(),
+            TimelineEntry.data["manual"].as_boolean(),
         )
         .limit(1)
     )

@@ -23,12 +23,12 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import DecidedByAnother
 from shared.tables.appeals import Appeal, Assignment, Classification, Review
 
-NO_PREDICTION = "nobody"
-REVIEWED_FIELDS = ("need", "group", "topic", "place", "urgency", "owner")
+NO_PREDICTION = "none"
+REVIEWED_FIELDS = ("needs_answer", "topic_group", "topic", "location", "urgency", "organisation")
 # The columns of a classification that a review keeps.
-_JUDGED = (
-    "needs_answer", "type", "urgency", "confidence", "topic_confidence", "top3", "settlement", "street", "house",
-    "municipality", "place_from", "language", "fault", "why",
+_PREDICTED = (
+    "needs_answer", "type", "urgency", "needs_answer_confidence", "topic_confidence", "top3", "settlement",
+    "street", "house", "municipality", "location_source", "language", "utility_failure", "why",
 )  # fmt: skip
 
 ReviewSnapshot = dict[str, Any]
@@ -44,7 +44,7 @@ async def lock_review(session: WriteSession, message_id: UUID) -> None:
 
 def classification_snapshot(row: Classification) -> ReviewSnapshot:
     """Return a classification as a review stores it."""
-    return {name: getattr(row, name) for name in _JUDGED} | {
+    return {name: getattr(row, name) for name in _PREDICTED} | {
         "topic_id": str(row.topic_id) if row.topic_id else None
     }
 
@@ -79,7 +79,7 @@ def decided_values(
     elif corrections.confirms_rest and before.get("topic_id"):
         decided["topic_id"] = before["topic_id"]
     if corrections.sets_location or (corrections.confirms_rest and any(location.values())):
-        decided["place"] = corrections.merged_location(location)
+        decided["location"] = corrections.merged_location(location)
     if corrections.urgency is not None:
         decided["urgency"] = corrections.urgency
     elif corrections.confirms_rest and before.get("urgency"):
@@ -103,22 +103,22 @@ def agreement(
     need, sees_need = predicted.get("needs_answer"), predicted.get("needs_answer") in {"yes", "unsure"}
     agreed: dict[str, bool | None] = dict.fromkeys(REVIEWED_FIELDS)
     if need in {"yes", "no"}:
-        agreed["need"] = need == decided["needs_answer"]
+        agreed["needs_answer"] = need == decided["needs_answer"]
     if decided["needs_answer"] == "no" or not sees_need:
         return agreed
     if predicted.get("topic_id") and decided.get("topic_id"):
         one, other = UUID(predicted["topic_id"]), UUID(decided["topic_id"])
         group, other_group = groups.get(one, one), groups.get(other, other)
-        agreed["group"] = group == other_group
+        agreed["topic_group"] = group == other_group
         # A person who names only the group, and the right one, says nothing about its topics.
-        if one != group and (other != other_group or not agreed["group"]):
+        if one != group and (other != other_group or not agreed["topic_group"]):
             agreed["topic"] = one == other
-    if predicted.get("municipality") and "place" in decided:
-        agreed["place"] = predicted["municipality"] == decided["place"]["municipality"]
+    if predicted.get("municipality") and "location" in decided:
+        agreed["location"] = predicted["municipality"] == decided["location"]["municipality"]
     if "urgency" in decided:
         agreed["urgency"] = predicted["urgency"] == decided["urgency"]
     if predicted.get("organisation_id") and decided.get("organisation_id"):
-        agreed["owner"] = predicted["organisation_id"] == decided["organisation_id"]
+        agreed["organisation"] = predicted["organisation_id"] == decided["organisation_id"]
     return agreed
 
 
@@ -175,23 +175,23 @@ async def store_review(
     """Store a review under `lock_review`. An existing one keeps its prediction and takes the new decision."""
     review = await session.get(Review, message_id)
     if review is None:
-        review = Review(message_id=message_id, judged=predicted, judged_by=predicted_by)
+        review = Review(message_id=message_id, predicted=predicted, predicted_by=predicted_by)
         session.add(review)
     elif review.decided["needs_answer"] == decided["needs_answer"]:
         decided = review.decided | decided
     review.decided = decided
     review.reviewed_by = reviewed_by
     review.organisation_id = organisation_id
-    topic = decided.get("topic_id") or review.judged.get("topic_id")
-    review.group_id = groups.get(UUID(topic)) if topic else None
-    for question, agrees in agreement(review.judged, decided, groups).items():
+    topic = decided.get("topic_id") or review.predicted.get("topic_id")
+    review.topic_group_id = groups.get(UUID(topic)) if topic else None
+    for question, agrees in agreement(review.predicted, decided, groups).items():
         setattr(review, f"agrees_{question}", agrees)
     await session.flush()
     return review
 
 
 def review_list_query(
-    caller: Caller, paging: Paging, *, corrected: bool | None, group_id: UUID | None
+    caller: Caller, paging: Paging, *, corrected: bool | None, topic_group_id: UUID | None
 ) -> Select[Review]:
     """Return the query that lists reviews newest first, one more than the page takes."""
     query = (
@@ -203,14 +203,18 @@ def review_list_query(
     if corrected is not None:
         wrong = or_(*(getattr(Review, f"agrees_{question}").is_(False) for question in REVIEWED_FIELDS))
         query = query.where(wrong if corrected else ~wrong)
-    if group_id is not None:
-        query = query.where(Review.group_id == group_id)
+    if topic_group_id is not None:
+        query = query.where(Review.topic_group_id == topic_group_id)
     after = paging.after((Review.created_at, Review.message_id), (datetime.fromisoformat, UUID))
     return query if after is None else query.where(after)
 
 
 async def list_reviews(
-    session: AsyncSession, caller: Caller, paging: Paging, *, corrected: bool | None, group_id: UUID | None
+    session: AsyncSession, caller: Caller, paging: Paging, *, corrected: bool | None, topic_group_id: UUID | None
 ) -> Sequence[Review]:
     """Return a page of reviews and one more."""
-    return list(await session.scalars(review_list_query(caller, paging, corrected=corrected, group_id=group_id)))
+    return list(
+        await session.scalars(
+            review_list_query(caller, paging, corrected=corrected, topic_group_id=topic_group_id)
+        )
+    )

@@ -91,7 +91,9 @@ def _is_exportable() -> ColumnElement[bool]:
 async def _names(session: AsyncSession, rows: Sequence[TrainingRow]) -> TopicAndMunicipalityNames:
     decided = [row[0].decided for row in rows]
     municipalities = {
-        location["municipality"] for one in decided if (location := one.get("place")) and location["municipality"]
+        location["municipality"]
+        for one in decided
+        if (location := one.get("location")) and location["municipality"]
     }
     return await TopicAndMunicipalityNames.load(
         session, {UUID(one["topic_id"]) for one in decided if one.get("topic_id")}, municipalities
@@ -107,7 +109,7 @@ def _line(row: TrainingRow, names: TopicAndMunicipalityNames) -> list[Any]:
     decided = review.decided
     topic = names.topics.get(UUID(decided["topic_id"])) if decided.get("topic_id") else None
     group = (topic.group or topic).name if topic else None
-    location = decided.get("place") or dict.fromkeys(LOCATION_PARTS)
+    location = decided.get("location") or dict.fromkeys(LOCATION_PARTS)
     return [
         number,
         written_at.astimezone(REGION_TIME_ZONE).isoformat(timespec="seconds"),

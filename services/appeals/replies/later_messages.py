@@ -73,5 +73,5 @@ async def _reopen(
     status = status_after_message(appeal.status, needs_answer)
     reopen(appeal, status, routing_context, recorder, SYSTEM_ACTOR, message=message)
     if status == "triage":
-        reason: TriageReason = "buryat" if language == "bxr" else "need_unclear"
-        appeal.route = route_of(appeal).updated(waiting_for=reason).dump()
+        reason: TriageReason = "buryat_text" if language == "bxr" else "need_unclear"
+        appeal.route = route_of(appeal).updated(triage_reason=reason).dump()

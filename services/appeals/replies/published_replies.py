@@ -41,7 +41,7 @@ def record_published_reply(
         appeal.status = status_after_reply(appeal.status, reply.kind)
         appeal.promised_at = reply.promised_at if appeal.status == "interim" else None
         # A breach is recorded once per clock and per promise: clear the record for the next clock.
-        appeal.overdue_noted_at = None
+        appeal.overdue_recorded_at = None
     recorder.add_timeline_entry(
         appeal,
         "answered",
@@ -107,6 +107,5 @@ def fail_reply(appeal: Appeal, reply: Reply, failure: dict[str, Any], recorder: 
         code=summary["code"],
         reason=summary["message"],
         failed_at=summary["at"],
-        failure=failure,
     )
     recorder.add_event(failed)

@@ -233,20 +233,20 @@ def apply_rules(
     seen: set[UUID] = set()
     while True:
         if steps and steps[-1].topic_id is not None and facts.confidence < MIN_TOPIC_CONFIDENCE:
-            return RoutingDecision(None, steps, "topic_unsure")
+            return RoutingDecision(None, steps, "topic_uncertain")
         if send_to == "moderators":
-            return RoutingDecision(None, steps, "by_rule" if steps else "unruled")
+            return RoutingDecision(None, steps, "moderators_by_rule" if steps else "no_rule")
         page_owner = facts.page_owner.organisation_id if facts.page_owner else None
         receiver_id = page_owner if send_to == "page_owner" else organisation_id
         if receiver_id is None:
-            return RoutingDecision(None, steps, "no_page")
+            return RoutingDecision(None, steps, "page_unknown")
         # The page owner's own rules were part of the first match. Loops are refused when a set is validated.
         stays = receiver_id in seen or (not seen and receiver_id == page_owner)
         forwarding_rule = None if stays else index.forwarding_rule(receiver_id, facts, excluding=excluding)
         if forwarding_rule is None:
             is_open = _works(receiver_id, facts.page_owner, organisations)
             return RoutingDecision(
-                receiver_id if is_open else None, steps, None if is_open else "closed", receiver_id
+                receiver_id if is_open else None, steps, None if is_open else "organisation_closed", receiver_id
             )
         seen.add(receiver_id)
         steps, send_to, organisation_id = (
@@ -319,11 +319,11 @@ class Route:
         if self.organisation_id not in {None, excluding}:
             suggested = self.organisation_id
         # Without any of these reasons the rules name an organisation: then it has returned the appeal before.
-        waiting_for: TriageReason = (
+        triage_reason: TriageReason = (
             "returned" if excluding else unclear_reason or self.unrouted_reason or "returned"
         )
         return self.to_snapshot().updated(
-            suggested_organisation_id=suggested, suggestions=left, waiting_for=waiting_for
+            suggested_organisation_id=suggested, suggestions=left, triage_reason=triage_reason
         )
 
 
@@ -348,7 +348,7 @@ class Router:
         stopping: set[Rule] = set()
         while True:
             decision = apply_rules(self.index, facts, self.organisations, excluding=stopping)
-            if decision.unrouted_reason != "by_rule":
+            if decision.unrouted_reason != "moderators_by_rule":
                 return decision
             stopping.add(decision.rules[-1])
 
@@ -408,13 +408,13 @@ class Router:
 
     def _obstacle(self, decision: RoutingDecision, facts: RoutingFacts) -> str:
         match decision.unrouted_reason:
-            case "topic_unsure":
+            case "topic_uncertain":
                 return f"Тема определена неуверенно ({facts.confidence:.0%})"
-            case "closed":
+            case "organisation_closed":
                 return f"Организация закрыта: {self._name(decision.stopped_at, facts.page_owner)}"
-            case "no_page":
+            case "page_unknown":
                 return "Страница неизвестна"
-            case "unruled":
+            case "no_rule":
                 return "Ни одно правило не подошло"
             case _:
                 return _by(decision.rules)
@@ -462,7 +462,7 @@ class Router:
         """Return topics with their probabilities, which sum to at most one."""
         read = facts.topic_id
         likely_topics: list[tuple[UUID | None, float]] = list(candidates[:_MAX_SUGGESTIONS])
-        if read is None and not likely_topics and self.apply_rules(facts).unrouted_reason == "by_rule":
+        if read is None and not likely_topics and self.apply_rules(facts).unrouted_reason == "moderators_by_rule":
             return [(None, _WITHOUT_TOPIC_CONFIDENCE)]
         if read is None or read in dict(likely_topics):
             return likely_topics
@@ -488,7 +488,7 @@ def _by(steps: Sequence[Rule]) -> str:
 
 
 def _confidence(decision: RoutingDecision, facts: RoutingFacts) -> float:
-    if decision.unrouted_reason in {"closed", "no_page"}:
+    if decision.unrouted_reason in {"organisation_closed", "page_unknown"}:
         return 0.0
     by_topic = any(rule.topic_id is not None for rule in decision.rules)
     return facts.confidence if by_topic else _WITHOUT_TOPIC_CONFIDENCE
@@ -505,5 +505,5 @@ def unclear_need_reason(result: ClassificationResult) -> UnclearNeedReason | Non
     if result.needs_answer != "unsure":
         return None
     if result.language == "bxr":
-        return "buryat"
+        return "buryat_text"
     return "other_region" if result.other_region else "need_unclear"

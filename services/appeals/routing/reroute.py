@@ -38,7 +38,7 @@ AppealPosition = tuple[datetime, UUID]
 async def handle_registry_events(session: WriteSession, events: Sequence[Event]) -> None:
     """Enqueue the rerouting of unassigned appeals if any of these changes may have given them an organisation."""
     if any(_affects_routing(parse_event(event)) for event in events):
-        await jobs.queue.enqueue(session, jobs.REROUTE_APPEALS, {"untouched": False})
+        await jobs.queue.enqueue(session, jobs.REROUTE_APPEALS, {"include_untouched": False})
 
 
 def _affects_routing(data: EventData) -> bool:
@@ -143,7 +143,7 @@ def _reroute(appeal: Appeal, routing_context: RoutingContext, recorder: AppealRe
 
 def _unclear_need_reason(appeal: Appeal) -> UnclearNeedReason:
     """Return why it is unclear that the appeal needs an answer."""
-    stored = route_of(appeal).waiting_for
+    stored = route_of(appeal).triage_reason
     return cast(UnclearNeedReason, stored) if stored in get_args(UnclearNeedReason) else "need_unclear"
 
 

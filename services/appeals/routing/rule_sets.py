@@ -197,7 +197,7 @@ async def _store(session: WriteSession, draft: RuleSetDraft, note: str | None, a
         note=note,
         default_to=draft.default_to,
         default_organisation_id=draft.default_organisation_id,
-        made_by=actor,
+        created_by=actor,
     )
     session.add(made)
     await session.flush()
@@ -226,7 +226,7 @@ async def _switch(session: WriteSession, present: RuleSet, wanted: RuleSet, acto
 
 
 async def _enqueue_reroute(session: WriteSession, rule_set: RuleSet, *, reroute: bool) -> None:
-    payload = {"rule_set_id": str(rule_set.id), "untouched": reroute}
+    payload = {"rule_set_id": str(rule_set.id), "include_untouched": reroute}
     await jobs.queue.enqueue(session, jobs.REROUTE_APPEALS, payload, delay=_REROUTE_DELAY)
 
 

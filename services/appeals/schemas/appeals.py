@@ -29,18 +29,20 @@ class AppealSummary(BaseModel):
     number: int = Field(examples=[1024])
     version: int = Field(description="Send as `If-Match` to change the appeal", examples=[3])
     status: AppealStatus = Field(examples=["assigned"])
-    waiting_for: TriageReason | None = Field(
+    triage_reason: TriageReason | None = Field(
         description=f"In `triage`: why a moderator decides. {TRIAGE_REASON_HELP}"
     )
     urgency: Urgency = Field(examples=["normal"])
     outcome: AppealOutcome | None
     organisation: NamedRef | None
     topic: TopicRef | None
-    place: Location | None
+    location: Location | None
     language: Language | None
-    fault: str | None = Field(description="The fault, if the appeal reports one", examples=["power"])
+    utility_failure: str | None = Field(
+        description="The utility failure, if the appeal reports one", examples=["power"]
+    )
     incident_id: UUID | None = Field(description="The incident that the appeal is in")
-    handovers: int = Field(description="How often it was transferred between organisations", examples=[0])
+    transfers: int = Field(description="How often it was transferred between organisations", examples=[0])
     returns: int = Field(description="How often an organisation returned it", examples=[0])
     channel: Channel
     text: str = Field(
@@ -88,7 +90,7 @@ class AppealMessageOut(BaseModel):
     edited_at: datetime | None
     deleted_at: datetime | None
     deleted_by: DeletedBy | None
-    triage: ClassificationOut | None
+    classification: ClassificationOut | None
 
 
 class AssignmentOut(BaseModel):
@@ -129,7 +131,7 @@ class AppealOut(AppealSummary):
     )
     messages: list[AppealMessageOut]
     replies: list[ReplyOut]
-    hands: list[AssignmentOut] = Field(description="Assignments, oldest first")
+    assignments: list[AssignmentOut] = Field(description="Assignments, oldest first")
     timeline: list[TimelineEntryOut]
 
 

@@ -35,17 +35,19 @@ class ClassificationOut(BaseModel):
     urgency: Urgency
     topic_id: UUID | None
     topic: TopicRef | None
-    confidence: float = Field(
+    needs_answer_confidence: float = Field(
         description="Confidence of `needs_answer`; 1 for a person's decision", examples=[0.94]
     )
     topic_confidence: float | None
     top3: list[TopicCandidate] = Field(description="At most three topics, most likely first")
-    place: Location | None
-    place_from: LocationSource | None = Field(description="Where the municipality comes from")
+    location: Location | None
+    location_source: LocationSource | None = Field(description="Where the municipality comes from")
     language: Language
-    fault: str | None = Field(description="The fault, if the message reports one", examples=["power"])
+    utility_failure: str | None = Field(
+        description="The utility failure, if the message reports one", examples=["power"]
+    )
     why: str = Field(examples=["Вопрос: «?»; тема: «дорогу»"])
-    judged_by: str = Field(
+    classified_by: str = Field(
         description="The rule or model, or the id of the person", examples=["model:builtin-35de05f7+topics-3"]
     )
     version: int = Field(description="Send as `If-Match` to decide about the message")
@@ -61,33 +63,33 @@ class ClassifiedMessageOut(BaseModel):
     organisation: NamedRef = Field(description="The organisation that owns the page")
     url: str = Field(examples=["https://vk.com/wall-1_2?reply=3"])
     text: str = Field(
-        description="Personal data is masked, also in `triage.why`", examples=["Спасибо большое, [имя]!"]
+        description="Personal data is masked, also in `classification.why`", examples=["Спасибо большое, [имя]!"]
     )
     written_at: datetime
     received_at: datetime
     deleted_at: datetime | None
     appeal_id: UUID | None = Field(description="The appeal that it belongs to")
-    triage: ClassificationOut
-    judged_at: datetime = Field(description="When it was first classified; the list is ordered by it")
+    classification: ClassificationOut
+    classified_at: datetime = Field(description="When it was first classified; the list is ordered by it")
     updated_at: datetime
 
 
 class ClassifierOut(BaseModel):
     """The classifier of messages."""
 
-    understanding: ClassifierKind = Field(description="`GOSPABLIK_CLASSIFIER`")
-    judged_by: str = Field(
+    mode: ClassifierKind = Field(description="`GOSPABLIK_CLASSIFIER`")
+    name: str = Field(
         description="The name that its classifications hold", examples=["model:builtin-35de05f7+topics-3"]
     )
-    built_in: dict[str, Any] | None = Field(
+    builtin_model: dict[str, Any] | None = Field(
         description="Data card of the built-in model; null with `rule`",
         examples=[{"name": "builtin", "examples": {"rows": 8222}, "thresholds": {"need": 0.37}}],
     )
-    taught: dict[str, Any] | None = Field(
+    custom_model: dict[str, Any] | None = Field(
         description="Data card of the active version in `GOSPABLIK_TOPICS_MODEL`, if one is set",
         examples=[{"version": 3, "data": {"rows": 12000}}],
     )
-    foreign_labels: str | None = Field(
+    unmapped_labels: str | None = Field(
         description="Labels of the custom model that name no topic; these are left to the built-in model"
     )
 
@@ -96,14 +98,14 @@ class ClassificationIn(LocationIn):
     """What a person says about an appeal. A field left out, or null, is not a statement."""
 
     topic_id: UUID | None = Field(default=None, description="A topic, or a group if none of its topics fits")
-    no_place: bool = Field(default=False, description="The classified location is wrong, and there is none")
+    no_location: bool = Field(default=False, description="The classified location is wrong, and there is none")
     urgency: Urgency | None = Field(default=None, examples=["high"])
     organisation_id: UUID | None = Field(default=None, description="Who must answer")
 
     def corrections(self) -> Corrections:
         """Return the corrections as the domain uses them."""
         return Corrections(
-            self.organisation_id, self.topic_id, self.urgency, location=self.parts(), no_location=self.no_place
+            self.organisation_id, self.topic_id, self.urgency, location=self.parts(), no_location=self.no_location
         )
 
 
@@ -134,18 +136,18 @@ class TriageResult(BaseModel):
     """The result of a decision."""
 
     message_id: UUID
-    triage: ClassificationOut
+    classification: ClassificationOut
     agreement: Agreement
     appeal_id: UUID | None
     appeal_number: int | None
     appeal_status: AppealStatus | None
-    waiting_for: TriageReason | None = Field(
+    triage_reason: TriageReason | None = Field(
         description=f"In `triage`: why a moderator has to decide. {TRIAGE_REASON_HELP}"
     )
     organisation: NamedRef | None = Field(description="Who must answer")
     route: RouteOut | None
     rerouted: bool = Field(description="The corrected topic or location gave the appeal another organisation")
-    suggested: SuggestedOrganisation | None = Field(
+    suggested_organisation: SuggestedOrganisation | None = Field(
         description="The organisation that the rules name, where the appeal stays with another that started work "
         "or was chosen by a person"
     )

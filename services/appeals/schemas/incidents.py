@@ -15,7 +15,7 @@ from services.appeals.schemas.types import BoundedDatetime, NonBlankText, Single
 from shared.contracts.values import AppealStatus, IncidentOrigin, ReplyKind, Urgency
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
-SamePerson = TypeAliasType("SamePerson", Literal["author", "probably"])
+SamePerson = TypeAliasType("SamePerson", Literal["same_author", "probable"])
 AppealIds = Annotated[list[UUID], Field(min_length=1, max_length=MAX_APPEALS_PER_REQUEST, examples=[[_ID]])]
 
 
@@ -44,7 +44,7 @@ class SimilarAppealOut(AppealBriefOut):
     score: float = Field(description="0 to 1; from 0.9 on the texts are the same", examples=[0.74])
     why: list[str] = Field(examples=[["похожий текст", "та же улица", "та же тема", "12 минут"]])
     same_person: SamePerson | None = Field(
-        description="`author`: the same account; `probably`: the same text in another network within hours"
+        description="`same_author`: the same account; `probable`: the same text in another network within hours"
     )
 
 
@@ -52,7 +52,7 @@ class SimilarAppealList(BaseModel):
     """Similar appeals, most similar first."""
 
     items: list[SimilarAppealOut]
-    read: int = Field(description="How many appeals were compared")
+    compared_count: int = Field(description="How many appeals were compared")
 
 
 class IncidentIn(RequestBody):
@@ -84,15 +84,15 @@ class IncidentOut(BaseModel):
     origin: IncidentOrigin
     title: str = Field(examples=["Нет света: Кабанский район, Селенгинск"])
     topic: NamedRef | None
-    fault: str | None = Field(examples=["power"])
+    utility_failure: str | None = Field(examples=["power"])
     municipality: str | None = Field(description="OKTMO", examples=["81624000"])
     settlement: str | None
     street: str | None
     urgency: Urgency
     organisation: NamedRef | None = Field(description="The leading organisation")
-    members: int = Field(examples=[200])
-    first_at: datetime | None = Field(description="When the first of its messages was written")
-    last_at: datetime | None
+    member_count: int = Field(examples=[200])
+    first_written_at: datetime | None = Field(description="When the first of its messages was written")
+    last_written_at: datetime | None
     opened_at: datetime
     opened_by: str = Field(examples=["system"])
     closed_at: datetime | None
@@ -101,7 +101,7 @@ class IncidentOut(BaseModel):
 class IncidentMemberOut(AppealBriefOut):
     """An appeal of the incident."""
 
-    likeness: float | None = Field(description="0 to 1; null when a person added it")
+    similarity: float | None = Field(description="0 to 1; null when a person added it")
     why: str = Field(examples=["Нет света, Селенгинск"])
     joined_at: datetime
     joined_by: str = Field(examples=["system"])
@@ -117,7 +117,7 @@ class IncidentReplyIn(RequestBody):
     promised_at: BoundedDatetime | None = Field(
         default=None, description="With `interim`: when the final reply will come"
     )
-    also_later: bool = Field(
+    include_later_members: bool = Field(
         default=True, description="A final reply also goes to appeals that join while the incident is open"
     )
 
@@ -131,9 +131,9 @@ class IncidentReplyOut(BaseModel):
     promised_at: datetime | None
     author: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
     organisation_id: UUID | None = Field(description="For appeals of this organisation; null: for all")
-    also_later: bool
+    include_later_members: bool
     created_at: datetime
     by_status: dict[ReplyStatus, int] = Field(
         description="How many of its replies are in each status", examples=[{"queued": 12, "published": 188}]
     )
-    to_come: int = Field(description="Appeals that await a reply and have none yet", examples=[3])
+    pending_count: int = Field(description="Appeals that await a reply and have none yet", examples=[3])

@@ -13,12 +13,12 @@ from shared.contracts.values import Urgency
 class Agreement(BaseModel):
     """By field, whether people agree with the prediction; null where either says nothing about it."""
 
-    need: bool | None
-    group: bool | None
+    needs_answer: bool | None
+    topic_group: bool | None
     topic: bool | None
-    place: bool | None = Field(description="The municipality")
+    location: bool | None = Field(description="The municipality")
     urgency: bool | None
-    owner: bool | None = Field(description="The organisation that the rules assigned or suggested")
+    organisation: bool | None = Field(description="The organisation that the rules assigned or suggested")
 
 
 class ReviewSide(BaseModel):
@@ -27,7 +27,7 @@ class ReviewSide(BaseModel):
     needs_answer: NeedsAnswer | None
     type: MessageType | None
     topic: TopicRef | None
-    place: Location | None
+    location: Location | None
     urgency: Urgency | None
     organisation_id: UUID | None
 
@@ -36,11 +36,11 @@ class ReviewOut(BaseModel):
     """A message that a person reviewed."""
 
     message_id: UUID
-    judged_by: str = Field(
-        description="The rule or model; `nobody` where a person decided first",
+    predicted_by: str = Field(
+        description="The rule or model; `none` where a person decided first",
         examples=["model:builtin-35de05f7+topics-3"],
     )
-    judged: ReviewSide
+    predicted: ReviewSide
     decided: ReviewSide
     agreement: Agreement
     organisation_id: UUID | None = Field(

@@ -7,11 +7,10 @@ from pydantic import BaseModel, Field
 from services.appeals.schemas.common import NamedRef
 
 TRIAGE_REASON_HELP = (
-    "It is unclear whether an answer is due: `need_unclear`, `buryat` (a person must read it), "
+    "It is unclear whether an answer is due: `need_unclear`, `buryat_text` (a person must read it), "
     "`other_region`. Or who answers: "
-    "`topic_unsure`, `by_rule` (a rule says so), `unruled` (no rule matches), `no_page`, `closed` "
-    "(the organisation), "
-    "`returned` (by an organisation)"
+    "`topic_uncertain`, `moderators_by_rule` (a rule says so), `no_rule` (no rule matches), `page_unknown`, "
+    "`organisation_closed`, `returned` (by an organisation)"
 )
 
 

@@ -17,7 +17,7 @@ from services.appeals.schemas.types import BoundedDatetime, NonBlankText, Single
 from shared.contracts.values import MessageKind, Urgency
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
-_WORDS = "тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"
+_DESCRIPTION = "тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"
 
 Oktmo = Annotated[
     str, Field(pattern=OKTMO_PATTERN, description="OKTMO code of a municipality", examples=["81701000"])
@@ -63,7 +63,7 @@ class RuleOut(BaseModel):
     urgency: Urgency | None
     send_to: SendTo
     organisation: NamedRef | None
-    words: str = Field(examples=[_WORDS])
+    description: str = Field(examples=[_DESCRIPTION])
     created_at: datetime
 
 
@@ -105,7 +105,7 @@ class RuleSetSummary(BaseModel):
     note: str | None
     default: DefaultRouteOut
     rule_count: int
-    made_by: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    created_by: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
     created_at: datetime
     activated_by: str | None
     activated_at: datetime | None = Field(description="When it was last activated")
@@ -121,7 +121,7 @@ class RuleSetOut(RuleSetSummary):
 class RuleSetActivationIn(RequestBody):
     """How to activate a set."""
 
-    replaces: UUID | None = Field(
+    expected_active_id: UUID | None = Field(
         default=None, description="The set that you believe to be active: 409 if another one is"
     )
     reroute: bool = Field(
@@ -146,7 +146,7 @@ class RuleSetChanges(BaseModel):
     added: list[RuleOut]
     removed: list[RuleOut]
     changed: list[ChangedRule]
-    same: int = Field(description="How many rules are unchanged")
+    unchanged_count: int = Field(description="How many rules are unchanged")
 
 
 class DryRunIn(RequestBody):
@@ -181,10 +181,10 @@ class DryRunOut(BaseModel):
     rule_set: int
     from_: datetime | None = Field(serialization_alias="from")
     to: datetime | None
-    cases: int = Field(description="Appeals that were routed")
+    appeals: int = Field(description="Appeals that were routed")
     would_move: int = Field(description="Appeals that would have another organisation")
     unrouted: int = Field(description="Appeals that would go to the moderators' queue")
-    unclear: int = Field(description="Not routed: it is undecided whether an answer is due")
+    need_unclear: int = Field(description="Not routed: it is undecided whether an answer is due")
     movements: list[DryRunMovement] = Field(description="The 50 most common")
 
 
@@ -226,7 +226,7 @@ class RulePreviewOut(BaseModel):
 
     rule_set: int
     organisation: NamedRef | None = Field(description="Null: moderators decide")
-    waiting_for: TriageReason | None = Field(description=f"Why they decide. {TRIAGE_REASON_HELP}")
+    triage_reason: TriageReason | None = Field(description=f"Why they decide. {TRIAGE_REASON_HELP}")
     route: RouteOut
-    read: RoutingFactsOut
-    fitting: list[RuleOut]
+    facts: RoutingFactsOut
+    matching_rules: list[RuleOut]

@@ -25,12 +25,12 @@ class TopicOut(BaseModel):
 class TopicDetails(TopicOut):
     """A topic or topic group with its definition."""
 
-    classifier: str = Field(description="The taxonomy version that added it", examples=["2026-1"])
+    taxonomy_version: str = Field(description="The taxonomy version that added it", examples=["2026-1"])
     active: bool = Field(description="Whether messages are still classified by it")
-    contains: str | None = Field(
+    includes: str | None = Field(
         description="What the topic includes", examples=["ямы и выбоины на проезжей части"]
     )
-    not_with: str | None = Field(
+    excludes: str | None = Field(
         description="Neighbouring topics that it excludes", examples=["Тротуары — пешеходная часть"]
     )
     aliases: list[str] = Field(description="Old names and the words people use", examples=[["ямы", "выбоины"]])

@@ -44,7 +44,7 @@ def set_next_response_deadline(
     appeal.next_response_due_at = deadline.first_response_due_at
     appeal.resolution_due_at = deadline.resolution_due_at
     following = NextClock(**dict(deadline.clock), message_id=message_id, written_at=written, received_at=received)
-    appeal.deadline = replace(DeadlineSnapshot.parse(appeal.deadline), next=following).dump()
+    appeal.deadline = replace(DeadlineSnapshot.parse(appeal.deadline), next_response=following).dump()
 
 
 def recompute_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
@@ -57,7 +57,7 @@ def recompute_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: Nam
 
 def start_next_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
     """Start or restart the clock of the message that awaits a reply after the first one."""
-    following = DeadlineSnapshot.parse(appeal.deadline).next
+    following = DeadlineSnapshot.parse(appeal.deadline).next_response
     if following is None:
         raise ValueError(f"No message of appeal {appeal.id} awaits a further reply")
     set_next_response_deadline(
@@ -79,7 +79,7 @@ def stop_clock(appeal: Appeal, published_at: datetime, calendar: NamedCalendar) 
             appeal.first_response_working_seconds = working_seconds(deadline.first, calendar, published_at)
             return published_at <= appeal.first_response_due_at
         return None
-    running = deadline.next
+    running = deadline.next_response
     if not isinstance(running, NextClock) or appeal.next_response_due_at is None:
         return None
     on_time = published_at <= appeal.next_response_due_at
@@ -89,14 +89,16 @@ def stop_clock(appeal: Appeal, published_at: datetime, calendar: NamedCalendar) 
         on_time=on_time,
         working_seconds=working_seconds(running, calendar, published_at),
     )
-    appeal.deadline = replace(deadline, next=None, earlier=(*deadline.earlier, stopped)).dump()
+    appeal.deadline = replace(
+        deadline, next_response=None, previous_responses=(*deadline.previous_responses, stopped)
+    ).dump()
     appeal.next_response_due_at = None
     return on_time
 
 
 def working_seconds(clock: Clock, calendar: NamedCalendar, end: datetime) -> int:
     """Return the working seconds from the start of the clock to `end`; 0 when `end` is before the start."""
-    return int(working_time_between(calendar.working, clock.start, end).total_seconds())
+    return int(working_time_between(calendar.working, clock.starts_at, end).total_seconds())
 
 
 def awaits_reply(appeal: Appeal) -> bool:
@@ -111,7 +113,7 @@ def awaiting_since(appeal: Appeal) -> datetime:
 
     A reply written earlier cannot answer it.
     """
-    following = DeadlineSnapshot.parse(appeal.deadline).next
+    following = DeadlineSnapshot.parse(appeal.deadline).next_response
     if following is not None and appeal.first_response_at is not None:
         return following.written_at
     return appeal.written_at

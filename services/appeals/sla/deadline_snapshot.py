@@ -1,7 +1,7 @@
 """The deadlines of an appeal with their explanations, as `appeals.deadline` stores them.
 
-The JSON is flat: the fields of the first clock, `next` for the message after the first reply, and `earlier` for
-the clocks that stopped.
+The JSON is flat: the fields of the first clock, `next_response` for the message after the first reply, and
+`previous_responses` for the clocks that stopped.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ class _Part(BaseModel):
 
 
 class WorkingDay(_Part):
-    """How much of a clock's working time falls on a day; `title` names a day off."""
+    """How much of a clock's working time falls on a day; `note` names a day off."""
 
     day: date
     minutes: int
-    title: str | None
+    note: str | None
 
 
 class Clock(_Part):
@@ -34,7 +34,7 @@ class Clock(_Part):
     policy: str
     hours: float
     starts_from: str
-    start: _Moment
+    starts_at: _Moment
     due_at: _Moment
     calendar_id: UUID | None
     calendar: str
@@ -65,7 +65,7 @@ class StoppedClock(NextClock):
 
 _FIRST: TypeAdapter[Clock | None] = TypeAdapter(Clock | None)
 _NEXT: TypeAdapter[NextClock | AwaitedReply | None] = TypeAdapter(NextClock | AwaitedReply | None)
-_EARLIER = TypeAdapter(list[StoppedClock])
+_PREVIOUS = TypeAdapter(list[StoppedClock])
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class DeadlineSnapshot:
     """The clock of the first reply, what awaits a further reply, and the clocks that further replies stopped."""
 
     first: Clock | None = None
-    next: NextClock | AwaitedReply | None = None
-    earlier: tuple[StoppedClock, ...] = ()
+    next_response: NextClock | AwaitedReply | None = None
+    previous_responses: tuple[StoppedClock, ...] = ()
 
     @staticmethod
     def parse(stored: Mapping[str, Any] | None) -> "DeadlineSnapshot":
@@ -84,17 +84,17 @@ class DeadlineSnapshot:
         first = {name: value for name, value in stored.items() if name in Clock.model_fields}
         return DeadlineSnapshot(
             _FIRST.validate_python(first or None, extra="ignore"),
-            _NEXT.validate_python(stored.get("next"), extra="ignore"),
-            tuple(_EARLIER.validate_python(stored.get("earlier", []), extra="ignore")),
+            _NEXT.validate_python(stored.get("next_response"), extra="ignore"),
+            tuple(_PREVIOUS.validate_python(stored.get("previous_responses", []), extra="ignore")),
         )
 
     def dump(self) -> dict[str, Any]:
         """Return the JSON to store."""
         stored = self.first.model_dump(mode="json") if self.first else {}
-        if self.next is not None:
-            stored["next"] = self.next.model_dump(mode="json")
-        if self.earlier:
-            stored["earlier"] = [clock.model_dump(mode="json") for clock in self.earlier]
+        if self.next_response is not None:
+            stored["next_response"] = self.next_response.model_dump(mode="json")
+        if self.previous_responses:
+            stored["previous_responses"] = [clock.model_dump(mode="json") for clock in self.previous_responses]
         return stored
 
     @property
@@ -105,4 +105,4 @@ class DeadlineSnapshot:
     @property
     def next_text(self) -> str | None:
         """Return the deadline of the next reply in words; None while no clock runs."""
-        return self.next.text if isinstance(self.next, NextClock) else None
+        return self.next_response.text if isinstance(self.next_response, NextClock) else None

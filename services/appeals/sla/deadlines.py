@@ -116,13 +116,13 @@ def compute_deadline(policy: SlaPolicy, calendar: NamedCalendar, start: datetime
         policy=policy.name,
         hours=policy.first_response_hours,
         starts_from=policy.starts_from,
-        start=start,
+        starts_at=start,
         due_at=due,
         calendar_id=calendar.id,
         calendar=calendar.name,
         time_zone=calendar.working.zone.key,
         days=[
-            WorkingDay(day=part.day, minutes=round(part.worked.total_seconds() / 60), title=part.title)
+            WorkingDay(day=part.day, minutes=round(part.worked.total_seconds() / 60), note=part.title)
             for part in portions
         ],
         text=explain_deadline(policy.first_response_hours, start, due, portions, calendar.working.zone),

@@ -159,7 +159,7 @@ async def get_transfer_figures(
     """Return for each organisation how many appeals opened in the period it had, transferred, received and
     returned, and how many raised a `ping_pong` alert.
 
-    The appeals themselves are listed by `GET /appeals?handed_over_at_least=1`.
+    The appeals themselves are listed by `GET /appeals?min_transfers=1`.
 
     Organisation staff get the figures of their own organisation.
     """

@@ -19,22 +19,24 @@ from shared.tables.appeals import Review, Topic
 from shared.tables.registry import Municipality, Organisation
 
 ASPECTS = {
-    "needs_answer": Review.agrees_need,
-    "topic_group": Review.agrees_group,
+    "needs_answer": Review.agrees_needs_answer,
+    "topic_group": Review.agrees_topic_group,
     "topic": Review.agrees_topic,
-    "location": Review.agrees_place,
+    "location": Review.agrees_location,
     "urgency": Review.agrees_urgency,
-    "organisation": Review.agrees_owner,
+    "organisation": Review.agrees_organisation,
 }
 CONFIDENCE_LEVEL = 0.95
 
 
 _WEEK = func.to_char(func.timezone(REGION_TIME_ZONE.key, Review.created_at), 'IYYY-"W"IW')
-_MUNICIPALITY = func.coalesce(Review.decided["place"]["municipality"].astext, Review.judged["municipality"].astext)
+_MUNICIPALITY = func.coalesce(
+    Review.decided["location"]["municipality"].astext, Review.predicted["municipality"].astext
+)
 _NAMELESS = cast(null(), Text)
 _BREAKDOWNS: dict[AgreementGroupBy, Breakdown] = {
     AgreementGroupBy.TOPIC_GROUP: Breakdown(
-        cast(Review.group_id, Text), Topic.name.expression, func.to_char(Topic.position, "0000000000")
+        cast(Review.topic_group_id, Text), Topic.name.expression, func.to_char(Topic.position, "0000000000")
     ),
     AgreementGroupBy.MUNICIPALITY: Breakdown(
         _MUNICIPALITY, Municipality.name.expression, Municipality.sort_key.expression
@@ -43,7 +45,9 @@ _BREAKDOWNS: dict[AgreementGroupBy, Breakdown] = {
         cast(Review.organisation_id, Text), Organisation.name.expression, Organisation.sort_key.expression
     ),
     AgreementGroupBy.WEEK: Breakdown(_WEEK, _NAMELESS, _WEEK),
-    AgreementGroupBy.CLASSIFIED_BY: Breakdown(Review.judged_by.expression, _NAMELESS, Review.judged_by.expression),
+    AgreementGroupBy.CLASSIFIED_BY: Breakdown(
+        Review.predicted_by.expression, _NAMELESS, Review.predicted_by.expression
+    ),
 }
 _UNGROUPED = Breakdown(_NAMELESS, _NAMELESS, _NAMELESS)
 
@@ -62,7 +66,7 @@ def wilson_interval(agreed: int, compared: int, level: float = CONFIDENCE_LEVEL)
 def _joined(query: Select[Any], group_by: AgreementGroupBy | None) -> Select[Any]:
     query = query.select_from(Review)
     if group_by == AgreementGroupBy.TOPIC_GROUP:
-        return query.outerjoin(Topic, Topic.id == Review.group_id)
+        return query.outerjoin(Topic, Topic.id == Review.topic_group_id)
     if group_by == AgreementGroupBy.MUNICIPALITY:
         return query.outerjoin(Municipality, Municipality.oktmo == _MUNICIPALITY)
     if group_by == AgreementGroupBy.ORGANISATION:

@@ -1,7 +1,7 @@
-"""Transfers of appeals by organisation, computed from rows of `hands`.
+"""Transfers of appeals by organisation, computed from rows of `assignments`.
 
 A transfer between two organisations counts for both, also when the appeal passes through the centre, like
-`appeals.handovers`. Docs: docs/moderator/metrics.md.
+`appeals.transfers`. Docs: docs/moderator/metrics.md.
 """
 
 from typing import Any
@@ -54,7 +54,7 @@ def transfers_query(period: Period, caller: Caller) -> Select[Any]:
             func.count(step.appeal_id.distinct()).filter(Alert.id.is_not(None)).label("ping_pong"),
         )
         .join(Organisation, Organisation.id == step.organisation_id)
-        .outerjoin(Alert, and_(Alert.kind == "ping_pong", Alert.appeal_id == step.appeal_id))
+        .outerjoin(Alert, and_(Alert.kind == "repeated_transfers", Alert.appeal_id == step.appeal_id))
         .where(caller.scope(Organisation.id))
         .group_by(func.grouping_sets(tuple_(*organisation), tuple_()))
         .order_by(Organisation.sort_key.nulls_last(), Organisation.id)

@@ -38,8 +38,8 @@ APPEALS: dict[str, Row] = {
     "POST /api/v1/incidents/{incident_id}/replies": Call(Right.APPEALS_ANSWER, body(text="Включим")),
     "GET /api/v1/alerts": Listing(Right.APPEALS_TRIAGE, shows="alert_id"),
     "POST /api/v1/alerts/{alert_id}/seen": Call(Right.APPEALS_TRIAGE),
-    "GET /api/v1/triage": Listing(Right.UNDERSTANDING_READ, shows="message_id", key="message_id"),
-    "GET /api/v1/understanding": Call(Right.UNDERSTANDING_READ),
+    "GET /api/v1/classifications": Listing(Right.CLASSIFICATIONS_READ, shows="message_id", key="message_id"),
+    "GET /api/v1/classifier": Call(Right.CLASSIFICATIONS_READ),
     "POST /api/v1/messages/{message_id}/triage": Call(
         Right.APPEALS_TRIAGE, body(needs_answer=False), names={"message_id": "other_message_id"}
     ),
@@ -70,7 +70,7 @@ APPEALS: dict[str, Row] = {
     "GET /api/v1/rule-sets/{rule_set_id}": Call(Right.REGISTRY_READ),
     "POST /api/v1/rule-sets/{rule_set_id}/activation": Call(Right.RULES_MANAGE, body(reroute=True)),
     "POST /api/v1/rule-sets/{rule_set_id}/dry-run": Call(Right.RULES_MANAGE, body(only_untouched=True)),
-    "POST /api/v1/rule-sets/{rule_set_id}/test": Call(Right.RULES_MANAGE, body(page_id=thing("page_id"))),
+    "POST /api/v1/rule-sets/{rule_set_id}/preview": Call(Right.RULES_MANAGE, body(page_id=thing("page_id"))),
     "GET /api/v1/rule-sets/{rule_set_id}/changes": Call(Right.REGISTRY_READ),
 }
 

@@ -82,7 +82,7 @@ async def _common(session: AsyncSession) -> dict[str, Any]:
     """Insert things that belong to no organisation; all three share them."""
     calendar = registry.Calendar(name="Матрица", time_zone="Asia/Irkutsk", weekly={"1": [["09:00", "18:00"]]})
     calendar_id = await _add(session, calendar)
-    topic = appeals.Topic(code="matrix", name="Матрица", position=999, classifier="matrix", aliases=[])
+    topic = appeals.Topic(code="matrix", name="Матрица", position=999, taxonomy_version="matrix", aliases=[])
     return {"calendar_id": calendar_id, "topic_id": await _add(session, topic), "step": "created"}
 
 
@@ -179,8 +179,8 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
         session,
         *(
             appeals.Classification(
-                message_id=message.id, needs_answer="no", type="chatter", urgency="normal", confidence=0.5,
-                language="ru", top3=[], why="", judged_by="rule",
+                message_id=message.id, needs_answer="no", type="chatter", urgency="normal",
+                needs_answer_confidence=0.5, language="ru", top3=[], why="", classified_by="rule",
             )
             for message in messages
         ),
@@ -250,8 +250,8 @@ async def _cases(session: AsyncSession, things: dict[str, Any], mark: str) -> No
     await _add(
         session,
         appeals.Review(
-            message_id=things["message_id"], judged_by="rule", judged={}, decided={"needs_answer": "yes"},
-            group_id=things["topic_id"], organisation_id=things["organisation_id"], agrees_need=True,
+            message_id=things["message_id"], predicted_by="rule", predicted={}, decided={"needs_answer": "yes"},
+            topic_group_id=things["topic_id"], organisation_id=things["organisation_id"], agrees_needs_answer=True,
             reviewed_by=f"actor-{mark}", created_at=THEN,
         ),
     )  # fmt: skip
@@ -275,7 +275,7 @@ async def _cases(session: AsyncSession, things: dict[str, Any], mark: str) -> No
         page_owner_id=things["organisation_id"], send_to="organisation",
     )  # fmt: skip
     things["rule_id"] = await _add(session, rule)
-    draft = appeals.RuleSet(status="draft", note=f"Правила {mark}", default_to="page_owner", made_by="matrix")
+    draft = appeals.RuleSet(status="draft", note=f"Правила {mark}", default_to="page_owner", created_by="matrix")
     things["rule_set_id"] = await _add(session, draft)
     hand = appeals.Assignment(
         appeal_id=appeal_id, at=THEN, kind="routed", to_organisation_id=things["organisation_id"], actor=actor
@@ -298,8 +298,8 @@ async def _incident(session: AsyncSession, things: dict[str, Any], mark: str) ->
     await _add(session, *alike)
     things["lone_appeal_id"] = alike[0].id
     incident = appeals.Incident(
-        origin="person", title=f"Фонари: {mark}", urgency="normal", members=2,
-        organisation_id=case.organisation_id, first_at=THEN, last_at=THEN, opened_at=THEN,
+        origin="person", title=f"Фонари: {mark}", urgency="normal", member_count=2,
+        organisation_id=case.organisation_id, first_written_at=THEN, last_written_at=THEN, opened_at=THEN,
         opened_by=f"actor-{mark}",
     )  # fmt: skip
     things["incident_id"] = await _add(session, incident)

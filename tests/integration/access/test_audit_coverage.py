@@ -31,7 +31,7 @@ UNRECORDED = dict.fromkeys(
     "POST /api/v1/auth/revoke": "a session is ended by whoever holds its token: its own person",
     "POST /api/v1/pages/resolve": "it asks the networks and changes nothing",
     "POST /api/v1/rule-sets/{rule_set_id}/dry-run": "it routes nothing: it tells what would move",
-    "POST /api/v1/rule-sets/{rule_set_id}/test": "likewise for a message that nobody wrote",
+    "POST /api/v1/rule-sets/{rule_set_id}/preview": "likewise for a message that nobody wrote",
     "POST /internal/pages/describe": "it asks the networks and changes nothing",
     "POST /internal/pages/resolve": "likewise",
     "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",

@@ -29,6 +29,7 @@ FINDS = {
     "q": "word",
     "topic_id": "topic_id",
     "group_id": "topic_id",
+    "topic_group_id": "topic_id",
     "subject_id": "appeal_id",
     "actor": "actor",
     "key": "organisation_id",
@@ -58,8 +59,8 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "action": ["matrix"],
     "field": ["verified"],
     "settlement": ["Кабанск"],
-    "fault": ["power"],
-    "handed_over_at_least": ["1"],
+    "utility_failure": ["power"],
+    "min_transfers": ["1"],
 }
 PAGED = {"limit", "cursor"}
 # Lists of the region's public directory, which everybody may read.

@@ -20,7 +20,7 @@ from tests.integration.access.test_audit_coverage import watched
 READS = {
     "POST /api/v1/pages/resolve",
     "POST /api/v1/rule-sets/{rule_set_id}/dry-run",
-    "POST /api/v1/rule-sets/{rule_set_id}/test",
+    "POST /api/v1/rule-sets/{rule_set_id}/preview",
 }
 WRITES = [route for route in CALLS if not route.startswith("GET ") and route not in READS]
 # A changing route of each service that has one.

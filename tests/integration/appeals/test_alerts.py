@@ -124,10 +124,10 @@ async def test_edit_that_adds_danger_raises_an_alert(
     await _edited(world, message, DANGER)
     appeal = await world.only()
     assert (appeal["urgency"], appeal["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
-    assert appeal["messages"][0]["triage"]["why"] == "опасность: unsure"
+    assert appeal["messages"][0]["classification"]["why"] == "опасность: unsure"
     # The edit does not change the fields that people work with.
-    assert [appeal[part] for part in ("status", "organisation", "topic", "place")] == [
-        before[part] for part in ("status", "organisation", "topic", "place")
+    assert [appeal[part] for part in ("status", "organisation", "topic", "location")] == [
+        before[part] for part in ("status", "organisation", "topic", "location")
     ]
     assert [entry["kind"] for entry in appeal["timeline"]][-2:] == ["message_edited", "urgency_changed"]
     (alert,) = await alerts(world, seen=False)
@@ -138,7 +138,7 @@ async def test_edit_that_adds_danger_raises_an_alert(
     await _edited(world, message, "Спасибо большое!")
     after = await world.only()
     assert (after["urgency"], after["status"]) == ("high", "assigned")
-    assert after["messages"][0]["triage"]["needs_answer"] == "no"
+    assert after["messages"][0]["classification"]["needs_answer"] == "no"
     assert await alerts(world, seen=False) == []
 
 
@@ -151,7 +151,10 @@ async def test_edit_after_a_decision_only_raises_an_alert(
     assert decided.status_code == 200, decided.text
     await _edited(world, message, DANGER)
     appeal = await world.only()
-    assert (appeal["urgency"], appeal["messages"][0]["triage"]) == ("normal", decided.json()["triage"])
+    assert (appeal["urgency"], appeal["messages"][0]["classification"]) == (
+        "normal",
+        decided.json()["classification"],
+    )
     assert [one["appeal_id"] for one in await alerts(world, seen=False)] == [appeal["id"]]
 
 
@@ -188,7 +191,7 @@ async def test_danger_reported_by_phone_raises_an_alert_with_ordered_events(
     given = (await world.post("/appeals", body, Idempotency_Key="second-call")).json()
     assert (given["status"], given["urgency"]) == ("assigned", "high")
     assert given["first_response_due_at"] is not None
-    assert [hand["kind"] for hand in given["hands"]] == ["assigned"]
+    assert [hand["kind"] for hand in given["assignments"]] == ["assigned"]
     events = [
         (event["type"], event["organisation_id"])
         for event in await world.events("appeal.opened", "appeal.assigned")

@@ -68,7 +68,7 @@ async def test_historical_own_and_no_answer_messages_open_no_appeal(world: World
     await world.writes(QUESTION, history=True, author="boris")
     await world.writes(QUESTION, from_community=True)
     assert await world.all() == []
-    judged = await world.ingest.fetch("SELECT needs_answer, type, why FROM triage")
+    judged = await world.ingest.fetch("SELECT needs_answer, type, why FROM classifications")
     assert [(row["needs_answer"], row["type"]) for row in judged] == [("no", "thanks")]
 
 
@@ -103,7 +103,7 @@ async def test_unclear_message_waits_for_a_moderator_without_a_clock(world: Worl
     assert appeal["first_response_due_at"] is None
     assert appeal["overdue"] is False
     assert appeal["route"]["suggested_organisation_id"] == str(world.organisation)
-    assert "Бурятский" in appeal["messages"][0]["triage"]["why"]
+    assert "Бурятский" in appeal["messages"][0]["classification"]["why"]
 
 
 async def test_repeated_events_change_nothing(world: World) -> None:

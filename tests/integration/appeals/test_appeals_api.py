@@ -26,7 +26,15 @@ def _is_problem(answer: httpx.Response, status: int, *pointers: str) -> dict[str
 
 
 async def _snapshot(world: World) -> list[Any]:
-    tables = ("appeals", "appeal_messages", "replies", "timeline", "triage", "routing_rules", "sla_policies")
+    tables = (
+        "appeals",
+        "appeal_messages",
+        "replies",
+        "timeline",
+        "classifications",
+        "routing_rules",
+        "sla_policies",
+    )
     found: list[Any] = []
     for table in tables:
         rows = await world.ingest.fetch(f"SELECT to_jsonb(t)::text AS row FROM {table} t ORDER BY 1")
@@ -135,7 +143,7 @@ async def test_only_allowed_moves_with_the_current_version_are_made(world: World
     assert mine == ["appeal.moved", "appeal.moved", "appeal.closed"]
     # The organisation that lost the appeal gets that event and no more.
     (lost,) = (json.loads(event["data"]) for event in events if event["organisation_id"] == world.organisation)
-    assert lost["left"]
+    assert lost["assignment_lost"]
     # Once it is closed, the same person in the same thread opens a new one.
     await world.writes(QUESTION)
     assert len(await world.all()) == 2
@@ -243,7 +251,7 @@ async def test_decision_about_a_message_opens_or_closes_its_appeal(world: World)
     )
     assert answer.status_code == 200, answer.text
     decision = answer.json()
-    assert (decision["triage"]["needs_answer"], decision["appeal_status"]) == ("yes", "assigned")
+    assert (decision["classification"]["needs_answer"], decision["appeal_status"]) == ("yes", "assigned")
     appeal = await world.only()
     assert appeal["organisation"]["id"] == str(world.organisation)
     assert (appeal["urgency"], appeal["topic"]["name"]) == ("high", "Образование")

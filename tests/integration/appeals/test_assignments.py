@@ -27,7 +27,10 @@ def _chain(appeal: dict[str, Any]) -> list[tuple[str, str | None, str | None]]:
     def name(found: dict[str, Any] | None) -> str | None:
         return found["name"] if found else None
 
-    return [(one["kind"], name(one["from_organisation"]), name(one["to_organisation"])) for one in appeal["hands"]]
+    return [
+        (one["kind"], name(one["from_organisation"]), name(one["to_organisation"]))
+        for one in appeal["assignments"]
+    ]
 
 
 async def test_appeal_is_returned_once_and_then_the_centre_decides(world: World) -> None:
@@ -61,8 +64,8 @@ async def test_appeal_is_returned_once_and_then_the_centre_decides(world: World)
         ("assigned", None, "Комитет по строительству"),
         ("returned", "Комитет по строительству", None),
     ]
-    assert found["handovers"] == 1
-    assert found["hands"][1]["reason"] == "Не наша дорога"
+    assert found["transfers"] == 1
+    assert found["assignments"][1]["reason"] == "Не наша дорога"
 
 
 async def test_staff_transfer_an_appeal_but_never_to_a_previous_organisation(world: World) -> None:
@@ -121,9 +124,9 @@ async def test_staff_transfer_an_appeal_but_never_to_a_previous_organisation(wor
         ("transferred", "Комитет по строительству", "Водоканал"),
         ("assigned", "Водоканал", "Школа № 1"),
     ]
-    assert found["handovers"] == 3
-    assert [one["id"] for one in await world.all(handed_over_at_least=3)] == [appeal["id"]]
-    assert await world.all(handed_over_at_least=4) == []
+    assert found["transfers"] == 3
+    assert [one["id"] for one in await world.all(min_transfers=3)] == [appeal["id"]]
+    assert await world.all(min_transfers=4) == []
 
 
 async def test_transfer_to_a_closed_organisation_is_refused(world: World) -> None:
@@ -140,7 +143,7 @@ async def test_transfer_to_a_closed_organisation_is_refused(world: World) -> Non
         reason="Им",
     )
     assert "closed" in _is_problem(answer, 422, "/organisation_id")["detail"]
-    assert (await world.appeal(appeal["id"]))["handovers"] == 0
+    assert (await world.appeal(appeal["id"]))["transfers"] == 0
 
 
 @pytest.mark.parametrize("to", ["triage", "assigned"])
@@ -152,19 +155,19 @@ async def test_organisation_that_loses_an_appeal_gets_an_event(world: World, to:
     events = {event["organisation_id"]: json.loads(event["data"]) for event in await world.events("appeal.moved")}
     assert set(events) == {world.organisation, world.other_organisation if to == "assigned" else None}
     lost = events.pop(world.organisation)
-    assert (lost["from"], lost["to"], lost["left"]) == ("assigned", to, True)
+    assert (lost["from"], lost["to"], lost["assignment_lost"]) == ("assigned", to, True)
     (kept,) = events.values()
-    assert "left" not in kept
+    assert "assignment_lost" not in kept
 
 
 async def test_transferred_appeals_are_found_by_index(world: World) -> None:
     # The planner scans an empty table unless sequential scans are disabled.
     await world.ingest.execute("SET enable_seqscan = off")
     plan = await world.ingest.fetch(
-        """EXPLAIN SELECT id FROM appeals WHERE handovers >= 2 AND handovers > 0
+        """EXPLAIN SELECT id FROM appeals WHERE transfers >= 2 AND transfers > 0
            ORDER BY opened_at DESC, id DESC LIMIT 51"""
     )
-    assert "ix_appeals_handed_over" in "\n".join(row[0] for row in plan)
+    assert "ix_appeals_transferred" in "\n".join(row[0] for row in plan)
 
 
 async def test_repeated_transfers_raise_an_alert_by_any_route(world: World) -> None:
@@ -172,11 +175,11 @@ async def test_repeated_transfers_raise_an_alert_by_any_route(world: World) -> N
     for to in (world.other_organisation, world.organisation):
         body = {"needs_answer": True, "organisation_id": str(to)}
         assert (await world.post(f"/messages/{message}/triage", body)).status_code == 200
-    assert (await world.get("/alerts", kind="ping_pong")).json()["items"] == []
+    assert (await world.get("/alerts", kind="repeated_transfers")).json()["items"] == []
     # Assigned by a decision without a move: the third change of organisation.
     body = {"needs_answer": True, "organisation_id": str(world.other_organisation)}
     assert (await world.post(f"/messages/{message}/triage", body)).status_code == 200
-    (events,) = (await world.get("/alerts", kind="ping_pong")).json()["items"]
+    (events,) = (await world.get("/alerts", kind="repeated_transfers")).json()["items"]
     assert events["why"] == "Из рук в руки: организация сменилась 3 раза"
 
 
@@ -186,10 +189,10 @@ async def test_returned_appeal_waits_for_a_person_despite_new_messages(world: Wo
     assert back.status_code == 200, back.text
     await world.writes("Когда уже отремонтируете?")
     found = await world.appeal(appeal["id"])
-    assert [message["triage"]["needs_answer"] for message in found["messages"]] == ["yes", "yes"]
+    assert [message["classification"]["needs_answer"] for message in found["messages"]] == ["yes", "yes"]
     assert (found["status"], found["organisation"]) == ("triage", None)
     assert (found["route"]["returned_by"], found["returns"]) == (str(world.organisation), 1)
     assert str(world.organisation) not in {one["organisation_id"] for one in found["route"]["suggestions"]}
     assert found["route"]["suggested_organisation_id"] is None
     given = await world.move(found, "assigned", organisation_id=str(world.other_organisation))
-    assert (given.status_code, given.json()["handovers"]) == (200, 1)
+    assert (given.status_code, given.json()["transfers"]) == (200, 1)

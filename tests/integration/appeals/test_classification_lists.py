@@ -23,7 +23,7 @@ THANKS = "Спасибо, Мария Петровна Иванова! Звони
 
 async def listed(world: World, **query: Any) -> list[dict[str, Any]]:
     """Return a page of classifications."""
-    answer = await world.get("/triage", **query)
+    answer = await world.get("/classifications", **query)
     assert answer.status_code == 200, answer.text
     items: list[dict[str, Any]] = answer.json()["items"]
     return items
@@ -38,20 +38,22 @@ async def test_message_missed_by_the_classifier_is_found_and_corrected(world: Wo
     asked = await world.writes(QUESTION)
     thanks = await world.writes(THANKS, author="vera")
     assert await of(world) == [thanks, asked]
-    (found,) = await listed(world, needs_answer="no", judged_by="machine")
+    (found,) = await listed(world, needs_answer="no", classified_by="automatic")
     assert (found["message_id"], found["appeal_id"]) == (str(thanks), None)
     assert found["organisation"] == {"id": str(world.organisation), "name": "Школа № 1"}
     assert (found["network"], found["kind"], found["page_id"]) == ("vk", "comment", str(world.page))
-    assert (found["triage"]["needs_answer"], found["triage"]["topic"]) == ("no", None)
+    assert (found["classification"]["needs_answer"], found["classification"]["topic"]) == ("no", None)
     assert "Иванова" not in str(found)
     assert "555" not in str(found)
     decided = await decide(world, thanks, type="request")
-    assert await of(world, needs_answer="no", judged_by="machine") == []
-    assert await of(world, judged_by="person") == await of(world, judged_by=decided["triage"]["judged_by"])
-    (after,) = await listed(world, judged_by="person")
+    assert await of(world, needs_answer="no", classified_by="automatic") == []
+    assert await of(world, classified_by="person") == await of(
+        world, classified_by=decided["classification"]["classified_by"]
+    )
+    (after,) = await listed(world, classified_by="person")
     assert (after["message_id"], after["appeal_id"]) == (str(thanks), decided["appeal_id"])
     # The position in the list does not change with the last decision.
-    assert (after["judged_at"], after["updated_at"] > found["updated_at"]) == (found["judged_at"], True)
+    assert (after["classified_at"], after["updated_at"] > found["updated_at"]) == (found["classified_at"], True)
     assert await of(world) == [thanks, asked]
 
 
@@ -65,29 +67,31 @@ async def test_filtered_lists_are_paged_without_gaps(world: World) -> None:
     danger = await world.writes("Нет воды третий день во всем селе!", author="c", page=ok_page, thread="ok:7")
     everything = [danger, unclear, *reversed(messages)]
     group, hole = await topic(world, "roads"), await topic(world, "roads.01")
-    await execute(world, "UPDATE triage SET topic_id = $2 WHERE message_id = $1", messages[0], UUID(hole))
-    await execute(world, "UPDATE triage SET judged_by = 'model:old' WHERE message_id = $1", messages[1])
+    await execute(world, "UPDATE classifications SET topic_id = $2 WHERE message_id = $1", messages[0], UUID(hole))
+    await execute(
+        world, "UPDATE classifications SET classified_by = 'model:old' WHERE message_id = $1", messages[1]
+    )
     assert await of(world, needs_answer="unsure") == await of(world, language="bxr") == [unclear]
     assert await of(world, urgency="high") == await of(world, page_id=str(ok_page)) == [danger]
     assert await of(world, organisation_id=str(world.other_organisation)) == [danger]
     assert await of(world, topic_id=hole) == messages[:1]
     assert await of(world, topic_id=group, needs_answer="yes") == messages[::-1]
-    assert await of(world, topic_id=str(uuid4())) == await of(world, judged_by="person") == []
-    assert await of(world, judged_by="model:old") == [messages[1]]
-    assert await of(world, judged_by="machine") == everything
-    moment = (await listed(world))[1]["judged_at"]
-    assert await of(world, judged_from=moment) == [danger, unclear]
-    assert await of(world, judged_to=moment) == messages[::-1]
+    assert await of(world, topic_id=str(uuid4())) == await of(world, classified_by="person") == []
+    assert await of(world, classified_by="model:old") == [messages[1]]
+    assert await of(world, classified_by="automatic") == everything
+    moment = (await listed(world))[1]["classified_at"]
+    assert await of(world, classified_from=moment) == [danger, unclear]
+    assert await of(world, classified_to=moment) == messages[::-1]
     seen: list[UUID] = []
     query: dict[str, Any] = {"limit": 2}
     while True:
-        page = (await world.get("/triage", **query)).json()
+        page = (await world.get("/classifications", **query)).json()
         seen += [UUID(item["message_id"]) for item in page["items"]]
         if not page["next_cursor"]:
             break
         query["cursor"] = page["next_cursor"]
     assert seen == everything
-    stolen = await world.get("/triage", cursor=query["cursor"], urgency="high")
+    stolen = await world.get("/classifications", cursor=query["cursor"], urgency="high")
     assert stolen.status_code == 422
 
 
@@ -96,14 +100,14 @@ async def test_filtered_lists_are_paged_without_gaps(world: World) -> None:
     [
         ({"needs_answer": "maybe"}, "query/needs_answer"),
         ({"language": "en"}, "query/language"),
-        ({"judged_by": " "}, "query/judged_by"),
-        ({"judged_by": "\x00"}, "query/judged_by"),
+        ({"classified_by": " "}, "query/classified_by"),
+        ({"classified_by": "\x00"}, "query/classified_by"),
         ({"topic_id": "roads"}, "query/topic_id"),
-        ({"judged_from": "2026-03-04T00:00:00"}, "query/judged_from"),
+        ({"classified_from": "2026-03-04T00:00:00"}, "query/classified_from"),
     ],
 )
 async def test_invalid_filter_is_named(world: World, query: dict[str, Any], pointer: str) -> None:
-    answer = await world.get("/triage", **query)
+    answer = await world.get("/classifications", **query)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
@@ -113,24 +117,24 @@ async def test_only_the_centre_lists_classifications(world: World) -> None:
         ("analyst", None, 200), ("auditor", None, 200), ("head", None, 403), ("operations", None, 403),
         ("executor", world.organisation, 403), ("manager", world.organisation, 403),
     ):  # fmt: skip
-        assert (await world.get("/triage", role=role, org=org)).status_code == status, role
+        assert (await world.get("/classifications", role=role, org=org)).status_code == status, role
 
 
 async def test_every_filter_uses_an_index(world: World) -> None:
-    caller = Caller("somebody", "", Role.ANALYST, None).with_right(Right.UNDERSTANDING_READ)
+    caller = Caller("somebody", "", Role.ANALYST, None).with_right(Right.CLASSIFICATIONS_READ)
     hole = UUID(await topic(world, "roads.01"))
     async with world.appeals.service.database.read() as session:
         # The planner scans an empty table unless sequential scans are disabled.
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         await session.execute(text("SET LOCAL enable_bitmapscan = off"))
         for wanted, index in (
-            (ClassificationFilter(), "ix_triage_created_at"),
-            (ClassificationFilter(needs_answer="no"), "ix_triage_needs_answer_created_at"),
-            (ClassificationFilter(language="bxr"), "ix_triage_languages"),
-            (ClassificationFilter(urgency="high"), "ix_triage_urgent"),
-            (ClassificationFilter(classified_by="person"), "ix_triage_by_people"),
-            (ClassificationFilter(classified_by="model:one"), "ix_triage_judged_by_created_at"),
-            (ClassificationFilter(topic_id=hole), "ix_triage_topic_id_created_at"),
+            (ClassificationFilter(), "ix_classifications_created_at"),
+            (ClassificationFilter(needs_answer="no"), "ix_classifications_needs_answer_created_at"),
+            (ClassificationFilter(language="bxr"), "ix_classifications_language"),
+            (ClassificationFilter(urgency="high"), "ix_classifications_urgent"),
+            (ClassificationFilter(classified_by="person"), "ix_classifications_by_person"),
+            (ClassificationFilter(classified_by="model:one"), "ix_classifications_classified_by_created_at"),
+            (ClassificationFilter(topic_id=hole), "ix_classifications_topic_id_created_at"),
         ):
             query = await classification_queries.list_query(session, caller, wanted, Paging(50, None, "", ""))
             literal = query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})

@@ -77,8 +77,10 @@ async def test_crashing_text_waits_for_a_person_and_the_next_is_assigned(
     await world.insert_message(DEADLY, thread="vk:-101_1", kind="wall_post", author="bair")
     await world.insert_message(QUESTION, thread="vk:-101_2")
     await world.work()
-    rows = await world.ingest.fetch("SELECT judged_by, needs_answer, why FROM triage ORDER BY judged_by DESC")
-    assert (rows[0]["judged_by"], rows[0]["needs_answer"]) == (classifier_pool.UNCLASSIFIABLE, "unsure")
+    rows = await world.ingest.fetch(
+        "SELECT classified_by, needs_answer, why FROM classifications ORDER BY classified_by DESC"
+    )
+    assert (rows[0]["classified_by"], rows[0]["needs_answer"]) == (classifier_pool.UNCLASSIFIABLE, "unsure")
     assert "читает человек" in rows[0]["why"]
     waiting, assigned = sorted(await world.all(), key=lambda found: str(found["status"]), reverse=True)
     assert (waiting["status"], waiting["text"]) == ("triage", DEADLY)
@@ -108,19 +110,19 @@ async def test_service_with_an_unusable_topics_model_does_not_start(
         assert (await appeals.client.get("/health/live")).status_code == 200
 
 
-async def understanding(appeals: ServiceUnderTest, role: str = "analyst") -> httpx.Response:
-    return await appeals.client.get("/api/v1/understanding", headers=appeals.headers(role))
+async def get_classifier(appeals: ServiceUnderTest, role: str = "analyst") -> httpx.Response:
+    return await appeals.client.get("/api/v1/classifier", headers=appeals.headers(role))
 
 
 async def test_classifier_card_is_returned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = (await understanding(world.appeals)).json()
-    assert found["built_in"] == json.loads((builtin_model_dir() / "card.json").read_text("utf-8"))
-    assert (found["understanding"], found["taught"], found["foreign_labels"]) == ("model", None, None)
+    found = (await get_classifier(world.appeals)).json()
+    assert found["builtin_model"] == json.loads((builtin_model_dir() / "card.json").read_text("utf-8"))
+    assert (found["mode"], found["custom_model"], found["unmapped_labels"]) == ("model", None, None)
     await world.writes(QUESTION)
-    assert (await world.only())["messages"][0]["triage"]["judged_by"] == found["judged_by"]
-    assert (await understanding(world.appeals, "head")).status_code == 403
+    assert (await world.only())["messages"][0]["classification"]["classified_by"] == found["name"]
+    assert (await get_classifier(world.appeals, "head")).status_code == 403
     monkeypatch.setattr(classifier_pool.ClassifierPool, "_process", lambda _: Ended())
-    away = await understanding(world.appeals)
+    away = await get_classifier(world.appeals)
     assert (away.status_code, away.json()["detail"]) == (
         503,
         "The classifier is not available; the service's log says why",
@@ -132,13 +134,13 @@ async def test_card_is_returned_for_a_custom_model_and_not_for_rules(
     database: TestDatabase, keys_dir: Path, tmp_path: Path
 ) -> None:
     rows = {"Дороги": 6, "Культура": 6, "СВОЙ КЛАСС": 1}
-    taught: dict[str, Any] = {"topics_model": str(kept(tmp_path, rows))}
-    async with service_under_test("appeals", database, keys_dir, **taught) as appeals:
-        found = (await understanding(appeals)).json()
-        assert found["judged_by"].endswith("+topics-1")
-        assert (found["taught"]["version"], found["taught"]["data"]["labels"]) == (1, rows)
-        assert "СВОЙ КЛАСС" in found["foreign_labels"]
-    async with service_under_test("appeals", database, keys_dir, **taught, classifier="rule") as appeals:
-        found = (await understanding(appeals)).json()
-        assert (found["understanding"], found["judged_by"].split(":")[0]) == ("rule", "rule")
-        assert (found["built_in"], found["taught"]) == (None, None)
+    trained: dict[str, Any] = {"topics_model": str(kept(tmp_path, rows))}
+    async with service_under_test("appeals", database, keys_dir, **trained) as appeals:
+        found = (await get_classifier(appeals)).json()
+        assert found["name"].endswith("+topics-1")
+        assert (found["custom_model"]["version"], found["custom_model"]["data"]["labels"]) == (1, rows)
+        assert "СВОЙ КЛАСС" in found["unmapped_labels"]
+    async with service_under_test("appeals", database, keys_dir, **trained, classifier="rule") as appeals:
+        found = (await get_classifier(appeals)).json()
+        assert (found["mode"], found["name"].split(":")[0]) == ("rule", "rule")
+        assert (found["builtin_model"], found["custom_model"]) == (None, None)

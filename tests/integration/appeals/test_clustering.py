@@ -96,8 +96,8 @@ async def test_twelve_appeals_among_sixty_become_one_incident_with_an_alert(regi
         (voices if is_voice else others).append(message)
     await region.world.work()
     (incident,) = await region.incidents()
-    assert (incident["origin"], incident["fault"], incident["municipality"]) == (
-        "burst",
+    assert (incident["origin"], incident["utility_failure"], incident["municipality"]) == (
+        "spike",
         "power",
         power_cut_messages.MUNICIPALITY,
     )
@@ -106,7 +106,7 @@ async def test_twelve_appeals_among_sixty_become_one_incident_with_an_alert(regi
     assert len(members & true) >= 0.9 * len(true)
     assert len(members - true) <= 1
     (alert,) = [
-        one for one in (await region.world.get("/alerts", seen=False)).json()["items"] if one["kind"] == "burst"
+        one for one in (await region.world.get("/alerts", seen=False)).json()["items"] if one["kind"] == "spike"
     ]
     assert alert["incident_id"] == incident["id"]
     assert alert["why"].startswith("Нет света")
@@ -161,7 +161,7 @@ async def test_later_appeal_joins_and_removed_one_stays_out(region: Region) -> N
     assert members >= await region.appeals(later)
     assert not members & (await region.appeals(apart) | {out})
     (grown,) = await region.incidents()
-    assert grown["members"] == len(members) == 10
+    assert grown["member_count"] == len(members) == 10
     assert [row["type"] for row in await region.world.events("incident.grown")] == ["incident.grown"]
 
 
@@ -209,9 +209,9 @@ async def test_appeals_that_name_no_fault_join_the_incident_instead_of_opening_a
     asking = await ask(region, minute=10)
     await region.world.work()
     (grown,) = await region.incidents()
-    assert (grown["id"], grown["fault"]) == (incident["id"], "power")
+    assert (grown["id"], grown["utility_failure"]) == (incident["id"], "power")
     assert await region.members(grown) == await region.appeals([*messages, *asking])
-    alerts = (await region.world.get("/alerts", kind="burst")).json()["items"]
+    alerts = (await region.world.get("/alerts", kind="spike")).json()["items"]
     assert [one["incident_id"] for one in alerts] == [incident["id"]]
 
 
@@ -219,7 +219,7 @@ async def test_later_appeals_that_name_the_fault_join_and_set_it(region: Region)
     asking = await ask(region, minute=0)
     await region.world.work()
     (incident,) = await region.incidents()
-    assert incident["fault"] is None
+    assert incident["utility_failure"] is None
     messages = [
         await region.write(text, power_cut_messages.MUNICIPALITY, minute=10 + at / 4)
         for at, text in enumerate(power_cut_messages.power_cut_messages(30))
@@ -227,7 +227,7 @@ async def test_later_appeals_that_name_the_fault_join_and_set_it(region: Region)
     ]
     await region.world.work()
     (grown,) = await region.incidents()
-    assert (grown["id"], grown["fault"]) == (incident["id"], "power")
+    assert (grown["id"], grown["utility_failure"]) == (incident["id"], "power")
     assert grown["title"] == "Нет света: Кабанский район"
     assert await region.members(grown) >= await region.appeals([*asking, *messages])
 
@@ -335,7 +335,7 @@ async def test_concurrent_workers_open_one_incident(region: Region) -> None:
     while await gathering.process_batch(database):
         pass
     (incident,) = await region.incidents()
-    assert incident["members"] == len(await region.members(incident)) >= 15
+    assert incident["member_count"] == len(await region.members(incident)) >= 15
 
 
 async def test_bulk_reply_reaches_each_awaiting_and_later_appeal_once(region: Region) -> None:
@@ -350,11 +350,11 @@ async def test_bulk_reply_reaches_each_awaiting_and_later_appeal_once(region: Re
     answers = [await world.post(path, body, Idempotency_Key="one") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].json()["id"] == answers[1].json()["id"]
-    assert answers[0].json()["to_come"] == 7
+    assert answers[0].json()["pending_count"] == 7
     for _ in range(2):
         await make_replies(world)
     (shown,) = (await world.get(path)).json()["items"]
-    assert (shown["by_status"], shown["to_come"]) == ({"queued": 7}, 0)
+    assert (shown["by_status"], shown["pending_count"]) == ({"queued": 7}, 0)
     late = await region.write("В Селенгинске до сих пор нет света", power_cut_messages.MUNICIPALITY, minute=20)
     await world.work()
     await make_replies(world)
@@ -394,7 +394,7 @@ async def test_appeal_removed_during_a_bulk_reply_gets_none(region: Region) -> N
     await making
     await eye.close()
     (shown,) = (await world.get(path)).json()["items"]
-    assert (shown["by_status"], shown["to_come"]) == ({"queued": 7}, 0)
+    assert (shown["by_status"], shown["pending_count"]) == ({"queued": 7}, 0)
     assert (await world.appeal(out))["replies"] == []
 
 
@@ -409,13 +409,15 @@ async def test_staff_bulk_reply_skips_undecided_appeals_and_those_of_others(regi
     await owner.execute("UPDATE appeals SET status = 'triage' WHERE id = $1", unclear)
     await owner.close()
     path = f"/incidents/{incident['id']}/replies"
-    answer = await world.post(path, {"text": "Бригада выехала.", "also_later": False}, role="executor", org=own)
+    answer = await world.post(
+        path, {"text": "Бригада выехала.", "include_later_members": False}, role="executor", org=own
+    )
     assert answer.status_code == 202
     await make_replies(world)
     (mine,) = (await world.get(path, role="executor", org=own)).json()["items"]
     assert mine["by_status"] == {"queued": 6}
     assert (await world.get(path, role="executor", org=world.other_organisation)).json()["items"] == []
-    assert (await world.appeal(str(unclear)))["timeline"][-1]["kind"] == "incident_answer_skipped"
+    assert (await world.appeal(str(unclear)))["timeline"][-1]["kind"] == "incident_reply_skipped"
     # The centre replies to the unanswered appeals, and thereby decides the undecided one.
     await world.post(path, {"text": "Свет включат до 18:00."})
     await make_replies(world)
@@ -439,11 +441,11 @@ async def test_interim_bulk_reply_needs_a_promise(region: Region) -> None:
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/promised_at")
     promised = (WEDNESDAY + timedelta(days=3650)).isoformat()
     given = await region.world.post(path, {"text": "Работаем.", "kind": "interim", "promised_at": promised})
-    assert given.json()["also_later"] is False
+    assert given.json()["include_later_members"] is False
     await make_replies(region.world)
     final = await region.world.post(path, {"text": "Свет включили."})
     await make_replies(region.world)
-    assert final.json()["to_come"] == 8
+    assert final.json()["pending_count"] == 8
     shown = (await region.world.get(path)).json()["items"]
     assert [one["by_status"] for one in shown] == [{}, {"queued": 8}]
     # The final replies are created once the interim ones are published.

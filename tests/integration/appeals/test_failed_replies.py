@@ -160,7 +160,7 @@ async def test_reply_of_a_dead_lettered_job_fails(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: Any, **__: Any) -> None:
-        raise ValueError("a fault of ours")
+        raise ValueError("a mistake of ours")
 
     monkeypatch.setattr(publication_requests, "send_publication_request", broken)
     ingest = await database.connect("ingest")

@@ -32,10 +32,16 @@ async def plan_of(world: World, query: Any) -> str:
 
 async def test_filtered_lists_of_appeals_and_reviews_use_an_index(world: World) -> None:
     for query, index in (
-        (appeal_queries.list_query(CENTRE, AppealFilter(language="bxr"), PAGING), "ix_appeals_languages"),
-        (appeal_queries.list_query(CENTRE, AppealFilter(settlement="Кабанск"), PAGING), "ix_appeals_settlements"),
-        (appeal_queries.list_query(CENTRE, AppealFilter(fault="power"), PAGING), "ix_appeals_faults"),
-        (reviews.review_list_query(STAFF, PAGING, corrected=None, group_id=None), "ix_reviews_organisation_id"),
+        (appeal_queries.list_query(CENTRE, AppealFilter(language="bxr"), PAGING), "ix_appeals_language"),
+        (appeal_queries.list_query(CENTRE, AppealFilter(settlement="Кабанск"), PAGING), "ix_appeals_settlement"),
+        (
+            appeal_queries.list_query(CENTRE, AppealFilter(utility_failure="power"), PAGING),
+            "ix_appeals_utility_failure",
+        ),
+        (
+            reviews.review_list_query(STAFF, PAGING, corrected=None, topic_group_id=None),
+            "ix_reviews_organisation_id",
+        ),
     ):
         plan = await plan_of(world, query)
         assert f"using {index}" in plan.replace("Backward ", ""), plan

@@ -44,13 +44,13 @@ async def test_appeals_of_several_organisations_are_joined_and_each_sees_its_own
     mine, again = await case_of(world, "anna"), await case_of(world, "boris")
     foreign = await case_of(world, "vera", other=True)
     incident = await opened(world, mine, again, foreign)
-    assert (incident["members"], incident["origin"], incident["closed_at"]) == (3, "person", None)
+    assert (incident["member_count"], incident["origin"], incident["closed_at"]) == (3, "person", None)
     staff: dict[str, Any] = {"role": "executor", "org": world.organisation}
     seen = (await world.get(f"/incidents/{incident['id']}", **staff)).json()
-    assert seen["members"] == 2
+    assert seen["member_count"] == 2
     assert set(await members(world, incident, **staff)) == {mine["id"], again["id"]}
     other = (await world.get("/incidents", role="executor", org=world.other_organisation)).json()["items"]
-    assert [(one["id"], one["members"]) for one in other] == [(incident["id"], 1)]
+    assert [(one["id"], one["member_count"]) for one in other] == [(incident["id"], 1)]
     stranger: dict[str, Any] = {"role": "executor", "org": uuid4()}
     assert (await world.get("/incidents", **stranger)).json()["items"] == []
     assert (await world.get(f"/incidents/{incident['id']}", **stranger)).status_code == 404
@@ -72,7 +72,7 @@ async def test_joining_and_leaving_do_not_change_an_appeal(world: World) -> None
     assert steps == ["incident_joined", "incident_left"]
     assert {**after, "timeline": before["timeline"]} == before
     assert await members(world, incident) == []
-    assert (await opened(world, appeal))["members"] == 1
+    assert (await opened(world, appeal))["member_count"] == 1
 
 
 async def test_staff_join_only_their_own_appeals(world: World) -> None:
@@ -84,7 +84,7 @@ async def test_staff_join_only_their_own_appeals(world: World) -> None:
     incident = await opened(world, mine, **staff)
     assert incident["organisation"]["id"] == str(world.organisation)
     shared = await world.post(f"/incidents/{incident['id']}/members", {"appeal_ids": [foreign["id"]]})
-    assert shared.json()["members"] == 2
+    assert shared.json()["member_count"] == 2
     # The organisation that opened the incident leads it and closes it; the other may not.
     other: dict[str, Any] = {"role": "executor", "org": world.other_organisation}
     path = f"/incidents/{incident['id']}/closure"
@@ -101,7 +101,7 @@ async def test_leading_organisation_without_appeals_may_rename_and_close(world: 
     body = {"organisation_id": str(world.organisation)}
     assert (await client.patch(f"/api/v1{path}", json=body, headers=centre)).status_code == 200
     (seen,) = (await world.get("/incidents", **leader)).json()["items"]
-    assert (seen["members"], seen["first_at"], seen["last_at"]) == (0, None, None)
+    assert (seen["member_count"], seen["first_written_at"], seen["last_written_at"]) == (0, None, None)
     assert await members(world, incident, **leader) == []
     headers = world.appeals.headers("executor", world.organisation, **{"If-Match": "*"})
     renamed = await client.patch(f"/api/v1{path}", json={"title": "Авария"}, headers=headers)
@@ -119,10 +119,16 @@ async def test_leading_organisation_gets_events_about_its_own_appeals_only(
     path = f"/incidents/{incident['id']}"
     for joined in (foreign, mine[2:]):
         ids = [appeal["id"] for appeal in joined]
-        assert (await world.post(f"{path}/members", {"appeal_ids": ids})).json()["members"] >= 5
+        assert (await world.post(f"{path}/members", {"appeal_ids": ids})).json()["member_count"] >= 5
     assert (await world.post(f"{path}/closure", {}, If_Match="*")).status_code == 200
     events = [
-        (row["type"].split(".")[1], row["organisation_id"], data["own"], data["members"], data["last_at"])
+        (
+            row["type"].split(".")[1],
+            row["organisation_id"],
+            data["own_appeals_only"],
+            data["member_count"],
+            data["last_written_at"],
+        )
         for row in await world.events("incident.opened", "incident.grown", "incident.closed")
         for data in [json.loads(row["data"])]
     ]
@@ -145,7 +151,7 @@ async def test_concurrent_joins_put_an_appeal_in_one_incident(world: World) -> N
     won = next(answer.json() for answer in answers if answer.status_code == 201)
     assert await members(world, won) == [appeal["id"]]
     again = await world.post(f"/incidents/{won['id']}/members", {"appeal_ids": [appeal["id"]]})
-    assert (again.status_code, again.json()["members"]) == (200, 1)
+    assert (again.status_code, again.json()["member_count"]) == (200, 1)
 
 
 async def test_deadlocked_join_is_retried(world: World) -> None:
@@ -171,7 +177,7 @@ async def test_deadlocked_join_is_retried(world: World) -> None:
     await eventually(waits)
     await other.execute(lock, UUID(first["id"]))
     await other.execute("ROLLBACK")
-    assert (await opening)["members"] == 2
+    assert (await opening)["member_count"] == 2
     for connection in (other, eye):
         await connection.close()
 
@@ -231,6 +237,6 @@ async def test_repeated_transfers_raise_one_alert(world: World) -> None:
             await world.appeal(appeal["id"]), "assigned", organisation_id=str(to), reason="Не наше"
         )
         assert moved.status_code == 200, moved.text
-        found = (await world.get("/alerts", kind="ping_pong")).json()["items"]
+        found = (await world.get("/alerts", kind="repeated_transfers")).json()["items"]
         assert [one["appeal_id"] for one in found] == ([appeal["id"]] if turn >= 2 else [])
     assert found[0]["why"] == "Из рук в руки: организация сменилась 3 раза"

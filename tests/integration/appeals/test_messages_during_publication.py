@@ -33,7 +33,7 @@ async def test_unclear_message_before_the_publication_is_known_goes_to_triage(wo
     reply = await answer(world, found)
     message = await world.writes(FURTHER_QUESTION, at=WEDNESDAY + 2 * HOUR)
     connection = await world.database.connect()
-    await connection.execute("UPDATE triage SET needs_answer = 'unsure' WHERE message_id = $1", message)
+    await connection.execute("UPDATE classifications SET needs_answer = 'unsure' WHERE message_id = $1", message)
     await connection.close()
     await world.published(reply, at=WEDNESDAY + HOUR)
     after = await world.appeal(found["id"])

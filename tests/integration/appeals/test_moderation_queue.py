@@ -19,19 +19,28 @@ MODERATORS = {"send_to": "moderators"}
 async def why(world: World) -> str | None:
     """Return the triage reason of the only appeal; check that no other reason finds it."""
     (appeal,) = await world.all()
-    code: str | None = appeal["waiting_for"]
+    code: str | None = appeal["triage_reason"]
     if code is not None:
-        assert [one["id"] for one in await world.all(waiting_for=code)] == [appeal["id"]]
-        assert (await world.get("/appeals/counts", waiting_for=code)).json()["by_status"] == {"triage": 1}
-    others = {"need_unclear", "buryat", "other_region", "topic_unsure", "by_rule", "unruled", "no_page", "closed"}
-    assert await world.all(status="triage", waiting_for=sorted((others | {"returned"}) - {code})) == []
-    assert (await world.appeal(appeal["id"]))["waiting_for"] == code
+        assert [one["id"] for one in await world.all(triage_reason=code)] == [appeal["id"]]
+        assert (await world.get("/appeals/counts", triage_reason=code)).json()["by_status"] == {"triage": 1}
+    others = {
+        "need_unclear",
+        "buryat_text",
+        "other_region",
+        "topic_uncertain",
+        "moderators_by_rule",
+        "no_rule",
+        "page_unknown",
+        "organisation_closed",
+    }
+    assert await world.all(status="triage", triage_reason=sorted((others | {"returned"}) - {code})) == []
+    assert (await world.appeal(appeal["id"]))["triage_reason"] == code
     return code
 
 
 @pytest.mark.parametrize(
     ("text", "attachments", "code"),
-    [(UNCLEAR, [], "buryat"), (ELSEWHERE, [], "other_region"), ("", PHOTO, "need_unclear")],
+    [(UNCLEAR, [], "buryat_text"), (ELSEWHERE, [], "other_region"), ("", PHOTO, "need_unclear")],
 )
 async def test_triage_reason_says_why_it_is_unclear_if_an_answer_is_needed(
     world: World, text: str, attachments: list[Any], code: str
@@ -43,7 +52,7 @@ async def test_triage_reason_says_why_it_is_unclear_if_an_answer_is_needed(
     await reroute.reroute_appeals(world.appeals.service.database, include_untouched=True)
     assert await why(world) == code
     decision = await decide(world, message)
-    assert (decision["appeal_status"], decision["waiting_for"]) == ("triage", "unruled")
+    assert (decision["appeal_status"], decision["triage_reason"]) == ("triage", "no_rule")
     await decide(world, message, organisation_id=str(world.organisation))
     assert await why(world) is None
 
@@ -54,26 +63,26 @@ async def test_triage_reason_says_why_no_rule_assigns_an_organisation(world: Wor
     by_topic = await made(world, {"topic_id": roads, "organisation_id": str(world.other_organisation)})
     await activated(world, await made(world, default=MODERATORS))
     await classified_message(world)
-    assert await why(world) == "unruled"
+    assert await why(world) == "no_rule"
     await activated(world, moderators)
     await reroute.reroute_appeals(world.appeals.service.database, include_untouched=True)
-    assert await why(world) == "by_rule"
+    assert await why(world) == "moderators_by_rule"
     await execute(world, "UPDATE appeals SET route = jsonb_set(route, '{topic,confidence}', '0.3')")
     await execute(world, "UPDATE appeals SET topic_id = (route -> 'topic' ->> 'id')::uuid")
     await activated(world, by_topic)
     await reroute.reroute_appeals(world.appeals.service.database, include_untouched=True)
-    assert await why(world) == "topic_unsure"
+    assert await why(world) == "topic_uncertain"
     registry = await world.database.connect("registry")
     await registry.execute("UPDATE organisations SET active = false")
     await registry.close()
     await activated(world, await made(world))
     await reroute.reroute_appeals(world.appeals.service.database, include_untouched=True)
-    assert await why(world) == "closed"
+    assert await why(world) == "organisation_closed"
 
 
 async def test_appeal_opened_from_text_has_no_page(world: World) -> None:
-    assert (await world.post("/appeals", {"text": "По телефону"})).json()["waiting_for"] == "no_page"
-    assert await why(world) == "no_page"
+    assert (await world.post("/appeals", {"text": "По телефону"})).json()["triage_reason"] == "page_unknown"
+    assert await why(world) == "page_unknown"
 
 
 async def test_returned_and_reopened_appeals_have_their_triage_reasons(world: World) -> None:
@@ -84,7 +93,7 @@ async def test_returned_and_reopened_appeals_have_their_triage_reasons(world: Wo
         f"/appeals/{appeal['id']}/moves", {"to": "triage", "reason": "Не наша"}, role="executor",
         org=world.organisation, If_Match="*",
     )  # fmt: skip
-    assert moved.json()["waiting_for"] == await why(world) == "returned"
+    assert moved.json()["triage_reason"] == await why(world) == "returned"
     await reroute.reroute_appeals(world.appeals.service.database, include_untouched=True)
     assert await why(world) == "returned"
     other = str(world.other_organisation)
@@ -108,14 +117,14 @@ async def test_suggestions_name_their_organisations(world: World) -> None:
         (suggested,) = route["suggestions"]
         assert (suggested["organisation"], suggested["organisation_id"]) == (expected, expected["id"])
     (active,) = (await world.get("/rule-sets", status="active")).json()["items"]
-    bench = f"/rule-sets/{active['id']}/test"
+    bench = f"/rule-sets/{active['id']}/preview"
     tried = (await world.post(bench, {"text": UNCLEAR, "page_id": str(world.page)})).json()
-    assert tried["waiting_for"] == "buryat"
+    assert tried["triage_reason"] == "buryat_text"
     for part in ("suggestions", "suggested_organisation_id"):
         assert tried["route"][part] == appeal["route"][part]
     assert tried["route"]["suggested_organisation_id"] == expected["id"]
-    assert (await world.post(bench, {})).json()["waiting_for"] == "no_page"
-    assert (await world.post(bench, {"page_id": str(world.page)})).json()["waiting_for"] is None
+    assert (await world.post(bench, {})).json()["triage_reason"] == "page_unknown"
+    assert (await world.post(bench, {"page_id": str(world.page)})).json()["triage_reason"] is None
 
 
 async def test_rule_for_moderators_suggests_the_next_organisation(world: World) -> None:
@@ -128,28 +137,28 @@ async def test_rule_for_moderators_suggests_the_next_organisation(world: World) 
     await activated(world, rules)
     await classified_message(world)
     appeal = await world.only()
-    assert appeal["waiting_for"] == "by_rule"
+    assert appeal["triage_reason"] == "moderators_by_rule"
     assert appeal["route"]["suggested_organisation_id"] == other
     assert all(one["confidence"] for one in appeal["route"]["suggestions"])
     text = appeal["messages"][0]["text"]
-    bench = await world.post(f"/rule-sets/{rules['id']}/test", {"text": text, "page_id": str(world.page)})
+    bench = await world.post(f"/rule-sets/{rules['id']}/preview", {"text": text, "page_id": str(world.page)})
     for part in ("suggestions", "suggested_organisation_id"):
         assert bench.json()["route"][part] == appeal["route"][part]
 
 
 async def test_unknown_triage_reason_is_refused(world: World) -> None:
-    answer = await world.get("/appeals", waiting_for="nothing")
+    answer = await world.get("/appeals", triage_reason="nothing")
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"] == "query/waiting_for/0"
+    assert answer.json()["errors"][0]["pointer"] == "query/triage_reason/0"
     assert "Repeat" not in answer.text
-    joined = await world.get("/appeals", waiting_for="by_rule,closed")
+    joined = await world.get("/appeals", triage_reason="moderators_by_rule,organisation_closed")
     assert joined.status_code == 422
     assert joined.json()["errors"][0]["detail"].endswith(
-        "Repeat the parameter for several: waiting_for=by_rule&waiting_for=closed"
+        "Repeat the parameter for several: triage_reason=moderators_by_rule&triage_reason=organisation_closed"
     )
 
 
-@pytest.mark.parametrize("path", ["/appeals", "/triage", "/incidents", "/alerts", "/reviews"])
+@pytest.mark.parametrize("path", ["/appeals", "/classifications", "/incidents", "/alerts", "/reviews"])
 async def test_misspelt_filter_is_refused(world: World, path: str) -> None:
     answer = await world.get(path, organization_id=str(world.organisation), limit=5)
     assert answer.status_code == 422

@@ -171,7 +171,7 @@ async def test_bulk_reply_follows_an_interim_reply_under_way(world: World) -> No
 
     await run()
     (shown,) = (await world.get(path)).json()["items"]
-    assert (shown["by_status"], shown["to_come"]) == ({"queued": 1}, 1)
+    assert (shown["by_status"], shown["pending_count"]) == ({"queued": 1}, 1)
     with pytest.raises(RetryLater):
         await run()
     await world.published(interim, at=WEDNESDAY + HOUR)
@@ -181,4 +181,4 @@ async def test_bulk_reply_follows_an_interim_reply_under_way(world: World) -> No
     texts = [reply["text"] for reply in (await world.appeal(found[0]["id"]))["replies"]]
     assert texts == ["Уточним.", "Свет включат до 18:00."]
     (shown,) = (await world.get(path)).json()["items"]
-    assert (shown["by_status"], shown["to_come"]) == ({"queued": 2}, 0)
+    assert (shown["by_status"], shown["pending_count"]) == ({"queued": 2}, 0)

@@ -166,7 +166,7 @@ async def test_message_after_the_reply_reopens_with_its_own_clock(world: World) 
     appeal = await world.only()
     assert (appeal["status"], appeal["next_response_due_at"], appeal["overdue"]) == ("answered", None, False)
     assert appeal["first_response_working_seconds"] == 3600 - 60
-    (earlier,) = appeal["deadline"]["earlier"]
+    (earlier,) = appeal["deadline"]["previous_responses"]
     assert (earlier["working_seconds"], earlier["on_time"]) == (3600 - 60, True)
     assert len(appeal["messages"]) == 3
 

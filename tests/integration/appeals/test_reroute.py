@@ -38,7 +38,7 @@ async def _apply(world: World, *, untouched: bool = False) -> int:
 async def _queued(world: World) -> list[dict[str, Any]]:
     admin = await world.database.connect()
     try:
-        rows = await admin.fetch("SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = 'reroute'")
+        rows = await admin.fetch("SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = 'reroute_appeals'")
         return [json.loads(row["payload"]) for row in rows]
     finally:
         await admin.close()
@@ -61,7 +61,7 @@ async def test_dry_run_counts_movements_and_changes_nothing(world: World) -> Non
     before = await world.ingest.fetch("SELECT to_jsonb(a)::text FROM appeals a ORDER BY id")
     found = await _dry_run(world, draft, **WINDOW)
     assert before == await world.ingest.fetch("SELECT to_jsonb(a)::text FROM appeals a ORDER BY id")
-    assert (found["cases"], found["would_move"], found["unrouted"], found["unclear"]) == (7, 7, 0, 1)
+    assert (found["appeals"], found["would_move"], found["unrouted"], found["need_unclear"]) == (7, 7, 0, 1)
     (only,) = found["movements"]
     assert (only["from_organisation"]["name"], only["to_organisation"]["name"]) == (
         "Школа № 1",
@@ -179,7 +179,7 @@ async def test_dry_run_equals_the_later_reroute_for_each_appeal(
         # Repeating the reroute or its dry run moves nothing more.
         assert await _apply(world, untouched=True) == 0
         again = await _dry_run(world, draft, only_untouched=True)
-        assert (again["would_move"], again["cases"]) == (0, outcome["cases"])
+        assert (again["would_move"], again["appeals"]) == (0, outcome["appeals"])
 
 
 async def test_new_messages_are_routed_as_the_dry_run_says(world: World) -> None:
@@ -226,7 +226,7 @@ async def test_appeals_decided_or_started_by_people_are_not_rerouted(world: Worl
     outcome = await _dry_run(world, draft, only_untouched=True)
     assert [movement["examples"] for movement in outcome["movements"]] == [[appeals["routed"]]]
     await activated(world, draft, reroute=True)
-    assert await _queued(world) == [{"rule_set_id": draft["id"], "untouched": True}]
+    assert await _queued(world) == [{"rule_set_id": draft["id"], "include_untouched": True}]
     assert await _apply(world, untouched=True) == 1
     owners = {author: (await world.appeal(appeal))["organisation"] for author, appeal in appeals.items()}
     assert owners["routed"]["name"] == "Комитет по строительству"
@@ -234,11 +234,13 @@ async def test_appeals_decided_or_started_by_people_are_not_rerouted(world: Worl
     assert owners["moved"]["name"] == "Водоканал"
     assert owners["returned"] is None
     appeal = await world.appeal(appeals["routed"])
-    assert [hand["kind"] for hand in appeal["hands"]] == ["routed", "rerouted"]
+    assert [hand["kind"] for hand in appeal["assignments"]] == ["routed", "rerouted"]
     assert "rerouted" in [entry["kind"] for entry in appeal["timeline"]]
     assert appeal["route"]["rule_set"] == draft["number"]
     assert appeal["first_response_due_at"]
-    lost = [event for event in await world.events("appeal.moved") if json.loads(event["data"]).get("left")]
+    lost = [
+        event for event in await world.events("appeal.moved") if json.loads(event["data"]).get("assignment_lost")
+    ]
     assert world.organisation in {event["organisation_id"] for event in lost}
 
 
@@ -254,8 +256,8 @@ async def test_appeal_decided_concurrently_is_not_rerouted(world: World) -> None
             applying = asyncio.create_task(_apply(world, untouched=True))
             await eventually(lambda: _somebody_waits(watch))
             await person.execute(
-                """INSERT INTO hands (id, appeal_id, at, kind, from_organisation_id, to_organisation_id, actor)
-                   VALUES ($1, $2, now(), 'assigned', $3, $3, 'a person')""",
+                """INSERT INTO assignments (id, appeal_id, at, kind, from_organisation_id, to_organisation_id,
+                   actor) VALUES ($1, $2, now(), 'assigned', $3, $3, 'a person')""",
                 uuid4(), appeal, world.organisation,
             )  # fmt: skip
         assert await applying == 0
@@ -301,7 +303,7 @@ async def test_batch_in_progress_is_rerouted_by_the_newly_activated_set(
         await watch.close()
     appeal = await world.only()
     assert appeal["organisation"]["name"] == "Комитет по строительству"
-    assert [hand["kind"] for hand in appeal["hands"]] == ["routed", "rerouted"]
+    assert [hand["kind"] for hand in appeal["assignments"]] == ["routed", "rerouted"]
 
 
 async def _reroute_as_asked(world: World) -> None:
@@ -331,12 +333,14 @@ async def test_new_rule_assigns_an_unassigned_appeal(world: World) -> None:
     rule = {"topic_id": roads, "organisation_id": str(world.other_organisation)}
     added = await world.post("/routing-rules", rule)
     assert added.status_code == 201, added.text
-    assert (await _queued(world))[-1]["untouched"] is False
+    assert (await _queued(world))[-1]["include_untouched"] is False
     assert await _apply(world) == 1
     assert await _apply(world) == 0
     appeal = await world.appeal(waiting["id"])
     assert (appeal["status"], appeal["organisation"]["id"]) == ("assigned", str(world.other_organisation))
-    assert [(hand["kind"], hand["rule_id"]) for hand in appeal["hands"]] == [("rerouted", added.json()["id"])]
+    assert [(hand["kind"], hand["rule_id"]) for hand in appeal["assignments"]] == [
+        ("rerouted", added.json()["id"])
+    ]
     assert appeal["route"]["rule_id"] == added.json()["id"]
     # Counted from the receipt, however long it was unassigned.
     assert appeal["first_response_due_at"] == "2026-03-05T03:01:00Z"
@@ -361,11 +365,11 @@ async def test_page_with_a_new_owner_reroutes_its_unassigned_appeals(world: Worl
         )
         await world.emit("page.changed", world.page, world.other_organisation, changed=["organisation_id"])
         await world.work()
-        assert await _queued(world) == [{"untouched": False}]
+        assert await _queued(world) == [{"include_untouched": False}]
         assert await _apply(world) == 1
         found = await world.only()
         assert found["organisation"]["name"] == "Комитет по строительству"
-        assert found["hands"][0]["reason"] == "Владелец страницы: Комитет по строительству"
+        assert found["assignments"][0]["reason"] == "Владелец страницы: Комитет по строительству"
     finally:
         await registry.close()
 
@@ -390,7 +394,7 @@ async def test_replaced_set_is_not_applied(world: World) -> None:
     assert await reroute.reroute_appeals(database, include_untouched=True, rule_set_id=UUID(draft["id"])) == 1
     appeal = await world.only()
     assert (appeal["status"], appeal["organisation"]) == ("triage", None)
-    assert [hand["kind"] for hand in appeal["hands"]] == ["routed", "rerouted"]
+    assert [hand["kind"] for hand in appeal["assignments"]] == ["routed", "rerouted"]
 
 
 async def test_job_reroutes_as_the_activation_requested(world: World) -> None:
@@ -412,7 +416,7 @@ async def test_unassigned_appeals_are_found_by_index(world: World) -> None:
            ORDER BY opened_at, id LIMIT 200"""
     )
     plan_text = "\n".join(row[0] for row in plan)
-    assert "ix_appeals_ownerless" in plan_text
+    assert "ix_appeals_unassigned" in plan_text
     assert "Sort" not in plan_text
 
 

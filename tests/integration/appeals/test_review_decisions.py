@@ -46,8 +46,8 @@ async def classified_message(
     likely = json.dumps([{"topic_id": str(topic_id), "confidence": 0.8}])
     await execute(
         world,
-        """UPDATE triage SET topic_id = $2, topic_confidence = 0.8, top3 = $3::text::jsonb, municipality = $4,
-           street = 'улица Бабушкина', place_from = 'text' WHERE message_id = $1""",
+        """UPDATE classifications SET topic_id = $2, topic_confidence = 0.8, top3 = $3::text::jsonb,
+           municipality = $4, street = 'улица Бабушкина', location_source = 'text' WHERE message_id = $1""",
         message, topic_id, likely, CITY,
     )  # fmt: skip
     await execute(
@@ -97,22 +97,32 @@ async def test_one_call_confirms_everything(world: World) -> None:
     message = await classified_message(world)
     before = await world.only()
     decision = await decide(world, message, confirm=True)
-    assert decision["agreement"] == dict.fromkeys(("need", "group", "topic", "place", "urgency", "owner"), True)
-    found = decision["triage"]
-    assert (found["judged_by"], found["confidence"], found["type"]) == (CENTRE_SUBJECT, 1.0, "question")
+    assert decision["agreement"] == dict.fromkeys(
+        ("needs_answer", "topic_group", "topic", "location", "urgency", "organisation"), True
+    )
+    found = decision["classification"]
+    assert (found["classified_by"], found["needs_answer_confidence"], found["type"]) == (
+        CENTRE_SUBJECT,
+        1.0,
+        "question",
+    )
     assert found["topic"]["group"]["name"] == "Дороги"
     assert found["top3"] == [{"topic": found["topic"], "confidence": 0.8}]
-    assert found["place"]["municipality"]["oktmo"] == CITY
-    assert (found["place"]["street"], found["place_from"], found["language"]) == ("улица Бабушкина", "text", "ru")
-    assert (decision["rerouted"], decision["suggested"]) == (False, None)
+    assert found["location"]["municipality"]["oktmo"] == CITY
+    assert (found["location"]["street"], found["location_source"], found["language"]) == (
+        "улица Бабушкина",
+        "text",
+        "ru",
+    )
+    assert (decision["rerouted"], decision["suggested_organisation"]) == (False, None)
     after = await world.only()
-    assert after["messages"][0]["triage"] == found
-    for part in ("status", "organisation", "topic", "place", "urgency", "route"):
+    assert after["messages"][0]["classification"] == found
+    for part in ("status", "organisation", "topic", "location", "urgency", "route"):
         assert after[part] == before[part]
     kept = await review(world, message)
-    assert kept["judged"]["topic_id"] == kept["decided"]["topic_id"] == found["topic"]["id"]
-    assert is_automatic(kept["judged_by"])
-    assert kept["group_id"] == found["topic"]["group"]["id"]
+    assert kept["predicted"]["topic_id"] == kept["decided"]["topic_id"] == found["topic"]["id"]
+    assert is_automatic(kept["predicted_by"])
+    assert kept["topic_group_id"] == found["topic"]["group"]["id"]
     assert kept["organisation_id"] == str(world.organisation)
 
 
@@ -124,21 +134,22 @@ async def test_correction_reroutes_an_appeal_that_nobody_started(world: World) -
     assert decision["rerouted"] is True
     assert decision["organisation"]["id"] == str(world.other_organisation)
     assert decision["route"]["reason"].startswith("Правило маршрутизации")
-    assert decision["suggested"] is None
+    assert decision["suggested_organisation"] is None
     assert decision["agreement"] == {
-        "need": True, "group": False, "topic": False, "place": False, "urgency": None, "owner": None,
+        "needs_answer": True, "topic_group": False, "topic": False, "location": False, "urgency": None,
+        "organisation": None,
     }  # fmt: skip
     appeal = await world.only()
     assert (appeal["status"], appeal["topic"]["id"]) == ("assigned", energy)
     assert appeal["organisation"]["id"] == str(world.other_organisation)
     # Another settlement has other streets.
-    assert appeal["place"]["municipality"]["oktmo"] == DISTRICT
-    assert (appeal["place"]["settlement"], appeal["place"]["street"]) == ("Турунтаево", None)
-    assert appeal["messages"][0]["triage"]["place_from"] == "person"
+    assert appeal["location"]["municipality"]["oktmo"] == DISTRICT
+    assert (appeal["location"]["settlement"], appeal["location"]["street"]) == ("Турунтаево", None)
+    assert appeal["messages"][0]["classification"]["location_source"] == "person"
     kinds = [entry["kind"] for entry in appeal["timeline"]]
-    assert {"topic_changed", "place_changed"} <= set(kinds)
-    hands = await world.ingest.fetch("SELECT kind, to_organisation_id FROM hands ORDER BY at, id")
-    assert [row["kind"] for row in hands] == ["routed", "rerouted"]
+    assert {"topic_changed", "location_changed"} <= set(kinds)
+    rows = await world.ingest.fetch("SELECT kind, to_organisation_id FROM assignments ORDER BY at, id")
+    assert [row["kind"] for row in rows] == ["routed", "rerouted"]
 
 
 @pytest.mark.parametrize("why", ["begun", "answering", "placed"])
@@ -156,7 +167,7 @@ async def test_started_appeal_stays_and_the_other_organisation_is_suggested(worl
     decision = await decide(world, message, topic_id=await topic(world, "energy.01"))
     assert decision["rerouted"] is False
     assert decision["organisation"]["id"] == str(world.organisation)
-    assert decision["suggested"]["organisation"] == {
+    assert decision["suggested_organisation"]["organisation"] == {
         "id": str(world.other_organisation),
         "name": "Комитет по строительству",
     }
@@ -169,7 +180,8 @@ async def test_organisation_and_urgency_are_set_by_one_call(world: World) -> Non
         world, message, confirm=True, urgency="high", organisation_id=str(world.other_organisation)
     )
     assert decision["agreement"] == {
-        "need": True, "group": True, "topic": True, "place": True, "urgency": False, "owner": False,
+        "needs_answer": True, "topic_group": True, "topic": True, "location": True, "urgency": False,
+        "organisation": False,
     }  # fmt: skip
     appeal = await world.only()
     assert (appeal["urgency"], appeal["organisation"]["id"]) == ("high", str(world.other_organisation))
@@ -181,7 +193,7 @@ async def test_second_review_keeps_the_prediction_and_the_last_decision(world: W
     message = await classified_message(world)
     energy, signs = await topic(world, "energy.01"), await topic(world, "roads.02")
     await decide(world, message, topic_id=energy, municipality=DISTRICT)
-    machine = (await review(world, message))["judged"]
+    machine = (await review(world, message))["predicted"]
     second = world.appeals.token("moderator", subject=SECOND)
     answer = await world.appeals.client.post(
         f"/api/v1/messages/{message}/triage",
@@ -189,13 +201,13 @@ async def test_second_review_keeps_the_prediction_and_the_last_decision(world: W
         headers={"Authorization": f"Bearer {second}", "If-Match": '"2"'},
     )
     assert answer.status_code == 200, answer.text
-    assert (answer.headers["ETag"], answer.json()["triage"]["version"]) == ('"3"', 3)
+    assert (answer.headers["ETag"], answer.json()["classification"]["version"]) == ('"3"', 3)
     kept = await review(world, message)
-    assert kept["judged"] == machine
-    assert (kept["reviewed_by"], kept["agrees_topic"], kept["agrees_group"]) == (SECOND, False, True)
-    assert (kept["decided"]["topic_id"], kept["decided"]["place"]["municipality"]) == (signs, DISTRICT)
-    assert answer.json()["triage"]["judged_by"] == SECOND
-    assert answer.json()["triage"]["place"]["municipality"]["oktmo"] == DISTRICT
+    assert kept["predicted"] == machine
+    assert (kept["reviewed_by"], kept["agrees_topic"], kept["agrees_topic_group"]) == (SECOND, False, True)
+    assert (kept["decided"]["topic_id"], kept["decided"]["location"]["municipality"]) == (signs, DISTRICT)
+    assert answer.json()["classification"]["classified_by"] == SECOND
+    assert answer.json()["classification"]["location"]["municipality"]["oktmo"] == DISTRICT
     # The same decision again changes nothing.
     await decide(world, message, topic_id=signs, urgency="high")
     again = await review(world, message)
@@ -209,13 +221,14 @@ async def test_decision_that_no_answer_is_needed_closes_an_unstarted_appeal(worl
     message = await classified_message(world)
     decision = await decide(world, message, needs_answer=False, type="chatter")
     assert decision["appeal_status"] == "not_required"
-    assert (decision["triage"]["topic"], decision["triage"]["place"]) == (None, None)
-    assert decision["agreement"]["need"] is False
+    assert (decision["classification"]["topic"], decision["classification"]["location"]) == (None, None)
+    assert decision["agreement"]["needs_answer"] is False
     # Taking the decision back restores the first prediction.
     back = await decide(world, message, confirm=True)
-    assert (back["appeal_status"], back["triage"]["topic"]["group"]["name"]) == ("assigned", "Дороги")
-    assert back["agreement"] | {"owner": None} == {
-        "need": True, "group": True, "topic": True, "place": True, "urgency": True, "owner": None,
+    assert (back["appeal_status"], back["classification"]["topic"]["group"]["name"]) == ("assigned", "Дороги")
+    assert back["agreement"] | {"organisation": None} == {
+        "needs_answer": True, "topic_group": True, "topic": True, "location": True, "urgency": True,
+        "organisation": None,
     }  # fmt: skip
     assert (await world.move(await world.only(), "in_progress")).status_code == 200
     answer = await world.post(f"/messages/{message}/triage", {"needs_answer": False})
@@ -235,20 +248,20 @@ async def test_decision_sets_topic_location_and_organisation_at_once(world: Worl
     message = await world.writes(UNCLEAR)
     assert (await world.only())["status"] == "triage"
     decision = await decide(world, message, topic_id=await topic(world, "education"), municipality=CITY)
-    assert (decision["appeal_status"], decision["agreement"]["need"]) == ("assigned", None)
+    assert (decision["appeal_status"], decision["agreement"]["needs_answer"]) == ("assigned", None)
     assert decision["organisation"]["id"] == str(world.other_organisation)
     appeal = await world.only()
-    assert (appeal["topic"]["name"], appeal["place"]["municipality"]["oktmo"]) == ("Образование", CITY)
+    assert (appeal["topic"]["name"], appeal["location"]["municipality"]["oktmo"]) == ("Образование", CITY)
 
 
 async def test_organisation_named_for_a_new_appeal_gets_the_first_event(world: World) -> None:
     thanks = await world.writes("Спасибо большое")
     decision = await decide(world, thanks, type="request", organisation_id=str(world.other_organisation))
     assert decision["organisation"]["id"] == str(world.other_organisation)
-    assert decision["agreement"] == dict.fromkeys(decision["agreement"]) | {"need": False}
+    assert decision["agreement"] == dict.fromkeys(decision["agreement"]) | {"needs_answer": False}
     events = await world.events("appeal.assigned", "appeal.moved")
     assert {event["organisation_id"] for event in events} == {world.other_organisation}
-    assert (await world.only())["handovers"] == 0
+    assert (await world.only())["transfers"] == 0
 
 
 async def test_unclassified_message_can_be_decided(world: World) -> None:
@@ -257,7 +270,7 @@ async def test_unclassified_message_can_be_decided(world: World) -> None:
     decision = await decide(world, message, confirm=True)
     assert decision["appeal_status"] == "assigned"
     assert set(decision["agreement"].values()) == {None}
-    assert (await review(world, message))["judged_by"] == "nobody"
+    assert (await review(world, message))["predicted_by"] == "none"
 
 
 async def test_appeal_without_messages_is_classified_directly(world: World) -> None:
@@ -266,7 +279,7 @@ async def test_appeal_without_messages_is_classified_directly(world: World) -> N
     assert called.status_code == 201, called.text
     appeal = called.json()
     assert (appeal["status"], appeal["organisation"]) == ("triage", None)
-    assert (appeal["place"]["municipality"]["oktmo"], appeal["place"]["street"]) == (CITY, "улица Кирова")
+    assert (appeal["location"]["municipality"]["oktmo"], appeal["location"]["street"]) == (CITY, "улица Кирова")
     path = f"/appeals/{appeal['id']}/triage"
     energy = await topic(world, "energy.01")
     answer = await world.post(path, {"topic_id": energy, "urgency": "high", "house": "3"})
@@ -274,11 +287,11 @@ async def test_appeal_without_messages_is_classified_directly(world: World) -> N
     found = answer.json()
     assert (found["status"], found["urgency"], found["topic"]["id"]) == ("assigned", "high", energy)
     assert found["organisation"]["id"] == str(world.other_organisation)
-    assert (found["place"]["street"], found["place"]["house"]) == ("улица Кирова", "3")
+    assert (found["location"]["street"], found["location"]["house"]) == ("улица Кирова", "3")
     for body, pointer in (
         ({"needs_answer": True}, "/needs_answer"),
         ({"topic_id": str(uuid4())}, "/topic_id"),
-        ({"no_place": True, "house": "1"}, "/house"),
+        ({"no_location": True, "house": "1"}, "/house"),
     ):
         refused(await world.post(path, body), pointer)
     message = await classified_message(world)
@@ -300,7 +313,7 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({"needs_answer": True, "municipality": "99999999"}, ["/municipality"]),
     ({"needs_answer": True, "municipality": "Улан-Удэ"}, ["/municipality"]),
     ({"needs_answer": True, "street": " "}, ["/street"]),
-    ({"needs_answer": True, "no_place": True, "street": "Ленина"}, ["/street"]),
+    ({"needs_answer": True, "no_location": True, "street": "Ленина"}, ["/street"]),
 ]
 
 
@@ -333,13 +346,13 @@ async def test_concurrent_second_moderator_gets_a_conflict(world: World) -> None
         kept = await review(world, message)
         stands = bodies[kept["reviewed_by"]]
         named = lost.json()["decision"]
-        assert (named["by"], named["version"]) == (kept["reviewed_by"], won.json()["triage"]["version"])
+        assert (named["by"], named["version"]) == (kept["reviewed_by"], won.json()["classification"]["version"])
         assert named["decided"]["topic_id"] == kept["decided"]["topic_id"] == stands["topic_id"]
         row = await world.ingest.fetchrow(
-            "SELECT judged_by, topic_id, version FROM triage WHERE message_id = $1", message
+            "SELECT classified_by, topic_id, version FROM classifications WHERE message_id = $1", message
         )
         assert dict(row) == {
-            "judged_by": kept["reviewed_by"], "topic_id": UUID(str(stands["topic_id"])), "version": 2,
+            "classified_by": kept["reviewed_by"], "topic_id": UUID(str(stands["topic_id"])), "version": 2,
         }  # fmt: skip
         # After reading the first decision, another one is accepted.
         loser = next(subject for subject in bodies if subject != kept["reviewed_by"])
@@ -353,7 +366,7 @@ async def test_second_moderator_adds_to_the_first_ones_decision(world: World) ->
     await decide(world, message, topic_id=energy)
     path = f"/messages/{message}/triage"
     added = await send(world, path, {"needs_answer": True, "urgency": "high"}, subject=SECOND)
-    assert (added.status_code, added.json()["triage"]["topic_id"]) == (200, energy)
+    assert (added.status_code, added.json()["classification"]["topic_id"]) == (200, energy)
     # A confirmation needs the current version, and `needs_answer` false would undo the whole decision.
     for body in ({"needs_answer": True, "confirm": True}, {"needs_answer": False}):
         refused = await send(world, path, body)
@@ -391,19 +404,19 @@ async def test_assignment_by_a_colleague_is_not_replaced_without_its_version(wor
     assert (refused.json()["decision"]["by"], refused.json()["decision"]["kind"]) == (SECOND, "assigned")
     assert (await world.only())["organisation"]["id"] == other
     assert (await send(world, path, body | {"organisation_id": other})).status_code == 200
-    version = (await send(world, path, {"needs_answer": True})).json()["triage"]["version"]
+    version = (await send(world, path, {"needs_answer": True})).json()["classification"]["version"]
     assert (await send(world, path, body, If_Match=f'"{version}"')).status_code == 200
     assert (await world.only())["organisation"]["id"] == str(world.organisation)
 
 
 async def test_concurrent_classification_does_not_undo_a_decision(world: World) -> None:
     message = await classified_message(world)
-    row = await world.ingest.fetchrow("SELECT * FROM triage WHERE message_id = $1", message)
+    row = await world.ingest.fetchrow("SELECT * FROM classifications WHERE message_id = $1", message)
     machine = dict(row) | {"top3": [], "urgency": "normal"}
     decision = await decide(world, message, urgency="high")
     async with world.appeals.service.database.write() as session:
         await store.store_classifications(session, {message: machine})
-    assert (await world.only())["messages"][0]["triage"] == decision["triage"]
+    assert (await world.only())["messages"][0]["classification"] == decision["classification"]
 
 
 async def test_reviews_are_listed_for_the_centre_and_for_each_organisation(world: World) -> None:
@@ -421,18 +434,18 @@ async def test_reviews_are_listed_for_the_centre_and_for_each_organisation(world
     assert await listed() == [str(wrong), str(right)]
     assert await listed(corrected="true") == [str(wrong)]
     assert await listed(corrected="false") == [str(right)]
-    assert await listed(group_id=await topic(world, "energy")) == [str(wrong)]
+    assert await listed(topic_group_id=await topic(world, "energy")) == [str(wrong)]
     assert await listed(role="executor", org=world.organisation) == [str(right)]
     assert await listed(role="executor", org=world.other_organisation) == [str(wrong)]
     first = (await world.get("/reviews", limit=1)).json()
     assert await listed(limit=1, cursor=first["next_cursor"]) == [str(right)]
     (item,) = first["items"]
-    assert (item["judged"]["topic"]["group"]["name"], item["decided"]["topic"]["group"]["name"]) == (
+    assert (item["predicted"]["topic"]["group"]["name"], item["decided"]["topic"]["group"]["name"]) == (
         "Дороги",
         "Энергетика",
     )
-    assert item["judged"]["place"]["municipality"]["oktmo"] == CITY
-    assert (item["decided"]["place"], item["reviewed_by"]) == (None, CENTRE_SUBJECT)
+    assert item["predicted"]["location"]["municipality"]["oktmo"] == CITY
+    assert (item["decided"]["location"], item["reviewed_by"]) == (None, CENTRE_SUBJECT)
 
 
 async def test_review_follows_its_appeals_organisation(world: World) -> None:
@@ -468,7 +481,7 @@ async def test_review_is_audited(world: World) -> None:
            WHERE subject_id = $1 OR subject_kind = 'appeals' ORDER BY subject_kind""",
         str(message),
     )
-    assert {row["subject_kind"] for row in rows} == {"appeals", "reviews", "triage"}
+    assert {row["subject_kind"] for row in rows} == {"appeals", "reviews", "classifications"}
     assert {row["actor"] for row in rows} == {CENTRE_SUBJECT}
 
 
@@ -476,7 +489,7 @@ async def _unsure(world: World, *, confidence: float = 0.4) -> UUID:
     """Create a message whose appeal waits because its topic, which a rule depends on, is too uncertain."""
     await rule(world, "roads.01", world.other_organisation)
     message = await classified_message(world)
-    await execute(world, "UPDATE triage SET topic_confidence = $1", confidence)
+    await execute(world, "UPDATE classifications SET topic_confidence = $1", confidence)
     await execute(
         world,
         """UPDATE appeals SET status = 'triage', organisation_id = NULL, assigned_at = NULL,
@@ -490,7 +503,7 @@ async def _unsure(world: World, *, confidence: float = 0.4) -> UUID:
             }
         ),
     )  # fmt: skip
-    await execute(world, "DELETE FROM hands")
+    await execute(world, "DELETE FROM assignments")
     return message
 
 
@@ -503,11 +516,11 @@ async def test_topic_named_or_confirmed_by_a_person_is_certain(world: World, sai
     decision = await decide(world, message, **body)
     assert decision["appeal_status"] == "assigned"
     assert decision["organisation"]["id"] == str(world.other_organisation)
-    assert decision["triage"]["topic_confidence"] == 1.0
+    assert decision["classification"]["topic_confidence"] == 1.0
     # The appeal went to another organisation than the suggested one, so the confirmation does not cover it.
     kept = await review(world, message)
     assert kept["decided"].get("organisation_id") is None
-    assert (kept["agrees_owner"], kept["agrees_topic"]) == (None, True)
+    assert (kept["agrees_organisation"], kept["agrees_topic"]) == (None, True)
 
 
 async def test_assigning_the_suggested_organisation_counts_as_agreement(world: World) -> None:
@@ -518,7 +531,7 @@ async def test_assigning_the_suggested_organisation_counts_as_agreement(world: W
         str(world.other_organisation),
     )
     await decide(world, message, confirm=True)
-    assert (await review(world, message))["agrees_owner"] is True
+    assert (await review(world, message))["agrees_organisation"] is True
 
 
 async def test_deciding_only_that_an_answer_is_needed_keeps_the_topics_certainty(world: World) -> None:
@@ -557,11 +570,11 @@ async def test_correction_keeps_the_returning_organisation(world: World) -> None
         "Не наша дорога",
     )
     assert kept["route"]["suggested_organisation_id"] is None
-    assert (await review(world, message))["agrees_owner"] is None
+    assert (await review(world, message))["agrees_organisation"] is None
     given = await decide(world, message, organisation_id=str(world.other_organisation))
     assert given["appeal_status"] == "assigned"
     # One transfer, from the first organisation to the second through the centre.
-    assert (await world.only())["handovers"] == 1
+    assert (await world.only())["transfers"] == 1
     # A person may assign it to them again, by name.
     again = await decide(world, message, organisation_id=str(world.organisation))
     assert again["organisation"]["id"] == str(world.organisation)
@@ -585,4 +598,4 @@ async def test_organisation_named_with_a_further_message_gets_the_first_event(wo
     assert appeal["organisation"]["id"] == str(world.other_organisation)
     events = await world.events("appeal.assigned", "appeal.moved")
     assert {event["organisation_id"] for event in events} == {world.other_organisation}
-    assert (appeal["handovers"], [hand["kind"] for hand in appeal["hands"]]) == (0, ["assigned"])
+    assert (appeal["transfers"], [hand["kind"] for hand in appeal["assignments"]]) == (0, ["assigned"])

@@ -77,7 +77,7 @@ async def test_set_is_created_and_returned(world: World) -> None:
     draft = await made(world, *rules, note="Дороги")
     assert (draft["status"], draft["note"], draft["rule_count"]) == ("draft", "Дороги", 3)
     assert draft["default"] == {"send_to": "page_owner", "organisation": None}
-    assert [rule["words"] for rule in draft["rules"]] == [
+    assert [rule["description"] for rule in draft["rules"]] == [
         "группа тем «Дороги» → Комитет по строительству",
         "Кабанский район, Кабанск, срочное → модераторы",
         "группа тем «Дороги», у организации «Школа № 1» → владелец страницы",
@@ -156,9 +156,9 @@ async def test_one_set_is_active_and_an_older_one_can_be_activated_again(world: 
     draft = await made(world, {"topic_id": roads, "organisation_id": str(world.other_organisation)})
     _is_problem(await world.post(f"/rule-sets/{draft['id']}/activation", {}), 428)
     _is_problem(await world.post(f"/rule-sets/{draft['id']}/activation", {}, If_Match='"9"'), 412)
-    _is_problem(await activate(world, draft, replaces=draft["id"]), 409)
+    _is_problem(await activate(world, draft, expected_active_id=draft["id"]), 409)
     _is_problem(await activate(world, {"id": str(uuid4()), "version": 1}), 404)
-    now = await activated(world, draft, replaces=first["id"])
+    now = await activated(world, draft, expected_active_id=first["id"])
     assert (now["activated_by"], now["retired_at"]) == ("00000000-0000-0000-0000-000000000001", None)
     _is_problem(await activate(world, now), 409)
     await world.writes(QUESTION)
@@ -168,9 +168,9 @@ async def test_one_set_is_active_and_an_older_one_can_be_activated_again(world: 
     assert appeal["route"]["rule_set"] == draft["number"]
     assert appeal["route"]["rule"] == "группа тем «Дороги» → Комитет по строительству"
     assert appeal["route"]["why"]
-    assert appeal["hands"] == [
+    assert appeal["assignments"] == [
         {
-            "at": appeal["hands"][0]["at"],
+            "at": appeal["assignments"][0]["at"],
             "kind": "routed",
             "from_organisation": None,
             "to_organisation": appeal["organisation"],
@@ -210,7 +210,7 @@ async def test_organisation_past_its_last_day_counts_as_closed(world: World) -> 
     await registry.close()
     await world.writes(QUESTION, author="boris", thread="vk:-101_2")
     (waiting,) = await world.all(status="triage")
-    assert waiting["waiting_for"] == "closed"
+    assert waiting["triage_reason"] == "organisation_closed"
     refused = await world.post("/rule-sets", {"default": PAGE_OWNER, "rules": [rule]})
     assert "closed: Комитет по строительству" in _is_problem(refused, 422, "/rules/0/organisation_id")["detail"]
     to_it = await world.move(waiting, "assigned", organisation_id=other)
@@ -223,7 +223,7 @@ async def test_only_one_of_two_concurrently_activated_sets_becomes_active(world:
         await made(world, {"municipality": place, "organisation_id": str(world.organisation)})
         for place in (CITY, DISTRICT)
     ]
-    answers = await asyncio.gather(*(activate(world, draft, replaces=first["id"]) for draft in drafts))
+    answers = await asyncio.gather(*(activate(world, draft, expected_active_id=first["id"]) for draft in drafts))
     assert sorted(answer.status_code for answer in answers) == [200, 409]
     winner = next(answer.json() for answer in answers if answer.status_code == 200)
     assert (await active(world))["id"] == winner["id"]
@@ -249,7 +249,7 @@ async def test_comparison_lists_added_removed_and_changed_rules(world: World) ->
         default={"send_to": "organisation", "organisation_id": other},
     )
     found = (await world.get(f"/rule-sets/{after['id']}/changes", against=before["id"])).json()
-    assert (found["against"], found["same"]) == (before["number"], 1)
+    assert (found["against"], found["unchanged_count"]) == (before["number"], 1)
     assert found["default_before"] == {"send_to": "page_owner", "organisation": None}
     assert [rule["id"] for rule in found["added"]] == [after["rules"][2]["id"]]
     assert [rule["id"] for rule in found["removed"]] == [before["rules"][2]["id"]]
@@ -268,7 +268,7 @@ async def test_single_rule_creates_the_next_set(world: World) -> None:
     assert now["number"] == first["number"] + 2
     assert now["rule_count"] == 2
     listed = (await world.get("/routing-rules")).json()["items"]
-    assert [rule["words"] for rule in listed] == [rule["words"] for rule in reversed(now["rules"])]
+    assert [rule["description"] for rule in listed] == [rule["description"] for rule in reversed(now["rules"])]
     _is_problem(await world.post("/routing-rules", {"topic_id": roads, "organisation_id": str(uuid4())}), 409)
     _is_problem(
         await world.post("/routing-rules", {"settlement": "Кабанск", "organisation_id": other}),
@@ -317,7 +317,7 @@ async def test_page_location_counts_for_rules_unless_its_owner_serves_the_republ
     to_district = {"municipality": DISTRICT, "organisation_id": str(world.other_organisation)}
     draft = await made(world, to_city, to_district)
     routed = [
-        (await world.post(f"/rule-sets/{draft['id']}/test", {"page_id": page})).json()["organisation"]["name"]
+        (await world.post(f"/rule-sets/{draft['id']}/preview", {"page_id": page})).json()["organisation"]["name"]
         for page in pages
     ]
     assert routed == [
@@ -339,18 +339,18 @@ async def test_preview_shows_the_route_and_all_matching_rules(world: World, text
         {"topic_id": roads, "municipality": DISTRICT, "organisation_id": str(world.organisation)},
     )
     given = {"municipality": CITY, "page_id": str(world.page), "topic_id": holes}
-    answer = await world.post(f"/rule-sets/{draft['id']}/test", given | ({"text": text} if text else {}))
+    answer = await world.post(f"/rule-sets/{draft['id']}/preview", given | ({"text": text} if text else {}))
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert found["organisation"] == {"id": other, "name": "Комитет по строительству"}
-    assert [rule["id"] for rule in found["fitting"]] == [draft["rules"][n]["id"] for n in (1, 2, 0)]
+    assert [rule["id"] for rule in found["matching_rules"]] == [draft["rules"][n]["id"] for n in (1, 2, 0)]
     assert found["route"]["rule_set"] == found["rule_set"] == draft["number"]
-    assert found["read"]["topic"]["id"] == holes
-    assert found["read"]["needs_answer"] == ("yes" if text else None)
-    read = (await world.post(f"/rule-sets/{draft['id']}/test", {"text": QUESTION})).json()
-    assert read["read"]["topic"] is not None
+    assert found["facts"]["topic"]["id"] == holes
+    assert found["facts"]["needs_answer"] == ("yes" if text else None)
+    read = (await world.post(f"/rule-sets/{draft['id']}/preview", {"text": QUESTION})).json()
+    assert read["facts"]["topic"] is not None
     assert read["organisation"]["name"] == "Комитет по строительству", "the street is the capital's"
-    nothing = (await world.post(f"/rule-sets/{draft['id']}/test", {})).json()
+    nothing = (await world.post(f"/rule-sets/{draft['id']}/preview", {})).json()
     assert nothing["route"]["reason"] == "Страница неизвестна; решает модератор"
     for body, pointer in (
         ({"topic_id": str(uuid4())}, "/topic_id"),
@@ -358,7 +358,7 @@ async def test_preview_shows_the_route_and_all_matching_rules(world: World, text
         ({"municipality": "99999999"}, "/municipality"),
         ({"settlement": "Кабанск"}, "/municipality"),
     ):
-        _is_problem(await world.post(f"/rule-sets/{draft['id']}/test", body), 422, pointer)
+        _is_problem(await world.post(f"/rule-sets/{draft['id']}/preview", body), 422, pointer)
 
 
 async def test_preview_classifies_a_message_under_its_post(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,13 +373,13 @@ async def test_preview_classifies_a_message_under_its_post(world: World, monkeyp
     other = str(world.other_organisation)
     roads = await topic(world, "roads")
     draft = await made(world, {"topic_id": roads, "municipality": DISTRICT, "organisation_id": other})
-    bench = f"/rule-sets/{draft['id']}/test"
+    bench = f"/rule-sets/{draft['id']}/preview"
     asked = {"text": "Когда уже начнут?", "page_id": str(world.page)}
     post = "В Кабанске начался ремонт дорог: латают ямы на улице Ленина. Где ещё нужен ремонт?"
     alone = (await world.post(bench, asked)).json()
-    assert (alone["organisation"]["name"], alone["read"]["municipality"]) == ("Школа № 1", None)
+    assert (alone["organisation"]["name"], alone["facts"]["municipality"]) == ("Школа № 1", None)
     under = (await world.post(bench, asked | {"post_context": post})).json()
-    assert (under["organisation"]["id"], under["read"]["municipality"]) == (other, DISTRICT)
+    assert (under["organisation"]["id"], under["facts"]["municipality"]) == (other, DISTRICT)
     assert (await world.post(bench, asked | {"kind": "message"})).status_code == 200
     assert [(around.kind, around.post_text) for around in seen] == [
         ("comment", None), ("comment", post), ("message", None),

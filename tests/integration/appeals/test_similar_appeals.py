@@ -61,16 +61,16 @@ async def test_same_person_and_neighbours_are_distinguished(world: World) -> Non
     old = await case_of(world, TROUBLE, author="gleb", thread="vk:-101_5", at=WEDNESDAY - timedelta(days=30))
     found = await like(world, asked)
     assert set(found) == {again, neighbour}, "only appeals of the same organisation within the window are compared"
-    assert (found[again]["same_person"], found[neighbour]["same_person"]) == ("author", None)
+    assert (found[again]["same_person"], found[neighbour]["same_person"]) == ("same_author", None)
     assert {"та же улица", "12 минут"} <= set(found[neighbour]["why"])
-    everywhere = await like(world, asked, anywhere=True)
+    everywhere = await like(world, asked, all_organisations=True)
     assert set(everywhere) == {again, neighbour, elsewhere}
     assert next(iter(everywhere)) == elsewhere
-    assert (everywhere[elsewhere]["same_person"], everywhere[elsewhere]["why"][0]) == ("probably", "тот же текст")
+    assert (everywhere[elsewhere]["same_person"], everywhere[elsewhere]["why"][0]) == ("probable", "тот же текст")
     assert old in await like(world, asked, days=40)
-    assert stranger not in await like(world, asked, days=90, anywhere=True)
+    assert stranger not in await like(world, asked, days=90, all_organisations=True)
     # Staff never see another organisation's appeals, whatever they ask.
-    staff = {"role": "executor", "org": world.organisation, "anywhere": True}
+    staff = {"role": "executor", "org": world.organisation, "all_organisations": True}
     assert set(await like(world, asked, **staff)) == {again, neighbour}
     assert (
         await world.get(f"/appeals/{elsewhere}/similar", role="executor", org=world.organisation)
@@ -82,8 +82,8 @@ DIALECT: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
 # Two years of a large region, at random: locations and topics of the real tables, a few hundred texts.
 FILL = """
 INSERT INTO appeals (id, version, status, urgency, organisation_id, topic_id, municipality, settlement, street,
-    fault, language, handovers, returns, network, thread_key, author_key, text, written_at, opened_at, route,
-    created_at, updated_at)
+    utility_failure, language, transfers, returns, network, thread_key, author_key, text, written_at, opened_at,
+    route, created_at, updated_at)
 SELECT gen_random_uuid(), 1, 'answered', 'normal',
     organisations[1 + floor(random() * array_length(organisations, 1))::int],
     topics[1 + floor(random() * array_length(topics, 1))::int],
@@ -190,7 +190,7 @@ async def check_gathering(million: Database) -> None:
 def test_number_of_candidate_ids_is_limited() -> None:
     asked = Appeal(
         id=UUID(int=1), text="нет света", opened_at=WEDNESDAY, author_key="a", municipality="81624000",
-        street="Школьная", fault="power", organisation_id=UUID(int=2), topic_id=UUID(int=3),
+        street="Школьная", utility_failure="power", organisation_id=UUID(int=2), topic_id=UUID(int=3),
     )  # fmt: skip
     query = str(
         similar_appeals.candidates(asked, timedelta(days=14)).compile(

@@ -37,10 +37,10 @@ async def test_groups_topics_and_topics_of_a_group_are_listed(world: World) -> N
 async def test_topic_is_found_by_any_of_its_names(world: World) -> None:
     details = (await world.get(f"/topics/{(await topics(world, q='чипы СОБАКАМ'))[0]['id']}")).json()
     assert details["group"]["name"] == "Безопасность и правопорядок"
-    assert details["classifier"] == "2026-1"
+    assert details["taxonomy_version"] == "2026-1"
     assert "чипы собакам" in details["aliases"]
-    assert details["contains"]
-    assert details["not_with"]
+    assert details["includes"]
+    assert details["excludes"]
     assert details["active"] is True
     by_e, by_yo = await topics(world, q="молодежная"), await topics(world, q="МОЛОДЁЖНАЯ")
     assert by_e == by_yo
@@ -63,25 +63,35 @@ async def test_appeal_shows_topic_and_group_and_is_found_by_both(world: World) -
     connection = await world.database.connect("appeals")
     try:
         await connection.execute("UPDATE appeals SET topic_id = $1, municipality = '81701000'", below["id"])
-        await connection.execute("UPDATE appeals SET settlement = 'Забайкальский', street = NULL, fault = 'power'")
+        await connection.execute(
+            "UPDATE appeals SET settlement = 'Забайкальский', street = NULL, utility_failure = 'power'"
+        )
     finally:
         await connection.close()
     appeal = await world.only()
     assert appeal["topic"] == {"id": below["id"], "name": below["name"], "group": below["group"]}
-    assert appeal["place"]["municipality"]["oktmo"] == "81701000"
-    assert appeal["place"]["municipality"]["name"]
-    assert (appeal["place"]["settlement"], appeal["place"]["street"]) == ("Забайкальский", None)
-    assert (appeal["fault"], appeal["language"], appeal["incident_id"]) == ("power", "ru", None)
+    assert appeal["location"]["municipality"]["oktmo"] == "81701000"
+    assert appeal["location"]["municipality"]["name"]
+    assert (appeal["location"]["settlement"], appeal["location"]["street"]) == ("Забайкальский", None)
+    assert (appeal["utility_failure"], appeal["language"], appeal["incident_id"]) == ("power", "ru", None)
     other = next(found for found in await topics(world) if found["code"] == "energy")
     for found, query in (
         (1, {"topic_id": roads["id"]}),
         (1, {"topic_id": below["id"]}),
         (0, {"topic_id": other["id"]}),
-        (1, {"municipality": "81701000", "settlement": "Забайкальский", "language": "ru", "fault": "power"}),
+        (
+            1,
+            {
+                "municipality": "81701000",
+                "settlement": "Забайкальский",
+                "language": "ru",
+                "utility_failure": "power",
+            },
+        ),
         (0, {"municipality": "81720000"}),
         (0, {"settlement": "Кабанск"}),
         (0, {"language": "bxr"}),
-        (0, {"fault": "water"}),
+        (0, {"utility_failure": "water"}),
     ):
         assert len(await world.all(**query)) == found, query
         assert (await world.get("/appeals/counts", **query)).json()["total"] == found, query

@@ -48,7 +48,7 @@ async def test_row_contains_only_what_people_decided(world: World) -> None:
         "Дата создания": "2026-03-04T10:00:00+08:00",
         "Группа тем": "Дороги",
         "Тема": appeal["topic"]["name"],
-        "Муниципалитет": appeal["place"]["municipality"]["name"],
+        "Муниципалитет": appeal["location"]["municipality"]["name"],
         # The predicted parts of a location are kept if the location as a whole was confirmed.
         "Населённый пункт": "",
         "Улица": "улица Бабушкина",

@@ -53,9 +53,9 @@ INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, 
         'https://network.example/' || i,
         rare, 'poll', at, at + interval '1 minute', 1, json_build_object('id', i, 'text', repeat(md5(i::text), 4))
     FROM source ORDER BY i;
-INSERT INTO appeals (id, version, status, urgency, organisation_id, topic_id, language, handovers, returns,
+INSERT INTO appeals (id, version, status, urgency, organisation_id, topic_id, language, transfers, returns,
         page_id, network, thread_key, author_key, url, text, written_at, opened_at, assigned_at,
-        first_response_due_at, first_response_at, overdue_noted_at, route, created_at, updated_at)
+        first_response_due_at, first_response_at, overdue_recorded_at, route, created_at, updated_at)
     SELECT appeal_id, 1, CASE WHEN open THEN 'assigned' WHEN rare THEN 'closed' ELSE 'answered' END,
         CASE WHEN rare THEN 'high' ELSE 'normal' END, organisation_id, topic_id, 'ru', 0, 0, page_id, network,
         network || ':' || i / 3, 'author' || i % 50000, 'https://network.example/' || i,
@@ -82,8 +82,8 @@ INSERT INTO quarantine (id, network, page_id, source_kind, reason, raw, created_
     SELECT gen_random_uuid(), network, page_id, 'poll', 'no parser', repeat('x', 300), at
     FROM source WHERE rare OR i % 10 = 0 ORDER BY i;
 INSERT INTO alerts (id, kind, appeal_id, why, seen_at, seen_by, created_at)
-    SELECT gen_random_uuid(), CASE WHEN rare THEN 'ping_pong' ELSE 'urgent' END, appeal_id, 'слова', at, 'person',
-        at
+    SELECT gen_random_uuid(), CASE WHEN rare THEN 'repeated_transfers' ELSE 'urgent' END, appeal_id, 'слова', at,
+        'person', at
     FROM source WHERE rare OR i % 10 = 0 ORDER BY i;
 INSERT INTO events (id, position, type, subject_id, organisation_id, actor, occurred_at, created_at, data)
     SELECT gen_random_uuid(), i, 'appeal.opened', appeal_id, organisation_id, 'appeals', at, at, '{{}}'

@@ -88,7 +88,7 @@ async def test_versions_are_kept_while_the_appeal_is_open(
     await raw_connection.execute("""
         CREATE TEMP TABLE told AS SELECT gen_random_uuid() AS message_id, gen_random_uuid() AS appeal_id, status
             FROM unnest(ARRAY['interim', 'closed']) status;
-        INSERT INTO appeals (id, status, urgency, text, version, written_at, opened_at, handovers, returns, route,
+        INSERT INTO appeals (id, status, urgency, text, version, written_at, opened_at, transfers, returns, route,
                 created_at, updated_at)
             SELECT appeal_id, status, 'normal', '', 1, now(), now(), 0, 0, '{}', now(), now() FROM told;
         INSERT INTO appeal_messages SELECT message_id, appeal_id, now() FROM told;
@@ -205,7 +205,7 @@ async def test_seen_alert_is_purged_after_its_appeal_is_closed(
     await raw_connection.execute("""
         CREATE TEMP TABLE told AS SELECT gen_random_uuid() AS id, status
             FROM unnest(ARRAY['assigned', 'closed', 'unseen']) status;
-        INSERT INTO appeals (id, status, urgency, text, version, written_at, opened_at, handovers, returns, route,
+        INSERT INTO appeals (id, status, urgency, text, version, written_at, opened_at, transfers, returns, route,
                 created_at, updated_at)
             SELECT id, replace(status, 'unseen', 'closed'), 'normal', '', 1, now(), now(), 0, 0, '{}', now(), now()
             FROM told;

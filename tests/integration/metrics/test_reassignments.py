@@ -20,7 +20,7 @@ async def chain(
     case = await add(connection, opened_at=opened_at)
     for number, (kind, former, to) in enumerate(steps):
         await connection.execute(
-            """INSERT INTO hands (id, appeal_id, at, kind, from_organisation_id, to_organisation_id, actor)
+            """INSERT INTO assignments (id, appeal_id, at, kind, from_organisation_id, to_organisation_id, actor)
                VALUES ($1, $2, $3, $4, $5, $6, 'somebody')""",
             uuid4(), case, local(f"11-29 10:{number:02}"), kind, former, to,
         )  # fmt: skip
@@ -51,7 +51,7 @@ async def water(region: Region) -> UUID:
         # Opened in other weeks.
         for opened_at in ("11-22 23:59", "11-30 00:00"):
             await chain(connection, opened_at, ("routed", None, school), ("transferred", school, water))
-        for kind in ("ping_pong", "urgent"):
+        for kind in ("repeated_transfers", "urgent"):
             await connection.execute(
                 "INSERT INTO alerts (id, kind, appeal_id, why, created_at) VALUES ($1, $2, $3, '', now())",
                 uuid4(), kind, lost,

@@ -25,13 +25,15 @@ async def add(connection: asyncpg.Connection, page: UUID, organisation: UUID, at
            false, 'poll', $4, $4, 1, '{}')""",
         message, page, organisation, local(at), str(message),
     )  # fmt: skip
-    decided = {"needs_answer": "yes"} | ({"place": {"municipality": given["place"]}} if "place" in given else {})
+    decided = {"needs_answer": "yes"} | (
+        {"location": {"municipality": given["place"]}} if "place" in given else {}
+    )
     await connection.execute(
-        """INSERT INTO reviews (message_id, judged_by, judged, decided, group_id, organisation_id, agrees_need,
-           agrees_topic, reviewed_by, created_at, updated_at)
+        """INSERT INTO reviews (message_id, predicted_by, predicted, decided, topic_group_id, organisation_id,
+           agrees_needs_answer, agrees_topic, reviewed_by, created_at, updated_at)
            VALUES ($1, $8, '{}', $2::text::jsonb, $3, $4, $5, $6, 'somebody', $7, $7)""",
         message, json.dumps(decided), given.get("group_id"), organisation, given.get("need"), given.get("topic"),
-        local(at), given.get("judged_by", "rule:test"),
+        local(at), given.get("predicted_by", "rule:test"),
     )  # fmt: skip
 
 
@@ -57,7 +59,7 @@ async def reviews(region: Region) -> str:
             need=True,
             topic=True,
             place=oktmo,
-            judged_by="model:2",
+            predicted_by="model:2",
         )
         await add(connection, page, region.ministry, "11-29 23:59")
     finally:
@@ -121,7 +123,7 @@ async def test_appeal_with_topic_counts_under_its_topic_group(region: Region) ->
     below = uuid4()
     try:
         await connection.execute(
-            """INSERT INTO topics (id, code, name, position, group_id, classifier, aliases, active)
+            """INSERT INTO topics (id, code, name, position, group_id, taxonomy_version, aliases, active)
                VALUES ($1, 'test.01', 'Ямы', 2, $2, 'test', '[]', true)""",
             below,
             region.topic,

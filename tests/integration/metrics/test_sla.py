@@ -78,7 +78,7 @@ async def region(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Region
         )
     topic = uuid4()
     await connection.execute(
-        """INSERT INTO topics (id, code, name, position, classifier, aliases, active)
+        """INSERT INTO topics (id, code, name, position, taxonomy_version, aliases, active)
            VALUES ($1, 'test', 'Дороги', 1, 'test', '[]', true)""",
         topic,
     )

@@ -126,10 +126,10 @@ async def test_killed_index_build_is_resumed(empty: tuple[str, str], monkeypatch
             await watcher.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = $1", build)
             with pytest.raises(asyncpg.PostgresError):
                 await building
-        valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_triage_created_at'::regclass"
-        assert await watcher.fetchval(valid) is False
+        valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"
+        assert await watcher.fetchval(valid, "ix_triage_created_at") is False
         await upgrade(monkeypatch, owner)
-        assert await watcher.fetchval(valid) is True
+        assert await watcher.fetchval(valid, "ix_classifications_created_at") is True
         assert await watcher.fetchval("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
         await watcher.close()
     finally:

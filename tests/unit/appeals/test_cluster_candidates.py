@@ -22,31 +22,38 @@ def told(*texts: str, **more: Any) -> ClusterCandidate:
 
 
 @pytest.mark.parametrize(
-    ("burst", "one"),
+    ("spike", "one"),
     [
         (told("Электричества нет"), True),
-        (told("Нет воды", fault="water"), False),
+        (told("Нет воды", utility_failure="water"), False),
         (told(*DARK, municipality="81701000"), False),
-        (told(*ASKING, fault=None), True),
-        (told(*BILLS, fault=None, topic_id=GROUP), True),
-        (told(*ASKING, fault=None, topic_id=OTHER_TOPIC), True),
-        (told(*BILLS, fault=None, topic_id=OTHER_TOPIC), False),
-        (told(*ASKING, fault=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP), False),
-        (told("Включите свет, сидим в темноте", fault=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP), True),
+        (told(*ASKING, utility_failure=None), True),
+        (told(*BILLS, utility_failure=None, topic_id=GROUP), True),
+        (told(*ASKING, utility_failure=None, topic_id=OTHER_TOPIC), True),
+        (told(*BILLS, utility_failure=None, topic_id=OTHER_TOPIC), False),
+        (told(*ASKING, utility_failure=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP), False),
+        (
+            told(
+                "Включите свет, сидим в темноте", utility_failure=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP
+            ),
+            True,
+        ),
     ],
 )
-def test_spike_beside_an_outage_merges_unless_it_names_another_fault(burst: ClusterCandidate, one: bool) -> None:
+def test_spike_beside_an_outage_merges_unless_it_names_another_fault(spike: ClusterCandidate, one: bool) -> None:
     outage = told(*DARK)
-    assert is_same_problem(outage, burst) is one
-    assert is_same_problem(burst, outage) is one
+    assert is_same_problem(outage, spike) is one
+    assert is_same_problem(spike, outage) is one
 
 
 def test_spikes_without_a_fault_merge_by_topic_but_not_by_group() -> None:
-    bridge = told("Мост рухнул", "Когда починят мост?", fault=None)
-    assert is_same_problem(bridge, told("Как ехать в школу?", fault=None))
-    assert not is_same_problem(bridge, told("Яма у школы", fault=None, topic_id=OTHER_TOPIC))
-    assert is_same_problem(bridge, told("Мост рухнул, объезда нет", fault=None, topic_id=OTHER_TOPIC))
-    assert not is_same_problem(bridge, told("Мост рухнул", fault=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP))
+    bridge = told("Мост рухнул", "Когда починят мост?", utility_failure=None)
+    assert is_same_problem(bridge, told("Как ехать в школу?", utility_failure=None))
+    assert not is_same_problem(bridge, told("Яма у школы", utility_failure=None, topic_id=OTHER_TOPIC))
+    assert is_same_problem(bridge, told("Мост рухнул, объезда нет", utility_failure=None, topic_id=OTHER_TOPIC))
+    assert not is_same_problem(
+        bridge, told("Мост рухнул", utility_failure=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP)
+    )
 
 
 def test_two_settlements_have_separate_candidates() -> None:
@@ -57,15 +64,15 @@ def test_two_settlements_have_separate_candidates() -> None:
 
 
 def test_merged_candidate_takes_over_the_fault() -> None:
-    asking = told(*ASKING, fault=None)
+    asking = told(*ASKING, utility_failure=None)
     asking.merge(told(*DARK))
-    assert asking.subject.fault == "power"
+    assert asking.subject.utility_failure == "power"
     assert len(asking.new_members) == len(ASKING) + len(DARK)
     assert matches_candidate(said("Нет света"), asking, 0.0)
 
 
 def test_messages_long_before_or_after_do_not_overlap() -> None:
-    trouble = replace(told(*DARK), first_at=NOON, last_at=NOON)
+    trouble = replace(told(*DARK), first_written_at=NOON, last_written_at=NOON)
     for apart, near in ((-2 * HOUR, False), (-HOUR, True), (6 * HOUR, True), (7 * HOUR, False)):
         at = NOON + apart
         assert trouble.overlaps(at, at, window=HOUR, quiet=timedelta(hours=6)) is near

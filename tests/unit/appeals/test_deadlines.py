@@ -82,7 +82,7 @@ def test_deadline_is_explained_in_words() -> None:
         "9 рабочих часов со вторника 17.02 16:40: 17.02 — 1 ч 20 мин; 18.02 — не идёт (Сагаалган); "
         "19.02 — 7 ч 40 мин → четверг 19.02 17:40"
     )
-    assert clock.days[1] == WorkingDay(day=date(2026, 2, 18), minutes=0, title="Сагаалган")
+    assert clock.days[1] == WorkingDay(day=date(2026, 2, 18), minutes=0, note="Сагаалган")
     assert clock.calendar == "Бурятия"
 
 

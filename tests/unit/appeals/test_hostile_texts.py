@@ -184,10 +184,10 @@ FINDERS: dict[str, Callable[[str], object]] = {
     "pieces": char_ngrams,
     "script": to_cyrillic,
     "masking": mask,
-    "understanding": lambda text: MessageClassifier.load().classify([(text, MessageContext())]),
+    "classification": lambda text: MessageClassifier.load().classify([(text, MessageContext())]),
 }
 # Lines of Python per letter: quadratic work in a text of 8,000 letters takes many times more.
-MOST_LINES = {"understanding": 400}
+MOST_LINES = {"classification": 400}
 
 
 @pytest.mark.parametrize("finder", FINDERS)

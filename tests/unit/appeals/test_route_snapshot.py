@@ -18,12 +18,12 @@ ROUTED: dict[str, Any] = {
     "suggestions": [{"organisation_id": str(A), "confidence": 0.62, "why": "тема «Дороги» → Комитет"}],
     "topic": {"id": str(B), "confidence": 0.83, "top3": [[str(B), 0.83], [str(A), 0.1]]},
 }
-WAITING = ROUTED | {"suggested_organisation_id": str(A), "waiting_for": "topic_unsure"}
+WAITING = ROUTED | {"suggested_organisation_id": str(A), "triage_reason": "topic_uncertain"}
 RETURNED = WAITING | {
     "returned_by": str(B),
     "return_reason": "Не наше",
-    "held_by": None,
-    "waiting_for": "returned",
+    "unassigned_from": None,
+    "triage_reason": "returned",
 }
 
 

@@ -98,22 +98,26 @@ def test_unmatched_appeal_is_routed_by_the_default() -> None:
     assert apply_rules(book(), FACTS, BODIES) == RoutingDecision(A, stopped_at=A)
     assert apply_rules(book(default_to="organisation", default=B), FACTS, BODIES).organisation_id == B
     assert apply_rules(book(default_to="moderators"), FACTS, BODIES) == RoutingDecision(
-        None, unrouted_reason="unruled"
+        None, unrouted_reason="no_rule"
     )
-    assert apply_rules(book(), RoutingFacts(TOPIC), BODIES).unrouted_reason == "no_page"
+    assert apply_rules(book(), RoutingFacts(TOPIC), BODIES).unrouted_reason == "page_unknown"
 
 
 def test_closed_organisation_is_assigned_nothing() -> None:
     taken = apply_rules(book(rule(1, CLOSED, topic_id=TOPIC), rule(2, B, topic_id=GROUP)), FACTS, BODIES)
-    assert (taken.organisation_id, taken.unrouted_reason, taken.stopped_at) == (None, "closed", CLOSED)
+    assert (taken.organisation_id, taken.unrouted_reason, taken.stopped_at) == (
+        None,
+        "organisation_closed",
+        CLOSED,
+    )
     shut = PageOwner(UUID(int=900), CLOSED, "Закрытая", CITY, active=False)
-    assert apply_rules(book(), RoutingFacts(page_owner=shut), BODIES).unrouted_reason == "closed"
+    assert apply_rules(book(), RoutingFacts(page_owner=shut), BODIES).unrouted_reason == "organisation_closed"
 
 
 def test_uncertain_topic_goes_to_moderators() -> None:
     rules = book(rule(1, B, topic_id=TOPIC), rule(2, C, municipality=CITY))
     unsure = RoutingFacts(TOPIC, CITY, page_owner=PAGE, confidence=MIN_TOPIC_CONFIDENCE - 0.01)
-    assert apply_rules(rules, unsure, BODIES).unrouted_reason == "topic_unsure"
+    assert apply_rules(rules, unsure, BODIES).unrouted_reason == "topic_uncertain"
     # Rules without a topic do not depend on its confidence.
     assert apply_rules(book(rule(2, C, municipality=CITY)), unsure, BODIES).organisation_id == C
     assert (
@@ -132,7 +136,10 @@ def test_forwarding_rules_are_followed() -> None:
         rule(4, send_to="moderators", page_owner_id=D),
     )
     assert apply_rules(rules, FACTS, BODIES) == RoutingDecision(C, (rules.rules[0], rules.rules[1]), stopped_at=C)
-    assert apply_rules(rules, RoutingFacts(TOPIC, DISTRICT, urgency="high"), BODIES).unrouted_reason == "by_rule"
+    assert (
+        apply_rules(rules, RoutingFacts(TOPIC, DISTRICT, urgency="high"), BODIES).unrouted_reason
+        == "moderators_by_rule"
+    )
     assert apply_rules(rules, RoutingFacts(TOPIC), BODIES).organisation_id == B
 
 
@@ -190,8 +197,8 @@ def test_suggestions_are_ranked_by_the_probability_of_topics() -> None:
     ranked = [(one.organisation_id, one.confidence) for one in found.suggestions]
     assert ranked == [(B, 0.4), (C, 0.3), (A, 0.05)]
     assert found.to_triage_snapshot().suggested_organisation_id == B
-    assert found.to_triage_snapshot().waiting_for == "topic_unsure"
-    assert found.to_triage_snapshot("buryat").waiting_for == "buryat"
+    assert found.to_triage_snapshot().triage_reason == "topic_uncertain"
+    assert found.to_triage_snapshot("buryat_text").triage_reason == "buryat_text"
     assert found.suggestions[2].why == "Владелец страницы: Организация 100"
 
 
@@ -217,13 +224,13 @@ def test_rule_for_moderators_suggests_the_next_rules_organisation() -> None:
         administrations={CITY: D},
     )
     found = given.route(replace(FACTS, page_owner=None, confidence=0.9994), candidates=[(GROUP, 0.9997)])
-    assert (found.organisation_id, found.unrouted_reason) == (None, "by_rule")
+    assert (found.organisation_id, found.unrouted_reason) == (None, "moderators_by_rule")
     ranked = [(one.organisation_id, one.confidence) for one in found.suggestions]
     assert ranked == [(B, 0.9997), (D, 0.0003)]
     assert found.suggestions[0].why == "группа тем «Дороги» → Организация 101"
     # Without a topic, a rule that needs none has its usual confidence.
     without = given.route(RoutingFacts(municipality=CITY, urgency="high"))
-    assert without.unrouted_reason == "by_rule"
+    assert without.unrouted_reason == "moderators_by_rule"
     assert [one.organisation_id for one in without.suggestions] == [C, D]
     assert without.suggestions[0].confidence == without.confidence
 

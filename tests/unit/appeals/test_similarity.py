@@ -25,7 +25,7 @@ GROUPS = {LIGHT: ENERGY, UUID(int=4): ENERGY, ROADS: ROADS}
 class Case:
     text: str
     topic_id: UUID | None = LIGHT
-    fault: str | None = "power"
+    utility_failure: str | None = "power"
     municipality: str | None = "81624000"
     settlement: str | None = "Селенгинск"
     street: str | None = None
@@ -47,7 +47,7 @@ def test_same_text_in_another_network_within_hours_is_probably_the_same_person()
         ASKED, text="ТРЕТИЙ час нет света на улице Школьной… когда включат", network="ok", author_key="77"
     )
     soon = like(replace(copy, written_at=NOON + timedelta(hours=2)))
-    assert (soon.same_person, soon.score >= 0.9) == ("probably", True)
+    assert (soon.same_person, soon.score >= 0.9) == ("probable", True)
     assert soon.why[:2] == ("тот же текст", "другая сеть, автор, вероятно, тот же")
     assert soon.why[-1] == "2 часа"
     late = like(replace(copy, written_at=NOON + timedelta(days=3)))
@@ -63,15 +63,17 @@ def test_common_phrases_do_not_identify_a_person() -> None:
 
 def test_repeated_complaint_is_named_as_a_reason() -> None:
     again = like(replace(ASKED, text="Света на Школьной так и нет", written_at=NOON + timedelta(days=5)))
-    assert (again.same_person, again.score >= MIN_SHOWN_SCORE) == ("author", True)
+    assert (again.same_person, again.score >= MIN_SHOWN_SCORE) == ("same_author", True)
     assert "тот же автор" in again.why
     assert "5 дней" in again.why
 
 
 def test_another_problem_at_the_same_location_is_not_similar() -> None:
-    roads = replace(ASKED, text="Яма у школы", topic_id=ROADS, fault=None, author_key="boris")
+    roads = replace(ASKED, text="Яма у школы", topic_id=ROADS, utility_failure=None, author_key="boris")
     assert like(roads).score < MIN_SHOWN_SCORE
-    assert like(replace(ASKED, text="Нет воды", fault="water", author_key="boris")).score < MIN_SHOWN_SCORE
+    assert (
+        like(replace(ASKED, text="Нет воды", utility_failure="water", author_key="boris")).score < MIN_SHOWN_SCORE
+    )
 
 
 def test_same_problem_at_another_location_is_less_similar() -> None:
@@ -92,7 +94,7 @@ def test_location_reason_is_as_fine_as_known(street: str | None, house: str | No
 
 
 def test_topics_of_one_group_count_half() -> None:
-    asked = replace(ASKED, fault=None)
+    asked = replace(ASKED, utility_failure=None)
     group = like(replace(asked, topic_id=UUID(int=4), author_key="boris"), asked)
     topic = like(replace(asked, author_key="boris"), asked)
     assert "та же группа тем" in group.why

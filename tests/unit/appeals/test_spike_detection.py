@@ -22,14 +22,14 @@ from services.appeals.incidents.spike_detection import (
 
 NOON = datetime(2026, 3, 4, 4, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-POWER: SpikeKey = ("fault", "power")
+POWER: SpikeKey = ("utility_failure", "power")
 GROUP, TOPIC = UUID(int=1), UUID(int=2)
 
 
 def said(text: str, minute: float = 0, **more: Any) -> RecentAppeal:
     known: dict[str, Any] = {
         "id": uuid4(), "municipality": "81624000", "settlement": None, "page_settlement": None, "street": None,
-        "fault": "power", "topic_id": TOPIC, "group_id": GROUP, "network": "vk", "page_id": None,
+        "utility_failure": "power", "topic_id": TOPIC, "group_id": GROUP, "network": "vk", "page_id": None,
         "organisation_id": None, "author_key": str(uuid4()), "thread_key": None, "urgency": "normal",
         "opened_at": NOON, "written_at": NOON + timedelta(minutes=minute),
     }  # fmt: skip
@@ -101,7 +101,7 @@ def test_topic_group_spikes_only_with_similar_texts() -> None:
         "Лужа на переходе",
         "Нет знака",
     ]
-    appeals = [said(text, fault=None) for text in [*bridge, *apart]]
+    appeals = [said(text, utility_failure=None) for text in [*bridge, *apart]]
     (found,) = find_spikes(matter, appeals, min_authors=5, window=HOUR)
     assert {appeal.text for appeal in found} == set(bridge)
 
@@ -117,23 +117,23 @@ def test_appeal_without_fault_belongs_by_text_topic_or_post() -> None:
         )
     ]
     other_topic = UUID(int=9)
-    asks = said("Так когда свет-то включат?", fault=None)
-    tariff = said("Почём теперь киловатт для многодетных?", fault=None, topic_id=other_topic)
+    asks = said("Так когда свет-то включат?", utility_failure=None)
+    tariff = said("Почём теперь киловатт для многодетных?", utility_failure=None, topic_id=other_topic)
     dark = "и дома темнота"
-    beside = said(dark, fault=None, topic_id=GROUP, thread_key="post")
-    alone = said(dark, fault=None, topic_id=GROUP)
-    other = said(dark, fault=None, topic_id=other_topic, thread_key="post")
+    beside = said(dark, utility_failure=None, topic_id=GROUP, thread_key="post")
+    alone = said(dark, utility_failure=None, topic_id=GROUP)
+    other = said(dark, utility_failure=None, topic_id=other_topic, thread_key="post")
     found = {appeal.id for appeal, _ in find_related(members, [asks, tariff, beside, alone, other], TOPIC)}
     assert found == {asks.id, beside.id}
     assert find_related([], [asks], None) == []
 
 
 def test_fault_is_recognised_by_its_subject_alone() -> None:
-    asks = said("Что со светом?", fault=None, group_id=UUID(int=7))
+    asks = said("Что со светом?", utility_failure=None, group_id=UUID(int=7))
     assert may_concern(asks, "power", GROUP)
     assert not may_concern(asks, "water", GROUP)
     assert not may_concern(asks, None, None)
-    assert may_concern(said("Когда уже?", fault=None), "power", GROUP)
+    assert may_concern(said("Когда уже?", utility_failure=None), "power", GROUP)
 
 
 def test_settlement_counts_only_when_the_text_names_it() -> None:

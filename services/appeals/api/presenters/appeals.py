@@ -48,7 +48,7 @@ async def appeal_detail(
         deadline=appeal.deadline,
         messages=await _messages(session, appeal_id),
         replies=[reply_out(found) for found in await submission.replies_of(session, appeal_id)],
-        hands=[_assignment(*found) for found in await assignments.assignments_of(session, appeal_id)],
+        assignments=[_assignment(*found) for found in await assignments.assignments_of(session, appeal_id)],
         timeline=[
             appeals.TimelineEntryOut(at=entry.at, kind=entry.kind, actor=entry.actor, data=entry.data)
             for entry in await timeline.timeline_of(session, appeal_id)
@@ -75,8 +75,12 @@ async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.Appe
     }
     return [
         appeals.AppealMessageOut(
-            **{name: getattr(message, name) for name in appeals.AppealMessageOut.model_fields if name != "triage"},
-            triage=shown.get(message.id),
+            **{
+                name: getattr(message, name)
+                for name in appeals.AppealMessageOut.model_fields
+                if name != "classification"
+            },
+            classification=shown.get(message.id),
         )
         for message, _ in found
     ]
@@ -105,19 +109,19 @@ def appeal_summary(row: AppealRow, caller: Caller) -> appeals.AppealSummary:
     same = (
         "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
         "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
-        "resolution_due_at", "promised_at", "closed_at", "language", "fault", "incident_id", "handovers",
+        "resolution_due_at", "promised_at", "closed_at", "language", "utility_failure", "incident_id", "transfers",
         "returns", "reply_failed",
     )  # fmt: skip
     return appeals.AppealSummary(
         **{name: getattr(appeal, name) for name in same},
         organisation=_named(appeal.organisation_id, organisation),
         topic=topics.topic_ref(appeal.topic_id, topic or "", group_id, group) if appeal.topic_id else None,
-        place=topics.location_out(
+        location=topics.location_out(
             appeal.municipality, municipality, appeal.settlement, appeal.street, appeal.house
         ),
         channel=common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
         overdue=breaches.is_overdue(appeal, clock.now()),
-        waiting_for=route_of(appeal).waiting_for if appeal.status == "triage" else None,
+        triage_reason=route_of(appeal).triage_reason if appeal.status == "triage" else None,
         allowed_moves=allowed_moves(appeal.status, caller.role, returns=appeal.returns),
     )
 

@@ -21,8 +21,8 @@ from shared.tables.appeals import Classification, Review
 from shared.tables.registry import Organisation
 
 _SAME = (
-    "needs_answer", "type", "urgency", "topic_id", "confidence", "topic_confidence", "place_from", "language",
-    "fault", "why", "judged_by", "version",
+    "needs_answer", "type", "urgency", "topic_id", "needs_answer_confidence", "topic_confidence",
+    "location_source", "language", "utility_failure", "why", "classified_by", "version",
 )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def _classification_out(
             for topic, probability in candidates
             if topic is not None
         ],
-        place=names.place(row.municipality, row.settlement, row.street, row.house),
+        location=names.location(row.municipality, row.settlement, row.street, row.house),
     )
 
 
@@ -62,19 +62,19 @@ async def triage_result(session: AsyncSession, decided: TriageDecision) -> class
     }
     rows = await session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(wanted)))
     organisations = {row.id: common.NamedRef(id=row.id, name=row.name) for row in rows}
-    (triage,) = await classifications_out(session, [decided.classification])
+    (classification,) = await classifications_out(session, [decided.classification])
     return classifications.TriageResult(
         message_id=decided.classification.message_id,
-        triage=triage,
+        classification=classification,
         agreement=_agreement(decided.review),
         appeal_id=appeal.id if appeal else None,
         appeal_number=appeal.number if appeal else None,
         appeal_status=appeal.status if appeal else None,
         organisation=organisations.get(appeal.organisation_id) if appeal and appeal.organisation_id else None,
-        waiting_for=route_of(appeal).waiting_for if appeal and appeal.status == "triage" else None,
+        triage_reason=route_of(appeal).triage_reason if appeal and appeal.status == "triage" else None,
         route=await routes.load_route(session, route_of(appeal)) if appeal else None,
         rerouted=decided.rerouted,
-        suggested=classifications.SuggestedOrganisation(
+        suggested_organisation=classifications.SuggestedOrganisation(
             organisation=organisations[suggested.organisation_id], reason=suggested.reason
         )
         if suggested and suggested.organisation_id
@@ -84,7 +84,7 @@ async def triage_result(session: AsyncSession, decided: TriageDecision) -> class
 
 async def reviews_out(session: AsyncSession, rows: Sequence[Review]) -> list[ReviewOut]:
     """Return reviews in the order of the rows."""
-    kept = [side for row in rows for side in (row.judged, row.decided)]
+    kept = [side for row in rows for side in (row.predicted, row.decided)]
     topics = {UUID(side["topic_id"]) for side in kept if side.get("topic_id")}
     municipalities = {
         location["municipality"] for side in kept if (location := _location_parts(side))["municipality"]
@@ -93,8 +93,8 @@ async def reviews_out(session: AsyncSession, rows: Sequence[Review]) -> list[Rev
     return [
         ReviewOut(
             message_id=row.message_id,
-            judged_by=row.judged_by,
-            judged=_verdict(row.judged, names),
+            predicted_by=row.predicted_by,
+            predicted=_verdict(row.predicted, names),
             decided=_verdict(row.decided, names),
             agreement=_agreement(row),
             organisation_id=row.organisation_id,
@@ -111,15 +111,16 @@ def _agreement(row: Review) -> Agreement:
 
 
 def _location_parts(side: ReviewSnapshot) -> dict[str, Any]:
-    # A prediction has the parts of the location as separate fields; a decision has them in `place`, or not at all.
-    return {part: (side.get("place") or side).get(part) for part in LOCATION_PARTS}
+    # A prediction has the parts of the location as separate fields; a decision has them in
+    # `location`, or not at all.
+    return {part: (side.get("location") or side).get(part) for part in LOCATION_PARTS}
 
 
 def _verdict(side: ReviewSnapshot, names: TopicAndMunicipalityNames) -> ReviewSide:
     return ReviewSide(
         **{name: side.get(name) for name in ("needs_answer", "type", "urgency", "organisation_id")},
         topic=names.topics.get(UUID(side["topic_id"])) if side.get("topic_id") else None,
-        place=names.place(*(_location_parts(side)[part] for part in LOCATION_PARTS)),
+        location=names.location(*(_location_parts(side)[part] for part in LOCATION_PARTS)),
     )
 
 
@@ -141,9 +142,9 @@ async def classified_messages_out(
             received_at=row.received_at,
             deleted_at=row.deleted_at,
             appeal_id=row.appeal_id,
-            triage=triage.model_copy(update={"why": mask(triage.why)}),
-            judged_at=row.Classification.created_at,
+            classification=classification.model_copy(update={"why": mask(classification.why)}),
+            classified_at=row.Classification.created_at,
             updated_at=row.Classification.updated_at,
         )
-        for row, triage in zip(rows, shown, strict=True)
+        for row, classification in zip(rows, shown, strict=True)
     ]

@@ -27,16 +27,16 @@ async def incident_response(session: Any, caller: Any, incident_id: UUID, respon
 def incident_out(row: incident_queries.IncidentRow) -> IncidentOut:
     incident, organisation, topic, seen, first, last = row
     same = (
-        "id", "number", "version", "origin", "title", "fault", "municipality", "settlement", "street", "urgency",
-        "opened_at", "opened_by", "closed_at",
+        "id", "number", "version", "origin", "title", "utility_failure", "municipality", "settlement", "street",
+        "urgency", "opened_at", "opened_by", "closed_at",
     )  # fmt: skip
     return IncidentOut(
         **{name: getattr(incident, name) for name in same},
         organisation=_named(incident.organisation_id, organisation),
         topic=_named(incident.topic_id, topic),
-        members=seen,
-        first_at=first,
-        last_at=last,
+        member_count=seen,
+        first_written_at=first,
+        last_written_at=last,
     )
 
 
@@ -75,10 +75,10 @@ async def bulk_replies_out(
         IncidentReplyOut(
             **{name: getattr(row, name) for name in _SAME},
             by_status=by_status[row.id],
-            to_come=await pending_count(session, caller, row),
+            pending_count=await pending_count(session, caller, row),
         )
         for row in rows
     ]
 
 
-_SAME = ("id", "kind", "text", "promised_at", "author", "organisation_id", "also_later", "created_at")
+_SAME = ("id", "kind", "text", "promised_at", "author", "organisation_id", "include_later_members", "created_at")

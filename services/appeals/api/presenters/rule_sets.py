@@ -61,7 +61,7 @@ async def changes_out(session: AsyncSession, rule_set: RuleSet, against: RuleSet
         changed=[
             ChangedRule(before=_rule(before, naming), after=_rule(after, naming)) for before, after in changed
         ],
-        same=same,
+        unchanged_count=same,
     )
 
 
@@ -91,15 +91,15 @@ async def preview_out(session: AsyncSession, rule_set: RuleSet, result: PreviewR
     to = result.route.organisation_id
     page_owner = NamedRef(id=owner.organisation_id, name=owner.organisation) if owner else None
     unclear = unclear_need_reason(classification) if classification else None
-    waiting_for = unclear or result.route.unrouted_reason
-    stored = result.route.to_triage_snapshot(unclear) if waiting_for else result.route.to_snapshot()
+    triage_reason = unclear or result.route.unrouted_reason
+    stored = result.route.to_triage_snapshot(unclear) if triage_reason else result.route.to_snapshot()
     return RulePreviewOut(
         rule_set=rule_set.number,
         organisation=page_owner if page_owner and page_owner.id == to else organisation_ref(naming, to),
-        waiting_for=waiting_for,
+        triage_reason=triage_reason,
         # The route in the form in which it would be stored with an appeal.
         route=await routes.load_route(session, stored),
-        read=RoutingFactsOut(
+        facts=RoutingFactsOut(
             topic=topic,
             topic_confidence=facts.confidence if result.topic_was_classified else None,
             municipality=facts.municipality,
@@ -108,7 +108,7 @@ async def preview_out(session: AsyncSession, rule_set: RuleSet, result: PreviewR
             page_owner=page_owner,
             needs_answer=classification.needs_answer if classification else None,
         ),
-        fitting=[_rule(rows[rule.id], naming) for rule in result.matching_rules if rule.id is not None],
+        matching_rules=[_rule(rows[rule.id], naming) for rule in result.matching_rules if rule.id is not None],
     )
 
 
@@ -143,7 +143,7 @@ def _rule(row: RoutingRule, naming: Router) -> RuleOut:
         **same,
         page_owner=organisation_ref(naming, row.page_owner_id),
         organisation=organisation_ref(naming, row.organisation_id),
-        words=naming.describe_rule(rule_sets.to_rule(row)),
+        description=naming.describe_rule(rule_sets.to_rule(row)),
     )
 
 
@@ -157,7 +157,7 @@ def _summary(rule_set: RuleSet, count: int, naming: Router) -> RuleSetSummary:
     same: dict[str, Any] = {
         name: getattr(rule_set, name)
         for name in (
-            "id", "number", "version", "status", "note", "made_by", "created_at", "activated_by",
+            "id", "number", "version", "status", "note", "created_by", "created_at", "activated_by",
             "activated_at", "retired_at",
         )
     }  # fmt: skip

@@ -29,7 +29,7 @@ from services.appeals.classification.model.builtin_model import (
 )
 from services.appeals.classification.model.tfidf_features import Matrix
 from services.appeals.classification.rules.keyword_classifier import KeywordMatches, classify_without_words
-from services.appeals.classification.rules.urgency_signals import UrgencySignals, fault_names
+from services.appeals.classification.rules.urgency_signals import UrgencySignals, utility_failure_names
 from services.appeals.classification.text.language_detection import detect_language
 from services.appeals.classification.text.text_limits import with_truncation_note
 from services.appeals.classification.text.tokenizer import clean_post
@@ -101,14 +101,16 @@ class _Scores:
 
 
 def _told(location: DetectedLocation, found: UrgencySignals) -> list[str]:
-    """Return location, danger and fault in words."""
+    """Return location, danger and utility failure in words."""
     reasons = []
     if location.matched_words:
         reasons.append(f"место: {location.matched_words}")
     if found.dangers:
         reasons.append("опасность: " + ", ".join(f"«{words}»" for words in list(found.dangers.values())[:3]))
-    if found.fault:
-        reasons.append(f"{fault_names()[found.fault]}: «{found.faults[found.fault]}»")
+    if found.utility_failure:
+        reasons.append(
+            f"{utility_failure_names()[found.utility_failure]}: «{found.utility_failures[found.utility_failure]}»"
+        )
     return reasons
 
 
@@ -269,7 +271,7 @@ class MessageClassifier:
         reasons = [self._manner(item, kind)]
         if kind in _YES:
             reasons += [self._subject(scores.row, group), *_told(place, found)]
-            if scores.urgent * scores.need >= self._urgent and not found.dangers and not found.fault:
+            if scores.urgent * scores.need >= self._urgent and not found.dangers and not found.utility_failure:
                 reasons += self._alarm(scores.row)
         return Prediction(
             keywords=item.keywords,
@@ -373,7 +375,7 @@ class MessageClassifier:
             house=place.house if counts else None,
             location_source=place.source if counts else None,
             language=prediction.language,
-            fault=prediction.urgency_signals.fault if counts else None,
+            utility_failure=prediction.urgency_signals.utility_failure if counts else None,
             other_region=place.other_region if counts else None,
         )
 

@@ -69,7 +69,7 @@ def _under_post(text: str, post: str) -> list[bool]:
     """
     where, address = _ASKS_WHERE.search(post) is not None, len(text) <= _SHORT and _ADDRESS.match(text) is not None
     what = _ASKS_WHAT.search(post) is not None
-    above = bool(post) and post_urgency_signals(post).fault is not None
+    above = bool(post) and post_urgency_signals(post).utility_failure is not None
     short = len(text) < _SHORT
     return [
         where,
@@ -86,7 +86,7 @@ def _under_post(text: str, post: str) -> list[bool]:
 def urgency_features(found: UrgencySignals, text: str, context: MessageContext) -> list[float]:
     """Return the urgency features; under a post about an outage a short message reports the same."""
     post = post_urgency_signals(context.post_text) if context.post_text else None
-    above = post is not None and post.fault is not None
+    above = post is not None and post.utility_failure is not None
     lasting = above and post is not None and not post.in_the_past
     short = len(text) < _SHORT
     also = short and _ALSO.match(text) is not None

@@ -1,4 +1,4 @@
-"""Urgency signals of a text: dangers, faults, how many are affected, whether it happens now or has lasted.
+"""Urgency signals of a text: dangers, utility failures, how many are affected, since when, and whether it goes on.
 
 The words are data (`danger.csv`, `faults.csv`, `urgency.csv`); this module combines them. A signal quotes its
 words, so that a person can check it.
@@ -38,10 +38,10 @@ _SHOUT = re.compile(r"!!+|!{2,}")
 
 @dataclass(frozen=True)
 class UrgencySignals:
-    """The signals found: kinds of danger with their words, faults, how many are affected and for how long."""
+    """The signals found: dangers with their words, utility failures, how many are affected and for how long."""
 
     dangers: Mapping[str, str] = field(default_factory=dict)
-    faults: Mapping[str, str] = field(default_factory=dict)
+    utility_failures: Mapping[str, str] = field(default_factory=dict)
     service_absent: bool = False
     many_affected: bool = False
     one_household: bool = False
@@ -54,17 +54,17 @@ class UrgencySignals:
     shout: bool = False
 
     @property
-    def fault(self) -> str | None:
-        """Return the fault, if something is out of order: the first named."""
-        return next(iter(self.faults), None) if self.service_absent else None
+    def utility_failure(self) -> str | None:
+        """Return the utility failure, if something is out of order: the first named."""
+        return next(iter(self.utility_failures), None) if self.service_absent else None
 
     def features(self) -> list[float]:
         """Return the signals alone and combined, as numbers in a fixed order."""
-        danger, fault = bool(self.dangers), bool(self.faults) and self.service_absent
+        danger, utility_failure = bool(self.dangers), bool(self.utility_failures) and self.service_absent
         alone = [
-            danger, fault, self.service_absent, self.many_affected, self.one_household, self.long_standing,
-            self.in_the_past, self.happening_now, self.vulnerable_people, self.care_facilities, self.frost,
-            self.shout, len(self.dangers) > 1,
+            danger, utility_failure, self.service_absent, self.many_affected, self.one_household,
+            self.long_standing, self.in_the_past, self.happening_now, self.vulnerable_people, self.care_facilities,
+            self.frost, self.shout, len(self.dangers) > 1,
         ]  # fmt: skip
         together = [
             *(
@@ -79,7 +79,7 @@ class UrgencySignals:
                 )
             ),
             *(
-                fault and flag
+                utility_failure and flag
                 for flag in (
                     self.many_affected,
                     self.one_household,
@@ -90,13 +90,13 @@ class UrgencySignals:
                 )
             ),
             self.care_facilities and self.frost,
-            self.care_facilities and fault,
+            self.care_facilities and utility_failure,
             danger and self.vulnerable_people and self.happening_now,
-            fault and self.many_affected and not self.one_household and not self.long_standing,
-            fault and self.one_household and not self.many_affected,
+            utility_failure and self.many_affected and not self.one_household and not self.long_standing,
+            utility_failure and self.one_household and not self.many_affected,
         ]
         kinds = [kind in self.dangers for kind in danger_index()[1]]
-        out = [fault and kind in self.faults for kind in fault_index()[1]]
+        out = [utility_failure and kind in self.utility_failures for kind in utility_failure_index()[1]]
         return [float(flag) for flag in (*alone, *together, *kinds, *out)]
 
 
@@ -108,15 +108,15 @@ def danger_index() -> tuple[StemIndex, tuple[str, ...]]:
 
 
 @cache
-def fault_index() -> tuple[StemIndex, tuple[str, ...]]:
+def utility_failure_index() -> tuple[StemIndex, tuple[str, ...]]:
     """Return the stems of what may be out of order, and its kinds in order."""
     rows = word_lists.load_rows("faults.csv")
     return StemIndex({row["fault"]: _stems(row["subjects"]) for row in rows}), tuple(row["fault"] for row in rows)
 
 
 @cache
-def fault_names() -> Mapping[str, str]:
-    """Return the name of each kind of fault for people."""
+def utility_failure_names() -> Mapping[str, str]:
+    """Return the name of each kind of utility failure for people."""
     return {row["fault"]: row["name"] for row in word_lists.load_rows("faults.csv")}
 
 
@@ -145,7 +145,7 @@ def detect_urgency_signals(text: str | CleanText) -> UrgencySignals:
     others = {hit.label for hit in _others().find(words)}
     return UrgencySignals(
         dangers=_by_label(danger_index()[0].find(words)),
-        faults=_by_label(fault_index()[0].find(words)),
+        utility_failures=_by_label(utility_failure_index()[0].find(words)),
         frost=bool(_FROST.search(source.cleaned)),
         shout=bool(_SHOUT.search(source.original)),
         **{name: label in others for name, label in _LABELS.items()},

@@ -34,7 +34,7 @@ def test_result_has_topic_location_urgency_and_reasons() -> None:
     assert (found.municipality, found.settlement, found.street, found.house) == (
         "Кабанский район", "Оймур", "Ленина", "5",
     )  # fmt: skip
-    assert (found.location_source, found.fault, found.language) == ("text", "power", "ru")
+    assert (found.location_source, found.utility_failure, found.language) == ("text", "power", "ru")
     for word in ("Энергетика", "света", "оймур"):
         assert word in found.why
 
@@ -87,7 +87,12 @@ def test_problem_in_another_region_is_left_to_a_person() -> None:
 def test_message_that_needs_no_answer_has_no_topic_location_or_urgency() -> None:
     (found,) = MODEL.classify([("Спасибо докторам Кабанской больницы за спасённую маму!", DOCTOR)])
     assert (found.needs_answer, found.type, found.urgency) == ("no", "thanks", "normal")
-    assert (found.topic, found.topic_candidates, found.municipality, found.fault) == (None, (), None, None)
+    assert (found.topic, found.topic_candidates, found.municipality, found.utility_failure) == (
+        None,
+        (),
+        None,
+        None,
+    )
 
 
 def test_quotes_of_texts_and_posts_can_be_stored() -> None:
@@ -137,7 +142,7 @@ def test_cold_at_a_bus_stop_is_not_a_heating_fault() -> None:
             for text in ("Автобус не пришёл, люди мёрзнут на остановке", "Мёрзнем всем домом")
         ]
     )
-    assert (outside.fault, inside.fault) == (None, "heat")
+    assert (outside.utility_failure, inside.utility_failure) == (None, "heat")
 
 
 @pytest.mark.parametrize("text", ["", " ", "\x00", "🙏", "+", "[id1|", "\ud83d", "1" * 4000, "а" * 20_000, "ул."])
