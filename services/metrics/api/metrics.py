@@ -157,7 +157,7 @@ async def get_transfer_figures(
     session: Reading, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
 ) -> TransferReport:
     """Return for each organisation how many appeals opened in the period it had, transferred, received and
-    returned, and how many raised a `ping_pong` alert.
+    returned, and how many raised a `repeated_transfers` alert.
 
     The appeals themselves are listed by `GET /appeals?min_transfers=1`.
 

@@ -51,7 +51,7 @@ def transfers_query(period: Period, caller: Caller) -> Select[Any]:
             func.count().filter(step.after != step.organisation_id).label("transferred_out"),
             func.count().filter(step.before != step.organisation_id).label("transferred_in"),
             func.coalesce(func.sum(step.returned), 0).label("returns"),
-            func.count(step.appeal_id.distinct()).filter(Alert.id.is_not(None)).label("ping_pong"),
+            func.count(step.appeal_id.distinct()).filter(Alert.id.is_not(None)).label("repeated_transfers"),
         )
         .join(Organisation, Organisation.id == step.organisation_id)
         .outerjoin(Alert, and_(Alert.kind == "repeated_transfers", Alert.appeal_id == step.appeal_id))

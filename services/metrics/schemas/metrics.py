@@ -166,8 +166,8 @@ class TransferFigures(BaseModel):
     returns: int = Field(
         description="How often an appeal went back to the centre: returned or taken back", examples=[4]
     )
-    ping_pong: int = Field(
-        description="Appeals among these for which a `ping_pong` alert was raised", examples=[1]
+    repeated_transfers: int = Field(
+        description="Appeals among these for which a `repeated_transfers` alert was raised", examples=[1]
     )
 
 
