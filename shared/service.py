@@ -312,18 +312,18 @@ def _health_routes() -> APIRouter:
     return router
 
 
-async def _reading(request: Request) -> AsyncIterator[ReadSession]:
+async def _read_transaction(request: Request) -> AsyncIterator[ReadSession]:
     async with get_service(request).database.read() as session:
         yield session
 
 
-async def _writing_unchecked(request: Request) -> AsyncIterator[WriteSession]:
+async def _unchecked_write_transaction(request: Request) -> AsyncIterator[WriteSession]:
     async with get_service(request).database.write() as session:
         recorder.set_context(session, recorder.request_audit_context(request))
         yield session
 
 
-async def _writing(request: Request, caller: CallerDep) -> AsyncIterator[WriteSession]:
+async def _write_transaction(request: Request, caller: CallerDep) -> AsyncIterator[WriteSession]:
     async with get_service(request).database.write() as session:
         recorder.set_context(session, recorder.request_audit_context(request))
         token_recheck.recheck_on_first_statement(session, caller)
@@ -331,11 +331,11 @@ async def _writing(request: Request, caller: CallerDep) -> AsyncIterator[WriteSe
 
 
 # scope="function": the transaction is committed before the response is sent.
-Reading = Annotated[ReadSession, Depends(_reading, scope="function")]
+ReadTransaction = Annotated[ReadSession, Depends(_read_transaction, scope="function")]
 # A token may be 15 minutes old: a write transaction checks whether the caller still has access.
-Writing = Annotated[WriteSession, Depends(_writing, scope="function")]
+WriteTransaction = Annotated[WriteSession, Depends(_write_transaction, scope="function")]
 # For routes without a caller's token: sign-in, and `/internal`.
-WritingUnchecked = Annotated[WriteSession, Depends(_writing_unchecked, scope="function")]
+UncheckedWriteTransaction = Annotated[WriteSession, Depends(_unchecked_write_transaction, scope="function")]
 ServiceDep = Annotated[Service, Depends(get_service)]
 
 

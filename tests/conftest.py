@@ -63,7 +63,7 @@ class TestDatabase:
         return await self.open_connection(url)
 
 
-class _Stages(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+class _SharedFixtureScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
     """Tests that share a stage stay in one process.
 
     A stage is the end-to-end run, the access matrix, one network of the conformance suite, or else a file.
@@ -100,9 +100,9 @@ def pytest_collection_finish() -> None:
     gc_tuning.freeze_startup_objects()
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Stages:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _SharedFixtureScheduling:
     """Return the scheduler that distributes the tests over the processes."""
-    return _Stages(config, log)
+    return _SharedFixtureScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +126,7 @@ def _memory() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-async def template(postgres_server: str) -> str:
+async def migrated_template(postgres_server: str) -> str:
     """The URL of the server; its database `gospablik` has all migrations, and tests copy it."""
     await migrate(postgres_server)
     return postgres_server
@@ -139,19 +139,19 @@ async def keeper() -> Keeper:
 
 
 @pytest.fixture(scope="session")
-async def databases(template: str, keeper: Keeper) -> AsyncIterator[Databases]:
+async def databases(migrated_template: str, keeper: Keeper) -> AsyncIterator[Databases]:
     """The databases of this process."""
-    made = Databases(template, keeper)
+    made = Databases(migrated_template, keeper)
     with mock.patch("shared.service.Database", keeper):
         yield made
     await made.end()
 
 
 @pytest.fixture
-async def database(template: str, databases: Databases, keeper: Keeper) -> AsyncIterator[TestDatabase]:
+async def database(migrated_template: str, databases: Databases, keeper: Keeper) -> AsyncIterator[TestDatabase]:
     """A database of the test's own, with every migration and nothing else."""
     spare = await databases.take()
-    yield TestDatabase(template, spare.name, keeper.connect)
+    yield TestDatabase(migrated_template, spare.name, keeper.connect)
     await databases.give_back(spare)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import World, enter_world
+from tests.e2e.conftest import RunningDemo, connect_to_demo
 from tests.support.embedded_stack import running_stack
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def demo(tmp_path: Path) -> AsyncIterator[RunningDemo]:
     """A new embedded run with the demo registry; citizens write nothing."""
-    async with running_stack(tmp_path, seed_demo=True) as stack, AsyncExitStack() as exits:
-        yield await enter_world(stack, exits)
+    async with running_stack(tmp_path, seed_demo=True) as system, AsyncExitStack() as exits:
+        yield await connect_to_demo(system, exits)

@@ -8,8 +8,8 @@ from typing import Any
 
 import asyncpg
 
-from tests.e2e.actors import Network
-from tests.e2e.conftest import World
+from tests.e2e.actors import NetworkControl
+from tests.e2e.conftest import RunningDemo
 from tests.support.eventually import eventually
 
 
@@ -33,7 +33,7 @@ def as_csv(texts: list[str]) -> bytes:
     return file.getvalue().encode()
 
 
-async def feed(network: Network, texts: list[str], *, offset: int, step: int) -> tuple[list[Sent], int]:
+async def feed(network: NetworkControl, texts: list[str], *, offset: int, step: int) -> tuple[list[Sent], int]:
     """Feed rows offset, offset+step … in all three kinds. Return the accepted texts and the number refused."""
     answer = await network.http.post(
         "/_control/feed",
@@ -53,19 +53,19 @@ async def feed(network: Network, texts: list[str], *, offset: int, step: int) ->
     return sent, body["refused"]
 
 
-async def stored_messages(world: World) -> list[dict[str, Any]]:
+async def stored_messages(demo: RunningDemo) -> list[dict[str, Any]]:
     """Return all messages of citizens that the API lists."""
-    return await world.centre.every("/messages", from_community="false")
+    return await demo.centre.list_all("/messages", from_community="false")
 
 
-async def wait_until_stored(world: World, expected: int, *, seconds: float) -> list[dict[str, Any]]:
+async def wait_until_stored(demo: RunningDemo, expected: int, *, seconds: float) -> list[dict[str, Any]]:
     """Wait for the number of messages, then return all of them from the API."""
     reached = 0
 
     async def all_stored() -> bool:
         nonlocal reached
         try:
-            connection = await asyncpg.connect(world.stack.service_database_url("ingest"), timeout=5)
+            connection = await asyncpg.connect(demo.system.service_database_url("ingest"), timeout=5)
         except (OSError, asyncpg.PostgresError):  # a test may have restarted it
             return False
         try:
@@ -78,12 +78,12 @@ async def wait_until_stored(world: World, expected: int, *, seconds: float) -> l
         await eventually(all_stored, f"{expected} messages stored", seconds=seconds, every=1)
     except AssertionError as error:
         raise AssertionError(f"{error}; stored {reached}") from error
-    return await stored_messages(world)
+    return await stored_messages(demo)
 
 
-def check_stored_exactly(world: World, sent: list[Sent], stored: list[dict[str, Any]]) -> None:
+def check_stored_exactly(demo: RunningDemo, sent: list[Sent], stored: list[dict[str, Any]]) -> None:
     """Assert that exactly the accepted texts are stored, each once, unchanged and on its page."""
-    page_of = {page["id"]: str(page["external_id"]) for page in world.pages}
+    page_of = {page["id"]: str(page["external_id"]) for page in demo.pages}
 
     def location(network: str, page: str, kind: str) -> tuple[str, str, str]:
         return network, page, kind

@@ -12,7 +12,7 @@ import pytest
 
 from shared.auth.rights import Role
 from tests.e2e.actors import Person
-from tests.e2e.conftest import World, enter_world
+from tests.e2e.conftest import RunningDemo, connect_to_demo
 from tests.support.embedded_stack import running_stack
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
@@ -44,16 +44,16 @@ def called() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-async def running_demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def running_demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningDemo]:
     """One embedded run for all roles, so that a role finds what earlier ones created."""
     folder = tmp_path_factory.mktemp("fuzz")
-    async with running_stack(folder, seed_demo=True) as stack, AsyncExitStack() as exits:
-        yield await enter_world(stack, exits)
+    async with running_stack(folder, seed_demo=True) as system, AsyncExitStack() as exits:
+        yield await connect_to_demo(system, exits)
 
 
 @pytest.mark.parametrize("role", list(Role))
 async def test_fuzzed_requests_get_documented_responses(
-    running_demo: World, role: Role, called: set[str], tmp_path: Path
+    running_demo: RunningDemo, role: Role, called: set[str], tmp_path: Path
 ) -> None:
     person = await Person.sign_in(running_demo.anyone, USERNAMES[role])
     assert (await person.get("/me"))["person"]["role"] == role
@@ -64,7 +64,7 @@ async def test_fuzzed_requests_get_documented_responses(
             "-m",
             "schemathesis.cli",
             "run",
-            f"{running_demo.stack.gateway}/openapi.json",
+            f"{running_demo.system.gateway}/openapi.json",
             "--header",
             f"Authorization: Bearer {person.token}",
             "--checks",
@@ -105,9 +105,9 @@ def operations(report_lines: Path) -> set[str]:
     return found
 
 
-async def test_every_operation_was_called(running_demo: World, called: set[str]) -> None:
+async def test_every_operation_was_called(running_demo: RunningDemo, called: set[str]) -> None:
     """Run after the tests of all roles."""
-    document = (await running_demo.anyone.get(f"{running_demo.stack.gateway}/openapi.json")).json()
+    document = (await running_demo.anyone.get(f"{running_demo.system.gateway}/openapi.json")).json()
     documented = {
         f"{method.upper()} {path}"
         for path, methods in document["paths"].items()

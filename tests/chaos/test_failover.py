@@ -14,7 +14,7 @@ import pytest
 from cli.deployment import provisioning as bootstrap
 from cli.embedded.settings import SERVICES
 from tests.e2e.actors import Person
-from tests.e2e.conftest import World, enter_world
+from tests.e2e.conftest import RunningDemo, connect_to_demo
 from tests.support.embedded_stack import running_stack
 from tests.support.eventually import eventually
 from tests.support.postgres_pair import PostgresPair, Server, make_traversable, postgres_pair
@@ -42,35 +42,35 @@ async def _request(person: Person, method: str, path: str, **more: Any) -> httpx
         await asyncio.sleep(0.5)
 
 
-async def _ask_and_reply(world: World, network_name: str) -> tuple[str, str, str]:
+async def _ask_and_reply(demo: RunningDemo, network_name: str) -> tuple[str, str, str]:
     """Let a citizen write and staff reply. Return the page, the question and the answer."""
     mark = uuid4().hex[:8]
     question = f"Когда включат отопление в спортзале школы? Дети мёрзнут. {mark}"
     answer = f"Здравствуйте! Отопление включат сегодня до 18:00. {mark}"
-    network, page = world.network(network_name), world.page(network_name)["external_id"]
+    network, page = demo.network(network_name), demo.page(network_name)["external_id"]
     # Use a new thread: a second question of one author in a thread would join the first appeal.
     await network.citizen(page, "wall_post", question)
 
     async def found() -> str | None:
-        listed = (await _request(world.centre, "GET", "/appeals", params={"q": mark})).json()["items"]
+        listed = (await _request(demo.centre, "GET", "/appeals", params={"q": mark})).json()["items"]
         return listed[0]["id"] if listed else None
 
     appeal = await eventually(found, f"an appeal about {mark}", seconds=300, every=1)
     key = {"Idempotency-Key": str(uuid4())}
     body = {"text": answer, "kind": "final"}
-    await _request(world.org, "POST", f"/appeals/{appeal}/replies", json=body, headers=key)
+    await _request(demo.org, "POST", f"/appeals/{appeal}/replies", json=body, headers=key)
     return page, question, answer
 
 
 @asynccontextmanager
-async def _load(world: World) -> AsyncIterator[list[asyncio.Task[tuple[str, str, str]]]]:
+async def _load(demo: RunningDemo) -> AsyncIterator[list[asyncio.Task[tuple[str, str, str]]]]:
     """Start a new conversation every two seconds, alternating networks, until the block ends."""
     conversations: list[asyncio.Task[tuple[str, str, str]]] = []
 
     async def grow() -> None:
         while True:
             name = ("vk", "ok")[len(conversations) % 2]
-            conversations.append(asyncio.create_task(_ask_and_reply(world, name)))
+            conversations.append(asyncio.create_task(_ask_and_reply(demo, name)))
             await asyncio.sleep(2)
 
     growing = asyncio.create_task(grow())
@@ -133,25 +133,25 @@ async def test_outages_of_postgres_dead_letter_no_event_and_duplicate_no_reply()
         async with AsyncExitStack() as exits:
             servers = await exits.enter_async_context(postgres_pair(make_traversable(folder)))
             await servers.replicate()
-            stack = await exits.enter_async_context(
+            system = await exits.enter_async_context(
                 running_stack(
                     Path(folder) / "stack",
                     seed_demo=True,
                     environment={"GOSPABLIK_DATABASE_ADMIN_URL": servers.admin_url},
                 )
             )
-            world = await enter_world(stack, exits)
-            pids = {name: await stack.pid(name) for name in SERVICES}
-            async with _load(world) as conversations:
+            demo = await connect_to_demo(system, exits)
+            pids = {name: await system.pid(name) for name in SERVICES}
+            async with _load(demo) as conversations:
                 for outage in OUTAGES:
                     await asyncio.sleep(5)
                     await outage(servers)
-                    await stack.wait_until_healthy(within=60)
+                    await system.wait_until_healthy(within=60)
                 await asyncio.sleep(5)
-            assert {name: await stack.pid(name) for name in SERVICES} == pids, "a process was restarted"
+            assert {name: await system.pid(name) for name in SERVICES} == pids, "a process was restarted"
 
             for number, (page, _question, answer) in enumerate(await asyncio.gather(*conversations)):
-                network = world.network(("vk", "ok")[number % 2])
+                network = demo.network(("vk", "ok")[number % 2])
 
                 async def is_published(network: Any = network, page: str = page, answer: str = answer) -> bool:
                     return bool(await network.answers(page, answer))
@@ -161,7 +161,7 @@ async def test_outages_of_postgres_dead_letter_no_event_and_duplicate_no_reply()
             await asyncio.sleep(10)
             for number, conversation in enumerate(conversations):
                 page, question, answer = conversation.result()
-                assert len(await world.network(("vk", "ok")[number % 2]).answers(page, answer)) == 1, answer
-                listed = await world.centre.get("/appeals", q=question.rsplit(maxsplit=1)[-1])
+                assert len(await demo.network(("vk", "ok")[number % 2]).answers(page, answer)) == 1, answer
+                listed = await demo.centre.get("/appeals", q=question.rsplit(maxsplit=1)[-1])
                 assert len(listed["items"]) == 1, question
             await _check_queues(servers.standby)

@@ -19,7 +19,7 @@ import pytest
 
 from shared.auth import tokens
 from tests.e2e.actors import Person, Receiver, receiver
-from tests.e2e.conftest import World
+from tests.e2e.conftest import RunningDemo
 from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
@@ -51,22 +51,22 @@ class Attackers:
 
 
 @pytest.fixture
-async def attackers(world: World) -> AsyncIterator[Attackers]:
+async def attackers(demo: RunningDemo) -> AsyncIterator[Attackers]:
     async with AsyncExitStack() as exits:
 
         async def at() -> httpx.AsyncClient:
             transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
-            http = httpx.AsyncClient(base_url=world.stack.gateway, timeout=60, transport=transport)
+            http = httpx.AsyncClient(base_url=demo.system.gateway, timeout=60, transport=transport)
             return await exits.enter_async_context(http)
 
         ops = await Person.sign_in(await at(), "ops")
-        foreign = world.foreign_page("vk")["organisation_id"]
+        foreign = demo.other_organisations_page("vk")["organisation_id"]
         found = {"ops": ops, "nobody": Person(await at())}
         made = {}
         for name, role, place in (
             ("person", "executor", foreign),
             ("manager", "manager", foreign),
-            ("locked", "executor", world.organisation_id),
+            ("locked", "executor", demo.organisation_id),
         ):
             body = {
                 "username": f"attack.{name}",
@@ -83,7 +83,7 @@ async def attackers(world: World) -> AsyncIterator[Attackers]:
             {
                 "name": "Узкая система",
                 "role": "executor",
-                "organisation_id": world.organisation_id,
+                "organisation_id": demo.organisation_id,
                 "scopes": ["webhooks:manage", "webhooks:read"],
             },
         )
@@ -94,27 +94,27 @@ async def attackers(world: World) -> AsyncIterator[Attackers]:
         yield Attackers(found, made["locked"])
 
 
-async def citizen_writes(world: World, text: str) -> dict[str, Any]:
-    page = int(world.page("vk")["external_id"])
-    return await world.vk.citizen(page, "wall_post", text)
+async def citizen_writes(demo: RunningDemo, text: str) -> dict[str, Any]:
+    page = int(demo.page("vk")["external_id"])
+    return await demo.vk.citizen(page, "wall_post", text)
 
 
-async def test_attackers_cannot_read_or_register_anything(world: World, attackers: Attackers) -> None:
+async def test_attackers_cannot_read_or_register_anything(demo: RunningDemo, attackers: Attackers) -> None:
     async with receiver() as theirs, receiver() as ours:
         statuses_of_registration = await _try_to_register_webhooks(attackers, theirs)
-        await world.centre.post("/webhooks/endpoints", {"url": ours.url, "event_types": ["appeal.opened"]})
-        written = await citizen_writes(world, QUESTION)
-        appeal = await world.centre.appeal_about(QUESTION)
+        await demo.centre.post("/webhooks/endpoints", {"url": ours.url, "event_types": ["appeal.opened"]})
+        written = await citizen_writes(demo, QUESTION)
+        appeal = await demo.centre.appeal_about(QUESTION)
         assert written
-        await ours.got("appeal.opened", appeal["id"])
+        await ours.wait_for("appeal.opened", appeal["id"])
         await _try_to_read(attackers, appeal)
         read = [
             (who, asked, answer.status_code) for who, asked, answer in attackers.answers if SECRET in answer.text
         ]
         assert not read
         assert not [body for _, body in theirs.received if SECRET in body.decode()], statuses_of_registration
-    await _forge_service_tokens(world, attackers)
-    await _try_to_get_confirmation_code(world, attackers)
+    await _forge_service_tokens(demo, attackers)
+    await _try_to_get_confirmation_code(demo, attackers)
     failed = [(who, asked, answer.text) for who, asked, answer in attackers.answers if answer.status_code >= 500]
     assert not failed
 
@@ -161,8 +161,8 @@ async def _try_to_read(attackers: Attackers, appeal: dict[str, Any]) -> None:
         assert answer.status_code in {401, 403, 404}, f"{who}: {answer.text}"
 
 
-async def _forge_service_tokens(world: World, attackers: Attackers) -> None:
-    keys = world.stack.data_dir / "keys"
+async def _forge_service_tokens(demo: RunningDemo, attackers: Attackers) -> None:
+    keys = demo.system.data_dir / "keys"
     body = {"reply_id": str(UUID(int=1)), "message_id": str(UUID(int=2)), "text": "x", "on_behalf_of": "x"}
     path = "/internal/publications"
     for thief in ("metrics", "webhooks", "registry", "ingest"):
@@ -171,17 +171,17 @@ async def _forge_service_tokens(world: World, attackers: Attackers) -> None:
         token = signer.sign(thief, "ingest", tokens.SERVICE_TOKEN_LIFETIME, act="x", use=use)
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": thief}
         async with httpx.AsyncClient(timeout=30) as http:
-            straight = await http.post(world.stack.urls["ingest"] + path, json=body, headers=headers)
-            outside = await http.post(world.stack.gateway + path, json=body, headers=headers)
+            straight = await http.post(demo.system.urls["ingest"] + path, json=body, headers=headers)
+            outside = await http.post(demo.system.gateway + path, json=body, headers=headers)
         assert (straight.status_code, outside.status_code) == (403, 404), thief
     assert (await attackers.request("nobody", "POST", "/internal/publications", json=body)).status_code == 404
 
 
-async def _try_to_get_confirmation_code(world: World, attackers: Attackers) -> None:
+async def _try_to_get_confirmation_code(demo: RunningDemo, attackers: Attackers) -> None:
     http = attackers.by_name["nobody"].http
-    group = int(world.page("vk")["external_id"])
+    group = int(demo.page("vk")["external_id"])
     # End the time in which the network may confirm our own registration: until then it needs no secret.
-    database = await asyncpg.connect(world.stack.service_database_url("ingest"))
+    database = await asyncpg.connect(demo.system.service_database_url("ingest"))
     await database.execute("UPDATE callback_registrations SET confirmation_until = now()")
     await database.close()
     asked = await http.post("/callbacks/vk", json={"type": "confirmation", "group_id": group})
@@ -197,17 +197,17 @@ async def _try_to_get_confirmation_code(world: World, attackers: Attackers) -> N
         assert answer.status_code < 500, answer.text
     # Messages of others are still received.
     text = f"{QUESTION}, и после вложенных тел"
-    await citizen_writes(world, text)
-    await world.centre.appeal_about(text)
+    await citizen_writes(demo, text)
+    await demo.centre.appeal_about(text)
 
 
-async def test_hostile_texts_do_not_block_the_next_message(world: World) -> None:
+async def test_hostile_texts_do_not_block_the_next_message(demo: RunningDemo) -> None:
     """`bench.hostile_texts` measures how long such a text takes to classify."""
     for _ in range(24):
-        await citizen_writes(world, "[id1:" * 3276)
+        await citizen_writes(demo, "[id1:" * 3276)
     text = "Яма на дороге у школы, после атаки"
-    await citizen_writes(world, text)
-    await world.centre.appeal_about(text)
+    await citizen_writes(demo, text)
+    await demo.centre.appeal_about(text)
 
 
 @asynccontextmanager
@@ -241,15 +241,15 @@ async def attacking_sign_in(
     [("127.0.0.2", "ops"), ("127.0.0.1", "auditor")],
     ids=["from another address", "from the same address"],
 )
-async def test_others_can_sign_in_during_a_password_attack(world: World, address: str, username: str) -> None:
+async def test_others_can_sign_in_during_a_password_attack(demo: RunningDemo, address: str, username: str) -> None:
     """`bench.sign_in` measures how long they wait."""
     refused: list[int] = []
     numbers = itertools.count()
     for _ in range(ROUNDS):
-        async with attacking_sign_in(world.stack.gateway, address, username, numbers) as statuses:
+        async with attacking_sign_in(demo.system.gateway, address, username, numbers) as statuses:
             await _wait_for_responses(statuses)
             for name in ("head", "centre", "org") * 3:
-                await Person.sign_in(world.anyone, name)
+                await Person.sign_in(demo.anyone, name)
         refused += statuses
     assert set(refused) <= {400, 429}
 

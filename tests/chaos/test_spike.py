@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from tests.chaos.message_feed import feed
-from tests.e2e.conftest import World
+from tests.e2e.conftest import RunningDemo
 from tests.support import power_cut_messages
 from tests.support.eventually import eventually
 
@@ -25,27 +25,27 @@ POWER_CUT_MESSAGES, OTHER_MESSAGES, TURNS = 200, 5_000, 20
 PRECISION, RECALL = 0.95, 0.90
 
 
-async def pages_by_municipality(world: World) -> dict[str | None, list[dict[str, Any]]]:
+async def pages_by_municipality(demo: RunningDemo) -> dict[str | None, list[dict[str, Any]]]:
     """Return the pages by the municipality of their organisation."""
-    organisations = {one["id"]: one for one in await world.centre.every("/organisations")}
+    organisations = {one["id"]: one for one in await demo.centre.list_all("/organisations")}
     found: dict[str | None, list[dict[str, Any]]] = {}
-    for page in world.pages:
+    for page in demo.pages:
         place = organisations[page["organisation_id"]]["municipality"]
         found.setdefault(place["oktmo"] if isinstance(place, dict) else place, []).append(page)
     return found
 
 
-async def write(world: World, texts: list[str], pages: list[dict[str, Any]], rng: random.Random) -> None:
+async def write(demo: RunningDemo, texts: list[str], pages: list[dict[str, Any]], rng: random.Random) -> None:
     """Write each text as a different citizen on one of these pages; most are comments."""
     for text in texts:
         page = rng.choice(pages)
         kind = rng.choices(("comment", "wall_post", "message"), (8, 1, 1))[0]
-        await world.network(page["network"]).citizen(page["external_id"], kind, text)
+        await demo.network(page["network"]).citizen(page["external_id"], kind, text)
 
 
-async def appeals_by_text(world: World) -> dict[str, tuple[str, str | None]]:
+async def appeals_by_text(demo: RunningDemo) -> dict[str, tuple[str, str | None]]:
     """Return text of a message → (appeal id, incident id)."""
-    connection = await asyncpg.connect(world.stack.service_database_url("appeals"))
+    connection = await asyncpg.connect(demo.system.service_database_url("appeals"))
     try:
         rows = await connection.fetch(
             """SELECT messages.text, appeals.id, appeals.incident_id FROM appeals
@@ -56,17 +56,17 @@ async def appeals_by_text(world: World) -> dict[str, tuple[str, str | None]]:
     return {row["text"]: (str(row["id"]), row["incident_id"] and str(row["incident_id"])) for row in rows}
 
 
-async def count_rows(world: World, query: str) -> int:
-    connection = await asyncpg.connect(world.stack.service_database_url("appeals"))
+async def count_rows(demo: RunningDemo, query: str) -> int:
+    connection = await asyncpg.connect(demo.system.service_database_url("appeals"))
     try:
         return int(await connection.fetchval(query))
     finally:
         await connection.close()
 
 
-async def test_power_cut_messages_become_one_incident_with_one_reply_each(world: World) -> None:
+async def test_power_cut_messages_become_one_incident_with_one_reply_each(demo: RunningDemo) -> None:
     rng = random.Random(17)
-    places = await pages_by_municipality(world)
+    places = await pages_by_municipality(demo)
     here = places[power_cut_messages.MUNICIPALITY]
     elsewhere = [
         page for place, pages in places.items() if place != power_cut_messages.MUNICIPALITY for page in pages
@@ -78,29 +78,29 @@ async def test_power_cut_messages_become_one_incident_with_one_reply_each(world:
     plain = [text for text in others if not power_cut_messages.is_about_power(text)]
     for turn in range(TURNS):
         await asyncio.gather(
-            feed(world.vk, plain[turn::TURNS], offset=0, step=2),
-            feed(world.ok, plain[turn::TURNS], offset=1, step=2),
-            write(world, about_power[turn::TURNS], elsewhere, rng),
-            write(world, [*power_cut_texts[turn::TURNS], *decoys[turn::TURNS]], here, rng),
+            feed(demo.vk, plain[turn::TURNS], offset=0, step=2),
+            feed(demo.ok, plain[turn::TURNS], offset=1, step=2),
+            write(demo, about_power[turn::TURNS], elsewhere, rng),
+            write(demo, [*power_cut_texts[turn::TURNS], *decoys[turn::TURNS]], here, rng),
         )
 
     async def read() -> bool:
         return await count_rows(
-            world,
+            demo,
             "SELECT count(*) FROM messages WHERE NOT from_community AND id NOT IN "
             "(SELECT message_id FROM classifications)",
-        ) == 0 and await count_rows(world, "SELECT count(*) FROM messages WHERE NOT from_community") >= 0.98 * (
+        ) == 0 and await count_rows(demo, "SELECT count(*) FROM messages WHERE NOT from_community") >= 0.98 * (
             POWER_CUT_MESSAGES + OTHER_MESSAGES
         )
 
     await eventually(read, "every message is classified", seconds=600, every=2)
     await eventually(
-        lambda: all_processed(world), "the incident consumer has processed all events", seconds=120, every=1
+        lambda: all_processed(demo), "the incident consumer has processed all events", seconds=120, every=1
     )
 
-    listed = await world.centre.every("/incidents")
+    listed = await demo.centre.list_all("/incidents")
     incident = max(listed, key=lambda one: one["member_count"])
-    found = await appeals_by_text(world)
+    found = await appeals_by_text(demo)
     members = {appeal for appeal, where in found.values() if where == incident["id"]}
     true = {found[text][0] for text in power_cut_texts if text in found}
     reached = [text for text in power_cut_texts if text in found and found[text][1] == incident["id"]]
@@ -119,15 +119,15 @@ async def test_power_cut_messages_become_one_incident_with_one_reply_each(world:
         for one in listed
         if one["municipality"] == power_cut_messages.MUNICIPALITY and one["utility_failure"] == "power"
     ] == [incident["member_count"]]
-    await check_alert(world, incident)
-    await check_answer(world, incident)
+    await check_alert(demo, incident)
+    await check_answer(demo, incident)
 
 
-async def all_processed(world: World) -> bool:
+async def all_processed(demo: RunningDemo) -> bool:
     """Return whether the incident consumer has processed all events."""
     return (
         await count_rows(
-            world,
+            demo,
             """SELECT count(*) FROM events WHERE type = 'appeal.opened' AND
            coalesce(position, 9e15) > (SELECT position FROM appeals_cursors WHERE consumer = 'gathering')""",
         )
@@ -135,12 +135,12 @@ async def all_processed(world: World) -> bool:
     )
 
 
-async def check_alert(world: World, incident: dict[str, Any]) -> None:
+async def check_alert(demo: RunningDemo, incident: dict[str, Any]) -> None:
     """Assert that the alert was created within a minute of the fifth message."""
     alert = next(
-        one for one in await world.centre.every("/alerts", kind="spike") if one["incident_id"] == incident["id"]
+        one for one in await demo.centre.list_all("/alerts", kind="spike") if one["incident_id"] == incident["id"]
     )
-    connection = await asyncpg.connect(world.stack.service_database_url("appeals"))
+    connection = await asyncpg.connect(demo.system.service_database_url("appeals"))
     try:
         fifth = await connection.fetchval(
             "SELECT opened_at FROM appeals WHERE incident_id = $1 ORDER BY opened_at OFFSET 4 LIMIT 1",
@@ -153,17 +153,17 @@ async def check_alert(world: World, incident: dict[str, Any]) -> None:
     assert took <= 60
 
 
-async def check_answer(world: World, incident: dict[str, Any]) -> None:
+async def check_answer(demo: RunningDemo, incident: dict[str, Any]) -> None:
     """Assert that one reply to all is published in each member's thread once, also for later members."""
     answer = f"Здравствуйте! Авария на подстанции, свет включат до 22:00. {uuid4().hex[:8]}"
     key = {"Idempotency-Key": uuid4().hex}
     path = f"/incidents/{incident['id']}/replies"
     for _ in range(2):
-        await world.centre.post(path, {"text": answer}, **key)
+        await demo.centre.post(path, {"text": answer}, **key)
 
     async def published() -> int | None:
-        (reply,) = (await world.centre.get(path))["items"]
-        members: int = (await world.centre.get(f"/incidents/{incident['id']}"))["member_count"]
+        (reply,) = (await demo.centre.get(path))["items"]
+        members: int = (await demo.centre.get(f"/incidents/{incident['id']}"))["member_count"]
         return (
             members if reply["by_status"].get("published", 0) == members and not reply["pending_count"] else None
         )
@@ -171,8 +171,8 @@ async def check_answer(world: World, incident: dict[str, Any]) -> None:
     members = await eventually(published, "every member's reply is published", seconds=400, every=2)
     # Ids of threads and comments are unique only within a page.
     published_count: Counter[tuple[str, str, str]] = Counter()
-    for page in world.pages:
-        for one in await world.network(page["network"]).answers(page["external_id"], answer):
+    for page in demo.pages:
+        for one in await demo.network(page["network"]).answers(page["external_id"], answer):
             published_count[page["id"], str(one["thread"]), str(one["in_reply_to"])] += 1
     assert published_count.total() == members
     in_threads = Counter(

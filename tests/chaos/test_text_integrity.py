@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos import sample_texts
 from tests.chaos.message_feed import check_stored_exactly, feed, native_ids_on_several_pages, wait_until_stored
-from tests.e2e.conftest import World
+from tests.e2e.conftest import RunningDemo
 from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("default::UserWarning")]
@@ -29,20 +29,20 @@ def all_texts() -> list[str]:
     return [*found, *sample_texts.hostile(200)]
 
 
-async def test_every_text_is_stored_once_and_unchanged(world: World) -> None:
+async def test_every_text_is_stored_once_and_unchanged(demo: RunningDemo) -> None:
     written = all_texts()
     halves = await asyncio.gather(
-        feed(world.vk, written, offset=0, step=2), feed(world.ok, written, offset=1, step=2)
+        feed(demo.vk, written, offset=0, step=2), feed(demo.ok, written, offset=1, step=2)
     )
     sent = [item for half, _ in halves for item in half]
     assert len(sent) + sum(refused for _, refused in halves) == len(written)
     assert len(sent) > 0.95 * len(written)
     assert native_ids_on_several_pages(sent) > 0
-    stored = await wait_until_stored(world, len(sent), seconds=240)
-    check_stored_exactly(world, sent, stored)
+    stored = await wait_until_stored(demo, len(sent), seconds=240)
+    check_stored_exactly(demo, sent, stored)
 
 
-async def test_killed_ingest_and_restarted_postgres_lose_and_duplicate_nothing(world: World) -> None:
+async def test_killed_ingest_and_restarted_postgres_lose_and_duplicate_nothing(demo: RunningDemo) -> None:
     rng = random.Random(11)
     written = all_texts()
     parts = [
@@ -51,43 +51,41 @@ async def test_killed_ingest_and_restarted_postgres_lose_and_duplicate_nothing(w
     sent = []
     answers: list[tuple[str, dict[str, Any], str]] = []
     for turn, part in enumerate(parts):
-        halves = await asyncio.gather(
-            feed(world.vk, part, offset=0, step=2), feed(world.ok, part, offset=1, step=2)
-        )
+        halves = await asyncio.gather(feed(demo.vk, part, offset=0, step=2), feed(demo.ok, part, offset=1, step=2))
         sent += [item for half, _ in halves for item in half]
         if turn == 5:
             break
         # One reply per network is in flight when the process is killed.
         for name, method in (("vk", "wall.createComment"), ("ok", "discussions.addDiscussionComment")):
-            network, page = world.network(name), world.page(name)
+            network, page = demo.network(name), demo.page(name)
             question = f"Когда придёт мастер по заявке {uuid4().hex[:8]}?"
             await network.citizen(page["external_id"], "comment", question)
-            appeal = await world.centre.appeal_about(question)
+            appeal = await demo.centre.appeal_about(question)
             await network.fault(kind="slow", next=1, method=method, seconds=2)
             answer = f"Мастер придёт завтра. {uuid4().hex[:8]}"
-            await world.org.post(f"/appeals/{appeal['id']}/replies", {"text": answer, "kind": "final"})
+            await demo.org.post(f"/appeals/{appeal['id']}/replies", {"text": answer, "kind": "final"})
             answers.append((name, page, answer))
         await asyncio.sleep(rng.uniform(0.1, 1.5))
-        await world.stack.kill("ingest")
+        await demo.system.kill("ingest")
         if turn == 2:
-            await world.stack.restart_postgres()
+            await demo.system.restart_postgres()
     expected = len(sent) + len(answers)
-    stored = await wait_until_stored(world, expected, seconds=300)
+    stored = await wait_until_stored(demo, expected, seconds=300)
     questions = {m["text"] for m in stored} - {s.text for s in sent}
     assert len(questions) == len(answers)
-    check_stored_exactly(world, sent, [m for m in stored if m["text"] not in questions])
+    check_stored_exactly(demo, sent, [m for m in stored if m["text"] not in questions])
     for name, page, answer in answers:
 
         async def published(name: str = name, page: Any = page, answer: str = answer) -> bool:
-            return bool(await world.network(name).answers(page["external_id"], answer))
+            return bool(await demo.network(name).answers(page["external_id"], answer))
 
         await eventually(published, f"the answer in flight at the kill is published in {name}", seconds=120)
 
     async def all_published() -> bool:
-        shown = await world.centre.every("/publications")
+        shown = await demo.centre.list_all("/publications")
         mine = [p for p in shown if p["text"] in {answer for _, _, answer in answers}]
         return len(mine) == len(answers) and all(p["status"] == "published" for p in mine)
 
     await eventually(all_published, "all publications have the status published", seconds=120)
     for name, page, answer in answers:
-        assert len(await world.network(name).answers(page["external_id"], answer)) == 1, (name, answer)
+        assert len(await demo.network(name).answers(page["external_id"], answer)) == 1, (name, answer)

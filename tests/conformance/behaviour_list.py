@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.conformance.drivers.base import TELLS, Driver
-from tests.conformance.ingest_under_test import Stand
+from tests.conformance.ingest_under_test import IngestUnderTest
 
-Run = Callable[[Stand], Awaitable[None]]
+Run = Callable[[IngestUnderTest], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,19 +13,19 @@ import pytest
 
 from cli.deployment import provisioning as bootstrap
 from tests.conformance.behaviour_list import BEHAVIOURS, Behaviour
-from tests.conformance.ingest_under_test import Stand, standing
-from tests.conformance.network_servers import PLAYED, playing
+from tests.conformance.ingest_under_test import IngestUnderTest, running_ingest
+from tests.conformance.network_servers import NETWORK_SERVERS, running_network
 from tests.conftest import TestDatabase
 
-AT_ONCE = 8
+CONCURRENCY = 8
 
 
-class Show:
+class BehaviourRunner:
     """Runs behaviours against one network: first the concurrent ones, then those marked `alone` one by one."""
 
-    def __init__(self, stand: Stand, chosen: Sequence[Behaviour]) -> None:
-        self._stand = stand
-        self._gate = asyncio.Semaphore(AT_ONCE)
+    def __init__(self, system: IngestUnderTest, chosen: Sequence[Behaviour]) -> None:
+        self._system = system
+        self._gate = asyncio.Semaphore(CONCURRENCY)
         self._together = {
             one.name: asyncio.create_task(self._run(one), name=one.name) for one in chosen if not one.alone
         }
@@ -36,9 +36,9 @@ class Show:
 
     async def _alone(self, one: Behaviour) -> None:
         try:
-            await one.run(self._stand)
+            await one.run(self._system)
         finally:
-            await self._stand.leave()
+            await self._system.disconnect()
 
     async def outcome(self, one: Behaviour) -> None:
         """Wait for the behaviour, or run it. Raises the behaviour's own error."""
@@ -50,7 +50,7 @@ class Show:
         try:
             await self._alone(one)
         finally:
-            await self._stand.driver.mend()
+            await self._system.driver.clear_faults()
 
     async def end(self) -> None:
         """Cancel the behaviours that no test is waiting for."""
@@ -59,7 +59,7 @@ class Show:
         await asyncio.gather(*self._together.values(), return_exceptions=True)
 
 
-class House:
+class SharedIngests:
     """Runs ingest for one network after another; cases must be sorted by network."""
 
     def __init__(
@@ -69,15 +69,15 @@ class House:
         self._keys_dir = keys_dir
         self._folder = folder
         self._chosen = chosen
-        self._open: dict[str, Show] = {}
+        self._open: dict[str, BehaviourRunner] = {}
         self._closing = AsyncExitStack()
 
-    async def show(self, network: str) -> Show:
+    async def show(self, network: str) -> BehaviourRunner:
         """Start ingest for a network with its selected behaviours; the previous network's ingest is closed."""
         if network not in self._open:
             await self.close()
-            stand = await self._closing.enter_async_context(self._stand(network))
-            shown = self._open[network] = Show(stand, self._chosen[network])
+            system = await self._closing.enter_async_context(self._system(network))
+            shown = self._open[network] = BehaviourRunner(system, self._chosen[network])
             self._closing.push_async_callback(shown.end)
         return self._open[network]
 
@@ -88,13 +88,13 @@ class House:
         self._closing = AsyncExitStack()
 
     @asynccontextmanager
-    async def _stand(self, network: str) -> AsyncIterator[Stand]:
+    async def _system(self, network: str) -> AsyncIterator[IngestUnderTest]:
         folder = self._folder / network
         folder.mkdir()
         async with fresh_database(self._admin_url) as database:
-            with playing(network, folder) as (driver, settings):
-                async with standing(driver, database, self._keys_dir, settings) as stand:
-                    yield stand
+            with running_network(network, folder) as (driver, settings):
+                async with running_ingest(driver, database, self._keys_dir, settings) as system:
+                    yield system
 
 
 @asynccontextmanager
@@ -113,18 +113,21 @@ async def fresh_database(admin_url: str) -> AsyncIterator[TestDatabase]:
 
 
 @pytest.fixture(scope="package")
-async def house(
-    request: pytest.FixtureRequest, template: str, keys_dir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[House]:
+async def shared_ingests(
+    request: pytest.FixtureRequest,
+    migrated_template: str,
+    keys_dir: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[SharedIngests]:
     """The runner that starts ingest for each network of this test run."""
     chosen: dict[str, list[Behaviour]] = defaultdict(list)
     for item in request.session.items:
         params = _params(item)
         if isinstance(params.get("behaviour"), Behaviour):
             chosen[params["network"]].append(params["behaviour"])
-    house = House(template, keys_dir, tmp_path_factory.mktemp("conformance"), chosen)
-    yield house
-    await house.close()
+    shared_ingests = SharedIngests(migrated_template, keys_dir, tmp_path_factory.mktemp("conformance"), chosen)
+    yield shared_ingests
+    await shared_ingests.close()
 
 
 def _params(item: pytest.Item) -> dict[str, Any]:
@@ -146,14 +149,14 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     write = terminalreporter.write_line
     terminalreporter.section("conformance")
     wide = max(map(len, outcomes))
-    write(f"{'':{wide}}  " + "  ".join(f"{network:7}" for network in PLAYED))
+    write(f"{'':{wide}}  " + "  ".join(f"{network:7}" for network in NETWORK_SERVERS))
     for one in BEHAVIOURS:
         if one.name in outcomes:
-            row = [outcomes[one.name].get(network, "–") for network in PLAYED]
+            row = [outcomes[one.name].get(network, "–") for network in NETWORK_SERVERS]
             write(f"{one.name:{wide}}  " + "  ".join(f"{shown:7}" for shown in row))
-    counts = {n: sum(row.get(n) == "passed" for row in outcomes.values()) for n in PLAYED}
+    counts = {n: sum(row.get(n) == "passed" for row in outcomes.values()) for n in NETWORK_SERVERS}
     write(f"{'passed':{wide}}  " + "  ".join(f"{count:<7}" for count in counts.values()))
     for one in BEHAVIOURS:
-        for played in PLAYED.values():
+        for played in NETWORK_SERVERS.values():
             if one.name in outcomes and (why := one.not_for(played.driver)):
                 write(f"not counted: {one.name}: {why}")

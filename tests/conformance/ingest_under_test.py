@@ -15,9 +15,9 @@ import asyncpg
 
 from cli.deployment.provisioning import with_database
 from services.ingest.intake.pseudonymisation import author_key
-from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
+from tests.conformance.drivers.base import Deliver, Driver, Kind, What, WrittenMessage
 from tests.conftest import TestDatabase
-from tests.integration.ingest.http_forwarder import running_relay
+from tests.integration.ingest.http_forwarder import running_forwarder
 from tests.support.eventually import eventually
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
@@ -30,14 +30,14 @@ TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "s
 
 
 @dataclass
-class Stand:
+class IngestUnderTest:
     """What a behaviour works with. `page` is shared by all behaviours that need no page of their own."""
 
     driver: Driver
     database: TestDatabase
     keys_dir: Path
     env: Mapping[str, str]
-    eye: asyncpg.Pool
+    raw_connection: asyncpg.Pool
     organisation: UUID
     page: str = ""
     page_id: UUID = field(default_factory=uuid4)
@@ -45,8 +45,8 @@ class Stand:
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
     _numbers: Any = field(default_factory=count)
     _own: dict[asyncio.Task[Any] | None, list[UUID]] = field(default_factory=dict)
-    _door_open: bool = False
-    _door_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _callback_registered: bool = False
+    _callback_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     # --- running ------------------------------------------------------------------------------------
 
@@ -67,7 +67,7 @@ class Stand:
         """Run ingest at an address that networks can push to, with `more` settings, until the block ends."""
         await self.stop()
         try:
-            async with running_relay() as relay:
+            async with running_forwarder() as relay:
                 await self.start(callbacks_url=relay.url, **more)
                 relay.target = self.ingest.client
                 yield
@@ -104,20 +104,20 @@ class Stand:
         )
         self._own.setdefault(asyncio.current_task(), []).append(page_id)
         for token in await self.driver.tokens(page):
-            await self.hand_over(token, page_id)
+            await self.add_token(token, page_id)
         return page_id
 
-    async def leave(self) -> None:
+    async def disconnect(self) -> None:
         """Stop reading the pages that the current behaviour has connected."""
         pages = self._own.pop(asyncio.current_task(), [])
-        await self.eye.execute("UPDATE pages SET active = false WHERE id = ANY($1::uuid[])", pages)
+        await self.raw_connection.execute("UPDATE pages SET active = false WHERE id = ANY($1::uuid[])", pages)
 
     async def connected(self, name: str) -> tuple[str, UUID]:
         """Create and register a page; return its name in the network and its id in ingest."""
         page = await self.new_page(name)
         return page, await self.connect(page)
 
-    async def hand_over(self, token: Mapping[str, Any], page_id: UUID) -> None:
+    async def add_token(self, token: Mapping[str, Any], page_id: UUID) -> None:
         """Add a credential as an operator."""
         body = {key: token[key] for key in token if key in TOKEN_FIELDS} | {"network": self.driver.network}
         if token["kind"] == "group":
@@ -140,27 +140,27 @@ class Stand:
 
         return await self.eventually(look, f"the source is not {' or '.join(states)}")
 
-    async def announce(self, what: What, about: Written, event_id: str, text: str | None = None) -> None:
+    async def announce(self, what: What, about: WrittenMessage, event_id: str, text: str | None = None) -> None:
         """Push an event about an object on the shared page."""
         words = about.text if text is None else text
-        await self.driver.announce(await self._door(), what, about, words, event_id)
+        await self.driver.announce(await self._control(), what, about, words, event_id)
 
     async def announce_garbage(self, mark: str) -> None:
         """Push an unparsable event to the shared page."""
-        await self.driver.announce_garbage(await self._door(), self.page, mark)
+        await self.driver.announce_garbage(await self._control(), self.page, mark)
 
-    async def _door(self) -> Deliver:
+    async def _control(self) -> Deliver:
         """Return the address for pushed events of the shared page, set up manually once."""
         path, secret = self.driver.pushed_at, "secret-of-the-suite"
-        async with self._door_lock:
-            if path and not self._door_open:
+        async with self._callback_lock:
+            if path and not self._callback_registered:
                 answer = await self.ingest.client.put(
                     f"/api/v1/sources/{self.page_id}/callback",
                     json={"secret": secret},
                     headers=self._headers("moderator"),
                 )
                 assert answer.status_code == 200, answer.text
-                self._door_open = True
+                self._callback_registered = True
 
         async def deliver(body: dict[str, Any]) -> None:
             given = body if "{secret}" in path else body | {"secret": secret}
@@ -199,20 +199,20 @@ class Stand:
         except AssertionError:
             raise AssertionError(failing) from None
 
-    async def stored(self, what: Written) -> asyncpg.Record | None:
+    async def stored(self, what: WrittenMessage) -> asyncpg.Record | None:
         """Return the stored row of a written object, if there is one."""
         return await self.by_id(what.kind, what.external_id)
 
     async def by_id(self, kind: Kind, external_id: str) -> asyncpg.Record | None:
         """Return the row with this external id."""
-        return await self.eye.fetchrow(
+        return await self.raw_connection.fetchrow(
             "SELECT * FROM messages WHERE network = $1 AND kind = $2 AND external_id = $3",
             self.driver.network,
             kind,
             external_id,
         )
 
-    async def arrived(self, what: Written, **expected: Any) -> asyncpg.Record:
+    async def wait_until_stored(self, what: WrittenMessage, **expected: Any) -> asyncpg.Record:
         """Wait until the object is stored with `expected` in its columns; its thread and author must be right."""
 
         async def look() -> asyncpg.Record | None:
@@ -226,13 +226,13 @@ class Stand:
         assert row["thread_key"] == what.thread_key
         return row
 
-    async def arrived_id(self, message_id: UUID) -> asyncpg.Record:
+    async def wait_until_stored_id(self, message_id: UUID) -> asyncpg.Record:
         """Return the stored message with this id of ours."""
-        row = await self.eye.fetchrow("SELECT * FROM messages WHERE id = $1", message_id)
+        row = await self.raw_connection.fetchrow("SELECT * FROM messages WHERE id = $1", message_id)
         assert row is not None
         return row
 
-    async def gone(self, what: Written) -> asyncpg.Record:
+    async def wait_until_deleted(self, what: WrittenMessage) -> asyncpg.Record:
         """Wait until the message is marked as deleted."""
 
         async def look() -> asyncpg.Record | None:
@@ -241,11 +241,11 @@ class Stand:
 
         return await self.eventually(look, f"not known as deleted: {what}")
 
-    async def spoken(self, text: str) -> asyncpg.Record:
+    async def wait_for_community_message(self, text: str) -> asyncpg.Record:
         """Wait for the community's message with this text."""
 
         async def look() -> asyncpg.Record | None:
-            return await self.eye.fetchrow(
+            return await self.raw_connection.fetchrow(
                 "SELECT * FROM messages WHERE text = $1 AND from_community AND network = $2",
                 text,
                 self.driver.network,
@@ -256,7 +256,7 @@ class Stand:
     async def in_thread(self, thread_key: str) -> list[asyncpg.Record]:
         """Return the stored messages of a thread without its post, in order of writing."""
         return list(
-            await self.eye.fetch(
+            await self.raw_connection.fetch(
                 "SELECT * FROM messages WHERE thread_key = $1 AND kind <> 'wall_post'"
                 " ORDER BY written_at, external_id",
                 thread_key,
@@ -270,7 +270,7 @@ class Stand:
 
     async def events(self, subject: UUID, kind: str) -> list[dict[str, Any]]:
         """Return the events about a message or publication."""
-        rows = await self.eye.fetch(
+        rows = await self.raw_connection.fetch(
             "SELECT data FROM events WHERE subject_id = $1 AND type = $2 ORDER BY created_at, id", subject, kind
         )
         return [json.loads(row["data"]) if isinstance(row["data"], str) else row["data"] for row in rows]
@@ -281,7 +281,7 @@ class Stand:
 
     async def later_comment_arrived(self) -> None:
         """Wait until a new comment is stored: the page was read again, so an unwanted effect would show."""
-        await self.arrived(await self.driver.citizen(self.page, f"Позже {uuid4().hex}"))
+        await self.wait_until_stored(await self.driver.citizen(self.page, f"Позже {uuid4().hex}"))
 
     # --- replies ------------------------------------------------------------------------------------
 
@@ -303,7 +303,7 @@ class Stand:
         """Return a publication as its author sees it."""
         return await self.get(f"/api/v1/publications/{ident}")
 
-    async def ended(self, ident: UUID, status: str = "published") -> dict[str, Any]:
+    async def wait_until_published(self, ident: UUID, status: str = "published") -> dict[str, Any]:
         """Wait until the publication is published or has failed, as expected."""
 
         async def look() -> dict[str, Any] | None:
@@ -316,19 +316,21 @@ class Stand:
 
 
 @asynccontextmanager
-async def standing(
+async def running_ingest(
     driver: Driver, database: TestDatabase, keys_dir: Path, env: Mapping[str, str]
-) -> AsyncIterator[Stand]:
+) -> AsyncIterator[IngestUnderTest]:
     """Run ingest connected to one network, with one registered page."""
-    eye = await asyncpg.create_pool(with_database(database.admin_url, database.name), min_size=1, max_size=8)
-    stand = Stand(driver, database, keys_dir, env, eye, await insert_organisation(database))
-    await stand.start()
+    raw_connection = await asyncpg.create_pool(
+        with_database(database.admin_url, database.name), min_size=1, max_size=8
+    )
+    system = IngestUnderTest(driver, database, keys_dir, env, raw_connection, await insert_organisation(database))
+    await system.start()
     try:
-        stand.page = await stand.new_page("shared")
-        await driver.keep_open_ground(stand.page, "Первый!")
-        stand.page_id = await asyncio.create_task(stand.connect(stand.page))  # not owned by any behaviour
-        yield stand
+        system.page = await system.new_page("shared")
+        await driver.keep_comments_open(system.page, "Первый!")
+        system.page_id = await asyncio.create_task(system.connect(system.page))  # not owned by any behaviour
+        yield system
     finally:
-        await stand.stop()
-        await eye.close()
-        await driver.door.aclose()
+        await system.stop()
+        await raw_connection.close()
+        await driver.control.aclose()

@@ -29,7 +29,7 @@ SUITE = {"reconcile_grace_seconds": "2"}
 
 
 @dataclass(frozen=True)
-class Played:
+class NetworkServer:
     """How a network is emulated. `module` is run; `port` names the environment variable of its port."""
 
     driver: type[Driver]
@@ -39,8 +39,8 @@ class Played:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-PLAYED: dict[str, Played] = {
-    "vk": Played(
+NETWORK_SERVERS: dict[str, NetworkServer] = {
+    "vk": NetworkServer(
         VkDriver,
         "emulators.vk",
         env={
@@ -57,20 +57,20 @@ PLAYED: dict[str, Played] = {
             "vk_closed_retry_seconds": "1",
         },
     ),
-    "ok": Played(
+    "ok": NetworkServer(
         OkDriver,
         "emulators.ok",
         env={"EMULATOR_CALLS_PER_SECOND": "0", "EMULATOR_BOT_CALLS_PER_SECOND": "0"},
         settings={"ok_calls_per_second": "200", "ok_topic_poll_seconds": "1", "ok_closed_retry_seconds": "1"},
     ),
-    "example": Played(ExampleDriver, "tests.conformance.example.server", port="EXAMPLE_PORT"),
+    "example": NetworkServer(ExampleDriver, "tests.conformance.example.server", port="EXAMPLE_PORT"),
 }
 
 
 @contextmanager
-def playing(network: str, folder: Path) -> Iterator[tuple[Driver, dict[str, str]]]:
+def running_network(network: str, folder: Path) -> Iterator[tuple[Driver, dict[str, str]]]:
     """Run the network's server as a process; yield its driver and ingest's settings."""
-    played = PLAYED[network]
+    played = NETWORK_SERVERS[network]
     port = free_port()
     environment = {
         **os.environ,

@@ -11,8 +11,8 @@ from tests.conformance.behaviours import (
     sources,
     threads,
 )
-from tests.conformance.conftest import House
-from tests.conformance.network_servers import PLAYED
+from tests.conformance.conftest import SharedIngests
+from tests.conformance.network_servers import NETWORK_SERVERS
 
 # Longer than one wait of the suite, so that a wait that times out fails with its own message.
 pytestmark = pytest.mark.timeout(660)
@@ -33,15 +33,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             id=f"{network}-{one.name}",
             marks=[pytest.mark.long] if one.long or network in LATER else [],
         )
-        for network, played in PLAYED.items()
+        for network, played in NETWORK_SERVERS.items()
         for one in sorted(BEHAVIOURS, key=lambda one: one.alone)
         if one.not_for(played.driver) is None
     ]
     metafunc.parametrize(("network", "behaviour"), cases)
 
 
-async def test_behaviour(house: House, network: str, behaviour: Behaviour) -> None:
-    show = await house.show(network)
+async def test_behaviour(shared_ingests: SharedIngests, network: str, behaviour: Behaviour) -> None:
+    show = await shared_ingests.show(network)
     await show.outcome(behaviour)
 
 

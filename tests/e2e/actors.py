@@ -14,7 +14,7 @@ PASSWORD = "demo"
 
 
 @dataclass
-class Network:
+class NetworkControl:
     """An emulated network and the people in it, through its control API."""
 
     name: str
@@ -83,7 +83,7 @@ class Person:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def every(self, path: str, **params: Any) -> list[dict[str, Any]]:
+    async def list_all(self, path: str, **params: Any) -> list[dict[str, Any]]:
         """Return all items of a list."""
         items: list[dict[str, Any]] = []
         cursor: str | None = None
@@ -115,7 +115,7 @@ class Receiver:
     url: str
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
-    async def got(self, event_type: str, appeal_id: str) -> tuple[dict[str, str], bytes]:
+    async def wait_for(self, event_type: str, appeal_id: str) -> tuple[dict[str, str], bytes]:
         """Headers and body of the first delivery of this event about this appeal."""
 
         async def look() -> tuple[dict[str, str], bytes] | None:

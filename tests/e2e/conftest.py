@@ -9,25 +9,25 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.actors import Network, Person
+from tests.e2e.actors import NetworkControl, Person
 from tests.support.embedded_stack import RunningSystem, running_stack
-from tests.support.service_under_test import DROPPED_FIRST
+from tests.support.service_under_test import CLIENT_LIMITS
 
 
 @dataclass
-class World:
+class RunningDemo:
     """The embedded run and its users."""
 
-    stack: RunningSystem
-    vk: Network
-    ok: Network
+    system: RunningSystem
+    vk: NetworkControl
+    ok: NetworkControl
     centre: Person
     org: Person
     anyone: httpx.AsyncClient
     pages: list[dict[str, Any]]
     organisation_id: str
 
-    def network(self, name: str) -> Network:
+    def network(self, name: str) -> NetworkControl:
         """Return the emulated network of that name."""
         return self.vk if name == "vk" else self.ok
 
@@ -37,37 +37,37 @@ class World:
             p for p in self.pages if p["network"] == network and p["organisation_id"] == self.organisation_id
         )
 
-    def foreign_page(self, network: str) -> dict[str, Any]:
+    def other_organisations_page(self, network: str) -> dict[str, Any]:
         """Return a page of another organisation."""
         return next(
             p for p in self.pages if p["network"] == network and p["organisation_id"] != self.organisation_id
         )
 
 
-async def enter_world(stack: RunningSystem, exits: AsyncExitStack) -> World:
+async def connect_to_demo(system: RunningSystem, exits: AsyncExitStack) -> RunningDemo:
     """Sign in all people at an embedded run."""
 
     async def at(url: str) -> httpx.AsyncClient:
-        return await exits.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30, limits=DROPPED_FIRST))
+        return await exits.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30, limits=CLIENT_LIMITS))
 
-    gateway = await at(stack.gateway)
+    gateway = await at(system.gateway)
     centre = await Person.sign_in(gateway, "centre")
     org = await Person.sign_in(gateway, "org")
-    return World(
-        stack=stack,
-        vk=Network("vk", await at(stack.vk)),
-        ok=Network("ok", await at(stack.ok)),
+    return RunningDemo(
+        system=system,
+        vk=NetworkControl("vk", await at(system.vk)),
+        ok=NetworkControl("ok", await at(system.ok)),
         centre=centre,
         org=org,
         anyone=gateway,
-        pages=await centre.every("/pages"),
+        pages=await centre.list_all("/pages"),
         organisation_id=(await org.get("/me"))["organisation"]["id"],
     )
 
 
 @pytest.fixture(scope="package")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningDemo]:
     """The embedded run with the demo registry; citizens write only in tests."""
     folder: Path = tmp_path_factory.mktemp("stack")
-    async with running_stack(folder, seed_demo=True) as stack, AsyncExitStack() as exits:
-        yield await enter_world(stack, exits)
+    async with running_stack(folder, seed_demo=True) as system, AsyncExitStack() as exits:
+        yield await connect_to_demo(system, exits)

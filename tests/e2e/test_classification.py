@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.e2e.conftest import World
+from tests.e2e.conftest import RunningDemo
 from tests.support.eventually import eventually
 
 TUNKA = "81654000"
@@ -15,10 +15,10 @@ TUNKA = "81654000"
 
 @pytest.mark.parametrize("network_name", ["vk", "ok"])
 async def test_urgent_message_raises_an_alert_and_its_correction_is_routed_and_exported(
-    world: World, network_name: str
+    demo: RunningDemo, network_name: str
 ) -> None:
-    centre, page = world.centre, world.page(network_name)
-    (group,) = [found for found in await centre.every("/topics") if found["name"] == "Энергетика"]
+    centre, page = demo.centre, demo.page(network_name)
+    (group,) = [found for found in await centre.list_all("/topics") if found["name"] == "Энергетика"]
     (topic,) = (await centre.get("/topics", q="авария на ЛЭП", level="topic"))["items"]
     (ministry,) = (await centre.get("/organisations", code="mintrans"))["items"]
     rule = await centre.post(
@@ -32,7 +32,7 @@ async def test_urgent_message_raises_an_alert_and_its_correction_is_routed_and_e
     text = f"{words} {uuid4().hex[:8]}"
     masked = text.replace("8-924-000-12-34", "[телефон]")
     try:
-        await world.network(network_name).citizen(page["external_id"], "comment", text)
+        await demo.network(network_name).citizen(page["external_id"], "comment", text)
         listed = await centre.appeal_about(masked)
         assert (listed["urgency"], listed["organisation"]["id"]) == ("high", page["organisation_id"])
 

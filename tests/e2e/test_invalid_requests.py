@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.e2e.conftest import World
+from tests.e2e.conftest import RunningDemo
 
 
 def problem(answer: httpx.Response, status: int, slug: str, pointer: str | None = None) -> dict[str, Any]:
@@ -20,85 +20,85 @@ def problem(answer: httpx.Response, status: int, slug: str, pointer: str | None 
     return body
 
 
-async def create_appeal(world: World, network: str = "vk", *, foreign: bool = False) -> dict[str, Any]:
-    page = world.foreign_page(network) if foreign else world.page(network)
+async def create_appeal(demo: RunningDemo, network: str = "vk", *, foreign: bool = False) -> dict[str, Any]:
+    page = demo.other_organisations_page(network) if foreign else demo.page(network)
     question = f"Когда отремонтируют крыльцо? {uuid4().hex[:8]}"
-    await world.network(network).citizen(page["external_id"], "comment", question)
-    listed = await world.centre.appeal_about(question)
-    return await world.centre.appeal(listed["id"])
+    await demo.network(network).citizen(page["external_id"], "comment", question)
+    listed = await demo.centre.appeal_about(question)
+    return await demo.centre.appeal(listed["id"])
 
 
-async def test_unknown_organisation_is_refused(world: World) -> None:
-    appeal = await create_appeal(world)
-    answer = await world.centre.ask(
+async def test_unknown_organisation_is_refused(demo: RunningDemo) -> None:
+    appeal = await create_appeal(demo)
+    answer = await demo.centre.ask(
         "POST",
         f"/appeals/{appeal['id']}/moves",
         json={"to": "assigned", "organisation_id": str(uuid4()), "reason": "не наше"},
         headers={"If-Match": f'"{appeal["version"]}"'},
     )
     problem(answer, 422, "invalid", "/organisation_id")
-    after = await world.centre.appeal(appeal["id"])
+    after = await demo.centre.appeal(appeal["id"])
     assert (after["version"], after["organisation"]) == (appeal["version"], appeal["organisation"])
 
 
-async def test_empty_or_too_long_reply_is_refused(world: World) -> None:
-    appeal = await create_appeal(world)
+async def test_empty_or_too_long_reply_is_refused(demo: RunningDemo) -> None:
+    appeal = await create_appeal(demo)
     for text in ("", "   ", "а" * 20_001):
-        answer = await world.org.ask(
+        answer = await demo.org.ask(
             "POST", f"/appeals/{appeal['id']}/replies", json={"text": text, "kind": "final"}
         )
         problem(answer, 422, "invalid", "/text")
-    after = await world.centre.appeal(appeal["id"])
+    after = await demo.centre.appeal(appeal["id"])
     assert (after["replies"], after["version"]) == ([], appeal["version"])
 
 
-async def test_reply_to_closed_appeal_is_refused(world: World) -> None:
-    appeal = await create_appeal(world)
-    moved = await world.centre.ask(
+async def test_reply_to_closed_appeal_is_refused(demo: RunningDemo) -> None:
+    appeal = await create_appeal(demo)
+    moved = await demo.centre.ask(
         "POST",
         f"/appeals/{appeal['id']}/moves",
         json={"to": "not_required", "reason": "проверка"},
         headers={"If-Match": f'"{appeal["version"]}"'},
     )
     assert moved.status_code == 200, moved.text
-    answer = await world.org.ask(
+    answer = await demo.org.ask(
         "POST", f"/appeals/{appeal['id']}/replies", json={"text": "Здравствуйте!", "kind": "final"}
     )
     problem(answer, 409, "conflict")
-    assert (await world.centre.appeal(appeal["id"]))["replies"] == []
+    assert (await demo.centre.appeal(appeal["id"]))["replies"] == []
 
 
-async def test_missing_or_stale_version_is_refused(world: World) -> None:
-    appeal = await create_appeal(world)
+async def test_missing_or_stale_version_is_refused(demo: RunningDemo) -> None:
+    appeal = await create_appeal(demo)
     body = {"to": "in_progress"}
     path = f"/appeals/{appeal['id']}/moves"
-    problem(await world.org.ask("POST", path, json=body), 428, "precondition-required")
+    problem(await demo.org.ask("POST", path, json=body), 428, "precondition-required")
     stale = {"If-Match": f'"{appeal["version"] + 7}"'}
-    problem(await world.org.ask("POST", path, json=body, headers=stale), 412, "precondition-failed")
+    problem(await demo.org.ask("POST", path, json=body, headers=stale), 412, "precondition-failed")
 
 
-async def test_invalid_token_is_refused(world: World) -> None:
-    for header in ("Bearer nonsense", f"Bearer {world.org.token[:-6]}AAAAAA", "Basic b3JnOmRlbW8=", ""):
+async def test_invalid_token_is_refused(demo: RunningDemo) -> None:
+    for header in ("Bearer nonsense", f"Bearer {demo.org.token[:-6]}AAAAAA", "Basic b3JnOmRlbW8=", ""):
         for path in ("/appeals", "/messages", "/organisations", "/metrics/sla", "/webhooks/endpoints", "/me"):
-            answer = await world.anyone.get(f"/api/v1{path}", headers={"Authorization": header} if header else {})
+            answer = await demo.anyone.get(f"/api/v1{path}", headers={"Authorization": header} if header else {})
             problem(answer, 401, "unauthenticated")
 
 
-async def test_appeal_of_another_organisation_is_not_found(world: World) -> None:
-    appeal = await create_appeal(world, foreign=True)
+async def test_appeal_of_another_organisation_is_not_found(demo: RunningDemo) -> None:
+    appeal = await create_appeal(demo, foreign=True)
     path = f"/appeals/{appeal['id']}"
-    problem(await world.org.ask("GET", path), 404, "not-found")
+    problem(await demo.org.ask("GET", path), 404, "not-found")
     reply = {"text": "Здравствуйте!", "kind": "final"}
-    problem(await world.org.ask("POST", f"{path}/replies", json=reply), 404, "not-found")
-    move = await world.org.ask("POST", f"{path}/moves", json={"to": "in_progress"}, headers={"If-Match": "*"})
+    problem(await demo.org.ask("POST", f"{path}/replies", json=reply), 404, "not-found")
+    move = await demo.org.ask("POST", f"{path}/moves", json={"to": "in_progress"}, headers={"If-Match": "*"})
     problem(move, 404, "not-found")
-    after = await world.centre.appeal(appeal["id"])
+    after = await demo.centre.appeal(appeal["id"])
     assert (after["version"], after["replies"]) == (appeal["version"], [])
 
 
-async def test_malformed_json_is_refused(world: World) -> None:
-    appeal = await create_appeal(world)
-    answer = await world.org.ask(
+async def test_malformed_json_is_refused(demo: RunningDemo) -> None:
+    appeal = await create_appeal(demo)
+    answer = await demo.org.ask(
         "POST",
         f"/appeals/{appeal['id']}/replies",
         content=b'{"text": "no end',
@@ -107,42 +107,42 @@ async def test_malformed_json_is_refused(world: World) -> None:
     problem(answer, 400, "bad-request")
 
 
-async def test_cursor_of_another_list_is_refused(world: World) -> None:
-    await create_appeal(world)
-    await create_appeal(world)
-    cursor = (await world.centre.get("/appeals", limit=1))["next_cursor"]
+async def test_cursor_of_another_list_is_refused(demo: RunningDemo) -> None:
+    await create_appeal(demo)
+    await create_appeal(demo)
+    cursor = (await demo.centre.get("/appeals", limit=1))["next_cursor"]
     assert cursor
     for path, params in (("/messages", {}), ("/appeals", {"status": "assigned"})):
-        answer = await world.centre.ask("GET", path, params={"cursor": cursor, **params})
+        answer = await demo.centre.ask("GET", path, params={"cursor": cursor, **params})
         problem(answer, 422, "invalid", "query/cursor")
     problem(
-        await world.org.ask("GET", "/appeals", params={"cursor": cursor, "limit": 1}),
+        await demo.org.ask("GET", "/appeals", params={"cursor": cursor, "limit": 1}),
         422,
         "invalid",
         "query/cursor",
     )
 
 
-async def test_unknown_path_is_not_found(world: World) -> None:
+async def test_unknown_path_is_not_found(demo: RunningDemo) -> None:
     for path in ("/nowhere", "/api/v1/nowhere", "/api/v2/appeals", "/internal/publications"):
-        problem(await world.anyone.get(path), 404, "not-found")
-    problem(await world.anyone.post("/internal/publications", json={}), 404, "not-found")
-    problem(await world.centre.ask("GET", f"/appeals/{uuid4()}"), 404, "not-found")
-    problem(await world.centre.ask("GET", "/appeals/none"), 422, "invalid", "path/appeal_id")
+        problem(await demo.anyone.get(path), 404, "not-found")
+    problem(await demo.anyone.post("/internal/publications", json={}), 404, "not-found")
+    problem(await demo.centre.ask("GET", f"/appeals/{uuid4()}"), 404, "not-found")
+    problem(await demo.centre.ask("GET", "/appeals/none"), 422, "invalid", "path/appeal_id")
 
 
-async def test_body_of_50_megabytes_is_refused(world: World) -> None:
-    appeal = await create_appeal(world)
+async def test_body_of_50_megabytes_is_refused(demo: RunningDemo) -> None:
+    appeal = await create_appeal(demo)
     body = b'{"kind": "final", "text": "' + b"a" * (50 * 1024 * 1024) + b'"}'
-    answer = await world.org.ask(
+    answer = await demo.org.ask(
         "POST", f"/appeals/{appeal['id']}/replies", content=body, headers={"content-type": "application/json"}
     )
     problem(answer, 413, "payload-too-large")
-    assert (await world.centre.appeal(appeal["id"]))["replies"] == []
+    assert (await demo.centre.appeal(appeal["id"]))["replies"] == []
 
 
-async def test_wrong_password_is_refused(world: World) -> None:
+async def test_wrong_password_is_refused(demo: RunningDemo) -> None:
     form = {"grant_type": "password", "username": "centre", "password": "wrong"}
-    answer = await world.anyone.post("/api/v1/auth/token", data=form)
+    answer = await demo.anyone.post("/api/v1/auth/token", data=form)
     assert answer.status_code in {400, 401}
     assert answer.json()["error"] == "invalid_grant"

@@ -3,13 +3,13 @@
 import re
 from typing import Any
 
-from tests.e2e.conftest import World
+from tests.e2e.conftest import RunningDemo
 
 OPEN = {"/health", "/docs", "/openapi.json", "/problems", "/problems/{slug}"}
 
 
-async def test_health_passes_and_names_every_service(world: World) -> None:
-    answer = await world.anyone.get("/health")
+async def test_health_passes_and_names_every_service(demo: RunningDemo) -> None:
+    answer = await demo.anyone.get("/health")
     assert answer.status_code == 200
     body = answer.json()
     assert body["status"] == "pass"
@@ -17,13 +17,13 @@ async def test_health_passes_and_names_every_service(world: World) -> None:
     assert names == {"registry", "ingest", "appeals", "metrics", "webhooks"}
 
 
-async def test_document_contains_all_routes_of_all_services(world: World) -> None:
-    document = (await world.anyone.get("/openapi.json")).json()
+async def test_document_contains_all_routes_of_all_services(demo: RunningDemo) -> None:
+    document = (await demo.anyone.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.")
     paths: dict[str, Any] = document["paths"]
     own = 0
     for name in ("registry", "ingest", "appeals", "metrics", "webhooks"):
-        service = (await world.anyone.get(f"{world.stack.urls[name]}/openapi.json")).json()
+        service = (await demo.anyone.get(f"{demo.system.urls[name]}/openapi.json")).json()
         assert service["paths"], name
         own += len(service["paths"])
         for path, operations in service["paths"].items():
@@ -35,8 +35,8 @@ async def test_document_contains_all_routes_of_all_services(world: World) -> Non
         assert reference in document["components"]["schemas"], reference
 
 
-async def test_every_operation_is_described_with_examples(world: World) -> None:
-    document = (await world.anyone.get("/openapi.json")).json()
+async def test_every_operation_is_described_with_examples(demo: RunningDemo) -> None:
+    document = (await demo.anyone.get("/openapi.json")).json()
     bare = []
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -56,19 +56,19 @@ def _resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
     return found
 
 
-async def test_docs_page_loads_nothing_from_other_hosts(world: World) -> None:
-    page = await world.anyone.get("/docs")
+async def test_docs_page_loads_nothing_from_other_hosts(demo: RunningDemo) -> None:
+    page = await demo.anyone.get("/docs")
     assert page.status_code == 200
     addresses = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
     assert addresses
     for address in addresses:
         assert not address.startswith(("http:", "https:", "//")), address
         if not address.startswith("data:"):
-            assert (await world.anyone.get(address)).status_code == 200, address
+            assert (await demo.anyone.get(address)).status_code == 200, address
 
 
-async def test_non_public_routes_require_a_token(world: World) -> None:
-    document = (await world.anyone.get("/openapi.json")).json()
+async def test_non_public_routes_require_a_token(demo: RunningDemo) -> None:
+    document = (await demo.anyone.get("/openapi.json")).json()
     open_routes = {
         "/api/v1/auth/token",
         "/api/v1/auth/revoke",
@@ -81,5 +81,5 @@ async def test_non_public_routes_require_a_token(world: World) -> None:
             continue
         concrete = re.sub(r"\{[^}]+\}", "019a0000-0000-7000-8000-000000000000", path)
         for method in operations:
-            answer = await world.anyone.request(method.upper(), concrete, json={})
+            answer = await demo.anyone.request(method.upper(), concrete, json={})
             assert answer.status_code == 401, f"{method} {path}: {answer.status_code}"

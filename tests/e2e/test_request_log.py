@@ -3,18 +3,18 @@
 import json
 from typing import Any
 
-from tests.e2e.conftest import World
+from tests.e2e.conftest import RunningDemo
 from tests.support.eventually import eventually
 
 
-def lines(world: World, part: str, identity: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in world.stack.log(part).splitlines() if identity in line]
+def lines(demo: RunningDemo, part: str, identity: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in demo.system.log(part).splitlines() if identity in line]
 
 
-async def test_request_id_is_in_the_logs_of_gateway_and_services(world: World) -> None:
+async def test_request_id_is_in_the_logs_of_gateway_and_services(demo: RunningDemo) -> None:
     identity = "e2e-request-log"
-    page = world.page("vk")
-    answer = await world.centre.ask(
+    page = demo.page("vk")
+    answer = await demo.centre.ask(
         "POST",
         "/pages/resolve",
         json={"address": f"vk.com/club{page['external_id']}"},
@@ -23,12 +23,12 @@ async def test_request_id_is_in_the_logs_of_gateway_and_services(world: World) -
     assert (answer.status_code, answer.headers["x-request-id"]) == (200, identity)
 
     async def everywhere() -> bool:
-        return all(lines(world, part, identity) for part in ("registry", "ingest", "traefik"))
+        return all(lines(demo, part, identity) for part in ("registry", "ingest", "traefik"))
 
     await eventually(everywhere, "the id in the log of the gateway and of both services")
     for part, route in (("registry", "/pages/resolve"), ("ingest", "/internal/pages/resolve")):
-        (access,) = [line for line in lines(world, part, identity) if line["event"] == "request"]
+        (access,) = [line for line in lines(demo, part, identity) if line["event"] == "request"]
         found = (access["service"], access["method"], access["route"], access["status"], access["request_id"])
         assert found == (part, "POST", route, 200, identity)
-    (seen,) = lines(world, "traefik", identity)
+    (seen,) = lines(demo, "traefik", identity)
     assert seen["downstream_X-Request-Id"] == identity

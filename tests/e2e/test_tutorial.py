@@ -7,19 +7,19 @@ import os
 import re
 from pathlib import Path
 
-from tests.e2e.conftest import World
+from tests.e2e.conftest import RunningDemo
 
 ROOT = Path(__file__).parents[2]
 
 
-def tutorial_script(world: World, listener_port: int) -> str:
+def tutorial_script(demo: RunningDemo, listener_port: int) -> str:
     """Return the bash blocks of the tutorial as one script, with the addresses of this run."""
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     script = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
     for default, here in (
-        ("http://127.0.0.1:8080", world.stack.gateway),
-        ("http://127.0.0.1:8090", world.stack.vk),
-        ("http://127.0.0.1:8091", world.stack.ok),
+        ("http://127.0.0.1:8080", demo.system.gateway),
+        ("http://127.0.0.1:8090", demo.system.vk),
+        ("http://127.0.0.1:8091", demo.system.ok),
         ("9099", str(listener_port)),
         (".venv/bin/gospablik", "gospablik"),
     ):
@@ -29,12 +29,12 @@ def tutorial_script(world: World, listener_port: int) -> str:
 
 
 async def test_tutorial_commands_give_described_results(
-    world: World, tmp_path: Path, unused_tcp_port: int
+    demo: RunningDemo, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     process = await asyncio.create_subprocess_exec(
         "bash",
         "-c",
-        tutorial_script(world, unused_tcp_port),
+        tutorial_script(demo, unused_tcp_port),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=tmp_path,

@@ -145,12 +145,12 @@ async def _start(
         except StackError:
             await _stop(process, data_dir)
             # Another process may take a port between its choice and its use.
-            if "is already in use" not in _words(output):
+            if "is already in use" not in _output(output):
                 raise
         except BaseException:
             await _stop(process, data_dir)
             raise
-    raise StackError(f"no free ports after {_ATTEMPTS} attempts:\n{_words(output)}")
+    raise StackError(f"no free ports after {_ATTEMPTS} attempts:\n{_output(output)}")
 
 
 def _prepared(data_dir: Path) -> Path:
@@ -158,7 +158,7 @@ def _prepared(data_dir: Path) -> Path:
     return data_dir.absolute()
 
 
-def _words(output: Path) -> str:
+def _output(output: Path) -> str:
     return output.read_text(encoding="utf-8", errors="replace")
 
 
@@ -201,9 +201,9 @@ async def _ready(process: asyncio.subprocess.Process, data_dir: Path, output: Pa
     deadline = asyncio.get_running_loop().time() + _START_SECONDS
     while True:
         if process.returncode is not None:
-            raise StackError(f"the run ended with {process.returncode}:\n{_words(output)}")
+            raise StackError(f"the run ended with {process.returncode}:\n{_output(output)}")
         if asyncio.get_running_loop().time() > deadline:
-            raise StackError(f"not up after {_START_SECONDS:g} s:\n{_words(output)}")
+            raise StackError(f"not up after {_START_SECONDS:g} s:\n{_output(output)}")
         found = _read(path)
         # A killed run leaves its file behind, so accept only the file that this process wrote.
         if found and found["ready"] and found["pid"] == process.pid:

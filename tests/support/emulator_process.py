@@ -56,7 +56,7 @@ class EmulatorProcess:
         deadline = asyncio.get_running_loop().time() + START_SECONDS
         while True:
             try:
-                await self.door("pages")
+                await self.control("pages")
             except aiohttp.ClientConnectorError:
                 assert self._process.returncode is None, "the emulator ended at once"
                 assert asyncio.get_running_loop().time() < deadline, "the emulator does not start"
@@ -79,7 +79,7 @@ class EmulatorProcess:
             if self._http is not None:
                 await self._http.close()
 
-    async def door(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
+    async def control(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
         """Call the control API and return the body of the successful response."""
         method = method or ("GET" if body is None else "POST")
         async with self.http.request(method, f"/_control/{path}", json=body) as response:

@@ -28,13 +28,13 @@ from shared.settings import ServiceName, settings
 from tests.conftest import SERVICES, TestDatabase
 
 # The client closes idle connections before the server does: a call on a connection just closed would be lost.
-DROPPED_FIRST = httpx.Limits(keepalive_expiry=2)
+CLIENT_LIMITS = httpx.Limits(keepalive_expiry=2)
 CENTRE_SUBJECT = str(UUID(int=1))
 # The session in the token of a signed-in person; it is never ended.
-SESSION = str(UUID(int=2))
+SESSION_ID = str(UUID(int=2))
 _BY_SERVICE = "Service"
 # Password hashing is slow on purpose; tests need its result, not its cost.
-QUICK = PasswordHasher(time_cost=1, memory_cost=512, parallelism=1)
+FAST_HASHER = PasswordHasher(time_cost=1, memory_cost=512, parallelism=1)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ServiceUnderTest:
     client: httpx.AsyncClient
     keys_dir: Path
     database: TestDatabase
-    given: dict[str, tuple[UUID, str, UUID | None, bool]] = field(default_factory=dict)
+    granted_access: dict[str, tuple[UUID, str, UUID | None, bool]] = field(default_factory=dict)
 
     def token(
         self,
@@ -72,10 +72,10 @@ class ServiceUnderTest:
             org=str(organisation_id) if organisation_id else None,
             include_subordinates=include_subordinates or None,
             scope=scope,
-            sid=SESSION,
+            sid=SESSION_ID,
         )
         if subject == CENTRE_SUBJECT or self.service.name != "registry":
-            self.given[token] = (
+            self.granted_access[token] = (
                 UUID(subject),
                 role,
                 UUID(str(organisation_id)) if organisation_id else None,
@@ -83,9 +83,9 @@ class ServiceUnderTest:
             )
         return token
 
-    async def give_access(self, request: httpx.Request) -> None:
+    async def grant_access(self, request: httpx.Request) -> None:
         """Store the access that a token states, because a change checks that its bearer still has it."""
-        access = self.given.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        access = self.granted_access.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
         if request.method == "GET" or access is None:
             return
         # ON CONFLICT covers one unique index only: a concurrent insert could fail on another, hence the lock.
@@ -176,7 +176,7 @@ async def service_under_test(
     """Run a service in this process; `env` are settings without their prefix. `process="all"` works too."""
     with (
         mock.patch.dict(os.environ, environment(name, database, keys_dir, **env)),
-        mock.patch("services.registry.authentication.passwords._hasher", QUICK),
+        mock.patch("services.registry.authentication.passwords._hasher", FAST_HASHER),
     ):
         settings.cache_clear()
         for cached in _cached_settings(name):
@@ -189,7 +189,7 @@ async def service_under_test(
             httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client,
         ):
             running = ServiceUnderTest(service, client, keys_dir, database)
-            client.event_hooks["request"] += [running.sign, running.give_access]
+            client.event_hooks["request"] += [running.sign, running.grant_access]
             yield running
     settings.cache_clear()
 

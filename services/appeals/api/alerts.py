@@ -13,7 +13,7 @@ from shared.contracts.values import AlertKind
 from shared.http import problems
 from shared.http.problems import NotFound
 from shared.masking import mask
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 
 router = APIRouter(tags=["alerts"])
 
@@ -21,7 +21,7 @@ router = APIRouter(tags=["alerts"])
 @router.get("/alerts", responses=problems.responses(*READ_PROBLEMS), summary="List alerts")
 async def list_alerts(
     *,
-    session: Reading,
+    session: ReadTransaction,
     caller: Moderator,
     paging: PagingDep,
     response: Response,
@@ -46,7 +46,7 @@ async def list_alerts(
 @router.post(
     "/alerts/{alert_id}/seen", responses=problems.responses(*WRITE_PROBLEMS, NotFound), summary="Alert seen"
 )
-async def mark_alert_seen(session: Writing, caller: Moderator, alert_id: UUID) -> AlertOut:
+async def mark_alert_seen(session: WriteTransaction, caller: Moderator, alert_id: UUID) -> AlertOut:
     """Mark the alert as seen by the caller. A second call keeps the first viewer."""
     return _present(await alerts.mark_seen(session, caller, alert_id))
 

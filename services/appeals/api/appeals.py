@@ -29,7 +29,7 @@ from shared.http.problems import (
     Unavailable,
 )
 from shared.networks import NetworkName
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(tags=["appeals"])
@@ -84,7 +84,7 @@ AppealFilterDep = Annotated[AppealFilter, Depends(appeal_filter)]
 @router.get("/appeals", responses=problems.responses(*READ_PROBLEMS), summary="List appeals")
 async def list_appeals(
     *,
-    session: Reading,
+    session: ReadTransaction,
     caller: Reader,
     filters: AppealFilterDep,
     paging: PagingDep,
@@ -109,7 +109,9 @@ async def list_appeals(
 
 
 @router.get("/appeals/counts", responses=problems.responses(*READ_PROBLEMS), summary="Count appeals")
-async def count_appeals(session: Reading, caller: Reader, filters: AppealFilterDep) -> appeals.AppealCounts:
+async def count_appeals(
+    session: ReadTransaction, caller: Reader, filters: AppealFilterDep
+) -> appeals.AppealCounts:
     """Return how many appeals match the filter of the list, by status, and how many are overdue."""
     return await appeal_queries.count_by_status(session, caller, filters)
 
@@ -119,7 +121,9 @@ async def count_appeals(session: Reading, caller: Reader, filters: AppealFilterD
     responses=problems.responses(*READ_PROBLEMS, NotFound),
     summary="Get an appeal with all its parts",
 )
-async def get_appeal(session: Reading, caller: Reader, appeal_id: UUID, response: Response) -> appeals.AppealOut:
+async def get_appeal(
+    session: ReadTransaction, caller: Reader, appeal_id: UUID, response: Response
+) -> appeals.AppealOut:
     """Return the appeal with messages, replies, timeline and the explanation of its deadline. The ETag is for
     `If-Match`.
     """
@@ -143,7 +147,7 @@ async def get_appeal(session: Reading, caller: Reader, appeal_id: UUID, response
     summary="Open an appeal by hand",
 )
 async def open_appeal(
-    session: Writing, caller: Moderator, body: appeals.AppealIn, key: IdempotencyDep, response: Response
+    session: WriteTransaction, caller: Moderator, body: appeals.AppealIn, key: IdempotencyDep, response: Response
 ) -> appeals.AppealOut:
     """Open an appeal from a stored message, or from a text received by phone or on paper.
 
@@ -186,7 +190,7 @@ async def open_appeal(
 )
 async def move_appeal(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: Worker,
     appeal_id: UUID,
     body: appeals.MoveIn,

@@ -18,7 +18,7 @@ from shared.api.pagination import Page, PagingDep
 from shared.contracts.values import Language, Urgency
 from shared.http import problems
 from shared.http.problems import Unavailable
-from shared.service import Reading
+from shared.service import ReadTransaction
 
 router = APIRouter()
 
@@ -54,7 +54,7 @@ async def get_classifier(_caller: ClassificationReader) -> ClassifierOut:
 )
 async def list_classified_messages(
     *,
-    session: Reading,
+    session: ReadTransaction,
     caller: ClassificationReader,
     paging: PagingDep,
     response: Response,

@@ -29,7 +29,7 @@ from shared.api.response_headers import with_headers
 from shared.database.sessions import retry_on_deadlock
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(tags=["incidents"])
@@ -43,7 +43,7 @@ router = APIRouter(tags=["incidents"])
 )
 async def list_similar_appeals(
     *,
-    session: Reading,
+    session: ReadTransaction,
     caller: Reader,
     appeal_id: UUID,
     days: Annotated[int, Query(ge=1, le=90, description="Days before and after the appeal to search")] = 14,
@@ -77,7 +77,7 @@ async def list_similar_appeals(
 @router.get("/incidents", responses=problems.responses(*READ_PROBLEMS), summary="List incidents")
 async def list_incidents(
     *,
-    session: Reading,
+    session: ReadTransaction,
     caller: Reader,
     paging: PagingDep,
     response: Response,
@@ -103,7 +103,7 @@ async def list_incidents(
     summary="Join appeals into an incident",
 )
 async def open_incident(
-    session: Writing, caller: Worker, body: IncidentIn, key: IdempotencyDep, response: Response
+    session: WriteTransaction, caller: Worker, body: IncidentIn, key: IdempotencyDep, response: Response
 ) -> IncidentOut:
     """Join appeals into an incident. Each keeps its author, thread, organisation and deadline; one that is in
     another incident is a 409.
@@ -132,7 +132,9 @@ async def open_incident(
 @router.get(
     "/incidents/{incident_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="One incident"
 )
-async def get_incident(session: Reading, caller: Reader, incident_id: UUID, response: Response) -> IncidentOut:
+async def get_incident(
+    session: ReadTransaction, caller: Reader, incident_id: UUID, response: Response
+) -> IncidentOut:
     """Return the incident; its appeals are listed by `/incidents/{id}/members`. The ETag is for `If-Match`."""
     incident = incident_out(await incident_queries.get_incident_row(session, caller, incident_id))
     set_etag(response, incident.version)
@@ -147,7 +149,7 @@ CHANGE_PROBLEMS = (*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRe
 )
 async def update_incident(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: Worker,
     incident_id: UUID,
     body: IncidentPatch,
@@ -167,7 +169,7 @@ async def update_incident(
     "/incidents/{incident_id}/closure", responses=problems.responses(*CHANGE_PROBLEMS), summary="Close an incident"
 )
 async def close_incident(
-    session: Writing, caller: Worker, incident_id: UUID, version: RequiredVersion, response: Response
+    session: WriteTransaction, caller: Worker, incident_id: UUID, version: RequiredVersion, response: Response
 ) -> IncidentOut:
     """Close the incident: no appeal joins any more. Its appeals go on as they are."""
     await service.close(session, caller, incident_id, version)
@@ -180,7 +182,7 @@ async def close_incident(
     summary="List the appeals of an incident",
 )
 async def list_incident_members(
-    session: Reading, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
+    session: ReadTransaction, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
 ) -> Page[IncidentMemberOut]:
     """Return the incident's appeals, last joined first, with the reason of each. An organisation sees its own."""
     rows, cursor = paging.page(
@@ -209,7 +211,7 @@ async def list_incident_members(
     summary="Add appeals to an incident",
 )
 async def add_incident_members(
-    session: Writing, caller: Worker, incident_id: UUID, body: IncidentMembersIn, response: Response
+    session: WriteTransaction, caller: Worker, incident_id: UUID, body: IncidentMembersIn, response: Response
 ) -> IncidentOut:
     """Add appeals to the incident. Those that are in it already stay; one that is in another incident is a 409."""
     await retry_on_deadlock(session, lambda: service.add_manually(session, caller, incident_id, body.appeal_ids))
@@ -222,7 +224,9 @@ async def add_incident_members(
     status_code=204,
     summary="Remove an appeal from an incident",
 )
-async def remove_incident_member(session: Writing, caller: Worker, incident_id: UUID, appeal_id: UUID) -> None:
+async def remove_incident_member(
+    session: WriteTransaction, caller: Worker, incident_id: UUID, appeal_id: UUID
+) -> None:
     """Remove an appeal from the incident. It is never added again automatically."""
     await retry_on_deadlock(session, lambda: service.remove_member(session, caller, incident_id, appeal_id))
 
@@ -233,7 +237,7 @@ async def remove_incident_member(session: Writing, caller: Worker, incident_id: 
     summary="List the replies to an incident",
 )
 async def list_incident_replies(
-    session: Reading, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
+    session: ReadTransaction, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
 ) -> Page[IncidentReplyOut]:
     """Return the incident's replies, newest first, each with the number of your appeals by reply status."""
     rows, cursor = paging.page(
@@ -252,7 +256,7 @@ async def list_incident_replies(
 )
 async def reply_to_incident(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: Replier,
     incident_id: UUID,
     body: IncidentReplyIn,

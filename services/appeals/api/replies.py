@@ -13,7 +13,7 @@ from shared.api.idempotency import IdempotencyDep, once
 from shared.api.preconditions import OptionalVersion
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, ReplyUnderWay
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(tags=["appeals"])
@@ -27,7 +27,7 @@ router = APIRouter(tags=["appeals"])
 )
 async def reply_to_appeal(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: Replier,
     appeal_id: UUID,
     body: replies.ReplyIn,
@@ -70,7 +70,7 @@ async def reply_to_appeal(
     responses=problems.responses(*READ_PROBLEMS, NotFound),
     summary="List the replies of an appeal",
 )
-async def list_appeal_replies(session: Reading, caller: Reader, appeal_id: UUID) -> list[replies.ReplyOut]:
+async def list_appeal_replies(session: ReadTransaction, caller: Reader, appeal_id: UUID) -> list[replies.ReplyOut]:
     """Return all replies, oldest first, including those that staff wrote in the network itself."""
     await appeal_queries.require_visible(session, caller, appeal_id)
     return [reply_out(found) for found in await submission.replies_of(session, appeal_id)]
@@ -83,7 +83,7 @@ async def list_appeal_replies(session: Reading, caller: Reader, appeal_id: UUID)
     summary="Retry a failed reply",
 )
 async def retry_reply(
-    session: Writing,
+    session: WriteTransaction,
     caller: Replier,
     appeal_id: UUID,
     reply_id: UUID,

@@ -12,7 +12,7 @@ from services.appeals.moderation import reviews, training_set
 from services.appeals.schemas.reviews import ReviewOut
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
-from shared.service import Reading, ServiceDep
+from shared.service import ReadTransaction, ServiceDep
 
 router = APIRouter(prefix="/reviews", tags=["reviews"])
 
@@ -22,7 +22,7 @@ CSV = "text/csv"
 @router.get("", responses=problems.responses(*READ_PROBLEMS), summary="List reviews")
 async def list_reviews(
     *,
-    session: Reading,
+    session: ReadTransaction,
     caller: Reader,
     paging: PagingDep,
     response: Response,

@@ -12,7 +12,7 @@ from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(tags=["routing"])
@@ -20,7 +20,7 @@ router = APIRouter(tags=["routing"])
 
 @router.get("/routing-rules", responses=problems.responses(*READ_PROBLEMS), summary="Routing rules")
 async def list_routing_rules(
-    session: Reading, caller: RegistryReader, paging: PagingDep, response: Response
+    session: ReadTransaction, caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[schemas.RuleOut]:
     """Return the rules of the active set, newest first. The most specific rule that matches decides; else the
     set's default.
@@ -38,7 +38,7 @@ async def list_routing_rules(
     summary="Add a routing rule",
 )
 async def add_routing_rule(
-    session: Writing, caller: RuleManager, body: schemas.RuleIn, key: IdempotencyDep, response: Response
+    session: WriteTransaction, caller: RuleManager, body: schemas.RuleIn, key: IdempotencyDep, response: Response
 ) -> schemas.RuleOut:
     """Create the next rule set from the active one, with this rule, and activate it. It applies to appeals opened
     from now on and to unassigned ones; others stay.
@@ -67,7 +67,7 @@ async def add_routing_rule(
     responses=problems.responses(*WRITE_PROBLEMS, NotFound),
     summary="Retire a routing rule",
 )
-async def retire_routing_rule(session: Writing, caller: RuleManager, rule_id: UUID) -> None:
+async def retire_routing_rule(session: WriteTransaction, caller: RuleManager, rule_id: UUID) -> None:
     """Create the next rule set from the active one, without this rule, and activate it. The rule may be named by
     its id in an earlier set. Appeals that it routed keep its id.
     """

@@ -20,7 +20,7 @@ from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.http import problems
 from shared.http.problems import Invalid, NotFound, PreconditionFailed, PreconditionRequired, Unavailable
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(prefix="/rule-sets", tags=["routing"])
@@ -31,7 +31,7 @@ _WINDOW = timedelta(days=30)
 @router.get("", responses=problems.responses(*READ_PROBLEMS), summary="List the versions of the routing rules")
 async def list_rule_sets(
     *,
-    session: Reading,
+    session: ReadTransaction,
     caller: RegistryReader,
     paging: PagingDep,
     response: Response,
@@ -51,7 +51,11 @@ async def list_rule_sets(
     summary="Create a rule set",
 )
 async def create_rule_set(
-    session: Writing, caller: RuleManager, body: schemas.RuleSetIn, key: IdempotencyDep, response: Response
+    session: WriteTransaction,
+    caller: RuleManager,
+    body: schemas.RuleSetIn,
+    key: IdempotencyDep,
+    response: Response,
 ) -> schemas.RuleSetOut:
     """Create a draft, validated as a whole: conflicts, closed or unknown organisations, unknown topics and
     locations, forwarding loops and a missing default are a 422 that names the rules. It routes nothing until it
@@ -83,7 +87,7 @@ async def create_rule_set(
 
 @router.get("/{rule_set_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get a rule set")
 async def get_rule_set(
-    session: Reading, caller: RegistryReader, rule_set_id: UUID, response: Response
+    session: ReadTransaction, caller: RegistryReader, rule_set_id: UUID, response: Response
 ) -> schemas.RuleSetOut:
     """Return the set with its rules. The ETag is for `If-Match`."""
     rule_set = await presenters.rule_set_out(session, await rule_sets.get_rule_set(session, rule_set_id))
@@ -98,7 +102,7 @@ async def get_rule_set(
 )
 async def activate_rule_set(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: RuleManager,
     rule_set_id: UUID,
     body: schemas.RuleSetActivationIn,
@@ -128,7 +132,7 @@ async def activate_rule_set(
     summary="Dry-run a rule set",
 )
 async def dry_run_rule_set(
-    session: Reading, caller: RuleManager, rule_set_id: UUID, body: schemas.DryRunIn
+    session: ReadTransaction, caller: RuleManager, rule_set_id: UUID, body: schemas.DryRunIn
 ) -> schemas.DryRunOut:
     """Route the appeals of a window by the set, with their present topic, location, urgency and page, and change
     nothing. The decision is the same as in routing.
@@ -161,7 +165,7 @@ async def dry_run_rule_set(
     summary="Preview a rule set",
 )
 async def preview_rule_set(
-    session: Reading, caller: RuleManager, rule_set_id: UUID, body: schemas.RulePreviewIn
+    session: ReadTransaction, caller: RuleManager, rule_set_id: UUID, body: schemas.RulePreviewIn
 ) -> schemas.RulePreviewOut:
     """Return where a message would go, and every rule that matches it. The text is classified as a citizen's is;
     given fields take precedence. Nothing is stored.
@@ -178,7 +182,7 @@ async def preview_rule_set(
     summary="Compare two rule sets",
 )
 async def compare_rule_sets(
-    session: Reading,
+    session: ReadTransaction,
     caller: RegistryReader,
     rule_set_id: UUID,
     against: Annotated[UUID | None, Query(description="The active set by default")] = None,

@@ -8,7 +8,7 @@ from services.appeals.sla import policies
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.appeals import AppealsIdempotency, SlaPolicy
 
 router = APIRouter(tags=["sla"])
@@ -16,7 +16,7 @@ router = APIRouter(tags=["sla"])
 
 @router.get("/sla-policies", responses=problems.responses(*READ_PROBLEMS), summary="SLA policies")
 async def list_sla_policies(
-    session: Reading, caller: RegistryReader, paging: PagingDep, response: Response
+    session: ReadTransaction, caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[sla_policies.SlaPolicyOut]:
     """Return SLA policies, latest start first: of each urgency, the first that has started is in effect."""
     rows, cursor = paging.page(
@@ -29,7 +29,11 @@ async def list_sla_policies(
     "/sla-policies", status_code=201, responses=problems.responses(*WRITE_PROBLEMS), summary="Add an SLA policy"
 )
 async def add_sla_policy(
-    session: Writing, caller: RuleManager, body: sla_policies.SlaPolicyIn, key: IdempotencyDep, response: Response
+    session: WriteTransaction,
+    caller: RuleManager,
+    body: sla_policies.SlaPolicyIn,
+    key: IdempotencyDep,
+    response: Response,
 ) -> sla_policies.SlaPolicyOut:
     """Add a policy. Policies are never edited: one with a later `valid_from` replaces this one for appeals opened
     from then on.

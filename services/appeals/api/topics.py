@@ -12,7 +12,7 @@ from services.appeals.schemas.topics import TopicDetails, TopicOut
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import NotFound
-from shared.service import Reading
+from shared.service import ReadTransaction
 
 router = APIRouter(prefix="/topics", tags=["topics"])
 
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/topics", tags=["topics"])
 @router.get("", responses=problems.responses(*READ_PROBLEMS), summary="List topic groups and topics")
 async def list_topics(
     *,
-    session: Reading,
+    session: ReadTransaction,
     caller: RegistryReader,
     paging: PagingDep,
     response: Response,
@@ -49,7 +49,7 @@ async def list_topics(
 @router.get(
     "/{topic_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get a topic group or topic"
 )
-async def get_topic(session: Reading, caller: RegistryReader, topic_id: UUID) -> TopicDetails:
+async def get_topic(session: ReadTransaction, caller: RegistryReader, topic_id: UUID) -> TopicDetails:
     """Return what the topic includes, which neighbours it excludes, its other names, and the taxonomy's
     version.
     """

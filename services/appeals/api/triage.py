@@ -16,7 +16,7 @@ from shared.api.response_headers import with_headers
 from shared.database.sessions import retry_on_deadlock
 from shared.http import problems
 from shared.http.problems import DecidedByAnother, NotFound, PreconditionFailed, Unavailable
-from shared.service import Writing
+from shared.service import WriteTransaction
 
 router = APIRouter()
 
@@ -30,7 +30,7 @@ router = APIRouter()
 )
 async def triage_message(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: Moderator,
     message_id: UUID,
     body: TriageIn,
@@ -69,7 +69,7 @@ async def triage_message(
 )
 async def classify_appeal(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: Moderator,
     appeal_id: UUID,
     body: ClassificationIn,

@@ -15,7 +15,7 @@ from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import BadRequest, Conflict, InFlight, KeyReused
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.ingest import Backfill, IngestIdempotency
 
 router = APIRouter()
@@ -37,7 +37,7 @@ CHANGE_PROBLEMS = ITEM_PROBLEMS | problems.responses(Conflict)
 )
 async def request_backfill(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: SourceManager,
     page_id: UUID,
     body: BackfillIn,
@@ -68,7 +68,7 @@ async def request_backfill(
 
 @router.get("/sources/backfills", tags=["sources"], responses=LIST_PROBLEMS, summary="Backfills, newest first")
 async def list_backfills(
-    session: Reading,
+    session: ReadTransaction,
     caller: SourceReader,
     paging: PagingDep,
     response: Response,
@@ -87,7 +87,7 @@ async def list_backfills(
 @router.get(
     "/sources/backfills/{backfill_id}", tags=["sources"], responses=ITEM_PROBLEMS, summary="How far a backfill is"
 )
-async def get_backfill(session: Reading, caller: SourceReader, backfill_id: UUID) -> BackfillOut:
+async def get_backfill(session: ReadTransaction, caller: SourceReader, backfill_id: UUID) -> BackfillOut:
     """Return the backfill's status, progress and counts, and the reason for a wait."""
     return BackfillOut.model_validate(await backfill_requests.get_backfill(session, caller, backfill_id))
 
@@ -98,6 +98,6 @@ async def get_backfill(session: Reading, caller: SourceReader, backfill_id: UUID
     responses=CHANGE_PROBLEMS,
     summary="Stop a backfill",
 )
-async def cancel_backfill(session: Writing, caller: SourceManager, backfill_id: UUID) -> BackfillOut:
+async def cancel_backfill(session: WriteTransaction, caller: SourceManager, backfill_id: UUID) -> BackfillOut:
     """Cancel the backfill. Messages it has stored are kept; a finished backfill gets 409."""
     return BackfillOut.model_validate(await backfill_requests.cancel_backfill(session, caller, backfill_id))

@@ -38,7 +38,7 @@ from shared.http.problems import (
     of_outage,
 )
 from shared.logs import get_logger
-from shared.service import Reading, Writing, get_service
+from shared.service import ReadTransaction, WriteTransaction, get_service
 
 log = get_logger(__name__)
 
@@ -145,7 +145,7 @@ for _network, _spec in catalogue.NETWORKS.items():
     responses=ITEM_PROBLEMS,
     summary="Where a page's events are pushed to",
 )
-async def get_callback(session: Reading, caller: SourceReader, page_id: UUID) -> CallbackOut:
+async def get_callback(session: ReadTransaction, caller: SourceReader, page_id: UUID) -> CallbackOut:
     """Return whether the network pushes the page's events, and the reason if it does not.
 
     Never shows the secret.
@@ -159,7 +159,9 @@ async def get_callback(session: Reading, caller: SourceReader, page_id: UUID) ->
     responses=ITEM_PROBLEMS | problems.responses(Conflict),
     summary="Take pushed events under this secret",
 )
-async def set_callback(session: Writing, caller: SourceManager, page_id: UUID, given: CallbackIn) -> CallbackOut:
+async def set_callback(
+    session: WriteTransaction, caller: SourceManager, page_id: UUID, given: CallbackIn
+) -> CallbackOut:
     """Register a callback server that a person set up in the network. Ingest does not monitor or repair it."""
     return await admin.register_manually(session, caller, page_id, given)
 
@@ -171,6 +173,6 @@ async def set_callback(session: Writing, caller: SourceManager, page_id: UUID, g
     responses=ITEM_PROBLEMS,
     summary="Take no more events under the page's secret",
 )
-async def delete_callback(session: Writing, caller: SourceManager, page_id: UUID) -> None:
+async def delete_callback(session: WriteTransaction, caller: SourceManager, page_id: UUID) -> None:
     """Remove the registration. If ingest manages push for this network, it registers a new server for the page."""
     await admin.remove_registration(session, caller, page_id)

@@ -16,7 +16,7 @@ from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.contracts.values import DeletedBy, MessageKind
 from shared.networks import NetworkName
-from shared.service import Reading
+from shared.service import ReadTransaction
 from shared.tables.ingest import Message
 
 router = APIRouter()
@@ -26,7 +26,7 @@ MessageReader = Annotated[Caller, require_right(Right.MESSAGES_READ)]
 
 @router.get("/messages", tags=["messages"], responses=LIST_PROBLEMS, summary="Messages, last received first")
 async def list_messages(
-    session: Reading,
+    session: ReadTransaction,
     caller: MessageReader,
     paging: PagingDep,
     response: Response,
@@ -70,7 +70,7 @@ async def list_messages(
     summary="One message with its earlier texts",
 )
 async def get_message(
-    session: Reading, caller: MessageReader, message_id: UUID, response: Response
+    session: ReadTransaction, caller: MessageReader, message_id: UUID, response: Response
 ) -> MessageDetail:
     """Return one message with its text, its thread and the texts before each edit."""
     message = await message_queries.get_message(session, caller, message_id)

@@ -21,7 +21,7 @@ from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import Conflict, Invalid
 from shared.networks import NetworkName
-from shared.service import Reading, ServiceDep, Writing, WritingUnchecked
+from shared.service import ReadTransaction, ServiceDep, UncheckedWriteTransaction, WriteTransaction
 
 router = APIRouter()
 internal = APIRouter(prefix="/internal/publications", include_in_schema=False)
@@ -33,7 +33,7 @@ PublicationSender = Annotated[Caller, require_right(Right.APPEALS_ANSWER)]
 
 @router.get("/publications", tags=["publications"], responses=LIST_PROBLEMS, summary="Publications, newest first")
 async def list_publications(
-    session: Reading,
+    session: ReadTransaction,
     caller: PublicationReader,
     paging: PagingDep,
     response: Response,
@@ -57,7 +57,7 @@ async def list_publications(
     "/publications/{publication_id}", tags=["publications"], responses=ITEM_PROBLEMS, summary="One publication"
 )
 async def get_publication(
-    session: Reading, caller: PublicationReader, publication_id: UUID, response: Response
+    session: ReadTransaction, caller: PublicationReader, publication_id: UUID, response: Response
 ) -> PublicationOut:
     """Return one publication with its status, attempts and failure reason."""
     row = await publication_requests.get_publication(session, caller, publication_id)
@@ -74,7 +74,7 @@ async def get_publication(
 )
 async def retry_publication(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: PublicationSender,
     service: ServiceDep,
     publication_id: UUID,
@@ -97,7 +97,7 @@ async def retry_publication(
 
 @internal.post("", status_code=201)
 async def request_publication(
-    session: WritingUnchecked,
+    session: UncheckedWriteTransaction,
     caller: AppealsService,
     service: ServiceDep,
     body: PublicationRequest,
@@ -112,7 +112,7 @@ async def request_publication(
 
 @internal.post("/{publication_id}/retry", status_code=202)
 async def retry_for_service(
-    session: WritingUnchecked,
+    session: UncheckedWriteTransaction,
     caller: AppealsService,
     service: ServiceDep,
     publication_id: UUID,

@@ -18,7 +18,7 @@ from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import Conflict
 from shared.networks import NetworkName
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.ingest import QuarantinedPayload
 
 router = APIRouter(tags=["sources"])
@@ -30,7 +30,7 @@ SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
 
 @router.get("/sources/quarantine", responses=LIST_PROBLEMS, summary="Quarantined payloads, newest first")
 async def list_quarantined_payloads(
-    session: Reading,
+    session: ReadTransaction,
     caller: SourceReader,
     paging: PagingDep,
     response: Response,
@@ -48,7 +48,7 @@ async def list_quarantined_payloads(
 
 @router.get("/sources/quarantine/{payload_id}", responses=ITEM_PROBLEMS, summary="One quarantined payload")
 async def get_quarantined_payload(
-    session: Reading, caller: SourceInspector, payload_id: UUID
+    session: ReadTransaction, caller: SourceInspector, payload_id: UUID
 ) -> QuarantinedPayloadDetail:
     """Return one entry with the raw payload, which may contain a citizen's text and name."""
     return await quarantine.get_quarantined(session, caller, payload_id)
@@ -60,7 +60,7 @@ async def get_quarantined_payload(
     summary="Parse a quarantined payload again",
 )
 async def retry_quarantined_payload(
-    session: Writing, caller: SourceManager, payload_id: UUID
+    session: WriteTransaction, caller: SourceManager, payload_id: UUID
 ) -> QuarantineRetryResult:
     """Parse the pushed event again with the current parsers. If that fails, it stays here and the 409 says why."""
     return await quarantine.retry_quarantined(session, caller, payload_id)

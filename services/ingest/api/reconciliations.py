@@ -26,7 +26,7 @@ from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import BadRequest, Conflict, InFlight, Invalid, KeyReused
 from shared.networks import NetworkName
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables import registry
 from shared.tables.ingest import IngestIdempotency, Reconciliation
 
@@ -61,7 +61,7 @@ def _conditions(
 )
 async def request_reconciliations(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: SourceManager,
     body: ReconciliationsIn = ReconciliationsIn(),
     key: IdempotencyDep,
@@ -97,7 +97,7 @@ async def request_reconciliations(
     "/sources/reconciliations", tags=["sources"], responses=LIST_PROBLEMS, summary="Comparisons, last begun first"
 )
 async def list_reconciliations(
-    session: Reading,
+    session: ReadTransaction,
     caller: SourceReader,
     paging: PagingDep,
     response: Response,
@@ -120,7 +120,7 @@ async def list_reconciliations(
     "/sources/reconciliations/summary", tags=["sources"], responses=LIST_PROBLEMS, summary="Comparisons summed up"
 )
 async def get_reconciliation_summary(
-    session: Reading,
+    session: ReadTransaction,
     caller: SourceReader,
     *,
     network: NetworkName | None = None,
@@ -140,7 +140,7 @@ async def get_reconciliation_summary(
 )
 async def request_reconciliation(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: SourceManager,
     page_id: UUID,
     body: ReconciliationIn = ReconciliationIn(),
@@ -176,7 +176,7 @@ async def request_reconciliation(
     summary="Comparisons of a page, last begun first",
 )
 async def list_reconciliations_of_page(
-    session: Reading, caller: SourceReader, page_id: UUID, paging: PagingDep, response: Response
+    session: ReadTransaction, caller: SourceReader, page_id: UUID, paging: PagingDep, response: Response
 ) -> Page[ReconciliationOut]:
     """Return the page's reconciliations, last started first; empty for a page the caller may not see."""
     rows = await reconciliation_requests.list_reconciliations(

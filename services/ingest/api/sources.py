@@ -13,7 +13,7 @@ from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.networks import NetworkName
-from shared.service import Reading
+from shared.service import ReadTransaction
 from shared.tables import registry
 
 router = APIRouter()
@@ -24,7 +24,7 @@ SourceInspector = Annotated[Caller, require_right(Right.SOURCES_INSPECT)]
 
 @router.get("/sources", tags=["sources"], responses=LIST_PROBLEMS, summary="Pages with their sources")
 async def list_sources(
-    session: Reading,
+    session: ReadTransaction,
     caller: SourceReader,
     paging: PagingDep,
     response: Response,
@@ -48,7 +48,7 @@ async def list_sources(
 @router.get(
     "/sources/call-budgets", tags=["sources"], responses=LIST_PROBLEMS, summary="Calls left of each daily limit"
 )
-async def get_call_budget(session: Reading, caller: SourceInspector) -> CallBudgetList:
+async def get_call_budget(session: ReadTransaction, caller: SourceInspector) -> CallBudgetList:
     """Return the calls used and left of each daily limited method over the last 24 hours."""
     return await source_metrics.call_budgets(session, ingest_settings())
 
@@ -56,6 +56,6 @@ async def get_call_budget(session: Reading, caller: SourceInspector) -> CallBudg
 @router.get(
     "/sources/{page_id}", tags=["sources"], responses=ITEM_PROBLEMS, summary="One page with its sources, in full"
 )
-async def get_source(session: Reading, caller: SourceReader, page_id: UUID) -> PageSourcesDetail:
+async def get_source(session: ReadTransaction, caller: SourceReader, page_id: UUID) -> PageSourcesDetail:
     """Return one page's sources with its own tokens, recent reconciliations and last backfill."""
     return await source_status.get_source(session, caller, page_id)

@@ -18,7 +18,7 @@ from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import BadRequest, Conflict, Forbidden, Invalid, Unauthenticated
-from shared.service import Reading, ServiceDep, Writing
+from shared.service import ReadTransaction, ServiceDep, WriteTransaction
 
 router = APIRouter()
 
@@ -30,7 +30,7 @@ SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
     "/sources/tokens", tags=["sources"], responses=LIST_PROBLEMS, summary="Network tokens and their states"
 )
 async def list_network_tokens(
-    session: Reading, caller: SourceInspector, page_id: UUID | None = None
+    session: ReadTransaction, caller: SourceInspector, page_id: UUID | None = None
 ) -> NetworkTokenList:
     """Return the network tokens and their states. Never shows the secrets."""
     return NetworkTokenList(
@@ -49,7 +49,11 @@ async def list_network_tokens(
     summary="Add a network token",
 )
 async def add_network_token(
-    session: Writing, caller: SourceManager, service: ServiceDep, given: NetworkTokenIn, response: Response
+    session: WriteTransaction,
+    caller: SourceManager,
+    service: ServiceDep,
+    given: NetworkTokenIn,
+    response: Response,
 ) -> NetworkTokenDetail:
     """Store a token, encrypted; it is in use within seconds. Publications waiting for a token are queued again."""
     row, new = await token_admin.add_token(session, given, caller.actor)
@@ -66,7 +70,11 @@ async def add_network_token(
     summary="Recover a network token",
 )
 async def recover_network_token(
-    session: Writing, caller: SourceManager, service: ServiceDep, token_id: UUID, given: NetworkTokenRecovery
+    session: WriteTransaction,
+    caller: SourceManager,
+    service: ServiceDep,
+    token_id: UUID,
+    given: NetworkTokenRecovery,
 ) -> NetworkTokenDetail:
     """Mark a token as usable after its captcha was solved or it was repaired. A healthy token gets 409."""
     row = await token_admin.recover_token(session, token_id, given, caller.actor)
@@ -81,6 +89,6 @@ async def recover_network_token(
     responses=ITEM_PROBLEMS,
     summary="Delete a network token",
 )
-async def delete_network_token(session: Writing, caller: SourceManager, token_id: UUID) -> None:
+async def delete_network_token(session: WriteTransaction, caller: SourceManager, token_id: UUID) -> None:
     """Delete the token. It is out of use within seconds."""
     await token_admin.delete_token(session, token_id, caller.actor)

@@ -27,7 +27,7 @@ from shared.auth.rights import Right
 from shared.clock import REGION_TIME_ZONE
 from shared.http import problems
 from shared.http.problems import Forbidden, Invalid, Unauthenticated, Unavailable
-from shared.service import Reading
+from shared.service import ReadTransaction
 
 router = APIRouter(prefix="/metrics", tags=["metrics"])
 
@@ -70,7 +70,7 @@ async def _statement_timeout(session: AsyncSession) -> AsyncIterator[None]:
 
 @router.get("/sla", responses=COMMON_ERRORS, summary="SLA figures of appeals opened in a period")
 async def get_sla_figures(
-    session: Reading,
+    session: ReadTransaction,
     caller: MetricsReader,
     from_: PeriodFrom = None,
     to: PeriodTo = None,
@@ -98,7 +98,7 @@ async def get_sla_figures(
 @router.get("/sla/appeals", responses=COMMON_ERRORS, summary="Appeals behind a figure")
 async def list_sla_appeals(
     *,
-    session: Reading,
+    session: ReadTransaction,
     caller: MetricsReader,
     paging: PagingDep,
     response: Response,
@@ -129,7 +129,7 @@ async def list_sla_appeals(
 
 @router.get("/classifier-agreement", responses=COMMON_ERRORS, summary="Agreement between classifier and reviewers")
 async def get_agreement_figures(
-    session: Reading,
+    session: ReadTransaction,
     caller: MetricsReader,
     from_: PeriodFrom = None,
     to: PeriodTo = None,
@@ -154,7 +154,7 @@ async def get_agreement_figures(
 
 @router.get("/transfers", responses=COMMON_ERRORS, summary="Transfers of appeals, by organisation")
 async def get_transfer_figures(
-    session: Reading, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
+    session: ReadTransaction, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
 ) -> TransferReport:
     """Return for each organisation how many appeals opened in the period it had, transferred, received and
     returned, and how many raised a `repeated_transfers` alert.

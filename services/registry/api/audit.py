@@ -12,7 +12,7 @@ from services.registry.schemas.fields import Moment
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
-from shared.service import Reading
+from shared.service import ReadTransaction
 
 router = APIRouter(prefix="/audit", tags=["audit"], responses=COMMON_ERRORS)
 
@@ -42,7 +42,7 @@ def _filter(
 
 @router.get("", summary="Audit trail, newest first")
 async def list_audit_entries(
-    session: Reading,
+    session: ReadTransaction,
     caller: AuditReader,
     filters: Annotated[trail.AuditFilter, Depends(_filter)],
     paging: PagingDep,

@@ -21,7 +21,7 @@ from shared.database.outages import is_outage
 from shared.http.client_address import client_address
 from shared.http.problems import RETRY_AFTER_SECONDS
 from shared.logs import get_logger
-from shared.service import ServiceDep, WritingUnchecked
+from shared.service import ServiceDep, UncheckedWriteTransaction
 
 
 class _OAuthErrorRoute(APIRoute):
@@ -167,7 +167,7 @@ def _origin(request: Request) -> ClientInfo:
 
 
 async def _grant(
-    request: Request, service: ServiceDep, session: WritingUnchecked, issuer: TokenIssuer
+    request: Request, service: ServiceDep, session: UncheckedWriteTransaction, issuer: TokenIssuer
 ) -> IssuedTokens:
     form = await _form(request)
     match _needed(form, "grant_type"):
@@ -216,7 +216,7 @@ async def issue_token(
     request: Request,
     response: Response,
     service: ServiceDep,
-    session: WritingUnchecked,
+    session: UncheckedWriteTransaction,
     issuer: Annotated[TokenIssuer, Depends(_issuer)],
 ) -> TokenResponse | JSONResponse:
     """Exchange a password, refresh token or client secret for tokens (RFC 6749).
@@ -251,7 +251,7 @@ async def issue_token(
     },
     openapi_extra=REVOKE_BODY,
 )
-async def revoke_token(request: Request, session: WritingUnchecked) -> Response:
+async def revoke_token(request: Request, session: UncheckedWriteTransaction) -> Response:
     """End the session of the refresh token (RFC 7009). An unknown token is not an error.
 
     An access token cannot be revoked; it expires within 15 minutes.

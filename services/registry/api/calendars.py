@@ -28,7 +28,7 @@ from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, etag, set_etag
 from shared.api.response_headers import declared, with_headers
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.registry import RegistryIdempotency
 from shared.working_time import format_intervals
 
@@ -73,7 +73,7 @@ def _shown(details: calendars.CalendarDetails) -> Calendar:
 
 @router.get("", summary="Working calendars, newest first")
 async def list_calendars(
-    session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
+    session: ReadTransaction, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[CalendarSummary]:
     """Return calendars without their special days."""
     rows = await calendars.list_calendars(session, paging)
@@ -83,7 +83,7 @@ async def list_calendars(
 
 @router.get("/{calendar_id}", summary="One calendar with its special days", responses=NOT_FOUND_ERROR)
 async def get_calendar(
-    calendar_id: UUID, session: Reading, _caller: RegistryReader, response: Response
+    calendar_id: UUID, session: ReadTransaction, _caller: RegistryReader, response: Response
 ) -> Calendar:
     """Return the weekly pattern and every day that differs from it, with the version as `ETag`.
 
@@ -101,7 +101,11 @@ async def get_calendar(
     responses=CREATE_ERRORS | with_headers(201, "Location"),
 )
 async def create_calendar(
-    body: CalendarCreate, session: Writing, caller: RegistryEditor, key: IdempotencyDep, response: Response
+    body: CalendarCreate,
+    session: WriteTransaction,
+    caller: RegistryEditor,
+    key: IdempotencyDep,
+    response: Response,
 ) -> Calendar:
     """Create a calendar. An organisation uses it once its `calendar_id` names it (`PATCH /organisations/{id}`)."""
 
@@ -131,7 +135,7 @@ async def update_calendar(
     *,
     calendar_id: UUID,
     body: CalendarUpdate,
-    session: Writing,
+    session: WriteTransaction,
     caller: RegistryEditor,
     version: RequiredVersion,
     response: Response,
@@ -151,7 +155,7 @@ async def replace_calendar_days(
     *,
     calendar_id: UUID,
     body: SpecialDaysReplace,
-    session: Writing,
+    session: WriteTransaction,
     caller: RegistryEditor,
     version: RequiredVersion,
     response: Response,
@@ -181,7 +185,7 @@ async def replace_calendar_days(
 )
 async def export_calendar_days(
     calendar_id: UUID,
-    session: Reading,
+    session: ReadTransaction,
     _caller: RegistryReader,
     own_only: Annotated[bool, Query(description="Without the days of the base calendar")] = False,
 ) -> Response:
@@ -204,7 +208,7 @@ async def import_calendar_days(
     *,
     calendar_id: UUID,
     request: Request,
-    session: Writing,
+    session: WriteTransaction,
     caller: RegistryEditor,
     version: RequiredVersion,
     response: Response,

@@ -30,7 +30,7 @@ from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.database.sessions import ReadSession, WriteSession
 from shared.http.problems import Conflict, responses
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.registry import ApiClient
 
 router = APIRouter(prefix="/clients", tags=["access"], responses=COMMON_ERRORS)
@@ -60,7 +60,7 @@ async def _with_secret(
 @router.get("", summary="API clients, newest first")
 async def list_clients(
     *,
-    session: Reading,
+    session: ReadTransaction,
     caller: ClientsReader,
     paging: PagingDep,
     response: Response,
@@ -76,7 +76,9 @@ async def list_clients(
 
 
 @router.get("/{client_id}", summary="One API client", responses=NOT_FOUND_ERROR)
-async def get_client(client_id: UUID, session: Reading, caller: ClientsReader, response: Response) -> Client:
+async def get_client(
+    client_id: UUID, session: ReadTransaction, caller: ClientsReader, response: Response
+) -> Client:
     """Return the client, active or not, with its version as `ETag`."""
     client = await clients.get(session, caller, client_id)
     set_etag(response, client.version)
@@ -91,7 +93,7 @@ async def get_client(client_id: UUID, session: Reading, caller: ClientsReader, r
     responses=BODY_ERRORS | with_headers(201, "Location"),
 )
 async def create_client(
-    body: ClientCreate, session: Writing, caller: ClientsManager, response: Response
+    body: ClientCreate, session: WriteTransaction, caller: ClientsManager, response: Response
 ) -> ClientWithSecret:
     """Create a client. Only this response contains the secret, so a repeated request creates another client."""
     client, secret = await clients.register(session, caller, body)
@@ -104,7 +106,7 @@ async def update_client(
     *,
     client_id: UUID,
     body: ClientUpdate,
-    session: Writing,
+    session: WriteTransaction,
     caller: ClientsManager,
     version: RequiredVersion,
     response: Response,
@@ -123,7 +125,11 @@ async def update_client(
     responses=BODY_ERRORS | NOT_FOUND_ERROR | responses(Conflict),
 )
 async def rotate_client_secret(
-    client_id: UUID, body: ClientSecretCreate, session: Writing, caller: ClientsManager, response: Response
+    client_id: UUID,
+    body: ClientSecretCreate,
+    session: WriteTransaction,
+    caller: ClientsManager,
+    response: Response,
 ) -> ClientWithSecret:
     """Issue a new secret, which only this response contains; earlier ones expire after `overlap_hours`.
 
@@ -138,12 +144,14 @@ async def rotate_client_secret(
 @router.delete(
     "/{client_id}/secrets/{secret_id}", summary="Revoke one secret", status_code=204, responses=NOT_FOUND_ERROR
 )
-async def revoke_client_secret(client_id: UUID, secret_id: UUID, session: Writing, caller: ClientsManager) -> None:
+async def revoke_client_secret(
+    client_id: UUID, secret_id: UUID, session: WriteTransaction, caller: ClientsManager
+) -> None:
     """Revoke the secret at once. A client without a secret cannot sign in until it gets a new one."""
     await clients.revoke_secret(session, caller, client_id, secret_id)
 
 
 @router.delete("/{client_id}", summary="Deactivate an API client", status_code=204, responses=NOT_FOUND_ERROR)
-async def deactivate_client(client_id: UUID, session: Writing, caller: ClientsManager) -> None:
+async def deactivate_client(client_id: UUID, session: WriteTransaction, caller: ClientsManager) -> None:
     """Deactivate the client: it can no longer sign in. A token issued before works for at most 15 minutes."""
     await clients.deactivate(session, caller, client_id)

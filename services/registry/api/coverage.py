@@ -27,7 +27,7 @@ from services.registry.schemas.fields import OrganisationKind
 from shared import clock
 from shared.api.pagination import Page, PagingDep
 from shared.http.problems import Invalid
-from shared.service import Reading
+from shared.service import ReadTransaction
 
 router = APIRouter(prefix="/coverage", tags=["coverage"], responses=COMMON_ERRORS)
 
@@ -82,7 +82,7 @@ def _today(now: datetime) -> date:
     "", summary="How many organisations have a page, by network", responses=CSV_RESPONSE, response_model=Coverage
 )
 async def get_coverage(
-    session: Reading,
+    session: ReadTransaction,
     _caller: RegistryReader,
     filters: CoverageFilterDep,
     as_csv: WantsCsv,
@@ -120,7 +120,7 @@ async def get_coverage(
 )
 async def list_missing_pages(
     *,
-    session: Reading,
+    session: ReadTransaction,
     _caller: RegistryReader,
     filters: CoverageFilterDep,
     as_csv: WantsCsv,
@@ -167,7 +167,7 @@ def _cells(row: MissingPage) -> tuple[object, ...]:
 @router.get("/history", summary="Coverage over time", responses=CSV_RESPONSE, response_model=Page[CoveragePoint])
 async def list_coverage_history(
     *,
-    session: Reading,
+    session: ReadTransaction,
     _caller: RegistryReader,
     filters: CoverageFilterDep,
     as_csv: WantsCsv,

@@ -24,7 +24,7 @@ from shared.http.problems import (
     UpstreamFailed,
     responses,
 )
-from shared.service import Reading, ServiceDep, Writing
+from shared.service import ReadTransaction, ServiceDep, WriteTransaction
 from shared.tables.registry import RegistryIdempotency
 from shared.tabular.workbook import workbook_bytes
 from shared.tabular.writer import csv_chunks
@@ -72,7 +72,7 @@ _WRITTEN: dict[int | str, dict[str, Any]] = {
 async def import_organisations(
     *,
     request: Request,
-    session: Writing,
+    session: WriteTransaction,
     caller: RegistryEditor,
     key: IdempotencyDep,
     response: Response,
@@ -130,7 +130,7 @@ def _check_asked(request: Request) -> None:
     "/export", summary="Organisations and pages as a file", response_class=StreamingResponse, responses=_WRITTEN
 )
 async def export_organisations(
-    session: Reading,
+    session: ReadTransaction,
     _caller: RegistryReader,
     form: Annotated[ExportFormat, Query(alias="format")] = "csv",
     headings: Annotated[

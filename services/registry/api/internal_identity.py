@@ -8,7 +8,7 @@ from services.registry.authentication import external_identities
 from services.registry.schemas.sessions import ExternalIdentityQuery, PersonClaims
 from shared.auth.callers import ServiceCaller, require_service
 from shared.http.problems import NotFound
-from shared.service import WritingUnchecked
+from shared.service import UncheckedWriteTransaction
 
 internal_router = APIRouter(prefix="/internal/identity", include_in_schema=False)
 # Each of these services accepts tokens of people.
@@ -17,7 +17,7 @@ AnyOtherService = Annotated[ServiceCaller, require_service("ingest", "appeals", 
 
 @internal_router.post("")
 async def find_identity(
-    body: ExternalIdentityQuery, session: WritingUnchecked, _caller: AnyOtherService
+    body: ExternalIdentityQuery, session: UncheckedWriteTransaction, _caller: AnyOtherService
 ) -> PersonClaims:
     """Return the person with that subject at that issuer, as claims. Repeating the request changes nothing."""
     claims = await external_identities.find_claims(session, body.issuer, body.subject, body.signed_in_at)

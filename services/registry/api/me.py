@@ -7,7 +7,7 @@ from services.registry.schemas.sessions import CallerKind, CallerOrganisation, C
 from shared import clock
 from shared.auth.callers import CallerDep
 from shared.http.problems import Forbidden, Unauthenticated, responses
-from shared.service import Reading
+from shared.service import ReadTransaction
 from shared.tables.registry import Organisation
 
 router = APIRouter(tags=["access"])
@@ -16,7 +16,7 @@ router = APIRouter(tags=["access"])
 @router.get(
     "/me", summary="The caller: person, organisation, rights", responses=responses(Unauthenticated, Forbidden)
 )
-async def get_me(session: Reading, caller: CallerDep) -> Me:
+async def get_me(session: ReadTransaction, caller: CallerDep) -> Me:
     """Return what the token says about the caller and what the role allows; organisation null means the centre."""
     organisation = None
     if caller.organisation_id is not None:

@@ -36,7 +36,7 @@ from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.http.problems import Conflict, Duplicate, InFlight, responses
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.registry import RegistryIdempotency
 
 router = APIRouter(prefix="/organisations", tags=["organisations"], responses=COMMON_ERRORS)
@@ -84,7 +84,7 @@ async def _shown(session: AsyncSession, row: tables.registry.Organisation) -> Or
 
 @router.get("", summary="Organisations by name")
 async def list_organisations(
-    session: Reading,
+    session: ReadTransaction,
     _caller: RegistryReader,
     filters: Annotated[organisations.OrganisationFilter, Depends(_filter)],
     paging: PagingDep,
@@ -99,7 +99,7 @@ async def list_organisations(
 
 @router.get("/{organisation_id}", summary="One organisation", responses=NOT_FOUND_ERROR)
 async def get_organisation(
-    organisation_id: UUID, session: Reading, _caller: RegistryReader, response: Response
+    organisation_id: UUID, session: ReadTransaction, _caller: RegistryReader, response: Response
 ) -> Organisation:
     """Return the organisation, with its version as `ETag`."""
     organisation = await organisations.get(session, organisation_id)
@@ -114,7 +114,11 @@ async def get_organisation(
     responses=CREATE_ERRORS | with_headers(201, "Location"),
 )
 async def create_organisation(
-    body: OrganisationCreate, session: Writing, caller: RegistryEditor, key: IdempotencyDep, response: Response
+    body: OrganisationCreate,
+    session: WriteTransaction,
+    caller: RegistryEditor,
+    key: IdempotencyDep,
+    response: Response,
 ) -> Organisation:
     """Register an organisation. A code in use is refused with 409 and the name of the organisation that has it."""
 
@@ -140,7 +144,7 @@ async def update_organisation(
     *,
     organisation_id: UUID,
     body: OrganisationUpdate,
-    session: Writing,
+    session: WriteTransaction,
     caller: RegistryEditor,
     version: RequiredVersion,
     response: Response,
@@ -153,7 +157,7 @@ async def update_organisation(
 
 @municipalities_router.get("", summary="Districts and cities of the region")
 async def list_municipalities(
-    session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
+    session: ReadTransaction, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[Municipality]:
     """Return all municipalities by name."""
     table = tables.registry.Municipality
@@ -173,7 +177,7 @@ names_router = APIRouter(
 
 @names_router.get("", summary="Names of an organisation")
 async def list_organisation_names(
-    organisation_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
+    organisation_id: UUID, session: ReadTransaction, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[OrganisationName]:
     """Return all names of the organisation, newest entry first: current and former names and aliases."""
     rows = await names.list_names(session, organisation_id, paging)
@@ -186,7 +190,7 @@ async def add_organisation_name(
     *,
     organisation_id: UUID,
     body: OrganisationNameCreate,
-    session: Writing,
+    session: WriteTransaction,
     caller: RegistryEditor,
     key: IdempotencyDep,
     response: Response,
@@ -214,7 +218,7 @@ async def add_organisation_name(
     "/{name_id}", summary="Remove a former name or an alias", status_code=204, responses=responses(Conflict)
 )
 async def remove_organisation_name(
-    organisation_id: UUID, name_id: UUID, session: Writing, caller: RegistryEditor
+    organisation_id: UUID, name_id: UUID, session: WriteTransaction, caller: RegistryEditor
 ) -> None:
     """Remove a former name or an alias. The official and the short name change with the organisation itself."""
     await names.remove(session, organisation_id, name_id, caller.actor)
@@ -235,7 +239,7 @@ SearchQuery = Annotated[
 
 @search_router.get("", summary="Find an organisation by any of its names")
 async def search_organisations(
-    session: Reading,
+    session: ReadTransaction,
     _caller: RegistryReader,
     q: SearchQuery,
     limit: Annotated[int, Query(ge=1, le=50, description="Number of results, 50 at most")] = 10,
@@ -286,7 +290,7 @@ def _succession(row: successions.NamedSuccession) -> Succession:
 
 @successions_router.get("", summary="Successors and predecessors of an organisation")
 async def list_successions(
-    organisation_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
+    organisation_id: UUID, session: ReadTransaction, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[Succession]:
     """Return successions in both directions, latest first: as predecessor and as successor."""
     rows = await successions.list_successions(session, organisation_id, paging)
@@ -304,7 +308,7 @@ async def record_successions(
     *,
     organisation_id: UUID,
     body: SuccessionCreate,
-    session: Writing,
+    session: WriteTransaction,
     caller: RegistryEditor,
     key: IdempotencyDep,
     response: Response,
@@ -334,7 +338,7 @@ async def record_successions(
 
 @successions_router.delete("/{succession_id}", summary="Delete a succession", status_code=204)
 async def delete_succession(
-    organisation_id: UUID, succession_id: UUID, session: Writing, caller: RegistryEditor
+    organisation_id: UUID, succession_id: UUID, session: WriteTransaction, caller: RegistryEditor
 ) -> None:
     """Delete a succession that was recorded by mistake.
 

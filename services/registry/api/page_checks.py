@@ -18,7 +18,7 @@ from services.registry.schemas.page_checks import (
 )
 from shared import clock
 from shared.api.pagination import Page, PagingDep
-from shared.service import Reading
+from shared.service import ReadTransaction
 from shared.tables import registry as tables
 
 router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON_ERRORS)
@@ -31,7 +31,7 @@ CheckDayQuery = Annotated[
 @router.get("/checks", summary="Page checks of a day")
 async def list_page_checks(
     *,
-    session: Reading,
+    session: ReadTransaction,
     _caller: RegistryReader,
     filters: Annotated[check_history.PageCheckFilter, Query()],
     paging: PagingDep,
@@ -49,7 +49,7 @@ async def list_page_checks(
 
 @router.get("/checks/days", summary="Totals of the daily checks")
 async def list_page_check_days(
-    session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
+    session: ReadTransaction, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[PageCheckDay]:
     """Return per day, newest first: pages checked, pages changed, and calls to the networks."""
     rows = await check_history.list_daily_totals(session, paging)
@@ -59,7 +59,7 @@ async def list_page_check_days(
 
 @router.get("/{page_id}/checks", summary="Checks of a page, day by day", responses=NOT_FOUND_ERROR)
 async def list_checks_of_page(
-    page_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
+    page_id: UUID, session: ReadTransaction, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[PageCheck]:
     """Return the checks of the page, newest first."""
     rows = await check_history.list_of_page(session, page_id, paging)

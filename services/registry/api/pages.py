@@ -42,7 +42,7 @@ from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http.problems import Conflict, NotFound, Unavailable, UpstreamFailed, responses
 from shared.networks import NetworkName
-from shared.service import Reading, ServiceDep, Writing
+from shared.service import ReadTransaction, ServiceDep, WriteTransaction
 from shared.tables import registry
 from shared.tables.registry import RegistryIdempotency
 
@@ -86,7 +86,7 @@ def _filter(
 
 @router.get("", summary="Official pages by name")
 async def list_pages(
-    session: Reading,
+    session: ReadTransaction,
     _caller: RegistryReader,
     filters: Annotated[pages.PageFilter, Depends(_filter)],
     paging: PagingDep,
@@ -103,7 +103,9 @@ async def list_pages(
 
 
 @router.get("/{page_id}", summary="One page", responses=NOT_FOUND_ERROR)
-async def get_page(page_id: UUID, session: Reading, _caller: RegistryReader, response: Response) -> OfficialPage:
+async def get_page(
+    page_id: UUID, session: ReadTransaction, _caller: RegistryReader, response: Response
+) -> OfficialPage:
     """Return the page, with its version as `ETag`."""
     page = await pages.get(session, page_id)
     set_etag(response, page.version)
@@ -112,7 +114,7 @@ async def get_page(page_id: UUID, session: Reading, _caller: RegistryReader, res
 
 @router.post("/resolve", summary="Resolve a page address", responses=BODY_ERRORS | RESOLUTION_ERRORS)
 async def resolve_page_address(
-    body: PageAddressToResolve, session: Reading, caller: RegistryEditor, service: ServiceDep
+    body: PageAddressToResolve, session: ReadTransaction, caller: RegistryEditor, service: ServiceDep
 ) -> ResolvedPageAddress:
     """Return the community that an address names, and the organisation that keeps it, if it is registered.
 
@@ -137,7 +139,7 @@ async def resolve_page_address(
 async def create_page(
     *,
     body: PageCreate,
-    session: Writing,
+    session: WriteTransaction,
     caller: RegistryEditor,
     service: ServiceDep,
     key: IdempotencyDep,
@@ -173,7 +175,7 @@ async def update_page(
     *,
     page_id: UUID,
     body: PageUpdate,
-    session: Writing,
+    session: WriteTransaction,
     caller: RegistryEditor,
     version: RequiredVersion,
     response: Response,
@@ -192,7 +194,7 @@ PagesConfirmer = Annotated[Caller, require_right(Right.PAGES_CONFIRM)]
 @steps_router.get("/lost-steps", summary="Steps that pages have lost")
 async def list_lost_page_steps(
     *,
-    session: Reading,
+    session: ReadTransaction,
     _caller: RegistryReader,
     paging: PagingDep,
     response: Response,
@@ -233,7 +235,7 @@ def _lost(
 
 @steps_router.get("/{page_id}/steps", summary="A page's steps", responses=NOT_FOUND_ERROR)
 async def list_page_steps(
-    page_id: UUID, session: Reading, _caller: RegistryReader, paging: PagingDep, response: Response
+    page_id: UUID, session: ReadTransaction, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[PageStep]:
     """Return current and lost steps of the page, by time of recording, newest first."""
     rows = await page_steps.list_of_page(session, page_id, paging)
@@ -247,7 +249,7 @@ async def list_page_steps(
     responses=BODY_ERRORS | NOT_FOUND_ERROR | responses(Conflict),
 )
 async def confirm_page_step(
-    page_id: UUID, step: PageStepKind, body: PageStepConfirm, session: Writing, caller: PagesConfirmer
+    page_id: UUID, step: PageStepKind, body: PageStepConfirm, session: WriteTransaction, caller: PagesConfirmer
 ) -> PageStep:
     """Confirm that the page has reached the step; a current step takes the new day and evidence.
 
@@ -266,7 +268,7 @@ async def mark_page_step_lost(
     *,
     page_id: UUID,
     step: PageStepKind,
-    session: Writing,
+    session: WriteTransaction,
     caller: PagesConfirmer,
     reason: Annotated[ReasonText, Query(examples=["Отметка снята сетью"])],
     lost_on: Annotated[date | None, Query(description="Left out: today in the region")] = None,

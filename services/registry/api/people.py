@@ -22,7 +22,7 @@ from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right, Role
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.registry import RegistryIdempotency
 
 router = APIRouter(prefix="/people", tags=["access"], responses=COMMON_ERRORS)
@@ -47,7 +47,7 @@ PersonUpdateWithHash = Annotated[tuple[PersonUpdate, str | None], Depends(_chang
 @router.get("", summary="People with access, by user name")
 async def list_people(
     *,
-    session: Reading,
+    session: ReadTransaction,
     caller: PeopleReader,
     paging: PagingDep,
     response: Response,
@@ -69,7 +69,9 @@ async def list_people(
 
 
 @router.get("/{person_id}", summary="One person", responses=NOT_FOUND_ERROR)
-async def get_person(person_id: UUID, session: Reading, caller: PeopleReader, response: Response) -> Person:
+async def get_person(
+    person_id: UUID, session: ReadTransaction, caller: PeopleReader, response: Response
+) -> Person:
     """Return the person, with the version as `ETag`."""
     person = await people.get(session, caller, person_id)
     set_etag(response, person.version)
@@ -84,7 +86,7 @@ async def get_person(person_id: UUID, session: Reading, caller: PeopleReader, re
 )
 async def create_person(
     body_and_hash: PersonCreateWithHash,
-    session: Writing,
+    session: WriteTransaction,
     caller: PeopleManager,
     key: IdempotencyDep,
     response: Response,
@@ -115,7 +117,7 @@ async def update_person(
     *,
     person_id: UUID,
     body_and_hash: PersonUpdateWithHash,
-    session: Writing,
+    session: WriteTransaction,
     caller: PeopleManager,
     version: RequiredVersion,
     response: Response,

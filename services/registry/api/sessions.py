@@ -15,7 +15,7 @@ from shared.api.pagination import Page, Paging, PagingDep
 from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller, CallerDep
 from shared.http.problems import Conflict, Unauthenticated, responses
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.registry import RefreshToken
 
 router = APIRouter(prefix="/people/{person_id}", tags=["access"], responses=COMMON_ERRORS | NOT_FOUND_ERROR)
@@ -41,7 +41,7 @@ def _page(rows: Sequence[RefreshToken], caller: Caller, paging: Paging, response
 
 @router.get("/sessions", summary="Sessions of a person, last used first")
 async def list_person_sessions(
-    person_id: UUID, session: Reading, caller: PeopleReader, paging: PagingDep, response: Response
+    person_id: UUID, session: ReadTransaction, caller: PeopleReader, paging: PagingDep, response: Response
 ) -> Page[Session]:
     """Return active sessions; sessions of a person who signs in at an external issuer are kept there."""
     person = await people.get(session, caller, person_id)
@@ -49,7 +49,7 @@ async def list_person_sessions(
 
 
 @router.delete("/sessions", summary="End all sessions of a person", status_code=204)
-async def end_person_sessions(person_id: UUID, session: Writing, caller: PeopleManager) -> None:
+async def end_person_sessions(person_id: UUID, session: WriteTransaction, caller: PeopleManager) -> None:
     """End all sessions. Access tokens issued before allow reading for at most 15 minutes, and no changes."""
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
@@ -57,7 +57,9 @@ async def end_person_sessions(person_id: UUID, session: Writing, caller: PeopleM
 
 
 @router.delete("/sessions/{session_id}", summary="End one session of a person", status_code=204)
-async def end_person_session(person_id: UUID, session_id: UUID, session: Writing, caller: PeopleManager) -> None:
+async def end_person_session(
+    person_id: UUID, session_id: UUID, session: WriteTransaction, caller: PeopleManager
+) -> None:
     """End the session. Its last access token allows reading for at most 15 minutes, and no changes."""
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
@@ -66,7 +68,7 @@ async def end_person_session(person_id: UUID, session_id: UUID, session: Writing
 
 @router.post("/lock", summary="Lock a person's account", responses=BODY_ERRORS | responses(Conflict))
 async def lock_person(
-    person_id: UUID, body: LockPerson, session: Writing, caller: PeopleManager, response: Response
+    person_id: UUID, body: LockPerson, session: WriteTransaction, caller: PeopleManager, response: Response
 ) -> Person:
     """Lock the account: the person cannot sign in until it is unlocked, and all their sessions end.
 
@@ -79,7 +81,9 @@ async def lock_person(
 
 
 @router.post("/unlock", summary="Unlock a person's account")
-async def unlock_person(person_id: UUID, session: Writing, caller: PeopleManager, response: Response) -> Person:
+async def unlock_person(
+    person_id: UUID, session: WriteTransaction, caller: PeopleManager, response: Response
+) -> Person:
     """Unlock the account and clear failed sign-ins. An account that is not locked stays as it is."""
     person = await account_locks.unlock(session, caller, person_id)
     set_etag(response, person.version)
@@ -95,14 +99,14 @@ def _subject(caller: Caller) -> UUID:
 
 @my_sessions_router.get("", summary="The caller's own sessions, last used first")
 async def list_my_sessions(
-    session: Reading, caller: CallerDep, paging: PagingDep, response: Response
+    session: ReadTransaction, caller: CallerDep, paging: PagingDep, response: Response
 ) -> Page[Session]:
     """Return active sessions; API clients have none, and sessions at an external issuer are kept there."""
     return _page(await sessions.list_active(session, _subject(caller), paging), caller, paging, response)
 
 
 @my_sessions_router.delete("", summary="End the caller's other sessions", status_code=204)
-async def end_my_other_sessions(session: Writing, caller: CallerDep) -> None:
+async def end_my_other_sessions(session: WriteTransaction, caller: CallerDep) -> None:
     """End all sessions except that of this request's token, for example after the loss of a phone."""
     await sessions.end_all(session, _subject(caller), except_session_id=caller.session_id)
 
@@ -110,6 +114,6 @@ async def end_my_other_sessions(session: Writing, caller: CallerDep) -> None:
 @my_sessions_router.delete(
     "/{session_id}", summary="End one of the caller's sessions", status_code=204, responses=NOT_FOUND_ERROR
 )
-async def end_my_session(session_id: UUID, session: Writing, caller: CallerDep) -> None:
+async def end_my_session(session_id: UUID, session: WriteTransaction, caller: CallerDep) -> None:
     """End the session. Its last access token allows reading for at most 15 minutes, and no changes."""
     await sessions.end(session, _subject(caller), session_id)

@@ -12,7 +12,7 @@ from shared.api.query_parameters import refuse_unknown_parameters
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http.problems import Forbidden, Gone, Invalid, Unauthenticated, responses
-from shared.service import Reading
+from shared.service import ReadTransaction
 from shared.tables.common import Event
 
 router = APIRouter(tags=["events"], responses=responses(Unauthenticated, Forbidden, Invalid))
@@ -27,7 +27,7 @@ EventReader = Annotated[Caller, require_right(Right.EVENTS_READ)]
     dependencies=[Depends(refuse_unknown_parameters)],
 )
 async def list_events(
-    session: Reading,
+    session: ReadTransaction,
     caller: EventReader,
     after: Annotated[
         str,

@@ -45,7 +45,7 @@ from shared.http.problems import (
     Unauthenticated,
     responses,
 )
-from shared.service import Reading, Writing
+from shared.service import ReadTransaction, WriteTransaction
 from shared.settings import settings
 from shared.tables import webhooks as tables
 
@@ -126,7 +126,7 @@ async def list_webhook_event_types(caller: EndpointReader) -> WebhookEventTypeLi
 )
 async def create_webhook_endpoint(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: WebhooksManager,
     body: WebhookEndpointCreate,
     idempotency: IdempotencyDep,
@@ -177,7 +177,7 @@ async def create_webhook_endpoint(
 
 @router.get("/endpoints", summary="The caller's endpoints")
 async def list_webhook_endpoints(
-    session: Reading, caller: EndpointReader, paging: PagingDep, response: Response
+    session: ReadTransaction, caller: EndpointReader, paging: PagingDep, response: Response
 ) -> Page[WebhookEndpoint]:
     """Return endpoints, newest first, without secrets."""
     rows = await endpoints.list_endpoints(session, caller, paging)
@@ -187,7 +187,7 @@ async def list_webhook_endpoints(
 
 @router.get("/endpoints/{endpoint_id}", responses=NOT_FOUND_ERROR, summary="One endpoint")
 async def get_webhook_endpoint(
-    session: Reading, caller: EndpointReader, endpoint_id: UUID, response: Response
+    session: ReadTransaction, caller: EndpointReader, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
     """Return the endpoint without its secret."""
     return await _shown(session, await endpoints.get(session, caller, endpoint_id), response)
@@ -196,7 +196,7 @@ async def get_webhook_endpoint(
 @router.patch("/endpoints/{endpoint_id}", responses=UPDATE_ERRORS, summary="Change an endpoint")
 async def update_webhook_endpoint(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: WebhooksManager,
     endpoint_id: UUID,
     body: WebhookEndpointUpdate,
@@ -220,7 +220,7 @@ async def update_webhook_endpoint(
 @router.delete(
     "/endpoints/{endpoint_id}", status_code=204, responses=NOT_FOUND_ERROR, summary="Delete an endpoint"
 )
-async def delete_webhook_endpoint(session: Writing, caller: WebhooksManager, endpoint_id: UUID) -> None:
+async def delete_webhook_endpoint(session: WriteTransaction, caller: WebhooksManager, endpoint_id: UUID) -> None:
     """Delete the endpoint with its deliveries."""
     await endpoints.delete_endpoint(session, caller, endpoint_id)
 
@@ -229,7 +229,7 @@ async def delete_webhook_endpoint(session: Writing, caller: WebhooksManager, end
     "/endpoints/{endpoint_id}/take-over", responses=NOT_FOUND_ERROR, summary="Become the owner of an endpoint"
 )
 async def take_over_webhook_endpoint(
-    session: Writing, caller: WebhooksManager, endpoint_id: UUID, response: Response
+    session: WriteTransaction, caller: WebhooksManager, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
     """Make the caller the owner; the caller needs the rights of all its event types. Ends a suspension."""
     return await _shown(session, await endpoints.take_over(session, caller, endpoint_id), response)
@@ -241,7 +241,7 @@ async def take_over_webhook_endpoint(
     summary="Consent that an endpoint receives personal data",
 )
 async def consent_to_personal_data(
-    session: Writing, caller: WebhooksConsenter, endpoint_id: UUID, response: Response
+    session: WriteTransaction, caller: WebhooksConsenter, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
     """Consent for the endpoint's current URL. The endpoint and the audit trail show who consented and when."""
     return await _shown(session, await endpoints.consent(session, caller, endpoint_id), response)
@@ -249,7 +249,7 @@ async def consent_to_personal_data(
 
 @router.delete("/endpoints/{endpoint_id}/consent", responses=NOT_FOUND_ERROR, summary="Withdraw the consent")
 async def withdraw_personal_data_consent(
-    session: Writing, caller: WebhooksConsenter, endpoint_id: UUID, response: Response
+    session: WriteTransaction, caller: WebhooksConsenter, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
     """Mask personal data from now on, also in pending deliveries."""
     return await _shown(session, await endpoints.withdraw_consent(session, caller, endpoint_id), response)
@@ -259,7 +259,7 @@ async def withdraw_personal_data_consent(
     "/endpoints/{endpoint_id}/rotate-secret", responses=responses(NotFound, Conflict), summary="Rotate the secret"
 )
 async def rotate_webhook_secret(
-    session: Writing, caller: WebhooksManager, endpoint_id: UUID, response: Response
+    session: WriteTransaction, caller: WebhooksManager, endpoint_id: UUID, response: Response
 ) -> WebhookEndpointWithSecret:
     """Issue a new secret, which only this response contains.
 
@@ -280,7 +280,7 @@ async def rotate_webhook_secret(
 )
 async def send_webhook_test(
     *,
-    session: Writing,
+    session: WriteTransaction,
     caller: WebhooksManager,
     endpoint_id: UUID,
     idempotency: IdempotencyDep,
@@ -312,7 +312,7 @@ async def send_webhook_test(
 @router.get("/deliveries", summary="Deliveries to the caller's endpoints")
 async def list_webhook_deliveries(
     *,
-    session: Reading,
+    session: ReadTransaction,
     caller: EndpointReader,
     paging: PagingDep,
     response: Response,
@@ -334,7 +334,7 @@ async def list_webhook_deliveries(
 
 @router.get("/deliveries/{delivery_id}", responses=NOT_FOUND_ERROR, summary="One delivery with its body")
 async def get_webhook_delivery(
-    session: Reading, caller: EndpointReader, delivery_id: UUID
+    session: ReadTransaction, caller: EndpointReader, delivery_id: UUID
 ) -> WebhookDeliveryWithPayload:
     """Return the delivery with its body and the result of its last attempt."""
     return _delivery(caller, await deliveries.get(session, caller, delivery_id))
@@ -347,7 +347,7 @@ async def get_webhook_delivery(
     summary="Send a delivery again",
 )
 async def retry_webhook_delivery(
-    session: Writing, caller: WebhooksManager, delivery_id: UUID
+    session: WriteTransaction, caller: WebhooksManager, delivery_id: UUID
 ) -> WebhookDeliveryWithPayload:
     """Send the delivery now, with the same `webhook-id` and a new round of attempts.
 

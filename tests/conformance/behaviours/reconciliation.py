@@ -16,40 +16,40 @@ from services.ingest.settings import ingest_settings
 from services.ingest.tokens.token_pool import DatabaseTokenPool
 from tests.conformance.behaviour_list import behaviour
 from tests.conformance.behaviours.incoming import words
-from tests.conformance.drivers.base import Written
-from tests.conformance.ingest_under_test import Stand
+from tests.conformance.drivers.base import WrittenMessage
+from tests.conformance.ingest_under_test import IngestUnderTest
 
 # The same as `reconcile_grace_seconds` in the suite's settings.
 GRACE = 2.0
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-async def _a_page_in_use(stand: Stand, name: str) -> tuple[str, UUID, list[Written]]:
+async def _a_page_in_use(system: IngestUnderTest, name: str) -> tuple[str, UUID, list[WrittenMessage]]:
     """Create a page with posts, threads and conversations, all of them stored."""
-    page = await stand.new_page(name)
+    page = await system.new_page(name)
     written = []
     for number in range(3):
-        post = await stand.driver.citizen(page, words("Пост"), "wall_post", author="700601")
-        root = await stand.driver.citizen(page, words("Корень"), under=post)
-        reply = await stand.driver.citizen(page, words("Ответ"), to=root)
-        message = await stand.driver.citizen(page, words("Здравствуйте"), "message", author=f"70061{number}")
+        post = await system.driver.citizen(page, words("Пост"), "wall_post", author="700601")
+        root = await system.driver.citizen(page, words("Корень"), under=post)
+        reply = await system.driver.citizen(page, words("Ответ"), to=root)
+        message = await system.driver.citizen(page, words("Здравствуйте"), "message", author=f"70061{number}")
         written += [post, root, reply, message]
-    page_id = await stand.connect(page)
+    page_id = await system.connect(page)
     for one in written:
-        await stand.arrived(one)
+        await system.wait_until_stored(one)
     return page, page_id, written
 
 
 @asynccontextmanager
-async def _adapter(stand: Stand, page_id: UUID) -> AsyncIterator[tuple[NetworkAdapter, PageRef]]:
+async def _adapter(system: IngestUnderTest, page_id: UUID) -> AsyncIterator[tuple[NetworkAdapter, PageRef]]:
     """Create a second adapter beside the running one; yield it and its reference to the page."""
-    database = stand.ingest.service.database
+    database = system.ingest.service.database
     accounts = DatabaseTokenPool(database)
     await accounts.refresh()
-    (page,) = [one for one in accounts.pages(stand.driver.network) if one.id == page_id]
+    (page,) = [one for one in accounts.pages(system.driver.network) if one.id == page_id]
     async with aiohttp.ClientSession() as http:
         feed = DatabaseIntakeStore(database)
-        yield catalogue.create_adapter(stand.driver.network, http, accounts, feed, ingest_settings()), page
+        yield catalogue.create_adapter(system.driver.network, http, accounts, feed, ingest_settings()), page
 
 
 async def _scanned(
@@ -69,9 +69,9 @@ async def _scanned(
 
 
 @behaviour()
-async def scan_returns_all_content(stand: Stand) -> None:
-    _, page_id, written = await _a_page_in_use(stand, "walked")
-    async with _adapter(stand, page_id) as (network, page):
+async def scan_returns_all_content(system: IngestUnderTest) -> None:
+    _, page_id, written = await _a_page_in_use(system, "walked")
+    async with _adapter(system, page_id) as (network, page):
         items, _ = await _scanned(network, page, LONG_AGO)
         found = {(item.kind, item.external_id): item for item in items if item.text is not None}
         for one in written:
@@ -80,17 +80,17 @@ async def scan_returns_all_content(stand: Stand) -> None:
 
 
 @behaviour()
-async def scan_omits_older_content(stand: Stand) -> None:
-    _, page_id, _ = await _a_page_in_use(stand, "old")
-    async with _adapter(stand, page_id) as (network, page):
+async def scan_omits_older_content(system: IngestUnderTest) -> None:
+    _, page_id, _ = await _a_page_in_use(system, "old")
+    async with _adapter(system, page_id) as (network, page):
         items, _ = await _scanned(network, page, datetime.now(UTC) + timedelta(hours=1))
         assert [item for item in items if item.change != "deleted"] == []
 
 
 @behaviour()
-async def scan_resumes_from_every_cursor(stand: Stand) -> None:
-    _, page_id, written = await _a_page_in_use(stand, "resumed")
-    async with _adapter(stand, page_id) as (network, page):
+async def scan_resumes_from_every_cursor(system: IngestUnderTest) -> None:
+    _, page_id, written = await _a_page_in_use(system, "resumed")
+    async with _adapter(system, page_id) as (network, page):
         whole, cursors = await _scanned(network, page, LONG_AGO)
         for cut in range(len(cursors)):
             before: list[IncomingItem] = []
@@ -107,9 +107,9 @@ async def scan_resumes_from_every_cursor(stand: Stand) -> None:
 
 
 @behaviour()
-async def published_reply_is_read_back(stand: Stand) -> None:
-    page_name, page_id, written = await _a_page_in_use(stand, "read_back")
-    async with _adapter(stand, page_id) as (network, page):
+async def published_reply_is_read_back(system: IngestUnderTest) -> None:
+    page_name, page_id, written = await _a_page_in_use(system, "read_back")
+    async with _adapter(system, page_id) as (network, page):
         for question in (written[1], written[3]):
             comment = question.kind == "comment"
             outgoing = OutgoingReply(
@@ -121,7 +121,7 @@ async def published_reply_is_read_back(stand: Stand) -> None:
                 text=words("Ответ"),
             )
             published = await network.publish(outgoing)
-            (own,) = [one for one in await stand.driver.answers(page_name) if one.text == outgoing.text]
+            (own,) = [one for one in await system.driver.answers(page_name) if one.text == outgoing.text]
             assert own.thread == question.thread
             found = {item.external_id: item for item in (await network.read_thread(outgoing)).items}
             item = found[published.external_id]
@@ -131,82 +131,82 @@ async def published_reply_is_read_back(stand: Stand) -> None:
             assert network.max_text_length(question.kind) == catalogue.max_text_length(network.name, question.kind)
 
 
-async def _compared(stand: Stand, page_id: UUID) -> dict[str, Any]:
-    asked = await stand.post(f"/api/v1/sources/{page_id}/reconciliations", {"since": LONG_AGO.isoformat()})
+async def _compared(system: IngestUnderTest, page_id: UUID) -> dict[str, Any]:
+    asked = await system.post(f"/api/v1/sources/{page_id}/reconciliations", {"since": LONG_AGO.isoformat()})
 
     async def finished() -> dict[str, Any] | None:
-        items = (await stand.get(f"/api/v1/sources/{page_id}/reconciliations"))["items"]
+        items = (await system.get(f"/api/v1/sources/{page_id}/reconciliations"))["items"]
         found = next(one for one in items if one["id"] == asked["id"])
         return found if found["finished_at"] is not None else None
 
-    return await stand.eventually(finished, "the reconciliation does not end")
+    return await system.eventually(finished, "the reconciliation does not end")
 
 
 @behaviour()
-async def reconciliation_of_complete_page_finds_nothing(stand: Stand) -> None:
-    _, page_id, written = await _a_page_in_use(stand, "whole")
-    found = await _compared(stand, page_id)
+async def reconciliation_of_complete_page_finds_nothing(system: IngestUnderTest) -> None:
+    _, page_id, written = await _a_page_in_use(system, "whole")
+    found = await _compared(system, page_id)
     assert found["compared"] >= len(written)
     assert [found[name] for name in ("gaps", "within_grace", "edited", "deleted")] == [0, 0, 0, 0]
 
 
 @behaviour()
-async def reconciliation_stores_and_counts_missing_messages(stand: Stand) -> None:
-    page, page_id = await stand.connected("gap")
-    first = await stand.driver.citizen(page, words("До"))
-    await stand.arrived(first)
+async def reconciliation_stores_and_counts_missing_messages(system: IngestUnderTest) -> None:
+    page, page_id = await system.connected("gap")
+    first = await system.driver.citizen(page, words("До"))
+    await system.wait_until_stored(first)
     await asyncio.sleep(1.2)  # networks give times in seconds
-    hidden = [await stand.driver.citizen(page, words("Скрыто"), "message", author=f"70062{n}") for n in range(3)]
-    hidden.append(await stand.driver.citizen(page, words("Скрыто"), to=first))
-    rows = [await stand.arrived(one) for one in hidden]
+    hidden = [await system.driver.citizen(page, words("Скрыто"), "message", author=f"70062{n}") for n in range(3)]
+    hidden.append(await system.driver.citizen(page, words("Скрыто"), to=first))
+    rows = [await system.wait_until_stored(one) for one in hidden]
     await asyncio.sleep(GRACE + 1.2)
     gone = [row["id"] for row in rows]
     for _ in range(5):
         # As if no source had delivered them. A poll that has just read them may store some or all of them again.
-        await stand.eye.execute(
+        await system.raw_connection.execute(
             "WITH told AS (DELETE FROM events WHERE subject_id = ANY($1)) DELETE FROM messages WHERE id = ANY($1)",
             gone,
         )
-        found = await _compared(stand, page_id)
-        again = [await stand.arrived(one) for one in hidden]
+        found = await _compared(system, page_id)
+        again = [await system.wait_until_stored(one) for one in hidden]
         assert found["gaps"] == [row["source_kind"] for row in again].count("reconciliation")
         if found["gaps"]:
             break
         gone = [row["id"] for row in again]
     assert found["gaps"] > 0
     assert found["within_grace"] == 0
-    assert (await stand.source(page_id))["gaps"] == found["gaps"]
+    assert (await system.source(page_id))["gaps"] == found["gaps"]
     for one in hidden:
-        row = await stand.arrived(one)
+        row = await system.wait_until_stored(one)
         assert row["text"] == one.text
-        assert len(await stand.events(row["id"], "message.received")) == 1
+        assert len(await system.events(row["id"], "message.received")) == 1
 
 
 @behaviour()
-async def reconciliation_finds_unannounced_edit(stand: Stand) -> None:
-    _, page_id, written = await _a_page_in_use(stand, "untold")
-    row = await stand.arrived(written[1])
-    await stand.eye.execute("UPDATE messages SET text = 'Раньше' WHERE id = $1", row["id"])
-    await _compared(stand, page_id)
-    row = await stand.arrived(written[1], text=written[1].text)
-    assert await stand.texts_before(row) == ["Раньше"]
+async def reconciliation_finds_unannounced_edit(system: IngestUnderTest) -> None:
+    _, page_id, written = await _a_page_in_use(system, "untold")
+    row = await system.wait_until_stored(written[1])
+    await system.raw_connection.execute("UPDATE messages SET text = 'Раньше' WHERE id = $1", row["id"])
+    await _compared(system, page_id)
+    row = await system.wait_until_stored(written[1], text=written[1].text)
+    assert await system.texts_before(row) == ["Раньше"]
 
 
 @behaviour()
-async def backfill_stores_messages_as_history(stand: Stand) -> None:
-    page = await stand.new_page("backfill")
-    post = await stand.driver.post(page, words("Пост"))
-    written = [await stand.driver.citizen(page, words("Давно"), under=post) for _ in range(5)]
-    page_id = await stand.connect(page, go_live_at="2099-01-01T00:00:00+00:00")
-    asked = await stand.post(f"/api/v1/sources/{page_id}/backfills", {"since": LONG_AGO.isoformat()})
+async def backfill_stores_messages_as_history(system: IngestUnderTest) -> None:
+    page = await system.new_page("backfill")
+    post = await system.driver.post(page, words("Пост"))
+    written = [await system.driver.citizen(page, words("Давно"), under=post) for _ in range(5)]
+    page_id = await system.connect(page, go_live_at="2099-01-01T00:00:00+00:00")
+    asked = await system.post(f"/api/v1/sources/{page_id}/backfills", {"since": LONG_AGO.isoformat()})
 
     async def done() -> dict[str, Any] | None:
-        found = await stand.get(f"/api/v1/sources/backfills/{asked['id']}")
+        found = await system.get(f"/api/v1/sources/backfills/{asked['id']}")
         return found if found["status"] == "done" else None
 
-    found = await stand.eventually(done, "the backfill does not end")
+    found = await system.eventually(done, "the backfill does not end")
     assert found["progress"] == 1
     assert found["items_read"] >= len(written)
     for one in written:
-        row = await stand.arrived(one, history=True)
-        assert len(await stand.events(row["id"], "message.received")) == 1
+        row = await system.wait_until_stored(one, history=True)
+        assert len(await system.events(row["id"], "message.received")) == 1

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import httpx
 
-from tests.support.service_under_test import DROPPED_FIRST
+from tests.support.service_under_test import CLIENT_LIMITS
 
 Kind = Literal["comment", "wall_post", "message"]
 Who = Literal["author", "community"]
@@ -36,7 +36,7 @@ TELLS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenMessage:
     """An object in the network: its ids there, and the ids that ingest must give it."""
 
     page: str
@@ -50,7 +50,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PublishedReply:
     """A comment or message published by the community, as the network shows it."""
 
     id: str
@@ -79,7 +79,7 @@ class Driver(ABC):
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.door = httpx.AsyncClient(base_url=url, timeout=60, limits=DROPPED_FIRST)
+        self.control = httpx.AsyncClient(base_url=url, timeout=60, limits=CLIENT_LIMITS)
         self._open_ground: dict[str, str] = {}
 
     # --- different for each network -----------------------------------------------------------------
@@ -97,11 +97,11 @@ class Driver(ABC):
         """Return the name of the publishing call, as the emulator's faults use it."""
 
     @abstractmethod
-    async def lose_push(self, page: str) -> None:
+    async def drop_push(self, page: str) -> None:
         """Drop the events that the network has not delivered by push."""
 
     @abstractmethod
-    def silence(self) -> AbstractAsyncContextManager[None]:
+    def stop_push(self) -> AbstractAsyncContextManager[None]:
         """Push nothing and fail every read until the block ends."""
 
     @abstractmethod
@@ -109,18 +109,18 @@ class Driver(ABC):
         """Close the page's wall or group to readers, or open it again."""
 
     @abstractmethod
-    async def close_comments(self, post: Written, *, closed: bool) -> None:
+    async def close_comments(self, post: WrittenMessage, *, closed: bool) -> None:
         """Close the post to comments, or open it again."""
 
     @abstractmethod
     async def block(self, page: str, author: str) -> None:
         """Forbid the page to write to this citizen."""
 
-    async def board(self, page: str, text: str) -> Written:
+    async def board(self, page: str, text: str) -> WrittenMessage:
         """Open a discussion as the community; return its first comment."""
         raise AssertionError(f"{self.network} does not support this: remove it from `tells`")
 
-    async def mangle(self) -> None:
+    async def shuffle_responses(self) -> None:
         """Repeat and shuffle the items in every response to a reading call until `mend`."""
         raise AssertionError(f"{self.network} does not support this: remove it from `tells`")
 
@@ -129,7 +129,9 @@ class Driver(ABC):
         raise AssertionError(f"{self.network} does not support this: remove it from `tells`")
 
     @abstractmethod
-    async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
+    async def announce(
+        self, deliver: Deliver, what: What, about: WrittenMessage, text: str, event_id: str
+    ) -> None:
         """Push an event of the kind `pushes`, whether or not it happened in the network, in any order."""
 
     @abstractmethod
@@ -137,14 +139,14 @@ class Driver(ABC):
         """Push an event that cannot be parsed and contains `mark`."""
 
     @abstractmethod
-    def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:
+    def unknown_message(self, page: str, thread: WrittenMessage, number: int, text: str) -> WrittenMessage:
         """Return an object of the kind `pushes` that was never in the network, to be announced."""
 
     # --- the same for all networks ------------------------------------------------------------------
 
     async def call(self, path: str, **body: Any) -> dict[str, Any]:
         """Call the control API."""
-        answer = await self.door.post(f"/_control/{path}", json=body)
+        answer = await self.control.post(f"/_control/{path}", json=body)
         assert answer.status_code == 200, f"{path}: {answer.text}"
         result: dict[str, Any] = answer.json()
         return result
@@ -153,7 +155,7 @@ class Driver(ABC):
         """Create a page of the network; return its id as text."""
         return str((await self.call("pages", name=name, screen_name=name))["id"])
 
-    async def keep_open_ground(self, page: str, text: str) -> None:
+    async def keep_comments_open(self, page: str, text: str) -> None:
         """Send later comments that name no post to this one's thread, whatever is posted later.
 
         Behaviours share a page, and some close or delete their own posts.
@@ -166,11 +168,11 @@ class Driver(ABC):
         text: str,
         kind: Kind = "comment",
         *,
-        under: Written | None = None,
-        to: Written | None = None,
+        under: WrittenMessage | None = None,
+        to: WrittenMessage | None = None,
         author: str | None = None,
         attachments: list[str] | None = None,
-    ) -> Written:
+    ) -> WrittenMessage:
         """Write as a citizen: `under` a post or in a conversation, optionally in reply `to` another text."""
         body: dict[str, Any] = {"page": page, "kind": kind, "text": text}
         if kind == "comment" and page in self._open_ground:
@@ -182,19 +184,19 @@ class Driver(ABC):
         answer = await self.call("citizen", **body)
         return self._written(page, kind, text, answer)
 
-    async def post(self, page: str, text: str) -> Written:
+    async def post(self, page: str, text: str) -> WrittenMessage:
         """Publish a post as the community."""
         answer = await self.call("post", page=page, text=text)
         return self._written(page, "wall_post", text, answer)
 
-    async def staff(self, under: Written, text: str, *, to: Written | None = None) -> dict[str, Any]:
+    async def staff(self, under: WrittenMessage, text: str, *, to: WrittenMessage | None = None) -> dict[str, Any]:
         """Write as the community's staff under a post or in a conversation; return the control API's response."""
         body: dict[str, Any] = {"page": under.page, "thread": under.thread, "text": text}
         body |= {} if to is None else {"in_reply_to": to.id}
         return await self.call("community", **body)
 
-    def _written(self, page: str, kind: Kind, text: str, answer: dict[str, Any]) -> Written:
-        return Written(
+    def _written(self, page: str, kind: Kind, text: str, answer: dict[str, Any]) -> WrittenMessage:
+        return WrittenMessage(
             page=page,
             kind=kind,
             id=str(answer["id"]),
@@ -205,27 +207,27 @@ class Driver(ABC):
             author=str(answer.get("author", "")),
         )
 
-    def named(self, what: Written) -> dict[str, Any]:
+    def named(self, what: WrittenMessage) -> dict[str, Any]:
         """Return the fields that identify this text in the control API."""
         return {"page": what.page, "id": what.id, "kind": what.kind}
 
-    async def edit(self, what: Written, text: str) -> None:
+    async def edit(self, what: WrittenMessage, text: str) -> None:
         """Edit a text as its author."""
         await self.call("edit", text=text, **self.named(what))
 
-    async def delete(self, what: Written, by: Who = "author") -> None:
+    async def delete(self, what: WrittenMessage, by: Who = "author") -> None:
         """Delete an object as its author or as the community."""
         await self.call("delete", by=by, **self.named(what))
 
-    async def restore(self, what: Written) -> None:
+    async def restore(self, what: WrittenMessage) -> None:
         """Restore a deleted comment as the community."""
         await self.call("restore", page=what.page, id=what.id)
 
-    async def answers(self, page: str, text: str = "") -> list[Answer]:
+    async def answers(self, page: str, text: str = "") -> list[PublishedReply]:
         """Return the community's texts on the page, oldest first; with `text`, only those that begin with it."""
-        answer = await self.door.get("/_control/answers", params={"page": page})
+        answer = await self.control.get("/_control/answers", params={"page": page})
         return [
-            Answer(
+            PublishedReply(
                 id=str(one["id"]),
                 thread=str(one["thread"]),
                 in_reply_to=None if one["in_reply_to"] is None else str(one["in_reply_to"]),
@@ -237,7 +239,7 @@ class Driver(ABC):
 
     async def tokens(self, page: str) -> list[dict[str, Any]]:
         """Return the valid credentials of a page and those that serve all pages."""
-        items = (await self.door.get("/_control/tokens")).json()["items"]
+        items = (await self.control.get("/_control/tokens")).json()["items"]
         return [one for one in items if one["kind"] != "group" or str(one["page"]) == page]
 
     async def new_token(self, page: str) -> dict[str, Any]:
@@ -252,6 +254,6 @@ class Driver(ABC):
         """Arm a fault; `mend` removes all faults."""
         await self.call("faults", kind=kind, **more)
 
-    async def mend(self) -> None:
+    async def clear_faults(self) -> None:
         """Remove all faults."""
-        await self.door.delete("/_control/faults")
+        await self.control.delete("/_control/faults")

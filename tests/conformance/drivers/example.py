@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
-from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
+from tests.conformance.drivers.base import Deliver, Driver, Kind, What, WrittenMessage
 
 
 class ExampleDriver(Driver):
@@ -30,25 +30,25 @@ class ExampleDriver(Driver):
         """Return the same call for all kinds."""
         return "send"
 
-    async def lose_push(self, page: str) -> None:
+    async def drop_push(self, page: str) -> None:
         """Drop the whole list of changes."""
         await self.call("forget", page=page)
 
     @asynccontextmanager
-    async def silence(self) -> AsyncIterator[None]:
+    async def stop_push(self) -> AsyncIterator[None]:
         """Fail every read until the block ends."""
         for method in ("changes", "items"):
             await self.fault("drop", rate=1, method=method)
         try:
             yield
         finally:
-            await self.mend()
+            await self.clear_faults()
 
     async def close_page(self, page: str, *, closed: bool) -> None:
         """Refuse all reads of the page, or allow them again."""
         await self.call("wall", page=page, state="closed" if closed else "open")
 
-    async def close_comments(self, post: Written, *, closed: bool) -> None:
+    async def close_comments(self, post: WrittenMessage, *, closed: bool) -> None:
         """Close the post to comments, or open it again."""
         await self.call("commenting", page=post.page, thread=post.thread, closed=closed)
 
@@ -56,7 +56,9 @@ class ExampleDriver(Driver):
         """Forbid the page to write to this citizen."""
         await self.call("block", author=author)
 
-    async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
+    async def announce(
+        self, deliver: Deliver, what: What, about: WrittenMessage, text: str, event_id: str
+    ) -> None:
         """Add a change to the list as if it had happened."""
         item = {"number": int(about.id), "kind": "comment", "thread": about.thread, "author": about.author}
         item |= {"at": time.time_ns() // 1_000_000} | ({} if what == "deleted" else {"text": text})
@@ -67,7 +69,7 @@ class ExampleDriver(Driver):
         """Add a change with an item that has no fields of its own."""
         await self.call("say", page=page, change={"id": mark, "what": "new", "item": {"mark": mark}})
 
-    def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:
+    def unknown_message(self, page: str, thread: WrittenMessage, number: int, text: str) -> WrittenMessage:
         """Return a comment that exists on no page."""
         return self._written(
             page, "comment", text, {"id": 900_000 + number, "thread": thread.thread, "author": "17"}

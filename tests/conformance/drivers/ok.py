@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
-from tests.conformance.drivers.base import Deliver, Driver, Kind, What, Written
+from tests.conformance.drivers.base import Deliver, Driver, Kind, What, WrittenMessage
 
 READING = (
     "discussions.getList",
@@ -42,21 +42,21 @@ class OkDriver(Driver):
         """Return the Bot API's call for a message, or the call for a discussion comment."""
         return "graph.user.messages.post" if kind == "message" else "discussions.addDiscussionComment"
 
-    async def lose_push(self, page: str) -> None:
+    async def drop_push(self, page: str) -> None:
         """Drop the webhooks of the page from now on."""
         await self.fault("drop", rate=1, method="webhook")
 
     @asynccontextmanager
-    async def silence(self) -> AsyncIterator[None]:
+    async def stop_push(self) -> AsyncIterator[None]:
         """Drop every call and every webhook until the block ends."""
         await self.fault("drop", rate=1)
         await self.fault("drop", rate=1, method="webhook")
         try:
             yield
         finally:
-            await self.mend()
+            await self.clear_faults()
 
-    async def mangle(self) -> None:
+    async def shuffle_responses(self) -> None:
         """Repeat and shuffle lists of discussions, topics, comments, chats and messages."""
         for kind in ("duplicate", "reorder"):
             for method in READING:
@@ -66,7 +66,7 @@ class OkDriver(Driver):
         """Take our accounts' right to administer the group, or give it back."""
         await self.call("page", page=page, administered=not closed, closed=closed)
 
-    async def close_comments(self, post: Written, *, closed: bool) -> None:
+    async def close_comments(self, post: WrittenMessage, *, closed: bool) -> None:
         """Close the topic's discussion, or open it again."""
         await self.call("commenting", page=post.page, thread=post.thread, closed=closed)
 
@@ -78,7 +78,9 @@ class OkDriver(Driver):
         """Delete the person's account."""
         await self.call("person", author=author, state="deleted")
 
-    async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
+    async def announce(
+        self, deliver: Deliver, what: What, about: WrittenMessage, text: str, event_id: str
+    ) -> None:
         """Push a webhook about a message: the Bot API pushes no other texts."""
         assert what == "new", "OK pushes only new messages"
         await deliver(
@@ -95,7 +97,7 @@ class OkDriver(Driver):
         """Push a message that does not say who wrote it."""
         await deliver({"webhookType": "MESSAGE_CREATED", "mark": mark})
 
-    def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:
+    def unknown_message(self, page: str, thread: WrittenMessage, number: int, text: str) -> WrittenMessage:
         """Return a message of a new chat."""
         chat = f"chat:C{900_000 + number}"
         return self._written(

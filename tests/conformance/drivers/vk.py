@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
-from tests.conformance.drivers.base import TELLS, Deliver, Driver, Kind, What, Written
+from tests.conformance.drivers.base import TELLS, Deliver, Driver, Kind, What, WrittenMessage
 
 V = "5.199"
 READING = (
@@ -48,36 +48,36 @@ class VkDriver(Driver):
         """Return `messages.send` or `wall.createComment`."""
         return "messages.send" if kind == "message" else "wall.createComment"
 
-    async def lose_push(self, page: str) -> None:
+    async def drop_push(self, page: str) -> None:
         """Drop Long Poll's history."""
         await self.call("longpoll", page=page, event="history_lost")
 
     @asynccontextmanager
-    async def silence(self) -> AsyncIterator[None]:
+    async def stop_push(self) -> AsyncIterator[None]:
         """Drop connections of Long Poll and of all reading methods until the block ends."""
         for method in READING:
             await self.fault("drop", rate=1, method=method)
         try:
             yield
         finally:
-            await self.mend()
+            await self.clear_faults()
 
-    async def board(self, page: str, text: str) -> Written:
+    async def board(self, page: str, text: str) -> WrittenMessage:
         """Open a topic in the community's discussions; return its first comment."""
         answer = await self.call("board", page=page, title="Тема", text=text)
         listed = await self.method("board.getComments", await self._reader(), group_id=page, topic_id=answer["id"])
         first = listed["response"]["items"][0]["id"]
         return self._written(page, "comment", text, {"id": first, "thread": answer["thread"]})
 
-    def named(self, what: Written) -> dict[str, Any]:
+    def named(self, what: WrittenMessage) -> dict[str, Any]:
         """Return the fields that identify a text; discussion comments are numbered within their topic."""
         return super().named(what) | ({"thread": what.thread} if what.thread.startswith("board") else {})
 
     async def _reader(self) -> str:
-        items = (await self.door.get("/_control/tokens")).json()["items"]
+        items = (await self.control.get("/_control/tokens")).json()["items"]
         return next(str(one["token"]) for one in items if one["kind"] == "service")
 
-    async def mangle(self) -> None:
+    async def shuffle_responses(self) -> None:
         """Repeat and shuffle items from Long Poll and all reading methods."""
         for kind in ("duplicate", "reorder"):
             for method in READING:
@@ -87,13 +87,13 @@ class VkDriver(Driver):
         """Switch the wall off, or on again."""
         await self.call("wall", page=page, state="disabled" if closed else "open")
 
-    async def close_comments(self, post: Written, *, closed: bool) -> None:
+    async def close_comments(self, post: WrittenMessage, *, closed: bool) -> None:
         """Close the post to comments, or open it again."""
         await self.call("commenting", page=post.page, thread=int(post.thread), closed=closed)
 
     async def method(self, name: str, token: str, **params: Any) -> Any:
         """Call a method of the network's own API as an ordinary user."""
-        answer = await self.door.post(f"/method/{name}", data={**params, "access_token": token, "v": V})
+        answer = await self.control.post(f"/method/{name}", data={**params, "access_token": token, "v": V})
         return answer.json()
 
     async def block(self, page: str, author: str) -> None:
@@ -104,7 +104,9 @@ class VkDriver(Driver):
         """Delete the person's page."""
         await self.call("author", id=int(author), deactivated="deleted")
 
-    async def announce(self, deliver: Deliver, what: What, about: Written, text: str, event_id: str) -> None:
+    async def announce(
+        self, deliver: Deliver, what: What, about: WrittenMessage, text: str, event_id: str
+    ) -> None:
         """Push a Callback API event about a comment."""
         content: dict[str, Any] = {"id": int(about.id), "post_id": int(about.thread), "owner_id": -int(about.page)}
         if what == "deleted":
@@ -121,7 +123,7 @@ class VkDriver(Driver):
             {"group_id": int(page), "type": "wall_reply_new", "event_id": mark, "v": V, "object": content}
         )
 
-    def phantom(self, page: str, thread: Written, number: int, text: str) -> Written:
+    def unknown_message(self, page: str, thread: WrittenMessage, number: int, text: str) -> WrittenMessage:
         """Return a comment that exists on no wall."""
         answer = {"id": 900_000 + number, "thread": thread.thread, "author": 700_900}
         return self._written(page, "comment", text, answer)

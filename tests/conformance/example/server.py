@@ -231,7 +231,7 @@ async def shown(what: str, page: str = "") -> dict[str, Any]:
 
 
 @app.delete("/_control/faults")
-async def mend() -> dict[str, Any]:
+async def clear_faults() -> dict[str, Any]:
     """Remove all faults."""
     FAULTS.clear()
     return {}

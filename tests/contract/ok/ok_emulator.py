@@ -18,15 +18,15 @@ class OkProcess(EmulatorProcess):
 
     async def open_page(self, name: str, screen_name: str) -> None:
         """Use this page in the helpers."""
-        self.page = (await self.door("pages", {"name": name, "screen_name": screen_name}))["id"]
-        tokens = (await self.door("tokens"))["items"]
+        self.page = (await self.control("pages", {"name": name, "screen_name": screen_name}))["id"]
+        tokens = (await self.control("tokens"))["items"]
         self.user = next(token for token in tokens if token["kind"] == "user")
         self.bot = next(token["token"] for token in tokens if token.get("page") == self.page)
-        self.topic = (await self.door("post", {"page": self.page, "text": "Новость страницы"}))["thread"]
+        self.topic = (await self.control("post", {"page": self.page, "text": "Новость страницы"}))["thread"]
 
     async def citizen(self, text: str, kind: str = "comment", **more: Any) -> dict[str, Any]:
         """Write on the page as a citizen."""
-        answer: dict[str, Any] = await self.door(
+        answer: dict[str, Any] = await self.control(
             "citizen", {"page": self.page, "kind": kind, "text": text, **more}
         )
         return answer

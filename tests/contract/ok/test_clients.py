@@ -73,7 +73,7 @@ async def test_group_and_topics_are_read(network: OkProcess, client: SyncClient 
 
 
 async def test_long_discussion_is_read_by_pages(network: OkProcess, client: SyncClient | AsyncClient) -> None:
-    topic = (await network.door("post", {"page": network.page, "text": "Обсуждаем"}))["thread"]
+    topic = (await network.control("post", {"page": network.page, "text": "Обсуждаем"}))["thread"]
     texts = [f"Комментарий {number}" for number in range(130)]
     await network.comment_many(texts)
     listed = await client.call("discussions.getList", category="GROUP", types="GROUP_TOPIC", count=1)
@@ -104,7 +104,7 @@ async def test_reply_is_published_as_the_group(network: OkProcess, client: SyncC
         as_admin="true",
     )
     assert isinstance(comment, str), comment
-    answers = (await network.door(f"answers?page={network.page}"))["items"]
+    answers = (await network.control(f"answers?page={network.page}"))["items"]
     assert {"id": comment, "thread": asked["thread"], "in_reply_to": asked["id"], "by": "api"}.items() <= answers[
         -1
     ].items()
@@ -132,14 +132,14 @@ async def test_wrong_secret_gives_104(network: OkProcess, monkeypatch: pytest.Mo
 
 
 async def test_expired_token_gives_102(network: OkProcess) -> None:
-    fresh = await network.door("tokens", {"kind": "user"})
+    fresh = await network.control("tokens", {"kind": "user"})
     api = aiookru.API(
         fresh["token"], fresh["application_key"], application_secret_key=fresh["application_secret_key"]
     )
     async with httpx.AsyncClient(base_url=network.url) as http:
         api.session.client = http
         assert (await api("users.getCurrentUser"))["uid"] == fresh["uid"]
-        await network.door("tokens/revoke", {"token": fresh["token"]})
+        await network.control("tokens/revoke", {"token": fresh["token"]})
         assert (await api("users.getCurrentUser"))["error_code"] == 102
 
 

@@ -48,12 +48,12 @@ async def test_state_survives_a_kill(lone_network: OkProcess) -> None:
     comment = await network.citizen("Комментарий\0с нулём")
     await network.graph("subscribe", {"url": "http://127.0.0.1:9/"})
     written = await answer(network, "Ответ")
-    tokens = await network.door("tokens")
+    tokens = await network.control("tokens")
     assert await network.end(signal.SIGKILL) == -signal.SIGKILL
     await network.start()
-    assert await network.door("tokens") == tokens
-    assert (await network.door("answers"))["items"][0]["id"] == written
-    await network.door("settings", {"calls_per_second": 0})
+    assert await network.control("tokens") == tokens
+    assert (await network.control("answers"))["items"][0]["id"] == written
+    await network.control("settings", {"calls_per_second": 0})
     comments = await call(
         network, "discussions.getComments", discussionId=network.topic, discussionType="GROUP_TOPIC"
     )
@@ -66,50 +66,52 @@ async def test_state_survives_a_kill(lone_network: OkProcess) -> None:
     messages = await network.graph(f"messages/{private['thread']}")
     assert messages["messages"][0]["message"]["mid"] == private["id"]
     assert (await network.graph("subscriptions"))["subscriptions"][0]["url"] == "http://127.0.0.1:9/"
-    counted = {item["method"]: item["accepted"] for item in (await network.door("calls"))["items"]}
+    counted = {item["method"]: item["accepted"] for item in (await network.control("calls"))["items"]}
     assert counted["discussions.addDiscussionComment"] == 1
     later = await network.citizen("После")
     assert later["id"] not in {comment["id"], written}
 
 
 async def test_call_with_lost_response_takes_effect(network: OkProcess) -> None:
-    await network.door(
+    await network.control(
         "faults", {"kind": "lost_response", "next": 1, "method": "discussions.addDiscussionComment"}
     )
     with pytest.raises(httpx.TransportError):
         await answer(network, "Ответ, о котором никто не узнал")
-    texts = [item["text"] for item in (await network.door("answers"))["items"]]
+    texts = [item["text"] for item in (await network.control("answers"))["items"]]
     assert texts.count("Ответ, о котором никто не узнал") == 1
     assert isinstance(await answer(network, "Следующий"), str)
 
 
 async def test_dropped_call_has_no_effect(network: OkProcess) -> None:
-    await network.door("faults", {"kind": "drop", "next": 1})
+    await network.control("faults", {"kind": "drop", "next": 1})
     with pytest.raises(httpx.TransportError):
         await answer(network, "Не дошло")
-    texts = [item["text"] for item in (await network.door("answers"))["items"]]
+    texts = [item["text"] for item in (await network.control("answers"))["items"]]
     assert "Не дошло" not in texts
 
 
 async def test_injected_errors_and_broken_responses_are_returned(network: OkProcess) -> None:
-    await network.door("faults", {"kind": "error", "next": 1, "code": 454})
+    await network.control("faults", {"kind": "error", "next": 1, "code": 454})
     refused = await answer(network, "Слово")
     assert refused["error_msg"].startswith("CENSOR_MATCH : ")
-    await network.door("faults", {"kind": "error", "next": 1})
+    await network.control("faults", {"kind": "error", "next": 1})
     assert (await answer(network, "Слово"))["error_code"] == 2
-    await network.door("faults", {"kind": "truncated", "next": 1})
+    await network.control("faults", {"kind": "truncated", "next": 1})
     with pytest.raises(httpx.RemoteProtocolError):
         await call(network, "group.getInfo", uids=network.page)
-    await network.door("faults", {"kind": "wrong_json", "next": 1})
+    await network.control("faults", {"kind": "wrong_json", "next": 1})
     assert await call(network, "users.getCurrentUser") != (await call(network, "users.getCurrentUser"))
-    await network.door("faults", {"kind": "timeout", "next": 1, "seconds": 0.3, "method": "graph.user.info.get"})
+    await network.control(
+        "faults", {"kind": "timeout", "next": 1, "seconds": 0.3, "method": "graph.user.info.get"}
+    )
     started = asyncio.get_running_loop().time()
     with pytest.raises(httpx.RemoteProtocolError):
         # Unlike this client, aiohttp retries a GET whose connection was dropped.
         await httpx_get(network, "/graph/me/info")
     assert asyncio.get_running_loop().time() - started >= 0.3
     assert (await network.graph("info"))["group_id"] == f"group:{network.page}"
-    assert (await network.door("faults"))["items"] == []
+    assert (await network.control("faults"))["items"] == []
 
 
 async def test_emulator_stops_at_a_signal(lone_network: OkProcess) -> None:
@@ -119,17 +121,17 @@ async def test_emulator_stops_at_a_signal(lone_network: OkProcess) -> None:
 
 async def test_citizens_write_at_the_configured_rate(network: OkProcess) -> None:
     async def written() -> int:
-        items = (await network.door("counts"))["items"]
+        items = (await network.control("counts"))["items"]
         return sum(item["count"] for item in items if item["by"] == "citizens")
 
     before = await written()
-    await network.door("citizen-rate", {"per_minute": 6000})
+    await network.control("citizen-rate", {"per_minute": 6000})
 
     async def ten_more() -> bool:
         return await written() >= before + 10
 
     await eventually(ten_more, "ten messages of citizens")
-    await network.door("citizen-rate", {"per_minute": 0})
+    await network.control("citizen-rate", {"per_minute": 0})
     after = await written()
     await asyncio.sleep(0.3)  # at the former rate thirty would be written
     assert await written() == after

@@ -29,9 +29,9 @@ async def test_clients_see_an_invalid_token_and_its_replacement(
     network: OkProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{network.url}/fb.do")
-    dead, fresh = (await network.door("tokens", {"kind": "user", "count": 2}))["items"]
+    dead, fresh = (await network.control("tokens", {"kind": "user", "count": 2}))["items"]
     body = {"kind": "persistent", "code": 103, "token": dead["token"], "until": "replaced"}
-    await network.door("faults", body)
+    await network.control("faults", body)
     for user, expected in ((dead, 103), (fresh, None)):
         assert (await call(network, user, "users.getCurrentUser")).get("error_code") == expected
     sync = [
@@ -42,10 +42,10 @@ async def test_clients_see_an_invalid_token_and_its_replacement(
         await asyncio.to_thread(sync[0].users.getCurrentUser)
     assert raised.value.code == 103
     assert (await asyncio.to_thread(sync[1].users.getCurrentUser))["uid"] == fresh["uid"]
-    by_token = (await network.door("calls"))["by_token"]
+    by_token = (await network.control("calls"))["by_token"]
     assert by_token[dead["token"]]["while_faulty"] == 2
     assert by_token[fresh["token"]]["while_faulty"] == 0
-    await network.door("faults", method="DELETE")
+    await network.control("faults", method="DELETE")
 
 
 async def test_change_of_a_signed_parameter_gives_104(network: OkProcess) -> None:
@@ -74,10 +74,10 @@ async def test_clients_read_removed_and_edited_comments(
     network: OkProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{network.url}/fb.do")
-    topic = (await network.door("post", {"page": network.page, "text": "Обсуждаем"}))["thread"]
+    topic = (await network.control("post", {"page": network.page, "text": "Обсуждаем"}))["thread"]
     kept, gone = [await network.citizen(text, thread=topic) for text in ("Остаётся", "Исчезает")]
-    await network.door("edit", {"page": network.page, "id": kept["id"], "text": "Изменён"})
-    await network.door("delete", {"page": network.page, "id": gone["id"], "by": "community"})
+    await network.control("edit", {"page": network.page, "id": kept["id"], "text": "Изменён"})
+    await network.control("delete", {"page": network.page, "id": gone["id"], "by": "community"})
     place = {"discussionId": topic, "discussionType": "GROUP_TOPIC"}
     user = network.user
     client = Odnoklassniki(user["application_key"], user["application_secret_key"], user["token"])
@@ -100,26 +100,26 @@ async def test_faults_survive_a_kill(lone_network: OkProcess) -> None:
     kinds = ["timeout", "truncated", "wrong_json", "duplicate", "reorder", "slow", "drop", "lost_response"]
     parts: list[dict[str, Any]] = [{"kind": kind, "seconds": 0.05} for kind in kinds]
     parts += [{"kind": "error", "code": code} for code in (1, 2)]
-    await network.door("faults", {"mix": parts, "rate": 0.25, "methods": ["group.getInfo"], "seed": 3})
+    await network.control("faults", {"mix": parts, "rate": 0.25, "methods": ["group.getInfo"], "seed": 3})
     token = network.user["token"]
     body = {"kind": "persistent", "code": 11, "token": token, "methods": ["url.getInfo"], "until": "day_end"}
-    await network.door("faults", body)
-    await network.door("script", {"steps": [{"after_calls": 10_000, "do": {"clear": True}}]})
-    await network.door("settings", {"removed_type": "GONE", "webhook_retry_seconds": [0.1]})
-    await network.door("page", {"page": network.page, "who_can_comment": "NOBODY"})
-    day = (await network.door("next-day", {}))["day"]
-    await network.door("faults", body)
+    await network.control("faults", body)
+    await network.control("script", {"steps": [{"after_calls": 10_000, "do": {"clear": True}}]})
+    await network.control("settings", {"removed_type": "GONE", "webhook_retry_seconds": [0.1]})
+    await network.control("page", {"page": network.page, "who_can_comment": "NOBODY"})
+    day = (await network.control("next-day", {}))["day"]
+    await network.control("faults", body)
     for _ in range(60):
         await call(network, network.user, "group.getInfo", uids=network.page)
-    before = [await network.door(path) for path in ("faults", "script", "settings", "calls")]
+    before = [await network.control(path) for path in ("faults", "script", "settings", "calls")]
     await network.end(signal.SIGKILL)
     await network.start()
-    assert [await network.door(path) for path in ("faults", "script", "settings", "calls")] == before
+    assert [await network.control(path) for path in ("faults", "script", "settings", "calls")] == before
     assert before[0]["persistent"][0]["ended"] == "day_end"
     assert (await call(network, network.user, "url.getInfo", url="ok.ru/school1"))["error_code"] == 11
-    assert (await network.door("next-day", {}))["day"] == day + 1
+    assert (await network.control("next-day", {}))["day"] == day + 1
     assert (await call(network, network.user, "url.getInfo", url="ok.ru/school1"))["type"] == "GROUP"
-    assert (await network.door("faults", method="DELETE"))["items"] == []
+    assert (await network.control("faults", method="DELETE"))["items"] == []
     (info,) = await call(network, network.user, "group.getInfo", uids=network.page, fields="who_can_comment")
     assert info["who_can_comment"] == "NOBODY"
 
@@ -127,11 +127,11 @@ async def test_faults_survive_a_kill(lone_network: OkProcess) -> None:
 async def test_all_faults_on_a_quarter_of_the_calls_lose_nothing(network: OkProcess) -> None:
     parts = [{"kind": kind, "seconds": 0.01} for kind in ("timeout", "truncated", "slow", "drop", "lost_response")]
     parts += [{"kind": "error", "code": code} for code in (1, 2)]
-    await network.door("faults", {"mix": parts, "rate": 0.25, "seed": 4})
+    await network.control("faults", {"mix": parts, "rate": 0.25, "seed": 4})
     seen: Counter[str] = Counter()
     for _ in range(200):
         answer = await call(network, network.user, "users.getCurrentUser")
         seen["broken" if answer is None else str(answer.get("error_code"))] += 1
-    assert (await network.door("faults", method="DELETE"))["items"] == []
+    assert (await network.control("faults", method="DELETE"))["items"] == []
     assert 25 <= 200 - seen["None"] <= 65
     assert set(seen) == {"None", "broken", "1", "2"}

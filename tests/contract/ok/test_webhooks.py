@@ -40,7 +40,7 @@ class Receiver:
         """Return the other events, once no delivery is pending."""
 
         async def none_waits() -> bool:
-            return not any(item["waiting"] for item in (await network.door("subscriptions"))["items"])
+            return not any(item["waiting"] for item in (await network.control("subscriptions"))["items"])
 
         await eventually(none_waits, "an empty queue of deliveries")
         return [self.events.get_nowait() for _ in range(self.events.qsize())]
@@ -85,9 +85,9 @@ async def test_message_is_received_and_answered(network: OkProcess, receiver: Re
     newest, asked = (await network.graph(f"messages/{private['thread']}"))["messages"]
     assert newest["message"]["mid"] == echo["message_id"]
     assert asked["message"]["text"] == text
-    answers = (await network.door(f"answers?page={network.page}"))["items"]
+    answers = (await network.control(f"answers?page={network.page}"))["items"]
     assert (answers[-1]["thread"], answers[-1]["in_reply_to"]) == (private["thread"], private["id"])
-    await network.door("community", {"page": network.page, "thread": private["thread"], "text": "Вручную"})
+    await network.control("community", {"page": network.page, "thread": private["thread"], "text": "Вручную"})
     assert await receiver.all_received(network) == [], "the group's own message was pushed to it"
 
 
@@ -100,11 +100,11 @@ async def test_refused_event_is_sent_again_until_accepted(network: OkProcess, re
 
 
 async def test_slow_receiver_gets_the_event_again(network: OkProcess, receiver: Receiver) -> None:
-    await network.door("settings", {"webhook_timeout_seconds": 0.3})
+    await network.control("settings", {"webhook_timeout_seconds": 0.3})
     receiver.hang = True
     private = await network.citizen("Долго", "message")
     first = await receiver.next()
-    await network.door("settings", {"webhook_timeout_seconds": 60})
+    await network.control("settings", {"webhook_timeout_seconds": 60})
     receiver.hang = False
     events = [first, await receiver.next(), *await receiver.all_received(network)]
     assert {event["message"]["mid"] for event in events} == {private["id"]}
@@ -145,10 +145,10 @@ async def test_always_failing_subscription_is_removed(receiver: Receiver, tmp_pa
 
 
 async def test_faults_repeat_and_drop_events(network: OkProcess, receiver: Receiver) -> None:
-    await network.door("faults", {"kind": "duplicate", "next": 1, "method": "webhook"})
+    await network.control("faults", {"kind": "duplicate", "next": 1, "method": "webhook"})
     twice = await network.citizen("Дважды", "message")
     assert [(await receiver.next())["message"]["mid"] for _ in range(2)] == [twice["id"]] * 2
-    await network.door("faults", {"kind": "drop", "next": 1, "method": "webhook"})
+    await network.control("faults", {"kind": "drop", "next": 1, "method": "webhook"})
     await network.citizen("Ни разу", "message")
     late = await network.citizen("Один раз", "message")
     assert (await receiver.next())["message"]["mid"] == late["id"]
@@ -157,14 +157,14 @@ async def test_faults_repeat_and_drop_events(network: OkProcess, receiver: Recei
 
 async def test_reordered_event_is_delivered_after_a_later_one(network: OkProcess, receiver: Receiver) -> None:
     async def delayed(milliseconds: int) -> str:
-        await network.door("settings", {"webhook_reorder_ms": milliseconds})
-        await network.door("faults", {"kind": "reorder", "next": 1, "method": "webhook"})
+        await network.control("settings", {"webhook_reorder_ms": milliseconds})
+        await network.control("faults", {"kind": "reorder", "next": 1, "method": "webhook"})
         return str((await network.citizen("Первое", "message"))["id"])
 
     await delayed(600_000)
     younger = (await network.citizen("Второе", "message"))["id"]
     assert (await receiver.next())["message"]["mid"] == younger
-    (subscription,) = (await network.door(f"subscriptions?page={network.page}"))["items"]
+    (subscription,) = (await network.control(f"subscriptions?page={network.page}"))["items"]
     assert subscription["waiting"] >= 1
     assert receiver.events.empty()
     late = await delayed(100)
@@ -172,8 +172,8 @@ async def test_reordered_event_is_delivered_after_a_later_one(network: OkProcess
 
 
 async def test_events_of_other_pages_are_not_sent(network: OkProcess, receiver: Receiver) -> None:
-    other = await network.door("pages", {"name": "Больница", "screen_name": "clinic"})
-    await network.door("citizen", {"page": other["id"], "kind": "message", "text": "Не вам"})
+    other = await network.control("pages", {"name": "Больница", "screen_name": "clinic"})
+    await network.control("citizen", {"page": other["id"], "kind": "message", "text": "Не вам"})
     assert await receiver.all_received(network) == []
 
 
@@ -185,13 +185,13 @@ async def test_subscription_is_removed_by_the_control_api(network: OkProcess, re
     for _ in range(2):
         await receiver.next()
     assert await receiver.all_received(network) == []
-    shown = await network.door(f"subscriptions?page={network.page}&count=2")
+    shown = await network.control(f"subscriptions?page={network.page}&count=2")
     (subscription,) = shown["items"]
     assert (subscription["url"], subscription["types"], subscription["waiting"]) == (receiver.url, types, 0)
     assert subscription["failing_since"] is None
     assert [(item["attempt"], item["status"]) for item in shown["deliveries"]] == [(2, 200), (1, 500)]
     assert shown["deliveries"][0]["event"]["message"]["mid"] == private["id"]
-    assert await network.door("subscriptions", {"page": network.page, "drop": True}) == {"dropped": 1}
+    assert await network.control("subscriptions", {"page": network.page, "drop": True}) == {"dropped": 1}
     await network.citizen("Два", "message")
     assert await receiver.all_received(network) == []
     assert (await network.graph("subscriptions"))["subscriptions"] == []
@@ -201,8 +201,8 @@ async def test_chat_changes_are_separate_events(network: OkProcess, receiver: Re
     await network.graph("subscribe", {"url": receiver.url, "types": ["CHAT_SYSTEM"]})
     private = await network.citizen("Не событие чата", "message")
     place = {"page": network.page, "thread": private["thread"]}
-    await network.door("chat", {**place, "title": "Новое имя"})
-    await network.door("chat", {**place, "event": "USER_LEFT"})
+    await network.control("chat", {**place, "title": "Новое имя"})
+    await network.control("chat", {**place, "event": "USER_LEFT"})
     renamed, left = await receiver.next(), await receiver.next()
     assert {renamed["webhookType"], left["webhookType"]} == {"CHAT_SYSTEM"}
     by_type = {event["chat"]["type"]: event["chat"] for event in (renamed, left)}
@@ -213,18 +213,18 @@ async def test_chat_changes_are_separate_events(network: OkProcess, receiver: Re
 
 
 async def test_payloads_in_the_old_format_have_no_type(network: OkProcess, receiver: Receiver) -> None:
-    await network.door("settings", {"webhook_type_field": False})
+    await network.control("settings", {"webhook_type_field": False})
     private = await network.citizen("Старый вид", "message")
     event = await receiver.next()
-    await network.door("settings", {"webhook_type_field": True})
+    await network.control("settings", {"webhook_type_field": True})
     assert "webhookType" not in event
     assert event["message"]["mid"] == private["id"]
 
 
 async def test_mixed_faults_repeat_events_but_lose_none(network: OkProcess, receiver: Receiver) -> None:
-    await network.door("faults", {"mix": [{"kind": "duplicate"}, {"kind": "drop"}], "rate": 1, "seed": 1})
+    await network.control("faults", {"mix": [{"kind": "duplicate"}, {"kind": "drop"}], "rate": 1, "seed": 1})
     made = [(await network.citizen(f"Событие {number}", "message"))["id"] for number in range(12)]
-    await network.door("faults", method="DELETE")
+    await network.control("faults", method="DELETE")
     events = [event["message"]["mid"] for event in await receiver.all_received(network)]
     assert set(events) == set(made)
     assert len(made) < len(events) < 2 * len(made)
@@ -241,7 +241,7 @@ async def test_resend_delays_scale_with_the_emulated_day(receiver: Receiver, tmp
         await receiver.next()
 
         async def removed() -> bool:
-            return not (await network.door("subscriptions"))["items"]
+            return not (await network.control("subscriptions"))["items"]
 
         await eventually(removed, "the end of the subscription after a third of the day")
     finally:

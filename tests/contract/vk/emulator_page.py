@@ -23,15 +23,15 @@ class VkPage:
     @classmethod
     async def open(cls, emulator: EmulatorProcess, screen_name: str = "school1") -> "VkPage":
         """Return the page with this name; create it if it does not exist."""
-        page = await emulator.door("pages", {"name": "Школа № 1", "screen_name": screen_name})
-        tokens = (await emulator.door("tokens"))["items"]
+        page = await emulator.control("pages", {"name": "Школа № 1", "screen_name": screen_name})
+        tokens = (await emulator.control("tokens"))["items"]
         group = next(item["token"] for item in tokens if item.get("page") == page["id"])
         kinds = {item["kind"]: item["token"] for item in tokens}
         return cls(emulator, page["id"], group, kinds["service"], kinds["user"])
 
     async def citizen(self, text: str, kind: str = "comment", **more: Any) -> dict[str, Any]:
         """Write on the page as a citizen."""
-        answer: dict[str, Any] = await self.emulator.door(
+        answer: dict[str, Any] = await self.emulator.control(
             "citizen", {"page": self.id, "kind": kind, "text": text, **more}
         )
         return answer
@@ -64,7 +64,7 @@ class VkPage:
         """Wait until this many calls of `a_check` wait for an event."""
 
         async def look() -> bool:
-            return bool((await self.emulator.door("longpoll"))["held"] == count)
+            return bool((await self.emulator.control("longpoll"))["held"] == count)
 
         await eventually(look, f"{count} held calls", every=0.02)
 

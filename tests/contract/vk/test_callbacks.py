@@ -51,7 +51,7 @@ async def server() -> AsyncIterator[Receiver]:
 
 
 async def _deliveries(page: VkPage) -> list[dict[str, Any]]:
-    shown = await page.emulator.door(f"callbacks?page={page.id}", method="GET")
+    shown = await page.emulator.control(f"callbacks?page={page.id}", method="GET")
     deliveries: list[dict[str, Any]] = shown["deliveries"]
     return deliveries
 
@@ -92,11 +92,11 @@ async def test_server_gets_chosen_events_in_its_version(page: VkPage, server: Re
 
 async def test_server_is_confirmed_again_after_a_code_change(page: VkPage, server: Receiver) -> None:
     number = await server.join(page, "wall_reply_new")
-    changed = await page.emulator.door("callback_code", {"page": page.id})
+    changed = await page.emulator.control("callback_code", {"page": page.id})
     await reaches(page, number, "failed")
     await page.citizen("Мимо")
     server.code = changed["code"]
-    await page.emulator.door("confirm", {"page": page.id})
+    await page.emulator.control("confirm", {"page": page.id})
     shown = await reaches(page, number, "ok")
     assert len(server.confirmations) == 3
     assert (shown["url"], shown["title"], shown["secret_key"]) == (server.url, "test", "s3cret")
@@ -127,14 +127,14 @@ async def test_event_without_ok_in_time_is_sent_again(page: VkPage, server: Rece
     async def second_time(body: dict[str, Any]) -> web.Response:
         if len(server.bodies) > 1:
             return web.Response(text="ok")
-        await page.emulator.door("settings", {"callback_timeout_seconds": 60})  # for the next attempts
+        await page.emulator.control("settings", {"callback_timeout_seconds": 60})  # for the next attempts
         given: web.Response = await answer(body)
         return given
 
     server.answer = second_time
     await server.join(page, "wall_reply_new")
     if answer is _slow:
-        await page.emulator.door("settings", {"callback_timeout_seconds": 0.5})
+        await page.emulator.control("settings", {"callback_timeout_seconds": 0.5})
     await page.citizen("Раз")
     await page.citizen("Два")
     bodies = await server.got(3)
@@ -178,7 +178,7 @@ async def test_consecutive_failures_pause_and_then_disable_a_server(page: VkPage
     number = await server.join(page, "wall_reply_new")
     await page.citizen("Раз")
     await reaches(page, number, "failed")
-    shown = await page.emulator.door(f"callbacks?page={page.id}", method="GET")
+    shown = await page.emulator.control(f"callbacks?page={page.id}", method="GET")
     assert shown["servers"][0]["paused_until"] is not None
     await server.got(8)
     server.answer = None
@@ -191,14 +191,14 @@ async def test_consecutive_failures_pause_and_then_disable_a_server(page: VkPage
 
 async def test_faults_repeat_and_reorder_deliveries(page: VkPage, server: Receiver) -> None:
     await server.join(page, "wall_reply_new")
-    await page.emulator.door("faults", {"kind": "duplicate", "next": 1, "method": "callback"})
+    await page.emulator.control("faults", {"kind": "duplicate", "next": 1, "method": "callback"})
     await page.citizen("Раз")
     first, again = await server.got(2)
     assert first == again
 
     async def delayed(text: str, seconds: float) -> None:
-        await page.emulator.door("settings", {"callback_reorder_seconds": seconds})
-        await page.emulator.door("faults", {"kind": "reorder", "next": 1, "method": "callback"})
+        await page.emulator.control("settings", {"callback_reorder_seconds": seconds})
+        await page.emulator.control("faults", {"kind": "reorder", "next": 1, "method": "callback"})
         await page.citizen(text)
 
     await delayed("Два", 600)
@@ -292,14 +292,14 @@ async def test_settings_can_change_at_run_time(start_emulator: StartEmulator, se
     emulator = await start_emulator("vk", group_per_second=0)
     page = await VkPage.open(emulator)
     changes = {"callback_retry_seconds": [0.1], "comment_length": 5}
-    assert await emulator.door("settings", changes) == changes
+    assert await emulator.control("settings", changes) == changes
     for wrong in ({"port": 1}, {"no_such": 1}, {"callback_timeout_seconds": "soon"}):
         async with emulator.http.post("/_control/settings", json=wrong) as response:
             assert response.status == 422
             assert (await response.json())["detail"][0]["loc"] == ["body", *wrong]
     await emulator.end(signal.SIGKILL)
     await emulator.start()
-    assert (await emulator.door("settings"))["comment_length"] == 5
+    assert (await emulator.control("settings"))["comment_length"] == 5
 
     async def broken(_: dict[str, Any]) -> web.Response:
         return web.Response(status=500)

@@ -217,7 +217,7 @@ async def test_message_is_sent(client: Client, page: VkPage) -> None:
 
 
 async def test_board_is_read_and_written(client: Client, page: VkPage) -> None:
-    topic = await page.emulator.door("board", {"page": page.id, "title": "Дороги", "text": "Пишите"})
+    topic = await page.emulator.control("board", {"page": page.id, "title": "Дороги", "text": "Пишите"})
     where = {"group_id": page.id, "topic_id": topic["id"]}
     await page.citizen("Ямы на мосту", thread=topic["thread"])
     answer = await client.call(page.user, "board.createComment", **where, message="Засыплем", from_group=1)
@@ -236,18 +236,18 @@ async def test_board_is_read_and_written(client: Client, page: VkPage) -> None:
 async def test_token_and_wall_errors_are_returned(client: Client, page: VkPage) -> None:
     wall = {"owner_id": -page.id}
     assert await client.error("vk1.a.wrong", "wall.get", **wall) == 5
-    dead = await page.emulator.door("tokens", {"kind": "service"})
-    await page.emulator.door("tokens/revoke", {"token": dead["token"]})
+    dead = await page.emulator.control("tokens", {"kind": "service"})
+    await page.emulator.control("tokens/revoke", {"token": dead["token"]})
     assert await client.error(dead["token"], "wall.get", **wall) == 5
     assert await client.error(page.group, "wall.get", **wall) == 27
     assert await client.error(page.service, "messages.getConversations", group_id=page.id) == 28
     closed = await VkPage.open(page.emulator, "closed1")
-    await page.emulator.door("wall", {"page": closed.id, "state": "disabled"})
+    await page.emulator.control("wall", {"page": closed.id, "state": "disabled"})
     assert await client.error(page.service, "wall.get", owner_id=-closed.id) == 15
 
 
 async def test_daily_limit_is_returned(client: Client, page: VkPage) -> None:
-    token = (await page.emulator.door("tokens", {"kind": "service"}))["token"]
+    token = (await page.emulator.control("tokens", {"kind": "service"}))["token"]
     posts = f"-{page.id}_1"
     assert (await client.call(token, "wall.getById", posts=posts))["items"][0]["id"] == 1
     assert await client.error(token, "wall.getById", posts=posts) == 29
@@ -256,14 +256,14 @@ async def test_daily_limit_is_returned(client: Client, page: VkPage) -> None:
 @pytest.mark.parametrize("made", [BottleClient, AiovkClient])
 async def test_limit_per_second_is_returned(made: type[Client], strict_page: VkPage) -> None:
     client = made(strict_page)
-    token = (await strict_page.emulator.door("tokens", {"kind": "service"}))["token"]
+    token = (await strict_page.emulator.control("tokens", {"kind": "service"}))["token"]
     for _ in range(2):
         await client.call(token, "users.get", user_ids=1)
     assert await client.error(token, "users.get", user_ids=1) == 6
 
 
 async def test_vk_api_waits_for_the_limit_per_second(strict_page: VkPage) -> None:
-    token = (await strict_page.emulator.door("tokens", {"kind": "service"}))["token"]
+    token = (await strict_page.emulator.control("tokens", {"kind": "service"}))["token"]
 
     def call_four_times() -> list[int]:
         with Rewriting(strict_page.emulator.url) as session:
@@ -271,5 +271,5 @@ async def test_vk_api_waits_for_the_limit_per_second(strict_page: VkPage) -> Non
             return [api.method("users.get", {"user_ids": 5})[0]["id"] for _ in range(4)]
 
     assert await asyncio.to_thread(call_four_times) == [5, 5, 5, 5]
-    calls = (await strict_page.emulator.door("calls"))["items"]
+    calls = (await strict_page.emulator.control("calls"))["items"]
     assert next(item for item in calls if item["method"] == "users.get")["refused"] > 0

@@ -13,13 +13,13 @@ from tests.contract.vk.emulator_page import VERSION, VkPage
 
 
 async def _everything(page: VkPage) -> dict[str, Any]:
-    door = page.emulator.door
+    control = page.emulator.control
     wall = await page.api("wall.get", page.service, owner_id=-page.id)
     return {
-        "pages": await door("pages"),
-        "tokens": await door("tokens"),
-        "answers": await door("answers"),
-        "counts": await door("counts"),
+        "pages": await control("pages"),
+        "tokens": await control("tokens"),
+        "answers": await control("answers"),
+        "counts": await control("counts"),
         "posts": wall["response"]["items"],
         "events": await page.poll("0"),
     }
@@ -50,7 +50,7 @@ async def test_state_survives_a_restart(start_emulator: StartEmulator, with_sign
     assert await _everything(page) == before
     assert before["events"]["updates"][1]["object"]["text"] == "До конца <br>\u0000👍\r\n"
     assert (await page.api("wall.createComment", **answer))["response"] == first
-    assert len((await emulator.door("answers"))["items"]) == 1
+    assert len((await emulator.control("answers"))["items"]) == 1
 
 
 async def test_daily_count_survives_a_restart(start_emulator: StartEmulator) -> None:
@@ -67,12 +67,12 @@ async def test_daily_count_survives_a_restart(start_emulator: StartEmulator) -> 
 async def test_call_with_lost_response_takes_effect_once(page: VkPage) -> None:
     written = await page.citizen("Вопрос", kind="message")
     for kind in ("lost_response", "truncated"):
-        await page.emulator.door("faults", {"kind": kind, "next": 1, "method": "messages.send"})
+        await page.emulator.control("faults", {"kind": kind, "next": 1, "method": "messages.send"})
         message = {"peer_id": written["thread"], "message": kind, "random_id": 7 + len(kind)}
         with pytest.raises(aiohttp.ClientError):
             await page.api("messages.send", **message)
         assert isinstance((await page.api("messages.send", **message))["response"], int)
-    answers = (await page.emulator.door("answers"))["items"]
+    answers = (await page.emulator.control("answers"))["items"]
     assert [item["text"] for item in answers if item["thread"] == written["thread"]] == [
         "lost_response",
         "truncated",
@@ -83,17 +83,17 @@ async def test_fault_before_the_effect_changes_nothing(page: VkPage) -> None:
     written = await page.citizen("Вопрос", kind="message")
     message = {"peer_id": written["thread"], "message": "Ответ", "random_id": 0}
     arm = {"next": 1, "method": "messages.send"}
-    await page.emulator.door("faults", arm | {"kind": "drop"})
+    await page.emulator.control("faults", arm | {"kind": "drop"})
     with pytest.raises(aiohttp.ClientError):
         await page.api("messages.send", **message)
-    await page.emulator.door("faults", arm | {"kind": "timeout", "seconds": 0.2})
+    await page.emulator.control("faults", arm | {"kind": "timeout", "seconds": 0.2})
     with pytest.raises(aiohttp.ClientError):
         await page.api("messages.send", **message)
-    await page.emulator.door("faults", arm | {"kind": "error", "code": 14})
+    await page.emulator.control("faults", arm | {"kind": "error", "code": 14})
     error = (await page.api("messages.send", **message))["error"]
     assert (error["error_code"], "captcha_sid" in error, "redirect_uri" in error) == (14, True, True)
-    assert (await page.emulator.door("faults"))["items"] == []
-    answers = (await page.emulator.door("answers"))["items"]
+    assert (await page.emulator.control("faults"))["items"] == []
+    answers = (await page.emulator.control("answers"))["items"]
     assert not [item for item in answers if item["thread"] == written["thread"]]
 
 
@@ -170,13 +170,13 @@ async def test_citizens_write_at_the_configured_rate(start_emulator: StartEmulat
     page = await VkPage.open(await start_emulator("vk", citizens_per_minute=12_000))
 
     async def written() -> int:
-        counts = (await page.emulator.door("counts"))["items"]
+        counts = (await page.emulator.control("counts"))["items"]
         return sum(item["count"] for item in counts if item["by"] == "citizens")
 
     async with asyncio.timeout(60):
         while await written() < 20:
             await asyncio.sleep(0.05)
-    await page.emulator.door("citizen-rate", {"per_minute": 0})
+    await page.emulator.control("citizen-rate", {"per_minute": 0})
     silent = await written()
     await asyncio.sleep(0.3)
     assert await written() == silent
@@ -184,7 +184,7 @@ async def test_citizens_write_at_the_configured_rate(start_emulator: StartEmulat
 
 async def test_hidden_wall_is_closed_only_to_others(page: VkPage) -> None:
     hidden = await VkPage.open(page.emulator, "hidden1")
-    await page.emulator.door("wall", {"page": hidden.id, "state": "members_only"})
+    await page.emulator.control("wall", {"page": hidden.id, "state": "members_only"})
     refused = await page.api("wall.get", page.service, owner_id=-hidden.id)
     assert refused["error"]["error_code"] == 15
     assert "response" in await page.api("wall.get", page.user, owner_id=-hidden.id)

@@ -98,7 +98,7 @@ async def test_inner_calls_count_per_day_but_not_per_second(limited: VkPage) -> 
     refused = {"method": "wall.getComments", "error_code": 29, "error_msg": "Rate limit reached"}
     assert answer["execute_errors"] == [refused] * 2
     assert "response" in await limited.api("execute", limited.user, code="return 1;")
-    calls = {item["method"]: item for item in (await limited.emulator.door("calls"))["items"]}
+    calls = {item["method"]: item for item in (await limited.emulator.control("calls"))["items"]}
     assert (calls["wall.getComments"]["accepted"], calls["wall.getComments"]["refused"]) == (5, 2)
     assert calls["execute"]["accepted"] == 2
 
@@ -115,11 +115,11 @@ async def test_invalid_script_is_refused(page: VkPage) -> None:
     assert (await page.api("execute", page.user, code=""))["error"]["error_code"] == 100
     token = await page.api("execute", page.user, code="return [Args.access_token, Args.x];", x="1")
     assert token["response"] == [None, "1"]
-    spent = (await page.emulator.door("tokens", {"kind": "user"}))["token"]
-    await page.emulator.door(
+    spent = (await page.emulator.control("tokens", {"kind": "user"}))["token"]
+    await page.emulator.control(
         "faults",
         {"kind": "persistent", "code": 29, "token": spent, "methods": ["users.get"], "until": "cleared"},
     )
     stands = await page.api("execute", spent, code="return API.users.get({user_ids: 5});")
     assert stands["execute_errors"][0]["error_code"] == 29
-    await page.emulator.door("faults", method="DELETE")
+    await page.emulator.control("faults", method="DELETE")

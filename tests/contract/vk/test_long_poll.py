@@ -13,7 +13,9 @@ from tests.support.emulator_process import EmulatorProcess
 async def test_own_comment_is_pushed_before_the_response(page: VkPage) -> None:
     written = await page.citizen("Вопрос")
     ts = await page.ts()
-    await page.emulator.door("faults", {"kind": "slow", "next": 1, "method": "wall.createComment", "seconds": 1.5})
+    await page.emulator.control(
+        "faults", {"kind": "slow", "next": 1, "method": "wall.createComment", "seconds": 1.5}
+    )
     answering = asyncio.create_task(
         page.api(
             "wall.createComment",
@@ -35,10 +37,10 @@ async def test_changes_of_a_comment_are_events(page: VkPage) -> None:
     ts = await page.ts()
     written = await page.citizen("Как есть")
     where = {"page": page.id, "id": written["id"]}
-    await page.emulator.door("edit", where | {"text": "Как стало"})
-    await page.emulator.door("delete", where | {"by": "community"})
-    await page.emulator.door("restore", where)
-    await page.emulator.door("delete", where)
+    await page.emulator.control("edit", where | {"text": "Как стало"})
+    await page.emulator.control("delete", where | {"by": "community"})
+    await page.emulator.control("restore", where)
+    await page.emulator.control("delete", where)
     events = (await page.poll(ts))["updates"]
     assert [event["type"].removeprefix("wall_reply_") for event in events] == [
         "new",
@@ -63,7 +65,7 @@ async def test_messages_of_both_sides_are_events(page: VkPage) -> None:
     ts = await page.ts()
     written = await page.citizen("Добрый день", kind="message")
     by_hand = {"page": page.id, "thread": written["thread"], "text": "Слушаем вас"}
-    await page.emulator.door("community", by_hand)
+    await page.emulator.control("community", by_hand)
     await page.api("messages.send", peer_id=written["thread"], random_id=77, message="И ещё")
     incoming, hand, api = (await page.poll(ts))["updates"]
     assert incoming["object"]["message"]["text"] == "Добрый день"
@@ -77,7 +79,7 @@ async def test_messages_of_both_sides_are_events(page: VkPage) -> None:
 async def test_lost_events_are_reported_as_failed(page: VkPage) -> None:
     await page.citizen("Раз")
     late = str(int(await page.ts()) - 1)
-    await page.emulator.door("longpoll", {"page": page.id, "event": "history_trimmed"})
+    await page.emulator.control("longpoll", {"page": page.id, "event": "history_trimmed"})
     last = int(await page.ts())
     assert await page.poll(late) == {"failed": 1, "ts": last}
     assert await page.poll("999999") == {"failed": 1, "ts": last}
@@ -88,7 +90,7 @@ async def test_lost_events_are_reported_as_failed(page: VkPage) -> None:
         params["key"] = (await page.api("groups.getLongPollServer", group_id=page.id))["response"]["key"]
         held = asyncio.create_task(_post(page.emulator, server["server"], params))
         await page.polls_held()
-        await page.emulator.door("longpoll", {"page": page.id, "event": event})
+        await page.emulator.control("longpoll", {"page": page.id, "event": event})
         assert await held == {"failed": failed}
 
 
@@ -118,7 +120,7 @@ async def test_faults_duplicate_or_reorder_events(page: VkPage, fault: str) -> N
     for number in range(6):
         await page.citizen(f"Сообщение {number}")
     right = [event["event_id"] for event in (await page.poll(ts))["updates"]]
-    await page.emulator.door("faults", {"kind": fault, "next": 1, "method": "a_check"})
+    await page.emulator.control("faults", {"kind": fault, "next": 1, "method": "a_check"})
     wrong = [event["event_id"] for event in (await page.poll(ts))["updates"]]
     assert wrong != right
     assert set(wrong) == set(right)

@@ -27,19 +27,19 @@ async def _code(page: VkPage, method: str, token: str | None = None, **params: A
 
 
 async def test_topic_is_created_changed_and_deleted(page: VkPage) -> None:
-    door, ts = page.emulator.door, await page.ts()
-    topic = await door("board", {"page": page.id, "title": "Отопление", "text": "Пишите сюда"})
-    other = await door("board", {"page": page.id, "title": "Дороги", "text": "И сюда"})
+    control, ts = page.emulator.control, await page.ts()
+    topic = await control("board", {"page": page.id, "title": "Отопление", "text": "Пишите сюда"})
+    other = await control("board", {"page": page.id, "title": "Дороги", "text": "И сюда"})
     assert (topic["thread"], other["thread"]) == (f"board{topic['id']}", f"board{other['id']}")
     written = await page.citizen("Холодно", thread=topic["thread"])
     beside = await page.citizen("Ямы", thread=other["thread"], attachments=["photo-1_2"])
     assert written["id"] == beside["id"], "each topic numbers its comments separately"
     where = {"page": page.id, "id": written["id"], "thread": topic["thread"]}
-    await door("edit", where | {"text": "Очень холодно"})
-    await door("delete", where | {"by": "community"})
-    await door("restore", where)
+    await control("edit", where | {"text": "Очень холодно"})
+    await control("delete", where | {"by": "community"})
+    await control("restore", where)
     by_hand = {"page": page.id, "thread": topic["thread"], "text": "Вручную", "in_reply_to": written["id"]}
-    await door("community", by_hand)
+    await control("community", by_hand)
     at = {"group_id": page.id, "topic_id": topic["id"]}
     answer = {"message": "Затопим", "from_group": 1, "guid": "a"}
     first = (await page.api("board.createComment", page.user, **at, **answer))["response"]
@@ -55,7 +55,7 @@ async def test_topic_is_created_changed_and_deleted(page: VkPage) -> None:
     topics = (await page.api("board.getTopics", page.service, group_id=page.id, preview=3))["response"]
     assert [(item["title"], item["comments"]) for item in topics["items"]] == [("Отопление", 4), ("Дороги", 2)]
     assert topics["items"][0]["last_comment"] == "Затопим"
-    answers = (await door(f"answers?page={page.id}", method="GET"))["items"]
+    answers = (await control(f"answers?page={page.id}", method="GET"))["items"]
     assert [(item["thread"], item["text"], item["by"]) for item in answers] == [
         (topic["thread"], "Вручную", "hand"),
         (topic["thread"], "Затопим", "api"),
@@ -64,7 +64,7 @@ async def test_topic_is_created_changed_and_deleted(page: VkPage) -> None:
 
 
 async def test_boards_check_token_kinds_and_can_be_closed(page: VkPage) -> None:
-    topic = await page.emulator.door("board", {"page": page.id, "title": "Тема", "text": "Текст"})
+    topic = await page.emulator.control("board", {"page": page.id, "title": "Тема", "text": "Текст"})
     at = {"group_id": page.id, "topic_id": topic["id"]}
     written = await page.citizen("Вопрос", thread=topic["thread"])
     assert await _code(page, "board.getTopics", page.group, group_id=page.id) == 27
@@ -74,13 +74,13 @@ async def test_boards_check_token_kinds_and_can_be_closed(page: VkPage) -> None:
     assert await page.api("board.deleteComment", None, **named) == {"response": 1}
     assert await _code(page, "board.deleteComment", None, **named) == 104
     assert await page.api("board.restoreComment", page.user, **named) == {"response": 1}
-    await page.emulator.door("commenting", {"page": page.id, "thread": topic["thread"], "closed": True})
+    await page.emulator.control("commenting", {"page": page.id, "thread": topic["thread"], "closed": True})
     assert await _code(page, "board.createComment", page.user, **at, message="?") == 15
     assert await _code(page, "board.getComments", page.service, group_id=page.id, topic_id=99) == 104
 
 
 async def test_suggested_post_is_visible_only_after_publication(page: VkPage) -> None:
-    door, ts, wall = page.emulator.door, await page.ts(), {"owner_id": -page.id}
+    control, ts, wall = page.emulator.control, await page.ts(), {"owner_id": -page.id}
     suggested = await page.citizen("Предлагаю скамейку", kind="suggested_post")
     assert (await page.api("wall.get", page.service, **wall))["response"]["count"] == 1
     assert await _code(page, "wall.get", page.service, **wall, filter="suggests") == 15
@@ -90,7 +90,7 @@ async def test_suggested_post_is_visible_only_after_publication(page: VkPage) ->
     assert (await page.api("wall.getById", page.service, posts=posts))["response"]["items"] == []
     comment = {**wall, "post_id": suggested["id"], "message": "?"}
     assert await _code(page, "wall.createComment", None, **comment) == 213
-    published = await door("publish_suggested", {"page": page.id, "id": suggested["id"]})
+    published = await control("publish_suggested", {"page": page.id, "id": suggested["id"]})
     assert published["id"] != suggested["id"]
     post = (await page.api("wall.get", page.service, **wall, extended=1))["response"]
     assert (post["items"][0]["from_id"], post["items"][0]["signer_id"]) == (-page.id, suggested["author"])
@@ -115,7 +115,7 @@ async def test_closed_page_returns_an_error(
     page: VkPage, change: dict[str, Any], reading: int, writing: int
 ) -> None:
     written = await page.citizen("Вопрос")
-    changed = await page.emulator.door("page", {"page": page.id, **change})
+    changed = await page.emulator.control("page", {"page": page.id, **change})
     assert {name: changed[name] for name in change} == change
     assert await _code(page, "wall.get", page.service, owner_id=-page.id) == reading
     at = {"owner_id": -page.id, "post_id": written["thread"]}
@@ -130,22 +130,22 @@ async def test_closed_page_returns_an_error(
         answer = await response.json()
     assert answer.get("error", {}).get("code", 0) == writing
     back = {"wall": 1, "is_closed": 0, "deactivated": None}
-    await page.emulator.door("page", {"page": page.id, **back})
+    await page.emulator.control("page", {"page": page.id, **back})
     assert "response" in await page.api("wall.get", page.service, owner_id=-page.id)
 
 
 async def test_closed_comments_and_forbidden_links_are_refused(page: VkPage) -> None:
-    door, written = page.emulator.door, await page.citizen("Вопрос, https://example.invalid")
+    control, written = page.emulator.control, await page.citizen("Вопрос, https://example.invalid")
     at = {"owner_id": -page.id, "post_id": written["thread"]}
-    await door("page", {"page": page.id, "links": "forbidden"})
+    await control("page", {"page": page.id, "links": "forbidden"})
     link = {**at, "message": "Смотрите на example.ru"}
     assert await _code(page, "wall.createComment", None, **link) == 222
-    await door("page", {"page": page.id, "links": "allowed", "comments": "closed"})
+    await control("page", {"page": page.id, "links": "allowed", "comments": "closed"})
     assert await _code(page, "wall.createComment", None, **link) == 213
     assert await _code(page, "wall.getComments", page.service, **at) == 212
     post = (await page.api("wall.get", page.service, owner_id=-page.id))["response"]["items"][0]
     assert post["comments"]["can_post"] == 0
-    await door("page", {"page": page.id, "comments": "open"})
+    await control("page", {"page": page.id, "comments": "open"})
     assert await page.api("wall.closeComments", None, **at) == {"response": 1}
     assert await _code(page, "wall.createComment", None, **link) == 213
     assert (await page.api("wall.getComments", page.service, **at))["response"]["count"] == 1
@@ -155,7 +155,7 @@ async def test_closed_comments_and_forbidden_links_are_refused(page: VkPage) -> 
 
 async def test_page_returns_its_own_data(page: VkPage) -> None:
     told = {"contacts": [{"desc": "Приёмная", "phone": "8 800"}], "site": "https://example.invalid", "verified": 0}
-    await page.emulator.door("page", {"page": page.id, "description": "О нас", "fields": told})
+    await page.emulator.control("page", {"page": page.id, "description": "О нас", "fields": told})
     fields = "description,contacts,site,verified,has_photo,cover,members_count,activity,can_post,wall"
     answer = await page.api("groups.getById", page.service, group_id=page.id, fields=fields)
     group = answer["response"]["groups"][0]
@@ -165,7 +165,7 @@ async def test_page_returns_its_own_data(page: VkPage) -> None:
 
 
 async def test_control_api_changes_a_page(page: VkPage) -> None:
-    door, page = page.emulator.door, await VkPage.open(page.emulator, "facts1")
+    control, page = page.emulator.control, await VkPage.open(page.emulator, "facts1")
     given = {
         "verified": False,
         "avatar": False,
@@ -173,7 +173,7 @@ async def test_control_api_changes_a_page(page: VkPage) -> None:
         "phone": "8 301 221-00-00",
         "address": "ул. Ленина, 1",
     }
-    await door("page", {"page": page.id, "name": "Другое имя", "site": "https://example.invalid", **given})
+    await control("page", {"page": page.id, "name": "Другое имя", "site": "https://example.invalid", **given})
     fields = "verified,has_photo,cover,contacts,addresses,site"
     shown = (await page.api("groups.getById", page.service, group_id=page.id, fields=fields))["response"][
         "groups"
@@ -182,7 +182,7 @@ async def test_control_api_changes_a_page(page: VkPage) -> None:
     assert (shown["verified"], shown["has_photo"], shown["cover"]["enabled"]) == (0, 0, 1)
     assert shown["contacts"][0]["phone"] == "8 301 221-00-00"
     assert shown["addresses"]["main_address"]["address"] == "ул. Ленина, 1"
-    await door("page", {"page": page.id, "verified": True, "phone": "", "address": ""})
+    await control("page", {"page": page.id, "verified": True, "phone": "", "address": ""})
     shown = (await page.api("groups.getById", page.service, group_id=page.id, fields=fields))["response"][
         "groups"
     ][0]
@@ -219,22 +219,22 @@ async def test_staff_can_edit_and_delete_through_the_api(page: VkPage) -> None:
 
 
 async def test_messages_to_deleted_or_unwilling_people_are_refused(page: VkPage) -> None:
-    door, written = page.emulator.door, await page.citizen("Вопрос", kind="message")
+    control, written = page.emulator.control, await page.citizen("Вопрос", kind="message")
     author, send = written["author"], {"random_id": 0, "message": "Ответ"}
     await page.citizen("И на стене", author=author)
     try:
         for block, code in (("blacklist", 900), ("no_permission", 901), ("privacy", 902)):
-            await door("privacy", {"page": page.id, "author": author, "block": block})
+            await control("privacy", {"page": page.id, "author": author, "block": block})
             assert await _code(page, "messages.send", None, peer_id=author, **send) == code
             listed = await page.api("messages.send", None, peer_ids=f"{author}", **send)
             assert listed["response"][0]["error"]["code"] == code
             asked = {"group_id": page.id, "user_id": author}
             allowed = await page.api("messages.isMessagesFromGroupAllowed", None, **asked)
             assert allowed == {"response": {"is_allowed": 0}}
-        await door("privacy", {"page": page.id, "author": author, "block": None})
+        await control("privacy", {"page": page.id, "author": author, "block": None})
         assert isinstance((await page.api("messages.send", None, peer_id=author, **send))["response"], int)
         for how in ("banned", "deleted"):
-            await door("author", {"id": author, "deactivated": how})
+            await control("author", {"id": author, "deactivated": how})
             assert await _code(page, "messages.send", None, peer_id=author, **send) == 18
             read = await page.api(
                 "wall.getComments", page.service, owner_id=-page.id, post_id=1, extended=1, count=100
@@ -244,7 +244,7 @@ async def test_messages_to_deleted_or_unwilling_people_are_refused(page: VkPage)
         assert profile["first_name"] == "DELETED"
         assert (await page.api("users.get", page.service, user_ids=author))["response"][0]["deactivated"] == how
     finally:
-        await door("author", {"id": author, "deactivated": None})
+        await control("author", {"id": author, "deactivated": None})
 
 
 async def test_long_thread_and_message_without_text_are_returned(page: VkPage) -> None:

@@ -33,7 +33,7 @@ async def test_responses_are_valid(schema: Any, page: VkPage) -> None:
     await page.citizen("На стену", kind="wall_post")
     written = await page.citizen("Личное", kind="message")
     where = {"owner_id": -page.id, "post_id": post}
-    await page.emulator.door("delete", {"page": page.id, "id": root})
+    await page.emulator.control("delete", {"page": page.id, "id": root})
     peer = written["author"]
     calls: list[tuple[str, str, dict[str, Any]]] = [
         ("wall.get", page.service, {"owner_id": -page.id}),
@@ -69,8 +69,8 @@ async def test_responses_are_valid(schema: Any, page: VkPage) -> None:
 
 async def test_responses_about_callbacks_boards_and_closed_pages_are_valid(schema: Any, page: VkPage) -> None:
     other = await VkPage.open(page.emulator, "schema2")
-    door, group = page.emulator.door, {"group_id": other.id}
-    topic = await door("board", {"page": other.id, "title": "Тема", "text": "Текст"})
+    control, group = page.emulator.control, {"group_id": other.id}
+    topic = await control("board", {"page": other.id, "title": "Тема", "text": "Текст"})
     at = group | {"topic_id": topic["id"]}
     written = await other.citizen("С фото", thread=topic["thread"], attachments=["photo-1_2"])
     named = at | {"comment_id": written["id"]}
@@ -81,7 +81,7 @@ async def test_responses_about_callbacks_boards_and_closed_pages_are_valid(schem
     own_comment = owner | {"comment_id": own["response"]["comment_id"]}
     server = {"url": "http://127.0.0.1:9/none", "title": "test", "secret_key": "s"}
     number = (await other.api("groups.addCallbackServer", None, **group, **server))["response"]["server_id"]
-    await door("author", {"id": written["author"], "deactivated": "deleted"})
+    await control("author", {"id": written["author"], "deactivated": "deleted"})
     calls: list[tuple[str, str, dict[str, Any]]] = [
         ("board.getTopics", other.service, group | {"extended": 1, "preview": 3}),
         ("board.getTopics", other.service, group | {"topic_ids": topic["id"]}),
@@ -112,7 +112,7 @@ async def test_responses_about_callbacks_boards_and_closed_pages_are_valid(schem
     for method, token, params in calls:
         body = await page.api(method, token, **params)
         assert schema.check_method(method, body) == [], (method, params)
-    published = await door("publish_suggested", {"page": other.id, "id": suggested["id"]})
+    published = await control("publish_suggested", {"page": other.id, "id": suggested["id"]})
     posts = {"posts": f"-{other.id}_{published['id']}", "extended": 1}
     shown = {
         "cover": True,
@@ -128,12 +128,12 @@ async def test_responses_about_callbacks_boards_and_closed_pages_are_valid(schem
         shown,
         {"cover": False, "phone": "", "address": ""},
     ):
-        await door("page", {"page": other.id, **change})
+        await control("page", {"page": other.id, **change})
         fields = (
             "wall,can_post,verified,description,contacts,site,has_photo,cover,members_count,activity,can_suggest,"
             "addresses,status"
         )
-        fresh = (await door("tokens", {"kind": "user"}))["token"]
+        fresh = (await control("tokens", {"kind": "user"}))["token"]
         for method, params in (
             ("groups.getById", {"group_id": other.id, "fields": fields}),
             ("wall.getById", posts),
@@ -142,7 +142,7 @@ async def test_responses_about_callbacks_boards_and_closed_pages_are_valid(schem
             body = await page.api(method, fresh, **params)
             assert ("response" in body) is (method != "wall.get" or change.get("deactivated") is None)
             assert schema.check_method(method, body) == [], (method, change)
-    await door("author", {"id": written["author"], "deactivated": None})
+    await control("author", {"id": written["author"], "deactivated": None})
 
 
 async def test_events_are_valid(schema: Any, page: VkPage) -> None:
@@ -150,22 +150,22 @@ async def test_events_are_valid(schema: Any, page: VkPage) -> None:
     comment = await page.citizen("Раз", attachments=["photo-1_2"])
     await page.citizen("Два", thread=comment["thread"], in_reply_to=comment["id"])
     where = {"page": page.id, "id": comment["id"]}
-    await page.emulator.door("edit", where | {"text": "Иначе"})
-    await page.emulator.door("delete", where)
-    await page.emulator.door("restore", where)
+    await page.emulator.control("edit", where | {"text": "Иначе"})
+    await page.emulator.control("delete", where)
+    await page.emulator.control("restore", where)
     await page.citizen("Запись", kind="wall_post")
     message = await page.citizen("Личное", kind="message")
-    await page.emulator.door("edit", {"page": page.id, "id": message["id"], "text": "Личное, иначе"})
+    await page.emulator.control("edit", {"page": page.id, "id": message["id"], "text": "Личное, иначе"})
     await page.api("messages.send", peer_id=message["thread"], random_id=0, reply_to=message["id"], message="Да")
     await page.citizen("Предложение", kind="suggested_post")
-    topic = await page.emulator.door("board", {"page": page.id, "title": "Тема", "text": "Текст"})
+    topic = await page.emulator.control("board", {"page": page.id, "title": "Тема", "text": "Текст"})
     in_topic = await page.citizen("Вопрос", thread=topic["thread"])
     there = {"page": page.id, "id": in_topic["id"], "thread": topic["thread"]}
-    await page.emulator.door("edit", there | {"text": "Иначе"})
-    await page.emulator.door("delete", there)
-    await page.emulator.door("restore", there)
+    await page.emulator.control("edit", there | {"text": "Иначе"})
+    await page.emulator.control("delete", there)
+    await page.emulator.control("restore", there)
     for block in ("no_permission", None):
-        await page.emulator.door("privacy", {"page": page.id, "author": message["author"], "block": block})
+        await page.emulator.control("privacy", {"page": page.id, "author": message["author"], "block": block})
     answer = await page.poll(ts)
     assert {event["type"] for event in answer["updates"]} == {
         "wall_reply_new",
@@ -192,8 +192,8 @@ async def test_deliveries_are_valid(schema: Any, page: VkPage) -> None:
             page, "wall_reply_new", "wall_reply_delete", "board_post_new", "message_new", "wall_post_new"
         )
         comment = await page.citizen("Раз")
-        await page.emulator.door("delete", {"page": page.id, "id": comment["id"]})
-        await page.emulator.door("board", {"page": page.id, "title": "Тема", "text": "Текст"})
+        await page.emulator.control("delete", {"page": page.id, "id": comment["id"]})
+        await page.emulator.control("board", {"page": page.id, "title": "Тема", "text": "Текст"})
         await page.citizen("Личное", kind="message")
         await page.citizen("Запись", kind="wall_post")
         for body in [*await server.got(5), *server.confirmations]:

@@ -1,7 +1,7 @@
 """The rows of the access matrix for all services."""
 
 from tests.integration.access import ingest_routes, other_services_routes, registry_routes
-from tests.integration.access.route_table import Call, Listing, Row
+from tests.integration.access.route_table import ListRoute, RouteCall, Row
 
 ROWS: dict[str, Row] = (
     registry_routes.ROWS
@@ -10,5 +10,5 @@ ROWS: dict[str, Row] = (
     | other_services_routes.METRICS
     | other_services_routes.WEBHOOKS
 )
-CALLS: dict[str, Call] = {route: row for route, row in ROWS.items() if isinstance(row, Call)}
-LISTINGS: dict[str, Listing] = {route: row for route, row in CALLS.items() if isinstance(row, Listing)}
+CALLS: dict[str, RouteCall] = {route: row for route, row in ROWS.items() if isinstance(row, RouteCall)}
+LISTINGS: dict[str, ListRoute] = {route: row for route, row in CALLS.items() if isinstance(row, ListRoute)}

@@ -19,8 +19,8 @@ from shared.database.sessions import Database, WriteSession
 from shared.settings import ServiceName
 from tests.conftest import TestDatabase
 from tests.integration.access import documented_rights, sample_data
-from tests.integration.access.route_table import Call
-from tests.integration.access.sample_data import Things, World
+from tests.integration.access.route_table import RouteCall
+from tests.integration.access.sample_data import SampleData, Things
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
 NAMESPACE = UUID(int=1)
@@ -29,7 +29,7 @@ SERVICES: tuple[ServiceName, ...] = ("registry", "ingest", "appeals", "metrics",
 INTERNAL = re.compile(r" /(internal|health|metrics|openapi\.json)")
 
 
-class _Unkept(Database):
+class _DiscardedChanges(Database):
     """Makes every change, lets the database check it, and rolls it back."""
 
     @asynccontextmanager
@@ -43,14 +43,14 @@ class _Unkept(Database):
 
 
 @dataclass(frozen=True)
-class Who:
+class CallerCase:
     """A kind of caller: a role, with or without subordinate organisations."""
 
     role: str
     include_subordinates: bool = False
 
     @property
-    def of_the_centre(self) -> bool:
+    def is_of_centre(self) -> bool:
         """Return whether the role is bound to no organisation."""
         return self.role in documented_rights.centre()
 
@@ -59,14 +59,14 @@ class Who:
 
 
 EVERYBODY = tuple(
-    Who(role, include_subordinates)
+    CallerCase(role, include_subordinates)
     for role in documented_rights.roles()
     for include_subordinates in ((False,) if role in documented_rights.centre() else (False, True))
 )
 
 
 @dataclass(frozen=True)
-class Asked:
+class RouteRequest:
     """A request without its caller."""
 
     method: str
@@ -82,20 +82,20 @@ class Asked:
 
 
 @dataclass
-class Stage:
+class AllServices:
     """The running services and their sample data."""
 
     services: dict[ServiceName, ServiceUnderTest]
     apps: dict[ServiceName, FastAPI]
-    world: World
+    samples: SampleData
 
-    def subject(self, who: Who) -> str:
+    def subject(self, who: CallerCase) -> str:
         """Return the id of this kind of caller; each kind is another person."""
         return str(uuid5(NAMESPACE, str(who)))
 
-    def token(self, who: Who, *, lifetime: timedelta = timedelta(hours=1), scope: str | None = None) -> str:
+    def token(self, who: CallerCase, *, lifetime: timedelta = timedelta(hours=1), scope: str | None = None) -> str:
         """Return an access token of this kind of caller, bound to their own organisation."""
-        place = None if who.of_the_centre else self.world["own"]["organisation_id"]
+        place = None if who.is_of_centre else self.samples["own"]["organisation_id"]
         registry = self.services["registry"]
         return registry.token(
             who.role,
@@ -106,14 +106,14 @@ class Stage:
             scope=scope,
         )
 
-    def asked(self, route: str, call: Call, things: Things) -> Asked:
+    def route_request(self, route: str, call: RouteCall, sample_ids: Things) -> RouteRequest:
         """Return the request to this route for the things of one organisation."""
         method, path = route.split()
-        filled = path.format_map(_Named(things, call.names))
-        made = call.body(things) if call.body else None
-        return Asked(method, filled, dict(call.query), dict(call.headers), made, call.content)
+        filled = path.format_map(_Named(sample_ids, call.names))
+        made = call.body(sample_ids) if call.body else None
+        return RouteRequest(method, filled, dict(call.query), dict(call.headers), made, call.content)
 
-    async def send(self, route: str, asked: Asked, token: str | None, **query: Any) -> httpx.Response:
+    async def send(self, route: str, asked: RouteRequest, token: str | None, **query: Any) -> httpx.Response:
         """Call a route with this token; a change accepts any current version (`If-Match: *`)."""
         headers = asked.headers | ({"If-Match": "*"} if asked.method != "GET" else {})
         if token is not None:
@@ -180,18 +180,18 @@ class Stage:
 
 
 class _Named(dict[str, str]):
-    def __init__(self, things: Things, names: Mapping[str, str]) -> None:
+    def __init__(self, sample_ids: Things, names: Mapping[str, str]) -> None:
         super().__init__()
-        self.things, self.names = things, names
+        self.sample_ids, self.names = sample_ids, names
 
     def __missing__(self, parameter: str) -> str:
         name = self.names.get(parameter, parameter)
-        if name not in self.things:
+        if name not in self.sample_ids:
             raise AssertionError(f"sample_data.py has no «{name}»: add one, or use another name in route_table.py")
-        return str(self.things[name])
+        return str(self.sample_ids[name])
 
 
-async def _register_everybody(database: TestDatabase, made: World) -> None:
+async def _register_everybody(database: TestDatabase, made: SampleData) -> None:
     """Register all callers with the access in their tokens: some routes look up the caller's current access."""
     connection = await database.connect("registry")
     try:
@@ -203,7 +203,7 @@ async def _register_everybody(database: TestDatabase, made: World) -> None:
                 uuid5(NAMESPACE, str(who)),
                 f"caller {who}",
                 who.role,
-                None if who.of_the_centre else made["own"]["organisation_id"],
+                None if who.is_of_centre else made["own"]["organisation_id"],
                 who.include_subordinates,
             )
     finally:
@@ -211,7 +211,7 @@ async def _register_everybody(database: TestDatabase, made: World) -> None:
 
 
 @asynccontextmanager
-async def running_stage(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Stage]:
+async def running_services(database: TestDatabase, keys_dir: Path) -> AsyncIterator[AllServices]:
     """Insert the sample data and run all services on it, without their workers."""
     made = await sample_data.build(database)
     await _register_everybody(database, made)
@@ -223,7 +223,7 @@ async def running_stage(database: TestDatabase, keys_dir: Path) -> AsyncIterator
             )
             # Created while the settings of this service are active: each service connects with its own role.
             url = running.service.settings.database_url.get_secret_value()
-            running.service._database = _Unkept(url, 2, name=name)
+            running.service._database = _DiscardedChanges(url, 2, name=name)
             services[name] = running
         apps = {name: running.client._transport.app for name, running in services.items()}  # type: ignore[attr-defined]
-        yield Stage(services, apps, made)
+        yield AllServices(services, apps, made)

@@ -3,75 +3,83 @@
 from typing import Any
 
 from shared.auth.rights import Right
-from tests.integration.access.route_table import Call, Listing, Row, body, thing, things
+from tests.integration.access.route_table import ListRoute, RouteCall, Row, body, sample_id, sample_ids
 
 # The second sample appeal of each organisation is older than the counted period.
 SINCE = {"opened_from": "2026-03-01T00:00:00Z"}
 PERIOD = {"from": "2026-03-02", "to": "2026-03-08"}
 APPEALS: dict[str, Row] = {
-    "GET /api/v1/appeals": Listing(Right.APPEALS_READ, shows="appeal_id"),
-    "GET /api/v1/appeals/counts": Listing(Right.APPEALS_READ, counts=lambda found: found["total"], query=SINCE),
-    "GET /api/v1/appeals/{appeal_id}": Call(Right.APPEALS_READ),
-    "POST /api/v1/appeals": Call(
-        Right.APPEALS_TRIAGE, body(text="По телефону", organisation_id=thing("organisation_id"))
+    "GET /api/v1/appeals": ListRoute(Right.APPEALS_READ, shows="appeal_id"),
+    "GET /api/v1/appeals/counts": ListRoute(Right.APPEALS_READ, counts=lambda found: found["total"], query=SINCE),
+    "GET /api/v1/appeals/{appeal_id}": RouteCall(Right.APPEALS_READ),
+    "POST /api/v1/appeals": RouteCall(
+        Right.APPEALS_TRIAGE, body(text="По телефону", organisation_id=sample_id("organisation_id"))
     ),
-    "POST /api/v1/appeals/{appeal_id}/moves": Call(
+    "POST /api/v1/appeals/{appeal_id}/moves": RouteCall(
         Right.APPEALS_WORK, body(to="triage", reason="Дорога республиканская")
     ),
-    "GET /api/v1/appeals/{appeal_id}/replies": Listing(Right.APPEALS_READ, shows="reply_id"),
-    "POST /api/v1/appeals/{appeal_id}/replies": Call(Right.APPEALS_ANSWER, body(text="Включим")),
-    "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/retry": Call(Right.APPEALS_ANSWER),
-    "GET /api/v1/appeals/{appeal_id}/similar": Listing(
+    "GET /api/v1/appeals/{appeal_id}/replies": ListRoute(Right.APPEALS_READ, shows="reply_id"),
+    "POST /api/v1/appeals/{appeal_id}/replies": RouteCall(Right.APPEALS_ANSWER, body(text="Включим")),
+    "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/retry": RouteCall(Right.APPEALS_ANSWER),
+    "GET /api/v1/appeals/{appeal_id}/similar": ListRoute(
         Right.APPEALS_READ, shows="lone_appeal_id", key="appeal_id"
     ),
-    "GET /api/v1/incidents": Listing(Right.APPEALS_READ, shows="incident_id"),
-    "POST /api/v1/incidents": Call(Right.APPEALS_WORK, body(appeal_ids=things("lone_appeal_id")), hidden=422),
-    "GET /api/v1/incidents/{incident_id}": Call(Right.APPEALS_READ),
-    "PATCH /api/v1/incidents/{incident_id}": Call(Right.APPEALS_WORK, body(title="A title")),
-    "POST /api/v1/incidents/{incident_id}/closure": Call(Right.APPEALS_WORK),
-    "GET /api/v1/incidents/{incident_id}/members": Listing(Right.APPEALS_READ, shows="appeal_id", key="appeal_id"),
-    "POST /api/v1/incidents/{incident_id}/members": Call(
-        Right.APPEALS_WORK, body(appeal_ids=things("lone_appeal_id"))
+    "GET /api/v1/incidents": ListRoute(Right.APPEALS_READ, shows="incident_id"),
+    "POST /api/v1/incidents": RouteCall(
+        Right.APPEALS_WORK, body(appeal_ids=sample_ids("lone_appeal_id")), hidden=422
     ),
-    "DELETE /api/v1/incidents/{incident_id}/members/{appeal_id}": Call(Right.APPEALS_WORK),
-    "GET /api/v1/incidents/{incident_id}/replies": Listing(Right.APPEALS_READ, shows="incident_reply_id"),
-    "POST /api/v1/incidents/{incident_id}/replies": Call(Right.APPEALS_ANSWER, body(text="Включим")),
-    "GET /api/v1/alerts": Listing(Right.APPEALS_TRIAGE, shows="alert_id"),
-    "POST /api/v1/alerts/{alert_id}/seen": Call(Right.APPEALS_TRIAGE),
-    "GET /api/v1/classifications": Listing(Right.CLASSIFICATIONS_READ, shows="message_id", key="message_id"),
-    "GET /api/v1/classifier": Call(Right.CLASSIFICATIONS_READ),
-    "POST /api/v1/messages/{message_id}/triage": Call(
+    "GET /api/v1/incidents/{incident_id}": RouteCall(Right.APPEALS_READ),
+    "PATCH /api/v1/incidents/{incident_id}": RouteCall(Right.APPEALS_WORK, body(title="A title")),
+    "POST /api/v1/incidents/{incident_id}/closure": RouteCall(Right.APPEALS_WORK),
+    "GET /api/v1/incidents/{incident_id}/members": ListRoute(
+        Right.APPEALS_READ, shows="appeal_id", key="appeal_id"
+    ),
+    "POST /api/v1/incidents/{incident_id}/members": RouteCall(
+        Right.APPEALS_WORK, body(appeal_ids=sample_ids("lone_appeal_id"))
+    ),
+    "DELETE /api/v1/incidents/{incident_id}/members/{appeal_id}": RouteCall(Right.APPEALS_WORK),
+    "GET /api/v1/incidents/{incident_id}/replies": ListRoute(Right.APPEALS_READ, shows="incident_reply_id"),
+    "POST /api/v1/incidents/{incident_id}/replies": RouteCall(Right.APPEALS_ANSWER, body(text="Включим")),
+    "GET /api/v1/alerts": ListRoute(Right.APPEALS_TRIAGE, shows="alert_id"),
+    "POST /api/v1/alerts/{alert_id}/seen": RouteCall(Right.APPEALS_TRIAGE),
+    "GET /api/v1/classifications": ListRoute(Right.CLASSIFICATIONS_READ, shows="message_id", key="message_id"),
+    "GET /api/v1/classifier": RouteCall(Right.CLASSIFICATIONS_READ),
+    "POST /api/v1/messages/{message_id}/triage": RouteCall(
         Right.APPEALS_TRIAGE, body(needs_answer=False), names={"message_id": "other_message_id"}
     ),
-    "POST /api/v1/appeals/{appeal_id}/triage": Call(
+    "POST /api/v1/appeals/{appeal_id}/triage": RouteCall(
         Right.APPEALS_TRIAGE, body(urgency="high"), names={"appeal_id": "lone_appeal_id"}
     ),
-    "GET /api/v1/reviews/training.csv": Call(Right.RULES_MANAGE),
-    "GET /api/v1/reviews": Listing(Right.APPEALS_READ, shows="message_id", key="message_id"),
-    "GET /api/v1/topics": Call(Right.REGISTRY_READ),
-    "GET /api/v1/topics/{topic_id}": Call(Right.REGISTRY_READ),
-    "GET /api/v1/sla-policies": Call(Right.REGISTRY_READ),
-    "POST /api/v1/sla-policies": Call(
+    "GET /api/v1/reviews/training.csv": RouteCall(Right.RULES_MANAGE),
+    "GET /api/v1/reviews": ListRoute(Right.APPEALS_READ, shows="message_id", key="message_id"),
+    "GET /api/v1/topics": RouteCall(Right.REGISTRY_READ),
+    "GET /api/v1/topics/{topic_id}": RouteCall(Right.REGISTRY_READ),
+    "GET /api/v1/sla-policies": RouteCall(Right.REGISTRY_READ),
+    "POST /api/v1/sla-policies": RouteCall(
         Right.RULES_MANAGE, body(name="Новая", urgency="normal", first_response_hours=8, resolution_hours=56)
     ),
-    "GET /api/v1/routing-rules": Listing(Right.REGISTRY_READ, shows="rule_id"),
-    "POST /api/v1/routing-rules": Call(
-        Right.RULES_MANAGE, body(organisation_id=thing("organisation_id"), municipality="81701000")
+    "GET /api/v1/routing-rules": ListRoute(Right.REGISTRY_READ, shows="rule_id"),
+    "POST /api/v1/routing-rules": RouteCall(
+        Right.RULES_MANAGE, body(organisation_id=sample_id("organisation_id"), municipality="81701000")
     ),
-    "DELETE /api/v1/routing-rules/{rule_id}": Call(Right.RULES_MANAGE),
-    "GET /api/v1/rule-sets": Listing(Right.REGISTRY_READ, shows="rule_set_id"),
-    "POST /api/v1/rule-sets": Call(
+    "DELETE /api/v1/routing-rules/{rule_id}": RouteCall(Right.RULES_MANAGE),
+    "GET /api/v1/rule-sets": ListRoute(Right.REGISTRY_READ, shows="rule_set_id"),
+    "POST /api/v1/rule-sets": RouteCall(
         Right.RULES_MANAGE,
         body(
             default={"send_to": "page_owner"},
-            rules=lambda things: [{"municipality": "81701000", "organisation_id": str(things["organisation_id"])}],
+            rules=lambda sample_ids: [
+                {"municipality": "81701000", "organisation_id": str(sample_ids["organisation_id"])}
+            ],
         ),
     ),
-    "GET /api/v1/rule-sets/{rule_set_id}": Call(Right.REGISTRY_READ),
-    "POST /api/v1/rule-sets/{rule_set_id}/activation": Call(Right.RULES_MANAGE, body(reroute=True)),
-    "POST /api/v1/rule-sets/{rule_set_id}/dry-run": Call(Right.RULES_MANAGE, body(only_untouched=True)),
-    "POST /api/v1/rule-sets/{rule_set_id}/preview": Call(Right.RULES_MANAGE, body(page_id=thing("page_id"))),
-    "GET /api/v1/rule-sets/{rule_set_id}/changes": Call(Right.REGISTRY_READ),
+    "GET /api/v1/rule-sets/{rule_set_id}": RouteCall(Right.REGISTRY_READ),
+    "POST /api/v1/rule-sets/{rule_set_id}/activation": RouteCall(Right.RULES_MANAGE, body(reroute=True)),
+    "POST /api/v1/rule-sets/{rule_set_id}/dry-run": RouteCall(Right.RULES_MANAGE, body(only_untouched=True)),
+    "POST /api/v1/rule-sets/{rule_set_id}/preview": RouteCall(
+        Right.RULES_MANAGE, body(page_id=sample_id("page_id"))
+    ),
+    "GET /api/v1/rule-sets/{rule_set_id}/changes": RouteCall(Right.REGISTRY_READ),
 }
 
 
@@ -94,37 +102,37 @@ def _held(found: Any) -> int:
 
 
 METRICS: dict[str, Row] = {
-    "GET /api/v1/metrics/sla": Listing(
+    "GET /api/v1/metrics/sla": ListRoute(
         Right.METRICS_READ, counts=_opened, query=PERIOD | {"group_by": "organisation"}
     ),
-    "GET /api/v1/metrics/classifier-agreement": Listing(
+    "GET /api/v1/metrics/classifier-agreement": ListRoute(
         Right.METRICS_READ, counts=_reviewed, query=PERIOD | {"group_by": "organisation"}
     ),
-    "GET /api/v1/metrics/transfers": Listing(Right.METRICS_READ, counts=_held, query=PERIOD),
-    "GET /api/v1/metrics/sla/appeals": Listing(
+    "GET /api/v1/metrics/transfers": ListRoute(Right.METRICS_READ, counts=_held, query=PERIOD),
+    "GET /api/v1/metrics/sla/appeals": ListRoute(
         Right.METRICS_READ, shows="appeal_id", query=PERIOD | {"figure": "opened"}
     ),
 }
 WEBHOOKS: dict[str, Row] = {
-    "GET /api/v1/webhooks/event-types": Call(Right.WEBHOOKS_READ),
-    "POST /api/v1/webhooks/endpoints": Call(
+    "GET /api/v1/webhooks/event-types": RouteCall(Right.WEBHOOKS_READ),
+    "POST /api/v1/webhooks/endpoints": RouteCall(
         Right.WEBHOOKS_MANAGE, body(url="http://127.0.0.1:9/other", event_types=["page.changed"])
     ),
-    "GET /api/v1/webhooks/endpoints": Listing(Right.WEBHOOKS_READ, shows="endpoint_id"),
-    "GET /api/v1/webhooks/endpoints/{endpoint_id}": Call(Right.WEBHOOKS_READ),
-    "PATCH /api/v1/webhooks/endpoints/{endpoint_id}": Call(Right.WEBHOOKS_MANAGE, body(description="Иное")),
-    "DELETE /api/v1/webhooks/endpoints/{endpoint_id}": Call(Right.WEBHOOKS_MANAGE),
-    "POST /api/v1/webhooks/endpoints/{endpoint_id}/take-over": Call(Right.WEBHOOKS_MANAGE),
-    "POST /api/v1/webhooks/endpoints/{endpoint_id}/consent": Call(
+    "GET /api/v1/webhooks/endpoints": ListRoute(Right.WEBHOOKS_READ, shows="endpoint_id"),
+    "GET /api/v1/webhooks/endpoints/{endpoint_id}": RouteCall(Right.WEBHOOKS_READ),
+    "PATCH /api/v1/webhooks/endpoints/{endpoint_id}": RouteCall(Right.WEBHOOKS_MANAGE, body(description="Иное")),
+    "DELETE /api/v1/webhooks/endpoints/{endpoint_id}": RouteCall(Right.WEBHOOKS_MANAGE),
+    "POST /api/v1/webhooks/endpoints/{endpoint_id}/take-over": RouteCall(Right.WEBHOOKS_MANAGE),
+    "POST /api/v1/webhooks/endpoints/{endpoint_id}/consent": RouteCall(
         Right.WEBHOOKS_CONSENT, names={"endpoint_id": "telling_endpoint_id"}
     ),
-    "DELETE /api/v1/webhooks/endpoints/{endpoint_id}/consent": Call(
+    "DELETE /api/v1/webhooks/endpoints/{endpoint_id}/consent": RouteCall(
         Right.WEBHOOKS_CONSENT, names={"endpoint_id": "telling_endpoint_id"}
     ),
-    "POST /api/v1/webhooks/endpoints/{endpoint_id}/rotate-secret": Call(Right.WEBHOOKS_MANAGE),
-    "POST /api/v1/webhooks/endpoints/{endpoint_id}/test": Call(Right.WEBHOOKS_MANAGE),
-    "GET /api/v1/webhooks/deliveries": Listing(Right.WEBHOOKS_READ, shows="delivery_id"),
-    "GET /api/v1/webhooks/deliveries/{delivery_id}": Call(Right.WEBHOOKS_READ),
-    "POST /api/v1/webhooks/deliveries/{delivery_id}/retry": Call(Right.WEBHOOKS_MANAGE),
-    "GET /api/v1/events": Listing(Right.EVENTS_READ, shows="event_id"),
+    "POST /api/v1/webhooks/endpoints/{endpoint_id}/rotate-secret": RouteCall(Right.WEBHOOKS_MANAGE),
+    "POST /api/v1/webhooks/endpoints/{endpoint_id}/test": RouteCall(Right.WEBHOOKS_MANAGE),
+    "GET /api/v1/webhooks/deliveries": ListRoute(Right.WEBHOOKS_READ, shows="delivery_id"),
+    "GET /api/v1/webhooks/deliveries/{delivery_id}": RouteCall(Right.WEBHOOKS_READ),
+    "POST /api/v1/webhooks/deliveries/{delivery_id}/retry": RouteCall(Right.WEBHOOKS_MANAGE),
+    "GET /api/v1/events": ListRoute(Right.EVENTS_READ, shows="event_id"),
 }

@@ -15,7 +15,7 @@ GOOD = frozenset({200, 201, 202, 204})
 
 
 @dataclass(frozen=True)
-class Call:
+class RouteCall:
     """One route.
 
     `right`: None means that anyone signed in may call it. `body` makes a valid body from the things of one
@@ -36,7 +36,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Listing(Call):
+class ListRoute(RouteCall):
     """A route that lists or counts.
 
     `shows` names the thing of each organisation that must be among the items, `key` the field with an item's id.
@@ -49,25 +49,27 @@ class Listing(Call):
 
 
 @dataclass(frozen=True)
-class Open:
+class PublicRoute:
     """A route that requires none of our tokens; `why` says what protects it."""
 
     why: str
 
 
-Row = Call | Open
+Row = RouteCall | PublicRoute
 
 
 def body(**values: Any) -> Callable[[Things], Any]:
     """Return a function that makes a body; values that are functions are called with the things."""
-    return lambda things: {name: value(things) if callable(value) else value for name, value in values.items()}
+    return lambda sample_ids: {
+        name: value(sample_ids) if callable(value) else value for name, value in values.items()
+    }
 
 
-def things(*names: str) -> Callable[[Things], Any]:
+def sample_ids(*names: str) -> Callable[[Things], Any]:
     """Return a value of a body: a list of the ids of these things."""
     return lambda found: [str(found[name]) for name in names]
 
 
-def thing(name: str) -> Callable[[Things], Any]:
+def sample_id(name: str) -> Callable[[Things], Any]:
     """Return a value of a body: the id of this thing."""
-    return lambda things: str(things[name])
+    return lambda sample_ids: str(sample_ids[name])

@@ -33,41 +33,41 @@ MARKS = {"own": "bagulnik", "subordinate": "saranka", "foreign": "oblepiha"}
 Things = Mapping[str, Any]
 
 
-class World(dict[str, Things]):
+class SampleData(dict[str, Things]):
     """The things of each organisation by name."""
 
     def identifying(self, relation: str) -> set[str]:
         """Return the values that no response may contain if the caller may not see this organisation's things."""
         ids = {str(value) for value in self[relation].values() if isinstance(value, UUID)}
-        return (ids & self._told_apart()) | {MARKS[relation]}
+        return (ids & self._distinguished()) | {MARKS[relation]}
 
-    def _told_apart(self) -> set[str]:
+    def _distinguished(self) -> set[str]:
         counted: dict[str, int] = {}
-        for things in self.values():
-            for value in {str(value) for value in things.values()}:
+        for sample_ids in self.values():
+            for value in {str(value) for value in sample_ids.values()}:
                 counted[value] = counted.get(value, 0) + 1
         return {value for value, times in counted.items() if times == 1}
 
 
-async def build(database: TestDatabase) -> World:
+async def build(database: TestDatabase) -> SampleData:
     """Insert the sample data and return the things by name."""
     engine = create_engine(database.url("gospablik_owner"), name="world")
     try:
         async with async_sessionmaker(engine)() as session, session.begin():
             common = await _common(session)
-            world, above = World(), None
+            samples, above = SampleData(), None
             for number, relation in enumerate(RELATIONS, start=1):
-                things: dict[str, Any] = dict(common)
+                sample_ids: dict[str, Any] = dict(common)
                 parent = above if relation == "subordinate" else None
                 mark = MARKS[relation]
-                await _directory(session, things, mark, number, parent)
-                above = above or things["organisation_id"]
-                await _ingestion(session, things, mark, number)
-                await _cases(session, things, mark)
-                await _told(session, things, mark, number)
-                await _people(session, things, mark)
-                world[relation] = things
-        return world
+                await _directory(session, sample_ids, mark, number, parent)
+                above = above or sample_ids["organisation_id"]
+                await _ingestion(session, sample_ids, mark, number)
+                await _cases(session, sample_ids, mark)
+                await _notifications(session, sample_ids, mark, number)
+                await _people(session, sample_ids, mark)
+                samples[relation] = sample_ids
+        return samples
     finally:
         await engine.dispose()
 
@@ -87,7 +87,7 @@ async def _common(session: AsyncSession) -> dict[str, Any]:
 
 
 async def _directory(
-    session: AsyncSession, things: dict[str, Any], mark: str, number: int, parent: UUID | None
+    session: AsyncSession, sample_ids: dict[str, Any], mark: str, number: int, parent: UUID | None
 ) -> None:
     name = f"Организация {mark}"
     organisation_id = await _add(
@@ -115,25 +115,25 @@ async def _directory(
     ]
     await _add(session, *pages)
     # A page has at most one backfill at a time: the first page has one, so that one can be started for the second.
-    things["code"] = f"code-{mark}"
-    things |= {"organisation_id": organisation_id, "page_id": pages[0].id, "other_page_id": pages[1].id}
+    sample_ids["code"] = f"code-{mark}"
+    sample_ids |= {"organisation_id": organisation_id, "page_id": pages[0].id, "other_page_id": pages[1].id}
     # A former organisation that this one succeeded, and an organisation that may succeed this one.
     others = [
         registry.Organisation(name=f"{name} {when}", sort_key=f"{name.lower()} {when}", kind="other", lineage=[])
         for when in ("прежде", "потом")
     ]
     await _add(session, *others)
-    things["heir_id"] = others[1].id
+    sample_ids["heir_id"] = others[1].id
     succession = registry.Succession(
         predecessor_id=others[0].id, successor_id=organisation_id, kind="merged", effective_on=date(2020, 1, 1)
     )
-    things["predecessor_id"] = others[0].id
-    things["succession_id"] = await _add(session, succession)
+    sample_ids["predecessor_id"] = others[0].id
+    sample_ids["succession_id"] = await _add(session, succession)
     alias = registry.OrganisationName(
         organisation_id=organisation_id, kind="alias", name=f"Прозвище {mark}", normalized_name=f"прозвище {mark}"
     )
-    things["name_id"] = await _add(session, alias)
-    things["person_name"] = f"person-{mark}"
+    sample_ids["name_id"] = await _add(session, alias)
+    sample_ids["person_name"] = f"person-{mark}"
     step = registry.PageStep(
         page_id=pages[0].id,
         step="created",
@@ -149,9 +149,9 @@ async def _directory(
     await _add(session, check)
 
 
-async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, number: int) -> None:
-    page_id, organisation_id = things["page_id"], things["organisation_id"]
-    things["thread_key"] = f"vk:-{number}01_1"
+async def _ingestion(session: AsyncSession, sample_ids: dict[str, Any], mark: str, number: int) -> None:
+    page_id, organisation_id = sample_ids["page_id"], sample_ids["organisation_id"]
+    sample_ids["thread_key"] = f"vk:-{number}01_1"
     messages = [
         ingest.Message(
             network="vk",
@@ -159,7 +159,7 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
             external_id=f"-{number}01_{which}",
             page_id=page_id,
             organisation_id=organisation_id,
-            thread_key=things["thread_key"],
+            thread_key=sample_ids["thread_key"],
             author_key=f"author-{mark}-{which}",
             from_community=False,
             text=f"Не горят фонари: {mark} {which}",
@@ -174,7 +174,7 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
         for which in (1, 2)
     ]
     await _add(session, *messages)
-    things |= {"message_id": messages[0].id, "other_message_id": messages[1].id}
+    sample_ids |= {"message_id": messages[0].id, "other_message_id": messages[1].id}
     await _add(
         session,
         *(
@@ -196,7 +196,7 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
         state="revoked",
         reason=f"Revoked: {mark}",
     )
-    things["token_id"] = await _add(session, token)
+    sample_ids["token_id"] = await _add(session, token)
     backfill = ingest.Backfill(
         page_id=page_id,
         organisation_id=organisation_id,
@@ -204,7 +204,7 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
         open_appeals=False,
         requested_by=f"asker-{mark}",
     )
-    things["backfill_id"] = await _add(session, backfill)
+    sample_ids["backfill_id"] = await _add(session, backfill)
     compared = [
         ingest.Reconciliation(
             page_id=page_id, since=THEN, started_at=THEN, gaps=1, compared=1, error=f"It rests: {mark}"
@@ -214,7 +214,7 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
         ),
     ]
     await _add(session, *compared)
-    things["reconciliation_id"] = compared[0].id
+    sample_ids["reconciliation_id"] = compared[0].id
     pushed = ingest.CallbackRegistration(
         page_id=page_id, network="vk", url="http://127.0.0.1:9/callbacks/vk", digest=f"callback-{mark}",
         secret=sealed,
@@ -224,68 +224,70 @@ async def _ingestion(session: AsyncSession, things: dict[str, Any], mark: str, n
     unread = ingest.QuarantinedPayload(
         network="vk", page_id=page_id, source_kind="callback", reason=f"unknown: {mark}", raw=raw
     )
-    things["payload_id"] = await _add(session, unread)
+    sample_ids["payload_id"] = await _add(session, unread)
 
 
-async def _cases(session: AsyncSession, things: dict[str, Any], mark: str) -> None:
-    things["word"] = f"слово-{mark}"
+async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
+    sample_ids["word"] = f"слово-{mark}"
     appeal = appeals.Appeal(
         status="in_progress",
-        organisation_id=things["organisation_id"],
-        topic_id=things["topic_id"],
-        page_id=things["page_id"],
+        organisation_id=sample_ids["organisation_id"],
+        topic_id=sample_ids["topic_id"],
+        page_id=sample_ids["page_id"],
         network="vk",
-        thread_key=things["thread_key"],
+        thread_key=sample_ids["thread_key"],
         author_key=f"author-{mark}-1",
         url=f"https://vk.com/wall-1_1?of={mark}",
-        text=f"Не горят фонари: {things['word']}",
+        text=f"Не горят фонари: {sample_ids['word']}",
         written_at=THEN,
         opened_at=THEN,
         first_response_due_at=THEN + timedelta(hours=1),
         route={"reason": "", "rule_id": None, "confidence": 1.0},
     )
-    appeal_id = things["appeal_id"] = await _add(session, appeal)
-    things["number"] = appeal.number
-    await _add(session, appeals.AppealMessage(message_id=things["message_id"], appeal_id=appeal_id))
+    appeal_id = sample_ids["appeal_id"] = await _add(session, appeal)
+    sample_ids["number"] = appeal.number
+    await _add(session, appeals.AppealMessage(message_id=sample_ids["message_id"], appeal_id=appeal_id))
     await _add(
         session,
         appeals.Review(
-            message_id=things["message_id"], predicted_by="rule", predicted={}, decided={"needs_answer": "yes"},
-            topic_group_id=things["topic_id"], organisation_id=things["organisation_id"], agrees_needs_answer=True,
+            message_id=sample_ids["message_id"], organisation_id=sample_ids["organisation_id"],
+            topic_group_id=sample_ids["topic_id"], predicted_by="rule", predicted={},
+            decided={"needs_answer": "yes"}, agrees_needs_answer=True,
             reviewed_by=f"actor-{mark}", created_at=THEN,
         ),
     )  # fmt: skip
     publication = ingest.Publication(
-        reply_id=new_id(), page_id=things["page_id"], organisation_id=things["organisation_id"], network="vk",
-        kind="comment", thread_key=things["thread_key"], text=f"Включим: {mark}",
+        reply_id=new_id(), page_id=sample_ids["page_id"], organisation_id=sample_ids["organisation_id"],
+        network="vk",
+        kind="comment", thread_key=sample_ids["thread_key"], text=f"Включим: {mark}",
         on_behalf_of="matrix", status="failed",
     )  # fmt: skip
-    things["publication_id"] = await _add(session, publication)
+    sample_ids["publication_id"] = await _add(session, publication)
     reply = appeals.Reply(
         id=publication.reply_id, appeal_id=appeal_id, origin="gospablik", kind="final", text=f"Включим: {mark}",
         status="failed", author="matrix", publication_id=publication.id,
     )  # fmt: skip
-    things["reply_id"] = await _add(session, reply)
+    sample_ids["reply_id"] = await _add(session, reply)
     actor = f"actor-{mark}"
     await _add(session, appeals.TimelineEntry(appeal_id=appeal_id, at=THEN, kind="opened", actor=actor, data={}))
-    await _incident(session, things, mark)
+    await _incident(session, sample_ids, mark)
     rules = await session.scalar(select(appeals.RuleSet.id).where(appeals.RuleSet.status == "active"))
     rule = appeals.RoutingRule(
-        rule_set_id=rules, topic_id=things["topic_id"], organisation_id=things["organisation_id"],
-        page_owner_id=things["organisation_id"], send_to="organisation",
+        rule_set_id=rules, topic_id=sample_ids["topic_id"], organisation_id=sample_ids["organisation_id"],
+        page_owner_id=sample_ids["organisation_id"], send_to="organisation",
     )  # fmt: skip
-    things["rule_id"] = await _add(session, rule)
+    sample_ids["rule_id"] = await _add(session, rule)
     draft = appeals.RuleSet(status="draft", note=f"Правила {mark}", default_to="page_owner", created_by="matrix")
-    things["rule_set_id"] = await _add(session, draft)
+    sample_ids["rule_set_id"] = await _add(session, draft)
     hand = appeals.Assignment(
-        appeal_id=appeal_id, at=THEN, kind="routed", to_organisation_id=things["organisation_id"], actor=actor
+        appeal_id=appeal_id, at=THEN, kind="routed", to_organisation_id=sample_ids["organisation_id"], actor=actor
     )
     await _add(session, hand)
 
 
-async def _incident(session: AsyncSession, things: dict[str, Any], mark: str) -> None:
+async def _incident(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
     """Insert an incident with the appeal and an older similar one; a third similar appeal is in no incident."""
-    case = await session.get_one(appeals.Appeal, things["appeal_id"])
+    case = await session.get_one(appeals.Appeal, sample_ids["appeal_id"])
     earlier = THEN - timedelta(days=10)
     alike = [
         appeals.Appeal(
@@ -296,13 +298,13 @@ async def _incident(session: AsyncSession, things: dict[str, Any], mark: str) ->
         for which in (1, 2)
     ]  # fmt: skip
     await _add(session, *alike)
-    things["lone_appeal_id"] = alike[0].id
+    sample_ids["lone_appeal_id"] = alike[0].id
     incident = appeals.Incident(
         origin="person", title=f"Фонари: {mark}", urgency="normal", member_count=2,
         organisation_id=case.organisation_id, first_written_at=THEN, last_written_at=THEN, opened_at=THEN,
         opened_by=f"actor-{mark}",
     )  # fmt: skip
-    things["incident_id"] = await _add(session, incident)
+    sample_ids["incident_id"] = await _add(session, incident)
     for joined in (case, alike[1]):
         member = appeals.IncidentMember(
             incident_id=incident.id, appeal_id=joined.id, why=f"Рядом: {mark}", joined_at=THEN, joined_by="matrix"
@@ -316,60 +318,61 @@ async def _incident(session: AsyncSession, things: dict[str, Any], mark: str) ->
         )
         for _ in range(2)
     ]  # fmt: skip
-    things["incident_reply_id"] = await _add(session, *answers)
+    sample_ids["incident_reply_id"] = await _add(session, *answers)
     alert = appeals.Alert(kind="urgent", appeal_id=case.id, why=f"Срочно: {mark}")
-    things["alert_id"] = await _add(session, alert)
+    sample_ids["alert_id"] = await _add(session, alert)
 
 
-async def _told(session: AsyncSession, things: dict[str, Any], mark: str, number: int) -> None:
-    organisation_id = things["organisation_id"]
-    things["actor"] = f"actor-{mark}"
+async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark: str, number: int) -> None:
+    organisation_id = sample_ids["organisation_id"]
+    sample_ids["actor"] = f"actor-{mark}"
     event = events.Event(
-        position=number, type="appeal.opened", subject_id=things["appeal_id"], organisation_id=organisation_id,
-        actor=things["actor"], occurred_at=THEN, data={"of": mark},
+        position=number, type="appeal.opened", subject_id=sample_ids["appeal_id"], organisation_id=organisation_id,
+        actor=sample_ids["actor"], occurred_at=THEN, data={"of": mark},
     )  # fmt: skip
-    event_id = things["event_id"] = await _add(session, event)
+    event_id = sample_ids["event_id"] = await _add(session, event)
     entry = events.AuditEntry(
-        position=number, chain=bytes(32), service="appeals", actor=things["actor"], action="matrix",
-        subject_kind="appeals", subject_id=str(things["appeal_id"]), organisation_id=organisation_id,
+        position=number, chain=bytes(32), service="appeals", actor=sample_ids["actor"], action="matrix",
+        subject_kind="appeals", subject_id=str(sample_ids["appeal_id"]), organisation_id=organisation_id,
     )  # fmt: skip
-    things["entry_id"] = await _add(session, entry)
+    sample_ids["entry_id"] = await _add(session, entry)
     endpoint = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/{mark}", description=f"Для {mark}",
         secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())),
         event_types=["page.changed"], created_by="matrix",
     )  # fmt: skip
-    things["endpoint_id"] = await _add(session, endpoint)
+    sample_ids["endpoint_id"] = await _add(session, endpoint)
     # An endpoint that receives citizens' texts unmasked.
     telling = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/telling-{mark}", description=f"Для {mark}",
         secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())), event_types=["page.changed"],
         created_by="matrix", personal_data=True, consent_by=new_id(), consent_at=THEN,
     )  # fmt: skip
-    things["telling_endpoint_id"] = await _add(session, telling)
+    sample_ids["telling_endpoint_id"] = await _add(session, telling)
     delivery = webhooks.WebhookDelivery(
         endpoint_id=endpoint.id, event_id=event_id, event_type="appeal.opened", organisation_id=organisation_id,
         payload={"of": mark}, status="delivered", next_attempt_at=THEN,
         last_error=f"Once it failed: {mark}",
     )  # fmt: skip
-    things["delivery_id"] = await _add(session, delivery)
+    sample_ids["delivery_id"] = await _add(session, delivery)
 
 
-async def _people(session: AsyncSession, things: dict[str, Any], mark: str) -> None:
-    organisation_id = things["organisation_id"]
+async def _people(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
+    organisation_id = sample_ids["organisation_id"]
     person = registry.Person(
-        username=things["person_name"],
+        username=sample_ids["person_name"],
         full_name=f"Кто-то {mark}",
         role="executor",
         organisation_id=organisation_id,
     )
-    things["person_id"] = await _add(session, person)
-    things |= {"session_id": new_id(), "other_session_id": new_id()}
+    sample_ids["person_id"] = await _add(session, person)
+    sample_ids |= {"session_id": new_id(), "other_session_id": new_id()}
     await _add(
         session,
         *(
             registry.RefreshToken(
-                digest=f"refresh-{name}-{mark}", session_id=things[name], person_id=person.id, signed_in_at=THEN,
+                digest=f"refresh-{name}-{mark}", session_id=sample_ids[name], person_id=person.id,
+                signed_in_at=THEN,
                 expires_at=datetime(2100, 1, 1, tzinfo=UTC), user_agent=f"Browser of {mark}",
             )
             for name in ("session_id", "other_session_id")
@@ -378,6 +381,6 @@ async def _people(session: AsyncSession, things: dict[str, Any], mark: str) -> N
     client = registry.ApiClient(
         name=f"Система {mark}", role="executor", organisation_id=organisation_id, scopes=["registry:read"]
     )
-    things["client_id"] = await _add(session, client)
+    sample_ids["client_id"] = await _add(session, client)
     secret = registry.ClientSecret(client_id=client.id, digest=f"secret-{mark}")
-    things["secret_id"] = await _add(session, secret)
+    sample_ids["secret_id"] = await _add(session, secret)

@@ -16,15 +16,15 @@ from shared.auth.rights import Right
 from shared.settings import ServiceName
 from tests.integration.access import documented_rights
 from tests.integration.access.all_routes import CALLS, ROWS
-from tests.integration.access.all_services import EVERYBODY, Asked, Stage, Who
-from tests.integration.access.route_table import Call
+from tests.integration.access.all_services import EVERYBODY, AllServices, CallerCase, RouteRequest
+from tests.integration.access.route_table import RouteCall
 from tests.integration.access.sample_data import RELATIONS
 
 PROBLEM = "application/problem+json"
 
 
-def test_every_route_has_a_row(stage: Stage) -> None:
-    routes = stage.routes
+def test_every_route_has_a_row(all_services: AllServices) -> None:
+    routes = all_services.routes
     without_row, of_no_route = sorted(routes.keys() - ROWS.keys()), sorted(ROWS.keys() - routes.keys())
     assert not without_row, f"give these a row in tests/integration/access/*_routes.py: {without_row}"
     assert not of_no_route, f"these rows belong to no route: {of_no_route}"
@@ -34,7 +34,7 @@ def test_every_right_is_required_by_some_route() -> None:
     assert {call.right for call in CALLS.values()} - {None} == set(Right)
 
 
-def promised(call: Call, who: Who, relation: str | None) -> frozenset[int]:
+def promised(call: RouteCall, who: CallerCase, relation: str | None) -> frozenset[int]:
     """Return the documented statuses for this caller; `relation` says whose things, None: nobody's."""
     if call.right is None:
         return call.answers
@@ -45,23 +45,27 @@ def promised(call: Call, who: Who, relation: str | None) -> frozenset[int]:
 
 
 @pytest.mark.parametrize("route", CALLS)
-async def test_each_response_is_as_documented(stage: Stage, route: str) -> None:
+async def test_each_response_is_as_documented(all_services: AllServices, route: str) -> None:
     call, wrong = CALLS[route], []
-    requests = {relation: stage.asked(route, call, stage.world[relation]) for relation in RELATIONS}
+    requests = {
+        relation: all_services.route_request(route, call, all_services.samples[relation]) for relation in RELATIONS
+    }
     # A call that names no organisation's things is the same for all relations.
     of_all = requests["own"] == requests["foreign"]
     for relation, asked in requests.items():
         if of_all and relation != "own":
             break
         for who in EVERYBODY:
-            answer = await stage.send(route, asked, stage.token(who))
+            answer = await all_services.send(route, asked, all_services.token(who))
             assert answer.status_code < 500 or answer.status_code in call.answers, answer.text
             expected = promised(call, who, None if of_all else relation)
             if answer.status_code not in expected:
                 told = answer.text[:200]
                 wrong.append(f"{who}, {relation}: {answer.status_code}, promised {sorted(expected)}: {told}")
-            wrong += [f"{who}, {relation}: shows {leak}" for leak in leaks(stage, call, who, asked, answer.text)]
-            wrong += [f"{who}, {relation}: {lie}" for lie in undocumented(stage, route, answer)]
+            wrong += [
+                f"{who}, {relation}: shows {leak}" for leak in leaks(all_services, call, who, asked, answer.text)
+            ]
+            wrong += [f"{who}, {relation}: {lie}" for lie in undocumented(all_services, route, answer)]
     assert not wrong, "\n".join(wrong)
 
 
@@ -70,14 +74,14 @@ ALWAYS_SENT = {"ETag", "Location", "RateLimit", "RateLimit-Policy", "WWW-Authent
 SOMETIMES_SENT = {"Link", "Idempotent-Replay", "Retry-After"}
 
 
-def undocumented(stage: Stage, route: str, answer: httpx.Response) -> list[str]:
+def undocumented(all_services: AllServices, route: str, answer: httpx.Response) -> list[str]:
     """Return how the response differs from the OpenAPI document: status, body, and headers of a success."""
-    if not stage.is_documented(route):
+    if not all_services.is_documented(route):
         return []
-    response = stage.operation(route)["responses"].get(str(answer.status_code))
+    response = all_services.operation(route)["responses"].get(str(answer.status_code))
     if response is None:
         return [f"the status {answer.status_code} is not documented"]
-    if (lie := mismatch(stage, route, response, answer)) is not None:
+    if (lie := mismatch(all_services, route, response, answer)) is not None:
         return [lie]
     declared, sent = set(response.get("headers", ())), {name for name in ALWAYS_SENT if name in answer.headers}
     if answer.status_code >= 300:
@@ -87,7 +91,9 @@ def undocumented(stage: Stage, route: str, answer: httpx.Response) -> list[str]:
     return lies + [f"{name} is declared and not sent" for name in declared & ALWAYS_SENT - sent]
 
 
-def mismatch(stage: Stage, route: str, response: dict[str, Any], answer: httpx.Response) -> str | None:
+def mismatch(
+    all_services: AllServices, route: str, response: dict[str, Any], answer: httpx.Response
+) -> str | None:
     """Return the first error of the body against its schema, or None."""
     kind = answer.headers.get("content-type", "").partition(";")[0]
     if not kind.endswith("json") or not answer.content:
@@ -96,19 +102,23 @@ def mismatch(stage: Stage, route: str, response: dict[str, Any], answer: httpx.R
     if media is None:
         return f"{answer.status_code} {kind} is not documented"
     # References in the schema are resolved against the whole document.
-    document = stage.apps[stage.routes[route]].openapi()
+    document = all_services.apps[all_services.routes[route]].openapi()
     error = next(Draft202012Validator({**document, **media["schema"]}).iter_errors(answer.json()), None)
     return None if error is None else f"{answer.status_code}: {error.json_path} {error.message[:300]}"
 
 
-def test_openapi_document_names_the_right_of_each_route(stage: Stage) -> None:
+def test_openapi_document_names_the_right_of_each_route(all_services: AllServices) -> None:
     named = {
-        route: stage.operation(route).get("x-required-right") for route in CALLS if stage.is_documented(route)
+        route: all_services.operation(route).get("x-required-right")
+        for route in CALLS
+        if all_services.is_documented(route)
     }
     assert named == {route: CALLS[route].right for route in named}
 
 
-def leaks(stage: Stage, call: Call, who: Who, asked: Asked, text: str) -> list[str]:
+def leaks(
+    all_services: AllServices, call: RouteCall, who: CallerCase, asked: RouteRequest, text: str
+) -> list[str]:
     """Return values in a response that belong to organisations whose things this right does not cover."""
     reached = (
         None
@@ -118,29 +128,29 @@ def leaks(stage: Stage, call: Call, who: Who, asked: Asked, text: str) -> list[s
     if reached is None or reached == set(RELATIONS):
         return []
     hidden: set[str] = set().union(
-        *(stage.world.identifying(relation) for relation in RELATIONS if relation not in reached)
+        *(all_services.samples.identifying(relation) for relation in RELATIONS if relation not in reached)
     )
     return [name for name in hidden if name in text and not asked.names(name)]
 
 
 @pytest.mark.parametrize("route", CALLS)
 async def test_every_route_rejects_invalid_tokens(
-    stage: Stage, route: str, bad_tokens: dict[str, str | None]
+    all_services: AllServices, route: str, bad_tokens: dict[str, str | None]
 ) -> None:
     call, wrong = CALLS[route], []
-    asked = stage.asked(route, call, stage.world["own"])
+    asked = all_services.route_request(route, call, all_services.samples["own"])
     for name, token in bad_tokens.items():
-        answer = await stage.send(route, asked, token)
+        answer = await all_services.send(route, asked, token)
         if answer.status_code != 401 or not answer.headers["content-type"].startswith(PROBLEM):
             wrong.append(f"{name}: {answer.status_code} {answer.text[:200]}")
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.fixture(scope="module")
-def bad_tokens(stage: Stage) -> dict[str, str | None]:
+def bad_tokens(all_services: AllServices) -> dict[str, str | None]:
     """Invalid tokens of a moderator, by what is wrong with them."""
-    people = tokens.read_key(stage.services["registry"].keys_dir / "people.jwk")
-    service = tokens.read_key(stage.services["registry"].keys_dir / "appeals.jwk")
+    people = tokens.read_key(all_services.services["registry"].keys_dir / "people.jwk")
+    service = tokens.read_key(all_services.services["registry"].keys_dir / "appeals.jwk")
     hour = timedelta(hours=1)
 
     def signed(
@@ -151,7 +161,7 @@ def bad_tokens(stage: Stage) -> dict[str, str | None]:
         )
 
     ours = tokens.Signer(tokens.PEOPLE_ISSUER, people)
-    place = str(stage.world["own"]["organisation_id"])
+    place = str(all_services.samples["own"]["organisation_id"])
     return {
         "no token": None,
         "no JWT": "demo",
@@ -168,7 +178,7 @@ def bad_tokens(stage: Stage) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("route", [route for route, call in CALLS.items() if call.right is not None])
-async def test_token_scope_narrows_its_role(stage: Stage, route: str) -> None:
+async def test_token_scope_narrows_its_role(all_services: AllServices, route: str) -> None:
     call = CALLS[route]
     assert call.right is not None
     who = next(
@@ -176,7 +186,7 @@ async def test_token_scope_narrows_its_role(stage: Stage, route: str) -> None:
         for who in EVERYBODY
         if documented_rights.reached(who.role, call.right, include_subordinates=who.include_subordinates)
     )
-    asked = stage.asked(route, call, stage.world["own"])
+    asked = all_services.route_request(route, call, all_services.samples["own"])
     # A system with a narrow scope cannot grant more than that: sample clients have the right to read, sample
     # people have all rights of an executor.
     given = [
@@ -184,29 +194,33 @@ async def test_token_scope_narrows_its_role(stage: Stage, route: str) -> None:
     ]
     enough = " ".join([call.right, Right.REGISTRY_READ, *given])
     for scope, expected in ((enough, call.answers), ("metrics:none", {403})):
-        answer = await stage.send(route, asked, stage.token(who, scope=scope))
+        answer = await all_services.send(route, asked, all_services.token(who, scope=scope))
         assert answer.status_code in expected, f"{scope}: {answer.status_code} {answer.text}"
 
 
 @pytest.mark.parametrize(
     "route", [route for route, call in CALLS.items() if call.right in {Right.PEOPLE_MANAGE, Right.CLIENTS_MANAGE}]
 )
-async def test_caller_without_current_access_cannot_grant_or_revoke_access(stage: Stage, route: str) -> None:
-    asked = stage.asked(route, CALLS[route], stage.world["own"])
+async def test_caller_without_current_access_cannot_grant_or_revoke_access(
+    all_services: AllServices, route: str
+) -> None:
+    asked = all_services.route_request(route, CALLS[route], all_services.samples["own"])
     # Tokens of an unregistered person, and of a person whose role has changed.
-    for subject in (str(UUID(int=404)), stage.subject(Who("moderator"))):
-        token = stage.services["registry"].token("operations", subject=subject)
-        answer = await stage.send(route, asked, token)
+    for subject in (str(UUID(int=404)), all_services.subject(CallerCase("moderator"))):
+        token = all_services.services["registry"].token("operations", subject=subject)
+        answer = await all_services.send(route, asked, token)
         assert answer.status_code == 401, answer.text
-    assert (await stage.send(route, asked, stage.token(Who("operations")))).status_code in CALLS[route].answers
+    assert (
+        await all_services.send(route, asked, all_services.token(CallerCase("operations")))
+    ).status_code in CALLS[route].answers
 
 
-async def test_internal_routes_accept_only_services(stage: Stage) -> None:
-    for route, service in stage.internal.items():
+async def test_internal_routes_accept_only_services(all_services: AllServices) -> None:
+    for route, service in all_services.internal.items():
         method, path = route.split()
-        for token in (None, stage.token(Who("moderator"))):
+        for token in (None, all_services.token(CallerCase("moderator"))):
             headers = {"Authorization": f"Bearer {token}"} if token else {}
-            answer = await stage.services[service].client.request(method, path, headers=headers, json={})
+            answer = await all_services.services[service].client.request(method, path, headers=headers, json={})
             assert answer.status_code == 401, f"{route}: {answer.status_code}"
 
 
@@ -220,12 +234,12 @@ CALLERS: dict[str, set[ServiceName]] = {
 }
 
 
-async def test_unlisted_service_is_refused_by_internal_routes(stage: Stage) -> None:
-    assert stage.internal.keys() == CALLERS.keys()
-    for route, callee in stage.internal.items():
+async def test_unlisted_service_is_refused_by_internal_routes(all_services: AllServices) -> None:
+    assert all_services.internal.keys() == CALLERS.keys()
+    for route, callee in all_services.internal.items():
         method, path = route.replace("{publication_id}", str(UUID(int=1))).split()
-        for caller in stage.services:
-            service = stage.services[callee]
+        for caller in all_services.services:
+            service = all_services.services[callee]
             answer = await service.client.request(
                 method, path, headers=service.service_headers(caller, **{"Idempotency-Key": caller}), json={}
             )
@@ -235,8 +249,8 @@ async def test_unlisted_service_is_refused_by_internal_routes(stage: Stage) -> N
             assert answer.status_code in expected, f"{caller} → {route}: {answer.status_code} {answer.text}"
 
 
-async def test_service_token_is_accepted_only_by_its_route(stage: Stage) -> None:
-    ingest = stage.services["ingest"]
+async def test_service_token_is_accepted_only_by_its_route(all_services: AllServices) -> None:
+    ingest = all_services.services["ingest"]
     for use in ("POST /internal/publications/x/retry", "GET /internal/publications", ""):
         token = ingest.service_token("appeals", use)
         answer = await ingest.client.post(

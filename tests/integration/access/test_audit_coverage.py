@@ -20,8 +20,8 @@ from shared.tables import ownership
 from shared.tables.common import AuditEntry
 from tests.integration.access import documented_rights, ingest_routes
 from tests.integration.access.all_routes import ROWS
-from tests.integration.access.all_services import EVERYBODY, Stage
-from tests.integration.access.route_table import GOOD, Call, body, thing
+from tests.integration.access.all_services import EVERYBODY, AllServices
+from tests.integration.access.route_table import GOOD, RouteCall, body, sample_id
 from tests.support.service_under_test import CENTRE_SUBJECT
 
 UNRECORDED = dict.fromkeys(
@@ -49,31 +49,31 @@ CHANGING = {
     )
 }
 # Commands between services, by the service that sends them.
-COMMANDS: dict[str, tuple[ServiceName, Call]] = {
+COMMANDS: dict[str, tuple[ServiceName, RouteCall]] = {
     "POST /internal/publications": (
         "appeals",
-        Call(
+        RouteCall(
             None,
             body(
                 reply_id=str(UUID(int=9)),
-                message_id=thing("message_id"),
+                message_id=sample_id("message_id"),
                 text="Включим завтра",
                 on_behalf_of=CENTRE_SUBJECT,
             ),
         ),
     ),
-    "POST /internal/publications/{publication_id}/retry": ("appeals", Call(None, body())),
+    "POST /internal/publications/{publication_id}/retry": ("appeals", RouteCall(None, body())),
 }
 SHOWN = {
     route: replace(row, body=CHANGING.get(route, row.body))
     for route, row in ROWS.items()
-    if isinstance(row, Call)
+    if isinstance(row, RouteCall)
     and not route.startswith("GET ")
     and route not in UNRECORDED | dict.fromkeys(ELSEWHERE)
 }
 
 
-class Watched(Database):
+class RecordedChanges(Database):
     """Makes every change, reads the audit trail, and rolls both back."""
 
     def __init__(self, former: Database) -> None:
@@ -95,25 +95,25 @@ class Watched(Database):
 
 
 @contextmanager
-def watched(stage: Stage, name: ServiceName) -> Iterator[Watched]:
+def record_changes(all_services: AllServices, name: ServiceName) -> Iterator[RecordedChanges]:
     """Record the audit rows that calls of this service would write."""
-    service = stage.services[name].service
+    service = all_services.services[name].service
     former = service.database
-    service._database = found = Watched(former)
+    service._database = found = RecordedChanges(former)
     try:
         yield found
     finally:
         service._database = former
 
 
-def says_nothing(database: Watched) -> bool:
+def says_nothing(database: RecordedChanges) -> bool:
     """Return whether the audit rows contain no names or texts; in the sample data only these are in Russian."""
     kept = json.dumps([(row.before, row.after) for row in database.rows], ensure_ascii=False)
     return re.search("[а-яё]", kept, re.IGNORECASE) is None
 
 
-def test_every_changing_route_is_audited_or_has_a_reason_not_to_be(stage: Stage) -> None:
-    routes = {route for route in (*stage.routes, *stage.internal) if not route.startswith("GET ")}
+def test_every_changing_route_is_audited_or_has_a_reason_not_to_be(all_services: AllServices) -> None:
+    routes = {route for route in (*all_services.routes, *all_services.internal) if not route.startswith("GET ")}
     known = SHOWN.keys() | UNRECORDED.keys() | COMMANDS.keys() | ELSEWHERE
     assert not routes - known, "test that these write an audit row, or add them to UNRECORDED with the reason"
     assert not known - routes, "these belong to no route"
@@ -121,39 +121,43 @@ def test_every_changing_route_is_audited_or_has_a_reason_not_to_be(stage: Stage)
 
 @pytest.mark.parametrize("route", SHOWN)
 async def test_change_writes_an_audit_row_of_its_caller(
-    stage: Stage, route: str, monkeypatch: pytest.MonkeyPatch
+    all_services: AllServices, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if route.endswith("/quarantine/{payload_id}/retry"):  # as if the parsers had been fixed meanwhile
         known = catalogue.NETWORKS["vk"]
         assert known.push is not None
         learnt = replace(known, push=replace(known.push, parse=lambda _raw, _page: None))
         monkeypatch.setitem(catalogue.NETWORKS, "vk", learnt)
-    call, service = SHOWN[route], stage.routes[route]
+    call, service = SHOWN[route], all_services.routes[route]
     who = next(
         who
         for who in EVERYBODY
         if call.right is None
         or documented_rights.reached(who.role, call.right, include_subordinates=who.include_subordinates)
     )
-    with watched(stage, service) as database:
-        answer = await stage.send(route, stage.asked(route, call, stage.world["own"]), stage.token(who))
+    with record_changes(all_services, service) as database:
+        answer = await all_services.send(
+            route, all_services.route_request(route, call, all_services.samples["own"]), all_services.token(who)
+        )
     assert answer.status_code in GOOD, answer.text
     assert database.rows, "the change wrote no audit row"
     for row in database.rows:
-        assert (row.actor, row.on_behalf_of, row.service) == (stage.subject(who), None, service)
-        assert row.action == stage.operation(route)["operationId"]
+        assert (row.actor, row.on_behalf_of, row.service) == (all_services.subject(who), None, service)
+        assert row.action == all_services.operation(route)["operationId"]
         assert row.request_id == answer.headers["x-request-id"]
     assert says_nothing(database)
 
 
 @pytest.mark.parametrize("route", COMMANDS)
-async def test_command_writes_an_audit_row_of_the_service_and_its_caller(stage: Stage, route: str) -> None:
+async def test_command_writes_an_audit_row_of_the_service_and_its_caller(
+    all_services: AllServices, route: str
+) -> None:
     sender, call = COMMANDS[route]
-    name = stage.internal[route]
-    callee = stage.services[name]
-    asked = stage.asked(route, call, stage.world["own"])
+    name = all_services.internal[route]
+    callee = all_services.services[name]
+    asked = all_services.route_request(route, call, all_services.samples["own"])
     headers = callee.service_headers(sender, CENTRE_SUBJECT)
-    with watched(stage, name) as database:
+    with record_changes(all_services, name) as database:
         answer = await callee.client.request(asked.method, asked.path, headers=headers, json=asked.body)
     assert answer.status_code in GOOD, answer.text
     assert database.rows

@@ -12,8 +12,8 @@ import pytest
 from shared.auth.rights import Right
 from tests.integration.access import documented_rights
 from tests.integration.access.all_routes import CALLS, LISTINGS
-from tests.integration.access.all_services import EVERYBODY, Stage, Who
-from tests.integration.access.route_table import Listing
+from tests.integration.access.all_services import EVERYBODY, AllServices, CallerCase
+from tests.integration.access.route_table import ListRoute
 from tests.integration.access.sample_data import MARKS, RELATIONS, Things
 from tests.integration.access.test_access_matrix import leaks
 
@@ -88,8 +88,8 @@ HIDE_NOTHING = {
 }
 
 
-def test_every_list_route_is_tested_as_a_list(stage: Stage) -> None:
-    lists = {route for route in CALLS if route.startswith("GET ") and stage.is_list(route)}
+def test_every_list_route_is_tested_as_a_list(all_services: AllServices) -> None:
+    lists = {route for route in CALLS if route.startswith("GET ") and all_services.is_list(route)}
     known = DIRECTORY | HIDE_NOTHING.keys()
     untried = sorted(lists - LISTINGS.keys() - known)
     assert not untried, f"add these as Listing to tests/integration/access/*_routes.py: {untried}"
@@ -102,13 +102,13 @@ def test_every_list_route_is_tested_as_a_list(stage: Stage) -> None:
     }
 
 
-def shown(listing: Listing, found: Any) -> list[str]:
+def shown(listing: ListRoute, found: Any) -> list[str]:
     """Return the keys of the items in a response."""
     items = found if isinstance(found, list) else found["items"]
     return [str(item[listing.key]) for item in items]
 
 
-def placed(listing: Listing) -> list[Who]:
+def placed(listing: ListRoute) -> list[CallerCase]:
     """Return callers of a role that has the right for its organisation only, with and without subordinate ones."""
     assert listing.right is not None
     role = next(
@@ -122,7 +122,7 @@ def placed(listing: Listing) -> list[Who]:
     return [who for who in EVERYBODY if who.role == role]
 
 
-def reach(route: str, who: Who, relation: str) -> frozenset[str]:
+def reach(route: str, who: CallerCase, relation: str) -> frozenset[str]:
     """Return whose things the list of `relation` shows to this caller."""
     listing = LISTINGS[route]
     assert listing.right is not None
@@ -138,19 +138,19 @@ def is_of_one(route: str) -> bool:
     return "{" in route
 
 
-def seen(stage: Stage, route: str, who: Who, relation: str = "own") -> set[str]:
+def seen(all_services: AllServices, route: str, who: CallerCase, relation: str = "own") -> set[str]:
     """Return the sample things that this caller must find in the list."""
     shows = LISTINGS[route].shows
     assert shows is not None
-    return {str(stage.world[one][shows]) for one in reach(route, who, relation)}
+    return {str(all_services.samples[one][shows]) for one in reach(route, who, relation)}
 
 
 @pytest.mark.parametrize("route", LISTINGS)
-async def test_list_shows_only_what_the_caller_may_see(stage: Stage, route: str) -> None:
+async def test_list_shows_only_what_the_caller_may_see(all_services: AllServices, route: str) -> None:
     listing = LISTINGS[route]
     assert listing.right is not None
     for relation in RELATIONS if is_of_one(route) else ("own",):
-        asked = stage.asked(route, listing, stage.world[relation])
+        asked = all_services.route_request(route, listing, all_services.samples[relation])
         for who in EVERYBODY:
             if (
                 documented_rights.reached(who.role, listing.right, include_subordinates=who.include_subordinates)
@@ -158,28 +158,28 @@ async def test_list_shows_only_what_the_caller_may_see(stage: Stage, route: str)
             ):
                 continue
             holds = reach(route, who, relation)
-            answer = await stage.send(route, asked, stage.token(who))
+            answer = await all_services.send(route, asked, all_services.token(who))
             told = f"{who}, {relation}: {answer.text}"
             assert answer.status_code == (200 if holds else listing.hidden), told
             # The response contains nothing of organisations whose things the caller may not see.
-            assert not leaks(stage, listing, who, asked, answer.text), told
+            assert not leaks(all_services, listing, who, asked, answer.text), told
             if answer.status_code != 200:
                 continue
             if listing.counts is not None:
                 assert listing.counts(answer.json()) == len(holds), told
                 continue
             found = set(shown(listing, answer.json()))
-            assert found >= seen(stage, route, who, relation), told
+            assert found >= seen(all_services, route, who, relation), told
             assert found or not holds, told
             # Otherwise the search for foreign marks would find nothing in any response.
             assert all(MARKS[one] in answer.text for one in holds), told
 
 
-def values(stage: Stage, route: str, parameter: dict[str, Any], things: Things) -> Iterator[str]:
+def values(all_services: AllServices, route: str, parameter: dict[str, Any], sample_ids: Things) -> Iterator[str]:
     """Return values with which a filter would find things of this organisation."""
     name = parameter["name"]
     if name in FINDS:
-        yield str(things[FINDS[name]])
+        yield str(sample_ids[FINDS[name]])
         return
     if name in NAMES_NOBODY:
         yield from NAMES_NOBODY[name]
@@ -189,7 +189,7 @@ def values(stage: Stage, route: str, parameter: dict[str, Any], things: Things) 
         schema = schemas.pop()
         schemas += schema.get("anyOf", []) + [schema[key] for key in ("items",) if key in schema]
         if "$ref" in schema:
-            schemas.append(stage.schema(schema["$ref"], route))
+            schemas.append(all_services.schema(schema["$ref"], route))
         if schema.get("type") == "boolean":
             yield from ("true", "false")
         yield from (str(value) for value in schema.get("enum", []))
@@ -198,11 +198,11 @@ def values(stage: Stage, route: str, parameter: dict[str, Any], things: Things) 
 
 
 @pytest.mark.parametrize("route", [route for route, listing in LISTINGS.items() if placed(listing)])
-async def test_filters_find_no_hidden_rows(stage: Stage, route: str) -> None:
+async def test_filters_find_no_hidden_rows(all_services: AllServices, route: str) -> None:
     listing = LISTINGS[route]
     assert listing.right is not None
-    asked = stage.asked(route, listing, stage.world["own"])
-    parameters = [one for one in stage.operation(route).get("parameters", []) if one["in"] == "query"]
+    asked = all_services.route_request(route, listing, all_services.samples["own"])
+    parameters = [one for one in all_services.operation(route).get("parameters", []) if one["in"] == "query"]
     for who in placed(listing):
         reached = (
             documented_rights.reached(who.role, listing.right, include_subordinates=who.include_subordinates)
@@ -213,14 +213,14 @@ async def test_filters_find_no_hidden_rows(stage: Stage, route: str) -> None:
             if name in PAGED:
                 continue
             for relation in set(RELATIONS) - reached:
-                tried = list(values(stage, route, parameter, stage.world[relation]))
+                tried = list(values(all_services, route, parameter, all_services.samples[relation]))
                 assert tried, f"{route}: add a value for the filter «{name}» to {__name__}"
                 for value in tried:
-                    answer = await stage.send(route, asked, stage.token(who), **{name: value})
+                    answer = await all_services.send(route, asked, all_services.token(who), **{name: value})
                     # Some filters are valid only together with others.
                     assert answer.status_code in {200, 422}, answer.text
                     told = answer.text.replace(value, "")
-                    assert not leaks(stage, listing, who, asked, told), f"{who}, {name}={value}: {told}"
+                    assert not leaks(all_services, listing, who, asked, told), f"{who}, {name}={value}: {told}"
                     if answer.status_code == 422 or listing.counts is None:
                         continue
                     if FINDS.get(name) in {"organisation_id", "page_id", "word", "number"} and name != "key":
@@ -243,21 +243,23 @@ NO_CURSORS = {
         if listing.shows is not None and placed(listing) and route not in NO_CURSORS
     ],
 )
-async def test_cursor_pagination_shows_no_hidden_rows(stage: Stage, route: str) -> None:
+async def test_cursor_pagination_shows_no_hidden_rows(all_services: AllServices, route: str) -> None:
     """With one item per page, the items and the number of pages are those the caller may see."""
     listing = LISTINGS[route]
-    asked = stage.asked(route, listing, stage.world["own"])
+    asked = all_services.route_request(route, listing, all_services.samples["own"])
     others: str | None = None
-    everything = Who("auditor") if documented_rights.reaches()["auditor", str(listing.right)] == "region" else None
+    everything = (
+        CallerCase("auditor") if documented_rights.reaches()["auditor", str(listing.right)] == "region" else None
+    )
     if everything is not None:
-        first = await stage.send(route, asked, stage.token(everything), limit=1)
+        first = await all_services.send(route, asked, all_services.token(everything), limit=1)
         others = first.json()["next_cursor"]
         assert others is not None, "the sample data has too few items for a second page"
     for who in placed(listing):
-        token, pages, found = stage.token(who), 0, list[str]()
+        token, pages, found = all_services.token(who), 0, list[str]()
         cursor: dict[str, str] = {}
         while True:
-            answer = await stage.send(route, asked, token, limit=1, **cursor)
+            answer = await all_services.send(route, asked, token, limit=1, **cursor)
             assert answer.status_code == 200, answer.text
             found += shown(listing, answer.json())
             pages += 1
@@ -265,28 +267,28 @@ async def test_cursor_pagination_shows_no_hidden_rows(stage: Stage, route: str) 
             if answer.json()["next_cursor"] is None:
                 break
             cursor = {"cursor": answer.json()["next_cursor"]}
-        assert set(found) >= seen(stage, route, who)
+        assert set(found) >= seen(all_services, route, who)
         assert len(found) == len(set(found))
         if others is not None:
-            stolen = await stage.send(route, asked, token, limit=1, cursor=others)
+            stolen = await all_services.send(route, asked, token, limit=1, cursor=others)
             assert stolen.status_code == 422, f"{who}: a cursor of another caller was accepted"
 
 
-async def test_exported_file_shows_no_more_than_the_list(stage: Stage) -> None:
-    routes = {route for route in CALLS if route.startswith("GET ") and "text/csv" in stage.content(route)}
+async def test_exported_file_shows_no_more_than_the_list(all_services: AllServices) -> None:
+    routes = {route for route in CALLS if route.startswith("GET ") and "text/csv" in all_services.content(route)}
     assert "GET /api/v1/organisations/export" in routes
     for route in routes:
         call = CALLS[route]
         assert call.right is not None
-        asked = stage.asked(route, call, stage.world["own"])
+        asked = all_services.route_request(route, call, all_services.samples["own"])
         for who in EVERYBODY:
             reached = documented_rights.reached(
                 who.role, call.right, include_subordinates=who.include_subordinates
             )
-            answer = await stage.send(route, asked, stage.token(who), format="csv")
+            answer = await all_services.send(route, asked, all_services.token(who), format="csv")
             told = f"{who}, {route}: {answer.text}"
             assert answer.status_code == (403 if reached is None else 200), told
-            assert not leaks(stage, call, who, asked, answer.text), told
+            assert not leaks(all_services, call, who, asked, answer.text), told
             if reached is None:
                 continue
             assert answer.headers["content-type"].startswith("text/csv"), told

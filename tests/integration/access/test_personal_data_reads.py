@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.integration.access.all_routes import CALLS
-from tests.integration.access.all_services import Stage, Who
+from tests.integration.access.all_services import AllServices, CallerCase
 
 
 @pytest.mark.parametrize(
@@ -16,18 +16,22 @@ from tests.integration.access.all_services import Stage, Who
     ],
 )
 async def test_reads_of_unmasked_texts_are_logged_with_reader_and_citizen(
-    stage: Stage, route: str, kind: str
+    all_services: AllServices, route: str, kind: str
 ) -> None:
-    who = Who("executor")
-    own, foreign = stage.world["own"], stage.world["foreign"]
+    who = CallerCase("executor")
+    own, foreign = all_services.samples["own"], all_services.samples["foreign"]
     with capture_logs() as lines:
-        answer = await stage.send(route, stage.asked(route, CALLS[route], own), stage.token(who))
+        answer = await all_services.send(
+            route, all_services.route_request(route, CALLS[route], own), all_services.token(who)
+        )
         if "{" in route:
             # A caller who gets no text is not logged.
-            hidden = await stage.send(route, stage.asked(route, CALLS[route], foreign), stage.token(who))
+            hidden = await all_services.send(
+                route, all_services.route_request(route, CALLS[route], foreign), all_services.token(who)
+            )
             assert hidden.status_code == 404
     assert answer.status_code == 200, answer.text
     [told] = [line for line in lines if line["event"] == "personal_data_read"]
-    assert (told["module"], told["actor"], told["kind"]) == ("security", stage.subject(who), kind)
+    assert (told["module"], told["actor"], told["kind"]) == ("security", all_services.subject(who), kind)
     assert str(own[f"{kind}_id"]) in told["subjects"]
     assert str(foreign[f"{kind}_id"]) not in told["subjects"]

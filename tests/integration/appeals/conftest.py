@@ -24,7 +24,7 @@ WEDNESDAY = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 
 
 @dataclass
-class World:
+class AppealsScenario:
     """The service under test, its organisations and pages, and the actions of tests on it."""
 
     database: TestDatabase
@@ -101,7 +101,7 @@ class World:
             json.dumps(sample_data(event, **data).to_stored()),
         )
 
-    async def work(self) -> None:
+    async def process_events(self) -> None:
         """Assign positions to new events and let the service's consumers catch up, also with each other's
         events.
         """
@@ -111,10 +111,10 @@ class World:
                 while await consumer.process_batch(database):
                     pass
 
-    async def writes(self, text: str, **details: Any) -> UUID:
+    async def citizen_writes(self, text: str, **details: Any) -> UUID:
         """Insert a message of a citizen (or the community) and let the service handle it."""
         message_id = await self.insert_message(text, **details)
-        await self.work()
+        await self.process_events()
         return message_id
 
     async def get(
@@ -141,7 +141,7 @@ class World:
         items: list[dict[str, Any]] = answer.json()["items"]
         return items
 
-    async def only(self) -> dict[str, Any]:
+    async def single_appeal(self) -> dict[str, Any]:
         """Return the only appeal with all details."""
         (found,) = await self.all()
         return await self.appeal(found["id"])
@@ -161,7 +161,7 @@ class World:
             f"/appeals/{appeal['id']}/moves", {"to": to, **body}, role=role, If_Match=f'"{appeal["version"]}"'
         )
 
-    async def published(self, reply: dict[str, Any], *, at: datetime, external_id: str = "-101_77") -> None:
+    async def emit_published(self, reply: dict[str, Any], *, at: datetime, external_id: str = "-101_77") -> None:
         """Emit the event that our reply was published."""
         await self.emit(
             "publication.published",
@@ -173,7 +173,7 @@ class World:
             published_at=at.isoformat(),
             matched=False,
         )
-        await self.work()
+        await self.process_events()
 
     async def events(self, *types: str) -> list[asyncpg.Record]:
         """Return events of these types in order."""
@@ -185,13 +185,15 @@ class World:
         return rows
 
 
-async def build_world(database: TestDatabase, appeals: ServiceUnderTest, ingest: asyncpg.Connection) -> World:
+async def build_scenario(
+    database: TestDatabase, appeals: ServiceUnderTest, ingest: asyncpg.Connection
+) -> AppealsScenario:
     """Create two organisations, each with a page."""
     organisation = await insert_organisation(database, name="Школа № 1")
     other = await insert_organisation(database, name="Комитет по строительству")
     page = await insert_page(database, organisation, external_id="101")
     other_page = await insert_page(database, other, network="ok", external_id="202")
-    return World(
+    return AppealsScenario(
         database=database,
         appeals=appeals,
         ingest=ingest,
@@ -203,11 +205,11 @@ async def build_world(database: TestDatabase, appeals: ServiceUnderTest, ingest:
 
 
 @pytest.fixture
-async def world(database: TestDatabase, keys_dir: Path) -> AsyncIterator[World]:
+async def scenario(database: TestDatabase, keys_dir: Path) -> AsyncIterator[AppealsScenario]:
     """The running service and a database with two organisations."""
     ingest = await database.connect("ingest")
     try:
         async with service_under_test("appeals", database, keys_dir) as appeals:
-            yield await build_world(database, appeals, ingest)
+            yield await build_scenario(database, appeals, ingest)
     finally:
         await ingest.close()

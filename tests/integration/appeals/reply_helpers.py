@@ -7,53 +7,57 @@ from uuid import UUID, uuid4
 import httpx
 
 from services.appeals import jobs
-from tests.integration.appeals.conftest import World
+from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.support.service_under_test import CENTRE_SUBJECT
 
 COLLEAGUE = str(UUID(int=2))
 
 
-async def appeal(world: World, *, author: str = "anna", thread: str = "vk:-101_1") -> dict[str, Any]:
+async def appeal(scenario: AppealsScenario, *, author: str = "anna", thread: str = "vk:-101_1") -> dict[str, Any]:
     """Create an appeal of this author and return it with all details."""
-    message = await world.writes(QUESTION, author=author, thread=thread)
-    row = await world.ingest.fetchval("SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message)
-    return await world.appeal(str(row))
+    message = await scenario.citizen_writes(QUESTION, author=author, thread=thread)
+    row = await scenario.ingest.fetchval("SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message)
+    return await scenario.appeal(str(row))
 
 
 async def send(
-    world: World, path: str, body: Any = None, *, subject: str = CENTRE_SUBJECT, **headers: str
+    scenario: AppealsScenario, path: str, body: Any = None, *, subject: str = CENTRE_SUBJECT, **headers: str
 ) -> httpx.Response:
     """Send a request of one of several moderators; header names are given with underscores."""
     more = {name.replace("_", "-"): value for name, value in headers.items()}
-    token = world.appeals.token("moderator", subject=subject)
-    return await world.appeals.client.post(
+    token = scenario.appeals.token("moderator", subject=subject)
+    return await scenario.appeals.client.post(
         f"/api/v1{path}", json=body, headers={"Authorization": f"Bearer {token}"} | more
     )
 
 
-async def answer(world: World, found: dict[str, Any], text: str = "Начнём в понедельник.", **body: Any) -> Any:
+async def answer(
+    scenario: AppealsScenario, found: dict[str, Any], text: str = "Начнём в понедельник.", **body: Any
+) -> Any:
     """Submit a reply to an appeal; it is queued."""
-    sent = await send(world, f"/appeals/{found['id']}/replies", {"text": text, **body})
+    sent = await send(scenario, f"/appeals/{found['id']}/replies", {"text": text, **body})
     assert sent.status_code == 201, sent.text
     return sent.json()
 
 
-async def fails(world: World, reply: dict[str, Any], message: str = "Сеть не дала доступа.") -> None:
+async def reply_fails(
+    scenario: AppealsScenario, reply: dict[str, Any], message: str = "Сеть не дала доступа."
+) -> None:
     """Emit the event that the network refused the reply for good."""
     failure = {"code": "vk:15", "message": message, "final": True}
-    await tells(world, reply, "failed", failure=failure)
+    await publication_event(scenario, reply, "failed", failure=failure)
 
 
-async def tells(world: World, reply: dict[str, Any], outcome: str, **data: Any) -> None:
+async def publication_event(scenario: AppealsScenario, reply: dict[str, Any], outcome: str, **data: Any) -> None:
     """Emit an event about the reply's publication."""
-    await world.emit(f"publication.{outcome}", uuid4(), world.organisation, reply_id=reply["id"], **data)
-    await world.work()
+    await scenario.emit(f"publication.{outcome}", uuid4(), scenario.organisation, reply_id=reply["id"], **data)
+    await scenario.process_events()
 
 
-async def requests(world: World) -> list[tuple[UUID, UUID]]:
+async def publication_jobs(scenario: AppealsScenario) -> list[tuple[UUID, UUID]]:
     """Return reply and message of each enqueued publication request, oldest first."""
-    connection = await world.database.connect()
+    connection = await scenario.database.connect()
     rows = await connection.fetch(
         "SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 ORDER BY id", jobs.REQUEST_PUBLICATION
     )
@@ -62,9 +66,9 @@ async def requests(world: World) -> list[tuple[UUID, UUID]]:
     return [(UUID(found["reply_id"]), UUID(found["message_id"])) for found in payloads]
 
 
-async def execute(world: World, statement: str, *values: Any) -> None:
+async def execute(scenario: AppealsScenario, statement: str, *values: Any) -> None:
     """Execute SQL with the rights of appeals."""
-    connection = await world.database.connect("appeals")
+    connection = await scenario.database.connect("appeals")
     try:
         await connection.execute(statement, *values)
     finally:

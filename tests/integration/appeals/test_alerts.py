@@ -8,7 +8,7 @@ import pytest
 
 from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput, ClassifierPool
 from services.appeals.classification.types import ClassificationResult
-from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_rule_sets import activated, made, topic
 
@@ -37,92 +37,97 @@ def urgent(need: Any = "yes", **more: Any) -> ClassificationResult:
     )
 
 
-async def alerts(world: World, **query: Any) -> list[dict[str, Any]]:
-    answer = await world.get("/alerts", **query)
+async def alerts(scenario: AppealsScenario, **query: Any) -> list[dict[str, Any]]:
+    answer = await scenario.get("/alerts", **query)
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["items"]
     return found
 
 
 async def test_unclear_message_about_danger_makes_its_appeal_urgent(
-    world: World, fixed_results: dict[str, ClassificationResult]
+    scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent("unsure", language="bxr")
-    await world.writes(QUESTION)
-    await world.writes(DANGER)
-    appeal = await world.only()
+    await scenario.citizen_writes(QUESTION)
+    await scenario.citizen_writes(DANGER)
+    appeal = await scenario.single_appeal()
     # Four working hours from Wednesday 10:01, without lunch.
     assert (appeal["urgency"], appeal["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
-    (alert,) = await alerts(world, seen=False)
+    (alert,) = await alerts(scenario, seen=False)
     assert (alert["kind"], alert["appeal_id"], alert["why"]) == ("urgent", appeal["id"], "опасность: unsure")
 
 
 async def test_dangerous_message_that_needs_no_answer_raises_no_alert(
-    world: World, fixed_results: dict[str, ClassificationResult]
+    scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent("no")
-    await world.writes(QUESTION)
-    await world.writes(DANGER)
-    assert (await world.only())["urgency"] == "normal"
-    assert await alerts(world) == []
+    await scenario.citizen_writes(QUESTION)
+    await scenario.citizen_writes(DANGER)
+    assert (await scenario.single_appeal())["urgency"] == "normal"
+    assert await alerts(scenario) == []
 
 
 async def test_danger_after_the_alert_was_seen_raises_it_again(
-    world: World, fixed_results: dict[str, ClassificationResult]
+    scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent()
     fixed_results["Уже горит!"] = urgent("unsure")
-    await world.writes(DANGER)
-    await world.writes(DANGER, at=WEDNESDAY + timedelta(minutes=1))
-    (first,) = await alerts(world)
-    assert len(await world.events("alert.raised")) == 1
-    assert (await world.post(f"/alerts/{first['id']}/seen", None)).status_code == 200
-    await world.writes("И тротуар разбит", at=WEDNESDAY + timedelta(minutes=2))
-    assert await alerts(world, seen=False) == []
-    await world.writes("Уже горит!", at=WEDNESDAY + timedelta(minutes=3))
-    (again,) = await alerts(world)
+    await scenario.citizen_writes(DANGER)
+    await scenario.citizen_writes(DANGER, at=WEDNESDAY + timedelta(minutes=1))
+    (first,) = await alerts(scenario)
+    assert len(await scenario.events("alert.raised")) == 1
+    assert (await scenario.post(f"/alerts/{first['id']}/seen", None)).status_code == 200
+    await scenario.citizen_writes("И тротуар разбит", at=WEDNESDAY + timedelta(minutes=2))
+    assert await alerts(scenario, seen=False) == []
+    await scenario.citizen_writes("Уже горит!", at=WEDNESDAY + timedelta(minutes=3))
+    (again,) = await alerts(scenario)
     assert (again["id"], again["seen_at"], again["why"]) == (first["id"], None, "опасность: unsure")
     assert again["created_at"] > first["created_at"]
-    assert len(await world.events("alert.raised")) == 2
-    assert [event["data"].count('"appeal_number": null') for event in await world.events("alert.raised")] == [0, 0]
+    assert len(await scenario.events("alert.raised")) == 2
+    assert [event["data"].count('"appeal_number": null') for event in await scenario.events("alert.raised")] == [
+        0,
+        0,
+    ]
 
 
 async def test_unclear_appeal_is_routed_by_rules_for_urgent_ones(
-    world: World, fixed_results: dict[str, ClassificationResult]
+    scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
-    roads = await topic(world, "roads")
+    roads = await topic(scenario, "roads")
     await activated(
-        world,
+        scenario,
         await made(
-            world,
-            {"topic_id": roads, "organisation_id": str(world.organisation)},
-            {"topic_id": roads, "urgency": "high", "organisation_id": str(world.other_organisation)},
+            scenario,
+            {"topic_id": roads, "organisation_id": str(scenario.organisation)},
+            {"topic_id": roads, "urgency": "high", "organisation_id": str(scenario.other_organisation)},
         ),
     )
     fixed_results["Алё"] = ClassificationResult("unsure", "question", "normal", None, 0.5, "неясно")
     fixed_results[DANGER] = urgent(topic="roads", topic_confidence=0.9)
-    await world.writes("Алё")
-    await world.writes(DANGER)
-    appeal = await world.only()
-    assert (appeal["status"], appeal["organisation"]["id"]) == ("assigned", str(world.other_organisation))
+    await scenario.citizen_writes("Алё")
+    await scenario.citizen_writes(DANGER)
+    appeal = await scenario.single_appeal()
+    assert (appeal["status"], appeal["organisation"]["id"]) == ("assigned", str(scenario.other_organisation))
     assert appeal["first_response_due_at"] == "2026-03-04T07:01:00Z"
 
 
-async def _edited(world: World, message: UUID, text: str) -> None:
-    await world.ingest.execute("UPDATE messages SET text = $2, version = version + 1 WHERE id = $1", message, text)
-    await world.emit("message.edited", message, world.organisation)
-    await world.work()
+async def _edited(scenario: AppealsScenario, message: UUID, text: str) -> None:
+    await scenario.ingest.execute(
+        "UPDATE messages SET text = $2, version = version + 1 WHERE id = $1", message, text
+    )
+    await scenario.emit("message.edited", message, scenario.organisation)
+    await scenario.process_events()
 
 
 async def test_edit_that_adds_danger_raises_an_alert(
-    world: World, fixed_results: dict[str, ClassificationResult]
+    scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent("unsure")
     fixed_results[f"{DANGER}!"] = urgent()
-    message = await world.writes(QUESTION)
-    before = await world.only()
-    await _edited(world, message, DANGER)
-    appeal = await world.only()
+    message = await scenario.citizen_writes(QUESTION)
+    before = await scenario.single_appeal()
+    await _edited(scenario, message, DANGER)
+    appeal = await scenario.single_appeal()
     assert (appeal["urgency"], appeal["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
     assert appeal["messages"][0]["classification"]["why"] == "опасность: unsure"
     # The edit does not change the fields that people work with.
@@ -130,78 +135,78 @@ async def test_edit_that_adds_danger_raises_an_alert(
         before[part] for part in ("status", "organisation", "topic", "location")
     ]
     assert [entry["kind"] for entry in appeal["timeline"]][-2:] == ["message_edited", "urgency_changed"]
-    (alert,) = await alerts(world, seen=False)
+    (alert,) = await alerts(scenario, seen=False)
     assert alert["why"] == "опасность: unsure"
-    await world.post(f"/alerts/{alert['id']}/seen", None)
+    await scenario.post(f"/alerts/{alert['id']}/seen", None)
     # The same danger in other words raises no new alert, and a calm text does not lower the urgency.
-    await _edited(world, message, f"{DANGER}!")
-    await _edited(world, message, "Спасибо большое!")
-    after = await world.only()
+    await _edited(scenario, message, f"{DANGER}!")
+    await _edited(scenario, message, "Спасибо большое!")
+    after = await scenario.single_appeal()
     assert (after["urgency"], after["status"]) == ("high", "assigned")
     assert after["messages"][0]["classification"]["needs_answer"] == "no"
-    assert await alerts(world, seen=False) == []
+    assert await alerts(scenario, seen=False) == []
 
 
 async def test_edit_after_a_decision_only_raises_an_alert(
-    world: World, fixed_results: dict[str, ClassificationResult]
+    scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent()
-    message = await world.writes(QUESTION)
-    decided = await world.post(f"/messages/{message}/triage", {"needs_answer": True, "urgency": "normal"})
+    message = await scenario.citizen_writes(QUESTION)
+    decided = await scenario.post(f"/messages/{message}/triage", {"needs_answer": True, "urgency": "normal"})
     assert decided.status_code == 200, decided.text
-    await _edited(world, message, DANGER)
-    appeal = await world.only()
+    await _edited(scenario, message, DANGER)
+    appeal = await scenario.single_appeal()
     assert (appeal["urgency"], appeal["messages"][0]["classification"]) == (
         "normal",
         decided.json()["classification"],
     )
-    assert [one["appeal_id"] for one in await alerts(world, seen=False)] == [appeal["id"]]
+    assert [one["appeal_id"] for one in await alerts(scenario, seen=False)] == [appeal["id"]]
 
 
 async def test_edit_resolves_an_unclear_appeal(
-    world: World, fixed_results: dict[str, ClassificationResult]
+    scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results["Алё"] = ClassificationResult("unsure", "question", "normal", None, 0.5, "неясно")
-    message = await world.writes("Алё")
-    assert (await world.only())["status"] == "triage"
-    await _edited(world, message, QUESTION)
-    assert (await world.only())["status"] == "assigned"
+    message = await scenario.citizen_writes("Алё")
+    assert (await scenario.single_appeal())["status"] == "triage"
+    await _edited(scenario, message, QUESTION)
+    assert (await scenario.single_appeal())["status"] == "assigned"
 
 
 async def test_danger_reported_by_phone_raises_an_alert_with_ordered_events(
-    world: World, fixed_results: dict[str, ClassificationResult]
+    scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent(
         topic="roads", topic_confidence=0.4, topic_candidates=(("roads", 0.4), ("energy", 0.3))
     )
-    roads, energy = await topic(world, "roads"), await topic(world, "energy")
+    roads, energy = await topic(scenario, "roads"), await topic(scenario, "energy")
     await activated(
-        world,
+        scenario,
         await made(
-            world,
-            {"topic_id": roads, "organisation_id": str(world.organisation)},
-            {"topic_id": energy, "organisation_id": str(world.other_organisation)},
+            scenario,
+            {"topic_id": roads, "organisation_id": str(scenario.organisation)},
+            {"topic_id": energy, "organisation_id": str(scenario.other_organisation)},
         ),
     )
-    waiting = await world.post("/appeals", {"text": DANGER})
+    waiting = await scenario.post("/appeals", {"text": DANGER})
     assert waiting.status_code == 201, waiting.text
     suggested = {one["organisation_id"]: one["confidence"] for one in waiting.json()["route"]["suggestions"]}
-    assert suggested == {str(world.organisation): 0.4, str(world.other_organisation): 0.3}
-    body = {"text": DANGER, "organisation_id": str(world.other_organisation)}
-    given = (await world.post("/appeals", body, Idempotency_Key="second-call")).json()
+    assert suggested == {str(scenario.organisation): 0.4, str(scenario.other_organisation): 0.3}
+    body = {"text": DANGER, "organisation_id": str(scenario.other_organisation)}
+    given = (await scenario.post("/appeals", body, Idempotency_Key="second-call")).json()
     assert (given["status"], given["urgency"]) == ("assigned", "high")
     assert given["first_response_due_at"] is not None
     assert [hand["kind"] for hand in given["assignments"]] == ["assigned"]
     events = [
         (event["type"], event["organisation_id"])
-        for event in await world.events("appeal.opened", "appeal.assigned")
+        for event in await scenario.events("appeal.opened", "appeal.assigned")
         if str(event["subject_id"]) == given["id"]
     ]
     assert events == [
-        ("appeal.opened", world.other_organisation),
-        ("appeal.assigned", world.other_organisation),
+        ("appeal.opened", scenario.other_organisation),
+        ("appeal.assigned", scenario.other_organisation),
     ]
-    found = {one["appeal_id"]: one["why"] for one in await alerts(world, seen=False)}
+    found = {one["appeal_id"]: one["why"] for one in await alerts(scenario, seen=False)}
     assert found == dict.fromkeys((waiting.json()["id"], given["id"]), "опасность: yes")
-    named = await world.post("/appeals", {"text": "Не работает домофон", "urgency": "high"})
-    assert named.json()["id"] in {one["appeal_id"] for one in await alerts(world, seen=False)}
+    named = await scenario.post("/appeals", {"text": "Не работает домофон", "urgency": "high"})
+    assert named.json()["id"] in {one["appeal_id"] for one in await alerts(scenario, seen=False)}

@@ -15,18 +15,18 @@ from services.appeals.routing.context import RoutingContext
 from shared.database.sessions import Database
 from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message
-from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 
 QUESTION = "Когда отремонтируют дорогу на ул. Бабушкина?"
 
 
-async def test_question_opens_an_appeal_with_organisation_and_deadline(world: World) -> None:
+async def test_question_opens_an_appeal_with_organisation_and_deadline(scenario: AppealsScenario) -> None:
     text = QUESTION + "\n\u0000 <br> &amp; 😀 e\u0301"
-    await world.insert_message(text.replace("\u0000", ""), author="anna")
-    await world.work()
-    appeal = await world.only()
+    await scenario.insert_message(text.replace("\u0000", ""), author="anna")
+    await scenario.process_events()
+    appeal = await scenario.single_appeal()
     assert appeal["status"] == "assigned"
-    assert appeal["organisation"] == {"id": str(world.organisation), "name": "Школа № 1"}
+    assert appeal["organisation"] == {"id": str(scenario.organisation), "name": "Школа № 1"}
     assert appeal["topic"]["name"] == "Дороги"
     assert appeal["channel"]["network"] == "vk"
     assert appeal["channel"]["url"].startswith("https://example.invalid/")
@@ -39,83 +39,83 @@ async def test_question_opens_an_appeal_with_organisation_and_deadline(world: Wo
     assert appeal["overdue"] is True
     assert appeal["route"]["reason"] == "Владелец страницы: Школа № 1"
     assert "assigned" in appeal["allowed_moves"]
-    opened, assigned = await world.events("appeal.opened", "appeal.assigned")
+    opened, assigned = await scenario.events("appeal.opened", "appeal.assigned")
     assert (opened["type"], assigned["type"]) == ("appeal.opened", "appeal.assigned")
     data = json.loads(opened["data"])
     assert data["number"] == appeal["number"]
-    assert data["organisation_id"] == str(world.organisation)
+    assert data["organisation_id"] == str(scenario.organisation)
     assert data["first_response_due_at"] == "2026-03-05T03:01:00+00:00"
 
 
-async def test_further_message_joins_the_open_appeal(world: World) -> None:
-    await world.writes(QUESTION)
-    await world.writes("дом 20", at=WEDNESDAY + timedelta(minutes=2))
-    await world.writes("И тротуар разбит", at=WEDNESDAY + timedelta(minutes=3))
-    appeal = await world.only()
+async def test_further_message_joins_the_open_appeal(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    await scenario.citizen_writes("дом 20", at=WEDNESDAY + timedelta(minutes=2))
+    await scenario.citizen_writes("И тротуар разбит", at=WEDNESDAY + timedelta(minutes=3))
+    appeal = await scenario.single_appeal()
     assert [message["text"] for message in appeal["messages"]] == [QUESTION, "дом 20", "И тротуар разбит"]
-    assert len(await world.events("appeal.message_added")) == 2
+    assert len(await scenario.events("appeal.message_added")) == 2
 
 
-async def test_other_authors_and_threads_open_their_own_appeals(world: World) -> None:
-    await world.writes(QUESTION, author="anna")
-    await world.writes(QUESTION, author="boris")
-    await world.writes(QUESTION, author="anna", thread="vk:-101_2")
-    assert len(await world.all()) == 3
+async def test_other_authors_and_threads_open_their_own_appeals(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION, author="anna")
+    await scenario.citizen_writes(QUESTION, author="boris")
+    await scenario.citizen_writes(QUESTION, author="anna", thread="vk:-101_2")
+    assert len(await scenario.all()) == 3
 
 
-async def test_historical_own_and_no_answer_messages_open_no_appeal(world: World) -> None:
-    await world.writes("Спасибо большое!")
-    await world.writes(QUESTION, history=True, author="boris")
-    await world.writes(QUESTION, from_community=True)
-    assert await world.all() == []
-    judged = await world.ingest.fetch("SELECT needs_answer, type, why FROM classifications")
+async def test_historical_own_and_no_answer_messages_open_no_appeal(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes("Спасибо большое!")
+    await scenario.citizen_writes(QUESTION, history=True, author="boris")
+    await scenario.citizen_writes(QUESTION, from_community=True)
+    assert await scenario.all() == []
+    judged = await scenario.ingest.fetch("SELECT needs_answer, type, why FROM classifications")
     assert [(row["needs_answer"], row["type"]) for row in judged] == [("no", "thanks")]
 
 
 async def test_deleted_message_opens_an_appeal_only_if_the_page_removed_it(
-    world: World,
+    scenario: AppealsScenario,
 ) -> None:
     for deleted_by in ("author", "community"):
-        message = await world.insert_message(f"{QUESTION} {deleted_by}", author=deleted_by)
-        await world.ingest.execute(
+        message = await scenario.insert_message(f"{QUESTION} {deleted_by}", author=deleted_by)
+        await scenario.ingest.execute(
             "UPDATE messages SET deleted_at = received_at, deleted_by = $2 WHERE id = $1", message, deleted_by
         )
-        await world.emit("message.deleted", message, world.organisation, deleted_by=deleted_by)
-    await world.work()
-    appeal = await world.only()
+        await scenario.emit("message.deleted", message, scenario.organisation, deleted_by=deleted_by)
+    await scenario.process_events()
+    appeal = await scenario.single_appeal()
     assert appeal["messages"][0]["text"] == f"{QUESTION} community"
 
 
-async def test_earlier_message_does_not_join_the_appeal_of_a_later_one(world: World) -> None:
-    await world.insert_message("Спасибо!", at=WEDNESDAY)
-    await world.insert_message(QUESTION, at=WEDNESDAY + timedelta(minutes=1))
-    await world.insert_message("дом 20", at=WEDNESDAY + timedelta(minutes=2))
-    await world.work()
-    appeal = await world.only()
+async def test_earlier_message_does_not_join_the_appeal_of_a_later_one(scenario: AppealsScenario) -> None:
+    await scenario.insert_message("Спасибо!", at=WEDNESDAY)
+    await scenario.insert_message(QUESTION, at=WEDNESDAY + timedelta(minutes=1))
+    await scenario.insert_message("дом 20", at=WEDNESDAY + timedelta(minutes=2))
+    await scenario.process_events()
+    appeal = await scenario.single_appeal()
     assert [message["text"] for message in appeal["messages"]] == [QUESTION, "дом 20"]
 
 
-async def test_unclear_message_waits_for_a_moderator_without_a_clock(world: World) -> None:
-    await world.writes("Би мүнөөдэр һургуулида ошооб")
-    appeal = await world.only()
+async def test_unclear_message_waits_for_a_moderator_without_a_clock(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes("Би мүнөөдэр һургуулида ошооб")
+    appeal = await scenario.single_appeal()
     assert appeal["status"] == "triage"
     assert appeal["organisation"] is None
     assert appeal["first_response_due_at"] is None
     assert appeal["overdue"] is False
-    assert appeal["route"]["suggested_organisation_id"] == str(world.organisation)
+    assert appeal["route"]["suggested_organisation_id"] == str(scenario.organisation)
     assert "Бурятский" in appeal["messages"][0]["classification"]["why"]
 
 
-async def test_repeated_events_change_nothing(world: World) -> None:
-    await world.writes(QUESTION)
-    before = await world.only()
-    await world.ingest.execute("UPDATE events SET position = NULL WHERE type = 'message.received'")
-    await world.work()
-    assert await world.only() == before
+async def test_repeated_events_change_nothing(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    before = await scenario.single_appeal()
+    await scenario.ingest.execute("UPDATE events SET position = NULL WHERE type = 'message.received'")
+    await scenario.process_events()
+    assert await scenario.single_appeal() == before
 
 
 async def test_appeal_opened_at_the_last_attempt_counts_as_opened(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two attempts conflict with another appeal that ends before it can be joined; the third succeeds."""
     insert, tries = AppealMatcher._insert, 0
@@ -126,15 +126,15 @@ async def test_appeal_opened_at_the_last_attempt_counts_as_opened(
         return await insert(self, drafts) if tries > 2 else []
 
     monkeypatch.setattr(AppealMatcher, "_insert", late)
-    await world.writes(QUESTION)
+    await scenario.citizen_writes(QUESTION)
     assert tries == 3
-    assert (await world.only())["status"] == "assigned"
+    assert (await scenario.single_appeal())["status"] == "assigned"
 
 
 @pytest.mark.parametrize("attempts", [20, pytest.param(1_000, marks=pytest.mark.long)])
-async def test_concurrent_workers_open_one_appeal(world: World, attempts: int) -> None:
+async def test_concurrent_workers_open_one_appeal(scenario: AppealsScenario, attempts: int) -> None:
     """Two transactions handle two messages of one person at once, many times."""
-    url = world.database.url("appeals")
+    url = scenario.database.url("appeals")
     one, two = Database(url, 1, name="one"), Database(url, 1, name="two")
     result = ClassificationResult("yes", "question", "normal", "roads", 0.9, "тест")
 
@@ -153,13 +153,13 @@ async def test_concurrent_workers_open_one_appeal(world: World, attempts: int) -
     try:
         for attempt in range(attempts):
             thread = f"vk:-101_{1000 + attempt}"
-            first = await world.insert_message(QUESTION, thread=thread)
-            second = await world.insert_message(QUESTION, thread=thread)
+            first = await scenario.insert_message(QUESTION, thread=thread)
+            second = await scenario.insert_message(QUESTION, thread=thread)
             await asyncio.gather(take(one, first), take(two, second))
     finally:
         await one.close()
         await two.close()
-    rows = await world.ingest.fetch(
+    rows = await scenario.ingest.fetch(
         """SELECT a.thread_key, count(DISTINCT a.id) AS cases, count(m.message_id) AS messages
            FROM appeals a JOIN appeal_messages m ON m.appeal_id = a.id GROUP BY a.thread_key"""
     )

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from services.appeals.lifecycle.breach_recording import record_breaches
-from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 
 UNCLEAR = "Би мүнөөдэр һургуулида ошооб"
@@ -25,7 +25,7 @@ def _is_problem(answer: httpx.Response, status: int, *pointers: str) -> dict[str
     return body
 
 
-async def _snapshot(world: World) -> list[Any]:
+async def _snapshot(scenario: AppealsScenario) -> list[Any]:
     tables = (
         "appeals",
         "appeal_messages",
@@ -37,84 +37,87 @@ async def _snapshot(world: World) -> list[Any]:
     )
     found: list[Any] = []
     for table in tables:
-        rows = await world.ingest.fetch(f"SELECT to_jsonb(t)::text AS row FROM {table} t ORDER BY 1")
+        rows = await scenario.ingest.fetch(f"SELECT to_jsonb(t)::text AS row FROM {table} t ORDER BY 1")
         found.append([row["row"] for row in rows])
-    found.append(await world.ingest.fetchval("SELECT count(*) FROM events"))
+    found.append(await scenario.ingest.fetchval("SELECT count(*) FROM events"))
     return found
 
 
-async def test_appeal_lists_are_filtered_paged_and_counted(world: World) -> None:
-    ok_page = next(page for page in world.pages if page != world.page)
+async def test_appeal_lists_are_filtered_paged_and_counted(scenario: AppealsScenario) -> None:
+    ok_page = next(page for page in scenario.pages if page != scenario.page)
     for number in range(5):
-        await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
-    await world.writes("Нет воды третий день во всем селе!", author="b", page=ok_page, thread="ok:7")
-    await world.writes(UNCLEAR, author="c")
-    assert len(await world.all()) == 7
-    assert len(await world.all(network="ok")) == 1
-    assert len(await world.all(urgency="high")) == 1
-    assert len(await world.all(status="triage")) == 1
-    assert len(await world.all(status=["triage", "assigned"])) == 7
-    assert len(await world.all(overdue="true")) == 6
-    assert len(await world.all(overdue="false")) == 1
-    assert len(await world.all(q="ВОДЫ третий")) == 1
-    assert await world.all(q="100%") == []
-    assert len(await world.all(organisation_id=str(world.other_organisation))) == 1
-    first = (await world.all(network="vk", status="assigned"))[0]
-    assert [appeal["id"] for appeal in await world.all(number=first["number"])] == [first["id"]]
-    assert len(await world.all(topic_id=first["topic"]["id"])) == 5
+        await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
+    await scenario.citizen_writes("Нет воды третий день во всем селе!", author="b", page=ok_page, thread="ok:7")
+    await scenario.citizen_writes(UNCLEAR, author="c")
+    assert len(await scenario.all()) == 7
+    assert len(await scenario.all(network="ok")) == 1
+    assert len(await scenario.all(urgency="high")) == 1
+    assert len(await scenario.all(status="triage")) == 1
+    assert len(await scenario.all(status=["triage", "assigned"])) == 7
+    assert len(await scenario.all(overdue="true")) == 6
+    assert len(await scenario.all(overdue="false")) == 1
+    assert len(await scenario.all(q="ВОДЫ третий")) == 1
+    assert await scenario.all(q="100%") == []
+    assert len(await scenario.all(organisation_id=str(scenario.other_organisation))) == 1
+    first = (await scenario.all(network="vk", status="assigned"))[0]
+    assert [appeal["id"] for appeal in await scenario.all(number=first["number"])] == [first["id"]]
+    assert len(await scenario.all(topic_id=first["topic"]["id"])) == 5
     window: dict[str, Any] = {"opened_from": "2026-03-04T03:00:00Z", "opened_to": "2026-03-04T05:00:00Z"}
-    assert len(await world.all(**window)) == 2
+    assert len(await scenario.all(**window)) == 2
     seen: list[str] = []
     query: dict[str, Any] = {"limit": 2, "network": "vk"}
     while True:
-        page = (await world.get("/appeals", **query)).json()
+        page = (await scenario.get("/appeals", **query)).json()
         seen += [appeal["id"] for appeal in page["items"]]
         if not page["next_cursor"]:
             break
         query["cursor"] = page["next_cursor"]
-    assert seen == [appeal["id"] for appeal in await world.all(network="vk")]
-    counts = (await world.get("/appeals/counts")).json()
+    assert seen == [appeal["id"] for appeal in await scenario.all(network="vk")]
+    counts = (await scenario.get("/appeals/counts")).json()
     assert counts == {"total": 7, "by_status": {"assigned": 6, "triage": 1}, "overdue": 6}
 
 
-async def test_staff_see_only_their_own_appeals(world: World) -> None:
-    await world.writes(QUESTION)
-    appeal = await world.only()
-    foreign: dict[str, Any] = {"role": "executor", "org": world.other_organisation}
-    assert (await world.get("/appeals", **foreign)).json()["items"] == []
-    assert (await world.get("/appeals/counts", **foreign)).json()["total"] == 0
-    _is_problem(await world.get(f"/appeals/{appeal['id']}", **foreign), 404)
-    _is_problem(await world.get(f"/appeals/{appeal['id']}/replies", **foreign), 404)
-    before = await _snapshot(world)
-    _is_problem(await world.post(f"/appeals/{appeal['id']}/replies", {"text": "Да"}, **foreign), 404)
+async def test_staff_see_only_their_own_appeals(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    foreign: dict[str, Any] = {"role": "executor", "org": scenario.other_organisation}
+    assert (await scenario.get("/appeals", **foreign)).json()["items"] == []
+    assert (await scenario.get("/appeals/counts", **foreign)).json()["total"] == 0
+    _is_problem(await scenario.get(f"/appeals/{appeal['id']}", **foreign), 404)
+    _is_problem(await scenario.get(f"/appeals/{appeal['id']}/replies", **foreign), 404)
+    before = await _snapshot(scenario)
+    _is_problem(await scenario.post(f"/appeals/{appeal['id']}/replies", {"text": "Да"}, **foreign), 404)
     _is_problem(
-        await world.post(f"/appeals/{appeal['id']}/moves", {"to": "in_progress"}, **foreign, If_Match='"1"'), 404
+        await scenario.post(f"/appeals/{appeal['id']}/moves", {"to": "in_progress"}, **foreign, If_Match='"1"'),
+        404,
     )
-    assert await _snapshot(world) == before
-    own: dict[str, Any] = {"role": "executor", "org": world.organisation}
-    seen = (await world.get(f"/appeals/{appeal['id']}", **own)).json()
+    assert await _snapshot(scenario) == before
+    own: dict[str, Any] = {"role": "executor", "org": scenario.organisation}
+    seen = (await scenario.get(f"/appeals/{appeal['id']}", **own)).json()
     assert seen["allowed_moves"] == ["in_progress", "assigned", "triage"]
-    assert (await world.get(f"/appeals/{appeal['id']}", role="head")).json()["allowed_moves"] == []
+    assert (await scenario.get(f"/appeals/{appeal['id']}", role="head")).json()["allowed_moves"] == []
 
 
-async def test_only_allowed_moves_with_the_current_version_are_made(world: World) -> None:
-    await world.writes(QUESTION)
-    appeal = await world.only()
+async def test_only_allowed_moves_with_the_current_version_are_made(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
     path = f"/appeals/{appeal['id']}/moves"
-    before = await _snapshot(world)
-    _is_problem(await world.post(path, {"to": "in_progress"}), 428)
-    _is_problem(await world.post(path, {"to": "in_progress"}, If_Match='"99"'), 412)
-    _is_problem(await world.post(path, {"to": "in_progress"}, If_Match="x"), 422, "header/If-Match")
-    _is_problem(await world.post(path, {"to": "gone"}, If_Match='"1"'), 422, "/to")
-    wrong = _is_problem(await world.move(appeal, "answered"), 409)
+    before = await _snapshot(scenario)
+    _is_problem(await scenario.post(path, {"to": "in_progress"}), 428)
+    _is_problem(await scenario.post(path, {"to": "in_progress"}, If_Match='"99"'), 412)
+    _is_problem(await scenario.post(path, {"to": "in_progress"}, If_Match="x"), 422, "header/If-Match")
+    _is_problem(await scenario.post(path, {"to": "gone"}, If_Match='"1"'), 422, "/to")
+    wrong = _is_problem(await scenario.move(appeal, "answered"), 409)
     assert wrong["allowed_moves"] == appeal["allowed_moves"]
     assert "in_progress" in wrong["detail"]
-    _is_problem(await world.move(appeal, "assigned", organisation_id=str(uuid4())), 422, "/organisation_id")
-    _is_problem(await world.move(appeal, "closed"), 422, "/reason")
-    _is_problem(await world.move(appeal, "in_progress", outcome="solved"), 422, "/outcome")
-    _is_problem(await world.move(appeal, "assigned", reason="\u0000"), 422, "/reason")
-    assert await _snapshot(world) == before
-    moved = await world.move(appeal, "assigned", organisation_id=str(world.other_organisation), reason="Их дорога")
+    _is_problem(await scenario.move(appeal, "assigned", organisation_id=str(uuid4())), 422, "/organisation_id")
+    _is_problem(await scenario.move(appeal, "closed"), 422, "/reason")
+    _is_problem(await scenario.move(appeal, "in_progress", outcome="solved"), 422, "/outcome")
+    _is_problem(await scenario.move(appeal, "assigned", reason="\u0000"), 422, "/reason")
+    assert await _snapshot(scenario) == before
+    moved = await scenario.move(
+        appeal, "assigned", organisation_id=str(scenario.other_organisation), reason="Их дорога"
+    )
     assert moved.status_code == 200
     assert moved.headers["ETag"] == f'"{moved.json()["version"]}"'
     appeal = moved.json()
@@ -133,38 +136,38 @@ async def test_only_allowed_moves_with_the_current_version_are_made(world: World
         "returned_by": None,
         "return_reason": None,
     }
-    closed = (await world.move(appeal, "closed", reason="Сделано", outcome="solved")).json()
+    closed = (await scenario.move(appeal, "closed", reason="Сделано", outcome="solved")).json()
     assert (closed["status"], closed["outcome"], closed["overdue"]) == ("closed", "solved", False)
-    before = await _snapshot(world)
-    _is_problem(await world.post(f"/appeals/{appeal['id']}/replies", {"text": "Ещё"}), 409)
-    assert await _snapshot(world) == before
-    events = await world.events("appeal.moved", "appeal.closed")
-    mine = [event["type"] for event in events if event["organisation_id"] == world.other_organisation]
+    before = await _snapshot(scenario)
+    _is_problem(await scenario.post(f"/appeals/{appeal['id']}/replies", {"text": "Ещё"}), 409)
+    assert await _snapshot(scenario) == before
+    events = await scenario.events("appeal.moved", "appeal.closed")
+    mine = [event["type"] for event in events if event["organisation_id"] == scenario.other_organisation]
     assert mine == ["appeal.moved", "appeal.moved", "appeal.closed"]
     # The organisation that lost the appeal gets that event and no more.
-    (lost,) = (json.loads(event["data"]) for event in events if event["organisation_id"] == world.organisation)
+    (lost,) = (json.loads(event["data"]) for event in events if event["organisation_id"] == scenario.organisation)
     assert lost["assignment_lost"]
     # Once it is closed, the same person in the same thread opens a new one.
-    await world.writes(QUESTION)
-    assert len(await world.all()) == 2
-    again = await world.move(await world.appeal(appeal["id"]), "reopened", reason="Ошибка")
+    await scenario.citizen_writes(QUESTION)
+    assert len(await scenario.all()) == 2
+    again = await scenario.move(await scenario.appeal(appeal["id"]), "reopened", reason="Ошибка")
     _is_problem(again, 409)
 
 
-async def test_organisation_returns_an_appeal(world: World) -> None:
-    await world.writes(QUESTION)
-    appeal = await world.only()
-    headers = world.appeals.headers("executor", world.organisation)
-    answer = await world.appeals.client.post(
+async def test_organisation_returns_an_appeal(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    headers = scenario.appeals.headers("executor", scenario.organisation)
+    answer = await scenario.appeals.client.post(
         f"/api/v1/appeals/{appeal['id']}/moves",
         json={"to": "triage", "reason": "Дорога республиканская"},
         headers=headers | {"If-Match": f'"{appeal["version"]}"'},
     )
     assert answer.status_code == 200
-    appeal = await world.only()
+    appeal = await scenario.single_appeal()
     assert (appeal["status"], appeal["organisation"], appeal["overdue"]) == ("triage", None, False)
     assert appeal["route"]["return_reason"] == "Дорога республиканская"
-    _is_problem(await world.move(appeal, "assigned"), 422, "/organisation_id")
+    _is_problem(await scenario.move(appeal, "assigned"), 422, "/organisation_id")
 
 
 @pytest.mark.parametrize(
@@ -184,166 +187,168 @@ async def test_organisation_returns_an_appeal(world: World) -> None:
         ({}, "/text"),
     ],
 )
-async def test_invalid_reply_changes_nothing(world: World, body: dict[str, Any], pointer: str) -> None:
-    await world.writes(QUESTION)
-    appeal = await world.only()
-    before = await _snapshot(world)
-    _is_problem(await world.post(f"/appeals/{appeal['id']}/replies", body), 422, pointer)
-    assert await _snapshot(world) == before
+async def test_invalid_reply_changes_nothing(
+    scenario: AppealsScenario, body: dict[str, Any], pointer: str
+) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    before = await _snapshot(scenario)
+    _is_problem(await scenario.post(f"/appeals/{appeal['id']}/replies", body), 422, pointer)
+    assert await _snapshot(scenario) == before
 
 
-async def test_reply_may_exceed_the_networks_limit(world: World) -> None:
-    ok_page = next(page for page in world.pages if page != world.page)
-    await world.writes(QUESTION, page=ok_page, thread="ok:7")
-    appeal = await world.only()
-    long = await world.post(f"/appeals/{appeal['id']}/replies", {"text": "я" * 20_000})
+async def test_reply_may_exceed_the_networks_limit(scenario: AppealsScenario) -> None:
+    ok_page = next(page for page in scenario.pages if page != scenario.page)
+    await scenario.citizen_writes(QUESTION, page=ok_page, thread="ok:7")
+    appeal = await scenario.single_appeal()
+    long = await scenario.post(f"/appeals/{appeal['id']}/replies", {"text": "я" * 20_000})
     assert (long.status_code, len(long.json()["text"])) == (201, 20_000)
 
 
-async def test_reply_sent_twice_with_one_key_is_stored_once(world: World) -> None:
-    await world.writes(QUESTION)
-    appeal = await world.only()
+async def test_reply_sent_twice_with_one_key_is_stored_once(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
     path = f"/appeals/{appeal['id']}/replies"
-    first = await world.post(path, {"text": "Да"}, Idempotency_Key="k1")
-    second = await world.post(path, {"text": "Да"}, Idempotency_Key="k1")
+    first = await scenario.post(path, {"text": "Да"}, Idempotency_Key="k1")
+    second = await scenario.post(path, {"text": "Да"}, Idempotency_Key="k1")
     assert (first.status_code, second.status_code, second.json()) == (201, 201, first.json())
-    _is_problem(await world.post(path, {"text": "Нет"}, Idempotency_Key="k1"), 422, "header/Idempotency-Key")
-    assert len((await world.only())["replies"]) == 1
+    _is_problem(await scenario.post(path, {"text": "Нет"}, Idempotency_Key="k1"), 422, "header/Idempotency-Key")
+    assert len((await scenario.single_appeal())["replies"]) == 1
 
 
-async def test_invalid_requests_are_refused_and_change_nothing(world: World) -> None:
-    await world.writes(QUESTION, author="a")
-    await world.writes(QUESTION, author="b")
-    before = await _snapshot(world)
-    cursor = (await world.get("/appeals", limit=1)).json()["next_cursor"]
-    _is_problem(await world.get("/appeals", limit=1, cursor=cursor, network="vk"), 422, "query/cursor")
-    _is_problem(await world.get("/sla-policies", cursor=cursor), 422, "query/cursor")
-    _is_problem(await world.get("/appeals", limit=0), 422, "query/limit")
-    _is_problem(await world.get("/appeals", status="gone"), 422, "query/status/0")
-    _is_problem(await world.get("/appeals", opened_from="0001-01-01T00:00:00+14:00"), 422, "query/opened_from")
-    _is_problem(await world.get("/appeals", number=2**70), 422, "query/number")
-    _is_problem(await world.get(f"/appeals/{uuid4()}"), 404)
-    _is_problem(await world.get("/appeals/nonsense"), 422, "path/appeal_id")
-    _is_problem(await world.get("/appealz"), 404)
-    client, headers = world.appeals.client, world.appeals.headers("moderator")
+async def test_invalid_requests_are_refused_and_change_nothing(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION, author="a")
+    await scenario.citizen_writes(QUESTION, author="b")
+    before = await _snapshot(scenario)
+    cursor = (await scenario.get("/appeals", limit=1)).json()["next_cursor"]
+    _is_problem(await scenario.get("/appeals", limit=1, cursor=cursor, network="vk"), 422, "query/cursor")
+    _is_problem(await scenario.get("/sla-policies", cursor=cursor), 422, "query/cursor")
+    _is_problem(await scenario.get("/appeals", limit=0), 422, "query/limit")
+    _is_problem(await scenario.get("/appeals", status="gone"), 422, "query/status/0")
+    _is_problem(await scenario.get("/appeals", opened_from="0001-01-01T00:00:00+14:00"), 422, "query/opened_from")
+    _is_problem(await scenario.get("/appeals", number=2**70), 422, "query/number")
+    _is_problem(await scenario.get(f"/appeals/{uuid4()}"), 404)
+    _is_problem(await scenario.get("/appeals/nonsense"), 422, "path/appeal_id")
+    _is_problem(await scenario.get("/appealz"), 404)
+    client, headers = scenario.appeals.client, scenario.appeals.headers("moderator")
     _is_problem(await client.get("/api/v1/appeals"), 401)
     _is_problem(await client.get("/api/v1/appeals", headers={"Authorization": "Bearer a.b.c"}), 401)
     broken = await client.post(
         "/api/v1/appeals", content=b"{", headers=headers | {"Content-Type": "application/json"}
     )
     _is_problem(broken, 400)
-    _is_problem(await world.post("/appeals", {"text": "x"}, role="executor", org=world.organisation), 403)
-    _is_problem(await world.post("/appeals", {}), 422, "/message_id")
-    _is_problem(await world.post("/appeals", {"message_id": str(uuid4())}), 422, "/message_id")
+    _is_problem(await scenario.post("/appeals", {"text": "x"}, role="executor", org=scenario.organisation), 403)
+    _is_problem(await scenario.post("/appeals", {}), 422, "/message_id")
+    _is_problem(await scenario.post("/appeals", {"message_id": str(uuid4())}), 422, "/message_id")
     _is_problem(
-        await world.post("/appeals", {"text": "x", "organisation_id": str(uuid4())}), 422, "/organisation_id"
+        await scenario.post("/appeals", {"text": "x", "organisation_id": str(uuid4())}), 422, "/organisation_id"
     )
-    _is_problem(await world.post("/appeals", {"text": "x", "topic_id": str(uuid4())}), 422, "/topic_id")
-    _is_problem(await world.post(f"/messages/{uuid4()}/triage", {"needs_answer": True}), 404)
-    assert await _snapshot(world) == before
+    _is_problem(await scenario.post("/appeals", {"text": "x", "topic_id": str(uuid4())}), 422, "/topic_id")
+    _is_problem(await scenario.post(f"/messages/{uuid4()}/triage", {"needs_answer": True}), 404)
+    assert await _snapshot(scenario) == before
 
 
-async def test_decision_about_a_message_opens_or_closes_its_appeal(world: World) -> None:
-    unclear = await world.writes(UNCLEAR)
-    topic = next(t for t in (await world.get("/topics")).json()["items"] if t["code"] == "education")
-    answer = await world.post(
+async def test_decision_about_a_message_opens_or_closes_its_appeal(scenario: AppealsScenario) -> None:
+    unclear = await scenario.citizen_writes(UNCLEAR)
+    topic = next(t for t in (await scenario.get("/topics")).json()["items"] if t["code"] == "education")
+    answer = await scenario.post(
         f"/messages/{unclear}/triage", {"needs_answer": True, "topic_id": topic["id"], "urgency": "high"}
     )
     assert answer.status_code == 200, answer.text
     decision = answer.json()
     assert (decision["classification"]["needs_answer"], decision["appeal_status"]) == ("yes", "assigned")
-    appeal = await world.only()
-    assert appeal["organisation"]["id"] == str(world.organisation)
+    appeal = await scenario.single_appeal()
+    assert appeal["organisation"]["id"] == str(scenario.organisation)
     assert (appeal["urgency"], appeal["topic"]["name"]) == ("high", "Образование")
     # Counted from the receipt, so it includes the centre's time to decide.
     assert appeal["first_response_due_at"] == "2026-03-04T07:01:00Z"
-    thanks = await world.writes("Спасибо большое", author="vera")
-    assert (await world.post(f"/messages/{thanks}/triage", {"needs_answer": True})).json()["appeal_id"]
-    assert len(await world.all()) == 2
-    other = await world.writes(UNCLEAR, author="zoya")
-    no = (await world.post(f"/messages/{other}/triage", {"needs_answer": False})).json()
+    thanks = await scenario.citizen_writes("Спасибо большое", author="vera")
+    assert (await scenario.post(f"/messages/{thanks}/triage", {"needs_answer": True})).json()["appeal_id"]
+    assert len(await scenario.all()) == 2
+    other = await scenario.citizen_writes(UNCLEAR, author="zoya")
+    no = (await scenario.post(f"/messages/{other}/triage", {"needs_answer": False})).json()
     assert no["appeal_status"] == "not_required"
-    assert (await world.move(await world.appeal(decision["appeal_id"]), "in_progress")).status_code == 200
-    conflict = await world.post(f"/messages/{unclear}/triage", {"needs_answer": False})
+    assert (await scenario.move(await scenario.appeal(decision["appeal_id"]), "in_progress")).status_code == 200
+    conflict = await scenario.post(f"/messages/{unclear}/triage", {"needs_answer": False})
     _is_problem(conflict, 409)
 
 
-async def test_appeal_is_opened_manually(world: World) -> None:
-    thanks = await world.writes("Спасибо большое")
-    opened = await world.post("/appeals", {"message_id": str(thanks)})
+async def test_appeal_is_opened_manually(scenario: AppealsScenario) -> None:
+    thanks = await scenario.citizen_writes("Спасибо большое")
+    opened = await scenario.post("/appeals", {"message_id": str(thanks)})
     assert opened.status_code == 201, opened.text
     assert opened.json()["status"] == "assigned"
-    _is_problem(await world.post("/appeals", {"message_id": str(thanks)}), 409)
-    called = await world.post(
-        "/appeals", {"text": "По телефону: не горят фонари", "organisation_id": str(world.other_organisation)}
+    _is_problem(await scenario.post("/appeals", {"message_id": str(thanks)}), 409)
+    called = await scenario.post(
+        "/appeals", {"text": "По телефону: не горят фонари", "organisation_id": str(scenario.other_organisation)}
     )
     assert called.status_code == 201, called.text
     appeal = called.json()
     assert (appeal["status"], appeal["channel"]["network"]) == ("assigned", None)
     assert appeal["topic"]["group"]["name"] == "Дороги"
     assert appeal["first_response_due_at"] is not None
-    _is_problem(await world.post(f"/appeals/{appeal['id']}/replies", {"text": "Да"}), 409)
+    _is_problem(await scenario.post(f"/appeals/{appeal['id']}/replies", {"text": "Да"}), 409)
 
 
-async def test_list_is_sorted_and_expanded_on_request(world: World) -> None:
+async def test_list_is_sorted_and_expanded_on_request(scenario: AppealsScenario) -> None:
     for number in range(4):
-        await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
-    newest = [found["id"] for found in await world.all()]
-    assert [found["id"] for found in await world.all(sort="-opened_at")] == newest
-    assert [found["id"] for found in await world.all(sort="opened_at")] == newest[::-1]
-    first = (await world.get("/appeals", sort="opened_at", limit=3)).json()
-    rest = await world.all(sort="opened_at", limit=3, cursor=first["next_cursor"])
+        await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
+    newest = [found["id"] for found in await scenario.all()]
+    assert [found["id"] for found in await scenario.all(sort="-opened_at")] == newest
+    assert [found["id"] for found in await scenario.all(sort="opened_at")] == newest[::-1]
+    first = (await scenario.get("/appeals", sort="opened_at", limit=3)).json()
+    rest = await scenario.all(sort="opened_at", limit=3, cursor=first["next_cursor"])
     assert [found["id"] for found in [*first["items"], *rest]] == newest[::-1]
-    _is_problem(await world.get("/appeals", limit=3, cursor=first["next_cursor"]), 422, "query/cursor")
+    _is_problem(await scenario.get("/appeals", limit=3, cursor=first["next_cursor"]), 422, "query/cursor")
     assert {found["route"] for found in rest} == {None}
-    (expanded,) = await world.all(expand="route", limit=1, q="", opened_from=rest[0]["opened_at"])
+    (expanded,) = await scenario.all(expand="route", limit=1, q="", opened_from=rest[0]["opened_at"])
     assert expanded["route"]["reason"] == "Владелец страницы: Школа № 1"
-    _is_problem(await world.get("/appeals", expand="messages"), 422, "query/expand/0")
-    _is_problem(await world.get("/appeals", sort=["opened_at", "-opened_at"]), 422, "query/sort")
+    _is_problem(await scenario.get("/appeals", expand="messages"), 422, "query/expand/0")
+    _is_problem(await scenario.get("/appeals", sort=["opened_at", "-opened_at"]), 422, "query/sort")
 
 
-async def test_appeal_that_has_not_changed_gets_304(world: World) -> None:
-    await world.writes(QUESTION)
-    (listed,) = await world.all()
-    path, client = f"/api/v1/appeals/{listed['id']}", world.appeals.client
-    first = await client.get(path, headers=world.appeals.headers("moderator"))
+async def test_appeal_that_has_not_changed_gets_304(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    (listed,) = await scenario.all()
+    path, client = f"/api/v1/appeals/{listed['id']}", scenario.appeals.client
+    first = await client.get(path, headers=scenario.appeals.headers("moderator"))
     known = {"If-None-Match": first.headers["ETag"]}
-    assert (await client.get(path, headers=world.appeals.headers("moderator", None) | known)).status_code == 304
+    assert (await client.get(path, headers=scenario.appeals.headers("moderator", None) | known)).status_code == 304
     # Another caller may make other moves: the same version, another body.
-    other = await client.get(path, headers=world.appeals.headers("head", None) | known)
+    other = await client.get(path, headers=scenario.appeals.headers("head", None) | known)
     assert (other.status_code, other.json()["version"]) == (200, first.json()["version"])
-    moved = await world.post(
+    moved = await scenario.post(
         f"/appeals/{listed['id']}/moves", {"to": "in_progress"}, If_Match=first.headers["ETag"]
     )
     assert moved.status_code == 200, moved.text
-    assert (await client.get(path, headers=world.appeals.headers("moderator") | known)).status_code == 200
+    assert (await client.get(path, headers=scenario.appeals.headers("moderator") | known)).status_code == 200
 
 
-async def test_added_policies_and_rules_apply_only_to_later_messages(world: World) -> None:
-    topics = (await world.get("/topics", role="operations")).json()["items"]
+async def test_added_policies_and_rules_apply_only_to_later_messages(scenario: AppealsScenario) -> None:
+    topics = (await scenario.get("/topics", role="operations")).json()["items"]
     assert len(topics) == 26
-    policies = (await world.get("/sla-policies")).json()["items"]
+    policies = (await scenario.get("/sla-policies")).json()["items"]
     assert {(p["urgency"], p["first_response_hours"], p["resolution_hours"]) for p in policies} == {
         ("normal", 9, 56),
         ("high", 4, 56),
     }
     policy = {"name": "Быстрее", "urgency": "normal", "first_response_hours": 8, "resolution_hours": 40}
     _is_problem(
-        await world.post("/sla-policies", policy | {"valid_from": "2020-01-01T00:00:00Z"}), 422, "/valid_from"
+        await scenario.post("/sla-policies", policy | {"valid_from": "2020-01-01T00:00:00Z"}), 422, "/valid_from"
     )
     _is_problem(
-        await world.post("/sla-policies", policy | {"first_response_hours": 0}), 422, "/first_response_hours"
+        await scenario.post("/sla-policies", policy | {"first_response_hours": 0}), 422, "/first_response_hours"
     )
-    _is_problem(await world.post("/sla-policies", policy, role="executor", org=world.organisation), 403)
-    assert (await world.post("/sla-policies", policy)).status_code == 201
+    _is_problem(await scenario.post("/sla-policies", policy, role="executor", org=scenario.organisation), 403)
+    assert (await scenario.post("/sla-policies", policy)).status_code == 201
     # The message was received before the new policy, so the former one applies.
-    await world.writes(QUESTION)
-    assert (await world.only())["deadline"]["hours"] == 9
+    await scenario.citizen_writes(QUESTION)
+    assert (await scenario.single_appeal())["deadline"]["hours"] == 9
 
     roads = next(topic for topic in topics if topic["code"] == "roads")
-    rule = {"topic_id": roads["id"], "organisation_id": str(world.other_organisation)}
+    rule = {"topic_id": roads["id"], "organisation_id": str(scenario.other_organisation)}
     _is_problem(
-        await world.post("/routing-rules", {"organisation_id": rule["organisation_id"]}),
+        await scenario.post("/routing-rules", {"organisation_id": rule["organisation_id"]}),
         422,
         "/topic_id",
         "/municipality",
@@ -351,33 +356,33 @@ async def test_added_policies_and_rules_apply_only_to_later_messages(world: Worl
         "/urgency",
     )
     _is_problem(
-        await world.post("/routing-rules", rule | {"organisation_id": str(uuid4())}), 422, "/organisation_id"
+        await scenario.post("/routing-rules", rule | {"organisation_id": str(uuid4())}), 422, "/organisation_id"
     )
-    _is_problem(await world.post("/routing-rules", rule | {"municipality": "99999999"}), 422, "/municipality")
-    made = await world.post("/routing-rules", rule)
+    _is_problem(await scenario.post("/routing-rules", rule | {"municipality": "99999999"}), 422, "/municipality")
+    made = await scenario.post("/routing-rules", rule)
     assert made.status_code == 201, made.text
-    _is_problem(await world.post("/routing-rules", rule), 409)
-    await world.writes(QUESTION, author="boris")
-    (routed,) = await world.all(organisation_id=str(world.other_organisation), expand="route")
+    _is_problem(await scenario.post("/routing-rules", rule), 409)
+    await scenario.citizen_writes(QUESTION, author="boris")
+    (routed,) = await scenario.all(organisation_id=str(scenario.other_organisation), expand="route")
     assert routed["route"]["rule_id"] == made.json()["id"]
-    headers = world.appeals.headers("moderator")
-    gone = await world.appeals.client.delete(f"/api/v1/routing-rules/{made.json()['id']}", headers=headers)
+    headers = scenario.appeals.headers("moderator")
+    gone = await scenario.appeals.client.delete(f"/api/v1/routing-rules/{made.json()['id']}", headers=headers)
     assert gone.status_code == 204
-    await world.writes(QUESTION, author="vera")
-    assert len(await world.all(organisation_id=str(world.other_organisation))) == 1
+    await scenario.citizen_writes(QUESTION, author="vera")
+    assert len(await scenario.all(organisation_id=str(scenario.other_organisation))) == 1
 
 
-async def test_breach_is_recorded_once(world: World) -> None:
-    await world.writes(QUESTION)
+async def test_breach_is_recorded_once(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
     for expected in (1, 0):
-        async with world.appeals.service.database.write() as session:
+        async with scenario.appeals.service.database.write() as session:
             assert await record_breaches(session) == expected
-    (event,) = await world.events("appeal.overdue")
-    assert json.loads(event["data"])["organisation_id"] == str(world.organisation)
+    (event,) = await scenario.events("appeal.overdue")
+    assert json.loads(event["data"])["organisation_id"] == str(scenario.organisation)
 
 
-async def test_every_route_is_documented(world: World) -> None:
-    document = (await world.appeals.client.get("/openapi.json")).json()
+async def test_every_route_is_documented(scenario: AppealsScenario) -> None:
+    document = (await scenario.appeals.client.get("/openapi.json")).json()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             assert operation.get("summary"), (method, path)
@@ -385,19 +390,19 @@ async def test_every_route_is_documented(world: World) -> None:
             assert {"401", "403"} <= operation["responses"].keys(), (method, path)
 
 
-async def test_text_sent_twice_opens_one_appeal(world: World) -> None:
+async def test_text_sent_twice_opens_one_appeal(scenario: AppealsScenario) -> None:
     body = {"text": "По телефону: не горит фонарь на улице Кирова"}
-    answers = await asyncio.gather(*(world.post("/appeals", body) for _ in range(3)))
+    answers = await asyncio.gather(*(scenario.post("/appeals", body) for _ in range(3)))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
     (opened,) = [answer.json() for answer in answers if answer.status_code == 201]
     refused = [answer.json() for answer in answers if answer.status_code == 409]
     assert {problem["appeal_id"] for problem in refused} == {opened["id"]}
     assert refused[0]["type"].endswith("/duplicate")
-    assert len(await world.all()) == 1
+    assert len(await scenario.all()) == 1
 
 
-async def test_text_sent_again_on_purpose_opens_another_appeal(world: World) -> None:
+async def test_text_sent_again_on_purpose_opens_another_appeal(scenario: AppealsScenario) -> None:
     body = {"text": "По телефону: не горит фонарь на улице Кирова"}
-    assert (await world.post("/appeals", body)).status_code == 201
-    assert (await world.post("/appeals", body, Idempotency_Key="second-call")).status_code == 201
-    assert len(await world.all()) == 2
+    assert (await scenario.post("/appeals", body)).status_code == 201
+    assert (await scenario.post("/appeals", body, Idempotency_Key="second-call")).status_code == 201
+    assert len(await scenario.all()) == 2

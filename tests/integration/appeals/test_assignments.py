@@ -6,21 +6,21 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.integration.appeals.conftest import World
+from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import _is_problem
 from tests.support.service_under_test import insert_organisation
 
 
-async def _case(world: World) -> dict[str, Any]:
-    await world.writes(QUESTION)
-    return await world.only()
+async def _case(scenario: AppealsScenario) -> dict[str, Any]:
+    await scenario.citizen_writes(QUESTION)
+    return await scenario.single_appeal()
 
 
 async def _moves(
-    world: World, appeal: dict[str, Any], org: UUID | None, role: str = "executor", **body: Any
+    scenario: AppealsScenario, appeal: dict[str, Any], org: UUID | None, role: str = "executor", **body: Any
 ) -> Any:
-    return await world.post(f"/appeals/{appeal['id']}/moves", body, role=role, org=org, If_Match="*")
+    return await scenario.post(f"/appeals/{appeal['id']}/moves", body, role=role, org=org, If_Match="*")
 
 
 def _chain(appeal: dict[str, Any]) -> list[tuple[str, str | None, str | None]]:
@@ -33,31 +33,31 @@ def _chain(appeal: dict[str, Any]) -> list[tuple[str, str | None, str | None]]:
     ]
 
 
-async def test_appeal_is_returned_once_and_then_the_centre_decides(world: World) -> None:
-    appeal = await _case(world)
-    _is_problem(await _moves(world, appeal, world.organisation, to="triage"), 422, "/reason")
-    returned = await _moves(world, appeal, world.organisation, to="triage", reason="Не наша дорога")
+async def test_appeal_is_returned_once_and_then_the_centre_decides(scenario: AppealsScenario) -> None:
+    appeal = await _case(scenario)
+    _is_problem(await _moves(scenario, appeal, scenario.organisation, to="triage"), 422, "/reason")
+    returned = await _moves(scenario, appeal, scenario.organisation, to="triage", reason="Не наша дорога")
     assert returned.status_code == 200, returned.text
     body = returned.json()
     assert (body["status"], body["returns"], body["organisation"]) == ("triage", 1, None)
     assert (body["route"]["return_reason"], body["allowed_moves"]) == ("Не наша дорога", [])
-    _is_problem(await world.get(f"/appeals/{appeal['id']}", role="executor", org=world.organisation), 404)
+    _is_problem(await scenario.get(f"/appeals/{appeal['id']}", role="executor", org=scenario.organisation), 404)
     # The centre is not suggested the organisation that has just returned the appeal.
-    assert str(world.organisation) not in {one["organisation_id"] for one in body["route"]["suggestions"]}
-    given = await world.move(body, "assigned", organisation_id=str(world.other_organisation))
+    assert str(scenario.organisation) not in {one["organisation_id"] for one in body["route"]["suggestions"]}
+    given = await scenario.move(body, "assigned", organisation_id=str(scenario.other_organisation))
     assert given.status_code == 200, given.text
-    own: dict[str, Any] = {"role": "executor", "org": world.other_organisation}
-    seen = (await world.get(f"/appeals/{appeal['id']}", **own)).json()
+    own: dict[str, Any] = {"role": "executor", "org": scenario.other_organisation}
+    seen = (await scenario.get(f"/appeals/{appeal['id']}", **own)).json()
     assert seen["allowed_moves"] == ["in_progress", "assigned"]
     refused = _is_problem(
-        await _moves(world, appeal, world.other_organisation, to="triage", reason="И не наша"), 409
+        await _moves(scenario, appeal, scenario.other_organisation, to="triage", reason="И не наша"), 409
     )
     assert "only the centre" in refused["detail"]
     assert refused["allowed_moves"] == ["in_progress", "assigned"]
     # The centre may take it back any number of times.
-    again = await world.move(await world.appeal(appeal["id"]), "triage", reason="Уточняем")
+    again = await scenario.move(await scenario.appeal(appeal["id"]), "triage", reason="Уточняем")
     assert (again.status_code, again.json()["returns"]) == (200, 1)
-    found = await world.appeal(appeal["id"])
+    found = await scenario.appeal(appeal["id"])
     assert _chain(found) == [
         ("routed", None, "Школа № 1"),
         ("returned", "Школа № 1", None),
@@ -68,46 +68,49 @@ async def test_appeal_is_returned_once_and_then_the_centre_decides(world: World)
     assert found["assignments"][1]["reason"] == "Не наша дорога"
 
 
-async def test_staff_transfer_an_appeal_but_never_to_a_previous_organisation(world: World) -> None:
-    third = await insert_organisation(world.database, name="Водоканал")
-    appeal = await _case(world)
-    other = str(world.other_organisation)
+async def test_staff_transfer_an_appeal_but_never_to_a_previous_organisation(scenario: AppealsScenario) -> None:
+    third = await insert_organisation(scenario.database, name="Водоканал")
+    appeal = await _case(scenario)
+    other = str(scenario.other_organisation)
     _is_problem(
-        await _moves(world, appeal, world.organisation, to="assigned", reason="Их"), 422, "/organisation_id"
+        await _moves(scenario, appeal, scenario.organisation, to="assigned", reason="Их"), 422, "/organisation_id"
     )
     _is_problem(
-        await _moves(world, appeal, world.organisation, to="assigned", organisation_id=other), 422, "/reason"
+        await _moves(scenario, appeal, scenario.organisation, to="assigned", organisation_id=other), 422, "/reason"
     )
-    own = str(world.organisation)
+    own = str(scenario.organisation)
     _is_problem(
-        await _moves(world, appeal, world.organisation, to="assigned", organisation_id=own, reason="Нам"), 409
+        await _moves(scenario, appeal, scenario.organisation, to="assigned", organisation_id=own, reason="Нам"),
+        409,
     )
     nobody = await _moves(
-        world, appeal, world.organisation, to="assigned", organisation_id=str(uuid4()), reason="Им"
+        scenario, appeal, scenario.organisation, to="assigned", organisation_id=str(uuid4()), reason="Им"
     )
     _is_problem(nobody, 422, "/organisation_id")
     # An approver may not transfer an appeal.
     approver = await _moves(
-        world, appeal, world.organisation, "approver", to="assigned", organisation_id=other, reason="Им"
+        scenario, appeal, scenario.organisation, "approver", to="assigned", organisation_id=other, reason="Им"
     )
     _is_problem(approver, 409)
     handed = await _moves(
-        world, appeal, world.organisation, to="assigned", organisation_id=other, reason="Ремонт ведут они"
+        scenario, appeal, scenario.organisation, to="assigned", organisation_id=other, reason="Ремонт ведут они"
     )
     assert handed.status_code == 200, handed.text
     # The response to the transfer shows the new organisation, although the caller can no longer read the appeal.
     assert handed.json()["organisation"]["id"] == other
     assert handed.json()["allowed_moves"] == []
-    _is_problem(await world.get(f"/appeals/{appeal['id']}", role="executor", org=world.organisation), 404)
+    _is_problem(await scenario.get(f"/appeals/{appeal['id']}", role="executor", org=scenario.organisation), 404)
     refused = _is_problem(
-        await _moves(world, appeal, world.other_organisation, to="assigned", organisation_id=own, reason="Ваша"),
+        await _moves(
+            scenario, appeal, scenario.other_organisation, to="assigned", organisation_id=own, reason="Ваша"
+        ),
         409,
     )
     assert "has had the appeal before" in refused["detail"]
     onward = await _moves(
-        world,
+        scenario,
         appeal,
-        world.other_organisation,
+        scenario.other_organisation,
         "manager",
         to="assigned",
         organisation_id=str(third),
@@ -115,9 +118,11 @@ async def test_staff_transfer_an_appeal_but_never_to_a_previous_organisation(wor
     )
     assert onward.status_code == 200, onward.text
     # The centre may assign it to a previous organisation.
-    back = await world.move(await world.appeal(appeal["id"]), "assigned", organisation_id=own, reason="Решено")
+    back = await scenario.move(
+        await scenario.appeal(appeal["id"]), "assigned", organisation_id=own, reason="Решено"
+    )
     assert back.status_code == 200, back.text
-    found = await world.appeal(appeal["id"])
+    found = await scenario.appeal(appeal["id"])
     assert _chain(found) == [
         ("routed", None, "Школа № 1"),
         ("transferred", "Школа № 1", "Комитет по строительству"),
@@ -125,74 +130,76 @@ async def test_staff_transfer_an_appeal_but_never_to_a_previous_organisation(wor
         ("assigned", "Водоканал", "Школа № 1"),
     ]
     assert found["transfers"] == 3
-    assert [one["id"] for one in await world.all(min_transfers=3)] == [appeal["id"]]
-    assert await world.all(min_transfers=4) == []
+    assert [one["id"] for one in await scenario.all(min_transfers=3)] == [appeal["id"]]
+    assert await scenario.all(min_transfers=4) == []
 
 
-async def test_transfer_to_a_closed_organisation_is_refused(world: World) -> None:
-    appeal = await _case(world)
-    registry = await world.database.connect("registry")
-    await registry.execute("UPDATE organisations SET active = false WHERE id = $1", world.other_organisation)
+async def test_transfer_to_a_closed_organisation_is_refused(scenario: AppealsScenario) -> None:
+    appeal = await _case(scenario)
+    registry = await scenario.database.connect("registry")
+    await registry.execute("UPDATE organisations SET active = false WHERE id = $1", scenario.other_organisation)
     await registry.close()
     answer = await _moves(
-        world,
+        scenario,
         appeal,
-        world.organisation,
+        scenario.organisation,
         to="assigned",
-        organisation_id=str(world.other_organisation),
+        organisation_id=str(scenario.other_organisation),
         reason="Им",
     )
     assert "closed" in _is_problem(answer, 422, "/organisation_id")["detail"]
-    assert (await world.appeal(appeal["id"]))["transfers"] == 0
+    assert (await scenario.appeal(appeal["id"]))["transfers"] == 0
 
 
 @pytest.mark.parametrize("to", ["triage", "assigned"])
-async def test_organisation_that_loses_an_appeal_gets_an_event(world: World, to: str) -> None:
-    appeal = await _case(world)
-    body = {"organisation_id": str(world.other_organisation)} if to == "assigned" else {}
-    answer = await _moves(world, appeal, world.organisation, to=to, reason="Не наше", **body)
+async def test_organisation_that_loses_an_appeal_gets_an_event(scenario: AppealsScenario, to: str) -> None:
+    appeal = await _case(scenario)
+    body = {"organisation_id": str(scenario.other_organisation)} if to == "assigned" else {}
+    answer = await _moves(scenario, appeal, scenario.organisation, to=to, reason="Не наше", **body)
     assert answer.status_code == 200, answer.text
-    events = {event["organisation_id"]: json.loads(event["data"]) for event in await world.events("appeal.moved")}
-    assert set(events) == {world.organisation, world.other_organisation if to == "assigned" else None}
-    lost = events.pop(world.organisation)
+    events = {
+        event["organisation_id"]: json.loads(event["data"]) for event in await scenario.events("appeal.moved")
+    }
+    assert set(events) == {scenario.organisation, scenario.other_organisation if to == "assigned" else None}
+    lost = events.pop(scenario.organisation)
     assert (lost["from"], lost["to"], lost["assignment_lost"]) == ("assigned", to, True)
     (kept,) = events.values()
     assert "assignment_lost" not in kept
 
 
-async def test_transferred_appeals_are_found_by_index(world: World) -> None:
+async def test_transferred_appeals_are_found_by_index(scenario: AppealsScenario) -> None:
     # The planner scans an empty table unless sequential scans are disabled.
-    await world.ingest.execute("SET enable_seqscan = off")
-    plan = await world.ingest.fetch(
+    await scenario.ingest.execute("SET enable_seqscan = off")
+    plan = await scenario.ingest.fetch(
         """EXPLAIN SELECT id FROM appeals WHERE transfers >= 2 AND transfers > 0
            ORDER BY opened_at DESC, id DESC LIMIT 51"""
     )
     assert "ix_appeals_transferred" in "\n".join(row[0] for row in plan)
 
 
-async def test_repeated_transfers_raise_an_alert_by_any_route(world: World) -> None:
-    message = await world.writes(QUESTION)
-    for to in (world.other_organisation, world.organisation):
+async def test_repeated_transfers_raise_an_alert_by_any_route(scenario: AppealsScenario) -> None:
+    message = await scenario.citizen_writes(QUESTION)
+    for to in (scenario.other_organisation, scenario.organisation):
         body = {"needs_answer": True, "organisation_id": str(to)}
-        assert (await world.post(f"/messages/{message}/triage", body)).status_code == 200
-    assert (await world.get("/alerts", kind="repeated_transfers")).json()["items"] == []
+        assert (await scenario.post(f"/messages/{message}/triage", body)).status_code == 200
+    assert (await scenario.get("/alerts", kind="repeated_transfers")).json()["items"] == []
     # Assigned by a decision without a move: the third change of organisation.
-    body = {"needs_answer": True, "organisation_id": str(world.other_organisation)}
-    assert (await world.post(f"/messages/{message}/triage", body)).status_code == 200
-    (events,) = (await world.get("/alerts", kind="repeated_transfers")).json()["items"]
+    body = {"needs_answer": True, "organisation_id": str(scenario.other_organisation)}
+    assert (await scenario.post(f"/messages/{message}/triage", body)).status_code == 200
+    (events,) = (await scenario.get("/alerts", kind="repeated_transfers")).json()["items"]
     assert events["why"] == "Из рук в руки: организация сменилась 3 раза"
 
 
-async def test_returned_appeal_waits_for_a_person_despite_new_messages(world: World) -> None:
-    appeal = await _case(world)
-    back = await _moves(world, appeal, world.organisation, to="triage", reason="Не наша дорога")
+async def test_returned_appeal_waits_for_a_person_despite_new_messages(scenario: AppealsScenario) -> None:
+    appeal = await _case(scenario)
+    back = await _moves(scenario, appeal, scenario.organisation, to="triage", reason="Не наша дорога")
     assert back.status_code == 200, back.text
-    await world.writes("Когда уже отремонтируете?")
-    found = await world.appeal(appeal["id"])
+    await scenario.citizen_writes("Когда уже отремонтируете?")
+    found = await scenario.appeal(appeal["id"])
     assert [message["classification"]["needs_answer"] for message in found["messages"]] == ["yes", "yes"]
     assert (found["status"], found["organisation"]) == ("triage", None)
-    assert (found["route"]["returned_by"], found["returns"]) == (str(world.organisation), 1)
-    assert str(world.organisation) not in {one["organisation_id"] for one in found["route"]["suggestions"]}
+    assert (found["route"]["returned_by"], found["returns"]) == (str(scenario.organisation), 1)
+    assert str(scenario.organisation) not in {one["organisation_id"] for one in found["route"]["suggestions"]}
     assert found["route"]["suggested_organisation_id"] is None
-    given = await world.move(found, "assigned", organisation_id=str(world.other_organisation))
+    given = await scenario.move(found, "assigned", organisation_id=str(scenario.other_organisation))
     assert (given.status_code, given.json()["transfers"]) == (200, 1)

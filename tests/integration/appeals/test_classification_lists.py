@@ -13,7 +13,7 @@ from services.appeals.classification.classification_queries import Classificatio
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
-from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_review_decisions import UNCLEAR, decide, execute, topic
 
@@ -21,77 +21,81 @@ DIALECT = dialect()  # type: ignore[no-untyped-call]
 THANKS = "Спасибо, Мария Петровна Иванова! Звоните: 8 914 555-12-34"
 
 
-async def listed(world: World, **query: Any) -> list[dict[str, Any]]:
+async def listed(scenario: AppealsScenario, **query: Any) -> list[dict[str, Any]]:
     """Return a page of classifications."""
-    answer = await world.get("/classifications", **query)
+    answer = await scenario.get("/classifications", **query)
     assert answer.status_code == 200, answer.text
     items: list[dict[str, Any]] = answer.json()["items"]
     return items
 
 
-async def of(world: World, **query: Any) -> list[UUID]:
+async def of(scenario: AppealsScenario, **query: Any) -> list[UUID]:
     """Return the messages that a filter leaves."""
-    return [UUID(item["message_id"]) for item in await listed(world, **query)]
+    return [UUID(item["message_id"]) for item in await listed(scenario, **query)]
 
 
-async def test_message_missed_by_the_classifier_is_found_and_corrected(world: World) -> None:
-    asked = await world.writes(QUESTION)
-    thanks = await world.writes(THANKS, author="vera")
-    assert await of(world) == [thanks, asked]
-    (found,) = await listed(world, needs_answer="no", classified_by="automatic")
+async def test_message_missed_by_the_classifier_is_found_and_corrected(scenario: AppealsScenario) -> None:
+    asked = await scenario.citizen_writes(QUESTION)
+    thanks = await scenario.citizen_writes(THANKS, author="vera")
+    assert await of(scenario) == [thanks, asked]
+    (found,) = await listed(scenario, needs_answer="no", classified_by="automatic")
     assert (found["message_id"], found["appeal_id"]) == (str(thanks), None)
-    assert found["organisation"] == {"id": str(world.organisation), "name": "Школа № 1"}
-    assert (found["network"], found["kind"], found["page_id"]) == ("vk", "comment", str(world.page))
+    assert found["organisation"] == {"id": str(scenario.organisation), "name": "Школа № 1"}
+    assert (found["network"], found["kind"], found["page_id"]) == ("vk", "comment", str(scenario.page))
     assert (found["classification"]["needs_answer"], found["classification"]["topic"]) == ("no", None)
     assert "Иванова" not in str(found)
     assert "555" not in str(found)
-    decided = await decide(world, thanks, type="request")
-    assert await of(world, needs_answer="no", classified_by="automatic") == []
-    assert await of(world, classified_by="person") == await of(
-        world, classified_by=decided["classification"]["classified_by"]
+    decided = await decide(scenario, thanks, type="request")
+    assert await of(scenario, needs_answer="no", classified_by="automatic") == []
+    assert await of(scenario, classified_by="person") == await of(
+        scenario, classified_by=decided["classification"]["classified_by"]
     )
-    (after,) = await listed(world, classified_by="person")
+    (after,) = await listed(scenario, classified_by="person")
     assert (after["message_id"], after["appeal_id"]) == (str(thanks), decided["appeal_id"])
     # The position in the list does not change with the last decision.
     assert (after["classified_at"], after["updated_at"] > found["updated_at"]) == (found["classified_at"], True)
-    assert await of(world) == [thanks, asked]
+    assert await of(scenario) == [thanks, asked]
 
 
-async def test_filtered_lists_are_paged_without_gaps(world: World) -> None:
-    ok_page = next(page for page in world.pages if page != world.page)
+async def test_filtered_lists_are_paged_without_gaps(scenario: AppealsScenario) -> None:
+    ok_page = next(page for page in scenario.pages if page != scenario.page)
     messages = [
-        await world.writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
+        await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
         for number in range(3)
     ]
-    unclear = await world.writes(UNCLEAR, author="b")
-    danger = await world.writes("Нет воды третий день во всем селе!", author="c", page=ok_page, thread="ok:7")
-    everything = [danger, unclear, *reversed(messages)]
-    group, hole = await topic(world, "roads"), await topic(world, "roads.01")
-    await execute(world, "UPDATE classifications SET topic_id = $2 WHERE message_id = $1", messages[0], UUID(hole))
-    await execute(
-        world, "UPDATE classifications SET classified_by = 'model:old' WHERE message_id = $1", messages[1]
+    unclear = await scenario.citizen_writes(UNCLEAR, author="b")
+    danger = await scenario.citizen_writes(
+        "Нет воды третий день во всем селе!", author="c", page=ok_page, thread="ok:7"
     )
-    assert await of(world, needs_answer="unsure") == await of(world, language="bxr") == [unclear]
-    assert await of(world, urgency="high") == await of(world, page_id=str(ok_page)) == [danger]
-    assert await of(world, organisation_id=str(world.other_organisation)) == [danger]
-    assert await of(world, topic_id=hole) == messages[:1]
-    assert await of(world, topic_id=group, needs_answer="yes") == messages[::-1]
-    assert await of(world, topic_id=str(uuid4())) == await of(world, classified_by="person") == []
-    assert await of(world, classified_by="model:old") == [messages[1]]
-    assert await of(world, classified_by="automatic") == everything
-    moment = (await listed(world))[1]["classified_at"]
-    assert await of(world, classified_from=moment) == [danger, unclear]
-    assert await of(world, classified_to=moment) == messages[::-1]
+    everything = [danger, unclear, *reversed(messages)]
+    group, hole = await topic(scenario, "roads"), await topic(scenario, "roads.01")
+    await execute(
+        scenario, "UPDATE classifications SET topic_id = $2 WHERE message_id = $1", messages[0], UUID(hole)
+    )
+    await execute(
+        scenario, "UPDATE classifications SET classified_by = 'model:old' WHERE message_id = $1", messages[1]
+    )
+    assert await of(scenario, needs_answer="unsure") == await of(scenario, language="bxr") == [unclear]
+    assert await of(scenario, urgency="high") == await of(scenario, page_id=str(ok_page)) == [danger]
+    assert await of(scenario, organisation_id=str(scenario.other_organisation)) == [danger]
+    assert await of(scenario, topic_id=hole) == messages[:1]
+    assert await of(scenario, topic_id=group, needs_answer="yes") == messages[::-1]
+    assert await of(scenario, topic_id=str(uuid4())) == await of(scenario, classified_by="person") == []
+    assert await of(scenario, classified_by="model:old") == [messages[1]]
+    assert await of(scenario, classified_by="automatic") == everything
+    moment = (await listed(scenario))[1]["classified_at"]
+    assert await of(scenario, classified_from=moment) == [danger, unclear]
+    assert await of(scenario, classified_to=moment) == messages[::-1]
     seen: list[UUID] = []
     query: dict[str, Any] = {"limit": 2}
     while True:
-        page = (await world.get("/classifications", **query)).json()
+        page = (await scenario.get("/classifications", **query)).json()
         seen += [UUID(item["message_id"]) for item in page["items"]]
         if not page["next_cursor"]:
             break
         query["cursor"] = page["next_cursor"]
     assert seen == everything
-    stolen = await world.get("/classifications", cursor=query["cursor"], urgency="high")
+    stolen = await scenario.get("/classifications", cursor=query["cursor"], urgency="high")
     assert stolen.status_code == 422
 
 
@@ -106,24 +110,24 @@ async def test_filtered_lists_are_paged_without_gaps(world: World) -> None:
         ({"classified_from": "2026-03-04T00:00:00"}, "query/classified_from"),
     ],
 )
-async def test_invalid_filter_is_named(world: World, query: dict[str, Any], pointer: str) -> None:
-    answer = await world.get("/classifications", **query)
+async def test_invalid_filter_is_named(scenario: AppealsScenario, query: dict[str, Any], pointer: str) -> None:
+    answer = await scenario.get("/classifications", **query)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-async def test_only_the_centre_lists_classifications(world: World) -> None:
+async def test_only_the_centre_lists_classifications(scenario: AppealsScenario) -> None:
     for role, org, status in (
         ("analyst", None, 200), ("auditor", None, 200), ("head", None, 403), ("operations", None, 403),
-        ("executor", world.organisation, 403), ("manager", world.organisation, 403),
+        ("executor", scenario.organisation, 403), ("manager", scenario.organisation, 403),
     ):  # fmt: skip
-        assert (await world.get("/classifications", role=role, org=org)).status_code == status, role
+        assert (await scenario.get("/classifications", role=role, org=org)).status_code == status, role
 
 
-async def test_every_filter_uses_an_index(world: World) -> None:
+async def test_every_filter_uses_an_index(scenario: AppealsScenario) -> None:
     caller = Caller("somebody", "", Role.ANALYST, None).with_right(Right.CLASSIFICATIONS_READ)
-    hole = UUID(await topic(world, "roads.01"))
-    async with world.appeals.service.database.read() as session:
+    hole = UUID(await topic(scenario, "roads.01"))
+    async with scenario.appeals.service.database.read() as session:
         # The planner scans an empty table unless sequential scans are disabled.
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         await session.execute(text("SET LOCAL enable_bitmapscan = off"))

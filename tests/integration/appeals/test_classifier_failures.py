@@ -18,7 +18,7 @@ from shared.events import relay
 from shared.events.listen_notify import NotificationListener
 from shared.settings import settings as shared_settings
 from tests.conftest import TestDatabase
-from tests.integration.appeals.conftest import World
+from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.support.forked_program import fork_classifiers
 from tests.support.hostile_classifier import DEADLY, classify_hostile
@@ -39,16 +39,18 @@ class Ended:
 
 
 async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.events.consumer.MAX_FAILURES", 1)
     monkeypatch.setattr(classifier_pool.ClassifierPool, "_process", lambda _: Ended())
-    await world.insert_message(QUESTION)
-    await relay.number_committed_events(world.appeals.service.database)
+    await scenario.insert_message(QUESTION)
+    await relay.number_committed_events(scenario.appeals.service.database)
     failed: list[str | None] = []
-    consumer = world.appeals.service.consumers[0]
+    consumer = scenario.appeals.service.consumers[0]
     running = asyncio.create_task(
-        consumer.run(world.appeals.service.database, NotificationListener(), lambda _, error: failed.append(error))
+        consumer.run(
+            scenario.appeals.service.database, NotificationListener(), lambda _, error: failed.append(error)
+        )
     )
     try:
         async with asyncio.timeout(60):
@@ -62,8 +64,8 @@ async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
                 await asyncio.sleep(0.02)
     finally:
         running.cancel()
-    assert (await world.only())["status"] == "assigned"
-    connection = await world.database.connect()
+    assert (await scenario.single_appeal())["status"] == "assigned"
+    connection = await scenario.database.connect()
     try:
         assert await connection.fetchval("SELECT count(*) FROM appeals_jobs.pgqueuer") == 0
     finally:
@@ -71,18 +73,18 @@ async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
 
 
 async def test_crashing_text_waits_for_a_person_and_the_next_is_assigned(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(classifier_pool.classifier_pool(), "_classify_items", classify_hostile)
-    await world.insert_message(DEADLY, thread="vk:-101_1", kind="wall_post", author="bair")
-    await world.insert_message(QUESTION, thread="vk:-101_2")
-    await world.work()
-    rows = await world.ingest.fetch(
+    await scenario.insert_message(DEADLY, thread="vk:-101_1", kind="wall_post", author="bair")
+    await scenario.insert_message(QUESTION, thread="vk:-101_2")
+    await scenario.process_events()
+    rows = await scenario.ingest.fetch(
         "SELECT classified_by, needs_answer, why FROM classifications ORDER BY classified_by DESC"
     )
     assert (rows[0]["classified_by"], rows[0]["needs_answer"]) == (classifier_pool.UNCLASSIFIABLE, "unsure")
     assert "читает человек" in rows[0]["why"]
-    waiting, assigned = sorted(await world.all(), key=lambda found: str(found["status"]), reverse=True)
+    waiting, assigned = sorted(await scenario.all(), key=lambda found: str(found["status"]), reverse=True)
     assert (waiting["status"], waiting["text"]) == ("triage", DEADLY)
     assert assigned["status"] == "assigned"
 
@@ -114,15 +116,15 @@ async def get_classifier(appeals: ServiceUnderTest, role: str = "analyst") -> ht
     return await appeals.client.get("/api/v1/classifier", headers=appeals.headers(role))
 
 
-async def test_classifier_card_is_returned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = (await get_classifier(world.appeals)).json()
+async def test_classifier_card_is_returned(scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = (await get_classifier(scenario.appeals)).json()
     assert found["builtin_model"] == json.loads((builtin_model_dir() / "card.json").read_text("utf-8"))
     assert (found["mode"], found["custom_model"], found["unmapped_labels"]) == ("model", None, None)
-    await world.writes(QUESTION)
-    assert (await world.only())["messages"][0]["classification"]["classified_by"] == found["name"]
-    assert (await get_classifier(world.appeals, "head")).status_code == 403
+    await scenario.citizen_writes(QUESTION)
+    assert (await scenario.single_appeal())["messages"][0]["classification"]["classified_by"] == found["name"]
+    assert (await get_classifier(scenario.appeals, "head")).status_code == 403
     monkeypatch.setattr(classifier_pool.ClassifierPool, "_process", lambda _: Ended())
-    away = await get_classifier(world.appeals)
+    away = await get_classifier(scenario.appeals)
     assert (away.status_code, away.json()["detail"]) == (
         503,
         "The classifier is not available; the service's log says why",

@@ -17,7 +17,7 @@ from services.appeals.incidents import bulk_reply, service
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
 from shared.events.relay import number_committed_events
-from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.support import power_cut_messages
 from tests.support.eventually import eventually
 from tests.support.service_under_test import insert_organisation, insert_page
@@ -29,7 +29,7 @@ ELSEWHERE = ("81701000", "81606000", "81648000", "81654000")
 class Region:
     """Pages by municipality, and the author counter."""
 
-    world: World
+    scenario: AppealsScenario
     pages: dict[str, list[UUID]]
     written: dict[UUID, str] = field(default_factory=dict)
     count: int = 0
@@ -38,43 +38,43 @@ class Region:
         """Write as a new author under a page of the municipality, `minute` minutes after the start."""
         self.count += 1
         page = self.pages[municipality][self.count % len(self.pages[municipality])]
-        network = self.world.pages[page][1]
+        network = self.scenario.pages[page][1]
         details = {"thread": f"{network}:-{page}_{self.count % 7}", "author": f"{network}:{self.count}"} | more
         at = WEDNESDAY + timedelta(minutes=minute)
-        message_id = await self.world.insert_message(text, page=page, at=at, **details)
+        message_id = await self.scenario.insert_message(text, page=page, at=at, **details)
         self.written[message_id] = text
         return message_id
 
     async def appeals(self, messages: Sequence[UUID]) -> set[str]:
         """Return the appeals of these messages."""
-        rows = await self.world.ingest.fetch(
+        rows = await self.scenario.ingest.fetch(
             "SELECT appeal_id FROM appeal_messages WHERE message_id = ANY($1)", list(messages)
         )
         return {str(row["appeal_id"]) for row in rows}
 
     async def incidents(self) -> list[dict[str, Any]]:
-        answer = await self.world.get("/incidents")
+        answer = await self.scenario.get("/incidents")
         items: list[dict[str, Any]] = answer.json()["items"]
         return items
 
     async def members(self, incident: dict[str, Any]) -> set[str]:
-        answer = await self.world.get(f"/incidents/{incident['id']}/members", limit=200)
+        answer = await self.scenario.get(f"/incidents/{incident['id']}/members", limit=200)
         return {item["appeal_id"] for item in answer.json()["items"]}
 
 
 @pytest.fixture
-async def region(world: World) -> Region:
+async def region(scenario: AppealsScenario) -> Region:
     """Five municipalities, each with a page in both networks."""
     pages: dict[str, list[UUID]] = {}
     for municipality in (power_cut_messages.MUNICIPALITY, *ELSEWHERE):
         organisation = await insert_organisation(
-            world.database, name=f"Администрация {municipality}", municipality=municipality
+            scenario.database, name=f"Администрация {municipality}", municipality=municipality
         )
         for network in ("vk", "ok"):
-            page = await insert_page(world.database, organisation, network=network, external_id=municipality)
-            world.pages[page] = (organisation, network)
+            page = await insert_page(scenario.database, organisation, network=network, external_id=municipality)
+            scenario.pages[page] = (organisation, network)
             pages.setdefault(municipality, []).append(page)
-    return Region(world, pages)
+    return Region(scenario, pages)
 
 
 async def test_twelve_appeals_among_sixty_become_one_incident_with_an_alert(region: Region) -> None:
@@ -94,7 +94,7 @@ async def test_twelve_appeals_among_sixty_become_one_incident_with_an_alert(regi
     for at, (text, municipality, is_voice) in enumerate(said):
         message = await region.write(text, municipality, minute=at / 8)
         (voices if is_voice else others).append(message)
-    await region.world.work()
+    await region.scenario.process_events()
     (incident,) = await region.incidents()
     assert (incident["origin"], incident["utility_failure"], incident["municipality"]) == (
         "spike",
@@ -106,16 +106,16 @@ async def test_twelve_appeals_among_sixty_become_one_incident_with_an_alert(regi
     assert len(members & true) >= 0.9 * len(true)
     assert len(members - true) <= 1
     (alert,) = [
-        one for one in (await region.world.get("/alerts", seen=False)).json()["items"] if one["kind"] == "spike"
+        one for one in (await region.scenario.get("/alerts", seen=False)).json()["items"] if one["kind"] == "spike"
     ]
     assert alert["incident_id"] == incident["id"]
     assert alert["why"].startswith("Нет света")
-    apart = (await region.world.get("/alerts", in_incident=False)).json()["items"]
-    inside = (await region.world.get("/alerts", in_incident=True)).json()["items"]
+    apart = (await region.scenario.get("/alerts", in_incident=False)).json()["items"]
+    inside = (await region.scenario.get("/alerts", in_incident=True)).json()["items"]
     assert alert["id"] in {one["id"] for one in apart}
     assert {one["incident_id"] for one in inside} == {incident["id"]}
     assert {one["kind"] for one in inside} == {"urgent"}
-    (event,) = await region.world.events("incident.opened")
+    (event,) = await region.scenario.events("incident.opened")
     assert event["subject_id"] == UUID(incident["id"])
 
 
@@ -125,7 +125,7 @@ async def incident_from_spike(region: Region, count: int = 8) -> tuple[dict[str,
         await region.write(f"Нет света в Селенгинске, {text}", power_cut_messages.MUNICIPALITY, minute=at / 4)
         for at, text in enumerate(power_cut_messages.power_cut_messages(count))
     ]
-    await region.world.work()
+    await region.scenario.process_events()
     (incident,) = await region.incidents()
     assert await region.members(incident) == await region.appeals(messages)
     return incident, messages
@@ -136,9 +136,9 @@ async def test_later_appeal_joins_and_removed_one_stays_out(region: Region) -> N
     out = (await region.appeals(messages[:1])).pop()
     path = f"/api/v1/incidents/{incident['id']}/members/{out}"
     assert (
-        await region.world.appeals.client.delete(path, headers=region.world.appeals.headers("moderator"))
+        await region.scenario.appeals.client.delete(path, headers=region.scenario.appeals.headers("moderator"))
     ).is_success
-    row = await region.world.ingest.fetchrow(
+    row = await region.scenario.ingest.fetchrow(
         "SELECT thread_key, author_key FROM messages WHERE id = $1", messages[0]
     )
     again = {"thread": row["thread_key"], "author": row["author_key"]}
@@ -156,30 +156,30 @@ async def test_later_appeal_joins_and_removed_one_stays_out(region: Region) -> N
         await region.write("Нет света в Улан-Удэ, на Левом берегу", ELSEWHERE[0], minute=23),
         await region.write("В Селенгинске нет света", power_cut_messages.MUNICIPALITY, minute=24 * 60),
     ]
-    await region.world.work()
+    await region.scenario.process_events()
     members = await region.members(incident)
     assert members >= await region.appeals(later)
     assert not members & (await region.appeals(apart) | {out})
     (grown,) = await region.incidents()
     assert grown["member_count"] == len(members) == 10
-    assert [row["type"] for row in await region.world.events("incident.grown")] == ["incident.grown"]
+    assert [row["type"] for row in await region.scenario.events("incident.grown")] == ["incident.grown"]
 
 
 async def test_city_of_a_ministry_is_not_the_location_of_messages_on_its_page(region: Region) -> None:
-    world = region.world
+    scenario = region.scenario
     ministry = await insert_organisation(
-        world.database,
+        scenario.database,
         name="Министерство строительства Республики Бурятия",
         municipality=power_cut_messages.MUNICIPALITY,
     )
-    page = await insert_page(world.database, ministry, external_id="9")
-    world.pages[page] = (ministry, "vk")
+    page = await insert_page(scenario.database, ministry, external_id="9")
+    scenario.pages[page] = (ministry, "vk")
     region.pages["republic"] = [page]
     silent = await region.write("Нет света всей улицей, когда включат?", "republic", minute=1)
     incident, messages = await incident_from_spike(region)
     later = await region.write("Нет света, третий час сидим в темноте", "republic", minute=5)
     named = await region.write("Нет света в Селенгинске, третий час", "republic", minute=6)
-    await world.work()
+    await scenario.process_events()
     members = await region.members(incident)
     assert members == await region.appeals([*messages, named])
     assert len(await region.appeals([silent, later]) - members) == 2
@@ -207,17 +207,17 @@ async def ask(region: Region, *, minute: float) -> list[UUID]:
 async def test_appeals_that_name_no_fault_join_the_incident_instead_of_opening_another(region: Region) -> None:
     incident, messages = await incident_from_spike(region)
     asking = await ask(region, minute=10)
-    await region.world.work()
+    await region.scenario.process_events()
     (grown,) = await region.incidents()
     assert (grown["id"], grown["utility_failure"]) == (incident["id"], "power")
     assert await region.members(grown) == await region.appeals([*messages, *asking])
-    alerts = (await region.world.get("/alerts", kind="spike")).json()["items"]
+    alerts = (await region.scenario.get("/alerts", kind="spike")).json()["items"]
     assert [one["incident_id"] for one in alerts] == [incident["id"]]
 
 
 async def test_later_appeals_that_name_the_fault_join_and_set_it(region: Region) -> None:
     asking = await ask(region, minute=0)
-    await region.world.work()
+    await region.scenario.process_events()
     (incident,) = await region.incidents()
     assert incident["utility_failure"] is None
     messages = [
@@ -225,7 +225,7 @@ async def test_later_appeals_that_name_the_fault_join_and_set_it(region: Region)
         for at, text in enumerate(power_cut_messages.power_cut_messages(30))
         if "свет" in text.lower()
     ]
-    await region.world.work()
+    await region.scenario.process_events()
     (grown,) = await region.incidents()
     assert (grown["id"], grown["utility_failure"]) == (incident["id"], "power")
     assert grown["title"] == "Нет света: Кабанский район"
@@ -251,7 +251,7 @@ async def test_earlier_appeal_in_other_words_joins_the_spike(region: Region) -> 
             )
         )
     ]
-    await region.world.work()
+    await region.scenario.process_events()
     (incident,) = await region.incidents()
     assert await region.members(incident) == await region.appeals([*before, *spike])
 
@@ -269,9 +269,9 @@ async def test_appeals_of_a_batch_are_locked_at_once(region: Region) -> None:
     def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
         sent.append(statement)
 
-    engine = region.world.appeals.service.database.engine.sync_engine
+    engine = region.scenario.appeals.service.database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
-    await region.world.work()
+    await region.scenario.process_events()
     event.remove(engine, "before_cursor_execute", note)
     assert len(await region.incidents()) == 3
     locks = [one for one in sent if "FROM appeals \n" in one and "FOR NO KEY UPDATE" in one]
@@ -292,7 +292,7 @@ async def test_general_flood_of_messages_is_not_a_spike(region: Region) -> None:
             for text in said:
                 for _ in range(1 if text.startswith("Нет") else 5):
                     await region.write(f"{text}, дом {region.count}", municipality, minute=at)
-    await region.world.work()
+    await region.scenario.process_events()
     assert [one["title"] for one in await region.incidents()] == []
 
 
@@ -303,28 +303,28 @@ async def test_four_people_in_two_networks_are_not_a_spike(region: Region) -> No
     vk, ok = region.pages[power_cut_messages.MUNICIPALITY]
     for at, text in enumerate(said):
         for page, network in ((vk, "vk"), (ok, "ok")):
-            await region.world.insert_message(
+            await region.scenario.insert_message(
                 text,
                 page=page,
                 thread=f"{network}:1",
                 author=f"{network}:{at}",
                 at=WEDNESDAY + timedelta(minutes=at),
             )
-    await region.world.work()
+    await region.scenario.process_events()
     assert await region.incidents() == []
 
 
 async def test_concurrent_workers_open_one_incident(region: Region) -> None:
     for at, text in enumerate(power_cut_messages.power_cut_messages(16)):
         await region.write(f"В Селенгинске нет света, {text}", power_cut_messages.MUNICIPALITY, minute=at / 4)
-    database = region.world.appeals.service.database
-    consumers = region.world.appeals.service.consumers
+    database = region.scenario.appeals.service.database
+    consumers = region.scenario.appeals.service.consumers
     first, gathering = consumers[0], next(one for one in consumers if one.name == "gathering")
     await number_committed_events(database)
     while await first.process_batch(database):
         pass
     await number_committed_events(database)
-    events = await region.world.ingest.fetch(
+    events = await region.scenario.ingest.fetch(
         "SELECT id FROM events WHERE type = 'appeal.opened' ORDER BY position"
     )
     # Workers that continue with the feed, and jobs that handle dead letters.
@@ -340,48 +340,48 @@ async def test_concurrent_workers_open_one_incident(region: Region) -> None:
 
 async def test_bulk_reply_reaches_each_awaiting_and_later_appeal_once(region: Region) -> None:
     incident, messages = await incident_from_spike(region)
-    world = region.world
+    scenario = region.scenario
     joined_manually = (await region.appeals(messages[:1])).pop()
     assert (
-        await world.post(f"/appeals/{joined_manually}/replies", {"text": "Разбираемся с вашим домом."})
+        await scenario.post(f"/appeals/{joined_manually}/replies", {"text": "Разбираемся с вашим домом."})
     ).status_code == 201
     body = {"text": "Свет включат до 18:00.", "kind": "final"}
     path = f"/incidents/{incident['id']}/replies"
-    answers = [await world.post(path, body, Idempotency_Key="one") for _ in range(2)]
+    answers = [await scenario.post(path, body, Idempotency_Key="one") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].json()["id"] == answers[1].json()["id"]
     assert answers[0].json()["pending_count"] == 7
     for _ in range(2):
-        await make_replies(world)
-    (shown,) = (await world.get(path)).json()["items"]
+        await make_replies(scenario)
+    (shown,) = (await scenario.get(path)).json()["items"]
     assert (shown["by_status"], shown["pending_count"]) == ({"queued": 7}, 0)
     late = await region.write("В Селенгинске до сих пор нет света", power_cut_messages.MUNICIPALITY, minute=20)
-    await world.work()
-    await make_replies(world)
-    appeal = await world.appeal((await region.appeals([late])).pop())
+    await scenario.process_events()
+    await make_replies(scenario)
+    appeal = await scenario.appeal((await region.appeals([late])).pop())
     assert [reply["text"] for reply in appeal["replies"]] == [body["text"]]
-    rows = await world.ingest.fetch("SELECT appeal_id, count(*) AS replies FROM replies GROUP BY appeal_id")
+    rows = await scenario.ingest.fetch("SELECT appeal_id, count(*) AS replies FROM replies GROUP BY appeal_id")
     assert {row["replies"] for row in rows} == {1}
     assert len(rows) == 9
 
 
 async def test_appeal_removed_during_a_bulk_reply_gets_none(region: Region) -> None:
     incident, messages = await incident_from_spike(region)
-    world, database = region.world, region.world.appeals.service.database
+    scenario, database = region.scenario, region.scenario.appeals.service.database
     out = (await region.appeals(messages[:1])).pop()
     path = f"/incidents/{incident['id']}/replies"
-    answer = await world.post(path, {"text": "Свет включат до 18:00."})
+    answer = await scenario.post(path, {"text": "Свет включат до 18:00."})
     moderator = Caller("somebody", "", Role.MODERATOR, None).with_right(Right.APPEALS_WORK)
 
     async def answers() -> None:
         async with database.write() as session:
             await bulk_reply.create_replies_batch(session, UUID(answer.json()["id"]), joined_from=None, after=None)
 
-    eye = await world.database.connect()
+    raw_connection = await scenario.database.connect()
 
     async def waits_for_a_lock() -> bool:
         return bool(
-            await eye.fetchval(
+            await raw_connection.fetchval(
                 """SELECT count(*) FROM pg_stat_activity
                    WHERE wait_event_type = 'Lock' AND datname = current_database()"""
             )
@@ -392,78 +392,80 @@ async def test_appeal_removed_during_a_bulk_reply_gets_none(region: Region) -> N
         making = asyncio.create_task(answers())
         await eventually(waits_for_a_lock)
     await making
-    await eye.close()
-    (shown,) = (await world.get(path)).json()["items"]
+    await raw_connection.close()
+    (shown,) = (await scenario.get(path)).json()["items"]
     assert (shown["by_status"], shown["pending_count"]) == ({"queued": 7}, 0)
-    assert (await world.appeal(out))["replies"] == []
+    assert (await scenario.appeal(out))["replies"] == []
 
 
 async def test_staff_bulk_reply_skips_undecided_appeals_and_those_of_others(region: Region) -> None:
     incident, messages = await incident_from_spike(region)
-    world, (first, *_) = region.world, messages
-    own = await world.ingest.fetchval("SELECT organisation_id FROM messages WHERE id = $1", first)
+    scenario, (first, *_) = region.scenario, messages
+    own = await scenario.ingest.fetchval("SELECT organisation_id FROM messages WHERE id = $1", first)
     # One of the appeals came under another organisation's page, one is undecided.
     foreign, unclear = (UUID(appeal) for appeal in sorted(await region.appeals(messages))[:2])
-    owner = await world.database.connect("appeals")
-    await owner.execute("UPDATE appeals SET organisation_id = $1 WHERE id = $2", world.other_organisation, foreign)
+    owner = await scenario.database.connect("appeals")
+    await owner.execute(
+        "UPDATE appeals SET organisation_id = $1 WHERE id = $2", scenario.other_organisation, foreign
+    )
     await owner.execute("UPDATE appeals SET status = 'triage' WHERE id = $1", unclear)
     await owner.close()
     path = f"/incidents/{incident['id']}/replies"
-    answer = await world.post(
+    answer = await scenario.post(
         path, {"text": "Бригада выехала.", "include_later_members": False}, role="executor", org=own
     )
     assert answer.status_code == 202
-    await make_replies(world)
-    (mine,) = (await world.get(path, role="executor", org=own)).json()["items"]
+    await make_replies(scenario)
+    (mine,) = (await scenario.get(path, role="executor", org=own)).json()["items"]
     assert mine["by_status"] == {"queued": 6}
-    assert (await world.get(path, role="executor", org=world.other_organisation)).json()["items"] == []
-    assert (await world.appeal(str(unclear)))["timeline"][-1]["kind"] == "incident_reply_skipped"
+    assert (await scenario.get(path, role="executor", org=scenario.other_organisation)).json()["items"] == []
+    assert (await scenario.appeal(str(unclear)))["timeline"][-1]["kind"] == "incident_reply_skipped"
     # The centre replies to the unanswered appeals, and thereby decides the undecided one.
-    await world.post(path, {"text": "Свет включат до 18:00."})
-    await make_replies(world)
+    await scenario.post(path, {"text": "Свет включат до 18:00."})
+    await make_replies(scenario)
     for appeal in (str(foreign), str(unclear)):
-        found = await world.appeal(appeal)
+        found = await scenario.appeal(appeal)
         assert (found["status"], [reply["text"] for reply in found["replies"]]) == (
             "in_progress",
             ["Свет включат до 18:00."],
         )
     late = await region.write("В Селенгинске нет света", power_cut_messages.MUNICIPALITY, minute=20)
-    await world.work()
-    await make_replies(world)
-    found = await world.appeal((await region.appeals([late])).pop())
+    await scenario.process_events()
+    await make_replies(scenario)
+    found = await scenario.appeal((await region.appeals([late])).pop())
     assert [reply["text"] for reply in found["replies"]] == ["Свет включат до 18:00."]
 
 
 async def test_interim_bulk_reply_needs_a_promise(region: Region) -> None:
     incident, _ = await incident_from_spike(region)
     path = f"/incidents/{incident['id']}/replies"
-    refused = await region.world.post(path, {"text": "Работаем.", "kind": "interim"})
+    refused = await region.scenario.post(path, {"text": "Работаем.", "kind": "interim"})
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/promised_at")
     promised = (WEDNESDAY + timedelta(days=3650)).isoformat()
-    given = await region.world.post(path, {"text": "Работаем.", "kind": "interim", "promised_at": promised})
+    given = await region.scenario.post(path, {"text": "Работаем.", "kind": "interim", "promised_at": promised})
     assert given.json()["include_later_members"] is False
-    await make_replies(region.world)
-    final = await region.world.post(path, {"text": "Свет включили."})
-    await make_replies(region.world)
+    await make_replies(region.scenario)
+    final = await region.scenario.post(path, {"text": "Свет включили."})
+    await make_replies(region.scenario)
     assert final.json()["pending_count"] == 8
-    shown = (await region.world.get(path)).json()["items"]
+    shown = (await region.scenario.get(path)).json()["items"]
     assert [one["by_status"] for one in shown] == [{}, {"queued": 8}]
     # The final replies are created once the interim ones are published.
-    owner = await region.world.database.connect("appeals")
+    owner = await region.scenario.database.connect("appeals")
     await owner.execute("UPDATE replies SET status = 'published'")
     await owner.close()
-    await make_replies(region.world)
-    shown = (await region.world.get(path)).json()["items"]
+    await make_replies(region.scenario)
+    shown = (await region.scenario.get(path)).json()["items"]
     assert [one["by_status"] for one in shown] == [{"queued": 8}, {"published": 8}]
 
 
-async def make_replies(world: World) -> None:
+async def make_replies(scenario: AppealsScenario) -> None:
     """Run the jobs that create replies to incidents."""
-    connection = await world.database.connect()
+    connection = await scenario.database.connect()
     rows = await connection.fetch(
         "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload",
         jobs.CREATE_INCIDENT_REPLIES,
     )
     await connection.close()
     for row in sorted(rows, key=lambda row: row["id"]):
-        await world.handle_job(jobs.CREATE_INCIDENT_REPLIES, json.loads(row["payload"]))
+        await scenario.handle_job(jobs.CREATE_INCIDENT_REPLIES, json.loads(row["payload"]))

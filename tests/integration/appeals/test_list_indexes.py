@@ -12,7 +12,7 @@ from services.appeals.moderation import reviews
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
-from tests.integration.appeals.conftest import World
+from tests.integration.appeals.conftest import AppealsScenario
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]
 PAGING = Paging(50, None, "", "")
@@ -20,17 +20,17 @@ CENTRE = Caller("somebody", "", Role.MODERATOR, None).with_right(Right.APPEALS_R
 STAFF = Caller("somebody", "", Role.EXECUTOR, UUID(int=1)).with_right(Right.APPEALS_READ)
 
 
-async def plan_of(world: World, query: Any) -> str:
+async def plan_of(scenario: AppealsScenario, query: Any) -> str:
     """Return the plan that the database would use if the tables were large."""
     literal = query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
-    async with world.appeals.service.database.read() as session:
+    async with scenario.appeals.service.database.read() as session:
         # The planner scans an empty table unless sequential scans are disabled.
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         await session.execute(text("SET LOCAL enable_bitmapscan = off"))
         return "\n".join(await session.scalars(text(f"EXPLAIN {literal}".replace(":", r"\:"))))
 
 
-async def test_filtered_lists_of_appeals_and_reviews_use_an_index(world: World) -> None:
+async def test_filtered_lists_of_appeals_and_reviews_use_an_index(scenario: AppealsScenario) -> None:
     for query, index in (
         (appeal_queries.list_query(CENTRE, AppealFilter(language="bxr"), PAGING), "ix_appeals_language"),
         (appeal_queries.list_query(CENTRE, AppealFilter(settlement="Кабанск"), PAGING), "ix_appeals_settlement"),
@@ -43,6 +43,6 @@ async def test_filtered_lists_of_appeals_and_reviews_use_an_index(world: World) 
             "ix_reviews_organisation_id",
         ),
     ):
-        plan = await plan_of(world, query)
+        plan = await plan_of(scenario, query)
         assert f"using {index}" in plan.replace("Backward ", ""), plan
         assert "Sort" not in plan, plan

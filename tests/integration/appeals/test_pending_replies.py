@@ -10,153 +10,163 @@ import pytest
 
 from services.appeals import jobs
 from shared.jobs import RetryLater
-from tests.integration.appeals.conftest import WEDNESDAY, World
-from tests.integration.appeals.reply_helpers import COLLEAGUE, answer, appeal, execute, fails, send, tells
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.reply_helpers import (
+    COLLEAGUE,
+    answer,
+    appeal,
+    execute,
+    publication_event,
+    reply_fails,
+    send,
+)
 from tests.support.service_under_test import CENTRE_SUBJECT
 
 HOUR = timedelta(hours=1)
 PROMISE = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
 
 
-async def test_concurrent_replies_of_two_colleagues_publish_one(world: World) -> None:
-    found = [await appeal(world, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(10)]
+async def test_concurrent_replies_of_two_colleagues_publish_one(scenario: AppealsScenario) -> None:
+    found = [await appeal(scenario, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(10)]
     for _ in range(3):
         for one in found:
             path = f"/appeals/{one['id']}/replies"
             answers = await asyncio.gather(
-                send(world, path, {"text": "Начнём в понедельник."}),
-                send(world, path, {"text": "Уже чиним."}, subject=COLLEAGUE),
+                send(scenario, path, {"text": "Начнём в понедельник."}),
+                send(scenario, path, {"text": "Уже чиним."}, subject=COLLEAGUE),
             )
             won, lost = sorted(answers, key=lambda found: found.status_code)
             assert (won.status_code, lost.status_code) == (201, 409), (won.text, lost.text)
             assert lost.json()["type"] == "/problems/reply-under-way"
             first = {name: lost.json()["reply"][name] for name in ("id", "author", "status")}
             assert first == {name: won.json()[name] for name in ("id", "author", "status")}
-            await execute(world, "DELETE FROM replies WHERE appeal_id = $1", UUID(one["id"]))
-    assert await world.ingest.fetchval("SELECT count(*) FROM replies") == 0
+            await execute(scenario, "DELETE FROM replies WHERE appeal_id = $1", UUID(one["id"]))
+    assert await scenario.ingest.fetchval("SELECT count(*) FROM replies") == 0
 
 
-async def test_database_itself_refuses_a_second_reply(world: World) -> None:
-    found = await appeal(world)
-    await answer(world, found)
+async def test_database_itself_refuses_a_second_reply(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    await answer(scenario, found)
     copied = "id, appeal_id, origin, kind, text, status, author, version, created_at, updated_at"
     with pytest.raises(asyncpg.UniqueViolationError, match="uq_replies_under_way"):
         await execute(
-            world,
+            scenario,
             f"INSERT INTO replies ({copied}) SELECT $1, {copied.removeprefix('id, ')} FROM replies",
             uuid4(),
         )
 
 
-async def test_next_reply_is_accepted_after_the_first_is_published_or_failed(world: World) -> None:
-    found = await appeal(world)
+async def test_next_reply_is_accepted_after_the_first_is_published_or_failed(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
     path = f"/appeals/{found['id']}/replies"
-    first = await answer(world, found, "Уточним.", **PROMISE)
-    assert (await send(world, path, {"text": "Починили."})).status_code == 409
-    await tells(world, first, "uncertain")
-    refused = await send(world, path, {"text": "Починили."}, subject=COLLEAGUE)
+    first = await answer(scenario, found, "Уточним.", **PROMISE)
+    assert (await send(scenario, path, {"text": "Починили."})).status_code == 409
+    await publication_event(scenario, first, "uncertain")
+    refused = await send(scenario, path, {"text": "Починили."}, subject=COLLEAGUE)
     assert (refused.status_code, refused.json()["reply"]["status"]) == (409, "uncertain")
-    await world.published(first, at=WEDNESDAY + HOUR)
-    second = await answer(world, found, "Починили.")
-    await fails(world, second)
-    await answer(world, found, "Починили вчера.")
+    await scenario.emit_published(first, at=WEDNESDAY + HOUR)
+    second = await answer(scenario, found, "Починили.")
+    await reply_fails(scenario, second)
+    await answer(scenario, found, "Починили вчера.")
 
 
-async def test_retry_while_another_reply_is_under_way_is_refused(world: World) -> None:
-    found = await appeal(world)
-    first = await answer(world, found)
-    await fails(world, first)
-    second = await answer(world, found, "Уже чиним.")
+async def test_retry_while_another_reply_is_under_way_is_refused(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    first = await answer(scenario, found)
+    await reply_fails(scenario, first)
+    second = await answer(scenario, found, "Уже чиним.")
     retry = f"/appeals/{found['id']}/replies/{first['id']}/retry"
-    refused = await send(world, retry, subject=COLLEAGUE)
+    refused = await send(scenario, retry, subject=COLLEAGUE)
     assert (refused.status_code, refused.json()["reply"]["id"]) == (409, second["id"])
     # A late event about the failed reply does not resume it beside the second.
     for outcome in ("uncertain", "retry_scheduled"):
-        await tells(world, first, outcome, failure={"code": "x", "message": "Ждём.", "final": False})
-    assert [reply["status"] for reply in (await world.only())["replies"]] == ["failed", "queued"]
-    await world.published(second, at=WEDNESDAY + HOUR)
-    assert (await send(world, retry)).status_code == 202
+        await publication_event(
+            scenario, first, outcome, failure={"code": "x", "message": "Ждём.", "final": False}
+        )
+    assert [reply["status"] for reply in (await scenario.single_appeal())["replies"]] == ["failed", "queued"]
+    await scenario.emit_published(second, at=WEDNESDAY + HOUR)
+    assert (await send(scenario, retry)).status_code == 202
 
 
-async def test_reply_with_a_restarted_publication_is_under_way(world: World) -> None:
-    found = await appeal(world)
-    first = await answer(world, found)
-    await fails(world, first)
-    await world.ingest.execute(
+async def test_reply_with_a_restarted_publication_is_under_way(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    first = await answer(scenario, found)
+    await reply_fails(scenario, first)
+    await scenario.ingest.execute(
         """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
            thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
            VALUES ($1, $2, 0, 1, $3, $4, 'vk', 'comment', 'vk:-101_1', 'x', 'x', 'queued', 0, 1, now(), now())""",
-        uuid4(), UUID(first["id"]), world.page, world.organisation,
+        uuid4(), UUID(first["id"]), scenario.page, scenario.organisation,
     )  # fmt: skip
-    refused = await send(world, f"/appeals/{found['id']}/replies", {"text": "Уже чиним."})
+    refused = await send(scenario, f"/appeals/{found['id']}/replies", {"text": "Уже чиним."})
     named = refused.json()["reply"]
     assert (refused.status_code, named["id"], named["status"]) == (409, first["id"], "queued")
 
 
-async def test_stale_version_is_refused_naming_the_last_change(world: World) -> None:
-    found = await appeal(world)
+async def test_stale_version_is_refused_naming_the_last_change(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
     path, seen = f"/appeals/{found['id']}/replies", f'"{found["version"]}"'
     for malformed in ("3", "x"):
-        assert (await send(world, path, {"text": "Да"}, If_Match=malformed)).status_code == 422
+        assert (await send(scenario, path, {"text": "Да"}, If_Match=malformed)).status_code == 422
     answers = await asyncio.gather(
         *(
-            send(world, path, {"text": f"Чиним, {subject}"}, subject=subject, If_Match=seen)
+            send(scenario, path, {"text": f"Чиним, {subject}"}, subject=subject, If_Match=seen)
             for subject in (CENTRE_SUBJECT, COLLEAGUE)
         )
     )
     won, lost = sorted(answers, key=lambda found: found.status_code)
     assert (won.status_code, lost.status_code) == (201, 412), lost.text
-    now = await world.only()
+    now = await scenario.single_appeal()
     assert (lost.headers["ETag"], lost.json()["version"]) == (f'"{now["version"]}"', now["version"])
     last = lost.json()["last_change"]
     assert (last["kind"], last["reply_id"]) == ("reply_queued", won.json()["id"])
     assert last["actor"] == won.json()["author"]
-    moved = await send(world, f"/appeals/{found['id']}/moves", {"to": "in_progress"}, If_Match=seen)
+    moved = await send(scenario, f"/appeals/{found['id']}/moves", {"to": "in_progress"}, If_Match=seen)
     assert (moved.status_code, moved.json()["last_change"]["kind"]) == (412, "reply_queued")
-    assert (await send(world, path, {"text": "Да"}, If_Match="*")).json()["reply"]["id"] == won.json()["id"]
+    assert (await send(scenario, path, {"text": "Да"}, If_Match="*")).json()["reply"]["id"] == won.json()["id"]
 
 
-async def test_same_final_text_is_refused_within_the_window(world: World) -> None:
-    found = await appeal(world)
+async def test_same_final_text_is_refused_within_the_window(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
     path, text = f"/appeals/{found['id']}/replies", "Начнём в понедельник."
-    first = await answer(world, found, text)
-    await world.published(first, at=WEDNESDAY + HOUR)
-    refused = await send(world, path, {"text": "Начнём  в понедельник.\n"}, subject=COLLEAGUE)
+    first = await answer(scenario, found, text)
+    await scenario.emit_published(first, at=WEDNESDAY + HOUR)
+    refused = await send(scenario, path, {"text": "Начнём  в понедельник.\n"}, subject=COLLEAGUE)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/duplicate")
     assert refused.json()["reply"]["id"] == first["id"]
     # Accepted with a key of its own, and once the window has ended by the database's clock.
-    meant = await send(world, path, {"text": text}, Idempotency_Key="again")
+    meant = await send(scenario, path, {"text": text}, Idempotency_Key="again")
     assert meant.status_code == 201
-    await fails(world, meant.json())
-    refused = await send(world, path, {"text": text})
+    await reply_fails(scenario, meant.json())
+    refused = await send(scenario, path, {"text": text})
     assert (refused.status_code, refused.json()["reply"]["id"]) == (409, first["id"])
-    await execute(world, "UPDATE replies SET created_at = created_at - interval '24 hours 1 second'")
-    assert (await send(world, path, {"text": text})).status_code == 201
+    await execute(scenario, "UPDATE replies SET created_at = created_at - interval '24 hours 1 second'")
+    assert (await send(scenario, path, {"text": text})).status_code == 201
 
 
 async def test_duplicate_text_window_uses_the_database_clock(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = await appeal(world)
-    first = await answer(world, found)
-    await world.published(first, at=WEDNESDAY + HOUR)
+    found = await appeal(scenario)
+    first = await answer(scenario, found)
+    await scenario.emit_published(first, at=WEDNESDAY + HOUR)
     for days in (-3, 3):
         monkeypatch.setattr("shared.clock._shift", timedelta(days=days))
-        refused = await send(world, f"/appeals/{found['id']}/replies", {"text": "Начнём в понедельник."})
+        refused = await send(scenario, f"/appeals/{found['id']}/replies", {"text": "Начнём в понедельник."})
         assert refused.status_code == 409, refused.text
 
 
-async def test_bulk_reply_follows_an_interim_reply_under_way(world: World) -> None:
-    found = [await appeal(world, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(2)]
-    incident = (await send(world, "/incidents", {"appeal_ids": [one["id"] for one in found]})).json()
-    interim = await answer(world, found[0], "Уточним.", **PROMISE)
+async def test_bulk_reply_follows_an_interim_reply_under_way(scenario: AppealsScenario) -> None:
+    found = [await appeal(scenario, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(2)]
+    incident = (await send(scenario, "/incidents", {"appeal_ids": [one["id"] for one in found]})).json()
+    interim = await answer(scenario, found[0], "Уточним.", **PROMISE)
     path = f"/incidents/{incident['id']}/replies"
-    assert (await send(world, path, {"text": "Свет включат до 18:00."})).status_code == 202
-    again = await send(world, path, {"text": "Свет включат до 18:00."}, subject=COLLEAGUE)
+    assert (await send(scenario, path, {"text": "Свет включат до 18:00."})).status_code == 202
+    again = await send(scenario, path, {"text": "Свет включат до 18:00."}, subject=COLLEAGUE)
     assert (again.status_code, again.json()["type"]) == (409, "/problems/duplicate")
 
     async def run() -> list[dict[str, str]]:
-        connection = await world.database.connect()
+        connection = await scenario.database.connect()
         rows = await connection.fetch(
             "SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = $1", jobs.CREATE_INCIDENT_REPLIES
         )
@@ -166,19 +176,19 @@ async def test_bulk_reply_follows_an_interim_reply_under_way(world: World) -> No
         await connection.close()
         payloads = [json.loads(row["payload"]) for row in rows]
         for payload in payloads:
-            await world.handle_job(jobs.CREATE_INCIDENT_REPLIES, payload)
+            await scenario.handle_job(jobs.CREATE_INCIDENT_REPLIES, payload)
         return payloads
 
     await run()
-    (shown,) = (await world.get(path)).json()["items"]
+    (shown,) = (await scenario.get(path)).json()["items"]
     assert (shown["by_status"], shown["pending_count"]) == ({"queued": 1}, 1)
     with pytest.raises(RetryLater):
         await run()
-    await world.published(interim, at=WEDNESDAY + HOUR)
-    await world.handle_job(
+    await scenario.emit_published(interim, at=WEDNESDAY + HOUR)
+    await scenario.handle_job(
         jobs.CREATE_INCIDENT_REPLIES, {"incident_reply_id": shown["id"], "appeal_id": found[0]["id"]}
     )
-    texts = [reply["text"] for reply in (await world.appeal(found[0]["id"]))["replies"]]
+    texts = [reply["text"] for reply in (await scenario.appeal(found[0]["id"]))["replies"]]
     assert texts == ["Уточним.", "Свет включат до 18:00."]
-    (shown,) = (await world.get(path)).json()["items"]
+    (shown,) = (await scenario.get(path)).json()["items"]
     assert (shown["by_status"], shown["pending_count"]) == ({"queued": 2}, 0)

@@ -8,10 +8,12 @@ from shared.database.sessions import Database
 from shared.events.consumer import BATCH
 from shared.events.relay import number_committed_events
 from shared.tables.ingest import Message
-from tests.integration.appeals.conftest import World
+from tests.integration.appeals.conftest import AppealsScenario
 
 
-async def test_prefetched_inputs_are_those_requested_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_prefetched_inputs_are_those_requested_later(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read: list[ClassifierInput] = []
 
     async def remember(items: list[ClassifierInput]) -> None:
@@ -19,12 +21,12 @@ async def test_prefetched_inputs_are_those_requested_later(world: World, monkeyp
 
     monkeypatch.setattr(classifier_pool(), "prefetch", remember)
     numbers = range(BATCH + 20)
-    written = [await world.insert_message(f"Где школа {n}?", author=f"a{n}", thread=f"t{n}") for n in numbers]
-    await world.insert_message("История", history=True)
-    await world.insert_message("Ответ", from_community=True)
-    database = Database(world.database.url("appeals"), 2, name="ahead")
+    written = [await scenario.insert_message(f"Где школа {n}?", author=f"a{n}", thread=f"t{n}") for n in numbers]
+    await scenario.insert_message("История", history=True)
+    await scenario.insert_message("Ответ", from_community=True)
+    database = Database(scenario.database.url("appeals"), 2, name="ahead")
     try:
-        while await number_committed_events(world.appeals.service.database):
+        while await number_committed_events(scenario.appeals.service.database):
             pass
         reached = await prefetch.prefetch_backlog(database, 0)
         assert await prefetch.prefetch_backlog(database, reached) == reached

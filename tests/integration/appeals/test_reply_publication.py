@@ -15,7 +15,7 @@ from aiohttp import web
 from shared.auth import tokens
 from shared.events.relay import number_committed_events
 from tests.conftest import TestDatabase
-from tests.integration.appeals.conftest import WEDNESDAY, World, build_world
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario, build_scenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.support.eventually import eventually
 from tests.support.service_under_test import service_under_test
@@ -24,73 +24,75 @@ HOUR = timedelta(hours=1)
 
 
 async def _answer(
-    world: World, appeal: dict[str, Any], text: str = "Начнём в понедельник.", **body: Any
+    scenario: AppealsScenario, appeal: dict[str, Any], text: str = "Начнём в понедельник.", **body: Any
 ) -> dict[str, Any]:
-    answer = await world.post(f"/appeals/{appeal['id']}/replies", {"text": text, **body})
+    answer = await scenario.post(f"/appeals/{appeal['id']}/replies", {"text": text, **body})
     assert answer.status_code == 201, answer.text
     reply: dict[str, Any] = answer.json()
     return reply
 
 
-async def test_published_reply_stops_the_clock_once(world: World) -> None:
-    await world.writes(QUESTION)
-    appeal = await world.only()
-    reply = await _answer(world, appeal)
+async def test_published_reply_stops_the_clock_once(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    reply = await _answer(scenario, appeal)
     assert reply["status"] == "queued"
-    assert (await world.only())["status"] == "in_progress"
-    assert (await world.only())["first_response_at"] is None
-    await world.published(reply, at=WEDNESDAY + 2 * HOUR)
-    appeal = await world.only()
+    assert (await scenario.single_appeal())["status"] == "in_progress"
+    assert (await scenario.single_appeal())["first_response_at"] is None
+    await scenario.emit_published(reply, at=WEDNESDAY + 2 * HOUR)
+    appeal = await scenario.single_appeal()
     assert appeal["status"] == "answered"
     assert appeal["first_response_at"] == "2026-03-04T04:00:00Z"
     assert appeal["first_response_working_seconds"] == 2 * 3600 - 60
     assert appeal["overdue"] is False
     assert appeal["replies"][0]["status"] == "published"
     assert appeal["replies"][0]["url"] == "https://example.invalid/answer"
-    (event,) = await world.events("appeal.answered")
+    (event,) = await scenario.events("appeal.answered")
     data = json.loads(event["data"])
     assert (data["reply_id"], data["origin"], data["on_time"]) == (reply["id"], "gospablik", True)
     assert data["kind"] == "final"  # the name in the webhook catalogue
     # A repeated event and a second reply change no figure.
-    await world.published(reply, at=WEDNESDAY + 5 * HOUR)
-    second = await _answer(world, appeal, "И ещё одно.")
-    await world.published(second, at=WEDNESDAY + 6 * HOUR, external_id="-101_78")
-    assert (await world.only())["first_response_at"] == "2026-03-04T04:00:00Z"
-    on_time = [json.loads(event["data"])["on_time"] for event in await world.events("appeal.answered")]
+    await scenario.emit_published(reply, at=WEDNESDAY + 5 * HOUR)
+    second = await _answer(scenario, appeal, "И ещё одно.")
+    await scenario.emit_published(second, at=WEDNESDAY + 6 * HOUR, external_id="-101_78")
+    assert (await scenario.single_appeal())["first_response_at"] == "2026-03-04T04:00:00Z"
+    on_time = [json.loads(event["data"])["on_time"] for event in await scenario.events("appeal.answered")]
     assert on_time == [True, None]
 
 
-async def test_late_reply_is_recorded_as_late(world: World) -> None:
-    await world.writes(QUESTION)
-    reply = await _answer(world, await world.only())
-    await world.published(reply, at=WEDNESDAY + 72 * HOUR)
-    (event,) = await world.events("appeal.answered")
+async def test_late_reply_is_recorded_as_late(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    reply = await _answer(scenario, await scenario.single_appeal())
+    await scenario.emit_published(reply, at=WEDNESDAY + 72 * HOUR)
+    (event,) = await scenario.events("appeal.answered")
     assert json.loads(event["data"])["on_time"] is False
 
 
-async def test_interim_reply_stops_the_clock_and_its_promise_is_monitored(world: World) -> None:
-    await world.writes(QUESTION)
+async def test_interim_reply_stops_the_clock_and_its_promise_is_monitored(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
     promised = datetime.fromisoformat("2099-01-01T00:00:00+08:00")
-    reply = await _answer(world, await world.only(), "Уточним.", kind="interim", promised_at=promised.isoformat())
-    await world.published(reply, at=WEDNESDAY + HOUR)
-    appeal = await world.only()
+    reply = await _answer(
+        scenario, await scenario.single_appeal(), "Уточним.", kind="interim", promised_at=promised.isoformat()
+    )
+    await scenario.emit_published(reply, at=WEDNESDAY + HOUR)
+    appeal = await scenario.single_appeal()
     assert (appeal["status"], appeal["overdue"]) == ("interim", False)
     assert datetime.fromisoformat(appeal["promised_at"]) == promised
     assert appeal["first_response_at"] is not None
 
 
-async def test_staff_reply_to_a_message_is_attached(world: World) -> None:
-    question = await world.writes(QUESTION)
-    await world.writes(QUESTION, author="boris")
-    await world.writes(
+async def test_staff_reply_to_a_message_is_attached(scenario: AppealsScenario) -> None:
+    question = await scenario.citizen_writes(QUESTION)
+    await scenario.citizen_writes(QUESTION, author="boris")
+    await scenario.citizen_writes(
         "Ремонт в мае",
         from_community=True,
-        reply_to=await world.external_id(question),
+        reply_to=await scenario.external_id(question),
         at=WEDNESDAY + HOUR,
     )
     appeals = {
         tuple(m["id"] for m in appeal["messages"]): appeal
-        for appeal in [await world.appeal(c["id"]) for c in await world.all()]
+        for appeal in [await scenario.appeal(c["id"]) for c in await scenario.all()]
     }
     answered = appeals[(str(question),)]
     assert answered["status"] == "answered"
@@ -101,69 +103,75 @@ async def test_staff_reply_to_a_message_is_attached(world: World) -> None:
     assert sorted(appeal["status"] for appeal in appeals.values()) == ["answered", "assigned"]
 
 
-async def test_staff_reply_in_a_dialogue_or_on_a_wall_post_is_attached(world: World) -> None:
-    await world.writes(QUESTION, kind="message", thread="vk:101_5", author="anna")
-    await world.writes("Ремонт в мае", kind="message", thread="vk:101_5", from_community=True, at=WEDNESDAY + HOUR)
-    await world.writes(QUESTION, kind="wall_post", thread="vk:-101_9", author="boris")
-    await world.writes("А у нас нет воды", thread="vk:-101_9", author="vera")
-    await world.writes("Ремонт в мае", thread="vk:-101_9", from_community=True, at=WEDNESDAY + HOUR)
+async def test_staff_reply_in_a_dialogue_or_on_a_wall_post_is_attached(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION, kind="message", thread="vk:101_5", author="anna")
+    await scenario.citizen_writes(
+        "Ремонт в мае", kind="message", thread="vk:101_5", from_community=True, at=WEDNESDAY + HOUR
+    )
+    await scenario.citizen_writes(QUESTION, kind="wall_post", thread="vk:-101_9", author="boris")
+    await scenario.citizen_writes("А у нас нет воды", thread="vk:-101_9", author="vera")
+    await scenario.citizen_writes("Ремонт в мае", thread="vk:-101_9", from_community=True, at=WEDNESDAY + HOUR)
     found = {
         appeal["messages"][0]["text"]: appeal["status"]
-        for appeal in [await world.appeal(c["id"]) for c in await world.all()]
+        for appeal in [await scenario.appeal(c["id"]) for c in await scenario.all()]
     }
     assert found["А у нас нет воды"] == "assigned"
-    assert sorted(appeal["status"] for appeal in await world.all()) == ["answered", "answered", "assigned"]
+    assert sorted(appeal["status"] for appeal in await scenario.all()) == ["answered", "answered", "assigned"]
 
 
-async def test_staff_reply_without_addressee_is_attached_if_only_one_appeal_waits(world: World) -> None:
+async def test_staff_reply_without_addressee_is_attached_if_only_one_appeal_waits(
+    scenario: AppealsScenario,
+) -> None:
     """One appeal waits: the reply is for it. Two wait: it is ambiguous. An older message answers nothing."""
-    await world.writes("Подробности позже", from_community=True, at=WEDNESDAY - HOUR)
-    await world.writes(QUESTION, author="anna")
-    assert (await world.only())["status"] == "assigned"
-    await world.writes("Ремонт в мае", from_community=True, at=WEDNESDAY + HOUR)
-    assert (await world.only())["status"] == "answered"
+    await scenario.citizen_writes("Подробности позже", from_community=True, at=WEDNESDAY - HOUR)
+    await scenario.citizen_writes(QUESTION, author="anna")
+    assert (await scenario.single_appeal())["status"] == "assigned"
+    await scenario.citizen_writes("Ремонт в мае", from_community=True, at=WEDNESDAY + HOUR)
+    assert (await scenario.single_appeal())["status"] == "answered"
     for author in ("boris", "vera"):
-        await world.writes(QUESTION, author=author)
-    await world.writes("Ремонт в мае", from_community=True, at=WEDNESDAY + 2 * HOUR)
-    assert sorted(appeal["status"] for appeal in await world.all()) == ["answered", "assigned", "assigned"]
+        await scenario.citizen_writes(QUESTION, author=author)
+    await scenario.citizen_writes("Ремонт в мае", from_community=True, at=WEDNESDAY + 2 * HOUR)
+    assert sorted(appeal["status"] for appeal in await scenario.all()) == ["answered", "assigned", "assigned"]
 
 
-async def test_staff_reply_received_before_the_question_is_attached(world: World) -> None:
+async def test_staff_reply_received_before_the_question_is_attached(scenario: AppealsScenario) -> None:
     """Order is not guaranteed: the reply may be received first."""
-    await world.writes("Ремонт в мае", from_community=True, at=WEDNESDAY + HOUR, reply_to="vk:-101_1/2")
-    await world.writes(QUESTION)
-    appeal = await world.only()
+    await scenario.citizen_writes("Ремонт в мае", from_community=True, at=WEDNESDAY + HOUR, reply_to="vk:-101_1/2")
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
     assert (appeal["status"], appeal["first_response_at"]) == ("answered", "2026-03-04T03:00:00Z")
-    assert len(await world.events("appeal.answered")) == 1
+    assert len(await scenario.events("appeal.answered")) == 1
 
 
-async def test_own_reply_received_from_the_network_counts_once(world: World) -> None:
-    await world.writes(QUESTION)
-    reply = await _answer(world, await world.only())
+async def test_own_reply_received_from_the_network_counts_once(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    reply = await _answer(scenario, await scenario.single_appeal())
     # By push, before ingest has linked it: the same text in the thread.
-    echo = await world.writes(reply["text"], from_community=True, at=WEDNESDAY + HOUR)
-    assert (await world.only())["first_response_at"] is None
-    await world.published(reply, at=WEDNESDAY + HOUR, external_id=await world.external_id(echo))
-    appeal = await world.only()
+    echo = await scenario.citizen_writes(reply["text"], from_community=True, at=WEDNESDAY + HOUR)
+    assert (await scenario.single_appeal())["first_response_at"] is None
+    await scenario.emit_published(reply, at=WEDNESDAY + HOUR, external_id=await scenario.external_id(echo))
+    appeal = await scenario.single_appeal()
     assert [found["origin"] for found in appeal["replies"]] == ["gospablik"]
     # Received again, now linked to its publication by ingest.
-    await world.writes(reply["text"], from_community=True, at=WEDNESDAY + HOUR, publication_id=uuid4())
-    assert len(await world.events("appeal.answered")) == 1
+    await scenario.citizen_writes(reply["text"], from_community=True, at=WEDNESDAY + HOUR, publication_id=uuid4())
+    assert len(await scenario.events("appeal.answered")) == 1
 
 
-async def test_message_after_the_reply_reopens_with_its_own_clock(world: World) -> None:
-    await world.writes(QUESTION)
-    await world.published(await _answer(world, await world.only()), at=WEDNESDAY + HOUR)
-    await world.writes("Спасибо!", at=WEDNESDAY + 2 * HOUR)
-    assert (await world.only())["status"] == "answered"
-    await world.writes("Ничего не сделано, ямы на месте", at=WEDNESDAY + 24 * HOUR)
-    appeal = await world.only()
+async def test_message_after_the_reply_reopens_with_its_own_clock(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    await scenario.emit_published(await _answer(scenario, await scenario.single_appeal()), at=WEDNESDAY + HOUR)
+    await scenario.citizen_writes("Спасибо!", at=WEDNESDAY + 2 * HOUR)
+    assert (await scenario.single_appeal())["status"] == "answered"
+    await scenario.citizen_writes("Ничего не сделано, ямы на месте", at=WEDNESDAY + 24 * HOUR)
+    appeal = await scenario.single_appeal()
     assert appeal["status"] == "reopened"
     assert appeal["first_response_at"] == "2026-03-04T03:00:00Z"
     assert appeal["next_response_due_at"] == "2026-03-06T03:01:00Z"
     assert appeal["overdue"] is True
-    await world.published(await _answer(world, appeal, "Завтра."), at=WEDNESDAY + 25 * HOUR, external_id="-101_80")
-    appeal = await world.only()
+    await scenario.emit_published(
+        await _answer(scenario, appeal, "Завтра."), at=WEDNESDAY + 25 * HOUR, external_id="-101_80"
+    )
+    appeal = await scenario.single_appeal()
     assert (appeal["status"], appeal["next_response_due_at"], appeal["overdue"]) == ("answered", None, False)
     assert appeal["first_response_working_seconds"] == 3600 - 60
     (earlier,) = appeal["deadline"]["previous_responses"]
@@ -171,139 +179,147 @@ async def test_message_after_the_reply_reopens_with_its_own_clock(world: World) 
     assert len(appeal["messages"]) == 3
 
 
-async def test_unclear_message_after_the_reply_goes_to_triage(world: World) -> None:
-    await world.writes(QUESTION)
-    await world.published(await _answer(world, await world.only()), at=WEDNESDAY + HOUR)
-    photo = await world.writes("", at=WEDNESDAY + 2 * HOUR, attachments=[{"type": "photo"}])
-    appeal = await world.only()
+async def test_unclear_message_after_the_reply_goes_to_triage(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    await scenario.emit_published(await _answer(scenario, await scenario.single_appeal()), at=WEDNESDAY + HOUR)
+    photo = await scenario.citizen_writes("", at=WEDNESDAY + 2 * HOUR, attachments=[{"type": "photo"}])
+    appeal = await scenario.single_appeal()
     assert (appeal["status"], appeal["next_response_due_at"]) == ("triage", None)
-    decision = await world.post(f"/messages/{photo}/triage", {"needs_answer": True})
+    decision = await scenario.post(f"/messages/{photo}/triage", {"needs_answer": True})
     assert decision.json()["appeal_status"] == "reopened"
-    assert (await world.only())["next_response_due_at"] is not None
+    assert (await scenario.single_appeal())["next_response_due_at"] is not None
 
 
-async def test_deleted_message_is_recorded_and_the_appeal_stays(world: World) -> None:
-    question = await world.writes(QUESTION)
-    await world.ingest.execute(
+async def test_deleted_message_is_recorded_and_the_appeal_stays(scenario: AppealsScenario) -> None:
+    question = await scenario.citizen_writes(QUESTION)
+    await scenario.ingest.execute(
         "UPDATE messages SET deleted_at = now(), deleted_by = 'author' WHERE id = $1", question
     )
-    await world.emit("message.deleted", question, world.organisation, deleted_by="author")
-    await world.work()
-    appeal = await world.only()
+    await scenario.emit("message.deleted", question, scenario.organisation, deleted_by="author")
+    await scenario.process_events()
+    appeal = await scenario.single_appeal()
     assert appeal["status"] == "assigned"
     assert appeal["messages"][0]["text"] == QUESTION
     (note,) = [entry for entry in appeal["timeline"] if entry["kind"] == "message_deleted"]
     assert note["data"]["deleted_by"] == "author"
 
 
-async def test_edited_message_may_open_an_appeal(world: World) -> None:
-    message = await world.writes("Спасибо")
-    assert await world.all() == []
-    await world.ingest.execute("UPDATE messages SET text = $2, version = 2 WHERE id = $1", message, QUESTION)
-    await world.emit("message.edited", message, world.organisation)
-    await world.work()
-    assert (await world.only())["messages"][0]["text"] == QUESTION
+async def test_edited_message_may_open_an_appeal(scenario: AppealsScenario) -> None:
+    message = await scenario.citizen_writes("Спасибо")
+    assert await scenario.all() == []
+    await scenario.ingest.execute("UPDATE messages SET text = $2, version = 2 WHERE id = $1", message, QUESTION)
+    await scenario.emit("message.edited", message, scenario.organisation)
+    await scenario.process_events()
+    assert (await scenario.single_appeal())["messages"][0]["text"] == QUESTION
 
 
-async def test_failed_publication_is_shown_and_can_be_retried(world: World) -> None:
-    await world.writes(QUESTION)
-    appeal = await world.only()
-    reply = await _answer(world, appeal)
+async def test_failed_publication_is_shown_and_can_be_retried(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    reply = await _answer(scenario, appeal)
     path = f"/appeals/{appeal['id']}/replies/{reply['id']}/retry"
-    assert (await world.post(path, None)).status_code == 409
+    assert (await scenario.post(path, None)).status_code == 409
     failure = {"code": "15", "message": "Access denied", "final": True}
-    await world.emit("publication.failed", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
-    await world.work()
-    (shown,) = (await world.only())["replies"]
+    await scenario.emit(
+        "publication.failed", uuid4(), scenario.organisation, reply_id=reply["id"], failure=failure
+    )
+    await scenario.process_events()
+    (shown,) = (await scenario.single_appeal())["replies"]
     assert shown["status"] == "failed"
     assert shown["failure"]["message"] == "Access denied"
-    assert len(await world.events("reply.failed")) == 1
-    again = await world.post(path, None)
+    assert len(await scenario.events("reply.failed")) == 1
+    again = await scenario.post(path, None)
     assert (again.status_code, again.json()["status"]) == (202, "queued")
 
 
-async def _failed(world: World, text: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+async def _failed(scenario: AppealsScenario, text: str) -> tuple[dict[str, Any], dict[str, Any], str]:
     """Create an appeal whose reply the network refused; return appeal, reply and the path to retry it."""
-    await world.writes(QUESTION)
-    appeal = await world.only()
-    reply = await _answer(world, appeal, text)
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    reply = await _answer(scenario, appeal, text)
     failure = {"code": "vk:222", "message": "Ссылки запрещены.", "final": True}
-    await world.emit("publication.failed", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
-    await world.work()
+    await scenario.emit(
+        "publication.failed", uuid4(), scenario.organisation, reply_id=reply["id"], failure=failure
+    )
+    await scenario.process_events()
     return appeal, reply, f"/appeals/{appeal['id']}/replies/{reply['id']}/retry"
 
 
-async def _stands(world: World, reply: dict[str, Any], text: str, *, part: int, parts: int) -> None:
+async def _stands(scenario: AppealsScenario, reply: dict[str, Any], text: str, *, part: int, parts: int) -> None:
     """Insert a published part of the reply."""
-    await world.ingest.execute(
+    await scenario.ingest.execute(
         """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
            thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
            VALUES ($1, $2, $3, $4, $5, $6, 'vk', 'comment', 'vk:-101_1', $7, 'x', 'published', 1, 1,
            now(), now())""",
-        uuid4(), UUID(reply["id"]), part, parts, world.page, world.organisation, text,
+        uuid4(), UUID(reply["id"]), part, parts, scenario.page, scenario.organisation, text,
     )  # fmt: skip
 
 
-async def test_failed_reply_is_corrected_and_retried(world: World) -> None:
-    _, reply, path = await _failed(world, "Смотрите spam.example")
-    blank = await world.post(path, {"text": "  "})
+async def test_failed_reply_is_corrected_and_retried(scenario: AppealsScenario) -> None:
+    _, reply, path = await _failed(scenario, "Смотрите spam.example")
+    blank = await scenario.post(path, {"text": "  "})
     assert blank.status_code == 422
-    again = await world.post(path, {"text": "Смотрите на сайте"})
+    again = await scenario.post(path, {"text": "Смотрите на сайте"})
     assert (again.status_code, again.json()["text"], again.json()["failure"]) == (202, "Смотрите на сайте", None)
-    appeal = await world.only()
+    appeal = await scenario.single_appeal()
     (shown,) = appeal["replies"]
     assert (shown["status"], shown["text"]) == ("queued", "Смотрите на сайте")
     (note,) = [entry for entry in appeal["timeline"] if entry["kind"] == "reply_corrected"]
     assert note["data"] == {"reply_id": reply["id"], "former": "Смотрите spam.example"}
     assert note["actor"] == again.json()["author"]
-    assert (await world.post(path, {"text": "Ещё раз"})).status_code == 409
+    assert (await scenario.post(path, {"text": "Ещё раз"})).status_code == 409
 
 
-async def test_published_parts_cannot_be_corrected(world: World) -> None:
-    _, reply, path = await _failed(world, "Раз. Два. Три.")
-    await _stands(world, reply, "Раз.", part=0, parts=2)
+async def test_published_parts_cannot_be_corrected(scenario: AppealsScenario) -> None:
+    _, reply, path = await _failed(scenario, "Раз. Два. Три.")
+    await _stands(scenario, reply, "Раз.", part=0, parts=2)
     for wrong in ("Иначе. Два.", "Раз."):
-        refused = await world.post(path, {"text": wrong})
+        refused = await scenario.post(path, {"text": wrong})
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["pointer"] == "/text"
-    assert (await world.only())["replies"][0]["text"] == "Раз. Два. Три."
-    assert (await world.post(path, {"text": "Раз.\n\nЧетыре."})).status_code == 202
+    assert (await scenario.single_appeal())["replies"][0]["text"] == "Раз. Два. Три."
+    assert (await scenario.post(path, {"text": "Раз.\n\nЧетыре."})).status_code == 202
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("retry_scheduled", "queued"), ("uncertain", "uncertain")])
-async def test_delay_is_shown_until_the_reply_is_published(world: World, outcome: str, status: str) -> None:
-    await world.writes(QUESTION)
-    reply = await _answer(world, await world.only())
+async def test_delay_is_shown_until_the_reply_is_published(
+    scenario: AppealsScenario, outcome: str, status: str
+) -> None:
+    await scenario.citizen_writes(QUESTION)
+    reply = await _answer(scenario, await scenario.single_appeal())
     failure = {"code": "no_usable_token", "message": "У страницы нет ключа.", "final": False}
-    await world.emit(f"publication.{outcome}", uuid4(), world.organisation, reply_id=reply["id"], failure=failure)
-    await world.work()
-    (shown,) = (await world.only())["replies"]
+    await scenario.emit(
+        f"publication.{outcome}", uuid4(), scenario.organisation, reply_id=reply["id"], failure=failure
+    )
+    await scenario.process_events()
+    (shown,) = (await scenario.single_appeal())["replies"]
     assert shown["status"] == status
     assert (shown["failure"]["message"], shown["failure"]["will_retry"]) == ("У страницы нет ключа.", True)
-    await world.published(reply, at=WEDNESDAY + HOUR)
-    (shown,) = (await world.only())["replies"]
+    await scenario.emit_published(reply, at=WEDNESDAY + HOUR)
+    (shown,) = (await scenario.single_appeal())["replies"]
     assert (shown["status"], shown["failure"]) == ("published", None)
 
 
-async def test_parts_mistaken_for_staff_replies_count_once(world: World) -> None:
-    await world.writes(QUESTION)
-    reply = await _answer(world, await world.only(), "Первая часть. Вторая часть.")
+async def test_parts_mistaken_for_staff_replies_count_once(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    reply = await _answer(scenario, await scenario.single_appeal(), "Первая часть. Вторая часть.")
     parts = [
-        await world.writes(text, from_community=True, at=WEDNESDAY + minutes * timedelta(minutes=1))
+        await scenario.citizen_writes(text, from_community=True, at=WEDNESDAY + minutes * timedelta(minutes=1))
         for minutes, text in ((10, "Первая часть…"), (11, "Вторая часть…"))
     ]
-    assert [one["origin"] for one in (await world.only())["replies"]] == ["gospablik", "network"]
-    await world.emit(
+    assert [one["origin"] for one in (await scenario.single_appeal())["replies"]] == ["gospablik", "network"]
+    await scenario.emit(
         "publication.published",
         uuid4(),
-        world.organisation,
+        scenario.organisation,
         reply_id=reply["id"],
-        external_ids=[await world.external_id(part) for part in parts],
+        external_ids=[await scenario.external_id(part) for part in parts],
         url="https://example.invalid/answer",
         published_at=(WEDNESDAY + timedelta(minutes=11)).isoformat(),
     )
-    await world.work()
-    (shown,) = (await world.only())["replies"]
+    await scenario.process_events()
+    (shown,) = (await scenario.single_appeal())["replies"]
     assert (shown["origin"], shown["status"]) == ("gospablik", "published")
 
 
@@ -313,7 +329,7 @@ class FakeIngest:
     def __init__(self, keys_dir: Path, failures: int) -> None:
         self.keys = tokens.read_key_set(keys_dir / "services.jwks")
         self.failures = failures
-        self.requests: list[dict[str, Any]] = []
+        self.publication_jobs: list[dict[str, Any]] = []
 
     async def publish(self, request: web.Request) -> web.Response:
         token = request.headers["Authorization"].removeprefix("Bearer ")
@@ -322,7 +338,7 @@ class FakeIngest:
             self.failures -= 1
             return web.Response(status=503)
         body = await request.json()
-        self.requests.append(
+        self.publication_jobs.append(
             {"path": request.path, "body": body, "act": claims["act"], "key": request.headers["Idempotency-Key"]}
         )
         return web.json_response({"id": str(uuid4()), "status": "queued"}, status=201)
@@ -348,25 +364,25 @@ async def test_publication_request_names_the_author_once(
     ingest = await database.connect("ingest")
     try:
         async with service_under_test("appeals", database, keys_dir, process="all", ingest_url=url) as appeals:
-            world = await build_world(database, appeals, ingest)
-            question = await world.insert_message(QUESTION)
+            scenario = await build_scenario(database, appeals, ingest)
+            question = await scenario.insert_message(QUESTION)
 
             async def opened() -> bool:
-                return len(await world.all()) == 1
+                return len(await scenario.all()) == 1
 
             await eventually(opened)
-            reply = await _answer(world, await world.only())
+            reply = await _answer(scenario, await scenario.single_appeal())
 
             async def asked() -> bool:
-                return (await world.only())["replies"][0]["publication_id"] is not None
+                return (await scenario.single_appeal())["replies"][0]["publication_id"] is not None
 
             await eventually(asked)
-            (request,) = fake.requests
+            (request,) = fake.publication_jobs
             assert request["path"] == "/internal/publications"
             assert request["body"]["reply_id"] == request["key"] == reply["id"]
             assert request["body"]["message_id"] == str(question)
             assert request["body"]["text"] == reply["text"]
-            assert request["body"]["appeal_id"] == (await world.only())["id"]
+            assert request["body"]["appeal_id"] == (await scenario.single_appeal())["id"]
             assert UUID(request["act"]) == UUID(int=1)
     finally:
         await ingest.close()
@@ -379,14 +395,14 @@ async def test_retry_request_carries_the_corrected_text(
     ingest = await database.connect("ingest")
     try:
         async with service_under_test("appeals", database, keys_dir, process="all", ingest_url=url) as appeals:
-            world = await build_world(database, appeals, ingest)
-            await world.insert_message(QUESTION)
+            scenario = await build_scenario(database, appeals, ingest)
+            await scenario.insert_message(QUESTION)
 
             async def opened() -> bool:
-                return len(await world.all()) == 1
+                return len(await scenario.all()) == 1
 
             await eventually(opened)
-            reply = await _answer(world, await world.only())
+            reply = await _answer(scenario, await scenario.single_appeal())
 
             async def requested() -> bool:
                 asked_for = "SELECT publication_id FROM replies WHERE id = $1"
@@ -396,24 +412,24 @@ async def test_retry_request_carries_the_corrected_text(
             await eventually(requested)
             publication = uuid4()
             failure = {"code": "vk:222", "message": "Ссылки запрещены.", "final": True}
-            await world.emit(
-                "publication.failed", publication, world.organisation, reply_id=reply["id"], failure=failure
+            await scenario.emit(
+                "publication.failed", publication, scenario.organisation, reply_id=reply["id"], failure=failure
             )
             await number_committed_events(appeals.service.database)
 
             async def failed() -> bool:
-                return bool((await world.only())["replies"][0]["status"] == "failed")
+                return bool((await scenario.single_appeal())["replies"][0]["status"] == "failed")
 
             await eventually(failed)
-            appeal = await world.only()
+            appeal = await scenario.single_appeal()
             path = f"/appeals/{appeal['id']}/replies/{reply['id']}/retry"
-            assert (await world.post(path, {"text": "Иначе."})).status_code == 202
+            assert (await scenario.post(path, {"text": "Иначе."})).status_code == 202
 
             async def asked() -> bool:
-                return any(one["path"].endswith("/retry") for one in fake.requests)
+                return any(one["path"].endswith("/retry") for one in fake.publication_jobs)
 
             await eventually(asked)
-            (request,) = [one for one in fake.requests if one["path"].endswith("/retry")]
+            (request,) = [one for one in fake.publication_jobs if one["path"].endswith("/retry")]
             assert request["path"] == f"/internal/publications/{publication}/retry"
             assert request["body"] == {"text": "Иначе."}
     finally:

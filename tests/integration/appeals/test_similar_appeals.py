@@ -23,57 +23,57 @@ from shared.auth.rights import Right, Role
 from shared.database.sessions import Database
 from shared.tables.appeals import Appeal
 from tests.conftest import TestDatabase
-from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.support.service_under_test import insert_organisation
 
 TROUBLE = "На улице Школьной в Кабанске третий день нет горячей воды, когда дадут?"
 
 
-async def like(world: World, appeal_id: str, **query: Any) -> dict[str, dict[str, Any]]:
+async def like(scenario: AppealsScenario, appeal_id: str, **query: Any) -> dict[str, dict[str, Any]]:
     """Return the appeals similar to this one, by id."""
-    answer = await world.get(f"/appeals/{appeal_id}/similar", **query)
+    answer = await scenario.get(f"/appeals/{appeal_id}/similar", **query)
     assert answer.status_code == 200, answer.text
     return {item["appeal_id"]: item for item in answer.json()["items"]}
 
 
-async def case_of(world: World, said: str, **details: Any) -> str:
-    message_id = await world.writes(said, **details)
+async def case_of(scenario: AppealsScenario, said: str, **details: Any) -> str:
+    message_id = await scenario.citizen_writes(said, **details)
     return str(
-        await world.ingest.fetchval("SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message_id)
+        await scenario.ingest.fetchval("SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message_id)
     )
 
 
-async def test_same_person_and_neighbours_are_distinguished(world: World) -> None:
-    other_page = next(page for page, kept in world.pages.items() if kept[0] == world.other_organisation)
-    asked = await case_of(world, TROUBLE, author="anna", thread="vk:-101_1")
+async def test_same_person_and_neighbours_are_distinguished(scenario: AppealsScenario) -> None:
+    other_page = next(page for page, kept in scenario.pages.items() if kept[0] == scenario.other_organisation)
+    asked = await case_of(scenario, TROUBLE, author="anna", thread="vk:-101_1")
     again = await case_of(
-        world, "Горячей воды на Школьной в Кабанске так и нет", author="anna", thread="vk:-101_2",
+        scenario, "Горячей воды на Школьной в Кабанске так и нет", author="anna", thread="vk:-101_2",
         at=WEDNESDAY + timedelta(days=2),
     )  # fmt: skip
     neighbour = await case_of(
-        world, "Кабанск, ул. Школьная, нет горячей воды", author="boris", thread="vk:-101_3",
+        scenario, "Кабанск, ул. Школьная, нет горячей воды", author="boris", thread="vk:-101_3",
         at=WEDNESDAY + timedelta(minutes=12),
     )  # fmt: skip
     elsewhere = await case_of(
-        world, TROUBLE, author="ok-77", thread="ok:202_1", page=other_page, at=WEDNESDAY + timedelta(hours=3)
+        scenario, TROUBLE, author="ok-77", thread="ok:202_1", page=other_page, at=WEDNESDAY + timedelta(hours=3)
     )
-    stranger = await case_of(world, "Когда починят светофор на Гагарина?", author="vera", thread="vk:-101_4")
-    old = await case_of(world, TROUBLE, author="gleb", thread="vk:-101_5", at=WEDNESDAY - timedelta(days=30))
-    found = await like(world, asked)
+    stranger = await case_of(scenario, "Когда починят светофор на Гагарина?", author="vera", thread="vk:-101_4")
+    old = await case_of(scenario, TROUBLE, author="gleb", thread="vk:-101_5", at=WEDNESDAY - timedelta(days=30))
+    found = await like(scenario, asked)
     assert set(found) == {again, neighbour}, "only appeals of the same organisation within the window are compared"
     assert (found[again]["same_person"], found[neighbour]["same_person"]) == ("same_author", None)
     assert {"та же улица", "12 минут"} <= set(found[neighbour]["why"])
-    everywhere = await like(world, asked, all_organisations=True)
+    everywhere = await like(scenario, asked, all_organisations=True)
     assert set(everywhere) == {again, neighbour, elsewhere}
     assert next(iter(everywhere)) == elsewhere
     assert (everywhere[elsewhere]["same_person"], everywhere[elsewhere]["why"][0]) == ("probable", "тот же текст")
-    assert old in await like(world, asked, days=40)
-    assert stranger not in await like(world, asked, days=90, all_organisations=True)
+    assert old in await like(scenario, asked, days=40)
+    assert stranger not in await like(scenario, asked, days=90, all_organisations=True)
     # Staff never see another organisation's appeals, whatever they ask.
-    staff = {"role": "executor", "org": world.organisation, "all_organisations": True}
-    assert set(await like(world, asked, **staff)) == {again, neighbour}
+    staff = {"role": "executor", "org": scenario.organisation, "all_organisations": True}
+    assert set(await like(scenario, asked, **staff)) == {again, neighbour}
     assert (
-        await world.get(f"/appeals/{elsewhere}/similar", role="executor", org=world.organisation)
+        await scenario.get(f"/appeals/{elsewhere}/similar", role="executor", org=scenario.organisation)
     ).status_code == 404
 
 

@@ -3,15 +3,15 @@
 from typing import Any
 from uuid import uuid4
 
-from tests.integration.appeals.conftest import World
+from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 
 
-async def topics(world: World, **query: Any) -> list[dict[str, Any]]:
+async def topics(scenario: AppealsScenario, **query: Any) -> list[dict[str, Any]]:
     """Return all pages of the list."""
     found: list[dict[str, Any]] = []
     while True:
-        answer = await world.get("/topics", **query)
+        answer = await scenario.get("/topics", **query)
         assert answer.status_code == 200, answer.text
         page = answer.json()
         found += page["items"]
@@ -20,47 +20,47 @@ async def topics(world: World, **query: Any) -> list[dict[str, Any]]:
         query["cursor"] = page["next_cursor"]
 
 
-async def test_groups_topics_and_topics_of_a_group_are_listed(world: World) -> None:
-    groups = await topics(world)
+async def test_groups_topics_and_topics_of_a_group_are_listed(scenario: AppealsScenario) -> None:
+    groups = await topics(scenario)
     assert len(groups) == 26
     assert {found["level"] for found in groups} == {"group"}
-    below = await topics(world, level="topic", limit=200)
+    below = await topics(scenario, level="topic", limit=200)
     assert len(below) > 300
     assert [found["position"] for found in below] == sorted(found["position"] for found in below)
     roads = next(found for found in groups if found["code"] == "roads")
-    of_roads = await topics(world, group_id=roads["id"])
+    of_roads = await topics(scenario, group_id=roads["id"])
     assert of_roads == [found for found in below if found["group"] == {"id": roads["id"], "name": "Дороги"}]
-    assert (await topics(world, group_id=roads["id"], level="all"))[0] == roads
-    assert len(await topics(world, level="all", limit=200)) == len(groups) + len(below)
+    assert (await topics(scenario, group_id=roads["id"], level="all"))[0] == roads
+    assert len(await topics(scenario, level="all", limit=200)) == len(groups) + len(below)
 
 
-async def test_topic_is_found_by_any_of_its_names(world: World) -> None:
-    details = (await world.get(f"/topics/{(await topics(world, q='чипы СОБАКАМ'))[0]['id']}")).json()
+async def test_topic_is_found_by_any_of_its_names(scenario: AppealsScenario) -> None:
+    details = (await scenario.get(f"/topics/{(await topics(scenario, q='чипы СОБАКАМ'))[0]['id']}")).json()
     assert details["group"]["name"] == "Безопасность и правопорядок"
     assert details["taxonomy_version"] == "2026-1"
     assert "чипы собакам" in details["aliases"]
     assert details["includes"]
     assert details["excludes"]
     assert details["active"] is True
-    by_e, by_yo = await topics(world, q="молодежная"), await topics(world, q="МОЛОДЁЖНАЯ")
+    by_e, by_yo = await topics(scenario, q="молодежная"), await topics(scenario, q="МОЛОДЁЖНАЯ")
     assert by_e == by_yo
     assert by_e[0]["level"] == "group"
-    assert await topics(world, q="нет такой темы") == []
-    assert (await world.get(f"/topics/{uuid4()}")).status_code == 404
-    assert (await world.get("/topics", q="")).status_code == 422
+    assert await topics(scenario, q="нет такой темы") == []
+    assert (await scenario.get(f"/topics/{uuid4()}")).status_code == 404
+    assert (await scenario.get("/topics", q="")).status_code == 422
 
 
-async def test_search_is_paged_like_the_list(world: World) -> None:
-    whole = await topics(world, q="до", limit=200)
+async def test_search_is_paged_like_the_list(scenario: AppealsScenario) -> None:
+    whole = await topics(scenario, q="до", limit=200)
     assert len(whole) > 5
-    assert await topics(world, q="до", limit=3) == whole
+    assert await topics(scenario, q="до", limit=3) == whole
 
 
-async def test_appeal_shows_topic_and_group_and_is_found_by_both(world: World) -> None:
-    await world.writes(QUESTION)
-    roads = next(found for found in await topics(world) if found["code"] == "roads")
-    below = (await topics(world, group_id=roads["id"]))[0]
-    connection = await world.database.connect("appeals")
+async def test_appeal_shows_topic_and_group_and_is_found_by_both(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    roads = next(found for found in await topics(scenario) if found["code"] == "roads")
+    below = (await topics(scenario, group_id=roads["id"]))[0]
+    connection = await scenario.database.connect("appeals")
     try:
         await connection.execute("UPDATE appeals SET topic_id = $1, municipality = '81701000'", below["id"])
         await connection.execute(
@@ -68,13 +68,13 @@ async def test_appeal_shows_topic_and_group_and_is_found_by_both(world: World) -
         )
     finally:
         await connection.close()
-    appeal = await world.only()
+    appeal = await scenario.single_appeal()
     assert appeal["topic"] == {"id": below["id"], "name": below["name"], "group": below["group"]}
     assert appeal["location"]["municipality"]["oktmo"] == "81701000"
     assert appeal["location"]["municipality"]["name"]
     assert (appeal["location"]["settlement"], appeal["location"]["street"]) == ("Забайкальский", None)
     assert (appeal["utility_failure"], appeal["language"], appeal["incident_id"]) == ("power", "ru", None)
-    other = next(found for found in await topics(world) if found["code"] == "energy")
+    other = next(found for found in await topics(scenario) if found["code"] == "energy")
     for found, query in (
         (1, {"topic_id": roads["id"]}),
         (1, {"topic_id": below["id"]}),
@@ -93,5 +93,5 @@ async def test_appeal_shows_topic_and_group_and_is_found_by_both(world: World) -
         (0, {"language": "bxr"}),
         (0, {"utility_failure": "water"}),
     ):
-        assert len(await world.all(**query)) == found, query
-        assert (await world.get("/appeals/counts", **query)).json()["total"] == found, query
+        assert len(await scenario.all(**query)) == found, query
+        assert (await scenario.get("/appeals/counts", **query)).json()["total"] == found, query

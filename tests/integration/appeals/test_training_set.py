@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.integration.appeals.conftest import WEDNESDAY, World
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_review_decisions import CITY, classified_message, decide, topic
 
@@ -21,25 +21,25 @@ def rows(answer: httpx.Response) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
-async def test_row_contains_only_what_people_decided(world: World) -> None:
+async def test_row_contains_only_what_people_decided(scenario: AppealsScenario) -> None:
     message = await classified_message(
-        world, "=Яма на дороге, звоните 8 (301) 233-44-55,\nмне: +7 914 123-45-67 когда?"
+        scenario, "=Яма на дороге, звоните 8 (301) 233-44-55,\nмне: +7 914 123-45-67 когда?"
     )
     await decide(
-        world,
+        scenario,
         message,
-        topic_id=await topic(world, "roads.02"),
+        topic_id=await topic(scenario, "roads.02"),
         municipality=CITY,
         urgency="high",
         type="complaint",
     )
-    only_need = await classified_message(world, author="b", at=WEDNESDAY + timedelta(hours=1))
-    await decide(world, only_need)
-    thanks = await world.writes("Спасибо", author="c")
-    await decide(world, thanks, needs_answer=False, type="thanks")
-    await classified_message(world, author="never reviewed")
-    whole = rows(await world.get(PATH))
-    appeal = next(appeal for appeal in await world.all() if appeal["urgency"] == "high")
+    only_need = await classified_message(scenario, author="b", at=WEDNESDAY + timedelta(hours=1))
+    await decide(scenario, only_need)
+    thanks = await scenario.citizen_writes("Спасибо", author="c")
+    await decide(scenario, thanks, needs_answer=False, type="thanks")
+    await classified_message(scenario, author="never reviewed")
+    whole = rows(await scenario.get(PATH))
+    appeal = next(appeal for appeal in await scenario.all() if appeal["urgency"] == "high")
     text = whole[0].pop("Текст инцидента")
     assert "914" not in text
     assert text.startswith("'=Яма на дороге")
@@ -64,35 +64,35 @@ async def test_row_contains_only_what_people_decided(world: World) -> None:
         ("yes", "", ""),
         ("no", "thanks", ""),
     ]
-    assert [row["Тема"] for row in rows(await world.get(PATH, labelled="true"))] == [appeal["topic"]["name"]]
+    assert [row["Тема"] for row in rows(await scenario.get(PATH, labelled="true"))] == [appeal["topic"]["name"]]
 
 
-async def test_deleted_or_edited_messages_are_left_out(world: World) -> None:
+async def test_deleted_or_edited_messages_are_left_out(scenario: AppealsScenario) -> None:
     async def changed(author: str, change: str) -> None:
-        message = await classified_message(world, f"{QUESTION} {author}", author=author)
-        await decide(world, message, confirm=True)
-        await world.ingest.execute(f"UPDATE messages SET {change} WHERE id = $1", message)
+        message = await classified_message(scenario, f"{QUESTION} {author}", author=author)
+        await decide(scenario, message, confirm=True)
+        await scenario.ingest.execute(f"UPDATE messages SET {change} WHERE id = $1", message)
 
     await changed("stays", "version = 1")
     await changed("removed by the page", "deleted_at = now(), deleted_by = 'community'")
     await changed("edited before", "edited_at = received_at")
     await changed("deleted", "deleted_at = now(), deleted_by = 'author'")
     await changed("edited since", "edited_at = now() + interval '1 hour'")
-    kept = [row["Текст инцидента"].removeprefix(f"{QUESTION} ") for row in rows(await world.get(PATH))]
+    kept = [row["Текст инцидента"].removeprefix(f"{QUESTION} ") for row in rows(await scenario.get(PATH))]
     assert kept == ["stays", "removed by the page", "edited before"]
 
 
-async def test_long_exports_are_complete_and_ordered(world: World, monkeypatch: Any) -> None:
+async def test_long_exports_are_complete_and_ordered(scenario: AppealsScenario, monkeypatch: Any) -> None:
     monkeypatch.setattr("services.appeals.moderation.training_set.CHUNK_ROWS", 2)
     for number in range(5):
         await decide(
-            world, await classified_message(world, f"{QUESTION} {number}", author=f"a{number}"), confirm=True
+            scenario, await classified_message(scenario, f"{QUESTION} {number}", author=f"a{number}"), confirm=True
         )
-    found = rows(await world.get(PATH, labelled="true"))
+    found = rows(await scenario.get(PATH, labelled="true"))
     assert [row["Текст инцидента"][-1] for row in found] == ["0", "1", "2", "3", "4"]
 
 
-async def test_export_requires_the_right_to_manage_rules(world: World) -> None:
-    for role, org in (("analyst", None), ("head", None), ("executor", world.organisation)):
-        assert (await world.get(PATH, role=role, org=org)).status_code == 403
-    assert rows(await world.get(PATH)) == []
+async def test_export_requires_the_right_to_manage_rules(scenario: AppealsScenario) -> None:
+    for role, org in (("analyst", None), ("head", None), ("executor", scenario.organisation)):
+        assert (await scenario.get(PATH, role=role, org=org)).status_code == 403
+    assert rows(await scenario.get(PATH)) == []

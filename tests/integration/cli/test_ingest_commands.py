@@ -22,7 +22,7 @@ from services.ingest.sync.backfill_runner import BackfillRunner
 from services.ingest.sync.reconciliation_runner import ReconciliationRunner
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
-from tests.integration.ingest.memory_network import Ground, age_first_reading, comment, ground, running
+from tests.integration.ingest.memory_network import SeededPages, age_first_read, comment, running, seeded_pages
 from tests.support.eventually import eventually
 from tests.support.forked_program import run_program
 from tests.support.service_under_test import environment, service_under_test
@@ -54,7 +54,7 @@ class System:
     """The served API, a network in memory, and the command line."""
 
     url: str
-    seeded: Ground
+    seeded: SeededPages
     raw_connection: asyncpg.Connection
 
     def start(self, *arguments: str, **env: str) -> "subprocess.Popen[str]":
@@ -87,7 +87,7 @@ async def system(database: TestDatabase, keys_dir: Path, monkeypatch: pytest.Mon
         assert registry.service.database, "created with registry's role"
         async with (
             service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest,
-            ground(database) as seeded,
+            seeded_pages(database) as seeded,
             _served(registry.client._transport.app, ingest.client._transport.app) as url,  # type: ignore[attr-defined]
         ):
             await raw_connection.execute(
@@ -97,7 +97,7 @@ async def system(database: TestDatabase, keys_dir: Path, monkeypatch: pytest.Mon
     await raw_connection.close()
 
 
-def _backfiller(seeded: Ground) -> BackfillRunner:
+def _backfiller(seeded: SeededPages) -> BackfillRunner:
     return BackfillRunner(seeded.database, seeded.feed, {"vk": seeded.network}, seeded.settings)
 
 
@@ -130,7 +130,7 @@ async def test_reconciliation_reports_gaps_and_sources_show_them(database: TestD
     seeded = system.seeded
     seeded.network.items = [comment(n, n * DAY / 24) for n in range(1, 5)]
     await seeded.push(seeded.network.items[0])
-    await age_first_reading(database, seeded.page.id, DAY)
+    await age_first_read(database, seeded.page.id, DAY)
     work = ReconciliationRunner(seeded.database, seeded.feed, {"vk": seeded.network}, seeded.settings)
     async with running(work):
         one = await system.run("reconcile", "--page", str(seeded.page.id))

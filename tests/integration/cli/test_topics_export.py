@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.registry.access import people
 from tests.conftest import TestDatabase
-from tests.integration.appeals.conftest import World, build_world
+from tests.integration.appeals.conftest import AppealsScenario, build_scenario
 from tests.integration.appeals.test_review_decisions import classified_message, decide
 from tests.support.forked_program import run_program
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
@@ -55,9 +55,9 @@ async def test_decisions_of_people_are_exported(
             async with registry.service.database.write() as session:
                 await people.ensure_demo_people(session)
             async with service_under_test("appeals", database, keys_dir) as appeals:
-                world: World = await build_world(database, appeals, ingest)
-                await decide(world, await classified_message(world), confirm=True)
-                await decide(world, await classified_message(world, author="b"))
+                scenario: AppealsScenario = await build_scenario(database, appeals, ingest)
+                await decide(scenario, await classified_message(scenario), confirm=True)
+                await decide(scenario, await classified_message(scenario, author="b"))
                 async with _served(registry, appeals) as url:
                     for more, rows in (((), 1), (("--all",), 2)):
                         done = await run("export", "--out", str(out), "--url", url, *more)

@@ -21,14 +21,14 @@ Filled = tuple[TestDatabase, Region]
 
 
 @pytest.fixture(scope="module")
-async def filled(template: str) -> AsyncIterator[Filled]:
+async def filled(migrated_template: str) -> AsyncIterator[Filled]:
     """A database with twenty thousand appeals and their related rows."""
     name = f"growth_{secrets.token_hex(4)}"
-    admin = await asyncpg.connect(template)
+    admin = await asyncpg.connect(migrated_template)
     await admin.execute(
         f"CREATE DATABASE {name} TEMPLATE {bootstrap.DATABASE} OWNER {bootstrap.OWNER} STRATEGY FILE_COPY"
     )
-    database = TestDatabase(template, name)
+    database = TestDatabase(migrated_template, name)
     connection = await database.connect()
     try:
         yield database, await fill(connection, 20_000)

@@ -19,7 +19,7 @@ from tests.conftest import TestDatabase
 from tests.support.eventually import eventually_blocking
 from tests.support.forked_program import ForkedProgram
 from tests.support.service_under_test import (
-    DROPPED_FIRST,
+    CLIENT_LIMITS,
     ServiceUnderTest,
     insert_organisation,
     insert_page,
@@ -48,11 +48,11 @@ class Emulator:
     """A running emulator and its control API."""
 
     url: str
-    door: httpx.Client
+    control: httpx.Client
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
         """Call the control API."""
-        answer = self.door.post(f"/_control/{path}", json=body)
+        answer = self.control.post(f"/_control/{path}", json=body)
         assert answer.status_code == 200, answer.text
         result: dict[str, Any] = answer.json()
         return result
@@ -67,12 +67,12 @@ class Emulator:
 
     def tokens(self) -> list[dict[str, Any]]:
         """Return valid credentials."""
-        items: list[dict[str, Any]] = self.door.get("/_control/tokens").json()["items"]
+        items: list[dict[str, Any]] = self.control.get("/_control/tokens").json()["items"]
         return items
 
     def answers(self, page: str) -> list[dict[str, Any]]:
         """Return what the community published."""
-        items: list[dict[str, Any]] = self.door.get("/_control/answers", params={"page": page}).json()["items"]
+        items: list[dict[str, Any]] = self.control.get("/_control/answers", params={"page": page}).json()["items"]
         return items
 
 
@@ -90,19 +90,19 @@ def running_emulator(network: str, folder: Path, **settings: str) -> Iterator[Em
     process = ForkedProgram(f"emulators.{network}", env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
-        with httpx.Client(base_url=url, timeout=30, limits=DROPPED_FIRST) as door:
-            _wait_for(door, process)
-            yield Emulator(url, door)
+        with httpx.Client(base_url=url, timeout=30, limits=CLIENT_LIMITS) as control:
+            _wait_for(control, process)
+            yield Emulator(url, control)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
 
 
-def _wait_for(door: httpx.Client, process: ForkedProgram) -> None:
+def _wait_for(control: httpx.Client, process: ForkedProgram) -> None:
     def answers() -> bool:
         assert process.returncode is None, "the emulator ended"
         try:
-            door.get("/_control/pages")
+            control.get("/_control/pages")
         except httpx.TransportError:
             return False
         return True
@@ -129,7 +129,7 @@ def _no_faults(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     for name in ("vk", "ok"):
         if name in request.fixturenames:
-            request.getfixturevalue(name).door.delete("/_control/faults")
+            request.getfixturevalue(name).control.delete("/_control/faults")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Connected:
 
     ingest: ServiceUnderTest
     database: TestDatabase
-    eye: asyncpg.Connection
+    raw_connection: asyncpg.Connection
     organisation: UUID
 
     @property
@@ -190,13 +190,15 @@ class Connected:
 
     async def stored(self, external_id: str, kind: str = "comment") -> asyncpg.Record | None:
         """Return a stored message by the network's id."""
-        return await self.eye.fetchrow(
+        return await self.raw_connection.fetchrow(
             "SELECT * FROM messages WHERE external_id = $1 AND kind = $2", external_id, kind
         )
 
     async def events(self, kind: str) -> list[asyncpg.Record]:
         """Return events of a type, in order of writing."""
-        return list(await self.eye.fetch("SELECT * FROM events WHERE type = $1 ORDER BY created_at, id", kind))
+        return list(
+            await self.raw_connection.fetch("SELECT * FROM events WHERE type = $1 ORDER BY created_at, id", kind)
+        )
 
 
 TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "session_secret_key"}
@@ -205,8 +207,8 @@ TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "s
 @asynccontextmanager
 async def connected(database: TestDatabase, keys_dir: Path, **env: str) -> AsyncIterator[Connected]:
     """Run ingest with its workers, connected to the given networks."""
-    eye = await database.connect()
+    raw_connection = await database.connect()
     organisation = await insert_organisation(database)
     async with service_under_test("ingest", database, keys_dir, process="all", **(KEYS | FAST | env)) as ingest:
-        yield Connected(ingest, database, eye, organisation)
-    await eye.close()
+        yield Connected(ingest, database, raw_connection, organisation)
+    await raw_connection.close()

@@ -9,7 +9,7 @@ from aiohttp import web
 
 
 @dataclass
-class Relay:
+class HttpForwarder:
     """Forwards each POST to the service; without a service it responds 503."""
 
     url: str = ""
@@ -26,18 +26,18 @@ class Relay:
 
 
 @asynccontextmanager
-async def running_relay() -> AsyncIterator[Relay]:
+async def running_forwarder() -> AsyncIterator[HttpForwarder]:
     """Run a relay on a free port."""
-    relay = Relay()
+    forwarder = HttpForwarder()
     app = web.Application()
-    app.router.add_post("/{path:.*}", relay.take)
+    app.router.add_post("/{path:.*}", forwarder.take)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
         host, port = runner.addresses[0][:2]
-        relay.url = f"http://{host}:{port}"
-        yield relay
+        forwarder.url = f"http://{host}:{port}"
+        yield forwarder
     finally:
         await runner.cleanup()

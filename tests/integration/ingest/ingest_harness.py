@@ -19,12 +19,12 @@ from tests.support.service_under_test import ServiceUnderTest, insert_organisati
 MOMENT = datetime(2026, 3, 2, 4, 5, tzinfo=UTC)
 
 
-class Bench:
+class IngestHarness:
     """Ingest without workers, one page, and a direct database connection."""
 
-    def __init__(self, ingest: ServiceUnderTest, eye: asyncpg.Connection, page: PageRef) -> None:
+    def __init__(self, ingest: ServiceUnderTest, raw_connection: asyncpg.Connection, page: PageRef) -> None:
         self.ingest = ingest
-        self.eye = eye
+        self.raw_connection = raw_connection
         self.page = page
 
     def item(self, text: str | None = "Текст", **changes: Any) -> IncomingItem:
@@ -51,20 +51,25 @@ class Bench:
 
     async def row(self, external_id: str = "-101_7") -> asyncpg.Record:
         """Return the stored message."""
-        found = await self.eye.fetchrow("SELECT * FROM messages WHERE external_id = $1", external_id)
+        found = await self.raw_connection.fetchrow("SELECT * FROM messages WHERE external_id = $1", external_id)
         assert found is not None
         return found
 
     async def events(self) -> list[str]:
         """Return the types of all events so far, in order."""
-        return [row["type"] for row in await self.eye.fetch("SELECT type FROM events ORDER BY created_at, id")]
+        return [
+            row["type"]
+            for row in await self.raw_connection.fetch("SELECT type FROM events ORDER BY created_at, id")
+        ]
 
-    async def told(self, kind: str) -> list[dict[str, Any]]:
+    async def emitted_events(self, kind: str) -> list[dict[str, Any]]:
         """Return the data of all events of a type, in order."""
-        rows = await self.eye.fetch("SELECT data FROM events WHERE type = $1 ORDER BY created_at, id", kind)
+        rows = await self.raw_connection.fetch(
+            "SELECT data FROM events WHERE type = $1 ORDER BY created_at, id", kind
+        )
         return [json.loads(row["data"]) for row in rows]
 
-    async def shown(self, message_id: UUID) -> dict[str, Any]:
+    async def get_json(self, message_id: UUID) -> dict[str, Any]:
         """Return the message as the API shows it."""
         answer = await self.ingest.client.get(
             f"/api/v1/messages/{message_id}", headers=self.ingest.headers("moderator")
@@ -75,9 +80,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def made_bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
+async def build_harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[IngestHarness]:
     """Run ingest and yield the bench until the block ends."""
-    eye = await database.connect()
+    raw_connection = await database.connect()
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation, go_live_at="2026-03-01T00:00:00+00:00")
     page = PageRef(
@@ -88,5 +93,5 @@ async def made_bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Be
         go_live_at=datetime(2026, 3, 1, tzinfo=UTC),
     )
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
-        yield Bench(ingest, eye, page)
-    await eye.close()
+        yield IngestHarness(ingest, raw_connection, page)
+    await raw_connection.close()

@@ -110,7 +110,7 @@ class MemoryNetwork(NetworkAdapter):
 
 
 @dataclass(frozen=True)
-class Ground:
+class SeededPages:
     """Ingest's database and feed, a network in memory, and one page of it."""
 
     database: Database
@@ -125,14 +125,14 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(database: TestDatabase) -> AsyncIterator[Ground]:
+async def seeded_pages(database: TestDatabase) -> AsyncIterator[SeededPages]:
     """A page whose network is in memory."""
     organisation = await insert_organisation(database)
     ingest_settings.cache_clear()
     page_id = await insert_page(database, organisation, external_id="101")
     own = Database(database.url("ingest"), 6, name="ingest-test")
     try:
-        yield Ground(
+        yield SeededPages(
             own,
             DatabaseIntakeStore(own),
             MemoryNetwork(),
@@ -173,15 +173,15 @@ async def running(work: Any) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def age_first_reading(database: TestDatabase, page_id: UUID, age: timedelta) -> None:
+async def age_first_read(database: TestDatabase, page_id: UUID, age: timedelta) -> None:
     """Set how long the page has been read: the id of a source's row contains the time of its first read."""
     moment = int((clock.now() - age).timestamp() * 1000)
-    eye = await database.connect()
+    raw_connection = await database.connect()
     try:
-        for row in await eye.fetch("SELECT id, kind FROM sources WHERE page_id = $1", page_id):
+        for row in await raw_connection.fetch("SELECT id, kind FROM sources WHERE page_id = $1", page_id):
             aged = UUID(int=(moment << 80) | (UUID(str(row["id"])).int & ((1 << 80) - 1)))
-            await eye.execute(
+            await raw_connection.execute(
                 "UPDATE sources SET id = $1 WHERE page_id = $2 AND kind = $3", aged, page_id, row["kind"]
             )
     finally:
-        await eye.close()
+        await raw_connection.close()

@@ -73,7 +73,7 @@ class ScriptedNetwork:
         return self.thread
 
 
-class Scene:
+class PublicationScenario:
     """A question, its queued reply, and the network's script."""
 
     def __init__(
@@ -90,7 +90,7 @@ class Scene:
             database, self.feed, {"vk": cast("NetworkAdapter", network)}, settle_seconds=0.1
         )
 
-    def spoken(self, number: int, words: str = "Ответ", **changes: Any) -> IncomingItem:
+    def citizen_message(self, number: int, words: str = "Ответ", **changes: Any) -> IncomingItem:
         """Return the community's comment in the thread, in reply to the question."""
         values: dict[str, Any] = {
             "change": "new",
@@ -107,7 +107,7 @@ class Scene:
         }
         return IncomingItem(**(values | changes))
 
-    async def hear(self, *items: IncomingItem) -> None:
+    async def receive(self, *items: IncomingItem) -> None:
         """Store these items as received by push."""
         await self.feed.store(self.page, "long_poll", ParsedBatch(list(items)))
 
@@ -122,7 +122,7 @@ class Scene:
                 {"id": publication_id or self.publication_id},
             )
 
-    async def carry_through(self, publication_id: UUID | None = None) -> dict[str, Any]:
+    async def run_to_end(self, publication_id: UUID | None = None) -> dict[str, Any]:
         """Run the job as the queue would until it is done; return the publication."""
         carried = publication_id or self.publication_id
 
@@ -162,12 +162,14 @@ class Scene:
 
 
 @asynccontextmanager
-async def made_scene(database: TestDatabase, keys_dir: Path, words: str = "Ответ") -> AsyncIterator[Scene]:
+async def build_scenario(
+    database: TestDatabase, keys_dir: Path, words: str = "Ответ"
+) -> AsyncIterator[PublicationScenario]:
     """Queue a reply with this text and yield the scene."""
-    eye = await database.connect()
+    raw_connection = await database.connect()
     organisation = await insert_organisation(database)
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
-        system = Connected(ingest, database, eye, organisation)
+        system = Connected(ingest, database, raw_connection, organisation)
         page_id = await insert_page(database, organisation, external_id="101")
         page = PageRef(
             id=page_id,
@@ -190,5 +192,5 @@ async def made_scene(database: TestDatabase, keys_dir: Path, words: str = "От�
         stored = await system.stored("-101_7")
         assert stored is not None
         asked = await system.answer(stored["id"], words)
-        yield Scene(system, page, ScriptedNetwork(), stored["id"], UUID(asked["id"]))
-    await eye.close()
+        yield PublicationScenario(system, page, ScriptedNetwork(), stored["id"], UUID(asked["id"]))
+    await raw_connection.close()

@@ -114,7 +114,7 @@ async def test_invalid_network_response_is_unavailable(vk: Emulator, ingest: Ser
     try:
         answer = await ask(ingest, network="vk", screen_name="vk_any")
     finally:
-        vk.door.delete("/_control/faults")
+        vk.control.delete("/_control/faults")
     assert answer["outcome"] == "unavailable"
     assert "did not return a valid response" in answer["reason"]
 

@@ -15,7 +15,7 @@ from services.ingest.sync.backfill_runner import BackfillRunner
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
-from tests.integration.ingest.memory_network import Ground, comment, ground, running
+from tests.integration.ingest.memory_network import SeededPages, comment, running, seeded_pages
 from tests.support.eventually import eventually
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
@@ -30,7 +30,7 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def eye(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
+async def raw_connection(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
     connection = await database.connect()
     yield connection
     await connection.close()
@@ -42,7 +42,7 @@ async def api(database: TestDatabase, keys_dir: Path) -> AsyncIterator[ServiceUn
         yield service
 
 
-def backfiller(here: Ground) -> BackfillRunner:
+def backfiller(here: SeededPages) -> BackfillRunner:
     return BackfillRunner(here.database, here.feed, {"vk": here.network}, here.settings)
 
 
@@ -73,10 +73,10 @@ async def until(api: ServiceUnderTest, backfill_id: str, status: str) -> dict[st
 
 
 async def test_backfill_stores_all_messages_as_history(
-    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+    database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
-    async with ground(database) as here:
-        await eye.execute("UPDATE pages SET go_live_at = now() - interval '2 days'")
+    async with seeded_pages(database) as here:
+        await raw_connection.execute("UPDATE pages SET go_live_at = now() - interval '2 days'")
         here.network.items = [comment(n, n * DAY) for n in range(1, 8)] + [comment(99, 40 * DAY)]
         await here.push(comment(3, 3 * DAY))
         asked = await ask(api, here.page.id)
@@ -90,27 +90,29 @@ async def test_backfill_stores_all_messages_as_history(
             done = await until(api, asked["id"], "done")
         assert (done["progress"], done["items_read"], done["messages_added"], done["error"]) == (1.0, 7, 6, None)
         assert done["finished_at"] is not None
-        rows = await eye.fetch("SELECT history, source_kind FROM messages WHERE source_kind = 'backfill'")
+        rows = await raw_connection.fetch(
+            "SELECT history, source_kind FROM messages WHERE source_kind = 'backfill'"
+        )
         assert [row["history"] for row in rows].count(True) == 4
         assert len(rows) == 6
 
 
 async def test_backfill_with_open_appeals_opens_appeals_from_history(
-    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+    database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
-    async with ground(database) as here:
-        await eye.execute("UPDATE pages SET go_live_at = now()")
+    async with seeded_pages(database) as here:
+        await raw_connection.execute("UPDATE pages SET go_live_at = now()")
         here.network.items = [comment(1, DAY)]
         asked = await ask(api, here.page.id, open_appeals=True)
         async with running(backfiller(here)):
             await until(api, asked["id"], "done")
-        assert await eye.fetchval("SELECT history FROM messages") is False
+        assert await raw_connection.fetchval("SELECT history FROM messages") is False
 
 
 async def test_stopped_backfill_resumes_from_cursor(
-    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+    database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
-    async with ground(database) as here:
+    async with seeded_pages(database) as here:
         here.network.items = [comment(n, n * DAY) for n in range(1, 10)]
         here.network.stop_after = 2
         asked = await ask(api, here.page.id)
@@ -132,7 +134,7 @@ async def test_stopped_backfill_resumes_from_cursor(
             done = await until(api, asked["id"], "done")
         assert (done["items_read"], done["messages_added"]) == (9, 9)
         assert [cursor for _, cursor in here.network.asked] == [{}, {"at": 6}]
-        assert await eye.fetchval("SELECT count(*) FROM messages") == 9
+        assert await raw_connection.fetchval("SELECT count(*) FROM messages") == 9
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ async def test_stopped_backfill_resumes_from_cursor(
 async def test_transient_errors_delay_backfill(
     database: TestDatabase, api: ServiceUnderTest, trouble: Exception
 ) -> None:
-    async with ground(database) as here:
+    async with seeded_pages(database) as here:
         here.network.items = [comment(1, DAY)]
         here.network.trouble = [trouble]
         asked = await ask(api, here.page.id)
@@ -163,7 +165,7 @@ async def test_transient_errors_delay_backfill(
 
 
 async def test_permanent_errors_fail_backfill_with_reason(database: TestDatabase, api: ServiceUnderTest) -> None:
-    async with ground(database) as here:
+    async with seeded_pages(database) as here:
         here.network.items = [comment(1, DAY)]
         here.network.trouble = [CallError("vk", "wall.get", 15, "Access denied", ErrorTreatment.DENIED)]
         asked = await ask(api, here.page.id)
@@ -175,9 +177,9 @@ async def test_permanent_errors_fail_backfill_with_reason(database: TestDatabase
 
 
 async def test_cancelled_backfill_stores_nothing_more(
-    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+    database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
-    async with ground(database) as here:
+    async with seeded_pages(database) as here:
         here.network.items = [comment(n, n * DAY) for n in range(1, 10)]
         here.network.stop_after = 1
         asked = await ask(api, here.page.id)
@@ -197,7 +199,7 @@ async def test_cancelled_backfill_stores_nothing_more(
         assert (await read(api, asked["id"]))["items_read"] == 3
         again = await api.client.post(path, headers=api.headers("operations"))
         assert again.status_code == 409
-        assert await eye.fetchval("SELECT count(*) FROM messages") == 9
+        assert await raw_connection.fetchval("SELECT count(*) FROM messages") == 9
 
 
 async def test_second_backfill_and_invalid_requests_are_rejected(
@@ -246,13 +248,13 @@ async def test_second_backfill_and_invalid_requests_are_rejected(
 
 
 async def test_two_workers_store_each_step_once(
-    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+    database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
-    async with ground(database) as here:
+    async with seeded_pages(database) as here:
         here.network.items = [comment(n, n * DAY) for n in range(1, 16)]
         asked = await ask(api, here.page.id)
         async with running(backfiller(here)), running(backfiller(here)):
             done = await until(api, asked["id"], "done")
             await asyncio.sleep(0)
         assert (done["items_read"], done["messages_added"]) == (15, 15)
-        assert await eye.fetchval("SELECT count(*) FROM messages") == 15
+        assert await raw_connection.fetchval("SELECT count(*) FROM messages") == 15

@@ -82,15 +82,15 @@ async def test_calls_older_than_a_day_do_not_count(tables: Database, database: T
     first = budget(tables, 10)
     assert await taken(first, token_id, 11) == 10
     assert first.calls_left(token_id, "vk", "wall.get") == 0
-    eye: asyncpg.Connection = await database.connect()
-    await eye.execute("UPDATE call_counts SET bucket = bucket - interval '23 hours'")
+    raw_connection: asyncpg.Connection = await database.connect()
+    await raw_connection.execute("UPDATE call_counts SET bucket = bucket - interval '23 hours'")
     assert await taken(budget(tables, 10), token_id, 1) == 0
-    await eye.execute("UPDATE call_counts SET bucket = bucket - interval '90 minutes'")
+    await raw_connection.execute("UPDATE call_counts SET bucket = bucket - interval '90 minutes'")
     second = budget(tables, 10)
     assert await taken(second, token_id, 11) == 10
     await second.delete_expired()
-    assert await eye.fetchval("SELECT count(*) FROM call_counts") == 1
-    await eye.close()
+    assert await raw_connection.fetchval("SELECT count(*) FROM call_counts") == 1
+    await raw_connection.close()
 
 
 async def test_unused_reserved_calls_are_returned_in_a_short_day(tables: Database) -> None:
@@ -129,13 +129,13 @@ async def test_pool_skips_exhausted_token_and_reports_calls_left(tables: Databas
 async def test_invalid_token_does_not_count_in_budget(tables: Database, database: TestDatabase) -> None:
     await token(tables, "dead")
     await token(tables, "alive")
-    eye: asyncpg.Connection = await database.connect()
+    raw_connection: asyncpg.Connection = await database.connect()
     accounts = DatabaseTokenPool(tables, IngestSettings(vk_calls_per_day={"wall.get": 4}))
-    await eye.execute(
+    await raw_connection.execute(
         "UPDATE network_tokens SET state = 'revoked', updated_at = now()"
         " WHERE id = (SELECT id FROM network_tokens LIMIT 1)"
     )
-    await eye.close()
+    await raw_connection.close()
     await accounts.refresh()
     assert accounts.daily_call_limit("vk", "wall.get") == 4
     assert accounts.calls_left("vk", "wall.get") == 4

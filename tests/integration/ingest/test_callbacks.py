@@ -26,12 +26,12 @@ SECRET = "s3cret-of-tests"
 
 
 @dataclass(frozen=True)
-class Bench:
+class IngestHarness:
     """An API process of ingest with one VK page whose push is set up manually."""
 
     ingest: ServiceUnderTest
     database: TestDatabase
-    eye: asyncpg.Connection
+    raw_connection: asyncpg.Connection
     page_id: UUID
 
     async def push(self, body: Any, path: str = "/callbacks/vk", **headers: str) -> httpx.Response:
@@ -48,21 +48,21 @@ class Bench:
 
     async def messages(self) -> list[asyncpg.Record]:
         """Return all stored messages."""
-        return list(await self.eye.fetch("SELECT * FROM messages ORDER BY external_id"))
+        return list(await self.raw_connection.fetch("SELECT * FROM messages ORDER BY external_id"))
 
 
 @asynccontextmanager
-async def bench(database: TestDatabase, keys_dir: Path, **env: str) -> AsyncIterator[Bench]:
+async def harness(database: TestDatabase, keys_dir: Path, **env: str) -> AsyncIterator[IngestHarness]:
     """Ingest's API without its worker, as Compose runs it."""
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation, network="vk", external_id=str(GROUP))
-    eye = await database.connect()
+    raw_connection = await database.connect()
     async with service_under_test("ingest", database, keys_dir, process="api", **(KEYS | env)) as ingest:
-        one = Bench(ingest, database, eye, page_id)
+        one = IngestHarness(ingest, database, raw_connection, page_id)
         answer = await one.by_hand(page_id, secret=SECRET, confirmation_code="c0de1")
         assert answer.status_code == 200, answer.text
         yield one
-    await eye.close()
+    await raw_connection.close()
 
 
 def comment(number: int = 31, text: str = "Когда починят?", kind: str = "wall_reply_new", **more: Any) -> Any:
@@ -93,7 +93,7 @@ def taken(answer: httpx.Response) -> bool:
 
 
 async def test_event_is_stored_before_ok_response(database: TestDatabase, keys_dir: Path) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         assert taken(await one.push(comment()))
         (row,) = await one.messages()
         assert (row["external_id"], row["text"], row["source_kind"]) == (
@@ -113,7 +113,7 @@ async def test_event_is_stored_before_ok_response(database: TestDatabase, keys_d
 async def test_unknown_community_and_wrong_secret_get_same_response(
     database: TestDatabase, keys_dir: Path
 ) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         bodies = [
             comment(secret="wrong"),
             comment(secret=None),
@@ -130,19 +130,21 @@ async def test_unknown_community_and_wrong_secret_get_same_response(
 
 
 async def test_repeated_event_is_stored_once(database: TestDatabase, keys_dir: Path) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         first = comment()
         edits = [comment(text=text, kind="wall_reply_edit") for text in ("Второй", "Третий")]
         for event in (first, first, *edits, edits[0], first):
             assert taken(await one.push(event))
         (row,) = await one.messages()
         assert (row["text"], row["version"]) == ("Третий", 3)
-        kinds = [r["type"] for r in await one.eye.fetch("SELECT type FROM events ORDER BY created_at, id")]
+        kinds = [
+            r["type"] for r in await one.raw_connection.fetch("SELECT type FROM events ORDER BY created_at, id")
+        ]
         assert sorted(kinds) == ["message.edited", "message.edited", "message.received"]
 
 
 async def test_repeated_event_without_id_is_stored_once(database: TestDatabase, keys_dir: Path) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         events = [
             comment(),
             comment(text="Второй", kind="wall_reply_edit"),
@@ -174,7 +176,7 @@ UNREADABLE = [
 
 
 async def test_invalid_body_is_rejected_with_reason(database: TestDatabase, keys_dir: Path) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         for body, named in UNREADABLE:
             answer = await one.push(body)
             assert answer.status_code == 400, (body[:50], answer.text)
@@ -183,7 +185,7 @@ async def test_invalid_body_is_rejected_with_reason(database: TestDatabase, keys
 
 
 async def test_body_of_five_megabytes_is_rejected(database: TestDatabase, keys_dir: Path) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         answer = await one.push(comment(text="д" * 2_500_000))
         assert answer.status_code == 413
         assert await one.messages() == []
@@ -192,33 +194,35 @@ async def test_body_of_five_megabytes_is_rejected(database: TestDatabase, keys_d
 async def test_unknown_event_types_are_accepted_and_invalid_ones_quarantined(
     database: TestDatabase, keys_dir: Path
 ) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         assert taken(await one.push(comment(kind="never_heard_of")))
         assert taken(await one.push(comment(kind="like_add")))
-        assert await one.eye.fetchval("SELECT count(*) FROM quarantine") == 0
+        assert await one.raw_connection.fetchval("SELECT count(*) FROM quarantine") == 0
         broken = comment()
         broken["object"] = {"text": "без номера"}
         assert taken(await one.push(broken))
         assert taken(await one.push(comment(object=[1, 2])))
-        rows = await one.eye.fetch("SELECT reason, raw FROM quarantine ORDER BY reason")
+        rows = await one.raw_connection.fetch("SELECT reason, raw FROM quarantine ORDER BY reason")
         assert [row["reason"] for row in rows] == ["the event has no object", "the field 'id' is missing"]
         assert all(SECRET not in row["raw"] for row in rows)
         assert await one.messages() == []
 
 
 async def test_two_hundred_concurrent_events_are_each_stored_once(database: TestDatabase, keys_dir: Path) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         events = [comment(number) for number in range(1, 201)]
         answers = await asyncio.gather(*(one.push(event) for event in [*events, *events[:50]]))
         assert all(taken(answer) for answer in answers)
         assert len(await one.messages()) == 200
-        assert await one.eye.fetchval("SELECT count(*) FROM events WHERE type = 'message.received'") == 200
+        assert (
+            await one.raw_connection.fetchval("SELECT count(*) FROM events WHERE type = 'message.received'") == 200
+        )
 
 
 async def test_confirmation_without_pending_server_is_rejected_without_call(
     database: TestDatabase, keys_dir: Path
 ) -> None:
-    async with network_double() as network, bench(database, keys_dir, vk_api_url=network.url) as one:
+    async with network_double() as network, harness(database, keys_dir, vk_api_url=network.url) as one:
         network.answer = lambda _method, _params: {"response": {"code": "fr0m1network"}}
         body = {"network": "vk", "kind": "group", "page_id": str(one.page_id), "token": "t" * 40}
         answer = await one.ingest.client.post(
@@ -227,7 +231,7 @@ async def test_confirmation_without_pending_server_is_rejected_without_call(
         assert answer.status_code == 201, answer.text
         ask = {"type": "confirmation", "group_id": GROUP}
         assert (await one.push(ask)).text in {"fr0m1network", "c0de1"}
-        await one.eye.execute("UPDATE callback_registrations SET confirmation_until = now()")
+        await one.raw_connection.execute("UPDATE callback_registrations SET confirmation_until = now()")
         network.calls.clear()
         refused = await one.push(ask)
         assert refused.status_code == 403
@@ -243,7 +247,7 @@ async def test_confirmation_without_pending_server_is_rejected_without_call(
 
 
 async def test_sender_of_many_rejected_events_gets_429(database: TestDatabase, keys_dir: Path) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         guesses = [
             await one.push(comment(secret=f"guess {n}")) for n in range(sender_rate_limit.MAX_REJECTIONS + 5)
         ]
@@ -262,7 +266,7 @@ async def test_deeply_nested_event_does_not_fail_other_events(
     # As if a parser had accepted it: storing must fail safely too.
     monkeypatch.setattr(receiver, "too_deep", lambda _body: False)
     monkeypatch.setattr("shared.http.body_limit.too_deep", lambda _body: False)
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         deep: Any = "end"
         for _ in range(800):
             deep = [deep]
@@ -274,7 +278,7 @@ async def test_deeply_nested_event_does_not_fail_other_events(
 
 
 async def test_deeply_nested_json_body_is_rejected(database: TestDatabase, keys_dir: Path) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         body = b'{"secret": ' + b"[" * 800 + b"]" * 800 + b"}"
         headers = one.ingest.headers("moderator")
         for kind in ({"content-type": "application/json"}, {"content-type": "application/x+json"}, {}):
@@ -287,7 +291,7 @@ async def test_deeply_nested_json_body_is_rejected(database: TestDatabase, keys_
 
 
 async def test_too_large_event_is_rejected(database: TestDatabase, keys_dir: Path) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         assert (await one.push(comment(text="x" * receiver.MAX_EVENT_BYTES))).status_code == 413
 
 
@@ -300,7 +304,7 @@ def expire_caches(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_confirmation_returns_stored_code(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         for more in ({}, {"secret": SECRET}, {"event_id": "0" * 40, "v": "5.199", "secret": SECRET}):
             answer = await one.push({"type": "confirmation", "group_id": GROUP, **more})
             assert (answer.status_code, answer.content) == (200, b"c0de1")
@@ -314,7 +318,7 @@ async def test_confirmation_returns_stored_code(
 async def test_event_without_database_gets_503_with_retry_after(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         assert taken(await one.push(comment(1)))
         admin = await database.connect()
         monkeypatch.setattr(write_batcher, "STORE_TIMEOUT", 1.0)
@@ -336,7 +340,7 @@ async def test_event_without_database_gets_503_with_retry_after(
 async def test_events_during_database_outage_are_stored_later(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         assert taken(await one.push(comment(1)))
         server = await asyncpg.connect(database.admin_url)
         try:
@@ -355,14 +359,14 @@ async def test_events_during_database_outage_are_stored_later(
         # As if the pause after a database failure were over.
         monkeypatch.setattr(endpoint_cache, "RETRY_DELAY_SECONDS", 0.0)
         assert taken(await one.push(event))
-        eye = await database.connect()
-        rows = await eye.fetch("SELECT external_id FROM messages ORDER BY external_id")
+        raw_connection = await database.connect()
+        rows = await raw_connection.fetch("SELECT external_id FROM messages ORDER BY external_id")
         assert [row["external_id"] for row in rows] == [f"-{GROUP}_1", f"-{GROUP}_2"]
-        await eye.close()
+        await raw_connection.close()
 
 
 async def test_events_beyond_backlog_get_503(database: TestDatabase, keys_dir: Path) -> None:
-    async with bench(database, keys_dir, callbacks_backlog="5") as one:
+    async with harness(database, keys_dir, callbacks_backlog="5") as one:
         events = [comment(number) for number in range(1, 301)]
         answers = await asyncio.gather(*(one.push(event) for event in events))
         codes = [answer.status_code for answer in answers]
@@ -383,8 +387,8 @@ def chat_message(number: int = 1, **more: Any) -> Any:
 
 
 async def test_ok_event_is_authenticated_by_url(database: TestDatabase, keys_dir: Path) -> None:
-    async with bench(database, keys_dir, ok_webhook_address_ranges="217.20.145.192/28, 127.0.0.1/32") as one:
-        organisation = await one.eye.fetchval("SELECT organisation_id FROM pages LIMIT 1")
+    async with harness(database, keys_dir, ok_webhook_address_ranges="217.20.145.192/28, 127.0.0.1/32") as one:
+        organisation = await one.raw_connection.fetchval("SELECT organisation_id FROM pages LIMIT 1")
         page_id = await insert_page(database, organisation, network="ok", external_id="60000001")
         assert (await one.by_hand(page_id, secret="path-0f-ok")).status_code == 200
         assert (await one.by_hand(page_id, secret="path-of-ok")).json()["url"].endswith("/callbacks/ok/…")
@@ -410,12 +414,12 @@ async def test_ok_event_is_authenticated_by_url(database: TestDatabase, keys_dir
 async def test_manual_registration_is_created_shown_and_removed(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with bench(database, keys_dir) as one:
+    async with harness(database, keys_dir) as one:
         client, path = one.ingest.client, f"/api/v1/sources/{one.page_id}/callback"
         manager = one.ingest.headers("moderator")
         for body in ({"secret": "short"}, {"secret": "с кириллицей"}, {"secret": SECRET, "other": 1}, {}):
             assert (await client.put(path, json=body, headers=manager)).status_code == 422
-        organisation = await one.eye.fetchval("SELECT organisation_id FROM pages LIMIT 1")
+        organisation = await one.raw_connection.fetchval("SELECT organisation_id FROM pages LIMIT 1")
         executor = one.ingest.headers("executor", organisation)
         assert (await client.get(path, headers=executor)).status_code == 200
         assert (await client.put(path, json={"secret": SECRET}, headers=executor)).status_code == 403
@@ -431,8 +435,8 @@ async def test_confirmation_returns_current_code_of_network(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = vk.page("vk_confirmation")
-    async with bench(database, keys_dir, vk_api_url=vk.url) as one:
-        organisation = await one.eye.fetchval("SELECT organisation_id FROM pages LIMIT 1")
+    async with harness(database, keys_dir, vk_api_url=vk.url) as one:
+        organisation = await one.raw_connection.fetchval("SELECT organisation_id FROM pages LIMIT 1")
         page_id = await insert_page(database, organisation, network="vk", external_id=page)
         (token,) = [t["token"] for t in vk.tokens() if t["kind"] == "group" and str(t["page"]) == page]
         body = {"network": "vk", "kind": "group", "page_id": str(page_id), "token": token}

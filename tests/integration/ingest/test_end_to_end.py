@@ -19,7 +19,7 @@ def vk_id(page: str, kind: str, written: dict[str, Any]) -> str | None:
 
 async def by_text(system: Connected, text: str) -> Any:
     """Return the stored message with this text."""
-    return await system.eye.fetchrow("SELECT * FROM messages WHERE text = $1", text)
+    return await system.raw_connection.fetchrow("SELECT * FROM messages WHERE text = $1", text)
 
 
 async def answered(system: Connected, publication_id: str) -> dict[str, Any] | None:

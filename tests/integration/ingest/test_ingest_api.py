@@ -17,7 +17,7 @@ from tests.support.service_under_test import ServiceUnderTest, insert_organisati
 MOMENT = datetime(2026, 3, 2, 4, 5, tzinfo=UTC)
 
 
-class House:
+class IngestApi:
     """Two organisations with a page each and five comments on each page."""
 
     def __init__(self, ingest: ServiceUnderTest, organisations: list[UUID], pages: list[UUID]) -> None:
@@ -37,7 +37,7 @@ class House:
 
 
 @pytest.fixture
-async def house(database: TestDatabase, keys_dir: Path) -> AsyncIterator[House]:
+async def api(database: TestDatabase, keys_dir: Path) -> AsyncIterator[IngestApi]:
     """A filled database."""
     organisations = [await insert_organisation(database, name=f"Школа {n}") for n in range(2)]
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
@@ -69,17 +69,17 @@ async def house(database: TestDatabase, keys_dir: Path) -> AsyncIterator[House]:
             ]
             await feed.store(page, "long_poll", ParsedBatch(items))
             pages.append(page_id)
-        yield House(ingest, organisations, pages)
+        yield IngestApi(ingest, organisations, pages)
 
 
-async def test_lists_are_paged_newest_first_and_cursor_is_bound_to_filter(house: House) -> None:
-    first = (await house.get("/messages?limit=4")).json()
-    second = (await house.get(f"/messages?limit=4&cursor={first['next_cursor']}")).json()
-    third = (await house.get(f"/messages?limit=4&cursor={second['next_cursor']}")).json()
+async def test_lists_are_paged_newest_first_and_cursor_is_bound_to_filter(api: IngestApi) -> None:
+    first = (await api.get("/messages?limit=4")).json()
+    second = (await api.get(f"/messages?limit=4&cursor={first['next_cursor']}")).json()
+    third = (await api.get(f"/messages?limit=4&cursor={second['next_cursor']}")).json()
     texts = [one["text"] for page in (first, second, third) for one in page["items"]]
     assert len(texts) == len(set(texts)) == 10
     assert "next_cursor" not in third or third["next_cursor"] is None
-    foreign = await house.get(f"/messages?limit=4&kind=comment&cursor={first['next_cursor']}")
+    foreign = await api.get(f"/messages?limit=4&kind=comment&cursor={first['next_cursor']}")
     assert foreign.status_code == 422
     assert foreign.json()["errors"][0]["pointer"] == "query/cursor"
 
@@ -97,21 +97,21 @@ async def test_lists_are_paged_newest_first_and_cursor_is_bound_to_filter(house:
         ("received_to=2020-01-01T00:00:00%2B08:00", 0),
     ],
 )
-async def test_filters_narrow_message_list(house: House, query: str, count: int) -> None:
-    assert len((await house.get(f"/messages?{query}")).json()["items"]) == count
+async def test_filters_narrow_message_list(api: IngestApi, query: str, count: int) -> None:
+    assert len((await api.get(f"/messages?{query}")).json()["items"]) == count
 
 
-async def test_organisation_sees_only_its_own_messages(house: House) -> None:
-    mine, foreign = house.organisations
-    own = (await house.get("/messages", "executor", mine)).json()["items"]
+async def test_organisation_sees_only_its_own_messages(api: IngestApi) -> None:
+    mine, foreign = api.organisations
+    own = (await api.get("/messages", "executor", mine)).json()["items"]
     assert {one["organisation_id"] for one in own} == {str(mine)}
-    assert (await house.get(f"/messages?organisation_id={foreign}", "executor", mine)).json()["items"] == []
-    other = (await house.get("/messages?network=ok")).json()["items"][0]
-    assert (await house.get(f"/messages/{other['id']}")).status_code == 200
-    hidden = await house.get(f"/messages/{other['id']}", "executor", mine)
+    assert (await api.get(f"/messages?organisation_id={foreign}", "executor", mine)).json()["items"] == []
+    other = (await api.get("/messages?network=ok")).json()["items"][0]
+    assert (await api.get(f"/messages/{other['id']}")).status_code == 200
+    hidden = await api.get(f"/messages/{other['id']}", "executor", mine)
     assert hidden.status_code == 404
-    sources = (await house.get("/sources", "executor", mine)).json()["items"]
-    assert [one["page_id"] for one in sources] == [str(house.pages[0])]
+    sources = (await api.get("/sources", "executor", mine)).json()["items"]
+    assert [one["page_id"] for one in sources] == [str(api.pages[0])]
 
 
 @pytest.mark.parametrize(
@@ -128,34 +128,34 @@ async def test_organisation_sees_only_its_own_messages(house: House) -> None:
         ("/sources/quarantine", "operations", 200),
     ],
 )
-async def test_routes_require_rights(house: House, path: str, role: str, status: int) -> None:
-    organisation = house.organisations[0] if role == "executor" else None
-    assert (await house.get(path, role, organisation)).status_code == status
+async def test_routes_require_rights(api: IngestApi, path: str, role: str, status: int) -> None:
+    organisation = api.organisations[0] if role == "executor" else None
+    assert (await api.get(path, role, organisation)).status_code == status
 
 
-async def test_request_without_token_is_rejected(house: House) -> None:
+async def test_request_without_token_is_rejected(api: IngestApi) -> None:
     for path in ("messages", f"messages/{uuid4()}", "sources", "sources/tokens", "publications"):
-        answer = await house.ingest.client.get(f"/api/v1/{path}")
+        answer = await api.ingest.client.get(f"/api/v1/{path}")
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
     body = {"reply_id": str(uuid4()), "message_id": str(uuid4()), "text": "x", "on_behalf_of": "y"}
-    person = house.ingest.headers("moderator")
-    refused = await house.ingest.client.post("/internal/publications", json=body, headers=person)
+    person = api.ingest.headers("moderator")
+    refused = await api.ingest.client.post("/internal/publications", json=body, headers=person)
     assert refused.status_code == 401
 
 
-async def test_token_secrets_are_never_returned(house: House, database: TestDatabase) -> None:
+async def test_token_secrets_are_never_returned(api: IngestApi, database: TestDatabase) -> None:
     body = {"network": "ok", "kind": "user", "token": "very-secret-token", "session_secret_key": "other-secret"}
-    first = await house.add_token(body)
-    again = await house.add_token(body, "operations")
+    first = await api.add_token(body)
+    again = await api.add_token(body, "operations")
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json()["id"] == again.json()["id"]
-    listed = await house.get("/sources/tokens")
+    listed = await api.get("/sources/tokens")
     for text in (first.text, again.text, listed.text):
         assert "secret" not in text
-    eye = await database.connect()
-    row = await eye.fetchrow("SELECT secret, digest FROM network_tokens")
-    await eye.close()
+    raw_connection = await database.connect()
+    row = await raw_connection.fetchrow("SELECT secret, digest FROM network_tokens")
+    await raw_connection.close()
     assert row is not None
     assert b"secret" not in row["secret"]
     assert "secret" not in row["digest"]
@@ -172,16 +172,16 @@ async def test_token_secrets_are_never_returned(house: House, database: TestData
         ({"surprise": 1}, "/surprise"),
     ],
 )
-async def test_invalid_token_request_names_field(house: House, changes: dict[str, Any], pointer: str) -> None:
-    answer = await house.add_token({"network": "vk", "kind": "service", "token": "abc"} | changes)
+async def test_invalid_token_request_names_field(api: IngestApi, changes: dict[str, Any], pointer: str) -> None:
+    answer = await api.add_token({"network": "vk", "kind": "service", "token": "abc"} | changes)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
-    assert (await house.get("/sources/tokens")).json()["items"] == []
+    assert (await api.get("/sources/tokens")).json()["items"] == []
 
 
-async def test_page_token_of_other_network_is_rejected(house: House) -> None:
-    body = {"network": "vk", "kind": "group", "token": "abc", "page_id": str(house.pages[1])}
-    answer = await house.add_token(body)
+async def test_page_token_of_other_network_is_rejected(api: IngestApi) -> None:
+    body = {"network": "vk", "kind": "group", "token": "abc", "page_id": str(api.pages[1])}
+    answer = await api.add_token(body)
     assert answer.json()["errors"][0]["pointer"] == "/network"
 
 
@@ -197,48 +197,48 @@ async def test_page_token_of_other_network_is_rejected(house: House) -> None:
     ],
 )
 async def test_invalid_publication_request_is_rejected(
-    house: House, changes: dict[str, Any], pointer: str
+    api: IngestApi, changes: dict[str, Any], pointer: str
 ) -> None:
-    message = (await house.get("/messages")).json()["items"][0]
+    message = (await api.get("/messages")).json()["items"][0]
     body = {"reply_id": str(uuid4()), "message_id": message["id"], "text": "Ответ", "on_behalf_of": "x"}
-    answer = await house.ingest.client.post(
-        "/internal/publications", json=body | changes, headers=house.ingest.service_headers("appeals")
+    answer = await api.ingest.client.post(
+        "/internal/publications", json=body | changes, headers=api.ingest.service_headers("appeals")
     )
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
-    assert (await house.get("/publications")).json()["items"] == []
+    assert (await api.get("/publications")).json()["items"] == []
 
 
-async def test_publications_are_listed_and_scoped(house: House) -> None:
+async def test_publications_are_listed_and_scoped(api: IngestApi) -> None:
     messages = [
-        (await house.get(f"/messages?network={name}&kind=wall_post")).json()["items"][0] for name in ("vk", "ok")
+        (await api.get(f"/messages?network={name}&kind=wall_post")).json()["items"][0] for name in ("vk", "ok")
     ]
     appeal = str(uuid4())
     for message in messages:
         body = {"reply_id": str(uuid4()), "message_id": message["id"], "text": "Ответ", "on_behalf_of": "x"}
-        answer = await house.ingest.client.post(
+        answer = await api.ingest.client.post(
             "/internal/publications",
             json=body | {"appeal_id": appeal},
-            headers=house.ingest.service_headers("appeals"),
+            headers=api.ingest.service_headers("appeals"),
         )
         assert answer.status_code == 201
         assert answer.json()["status"] == "queued"
-    listed = (await house.get("/publications?status=queued")).json()["items"]
+    listed = (await api.get("/publications?status=queued")).json()["items"]
     assert [one["appeal_id"] for one in listed] == [appeal, appeal]
     assert [one["network"] for one in listed] == ["ok", "vk"]
     assert [one["reply_to"] for one in listed] == [None, None]
-    own = (await house.get("/publications", "executor", house.organisations[0])).json()["items"]
+    own = (await api.get("/publications", "executor", api.organisations[0])).json()["items"]
     assert [one["network"] for one in own] == ["vk"]
-    foreign = await house.get(f"/publications/{listed[0]['id']}", "executor", house.organisations[0])
+    foreign = await api.get(f"/publications/{listed[0]['id']}", "executor", api.organisations[0])
     assert foreign.status_code == 404
-    early = await house.ingest.client.post(
-        f"/api/v1/publications/{listed[0]['id']}/retry", headers=house.ingest.headers("moderator")
+    early = await api.ingest.client.post(
+        f"/api/v1/publications/{listed[0]['id']}/retry", headers=api.ingest.headers("moderator")
     )
     assert early.status_code == 409
 
 
-async def test_openapi_document_contains_every_public_route(house: House) -> None:
-    document = (await house.ingest.client.get("/openapi.json")).json()
+async def test_openapi_document_contains_every_public_route(api: IngestApi) -> None:
+    document = (await api.ingest.client.get("/openapi.json")).json()
     paths = set(document["paths"])
     assert paths >= {
         "/api/v1/messages",
@@ -255,9 +255,9 @@ async def test_openapi_document_contains_every_public_route(house: House) -> Non
     assert not any(path.startswith("/internal") for path in paths)
 
 
-async def test_list_of_deleted_messages_uses_its_index(house: House, database: TestDatabase) -> None:
-    eye = await database.connect()
-    await eye.execute(
+async def test_list_of_deleted_messages_uses_its_index(api: IngestApi, database: TestDatabase) -> None:
+    raw_connection = await database.connect()
+    await raw_connection.execute(
         """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
              from_community, text, attachments, url, history, source_kind, written_at, received_at, deleted_at,
              deleted_by, version, raw)
@@ -265,19 +265,19 @@ async def test_list_of_deleted_messages_uses_its_index(house: House, database: T
              false, 'Текст', '[]', '', false, 'poll', now(), now() - n * interval '1 second',
              CASE WHEN n % 500 = 0 THEN now() END, CASE WHEN n % 500 = 0 THEN 'community' END, 1, '{}'
            FROM generate_series(1, 20000) AS n""",
-        house.pages[0],
-        house.organisations[0],
+        api.pages[0],
+        api.organisations[0],
     )
-    await eye.execute("ANALYZE messages")
-    plan = await eye.fetch(
+    await raw_connection.execute("ANALYZE messages")
+    plan = await raw_connection.fetch(
         """EXPLAIN SELECT id FROM messages WHERE deleted_by = 'community'
            ORDER BY received_at DESC, id DESC LIMIT 51"""
     )
-    await eye.close()
+    await raw_connection.close()
     assert any("ix_messages_deleted" in row[0] for row in plan), plan
-    found = (await house.get("/messages?deleted_by=community&limit=100")).json()["items"]
+    found = (await api.get("/messages?deleted_by=community&limit=100")).json()["items"]
     assert len(found) == 40
     assert {(one["text"], one["deleted_by"], one["page_id"]) for one in found} == {
-        ("Текст", "community", str(house.pages[0]))
+        ("Текст", "community", str(api.pages[0]))
     }
     assert all(one["deleted_at"] for one in found)

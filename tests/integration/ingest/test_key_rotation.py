@@ -49,12 +49,12 @@ async def test_all_secrets_are_reencrypted_with_new_key(database: TestDatabase, 
     ) as ingest:
         assert await reencrypt(ingest.service.database) == 2
         assert await reencrypt(ingest.service.database) == 0
-    eye = await database.connect()
+    raw_connection = await database.connect()
     token, identity = (
-        await eye.fetchval("SELECT secret FROM network_tokens"),
-        await eye.fetchval("SELECT identity FROM authors"),
+        await raw_connection.fetchval("SELECT secret FROM network_tokens"),
+        await raw_connection.fetchval("SELECT identity FROM authors"),
     )
-    await eye.close()
+    await raw_connection.close()
     assert b'"abc"' in Fernet(new).decrypt(token)
     assert "Имя" in Fernet(new).decrypt(identity).decode()
     with pytest.raises(InvalidToken):
@@ -67,11 +67,11 @@ async def test_undecryptable_secret_is_left_unchanged(database: TestDatabase, ke
             await add_token(
                 session, NetworkTokenIn.model_validate({"network": "vk", "kind": "user", "token": "abc"}), "test"
             )
-        eye = await database.connect()
-        await eye.execute("UPDATE network_tokens SET secret = 'broken'")
+        raw_connection = await database.connect()
+        await raw_connection.execute("UPDATE network_tokens SET secret = 'broken'")
         assert await reencrypt(ingest.service.database) == 0
-        assert await eye.fetchval("SELECT secret FROM network_tokens") == b"broken"
-        await eye.close()
+        assert await raw_connection.fetchval("SELECT secret FROM network_tokens") == b"broken"
+        await raw_connection.close()
 
 
 async def test_schedule_state_survives_restart(database: TestDatabase, keys_dir: Path) -> None:

@@ -13,7 +13,7 @@ from tests.support.eventually import eventually, eventually_true
 
 async def _row(system: Connected, condition: str, *values: Any) -> Any:
     async def look() -> Any:
-        return await system.eye.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
+        return await system.raw_connection.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
 
     return await eventually(look)
 
@@ -65,15 +65,17 @@ async def test_vk_polling_stores_messages_missed_by_push(
         await _row(system, "text = $1", texts[0])
         # Citizens write while ingest is stopped, and the pending pushed events are lost.
         vk.post("faults", kind="drop", rate=1, method="a_check")
-        await eventually_true(lambda: not vk.door.get("/_control/longpoll").json()["held"], "no held call")
+        await eventually_true(lambda: not vk.control.get("/_control/longpoll").json()["held"], "no held call")
         for text, kind in zip(texts[1:4], ("comment", "wall_post", "message"), strict=True):
             vk.citizen(page, text, kind)
         vk.post("longpoll", page=page, event=loss)
-        vk.door.delete("/_control/faults")
+        vk.control.delete("/_control/faults")
         vk.citizen(page, texts[4])
         for text in texts:
             await _row(system, "text = $1", text)
-        assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE NOT from_community") == len(texts)
+        assert await system.raw_connection.fetchval(
+            "SELECT count(*) FROM messages WHERE NOT from_community"
+        ) == len(texts)
 
 
 async def test_vk_thread_of_several_pages_is_read_completely(
@@ -87,7 +89,7 @@ async def test_vk_thread_of_several_pages_is_read_completely(
     async with connected(database, keys_dir, vk_api_url=vk.url) as system:
         await system.connect_page("vk", vk, page)
         await _row(system, "text = $1", replies[-1])
-        rows = await system.eye.fetch("SELECT text, reply_to FROM messages WHERE reply_to IS NOT NULL")
+        rows = await system.raw_connection.fetch("SELECT text, reply_to FROM messages WHERE reply_to IS NOT NULL")
         assert sorted(row["text"] for row in rows) == sorted(replies)
         assert {row["reply_to"] for row in rows} == {f"-{page}_{root['id']}"}
 
@@ -112,7 +114,7 @@ async def test_invalid_token_is_shown_and_new_one_reads_missed_messages(
         async def revoked() -> bool:
             return "revoked" in [
                 row["state"]
-                for row in await system.eye.fetch("SELECT state FROM network_tokens WHERE kind='group'")
+                for row in await system.raw_connection.fetch("SELECT state FROM network_tokens WHERE kind='group'")
             ]
 
         await eventually(revoked)
@@ -136,8 +138,10 @@ async def test_worker_resumes_after_database_outage(
             await system.connect_page(network, emulators[network], page)
             emulators[network].citizen(page, f"До {network}")
             await _row(system, "text = $1", f"До {network}")
-        await system.eye.execute("ALTER ROLE ingest NOLOGIN")
-        await system.eye.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ingest'")
+        await system.raw_connection.execute("ALTER ROLE ingest NOLOGIN")
+        await system.raw_connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ingest'"
+        )
         expected = []
         for network, page in pages.items():
             for kind in ("comment", "wall_post", "message"):
@@ -150,8 +154,10 @@ async def test_worker_resumes_after_database_outage(
 
             await eventually(noticed, "a service that is not ready")
         finally:
-            await system.eye.execute("ALTER ROLE ingest LOGIN")
+            await system.raw_connection.execute("ALTER ROLE ingest LOGIN")
         for text in expected:
             await _row(system, "text = $1", text)
-        count = await system.eye.fetchval("SELECT count(*) FROM messages WHERE text = ANY($1::text[])", expected)
+        count = await system.raw_connection.fetchval(
+            "SELECT count(*) FROM messages WHERE text = ANY($1::text[])", expected
+        )
         assert count == len(expected)

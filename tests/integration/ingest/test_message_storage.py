@@ -16,7 +16,7 @@ from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import Author, PageRef, ParsedBatch, ThreadState, UnparsedPayload
 from services.ingest.tokens.crypto import decrypt
 from tests.conftest import TestDatabase
-from tests.integration.ingest.ingest_harness import MOMENT, Bench, made_bench
+from tests.integration.ingest.ingest_harness import MOMENT, IngestHarness, build_harness
 from tests.support.service_under_test import insert_organisation, insert_page
 
 HOSTILE = [
@@ -35,104 +35,106 @@ HOSTILE = [
 
 
 @pytest.fixture
-async def bench(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Bench]:
+async def harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[IngestHarness]:
     """Ingest without workers."""
-    async with made_bench(database, keys_dir) as made:
+    async with build_harness(database, keys_dir) as made:
         yield made
 
 
-async def test_repeated_item_changes_nothing(bench: Bench) -> None:
-    first = await bench.take(bench.item(), bench.item())
-    second = await bench.take(bench.item(), bench.item(change="observed"))
+async def test_repeated_item_changes_nothing(harness: IngestHarness) -> None:
+    first = await harness.take(harness.item(), harness.item())
+    second = await harness.take(harness.item(), harness.item(change="observed"))
     assert (first.new, second.new, second.edited) == (1, 0, 0)
-    assert await bench.events() == ["message.received"]
-    row = await bench.row()
+    assert await harness.events() == ["message.received"]
+    row = await harness.row()
     assert (row["version"], row["history"], row["deleted_at"]) == (1, False, None)
 
 
-async def test_old_announcement_does_not_undo_edit(bench: Bench) -> None:
-    await bench.take(bench.item("Первый"))
-    await bench.take(bench.item("Второй", change="edited"))
-    await bench.take(bench.item("Первый"))
+async def test_old_announcement_does_not_undo_edit(harness: IngestHarness) -> None:
+    await harness.take(harness.item("Первый"))
+    await harness.take(harness.item("Второй", change="edited"))
+    await harness.take(harness.item("Первый"))
     stale = datetime.now(UTC) - timedelta(minutes=1)
-    await bench.take(bench.item("Первый", change="observed"), observed_at=stale)
-    row = await bench.row()
+    await harness.take(harness.item("Первый", change="observed"), observed_at=stale)
+    row = await harness.row()
     assert (row["text"], row["version"]) == ("Второй", 2)
-    shown = await bench.shown(row["id"])
+    shown = await harness.get_json(row["id"])
     assert [one["text"] for one in shown["versions"]] == ["Первый"]
-    assert await bench.events() == ["message.received", "message.edited"]
+    assert await harness.events() == ["message.received", "message.edited"]
 
 
-async def test_changed_text_in_poll_is_an_edit(bench: Bench) -> None:
-    await bench.take(bench.item("Первый"))
-    await bench.take(bench.item("Второй", change="observed"), observed_at=datetime.now(UTC))
-    assert (await bench.row())["text"] == "Второй"
+async def test_changed_text_in_poll_is_an_edit(harness: IngestHarness) -> None:
+    await harness.take(harness.item("Первый"))
+    await harness.take(harness.item("Второй", change="observed"), observed_at=datetime.now(UTC))
+    assert (await harness.row())["text"] == "Второй"
 
 
 @pytest.mark.parametrize("reordered", [False, True])
-async def test_edit_and_creation_in_one_batch_store_both_texts(bench: Bench, *, reordered: bool) -> None:
-    items = [bench.item("Первый"), bench.item("Второй", change="edited")]
-    await bench.take(*(items[::-1] if reordered else items))
-    assert (await bench.row())["text"] == "Второй"
+async def test_edit_and_creation_in_one_batch_store_both_texts(harness: IngestHarness, *, reordered: bool) -> None:
+    items = [harness.item("Первый"), harness.item("Второй", change="edited")]
+    await harness.take(*(items[::-1] if reordered else items))
+    assert (await harness.row())["text"] == "Второй"
 
 
 @pytest.mark.parametrize(
     ("deleter", "by"), [("5001", "author"), ("-101", "community"), ("42", "community"), (None, "unknown")]
 )
-async def test_deletion_keeps_text_and_records_deleter(bench: Bench, deleter: str | None, by: str) -> None:
-    await bench.take(bench.item("Неудобный вопрос"))
-    deletion = bench.item(
+async def test_deletion_keeps_text_and_records_deleter(
+    harness: IngestHarness, deleter: str | None, by: str
+) -> None:
+    await harness.take(harness.item("Неудобный вопрос"))
+    deletion = harness.item(
         None, change="deleted", author=None, deleted_by=Author(native_id=deleter) if deleter else None
     )
-    await bench.take(deletion, deletion)
-    row = await bench.row()
+    await harness.take(deletion, deletion)
+    row = await harness.row()
     assert (row["text"], row["deleted_by"]) == ("Неудобный вопрос", by)
     assert row["deleted_at"] is not None
-    assert await bench.events() == ["message.received", "message.deleted"]
-    listed = await bench.ingest.client.get(
-        f"/api/v1/messages?deleted_by={by}", headers=bench.ingest.headers("moderator")
+    assert await harness.events() == ["message.received", "message.deleted"]
+    listed = await harness.ingest.client.get(
+        f"/api/v1/messages?deleted_by={by}", headers=harness.ingest.headers("moderator")
     )
     assert [one["text"] for one in listed.json()["items"]] == ["Неудобный вопрос"]
-    await bench.take(bench.item("Неудобный вопрос", change="observed"))
-    assert (await bench.row())["deleted_at"] is not None
-    await bench.take(bench.item("Неудобный вопрос", change="restored"))
-    assert (await bench.row())["deleted_at"] is None
+    await harness.take(harness.item("Неудобный вопрос", change="observed"))
+    assert (await harness.row())["deleted_at"] is not None
+    await harness.take(harness.item("Неудобный вопрос", change="restored"))
+    assert (await harness.row())["deleted_at"] is None
 
 
-async def test_same_native_id_on_two_pages_is_two_messages(bench: Bench, database: TestDatabase) -> None:
+async def test_same_native_id_on_two_pages_is_two_messages(harness: IngestHarness, database: TestDatabase) -> None:
     organisation = await insert_organisation(database, name="Больница")
     other_id = await insert_page(database, organisation, external_id="102")
     other = PageRef(id=other_id, organisation_id=organisation, network="vk", external_id="102", go_live_at=MOMENT)
-    await bench.take(bench.item())
-    await bench.take(bench.item(external_id="-102_7", thread_key="vk:-102_3"), page=other)
-    assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 2
+    await harness.take(harness.item())
+    await harness.take(harness.item(external_id="-102_7", thread_key="vk:-102_3"), page=other)
+    assert await harness.raw_connection.fetchval("SELECT count(*) FROM messages") == 2
 
 
-async def test_hostile_texts_are_stored_exactly(bench: Bench) -> None:
+async def test_hostile_texts_are_stored_exactly(harness: IngestHarness) -> None:
     media = [[{"type": "doc", "doc": {"title": text, text or "пусто": [text]}}] for text in HOSTILE]
     raws = [{"text": text, "more": [text]} for text in HOSTILE]
-    await bench.take(
+    await harness.take(
         *(
-            bench.item(text, external_id=f"-101_{n}", attachments=media[n], raw=raws[n])
+            harness.item(text, external_id=f"-101_{n}", attachments=media[n], raw=raws[n])
             for n, text in enumerate(HOSTILE)
         )
     )
     for number, text in enumerate(HOSTILE):
-        row = await bench.row(f"-101_{number}")
-        shown = await bench.shown(row["id"])
+        row = await harness.row(f"-101_{number}")
+        shown = await harness.get_json(row["id"])
         assert shown["text"].encode() == text.encode()
         assert shown["attachments"] == media[number]
         assert json.loads(row["raw"]) == raws[number]
 
 
-async def test_lone_surrogate_is_replaced(bench: Bench) -> None:
-    await bench.take(bench.item("до\ud83dпосле"), bench.item("целый", external_id="-101_8"))
-    assert (await bench.row())["text"] == "до\ufffdпосле"
-    assert (await bench.row("-101_8"))["text"] == "целый"
+async def test_lone_surrogate_is_replaced(harness: IngestHarness) -> None:
+    await harness.take(harness.item("до\ud83dпосле"), harness.item("целый", external_id="-101_8"))
+    assert (await harness.row())["text"] == "до\ufffdпосле"
+    assert (await harness.row("-101_8"))["text"] == "целый"
 
 
 async def test_any_text_is_stored_exactly(database: TestDatabase, keys_dir: Path) -> None:
-    async with made_bench(database, keys_dir) as bench:
+    async with build_harness(database, keys_dir) as harness:
         texts: list[str] = []
 
         @hypothesis_settings(
@@ -143,85 +145,85 @@ async def test_any_text_is_stored_exactly(database: TestDatabase, keys_dir: Path
             texts.append(text)
 
         collect()
-        items = [bench.item(text, external_id=f"-101_{n}", raw={"n": n}) for n, text in enumerate(texts)]
-        taken = await bench.take(*items)
+        items = [harness.item(text, external_id=f"-101_{n}", raw={"n": n}) for n, text in enumerate(texts)]
+        taken = await harness.take(*items)
         assert taken.new == len(texts)
-        listed = await bench.ingest.client.get(
-            "/api/v1/messages?limit=200", headers=bench.ingest.headers("moderator")
+        listed = await harness.ingest.client.get(
+            "/api/v1/messages?limit=200", headers=harness.ingest.headers("moderator")
         )
         found = {one["external_id"]: one["text"] for one in listed.json()["items"]}
         assert len(found) == min(len(texts), 200)
         assert all(texts[int(name.rpartition("_")[2])] == text for name, text in found.items())
 
 
-async def test_authors_are_pseudonymous_and_names_encrypted(bench: Bench) -> None:
-    await bench.take(bench.item())
-    await bench.take(bench.item(external_id="-101_8", author=Author(native_id="5001")))
-    first, second = await bench.row(), await bench.row("-101_8")
+async def test_authors_are_pseudonymous_and_names_encrypted(harness: IngestHarness) -> None:
+    await harness.take(harness.item())
+    await harness.take(harness.item(external_id="-101_8", author=Author(native_id="5001")))
+    first, second = await harness.row(), await harness.row("-101_8")
     assert first["author_key"] == second["author_key"]
     assert "5001" not in first["author_key"]
-    (author,) = await bench.eye.fetch("SELECT * FROM authors")
+    (author,) = await harness.raw_connection.fetch("SELECT * FROM authors")
     assert "Имя".encode() not in author["identity"]
     identity = decrypt(author["identity"])
     assert identity == {"id": "5001", "name": "Имя Фамилия", "url": "https://vk.com/id5001"}
 
 
-async def test_message_before_go_live_is_history(bench: Bench) -> None:
-    await bench.take(bench.item(written_at=datetime(2026, 2, 28, 23, 59, tzinfo=UTC)))
-    assert (await bench.row())["history"] is True
-    data = json.loads(await bench.eye.fetchval("SELECT data FROM events"))
+async def test_message_before_go_live_is_history(harness: IngestHarness) -> None:
+    await harness.take(harness.item(written_at=datetime(2026, 2, 28, 23, 59, tzinfo=UTC)))
+    assert (await harness.row())["history"] is True
+    data = json.loads(await harness.raw_connection.fetchval("SELECT data FROM events"))
     assert data["history"] is True
 
 
-async def test_events_are_emitted_in_order_of_writing(bench: Bench) -> None:
+async def test_events_are_emitted_in_order_of_writing(harness: IngestHarness) -> None:
     items = [
-        bench.item(external_id=f"-101_{n}", written_at=MOMENT + timedelta(minutes=n)) for n in (3, 1, 2, 9, 4)
+        harness.item(external_id=f"-101_{n}", written_at=MOMENT + timedelta(minutes=n)) for n in (3, 1, 2, 9, 4)
     ]
-    await bench.take(*items)
-    rows = await bench.eye.fetch("SELECT data FROM events ORDER BY created_at, id")
+    await harness.take(*items)
+    rows = await harness.raw_connection.fetch("SELECT data FROM events ORDER BY created_at, id")
     moments = [json.loads(row["data"])["written_at"] for row in rows]
     assert moments == sorted(moments)
 
 
-async def test_unparsed_payload_is_quarantined_with_reason(bench: Bench) -> None:
-    await bench.take(bench.item(), unreadable=[UnparsedPayload("the field 'id' is missing", {"text": "\x00"})])
-    row = await bench.eye.fetchrow("SELECT * FROM quarantine")
+async def test_unparsed_payload_is_quarantined_with_reason(harness: IngestHarness) -> None:
+    await harness.take(harness.item(), unreadable=[UnparsedPayload("the field 'id' is missing", {"text": "\x00"})])
+    row = await harness.raw_connection.fetchrow("SELECT * FROM quarantine")
     assert row is not None
     assert (row["reason"], json.loads(row["raw"])) == ("the field 'id' is missing", {"text": "\x00"})
 
 
-async def test_cursor_is_saved_with_its_batch_or_not_at_all(bench: Bench) -> None:
-    feed = DatabaseIntakeStore(bench.ingest.service.database)
+async def test_cursor_is_saved_with_its_batch_or_not_at_all(harness: IngestHarness) -> None:
+    feed = DatabaseIntakeStore(harness.ingest.service.database)
     mark = ThreadState("vk:-101_3", "1", "a")
     await feed.store(
-        bench.page, "long_poll", ParsedBatch([bench.item()]), cursor={"ts": "5"}, thread_states=[mark]
+        harness.page, "long_poll", ParsedBatch([harness.item()]), cursor={"ts": "5"}, thread_states=[mark]
     )
-    assert await feed.cursor(bench.page, "long_poll") == {"ts": "5"}
+    assert await feed.cursor(harness.page, "long_poll") == {"ts": "5"}
     assert await feed.thread_states(["vk:-101_3", "vk:-101_4"]) == {"vk:-101_3": mark}
     foreign = PageRef(id=uuid4(), organisation_id=uuid4(), network="vk", external_id="9", go_live_at=MOMENT)
     with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await feed.store(foreign, "long_poll", ParsedBatch([bench.item(external_id="-9_1")]), cursor={"ts": "6"})
+        await feed.store(foreign, "long_poll", ParsedBatch([harness.item(external_id="-9_1")]), cursor={"ts": "6"})
     assert await feed.cursor(foreign, "long_poll") == {}
-    assert await bench.eye.fetchval("SELECT count(*) FROM messages") == 1
+    assert await harness.raw_connection.fetchval("SELECT count(*) FROM messages") == 1
 
 
-async def test_item_rejected_by_database_does_not_block_others(bench: Bench) -> None:
-    feed = DatabaseIntakeStore(bench.ingest.service.database)
-    impossible = bench.item(external_id="-101_9", thread_key="vk:\x00")
-    await feed.store(bench.page, "long_poll", ParsedBatch([impossible, bench.item()]), cursor={"ts": "7"})
-    assert (await bench.row())["text"] == "Текст"
-    assert await bench.eye.fetchval("SELECT count(*) FROM quarantine") == 1
-    assert await feed.cursor(bench.page, "long_poll") == {"ts": "7"}
+async def test_item_rejected_by_database_does_not_block_others(harness: IngestHarness) -> None:
+    feed = DatabaseIntakeStore(harness.ingest.service.database)
+    impossible = harness.item(external_id="-101_9", thread_key="vk:\x00")
+    await feed.store(harness.page, "long_poll", ParsedBatch([impossible, harness.item()]), cursor={"ts": "7"})
+    assert (await harness.row())["text"] == "Текст"
+    assert await harness.raw_connection.fetchval("SELECT count(*) FROM quarantine") == 1
+    assert await feed.cursor(harness.page, "long_poll") == {"ts": "7"}
 
 
-async def test_check_results_are_shown_in_sources(bench: Bench) -> None:
-    feed = DatabaseIntakeStore(bench.ingest.service.database)
-    feed.report_success(bench.page, "wall_poll")
-    feed.report_failure(bench.page, "long_poll", "no answer in time")
+async def test_check_results_are_shown_in_sources(harness: IngestHarness) -> None:
+    feed = DatabaseIntakeStore(harness.ingest.service.database)
+    feed.report_success(harness.page, "wall_poll")
+    feed.report_failure(harness.page, "long_poll", "no answer in time")
     await feed.flush()
-    feed.report_failure(bench.page, "long_poll", "no answer in time")
+    feed.report_failure(harness.page, "long_poll", "no answer in time")
     await feed.flush()
-    answer = await bench.ingest.client.get("/api/v1/sources", headers=bench.ingest.headers("operations"))
+    answer = await harness.ingest.client.get("/api/v1/sources", headers=harness.ingest.headers("operations"))
     (page,) = answer.json()["items"]
     assert page["state"] == "no_token"
     sources = {one["kind"]: one for one in page["sources"]}
@@ -230,7 +232,7 @@ async def test_check_results_are_shown_in_sources(bench: Bench) -> None:
         2,
         "no answer in time",
     )
-    await feed.store(bench.page, "long_poll", ParsedBatch())
-    answer = await bench.ingest.client.get("/api/v1/sources", headers=bench.ingest.headers("operations"))
+    await feed.store(harness.page, "long_poll", ParsedBatch())
+    answer = await harness.ingest.client.get("/api/v1/sources", headers=harness.ingest.headers("operations"))
     sources = {one["kind"]: one for one in answer.json()["items"][0]["sources"]}
     assert sources["long_poll"]["consecutive_failures"] == 0

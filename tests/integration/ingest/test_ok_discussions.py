@@ -15,14 +15,14 @@ from tests.support.eventually import eventually
 
 async def _row(system: Connected, condition: str, *values: Any) -> Any:
     async def look() -> Any:
-        return await system.eye.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
+        return await system.raw_connection.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
 
     return await eventually(look)
 
 
 async def _source(system: Connected, condition: str, *values: Any) -> Any:
     async def look() -> Any:
-        return await system.eye.fetchrow(f"SELECT * FROM sources WHERE {condition}", *values)
+        return await system.raw_connection.fetchrow(f"SELECT * FROM sources WHERE {condition}", *values)
 
     return await eventually(look)
 
@@ -139,7 +139,9 @@ async def test_comments_hidden_by_api_are_not_marked_removed(
         for _ in range(2):
             source = "kind = 'topics_poll' AND page_id = $1 AND last_success_at > $2"
             now = (await _source(system, source, page_id, now))["last_success_at"]
-        assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE deleted_at IS NOT NULL") == 0
+        assert (
+            await system.raw_connection.fetchval("SELECT count(*) FROM messages WHERE deleted_at IS NOT NULL") == 0
+        )
 
 
 async def test_closed_group_shows_reason_and_recovers(

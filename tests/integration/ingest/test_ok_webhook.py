@@ -11,19 +11,19 @@ import pytest
 from services.ingest.networks.ok import chats
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
-from tests.integration.ingest.http_forwarder import Relay, running_relay
+from tests.integration.ingest.http_forwarder import HttpForwarder, running_forwarder
 from tests.support.eventually import eventually
 
 
 @pytest.fixture
-async def relay() -> AsyncIterator[Relay]:
+async def forwarder() -> AsyncIterator[HttpForwarder]:
     """The forwarder from the emulator to the service."""
-    async with running_relay() as relay:
-        yield relay
+    async with running_forwarder() as forwarder:
+        yield forwarder
 
 
 def _subscribed(ok: Emulator, page: str) -> list[str]:
-    items = ok.door.get("/_control/subscriptions", params={"page": page}).json()["items"]
+    items = ok.control.get("/_control/subscriptions", params={"page": page}).json()["items"]
     return [str(item["url"]) for item in items]
 
 
@@ -40,14 +40,16 @@ def _subscribe(ok: Emulator, page: str, url: str) -> None:
 
 async def _state(system: Connected, expected: str) -> Any:
     async def look() -> Any:
-        return await system.eye.fetchrow("SELECT * FROM callback_registrations WHERE state = $1", expected)
+        return await system.raw_connection.fetchrow(
+            "SELECT * FROM callback_registrations WHERE state = $1", expected
+        )
 
     return await eventually(look)
 
 
 async def _row(system: Connected, text: str) -> Any:
     async def look() -> Any:
-        return await system.eye.fetchrow("SELECT * FROM messages WHERE text = $1", text)
+        return await system.raw_connection.fetchrow("SELECT * FROM messages WHERE text = $1", text)
 
     return await eventually(look)
 
@@ -55,25 +57,25 @@ async def _row(system: Connected, text: str) -> Any:
 async def _polled(system: Connected) -> None:
     """Wait for a poll of the chats that begins after this call."""
     last = "SELECT last_success_at FROM sources WHERE kind = 'chats_poll'"
-    before = await system.eye.fetchval(last)
+    before = await system.raw_connection.fetchval(last)
 
     async def again() -> bool:
-        return bool(await system.eye.fetchval(last) != before)
+        return bool(await system.raw_connection.fetchval(last) != before)
 
     await eventually(again)
 
 
 async def test_message_pushed_and_polled_is_stored_once(
-    ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay
+    ok: Emulator, database: TestDatabase, keys_dir: Path, forwarder: HttpForwarder
 ) -> None:
     page = ok.page("ok_pushed")
-    settings = {"ok_api_url": ok.url, "callbacks_url": relay.url, "ok_chat_poll_with_push_seconds": "3"}
+    settings = {"ok_api_url": ok.url, "callbacks_url": forwarder.url, "ok_chat_poll_with_push_seconds": "3"}
     async with connected(database, keys_dir, **settings) as system:
-        relay.target = system.ingest.client
+        forwarder.target = system.ingest.client
         await system.connect_page("ok", ok, page)
         await _state(system, "active")
         (url,) = _subscribed(ok, page)
-        assert url.startswith(f"{relay.url}/callbacks/ok/")
+        assert url.startswith(f"{forwarder.url}/callbacks/ok/")
         ok.post("faults", kind="duplicate", rate=1, method="webhook")
         texts = [f"Сообщение {n} {uuid4()}" for n in range(5)]
         for text in texts:
@@ -82,24 +84,24 @@ async def test_message_pushed_and_polled_is_stored_once(
             await _row(system, text)
         for _ in range(2):
             await _polled(system)
-        rows = await system.eye.fetch("SELECT text, source_kind FROM messages WHERE kind = 'message'")
+        rows = await system.raw_connection.fetch("SELECT text, source_kind FROM messages WHERE kind = 'message'")
         assert sorted(row["text"] for row in rows) == sorted(texts)
         assert "callback" in {row["source_kind"] for row in rows}
         told = [row for row in await system.events("message.received") if '"message"' in str(row["data"])]
         assert len(told) == len(texts)
-        kept = await system.eye.fetchrow("SELECT * FROM callback_registrations")
+        kept = await system.raw_connection.fetchrow("SELECT * FROM callback_registrations")
         assert kept["last_event_at"] is not None
         assert url.rpartition("/")[2].encode() not in kept["secret"] + kept["digest"].encode()
 
 
 async def test_lost_subscription_is_restored_without_missed_messages(
-    ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay
+    ok: Emulator, database: TestDatabase, keys_dir: Path, forwarder: HttpForwarder
 ) -> None:
     page = ok.page("ok_dropped")
-    foreign = f"{relay.url}/somebody/else"
-    settings = {"ok_api_url": ok.url, "callbacks_url": relay.url, "ok_subscription_check_seconds": "2"}
+    foreign = f"{forwarder.url}/somebody/else"
+    settings = {"ok_api_url": ok.url, "callbacks_url": forwarder.url, "ok_subscription_check_seconds": "2"}
     async with connected(database, keys_dir, **settings) as system:
-        relay.target = system.ingest.client
+        forwarder.target = system.ingest.client
         await system.connect_page("ok", ok, page)
         await _state(system, "active")
         (ours,) = _subscribed(ok, page)
@@ -113,23 +115,23 @@ async def test_lost_subscription_is_restored_without_missed_messages(
 
         await eventually(back)
         await _row(system, text)
-        assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 1
+        assert await system.raw_connection.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 1
 
 
 async def test_polling_detects_failed_push(
-    ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay, monkeypatch: pytest.MonkeyPatch
+    ok: Emulator, database: TestDatabase, keys_dir: Path, forwarder: HttpForwarder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chats, "PUSH_GRACE_MS", 500)
     page = ok.page("ok_silent")
     settings = {
         "ok_api_url": ok.url,
-        "callbacks_url": relay.url,
+        "callbacks_url": forwarder.url,
         "ok_chat_poll_with_push_seconds": "3",
         "ok_chat_poll_seconds": "3",  # A new chat is polled just as rarely, because push delivers its messages.
         "ok_subscription_check_seconds": "6",
     }
     async with connected(database, keys_dir, **settings) as system:
-        relay.target = system.ingest.client
+        forwarder.target = system.ingest.client
         await system.connect_page("ok", ok, page)
         await _state(system, "active")
         first = f"Первое {uuid4()}"
@@ -143,7 +145,9 @@ async def test_polling_detects_failed_push(
             text = f"Потерянное {uuid4()}"
             ok.citizen(page, text, "message")
             await _row(system, text)
-            return await system.eye.fetchrow("SELECT * FROM callback_registrations WHERE state = 'failed'")
+            return await system.raw_connection.fetchrow(
+                "SELECT * FROM callback_registrations WHERE state = 'failed'"
+            )
 
         doubted = await eventually(look, "a subscription in doubt", every=0.6)
         assert "опрос" in doubted["reason"]
@@ -151,21 +155,21 @@ async def test_polling_detects_failed_push(
 
 
 async def test_chats_are_polled_right_after_restart(
-    ok: Emulator, database: TestDatabase, keys_dir: Path, relay: Relay
+    ok: Emulator, database: TestDatabase, keys_dir: Path, forwarder: HttpForwarder
 ) -> None:
     page = ok.page("ok_restarted")
-    settings = {"ok_api_url": ok.url, "callbacks_url": relay.url}
+    settings = {"ok_api_url": ok.url, "callbacks_url": forwarder.url}
     async with connected(database, keys_dir, **settings) as system:
-        relay.target = system.ingest.client
+        forwarder.target = system.ingest.client
         await system.connect_page("ok", ok, page)
         await _state(system, "active")
-        relay.target = None
+        forwarder.target = None
     (url,) = _subscribed(ok, page)
     ok.post("faults", kind="drop", rate=1, method="webhook")
     text = f"Пока нас не было {uuid4()}"
     ok.citizen(page, text, "message")
     async with connected(database, keys_dir, **settings) as system:
-        relay.target = system.ingest.client
+        forwarder.target = system.ingest.client
         row = await _row(system, text)
         assert row["source_kind"] == "chats_poll"
         await _state(system, "active")

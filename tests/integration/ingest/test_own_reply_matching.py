@@ -13,42 +13,44 @@ from services.ingest.networks.port import OutgoingReply, ParsedBatch, PublishedR
 from services.ingest.publishing.publisher import MAX_SILENT_ATTEMPTS, delay_after_no_response
 from shared.jobs import RetryLater
 from tests.conftest import TestDatabase
-from tests.integration.ingest.scripted_network import Scene, made_scene
+from tests.integration.ingest.scripted_network import PublicationScenario, build_scenario
 from tests.support.eventually import eventually_true
 
 
 @pytest.fixture
-async def scene(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Scene]:
+async def scenario(database: TestDatabase, keys_dir: Path) -> AsyncIterator[PublicationScenario]:
     """A queued reply."""
-    async with made_scene(database, keys_dir) as made:
+    async with build_scenario(database, keys_dir) as made:
         yield made
 
 
-async def test_push_before_response_publishes_reply(scene: Scene) -> None:
+async def test_push_before_response_publishes_reply(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        await scene.hear(scene.spoken(31))
+        await scenario.receive(scenario.citizen_message(31))
         return PublishedReply("-101_31", "u")
 
-    scene.network.on_publish = publish
-    done = await scene.carry_through()
+    scenario.network.on_publish = publish
+    done = await scenario.run_to_end()
     assert (done["status"], done["external_id"]) == ("published", "-101_31")
-    assert await scene.link(31) == scene.publication_id
-    assert len(await scene.system.events("publication.published")) == 1
-    received = await scene.system.events("message.received")
-    assert f'"publication_id": "{scene.publication_id}"' in received[-1]["data"]
+    assert await scenario.link(31) == scenario.publication_id
+    assert len(await scenario.system.events("publication.published")) == 1
+    received = await scenario.system.events("message.received")
+    assert f'"publication_id": "{scenario.publication_id}"' in received[-1]["data"]
 
 
-async def test_response_id_wins_over_text_match(scene: Scene) -> None:
+async def test_response_id_wins_over_text_match(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        await scene.hear(scene.spoken(31))  # the staff wrote the same text manually at the same moment
+        await scenario.receive(
+            scenario.citizen_message(31)
+        )  # the staff wrote the same text manually at the same moment
         return PublishedReply("-101_32", "u")
 
-    scene.network.on_publish = publish
-    done = await scene.carry_through()
-    await scene.hear(scene.spoken(32))
+    scenario.network.on_publish = publish
+    done = await scenario.run_to_end()
+    await scenario.receive(scenario.citizen_message(32))
     assert done["external_id"] == "-101_32"
-    assert await scene.link(31) is None
-    assert await scene.link(32) == scene.publication_id
+    assert await scenario.link(31) is None
+    assert await scenario.link(32) == scenario.publication_id
 
 
 @pytest.mark.parametrize(
@@ -62,106 +64,108 @@ async def test_response_id_wins_over_text_match(scene: Scene) -> None:
         {"from_community": False},
     ],
 )
-async def test_only_same_text_to_same_person_matches(scene: Scene, changes: dict[str, Any]) -> None:
+async def test_only_same_text_to_same_person_matches(
+    scenario: PublicationScenario, changes: dict[str, Any]
+) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        await scene.hear(scene.spoken(31, **changes))
+        await scenario.receive(scenario.citizen_message(31, **changes))
         return PublishedReply("-101_32", "u")
 
-    scene.network.on_publish = publish
-    assert (await scene.carry_through())["external_id"] == "-101_32"
-    assert await scene.link(31) is None
+    scenario.network.on_publish = publish
+    assert (await scenario.run_to_end())["external_id"] == "-101_32"
+    assert await scenario.link(31) is None
 
 
-async def test_changed_whitespace_still_matches(scene: Scene) -> None:
+async def test_changed_whitespace_still_matches(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        await scene.hear(scene.spoken(31, text=" Ответ\r\n"))
+        await scenario.receive(scenario.citizen_message(31, text=" Ответ\r\n"))
         raise PublishOutcomeUnknown("lost")
 
-    scene.network.on_publish = publish
-    done = await scene.carry_through()
-    assert (done["external_id"], scene.network.calls) == ("-101_31", 1)
+    scenario.network.on_publish = publish
+    done = await scenario.run_to_end()
+    assert (done["external_id"], scenario.network.calls) == ("-101_31", 1)
 
 
-async def test_lost_successful_call_is_found_by_reading(scene: Scene) -> None:
+async def test_lost_successful_call_is_found_by_reading(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        scene.network.thread = ParsedBatch([scene.spoken(31, change="observed")])
+        scenario.network.thread = ParsedBatch([scenario.citizen_message(31, change="observed")])
         raise PublishOutcomeUnknown("lost")
 
-    scene.network.on_publish = publish
-    done = await scene.carry_through()
-    assert (done["external_id"], scene.network.calls) == ("-101_31", 1)
-    (event,) = await scene.system.events("publication.published")
+    scenario.network.on_publish = publish
+    done = await scenario.run_to_end()
+    assert (done["external_id"], scenario.network.calls) == ("-101_31", 1)
+    (event,) = await scenario.system.events("publication.published")
     assert '"matched": true' in event["data"]
-    assert len(await scene.system.events("publication.uncertain")) == 1
+    assert len(await scenario.system.events("publication.uncertain")) == 1
 
 
-async def test_lost_failed_call_is_repeated_only_after_reading(scene: Scene) -> None:
+async def test_lost_failed_call_is_repeated_only_after_reading(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        if scene.network.calls == 1:
-            scene.network.thread = None  # The thread cannot be read, so nothing may be sent.
+        if scenario.network.calls == 1:
+            scenario.network.thread = None  # The thread cannot be read, so nothing may be sent.
             raise PublishOutcomeUnknown("lost")
         return PublishedReply("-101_33", "u")
 
-    scene.network.on_publish = publish
+    scenario.network.on_publish = publish
     for _ in range(6):
         with pytest.raises(RetryLater):
-            await scene.publisher.process(scene.publication_id)
-        await scene.end_lease()
-    assert scene.network.calls == 1
-    scene.network.thread = ParsedBatch()
-    done = await scene.carry_through()
-    assert (done["external_id"], scene.network.calls) == ("-101_33", 2)
+            await scenario.publisher.process(scenario.publication_id)
+        await scenario.end_lease()
+    assert scenario.network.calls == 1
+    scenario.network.thread = ParsedBatch()
+    done = await scenario.run_to_end()
+    assert (done["external_id"], scenario.network.calls) == ("-101_33", 2)
 
 
-async def test_hanging_call_times_out_and_thread_is_read(scene: Scene) -> None:
+async def test_hanging_call_times_out_and_thread_is_read(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        if scene.network.calls == 1:
+        if scenario.network.calls == 1:
             await asyncio.Event().wait()
         return PublishedReply("-101_34", "u")
 
-    scene.network.on_publish, scene.network.seconds = publish, 0.2
+    scenario.network.on_publish, scenario.network.seconds = publish, 0.2
     with pytest.raises(RetryLater):
-        await scene.publisher.process(scene.publication_id)
-    scene.network.seconds = 60
-    done = await scene.carry_through()
+        await scenario.publisher.process(scenario.publication_id)
+    scenario.network.seconds = 60
+    done = await scenario.run_to_end()
     assert (done["external_id"], done["attempts"]) == ("-101_34", 2)
 
 
-async def test_two_concurrent_jobs_make_one_call(scene: Scene) -> None:
+async def test_two_concurrent_jobs_make_one_call(scenario: PublicationScenario) -> None:
     over = asyncio.Event()
 
     async def publish(_: OutgoingReply) -> PublishedReply:
         await over.wait()
         return PublishedReply("-101_35", "u")
 
-    scene.network.on_publish = publish
-    jobs = [asyncio.create_task(scene.publisher.process(scene.publication_id)) for _ in range(3)]
+    scenario.network.on_publish = publish
+    jobs = [asyncio.create_task(scenario.publisher.process(scenario.publication_id)) for _ in range(3)]
     await eventually_true(lambda: sum(job.done() for job in jobs) == 2, "the end of the jobs that make no call")
     over.set()
     outcomes = await asyncio.gather(*jobs, return_exceptions=True)
-    assert scene.network.calls == 1
+    assert scenario.network.calls == 1
     assert sum(isinstance(outcome, RetryLater) for outcome in outcomes) == 2
 
 
-async def test_network_without_responses_fails_publication(scene: Scene) -> None:
+async def test_network_without_responses_fails_publication(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         raise PublishOutcomeUnknown("lost")
 
-    scene.network.on_publish = publish
+    scenario.network.on_publish = publish
     with mock.patch("services.ingest.publishing.publisher.MAX_SILENT_ATTEMPTS", 5):
-        done = await scene.carry_through()
-    assert (done["status"], done["failure"]["code"], scene.network.calls) == ("failed", "no_response", 5)
+        done = await scenario.run_to_end()
+    assert (done["status"], done["failure"]["code"], scenario.network.calls) == ("failed", "no_response", 5)
 
 
-async def test_reply_is_published_after_nine_calls_without_response(scene: Scene) -> None:
+async def test_reply_is_published_after_nine_calls_without_response(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        if scene.network.calls <= 9:
+        if scenario.network.calls <= 9:
             raise PublishOutcomeUnknown("lost")
         return PublishedReply("-101_36", "u")
 
-    scene.network.on_publish = publish
-    done = await scene.carry_through()
-    assert (done["status"], done["external_id"], scene.network.calls) == ("published", "-101_36", 10)
+    scenario.network.on_publish = publish
+    done = await scenario.run_to_end()
+    assert (done["status"], done["external_id"], scenario.network.calls) == ("published", "-101_36", 10)
 
 
 def test_pauses_after_silence_grow_and_stay_within_an_hour() -> None:

@@ -22,12 +22,12 @@ TOLD = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class DescribedPages:
     """Ingest's API, with the emulators' common tokens."""
 
     ingest: ServiceUnderTest
     database: TestDatabase
-    eye: asyncpg.Connection
+    raw_connection: asyncpg.Connection
     organisation: UUID
 
     async def page(self, network: str, external_id: str) -> UUID:
@@ -51,10 +51,12 @@ class Asked:
 
 
 @pytest.fixture
-async def asked(vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path) -> AsyncIterator[Asked]:
+async def described(
+    vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path
+) -> AsyncIterator[DescribedPages]:
     # Each test is a separate system: calls of the previous test would count against its rate limit.
     vk.post("settings", user_per_second=0)
-    eye = await database.connect()
+    raw_connection = await database.connect()
     organisation = await insert_organisation(database)
     urls = {"vk_api_url": vk.url, "ok_api_url": ok.url}
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS, **urls) as ingest:
@@ -68,17 +70,21 @@ async def asked(vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Pa
                     "/api/v1/sources/tokens", json=body, headers=ingest.headers("moderator")
                 )
                 assert answer.status_code in {200, 201}, answer.text
-        yield Asked(ingest, database, eye, organisation)
-    await eye.close()
+        yield DescribedPages(ingest, database, raw_connection, organisation)
+    await raw_connection.close()
 
 
 def calls(emulator: Emulator) -> int:
     """Return the calls that the network counted."""
-    return sum(item["accepted"] + item["refused"] for item in emulator.door.get("/_control/calls").json()["items"])
+    return sum(
+        item["accepted"] + item["refused"] for item in emulator.control.get("/_control/calls").json()["items"]
+    )
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_profile_contains_page_data(network: str, asked: Asked, request: pytest.FixtureRequest) -> None:
+async def test_profile_contains_page_data(
+    network: str, described: DescribedPages, request: pytest.FixtureRequest
+) -> None:
     emulator: Emulator = request.getfixturevalue(network)
     name = f"{network}_shows"
     page = emulator.page(name)
@@ -86,9 +92,9 @@ async def test_profile_contains_page_data(network: str, asked: Asked, request: p
     for text in ("Новость", "Ещё одна"):
         emulator.post("post", page=page, text=text)
     emulator.citizen(page, "Спасибо!", kind="wall_post")
-    page_id = await asked.page(network, page)
+    page_id = await described.page(network, page)
     before = calls(emulator)
-    answer = await asked.describe(page_id, wall_read_budget=1)
+    answer = await described.describe(page_id, wall_read_budget=1)
     assert answer["calls"] == calls(emulator) - before == 2
     (said,) = answer["items"]
     assert (said["state"], said["reason"], said["name"]) == ("open", None, name)
@@ -103,23 +109,23 @@ async def test_profile_contains_page_data(network: str, asked: Asked, request: p
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
 async def test_posts_are_unknown_without_calls_for_walls(
-    network: str, asked: Asked, request: pytest.FixtureRequest
+    network: str, described: DescribedPages, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
-    page_id = await asked.page(network, emulator.page(f"{network}_unread"))
+    page_id = await described.page(network, emulator.page(f"{network}_unread"))
     before = calls(emulator)
-    answer = await asked.describe(page_id)
+    answer = await described.describe(page_id)
     assert calls(emulator) - before == answer["calls"] == 1
     assert answer["items"][0]["posts_7_days"] is None
 
 
 @pytest.mark.parametrize(("network", "source"), [("vk", "wall_poll"), ("ok", "topics_poll")])
 async def test_recently_read_wall_costs_no_call(
-    network: str, source: str, asked: Asked, request: pytest.FixtureRequest
+    network: str, source: str, described: DescribedPages, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
-    page_id = await asked.page(network, emulator.page(f"{network}_known"))
-    await asked.eye.execute(
+    page_id = await described.page(network, emulator.page(f"{network}_known"))
+    await described.raw_connection.execute(
         "INSERT INTO sources (id, page_id, kind, cursor, last_success_at, consecutive_failures, updated_at)"
         " VALUES (gen_random_uuid(), $1, $2, '{}', now() - interval '20 hours', 0, now())",
         page_id,
@@ -128,7 +134,7 @@ async def test_recently_read_wall_costs_no_call(
     for number, (days, own, deleted) in enumerate(
         [(1, True, False), (9, True, False), (0, False, False), (0, True, True)]
     ):
-        await asked.eye.execute(
+        await described.raw_connection.execute(
             "INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,"
             " from_community, text, attachments, url, history, source_kind, written_at, received_at, version, raw,"
             " deleted_at) VALUES (gen_random_uuid(), $1, 'wall_post', $2, $3, $4, $2, $5, 'Новость', '[]', '',"
@@ -136,17 +142,17 @@ async def test_recently_read_wall_costs_no_call(
             network,
             f"known_{number}",
             page_id,
-            asked.organisation,
+            described.organisation,
             own,
             source,
             days,
             deleted,
         )
     before = calls(emulator)
-    (said,) = (await asked.describe(page_id, wall_read_budget=5))["items"]
+    (said,) = (await described.describe(page_id, wall_read_budget=5))["items"]
     assert calls(emulator) - before == 1
     assert said["posts_7_days"] == 1
-    last = await asked.eye.fetchval("SELECT written_at FROM messages WHERE external_id = 'known_0'")
+    last = await described.raw_connection.fetchval("SELECT written_at FROM messages WHERE external_id = 'known_0'")
     assert said["last_post_at"] == last.isoformat().replace("+00:00", "Z")
 
 
@@ -167,51 +173,55 @@ async def test_closed_and_missing_pages_are_reported(
     change: dict[str, Any],
     state: str,
     reason: str,
-    asked: Asked,
+    described: DescribedPages,
     request: pytest.FixtureRequest,
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
     pages = [emulator.page(f"{network}_{reason}_{name}") for name in ("one", "two")]
     emulator.post("page", page=pages[0], **change)
-    ids = [await asked.page(network, page) for page in pages]
-    answer = await asked.describe(*ids, wall_read_budget=2)
+    ids = [await described.page(network, page) for page in pages]
+    answer = await described.describe(*ids, wall_read_budget=2)
     told = {item["page_id"]: item for item in answer["items"]}
     assert (told[str(ids[0])]["state"], told[str(ids[0])]["reason"]) == (state, reason)
     assert told[str(ids[1])]["state"] == "open"
     assert answer["calls"] == 2, "walls of closed pages must not be requested"
 
 
-async def test_call_limit_of_request_is_kept(asked: Asked, vk: Emulator, ok: Emulator) -> None:
-    ids = [await asked.page("vk", vk.page("vk_first")), await asked.page("ok", ok.page("ok_second"))]
+async def test_call_limit_of_request_is_kept(described: DescribedPages, vk: Emulator, ok: Emulator) -> None:
+    ids = [await described.page("vk", vk.page("vk_first")), await described.page("ok", ok.page("ok_second"))]
     before = calls(vk) + calls(ok)
-    answer = await asked.describe(*ids, call_budget=1, wall_read_budget=5)
+    answer = await described.describe(*ids, call_budget=1, wall_read_budget=5)
     assert calls(vk) + calls(ok) - before == answer["calls"] == 1
     assert [item["page_id"] for item in answer["items"]] == [str(ids[0])]
-    answer = await asked.describe(*ids, call_budget=3, wall_read_budget=5)
+    answer = await described.describe(*ids, call_budget=3, wall_read_budget=5)
     assert answer["calls"] == 3
     assert [item["posts_7_days"] for item in answer["items"]] == [1, None]
 
 
-async def test_unknown_id_is_gone(asked: Asked) -> None:
-    page_id = await asked.page("vk", "199999999")
-    (said,) = (await asked.describe(page_id))["items"]
+async def test_unknown_id_is_gone(described: DescribedPages) -> None:
+    page_id = await described.page("vk", "199999999")
+    (said,) = (await described.describe(page_id))["items"]
     assert (said["state"], said["reason"]) == ("gone", "not_found")
 
 
-async def test_pages_of_unreachable_network_are_left_out(asked: Asked, vk: Emulator, ok: Emulator) -> None:
-    ids = [await asked.page("vk", vk.page("vk_silent")), await asked.page("ok", ok.page("ok_speaks"))]
+async def test_pages_of_unreachable_network_are_left_out(
+    described: DescribedPages, vk: Emulator, ok: Emulator
+) -> None:
+    ids = [await described.page("vk", vk.page("vk_silent")), await described.page("ok", ok.page("ok_speaks"))]
     vk.post("faults", kind="error", rate=1, code=10, method="groups.getById")
-    answer = await asked.describe(*ids)
+    answer = await described.describe(*ids)
     assert [item["page_id"] for item in answer["items"]] == [str(ids[1])]
     assert "groups.getById" in answer["error"]
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
 async def test_response_without_any_of_many_pages_is_an_error(
-    network: str, asked: Asked, request: pytest.FixtureRequest
+    network: str, described: DescribedPages, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue(network)
-    told = await asked.describe(*[await asked.page(network, str(998_000_000_000_001 + n)) for n in range(3)])
+    told = await described.describe(
+        *[await described.page(network, str(998_000_000_000_001 + n)) for n in range(3)]
+    )
     assert told["items"] == []
     assert network in str(told["error"])
 
@@ -219,13 +229,13 @@ async def test_response_without_any_of_many_pages_is_an_error(
 @pytest.mark.parametrize("granted", [1, 2, 5])
 @pytest.mark.parametrize(("network", "method"), [("vk", "groups.getById"), ("ok", "group.getInfo")])
 async def test_retries_count_as_calls(
-    granted: int, network: str, method: str, asked: Asked, request: pytest.FixtureRequest
+    granted: int, network: str, method: str, described: DescribedPages, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
-    page_id = await asked.page(network, emulator.page(f"{network}_again{granted}"))
+    page_id = await described.page(network, emulator.page(f"{network}_again{granted}"))
     emulator.post("faults", kind="lost_response", rate=1, method=method)
     before = calls(emulator)
-    answer = await asked.describe(page_id, call_budget=granted, wall_read_budget=5)
+    answer = await described.describe(page_id, call_budget=granted, wall_read_budget=5)
     assert answer["items"] == []
     assert answer["error"]
     assert answer["calls"] == calls(emulator) - before == min(granted, 4), (
@@ -233,11 +243,11 @@ async def test_retries_count_as_calls(
     )
 
 
-async def test_both_formats_of_groups_response_are_read(asked: Asked, ok: Emulator) -> None:
-    page_id = await asked.page("ok", ok.page("ok_shape"))
+async def test_both_formats_of_groups_response_are_read(described: DescribedPages, ok: Emulator) -> None:
+    page_id = await described.page("ok", ok.page("ok_shape"))
     ok.post("settings", group_info_answer="groups")
     try:
-        (said,) = (await asked.describe(page_id))["items"]
+        (said,) = (await described.describe(page_id))["items"]
     finally:
         ok.post("settings", group_info_answer="array")
     assert (said["state"], said["name"]) == ("open", "ok_shape")
@@ -256,12 +266,12 @@ async def test_both_formats_of_groups_response_are_read(asked: Asked, ok: Emulat
     ],
 )
 async def test_wall_state_sets_comments_open(
-    *, network: str, change: dict[str, Any], open_: bool, asked: Asked, request: pytest.FixtureRequest
+    *, network: str, change: dict[str, Any], open_: bool, described: DescribedPages, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
     page = emulator.page(f"{network}_comments")
     emulator.post("page", page=page, **change)
-    (said,) = (await asked.describe(await asked.page(network, page)))["items"]
+    (said,) = (await described.describe(await described.page(network, page)))["items"]
     assert said["comments_open"] is open_
 
 
@@ -289,10 +299,10 @@ async def test_group_token_is_enough_to_describe_vk_page(
     assert found["calls"] == 1
 
 
-async def test_only_internal_services_may_call(asked: Asked) -> None:
-    answer = await asked.ingest.client.post(
+async def test_only_internal_services_may_call(described: DescribedPages) -> None:
+    answer = await described.ingest.client.post(
         "/internal/pages/describe",
         json={"page_ids": [str(UUID(int=1))]},
-        headers=asked.ingest.headers("moderator"),
+        headers=described.ingest.headers("moderator"),
     )
     assert answer.status_code in {401, 403}

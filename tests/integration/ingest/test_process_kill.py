@@ -13,7 +13,7 @@ from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS, Connected, Emulator
 from tests.integration.ingest.worker_process import worker_process
 from tests.support.eventually import eventually
-from tests.support.service_under_test import DROPPED_FIRST, insert_organisation, service_under_test
+from tests.support.service_under_test import CLIENT_LIMITS, insert_organisation, service_under_test
 
 TEXTS = 40
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture
-async def eye(database: TestDatabase) -> Any:
+async def raw_connection(database: TestDatabase) -> Any:
     """A direct connection to the database."""
     connection = await database.connect()
     yield connection
@@ -30,18 +30,18 @@ async def eye(database: TestDatabase) -> Any:
 
 async def _feed(emulator: Emulator, texts: list[str]) -> None:
     rows = "text\n" + "\n".join(f'"{text}"' for text in texts)
-    async with httpx.AsyncClient(base_url=emulator.url, timeout=60, limits=DROPPED_FIRST) as door:
-        answer = await door.post("/_control/feed", content=rows.encode(), headers={"content-type": "text/csv"})
+    async with httpx.AsyncClient(base_url=emulator.url, timeout=60, limits=CLIENT_LIMITS) as control:
+        answer = await control.post("/_control/feed", content=rows.encode(), headers={"content-type": "text/csv"})
     assert answer.json()["accepted"] == len(texts), answer.text
 
 
 async def test_repeated_kills_lose_and_duplicate_no_message(
-    vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path, eye: asyncpg.Connection
+    vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path, raw_connection: asyncpg.Connection
 ) -> None:
     organisation = await insert_organisation(database)
     emulators = {"vk": vk, "ok": ok}
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
-        system = Connected(ingest, database, eye, organisation)
+        system = Connected(ingest, database, raw_connection, organisation)
         for network, emulator in emulators.items():
             for number in range(3):
                 await system.connect_page(network, emulator, emulator.page(f"crash_{network}_{number}"))
@@ -56,11 +56,13 @@ async def test_repeated_kills_lose_and_duplicate_no_message(
 
             async def complete() -> bool:
                 expected = [text for many in texts.values() for text in many]
-                found = await eye.fetch("SELECT text FROM messages WHERE text = ANY($1::text[])", expected)
+                found = await raw_connection.fetch(
+                    "SELECT text FROM messages WHERE text = ANY($1::text[])", expected
+                )
                 return sorted(row["text"] for row in found) == sorted(expected)
 
             await eventually(complete)
-        assert await eye.fetchval("SELECT count(*) FROM quarantine") == 0
+        assert await raw_connection.fetchval("SELECT count(*) FROM quarantine") == 0
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
@@ -70,7 +72,7 @@ async def test_reply_in_flight_at_kill_is_published_once(
     ok: Emulator,
     database: TestDatabase,
     keys_dir: Path,
-    eye: asyncpg.Connection,
+    raw_connection: asyncpg.Connection,
     *,
     network: str,
     kind: str,
@@ -79,14 +81,14 @@ async def test_reply_in_flight_at_kill_is_published_once(
     page = emulator.page(f"flight_{network}_{kind}")
     organisation = await insert_organisation(database)
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
-        system = Connected(ingest, database, eye, organisation)
+        system = Connected(ingest, database, raw_connection, organisation)
         await system.connect_page(network, emulator, page)
         with worker_process(database, keys_dir, vk_api_url=vk.url, ok_api_url=ok.url) as process:
             text = f"Вопрос {uuid4()}"
             emulator.citizen(page, text, kind)
 
             async def asked() -> Any:
-                return await eye.fetchval("SELECT id FROM messages WHERE text = $1", text)
+                return await raw_connection.fetchval("SELECT id FROM messages WHERE text = $1", text)
 
             message: UUID = await eventually(asked)
             # The network executes the call at once and responds only after the kill.
@@ -98,12 +100,12 @@ async def test_reply_in_flight_at_kill_is_published_once(
 
             await eventually(out)
             process.kill()
-            status = await eye.fetchval("SELECT status FROM publications")
+            status = await raw_connection.fetchval("SELECT status FROM publications")
             assert status in {"sending", "published"}  # published: it was received by push before the kill
             process.start()
 
             async def done() -> bool:
-                row = await eye.fetchrow("SELECT * FROM publications")
+                row = await raw_connection.fetchrow("SELECT * FROM publications")
                 return row is not None and row["status"] == "published"
 
             await eventually(done, "the publication")
@@ -115,7 +117,7 @@ async def test_reply_in_flight_at_kill_is_published_once(
 
             await eventually(second, "the second reply")
         assert sorted(shown["text"] for shown in emulator.answers(page)) == ["Второй ответ", "Ответ в полёте"]
-        linked = await eye.fetchval(
+        linked = await raw_connection.fetchval(
             "SELECT count(*) FROM messages WHERE publication_id = $1", UUID(publication["id"])
         )
         assert linked == 1

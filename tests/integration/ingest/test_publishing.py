@@ -38,7 +38,7 @@ async def question(system: Connected, emulator: Emulator, page: str, kind: str) 
     emulator.citizen(page, text, kind)
 
     async def look() -> Any:
-        return await system.eye.fetchval("SELECT id FROM messages WHERE text = $1", text)
+        return await system.raw_connection.fetchval("SELECT id FROM messages WHERE text = $1", text)
 
     found: UUID = await eventually(look)
     return found
@@ -58,7 +58,7 @@ async def linked(system: Connected, publication: dict[str, Any]) -> Any:
     """Wait until the published comment is read back and linked; return it."""
 
     async def look() -> Any:
-        return await system.eye.fetchval(
+        return await system.raw_connection.fetchval(
             "SELECT external_id FROM messages WHERE publication_id = $1", UUID(publication["id"])
         )
 
@@ -120,14 +120,16 @@ async def test_reply_to_deleted_comment_is_posted_to_thread(
     async with connected(database, keys_dir, **url(network, emulator)) as system:
         await system.connect_page(network, emulator, page)
         message = await question(system, emulator, page, "comment")
-        external_id = await system.eye.fetchval("SELECT external_id FROM messages WHERE id = $1", message)
+        external_id = await system.raw_connection.fetchval(
+            "SELECT external_id FROM messages WHERE id = $1", message
+        )
         emulator.post("delete", page=page, id=re.split("[_/]", external_id)[-1], by="author")
-        await system.eye.execute("UPDATE messages SET deleted_at = now() WHERE id = $1", message)
+        await system.raw_connection.execute("UPDATE messages SET deleted_at = now() WHERE id = $1", message)
         done = await ended(system, (await system.answer(message, "Починим"))["id"])
         assert done["status"] == "published", done["failure"]
         (shown,) = emulator.answers(page)
         assert (shown["text"], shown["in_reply_to"]) == ("Починим", None)
-        thread = await system.eye.fetchval("SELECT thread_key FROM messages WHERE id = $1", message)
+        thread = await system.raw_connection.fetchval("SELECT thread_key FROM messages WHERE id = $1", message)
         assert thread.endswith(str(shown["thread"]))
 
 
@@ -236,12 +238,14 @@ async def test_manual_comment_of_staff_is_not_matched(
         emulator.post("community", page=page, thread=written["thread"], text="Ответили сами")
 
         async def look() -> Any:
-            return await system.eye.fetchrow("SELECT * FROM messages WHERE text = 'Ответили сами'")
+            return await system.raw_connection.fetchrow("SELECT * FROM messages WHERE text = 'Ответили сами'")
 
         row = await eventually(look)
         assert row["from_community"]
         assert row["publication_id"] is None
         # A message written later is stored: the page has been read again.
         await question(system, emulator, page, kind)
-        assert await system.eye.fetchval("SELECT count(*) FROM messages WHERE text = 'Ответили сами'") == 1
+        assert (
+            await system.raw_connection.fetchval("SELECT count(*) FROM messages WHERE text = 'Ответили сами'") == 1
+        )
         assert await system.events("publication.published") == []

@@ -62,7 +62,7 @@ async def _compared(system: Connected, page_id: UUID) -> Any:
     asked = await _post(system, f"{page_id}/reconciliations", {})
 
     async def finished() -> Any:
-        return await system.eye.fetchrow(
+        return await system.raw_connection.fetchrow(
             "SELECT * FROM reconciliations WHERE id = $1 AND finished_at IS NOT NULL", UUID(asked["id"])
         )
 
@@ -71,7 +71,7 @@ async def _compared(system: Connected, page_id: UUID) -> Any:
 
 async def _lose(system: Connected, *texts: str) -> None:
     """Delete these messages as if they had never been received."""
-    lost = await system.eye.execute("DELETE FROM messages WHERE text = ANY($1::text[])", list(texts))
+    lost = await system.raw_connection.execute("DELETE FROM messages WHERE text = ANY($1::text[])", list(texts))
     assert lost == f"DELETE {len(texts)}"
 
 
@@ -92,7 +92,7 @@ async def test_gap_is_found_and_backfill_stores_history_again(
         emulator.citizen(page, f"Первый {uuid4()}")
 
         async def stored(number: int) -> Any:
-            return await system.eye.fetchval("SELECT count(*) >= $1 FROM messages", number)
+            return await system.raw_connection.fetchval("SELECT count(*) >= $1 FROM messages", number)
 
         await eventually(lambda: stored(1))
         comments = [f"Комментарий {n} {uuid4()}" for n in range(4)]
@@ -102,7 +102,7 @@ async def test_gap_is_found_and_backfill_stores_history_again(
         emulator.citizen(page, message, "message")
 
         async def all_stored() -> Any:
-            count = await system.eye.fetchval(
+            count = await system.raw_connection.fetchval(
                 "SELECT count(*) FROM messages WHERE text = ANY($1::text[])", [*comments, message]
             )
             return count == 5
@@ -126,7 +126,7 @@ async def test_gap_is_found_and_backfill_stores_history_again(
         )
 
         async def fetched() -> Any:
-            return await system.eye.fetchrow(
+            return await system.raw_connection.fetchrow(
                 "SELECT * FROM backfills WHERE id = $1 AND status = 'done'", UUID(asked["id"])
             )
 

@@ -21,7 +21,7 @@ SECONDS = {20: 80.0, 200: 900.0}
 # All replies have the same text: only the thread distinguishes them.
 WORDS = "Здравствуйте! Передали в управляющую компанию, ответим до пятницы."
 POSTS = 5
-AT_ONCE = 8
+CONCURRENCY = 8
 LOSSES = {
     "rate": 0.35,
     "seed": 11,
@@ -45,7 +45,7 @@ EMULATED = {
 
 async def questions(network: str, emulator: Emulator, page: str, count: int) -> list[dict[str, Any]]:
     """Write half of the questions under a few posts, half in separate conversations."""
-    gate = asyncio.Semaphore(AT_ONCE)
+    gate = asyncio.Semaphore(CONCURRENCY)
 
     async def ask(number: int) -> dict[str, Any]:
         asked: dict[str, Any] = {"kind": "message", "author": str(700_500 + number)}
@@ -64,7 +64,7 @@ async def stored(system: Connected, asked: list[dict[str, Any]]) -> dict[str, UU
     """Wait until all questions are stored; return their rows by text."""
 
     async def look() -> dict[str, UUID] | None:
-        rows = await system.eye.fetch(
+        rows = await system.raw_connection.fetch(
             "SELECT id, text FROM messages WHERE text = ANY($1::text[])", [one["text"] for one in asked]
         )
         return {row["text"]: row["id"] for row in rows} if len(rows) == len(asked) else None
@@ -74,7 +74,7 @@ async def stored(system: Connected, asked: list[dict[str, Any]]) -> dict[str, UU
 
 async def answered(system: Connected, questions: Iterable[UUID]) -> None:
     """Request all replies, a few at a time, because the API has few connections."""
-    gate = asyncio.Semaphore(AT_ONCE // 2)
+    gate = asyncio.Semaphore(CONCURRENCY // 2)
 
     async def ask(question: UUID) -> None:
         async with gate:
@@ -104,7 +104,7 @@ async def test_every_reply_is_published_once_despite_skewed_clocks(
     def clock(seconds: int) -> dict[str, str]:
         return {"GOSPABLIK_CLOCK_SHIFT_SECONDS": str(seconds)}
 
-    organisation, eye = await insert_organisation(database), await database.connect()
+    organisation, raw_connection = await insert_organisation(database), await database.connect()
     with (
         running_emulator("vk", tmp_path, **EMULATED, **clock(ahead)) as vk,
         running_emulator("ok", tmp_path, **EMULATED, **clock(-ahead)) as ok,
@@ -112,7 +112,7 @@ async def test_every_reply_is_published_once_despite_skewed_clocks(
         emulators = {"vk": vk, "ok": ok}
         urls = {"vk_api_url": vk.url, "ok_api_url": ok.url, "vk_user_calls_per_second": "40"}
         async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
-            system = Connected(ingest, database, eye, organisation)
+            system = Connected(ingest, database, raw_connection, organisation)
             pages = {name: emulator.page(f"skew_{name}") for name, emulator in emulators.items()}
             for name, emulator in emulators.items():
                 await system.connect_page(name, emulator, pages[name])
@@ -134,9 +134,9 @@ async def test_every_reply_is_published_once_despite_skewed_clocks(
                     for name, emulator in emulators.items():
                         found = await asyncio.to_thread(places, emulator, pages[name])
                         assert not found - expected[name], "a reply was published twice or in another thread"
-                    states = await eye.fetch("SELECT status FROM publications")
+                    states = await raw_connection.fetch("SELECT status FROM publications")
                     return Counter(row["status"] for row in states) == {"published": 2 * count}
 
                 await eventually(published, seconds=SECONDS[count])
                 assert {name: places(emulator, pages[name]) for name, emulator in emulators.items()} == expected
-    await eye.close()
+    await raw_connection.close()

@@ -19,7 +19,7 @@ from tests.support.service_under_test import ServiceUnderTest, insert_organisati
 
 
 @pytest.fixture
-async def eye(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
+async def raw_connection(database: TestDatabase) -> AsyncIterator[asyncpg.Connection]:
     connection = await database.connect()
     yield connection
     await connection.close()
@@ -37,8 +37,8 @@ async def get(api: ServiceUnderTest, path: str, status: int = 200, role: str = "
     return answer.json()
 
 
-async def source(eye: asyncpg.Connection, page_id: UUID, kind: str, **values: Any) -> None:
-    await eye.execute(
+async def source(raw_connection: asyncpg.Connection, page_id: UUID, kind: str, **values: Any) -> None:
+    await raw_connection.execute(
         """INSERT INTO sources (id, page_id, kind, cursor, last_success_at, last_message_at, last_error,
            consecutive_failures, gaps, last_gap_at, updated_at)
            VALUES (gen_random_uuid(), $1, $2, '{}', $3, $4, $5, $6, $7, $8, now())""",
@@ -53,8 +53,8 @@ async def source(eye: asyncpg.Connection, page_id: UUID, kind: str, **values: An
     )
 
 
-async def token(eye: asyncpg.Connection, page_id: UUID | None, state: str, **values: Any) -> None:
-    await eye.execute(
+async def token(raw_connection: asyncpg.Connection, page_id: UUID | None, state: str, **values: Any) -> None:
+    await raw_connection.execute(
         """INSERT INTO network_tokens (id, network, kind, page_id, digest, secret, state, reason, limited_until,
            method_limits, created_at, updated_at)
            VALUES (gen_random_uuid(), 'vk', $1, $2, gen_random_uuid()::text, '', $3, $4, $5, $6, now(), now())""",
@@ -68,19 +68,23 @@ async def token(eye: asyncpg.Connection, page_id: UUID | None, state: str, **val
 
 
 async def test_page_shows_its_sources(
-    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+    database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation)
     now = clock.now()
-    await source(eye, page_id, "long_poll", seen=now - timedelta(seconds=5), brought=now - timedelta(hours=1))
-    await source(eye, page_id, "wall_poll", seen=now - timedelta(hours=2), brought=now - timedelta(hours=2))
-    await source(eye, page_id, "reconciliation", seen=now, gaps=3, gap_at=now - timedelta(days=1))
-    await source(eye, page_id, "read_back", seen=now, error="not shown")
-    await token(eye, page_id, "healthy")
+    await source(
+        raw_connection, page_id, "long_poll", seen=now - timedelta(seconds=5), brought=now - timedelta(hours=1)
+    )
+    await source(
+        raw_connection, page_id, "wall_poll", seen=now - timedelta(hours=2), brought=now - timedelta(hours=2)
+    )
+    await source(raw_connection, page_id, "reconciliation", seen=now, gaps=3, gap_at=now - timedelta(days=1))
+    await source(raw_connection, page_id, "read_back", seen=now, error="not shown")
+    await token(raw_connection, page_id, "healthy")
     started = now - timedelta(hours=20)
     for age, gaps in ((0, 3), (24, 0)):
-        await eye.execute(
+        await raw_connection.execute(
             """INSERT INTO reconciliations (id, page_id, since, started_at, finished_at, cursor, compared, gaps,
                within_grace, edited, deleted) VALUES (gen_random_uuid(), $1, $2, $3, $3, '{}', 40, $4, 0, 0, 0)""",
             page_id,
@@ -88,12 +92,12 @@ async def test_page_shows_its_sources(
             started - timedelta(hours=age),
             gaps,
         )
-    await eye.execute(
+    await raw_connection.execute(
         "INSERT INTO poll_rates (page_id, source_kind, state, updated_at) VALUES ($1, 'wall_poll', $2, now())",
         page_id,
         '{"expected_delay_seconds": 640.5}',
     )
-    await eye.execute(
+    await raw_connection.execute(
         """INSERT INTO callback_registrations (page_id, network, url, secret, digest, manual, state, reason,
            last_event_at, created_at, updated_at)
            VALUES ($1, 'vk', 'https://example.invalid/secret-path', '', 'd', true, 'failed', 'no answer', $2,
@@ -144,7 +148,7 @@ async def test_page_shows_its_sources(
 )
 async def test_page_shows_best_token_state(
     database: TestDatabase,
-    eye: asyncpg.Connection,
+    raw_connection: asyncpg.Connection,
     api: ServiceUnderTest,
     case: tuple[list[dict[str, Any]], list[dict[str, Any]], str, tuple[str, str | None]],
 ) -> None:
@@ -153,20 +157,20 @@ async def test_page_shows_best_token_state(
     for owner, tokens in ((page_id, own), (None, common)):
         for one in tokens:
             until = clock.now() - timedelta(seconds=one["age"]) if "age" in one else None
-            await token(eye, owner, one["state"], reason=one.get("reason"), until=until)
+            await token(raw_connection, owner, one["state"], reason=one.get("reason"), until=until)
     (page,) = (await get(api, ""))["items"]
     assert page["state"] == state
     assert (page["token"]["state"], page["token"]["reason"]) == shown
 
 
 async def test_paused_method_is_shown_as_limit(
-    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+    database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     page_id = await insert_page(database, await insert_organisation(database))
     later = (clock.now() + timedelta(hours=3)).isoformat()
     earlier = (clock.now() - timedelta(hours=3)).isoformat()
     limits = f'{{"wall.get": "{later}", "wall.getComments": "{earlier}"}}'
-    await token(eye, page_id, "healthy", method_limits=limits)
+    await token(raw_connection, page_id, "healthy", method_limits=limits)
     (page,) = (await get(api, ""))["items"]
     assert (page["token"]["state"], page["token"]["reason"]) == ("limited", "limited methods: wall.get")
     assert page["token"]["until"] is not None
@@ -179,7 +183,7 @@ async def test_item_route_does_not_shadow_other_routes(database: TestDatabase, a
 
 
 async def test_page_count_does_not_change_query_count(
-    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+    database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     organisation = await insert_organisation(database)
     await insert_page(database, organisation)
@@ -192,12 +196,12 @@ async def test_page_count_does_not_change_query_count(
     event.listen(engine, "before_cursor_execute", count)
     await get(api, "", limit=200)
     few = len(counted)
-    await eye.execute(
+    await raw_connection.execute(
         """INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, go_live_at, active,
            version, created_at, updated_at) SELECT gen_random_uuid(), organisation_id, network, 'x' || n, name,
            sort_key, url || n, go_live_at, true, 1, now(), now() FROM pages, generate_series(1, 4000) n"""
     )
-    await eye.execute(
+    await raw_connection.execute(
         """INSERT INTO sources (id, page_id, kind, cursor, last_success_at, consecutive_failures, updated_at)
            SELECT gen_random_uuid(), id, kind, '{}', now(), 0, now()
            FROM pages, unnest(ARRAY['long_poll', 'wall_poll', 'reconciliation']) kind"""
@@ -212,7 +216,7 @@ async def test_page_count_does_not_change_query_count(
 
 
 async def test_reconciliations_are_requested_and_summarized(
-    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+    database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     organisation = await insert_organisation(database)
     vk = await insert_page(database, organisation)
@@ -225,7 +229,7 @@ async def test_reconciliations_are_requested_and_summarized(
     assert (asked.status_code, asked.json()["page_count"]) == (202, 1), asked.text
     everything = await api.client.post("/api/v1/sources/reconciliations", headers=manager)
     assert everything.json()["page_count"] == 2
-    await eye.execute(
+    await raw_connection.execute(
         "UPDATE reconciliations SET gaps = 2, compared = 9, finished_at = now() WHERE page_id = $1", ok
     )
     summary = await get(api, "/reconciliations/summary", started_from=asked.json()["started_at"])
@@ -243,19 +247,19 @@ async def test_reconciliations_are_requested_and_summarized(
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/since")
         executor = api.headers("executor", organisation)
         assert (await api.client.post(f"/api/v1/sources{path}", json={}, headers=executor)).status_code == 403
-    await eye.execute("UPDATE pages SET active = false WHERE id = $1", vk)
+    await raw_connection.execute("UPDATE pages SET active = false WHERE id = $1", vk)
     refused = await api.client.post(f"/api/v1/sources/{vk}/reconciliations", json={}, headers=manager)
     assert refused.status_code == 409
 
 
 async def test_budget_shows_calls_used_and_left(
-    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+    database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     page_id = await insert_page(database, await insert_organisation(database))
     for state in ("healthy", "healthy", "revoked"):
-        await token(eye, None, state)
-    await token(eye, page_id, "healthy")
-    await eye.execute(
+        await token(raw_connection, None, state)
+    await token(raw_connection, page_id, "healthy")
+    await raw_connection.execute(
         """INSERT INTO call_counts (token_id, method, bucket, calls)
            SELECT id, 'wall.get', now() - age, 100 FROM network_tokens,
            unnest(ARRAY[interval '1 h', interval '2 h', interval '3 d']) age WHERE kind = 'service'"""
@@ -273,14 +277,14 @@ async def test_budget_shows_calls_used_and_left(
 
 
 async def test_metrics_cover_all_pages(
-    database: TestDatabase, eye: asyncpg.Connection, api: ServiceUnderTest
+    database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     organisation = await insert_organisation(database)
     now = clock.now()
     for number, age in ((1, 30), (2, 7_200), (3, 7_300)):
         page_id = await insert_page(database, organisation, external_id=str(number))
-        await source(eye, page_id, "wall_poll", seen=now - timedelta(seconds=age))
-        await source(eye, page_id, "reconciliation", seen=now, gaps=2)
+        await source(raw_connection, page_id, "wall_poll", seen=now - timedelta(seconds=age))
+        await source(raw_connection, page_id, "reconciliation", seen=now, gaps=2)
     async with api.service.database.read() as session:
         await update_metrics(session)
     shown = {

@@ -35,7 +35,7 @@ def of(vk: Emulator, kind: str, page: str | None = None) -> str:
 
 def calls(vk: Emulator, token: str) -> dict[str, int]:
     """Return the number of calls with a token, and how many of them got an error or used a revoked token."""
-    by_token: dict[str, dict[str, int]] = vk.door.get("/_control/calls").json()["by_token"]
+    by_token: dict[str, dict[str, int]] = vk.control.get("/_control/calls").json()["by_token"]
     return by_token.get(token, {"calls": 0, "while_faulty": 0, "after_revoked": 0})
 
 
@@ -50,7 +50,9 @@ async def enter(run: Connected, given: dict[str, Any], page_id: UUID) -> None:
 
 async def written(run: Connected, page_id: UUID, text: str) -> bool:
     """Return whether a message with this text is stored for the page exactly once."""
-    count = await run.eye.fetchval("SELECT count(*) FROM messages WHERE page_id = $1 AND text = $2", page_id, text)
+    count = await run.raw_connection.fetchval(
+        "SELECT count(*) FROM messages WHERE page_id = $1 AND text = $2", page_id, text
+    )
     assert count <= 1
     return bool(count)
 

@@ -41,7 +41,7 @@ class Pool:
 
     ingest: ServiceUnderTest
     network: NetworkDouble
-    eye: asyncpg.Connection
+    raw_connection: asyncpg.Connection
     database: TestDatabase
     page_id: UUID
     organisation_id: UUID
@@ -66,7 +66,7 @@ class Pool:
         await self.accounts.refresh()
         return str(added["id"])
 
-    async def shown(self, token_id: str) -> dict[str, Any]:
+    async def get_json(self, token_id: str) -> dict[str, Any]:
         """Return a token as the API shows it."""
         answer = await self.ingest.client.get("/api/v1/sources/tokens", headers=self.ingest.headers("moderator"))
         found: dict[str, Any] = next(one for one in answer.json()["items"] if one["id"] == token_id)
@@ -74,7 +74,7 @@ class Pool:
 
     async def events(self) -> list[tuple[str, str | None]]:
         """Return state and reason of all emitted changes, in order."""
-        rows = await self.eye.fetch(
+        rows = await self.raw_connection.fetch(
             "SELECT data->>'state' AS state, data->>'method' AS method FROM events"
             " WHERE type = 'network_token.state_changed' ORDER BY created_at, id"
         )
@@ -99,12 +99,12 @@ async def pool(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Pool]:
         )
         network = await stack.enter_async_context(network_double())
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        eye = await database.connect()
-        stack.push_async_callback(eye.close)
+        raw_connection = await database.connect()
+        stack.push_async_callback(raw_connection.close)
         settings = IngestSettings(vk_api_url=network.url, ok_api_url=network.url, **FAST)
         accounts = DatabaseTokenPool(ingest.service.database, settings)
         vk, ok = VkClient(http, accounts, settings), OkClient(http, accounts, settings)
-        yield Pool(ingest, network, eye, database, page_id, organisation, accounts, vk, ok)
+        yield Pool(ingest, network, raw_connection, database, page_id, organisation, accounts, vk, ok)
 
 
 async def test_calls_are_spread_over_tokens_of_a_kind(pool: Pool) -> None:
@@ -132,8 +132,8 @@ async def test_invalid_token_is_not_called_again(pool: Pool, code: int, state: s
     for _ in range(6):
         assert await pool.vk.read_with_any_token("wall.getById", SERVICE, posts="-1_1") == {"items": [1]}
     assert pool.network.tokens().count("bad") == 1
-    assert (await pool.shown(first))["state"] == state
-    assert (await pool.shown(second))["state"] == "healthy"
+    assert (await pool.get_json(first))["state"] == state
+    assert (await pool.get_json(second))["state"] == "healthy"
     assert await pool.events() == [(state, None)]
     pool.use()
     await pool.accounts.refresh()
@@ -173,15 +173,15 @@ async def test_token_failure_during_outage_is_saved_later(pool: Pool) -> None:
     token_id = await pool.add("bad")
     pool.network.answer = lambda *_: error(5)
     credential = pool.vk.select_token("wall.getById", SERVICE)
-    await pool.eye.execute("REVOKE UPDATE ON network_tokens FROM gospablik_ingest")
+    await pool.raw_connection.execute("REVOKE UPDATE ON network_tokens FROM gospablik_ingest")
     with pytest.raises(CallError):
         await pool.vk.call(credential, "wall.getById")
     with pytest.raises(TokenNotUsable):
         await pool.vk.call(credential, "wall.getById")
-    assert (await pool.shown(token_id))["state"] == "healthy"
-    await pool.eye.execute("GRANT UPDATE ON network_tokens TO gospablik_ingest")
+    assert (await pool.get_json(token_id))["state"] == "healthy"
+    await pool.raw_connection.execute("GRANT UPDATE ON network_tokens TO gospablik_ingest")
     await pool.accounts.refresh()
-    assert (await pool.shown(token_id))["state"] == "revoked"
+    assert (await pool.get_json(token_id))["state"] == "revoked"
     assert await pool.events() == [("revoked", None)]
     assert len(pool.network.calls) == 1
 
@@ -201,14 +201,14 @@ async def test_limited_method_is_paused_with_growing_delay(pool: Pool) -> None:
     with pytest.raises(NoUsableToken):
         await pool.vk.read_with_any_token("wall.search", SERVICE)
     await pool.vk.read_with_any_token("wall.getById", SERVICE)
-    shown = await pool.shown(token_id)
+    shown = await pool.get_json(token_id)
     assert shown["state"] == "healthy"
     assert list(shown["limited_methods"]) == ["wall.search"]
     assert await pool.events() == [("limited", "wall.search")]
     rests = []
     for _ in range(2):
         rests.append(await _rest_of(pool, "wall.search"))
-        await pool.eye.execute("UPDATE network_tokens SET method_limits = '{}', updated_at = now()")
+        await pool.raw_connection.execute("UPDATE network_tokens SET method_limits = '{}', updated_at = now()")
         await pool.accounts.refresh()
         with pytest.raises(NoUsableToken):
             await pool.vk.read_with_any_token("wall.search", SERVICE)
@@ -216,7 +216,7 @@ async def test_limited_method_is_paused_with_growing_delay(pool: Pool) -> None:
 
 
 async def _rest_of(pool: Pool, method: str) -> float:
-    seconds: float = await pool.eye.fetchval(
+    seconds: float = await pool.raw_connection.fetchval(
         "SELECT extract(epoch FROM (method_limits ->> $1)::timestamptz - updated_at)::float FROM network_tokens",
         method,
     )
@@ -225,12 +225,12 @@ async def _rest_of(pool: Pool, method: str) -> float:
 
 async def test_limited_token_recovers_after_its_limit_expires(pool: Pool) -> None:
     token_id = await pool.add("one")
-    await pool.eye.execute(
+    await pool.raw_connection.execute(
         "UPDATE network_tokens SET state = 'limited', limited_until = now() - interval '1 second',"
         " updated_at = now()"
     )
     await pool.accounts.refresh()
-    assert (await pool.shown(token_id))["state"] == "healthy"
+    assert (await pool.get_json(token_id))["state"] == "healthy"
     assert await pool.events() == [("healthy", None)]
 
 
@@ -247,7 +247,7 @@ async def test_redirect_captcha_solution_is_sent_once_with_the_call(pool: Pool) 
     pool.network.answer = answer
     with pytest.raises(NoUsableToken):
         await pool.vk.read_with_any_token("wall.getComments", SERVICE)
-    shown = await pool.shown(token_id)
+    shown = await pool.get_json(token_id)
     assert shown["state"] == "captcha"
     assert shown["challenge"] == {
         "redirect_uri": "https://id.example/captcha",
@@ -260,7 +260,7 @@ async def test_redirect_captcha_solution_is_sent_once_with_the_call(pool: Pool) 
     await pool.accounts.refresh()
     await pool.vk.read_with_any_token("wall.getById", SERVICE)
     await pool.vk.read_with_any_token("wall.getComments", SERVICE)
-    assert (await pool.shown(token_id))["challenge"] is None
+    assert (await pool.get_json(token_id))["challenge"] is None
     pool.use()
     await pool.accounts.refresh()
     pool.network.answer = lambda *_: {"response": 1}
@@ -282,7 +282,7 @@ async def test_image_captcha_is_solved_by_its_text(pool: Pool) -> None:
     await pool.accounts.refresh()
     with pytest.raises(NoUsableToken):
         await pool.vk.read_with_any_token("wall.getById", SERVICE)
-    assert (await pool.shown(token_id))["state"] == "captcha"
+    assert (await pool.get_json(token_id))["state"] == "captcha"
     await pool.post(f"/{token_id}/recover", 200, captcha_key="abc")
     await pool.accounts.refresh()
     assert await pool.vk.read_with_any_token("wall.getById", SERVICE) == 1
@@ -314,7 +314,7 @@ async def test_adding_a_token_again_makes_it_healthy(pool: Pool) -> None:
         await pool.vk.read_with_any_token("messages.getHistory", GROUP, page_id=pool.page_id)
     again = await pool.post("", 200, network="vk", kind="group", token="own", page_id=str(pool.page_id))
     assert (again["id"], again["state"]) == (token_id, "healthy")
-    owners = await pool.eye.fetch(
+    owners = await pool.raw_connection.fetch(
         "SELECT organisation_id FROM events WHERE type = 'network_token.state_changed' ORDER BY created_at"
     )
     assert [row["organisation_id"] for row in owners] == [pool.organisation_id] * 2
@@ -330,7 +330,7 @@ async def test_invalid_ok_session_is_replaced_by_another(pool: Pool) -> None:
     for _ in range(4):
         assert await pool.ok.read_with_any_session("group.getInfo", uids="1") == [1]
     assert pool.network.tokens().count("bad") == 1
-    assert (await pool.shown(bad))["state"] == "revoked"
+    assert (await pool.get_json(bad))["state"] == "revoked"
 
 
 async def test_ok_flood_error_pauses_the_method_shortly(pool: Pool) -> None:
@@ -388,7 +388,7 @@ async def test_secrets_are_in_no_log_error_or_repr(
     for network, all_codes in codes.items():
         kind = SERVICE if network == "vk" else USER
         for code in all_codes:
-            await pool.eye.execute(
+            await pool.raw_connection.execute(
                 "UPDATE network_tokens SET state = 'healthy', method_limits = '{}', updated_at = now()"
             )
             await pool.accounts.refresh()
@@ -403,8 +403,8 @@ async def test_secrets_are_in_no_log_error_or_repr(
     said += [repr(vars(token)) for token in pool.accounts._tokens.values()]
     said += [record.getMessage() for record in caplog.records]
     said += capsys.readouterr()
-    said += [str(row["reason"]) for row in await pool.eye.fetch("SELECT reason FROM network_tokens")]
-    said += [str(row["data"]) for row in await pool.eye.fetch("SELECT data FROM events")]
+    said += [str(row["reason"]) for row in await pool.raw_connection.fetch("SELECT reason FROM network_tokens")]
+    said += [str(row["data"]) for row in await pool.raw_connection.fetch("SELECT data FROM events")]
     assert any("token rejected by the network" in words for words in said)
     assert not [words for words in said if "very-secret" in words]
 

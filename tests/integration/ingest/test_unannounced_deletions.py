@@ -17,7 +17,7 @@ from shared.database.sessions import WriteSession
 from tests.conftest import TestDatabase
 from tests.integration.data_growth.query_plans import MODES, explain
 from tests.integration.ingest.conftest import Connected, Emulator, connected
-from tests.integration.ingest.ingest_harness import made_bench
+from tests.integration.ingest.ingest_harness import build_harness
 from tests.support.eventually import eventually
 
 NETWORKS = "services.ingest.networks"
@@ -45,7 +45,7 @@ both_looks = pytest.mark.parametrize("look", ["polls", "reconciliation"], indire
 
 async def _row(system: Connected, condition: str, *values: Any) -> Any:
     async def look() -> Any:
-        return await system.eye.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
+        return await system.raw_connection.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
 
     return await eventually(look)
 
@@ -57,7 +57,7 @@ async def _reconciled(system: Connected, page_id: UUID) -> Any:
     assert answer.status_code == 202, answer.text
 
     async def finished() -> Any:
-        return await system.eye.fetchrow(
+        return await system.raw_connection.fetchrow(
             "SELECT * FROM reconciliations WHERE id = $1 AND finished_at IS NOT NULL", UUID(answer.json()["id"])
         )
 
@@ -88,7 +88,7 @@ async def _ref(system: Connected, network: str, page: str) -> PageRef:
 
 async def _marked(system: Connected, thread_key: str) -> Any:
     async def look() -> Any:
-        return await system.eye.fetchrow(
+        return await system.raw_connection.fetchrow(
             "SELECT * FROM threads WHERE thread_key = $1 AND marker IS NOT NULL AND marker NOT LIKE '~%'",
             thread_key,
         )
@@ -97,7 +97,7 @@ async def _marked(system: Connected, thread_key: str) -> Any:
 
 
 def _calls(emulator: Emulator, method: str) -> int:
-    items = emulator.door.get("/_control/calls").json()["items"]
+    items = emulator.control.get("/_control/calls").json()["items"]
     return sum(item["accepted"] + item["refused"] for item in items if item["method"] == method)
 
 
@@ -120,7 +120,7 @@ async def test_ok_comment_deleted_between_polls_is_marked_deleted(
             item = _stored_before(f"{topic}/{gone['id']}", f"ok:{topic}")
             feed = DatabaseIntakeStore(system.ingest.service.database)
             await feed.store(await _ref(system, "ok", page), "backfill", ParsedBatch([item]))
-            ok.door.delete("/_control/faults")
+            ok.control.delete("/_control/faults")
             if look == "reconciliation":
                 assert (await _reconciled(system, page_id))["deleted"] == 1
             row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", item.external_id)
@@ -188,27 +188,34 @@ async def test_hidden_counted_comments_do_not_cause_endless_reads(
 async def test_remaining_difference_is_rechecked_with_growing_delay(
     database: TestDatabase, keys_dir: Path
 ) -> None:
-    async with made_bench(database, keys_dir) as bench:
-        feed = DatabaseIntakeStore(bench.ingest.service.database)
+    async with build_harness(database, keys_dir) as harness:
+        feed = DatabaseIntakeStore(harness.ingest.service.database)
         key = "vk:-101_3"
-        await bench.take(bench.item())
+        await harness.take(harness.item())
         assert await feed.threads_with_other_count({key: 1}) == {}
         assert await feed.threads_with_other_count({key: 3}) == {key: 1}
 
         async def read(count: int) -> Any:
             await feed.store(
-                bench.page, "wall_poll", ParsedBatch(), thread_states=[ThreadState(key, str(count), count=count)]
+                harness.page, "wall_poll", ParsedBatch(), thread_states=[ThreadState(key, str(count), count=count)]
             )
-            return await bench.eye.fetchrow(
+            return await harness.raw_connection.fetchrow(
                 "SELECT count_difference, recheck_count,"
                 " (recheck_at - now()) > $2 * interval '59 seconds' AS rests FROM threads WHERE thread_key = $1",
                 key,
                 2.0
-                ** (await bench.eye.fetchval("SELECT recheck_count FROM threads WHERE thread_key = $1", key) or 0),
+                ** (
+                    await harness.raw_connection.fetchval(
+                        "SELECT recheck_count FROM threads WHERE thread_key = $1", key
+                    )
+                    or 0
+                ),
             )
 
         async def due() -> None:
-            await bench.eye.execute("UPDATE threads SET recheck_at = now() WHERE thread_key = $1", key)
+            await harness.raw_connection.execute(
+                "UPDATE threads SET recheck_at = now() WHERE thread_key = $1", key
+            )
 
         for rechecks in range(4):
             row = await read(3)
@@ -230,23 +237,23 @@ async def test_remaining_difference_is_rechecked_with_growing_delay(
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_count_of_undeleted_comments_uses_index(database: TestDatabase, keys_dir: Path, mode: str) -> None:
-    async with made_bench(database, keys_dir) as bench:
-        await bench.eye.execute(
+    async with build_harness(database, keys_dir) as harness:
+        await harness.raw_connection.execute(
             """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
                  from_community, text, attachments, url, history, source_kind, written_at, received_at,
                  version, raw)
                SELECT gen_random_uuid(), 'vk', 'comment', 'many/' || n, $1, $2, 'vk:' || n % 4000, false,
                   'Текст', '[]', '', false, 'poll', now(), now(), 1, '{}' FROM generate_series(1, 40000) n""",
-            bench.page.id,
-            bench.page.organisation_id,
+            harness.page.id,
+            harness.page.organisation_id,
         )
-        await bench.eye.execute("VACUUM ANALYZE messages")
+        await harness.raw_connection.execute("VACUUM ANALYZE messages")
         counts = {f"vk:{number}": 10 + (number == 7) for number in range(100)}
 
         async def work(session: WriteSession) -> None:
             assert await threads_with_other_count(session, counts, whole=False) == {"vk:7": 10}
 
-        found = await explain(bench.ingest.service.database, work, mode, {})
+        found = await explain(harness.ingest.service.database, work, mode, {})
         (plan,) = found.plans
         assert "ix_messages_undeleted_comments" in plan.indexes, plan
         assert "messages" not in plan.sequential

@@ -26,14 +26,14 @@ from tests.support.eventually import eventually
 
 async def _row(system: Connected, condition: str, *values: Any) -> Any:
     async def look() -> Any:
-        return await system.eye.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
+        return await system.raw_connection.fetchrow(f"SELECT * FROM messages WHERE {condition}", *values)
 
     return await eventually(look)
 
 
 async def _source(system: Connected, page_id: UUID, source: str, condition: str) -> Any:
     async def look() -> Any:
-        return await system.eye.fetchrow(
+        return await system.raw_connection.fetchrow(
             f"SELECT * FROM sources WHERE page_id = $1 AND kind = $2 AND {condition}", page_id, source
         )
 
@@ -112,7 +112,7 @@ async def test_board_comments_are_read_and_replied_to(
         assert [answer["text"] for answer in vk.answers(page)].count("Приём по средам.") == 1
         ours = await _row(system, "external_id = $1", found["external_id"])
         assert ours["publication_id"] == UUID(publication["id"])
-        vk.door.delete("/_control/faults")
+        vk.control.delete("/_control/faults")
         pushed = vk.citizen(page, f"А в субботу? {uuid4()}", thread=topic["thread"])
         row = await _row(system, "external_id = $1", f"-{page}_{topic['thread']}_{pushed['id']}")
         vk.post("delete", page=page, id=pushed["id"], thread=topic["thread"], by="author")
@@ -211,7 +211,7 @@ async def _served(system: Connected, port: int) -> AsyncIterator[None]:
 
 
 def _servers(vk: Emulator, page: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = vk.door.get("/_control/callbacks", params={"page": page}).json()["servers"]
+    found: list[dict[str, Any]] = vk.control.get("/_control/callbacks", params={"page": page}).json()["servers"]
     return found
 
 
@@ -229,7 +229,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
 
     def call(method: str, **params: Any) -> Any:
         form = {"access_token": token, "v": "5.199", "group_id": page, **params}
-        return vk.door.post(f"/method/{method}", data=form).json()
+        return vk.control.post(f"/method/{method}", data=form).json()
 
     stranger = call("groups.addCallbackServer", url="http://127.0.0.1:9/other", title="other", secret_key="x")
     foreign = stranger["response"]["server_id"]
@@ -237,7 +237,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
         page_id = await system.connect_page("vk", vk, page)
 
         async def working() -> Any:
-            return await system.eye.fetchrow(
+            return await system.raw_connection.fetchrow(
                 "SELECT * FROM callback_registrations WHERE page_id = $1 AND state = 'active'", page_id
             )
 
@@ -293,13 +293,13 @@ async def test_server_limit_of_community_is_shown_as_reason(
             "url": f"http://127.0.0.1:9/{n}",
             "title": "x",
         }
-        assert "response" in vk.door.post("/method/groups.addCallbackServer", data=form).json()
+        assert "response" in vk.control.post("/method/groups.addCallbackServer", data=form).json()
     settings = {"vk_api_url": vk.url, "vk_push": "callback", "callbacks_url": "http://127.0.0.1:9"}
     async with connected(database, keys_dir, **settings) as system:
         page_id = await system.connect_page("vk", vk, page)
 
         async def failed() -> Any:
-            return await system.eye.fetchrow(
+            return await system.raw_connection.fetchrow(
                 "SELECT * FROM callback_registrations WHERE page_id = $1 AND state = 'failed'", page_id
             )
 
@@ -324,7 +324,7 @@ async def test_event_pushed_by_both_sources_is_stored_once(
         page_id = await system.connect_page("vk", vk, page)
 
         async def working() -> Any:
-            return await system.eye.fetchval(
+            return await system.raw_connection.fetchval(
                 "SELECT count(*) FROM callback_registrations WHERE page_id = $1 AND state = 'active'", page_id
             )
 
@@ -341,11 +341,11 @@ async def test_event_pushed_by_both_sources_is_stored_once(
             return bool(servers) and all(server["waiting"] == 0 for server in servers)
 
         await eventually(delivered)
-        rows = await system.eye.fetch("SELECT version FROM messages WHERE kind = 'comment'")
+        rows = await system.raw_connection.fetch("SELECT version FROM messages WHERE kind = 'comment'")
         assert [row["version"] for row in rows] == [2] * len(written)
-        assert len(await system.events("message.received")) == await system.eye.fetchval(
+        assert len(await system.events("message.received")) == await system.raw_connection.fetchval(
             "SELECT count(*) FROM messages"
         )
         assert len(await system.events("message.edited")) == len(written)
 
-        assert "callback" in {row["kind"] for row in await system.eye.fetch("SELECT kind FROM sources")}
+        assert "callback" in {row["kind"] for row in await system.raw_connection.fetch("SELECT kind FROM sources")}

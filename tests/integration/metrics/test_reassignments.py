@@ -62,7 +62,9 @@ async def water(region: Region) -> UUID:
 
 
 def figures(found: dict[str, Any]) -> tuple[int, ...]:
-    return tuple(found[name] for name in ("appeals", "transferred_out", "transferred_in", "returns", "repeated_transfers"))
+    return tuple(
+        found[name] for name in ("appeals", "transferred_out", "transferred_in", "returns", "repeated_transfers")
+    )
 
 
 async def test_transfers_are_counted_per_organisation(region: Region, water: UUID) -> None:

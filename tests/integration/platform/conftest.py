@@ -21,17 +21,17 @@ async def appeals_database(database: TestDatabase) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def empty(template: str) -> AsyncIterator[tuple[str, str]]:
+async def empty(migrated_template: str) -> AsyncIterator[tuple[str, str]]:
     """An empty database: the owner's URL and the superuser's."""
     name = f"upgrade_{secrets.token_hex(4)}"
-    admin = await asyncpg.connect(template)
+    admin = await asyncpg.connect(migrated_template)
     await admin.execute(
         f"CREATE DATABASE {name} OWNER {bootstrap.OWNER} TEMPLATE template0 ENCODING 'UTF8' "
         "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
     )
     yield (
-        bootstrap.with_login(template, bootstrap.OWNER, TEST_PASSWORD, name),
-        bootstrap.with_database(template, name),
+        bootstrap.with_login(migrated_template, bootstrap.OWNER, TEST_PASSWORD, name),
+        bootstrap.with_database(migrated_template, name),
     )
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()

@@ -71,18 +71,18 @@ REASONS = {
 
 
 @pytest.fixture
-async def former(template: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncpg.Connection]:
+async def former(migrated_template: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncpg.Connection]:
     """A database of the revision before. Foreign keys are not checked, to insert only the rows of interest."""
     name = f"upgrade_{secrets.token_hex(4)}"
-    admin = await asyncpg.connect(template)
+    admin = await asyncpg.connect(migrated_template)
     await admin.execute(
         f"CREATE DATABASE {name} OWNER {bootstrap.OWNER} TEMPLATE template0 ENCODING 'UTF8' "
         "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
     )
-    owner = bootstrap.with_login(template, bootstrap.OWNER, TEST_PASSWORD, name)
+    owner = bootstrap.with_login(migrated_template, bootstrap.OWNER, TEST_PASSWORD, name)
     monkeypatch.setenv("GOSPABLIK_DATABASE_DIRECT_URL", owner)
     await asyncio.to_thread(migrate.upgrade, BEFORE)
-    connection = await asyncpg.connect(bootstrap.with_database(template, name))
+    connection = await asyncpg.connect(bootstrap.with_database(migrated_template, name))
     for row in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
         await connection.execute(f"ALTER TABLE {row['tablename']} DISABLE TRIGGER ALL")
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

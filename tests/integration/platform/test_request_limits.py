@@ -9,7 +9,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from services.registry.access import people
-from shared.service import Reading, WritingUnchecked
+from shared.service import ReadTransaction, UncheckedWriteTransaction
 from tests.conftest import TestDatabase
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
@@ -52,11 +52,11 @@ async def test_slow_read_is_cancelled_and_reported(database: TestDatabase, keys_
     router = APIRouter()
 
     @router.get("/slow")
-    async def slow(session: Reading) -> None:
+    async def slow(session: ReadTransaction) -> None:
         await session.execute(text("SELECT pg_sleep(60)"))
 
     @router.get("/written")
-    async def written(session: WritingUnchecked) -> str:
+    async def written(session: UncheckedWriteTransaction) -> str:
         return str(await session.scalar(text("SHOW statement_timeout")))
 
     async with service_under_test("registry", database, keys_dir, statement_timeout_seconds="0.2") as registry:

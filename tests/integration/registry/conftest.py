@@ -24,7 +24,7 @@ async def registry(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Serv
 
 
 @pytest.fixture
-async def with_people(registry: ServiceUnderTest) -> ServiceUnderTest:
+async def registry_with_people(registry: ServiceUnderTest) -> ServiceUnderTest:
     """Return the registry with the accounts `centre`, `head` and `ops`."""
     async with registry.service.database.write() as session:
         await people.ensure_demo_people(session)
@@ -86,10 +86,12 @@ async def misplaced(database: TestDatabase) -> list[str]:
     return [row["name"] for row in rows]
 
 
-async def waits_for_lock(eye: asyncpg.Connection, task: asyncio.Task[Any], connections: int = 1) -> bool:
+async def wait_until_blocked(
+    raw_connection: asyncpg.Connection, task: asyncio.Task[Any], connections: int = 1
+) -> bool:
     """Wait until this many connections wait for a lock and return true; false if the task ended before."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    while await eye.fetchval(query) < connections:
+    while await raw_connection.fetchval(query) < connections:
         if task.done():
             return False
         await asyncio.sleep(0.02)

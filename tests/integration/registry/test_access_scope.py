@@ -23,7 +23,7 @@ class Tree:
     beside: str
     made: int = 0
 
-    async def give(
+    async def grant(
         self, place: str | None, role: str, *, by: tuple[str, str | None, bool], include_subordinates: bool = False
     ) -> httpx.Response:
         """Try to give a person access."""
@@ -70,35 +70,35 @@ OPERATIONS = ("operations", None, False)
 async def test_manager_grants_access_within_their_scope(tree: Tree) -> None:
     alone = ("manager", tree.school, False)
     above = ("manager", tree.ministry, True)
-    assert (await tree.give(tree.school, "executor", by=alone)).status_code == 201
-    assert (await tree.give(tree.club, "executor", by=alone)).status_code == 403
-    assert (await tree.give(tree.ministry, "executor", by=alone)).status_code == 403
-    assert (await tree.give(tree.beside, "executor", by=alone)).status_code == 403
-    assert (await tree.give(tree.club, "manager", by=above)).status_code == 201
-    assert (await tree.give(tree.beside, "executor", by=above)).status_code == 403
-    assert (await tree.give(None, "moderator", by=above)).status_code == 403
+    assert (await tree.grant(tree.school, "executor", by=alone)).status_code == 201
+    assert (await tree.grant(tree.club, "executor", by=alone)).status_code == 403
+    assert (await tree.grant(tree.ministry, "executor", by=alone)).status_code == 403
+    assert (await tree.grant(tree.beside, "executor", by=alone)).status_code == 403
+    assert (await tree.grant(tree.club, "manager", by=above)).status_code == 201
+    assert (await tree.grant(tree.beside, "executor", by=above)).status_code == 403
+    assert (await tree.grant(None, "moderator", by=above)).status_code == 403
 
 
 async def test_subordinate_access_is_granted_only_by_those_who_have_it(tree: Tree) -> None:
     alone = ("manager", tree.school, False)
     above = ("manager", tree.ministry, True)
-    assert (await tree.give(tree.school, "manager", by=alone, include_subordinates=True)).status_code == 403
-    made = await tree.give(tree.school, "manager", by=above, include_subordinates=True)
+    assert (await tree.grant(tree.school, "manager", by=alone, include_subordinates=True)).status_code == 403
+    made = await tree.grant(tree.school, "manager", by=above, include_subordinates=True)
     assert (made.status_code, made.json()["include_subordinates"]) == (201, True)
     # A manager who could set the password of a person with a wider scope would gain that scope.
     headers = tree.headers(alone, If_Match="*")
     change = {"password": "another horse 10"}
     path = f"/api/v1/people/{made.json()['id']}"
     assert (await tree.registry.client.patch(path, json=change, headers=headers)).status_code == 403
-    wrong = await tree.give(None, "moderator", by=OPERATIONS, include_subordinates=True)
+    wrong = await tree.grant(None, "moderator", by=OPERATIONS, include_subordinates=True)
     assert (wrong.status_code, pointers(wrong)) == (422, {"/include_subordinates"})
 
 
 async def test_manager_cannot_see_or_move_people_of_other_organisations(tree: Tree) -> None:
     placed = {}
     for place in (tree.ministry, tree.school, tree.club, tree.beside):
-        placed[place] = (await tree.give(place, "executor", by=OPERATIONS)).json()
-    await tree.give(None, "head", by=OPERATIONS)
+        placed[place] = (await tree.grant(place, "executor", by=OPERATIONS)).json()
+    await tree.grant(None, "head", by=OPERATIONS)
     alone = ("manager", tree.school, False)
     above = ("manager", tree.school, True)
     assert await tree.names(alone) == {placed[tree.school]["username"]}
@@ -117,7 +117,7 @@ async def test_manager_cannot_see_or_move_people_of_other_organisations(tree: Tr
 
 
 async def test_token_contains_the_organisation_scope(tree: Tree) -> None:
-    made = (await tree.give(tree.ministry, "manager", by=OPERATIONS, include_subordinates=True)).json()
+    made = (await tree.grant(tree.ministry, "manager", by=OPERATIONS, include_subordinates=True)).json()
     token = (await sign_in(tree.registry, username=made["username"], password=PASSWORD)).json()["access_token"]
     own = {"Authorization": f"Bearer {token}", "If-Match": "*"}
     me = (await tree.registry.client.get("/api/v1/me", headers=own)).json()

@@ -19,7 +19,7 @@ GRANT = {"grant_type": "client_credentials"}
 NEVER: dict[str, str] = {"If-Match": "*"}
 
 
-async def made(registry: ServiceUnderTest, **body: Any) -> dict[str, Any]:
+async def create_client(registry: ServiceUnderTest, **body: Any) -> dict[str, Any]:
     """Return a client created by operations."""
     given = {"name": "Сайт", "role": "head"} | body
     answer = await registry.client.post(PATH, json=given, headers=registry.headers("operations"))
@@ -29,7 +29,7 @@ async def made(registry: ServiceUnderTest, **body: Any) -> dict[str, Any]:
     return found
 
 
-async def works(registry: ServiceUnderTest, client: dict[str, Any], secret: str | None = None) -> bool:
+async def secret_works(registry: ServiceUnderTest, client: dict[str, Any], secret: str | None = None) -> bool:
     answer = await sign_in(registry, **GRANT, client_id=client["id"], client_secret=secret or client["secret"])
     return answer.status_code == 200
 
@@ -46,9 +46,9 @@ async def rights(registry: ServiceUnderTest, client: dict[str, Any], **form: str
 
 
 async def test_scopes_narrow_what_the_role_allows(registry: ServiceUnderTest) -> None:
-    whole = await made(registry)
+    whole = await create_client(registry)
     assert await rights(registry, whole) == {"registry:read", "appeals:read", "metrics:read"}
-    narrow = await made(registry, scopes=["metrics:read", "registry:read", "metrics:read"])
+    narrow = await create_client(registry, scopes=["metrics:read", "registry:read", "metrics:read"])
     assert narrow["scopes"] == ["metrics:read", "registry:read"]
     assert await rights(registry, narrow) == {"metrics:read", "registry:read"}
     assert await rights(registry, narrow, scope="metrics:read") == {"metrics:read"}
@@ -60,7 +60,7 @@ async def test_scopes_narrow_what_the_role_allows(registry: ServiceUnderTest) ->
             registry, **GRANT, client_id=narrow["id"], client_secret=narrow["secret"], scope=scope
         )
         assert (more.status_code, more.json()["error"]) == (400, "invalid_scope")
-    other = await made(registry, scopes=["metrics:read"])
+    other = await create_client(registry, scopes=["metrics:read"])
     signed = await sign_in(registry, **GRANT, client_id=other["id"], client_secret=other["secret"])
     token = {"Authorization": f"Bearer {signed.json()['access_token']}"}
     refused = await registry.client.get("/api/v1/organisations", headers=token)
@@ -87,7 +87,7 @@ async def test_invalid_field_is_named(registry: ServiceUnderTest, body: dict[str
 
 async def test_both_secrets_work_during_the_overlap(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
-    client = await made(registry)
+    client = await create_client(registry)
     path = f"{PATH}/{client['id']}"
     changed = await registry.client.post(f"{path}/secrets", json={"overlap_hours": 2}, headers=operations)
     assert (changed.status_code, changed.headers["cache-control"]) == (201, "no-store")
@@ -96,12 +96,12 @@ async def test_both_secrets_work_during_the_overlap(registry: ServiceUnderTest) 
     new, old = (await registry.client.get(path, headers=operations)).json()["secrets"]
     assert new["expires_at"] is None
     assert old["expires_at"] is not None
-    assert await works(registry, client)
-    assert await works(registry, client, secret)
+    assert await secret_works(registry, client)
+    assert await secret_works(registry, client, secret)
     later = clock.now() + timedelta(hours=2, seconds=1)
     with mock.patch("services.registry.authentication.client_secrets.clock.now", return_value=later):
-        assert not await works(registry, client)
-        assert await works(registry, client, secret)
+        assert not await secret_works(registry, client)
+        assert await secret_works(registry, client, secret)
         shown = await registry.client.get(path, headers=registry.headers("operations"))
         (kept,) = shown.json()["secrets"]
     assert kept["id"] == new["id"]
@@ -109,18 +109,18 @@ async def test_both_secrets_work_during_the_overlap(registry: ServiceUnderTest) 
 
 async def test_secret_can_be_revoked_at_once(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
-    client = await made(registry)
+    client = await create_client(registry)
     path = f"{PATH}/{client['id']}/secrets"
     first = client["secrets"][0]["id"]
     second = (await registry.client.post(path, json={}, headers=operations)).json()
     assert (await registry.client.delete(f"{path}/{first}", headers=operations)).status_code == 204
     assert (await registry.client.delete(f"{path}/{first}", headers=operations)).status_code == 404
-    assert not await works(registry, client)
-    assert await works(registry, client, second["secret"])
+    assert not await secret_works(registry, client)
+    assert await secret_works(registry, client, second["secret"])
     third = (await registry.client.post(path, json={"overlap_hours": 0}, headers=operations)).json()
     assert [item["id"] for item in third["secrets"]] != [item["id"] for item in second["secrets"]]
-    assert not await works(registry, client, second["secret"])
-    assert await works(registry, client, third["secret"])
+    assert not await secret_works(registry, client, second["secret"])
+    assert await secret_works(registry, client, third["secret"])
     for _ in range(client_secrets.MAX_ACTIVE_SECRETS - 1):
         assert (await registry.client.post(path, json={}, headers=operations)).status_code == 201
     full = await registry.client.post(path, json={}, headers=operations)
@@ -129,12 +129,12 @@ async def test_secret_can_be_revoked_at_once(registry: ServiceUnderTest) -> None
 
 async def test_last_use_is_recorded_without_raising_the_version(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
-    client = await made(registry)
+    client = await create_client(registry)
     assert client["last_used_at"] is None
-    assert not await works(registry, client, "wrong")
+    assert not await secret_works(registry, client, "wrong")
     path = f"{PATH}/{client['id']}"
     assert (await registry.client.get(path, headers=operations)).json()["last_used_at"] is None
-    assert await works(registry, client)
+    assert await secret_works(registry, client)
     shown = await registry.client.get(path, headers=operations)
     body = shown.json()
     assert body["last_used_at"] == body["secrets"][0]["last_used_at"] is not None
@@ -145,7 +145,7 @@ async def test_changed_client_stops_working_when_expired_or_deactivated(
     registry: ServiceUnderTest,
 ) -> None:
     operations = registry.headers("operations")
-    client = await made(registry, scopes=["metrics:read"])
+    client = await create_client(registry, scopes=["metrics:read"])
     path = f"{PATH}/{client['id']}"
     soon = clock.now() + timedelta(hours=1)
     change = {"name": "Портал", "expires_at": soon.isoformat(), "scopes": None}
@@ -167,11 +167,11 @@ async def test_changed_client_stops_working_when_expired_or_deactivated(
     with mock.patch(
         "services.registry.authentication.sign_in.clock.now", return_value=soon + timedelta(seconds=1)
     ):
-        assert not await works(registry, client)
+        assert not await secret_works(registry, client)
     unlimited = await registry.client.patch(path, json={"expires_at": None}, headers=operations | NEVER)
     assert unlimited.json()["expires_at"] is None
     assert (await registry.client.delete(path, headers=operations)).status_code == 204
-    assert not await works(registry, client)
+    assert not await secret_works(registry, client)
     again = await registry.client.patch(path, json={"name": "Х"}, headers=operations | NEVER)
     assert again.status_code == 404
     assert (await registry.client.post(f"{path}/secrets", json={}, headers=operations)).status_code == 404
@@ -185,8 +185,8 @@ async def test_manager_sees_only_clients_of_their_own_organisation(
 ) -> None:
     own, foreign = await insert_organisation(database), await insert_organisation(database, name="Чужая")
     manager = registry.headers("manager", own)
-    elsewhere = await made(registry, role="executor", organisation_id=str(foreign))
-    of_centre = await made(registry)
+    elsewhere = await create_client(registry, role="executor", organisation_id=str(foreign))
+    of_centre = await create_client(registry)
     body = {"name": "Сайт школы", "role": "executor", "organisation_id": str(own)}
     mine = await registry.client.post(PATH, json=body, headers=manager)
     assert mine.status_code == 201, mine.text
@@ -221,7 +221,7 @@ async def test_client_cannot_grant_rights_beyond_its_own_scope(registry: Service
         assert refused.status_code == 403, refused.text
     given = await registry.client.post(PATH, json=body | {"scopes": ["registry:read"]}, headers=headers)
     assert given.status_code == 201
-    whole = await made(registry)
+    whole = await create_client(registry)
     taken = await registry.client.post(f"{PATH}/{whole['id']}/secrets", json={}, headers=headers)
     assert taken.status_code == 403
 
@@ -230,7 +230,7 @@ async def test_secrets_are_stored_as_digests_and_purged(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     operations = registry.headers("operations")
-    client = await made(registry)
+    client = await create_client(registry)
     path = f"{PATH}/{client['id']}/secrets"
     await registry.client.post(path, json={"overlap_hours": 0}, headers=operations)
     connection = await database.connect()
@@ -252,7 +252,7 @@ async def test_deactivated_client_cannot_grant_access_with_an_old_token(
     registry: ServiceUnderTest, taken: dict[str, Any] | None
 ) -> None:
     operations = registry.headers("operations") | NEVER
-    client = await made(registry, role="operations")
+    client = await create_client(registry, role="operations")
     signed = await sign_in(registry, **GRANT, client_id=client["id"], client_secret=client["secret"])
     own = {"Authorization": f"Bearer {signed.json()['access_token']}"}
     body = {"name": "Сайт", "role": "head"}

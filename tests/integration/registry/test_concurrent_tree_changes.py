@@ -15,7 +15,7 @@ from services.registry.schemas.pages import EvidenceKind, PageStepKind, PageUpda
 from services.registry.schemas.successions import SuccessionCreate
 from shared.database.sessions import WriteSession
 from tests.conftest import TestDatabase
-from tests.integration.registry.conftest import make, misplaced, waits_for_lock
+from tests.integration.registry.conftest import make, misplaced, wait_until_blocked
 from tests.support.service_under_test import ServiceUnderTest, insert_page
 
 ACTOR = "centre"
@@ -52,13 +52,13 @@ async def test_organisation_added_under_a_moving_parent_moves_along(
             else:
                 await move(session, made["joining"], made["leaf"])
 
-    eye = await database.connect()
+    raw_connection = await database.connect()
     async with registry.service.database.write() as session:
         await move(session, made["moving"], made[to] if to else None)
         coming = asyncio.create_task(comes())
-        waited = await waits_for_lock(eye, coming)
+        waited = await wait_until_blocked(raw_connection, coming)
     await coming
-    await eye.close()
+    await raw_connection.close()
     assert await misplaced(database) == []
     assert waited
 
@@ -72,13 +72,13 @@ async def test_move_waits_for_a_concurrent_registration_of_a_child(
         async with registry.service.database.write() as session:
             await move(session, made["moving"], made["top"])
 
-    eye = await database.connect()
+    raw_connection = await database.connect()
     async with registry.service.database.write() as session:
         await add(session, "new", made["moving"])
         moving = asyncio.create_task(moves())
-        waited = await waits_for_lock(eye, moving)
+        waited = await wait_until_blocked(raw_connection, moving)
     await moving
-    await eye.close()
+    await raw_connection.close()
     assert await misplaced(database) == []
     assert waited
 

@@ -58,10 +58,10 @@ class Networks:
 
 
 @dataclass
-class World:
+class PageChecksScenario:
     registry: ServiceUnderTest
     database: TestDatabase
-    eye: asyncpg.Connection
+    raw_connection: asyncpg.Connection
     organisation: UUID
     networks: Networks
     checks: DailyCheck
@@ -85,96 +85,104 @@ class World:
 
     async def told(self) -> list[tuple[str, UUID, UUID]]:
         """Return events about pages in order: type, page, organisation."""
-        rows = await self.eye.fetch("SELECT * FROM events WHERE type LIKE 'page.%' ORDER BY created_at, type")
+        rows = await self.raw_connection.fetch(
+            "SELECT * FROM events WHERE type LIKE 'page.%' ORDER BY created_at, type"
+        )
         return [(row["type"], row["subject_id"], row["organisation_id"]) for row in rows]
 
 
 @pytest.fixture
-async def world(registry: ServiceUnderTest, database: TestDatabase) -> Any:
+async def scenario(registry: ServiceUnderTest, database: TestDatabase) -> Any:
     networks = Networks()
-    eye = await database.connect()
+    raw_connection = await database.connect()
     checks = DailyCheck(registry.service.database, networks.ask, RegistrySettings(page_checks_calls_per_day=100))
-    yield World(registry, database, eye, await insert_organisation(database), networks, checks)
-    await eye.close()
+    yield PageChecksScenario(
+        registry, database, raw_connection, await insert_organisation(database), networks, checks
+    )
+    await raw_connection.close()
 
 
-async def test_every_page_is_checked_once_a_day(world: World) -> None:
-    pages = [await world.page("101"), await world.page("102"), await world.page("7001", "ok")]
+async def test_every_page_is_checked_once_a_day(scenario: PageChecksScenario) -> None:
+    pages = [await scenario.page("101"), await scenario.page("102"), await scenario.page("7001", "ok")]
     for _ in range(4):
-        await world.run(MONDAY)
-    assert sorted(one for ids, _, _ in world.networks.asked for one in ids) == sorted(pages)
-    assert len(world.networks.asked) == 2, "one request per network"
-    await world.run(MONDAY + DAY)
-    await world.run(MONDAY + DAY)
-    assert len(world.networks.asked) == 4
+        await scenario.run(MONDAY)
+    assert sorted(one for ids, _, _ in scenario.networks.asked for one in ids) == sorted(pages)
+    assert len(scenario.networks.asked) == 2, "one request per network"
+    await scenario.run(MONDAY + DAY)
+    await scenario.run(MONDAY + DAY)
+    assert len(scenario.networks.asked) == 4
 
 
-async def test_day_is_in_the_regions_time_zone(world: World) -> None:
-    await world.page("101")
-    await world.run(datetime(2026, 11, 23, 15, 30, tzinfo=UTC))
-    await world.run(datetime(2026, 11, 23, 16, 30, tzinfo=UTC))
-    days = await world.eye.fetch("SELECT day FROM page_checks ORDER BY day")
+async def test_day_is_in_the_regions_time_zone(scenario: PageChecksScenario) -> None:
+    await scenario.page("101")
+    await scenario.run(datetime(2026, 11, 23, 15, 30, tzinfo=UTC))
+    await scenario.run(datetime(2026, 11, 23, 16, 30, tzinfo=UTC))
+    days = await scenario.raw_connection.fetch("SELECT day FROM page_checks ORDER BY day")
     assert [str(row["day"]) for row in days] == ["2026-11-23", "2026-11-24"]
 
 
-async def test_page_registered_during_the_day_is_checked_and_inactive_page_is_not(world: World) -> None:
-    await world.page("101")
-    await world.run(MONDAY)
-    late, idle = await world.page("102"), await world.page("103")
-    await world.eye.execute("UPDATE pages SET active = false WHERE id = $1", idle)
-    await world.run(MONDAY + timedelta(hours=5))
-    assert world.networks.asked[-1][0] == [late]
+async def test_page_registered_during_the_day_is_checked_and_inactive_page_is_not(
+    scenario: PageChecksScenario,
+) -> None:
+    await scenario.page("101")
+    await scenario.run(MONDAY)
+    late, idle = await scenario.page("102"), await scenario.page("103")
+    await scenario.raw_connection.execute("UPDATE pages SET active = false WHERE id = $1", idle)
+    await scenario.run(MONDAY + timedelta(hours=5))
+    assert scenario.networks.asked[-1][0] == [late]
 
 
-async def test_pages_beyond_the_budget_are_checked_first_the_next_day(world: World) -> None:
-    first, second = await world.page("101"), await world.page("102")
-    await world.run(MONDAY)
-    third = await world.page("103")
-    await world.eye.execute("UPDATE page_check_calls SET calls = 100")
-    await world.run(MONDAY + timedelta(hours=1))
-    assert len(world.networks.asked) == 1, "no call is left today"
-    await world.run(MONDAY + DAY)
-    ids, calls, walls = world.networks.asked[-1]
+async def test_pages_beyond_the_budget_are_checked_first_the_next_day(scenario: PageChecksScenario) -> None:
+    first, second = await scenario.page("101"), await scenario.page("102")
+    await scenario.run(MONDAY)
+    third = await scenario.page("103")
+    await scenario.raw_connection.execute("UPDATE page_check_calls SET calls = 100")
+    await scenario.run(MONDAY + timedelta(hours=1))
+    assert len(scenario.networks.asked) == 1, "no call is left today"
+    await scenario.run(MONDAY + DAY)
+    ids, calls, walls = scenario.networks.asked[-1]
     assert ids[0] == third
     assert set(ids) == {first, second, third}
     assert (calls, walls) == (4, 3), "one for all pages, and one for each wall"
 
 
-async def test_one_call_is_reserved_for_page_descriptions(world: World) -> None:
-    await world.page("101")
-    await world.run(MONDAY)
+async def test_one_call_is_reserved_for_page_descriptions(scenario: PageChecksScenario) -> None:
+    await scenario.page("101")
+    await scenario.run(MONDAY)
     for number in range(3):
-        await world.page(str(102 + number))
-    await world.eye.execute("UPDATE page_check_calls SET calls = 97")
-    await world.run(MONDAY + timedelta(hours=1))
-    _, calls, walls = world.networks.asked[-1]
+        await scenario.page(str(102 + number))
+    await scenario.raw_connection.execute("UPDATE page_check_calls SET calls = 97")
+    await scenario.run(MONDAY + timedelta(hours=1))
+    _, calls, walls = scenario.networks.asked[-1]
     assert (calls, walls) == (3, 2)
 
 
-async def test_calls_are_recorded_with_their_pages(world: World) -> None:
-    first, second = await world.page("101"), await world.page("102")
-    await world.run(MONDAY)
-    listed = (await world.get("/pages/checks"))["items"]
+async def test_calls_are_recorded_with_their_pages(scenario: PageChecksScenario) -> None:
+    first, second = await scenario.page("101"), await scenario.page("102")
+    await scenario.run(MONDAY)
+    listed = (await scenario.get("/pages/checks"))["items"]
     assert sorted((item["page"]["id"], item["calls"]) for item in listed) == sorted(
-        [(str(world.networks.asked[0][0][0]), 1), (str(world.networks.asked[0][0][1]), 0)]
+        [(str(scenario.networks.asked[0][0][0]), 1), (str(scenario.networks.asked[0][0][1]), 0)]
     )
-    assert {first, second} == set(world.networks.asked[0][0])
-    (day,) = (await world.get("/pages/checks/days"))["items"]
+    assert {first, second} == set(scenario.networks.asked[0][0])
+    (day,) = (await scenario.get("/pages/checks/days"))["items"]
     assert day == {"day": "2026-11-23", "pages": 2, "changed": 0, "closed": 0, "gone": 0, "calls": 1}
 
 
 @pytest.mark.parametrize("silent", ["away", "error"])
-async def test_unavailable_network_is_paused_and_its_pages_stay_unchecked(world: World, silent: str) -> None:
-    page = await world.page("101")
-    setattr(world.networks, silent, True if silent == "away" else "no usable token")
-    await world.run(MONDAY)
-    await world.run(MONDAY + timedelta(seconds=5))
-    assert len(world.networks.asked) == 1, "the network is paused"
-    assert await world.eye.fetchval("SELECT count(*) FROM page_checks") == 0
-    assert await world.told() == []
-    setattr(world.networks, silent, False if silent == "away" else None)
-    await world.run(MONDAY + timedelta(seconds=20))
-    assert (await world.get(f"/pages/{page}"))["state"] == "open"
+async def test_unavailable_network_is_paused_and_its_pages_stay_unchecked(
+    scenario: PageChecksScenario, silent: str
+) -> None:
+    page = await scenario.page("101")
+    setattr(scenario.networks, silent, True if silent == "away" else "no usable token")
+    await scenario.run(MONDAY)
+    await scenario.run(MONDAY + timedelta(seconds=5))
+    assert len(scenario.networks.asked) == 1, "the network is paused"
+    assert await scenario.raw_connection.fetchval("SELECT count(*) FROM page_checks") == 0
+    assert await scenario.told() == []
+    setattr(scenario.networks, silent, False if silent == "away" else None)
+    await scenario.run(MONDAY + timedelta(seconds=20))
+    assert (await scenario.get(f"/pages/{page}"))["state"] == "open"
 
 
 def _failing(failure: Exception | None, made: list[int]) -> DescribePages:
@@ -192,16 +200,18 @@ def _failing(failure: Exception | None, made: list[int]) -> DescribePages:
 
 
 @pytest.mark.parametrize("failure", [ServiceUnavailable("ingest answered 503"), ValueError("no JSON"), None])
-async def test_failing_networks_cost_no_more_than_the_budget(world: World, failure: Exception | None) -> None:
+async def test_failing_networks_cost_no_more_than_the_budget(
+    scenario: PageChecksScenario, failure: Exception | None
+) -> None:
     for number in range(3):
-        await world.page(str(101 + number))
-        await world.page(str(7001 + number), "ok")
+        await scenario.page(str(101 + number))
+        await scenario.page(str(7001 + number), "ok")
     for day in range(2):
         made: list[int] = []
         for part in range(60):
             # Another worker each time, which does not know of earlier failures.
             checks = DailyCheck(
-                world.registry.service.database,
+                scenario.registry.service.database,
                 _failing(failure, made),
                 RegistrySettings(page_checks_calls_per_day=110),
             )
@@ -213,101 +223,105 @@ async def test_failing_networks_cost_no_more_than_the_budget(world: World, failu
         assert sum(made) == 110, "all of it, and not a call more"
 
 
-async def test_failed_network_is_retried_with_few_calls(world: World) -> None:
-    pages = [await world.page(str(101 + number)) for number in range(120)]
-    world.networks.away = True
+async def test_failed_network_is_retried_with_few_calls(scenario: PageChecksScenario) -> None:
+    pages = [await scenario.page(str(101 + number)) for number in range(120)]
+    scenario.networks.away = True
     for minute in range(0, 120, 20):
-        await world.run(MONDAY + timedelta(minutes=minute))
-    granted = [calls for _, calls, _ in world.networks.asked]
+        await scenario.run(MONDAY + timedelta(minutes=minute))
+    granted = [calls for _, calls, _ in scenario.networks.asked]
     assert granted[0] == 100
-    world.networks.asked.clear()
-    await world.run(MONDAY + timedelta(hours=3))
-    assert world.networks.asked == [], "the first lost response may have used up the day's budget"
-    await world.eye.execute("UPDATE page_check_calls SET calls = 50")
+    scenario.networks.asked.clear()
+    await scenario.run(MONDAY + timedelta(hours=3))
+    assert scenario.networks.asked == [], "the first lost response may have used up the day's budget"
+    await scenario.raw_connection.execute("UPDATE page_check_calls SET calls = 50")
     for minute in range(0, 60, 20):
-        await world.run(MONDAY + timedelta(hours=4, minutes=minute))
-    assert [(len(ids), calls, walls) for ids, calls, walls in world.networks.asked] == [(100, 2, 0)] * 3
-    world.networks.away = False
-    await world.run(MONDAY + timedelta(hours=6))
-    await world.run(MONDAY + timedelta(hours=6, minutes=1))
-    assert [len(ids) for ids, _, _ in world.networks.asked[-2:]] == [100, 20]
-    assert {one for ids, _, _ in world.networks.asked[-2:] for one in ids} == set(pages)
-    (day,) = (await world.get("/pages/checks/days"))["items"]
+        await scenario.run(MONDAY + timedelta(hours=4, minutes=minute))
+    assert [(len(ids), calls, walls) for ids, calls, walls in scenario.networks.asked] == [(100, 2, 0)] * 3
+    scenario.networks.away = False
+    await scenario.run(MONDAY + timedelta(hours=6))
+    await scenario.run(MONDAY + timedelta(hours=6, minutes=1))
+    assert [len(ids) for ids, _, _ in scenario.networks.asked[-2:]] == [100, 20]
+    assert {one for ids, _, _ in scenario.networks.asked[-2:] for one in ids} == set(pages)
+    (day,) = (await scenario.get("/pages/checks/days"))["items"]
     assert day["calls"] == 50 + 3 * 2 + 2, "lost responses count with all reserved calls"
 
 
 @pytest.mark.parametrize("failure", [ServiceUnreachable("nobody listens"), ServiceRejected(422, {"detail": "no"})])
-async def test_request_that_never_reached_ingest_costs_nothing(world: World, failure: Exception) -> None:
-    await world.page("101")
+async def test_request_that_never_reached_ingest_costs_nothing(
+    scenario: PageChecksScenario, failure: Exception
+) -> None:
+    await scenario.page("101")
     made: list[int] = []
     checks = DailyCheck(
-        world.registry.service.database, _failing(failure, made), RegistrySettings(page_checks_calls_per_day=100)
+        scenario.registry.service.database,
+        _failing(failure, made),
+        RegistrySettings(page_checks_calls_per_day=100),
     )
     with time_machine.travel(MONDAY, tick=False):
         await checks.run_batch()
         await checks.run_batch()
     assert made == [2], "the network is paused"
-    assert await world.eye.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
+    assert await scenario.raw_connection.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
 
-async def test_refused_connection_to_ingest_costs_nothing(world: World) -> None:
-    await world.page("101")
+async def test_refused_connection_to_ingest_costs_nothing(scenario: PageChecksScenario) -> None:
+    await scenario.page("101")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    service = world.registry.service
+    service = scenario.registry.service
     async with aiohttp.ClientSession() as http:
         settings = service.settings.model_copy(update={"ingest_url": url})
         services = ServiceClient("registry", service.signer, settings, http)
         await DailyCheck(service.database, daily_run.via_ingest(services), RegistrySettings()).run_batch()
-    assert await world.eye.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
+    assert await scenario.raw_connection.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
 
-async def test_second_concurrent_run_asks_no_network(world: World) -> None:
-    await world.page("101")
-    other = await world.database.connect("registry")
+async def test_second_concurrent_run_asks_no_network(scenario: PageChecksScenario) -> None:
+    await scenario.page("101")
+    other = await scenario.database.connect("registry")
     async with other.transaction():
         await other.fetchval("SELECT pg_advisory_xact_lock(1885431653)")
-        await world.run(MONDAY)
+        await scenario.run(MONDAY)
     await other.close()
-    assert world.networks.asked == []
+    assert scenario.networks.asked == []
 
 
-async def test_page_that_lost_its_badge_yesterday_is_listed_today(world: World) -> None:
-    page, other = await world.page("101"), await world.page("102")
-    await world.run(MONDAY)
-    steps = (await world.get(f"/pages/{page}"))["steps"]
+async def test_page_that_lost_its_badge_yesterday_is_listed_today(scenario: PageChecksScenario) -> None:
+    page, other = await scenario.page("101"), await scenario.page("102")
+    await scenario.run(MONDAY)
+    steps = (await scenario.get(f"/pages/{page}"))["steps"]
     assert steps["verified"] == "2026-11-23", "the network's badge confirms the step"
-    world.networks.says[page] = {"verified": False}
-    await world.run(MONDAY + DAY)
-    changed = await world.get("/pages/checks?changed=true&day=2026-11-24", MONDAY + 2 * DAY)
+    scenario.networks.says[page] = {"verified": False}
+    await scenario.run(MONDAY + DAY)
+    changed = await scenario.get("/pages/checks?changed=true&day=2026-11-24", MONDAY + 2 * DAY)
     (item,) = changed["items"]
     assert item["page"]["id"] == str(page)
     assert item["changes"] == [{"field": "verified", "before": True, "after": False}]
     assert item["snapshot"]["verified"] is False
-    (lost,) = (await world.get("/pages/lost-steps?since=2026-11-24", MONDAY + 2 * DAY))["items"]
+    (lost,) = (await scenario.get("/pages/lost-steps?since=2026-11-24", MONDAY + 2 * DAY))["items"]
     assert (lost["page_id"], lost["step"], lost["lost_on"]) == (str(page), "verified", "2026-11-24")
-    assert (await world.told())[-1] == ("page.badge_lost", page, world.organisation)
-    assert "verified" not in (await world.get(f"/pages/{page}"))["steps"]
-    assert "verified" in (await world.get(f"/pages/{other}"))["steps"]
-    await world.run(MONDAY + 2 * DAY)
-    assert (await world.get("/pages/checks?changed=true", MONDAY + 2 * DAY))["items"] == []
-    assert [kind for kind, _, _ in await world.told()].count("page.badge_lost") == 1
+    assert (await scenario.told())[-1] == ("page.badge_lost", page, scenario.organisation)
+    assert "verified" not in (await scenario.get(f"/pages/{page}"))["steps"]
+    assert "verified" in (await scenario.get(f"/pages/{other}"))["steps"]
+    await scenario.run(MONDAY + 2 * DAY)
+    assert (await scenario.get("/pages/checks?changed=true", MONDAY + 2 * DAY))["items"] == []
+    assert [kind for kind, _, _ in await scenario.told()].count("page.badge_lost") == 1
 
 
 async def test_manually_confirmed_step_survives_when_the_network_never_showed_a_badge(
-    world: World,
+    scenario: PageChecksScenario,
 ) -> None:
-    page = await world.page("101")
-    world.networks.says[page] = {"verified": False}
-    await world.run(MONDAY)
-    answer = await world.registry.client.put(
+    page = await scenario.page("101")
+    scenario.networks.says[page] = {"verified": False}
+    await scenario.run(MONDAY)
+    answer = await scenario.registry.client.put(
         f"/api/v1/pages/{page}/steps/verified",
         json={"evidence_kind": "document", "evidence": "Письмо № 17"},
-        headers=world.registry.headers("moderator"),
+        headers=scenario.registry.headers("moderator"),
     )
     assert answer.status_code in {200, 201}, answer.text
-    await world.run(MONDAY + DAY)
-    assert "verified" in (await world.get(f"/pages/{page}"))["steps"]
+    await scenario.run(MONDAY + DAY)
+    assert "verified" in (await scenario.get(f"/pages/{page}"))["steps"]
 
 
 @pytest.mark.parametrize(
@@ -325,58 +339,60 @@ async def test_manually_confirmed_step_survives_when_the_network_never_showed_a_
         ({"cover": True, "members": 5}, [], "open"),
     ],
 )
-async def test_changes_emit_events(world: World, says: dict[str, Any], events: list[str], state: str) -> None:
-    page = await world.page("101")
-    await world.run(MONDAY)
-    before = await world.get(f"/pages/{page}")
-    silence = len(await world.told())
-    world.networks.says[page] = says
-    await world.run(MONDAY + DAY)
-    told = (await world.told())[silence:]
-    assert told == [(kind, page, world.organisation) for kind in events]
-    after = await world.get(f"/pages/{page}")
+async def test_changes_emit_events(
+    scenario: PageChecksScenario, says: dict[str, Any], events: list[str], state: str
+) -> None:
+    page = await scenario.page("101")
+    await scenario.run(MONDAY)
+    before = await scenario.get(f"/pages/{page}")
+    silence = len(await scenario.told())
+    scenario.networks.says[page] = says
+    await scenario.run(MONDAY + DAY)
+    told = (await scenario.told())[silence:]
+    assert told == [(kind, page, scenario.organisation) for kind in events]
+    after = await scenario.get(f"/pages/{page}")
     assert (after["state"], after["name"]) == (state, before["name"]), (
         "only people change the name in the registry"
     )
     assert (after["version"], after["updated_at"]) == (before["version"], before["updated_at"])
-    await world.run(MONDAY + 2 * DAY)
-    assert len(await world.told()) == silence + len(events), "a change must be emitted once"
+    await scenario.run(MONDAY + 2 * DAY)
+    assert len(await scenario.told()) == silence + len(events), "a change must be emitted once"
 
 
-async def test_checks_of_a_page_are_listed_by_day(world: World) -> None:
-    page = await world.page("101")
+async def test_checks_of_a_page_are_listed_by_day(scenario: PageChecksScenario) -> None:
+    page = await scenario.page("101")
     for day in range(3):
-        world.networks.says[page] = {"members": 1000 + day}
-        await world.run(MONDAY + day * DAY)
-    first = await world.get(f"/pages/{page}/checks?limit=2")
+        scenario.networks.says[page] = {"members": 1000 + day}
+        await scenario.run(MONDAY + day * DAY)
+    first = await scenario.get(f"/pages/{page}/checks?limit=2")
     assert [item["day"] for item in first["items"]] == ["2026-11-25", "2026-11-24"]
     assert [item["snapshot"]["members"] for item in first["items"]] == [1002, 1001]
-    rest = await world.get(f"/pages/{page}/checks?limit=2&cursor={first['next_cursor']}")
+    rest = await scenario.get(f"/pages/{page}/checks?limit=2&cursor={first['next_cursor']}")
     assert [item["day"] for item in rest["items"]] == ["2026-11-23"]
-    days = await world.get("/pages/checks/days?limit=2")
+    days = await scenario.get("/pages/checks/days?limit=2")
     assert [item["day"] for item in days["items"]] == ["2026-11-25", "2026-11-24"]
-    rest = await world.get(f"/pages/checks/days?limit=2&cursor={days['next_cursor']}")
+    rest = await scenario.get(f"/pages/checks/days?limit=2&cursor={days['next_cursor']}")
     assert [item["day"] for item in rest["items"]] == ["2026-11-23"]
 
 
-async def test_checks_of_a_day_are_paged_and_filtered(world: World) -> None:
-    pages = [await world.page(str(101 + number)) for number in range(3)]
-    group = await world.page("7001", "ok")
-    world.networks.says[pages[0]] = {"state": "closed", "reason": "deleted"}
-    await world.run(MONDAY)
-    await world.run(MONDAY)
-    first = await world.get("/pages/checks?limit=3")
-    rest = await world.get(f"/pages/checks?limit=3&cursor={first['next_cursor']}")
+async def test_checks_of_a_day_are_paged_and_filtered(scenario: PageChecksScenario) -> None:
+    pages = [await scenario.page(str(101 + number)) for number in range(3)]
+    group = await scenario.page("7001", "ok")
+    scenario.networks.says[pages[0]] = {"state": "closed", "reason": "deleted"}
+    await scenario.run(MONDAY)
+    await scenario.run(MONDAY)
+    first = await scenario.get("/pages/checks?limit=3")
+    rest = await scenario.get(f"/pages/checks?limit=3&cursor={first['next_cursor']}")
     assert {item["page"]["id"] for item in first["items"] + rest["items"]} == {str(one) for one in [*pages, group]}
     for query, expected in (
         ("network=ok", [group]),
         ("state=closed", [pages[0]]),
-        (f"organisation_id={world.organisation}&network=vk&state=open", pages[1:]),
+        (f"organisation_id={scenario.organisation}&network=vk&state=open", pages[1:]),
         ("changed=true", []),
         ("field=verified", []),
         ("day=2026-11-22", []),
     ):
-        found = (await world.get(f"/pages/checks?{query}"))["items"]
+        found = (await scenario.get(f"/pages/checks?{query}"))["items"]
         assert {item["page"]["id"] for item in found} == {str(one) for one in expected}, query
 
 
@@ -406,9 +422,9 @@ async def test_moved_page_emits_an_event(registry: ServiceUnderTest, database: T
         headers=registry.headers("moderator") | {"If-Match": f'"{page["version"]}"'},
     )
     assert answer.status_code == 200, answer.text
-    eye = await database.connect()
-    row = await eye.fetchrow("SELECT * FROM events WHERE type = 'page.transferred'")
-    await eye.close()
+    raw_connection = await database.connect()
+    row = await raw_connection.fetchrow("SELECT * FROM events WHERE type = 'page.transferred'")
+    await raw_connection.close()
     assert row is not None
     assert (str(row["subject_id"]), str(row["organisation_id"])) == (page["id"], new["id"])
     assert old["id"] in row["data"]

@@ -53,12 +53,12 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Em
         yield {"vk": vk, "ok": ok}
 
 
-def _fill(door: EmulatedVk | EmulatedOk) -> None:
+def _fill(control: EmulatedVk | EmulatedOk) -> None:
     """Write the pages into the network's file instead of creating them one by one."""
-    store = door.store if isinstance(door, EmulatedVk) else door.world.store
+    store = control.store if isinstance(control, EmulatedVk) else control.world.store
     with store.transaction():
         for number in range(EACH):
-            door.create_page(name=f"Школа № {number}", screen_name=f"school{number}")
+            control.create_page(name=f"Школа № {number}", screen_name=f"school{number}")
     store.close()
 
 
@@ -78,7 +78,7 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
 @dataclass
 class Region:
     registry: ServiceUnderTest
-    eye: asyncpg.Connection
+    raw_connection: asyncpg.Connection
     emulators: dict[str, Emulator]
     checks: DailyCheck
 
@@ -106,18 +106,18 @@ class Region:
         """Return calls by method, as the networks counted them."""
         found: Counter[str] = Counter()
         for emulator in self.emulators.values():
-            for item in emulator.door.get("/_control/calls").json()["items"]:
+            for item in emulator.control.get("/_control/calls").json()["items"]:
                 found[item["method"]] += item["count"]
         return found
 
 
 @pytest.fixture
 async def region(emulators: dict[str, Emulator], database: TestDatabase, keys_dir: Path) -> AsyncIterator[Region]:
-    eye = await database.connect()
+    raw_connection = await database.connect()
     organisation = await insert_organisation(database)
     for network, emulator in emulators.items():
-        pages = emulator.door.get("/_control/pages").json()["items"]
-        await eye.execute(
+        pages = emulator.control.get("/_control/pages").json()["items"]
+        await raw_connection.execute(
             "INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, url, go_live_at,"
             " active, version, created_at, updated_at) SELECT gen_random_uuid(), $1, $2, external_id, external_id,"
             " external_id, 'https://example.invalid', now(), true, 1, now(), now()"
@@ -149,15 +149,15 @@ async def region(emulators: dict[str, Emulator], database: TestDatabase, keys_di
                 daily_run.via_ingest(services),
                 RegistrySettings(page_checks_calls_per_day=BUDGET),
             )
-            yield Region(registry, eye, emulators, checks)
-    await eye.close()
+            yield Region(registry, raw_connection, emulators, checks)
+    await raw_connection.close()
 
 
 async def test_worker_checks_pages_through_ingest(
     emulators: dict[str, Emulator], database: TestDatabase, keys_dir: Path
 ) -> None:
     vk = emulators["vk"]
-    page = vk.door.get("/_control/pages").json()["items"][0]
+    page = vk.control.get("/_control/pages").json()["items"][0]
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation, external_id=str(page["id"]))
     async with service_under_test(
@@ -188,7 +188,7 @@ async def test_region_is_checked_daily_within_the_budget(region: Region) -> None
     before = region.calls()
     await region.day(TODAY)
     made = region.calls() - before
-    row = await region.eye.fetchrow(
+    row = await region.raw_connection.fetchrow(
         "SELECT count(*) AS pages, sum(calls) AS calls, count(*) FILTER (WHERE state = 'open') AS open,"
         " count(snapshot -> 'posts_7_days') FILTER (WHERE snapshot ->> 'posts_7_days' IS NOT NULL) AS walls"
         " FROM page_checks WHERE day = '2026-11-24'"
@@ -200,7 +200,7 @@ async def test_region_is_checked_daily_within_the_budget(region: Region) -> None
     assert made.total() <= row["calls"] <= BUDGET, "every call is counted, and none is made beyond the budget"
 
     ids = {
-        network: [str(page["id"]) for page in emulator.door.get("/_control/pages").json()["items"]]
+        network: [str(page["id"]) for page in emulator.control.get("/_control/pages").json()["items"]]
         for network, emulator in region.emulators.items()
     }
     changed = {
@@ -225,7 +225,7 @@ async def test_region_is_checked_daily_within_the_budget(region: Region) -> None
     assert {item["page"]["external_id"]: [one["field"] for one in item["changes"]] for item in listed} == changed
     lost = await region.get("/pages/lost-steps?since=2026-11-25")
     assert {item["external_id"] for item in lost} == {ids["vk"][7], ids["ok"][3]}
-    told = await region.eye.fetch(
+    told = await region.raw_connection.fetch(
         "SELECT type, external_id FROM events JOIN pages ON pages.id = subject_id WHERE type IN"
         " ('page.badge_lost', 'page.closed', 'page.gone', 'page.renamed', 'page.takeover_suspected')"
     )

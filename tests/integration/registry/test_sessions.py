@@ -45,48 +45,52 @@ async def person_id(registry: ServiceUnderTest, username: str) -> str:
     return next(str(item["id"]) for item in listed.json()["items"] if item["username"] == username)
 
 
-async def test_person_lists_and_ends_their_own_sessions(with_people: ServiceUnderTest) -> None:
-    desk = await signed_in(with_people, **{"User-Agent": "Desk/1", "X-Forwarded-For": "203.0.113.7"})
-    phone = await signed_in(with_people, **{"User-Agent": "Phone/2", "X-Forwarded-For": "2001:db8::1"})
-    await signed_in(with_people, "head")
-    items = (await with_people.client.get(MINE, headers=bearer(desk))).json()["items"]
+async def test_person_lists_and_ends_their_own_sessions(registry_with_people: ServiceUnderTest) -> None:
+    desk = await signed_in(registry_with_people, **{"User-Agent": "Desk/1", "X-Forwarded-For": "203.0.113.7"})
+    phone = await signed_in(registry_with_people, **{"User-Agent": "Phone/2", "X-Forwarded-For": "2001:db8::1"})
+    await signed_in(registry_with_people, "head")
+    items = (await registry_with_people.client.get(MINE, headers=bearer(desk))).json()["items"]
     assert [(item["user_agent"], item["ip_address"], item["current"]) for item in items] == [
         ("Phone/2", "2001:db8::1", False),
         ("Desk/1", "203.0.113.7", True),
     ]
-    me = (await with_people.client.get(ME, headers=bearer(desk))).json()
+    me = (await registry_with_people.client.get(ME, headers=bearer(desk))).json()
     assert me["session_id"] == items[1]["id"]
-    assert (await with_people.client.delete(f"{MINE}/{items[0]['id']}", headers=bearer(desk))).status_code == 204
-    gone = await with_people.client.delete(f"{MINE}/{items[0]['id']}", headers=bearer(desk))
+    assert (
+        await registry_with_people.client.delete(f"{MINE}/{items[0]['id']}", headers=bearer(desk))
+    ).status_code == 204
+    gone = await registry_with_people.client.delete(f"{MINE}/{items[0]['id']}", headers=bearer(desk))
     assert gone.status_code == 404
-    assert (await refreshed(with_people, phone)).status_code == 400
-    third, fourth = await signed_in(with_people), await signed_in(with_people)
-    assert (await with_people.client.delete(MINE, headers=bearer(desk))).status_code == 204
-    assert [(await refreshed(with_people, other)).status_code for other in (third, fourth, desk)] == [
+    assert (await refreshed(registry_with_people, phone)).status_code == 400
+    third, fourth = await signed_in(registry_with_people), await signed_in(registry_with_people)
+    assert (await registry_with_people.client.delete(MINE, headers=bearer(desk))).status_code == 204
+    assert [(await refreshed(registry_with_people, other)).status_code for other in (third, fourth, desk)] == [
         400,
         400,
         200,
     ]
 
 
-async def test_session_keeps_its_id_when_refreshed(with_people: ServiceUnderTest) -> None:
-    first = await signed_in(with_people)
-    (before,) = (await with_people.client.get(MINE, headers=bearer(first))).json()["items"]
+async def test_session_keeps_its_id_when_refreshed(registry_with_people: ServiceUnderTest) -> None:
+    first = await signed_in(registry_with_people)
+    (before,) = (await registry_with_people.client.get(MINE, headers=bearer(first))).json()["items"]
     later = clock.now() + timedelta(days=13)
     with mock.patch("services.registry.authentication.sessions.clock.now", return_value=later):
-        second = (await refreshed(with_people, first)).json()
-        (after,) = (await with_people.client.get(MINE, headers=bearer(second))).json()["items"]
+        second = (await refreshed(registry_with_people, first)).json()
+        (after,) = (await registry_with_people.client.get(MINE, headers=bearer(second))).json()["items"]
     assert (after["id"], after["signed_in_at"]) == (before["id"], before["signed_in_at"])
     assert after["last_used_at"] > before["last_used_at"]
     assert after["expires_at"] > before["expires_at"]
 
 
-async def test_list_of_sessions_is_paged(with_people: ServiceUnderTest) -> None:
-    tokens = [await signed_in(with_people) for _ in range(3)]
+async def test_list_of_sessions_is_paged(registry_with_people: ServiceUnderTest) -> None:
+    tokens = [await signed_in(registry_with_people) for _ in range(3)]
     seen: list[str] = []
     cursor: dict[str, str] = {}
     while True:
-        page = await with_people.client.get(MINE, params={"limit": "2"} | cursor, headers=bearer(tokens[0]))
+        page = await registry_with_people.client.get(
+            MINE, params={"limit": "2"} | cursor, headers=bearer(tokens[0])
+        )
         seen += [item["id"] for item in page.json()["items"]]
         if page.json()["next_cursor"] is None:
             break
@@ -94,57 +98,59 @@ async def test_list_of_sessions_is_paged(with_people: ServiceUnderTest) -> None:
     assert len(set(seen)) == len(seen) == 3
 
 
-async def test_operations_list_and_end_sessions_of_others(with_people: ServiceUnderTest) -> None:
-    operations = with_people.headers("operations")
-    one, other = await signed_in(with_people, "head"), await signed_in(with_people, "head")
-    path = f"{PEOPLE}/{await person_id(with_people, 'head')}/sessions"
-    items = (await with_people.client.get(path, headers=operations)).json()["items"]
+async def test_operations_list_and_end_sessions_of_others(registry_with_people: ServiceUnderTest) -> None:
+    operations = registry_with_people.headers("operations")
+    one, other = await signed_in(registry_with_people, "head"), await signed_in(registry_with_people, "head")
+    path = f"{PEOPLE}/{await person_id(registry_with_people, 'head')}/sessions"
+    items = (await registry_with_people.client.get(path, headers=operations)).json()["items"]
     assert [item["current"] for item in items] == [False, False]
     latest = items[0]["id"]
-    assert (await with_people.client.delete(f"{path}/{latest}", headers=operations)).status_code == 204
-    assert (await refreshed(with_people, other)).status_code == 400
-    elsewhere = f"{PEOPLE}/{await person_id(with_people, 'centre')}/sessions/{items[1]['id']}"
-    assert (await with_people.client.delete(elsewhere, headers=operations)).status_code == 404
-    assert (await with_people.client.delete(path, headers=operations)).status_code == 204
-    assert (await refreshed(with_people, one)).status_code == 400
-    assert (await with_people.client.get(path, headers=operations)).json()["items"] == []
-    looked = await with_people.client.get(path, headers=with_people.headers("auditor"))
+    assert (await registry_with_people.client.delete(f"{path}/{latest}", headers=operations)).status_code == 204
+    assert (await refreshed(registry_with_people, other)).status_code == 400
+    elsewhere = f"{PEOPLE}/{await person_id(registry_with_people, 'centre')}/sessions/{items[1]['id']}"
+    assert (await registry_with_people.client.delete(elsewhere, headers=operations)).status_code == 404
+    assert (await registry_with_people.client.delete(path, headers=operations)).status_code == 204
+    assert (await refreshed(registry_with_people, one)).status_code == 400
+    assert (await registry_with_people.client.get(path, headers=operations)).json()["items"] == []
+    looked = await registry_with_people.client.get(path, headers=registry_with_people.headers("auditor"))
     assert looked.status_code == 200
-    forbidden = await with_people.client.delete(path, headers=with_people.headers("auditor"))
+    forbidden = await registry_with_people.client.delete(path, headers=registry_with_people.headers("auditor"))
     assert forbidden.status_code == 403
 
 
-async def test_locked_person_cannot_sign_in_until_unlocked(with_people: ServiceUnderTest) -> None:
-    operations = with_people.headers("operations")
-    session = await signed_in(with_people, "head")
-    path = f"{PEOPLE}/{await person_id(with_people, 'head')}"
-    unreasoned = await with_people.client.post(f"{path}/lock", json={"reason": " "}, headers=operations)
+async def test_locked_person_cannot_sign_in_until_unlocked(registry_with_people: ServiceUnderTest) -> None:
+    operations = registry_with_people.headers("operations")
+    session = await signed_in(registry_with_people, "head")
+    path = f"{PEOPLE}/{await person_id(registry_with_people, 'head')}"
+    unreasoned = await registry_with_people.client.post(f"{path}/lock", json={"reason": " "}, headers=operations)
     assert (unreasoned.status_code, pointers(unreasoned)) == (422, {"/reason"})
     reason = {"reason": "Телефон потерян"}
-    locked = await with_people.client.post(f"{path}/lock", json=reason, headers=operations)
+    locked = await registry_with_people.client.post(f"{path}/lock", json=reason, headers=operations)
     assert (locked.status_code, locked.headers["etag"]) == (200, '"2"')
     assert (locked.json()["locked_reason"], locked.json()["locked_at"] is not None) == ("Телефон потерян", True)
-    assert (await with_people.client.post(f"{path}/lock", json=reason, headers=operations)).status_code == 409
-    assert (await refreshed(with_people, session)).status_code == 400
-    right = await sign_in(with_people, username="head", password="demo")
-    wrong = await sign_in(with_people, username="head", password="guess")
+    assert (
+        await registry_with_people.client.post(f"{path}/lock", json=reason, headers=operations)
+    ).status_code == 409
+    assert (await refreshed(registry_with_people, session)).status_code == 400
+    right = await sign_in(registry_with_people, username="head", password="demo")
+    wrong = await sign_in(registry_with_people, username="head", password="guess")
     assert [answer.status_code for answer in (right, wrong)] == [400, 400]
     assert "locked" in right.json()["error_description"]
     assert "locked" not in wrong.json()["error_description"]
-    unlocked = await with_people.client.post(f"{path}/unlock", headers=operations)
+    unlocked = await registry_with_people.client.post(f"{path}/unlock", headers=operations)
     assert (unlocked.status_code, unlocked.json()["locked_at"], unlocked.json()["version"]) == (200, None, 3)
-    assert (await sign_in(with_people, username="head", password="demo")).status_code == 200
-    again = await with_people.client.post(f"{path}/unlock", headers=operations)
+    assert (await sign_in(registry_with_people, username="head", password="demo")).status_code == 200
+    again = await registry_with_people.client.post(f"{path}/unlock", headers=operations)
     assert (again.status_code, again.json()["version"]) == (200, 3)
 
 
-async def test_unlocking_clears_failed_sign_ins(with_people: ServiceUnderTest) -> None:
+async def test_unlocking_clears_failed_sign_ins(registry_with_people: ServiceUnderTest) -> None:
     for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
-        await sign_in(with_people, username="head", password="guess")
-    assert (await sign_in(with_people, username="head", password="demo")).status_code == 400
-    path = f"{PEOPLE}/{await person_id(with_people, 'head')}/unlock"
-    await with_people.client.post(path, headers=with_people.headers("operations"))
-    assert (await sign_in(with_people, username="head", password="demo")).status_code == 200
+        await sign_in(registry_with_people, username="head", password="guess")
+    assert (await sign_in(registry_with_people, username="head", password="demo")).status_code == 400
+    path = f"{PEOPLE}/{await person_id(registry_with_people, 'head')}/unlock"
+    await registry_with_people.client.post(path, headers=registry_with_people.headers("operations"))
+    assert (await sign_in(registry_with_people, username="head", password="demo")).status_code == 200
 
 
 async def test_locking_oneself_or_staff_of_others_is_refused(
@@ -182,34 +188,38 @@ async def test_locking_oneself_or_staff_of_others_is_refused(
     assert refused.status_code == 409
 
 
-async def test_last_sign_in_is_recorded_without_raising_the_version(with_people: ServiceUnderTest) -> None:
-    operations = with_people.headers("operations")
-    path = f"{PEOPLE}/{await person_id(with_people, 'head')}"
-    before = (await with_people.client.get(path, headers=operations)).json()
+async def test_last_sign_in_is_recorded_without_raising_the_version(
+    registry_with_people: ServiceUnderTest,
+) -> None:
+    operations = registry_with_people.headers("operations")
+    path = f"{PEOPLE}/{await person_id(registry_with_people, 'head')}"
+    before = (await registry_with_people.client.get(path, headers=operations)).json()
     assert before["last_sign_in_at"] is None
-    await sign_in(with_people, username="head", password="guess")
-    assert (await with_people.client.get(path, headers=operations)).json()["last_sign_in_at"] is None
-    signed = await signed_in(with_people, "head")
-    after = (await with_people.client.get(path, headers=operations)).json()
+    await sign_in(registry_with_people, username="head", password="guess")
+    assert (await registry_with_people.client.get(path, headers=operations)).json()["last_sign_in_at"] is None
+    signed = await signed_in(registry_with_people, "head")
+    after = (await registry_with_people.client.get(path, headers=operations)).json()
     assert after["last_sign_in_at"] is not None
     assert (after["version"], after["updated_at"]) == (before["version"], before["updated_at"])
-    me = (await with_people.client.get(ME, headers=bearer(signed))).json()
+    me = (await registry_with_people.client.get(ME, headers=bearer(signed))).json()
     assert me["person"]["last_sign_in_at"] == after["last_sign_in_at"]
 
 
-async def test_session_started_concurrently_with_end_all_does_not_survive(with_people: ServiceUnderTest) -> None:
-    operations = with_people.headers("operations")
-    sessions = [await signed_in(with_people, "head") for _ in range(4)]
-    path = f"{PEOPLE}/{await person_id(with_people, 'head')}/lock"
+async def test_session_started_concurrently_with_end_all_does_not_survive(
+    registry_with_people: ServiceUnderTest,
+) -> None:
+    operations = registry_with_people.headers("operations")
+    sessions = [await signed_in(registry_with_people, "head") for _ in range(4)]
+    path = f"{PEOPLE}/{await person_id(registry_with_people, 'head')}/lock"
     answers = await asyncio.gather(
-        *(refreshed(with_people, session) for session in sessions),
-        with_people.client.post(path, json={"reason": "Срочно"}, headers=operations),
-        sign_in(with_people, username="head", password="demo"),
+        *(refreshed(registry_with_people, session) for session in sessions),
+        registry_with_people.client.post(path, json={"reason": "Срочно"}, headers=operations),
+        sign_in(registry_with_people, username="head", password="demo"),
     )
     assert all(answer.status_code < 500 for answer in answers)
     for answer in answers:
         if "refresh_token" in answer.json():
-            assert (await refreshed(with_people, answer.json())).status_code == 400
+            assert (await refreshed(registry_with_people, answer.json())).status_code == 400
 
 
 async def test_me_returns_person_organisation_and_rights(
@@ -255,20 +265,26 @@ async def test_me_returns_person_organisation_and_rights(
 
 
 @pytest.mark.parametrize("agent", ["", "x" * 1000, "tab\tin it"])
-async def test_any_user_agent_header_is_accepted(with_people: ServiceUnderTest, agent: str) -> None:
-    signed = await signed_in(with_people, **{"User-Agent": agent})
-    (item,) = (await with_people.client.get(MINE, headers=bearer(signed))).json()["items"]
+async def test_any_user_agent_header_is_accepted(registry_with_people: ServiceUnderTest, agent: str) -> None:
+    signed = await signed_in(registry_with_people, **{"User-Agent": agent})
+    (item,) = (await registry_with_people.client.get(MINE, headers=bearer(signed))).json()["items"]
     assert len(item["user_agent"] or "") <= 300
 
 
-async def test_access_token_of_an_ended_session_can_read_but_not_change(with_people: ServiceUnderTest) -> None:
+async def test_access_token_of_an_ended_session_can_read_but_not_change(
+    registry_with_people: ServiceUnderTest,
+) -> None:
     body = {"name": "Календарь", "time_zone": "Asia/Irkutsk", "weekly": {"1": [["09:00", "18:00"]]}}
-    kept, lost = await signed_in(with_people), await signed_in(with_people)
-    assert (await with_people.client.post(CALENDARS, json=body, headers=bearer(lost))).status_code == 201
-    assert (await with_people.client.delete(MINE, headers=bearer(kept))).status_code == 204
-    refused = await with_people.client.post(CALENDARS, json=body | {"name": "Другой"}, headers=bearer(lost))
+    kept, lost = await signed_in(registry_with_people), await signed_in(registry_with_people)
+    assert (await registry_with_people.client.post(CALENDARS, json=body, headers=bearer(lost))).status_code == 201
+    assert (await registry_with_people.client.delete(MINE, headers=bearer(kept))).status_code == 204
+    refused = await registry_with_people.client.post(
+        CALENDARS, json=body | {"name": "Другой"}, headers=bearer(lost)
+    )
     assert (refused.status_code, refused.json()["type"]) == (401, "/problems/unauthenticated")
-    assert (await with_people.client.get(CALENDARS, headers=bearer(lost))).status_code == 200
-    again = await refreshed(with_people, kept)
-    answer = await with_people.client.post(CALENDARS, json=body | {"name": "Другой"}, headers=bearer(again.json()))
+    assert (await registry_with_people.client.get(CALENDARS, headers=bearer(lost))).status_code == 200
+    again = await refreshed(registry_with_people, kept)
+    answer = await registry_with_people.client.post(
+        CALENDARS, json=body | {"name": "Другой"}, headers=bearer(again.json())
+    )
     assert answer.status_code == 201

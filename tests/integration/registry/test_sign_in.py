@@ -39,22 +39,22 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_person_signs_in_with_password(with_people: ServiceUnderTest) -> None:
-    answer = await sign_in(with_people, username="Centre ", password="demo")
+async def test_person_signs_in_with_password(registry_with_people: ServiceUnderTest) -> None:
+    answer = await sign_in(registry_with_people, username="Centre ", password="demo")
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     body = answer.json()
     assert (body["token_type"], body["expires_in"]) == ("Bearer", 900)
-    me = (await with_people.client.get(ME, headers=bearer(body["access_token"]))).json()
+    me = (await registry_with_people.client.get(ME, headers=bearer(body["access_token"]))).json()
     assert (me["person"]["name"], me["person"]["role"]) == ("Модератор центра", "moderator")
     assert me["organisation"] is None
     assert "registry:write" in me["rights"]
     assert "people:manage" not in me["rights"]
 
 
-async def test_published_keys_verify_a_token(with_people: ServiceUnderTest) -> None:
-    body = (await sign_in(with_people, username="head", password="demo")).json()
-    published = (await with_people.client.get("/.well-known/jwks.json")).json()
+async def test_published_keys_verify_a_token(registry_with_people: ServiceUnderTest) -> None:
+    body = (await sign_in(registry_with_people, username="head", password="demo")).json()
+    published = (await registry_with_people.client.get("/.well-known/jwks.json")).json()
     assert all("d" not in key for key in published["keys"])
     keys = KeySet.import_key_set(published)
     decoded = jwt.decode(body["access_token"], keys, algorithms=["Ed25519"])
@@ -95,9 +95,9 @@ async def test_token_of_staff_contains_their_organisation(
     ],
 )
 async def test_errors_have_the_oauth_format(
-    with_people: ServiceUnderTest, form: dict[str, str], status: int, error: str
+    registry_with_people: ServiceUnderTest, form: dict[str, str], status: int, error: str
 ) -> None:
-    answer = await sign_in(with_people, **form)
+    answer = await sign_in(registry_with_people, **form)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     assert answer.json()["error"] == error
@@ -105,10 +105,10 @@ async def test_errors_have_the_oauth_format(
     assert ("www-authenticate" in answer.headers) == (status == 401)
 
 
-async def test_body_that_is_not_one_form_is_refused(with_people: ServiceUnderTest) -> None:
+async def test_body_that_is_not_one_form_is_refused(registry_with_people: ServiceUnderTest) -> None:
     path = "/api/v1/auth/token"
-    as_json = await with_people.client.post(path, json={"grant_type": "password"})
-    twice = await with_people.client.post(
+    as_json = await registry_with_people.client.post(path, json={"grant_type": "password"})
+    twice = await registry_with_people.client.post(
         path,
         content="grant_type=password&username=centre&username=ops&password=demo",
         headers={"Content-Type": "application/x-www-form-urlencoded"},
@@ -116,60 +116,66 @@ async def test_body_that_is_not_one_form_is_refused(with_people: ServiceUnderTes
     assert [answer.json()["error"] for answer in (as_json, twice)] == ["invalid_request"] * 2
 
 
-async def test_repeated_wrong_passwords_are_throttled(with_people: ServiceUnderTest) -> None:
+async def test_repeated_wrong_passwords_are_throttled(registry_with_people: ServiceUnderTest) -> None:
     for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
-        assert (await sign_in(with_people, username="ops", password="guess")).status_code == 400
-    right = await sign_in(with_people, username="ops", password="demo")
+        assert (await sign_in(registry_with_people, username="ops", password="guess")).status_code == 400
+    right = await sign_in(registry_with_people, username="ops", password="demo")
     assert (right.status_code, right.json()["error"]) == (400, "temporarily_unavailable")
     assert 0 < int(right.headers["retry-after"]) <= 31
-    assert (await sign_in(with_people, username="centre", password="demo")).status_code == 200
+    assert (await sign_in(registry_with_people, username="centre", password="demo")).status_code == 200
     later = clock.now() + timedelta(seconds=31)
     with mock.patch("services.registry.authentication.sign_in.clock.now", return_value=later):
-        assert (await sign_in(with_people, username="ops", password="demo")).status_code == 200
-        assert (await sign_in(with_people, username="ops", password="guess")).status_code == 400
-        assert (await sign_in(with_people, username="ops", password="demo")).status_code == 200
+        assert (await sign_in(registry_with_people, username="ops", password="demo")).status_code == 200
+        assert (await sign_in(registry_with_people, username="ops", password="guess")).status_code == 400
+        assert (await sign_in(registry_with_people, username="ops", password="demo")).status_code == 200
 
 
 ATTACKER, OTHER = {"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-For": "198.51.100.7"}
 
 
-async def tried(registry: ServiceUnderTest, name: str, password: str, **headers: str) -> httpx.Response:
+async def try_sign_in(registry: ServiceUnderTest, name: str, password: str, **headers: str) -> httpx.Response:
     form = {"grant_type": "password", "username": name, "password": password}
     return await registry.client.post("/api/v1/auth/token", data=form, headers=headers)
 
 
-async def test_wrong_passwords_from_elsewhere_do_not_block_the_user(with_people: ServiceUnderTest) -> None:
+async def test_wrong_passwords_from_elsewhere_do_not_block_the_user(
+    registry_with_people: ServiceUnderTest,
+) -> None:
     for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
-        await tried(with_people, "ops", "guess", **ATTACKER)
-    blocked = await tried(with_people, "ops", "demo", **ATTACKER)
+        await try_sign_in(registry_with_people, "ops", "guess", **ATTACKER)
+    blocked = await try_sign_in(registry_with_people, "ops", "demo", **ATTACKER)
     assert blocked.json()["error"] == "temporarily_unavailable"
-    assert (await tried(with_people, "ops", "demo", **OTHER)).status_code == 200
+    assert (await try_sign_in(registry_with_people, "ops", "demo", **OTHER)).status_code == 200
     # An address that the client itself claims is ignored.
     told = {"X-Forwarded-For": f"{OTHER['X-Forwarded-For']}, {ATTACKER['X-Forwarded-For']}"}
-    assert (await tried(with_people, "ops", "demo", **told)).json()["error"] == "temporarily_unavailable"
+    assert (await try_sign_in(registry_with_people, "ops", "demo", **told)).json()[
+        "error"
+    ] == "temporarily_unavailable"
 
 
 async def test_guesses_from_many_addresses_block_the_name_except_at_known_addresses(
-    with_people: ServiceUnderTest,
+    registry_with_people: ServiceUnderTest,
 ) -> None:
-    assert (await tried(with_people, "ops", "demo", **OTHER)).status_code == 200
+    assert (await try_sign_in(registry_with_people, "ops", "demo", **OTHER)).status_code == 200
     for number in range(throttle.MAX_FAILURES_PER_NAME):
-        await tried(with_people, "ops", "guess", **{"X-Forwarded-For": f"203.0.113.{number}"})
-    fresh = await tried(with_people, "ops", "demo", **{"X-Forwarded-For": "203.0.113.200"})
+        await try_sign_in(registry_with_people, "ops", "guess", **{"X-Forwarded-For": f"203.0.113.{number}"})
+    fresh = await try_sign_in(registry_with_people, "ops", "demo", **{"X-Forwarded-For": "203.0.113.200"})
     assert fresh.json()["error"] == "temporarily_unavailable"
-    assert (await tried(with_people, "ops", "demo", **OTHER)).status_code == 200
-    assert (await tried(with_people, "centre", "demo", **ATTACKER)).status_code == 200
+    assert (await try_sign_in(registry_with_people, "ops", "demo", **OTHER)).status_code == 200
+    assert (await try_sign_in(registry_with_people, "centre", "demo", **ATTACKER)).status_code == 200
 
 
 async def test_guesses_of_many_names_block_the_address_except_for_known_names(
-    with_people: ServiceUnderTest,
+    registry_with_people: ServiceUnderTest,
 ) -> None:
-    assert (await tried(with_people, "ops", "demo", **ATTACKER)).status_code == 200
+    assert (await try_sign_in(registry_with_people, "ops", "demo", **ATTACKER)).status_code == 200
     for number in range(throttle.MAX_FAILURES_PER_ADDRESS):
-        await tried(with_people, f"guess{number}", "guess", **ATTACKER)
-    assert (await tried(with_people, "centre", "demo", **ATTACKER)).json()["error"] == "temporarily_unavailable"
-    assert (await tried(with_people, "ops", "demo", **ATTACKER)).status_code == 200
-    assert (await tried(with_people, "centre", "demo", **OTHER)).status_code == 200
+        await try_sign_in(registry_with_people, f"guess{number}", "guess", **ATTACKER)
+    assert (await try_sign_in(registry_with_people, "centre", "demo", **ATTACKER)).json()[
+        "error"
+    ] == "temporarily_unavailable"
+    assert (await try_sign_in(registry_with_people, "ops", "demo", **ATTACKER)).status_code == 200
+    assert (await try_sign_in(registry_with_people, "centre", "demo", **OTHER)).status_code == 200
 
 
 @contextmanager
@@ -191,17 +197,20 @@ def held_password_checks(max_waiting: int) -> Iterator[tuple[FairQueue, list[str
         yield queue, begun, released
 
 
-async def test_full_queue_answers_429(with_people: ServiceUnderTest) -> None:
+async def test_full_queue_answers_429(registry_with_people: ServiceUnderTest) -> None:
     with held_password_checks(max_waiting=4) as (_, _, released):
         async with asyncio.timeout(60):
-            flood = [asyncio.create_task(tried(with_people, f"guess{n}", "guess", **ATTACKER)) for n in range(18)]
+            flood = [
+                asyncio.create_task(try_sign_in(registry_with_people, f"guess{n}", "guess", **ATTACKER))
+                for n in range(18)
+            ]
             while sum(task.done() for task in flood) < 13:
                 await asyncio.sleep(0.01)
-            honest = asyncio.create_task(tried(with_people, "ops", "demo", **OTHER))
+            honest = asyncio.create_task(try_sign_in(registry_with_people, "ops", "demo", **OTHER))
             while sum(task.done() for task in flood) < 14:
                 await asyncio.sleep(0.01)
             # Refresh and client sign-ins do not wait in that queue.
-            unknown = await sign_in(with_people, **REFRESH, refresh_token="unknown")
+            unknown = await sign_in(registry_with_people, **REFRESH, refresh_token="unknown")
             assert unknown.json()["error"] == "invalid_grant"
             released.set()
             assert (await honest).status_code == 200
@@ -212,7 +221,7 @@ async def test_full_queue_answers_429(with_people: ServiceUnderTest) -> None:
     assert int(refused[0].headers["retry-after"]) > 0
 
 
-async def test_lookups_of_a_flood_do_not_delay_other_addresses(with_people: ServiceUnderTest) -> None:
+async def test_lookups_of_a_flood_do_not_delay_other_addresses(registry_with_people: ServiceUnderTest) -> None:
     begun: list[str] = []
     released = asyncio.Event()
     looked_up = sign_in_module._find_person
@@ -228,10 +237,13 @@ async def test_lookups_of_a_flood_do_not_delay_other_addresses(with_people: Serv
         mock.patch("services.registry.authentication.sign_in.ATTEMPT_LOOKUP_QUEUE", lookups),
     ):
         async with asyncio.timeout(60):
-            flood = [asyncio.create_task(tried(with_people, f"guess{n}", "guess", **ATTACKER)) for n in range(18)]
+            flood = [
+                asyncio.create_task(try_sign_in(registry_with_people, f"guess{n}", "guess", **ATTACKER))
+                for n in range(18)
+            ]
             while lookups.waiting < 16:
                 await asyncio.sleep(0.01)
-            honest = asyncio.create_task(tried(with_people, "ops", "demo", **OTHER))
+            honest = asyncio.create_task(try_sign_in(registry_with_people, "ops", "demo", **OTHER))
             while lookups.waiting < 17:
                 await asyncio.sleep(0.01)
             assert len(begun) == 2
@@ -241,16 +253,17 @@ async def test_lookups_of_a_flood_do_not_delay_other_addresses(with_people: Serv
     assert begun.index("ops") <= 3
 
 
-async def test_attempt_from_known_address_is_checked_first(with_people: ServiceUnderTest) -> None:
-    assert (await tried(with_people, "ops", "demo", **OTHER)).status_code == 200
+async def test_attempt_from_known_address_is_checked_first(registry_with_people: ServiceUnderTest) -> None:
+    assert (await try_sign_in(registry_with_people, "ops", "demo", **OTHER)).status_code == 200
     with held_password_checks(max_waiting=64) as (queue, begun, released):
         async with asyncio.timeout(60):
             strangers = [
-                asyncio.create_task(tried(with_people, f"guess{n}", f"guess{n}", **OTHER)) for n in range(4)
+                asyncio.create_task(try_sign_in(registry_with_people, f"guess{n}", f"guess{n}", **OTHER))
+                for n in range(4)
             ]
             while queue.waiting < 3:
                 await asyncio.sleep(0.01)
-            known = asyncio.create_task(tried(with_people, "ops", "demo", **OTHER))
+            known = asyncio.create_task(try_sign_in(registry_with_people, "ops", "demo", **OTHER))
             while queue.waiting < 4:
                 await asyncio.sleep(0.01)
             released.set()
@@ -259,8 +272,8 @@ async def test_attempt_from_known_address_is_checked_first(with_people: ServiceU
     assert begun.index("demo") == 1
 
 
-async def test_no_connection_is_held_during_password_checks(with_people: ServiceUnderTest) -> None:
-    pool = with_people.service.database.engine.pool
+async def test_no_connection_is_held_during_password_checks(registry_with_people: ServiceUnderTest) -> None:
+    pool = registry_with_people.service.database.engine.pool
     assert isinstance(pool, AsyncAdaptedQueuePool)
     guesses = POOL_SIZES["registry"] * 2
     at_once = passwords.MAX_CONCURRENT_HASHES
@@ -274,7 +287,7 @@ async def test_no_connection_is_held_during_password_checks(with_people: Service
     with mock.patch("services.registry.authentication.sign_in.passwords.verify_password", waits):
         async with asyncio.timeout(60):
             flood = [
-                asyncio.create_task(sign_in(with_people, username=f"guess{n}", password="guess"))
+                asyncio.create_task(sign_in(registry_with_people, username=f"guess{n}", password="guess"))
                 for n in range(guesses)
             ]
             for _ in range(at_once):
@@ -282,14 +295,16 @@ async def test_no_connection_is_held_during_password_checks(with_people: Service
             while sign_in_module.PASSWORD_CHECK_QUEUE.waiting < guesses - at_once:
                 await asyncio.sleep(0.01)
             assert pool.checkedout() == 0
-            read = await with_people.client.get("/api/v1/organisations", headers=with_people.headers("moderator"))
+            read = await registry_with_people.client.get(
+                "/api/v1/organisations", headers=registry_with_people.headers("moderator")
+            )
             released.set()
             answers = await asyncio.gather(*flood)
     assert read.status_code == 200
     assert {answer.json()["error"] for answer in answers} == {"invalid_grant"}
 
 
-async def test_concurrent_guesses_are_throttled_too(with_people: ServiceUnderTest) -> None:
+async def test_concurrent_guesses_are_throttled_too(registry_with_people: ServiceUnderTest) -> None:
     compared, released = asyncio.Event(), asyncio.Event()
 
     async def right_one_waits(_stored: str | None, password: str) -> bool:
@@ -300,30 +315,30 @@ async def test_concurrent_guesses_are_throttled_too(with_people: ServiceUnderTes
 
     with mock.patch("services.registry.authentication.sign_in.passwords.verify_password", right_one_waits):
         async with asyncio.timeout(60):
-            right = asyncio.create_task(sign_in(with_people, username="ops", password="demo"))
+            right = asyncio.create_task(sign_in(registry_with_people, username="ops", password="demo"))
             await compared.wait()
             for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
-                await sign_in(with_people, username="ops", password="guess")
+                await sign_in(registry_with_people, username="ops", password="guess")
             released.set()
             answer = await right
     assert (answer.status_code, answer.json()["error"]) == (400, "temporarily_unavailable")
 
 
 async def test_hash_with_weaker_parameters_is_upgraded(
-    with_people: ServiceUnderTest, database: TestDatabase
+    registry_with_people: ServiceUnderTest, database: TestDatabase
 ) -> None:
     connection = await database.connect()
     weak = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("demo")
     await connection.execute("UPDATE people SET password_hash = $1 WHERE username = 'centre'", weak)
-    assert (await sign_in(with_people, username="centre", password="demo")).status_code == 200
+    assert (await sign_in(registry_with_people, username="centre", password="demo")).status_code == 200
     renewed = await connection.fetchval("SELECT password_hash FROM people WHERE username = 'centre'")
     await connection.close()
     assert not passwords.needs_rehash(renewed)
-    assert (await sign_in(with_people, username="centre", password="demo")).status_code == 200
+    assert (await sign_in(registry_with_people, username="centre", password="demo")).status_code == 200
 
 
 async def test_password_changed_during_the_check_is_refused(
-    with_people: ServiceUnderTest, database: TestDatabase
+    registry_with_people: ServiceUnderTest, database: TestDatabase
 ) -> None:
     connection = await database.connect()
 
@@ -335,7 +350,7 @@ async def test_password_changed_during_the_check_is_refused(
         mock.patch("services.registry.authentication.sign_in.passwords.verify_password", matches),
         mock.patch("services.registry.authentication.sign_in.passwords.needs_rehash", return_value=False),
     ):
-        answer = await sign_in(with_people, username="centre", password="demo")
+        answer = await sign_in(registry_with_people, username="centre", password="demo")
     await connection.close()
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
 
@@ -343,70 +358,78 @@ async def test_password_changed_during_the_check_is_refused(
 REFRESH = {"grant_type": "refresh_token"}
 
 
-async def past_the_grace(database: TestDatabase) -> None:
+async def after_grace_period(database: TestDatabase) -> None:
     """Age every use of a refresh token beyond the grace period."""
     connection = await database.connect()
     await connection.execute("UPDATE refresh_tokens SET used_at = used_at - interval '31 seconds'")
     await connection.close()
 
 
-async def test_refresh_token_can_be_used_once(with_people: ServiceUnderTest, database: TestDatabase) -> None:
-    first = (await sign_in(with_people, username="centre", password="demo")).json()
-    second = (await sign_in(with_people, **REFRESH, refresh_token=first["refresh_token"])).json()
+async def test_refresh_token_can_be_used_once(
+    registry_with_people: ServiceUnderTest, database: TestDatabase
+) -> None:
+    first = (await sign_in(registry_with_people, username="centre", password="demo")).json()
+    second = (await sign_in(registry_with_people, **REFRESH, refresh_token=first["refresh_token"])).json()
     assert second["refresh_token"] != first["refresh_token"]
-    assert (await with_people.client.get(ME, headers=bearer(second["access_token"]))).status_code == 200
-    await past_the_grace(database)
-    again = await sign_in(with_people, **REFRESH, refresh_token=first["refresh_token"])
+    assert (await registry_with_people.client.get(ME, headers=bearer(second["access_token"]))).status_code == 200
+    await after_grace_period(database)
+    again = await sign_in(registry_with_people, **REFRESH, refresh_token=first["refresh_token"])
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
     # The copy has ended the session: the owner's token is refused too.
-    honest = await sign_in(with_people, **REFRESH, refresh_token=second["refresh_token"])
+    honest = await sign_in(registry_with_people, **REFRESH, refresh_token=second["refresh_token"])
     assert (honest.status_code, honest.json()["error"]) == (400, "invalid_grant")
 
 
-async def test_concurrent_refresh_within_grace_period_succeeds(with_people: ServiceUnderTest) -> None:
-    first = (await sign_in(with_people, username="centre", password="demo")).json()
+async def test_concurrent_refresh_within_grace_period_succeeds(registry_with_people: ServiceUnderTest) -> None:
+    first = (await sign_in(registry_with_people, username="centre", password="demo")).json()
     form = REFRESH | {"refresh_token": first["refresh_token"]}
-    answers = await asyncio.gather(*(sign_in(with_people, **form) for _ in range(4)))
+    answers = await asyncio.gather(*(sign_in(registry_with_people, **form) for _ in range(4)))
     assert [answer.status_code for answer in answers] == [200] * 4
     (token,) = {answer.json()["refresh_token"] for answer in answers}
-    assert (await sign_in(with_people, **REFRESH, refresh_token=token)).status_code == 200
+    assert (await sign_in(registry_with_people, **REFRESH, refresh_token=token)).status_code == 200
 
 
 async def test_reuse_after_the_successor_was_used_ends_the_session(
-    with_people: ServiceUnderTest,
+    registry_with_people: ServiceUnderTest,
 ) -> None:
-    first = (await sign_in(with_people, username="centre", password="demo")).json()
-    second = (await sign_in(with_people, **REFRESH, refresh_token=first["refresh_token"])).json()
-    third = (await sign_in(with_people, **REFRESH, refresh_token=second["refresh_token"])).json()
-    copied = await sign_in(with_people, **REFRESH, refresh_token=first["refresh_token"])
+    first = (await sign_in(registry_with_people, username="centre", password="demo")).json()
+    second = (await sign_in(registry_with_people, **REFRESH, refresh_token=first["refresh_token"])).json()
+    third = (await sign_in(registry_with_people, **REFRESH, refresh_token=second["refresh_token"])).json()
+    copied = await sign_in(registry_with_people, **REFRESH, refresh_token=first["refresh_token"])
     assert (copied.status_code, copied.json()["error"]) == (400, "invalid_grant")
-    assert (await sign_in(with_people, **REFRESH, refresh_token=third["refresh_token"])).status_code == 400
+    assert (
+        await sign_in(registry_with_people, **REFRESH, refresh_token=third["refresh_token"])
+    ).status_code == 400
 
 
-async def test_ended_session_cannot_be_refreshed(with_people: ServiceUnderTest) -> None:
-    first = (await sign_in(with_people, username="centre", password="demo")).json()
-    second = (await sign_in(with_people, **REFRESH, refresh_token=first["refresh_token"])).json()
-    await with_people.client.post("/api/v1/auth/revoke", data={"token": second["refresh_token"]})
-    late = await sign_in(with_people, **REFRESH, refresh_token=first["refresh_token"])
+async def test_ended_session_cannot_be_refreshed(registry_with_people: ServiceUnderTest) -> None:
+    first = (await sign_in(registry_with_people, username="centre", password="demo")).json()
+    second = (await sign_in(registry_with_people, **REFRESH, refresh_token=first["refresh_token"])).json()
+    await registry_with_people.client.post("/api/v1/auth/revoke", data={"token": second["refresh_token"]})
+    late = await sign_in(registry_with_people, **REFRESH, refresh_token=first["refresh_token"])
     assert (late.status_code, late.json()["error"]) == (400, "invalid_grant")
 
 
-async def test_session_ends_by_revocation_and_expiry(with_people: ServiceUnderTest) -> None:
-    first = (await sign_in(with_people, username="centre", password="demo")).json()
-    other = (await sign_in(with_people, username="centre", password="demo")).json()
+async def test_session_ends_by_revocation_and_expiry(registry_with_people: ServiceUnderTest) -> None:
+    first = (await sign_in(registry_with_people, username="centre", password="demo")).json()
+    other = (await sign_in(registry_with_people, username="centre", password="demo")).json()
     path = "/api/v1/auth/revoke"
-    assert (await with_people.client.post(path, data={"token": first["refresh_token"]})).status_code == 200
-    assert (await with_people.client.post(path, data={"token": "unknown"})).status_code == 200
-    wrong = await with_people.client.post(path, data={"token": "x", "token_type_hint": "access_token"})
+    assert (
+        await registry_with_people.client.post(path, data={"token": first["refresh_token"]})
+    ).status_code == 200
+    assert (await registry_with_people.client.post(path, data={"token": "unknown"})).status_code == 200
+    wrong = await registry_with_people.client.post(path, data={"token": "x", "token_type_hint": "access_token"})
     assert (wrong.status_code, wrong.json()["error"]) == (400, "unsupported_token_type")
-    ended = await sign_in(with_people, grant_type="refresh_token", refresh_token=first["refresh_token"])
+    ended = await sign_in(registry_with_people, grant_type="refresh_token", refresh_token=first["refresh_token"])
     assert ended.status_code == 400
     with mock.patch(
         "services.registry.authentication.sign_in.clock.now", return_value=clock.now() + timedelta(days=14)
     ):
-        late = await sign_in(with_people, grant_type="refresh_token", refresh_token=other["refresh_token"])
+        late = await sign_in(
+            registry_with_people, grant_type="refresh_token", refresh_token=other["refresh_token"]
+        )
     assert late.status_code == 400
-    alive = await sign_in(with_people, grant_type="refresh_token", refresh_token=other["refresh_token"])
+    alive = await sign_in(registry_with_people, grant_type="refresh_token", refresh_token=other["refresh_token"])
     assert alive.status_code == 200
 
 
@@ -485,11 +508,11 @@ async def test_demo_password_is_refused_in_production(database: TestDatabase, ke
                 await people.ensure_demo_people(session)
 
 
-async def test_worker_purges_expired_rows(with_people: ServiceUnderTest, database: TestDatabase) -> None:
-    await sign_in(with_people, username="centre", password="demo")
-    await sign_in(with_people, username="centre", password="demo")
-    await sign_in(with_people, username="ops", password="guess")
-    await sign_in(with_people, username="head", password="guess")
+async def test_worker_purges_expired_rows(registry_with_people: ServiceUnderTest, database: TestDatabase) -> None:
+    await sign_in(registry_with_people, username="centre", password="demo")
+    await sign_in(registry_with_people, username="centre", password="demo")
+    await sign_in(registry_with_people, username="ops", password="guess")
+    await sign_in(registry_with_people, username="head", password="guess")
     connection = await database.connect()
     await connection.execute(
         "UPDATE refresh_tokens SET expires_at = $1 WHERE digest = (SELECT min(digest) FROM refresh_tokens)",
@@ -501,7 +524,7 @@ async def test_worker_purges_expired_rows(with_people: ServiceUnderTest, databas
         hashlib.sha256(b"ops").hexdigest(),
     )
     async with asyncio.timeout(60):
-        task = asyncio.create_task(worker.purge_expired(with_people.service))
+        task = asyncio.create_task(worker.purge_expired(registry_with_people.service))
         while (
             await connection.fetchval(
                 "SELECT (SELECT count(*) FROM refresh_tokens) + (SELECT count(*) FROM sign_in_failures)"

@@ -105,7 +105,7 @@ async def silent_server() -> AsyncIterator[SilentServer]:
 
 
 @dataclass
-class Hooks:
+class WebhooksHarness:
     """The service under test, driven step by step."""
 
     app: ServiceUnderTest
@@ -192,6 +192,6 @@ class Hooks:
 
 
 @pytest.fixture
-async def hooks(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Hooks]:
+async def harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[WebhooksHarness]:
     async with service_under_test("webhooks", database, keys_dir) as app:
-        yield Hooks(app, database)
+        yield WebhooksHarness(app, database)

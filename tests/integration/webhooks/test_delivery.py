@@ -17,7 +17,7 @@ from shared.events.consumer import Consumer
 from shared.tables.common import Event
 from shared.tables.webhooks import WebhooksConsumerOffset
 from tests.conftest import TestDatabase
-from tests.integration.webhooks.conftest import Hooks, Receiver, silent_server
+from tests.integration.webhooks.conftest import Receiver, WebhooksHarness, silent_server
 from tests.support.eventually import eventually_true
 from tests.support.service_under_test import insert_organisation, service_under_test
 
@@ -28,12 +28,12 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-async def test_event_is_delivered_with_signature(hooks: Hooks, receiver: Receiver) -> None:
-    school = await insert_organisation(hooks.test_database, name="Школа № 1")
-    endpoint = await hooks.endpoint(receiver.url, "appeal.opened", "appeal.answered")
-    appeal_id = await hooks.emit("appeal.opened", school, number=7, url="https://vk.com/wall-1_2")
-    await hooks.fan_out()
-    await hooks.deliver()
+async def test_event_is_delivered_with_signature(harness: WebhooksHarness, receiver: Receiver) -> None:
+    school = await insert_organisation(harness.test_database, name="Школа № 1")
+    endpoint = await harness.endpoint(receiver.url, "appeal.opened", "appeal.answered")
+    appeal_id = await harness.emit("appeal.opened", school, number=7, url="https://vk.com/wall-1_2")
+    await harness.fan_out()
+    await harness.deliver()
     [request] = receiver.received
     standardwebhooks.Webhook(endpoint["secret"]).verify(request.body, request.headers)
     svix.Webhook(endpoint["secret"]).verify(request.body, request.headers)
@@ -45,18 +45,18 @@ async def test_event_is_delivered_with_signature(hooks: Hooks, receiver: Receive
     assert (data["id"], data["number"], data["status"]) == (str(appeal_id), 7, "assigned")
     assert (data["network"], data["url"]) == ("vk", "https://vk.com/wall-1_2")
     assert data.keys().isdisjoint({"organisation_id", "page_id", "text"})
-    [delivery] = await hooks.deliveries()
+    [delivery] = await harness.deliveries()
     assert (delivery["status"], delivery["attempts"], delivery["response_status"]) == ("delivered", 1, 200)
     assert delivery["event_id"] == request.id == request.json["id"]
     assert delivery["delivered_at"] is not None
     assert delivery["next_attempt_at"] is None
-    assert await hooks.deliver() == []
+    assert await harness.deliver() == []
 
 
-async def test_attempts_keep_the_id_and_get_new_signatures(hooks: Hooks, receiver: Receiver) -> None:
-    endpoint = await hooks.endpoint(receiver.url)
-    await hooks.emit()
-    await hooks.fan_out()
+async def test_attempts_keep_the_id_and_get_new_signatures(harness: WebhooksHarness, receiver: Receiver) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
     receiver.statuses = [500, 301, 429]
     receiver.headers = {"Location": receiver.url}
     now = datetime.now(UTC)
@@ -64,117 +64,119 @@ async def test_attempts_keep_the_id_and_get_new_signatures(hooks: Hooks, receive
         # The header has a resolution of one second.
         at = mock.Mock(**{"now.return_value": now + timedelta(seconds=attempt)})
         with mock.patch("services.webhooks.endpoints.signing.datetime", at):
-            await hooks.deliver()
-        await hooks.make_due()
+            await harness.deliver()
+        await harness.make_due()
     assert len(receiver.received) == 4
     assert len({request.id for request in receiver.received}) == 1
     assert len({request.headers["webhook-timestamp"] for request in receiver.received}) == 4
     assert len({request.headers["webhook-signature"] for request in receiver.received}) == 4
     for request in receiver.received:
         svix.Webhook(endpoint["secret"]).verify(request.body, request.headers)
-    [delivery] = await hooks.deliveries()
+    [delivery] = await harness.deliveries()
     assert (delivery["status"], delivery["attempts"]) == ("delivered", 4)
 
 
-async def test_delivery_fails_after_the_published_schedule(hooks: Hooks, receiver: Receiver) -> None:
-    await hooks.endpoint(receiver.url)
-    await hooks.emit()
-    await hooks.fan_out()
+async def test_delivery_fails_after_the_published_schedule(harness: WebhooksHarness, receiver: Receiver) -> None:
+    await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
     receiver.statuses = [503] * 20
     receiver.body = "try\x00 later" + "!" * 5000
     for pause in RETRY_DELAYS:
         at = clock.now()
         with mock.patch("shared.clock.now", return_value=at):
-            await hooks.deliver()
-        [delivery] = await hooks.deliveries()
+            await harness.deliver()
+        [delivery] = await harness.deliveries()
         assert delivery["status"] == "pending"
         assert moment(delivery["next_attempt_at"]) - at == pause
-        assert await hooks.deliver() == []
-        await hooks.make_due()
-    await hooks.deliver()
-    [delivery] = await hooks.deliveries()
+        assert await harness.deliver() == []
+        await harness.make_due()
+    await harness.deliver()
+    [delivery] = await harness.deliveries()
     assert (delivery["status"], delivery["attempts"]) == ("failed", len(RETRY_DELAYS) + 1)
     assert delivery["last_error"].startswith("HTTP 503: try  later!!!")
     assert len(delivery["last_error"]) < 250
-    await hooks.make_due()
-    assert await hooks.deliver() == []
+    await harness.make_due()
+    assert await harness.deliver() == []
 
     receiver.statuses = []
-    again = await hooks.app.client.post(
-        f"/api/v1/webhooks/deliveries/{delivery['id']}/retry", headers=hooks.headers("moderator")
+    again = await harness.app.client.post(
+        f"/api/v1/webhooks/deliveries/{delivery['id']}/retry", headers=harness.headers("moderator")
     )
     assert (again.status_code, again.json()["status"]) == (202, "pending")
-    await hooks.deliver()
-    [delivery] = await hooks.deliveries(status="delivered")
+    await harness.deliver()
+    [delivery] = await harness.deliveries(status="delivered")
     assert delivery["attempts"] == 1
     assert {request.id for request in receiver.received} == {delivery["event_id"]}
 
 
-async def test_response_410_deactivates_the_endpoint(hooks: Hooks, receiver: Receiver) -> None:
-    endpoint = await hooks.endpoint(receiver.url)
+async def test_response_410_deactivates_the_endpoint(harness: WebhooksHarness, receiver: Receiver) -> None:
+    endpoint = await harness.endpoint(receiver.url)
     for _ in range(3):
-        await hooks.emit()
-    await hooks.fan_out()
+        await harness.emit()
+    await harness.fan_out()
     receiver.statuses = [410]
-    dispatcher = hooks.dispatcher()
+    dispatcher = harness.dispatcher()
     async with dispatcher.client() as http:
         [claim] = await dispatcher.claim(1)
         await dispatcher.record([await dispatcher.attempt(http, claim)])
-    deliveries = await hooks.deliveries()
+    deliveries = await harness.deliveries()
     assert [delivery["status"] for delivery in deliveries] == ["failed"] * 3
     assert all("410" in delivery["last_error"] for delivery in deliveries)
     path = f"/api/v1/webhooks/endpoints/{endpoint['id']}"
-    headers = hooks.headers("moderator")
-    assert (await hooks.app.client.get(path, headers=headers)).json()["active"] is False
-    await hooks.emit()
-    await hooks.fan_out()
-    assert len(await hooks.deliveries()) == 3
-    refused = await hooks.app.client.post(
+    headers = harness.headers("moderator")
+    assert (await harness.app.client.get(path, headers=headers)).json()["active"] is False
+    await harness.emit()
+    await harness.fan_out()
+    assert len(await harness.deliveries()) == 3
+    refused = await harness.app.client.post(
         f"/api/v1/webhooks/deliveries/{deliveries[0]['id']}/retry", headers=headers
     )
     assert refused.status_code == 409
 
 
-async def test_redirect_is_not_followed(hooks: Hooks, receiver: Receiver) -> None:
-    await hooks.endpoint(receiver.url)
-    await hooks.emit()
-    await hooks.fan_out()
+async def test_redirect_is_not_followed(harness: WebhooksHarness, receiver: Receiver) -> None:
+    await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
     receiver.statuses = [302]
     receiver.headers = {"Location": receiver.url + "?inside"}
-    await hooks.deliver()
+    await harness.deliver()
     assert len(receiver.received) == 1
-    [delivery] = await hooks.deliveries()
+    [delivery] = await harness.deliveries()
     assert (delivery["status"], delivery["response_status"]) == ("pending", 302)
 
 
-async def test_silent_receiver_times_out(hooks: Hooks) -> None:
+async def test_silent_receiver_times_out(harness: WebhooksHarness) -> None:
     async with silent_server() as silent:
-        await hooks.endpoint(silent.url)
-        await hooks.emit()
-        await hooks.fan_out()
-        [outcome] = await hooks.deliver(webhooks_timeout_seconds=0.3)
+        await harness.endpoint(silent.url)
+        await harness.emit()
+        await harness.fan_out()
+        [outcome] = await harness.deliver(webhooks_timeout_seconds=0.3)
     assert outcome.error == "no answer within 0.3 s"
 
 
-async def test_silent_receiver_does_not_delay_other_endpoints(hooks: Hooks, receiver: Receiver) -> None:
+async def test_silent_receiver_does_not_delay_other_endpoints(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
     async def attempts() -> int:
         query = "SELECT 1 FROM webhook_deliveries WHERE attempts > 0 AND event_type = $1"
-        return len(await hooks.sql(query, OPENED))
+        return len(await harness.sql(query, OPENED))
 
     async def received(count: int) -> None:
         """Emit an event for the other endpoint and wait for it: the dispatcher has claimed again meanwhile."""
-        await hooks.emit("appeal.answered")
-        await hooks.fan_out()
+        await harness.emit("appeal.answered")
+        await harness.fan_out()
         await eventually_true(lambda: len(receiver.received) == count, "the other delivery")
 
     async with silent_server() as silent:
-        await hooks.endpoint(silent.url, OPENED)
-        await hooks.endpoint(receiver.url, "appeal.answered")
+        await harness.endpoint(silent.url, OPENED)
+        await harness.endpoint(receiver.url, "appeal.answered")
         for _ in range(40):
-            await hooks.emit(OPENED)
-        await hooks.fan_out()
+            await harness.emit(OPENED)
+        await harness.fan_out()
         # No attempt at the silent receiver times out before the end of the test.
-        dispatcher = hooks.dispatcher(webhooks_concurrency=16, webhooks_timeout_seconds=600)
+        dispatcher = harness.dispatcher(webhooks_concurrency=16, webhooks_timeout_seconds=600)
         running = asyncio.create_task(dispatcher.run())
         try:
             await eventually_true(lambda: len(silent.connections) == 8, "half of all attempts")
@@ -190,85 +192,89 @@ async def test_silent_receiver_does_not_delay_other_endpoints(hooks: Hooks, rece
             await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_internal_address_is_refused_at_delivery(hooks: Hooks, receiver: Receiver) -> None:
+async def test_internal_address_is_refused_at_delivery(harness: WebhooksHarness, receiver: Receiver) -> None:
     """An endpoint that was saved while its network was allowed is not called afterwards."""
-    await hooks.endpoint(receiver.url)
-    await hooks.emit()
-    await hooks.fan_out()
-    [outcome] = await hooks.deliver(webhooks_allowed_networks=())
+    await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
+    [outcome] = await harness.deliver(webhooks_allowed_networks=())
     assert outcome.error is not None
     assert "inside a network" in outcome.error
     assert receiver.received == []
 
 
-async def test_replays_and_crashes_create_exactly_one_delivery(hooks: Hooks, receiver: Receiver) -> None:
-    endpoints = [await hooks.endpoint(receiver.url) for _ in range(2)]
+async def test_replays_and_crashes_create_exactly_one_delivery(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    endpoints = [await harness.endpoint(receiver.url) for _ in range(2)]
     for number in range(10):
-        await hooks.emit(number=number)
+        await harness.emit(number=number)
 
     async def dies(session: object, events: list[Event]) -> None:
         await fan_out(session, events)  # type: ignore[arg-type]
         raise ConnectionResetError("killed before the commit")
 
-    dying = Consumer(hooks.consumer.name, WebhooksConsumerOffset, hooks.consumer.types, dies)  # type: ignore[arg-type]
+    dying = Consumer(harness.consumer.name, WebhooksConsumerOffset, harness.consumer.types, dies)  # type: ignore[arg-type]
     with pytest.raises(ConnectionResetError):
-        await dying.process_batch(hooks.database)
-    assert await hooks.deliveries() == []
-    await asyncio.gather(*(hooks.consumer.process_batch(hooks.database, 3) for _ in range(4)))
-    await hooks.fan_out()
-    await hooks.sql("UPDATE webhooks_cursors SET position = 0")
-    await hooks.fan_out()
-    rows = await hooks.sql("SELECT endpoint_id, event_id FROM webhook_deliveries")
+        await dying.process_batch(harness.database)
+    assert await harness.deliveries() == []
+    await asyncio.gather(*(harness.consumer.process_batch(harness.database, 3) for _ in range(4)))
+    await harness.fan_out()
+    await harness.sql("UPDATE webhooks_cursors SET position = 0")
+    await harness.fan_out()
+    rows = await harness.sql("SELECT endpoint_id, event_id FROM webhook_deliveries")
     assert len(rows) == len({tuple(row) for row in rows}) == 20
     assert {row["endpoint_id"] for row in rows} == {UUID(endpoint["id"]) for endpoint in endpoints}
 
 
-async def test_delivery_of_a_dead_worker_is_sent_again(hooks: Hooks, receiver: Receiver) -> None:
-    await hooks.endpoint(receiver.url)
-    await hooks.emit()
-    await hooks.fan_out()
-    dispatcher = hooks.dispatcher()
+async def test_delivery_of_a_dead_worker_is_sent_again(harness: WebhooksHarness, receiver: Receiver) -> None:
+    await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
+    dispatcher = harness.dispatcher()
     async with dispatcher.client() as http:
         [claim] = await dispatcher.claim(10)
         assert await dispatcher.claim(10) == []
         outcome = await dispatcher.attempt(http, claim)
         # The worker dies here: sent, not recorded. The lease ends and another worker takes over.
-        await hooks.make_due()
+        await harness.make_due()
         [second] = await dispatcher.claim(10)
         # The first worker comes back: its stale result changes nothing.
         await dispatcher.record([outcome])
-        [delivery] = await hooks.deliveries()
+        [delivery] = await harness.deliveries()
         assert (delivery["status"], delivery["attempts"]) == ("pending", 2)
         await dispatcher.record([await dispatcher.attempt(http, second)])
-    [delivery] = await hooks.deliveries()
+    [delivery] = await harness.deliveries()
     assert delivery["status"] == "delivered"
     assert [request.id for request in receiver.received] == [delivery["event_id"]] * 2
 
 
-async def test_two_workers_never_claim_the_same_delivery(hooks: Hooks, receiver: Receiver) -> None:
-    await hooks.endpoint(receiver.url)
+async def test_two_workers_never_claim_the_same_delivery(harness: WebhooksHarness, receiver: Receiver) -> None:
+    await harness.endpoint(receiver.url)
     for _ in range(30):
-        await hooks.emit()
-    await hooks.fan_out()
-    workers = [hooks.dispatcher() for _ in range(3)]
+        await harness.emit()
+    await harness.fan_out()
+    workers = [harness.dispatcher() for _ in range(3)]
     claims = await asyncio.gather(*(worker.claim(10) for worker in workers))
     ids = [claim.id for found in claims for claim in found]
     assert len(ids) == len(set(ids)) == 30
 
 
-async def test_endpoints_get_events_of_their_organisation_and_types(hooks: Hooks, receiver: Receiver) -> None:
-    school = await insert_organisation(hooks.test_database, name="Школа")
-    clinic = await insert_organisation(hooks.test_database, name="Больница")
-    centre = await hooks.endpoint(receiver.url, "appeal.opened", "appeal.answered")
-    of_school = await hooks.endpoint(receiver.url, organisation_id=school, role="executor")
-    schools = await hooks.emit("appeal.opened", school)
-    clinics = await hooks.emit("appeal.opened", clinic)
-    nobodys = await hooks.emit("appeal.opened", None)
-    answered = await hooks.emit("appeal.answered", school, on_time=True)
-    await hooks.emit("appeal.closed", school)
-    await hooks.emit("message.received", school)
-    await hooks.fan_out()
-    rows = await hooks.sql(
+async def test_endpoints_get_events_of_their_organisation_and_types(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    school = await insert_organisation(harness.test_database, name="Школа")
+    clinic = await insert_organisation(harness.test_database, name="Больница")
+    centre = await harness.endpoint(receiver.url, "appeal.opened", "appeal.answered")
+    of_school = await harness.endpoint(receiver.url, organisation_id=school, role="executor")
+    schools = await harness.emit("appeal.opened", school)
+    clinics = await harness.emit("appeal.opened", clinic)
+    nobodys = await harness.emit("appeal.opened", None)
+    answered = await harness.emit("appeal.answered", school, on_time=True)
+    await harness.emit("appeal.closed", school)
+    await harness.emit("message.received", school)
+    await harness.fan_out()
+    rows = await harness.sql(
         "SELECT endpoint_id, subject_id FROM webhook_deliveries JOIN events ON events.id = event_id"
     )
     got: dict[str, set[UUID]] = {centre["id"]: set(), of_school["id"]: set()}
@@ -279,12 +285,12 @@ async def test_endpoints_get_events_of_their_organisation_and_types(hooks: Hooks
 
 async def test_running_service_delivers(database: TestDatabase, keys_dir: Path, receiver: Receiver) -> None:
     async with service_under_test("webhooks", database, keys_dir, process="all") as app:
-        hooks = Hooks(app, database)
-        await hooks.endpoint(receiver.url)
+        harness = WebhooksHarness(app, database)
+        await harness.endpoint(receiver.url)
         for number in range(100):
-            await hooks.emit(number=number)
+            await harness.emit(number=number)
         async with asyncio.timeout(60):
-            while len(receiver.received) < 100 or await hooks.deliveries(status="pending"):
+            while len(receiver.received) < 100 or await harness.deliveries(status="pending"):
                 await asyncio.sleep(0.1)
         assert len({request.id for request in receiver.received}) == len(receiver.received) == 100
         assert {request.json["data"]["number"] for request in receiver.received} == set(range(100))

@@ -8,104 +8,106 @@ import pytest
 import standardwebhooks
 
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
-from tests.integration.webhooks.conftest import Hooks, Receiver
+from tests.integration.webhooks.conftest import Receiver, WebhooksHarness
 from tests.support.service_under_test import insert_organisation
 
 ENDPOINTS = "/api/v1/webhooks/endpoints"
 
 
-async def test_secret_is_shown_once_and_stored_encrypted(hooks: Hooks, receiver: Receiver) -> None:
-    made = await hooks.endpoint(receiver.url)
+async def test_secret_is_shown_once_and_stored_encrypted(harness: WebhooksHarness, receiver: Receiver) -> None:
+    made = await harness.endpoint(receiver.url)
     assert made["secret"].startswith("whsec_")
-    headers = hooks.headers("moderator")
-    item = await hooks.app.client.get(f"{ENDPOINTS}/{made['id']}", headers=headers)
+    headers = harness.headers("moderator")
+    item = await harness.app.client.get(f"{ENDPOINTS}/{made['id']}", headers=headers)
     assert item.headers["etag"].startswith('"1-')
-    listed = (await hooks.app.client.get(ENDPOINTS, headers=headers)).json()["items"]
+    listed = (await harness.app.client.get(ENDPOINTS, headers=headers)).json()["items"]
     assert listed == [item.json()]
     assert "secret" not in item.json()
-    [row] = await hooks.sql("SELECT secret FROM webhook_endpoints")
+    [row] = await harness.sql("SELECT secret FROM webhook_endpoints")
     assert made["secret"].encode() not in row["secret"]
     assert made["secret"].removeprefix("whsec_").encode() not in row["secret"]
 
 
 async def test_repeated_request_creates_one_endpoint_and_stores_no_secret(
-    hooks: Hooks, receiver: Receiver
+    harness: WebhooksHarness, receiver: Receiver
 ) -> None:
-    headers = hooks.headers("moderator", **{"Idempotency-Key": "first"})
+    headers = harness.headers("moderator", **{"Idempotency-Key": "first"})
     body = {"url": receiver.url, "event_types": ["appeal.opened"]}
-    first = await hooks.app.client.post(ENDPOINTS, json=body, headers=headers)
-    again = await hooks.app.client.post(ENDPOINTS, json=body, headers=headers)
+    first = await harness.app.client.post(ENDPOINTS, json=body, headers=headers)
+    again = await harness.app.client.post(ENDPOINTS, json=body, headers=headers)
     assert first.json() | {"secret": None} == again.json()
     assert again.headers["idempotent-replay"] == "true"
-    [row] = await hooks.sql("SELECT body::text FROM webhooks_idempotency")
+    [row] = await harness.sql("SELECT body::text FROM webhooks_idempotency")
     assert "whsec_" not in row["body"]
-    other = await hooks.app.client.post(ENDPOINTS, json=body | {"description": "другое"}, headers=headers)
+    other = await harness.app.client.post(ENDPOINTS, json=body | {"description": "другое"}, headers=headers)
     assert other.status_code == 422
-    assert len(await hooks.sql("SELECT 1 FROM webhook_endpoints")) == 1
+    assert len(await harness.sql("SELECT 1 FROM webhook_endpoints")) == 1
 
 
-async def test_change_with_stale_version_is_refused(hooks: Hooks, receiver: Receiver) -> None:
-    made = await hooks.endpoint(receiver.url)
+async def test_change_with_stale_version_is_refused(harness: WebhooksHarness, receiver: Receiver) -> None:
+    made = await harness.endpoint(receiver.url)
     path = f"{ENDPOINTS}/{made['id']}"
-    headers = hooks.headers("moderator")
+    headers = harness.headers("moderator")
     change = {"event_types": ["appeal.answered", "appeal.answered"], "description": "Приёмная"}
-    assert (await hooks.app.client.patch(path, json=change, headers=headers)).status_code == 428
-    changed = await hooks.app.client.patch(path, json=change, headers=headers | {"If-Match": '"1"'})
+    assert (await harness.app.client.patch(path, json=change, headers=headers)).status_code == 428
+    changed = await harness.app.client.patch(path, json=change, headers=headers | {"If-Match": '"1"'})
     assert (changed.status_code, changed.headers["etag"]) == (200, '"2"')
     assert changed.json()["event_types"] == ["appeal.answered"]
     assert changed.json()["url"] == receiver.url
-    stale = await hooks.app.client.patch(path, json={"active": False}, headers=headers | {"If-Match": '"1"'})
+    stale = await harness.app.client.patch(path, json={"active": False}, headers=headers | {"If-Match": '"1"'})
     assert stale.status_code == 412
-    gone = await hooks.app.client.delete(path, headers=headers)
+    gone = await harness.app.client.delete(path, headers=headers)
     assert gone.status_code == 204
-    assert (await hooks.app.client.get(path, headers=headers)).status_code == 404
+    assert (await harness.app.client.get(path, headers=headers)).status_code == 404
 
 
 async def test_deactivation_fails_pending_deliveries_and_deletion_removes_them(
-    hooks: Hooks, receiver: Receiver
+    harness: WebhooksHarness, receiver: Receiver
 ) -> None:
-    made = await hooks.endpoint(receiver.url)
-    await hooks.emit()
-    await hooks.fan_out()
+    made = await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
     path = f"{ENDPOINTS}/{made['id']}"
-    headers = hooks.headers("moderator", **{"If-Match": "*"})
-    off = await hooks.app.client.patch(path, json={"active": False}, headers=headers)
+    headers = harness.headers("moderator", **{"If-Match": "*"})
+    off = await harness.app.client.patch(path, json={"active": False}, headers=headers)
     assert off.json()["active"] is False
-    [delivery] = await hooks.deliveries()
+    [delivery] = await harness.deliveries()
     assert (delivery["status"], delivery["last_error"]) == ("failed", "the endpoint was deactivated")
-    assert (await hooks.app.client.post(f"{path}/test", headers=headers)).status_code == 409
-    assert (await hooks.app.client.delete(path, headers=headers)).status_code == 204
-    assert await hooks.deliveries() == []
+    assert (await harness.app.client.post(f"{path}/test", headers=headers)).status_code == 409
+    assert (await harness.app.client.delete(path, headers=headers)).status_code == 204
+    assert await harness.deliveries() == []
 
 
-async def test_test_delivery_after_rotation_is_signed_with_both_secrets(hooks: Hooks, receiver: Receiver) -> None:
-    made = await hooks.endpoint(receiver.url)
+async def test_test_delivery_after_rotation_is_signed_with_both_secrets(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    made = await harness.endpoint(receiver.url)
     path = f"{ENDPOINTS}/{made['id']}"
-    headers = hooks.headers("moderator")
-    rotated = await hooks.app.client.post(f"{path}/rotate-secret", headers=headers)
+    headers = harness.headers("moderator")
+    rotated = await harness.app.client.post(f"{path}/rotate-secret", headers=headers)
     assert rotated.json()["secret"] not in {None, made["secret"]}
-    sent = await hooks.app.client.post(f"{path}/test", headers=headers)
+    sent = await harness.app.client.post(f"{path}/test", headers=headers)
     assert (sent.status_code, sent.json()["event_type"]) == (202, "webhook.test")
-    await hooks.deliver()
+    await harness.deliver()
     [request] = receiver.received
     assert request.json["data"] == {"endpoint_id": made["id"]}
     assert request.id == sent.json()["event_id"]
     for secret in (made["secret"], rotated.json()["secret"]):
         standardwebhooks.Webhook(secret).verify(request.body, request.headers)
-    item = await hooks.app.client.get(f"/api/v1/webhooks/deliveries/{sent.json()['id']}", headers=headers)
+    item = await harness.app.client.get(f"/api/v1/webhooks/deliveries/{sent.json()['id']}", headers=headers)
     assert (item.json()["status"], item.json()["payload"]) == ("delivered", request.json)
 
 
-async def test_endpoints_of_other_organisations_are_404(hooks: Hooks, receiver: Receiver) -> None:
-    school = await insert_organisation(hooks.test_database, name="Школа")
-    clinic = await insert_organisation(hooks.test_database, name="Больница")
-    await hooks.endpoint(receiver.url)
-    of_school = await hooks.endpoint(receiver.url, organisation_id=school, role="executor")
-    await hooks.emit("appeal.opened", school)
-    await hooks.fan_out()
-    foreign = hooks.headers("executor", clinic, **{"If-Match": "*"})
-    own = hooks.headers("executor", school)
-    [delivery] = (await hooks.app.client.get("/api/v1/webhooks/deliveries", headers=own)).json()["items"]
+async def test_endpoints_of_other_organisations_are_404(harness: WebhooksHarness, receiver: Receiver) -> None:
+    school = await insert_organisation(harness.test_database, name="Школа")
+    clinic = await insert_organisation(harness.test_database, name="Больница")
+    await harness.endpoint(receiver.url)
+    of_school = await harness.endpoint(receiver.url, organisation_id=school, role="executor")
+    await harness.emit("appeal.opened", school)
+    await harness.fan_out()
+    foreign = harness.headers("executor", clinic, **{"If-Match": "*"})
+    own = harness.headers("executor", school)
+    [delivery] = (await harness.app.client.get("/api/v1/webhooks/deliveries", headers=own)).json()["items"]
     assert delivery["endpoint_id"] == of_school["id"]
     path = f"{ENDPOINTS}/{of_school['id']}"
     for method, target in (
@@ -118,30 +120,32 @@ async def test_endpoints_of_other_organisations_are_404(hooks: Hooks, receiver: 
         ("POST", f"/api/v1/webhooks/deliveries/{delivery['id']}/retry"),
     ):
         body = {"active": False} if method == "PATCH" else None
-        answer = await hooks.app.client.request(method, target, json=body, headers=foreign)
+        answer = await harness.app.client.request(method, target, json=body, headers=foreign)
         assert answer.status_code == 404, (method, target, answer.text)
     for target in (ENDPOINTS, "/api/v1/webhooks/deliveries"):
-        assert (await hooks.app.client.get(target, headers=foreign)).json()["items"] == []
-    assert len((await hooks.app.client.get(ENDPOINTS, headers=hooks.headers("moderator"))).json()["items"]) == 2
+        assert (await harness.app.client.get(target, headers=foreign)).json()["items"] == []
+    assert (
+        len((await harness.app.client.get(ENDPOINTS, headers=harness.headers("moderator"))).json()["items"]) == 2
+    )
 
 
-async def test_lists_are_filtered_and_paged(hooks: Hooks, receiver: Receiver) -> None:
-    endpoint = await hooks.endpoint(receiver.url, "appeal.opened", "appeal.closed")
-    other = await hooks.endpoint(receiver.url, "appeal.opened")
+async def test_lists_are_filtered_and_paged(harness: WebhooksHarness, receiver: Receiver) -> None:
+    endpoint = await harness.endpoint(receiver.url, "appeal.opened", "appeal.closed")
+    other = await harness.endpoint(receiver.url, "appeal.opened")
     for _ in range(3):
-        await hooks.emit("appeal.opened")
-    await hooks.emit("appeal.closed")
-    await hooks.fan_out()
-    assert len(await hooks.deliveries(endpoint_id=endpoint["id"])) == 4
-    assert len(await hooks.deliveries(endpoint_id=other["id"])) == 3
-    assert len(await hooks.deliveries(event_type="appeal.closed")) == 1
-    assert len(await hooks.deliveries(status="failed")) == 0
+        await harness.emit("appeal.opened")
+    await harness.emit("appeal.closed")
+    await harness.fan_out()
+    assert len(await harness.deliveries(endpoint_id=endpoint["id"])) == 4
+    assert len(await harness.deliveries(endpoint_id=other["id"])) == 3
+    assert len(await harness.deliveries(event_type="appeal.closed")) == 1
+    assert len(await harness.deliveries(status="failed")) == 0
     seen: list[str] = []
     query: dict[str, Any] = {"limit": 3}
     while True:
         page = (
-            await hooks.app.client.get(
-                "/api/v1/webhooks/deliveries", params=query, headers=hooks.headers("moderator")
+            await harness.app.client.get(
+                "/api/v1/webhooks/deliveries", params=query, headers=harness.headers("moderator")
             )
         ).json()
         seen += [item["id"] for item in page["items"]]
@@ -169,49 +173,55 @@ async def test_lists_are_filtered_and_paged(hooks: Hooks, receiver: Receiver) ->
         ({"url": "http://127.0.0.1/", "event_types": ["appeal.opened"], "secret": "x"}, "/secret"),
     ],
 )
-async def test_invalid_endpoint_names_the_field(hooks: Hooks, body: dict[str, Any], pointer: str) -> None:
-    answer = await hooks.app.client.post(ENDPOINTS, json=body, headers=hooks.headers("moderator"))
+async def test_invalid_endpoint_names_the_field(
+    harness: WebhooksHarness, body: dict[str, Any], pointer: str
+) -> None:
+    answer = await harness.app.client.post(ENDPOINTS, json=body, headers=harness.headers("moderator"))
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
-    assert await hooks.sql("SELECT 1 FROM webhook_endpoints") == []
+    assert await harness.sql("SELECT 1 FROM webhook_endpoints") == []
 
 
-async def test_invalid_change_is_refused(hooks: Hooks, receiver: Receiver) -> None:
-    made = await hooks.endpoint(receiver.url)
+async def test_invalid_change_is_refused(harness: WebhooksHarness, receiver: Receiver) -> None:
+    made = await harness.endpoint(receiver.url)
     path = f"{ENDPOINTS}/{made['id']}"
-    headers = hooks.headers("moderator", **{"If-Match": '"1"'})
+    headers = harness.headers("moderator", **{"If-Match": '"1"'})
     for body, pointer in (
         ({"url": "http://192.168.0.1/"}, "/url"),
         ({"url": None}, "/url"),
         ({"active": "perhaps"}, "/active"),
         ({"organisation_id": str(uuid4())}, "/organisation_id"),
     ):
-        answer = await hooks.app.client.patch(path, json=body, headers=headers)
+        answer = await harness.app.client.patch(path, json=body, headers=headers)
         assert answer.status_code == 422, answer.text
         assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
     headers["If-Match"] = '"x"'
-    assert (await hooks.app.client.patch(path, json={}, headers=headers)).status_code == 422
-    assert (await hooks.app.client.get(path, headers=headers)).json()["version"] == 1
+    assert (await harness.app.client.patch(path, json={}, headers=headers)).status_code == 422
+    assert (await harness.app.client.get(path, headers=headers)).json()["version"] == 1
 
 
-async def test_http_url_is_refused_in_production(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hooks.app.service.settings, "environment", "production")
+async def test_http_url_is_refused_in_production(
+    harness: WebhooksHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness.app.service.settings, "environment", "production")
     body = {"url": "http://127.0.0.1/", "event_types": ["appeal.opened"]}
-    answer = await hooks.app.client.post(ENDPOINTS, json=body, headers=hooks.headers("moderator"))
+    answer = await harness.app.client.post(ENDPOINTS, json=body, headers=harness.headers("moderator"))
     assert answer.status_code == 422
     assert "https" in answer.json()["errors"][0]["detail"]
 
 
-async def test_routes_require_their_rights(hooks: Hooks) -> None:
+async def test_routes_require_their_rights(harness: WebhooksHarness) -> None:
     for path in (ENDPOINTS, "/api/v1/webhooks/deliveries", "/api/v1/webhooks/event-types", "/api/v1/events"):
-        assert (await hooks.app.client.get(path)).status_code == 401
-        assert (await hooks.app.client.get(path, headers=hooks.headers("head"))).status_code == 403
-    assert (await hooks.app.client.get("/api/v1/events", headers=hooks.headers("operations"))).status_code == 403
+        assert (await harness.app.client.get(path)).status_code == 401
+        assert (await harness.app.client.get(path, headers=harness.headers("head"))).status_code == 403
+    assert (
+        await harness.app.client.get("/api/v1/events", headers=harness.headers("operations"))
+    ).status_code == 403
 
 
-async def test_published_examples_are_valid_by_the_published_schemas(hooks: Hooks) -> None:
-    found = await hooks.app.client.get("/api/v1/webhooks/event-types", headers=hooks.headers("operations"))
+async def test_published_examples_are_valid_by_the_published_schemas(harness: WebhooksHarness) -> None:
+    found = await harness.app.client.get("/api/v1/webhooks/event-types", headers=harness.headers("operations"))
     items = {item["type"]: item for item in found.json()["items"]}
     assert set(items) == {*WebhookEventType, "webhook.test"}
     for item in items.values():
@@ -221,6 +231,6 @@ async def test_published_examples_are_valid_by_the_published_schemas(hooks: Hook
     assert "on_time" in items["appeal.answered"]["schema"]["$defs"]["AppealAnswered"]["properties"]
 
 
-async def test_openapi_document_contains_the_routes(hooks: Hooks) -> None:
-    document = (await hooks.app.client.get("/openapi.json")).json()
+async def test_openapi_document_contains_the_routes(harness: WebhooksHarness) -> None:
+    document = (await harness.app.client.get("/openapi.json")).json()
     assert "/api/v1/webhooks/endpoints/{endpoint_id}/rotate-secret" in document["paths"]

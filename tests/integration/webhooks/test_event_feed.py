@@ -7,66 +7,66 @@ import pytest
 
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
-from tests.integration.webhooks.conftest import Hooks, Receiver
+from tests.integration.webhooks.conftest import Receiver, WebhooksHarness
 from tests.support.sample_events import sample_data
 from tests.support.service_under_test import insert_organisation
 
 
-async def read(hooks: Hooks, *, organisation_id: UUID | None = None, **query: Any) -> dict[str, Any]:
+async def read(harness: WebhooksHarness, *, organisation_id: UUID | None = None, **query: Any) -> dict[str, Any]:
     role = "executor" if organisation_id else "moderator"
-    answer = await hooks.app.client.get(
-        "/api/v1/events", params=query, headers=hooks.headers(role, organisation_id)
+    answer = await harness.app.client.get(
+        "/api/v1/events", params=query, headers=harness.headers(role, organisation_id)
     )
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
     return body
 
 
-async def test_events_are_paged_in_order(hooks: Hooks) -> None:
-    subjects = [str(await hooks.emit(number=number)) for number in range(5)]
+async def test_events_are_paged_in_order(harness: WebhooksHarness) -> None:
+    subjects = [str(await harness.emit(number=number)) for number in range(5)]
     seen: list[dict[str, Any]] = []
     after = "0"
-    while (page := await read(hooks, after=after, limit=2))["items"]:
+    while (page := await read(harness, after=after, limit=2))["items"]:
         seen += page["items"]
         after = page["next_after"]
     assert [event["subject_id"] for event in seen] == subjects
     assert [event["position"] for event in seen] == ["0.1", "0.2", "0.3", "0.4", "0.5"]
     assert seen[3]["data"]["number"] == 3
-    assert await read(hooks, after=after) == {"items": [], "next_after": "0.5"}
+    assert await read(harness, after=after) == {"items": [], "next_after": "0.5"}
 
 
-async def test_unnumbered_event_is_not_listed(hooks: Hooks) -> None:
-    async with hooks.database.write() as session:
+async def test_unnumbered_event_is_not_listed(harness: WebhooksHarness) -> None:
+    async with harness.database.write() as session:
         event = NewEvent(
             data=sample_data("appeal.opened"), subject_id=new_id(), organisation_id=None, actor="appeals"
         )
         await emit(session, event)
-    assert await read(hooks) == {"items": [], "next_after": "0.0"}
-    second = await hooks.emit()
-    assert [event["subject_id"] for event in (await read(hooks))["items"]][1] == str(second)
+    assert await read(harness) == {"items": [], "next_after": "0.0"}
+    second = await harness.emit()
+    assert [event["subject_id"] for event in (await read(harness))["items"]][1] == str(second)
 
 
-async def test_staff_see_only_events_of_their_organisation(hooks: Hooks) -> None:
-    school = await insert_organisation(hooks.test_database, name="Школа")
-    clinic = await insert_organisation(hooks.test_database, name="Больница")
-    own = await hooks.emit("appeal.opened", school)
-    await hooks.emit("appeal.opened", clinic)
-    await hooks.emit("appeal.opened", None)
-    page = await read(hooks, organisation_id=school)
+async def test_staff_see_only_events_of_their_organisation(harness: WebhooksHarness) -> None:
+    school = await insert_organisation(harness.test_database, name="Школа")
+    clinic = await insert_organisation(harness.test_database, name="Больница")
+    own = await harness.emit("appeal.opened", school)
+    await harness.emit("appeal.opened", clinic)
+    await harness.emit("appeal.opened", None)
+    page = await read(harness, organisation_id=school)
     assert [event["subject_id"] for event in page["items"]] == [str(own)]
     assert page["next_after"] == "0.3"
-    assert (await read(hooks, organisation_id=clinic, after=2))["items"] == []
+    assert (await read(harness, organisation_id=clinic, after=2))["items"] == []
 
 
-async def test_types_are_filtered(hooks: Hooks) -> None:
-    await hooks.emit("appeal.opened")
-    await hooks.emit("appeal.answered")
-    await hooks.emit("message.received")
-    page = await read(hooks, types="appeal.answered, message.received", limit=1)
+async def test_types_are_filtered(harness: WebhooksHarness) -> None:
+    await harness.emit("appeal.opened")
+    await harness.emit("appeal.answered")
+    await harness.emit("message.received")
+    page = await read(harness, types="appeal.answered, message.received", limit=1)
     assert ([event["type"] for event in page["items"]], page["next_after"]) == (["appeal.answered"], "0.2")
-    page = await read(hooks, types="appeal.answered,message.received", after=2)
+    page = await read(harness, types="appeal.answered,message.received", after=2)
     assert ([event["type"] for event in page["items"]], page["next_after"]) == (["message.received"], "0.3")
-    assert await read(hooks, types="appeal.closed") == {"items": [], "next_after": "0.3"}
+    assert await read(harness, types="appeal.closed") == {"items": [], "next_after": "0.3"}
 
 
 @pytest.mark.parametrize(
@@ -85,83 +85,89 @@ async def test_types_are_filtered(hooks: Hooks) -> None:
         ({"type": "appeal.opened"}, "query/type"),
     ],
 )
-async def test_invalid_input_names_the_field(hooks: Hooks, query: dict[str, str], pointer: str) -> None:
-    answer = await hooks.app.client.get("/api/v1/events", params=query, headers=hooks.headers("moderator"))
+async def test_invalid_input_names_the_field(
+    harness: WebhooksHarness, query: dict[str, str], pointer: str
+) -> None:
+    answer = await harness.app.client.get("/api/v1/events", params=query, headers=harness.headers("moderator"))
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-async def test_reader_whose_events_were_purged_gets_410_with_next_position(hooks: Hooks) -> None:
+async def test_reader_whose_events_were_purged_gets_410_with_next_position(harness: WebhooksHarness) -> None:
     for _ in range(5):
-        await hooks.emit()
-    connection = await hooks.test_database.connect()
+        await harness.emit()
+    connection = await harness.test_database.connect()
     await connection.execute("DELETE FROM events WHERE position <= 3")
     await connection.close()
-    answer = await hooks.app.client.get(
-        "/api/v1/events", params={"after": 2}, headers=hooks.headers("moderator", None)
+    answer = await harness.app.client.get(
+        "/api/v1/events", params={"after": 2}, headers=harness.headers("moderator", None)
     )
     assert answer.status_code == 410, answer.text
     assert "after=0.3" in answer.json()["detail"]
     for after in (0, 3):
-        assert [event["position"] for event in (await read(hooks, after=after))["items"]] == ["0.4", "0.5"]
+        assert [event["position"] for event in (await read(harness, after=after))["items"]] == ["0.4", "0.5"]
 
 
-async def test_repeated_types_parameter_is_combined(hooks: Hooks) -> None:
+async def test_repeated_types_parameter_is_combined(harness: WebhooksHarness) -> None:
     for kind in ("appeal.opened", "appeal.answered", "appeal.closed"):
-        await hooks.emit(kind)
-    page = await read(hooks, types=["appeal.opened", "appeal.answered"])
+        await harness.emit(kind)
+    page = await read(harness, types=["appeal.opened", "appeal.answered"])
     assert [event["type"] for event in page["items"]] == ["appeal.opened", "appeal.answered"]
 
 
-async def test_misspelt_type_is_refused_and_named(hooks: Hooks) -> None:
-    await hooks.emit("appeal.opened")
-    answer = await hooks.app.client.get(
-        "/api/v1/events", params={"types": "appeal.openned"}, headers=hooks.headers("moderator")
+async def test_misspelt_type_is_refused_and_named(harness: WebhooksHarness) -> None:
+    await harness.emit("appeal.opened")
+    answer = await harness.app.client.get(
+        "/api/v1/events", params={"types": "appeal.openned"}, headers=harness.headers("moderator")
     )
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "query/types")
     assert "«appeal.openned»" in answer.json()["detail"]
     assert "appeal.opened, appeal.message_added" in answer.json()["detail"]
 
 
-async def test_reader_that_starts_now_gets_all_later_events(hooks: Hooks) -> None:
-    await hooks.emit()
-    now = await read(hooks, after="now")
+async def test_reader_that_starts_now_gets_all_later_events(harness: WebhooksHarness) -> None:
+    await harness.emit()
+    now = await read(harness, after="now")
     assert now == {"items": [], "next_after": "0.1"}
-    later = await hooks.emit()
-    assert [event["subject_id"] for event in (await read(hooks, after=now["next_after"]))["items"]] == [str(later)]
+    later = await harness.emit()
+    assert [event["subject_id"] for event in (await read(harness, after=now["next_after"]))["items"]] == [
+        str(later)
+    ]
 
 
-async def test_reader_from_before_a_failover_misses_nothing(hooks: Hooks) -> None:
-    await hooks.emit()
+async def test_reader_from_before_a_failover_misses_nothing(harness: WebhooksHarness) -> None:
+    await harness.emit()
     # Events 0.2 and 0.3 were lost with the server; the new server numbers later events in a new epoch.
-    later = await hooks.emit()
-    await hooks.sql("UPDATE events SET position = $1 WHERE subject_id = $2", (1 << 32) + 1, later)
-    page = await read(hooks, after="0.3")
+    later = await harness.emit()
+    await harness.sql("UPDATE events SET position = $1 WHERE subject_id = $2", (1 << 32) + 1, later)
+    page = await read(harness, after="0.3")
     assert [(event["position"], event["subject_id"]) for event in page["items"]] == [("1.1", str(later))]
     assert page["next_after"] == "1.1"
 
 
-async def test_feed_and_webhook_use_the_same_event_id(hooks: Hooks, receiver: Receiver) -> None:
-    await hooks.endpoint(receiver.url)
-    await hooks.emit()
-    await hooks.fan_out()
-    await hooks.deliver()
-    [request], [event] = receiver.received, (await read(hooks))["items"]
+async def test_feed_and_webhook_use_the_same_event_id(harness: WebhooksHarness, receiver: Receiver) -> None:
+    await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
+    await harness.deliver()
+    [request], [event] = receiver.received, (await read(harness))["items"]
     assert request.id == request.json["id"] == event["id"]
     assert request.json["position"] == event["position"]
-    assert await read(hooks, after=request.json["position"]) == {"items": [], "next_after": event["position"]}
+    assert await read(harness, after=request.json["position"]) == {"items": [], "next_after": event["position"]}
 
 
-async def test_feed_omits_events_that_the_caller_may_not_read(hooks: Hooks) -> None:
-    await hooks.emit("appeal.opened")
-    page_id = await hooks.emit("page.changed")
-    await hooks.emit("person.changed")
-    token = hooks.app.token("moderator", scope="events:read registry:read")
+async def test_feed_omits_events_that_the_caller_may_not_read(harness: WebhooksHarness) -> None:
+    await harness.emit("appeal.opened")
+    page_id = await harness.emit("page.changed")
+    await harness.emit("person.changed")
+    token = harness.app.token("moderator", scope="events:read registry:read")
     narrowed = {"Authorization": f"Bearer {token}"}
-    answer = await hooks.app.client.get("/api/v1/events", headers=narrowed)
+    answer = await harness.app.client.get("/api/v1/events", headers=narrowed)
     assert [event["subject_id"] for event in answer.json()["items"]] == [str(page_id)]
     assert answer.json()["next_after"] == "0.3"
-    refused = await hooks.app.client.get("/api/v1/events?types=page.changed,appeal.opened", headers=narrowed)
+    refused = await harness.app.client.get("/api/v1/events?types=page.changed,appeal.opened", headers=narrowed)
     assert (refused.status_code, "appeals:read" in refused.json()["detail"]) == (403, True)
-    auditor = await hooks.app.client.get("/api/v1/events?types=person.changed", headers=hooks.headers("auditor"))
+    auditor = await harness.app.client.get(
+        "/api/v1/events?types=person.changed", headers=harness.headers("auditor")
+    )
     assert len(auditor.json()["items"]) == 1

@@ -19,7 +19,7 @@ class RunningIssuer:
     """A running issuer and its control API."""
 
     url: str
-    _door: httpx.AsyncClient
+    _control: httpx.AsyncClient
 
     async def token(
         self, subject: str | None, *, header: dict[str, Any] | None = None, forged: bool = False, **claims: Any
@@ -27,7 +27,7 @@ class RunningIssuer:
         """Return a token with these claims; claims given as None are left out."""
         body = {"claims": {"sub": subject} | claims, "header": header or {}, "forged": forged}
         text = json.dumps(body)
-        return (await self._door.post("/_control/token", content=text)).raise_for_status().text
+        return (await self._control.post("/_control/token", content=text)).raise_for_status().text
 
     async def bearer(self, subject: str | None, **claims: Any) -> dict[str, str]:
         """Return request headers with such a token."""
@@ -35,15 +35,15 @@ class RunningIssuer:
 
     async def rotate(self, *, keep: bool = False) -> None:
         """Rotate the signing key."""
-        (await self._door.post("/_control/rotate", json={"keep": keep})).raise_for_status()
+        (await self._control.post("/_control/rotate", json={"keep": keep})).raise_for_status()
 
     async def fail(self, kind: str | None) -> None:
         """Make the documents fail in this way; None: work normally."""
-        (await self._door.post("/_control/fault", json={"kind": kind})).raise_for_status()
+        (await self._control.post("/_control/fault", json={"kind": kind})).raise_for_status()
 
     async def asked(self) -> int:
         """Return how often the keys were requested."""
-        return int((await self._door.get("/_control/asked")).json().get("keys", 0))
+        return int((await self._control.get("/_control/asked")).json().get("keys", 0))
 
 
 @asynccontextmanager
@@ -60,8 +60,8 @@ async def running_issuer() -> AsyncIterator[RunningIssuer]:
     try:
         async with asyncio.timeout(60):
             url = f"http://127.0.0.1:{int(await process.stdout.readline())}"
-        async with httpx.AsyncClient(base_url=url, timeout=10) as door:
-            yield RunningIssuer(url, door)
+        async with httpx.AsyncClient(base_url=url, timeout=10) as control:
+            yield RunningIssuer(url, control)
     finally:
         process.terminate()
         await process.wait()

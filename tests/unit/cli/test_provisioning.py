@@ -13,17 +13,17 @@ pytestmark = pytest.mark.enable_socket  # a Postgres server on loopback
 
 
 @pytest.fixture
-async def admin(template: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(template)
+async def admin(migrated_template: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(migrated_template)
     yield connection
     await connection.close()
 
 
-async def _check(template: str, admin: asyncpg.Connection, options: str) -> None:
+async def _check(migrated_template: str, admin: asyncpg.Connection, options: str) -> None:
     name = f"locale_{secrets.token_hex(4)}"
     await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 {options}")
     try:
-        connection = await asyncpg.connect(provisioning.with_database(template, name))
+        connection = await asyncpg.connect(provisioning.with_database(migrated_template, name))
         try:
             await provisioning.check_cyrillic_support(connection)
         finally:
@@ -32,8 +32,8 @@ async def _check(template: str, admin: asyncpg.Connection, options: str) -> None
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def test_database_finds_cyrillic_by_trigrams(template: str) -> None:
-    connection = await asyncpg.connect(provisioning.with_database(template, provisioning.DATABASE))
+async def test_database_finds_cyrillic_by_trigrams(migrated_template: str) -> None:
+    connection = await asyncpg.connect(provisioning.with_database(migrated_template, provisioning.DATABASE))
     try:
         await provisioning.check_cyrillic_support(connection)
         async with connection.transaction():
@@ -56,16 +56,18 @@ async def test_database_finds_cyrillic_by_trigrams(template: str) -> None:
     ],
 )
 async def test_locale_without_cyrillic_support_is_refused(
-    template: str, admin: asyncpg.Connection, options: str, failed_check: str
+    migrated_template: str, admin: asyncpg.Connection, options: str, failed_check: str
 ) -> None:
     with pytest.raises(provisioning.DatabaseError, match=failed_check):
-        await _check(template, admin, options)
+        await _check(migrated_template, admin, options)
 
 
-async def test_repeated_preparation_updates_only_the_password(template: str) -> None:
-    assert await provisioning.ensure_database(template, "changed") is False
+async def test_repeated_preparation_updates_only_the_password(migrated_template: str) -> None:
+    assert await provisioning.ensure_database(migrated_template, "changed") is False
     try:
-        connection = await asyncpg.connect(provisioning.with_login(template, provisioning.OWNER, "changed"))
+        connection = await asyncpg.connect(
+            provisioning.with_login(migrated_template, provisioning.OWNER, "changed")
+        )
         try:
             assert await connection.fetchval("SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user")
             assert not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
@@ -73,12 +75,12 @@ async def test_repeated_preparation_updates_only_the_password(template: str) -> 
             await connection.close()
     finally:
         # Roles belong to the server, which is shared with other tests.
-        await provisioning.ensure_database(template, TEST_PASSWORD)
+        await provisioning.ensure_database(migrated_template, TEST_PASSWORD)
 
 
-async def test_wrong_password_is_refused_over_tcp(template: str) -> None:
+async def test_wrong_password_is_refused_over_tcp(migrated_template: str) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(provisioning.with_login(template, "ingest", "wrong"))
+        await asyncpg.connect(provisioning.with_login(migrated_template, "ingest", "wrong"))
 
 
 async def test_logins_are_members_only_of_their_own_group(admin: asyncpg.Connection) -> None:

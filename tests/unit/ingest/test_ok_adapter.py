@@ -38,7 +38,7 @@ SETTINGS = IngestSettings(**KEYS)
 AT = 1_767_225_600_000
 
 
-class Book:
+class FakeTokenPool:
     """Accounts with one token of each kind and one page."""
 
     def select(self, network: str, kind: TokenKind, page_id: UUID | None = None, **_: Any) -> Credential:
@@ -51,7 +51,7 @@ class Book:
 
 
 @dataclass
-class Kept:
+class FakeFeed:
     """An in-memory store of one source."""
 
     items: list[str] = field(default_factory=list)
@@ -89,7 +89,7 @@ def _message(chat: str, number: int, sender: str = "user:700001") -> dict[str, A
 
 
 @dataclass
-class Wire:
+class FakeApi:
     """The Bot API: chats with their messages; `closed` ones are refused."""
 
     chats: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -113,9 +113,9 @@ class Wire:
 
 
 @pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+def wire(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     """The scripted network, which replaces the client's HTTP calls."""
-    wire = Wire()
+    wire = FakeApi()
 
     async def read_graph(client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
         return await wire.read_bot_api(client, credential, path, **query)
@@ -124,8 +124,8 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     return wire
 
 
-def _chats(kept: Kept, *, pushed: bool = False, **more: Any) -> tuple[ChatPoller, list[PageRef]]:
-    book: Any = Book()
+def _chats(kept: FakeFeed, *, pushed: bool = False, **more: Any) -> tuple[ChatPoller, list[PageRef]]:
+    book: Any = FakeTokenPool()
     feed: Any = kept
     http: Any = None
     settings = SETTINGS.model_copy(update=more)
@@ -135,10 +135,10 @@ def _chats(kept: Kept, *, pushed: bool = False, **more: Any) -> tuple[ChatPoller
     return chats, doubted
 
 
-async def test_closed_chat_does_not_block_others_and_is_read_later(wire: Wire) -> None:
+async def test_closed_chat_does_not_block_others_and_is_read_later(wire: FakeApi) -> None:
     wire.chats = {"chat:a": [_message("chat:a", 1)], "chat:b": [_message("chat:b", 2)]}
     wire.closed = {"chat:a"}
-    kept = Kept()
+    kept = FakeFeed()
     chats, _ = _chats(kept, ok_closed_retry_seconds=0.0)
     await chats.check_group(PAGE)
     assert kept.items == ["chat:b/mid:chat:b.2"]
@@ -152,18 +152,18 @@ async def test_closed_chat_does_not_block_others_and_is_read_later(wire: Wire) -
     assert "closed" not in kept.at
 
 
-async def test_chat_of_many_pages_is_read_completely(wire: Wire) -> None:
+async def test_chat_of_many_pages_is_read_completely(wire: FakeApi) -> None:
     wire.chats = {"chat:a": [_message("chat:a", n) for n in range(1, 251)]}
-    kept = Kept()
+    kept = FakeFeed()
     chats, _ = _chats(kept)
     await chats.check_group(PAGE)
     assert len(set(kept.items)) == 250
 
 
 @pytest.mark.parametrize(("sender", "doubts"), [("user:700001", 1), (f"group:{GROUP}", 0)])
-async def test_only_citizen_messages_report_push_loss(wire: Wire, sender: str, doubts: int) -> None:
+async def test_only_citizen_messages_report_push_loss(wire: FakeApi, sender: str, doubts: int) -> None:
     wire.chats = {"chat:a": [_message("chat:a", 1)]}
-    kept = Kept()
+    kept = FakeFeed()
     chats, doubted = _chats(kept, pushed=True)
     await chats.check_group(PAGE)
     assert doubted == []  # push need not have delivered what is older than the first poll
@@ -174,9 +174,9 @@ async def test_only_citizen_messages_report_push_loss(wire: Wire, sender: str, d
     assert len(doubted) == doubts
 
 
-async def test_poll_without_news_costs_one_call(wire: Wire) -> None:
+async def test_poll_without_news_costs_one_call(wire: FakeApi) -> None:
     wire.chats = {"chat:a": [_message("chat:a", 1)]}
-    chats, _ = _chats(Kept())
+    chats, _ = _chats(FakeFeed())
     for _ in range(2):
         await chats.check_group(PAGE)
     wire.calls.clear()
@@ -214,8 +214,8 @@ async def test_reply_is_sent_with_discussion_type(
 
     monkeypatch.setattr(OkClient, "call", call)
     async with aiohttp.ClientSession() as http:
-        book: Any = Book()
-        feed: Any = Kept()
+        book: Any = FakeTokenPool()
+        feed: Any = FakeFeed()
         published = await OkNetwork(http, book, feed, SETTINGS).publish(
             _outgoing(f"ok:{place}", f"{place}/{answered}" if answered else None)
         )
@@ -231,8 +231,8 @@ async def test_rejection_has_message_for_author(monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.setattr(OkClient, "call", call)
     async with aiohttp.ClientSession() as http:
-        book: Any = Book()
-        feed: Any = Kept()
+        book: Any = FakeTokenPool()
+        feed: Any = FakeFeed()
         with pytest.raises(PublishRejected) as refused:
             await OkNetwork(http, book, feed, SETTINGS).publish(_outgoing("ok:1", "1/x"))
     assert refused.value.permanent
@@ -240,7 +240,7 @@ async def test_rejection_has_message_for_author(monkeypatch: pytest.MonkeyPatch,
     assert len(refused.value.message) > 25
 
 
-async def test_interrupted_first_poll_resumes_without_loss(wire: Wire) -> None:
+async def test_interrupted_first_poll_resumes_without_loss(wire: FakeApi) -> None:
     day = 86_400_000
     for number in range(60):
         chat = f"chat:C{number:02d}"
@@ -248,7 +248,7 @@ async def test_interrupted_first_poll_resumes_without_loss(wire: Wire) -> None:
         old["timestamp"] = AT - 40 * day
         new["timestamp"] = AT + number
         wire.chats[chat] = [old, new]
-    kept = Kept()
+    kept = FakeFeed()
     wire.breaks_after = 30
     with pytest.raises(NoValidResponse):
         await _chats(kept)[0].check_group(PAGE)

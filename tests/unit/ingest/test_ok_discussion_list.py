@@ -45,7 +45,7 @@ def _row(number: int, age: timedelta, count: int = 1) -> dict[str, Any]:
 
 
 @dataclass
-class Wire:
+class FakeApi:
     """The network: `rows` is the list; calls are recorded; `trouble` returns the error of a call, if any."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Wire:
 
 
 @dataclass
-class Memory:
+class FakeThreadStates:
     """An in-memory store of thread states and reported errors, with the only page of the registry."""
 
     kept: dict[str, ThreadState] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class Memory:
         return PAGE if external_id == GROUP else None
 
 
-def _made(wire: Wire, memory: Memory, **more: Any) -> tuple[DiscussionList, DiscussionPoller]:
+def _made(wire: FakeApi, memory: FakeThreadStates, **more: Any) -> tuple[DiscussionList, DiscussionPoller]:
     settings = _settings(**more)
     made: Any = wire
     store: Any = memory
@@ -138,7 +138,7 @@ def _refused(
 
 async def test_list_is_read_in_parts_most_recent_first() -> None:
     rows = [_row(n, timedelta(hours=n)) for n in range(60)] + [_row(n, timedelta(days=n)) for n in range(60, 80)]
-    wire, memory = Wire(rows), Memory()
+    wire, memory = FakeApi(rows), FakeThreadStates()
     listed, polling = _made(wire, memory, ok_full_pass_days=14)
     for _ in range(40):
         await polling._round()
@@ -152,7 +152,7 @@ async def test_list_is_read_in_parts_most_recent_first() -> None:
 
 
 async def test_unchanged_list_costs_one_call() -> None:
-    wire, memory = Wire([_row(n, timedelta(hours=1 + n)) for n in range(30)]), Memory()
+    wire, memory = FakeApi([_row(n, timedelta(hours=1 + n)) for n in range(30)]), FakeThreadStates()
     _, polling = _made(wire, memory)
     for _ in range(20):
         await polling._round()
@@ -163,7 +163,7 @@ async def test_unchanged_list_costs_one_call() -> None:
 
 
 async def test_closed_discussion_is_reported_and_retried_later() -> None:
-    wire, memory = Wire([_row(n, timedelta(hours=1)) for n in range(4)]), Memory()
+    wire, memory = FakeApi([_row(n, timedelta(hours=1)) for n in range(4)]), FakeThreadStates()
     wire.trouble = lambda name: _refused(name) if name == "2" else None
     _, polling = _made(wire, memory, ok_closed_retry_seconds=3_600)
     for _ in range(5):
@@ -178,7 +178,7 @@ async def test_closed_discussion_is_reported_and_retried_later() -> None:
 
 
 async def test_full_pass_resumes_after_error() -> None:
-    wire, memory = Wire([_row(n, timedelta(hours=1 + n)) for n in range(40)]), Memory()
+    wire, memory = FakeApi([_row(n, timedelta(hours=1 + n)) for n in range(40)]), FakeThreadStates()
     stopped = {"page 20", "page 25"}
 
     def trouble(name: str) -> Exception | None:
@@ -201,7 +201,7 @@ async def test_full_pass_resumes_after_error() -> None:
 
 
 async def test_unknown_anchor_restarts_full_pass() -> None:
-    wire, memory = Wire([_row(n, timedelta(hours=1 + n)) for n in range(40)]), Memory()
+    wire, memory = FakeApi([_row(n, timedelta(hours=1 + n)) for n in range(40)]), FakeThreadStates()
     bad = ["page 20"]
     wire.trouble = lambda name: (
         _refused(name, 100, ErrorTreatment.CLIENT_ERROR) if bad and bad[0] == name and bad.pop() else None

@@ -26,7 +26,7 @@ FOREIGN = "https://somebody.example/hook"
 
 
 @dataclass
-class Wire:
+class FakeApi:
     """The network: the subscribed URLs; `trouble` is raised when they are read."""
 
     urls: list[str] = field(default_factory=list)
@@ -54,14 +54,14 @@ class Wire:
 
 
 @dataclass
-class Kept:
+class FakeRepository:
     """The accounts, the feed and its callbacks of one page in memory."""
 
     one: RegisteredCallback | None = None
     errors: list[str] = field(default_factory=list)
 
     @property
-    def callbacks(self) -> "Kept":
+    def callbacks(self) -> "FakeRepository":
         """Return this object, which is also the store of callbacks."""
         return self
 
@@ -93,9 +93,9 @@ class Kept:
 
 
 @pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+def wire(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     """The fake network, which replaces the client's HTTP calls."""
-    wire = Wire()
+    wire = FakeApi()
 
     async def read_graph(client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
         return await wire.read_bot_api(client, credential, path, **query)
@@ -108,7 +108,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     return wire
 
 
-def _watch(kept: Kept, url: str = "https://push.example/") -> tuple[SubscriptionMonitor, list[PageRef]]:
+def _watch(kept: FakeRepository, url: str = "https://push.example/") -> tuple[SubscriptionMonitor, list[PageRef]]:
     settings = IngestSettings(**KEYS, callbacks_url=url)
     missed: list[PageRef] = []
     book: Any = kept
@@ -116,9 +116,9 @@ def _watch(kept: Kept, url: str = "https://push.example/") -> tuple[Subscription
     return SubscriptionMonitor(OkClient(http, book, settings), book, book, settings, missed.append), missed
 
 
-async def test_group_is_subscribed_once_to_secret_url(wire: Wire) -> None:
+async def test_group_is_subscribed_once_to_secret_url(wire: FakeApi) -> None:
     wire.urls = [FOREIGN]
-    kept = Kept()
+    kept = FakeRepository()
     watch, missed = _watch(kept)
     await watch._watched(PAGE)
     assert kept.one is not None
@@ -132,8 +132,8 @@ async def test_group_is_subscribed_once_to_secret_url(wire: Wire) -> None:
     assert kept.one.secret not in repr(kept.one)
 
 
-async def test_new_url_replaces_only_our_subscription(wire: Wire) -> None:
-    kept = Kept()
+async def test_new_url_replaces_only_our_subscription(wire: FakeApi) -> None:
+    kept = FakeRepository()
     watch, _ = _watch(kept)
     await watch._watched(PAGE)
     assert kept.one is not None
@@ -152,8 +152,8 @@ async def test_new_url_replaces_only_our_subscription(wire: Wire) -> None:
         CallError("ok", "graph.subscriptions", 456, "closed", ErrorTreatment.DENIED),
     ],
 )
-async def test_failed_check_switches_to_polling(wire: Wire, trouble: Exception) -> None:
-    kept = Kept()
+async def test_failed_check_switches_to_polling(wire: FakeApi, trouble: Exception) -> None:
+    kept = FakeRepository()
     watch, missed = _watch(kept)
     await watch._watched(PAGE)
     missed.clear()
@@ -169,17 +169,17 @@ async def test_failed_check_switches_to_polling(wire: Wire, trouble: Exception) 
     assert watch.is_working(PAGE)
 
 
-async def test_unconfirmed_subscription_is_not_working(wire: Wire) -> None:
+async def test_unconfirmed_subscription_is_not_working(wire: FakeApi) -> None:
     wire.confirms = False
-    kept = Kept()
+    kept = FakeRepository()
     watch, _ = _watch(kept)
     await watch._watched(PAGE)
     assert not watch.is_working(PAGE)
     assert "did not confirm" in kept.errors[-1]
 
 
-async def test_reported_loss_resubscribes_and_ends_after_period(wire: Wire) -> None:
-    kept = Kept()
+async def test_reported_loss_resubscribes_and_ends_after_period(wire: FakeApi) -> None:
+    kept = FakeRepository()
     watch, _ = _watch(kept)
     await watch._watched(PAGE)
     watch.report_loss(PAGE)
@@ -201,8 +201,8 @@ async def test_reported_loss_resubscribes_and_ends_after_period(wire: Wire) -> N
 
 
 @pytest.mark.parametrize("there", [True, False])
-async def test_manual_subscription_is_only_checked(wire: Wire, *, there: bool) -> None:
-    kept = Kept(
+async def test_manual_subscription_is_only_checked(wire: FakeApi, *, there: bool) -> None:
+    kept = FakeRepository(
         RegisteredCallback(
             page_id=PAGE.id, url="https://a.example/callbacks/ok/by-hand", secret="by-hand", manual=True
         )

@@ -21,7 +21,7 @@ def page(number: int) -> PageRef:
     )
 
 
-class Looks:
+class FakePolls:
     """Counts the checks of each page, and the most checks at the same time."""
 
     def __init__(self, pages: list[PageRef], rest: float = 60.0) -> None:
@@ -55,7 +55,7 @@ class Looks:
         )
 
 
-async def until(looks: Looks, seen: int) -> None:
+async def until(looks: FakePolls, seen: int) -> None:
     """Wait until this many checks were made."""
     async with asyncio.timeout(60):
         while looks.count.total() < seen:
@@ -63,7 +63,7 @@ async def until(looks: Looks, seen: int) -> None:
 
 
 async def test_all_pages_are_checked_with_limited_concurrency() -> None:
-    looks = Looks([page(number) for number in range(40)])
+    looks = FakePolls([page(number) for number in range(40)])
     task = asyncio.create_task(looks.rotation(3).run())
     await until(looks, 40)
     task.cancel()
@@ -73,7 +73,7 @@ async def test_all_pages_are_checked_with_limited_concurrency() -> None:
 
 
 async def test_requested_page_runs_at_once_and_failing_page_backs_off() -> None:
-    looks = Looks([page(1), page(2)])
+    looks = FakePolls([page(1), page(2)])
     looks.broken = {"2"}
     rotation = looks.rotation(2)
     task = asyncio.create_task(rotation.run())
@@ -92,7 +92,7 @@ async def test_requested_page_runs_at_once_and_failing_page_backs_off() -> None:
 
 
 async def test_request_during_check_runs_one_more_check() -> None:
-    looks = Looks([page(1)])
+    looks = FakePolls([page(1)])
     rotation = looks.rotation(1)
     task = asyncio.create_task(rotation.run())
     async with asyncio.timeout(60):

@@ -19,7 +19,7 @@ PAGE = PageRef(
 )
 
 
-class Book:
+class FakeRepository:
     """An in-memory store of the page's callback server, which is also the feed."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Book:
 class Network:
     """VK that requests the confirmation before its response to the call that saves a server."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: FakeRepository) -> None:
         self._book = book
         self.servers: list[dict[str, Any]] = []
         self.awaited: list[tuple[str, float | None]] = []
@@ -65,7 +65,7 @@ class Network:
 
 
 async def test_saved_server_opens_confirmation_window() -> None:
-    book = Book()
+    book = FakeRepository()
     network = Network(book)
     settings = IngestSettings(**KEYS, callbacks_url="https://feedback.example.org")
     client: Any = network

@@ -30,7 +30,7 @@ def comment(group: int, number: int, kind: str = "wall_reply_new", **more: Any) 
     return vk_push.parse_events([{"type": kind, "group_id": group, "object": content | more}], page(group))
 
 
-class Store:
+class FakeStore:
     """A store that needs a moment for each batch and can be unavailable."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Store:
 
 
 async def test_concurrent_events_are_stored_in_one_batch() -> None:
-    store = Store()
+    store = FakeStore()
     batches = WriteBatcher(store, store.stored, backlog=1_000)
     await asyncio.gather(*(batches.store(page(n % 3 + 1), comment(n % 3 + 1, n)) for n in range(1, 121)))
     assert sum(len(parsed.items) for batch in store.batches for _, _, parsed in batch) == 120
@@ -78,7 +78,7 @@ async def test_concurrent_events_are_stored_in_one_batch() -> None:
 
 
 async def test_announced_change_invalidates_thread() -> None:
-    store = Store()
+    store = FakeStore()
     batches = WriteBatcher(store, store.stored, backlog=10)
     await batches.store(page(1), comment(1, 5, "wall_reply_edit"))
     await batches.store(page(1), comment(1, 6))
@@ -86,7 +86,7 @@ async def test_announced_change_invalidates_thread() -> None:
 
 
 async def test_suggested_post_is_marked() -> None:
-    store = Store()
+    store = FakeStore()
     batches = WriteBatcher(store, store.stored, backlog=10)
     await batches.store(page(1), comment(1, 5, "wall_post_new", post_type="suggest"))
     assert store.marked == ["vk:-1_5"]
@@ -94,7 +94,7 @@ async def test_suggested_post_is_marked() -> None:
 
 @pytest.mark.parametrize("error", [OSError("away"), TimeoutError(), ZeroDivisionError("a bug")])
 async def test_failed_batch_raises_for_all_waiting(error: Exception) -> None:
-    store = Store()
+    store = FakeStore()
     store.away = error
     batches = WriteBatcher(store, store.stored, backlog=10)
     results = await asyncio.gather(
@@ -108,7 +108,7 @@ async def test_failed_batch_raises_for_all_waiting(error: Exception) -> None:
 
 
 async def test_cancelled_request_is_removed_from_the_queue() -> None:
-    store = Store()
+    store = FakeStore()
     batches = WriteBatcher(store, store.stored, backlog=2)
     store.free.clear()
     first = asyncio.create_task(batches.store(page(1), comment(1, 1)))
@@ -126,7 +126,7 @@ async def test_cancelled_request_is_removed_from_the_queue() -> None:
 
 
 async def test_events_beyond_backlog_are_rejected() -> None:
-    store = Store()
+    store = FakeStore()
     batches = WriteBatcher(store, store.stored, backlog=2)
     results = await asyncio.gather(
         *(batches.store(page(1), comment(1, n)) for n in range(1, 6)), return_exceptions=True
@@ -135,7 +135,7 @@ async def test_events_beyond_backlog_are_rejected() -> None:
 
 
 async def test_busy_page_does_not_delay_others() -> None:
-    store = Store()
+    store = FakeStore()
     store.free.clear()
     batches = WriteBatcher(store, store.stored, backlog=100, page_backlog=3)
     flood = [asyncio.create_task(batches.store(page(1), comment(1, n))) for n in range(3)]

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 
 from tests.conftest import TestDatabase
-from tests.integration.registry.conftest import registry, with_people
+from tests.integration.registry.conftest import registry, registry_with_people
 from tests.support.service_under_test import ServiceUnderTest
 
-__all__ = ["registry", "with_people"]
+__all__ = ["registry", "registry_with_people"]
 
 IMPORT = "/api/v1/organisations/import"
 EXPORT = "/api/v1/organisations/export"

@@ -12,7 +12,7 @@ from services.registry.schemas.page_checks import PageDescriptions
 from shared import clock
 from shared.tables.registry import Page
 from tests.conftest import TestDatabase
-from tests.integration.registry.conftest import make, waits_for_lock
+from tests.integration.registry.conftest import make, wait_until_blocked
 from tests.integration.registry.import_export.conftest import csv_file, send
 from tests.integration.registry.test_page_checks import PLAIN
 from tests.support.service_under_test import ServiceUnderTest, insert_page
@@ -44,22 +44,22 @@ async def test_import_succeeds_while_messages_are_ingested(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     await stage(registry, database)
-    other, eye = await database.connect(), await database.connect()
+    other, raw_connection = await database.connect(), await database.connect()
     await other.execute("BEGIN")
     await other.execute("SELECT FROM organisations FOR KEY SHARE")
     await other.execute("SELECT FROM pages FOR KEY SHARE")
     importing = asyncio.create_task(send(registry, CONTENT))
-    waited = await waits_for_lock(eye, importing)
+    waited = await wait_until_blocked(raw_connection, importing)
     await other.execute("ROLLBACK")
     assert (await importing).status_code == 200
     assert not waited
     await other.close()
-    await eye.close()
+    await raw_connection.close()
 
 
 async def test_deadlocked_import_answers_409(registry: ServiceUnderTest, database: TestDatabase) -> None:
     await stage(registry, database)
-    first, other, eye = [await database.connect() for _ in range(3)]
+    first, other, raw_connection = [await database.connect() for _ in range(3)]
     # The other transaction never aborts by itself, so the database aborts the import.
     await other.execute("SET deadlock_timeout = '1h'")
     for connection in (first, other):
@@ -67,15 +67,15 @@ async def test_deadlocked_import_answers_409(registry: ServiceUnderTest, databas
     await first.execute("SELECT FROM organisations WHERE code = 's2' FOR UPDATE")
     await other.execute("SELECT FROM pages FOR UPDATE")
     importing = asyncio.create_task(send(registry, CONTENT))
-    assert await waits_for_lock(eye, importing)
+    assert await wait_until_blocked(raw_connection, importing)
     crossing = asyncio.create_task(other.execute("SELECT FROM organisations WHERE code = 's1' FOR UPDATE"))
-    assert await waits_for_lock(eye, importing, connections=2)
+    assert await wait_until_blocked(raw_connection, importing, connections=2)
     await first.execute("ROLLBACK")
     answer = await importing
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
     await crossing
     await other.execute("ROLLBACK")
-    for connection in (first, other, eye):
+    for connection in (first, other, raw_connection):
         await connection.close()
     assert (await send(registry, CONTENT)).status_code == 200
 
@@ -94,15 +94,15 @@ async def test_page_checks_lock_rows_in_the_order_of_an_import(
             said = PageDescriptions.model_validate({"items": items, "calls": 1, "error": None})
             await apply_results(session, pages, said, clock.today(), clock.now())
 
-    importing, eye = await database.connect(), await database.connect()
+    importing, raw_connection = await database.connect(), await database.connect()
     await importing.execute("BEGIN")
     for page_id in page_ids:
         # Locks in the order of ids, as an import takes them; a page check arrives in between.
         await importing.execute("SELECT FROM pages WHERE id = $1 FOR NO KEY UPDATE NOWAIT", page_id)
         if page_id == page_ids[0]:
             checking = asyncio.create_task(check())
-            assert await waits_for_lock(eye, checking)
+            assert await wait_until_blocked(raw_connection, checking)
     await importing.execute("COMMIT")
     await checking
     await importing.close()
-    await eye.close()
+    await raw_connection.close()

@@ -276,7 +276,7 @@ async def test_concurrent_imports_run_one_after_the_other(
 async def test_concurrent_registration_fails_the_import(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
-    other, eye = await database.connect("registry"), await database.connect()
+    other, raw_connection = await database.connect("registry"), await database.connect()
     await other.execute("BEGIN")
     await other.execute(
         """INSERT INTO organisations (id, code, name, sort_key, kind, active, version, created_at, updated_at)
@@ -286,7 +286,7 @@ async def test_concurrent_registration_fails_the_import(
         ["Код", "Наименование", "Вид"], ["s1", "Школа", "учреждение"], ["s2", "Музей", "учреждение"]
     )
     importing = asyncio.create_task(send(registry, content))
-    while not await eye.fetchval(
+    while not await raw_connection.fetchval(
         "SELECT exists(SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted)"
     ):
         assert not importing.done()
@@ -296,7 +296,7 @@ async def test_concurrent_registration_fails_the_import(
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
     assert (await counted(database))["organisations"] == 1
     await other.close()
-    await eye.close()
+    await raw_connection.close()
     again = await imported(registry, content)
     assert again["organisations"] == counts(added=1, changed=1)
 

@@ -26,7 +26,7 @@ class Caller:
     app: FastAPI
     request: Callable[[dict[str, Any]], tuple[str, dict[str, str]]]
 
-    async def door(self, path: str, body: dict[str, Any] | None = None) -> Any:
+    async def control(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Call the control API."""
         path = f"/_control/{path}"
         response = await (self.http.get(path) if body is None else self.http.post(path, json=body))
@@ -35,7 +35,7 @@ class Caller:
 
     async def user(self) -> dict[str, Any]:
         """Return a valid user token."""
-        made: dict[str, Any] = await self.door("tokens", {"kind": "user"})
+        made: dict[str, Any] = await self.control("tokens", {"kind": "user"})
         return made
 
     async def code(self, user: dict[str, Any], **params: str) -> int | None:
@@ -73,7 +73,7 @@ async def caller(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://network.invalid") as http:
         made = Caller(http, app, vk_request if request.param == "vk" else ok_request)
-        await made.door("pages", {"name": "Школа № 1", "screen_name": "school1"})
+        await made.control("pages", {"name": "Школа № 1", "screen_name": "school1"})
         yield made
     store.close()
 
@@ -81,7 +81,7 @@ async def caller(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 async def test_mix_affects_its_share_of_calls(caller: Caller) -> None:
     user = await caller.user()
     parts = [{"kind": "error", "code": 1}, {"kind": "error", "code": 10, "weight": 3}]
-    await caller.door("faults", {"mix": parts, "rate": 0.25, "seed": 2})
+    await caller.control("faults", {"mix": parts, "rate": 0.25, "seed": 2})
     codes = [await caller.code(user) for _ in range(200)]
     assert 30 <= 200 - codes.count(None) <= 70
     assert codes.count(10) > codes.count(1) > 0
@@ -89,23 +89,23 @@ async def test_mix_affects_its_share_of_calls(caller: Caller) -> None:
 
 async def test_captcha_ends_when_a_call_contains_the_solution(caller: Caller) -> None:
     user = await caller.user()
-    await caller.door("faults", {"kind": "persistent", "code": 14, "token": user["token"], "until": "solved"})
+    await caller.control("faults", {"kind": "persistent", "code": 14, "token": user["token"], "until": "solved"})
     assert await caller.code(user) == 14
-    solved = await caller.door("solve", {"token": user["token"]})
+    solved = await caller.control("solve", {"token": user["token"]})
     assert await caller.code(user, captcha_key="wrong") == 14
     assert await caller.code(user, success_token=solved["success_token"]) is None
     assert await caller.code(user) is None
-    by_token = (await caller.door("calls"))["by_token"]
+    by_token = (await caller.control("calls"))["by_token"]
     assert by_token[user["token"]] == {"calls": 4, "while_faulty": 2, "after_revoked": 0}
 
 
 async def test_invalid_token_is_replaced(caller: Caller) -> None:
     dead = await caller.user()
-    await caller.door("faults", {"kind": "persistent", "code": 5, "token": dead["token"], "until": "replaced"})
-    fresh = (await caller.door("tokens", {"kind": "user", "count": 3}))["items"]
+    await caller.control("faults", {"kind": "persistent", "code": 5, "token": dead["token"], "until": "replaced"})
+    fresh = (await caller.control("tokens", {"kind": "user", "count": 3}))["items"]
     assert [await caller.code(user) for user in fresh] == [None] * 3
     assert await caller.code(dead) == 5
-    (fault,) = (await caller.door("faults"))["persistent"]
+    (fault,) = (await caller.control("faults"))["persistent"]
     assert (fault["active"], fault["replaced"]) == (True, True)
 
 
@@ -116,10 +116,10 @@ async def test_script_steps_run_and_the_end_of_the_day_ends_a_fault(caller: Call
         {"after_calls": 1, "do": persistent},
         {"after_calls": 0, "do": {"kind": "error", "code": 6, "next": 1}},
     ]
-    await caller.door("script", {"steps": steps})
+    await caller.control("script", {"steps": steps})
     assert [await caller.code(user) for _ in range(3)] == [None, 29, 29]
-    await caller.door("next-day", {})
+    await caller.control("next-day", {})
     assert [await caller.code(user) for _ in range(2)] == [6, None]
-    await caller.door("script", {"steps": [{"after_seconds": 0, "do": {"revoke": user["token"]}}]})
+    await caller.control("script", {"steps": [{"after_seconds": 0, "do": {"revoke": user["token"]}}]})
     assert await caller.code(user) in {5, 102}
-    assert (await caller.door("calls"))["by_token"][user["token"]]["after_revoked"] == 1
+    assert (await caller.control("calls"))["by_token"][user["token"]]["after_revoked"] == 1

@@ -21,13 +21,13 @@ class Network:
 
     async def open_page(self, name: str, screen_name: str) -> None:
         """Use this page for all further calls."""
-        self.page = (await self.door("pages", {"name": name, "screen_name": screen_name}))["id"]
-        tokens = (await self.door("tokens"))["items"]
+        self.page = (await self.control("pages", {"name": name, "screen_name": screen_name}))["id"]
+        tokens = (await self.control("tokens"))["items"]
         self.user = next(token for token in tokens if token["kind"] == "user")
         self.bot = next(token["token"] for token in tokens if token.get("page") == self.page)
         self.topic = (await self.call("mediatopic.getTopics", gid=self.page))["media_topics"][0]["id"]
 
-    async def door(self, path: str, body: dict[str, Any] | None = None, *, status: int = 200) -> Any:
+    async def control(self, path: str, body: dict[str, Any] | None = None, *, status: int = 200) -> Any:
         """Call the control API."""
         if body is None:
             response = await self.http.get(f"/_control/{path}")
@@ -38,7 +38,7 @@ class Network:
 
     async def citizen(self, text: str, kind: str = "comment", **more: Any) -> dict[str, Any]:
         """Write on the page as a citizen."""
-        answer: dict[str, Any] = await self.door(
+        answer: dict[str, Any] = await self.control(
             "citizen", {"page": self.page, "kind": kind, "text": text, **more}
         )
         return answer

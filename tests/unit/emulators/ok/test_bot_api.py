@@ -15,7 +15,7 @@ async def test_info_returns_group_of_token(network: Network) -> None:
 
 
 async def test_new_bot_token_invalidates_the_old_one(network: Network) -> None:
-    fresh = await network.door("tokens", {"kind": "group", "page": network.page})
+    fresh = await network.control("tokens", {"kind": "group", "page": network.page})
     assert (await network.graph("info"))["error_code"] == 102
     network.bot = fresh["token"]
     assert (await network.graph("info"))["group_id"] == f"group:{network.page}"
@@ -136,10 +136,10 @@ async def test_subscriptions_are_added_listed_and_removed(network: Network) -> N
 async def test_subscriptions_may_end_with_the_token(network: Network) -> None:
     url = "https://hooks.invalid/ok"
     await network.graph("subscribe", {"url": url})
-    network.bot = (await network.door("tokens", {"kind": "group", "page": network.page}))["token"]
+    network.bot = (await network.control("tokens", {"kind": "group", "page": network.page}))["token"]
     assert len((await network.graph("subscriptions"))["subscriptions"]) == 1
-    await network.door("settings", {"subscriptions_end_with_token": True})
-    network.bot = (await network.door("tokens", {"kind": "group", "page": network.page}))["token"]
+    await network.control("settings", {"subscriptions_end_with_token": True})
+    network.bot = (await network.control("tokens", {"kind": "group", "page": network.page}))["token"]
     assert (await network.graph("subscriptions"))["subscriptions"] == []
 
 

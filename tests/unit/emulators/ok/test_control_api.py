@@ -39,12 +39,12 @@ async def test_texts_keep_every_byte(network: Network, text: str) -> None:
     echo = await network.graph(
         "messages", {"recipient": {"chat_id": private["thread"]}, "message": {"text": text}}
     )
-    found = {item["id"]: item["text"] for item in (await network.door("answers"))["items"]}
+    found = {item["id"]: item["text"] for item in (await network.control("answers"))["items"]}
     assert found == {answer: text, echo["message_id"]: text}
 
 
 async def test_feed_keeps_every_byte_and_spreads_over_pages(network: Network) -> None:
-    other = (await network.door("pages", {"name": "Больница", "screen_name": "clinic"}))["id"]
+    other = (await network.control("pages", {"name": "Больница", "screen_name": "clinic"}))["id"]
     table = io.StringIO(newline="")
     writer = csv.writer(table)
     writer.writerow(["id", "text"])
@@ -61,16 +61,16 @@ async def test_feed_keeps_every_byte_and_spreads_over_pages(network: Network) ->
 
 
 async def test_page_is_created_once(network: Network) -> None:
-    again = await network.door("pages", {"name": "Другое имя", "screen_name": "school1"})
+    again = await network.control("pages", {"name": "Другое имя", "screen_name": "school1"})
     assert again["id"] == network.page
     assert again["name"] == "Школа № 1"
-    items = (await network.door("pages"))["items"]
+    items = (await network.control("pages"))["items"]
     assert [(item["id"], item["screen_name"]) for item in items] == [(network.page, "school1")]
 
 
 async def test_comment_goes_to_the_newest_post_of_the_community(network: Network) -> None:
     await network.citizen("Запись жителя", "wall_post")
-    post = await network.door("post", {"page": "school1", "text": "Новость"})
+    post = await network.control("post", {"page": "school1", "text": "Новость"})
     await network.citizen("Запись жителя позже", "wall_post")
     made = await network.citizen("Комментарий", author="570000000003")
     assert made["thread"] == post["thread"]
@@ -83,18 +83,18 @@ async def test_answers_by_hand_and_through_the_api_are_listed_and_counted(networ
     asked = await network.citizen("Вопрос")
     private = await network.citizen("Личный вопрос", "message")
     for thread, reply in ((asked["thread"], asked["id"]), (private["thread"], private["id"])):
-        await network.door(
+        await network.control(
             "community", {"page": network.page, "thread": thread, "text": "Вручную", "in_reply_to": reply}
         )
     await network.answer("Через API", reply_to_comment_id=asked["id"])
-    items = (await network.door(f"answers?page={network.page}"))["items"]
+    items = (await network.control(f"answers?page={network.page}"))["items"]
     assert [(item["thread"], item["in_reply_to"], item["by"]) for item in items] == [
         (asked["thread"], asked["id"], "hand"),
         (private["thread"], private["id"], "hand"),
         (asked["thread"], asked["id"], "api"),
     ]
     assert all(datetime.fromisoformat(item["at"]).tzinfo is not None for item in items)
-    counts = {(item["kind"], item["by"]): item["count"] for item in (await network.door("counts"))["items"]}
+    counts = {(item["kind"], item["by"]): item["count"] for item in (await network.control("counts"))["items"]}
     assert counts == {
         ("wall_post", "community"): 1,
         ("comment", "citizens"): 1,
@@ -109,12 +109,12 @@ async def test_texts_are_edited_and_deleted(network: Network) -> None:
     wall = await network.citizen("Было", "wall_post")
     private = await network.citizen("Было", "message")
     for made in (comment, wall, private):
-        await network.door("edit", {"page": network.page, "id": made["id"], "text": "Стало"})
+        await network.control("edit", {"page": network.page, "id": made["id"], "text": "Стало"})
     assert (await network.comments())["comments"][0]["text"] == "Стало"
     assert (await network.graph(f"messages/{private['thread']}"))["messages"][0]["message"]["text"] == "Стало"
     for made in (comment, wall, private):
-        await network.door("delete", {"page": network.page, "id": made["id"], "by": "community"})
-        await network.door("delete", {"page": network.page, "id": made["id"]}, status=404)
+        await network.control("delete", {"page": network.page, "id": made["id"], "by": "community"})
+        await network.control("delete", {"page": network.page, "id": made["id"]}, status=404)
     assert (await network.comments())["comments"] == []
     assert (await network.graph(f"messages/{private['thread']}"))["messages"] == []
     assert len((await network.call("mediatopic.getTopics", gid=network.page))["media_topics"]) == 1
@@ -143,7 +143,7 @@ async def test_texts_are_edited_and_deleted(network: Network) -> None:
 async def test_invalid_requests_are_rejected(
     network: Network, path: str, body: dict[str, Any], status: int
 ) -> None:
-    answer = await network.door(path, body, status=status)
+    answer = await network.control(path, body, status=status)
     assert "code" in answer["error"] if status == 400 else answer["detail"]
     assert (await network.comments())["comments"] == []
 
@@ -168,7 +168,7 @@ async def test_attachments_are_returned_in_the_format_of_the_network(network: Ne
         assert topic["media"][1]["photos"][0]["pic640x480"] == url
     for bad in ([1], [{"type": "IMAGE"}], [{"payload": url}]):
         body = {"page": network.page, "kind": "message", "text": "x", "attachments": bad}
-        await network.door("citizen", body, status=422)
+        await network.control("citizen", body, status=422)
 
 
 async def test_change_with_a_thread_of_another_text_is_refused(network: Network) -> None:
@@ -177,12 +177,12 @@ async def test_change_with_a_thread_of_another_text_is_refused(network: Network)
     for written in (comment, private):
         change = {"page": network.page, "id": written["id"], "text": "Стало"}
         other = private["thread"] if written is comment else comment["thread"]
-        await network.door("edit", {**change, "thread": other}, status=404)
-        await network.door("edit", {**change, "thread": written["thread"]})
+        await network.control("edit", {**change, "thread": other}, status=404)
+        await network.control("edit", {**change, "thread": written["thread"]})
     assert (await network.comments())["comments"][0]["text"] == "Стало"
     assert (await network.graph(f"messages/{private['thread']}"))["messages"][0]["message"]["text"] == "Стало"
 
 
 async def test_suggested_post_is_refused(network: Network) -> None:
     body = {"page": network.page, "kind": "suggested_post", "text": "Предлагаю"}
-    assert (await network.door("citizen", body, status=422))["detail"][0]["loc"][-1] == "kind"
+    assert (await network.control("citizen", body, status=422))["detail"][0]["loc"][-1] == "kind"

@@ -20,17 +20,17 @@ async def test_one_request_sets_a_mix_of_faults(network: Network) -> None:
         {"kind": "wrong_json", "weight": 2},
         {"kind": "slow", "seconds": 0},
     ]
-    armed = await network.door("faults", {"mix": parts, "rate": 0.25, "seed": 5})
+    armed = await network.control("faults", {"mix": parts, "rate": 0.25, "seed": 5})
     assert armed["seed"] == 5
     first = await codes(network, 400)
-    (shown,) = (await network.door("faults"))["items"]
+    (shown,) = (await network.control("faults"))["items"]
     assert 75 <= sum(shown["hits"].values()) <= 125
     assert set(shown["hits"]) == {"error 1", "error 2", "wrong_json", "slow"}
     assert first.count(1) == shown["hits"]["error 1"]
     assert first.count(-1) == shown["hits"]["wrong_json"]
     await network.http.delete("/_control/faults")
     assert await codes(network, 50) == [None] * 50
-    await network.door("faults", {"mix": parts, "rate": 0.25, "methods": ["users.getCurrentUser"], "seed": 5})
+    await network.control("faults", {"mix": parts, "rate": 0.25, "methods": ["users.getCurrentUser"], "seed": 5})
     assert await codes(network, 400) == first
     for _ in range(50):
         assert isinstance(await network.call("group.getInfo", uids=network.page), list)
@@ -39,25 +39,25 @@ async def test_one_request_sets_a_mix_of_faults(network: Network) -> None:
 async def test_token_is_invalidated_and_replaced(network: Network) -> None:
     old = network.user
     body = {"kind": "persistent", "code": 102, "token": old["token"], "until": "replaced"}
-    (fault,) = (await network.door("faults", body))["persistent"]
+    (fault,) = (await network.control("faults", body))["persistent"]
     assert fault["active"]
-    shown = {item["token"]: item["persistent"] for item in (await network.door("tokens"))["items"]}
+    shown = {item["token"]: item["persistent"] for item in (await network.control("tokens"))["items"]}
     assert (shown[old["token"]], shown[network.bot]) == (102, None)
     assert await codes(network, 3) == [102] * 3
-    fresh = await network.door("tokens", {"kind": "user", "count": 2})
+    fresh = await network.control("tokens", {"kind": "user", "count": 2})
     network.user = fresh["items"][0]
     assert await codes(network, 2) == [None] * 2
     assert await codes(network, 1, user=old) == [102]
-    by_token = (await network.door("calls"))["by_token"]
+    by_token = (await network.control("calls"))["by_token"]
     assert by_token[old["token"]]["while_faulty"] == 4
     assert by_token[network.user["token"]] == {"calls": 2, "while_faulty": 0, "after_revoked": 0}
-    (fault,) = (await network.door("faults"))["persistent"]
+    (fault,) = (await network.control("faults"))["persistent"]
     assert (fault["replaced"], fault["calls"]) == (True, 4)
 
 
 async def test_bot_token_fails_for_one_method(network: Network) -> None:
     body = {"kind": "persistent", "code": 457, "token": network.bot, "methods": ["graph.user.chats.get"]}
-    await network.door("faults", body)
+    await network.control("faults", body)
     assert (await network.graph("chats"))["error_code"] == 457
     assert "group_id" in await network.graph("info")
     response = await network.http.delete("/_control/faults", params={"token": network.bot})
@@ -67,19 +67,19 @@ async def test_bot_token_fails_for_one_method(network: Network) -> None:
 
 async def test_verification_is_solved_by_a_person(network: Network) -> None:
     body = {"kind": "persistent", "code": 514, "token": network.user["token"], "until": "solved"}
-    await network.door("faults", body)
+    await network.control("faults", body)
     assert await codes(network, 1) == [514]
-    assert (await network.door("solve", {"token": network.user["token"]}))["ended"] is True
+    assert (await network.control("solve", {"token": network.user["token"]}))["ended"] is True
     assert await codes(network, 1) == [None]
-    await network.door("solve", {"token": network.user["token"]}, status=404)
+    await network.control("solve", {"token": network.user["token"]}, status=404)
 
 
 async def test_end_of_the_day_resets_daily_limits(network: Network) -> None:
     network.world.settings.calls_per_day = 2
     token = network.user["token"]
-    await network.door("faults", {"kind": "persistent", "code": 11, "token": token, "until": "day_end"})
+    await network.control("faults", {"kind": "persistent", "code": 11, "token": token, "until": "day_end"})
     assert await codes(network, 1) == [11]
-    await network.door("settings", {"calls_per_day": 0})
+    await network.control("settings", {"calls_per_day": 0})
     fields: dict[str, Any] = {"uid": "1", "methods": "users.getCurrentUser"}
     await network.http.delete("/_control/faults")
     body = {
@@ -89,26 +89,26 @@ async def test_end_of_the_day_resets_daily_limits(network: Network) -> None:
         "methods": ["users.getCurrentUser"],
         "until": "day_end",
     }
-    await network.door("faults", body)
+    await network.control("faults", body)
     left = await network.call("users.getCallsLeft", **fields)
     assert left == [{"name": "users.getCurrentUser", "callsLeft": 0, "available": False}]
-    await network.door("settings", {"calls_per_day": 2})
-    await network.door("next-day", {})
+    await network.control("settings", {"calls_per_day": 2})
+    await network.control("next-day", {})
     assert await codes(network, 3) == [None, None, 11]
     left = await network.call("users.getCallsLeft", uid="1", methods="users.getCurrentUser")
     assert left[0]["callsLeft"] == 0
-    await network.door("next-day", {})
+    await network.control("next-day", {})
     assert await codes(network, 1) == [None]
 
 
 async def test_bot_tokens_beyond_the_allowed_number_are_invalidated(network: Network) -> None:
     first = network.bot
-    only = await network.door("tokens", {"kind": "group", "page": network.page, "count": 3})
+    only = await network.control("tokens", {"kind": "group", "page": network.page, "count": 3})
     assert len(only["items"]) == 1
     assert (await network.graph("info"))["error_code"] == 102
-    assert (await network.door("calls"))["by_token"][first]["after_revoked"] == 1
-    await network.door("settings", {"bot_tokens": 3})
-    three = await network.door("tokens", {"kind": "group", "page": network.page, "count": 3})
+    assert (await network.control("calls"))["by_token"][first]["after_revoked"] == 1
+    await network.control("settings", {"bot_tokens": 3})
+    three = await network.control("tokens", {"kind": "group", "page": network.page, "count": 3})
     for item in three["items"]:
         network.bot = item["token"]
         assert "group_id" in await network.graph("info")
@@ -125,23 +125,23 @@ async def test_script_runs_in_order(network: Network) -> None:
         {"after_calls": 2, "do": {"clear": True}},
         {"after_calls": 1, "do": {"revoke": token}},
     ]
-    shown = await network.door("script", {"steps": steps})
+    shown = await network.control("script", {"steps": steps})
     assert [step["state"] for step in shown["steps"]] == ["waiting"] * 4
     assert await codes(network, 7) == [None, None, 8, 9, 9, None, 102]
-    shown = await network.door("script")
+    shown = await network.control("script")
     assert shown["done"] == 4
-    assert token not in {item["token"] for item in (await network.door("tokens"))["items"]}
-    assert (await network.door("calls"))["by_token"][token]["after_revoked"] == 1
+    assert token not in {item["token"] for item in (await network.control("tokens"))["items"]}
+    assert (await network.control("calls"))["by_token"][token]["after_revoked"] == 1
 
 
 async def test_script_invalidates_token_at_exact_call(network: Network) -> None:
     token = network.user["token"]
-    before = (await network.door("calls"))["by_token"][token]["calls"]
+    before = (await network.control("calls"))["by_token"][token]["calls"]
     body = {"kind": "persistent", "code": 102, "token": token}
-    await network.door("script", {"steps": [{"after_calls": 2, "do": body}]})
-    await network.door("faults", {"kind": "error", "code": 1, "rate": 1})
+    await network.control("script", {"steps": [{"after_calls": 2, "do": body}]})
+    await network.control("faults", {"kind": "error", "code": 1, "rate": 1})
     assert await codes(network, 4) == [1, 1, 102, 102]
-    assert (await network.door("calls"))["by_token"][token] == {
+    assert (await network.control("calls"))["by_token"][token] == {
         "calls": before + 4,
         "while_faulty": 2,
         "after_revoked": 0,
@@ -166,9 +166,9 @@ async def test_script_invalidates_token_at_exact_call(network: Network) -> None:
 async def test_invalid_input_names_the_field(
     network: Network, path: str, body: dict[str, Any], field: str | int
 ) -> None:
-    answer = await network.door(path, body, status=422)
+    answer = await network.control(path, body, status=422)
     assert answer["detail"][0]["loc"][-1] == field
 
 
 async def test_persistent_fault_requires_active_token(network: Network) -> None:
-    await network.door("faults", {"kind": "persistent", "code": 5, "token": "nobody"}, status=404)
+    await network.control("faults", {"kind": "persistent", "code": 5, "token": "nobody"}, status=404)

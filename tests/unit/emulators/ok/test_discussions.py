@@ -22,7 +22,7 @@ async def walk(network: Network, method: str, key: str, **params: Any) -> list[d
 
 
 async def test_list_shows_topics_of_all_administered_groups_by_latest_activity(network: Network) -> None:
-    other = (await network.door("pages", {"name": "Больница", "screen_name": "clinic"}))["id"]
+    other = (await network.control("pages", {"name": "Больница", "screen_name": "clinic"}))["id"]
     wall = await network.citizen("Когда откроют каток?", "wall_post")
     await network.citizen("Спасибо!", thread=network.topic)
     answer = await network.call("discussions.getList", category="GROUP", types="GROUP_TOPIC")
@@ -53,8 +53,8 @@ async def test_list_is_paged_by_anchor_in_both_directions(network: Network) -> N
 
 
 async def test_list_shows_only_groups_that_the_user_administers(network: Network) -> None:
-    other = (await network.door("pages", {"name": "Больница", "screen_name": "clinic"}))["id"]
-    user = await network.door("tokens", {"kind": "user", "page": other})
+    other = (await network.control("pages", {"name": "Больница", "screen_name": "clinic"}))["id"]
+    user = await network.control("tokens", {"kind": "user", "page": other})
     answer = await network.call("discussions.getList", user, category="GROUP")
     assert [item["owner_uid"] for item in answer["discussions"]] == [other]
     denied = await network.call(
@@ -145,7 +145,7 @@ async def test_comment_has_the_documented_fields(network: Network) -> None:
 async def test_removed_comments_are_shown_only_on_request(network: Network) -> None:
     kept = await network.citizen("Остаётся")
     gone = await network.citizen("Исчезает")
-    await network.door("delete", {"page": network.page, "id": gone["id"]})
+    await network.control("delete", {"page": network.page, "id": gone["id"]})
     answer = await network.comments()
     assert [item["id"] for item in answer["comments"]] == [kept["id"]]
     shown = await network.comments(includeRemoved="true")
@@ -197,7 +197,7 @@ async def test_topics_are_paged_and_found_by_id(network: Network) -> None:
     assert found[0]["author_ref"].startswith("user:")
     assert found[-1]["author_ref"] == found[-1]["owner_ref"] == f"group:{network.page}"
     assert found[0]["media"][0]["text"] == "Запись 4"
-    await network.door("delete", {"page": network.page, "id": posts[0]})
+    await network.control("delete", {"page": network.page, "id": posts[0]})
     ids = ",".join(posts[:2])
     assert (await network.call("mediatopic.getByIds", topic_ids=ids))["error_code"] == 100
     by_ids = await network.call("mediatopic.getByIds", topic_ids=ids, media_limit=3)
@@ -238,7 +238,7 @@ async def test_exceeded_limits_are_refused_and_counted(network: Network) -> None
     network.world.settings.calls_per_second = 1
     codes = [(await network.raw({"method": "users.getCurrentUser"})).headers.get("invocation-error") for _ in "12"]
     assert codes == [None, "8"]
-    counted = {item["method"]: item for item in (await network.door("calls"))["items"]}
+    counted = {item["method"]: item for item in (await network.control("calls"))["items"]}
     assert counted["group.getInfo"]["accepted"] == 3
     assert counted["group.getInfo"]["refused"] == 1
     assert counted["group.getInfo"]["kind"] == "user"

@@ -9,14 +9,14 @@ from tests.unit.emulators.ok.signed_client import Network
 
 async def rules(network: Network, **changes: Any) -> dict[str, Any]:
     """Change the page's rules and return the description of the group."""
-    answer = await network.door("page", {"page": network.page, **changes})
+    answer = await network.control("page", {"page": network.page, **changes})
     info: dict[str, Any] = answer["info"]
     return info
 
 
 async def settings(network: Network, **changes: Any) -> None:
     """Change settings of the running network."""
-    assert await network.door("settings", changes) == changes
+    assert await network.control("settings", changes) == changes
 
 
 def code(answer: Any) -> int | None:
@@ -26,8 +26,8 @@ def code(answer: Any) -> int | None:
 
 async def stranger(network: Network) -> dict[str, Any]:
     """Return the token of a user who administers only another page."""
-    other = await network.door("pages", {"name": "Больница", "screen_name": "clinic"})
-    made: dict[str, Any] = await network.door("tokens", {"kind": "user", "page": other["id"]})
+    other = await network.control("pages", {"name": "Больница", "screen_name": "clinic"})
+    made: dict[str, Any] = await network.control("tokens", {"kind": "user", "page": other["id"]})
     return made
 
 
@@ -40,8 +40,8 @@ async def test_group_shows_what_the_control_api_set(network: Network) -> None:
     assert (shown["gos_org"], shown["shortname"], shown["homepage_url"]) == (False, "renamed", given["site"])
     assert {"cover", "phone", "address"} <= set(shown)
     assert "main_photo" not in shown
-    other = await network.door("pages", {"name": "Больница", "screen_name": "clinic"})
-    await network.door("page", {"page": other["id"], "screen_name": "renamed"}, status=422)
+    other = await network.control("pages", {"name": "Больница", "screen_name": "clinic"})
+    await network.control("page", {"page": other["id"], "screen_name": "renamed"}, status=422)
     await rules(network, removed=True)
     answer = await network.call("group.getInfo", uids=f"{network.page},{other['id']}", fields="uid")
     assert answer == [{"uid": other["id"]}], "a deleted group must be left out"
@@ -50,7 +50,7 @@ async def test_group_shows_what_the_control_api_set(network: Network) -> None:
 
 async def test_setting_decides_who_may_comment(network: Network) -> None:
     assert (await rules(network, who_can_comment="ADMINS"))["who_can_comment"] == "ADMINS"
-    refused = await network.door(
+    refused = await network.control(
         "citizen", {"page": network.page, "kind": "comment", "text": "Можно?"}, status=400
     )
     assert refused["error"]["code"] == 456
@@ -64,16 +64,16 @@ async def test_setting_decides_who_may_comment(network: Network) -> None:
 
 
 async def test_closed_discussion_accepts_no_comments(network: Network) -> None:
-    other = (await network.door("post", {"page": network.page, "text": "Другая тема"}))["thread"]
+    other = (await network.control("post", {"page": network.page, "text": "Другая тема"}))["thread"]
     place = {"page": network.page, "thread": network.topic}
-    await network.door("commenting", {**place, "closed": True})
-    refused = await network.door("citizen", {**place, "kind": "comment", "text": "Можно?"}, status=400)
+    await network.control("commenting", {**place, "closed": True})
+    refused = await network.control("citizen", {**place, "kind": "comment", "text": "Можно?"}, status=400)
     assert refused["error"]["code"] == 456
     assert code(await network.answer("Ответ")) == 456
     await network.citizen("Здесь можно", thread=other)
-    await network.door("commenting", {**place, "closed": False})
+    await network.control("commenting", {**place, "closed": False})
     assert isinstance(await network.answer("Ответ"), str)
-    await network.door("commenting", {**place, "thread": "1", "closed": True}, status=404)
+    await network.control("commenting", {**place, "thread": "1", "closed": True}, status=404)
 
 
 async def test_only_administrators_can_read_a_closed_group(network: Network) -> None:
@@ -116,14 +116,14 @@ async def test_blocked_group_shows_only_its_name(network: Network) -> None:
     assert (await network.call("discussions.getList", category="GROUP"))["discussions"] == []
     assert code(await network.graph("chats")) == 456
     for kind in ("comment", "wall_post", "message"):
-        answer = await network.door("citizen", {"page": network.page, "kind": kind, "text": "x"}, status=400)
+        answer = await network.control("citizen", {"page": network.page, "kind": kind, "text": "x"}, status=400)
         assert answer["error"]["code"] == 456
     await rules(network, deactivated=False)
     assert (await network.graph("chats"))["chats"][0]["chat_id"] == private["thread"]
 
 
 async def test_changed_group_description_is_returned(network: Network) -> None:
-    renamed = await network.door("page", {"page": network.page, "name": "Школа № 2"})
+    renamed = await network.control("page", {"page": network.page, "name": "Школа № 2"})
     assert renamed["name"] == renamed["info"]["name"] == "Школа № 2"
     changes = {"gos_org": False, "members_count": 12_345, "description": "Новое", "messages_allowed": False}
     assert changes.items() <= (await rules(network, **changes)).items()
@@ -131,7 +131,7 @@ async def test_changed_group_description_is_returned(network: Network) -> None:
     answer = await network.call("group.getInfo", uids=network.page, fields="gos_org,members_count,description")
     changes.pop("messages_allowed")
     assert answer == {"groups": [{"uid": network.page, **changes}]}
-    refused = await network.door("citizen", {"page": network.page, "kind": "message", "text": "x"}, status=400)
+    refused = await network.control("citizen", {"page": network.page, "kind": "message", "text": "x"}, status=400)
     assert refused["error"]["code"] == 458
 
 
@@ -169,8 +169,8 @@ async def test_deleted_and_blocked_authors_are_shown_as_in_the_network(network: 
     deleted = await network.citizen("Удалюсь")
     blocked = await network.citizen("Заблокируют", author="570000000099")
     private = await network.citizen("Личное", "message", author=deleted["author"])
-    await network.door("person", {"author": deleted["author"], "state": "deleted"})
-    await network.door("person", {"author": blocked["author"], "state": "blocked"})
+    await network.control("person", {"author": deleted["author"], "state": "deleted"})
+    await network.control("person", {"author": blocked["author"], "state": "blocked"})
     answer = await network.comments()
     first, second = answer["comments"]
     assert "author_name" not in first
@@ -182,17 +182,17 @@ async def test_deleted_and_blocked_authors_are_shown_as_in_the_network(network: 
     sent = await network.graph(f"messages/{private['thread']}", {"message": {"text": "Ответ"}})
     assert code(sent) == 458
     again = {"page": network.page, "kind": "comment", "text": "x", "author": deleted["author"]}
-    assert (await network.door("citizen", again, status=400))["error"]["code"] == 25
+    assert (await network.control("citizen", again, status=400))["error"]["code"] == 25
 
 
 async def test_message_needs_the_permission_of_its_recipient(network: Network) -> None:
     person = {"page": network.page, "author": "570000000011"}
     to = {"recipient": {"user_id": "user:570000000011"}, "message": {"text": "Здравствуйте"}}
     assert code(await network.graph("messages", to)) == 458
-    await network.door("permission", {**person, "allowed": True})
+    await network.control("permission", {**person, "allowed": True})
     echo = await network.graph("messages", to)
     assert echo["message_id"].startswith("mid:")
-    await network.door("permission", {**person, "allowed": False})
+    await network.control("permission", {**person, "allowed": False})
     assert code(await network.graph("messages", to)) == 458
     many = {"recipient": {"user_ids": ["570000000011"]}, "message": {"text": "Всем"}}
     assert await network.graph("messages", many) == {"success": [False], "chat_ids": [None]}
@@ -233,7 +233,7 @@ async def test_settings_decide_how_removed_comments_are_shown(network: Network) 
     await settings(network, removed_shown=False)
     assert len((await network.comments(includeRemoved="true"))["comments"]) == 1
     again = {"page": network.page, "kind": "comment", "text": "x", "author": gone["author"]}
-    assert (await network.door("citizen", again, status=400))["error"]["code"] == 456
+    assert (await network.control("citizen", again, status=400))["error"]["code"] == 456
 
 
 async def test_settings_return_formats_of_earlier_versions(network: Network) -> None:
@@ -266,7 +266,7 @@ async def test_settings_return_formats_of_earlier_versions(network: Network) -> 
 async def test_invalid_input_names_the_field(
     network: Network, path: str, body: dict[str, Any], field: str
 ) -> None:
-    answer = await network.door(path, body, status=422)
+    answer = await network.control(path, body, status=422)
     assert answer["detail"][0]["loc"][-1] == field
     assert network.world.settings.comment_answer == "id"
 
@@ -317,7 +317,7 @@ async def test_profile_address_of_a_deleted_person_is_unknown(network: Network) 
     author = (await network.citizen("Вопрос"))["author"]
     found = await network.call("url.getInfo", url=f"https://ok.ru/profile/{author}")
     assert (found["objectIdStr"], found["type"]) == (author, "PROFILE")
-    await network.door("person", {"author": author, "state": "deleted"})
+    await network.control("person", {"author": author, "state": "deleted"})
     assert await network.call("url.getInfo", url=f"https://ok.ru/profile/{author}") == {"type": "UNKNOWN"}
 
 
@@ -329,7 +329,7 @@ async def test_only_the_community_can_delete_texts_of_others(network: Network) -
     assert code(await network.call("discussions.deleteDiscussionComment", other, **target)) == 50
     assert code(await network.call("discussions.editDiscussionComment", other, **target, comment="x")) == 701
     assert (await network.comments())["comments"][0]["text"] == "Вопрос"
-    await network.door("edit", {"page": network.page, "id": asked["id"], "text": "Вопрос точнее"})
+    await network.control("edit", {"page": network.page, "id": asked["id"], "text": "Вопрос точнее"})
     listed = await network.call("discussions.getList", category="GROUP")
     seen = next(item for item in listed["discussions"] if item["object_id"] == network.topic)
     assert (seen["total_comments_count"], seen["new_comments_count"]) == (1, 1)
@@ -338,5 +338,5 @@ async def test_only_the_community_can_delete_texts_of_others(network: Network) -
     again = next(item for item in listed["discussions"] if item["object_id"] == network.topic)
     assert again["new_comments_count"] == 0
     assert again["last_activity_date"] == seen["last_activity_date"]
-    await network.door("delete", {"page": network.page, "id": asked["id"], "by": "author"})
+    await network.control("delete", {"page": network.page, "id": asked["id"], "by": "author"})
     assert code(await network.call("discussions.deleteDiscussionComment", **target)) == 702

@@ -66,7 +66,7 @@ async def test_application_is_checked_before_session_and_session_before_signatur
         assert response.status_code == 200
         assert response.json()["error_code"] == code
         assert response.headers["invocation-error"] == str(code)
-    await network.door("tokens/revoke", {"token": user["token"]})
+    await network.control("tokens/revoke", {"token": user["token"]})
     response = await network.http.get("/fb.do", params={**good, "access_token": user["token"]})
     assert response.json()["error_msg"] == "PARAM_SESSION_EXPIRED : Session expired"
     assert response.headers["invocation-error"] == "102"
