@@ -56,7 +56,7 @@ FAULTS: tuple[tuple[dict[str, str], str, str], ...] = (
     ({"valid_from": "31.02.2024"}, "valid_from", "is not a date"),
     ({"valid_from": "2024-02-01", "valid_to": "2024-01-01"}, "valid_to", "before the first"),
     ({"valid_to": "0001-01-01"}, "valid_to", "greater than"),
-    ({"exempt_document": "№ 1"}, "exempt_document", "give the ground"),
+    ({"exempt_document": "№ 1"}, "exempt_document", "also give the reason"),
     ({"active": "может быть"}, "active", "neither yes nor no"),
     ({"aliases": "x" * 501}, "aliases", "at most 500"),
     ({"vk_id": "сто один"}, "vk_id", "pattern"),
