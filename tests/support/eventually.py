@@ -7,14 +7,15 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SECONDS = 90.0
+# Below pytest's timeout of 300 s, so that the message says what was waited for.
+HANG_SECONDS = 240.0
 
 
 async def eventually(
     look: Callable[[], Awaitable[T | None]],
     what: str = "what was waited for",
     *,
-    seconds: float = SECONDS,
+    seconds: float = HANG_SECONDS,
     every: float = 0.1,
 ) -> T:
     """Return the first true result of `look`; raise an AssertionError naming `what` if there is none in time."""
@@ -38,10 +39,10 @@ async def eventually_true(condition: Callable[[], bool], what: str = "what was w
 
 def eventually_blocking(look: Callable[[], T | None], what: str = "what was waited for") -> T:
     """Do the same as `eventually`, for code without an event loop."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + HANG_SECONDS
     while True:
         found = look()
         if found:
             return found
-        assert time.monotonic() < deadline, f"not within {SECONDS:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {HANG_SECONDS:.0f} s: {what}"
         time.sleep(0.05)

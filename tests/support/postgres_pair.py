@@ -14,6 +14,7 @@ from cli.deployment import provisioning as bootstrap
 from cli.embedded import postgres
 from cli.embedded.data_dir import DataDir
 from cli.embedded.temporary_postgres import TEST_PASSWORD, free_port
+from tests.support.eventually import HANG_SECONDS
 
 OPTIONS = ("fsync=off", "max_connections=200", "wal_keep_size=256MB")
 
@@ -110,7 +111,7 @@ class PostgresPair:
         await self.standby.start()
         await self.primary.fetch("ALTER SYSTEM SET synchronous_standby_names = '*'")
         await self.primary.fetch("SELECT pg_reload_conf()")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_SECONDS):
             while not await self.primary.fetch("SELECT FROM pg_stat_replication WHERE sync_state = 'sync'"):
                 await asyncio.sleep(0.05)
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.contract.ok.ok_emulator import OkProcess
 from tests.support.emulator_process import free_port
-from tests.support.eventually import SECONDS, eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 
 
 class Receiver:
@@ -34,7 +34,7 @@ class Receiver:
 
     async def next(self) -> dict[str, Any]:
         """Return the next event."""
-        return await asyncio.wait_for(self.events.get(), SECONDS)
+        return await asyncio.wait_for(self.events.get(), HANG_SECONDS)
 
     async def all_received(self, network: OkProcess) -> list[dict[str, Any]]:
         """Return the other events, once no delivery is pending."""

@@ -10,6 +10,7 @@ import pytest
 
 from tests.contract.conftest import StartEmulator
 from tests.contract.vk.emulator_page import VERSION, VkPage
+from tests.support.eventually import HANG_SECONDS
 
 
 async def _everything(page: VkPage) -> dict[str, Any]:
@@ -173,7 +174,7 @@ async def test_citizens_write_at_the_configured_rate(start_emulator: StartEmulat
         counts = (await page.emulator.control("counts"))["items"]
         return sum(item["count"] for item in counts if item["by"] == "citizens")
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while await written() < 20:
             await asyncio.sleep(0.05)
     await page.emulator.control("citizen-rate", {"per_minute": 0})

@@ -20,6 +20,7 @@ from shared.settings import settings as shared_settings
 from tests.conftest import TestDatabase
 from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.support.eventually import HANG_SECONDS
 from tests.support.forked_program import fork_classifiers
 from tests.support.hostile_classifier import DEADLY, classify_hostile
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
@@ -53,7 +54,7 @@ async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
         )
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_SECONDS):
             # The event has failed three times alone in its batch: if failures were counted, it would have been
             # dead-lettered.
             while sum(error is not None for error in failed) < 4:

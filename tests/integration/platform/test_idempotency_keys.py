@@ -12,6 +12,7 @@ from shared.api import idempotency
 from shared.settings import ServiceName
 from shared.tables.ownership import OWNER_ONLY_TABLES
 from tests.conftest import TestDatabase
+from tests.support.eventually import HANG_SECONDS
 from tests.support.service_under_test import service_under_test
 
 PEOPLE = "/api/v1/people"
@@ -65,7 +66,7 @@ async def test_expired_responses_of_all_callers_are_purged(
         with mock.patch.object(idempotency, "FORGOTTEN_AT_ONCE", 2):
             work = running.service._work("worker")["purge-idempotency-keys"]
             task = asyncio.ensure_future(work(running.service))
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(HANG_SECONDS):
                 while await connection.fetchval(f"SELECT count(*) FROM {table}") != 1:
                     assert not task.done()
                     await asyncio.sleep(0.02)

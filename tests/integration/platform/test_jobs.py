@@ -13,6 +13,7 @@ from shared.database.sessions import Database, WriteSession
 from shared.jobs import Jobs, RetryLater
 from tests.conftest import TestDatabase
 from tests.integration.platform.simulated_outages import no_connections, read_only
+from tests.support.eventually import HANG_SECONDS
 
 
 @asynccontextmanager
@@ -60,7 +61,7 @@ async def test_job_runs_with_its_payload(appeals_database: Database, database: T
         done.append(payload)
 
     await enqueue(appeals_database, jobs, "greet", who="Баир")
-    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
         while not done:
             await asyncio.sleep(0.02)
     assert done == [{"who": "Баир"}]
@@ -78,7 +79,7 @@ async def test_failed_job_is_kept_and_can_be_requeued(appeals_database: Database
         done.set()
 
     await enqueue(appeals_database, jobs, "fragile")
-    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
         while await waiting_jobs(database) != [("fragile", "failed")]:
             await asyncio.sleep(0.05)
         broken = False
@@ -106,7 +107,7 @@ async def test_retry_later_is_not_counted_as_a_failure(appeals_database: Databas
         done.set()
 
     await enqueue(appeals_database, jobs, "patient")
-    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
         await done.wait()
     assert tries == 4
 
@@ -129,7 +130,7 @@ async def test_job_after_many_retry_later_is_not_dead_lettered_for_one_error(
         done.set()
 
     await enqueue(appeals_database, jobs, "patient")
-    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
         await done.wait()
 
 
@@ -154,7 +155,7 @@ async def test_dead_letter_handler_runs_in_the_transaction_of_the_dead_letter(
 
     await enqueue(appeals_database, jobs, "fragile", who="reply 1")
     raw_connection = await database.connect()
-    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
         while not (rows := await raw_connection.fetch("SELECT consumer FROM appeals_cursors")):
             await asyncio.sleep(0.02)
         assert await waiting_jobs(database) == [("fragile", "failed")]
@@ -185,7 +186,7 @@ async def test_job_is_not_dead_lettered_for_an_outage(
         done.set()
 
     await enqueue(appeals_database, jobs, "writes")
-    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
         await started.wait()
         async with outage(database):
             over.set()
@@ -218,7 +219,7 @@ async def test_worker_stops_during_an_outage_and_the_next_one_runs_its_job(
         done.set()
 
     await enqueue(appeals_database, jobs, "writes")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         async with no_connections(database), running_worker(jobs, database.url("appeals"), appeals_database):
             pass
         async with running_worker(jobs, database.url("appeals"), appeals_database):
@@ -244,7 +245,7 @@ async def test_stopping_worker_finishes_the_running_job(
         done.set()
 
     await enqueue(appeals_database, jobs, "long")
-    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
         await started.wait()
         stopping.set()
     assert done.is_set()

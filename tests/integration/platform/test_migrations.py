@@ -305,7 +305,7 @@ async def test_publications_are_readable_while_their_appeals_are_filled_in(
     while not await other.fetchval(waits) and not upgrading.done():
         await asyncio.sleep(0.01)
     try:
-        assert await other.fetchval("SELECT count(*) FROM publications", timeout=3) == 1
+        assert await other.fetchval("SELECT count(*) FROM publications", timeout=60) == 1
     finally:
         await connection.execute("SELECT pg_advisory_unlock(42)")
         await upgrading

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from shared.database.outages import is_outage, is_timeout, sqlstate
 from shared.database.sessions import Database, WriteSession, driver_connection
 from tests.conftest import TestDatabase
+from tests.support.eventually import HANG_SECONDS
 
 CURSOR = "INSERT INTO appeals_cursors (consumer, position) VALUES ('one', :position)"
 
@@ -29,7 +30,7 @@ async def _terminate(session: WriteSession, raw_connection: asyncpg.Connection) 
     connection = (await (await session.connection()).get_raw_connection()).driver_connection
     assert connection is not None
     await raw_connection.execute("SELECT pg_terminate_backend($1)", pid)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while not connection.is_closed():
             await asyncio.sleep(0.01)
 

@@ -24,7 +24,7 @@ from shared.tables.appeals import AppealsConsumerOffset
 from shared.tables.common import Event
 from tests.conftest import TestDatabase
 from tests.integration.platform.simulated_outages import no_connections, read_only
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.sample_events import sample_data
 
 WRITERS = 8
@@ -69,7 +69,7 @@ async def test_reader_misses_no_event_of_eight_writers(appeals_database: Databas
 
     running.append(asyncio.create_task(notify()))
     await asyncio.gather(*(writer() for _ in range(WRITERS)))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while len(seen) < WRITERS * EVENTS_EACH:
             await asyncio.sleep(0.02)
     for task in (*running, reading):
@@ -123,7 +123,7 @@ async def test_failing_event_is_reported_and_earlier_ones_are_handled(appeals_da
     task = asyncio.create_task(
         consumer.run(appeals_database, NotificationListener(), lambda _, error: reported.append(error))
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while good_before not in done or not any(reported):
             await asyncio.sleep(0.02)
         assert bad not in done
@@ -151,7 +151,7 @@ async def test_repeatedly_failing_event_is_dead_lettered_and_others_are_handled(
     jobs = Jobs("appeals")
     consumer = Consumer("hurried", AppealsConsumerOffset, ("appeal.opened",), handle, jobs)  # type: ignore[arg-type]
     task = asyncio.create_task(consumer.run(appeals_database, NotificationListener(), lambda *_: None))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while not done:
             await asyncio.sleep(0.05)
     task.cancel()
@@ -285,7 +285,7 @@ async def test_outage_dead_letters_no_event_and_keeps_their_order(
         nonlocal failures
         failures += error is not None
 
-    async with asyncio.timeout(60), AsyncExitStack() as stack:
+    async with asyncio.timeout(HANG_SECONDS), AsyncExitStack() as stack:
         async with outage(database):
             await stack.enter_async_context(reading(appeals_database, handle, report))
             while failures < 8:
@@ -313,7 +313,7 @@ async def test_outage_resets_the_count_of_failures(
             raise errors.pop(0)
         done.set()
 
-    async with asyncio.timeout(60), reading(appeals_database, handle):
+    async with asyncio.timeout(HANG_SECONDS), reading(appeals_database, handle):
         await done.wait()
     raw_connection = await database.connect()
     assert await raw_connection.fetchval("SELECT count(*) FROM appeals_jobs.pgqueuer") == 0
@@ -335,7 +335,7 @@ async def test_event_that_always_times_out_is_dead_lettered_and_others_are_handl
             await session.execute(text("SELECT pg_sleep(5)"))
         done.set()
 
-    async with asyncio.timeout(60), reading(appeals_database, handle):
+    async with asyncio.timeout(HANG_SECONDS), reading(appeals_database, handle):
         await done.wait()
 
 

@@ -30,6 +30,7 @@ from shared.database.sessions import POOL_SIZES
 from shared.tables.registry import Person
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import make, sign_in
+from tests.support.eventually import HANG_SECONDS
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, service_under_test
 
 ME = "/api/v1/me"
@@ -199,7 +200,7 @@ def held_password_checks(max_waiting: int) -> Iterator[tuple[FairQueue, list[str
 
 async def test_full_queue_answers_429(registry_with_people: ServiceUnderTest) -> None:
     with held_password_checks(max_waiting=4) as (_, _, released):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_SECONDS):
             flood = [
                 asyncio.create_task(try_sign_in(registry_with_people, f"guess{n}", "guess", **ATTACKER))
                 for n in range(18)
@@ -236,7 +237,7 @@ async def test_lookups_of_a_flood_do_not_delay_other_addresses(registry_with_peo
         mock.patch("services.registry.authentication.sign_in._find_person", waits),
         mock.patch("services.registry.authentication.sign_in.ATTEMPT_LOOKUP_QUEUE", lookups),
     ):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_SECONDS):
             flood = [
                 asyncio.create_task(try_sign_in(registry_with_people, f"guess{n}", "guess", **ATTACKER))
                 for n in range(18)
@@ -256,7 +257,7 @@ async def test_lookups_of_a_flood_do_not_delay_other_addresses(registry_with_peo
 async def test_attempt_from_known_address_is_checked_first(registry_with_people: ServiceUnderTest) -> None:
     assert (await try_sign_in(registry_with_people, "ops", "demo", **OTHER)).status_code == 200
     with held_password_checks(max_waiting=64) as (queue, begun, released):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_SECONDS):
             strangers = [
                 asyncio.create_task(try_sign_in(registry_with_people, f"guess{n}", f"guess{n}", **OTHER))
                 for n in range(4)
@@ -285,7 +286,7 @@ async def test_no_connection_is_held_during_password_checks(registry_with_people
         return False
 
     with mock.patch("services.registry.authentication.sign_in.passwords.verify_password", waits):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_SECONDS):
             flood = [
                 asyncio.create_task(sign_in(registry_with_people, username=f"guess{n}", password="guess"))
                 for n in range(guesses)
@@ -314,7 +315,7 @@ async def test_concurrent_guesses_are_throttled_too(registry_with_people: Servic
         return password == "demo"
 
     with mock.patch("services.registry.authentication.sign_in.passwords.verify_password", right_one_waits):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_SECONDS):
             right = asyncio.create_task(sign_in(registry_with_people, username="ops", password="demo"))
             await compared.wait()
             for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
@@ -523,7 +524,7 @@ async def test_worker_purges_expired_rows(registry_with_people: ServiceUnderTest
         clock.now() - timedelta(hours=2),
         hashlib.sha256(b"ops").hexdigest(),
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         task = asyncio.create_task(worker.purge_expired(registry_with_people.service))
         while (
             await connection.fetchval(

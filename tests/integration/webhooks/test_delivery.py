@@ -18,7 +18,7 @@ from shared.tables.common import Event
 from shared.tables.webhooks import WebhooksConsumerOffset
 from tests.conftest import TestDatabase
 from tests.integration.webhooks.conftest import Receiver, WebhooksHarness, silent_server
-from tests.support.eventually import eventually_true
+from tests.support.eventually import HANG_SECONDS, eventually_true
 from tests.support.service_under_test import insert_organisation, service_under_test
 
 OPENED = "appeal.opened"
@@ -289,7 +289,7 @@ async def test_running_service_delivers(database: TestDatabase, keys_dir: Path, 
         await harness.endpoint(receiver.url)
         for number in range(100):
             await harness.emit(number=number)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_SECONDS):
             while len(receiver.received) < 100 or await harness.deliveries(status="pending"):
                 await asyncio.sleep(0.1)
         assert len({request.id for request in receiver.received}) == len(receiver.received) == 100

@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from tests.support.eventually import HANG_SECONDS
+
 AUDIENCE = "gospablik-tests"
 
 
@@ -58,7 +60,7 @@ async def running_issuer() -> AsyncIterator[RunningIssuer]:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_SECONDS):
             url = f"http://127.0.0.1:{int(await process.stdout.readline())}"
         async with httpx.AsyncClient(base_url=url, timeout=10) as control:
             yield RunningIssuer(url, control)

@@ -20,6 +20,7 @@ from cli.embedded.programs import ProgramSpecs
 from cli.embedded.secrets import Secrets
 from cli.embedded.settings import EMULATED_NETWORKS, EmbeddedSettings
 from cli.embedded.temporary_postgres import free_port
+from tests.support.eventually import HANG_SECONDS
 
 pytestmark = pytest.mark.enable_socket  # an API on loopback
 
@@ -132,7 +133,7 @@ async def processes(settings: EmbeddedSettings, data_dir: DataDir) -> AsyncItera
                 *program.command, env=os.environ | dict(program.environment), stdout=asyncio.subprocess.DEVNULL
             )
         )
-    async with asyncio.timeout(60), aiohttp.ClientSession() as http:
+    async with asyncio.timeout(HANG_SECONDS), aiohttp.ClientSession() as http:
         for network in EMULATED_NETWORKS:
             while True:
                 try:
@@ -176,7 +177,7 @@ async def test_region_is_filled_once(
     async with aiohttp.ClientSession() as http:
         for network in EMULATED_NETWORKS:
             stored = await _stored(http, settings.url(network))
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(HANG_SECONDS):
                 while await _stored(http, settings.url(network)) == stored:
                     await asyncio.sleep(0.2)
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from services.gateway.app import create_app
 from services.gateway.settings import SERVICES, GatewaySettings
+from tests.support.eventually import HANG_SECONDS
 from tests.unit.gateway.conftest import Serve
 
 pytestmark = pytest.mark.enable_socket  # the gateway service calls servers on loopback
@@ -90,7 +91,7 @@ async def test_health_names_the_failing_service_without_internal_details(
 
 async def test_health_times_out_on_a_silent_service(gateway: httpx.AsyncClient, services: dict[str, Fake]) -> None:
     services["metrics"].delay = 30
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         answer = await gateway.get("/health")
     assert answer.status_code == 503
     assert answer.json()["output"] == "not ready: metrics"

@@ -15,6 +15,7 @@ from aiohttp import web
 from cli.embedded.programs import traefik_program
 from cli.embedded.temporary_postgres import free_port
 from services.gateway.traefik.static_config import write_static_config
+from tests.support.eventually import HANG_SECONDS
 from tests.unit.gateway.conftest import Serve
 
 pytestmark = pytest.mark.enable_socket  # Traefik listens on loopback
@@ -113,7 +114,7 @@ async def gateway(serve: Serve, tmp_path: Path) -> AsyncIterator[Gateway]:
 
 
 async def _until_routed(gateway: Gateway) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while True:
             try:
                 status, _ = await gateway.ask("GET", "/health")
@@ -174,7 +175,7 @@ async def test_error_responses_of_services_are_not_replaced(gateway: Gateway) ->
 
 
 async def test_absent_service_gives_a_problem_document_at_once(gateway: Gateway) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         answers = [await gateway.ask("GET", "/api/v1/metrics/sla?x=1") for _ in range(5)]
     assert {status for status, _ in answers} <= {502, 503}
     assert all(answer["by"] == "gateway-service" for _, answer in answers)
@@ -199,7 +200,7 @@ async def test_broken_connection_is_not_retried(gateway: Gateway) -> None:
 
 
 async def test_event_stream_is_not_buffered(gateway: Gateway) -> None:
-    async with asyncio.timeout(60), gateway.http.get(f"{gateway.base}/api/v1/stream") as response:
+    async with asyncio.timeout(HANG_SECONDS), gateway.http.get(f"{gateway.base}/api/v1/stream") as response:
         assert await response.content.readline() == b"data: 1\n"
 
 
@@ -226,7 +227,7 @@ async def test_request_id_is_forwarded(gateway: Gateway) -> None:
     headers = {"X-Request-Id": "abc-1"}
     async with gateway.http.get(f"{gateway.base}/api/v1/appeals", headers=headers) as response:
         assert (await response.json())["id"] == "abc-1"
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while '"request_X-Request-Id":"abc-1"' not in gateway.log.read_text():
             await asyncio.sleep(0.05)
 
@@ -236,7 +237,7 @@ async def test_access_log_contains_no_secret(gateway: Gateway) -> None:
     await gateway.ask("POST", "/callbacks/ok/PATHSECRET/502", b"{}")
     await gateway.ask("GET", "/api/v1/events?ticket=QUERYSECRET")
     await gateway.ask("GET", "/api/v1/appeals/logged")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while "/api/v1/appeals/logged" not in gateway.log.read_text():
             await asyncio.sleep(0.05)
     written = gateway.log.read_text()

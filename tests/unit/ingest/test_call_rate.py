@@ -4,6 +4,7 @@ import asyncio
 from uuid import uuid4
 
 from services.ingest.networks.calls import wait_for_rate_limit
+from tests.support.eventually import HANG_SECONDS
 
 
 async def test_two_clients_share_rate_limit_of_token() -> None:
@@ -20,5 +21,5 @@ async def test_two_clients_share_rate_limit_of_token() -> None:
 
 
 async def test_tokens_have_separate_rate_limits() -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         await asyncio.gather(*(wait_for_rate_limit(uuid4(), 0.01) for _ in range(20)))

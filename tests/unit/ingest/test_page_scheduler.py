@@ -8,6 +8,7 @@ from uuid import UUID
 from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.page_scheduler import PageScheduler
 from services.ingest.networks.port import PageRef
+from tests.support.eventually import HANG_SECONDS
 
 
 def page(number: int) -> PageRef:
@@ -57,7 +58,7 @@ class FakePolls:
 
 async def until(looks: FakePolls, seen: int) -> None:
     """Wait until this many checks were made."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while looks.count.total() < seen:
             await asyncio.sleep(0.005)
 
@@ -84,7 +85,7 @@ async def test_requested_page_runs_at_once_and_failing_page_backs_off() -> None:
     assert looks.failures[0][0] == "2"
     assert "no answer" in looks.failures[0][1]
     looks.pages = [page(1), page(3)]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while not looks.count["3"]:
             await asyncio.sleep(0.01)
     task.cancel()
@@ -95,7 +96,7 @@ async def test_request_during_check_runs_one_more_check() -> None:
     looks = FakePolls([page(1)])
     rotation = looks.rotation(1)
     task = asyncio.create_task(rotation.run())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         while not looks.at_once:
             await asyncio.sleep(0)
     rotation.run_soon(page(1))
