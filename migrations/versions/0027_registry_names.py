@@ -88,6 +88,8 @@ FIELDS_WITH_VALUES = ("step", "signs", "signals", "changed")
 
 
 def upgrade() -> None:
+    # The services are stopped: rewriting a large table may take its time.
+    op.execute("SET LOCAL statement_timeout = 0")
     for table, old, new in COLUMNS:
         _rename_column(table, old, new)
     for old, new in INDEXES:
@@ -102,6 +104,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("SET LOCAL statement_timeout = 0")
     _delete_stored_responses()
     _rewrite_events(
         _inverse(EVENT_TYPES), _inverse(DATA_FIELDS), _inverse(DATA_VALUES), actor=("registry", "system")

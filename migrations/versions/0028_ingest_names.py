@@ -93,6 +93,8 @@ FAILED_PUBLICATIONS = ("publication.failed", "publication.retry_scheduled", "pub
 
 
 def upgrade() -> None:
+    # The services are stopped: rewriting a large table may take its time.
+    op.execute("SET LOCAL statement_timeout = 0")
     for old, new in TABLES.items():
         _rename(f"ALTER TABLE {old} RENAME TO {new}")
     for table, names in COLUMNS.items():
@@ -129,6 +131,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("SET LOCAL statement_timeout = 0")
     op.execute(
         "DELETE FROM ingest_jobs.pgqueuer_schedules"
         " WHERE entrypoint IN ('requeue-stalled-publications', 'reencrypt-secrets')"
