@@ -10,12 +10,22 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from shared.http.problems import FieldError, Invalid
 
 # Every list accepts these; they are not part of the filter.
 PAGING_NAMES = frozenset({"cursor", "limit"})
+
+
+class ListFilter(BaseModel):
+    """Base of the filters of lists: each field is a query parameter, used as `Annotated[…, Query()]`.
+
+    Null means no restriction. Other parameters, such as those of paging, stand beside the filter, so it ignores
+    them; `refuse_unknown_parameters` rejects those that no part of the route declares.
+    """
+
+    model_config = ConfigDict(frozen=True)
 
 
 def refuse_unknown_parameters(request: Request) -> None:

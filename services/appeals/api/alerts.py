@@ -9,7 +9,6 @@ from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Mod
 from services.appeals.lifecycle import alerts
 from services.appeals.schemas.alerts import AlertOut
 from shared.api.pagination import Page, PagingDep
-from shared.contracts.values import AlertKind
 from shared.http import problems
 from shared.http.problems import NotFound
 from shared.masking import mask
@@ -23,22 +22,14 @@ async def list_alerts(
     *,
     session: ReadTransaction,
     caller: Moderator,
+    filters: Annotated[alerts.AlertFilter, Query()],
     paging: PagingDep,
     response: Response,
-    seen: Annotated[bool | None, Query(description="`false`: only alerts that nobody has seen")] = None,
-    kind: AlertKind | None = None,
-    in_incident: Annotated[
-        bool | None,
-        Query(
-            description="`false`: without alerts of appeals that are in an incident; the incident has its own "
-            "alert"
-        ),
-    ] = None,
 ) -> Page[AlertOut]:
     """Return alerts, newest first: urgent appeals, spikes, appeals that organisations keep transferring. Only
     moderators of the centre see them.
     """
-    alert_rows = await alerts.find(session, paging, seen=seen, kind=kind, in_incident=in_incident)
+    alert_rows = await alerts.find(session, filters, paging)
     rows, cursor = paging.page(alert_rows, lambda row: (row[0].created_at, row[0].id), response)
     return Page(items=[_present(row) for row in rows], next_cursor=cursor)
 

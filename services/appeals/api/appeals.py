@@ -3,22 +3,19 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Moderator, Reader, Worker
 from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_items
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.appeal_queries import AppealFilter
-from services.appeals.lifecycle.route_snapshot import TriageReason
 from services.appeals.moderation import decisions, manual_appeals
-from services.appeals.schemas import appeals, common, routes
+from services.appeals.schemas import appeals
 from services.appeals.schemas.appeals import AppealExpansion, AppealSort
-from services.appeals.schemas.types import BoundedDatetime, SingleLine
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import declared, with_headers
-from shared.contracts.values import AppealStatus, Language, Urgency
 from shared.database.sessions import retry_on_deadlock
 from shared.http import problems
 from shared.http.problems import (
@@ -28,57 +25,13 @@ from shared.http.problems import (
     PreconditionRequired,
     Unavailable,
 )
-from shared.networks import NetworkName
 from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter(tags=["appeals"])
 
 
-def appeal_filter(
-    *,
-    status: Annotated[list[AppealStatus] | None, Query(description="One or more statuses")] = None,
-    triage_reason: Annotated[
-        list[TriageReason] | None,
-        Query(description=f"In `triage`, for one or more of these reasons. {routes.TRIAGE_REASON_HELP}"),
-    ] = None,
-    organisation_id: UUID | None = None,
-    network: NetworkName | None = None,
-    topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
-    municipality: Annotated[
-        str | None, Query(pattern=common.OKTMO_PATTERN, description="OKTMO of the location")
-    ] = None,
-    settlement: Annotated[SingleLine | None, Query(description="As shown in `location`")] = None,
-    language: Language | None = None,
-    utility_failure: Annotated[
-        SingleLine | None, Query(description="The utility failure", examples=["power"])
-    ] = None,
-    urgency: Urgency | None = None,
-    min_transfers: Annotated[
-        int | None, Query(ge=1, le=1_000, description="Transferred between organisations at least this often")
-    ] = None,
-    overdue: Annotated[bool | None, Query(description="A reply is due and late")] = None,
-    reply_failed: Annotated[
-        bool | None, Query(description="The last reply failed, and nobody has sent one since")
-    ] = None,
-    opened_from: BoundedDatetime | None = None,
-    opened_to: Annotated[BoundedDatetime | None, Query(description="Before this moment")] = None,
-    number: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
-    q: Annotated[
-        str | None, Query(max_length=200, description="Part of the text of the message that opened the appeal")
-    ] = None,
-) -> AppealFilter:
-    """Return the list's filter from the query parameters."""
-    return AppealFilter(
-        status=status or (), triage_reason=triage_reason or (), organisation_id=organisation_id, network=network,
-        topic_id=topic_id, municipality=municipality, settlement=settlement, language=language,
-        utility_failure=utility_failure, urgency=urgency, min_transfers=min_transfers,
-        overdue=overdue, reply_failed=reply_failed, opened_from=opened_from, opened_to=opened_to, number=number,
-        q=q,
-    )  # fmt: skip
-
-
-AppealFilterDep = Annotated[AppealFilter, Depends(appeal_filter)]
+AppealQuery = Annotated[AppealFilter, Query()]
 
 
 @router.get("/appeals", responses=problems.responses(*READ_PROBLEMS), summary="List appeals")
@@ -86,7 +39,7 @@ async def list_appeals(
     *,
     session: ReadTransaction,
     caller: Reader,
-    filters: AppealFilterDep,
+    filters: AppealQuery,
     paging: PagingDep,
     response: Response,
     sort: Annotated[AppealSort, Query(description="Newest first (`-opened_at`), or oldest first")] = "-opened_at",
@@ -109,9 +62,7 @@ async def list_appeals(
 
 
 @router.get("/appeals/counts", responses=problems.responses(*READ_PROBLEMS), summary="Count appeals")
-async def count_appeals(
-    session: ReadTransaction, caller: Reader, filters: AppealFilterDep
-) -> appeals.AppealCounts:
+async def count_appeals(session: ReadTransaction, caller: Reader, filters: AppealQuery) -> appeals.AppealCounts:
     """Return how many appeals match the filter of the list, by status, and how many are overdue."""
     return await appeal_queries.count_by_status(session, caller, filters)
 

@@ -1,7 +1,6 @@
 """Routes of classifications and of the classifier."""
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
@@ -10,12 +9,9 @@ from services.appeals.api.presenters import classifications
 from services.appeals.classification import classification_queries
 from services.appeals.classification.classification_queries import ClassificationFilter
 from services.appeals.classification.classifier_pool import ClassifierUnavailableError, classifier_pool
-from services.appeals.classification.types import NeedsAnswer
 from services.appeals.schemas.classifications import ClassifiedMessageOut, ClassifierOut
-from services.appeals.schemas.types import BoundedDatetime, SingleLine
 from services.appeals.settings import settings
 from shared.api.pagination import Page, PagingDep
-from shared.contracts.values import Language, Urgency
 from shared.http import problems
 from shared.http.problems import Unavailable
 from shared.service import ReadTransaction
@@ -56,38 +52,15 @@ async def list_classified_messages(
     *,
     session: ReadTransaction,
     caller: ClassificationReader,
+    filters: Annotated[ClassificationFilter, Query()],
     paging: PagingDep,
     response: Response,
-    needs_answer: Annotated[NeedsAnswer | None, Query(description="`no` opened no appeal")] = None,
-    language: Language | None = None,
-    urgency: Urgency | None = None,
-    classified_by: Annotated[
-        SingleLine | None,
-        Query(
-            description="`automatic`, `person`, or the exact value of `classification.classified_by`",
-            examples=["automatic"],
-        ),
-    ] = None,
-    topic_id: Annotated[UUID | None, Query(description="A topic; a group takes all its topics")] = None,
-    page_id: UUID | None = None,
-    organisation_id: Annotated[UUID | None, Query(description="The organisation that owns the page")] = None,
-    classified_from: Annotated[
-        BoundedDatetime | None, Query(description="First classified at or after this moment")
-    ] = None,
-    classified_to: Annotated[
-        BoundedDatetime | None, Query(description="First classified before this moment")
-    ] = None,
 ) -> Page[ClassifiedMessageOut]:
     """Return classified messages by the time of their first classification, newest first. `needs_answer=no` with
     `classified_by=automatic` lists what was closed automatically and not reviewed.
 
     Personal data is masked in `text` and `classification.why`.
     """
-    filters = ClassificationFilter(
-        needs_answer=needs_answer, language=language, urgency=urgency, classified_by=classified_by,
-        topic_id=topic_id, page_id=page_id, organisation_id=organisation_id, classified_from=classified_from,
-        classified_to=classified_to,
-    )  # fmt: skip
     rows, cursor = paging.page(
         await classification_queries.find(session, caller, filters, paging),
         lambda row: (row.Classification.created_at, row.Classification.message_id),

@@ -10,7 +10,6 @@ from services.appeals.api.presenters import incidents
 from services.appeals.api.presenters.incidents import appeal_brief, incident_out, incident_response
 from services.appeals.incidents import bulk_reply, incident_queries, service, similar_appeals
 from services.appeals.lifecycle import assignments
-from services.appeals.schemas.common import OKTMO_PATTERN
 from services.appeals.schemas.incidents import (
     IncidentIn,
     IncidentMemberOut,
@@ -79,15 +78,11 @@ async def list_incidents(
     *,
     session: ReadTransaction,
     caller: Reader,
+    filters: Annotated[incident_queries.IncidentFilter, Query()],
     paging: PagingDep,
     response: Response,
-    open: Annotated[bool | None, Query(description="`true`: open incidents; `false`: closed ones")] = None,
-    municipality: Annotated[str | None, Query(pattern=OKTMO_PATTERN, description="OKTMO of the location")] = None,
-    topic_id: UUID | None = None,
-    q: Annotated[str | None, Query(max_length=200, description="Part of the title")] = None,
 ) -> Page[IncidentOut]:
     """Return incidents newest first. An organisation sees those that it leads or has an appeal in."""
-    filters = incident_queries.IncidentFilter(open=open, municipality=municipality, topic_id=topic_id, q=q)
     rows, cursor = paging.page(
         await incident_queries.find(session, caller, filters, paging),
         lambda row: (row[0].opened_at, row[0].id),

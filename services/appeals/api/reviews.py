@@ -1,7 +1,6 @@
 """Routes of reviews: people's decisions about classifications, and the training set made from them."""
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
@@ -24,14 +23,9 @@ async def list_reviews(
     *,
     session: ReadTransaction,
     caller: Reader,
+    filters: Annotated[reviews.ReviewFilter, Query()],
     paging: PagingDep,
     response: Response,
-    corrected: Annotated[
-        bool | None, Query(description="Whether people disagreed with the prediction in any field")
-    ] = None,
-    topic_group_id: Annotated[
-        UUID | None, Query(description="The topic group that people decided on, else the predicted one")
-    ] = None,
 ) -> Page[ReviewOut]:
     """Return reviews newest first: who reviewed which message, the prediction, and the decision.
 
@@ -39,7 +33,7 @@ async def list_reviews(
     appeal.
     """
     rows, cursor = paging.page(
-        await reviews.list_reviews(session, caller, paging, corrected=corrected, topic_group_id=topic_group_id),
+        await reviews.list_reviews(session, caller, filters, paging),
         lambda row: (row.created_at, row.message_id),
         response,
     )

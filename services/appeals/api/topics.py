@@ -7,7 +7,6 @@ from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, RegistryReader
 from services.appeals.classification import topics
-from services.appeals.classification.topics import TopicLevelFilter
 from services.appeals.schemas.topics import TopicDetails, TopicOut
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
@@ -22,24 +21,13 @@ async def list_topics(
     *,
     session: ReadTransaction,
     caller: RegistryReader,
+    filters: Annotated[topics.TopicFilter, Query()],
     paging: PagingDep,
     response: Response,
-    level: Annotated[
-        TopicLevelFilter | None,
-        Query(description="Default: `group`; with `group_id` `topic`; with `q` alone `all`"),
-    ] = None,
-    group_id: Annotated[UUID | None, Query(description="Only topics of this group")] = None,
-    q: Annotated[
-        str | None,
-        Query(
-            min_length=1, max_length=200, description="Part of a name, an old name or an alias", examples=["ямы"]
-        ),
-    ] = None,
 ) -> Page[TopicOut]:
     """Return topic groups and topics in the taxonomy's order; the 26 groups by default."""
-    default: TopicLevelFilter = "topic" if group_id is not None else "all" if q is not None else "group"
     rows, cursor = paging.page(
-        await topics.find(session, paging, level=level or default, group_id=group_id, q=q),
+        await topics.find(session, filters, paging),
         lambda row: (row[0].position, row[0].id),
         response,
     )

@@ -5,16 +5,20 @@ a decision about the message.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import Boolean, ColumnElement, Select, and_, literal_column, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.classification.types import NeedsAnswer
+from services.appeals.field_types import BoundedDatetime, SingleLine
 from shared.api.pagination import Paging, inline_literal
+from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
+from shared.contracts.values import Language, Urgency
 from shared.tables.appeals import CLASSIFIED_BY_PERSON, AppealMessage, Classification, Topic
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
@@ -28,22 +32,24 @@ _OF_MESSAGE = (
 ClassificationRow = Any
 
 
-@dataclass(frozen=True)
-class ClassificationFilter:
-    """Filter of a list of classifications; null means no restriction.
+class ClassificationFilter(ListFilter):
+    """Filter of a list of classifications."""
 
-    `classified_by`: `automatic`, `person`, or a stored name.
-    """
-
-    needs_answer: str | None = None
-    language: str | None = None
-    urgency: str | None = None
-    classified_by: str | None = None
-    topic_id: UUID | None = None
+    needs_answer: NeedsAnswer | None = Field(default=None, description="`no` opened no appeal")
+    language: Language | None = None
+    urgency: Urgency | None = None
+    classified_by: SingleLine | None = Field(
+        default=None,
+        description="`automatic`, `person`, or the exact value of `classification.classified_by`",
+        examples=["automatic"],
+    )
+    topic_id: UUID | None = Field(default=None, description="A topic; a group takes all its topics")
     page_id: UUID | None = None
-    organisation_id: UUID | None = None
-    classified_from: datetime | None = None
-    classified_to: datetime | None = None
+    organisation_id: UUID | None = Field(default=None, description="The organisation that owns the page")
+    classified_from: BoundedDatetime | None = Field(
+        default=None, description="First classified at or after this moment"
+    )
+    classified_to: BoundedDatetime | None = Field(default=None, description="First classified before this moment")
 
 
 async def _conditions(session: AsyncSession, filters: ClassificationFilter) -> list[ColumnElement[bool]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import ColumnElement, Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -13,6 +14,7 @@ from typing_extensions import TypeAliasType
 from services.appeals.schemas import common
 from services.appeals.schemas.topics import TopicDetails, TopicOut
 from shared.api.pagination import Paging
+from shared.api.query_parameters import ListFilter
 from shared.http.problems import Invalid, NotFound
 from shared.tables.appeals import Topic
 from shared.tables.registry import Municipality
@@ -22,9 +24,31 @@ TopicLevelFilter = TypeAliasType("TopicLevelFilter", Literal["group", "topic", "
 TopicGroup = aliased(Topic)
 
 
-async def find(
-    session: AsyncSession, paging: Paging, *, level: TopicLevelFilter, group_id: UUID | None, q: str | None
-) -> Sequence[Row[Topic, str | None]]:
+class TopicFilter(ListFilter):
+    """Filter of the topic taxonomy. Without any, topic groups are listed."""
+
+    level: TopicLevelFilter | None = Field(
+        default=None, description="Default: `group`; with `group_id` `topic`; with `q` alone `all`"
+    )
+    group_id: UUID | None = Field(default=None, description="Only topics of this group")
+    q: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Part of a name, an old name or an alias",
+        examples=["ямы"],
+    )
+
+    def levels(self) -> TopicLevelFilter:
+        """Return the given level, or the default for the other parameters."""
+        if self.level is not None:
+            return self.level
+        if self.group_id is not None:
+            return "topic"
+        return "group" if self.q is None else "all"
+
+
+async def find(session: AsyncSession, filters: TopicFilter, paging: Paging) -> Sequence[Row[Topic, str | None]]:
     """Return topics in the taxonomy's order, each with the name of its group, one more than the page takes.
 
     `q` is searched in names, former names and aliases, ignoring case, «ё» and punctuation.
@@ -35,17 +59,17 @@ async def find(
         .where(Topic.active)
         .order_by(Topic.position, Topic.id)
     )
-    if level != "all":
+    if (level := filters.levels()) != "all":
         query = query.where(Topic.group_id.is_(None) if level == "group" else Topic.group_id.is_not(None))
-    if group_id is not None:
-        query = query.where(in_topic(Topic.id, group_id))
+    if filters.group_id is not None:
+        query = query.where(in_topic(Topic.id, filters.group_id))
     after = paging.after((Topic.position, Topic.id), (int, UUID), descending=False)
     if after is not None:
         query = query.where(after)
-    if q is None:
+    if filters.q is None:
         return (await session.execute(query.limit(paging.limit + 1))).all()
     # There are only a few hundred rows, so names are folded here by the taxonomy's own function, not in SQL.
-    folded = fold_name(q)
+    folded = fold_name(filters.q)
     rows = (await session.execute(query)).all()
     matching = [row for row in rows if any(folded in fold_name(name) for name in (row[0].name, *row[0].aliases))]
     return matching[: paging.limit + 1]

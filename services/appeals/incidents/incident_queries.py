@@ -1,29 +1,30 @@
 """Queries of incidents: an organisation sees those that it leads or has an appeal in, and only its own members."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import ColumnElement, Select, Text, exists, func, or_, select, true, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.field_types import OKTMO_PATTERN
 from shared.api.pagination import Paging
+from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.http.problems import NotFound
 from shared.tables.appeals import Appeal, Incident, IncidentMember, Topic
 from shared.tables.registry import Organisation
 
 
-@dataclass(frozen=True)
-class IncidentFilter:
-    """Filter of a list of incidents; null means no restriction."""
+class IncidentFilter(ListFilter):
+    """Filter of a list of incidents."""
 
-    open: bool | None = None
-    municipality: str | None = None
+    open: bool | None = Field(default=None, description="`true`: open incidents; `false`: closed ones")
+    municipality: str | None = Field(default=None, pattern=OKTMO_PATTERN, description="OKTMO of the location")
     topic_id: UUID | None = None
-    q: str | None = None
+    q: str | None = Field(default=None, max_length=200, description="Part of the title")
 
 
 def is_current_member(incident_id: Any) -> tuple[ColumnElement[bool], ...]:

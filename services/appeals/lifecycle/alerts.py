@@ -10,12 +10,14 @@ from typing import Any, get_args
 from uuid import UUID
 
 from prometheus_client import Gauge
+from pydantic import Field
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from shared import clock
 from shared.api.pagination import Paging, inline_literal
+from shared.api.query_parameters import ListFilter
 from shared.audit import recorder
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AlertRaised
@@ -34,6 +36,17 @@ ALERT_KINDS: tuple[str, ...] = get_args(AlertKind.__value__)
 _RAISED_AGAIN = frozenset({"urgent"})
 
 AlertRow = Row[Alert, Appeal | None, Incident | None]
+
+
+class AlertFilter(ListFilter):
+    """Filter of a list of alerts."""
+
+    seen: bool | None = Field(default=None, description="`false`: only alerts that nobody has seen")
+    kind: AlertKind | None = None
+    in_incident: bool | None = Field(
+        default=None,
+        description="`false`: without alerts of appeals that are in an incident; the incident has its own alert",
+    )
 
 
 async def raise_for_appeals(session: WriteSession, kind: str, alerts: Sequence[tuple[Appeal, str]]) -> None:
@@ -105,26 +118,16 @@ def _event(alert: Alert, numbers: dict[UUID, int]) -> NewEvent:
     )
 
 
-async def find(
-    session: AsyncSession,
-    paging: Paging,
-    *,
-    seen: bool | None = None,
-    kind: str | None = None,
-    in_incident: bool | None = None,
-) -> Sequence[AlertRow]:
-    """Return alerts with their appeal and incident, newest first, one more than the page takes.
-
-    `in_incident` true: only alerts of appeals that are in an incident; false: all others.
-    """
+async def find(session: AsyncSession, filters: AlertFilter, paging: Paging) -> Sequence[AlertRow]:
+    """Return alerts with their appeal and incident, newest first, one more than the page takes."""
     query = _query().order_by(Alert.created_at.desc(), Alert.id.desc()).limit(paging.limit + 1)
-    if seen is not None:
-        query = query.where(Alert.seen_at.is_not(None) if seen else Alert.seen_at.is_(None))
-    if kind is not None:
-        query = query.where(Alert.kind == inline_literal(kind))
-    if in_incident is not None:
+    if filters.seen is not None:
+        query = query.where(Alert.seen_at.is_not(None) if filters.seen else Alert.seen_at.is_(None))
+    if filters.kind is not None:
+        query = query.where(Alert.kind == inline_literal(filters.kind))
+    if filters.in_incident is not None:
         inside = func.coalesce(Appeal.incident_id.is_not(None), False)
-        query = query.where(inside.is_(in_incident))
+        query = query.where(inside.is_(filters.in_incident))
     after = paging.after((Alert.created_at, Alert.id), (datetime.fromisoformat, UUID))
     if after is not None:
         query = query.where(after)

@@ -1,10 +1,10 @@
 """Queries of appeals: lists, counts, and locking one for a change."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import (
     ColumnElement,
     Label,
@@ -22,40 +22,52 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from services.appeals.classification import topics
 from services.appeals.classification.topics import TopicGroup
+from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, SingleLine
 from services.appeals.lifecycle import timeline
+from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.schemas import appeals
 from services.appeals.sla.breaches import overdue_condition
 from shared import clock
 from shared.api import preconditions
 from shared.api.pagination import Paging, inline_literal
+from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
+from shared.contracts.values import AppealStatus, Language, Urgency
 from shared.database.sessions import WriteSession
 from shared.http.problems import NotFound
+from shared.networks import NetworkName
 from shared.tables.appeals import Appeal, Topic
 from shared.tables.registry import Municipality, Organisation
 
 
-@dataclass(frozen=True)
-class AppealFilter:
-    """Filter of a list of appeals; null means no restriction."""
+class AppealFilter(ListFilter):
+    """Filter of a list of appeals."""
 
-    status: Sequence[str] = ()
-    triage_reason: Sequence[str] = ()
+    status: list[AppealStatus] | None = Field(default=None, description="One or more statuses")
+    triage_reason: list[TriageReason] | None = Field(
+        default=None, description=f"In `triage`, for one or more of these reasons. {TRIAGE_REASON_HELP}"
+    )
     organisation_id: UUID | None = None
-    network: str | None = None
-    topic_id: UUID | None = None
-    municipality: str | None = None
-    settlement: str | None = None
-    language: str | None = None
-    utility_failure: str | None = None
-    urgency: str | None = None
-    min_transfers: int | None = None
-    overdue: bool | None = None
-    reply_failed: bool | None = None
-    opened_from: datetime | None = None
-    opened_to: datetime | None = None
-    number: int | None = None
-    q: str | None = None
+    network: NetworkName | None = None
+    topic_id: UUID | None = Field(default=None, description="A topic; a group takes all its topics")
+    municipality: str | None = Field(default=None, pattern=OKTMO_PATTERN, description="OKTMO of the location")
+    settlement: SingleLine | None = Field(default=None, description="As shown in `location`")
+    language: Language | None = None
+    utility_failure: SingleLine | None = Field(default=None, description="The utility failure", examples=["power"])
+    urgency: Urgency | None = None
+    min_transfers: int | None = Field(
+        default=None, ge=1, le=1_000, description="Transferred between organisations at least this often"
+    )
+    overdue: bool | None = Field(default=None, description="A reply is due and late")
+    reply_failed: bool | None = Field(
+        default=None, description="The last reply failed, and nobody has sent one since"
+    )
+    opened_from: BoundedDatetime | None = None
+    opened_to: BoundedDatetime | None = Field(default=None, description="Before this moment")
+    number: int | None = Field(default=None, ge=1, le=2**63 - 1)
+    q: str | None = Field(
+        default=None, max_length=200, description="Part of the text of the message that opened the appeal"
+    )
 
     def conditions(self, caller: Caller) -> list[ColumnElement[bool]]:
         """Return the filter's conditions, within the caller's scope."""

@@ -13,6 +13,12 @@ from shared.tables.appeals import Appeal
 UnroutedReason = Literal["topic_uncertain", "moderators_by_rule", "no_rule", "page_unknown", "organisation_closed"]
 UnclearNeedReason = Literal["need_unclear", "buryat_text", "other_region"]
 TriageReason = TypeAliasType("TriageReason", Literal[UnclearNeedReason, UnroutedReason, "returned"])
+TRIAGE_REASON_HELP = (
+    "It is unclear whether an answer is due: `need_unclear`, `buryat_text` (a person must read it), "
+    "`other_region`. Or who answers: "
+    "`topic_uncertain`, `moderators_by_rule` (a rule says so), `no_rule` (no rule matches), `page_unknown`, "
+    "`organisation_closed`, `returned` (by an organisation)"
+)
 
 
 class _Part(BaseModel):

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,6 +19,7 @@ from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.moderation.corrections import Corrections
 from shared.api.pagination import Paging
 from shared.api.preconditions import Seen, check_version
+from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import DecidedByAnother
@@ -32,6 +34,17 @@ _PREDICTED = (
 )  # fmt: skip
 
 ReviewSnapshot = dict[str, Any]
+
+
+class ReviewFilter(ListFilter):
+    """Filter of a list of reviews."""
+
+    corrected: bool | None = Field(
+        default=None, description="Whether people disagreed with the prediction in any field"
+    )
+    topic_group_id: UUID | None = Field(
+        default=None, description="The topic group that people decided on, else the predicted one"
+    )
 
 
 async def lock_review(session: WriteSession, message_id: UUID) -> None:
@@ -190,9 +203,7 @@ async def store_review(
     return review
 
 
-def review_list_query(
-    caller: Caller, paging: Paging, *, corrected: bool | None, topic_group_id: UUID | None
-) -> Select[Review]:
+def review_list_query(caller: Caller, filters: ReviewFilter, paging: Paging) -> Select[Review]:
     """Return the query that lists reviews newest first, one more than the page takes."""
     query = (
         select(Review)
@@ -200,21 +211,17 @@ def review_list_query(
         .order_by(Review.created_at.desc(), Review.message_id.desc())
         .limit(paging.limit + 1)
     )
-    if corrected is not None:
+    if filters.corrected is not None:
         wrong = or_(*(getattr(Review, f"agrees_{question}").is_(False) for question in REVIEWED_FIELDS))
-        query = query.where(wrong if corrected else ~wrong)
-    if topic_group_id is not None:
-        query = query.where(Review.topic_group_id == topic_group_id)
+        query = query.where(wrong if filters.corrected else ~wrong)
+    if filters.topic_group_id is not None:
+        query = query.where(Review.topic_group_id == filters.topic_group_id)
     after = paging.after((Review.created_at, Review.message_id), (datetime.fromisoformat, UUID))
     return query if after is None else query.where(after)
 
 
 async def list_reviews(
-    session: AsyncSession, caller: Caller, paging: Paging, *, corrected: bool | None, topic_group_id: UUID | None
+    session: AsyncSession, caller: Caller, filters: ReviewFilter, paging: Paging
 ) -> Sequence[Review]:
     """Return a page of reviews and one more."""
-    return list(
-        await session.scalars(
-            review_list_query(caller, paging, corrected=corrected, topic_group_id=topic_group_id)
-        )
-    )
+    return list(await session.scalars(review_list_query(caller, filters, paging)))

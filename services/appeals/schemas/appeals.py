@@ -7,15 +7,15 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
-from services.appeals.lifecycle.route_snapshot import TriageReason
+from services.appeals.field_types import NonBlankText, SingleLine
+from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.lifecycle.timeline import TimelineEntryKind
 from services.appeals.lifecycle.transitions import AssignmentKind
 from services.appeals.moderation.corrections import Corrections
 from services.appeals.schemas.classifications import ClassificationOut
 from services.appeals.schemas.common import _ID, Channel, Location, LocationIn, NamedRef, RequestBody, TopicRef
 from services.appeals.schemas.replies import FailedReply, ReplyOut
-from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
-from services.appeals.schemas.types import NonBlankText, SingleLine
+from services.appeals.schemas.routes import RouteOut
 from shared.contracts.values import AppealOutcome, AppealStatus, DeletedBy, Language, MessageKind, Urgency
 
 AppealSort = TypeAliasType("AppealSort", Literal["-opened_at", "opened_at"])

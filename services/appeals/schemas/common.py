@@ -5,10 +5,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.appeals.classification.types import LOCATION_PARTS
-from services.appeals.schemas.types import SingleLine
+from services.appeals.field_types import OKTMO_PATTERN, SingleLine
 from shared.networks import NetworkName
 
-OKTMO_PATTERN = r"^\d{8}(\d{3})?$"
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
 
 

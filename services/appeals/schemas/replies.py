@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
+from services.appeals.field_types import BoundedDatetime, NonBlankText
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
 from services.appeals.schemas.common import RequestBody
-from services.appeals.schemas.types import BoundedDatetime, NonBlankText
 from shared.contracts.values import ReplyKind, ReplyOrigin
 
 ReplyStatus = TypeAliasType("ReplyStatus", Literal["queued", "sending", "uncertain", "published", "failed"])

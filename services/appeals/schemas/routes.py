@@ -6,13 +6,6 @@ from pydantic import BaseModel, Field
 
 from services.appeals.schemas.common import NamedRef
 
-TRIAGE_REASON_HELP = (
-    "It is unclear whether an answer is due: `need_unclear`, `buryat_text` (a person must read it), "
-    "`other_region`. Or who answers: "
-    "`topic_uncertain`, `moderators_by_rule` (a rule says so), `no_rule` (no rule matches), `page_unknown`, "
-    "`organisation_closed`, `returned` (by an organisation)"
-)
-
 
 class Suggestion(BaseModel):
     """An organisation that may have to answer."""

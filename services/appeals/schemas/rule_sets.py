@@ -8,12 +8,12 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
 from services.appeals.classification.types import NeedsAnswer
-from services.appeals.lifecycle.route_snapshot import TriageReason
+from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, NonBlankText, SingleLine
+from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.routing.engine import Rule, SendTo
 from services.appeals.routing.validation import MAX_RULES
-from services.appeals.schemas.common import OKTMO_PATTERN, NamedRef, RequestBody
-from services.appeals.schemas.routes import TRIAGE_REASON_HELP, RouteOut
-from services.appeals.schemas.types import BoundedDatetime, NonBlankText, SingleLine
+from services.appeals.schemas.common import NamedRef, RequestBody
+from services.appeals.schemas.routes import RouteOut
 from shared.contracts.values import MessageKind, Urgency
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"

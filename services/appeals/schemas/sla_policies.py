@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
+from services.appeals.field_types import BoundedDatetime, SingleLine
 from services.appeals.schemas.common import RequestBody
-from services.appeals.schemas.types import BoundedDatetime, SingleLine
 from shared.contracts.values import Urgency
 
 DeadlineStart = TypeAliasType("DeadlineStart", Literal["received", "written", "assigned"])

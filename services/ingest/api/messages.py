@@ -4,7 +4,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
 
 from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
 from services.ingest.intake import message_queries
@@ -14,10 +13,7 @@ from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
-from shared.contracts.values import DeletedBy, MessageKind
-from shared.networks import NetworkName
 from shared.service import ReadTransaction
-from shared.tables.ingest import Message
 
 router = APIRouter()
 
@@ -28,36 +24,12 @@ MessageReader = Annotated[Caller, require_right(Right.MESSAGES_READ)]
 async def list_messages(
     session: ReadTransaction,
     caller: MessageReader,
+    filters: Annotated[message_queries.MessageFilter, Query()],
     paging: PagingDep,
     response: Response,
-    *,
-    network: NetworkName | None = None,
-    kind: MessageKind | None = None,
-    page_id: UUID | None = None,
-    organisation_id: UUID | None = None,
-    thread_key: Annotated[str | None, Query(max_length=200)] = None,
-    history: Annotated[bool | None, Query(description="Written before the page's go-live moment")] = None,
-    from_community: bool | None = None,
-    deleted_by: DeletedBy | None = None,
-    received_from: Annotated[AwareDatetime | None, Query(description="RFC 3339 with offset, included")] = None,
-    received_to: Annotated[AwareDatetime | None, Query(description="RFC 3339 with offset, not included")] = None,
 ) -> Page[MessageOut]:
     """Return messages of citizens and of the community itself: comments, wall posts and direct messages."""
-    conditions = message_queries.list_conditions(
-        network,
-        kind,
-        history,
-        from_community,
-        deleted_by,
-        page_id=page_id,
-        organisation_id=organisation_id,
-        thread_key=thread_key,
-    )
-    if received_from is not None:
-        conditions.append(Message.received_at >= received_from)
-    if received_to is not None:
-        conditions.append(Message.received_at < received_to)
-    rows = await message_queries.list_messages(session, caller, paging, conditions)
+    rows = await message_queries.list_messages(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.received_at, row.id), response)
     security_log.log_personal_data_read(caller.actor, "message", [row.id for row in kept])
     return Page(items=[message_queries.to_schema(row) for row in kept], next_cursor=cursor)

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS, jobs_of
 from services.ingest.publishing import publication_requests
@@ -12,7 +12,6 @@ from services.ingest.schemas.publications import (
     PublicationRequest,
     PublicationRequested,
     PublicationRetry,
-    PublicationStatus,
 )
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import set_etag
@@ -20,7 +19,6 @@ from shared.auth.callers import Caller, ServiceCaller, require_right, require_se
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import Conflict, Invalid
-from shared.networks import NetworkName
 from shared.service import ReadTransaction, ServiceDep, UncheckedWriteTransaction, WriteTransaction
 
 router = APIRouter()
@@ -35,20 +33,12 @@ PublicationSender = Annotated[Caller, require_right(Right.APPEALS_ANSWER)]
 async def list_publications(
     session: ReadTransaction,
     caller: PublicationReader,
+    filters: Annotated[publication_requests.PublicationFilter, Query()],
     paging: PagingDep,
     response: Response,
-    *,
-    status: PublicationStatus | None = None,
-    network: NetworkName | None = None,
-    page_id: UUID | None = None,
-    organisation_id: UUID | None = None,
-    reply_id: UUID | None = None,
 ) -> Page[PublicationOut]:
     """Return publications, newest first. Those with `status=failed` need a person."""
-    conditions = publication_requests.list_conditions(
-        status, network, page_id=page_id, organisation_id=organisation_id, reply_id=reply_id
-    )
-    rows = await publication_requests.list_publications(session, caller, paging, conditions)
+    rows = await publication_requests.list_publications(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=[PublicationOut.model_validate(row) for row in kept], next_cursor=cursor)
 

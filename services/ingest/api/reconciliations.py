@@ -1,12 +1,9 @@
 """Routes of reconciliations: comparisons of the stored messages with the network."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
-from sqlalchemy import ColumnElement
 
 from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
 from services.ingest.schemas.sync import (
@@ -24,32 +21,18 @@ from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http import problems
-from shared.http.problems import BadRequest, Conflict, InFlight, Invalid, KeyReused
-from shared.networks import NetworkName
+from shared.http.problems import BadRequest, Conflict, InFlight, KeyReused
 from shared.service import ReadTransaction, WriteTransaction
 from shared.tables import registry
-from shared.tables.ingest import IngestIdempotency, Reconciliation
+from shared.tables.ingest import IngestIdempotency
 
 router = APIRouter()
 
 SourceReader = Annotated[Caller, require_right(Right.SOURCES_READ)]
 SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
-StartedFrom = Annotated[AwareDatetime | None, Query(description="RFC 3339 with offset, included")]
+ReconciliationQuery = Annotated[reconciliation_requests.ReconciliationFilter, Query()]
 
 IDEMPOTENCY_PROBLEMS = problems.responses(BadRequest, InFlight, KeyReused)
-
-
-def _conditions(
-    network: str | None, page_id: UUID | None, started_from: datetime | None
-) -> list[ColumnElement[bool]]:
-    exact = {registry.Page.network: network, Reconciliation.page_id: page_id}
-    conditions = [column == value for column, value in exact.items() if value is not None]
-    if started_from is not None:
-        try:
-            conditions.append(Reconciliation.started_at >= started_from.astimezone(UTC))
-        except OverflowError as error:
-            raise Invalid.field("query/started_from", "The time is out of range") from error
-    return conditions
 
 
 @router.post(
@@ -99,19 +82,16 @@ async def request_reconciliations(
 async def list_reconciliations(
     session: ReadTransaction,
     caller: SourceReader,
+    filters: ReconciliationQuery,
     paging: PagingDep,
     response: Response,
     *,
-    network: NetworkName | None = None,
-    page_id: UUID | None = None,
-    started_from: StartedFrom = None,
     with_gaps: Annotated[bool, Query(description="Those that found gaps alone")] = False,
 ) -> Page[ReconciliationOut]:
     """Return reconciliations, last started first, with the number of gaps each found."""
-    conditions = _conditions(network, page_id, started_from)
-    if with_gaps:
-        conditions.append(Reconciliation.gaps > 0)
-    rows = await reconciliation_requests.list_reconciliations(session, caller, paging, conditions)
+    rows = await reconciliation_requests.list_reconciliations(
+        session, caller, filters, paging, with_gaps=with_gaps
+    )
     kept, cursor = paging.page(rows, lambda row: (row.started_at, row.id), response)
     return Page(items=[ReconciliationOut.model_validate(row) for row in kept], next_cursor=cursor)
 
@@ -122,13 +102,10 @@ async def list_reconciliations(
 async def get_reconciliation_summary(
     session: ReadTransaction,
     caller: SourceReader,
-    *,
-    network: NetworkName | None = None,
-    page_id: UUID | None = None,
-    started_from: StartedFrom = None,
+    filters: ReconciliationQuery,
 ) -> ReconciliationSummary:
     """Return how many reconciliations were requested and finished, and their total counts."""
-    return await reconciliation_requests.summarize(session, caller, _conditions(network, page_id, started_from))
+    return await reconciliation_requests.summarize(session, caller, filters)
 
 
 @router.post(
@@ -179,8 +156,7 @@ async def list_reconciliations_of_page(
     session: ReadTransaction, caller: SourceReader, page_id: UUID, paging: PagingDep, response: Response
 ) -> Page[ReconciliationOut]:
     """Return the page's reconciliations, last started first; empty for a page the caller may not see."""
-    rows = await reconciliation_requests.list_reconciliations(
-        session, caller, paging, [Reconciliation.page_id == page_id]
-    )
+    filters = reconciliation_requests.ReconciliationFilter(page_id=page_id)
+    rows = await reconciliation_requests.list_reconciliations(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.started_at, row.id), response)
     return Page(items=[ReconciliationOut.model_validate(row) for row in kept], next_cursor=cursor)

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
 from services.ingest.schemas.sources import CallBudgetList, PageSourcesDetail, PageSourcesOut
@@ -12,9 +12,7 @@ from services.ingest.sources import source_metrics, source_status
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
-from shared.networks import NetworkName
 from shared.service import ReadTransaction
-from shared.tables import registry
 
 router = APIRouter()
 
@@ -26,21 +24,12 @@ SourceInspector = Annotated[Caller, require_right(Right.SOURCES_INSPECT)]
 async def list_sources(
     session: ReadTransaction,
     caller: SourceReader,
+    filters: Annotated[source_status.SourceFilter, Query()],
     paging: PagingDep,
     response: Response,
-    *,
-    network: NetworkName | None = None,
-    organisation_id: UUID | None = None,
-    page_id: UUID | None = None,
 ) -> Page[PageSourcesOut]:
     """Return pages by name with their sources, lag, tokens, push state, errors, gaps and last reconciliation."""
-    exact = {
-        registry.Page.network: network,
-        registry.Page.organisation_id: organisation_id,
-        registry.Page.id: page_id,
-    }
-    conditions = [column == value for column, value in exact.items() if value is not None]
-    rows, keys = await source_status.list_sources(session, caller, paging, conditions)
+    rows, keys = await source_status.list_sources(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (keys[row.page_id], row.page_id), response)
     return Page(items=kept, next_cursor=cursor)
 

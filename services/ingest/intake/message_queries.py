@@ -1,10 +1,10 @@
 """Queries of stored messages for the API."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import AwareDatetime, Field
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
@@ -13,11 +13,29 @@ from services.ingest.networks.sanitize import decode_exact_json
 from services.ingest.schemas.messages import MessageDetail, MessageOut, MessageVersionOut
 from shared import security_log
 from shared.api.pagination import Paging, inline_literal
+from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
+from shared.contracts.values import DeletedBy, MessageKind
 from shared.http.problems import NotFound
+from shared.networks import NetworkName
 from shared.tables.ingest import Message, MessageVersion
 
 COLUMNS = [getattr(Message, name) for name in MessageOut.model_fields]
+
+
+class MessageFilter(ListFilter):
+    """Filter of a list of messages."""
+
+    network: NetworkName | None = None
+    kind: MessageKind | None = None
+    page_id: UUID | None = None
+    organisation_id: UUID | None = None
+    thread_key: str | None = Field(default=None, max_length=200)
+    history: bool | None = Field(default=None, description="Written before the page's go-live moment")
+    from_community: bool | None = None
+    deleted_by: DeletedBy | None = None
+    received_from: AwareDatetime | None = Field(default=None, description="RFC 3339 with offset, included")
+    received_to: AwareDatetime | None = Field(default=None, description="RFC 3339 with offset, not included")
 
 
 def to_schema(row: Message) -> MessageOut:
@@ -30,36 +48,29 @@ def _values(row: Message) -> dict[str, Any]:
     return {**values, "attachments": decode_exact_json(row.attachments)}
 
 
-def list_conditions(
-    network: str | None = None,
-    kind: str | None = None,
-    history: bool | None = None,
-    from_community: bool | None = None,
-    deleted_by: str | None = None,
-    **exact: UUID | str | None,
-) -> list[ColumnElement[bool]]:
-    """Return the conditions that filter a list by these column values; None means no filter."""
-    few = (
-        (Message.network, network),
-        (Message.kind, kind),
-        (Message.history, history),
-        (Message.from_community, from_community),
-        (Message.deleted_by, deleted_by),
-    )
-    return [
-        *(column == inline_literal(value) for column, value in few if value is not None),
-        *(getattr(Message, name) == value for name, value in exact.items() if value is not None),
+def _conditions(filters: MessageFilter) -> list[ColumnElement[bool]]:
+    few = ("network", "kind", "history", "from_community", "deleted_by")
+    exact = ("page_id", "organisation_id", "thread_key")
+    given = {name: value for name in few + exact if (value := getattr(filters, name)) is not None}
+    conditions: list[ColumnElement[bool]] = [
+        getattr(Message, name) == (inline_literal(value) if name in few else value)
+        for name, value in given.items()
     ]
+    if filters.received_from is not None:
+        conditions.append(Message.received_at >= filters.received_from)
+    if filters.received_to is not None:
+        conditions.append(Message.received_at < filters.received_to)
+    return conditions
 
 
 async def list_messages(
-    session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
+    session: AsyncSession, caller: Caller, filters: MessageFilter, paging: Paging
 ) -> list[Message]:
     """Return messages, last received first: one more than the page size, to tell whether another page follows."""
     query = (
         select(Message)
         .options(load_only(*COLUMNS, raiseload=True))
-        .where(caller.scope(Message.organisation_id), *conditions)
+        .where(caller.scope(Message.organisation_id), *_conditions(filters))
         .order_by(Message.received_at.desc(), Message.id.desc())
         .limit(paging.limit + 1)
     )

@@ -13,9 +13,10 @@ from services.ingest.intake.own_reply_matching import IN_FLIGHT_STATUSES, lock_t
 from services.ingest.networks.catalogue import max_text_length
 from services.ingest.publishing.publisher import DATABASE_NOW, PUBLISH_JOB
 from services.ingest.publishing.text_splitting import remaining_text, split_text
-from services.ingest.schemas.publications import PublicationRequest
+from services.ingest.schemas.publications import PublicationRequest, PublicationStatus
 from services.ingest.settings import ingest_settings
 from shared.api.pagination import Paging, inline_literal
+from shared.api.query_parameters import ListFilter
 from shared.audit import recorder
 from shared.auth.callers import Caller
 from shared.contracts.values import MessageKind
@@ -24,6 +25,7 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, FieldError, Invalid, KeyReused, NotFound
 from shared.ids import new_id
 from shared.jobs import Jobs
+from shared.networks import NetworkName
 from shared.tables.ingest import Message, Publication
 
 # Publications beyond this number are retried after their own delays.
@@ -241,24 +243,32 @@ async def get_publication(session: AsyncSession, caller: Caller, publication_id:
     return row
 
 
-def list_conditions(
-    status: str | None = None, network: str | None = None, **exact: UUID | None
-) -> list[ColumnElement[bool]]:
-    """Return the conditions that filter a list by these column values; None means no filter."""
-    few = ((Publication.status, status), (Publication.network, network))
+class PublicationFilter(ListFilter):
+    """Filter of a list of publications."""
+
+    status: PublicationStatus | None = None
+    network: NetworkName | None = None
+    page_id: UUID | None = None
+    organisation_id: UUID | None = None
+    reply_id: UUID | None = None
+
+
+def _conditions(filters: PublicationFilter) -> list[ColumnElement[bool]]:
+    few, exact = ("status", "network"), ("page_id", "organisation_id", "reply_id")
+    given = {name: value for name in few + exact if (value := getattr(filters, name)) is not None}
     return [
-        *(column == inline_literal(value) for column, value in few if value is not None),
-        *(getattr(Publication, name) == value for name, value in exact.items() if value is not None),
+        getattr(Publication, name) == (inline_literal(value) if name in few else value)
+        for name, value in given.items()
     ]
 
 
 async def list_publications(
-    session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
+    session: AsyncSession, caller: Caller, filters: PublicationFilter, paging: Paging
 ) -> list[Publication]:
     """Return publications, newest first: one more than the page size, to tell whether another page follows."""
     query = (
         select(Publication)
-        .where(caller.scope(Publication.organisation_id), *conditions)
+        .where(caller.scope(Publication.organisation_id), *_conditions(filters))
         .order_by(Publication.created_at.desc(), Publication.id.desc())
         .limit(paging.limit + 1)
     )

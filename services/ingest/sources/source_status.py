@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, select, true
+from sqlalchemy import Row, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.schemas.sources import (
@@ -22,8 +22,10 @@ from services.ingest.schemas.tokens import NetworkTokenOut
 from services.ingest.sync.reconciliation_requests import NON_REGULAR_SOURCES
 from shared import clock
 from shared.api.pagination import Paging
+from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.http.problems import NotFound
+from shared.networks import NetworkName
 from shared.tables.ingest import Backfill, CallbackRegistration, NetworkToken, PollRate, Reconciliation, Source
 from shared.tables.registry import Page
 
@@ -48,10 +50,24 @@ _PAGE = (
 _TOKEN = [getattr(NetworkToken, name) for name in NetworkTokenOut.model_fields]
 
 
+class SourceFilter(ListFilter):
+    """Filter of the list of pages with their sources."""
+
+    network: NetworkName | None = None
+    organisation_id: UUID | None = None
+    page_id: UUID | None = None
+
+
 async def list_sources(
-    session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
+    session: AsyncSession, caller: Caller, filters: SourceFilter, paging: Paging
 ) -> tuple[list[PageSourcesOut], dict[UUID, str]]:
     """Return active pages by name with their status, one more than the page size, and their sort keys."""
+    exact = {
+        Page.network: filters.network,
+        Page.organisation_id: filters.organisation_id,
+        Page.id: filters.page_id,
+    }
+    conditions = [column == value for column, value in exact.items() if value is not None]
     query = (
         select(*_PAGE)
         .where(Page.active, caller.scope(Page.organisation_id), *conditions)

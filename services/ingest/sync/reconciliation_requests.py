@@ -4,18 +4,21 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from pydantic import AwareDatetime, Field
 from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.schemas.sync import ReconciliationSummary
 from shared import clock
 from shared.api.pagination import Paging
+from shared.api.query_parameters import ListFilter
 from shared.audit import recorder
 from shared.auth.callers import Caller
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.ids import new_id
+from shared.networks import NetworkName
 from shared.tables.ingest import Reconciliation, Source
 from shared.tables.registry import Page
 
@@ -125,10 +128,40 @@ async def request_reconciliation(
     return await session.get_one(Reconciliation, row_id)
 
 
+class ReconciliationFilter(ListFilter):
+    """Filter of reconciliations."""
+
+    network: NetworkName | None = None
+    page_id: UUID | None = None
+    started_from: AwareDatetime | None = Field(default=None, description="RFC 3339 with offset, included")
+
+
+def _conditions(filters: ReconciliationFilter) -> list[ColumnElement[bool]]:
+    exact = {Page.network: filters.network, Reconciliation.page_id: filters.page_id}
+    conditions = [column == value for column, value in exact.items() if value is not None]
+    if filters.started_from is not None:
+        try:
+            conditions.append(Reconciliation.started_at >= filters.started_from.astimezone(UTC))
+        except OverflowError as error:
+            raise Invalid.field("query/started_from", "The time is out of range") from error
+    return conditions
+
+
 async def list_reconciliations(
-    session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
+    session: AsyncSession,
+    caller: Caller,
+    filters: ReconciliationFilter,
+    paging: Paging,
+    *,
+    with_gaps: bool = False,
 ) -> list[Reconciliation]:
-    """Return reconciliations, last started first: one more than the page size."""
+    """Return reconciliations, last started first: one more than the page size.
+
+    `with_gaps`: only those that found gaps.
+    """
+    conditions = _conditions(filters)
+    if with_gaps:
+        conditions.append(Reconciliation.gaps > 0)
     query = (
         select(Reconciliation)
         .join(Page, Page.id == Reconciliation.page_id)
@@ -142,9 +175,7 @@ async def list_reconciliations(
     return list(await session.scalars(query))
 
 
-async def summarize(
-    session: AsyncSession, caller: Caller, conditions: Sequence[ColumnElement[bool]]
-) -> ReconciliationSummary:
+async def summarize(session: AsyncSession, caller: Caller, filters: ReconciliationFilter) -> ReconciliationSummary:
     """Return the total counts of these reconciliations."""
     row = Reconciliation
     names = ("compared", "gaps", "within_grace", "edited", "deleted")
@@ -159,7 +190,7 @@ async def summarize(
             )
             .select_from(row)
             .join(Page, Page.id == row.page_id)
-            .where(caller.scope(Page.organisation_id), *conditions)
+            .where(caller.scope(Page.organisation_id), *_conditions(filters))
         )
     ).one()
     return ReconciliationSummary.model_validate(found, from_attributes=True)

@@ -15,7 +15,6 @@ from services.metrics.schemas.metrics import (
     AgreementGroupBy,
     AgreementReport,
     SlaAppeal,
-    SlaFigure,
     SlaGroupBy,
     SlaReport,
     TransferReport,
@@ -100,29 +99,20 @@ async def list_sla_appeals(
     *,
     session: ReadTransaction,
     caller: MetricsReader,
+    filters: Annotated[sla.SlaAppealFilter, Query()],
     paging: PagingDep,
     response: Response,
-    figure: Annotated[SlaFigure, Query(description="The figure whose appeals to list")],
     from_: PeriodFrom = None,
     to: PeriodTo = None,
-    group_by: Annotated[
-        SlaGroupBy | None, Query(description="With `key`: restrict to one group of the figures")
-    ] = None,
-    key: Annotated[
-        str | None,
-        Query(pattern=r"^[\w-]{1,100}$", description="`key` of the group; `none` for appeals without one"),
-    ] = None,
 ) -> Page[SlaAppeal]:
     """Return the appeals that the figure of the same period counts, newest first."""
     now = clock.now()
     period = parse_period(from_, to, now)
-    if (group_by is None) != (key is None):
-        missing = "key" if key is None else "group_by"
+    if (filters.group_by is None) != (filters.key is None):
+        missing = "key" if filters.key is None else "group_by"
         raise Invalid.field(f"query/{missing}", "«group_by» and «key» must be given together")
     async with _statement_timeout(session):
-        rows = await sla.list_counted_appeals(
-            session, period, figure, caller, now, paging=paging, group_by=group_by, key=key
-        )
+        rows = await sla.list_counted_appeals(session, period, filters, caller, now, paging=paging)
     items, cursor = paging.page(rows, lambda row: (row.opened_at, row.id), response)
     return Page(items=[SlaAppeal.model_validate(row, from_attributes=True) for row in items], next_cursor=cursor)
 

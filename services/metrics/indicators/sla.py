@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import (
     ColumnElement,
     Row,
@@ -38,6 +39,7 @@ from services.metrics.schemas.metrics import (
     SlaGroupBy,
 )
 from shared.api.pagination import Paging
+from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import Appeal, Topic
@@ -193,27 +195,37 @@ def _figures(row: Row[Any]) -> dict[str, Any]:
     }
 
 
+class SlaAppealFilter(ListFilter):
+    """Which appeals of a period are listed: those of a figure, and with `group_by` and `key` of one group."""
+
+    figure: SlaFigure = Field(description="The figure whose appeals to list")
+    group_by: SlaGroupBy | None = Field(
+        default=None, description="With `key`: restrict to one group of the figures"
+    )
+    key: str | None = Field(
+        default=None,
+        pattern=r"^[\w-]{1,100}$",
+        description="`key` of the group; `none` for appeals without one",
+    )
+
+
 async def list_counted_appeals(
     session: AsyncSession,
     period: Period,
-    figure: SlaFigure,
+    filters: SlaAppealFilter,
     caller: Caller,
     now: datetime,
     *,
     paging: Paging,
-    group_by: SlaGroupBy | None = None,
-    key: str | None = None,
 ) -> Sequence[Row[Any]]:
-    """Return the appeals that a figure counts, newest first, one more than the page holds.
-
-    `key` selects one group.
-    """
-    query = _joined(select(*(getattr(Appeal, name) for name in SlaAppeal.model_fields)), group_by).where(
-        _opened_in(period, caller), figure_conditions(Appeal, now)[figure]
+    """Return the appeals that a figure counts, newest first, one more than the page holds."""
+    columns = (getattr(Appeal, name) for name in SlaAppeal.model_fields)
+    query = _joined(select(*columns), filters.group_by).where(
+        _opened_in(period, caller), figure_conditions(Appeal, now)[filters.figure]
     )
-    if group_by is not None:
-        of = _BREAKDOWNS[group_by].key
-        query = query.where(of.is_(None) if key == NO_GROUP else of == key)
+    if filters.group_by is not None:
+        of = _BREAKDOWNS[filters.group_by].key
+        query = query.where(of.is_(None) if filters.key == NO_GROUP else of == filters.key)
     rows: Sequence[Row[Any]] = (await session.execute(_paged(query, paging))).all()
     return rows
 

@@ -17,6 +17,7 @@ from services.registry.persistence import versioned_update
 from services.registry.schemas.people import PersonCreate, PersonUpdate
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
+from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.auth.rights import CENTRE_ROLES, Role
 from shared.database.sessions import WriteSession
@@ -38,21 +39,23 @@ DEMO_PEOPLE = {
 SELF_PROTECTED_FIELDS = ("active", "role", "organisation_id", "include_subordinates")
 
 
+class PersonFilter(ListFilter):
+    """Filter of a list of people."""
+
+    organisation_id: UUID | None = None
+    role: Role | None = None
+    active: bool | None = None
+
+
 async def list_people(
-    session: AsyncSession,
-    caller: Caller,
-    *,
-    organisation_id: UUID | None,
-    role: str | None,
-    active: bool | None,
-    paging: Paging,
+    session: AsyncSession, caller: Caller, filters: PersonFilter, paging: Paging
 ) -> list[Person]:
     """Return people whom the caller may see, by user name, one more than the page holds."""
     query = select(Person).where(caller.scope(Person.organisation_id))
     query = query.order_by(Person.username).limit(paging.limit + 1)
-    for column, value in ((Person.organisation_id, organisation_id), (Person.role, role), (Person.active, active)):
-        if value is not None:
-            query = query.where(column == value)
+    for name in PersonFilter.model_fields:
+        if (value := getattr(filters, name)) is not None:
+            query = query.where(getattr(Person, name) == value)
     after = paging.after((Person.username,), (str,), descending=False)
     return list(await session.scalars(query if after is None else query.where(after)))
 

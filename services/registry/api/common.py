@@ -2,9 +2,6 @@
 
 from typing import Annotated
 
-from fastapi import Query
-from pydantic import AfterValidator
-
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http.problems import (
@@ -34,21 +31,3 @@ NOT_FOUND_ERROR = responses(NotFound)
 BODY_ERRORS = responses(BadRequest)
 CREATE_ERRORS = responses(BadRequest, Duplicate, InFlight) | responses(Invalid, KeyReused)
 UPDATE_ERRORS = responses(BadRequest, NotFound, Conflict, Duplicate, PreconditionFailed, PreconditionRequired)
-
-
-def _storable(value: str | None) -> str | None:
-    if value is not None and "\x00" in value:
-        raise ValueError("the character NUL is not allowed")
-    return value
-
-
-NameQuery = Annotated[
-    str | None,
-    Query(
-        max_length=200,
-        description="Words of the name, in any order; case and ё/е do not matter",
-        examples=["школа 71"],
-    ),
-    AfterValidator(_storable),
-]
-FilterText = Annotated[str | None, Query(max_length=100), AfterValidator(_storable)]

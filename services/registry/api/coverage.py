@@ -1,12 +1,11 @@
 """Routes of coverage: which organisations have a page, which have none and why, and the history."""
 
 from datetime import date, datetime, timedelta
-from typing import Annotated, Literal
-from uuid import UUID
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
-from services.registry.api.common import COMMON_ERRORS, FilterText, NameQuery, RegistryReader
+from services.registry.api.common import COMMON_ERRORS, RegistryReader
 from services.registry.api.csv_response import CSV_RESPONSE, WantsCsv, csv_response
 from services.registry.coverage import history, missing, summary
 from services.registry.coverage.coverage_query import CoverageFilter
@@ -19,11 +18,9 @@ from services.registry.schemas.coverage import (
     CoveragePoint,
     HistoryInterval,
     MissingPage,
-    MissingReason,
     NetworkOrAny,
     network_title,
 )
-from services.registry.schemas.fields import OrganisationKind
 from shared import clock
 from shared.api.pagination import Page, PagingDep
 from shared.http.problems import Invalid
@@ -52,26 +49,7 @@ MISSING_HEADINGS = (
 A_YEAR = timedelta(days=365)
 
 
-def _filter(
-    *,
-    municipality: Annotated[FilterText, Query(description="OKTMO as in `GET /municipalities`, or `none`")] = None,
-    sphere: Annotated[FilterText, Query(description="The main sphere, or `none`")] = None,
-    kind: OrganisationKind | None = None,
-    parent_id: Annotated[
-        UUID | Literal["none"] | None, Query(description="Directly subordinate to this organisation, or `none`")
-    ] = None,
-    ancestor_id: Annotated[UUID | None, Query(description="Subordinate to this organisation at any depth")] = None,
-) -> CoverageFilter:
-    return CoverageFilter(
-        municipality=municipality,
-        sphere=sphere,
-        kind=kind.value if kind else None,
-        parent_id=parent_id,
-        ancestor_id=ancestor_id,
-    )
-
-
-CoverageFilterDep = Annotated[CoverageFilter, Depends(_filter)]
+CoverageQuery = Annotated[CoverageFilter, Query()]
 
 
 def _today(now: datetime) -> date:
@@ -84,7 +62,7 @@ def _today(now: datetime) -> date:
 async def get_coverage(
     session: ReadTransaction,
     _caller: RegistryReader,
-    filters: CoverageFilterDep,
+    filters: CoverageQuery,
     as_csv: WantsCsv,
     group_by: CoverageGroupBy | None = None,
 ) -> Coverage | Response:
@@ -122,26 +100,14 @@ async def list_missing_pages(
     *,
     session: ReadTransaction,
     _caller: RegistryReader,
-    filters: CoverageFilterDep,
+    filters: Annotated[missing.MissingPageFilter, Query()],
     as_csv: WantsCsv,
     paging: PagingDep,
     response: Response,
-    network: Annotated[
-        NetworkOrAny | None,
-        Query(description="Left out: one row per network; `any`: organisations that are live in no network"),
-    ] = None,
-    reason: MissingReason | None = None,
-    q: NameQuery = None,
 ) -> Page[MissingPage] | Response:
     """Return organisations by name, each with the network, what is missing there and the best page."""
     today = _today(clock.now())
-    rows = await missing.list_missing(
-        session,
-        today,
-        filters.with_name_query(q),
-        missing.MissingFilter(network=network, reason=reason),
-        None if as_csv else paging,
-    )
+    rows = await missing.list_missing(session, today, filters, None if as_csv else paging)
     if as_csv:
         return csv_response("coverage-missing", MISSING_HEADINGS, [_cells(missing.present(row)) for row in rows])
     items, cursor = paging.page(rows, lambda row: (row.sort_key, row.id, row.network), response)
@@ -169,7 +135,7 @@ async def list_coverage_history(
     *,
     session: ReadTransaction,
     _caller: RegistryReader,
-    filters: CoverageFilterDep,
+    filters: CoverageQuery,
     as_csv: WantsCsv,
     paging: PagingDep,
     response: Response,

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,13 +12,11 @@ from services.registry.api.common import (
     CREATE_ERRORS,
     NOT_FOUND_ERROR,
     UPDATE_ERRORS,
-    FilterText,
-    NameQuery,
     RegistryEditor,
     RegistryReader,
 )
 from services.registry.organisations import names, organisations, search, successions
-from services.registry.schemas.fields import HistoricalDate, OrganisationKind, OrganisationRef
+from services.registry.schemas.fields import OrganisationRef
 from services.registry.schemas.organisations import (
     Municipality,
     Organisation,
@@ -43,41 +41,6 @@ router = APIRouter(prefix="/organisations", tags=["organisations"], responses=CO
 municipalities_router = APIRouter(prefix="/municipalities", tags=["organisations"], responses=COMMON_ERRORS)
 
 
-def _filter(
-    *,
-    code: FilterText = None,
-    kind: OrganisationKind | None = None,
-    sphere: Annotated[FilterText, Query(description="One of its spheres, main or other")] = None,
-    municipality: FilterText = None,
-    parent_id: Annotated[UUID | None, Query(description="Directly subordinate to this organisation")] = None,
-    subtree_of: Annotated[
-        UUID | None, Query(description="This organisation and all subordinate ones, at any depth")
-    ] = None,
-    inn: FilterText = None,
-    ogrn: FilterText = None,
-    exempt: Annotated[
-        bool | None, Query(description="true: organisations that are exempt from keeping a page")
-    ] = None,
-    active: bool | None = None,
-    valid_on: Annotated[HistoricalDate | None, Query(description="Organisations that existed on this day")] = None,
-    q: NameQuery = None,
-) -> organisations.OrganisationFilter:
-    return organisations.OrganisationFilter(
-        code=code,
-        kind=kind.value if kind else None,
-        sphere=sphere,
-        municipality=municipality,
-        parent_id=parent_id,
-        subtree_of=subtree_of,
-        inn=inn,
-        ogrn=ogrn,
-        exempt=exempt,
-        active=active,
-        valid_on=valid_on,
-        name_query=q,
-    )
-
-
 async def _shown(session: AsyncSession, row: tables.registry.Organisation) -> Organisation:
     return Organisation.from_row(row, (await organisations.time_zone_lookup(session))(row.calendar_id))
 
@@ -86,7 +49,7 @@ async def _shown(session: AsyncSession, row: tables.registry.Organisation) -> Or
 async def list_organisations(
     session: ReadTransaction,
     _caller: RegistryReader,
-    filters: Annotated[organisations.OrganisationFilter, Depends(_filter)],
+    filters: Annotated[organisations.OrganisationFilter, Query()],
     paging: PagingDep,
     response: Response,
 ) -> Page[Organisation]:

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from services.registry.api.common import (
     BODY_ERRORS,
@@ -12,8 +12,6 @@ from services.registry.api.common import (
     CREATE_ERRORS,
     NOT_FOUND_ERROR,
     UPDATE_ERRORS,
-    FilterText,
-    NameQuery,
     RegistryEditor,
     RegistryReader,
 )
@@ -29,7 +27,6 @@ from services.registry.schemas.pages import (
     PageStepConfirm,
     PageStepKind,
     PageUpdate,
-    PastedAddress,
     ReasonText,
     ResolvedPageAddress,
 )
@@ -41,7 +38,6 @@ from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http.problems import Conflict, NotFound, Unavailable, UpstreamFailed, responses
-from shared.networks import NetworkName
 from shared.service import ReadTransaction, ServiceDep, WriteTransaction
 from shared.tables import registry
 from shared.tables.registry import RegistryIdempotency
@@ -51,44 +47,11 @@ router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON_ERRORS)
 RESOLUTION_ERRORS = responses(Unavailable, UpstreamFailed)
 
 
-def _filter(
-    *,
-    organisation_id: UUID | None = None,
-    network: NetworkName | None = None,
-    external_id: FilterText = None,
-    address: Annotated[
-        PastedAddress | None,
-        Query(
-            description="The page with this address, in any form that people paste; the network is not "
-            "asked. A bare id or short name goes with `network`"
-        ),
-    ] = None,
-    active: bool | None = None,
-    step: Annotated[PageStepKind | None, Query(description="Pages that have this step")] = None,
-    missing_step: Annotated[
-        PageStepKind | None, Query(description="Pages that have not reached this step")
-    ] = None,
-    q: NameQuery = None,
-) -> pages.PageFilter:
-    return pages.PageFilter(
-        organisation_id=organisation_id,
-        network=network,
-        external_id=external_id,
-        address=None
-        if address is None
-        else address_resolution.parse_address_field(address, network, pointer="query/address"),
-        active=active,
-        step=step,
-        missing_step=missing_step,
-        name_query=q,
-    )
-
-
 @router.get("", summary="Official pages by name")
 async def list_pages(
     session: ReadTransaction,
     _caller: RegistryReader,
-    filters: Annotated[pages.PageFilter, Depends(_filter)],
+    filters: Annotated[pages.PageFilter, Query()],
     paging: PagingDep,
     response: Response,
 ) -> Page[OfficialPage]:

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from services.registry.access import people
 from services.registry.api.common import (
@@ -21,7 +21,7 @@ from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, require_right
-from shared.auth.rights import Right, Role
+from shared.auth.rights import Right
 from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.registry import RegistryIdempotency
 
@@ -49,21 +49,12 @@ async def list_people(
     *,
     session: ReadTransaction,
     caller: PeopleReader,
+    filters: Annotated[people.PersonFilter, Query()],
     paging: PagingDep,
     response: Response,
-    organisation_id: UUID | None = None,
-    role: Role | None = None,
-    active: bool | None = None,
 ) -> Page[Person]:
     """Return people by user name, restricted by the given filters."""
-    rows = await people.list_people(
-        session,
-        caller,
-        organisation_id=organisation_id,
-        role=role.value if role else None,
-        active=active,
-        paging=paging,
-    )
+    rows = await people.list_people(session, caller, filters, paging)
     items, cursor = paging.page(rows, lambda row: (row.username,), response)
     return Page(items=[Person.model_validate(row) for row in items], next_cursor=cursor)
 

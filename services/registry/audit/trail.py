@@ -1,15 +1,17 @@
 """Queries of the audit trail: newest first, filtered by actor, action, subject, organisation and time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.registry.schemas.fields import FilterText, Moment
 from shared.api.pagination import Paging
+from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.tables.common import AuditEntry
 from shared.tables.registry import Organisation
@@ -20,17 +22,16 @@ _INDEXED = ("actor", "on_behalf_of", "action", "subject_id", "organisation_id")
 _MAX_COMMIT_DELAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditFilter:
-    """Filter of the audit trail; null means any. `start` is included, `end` is not."""
+class AuditFilter(ListFilter):
+    """Filter of the audit trail."""
 
-    actor: str | None = None
-    on_behalf_of: str | None = None
-    action: str | None = None
-    subject_id: str | None = None
+    actor: FilterText = None
+    on_behalf_of: FilterText = None
+    action: FilterText = None
+    subject_id: FilterText = None
     organisation_id: UUID | None = None
-    start: datetime | None = None
-    end: datetime | None = None
+    start: Moment | None = Field(default=None, alias="from", description="Start of the period, included")
+    end: Moment | None = Field(default=None, alias="to", description="End of the period, not included")
 
 
 async def list_entries(

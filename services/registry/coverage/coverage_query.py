@@ -5,11 +5,11 @@ names (270-ФЗ: all kinds but `other`). Its best page in a network counts. `any
 the law requires only one.
 """
 
-from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import (
     ColumnElement,
     Subquery,
@@ -29,8 +29,10 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from services.registry.persistence.search_patterns import like_patterns
 from services.registry.schemas.coverage import ANY_NETWORK, NO_GROUP, CoverageStage
+from services.registry.schemas.fields import FilterText, OrganisationKind
 from services.registry.schemas.page_checks import PageState
 from services.registry.schemas.pages import PageStepKind
+from shared.api.query_parameters import ListFilter
 from shared.networks import NETWORKS
 from shared.organisation_status import is_operating
 from shared.tables.registry import Organisation, Page, PageStep
@@ -42,20 +44,16 @@ STAGE_RANKS: dict[CoverageStage, int] = {stage: rank for rank, stage in enumerat
 STAGES = list(CoverageStage)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CoverageFilter:
-    """Filter of organisations; null means any, `none` those without a value."""
+class CoverageFilter(ListFilter):
+    """Filter of organisations; `none` selects those without a value."""
 
-    municipality: str | None = None
-    sphere: str | None = None
-    kind: str | None = None
-    parent_id: UUID | Literal["none"] | None = None
-    ancestor_id: UUID | None = None
-    name_query: str | None = None
-
-    def with_name_query(self, q: str | None) -> Self:
-        """Return a copy of the filter that also requires these words in the name."""
-        return replace(self, name_query=q)
+    municipality: FilterText = Field(default=None, description="OKTMO as in `GET /municipalities`, or `none`")
+    sphere: FilterText = Field(default=None, description="The main sphere, or `none`")
+    kind: OrganisationKind | None = None
+    parent_id: UUID | Literal["none"] | None = Field(
+        default=None, description="Directly subordinate to this organisation, or `none`"
+    )
+    ancestor_id: UUID | None = Field(default=None, description="Subordinate to this organisation at any depth")
 
 
 def filter_conditions(filters: CoverageFilter, columns: Any) -> list[ColumnElement[bool]]:
@@ -101,8 +99,11 @@ def _networks() -> Values:
     return values(column("network", Text), name="networks").data([(name,) for name in (*NETWORKS, ANY_NETWORK)])
 
 
-def best_pages_query(today: date, filters: CoverageFilter) -> Subquery:
-    """Return a row per organisation and network, `any` included: identity, exemption, best page and its `rank`."""
+def best_pages_query(today: date, filters: CoverageFilter, name_query: str | None = None) -> Subquery:
+    """Return a row per organisation and network, `any` included: identity, exemption, best page and its `rank`.
+
+    `name_query`: only organisations whose name contains these words.
+    """
     bodies = (
         select(
             Organisation.id,
@@ -121,9 +122,7 @@ def best_pages_query(today: date, filters: CoverageFilter) -> Subquery:
             Organisation.kind.in_(REQUIRED_KINDS),
             or_(Organisation.valid_from.is_(None), Organisation.valid_from <= today),
         )
-        .where(
-            *(Organisation.sort_key.like(word, escape="\\") for word in like_patterns(filters.name_query or ""))
-        )
+        .where(*(Organisation.sort_key.like(word, escape="\\") for word in like_patterns(name_query or "")))
         .subquery("bodies")
     )
     pages, networks = _pages(), _networks()

@@ -1,10 +1,10 @@
 """Organisations without a live page, by network, with the reason."""
 
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -15,23 +15,27 @@ from services.registry.schemas.coverage import (
     CoverageStage,
     MissingPage,
     MissingReason,
+    NetworkOrAny,
     PageRef,
 )
-from services.registry.schemas.fields import OrganisationRef
+from services.registry.schemas.fields import NameQuery, OrganisationRef
 from shared.api.pagination import Paging
 from shared.tables.registry import Municipality, Organisation, Page
 
 
-@dataclass(frozen=True, kw_only=True)
-class MissingFilter:
-    """Which gaps are listed. `network` null: those of each network; `any`: organisations without any live page."""
+class MissingPageFilter(CoverageFilter):
+    """Filter of organisations without a live page."""
 
-    network: str | None = None
+    network: NetworkOrAny | None = Field(
+        default=None,
+        description="Left out: one row per network; `any`: organisations that are live in no network",
+    )
     reason: MissingReason | None = None
+    q: NameQuery = None
 
 
-def _query(today: date, filters: CoverageFilter, lack: MissingFilter) -> tuple[Select[Any], Any]:
-    rows = best_pages_query(today, filters).c
+def _query(today: date, filters: MissingPageFilter) -> tuple[Select[Any], Any]:
+    rows = best_pages_query(today, filters, filters.q).c
     parent = aliased(Organisation)
     exempt = rows.exempt_reason.is_not(None)
     query = (
@@ -45,28 +49,24 @@ def _query(today: date, filters: CoverageFilter, lack: MissingFilter) -> tuple[S
         .outerjoin(parent, parent.id == rows.parent_id)
         .outerjoin(Page, Page.id == rows.page_id)
         .where(rows.rank < STAGE_RANKS[CoverageStage.LIVE])
-        .where(rows.network == lack.network if lack.network else rows.network != ANY_NETWORK)
+        .where(rows.network == filters.network if filters.network else rows.network != ANY_NETWORK)
         .order_by(rows.sort_key, rows.id, rows.network)
     )
-    if lack.reason is MissingReason.EXEMPT:
+    if filters.reason is MissingReason.EXEMPT:
         query = query.where(exempt)
-    elif lack.reason is not None:
-        query = query.where(~exempt, rows.rank == STAGE_RANKS[CoverageStage(lack.reason.value)])
+    elif filters.reason is not None:
+        query = query.where(~exempt, rows.rank == STAGE_RANKS[CoverageStage(filters.reason.value)])
     return query, rows
 
 
 async def list_missing(
-    session: AsyncSession,
-    today: date,
-    filters: CoverageFilter,
-    missing_filter: MissingFilter,
-    paging: Paging | None,
+    session: AsyncSession, today: date, filters: MissingPageFilter, paging: Paging | None
 ) -> list[Row[Any]]:
     """Return organisations without a live page by name, one more than the page holds.
 
     Return all of them without paging.
     """
-    query, rows = _query(today, filters, missing_filter)
+    query, rows = _query(today, filters)
     if paging is not None:
         query = query.limit(paging.limit + 1)
         after = paging.after((rows.sort_key, rows.id, rows.network), (str, UUID, str), descending=False)

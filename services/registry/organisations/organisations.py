@@ -1,11 +1,10 @@
 """Register, list and change the organisations that answer citizens."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,10 +13,12 @@ from services.registry.organisations import names
 from services.registry.organisations.validation import find_contradictions
 from services.registry.persistence import versioned_update
 from services.registry.persistence.search_patterns import like_patterns
+from services.registry.schemas.fields import FilterText, HistoricalDate, NameQuery, OrganisationKind
 from services.registry.schemas.organisations import OrganisationCreate, OrganisationUpdate
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
+from shared.api.query_parameters import ListFilter
 from shared.contracts.registry_events import OrganisationChanged, OrganisationReference, OrganisationRegistered
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
@@ -39,22 +40,25 @@ CROSS_CHECKED_FIELDS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class OrganisationFilter:
-    """Filter of a list of organisations; null means any."""
+class OrganisationFilter(ListFilter):
+    """Filter of a list of organisations."""
 
-    code: str | None = None
-    kind: str | None = None
-    sphere: str | None = None
-    municipality: str | None = None
-    parent_id: UUID | None = None
-    subtree_of: UUID | None = None
-    inn: str | None = None
-    ogrn: str | None = None
-    exempt: bool | None = None
+    code: FilterText = None
+    kind: OrganisationKind | None = None
+    sphere: FilterText = Field(default=None, description="One of its spheres, main or other")
+    municipality: FilterText = None
+    parent_id: UUID | None = Field(default=None, description="Directly subordinate to this organisation")
+    subtree_of: UUID | None = Field(
+        default=None, description="This organisation and all subordinate ones, at any depth"
+    )
+    inn: FilterText = None
+    ogrn: FilterText = None
+    exempt: bool | None = Field(
+        default=None, description="true: organisations that are exempt from keeping a page"
+    )
     active: bool | None = None
-    valid_on: date | None = None
-    name_query: str | None = None
+    valid_on: HistoricalDate | None = Field(default=None, description="Organisations that existed on this day")
+    q: NameQuery = None
 
 
 async def list_organisations(
@@ -75,7 +79,7 @@ async def list_organisations(
     if filters.valid_on is not None:
         query = query.where(func.coalesce(Organisation.valid_from, filters.valid_on) <= filters.valid_on)
         query = query.where(func.coalesce(Organisation.valid_to, filters.valid_on) >= filters.valid_on)
-    for pattern in like_patterns(filters.name_query or ""):
+    for pattern in like_patterns(filters.q or ""):
         query = query.where(Organisation.sort_key.like(pattern, escape="\\"))
     after = paging.after((Organisation.sort_key, Organisation.id), (str, UUID), descending=False)
     return list(await session.scalars(query if after is None else query.where(after)))

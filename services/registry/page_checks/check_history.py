@@ -5,20 +5,21 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from sqlalchemy import Row, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.persistence.skip_scan import distinct_days
 from services.registry.schemas.page_checks import PageState, WatchedPageField
 from shared.api.pagination import Paging
+from shared.api.query_parameters import ListFilter
 from shared.http.problems import NotFound
 from shared.networks import NetworkName
 from shared.tables.registry import Organisation, Page, PageCheck, PageCheckCalls
 
 
-class PageCheckFilter(BaseModel):
-    """Filter of a day's checks, as query parameters; null means any."""
+class PageCheckFilter(ListFilter):
+    """Filter of a day's checks."""
 
     network: NetworkName | None = None
     organisation_id: UUID | None = None

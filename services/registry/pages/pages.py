@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.pages import page_steps
-from services.registry.pages.address_resolution import Community
+from services.registry.pages.address_resolution import Community, parse_address_field
 from services.registry.pages.page_addresses import PageAddress
 from services.registry.persistence import versioned_update
 from services.registry.persistence.search_patterns import like_patterns
-from services.registry.schemas.fields import OrganisationRef
+from services.registry.schemas.fields import FilterText, NameQuery, OrganisationRef
 from services.registry.schemas.pages import (
     EvidenceKind,
     OfficialPage,
@@ -22,47 +23,56 @@ from services.registry.schemas.pages import (
     PageCreate,
     PageStepKind,
     PageUpdate,
+    PastedAddress,
     ResolvedPageAddress,
 )
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
+from shared.api.query_parameters import ListFilter
 from shared.contracts.registry_events import PageChanged, PageRegistered, PageRegistration, PageTransferred
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Duplicate, FieldError, Invalid, NotFound
-from shared.networks import NETWORKS
+from shared.networks import NETWORKS, NetworkName
 from shared.tables.registry import Organisation, Page, PageStep
 from shared.text.normalize import sort_key
 
 
-@dataclass(frozen=True, kw_only=True)
-class PageFilter:
-    """Filter of a list of pages; null means any."""
+class PageFilter(ListFilter):
+    """Filter of a list of pages."""
 
     organisation_id: UUID | None = None
-    network: str | None = None
-    external_id: str | None = None
-    address: PageAddress | None = None
+    network: NetworkName | None = None
+    external_id: FilterText = None
+    address: PastedAddress | None = Field(
+        default=None,
+        description="The page with this address, in any form that people paste; the network is not "
+        "asked. A bare id or short name goes with `network`",
+    )
     active: bool | None = None
-    step: PageStepKind | None = None
-    missing_step: PageStepKind | None = None
-    name_query: str | None = None
+    step: PageStepKind | None = Field(default=None, description="Pages that have this step")
+    missing_step: PageStepKind | None = Field(default=None, description="Pages that have not reached this step")
+    q: NameQuery = None
 
 
 async def list_pages(session: AsyncSession, filters: PageFilter, paging: Paging) -> list[Page]:
-    """Return pages by name, one more than the page holds."""
+    """Return pages by name, one more than the page holds.
+
+    Raise `Invalid` for an `address` that cannot name a page.
+    """
     query = select(Page).order_by(Page.sort_key, Page.id).limit(paging.limit + 1)
     for name in ("organisation_id", "network", "external_id", "active"):
         if (value := getattr(filters, name)) is not None:
             query = query.where(getattr(Page, name) == value)
     if filters.address is not None:
-        query = query.where(*_named_by(filters.address))
+        address = parse_address_field(filters.address, filters.network, pointer="query/address")
+        query = query.where(*_named_by(address))
     if filters.step is not None:
         query = query.where(_has_step(filters.step))
     if filters.missing_step is not None:
         query = query.where(~_has_step(filters.missing_step))
-    for pattern in like_patterns(filters.name_query or ""):
+    for pattern in like_patterns(filters.q or ""):
         query = query.where(Page.sort_key.like(pattern, escape="\\"))
     after = paging.after((Page.sort_key, Page.id), (str, UUID), descending=False)
     return list(await session.scalars(query if after is None else query.where(after)))

@@ -32,6 +32,13 @@ def _one_line(value: str) -> str:
     return value
 
 
+def storable(value: str | None) -> str | None:
+    """Return the value. Raise `ValueError` for NUL, which Postgres can neither store nor compare."""
+    if value is not None and "\x00" in value:
+        raise ValueError("the character NUL is not allowed")
+    return value
+
+
 def _stripped(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
@@ -207,3 +214,14 @@ PosOpaId = Annotated[
     ),
 ]
 LegalGround = Annotated[SingleLine, BeforeValidator(_trimmed), Field(min_length=1, max_length=500)]
+# Parameters of filters.
+NameQuery = Annotated[
+    str | None,
+    Field(
+        max_length=200,
+        description="Words of the name, in any order; case and ё/е do not matter",
+        examples=["школа 71"],
+    ),
+    AfterValidator(storable),
+]
+FilterText = Annotated[str | None, Field(max_length=100), AfterValidator(storable)]

@@ -16,6 +16,7 @@ from services.registry.schemas.fields import (
     SingleLine,
     StrictModel,
     UpdateModel,
+    storable,
 )
 from shared.networks import NetworkName
 
@@ -24,12 +25,6 @@ _url = TypeAdapter(HttpUrl)
 
 def _http(value: str) -> str:
     _url.validate_python(value)
-    return value
-
-
-def _storable(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("the character NUL is not allowed")
     return value
 
 
@@ -68,7 +63,7 @@ ExternalId = Annotated[
 Url = Annotated[SingleLine, AfterValidator(_http), Field(max_length=500, examples=["https://vk.com/club101"])]
 PastedAddress = Annotated[
     str,
-    AfterValidator(_storable),
+    AfterValidator(storable),
     Field(
         min_length=1,
         max_length=2000,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.deliveries import deliveries
@@ -13,7 +13,6 @@ from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecre
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, check_url
 from services.webhooks.event_catalogue.catalogue import CATALOGUE, mask_personal_data
 from services.webhooks.schemas.webhooks import (
-    DeliveredEventType,
     WebhookDelivery,
     WebhookDeliveryStatus,
     WebhookDeliveryWithPayload,
@@ -314,17 +313,12 @@ async def list_webhook_deliveries(
     *,
     session: ReadTransaction,
     caller: EndpointReader,
+    filters: Annotated[deliveries.DeliveryFilter, Query()],
     paging: PagingDep,
     response: Response,
-    endpoint_id: UUID | None = None,
-    status: WebhookDeliveryStatus | None = None,
-    event_type: DeliveredEventType | None = None,
-    event_id: UUID | None = None,
 ) -> Page[WebhookDelivery]:
     """Return deliveries, newest first."""
-    rows = await deliveries.list_deliveries(
-        session, caller, paging, endpoint_id=endpoint_id, status=status, event_type=event_type, event_id=event_id
-    )
+    rows = await deliveries.list_deliveries(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(
         items=[WebhookDelivery(**_delivery(caller, row).model_dump(exclude={"payload"})) for row in kept],

@@ -8,34 +8,38 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints.endpoints import require_receiving
+from services.webhooks.schemas.webhooks import DeliveredEventType, WebhookDeliveryStatus
 from shared import clock
 from shared.api.pagination import Paging, inline_literal
+from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import NotFound
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 
+class DeliveryFilter(ListFilter):
+    """Filter of a list of deliveries."""
+
+    endpoint_id: UUID | None = None
+    status: WebhookDeliveryStatus | None = None
+    event_type: DeliveredEventType | None = None
+    event_id: UUID | None = None
+
+
 async def list_deliveries(
-    session: AsyncSession,
-    caller: Caller,
-    paging: Paging,
-    *,
-    endpoint_id: UUID | None,
-    status: str | None,
-    event_type: str | None,
-    event_id: UUID | None = None,
+    session: AsyncSession, caller: Caller, filters: DeliveryFilter, paging: Paging
 ) -> Sequence[WebhookDelivery]:
     """Return deliveries to the caller's endpoints, newest first, one more than the page holds."""
     query = select(WebhookDelivery).where(caller.scope(WebhookDelivery.organisation_id))
-    if endpoint_id is not None:
-        query = query.where(WebhookDelivery.endpoint_id == endpoint_id)
-    if status is not None:
-        query = query.where(WebhookDelivery.status == inline_literal(status))
-    if event_id is not None:
-        query = query.where(WebhookDelivery.event_id == event_id)
-    if event_type is not None:
-        query = query.where(WebhookDelivery.event_type == event_type)
+    if filters.endpoint_id is not None:
+        query = query.where(WebhookDelivery.endpoint_id == filters.endpoint_id)
+    if filters.status is not None:
+        query = query.where(WebhookDelivery.status == inline_literal(filters.status))
+    if filters.event_id is not None:
+        query = query.where(WebhookDelivery.event_id == filters.event_id)
+    if filters.event_type is not None:
+        query = query.where(WebhookDelivery.event_type == filters.event_type)
     after = paging.after((WebhookDelivery.created_at, WebhookDelivery.id), (datetime.fromisoformat, UUID))
     if after is not None:
         query = query.where(after)

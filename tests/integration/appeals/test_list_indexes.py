@@ -38,10 +38,7 @@ async def test_filtered_lists_of_appeals_and_reviews_use_an_index(scenario: Appe
             appeal_queries.list_query(CENTRE, AppealFilter(utility_failure="power"), PAGING),
             "ix_appeals_utility_failure",
         ),
-        (
-            reviews.review_list_query(STAFF, PAGING, corrected=None, topic_group_id=None),
-            "ix_reviews_organisation_id",
-        ),
+        (reviews.review_list_query(STAFF, reviews.ReviewFilter(), PAGING), "ix_reviews_organisation_id"),
     ):
         plan = await plan_of(scenario, query)
         assert f"using {index}" in plan.replace("Backward ", ""), plan

@@ -7,7 +7,6 @@ one organisation a filter without an index reads that organisation's rows.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from services.appeals.lifecycle import alerts, appeal_queries, breach_recording
 from services.appeals.replies.publication_requests import request_unacknowledged_again
@@ -59,7 +58,7 @@ def _appeals(
 def _messages(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.MESSAGES_READ, region, staff)
-        await message_queries.list_messages(session, caller, PAGE, message_queries.list_conditions(**wanted))
+        await message_queries.list_messages(session, caller, message_queries.MessageFilter(**wanted), PAGE)
 
     return FrequentQuery(f"messages: {name}", "ingest", work, frozenset(indexes))
 
@@ -67,9 +66,8 @@ def _messages(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> F
 def _publications(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.APPEALS_READ, region, staff)
-        await publication_requests.list_publications(
-            session, caller, PAGE, publication_requests.list_conditions(**wanted)
-        )
+        filters = publication_requests.PublicationFilter(**wanted)
+        await publication_requests.list_publications(session, caller, filters, PAGE)
 
     return FrequentQuery(f"publications: {name}", "ingest", work, frozenset(indexes))
 
@@ -83,21 +81,18 @@ def _quarantined(name: str, *indexes: str, staff: bool = False, of_page: bool = 
     return FrequentQuery(f"quarantine: {name}", "ingest", work, frozenset(indexes))
 
 
-def _deliveries(
-    name: str, *indexes: str, status: str | None = None, endpoint_id: UUID | None = None
-) -> FrequentQuery:
+def _deliveries(name: str, *indexes: str, **wanted: Any) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.WEBHOOKS_MANAGE, region, False)
-        await deliveries.list_deliveries(
-            session, caller, PAGE, endpoint_id=endpoint_id, status=status, event_type=None
-        )
+        await deliveries.list_deliveries(session, caller, deliveries.DeliveryFilter(**wanted), PAGE)
 
     return FrequentQuery(f"deliveries: {name}", "webhooks", work, frozenset(indexes))
 
 
 def _alerts(name: str, *indexes: str, **wanted: Any) -> FrequentQuery:
+    filters = alerts.AlertFilter(**wanted)
     return FrequentQuery(
-        f"alerts: {name}", "appeals", lambda session, _: alerts.find(session, PAGE, **wanted), frozenset(indexes)
+        f"alerts: {name}", "appeals", lambda session, _: alerts.find(session, filters, PAGE), frozenset(indexes)
     )
 
 
@@ -114,7 +109,7 @@ FREQUENT_QUERIES = [
     _appeals("urgent", "ix_appeals_urgent", urgency="high"),
     _appeals("not urgent", "ix_appeals_opened_at", urgency="normal"),
     _appeals("closed", "ix_appeals_status_opened_at", status=("closed",)),
-    _appeals("of two rare statuses", "ix_appeals_status_opened_at", status=("closed", "merged")),
+    _appeals("of two rare statuses", "ix_appeals_status_opened_at", status=("closed", "not_required")),
     _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
     _appeals("overdue", *_OPEN, overdue=True, removed=MAX_OPEN),
     _appeals("whose last reply failed", "ix_appeals_reply_failed", reply_failed=True),

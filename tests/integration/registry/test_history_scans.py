@@ -156,7 +156,7 @@ async def test_audit_list_reads_only_the_page(
     await owner.execute("UPDATE organisations SET parent_id = $1 WHERE id = ANY($2)", ministry, schools)
     manager = Caller("m", "", Role.MANAGER, ministry, include_subordinates=True, right=Right.AUDIT_READ)
     auditor = Caller("a", "", Role.AUDITOR, None, right=Right.AUDIT_READ)
-    early = trail.AuditFilter(start=MIDNIGHT + 5 * DAY, end=MIDNIGHT + 20 * DAY)
+    early = trail.AuditFilter.model_validate({"from": MIDNIGHT + 5 * DAY, "to": MIDNIGHT + 20 * DAY})
 
     def rows(caller: Caller, wanted: trail.AuditFilter) -> Listed:
         return lambda session: trail.list_entries(session, caller, wanted, FIVE)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from shared.api.pagination import Page, PagingDep, decode_cursor, encode_cursor
 from shared.api.preconditions import RequiredVersion, check_version, set_etag
-from shared.api.query_parameters import refuse_repeated_parameters
+from shared.api.query_parameters import ListFilter, refuse_repeated_parameters
 from shared.auth import tokens
 from shared.auth.callers import Caller, require_right
 from shared.auth.identity import PersonCache, TokenReader
@@ -33,7 +33,7 @@ class Letter(BaseModel):
     text: str = Field(min_length=1)
 
 
-class LetterFilter(BaseModel):
+class LetterFilter(ListFilter):
     text: str | None = None
     page: list[int] = Field(default=[], alias="pages")
 

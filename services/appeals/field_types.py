@@ -1,10 +1,11 @@
-"""Field types of the schemas: texts that the database can store, moments that a calendar can count from."""
+"""Field types of schemas and filters: storable texts, OKTMO codes, moments that a calendar can count from."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, StringConstraints
 
+OKTMO_PATTERN = r"^\d{8}(\d{3})?$"
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
