@@ -313,7 +313,7 @@ class Jobs(JobQueue):
         except Exception as failure:
             if is_outage(failure):
                 raise outcomes.wait(job, OUTAGE_RETRY_DELAY, repr(failure)) from failure
-            log.exception("dead-letter handler failed", job=job.entrypoint, id=job.id)
+            log.exception("dead-letter handler failed", job=job.entrypoint, job_id=job.id)
 
     def _schedule(self, queuer: PgQueuer, name: str, cron: str, handler: ScheduleHandler) -> None:
         async def run(_schedule: Schedule) -> None:

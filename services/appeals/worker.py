@@ -38,7 +38,7 @@ def consumers(queue: Jobs) -> tuple[Consumer, ...]:
         ),
         # Reads the events that the first consumer emits.
         Consumer(
-            "gathering",
+            "clustering",
             AppealsConsumerOffset,
             clustering.CLUSTERING_EVENT_TYPES,
             clustering.handle_appeal_events,

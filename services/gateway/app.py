@@ -77,6 +77,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     @gateway.get(
         "/health",
         tags=["health"],
+        summary="Readiness of all services",
         response_class=HealthResponse,
         responses={
             200: {"content": {health.MEDIA_TYPE: {"example": {"status": "pass", "checks": {}}}}},
@@ -106,13 +107,19 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     @gateway.get(
         "/problems",
         tags=["errors"],
+        summary="All kinds of errors",
         responses={200: {"content": {"application/json": {"example": {"not-found": _NOT_FOUND}}}}},
     )
     async def list_problems() -> dict[str, ProblemKind]:
         """Return every kind of error by the last part of its `type`."""
         return {slug: ProblemKind(**kind) for slug, kind in problems.catalogue().items()}
 
-    @gateway.get("/problems/{slug}", tags=["errors"], responses=problems.responses(problems.NotFound))
+    @gateway.get(
+        "/problems/{slug}",
+        tags=["errors"],
+        summary="One kind of error",
+        responses=problems.responses(problems.NotFound),
+    )
     async def get_problem(slug: str) -> ProblemKind:
         """Return one kind of error; the `type` of a problem document links here."""
         known = problems.catalogue()

@@ -60,7 +60,9 @@ class IngestSettings(BaseSettings):
     vk_callback_check_seconds: float = Field(
         default=600, description="How often a community's callback server is checked"
     )
-    vk_closed_retry_seconds: float = Field(default=3_600, description="How long what is closed is left alone")
+    vk_closed_retry_seconds: float = Field(
+        default=3_600, description="How long a closed page or thread is not read again"
+    )
     vk_board_poll_seconds: float = Field(
         default=3_600, description="How often a community's discussions are compared"
     )
@@ -92,7 +94,9 @@ class IngestSettings(BaseSettings):
         default=14, description="How old the last comment of a discussion may be in that pass"
     )
     ok_topic_poll_seconds: float = Field(default=1_800, description="How often a group's topics are compared")
-    ok_closed_retry_seconds: float = Field(default=3_600, description="How long what is closed is left alone")
+    ok_closed_retry_seconds: float = Field(
+        default=3_600, description="How long a closed page or thread is not read again"
+    )
     ok_chat_poll_seconds: float = 4
     ok_chat_poll_with_push_seconds: float = Field(
         default=600, description="How often chats are compared while the network pushes them"

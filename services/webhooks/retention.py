@@ -81,13 +81,13 @@ async def _purge_events(session: WriteSession, term: timedelta, limit: int) -> i
 
 def _unread() -> Select[int | None]:
     """Return the first position that some consumer has not read."""
-    cursors = union_all(
+    offsets = union_all(
         *(
             select(table.position)
             for table in (AppealsConsumerOffset, IngestConsumerOffset, WebhooksConsumerOffset)
         )
     )
-    return select(func.min(cursors.subquery().c.position) + 1)
+    return select(func.min(offsets.subquery().c.position) + 1)
 
 
 def _delivered(ids: Sequence[UUID]) -> Select[int | None]:

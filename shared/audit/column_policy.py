@@ -82,7 +82,10 @@ UNAUDITED_TABLES: dict[str, str] = {
         ("registry_idempotency", "ingest_idempotency", "appeals_idempotency", "webhooks_idempotency"),
         "stored responses, purged after a day",
     ),
-    **dict.fromkeys(("appeals_cursors", "webhooks_cursors", "ingest_cursors"), "the offsets of consumers"),
+    **dict.fromkeys(
+        ("appeals_consumer_offsets", "webhooks_consumer_offsets", "ingest_consumer_offsets"),
+        "the offsets of consumers",
+    ),
     "municipalities": "changed only by migrations",
     "page_checks": "responses of the networks, written by the worker",
     "page_check_calls": "counts, written by the worker",

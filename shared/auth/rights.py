@@ -51,7 +51,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.APPEALS_WORK: "move appeals through their statuses",
     Right.APPEALS_ANSWER: "write and publish replies",
     Right.CLASSIFICATIONS_READ: "see the classification of all messages, and by which model it was made",
-    Right.RULES_MANAGE: "create, preview, shadow-test and activate routing rules, and SLA policies",
+    Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, and SLA policies",
     Right.METRICS_READ: "read figures and reports",
     Right.WEBHOOKS_READ: "see endpoints and deliveries",
     Right.WEBHOOKS_MANAGE: "subscribe other systems to events of the types that the caller may read",
@@ -89,7 +89,7 @@ class RightScope(StrEnum):
     """The scope of a role's right: the whole region, or the caller's own organisation."""
 
     REGION = "region"
-    ORGANISATION = "place"
+    ORGANISATION = "organisation"
 
     def relations(self, *, include_subordinates: bool) -> frozenset[Relation]:
         """Return the relations that the scope includes for a caller with or without subordinate organisations."""

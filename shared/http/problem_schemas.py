@@ -12,8 +12,8 @@ _WRONG_FIELD = FieldError(pointer="/text", detail="Field required")
 
 
 def component_name(kind: type[Problem]) -> str:
-    """Return the name of the kind's component: `NotFoundProblem`."""
-    return "InternalProblem" if kind is Problem else f"{kind.__name__}Problem"
+    """Return the name of the kind's component, made of its type: `NotFoundProblem` for `/problems/not-found`."""
+    return "".join(word.capitalize() for word in kind.slug.split("-")) + "Problem"
 
 
 def components(of: Collection[type[Problem]]) -> dict[str, Any]:

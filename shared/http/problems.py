@@ -47,8 +47,10 @@ class ProblemDocument(BaseModel):
 
 
 class Problem(Exception):  # noqa: N818 — RFC 9457 uses this name
-    """An error that is returned as a problem document. Subclasses set `status`, `slug` and `title`."""
+    """An unexpected error of the service, which was logged."""
 
+    # Each other kind is a subclass with its own status, slug and title. The docstring is its description in the
+    # catalogue and in OpenAPI.
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal"
     title: ClassVar[str] = "Internal server error"

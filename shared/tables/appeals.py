@@ -530,7 +530,7 @@ class RoutingRule(Base):
 
 
 class AppealsConsumerOffset(ConsumerOffsetMixin, Base):
-    __tablename__ = "appeals_cursors"
+    __tablename__ = "appeals_consumer_offsets"
 
 
 class AppealsIdempotency(IdempotencyMixin, Base):

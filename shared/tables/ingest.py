@@ -200,7 +200,7 @@ class QuarantinedPayload(Base):
 class NetworkToken(Base):
     """A network token, encrypted; only ingest may read `secret`.
 
-    `state`: healthy | limited | captcha | revoked | blocked. `method_limits`: until when single methods are
+    `state`: healthy | limited | captcha | revoked | blocked. `limited_methods`: until when single methods are
     paused, as `{method: RFC 3339 time}`.
     `challenge`: what a person has to solve before the network accepts the token again.
     """
@@ -217,7 +217,7 @@ class NetworkToken(Base):
     state: Mapped[str] = mapped_column(default="healthy")
     reason: Mapped[str | None]
     limited_until: Mapped[datetime | None]
-    method_limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    limited_methods: Mapped[dict[str, Any]] = mapped_column(default=dict)
     challenge: Mapped[dict[str, Any] | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
@@ -423,7 +423,7 @@ class Publication(Base):
 
 
 class IngestConsumerOffset(ConsumerOffsetMixin, Base):
-    __tablename__ = "ingest_cursors"
+    __tablename__ = "ingest_consumer_offsets"
 
 
 class IngestIdempotency(IdempotencyMixin, Base):

@@ -40,7 +40,7 @@ TABLE_OWNERS: dict[str, str] = {
             "reconciliations",
             "backfills",
             "publications",
-            "ingest_cursors",
+            "ingest_consumer_offsets",
             "ingest_idempotency",
         ),
         "ingest",
@@ -62,13 +62,14 @@ TABLE_OWNERS: dict[str, str] = {
             "alerts",
             "rule_sets",
             "routing_rules",
-            "appeals_cursors",
+            "appeals_consumer_offsets",
             "appeals_idempotency",
         ),
         "appeals",
     ),
     **dict.fromkeys(
-        ("webhook_endpoints", "webhook_deliveries", "webhooks_cursors", "webhooks_idempotency"), "webhooks"
+        ("webhook_endpoints", "webhook_deliveries", "webhooks_consumer_offsets", "webhooks_idempotency"),
+        "webhooks",
     ),
 }
 

@@ -331,7 +331,7 @@ class SignInFailure(Base):
     digest: Mapped[str] = mapped_column(primary_key=True)
     failures: Mapped[int]
     failed_at: Mapped[datetime]
-    blocked_until: Mapped[datetime | None]
+    throttled_until: Mapped[datetime | None]
 
 
 class RegistryIdempotency(IdempotencyMixin, Base):

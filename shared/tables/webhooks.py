@@ -79,7 +79,7 @@ class WebhookDelivery(Base):
 
 
 class WebhooksConsumerOffset(ConsumerOffsetMixin, Base):
-    __tablename__ = "webhooks_cursors"
+    __tablename__ = "webhooks_consumer_offsets"
 
 
 class WebhooksIdempotency(IdempotencyMixin, Base):

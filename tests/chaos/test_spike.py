@@ -129,7 +129,8 @@ async def all_processed(demo: RunningDemo) -> bool:
         await count_rows(
             demo,
             """SELECT count(*) FROM events WHERE type = 'appeal.opened' AND
-           coalesce(position, 9e15) > (SELECT position FROM appeals_cursors WHERE consumer = 'gathering')""",
+           coalesce(position, 9e15) >
+           (SELECT position FROM appeals_consumer_offsets WHERE consumer = 'clustering')""",
         )
         == 0
     )

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.conformance.drivers.base import TELLS, Driver
+from tests.conformance.drivers.base import CAPABILITIES, Driver
 from tests.conformance.ingest_under_test import IngestUnderTest
 
 Run = Callable[[IngestUnderTest], Awaitable[None]]
@@ -13,7 +13,8 @@ Run = Callable[[IngestUnderTest], Awaitable[None]]
 class Behaviour:
     """One behaviour that ingest must show for every network.
 
-    `needs`: the keys of `TELLS` that the network must support. `alone`: it arms faults or stops shared services.
+    `needs`: the keys of `CAPABILITIES` that the network must support. `alone`: it arms faults or stops shared
+    services.
     """
 
     name: str
@@ -24,7 +25,7 @@ class Behaviour:
 
     def not_for(self, driver: type[Driver]) -> str | None:
         """Return why the network cannot have this behaviour; None if it can."""
-        missing = [TELLS[key] for key in sorted(self.needs - driver.tells)]
+        missing = [CAPABILITIES[key] for key in sorted(self.needs - driver.capabilities)]
         return f"{driver.network} {' and '.join(missing)}" if missing else None
 
 
@@ -33,9 +34,9 @@ BEHAVIOURS: list[Behaviour] = []
 
 def behaviour(*needs: str, alone: bool = False, long: bool = False) -> Callable[[Run], Run]:
     """Return a decorator that adds a function to the list under its own name."""
-    unknown = set(needs) - TELLS.keys()
+    unknown = set(needs) - CAPABILITIES.keys()
     if unknown:
-        raise ValueError(f"TELLS has no {unknown}")
+        raise ValueError(f"CAPABILITIES has no {unknown}")
 
     def listed(run: Run) -> Run:
         BEHAVIOURS.append(Behaviour(getattr(run, "__name__", ""), run, frozenset(needs), alone, long))

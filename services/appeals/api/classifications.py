@@ -26,7 +26,7 @@ router = APIRouter()
     summary="Get the classifier",
 )
 async def get_classifier(_caller: ClassificationReader) -> ClassifierOut:
-    """Return the classifier that was loaded when the service started, with the data cards of its parts: training
+    """Return the classifier that was loaded when the service started, with the model cards of its parts: training
     data, scores on unseen data, thresholds.
     """
     try:

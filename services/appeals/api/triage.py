@@ -65,9 +65,9 @@ async def triage_message(
     "/appeals/{appeal_id}/triage",
     tags=["appeals"],
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, DecidedByAnother, PreconditionFailed),
-    summary="Classify an appeal without messages",
+    summary="Decide about an appeal without messages",
 )
-async def classify_appeal(
+async def triage_appeal(
     *,
     session: WriteTransaction,
     caller: Moderator,
@@ -87,7 +87,7 @@ async def classify_appeal(
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     await appeal_queries.check_version(session, appeal, seen.version)
-    await decisions.classify_appeal(session, caller, appeal, body.corrections(), seen=seen)
+    await decisions.triage_appeal(session, caller, appeal, body.corrections(), seen=seen)
     detail = await appeal_detail(session, caller, appeal.id)
     set_etag(response, detail.version)
     return detail

@@ -61,7 +61,7 @@ class ClassifiedText:
 
 @dataclass(frozen=True)
 class ClassifierInfo:
-    """The loaded classifier: the name stored with its results, and the data cards of its parts; the keyword rules
+    """The loaded classifier: the name stored with its results, and the model cards of its parts; the keyword rules
     have none.
 
     `custom_card` is that of the custom model, `unmapped_labels` describes which of its labels name no topic.

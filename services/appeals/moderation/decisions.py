@@ -462,7 +462,7 @@ async def _require_not_decided_by_another(
             )
 
 
-async def classify_appeal(
+async def triage_appeal(
     session: WriteSession, caller: Caller, appeal: Appeal, corrections: Corrections, *, seen: Seen = UNSEEN
 ) -> None:
     """Set topic, location, urgency and organisation of a locked appeal without messages.

@@ -145,7 +145,7 @@ def find_forwarding_loops(rules: Sequence[Rule], catalogue: RuleCatalogue) -> li
     names = [_name(rule.page_owner_id, catalogue) for rule in shown]
     named = " → ".join([*names, names[0] if len(shown) == len(steps) else f"… ({len(steps)} in all)"])
     pointers = ", ".join(f"/rules/{numbers[conditions_of(rule)]}" for rule in shown)
-    detail = f"A loop of transfers: {named} ({pointers}) forward the same appeals to each other"
+    detail = f"A forwarding loop: {named} ({pointers}) forward the same appeals to each other"
     return [
         FieldError(pointer=f"/rules/{numbers[conditions_of(rule)]}/page_owner_id", detail=detail) for rule in steps
     ]

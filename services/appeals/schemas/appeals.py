@@ -81,7 +81,7 @@ class AppealMessageOut(BaseModel):
 
     id: UUID
     kind: MessageKind
-    external_id: str = Field(examples=["-1_2_3"])
+    external_id: str = Field(examples=["-1_3"])
     text: str = Field(examples=["Когда починят дорогу на ул. Бабушкина?"])
     attachments: list[Any] = Field(examples=[[]])
     url: str = Field(examples=["https://vk.com/wall-1_2?reply=3"])

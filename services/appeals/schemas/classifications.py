@@ -17,7 +17,7 @@ from services.appeals.schemas.routes import RouteOut
 from shared.contracts.values import AppealStatus, Language, MessageKind, Urgency
 from shared.networks import NetworkName
 
-ClassifierKind = TypeAliasType("ClassifierKind", Literal["model", "rule"])
+ClassifierMode = TypeAliasType("ClassifierMode", Literal["model", "rule"])
 
 
 class TopicCandidate(BaseModel):
@@ -77,16 +77,16 @@ class ClassifiedMessageOut(BaseModel):
 class ClassifierOut(BaseModel):
     """The classifier of messages."""
 
-    mode: ClassifierKind = Field(description="`GOSPABLIK_CLASSIFIER`")
+    mode: ClassifierMode = Field(description="`GOSPABLIK_CLASSIFIER`")
     name: str = Field(
         description="The name that its classifications hold", examples=["model:builtin-35de05f7+topics-3"]
     )
     builtin_model: dict[str, Any] | None = Field(
-        description="Data card of the built-in model; null with `rule`",
+        description="Model card of the built-in model; null with `rule`",
         examples=[{"name": "builtin", "examples": {"rows": 8222}, "thresholds": {"need": 0.37}}],
     )
     custom_model: dict[str, Any] | None = Field(
-        description="Data card of the active version in `GOSPABLIK_TOPICS_MODEL`, if one is set",
+        description="Model card of the active version in `GOSPABLIK_TOPICS_MODEL`, if one is set",
         examples=[{"version": 3, "data": {"rows": 12000}}],
     )
     unmapped_labels: str | None = Field(

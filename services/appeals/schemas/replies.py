@@ -44,7 +44,12 @@ class ReplyOut(BaseModel):
     failure: dict[str, Any] | None = Field(
         examples=[
             None,
-            {"code": "15", "message": "Access denied", "at": "2026-03-02T10:00:00+08:00", "will_retry": False},
+            {
+                "code": "vk:15",
+                "message": "Сеть не дала доступа.",
+                "at": "2026-03-02T10:00:00+08:00",
+                "will_retry": False,
+            },
         ]
     )
     created_at: datetime

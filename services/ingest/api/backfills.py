@@ -33,7 +33,7 @@ CHANGE_PROBLEMS = ITEM_PROBLEMS | problems.responses(Conflict)
     responses=CHANGE_PROBLEMS
     | problems.responses(BadRequest, Conflict, InFlight, KeyReused)
     | with_headers(202, "Location"),
-    summary="Fetch a page's history",
+    summary="Backfill a page's history",
 )
 async def request_backfill(
     *,
@@ -85,7 +85,10 @@ async def list_backfills(
 
 
 @router.get(
-    "/sources/backfills/{backfill_id}", tags=["sources"], responses=ITEM_PROBLEMS, summary="How far a backfill is"
+    "/sources/backfills/{backfill_id}",
+    tags=["sources"],
+    responses=ITEM_PROBLEMS,
+    summary="One backfill with its progress",
 )
 async def get_backfill(session: ReadTransaction, caller: SourceReader, backfill_id: UUID) -> BackfillOut:
     """Return the backfill's status, progress and counts, and the reason for a wait."""
@@ -96,7 +99,7 @@ async def get_backfill(session: ReadTransaction, caller: SourceReader, backfill_
     "/sources/backfills/{backfill_id}/cancel",
     tags=["sources"],
     responses=CHANGE_PROBLEMS,
-    summary="Stop a backfill",
+    summary="Cancel a backfill",
 )
 async def cancel_backfill(session: WriteTransaction, caller: SourceManager, backfill_id: UUID) -> BackfillOut:
     """Cancel the backfill. Messages it has stored are kept; a finished backfill gets 409."""

@@ -143,7 +143,7 @@ for _network, _spec in catalogue.NETWORKS.items():
     "/sources/{page_id}/callback",
     tags=["sources"],
     responses=ITEM_PROBLEMS,
-    summary="Where a page's events are pushed to",
+    summary="The callback registration of a page",
 )
 async def get_callback(session: ReadTransaction, caller: SourceReader, page_id: UUID) -> CallbackOut:
     """Return whether the network pushes the page's events, and the reason if it does not.
@@ -157,7 +157,7 @@ async def get_callback(session: ReadTransaction, caller: SourceReader, page_id: 
     "/sources/{page_id}/callback",
     tags=["sources"],
     responses=ITEM_PROBLEMS | problems.responses(Conflict),
-    summary="Take pushed events under this secret",
+    summary="Register a callback that was set up in the network",
 )
 async def set_callback(
     session: WriteTransaction, caller: SourceManager, page_id: UUID, given: CallbackIn
@@ -171,7 +171,7 @@ async def set_callback(
     tags=["sources"],
     status_code=204,
     responses=ITEM_PROBLEMS,
-    summary="Take no more events under the page's secret",
+    summary="Delete the callback registration of a page",
 )
 async def delete_callback(session: WriteTransaction, caller: SourceManager, page_id: UUID) -> None:
     """Remove the registration. If ingest manages push for this network, it registers a new server for the page."""

@@ -40,7 +40,7 @@ IDEMPOTENCY_PROBLEMS = problems.responses(BadRequest, InFlight, KeyReused)
     tags=["sources"],
     status_code=202,
     responses=LIST_PROBLEMS | IDEMPOTENCY_PROBLEMS,
-    summary="Compare all pages now",
+    summary="Reconcile all pages now",
 )
 async def request_reconciliations(
     *,
@@ -77,7 +77,10 @@ async def request_reconciliations(
 
 
 @router.get(
-    "/sources/reconciliations", tags=["sources"], responses=LIST_PROBLEMS, summary="Comparisons, last begun first"
+    "/sources/reconciliations",
+    tags=["sources"],
+    responses=LIST_PROBLEMS,
+    summary="Reconciliations, last started first",
 )
 async def list_reconciliations(
     session: ReadTransaction,
@@ -86,7 +89,7 @@ async def list_reconciliations(
     paging: PagingDep,
     response: Response,
     *,
-    with_gaps: Annotated[bool, Query(description="Those that found gaps alone")] = False,
+    with_gaps: Annotated[bool, Query(description="Only those that found gaps")] = False,
 ) -> Page[ReconciliationOut]:
     """Return reconciliations, last started first, with the number of gaps each found."""
     rows = await reconciliation_requests.list_reconciliations(
@@ -97,7 +100,10 @@ async def list_reconciliations(
 
 
 @router.get(
-    "/sources/reconciliations/summary", tags=["sources"], responses=LIST_PROBLEMS, summary="Comparisons summed up"
+    "/sources/reconciliations/summary",
+    tags=["sources"],
+    responses=LIST_PROBLEMS,
+    summary="Totals of reconciliations",
 )
 async def get_reconciliation_summary(
     session: ReadTransaction,
@@ -113,7 +119,7 @@ async def get_reconciliation_summary(
     tags=["sources"],
     status_code=202,
     responses=ITEM_PROBLEMS | IDEMPOTENCY_PROBLEMS | problems.responses(Conflict, InFlight),
-    summary="Compare a page now",
+    summary="Reconcile a page now",
 )
 async def request_reconciliation(
     *,
@@ -150,7 +156,7 @@ async def request_reconciliation(
     "/sources/{page_id}/reconciliations",
     tags=["sources"],
     responses=LIST_PROBLEMS,
-    summary="Comparisons of a page, last begun first",
+    summary="Reconciliations of a page, last started first",
 )
 async def list_reconciliations_of_page(
     session: ReadTransaction, caller: SourceReader, page_id: UUID, paging: PagingDep, response: Response

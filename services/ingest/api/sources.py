@@ -35,9 +35,12 @@ async def list_sources(
 
 
 @router.get(
-    "/sources/call-budgets", tags=["sources"], responses=LIST_PROBLEMS, summary="Calls left of each daily limit"
+    "/sources/call-budgets",
+    tags=["sources"],
+    responses=LIST_PROBLEMS,
+    summary="Call budgets: calls made and remaining",
 )
-async def get_call_budget(session: ReadTransaction, caller: SourceInspector) -> CallBudgetList:
+async def list_call_budgets(session: ReadTransaction, caller: SourceInspector) -> CallBudgetList:
     """Return the calls used and left of each daily limited method over the last 24 hours."""
     return await source_metrics.call_budgets(session, ingest_settings())
 
@@ -45,6 +48,6 @@ async def get_call_budget(session: ReadTransaction, caller: SourceInspector) -> 
 @router.get(
     "/sources/{page_id}", tags=["sources"], responses=ITEM_PROBLEMS, summary="One page with its sources, in full"
 )
-async def get_source(session: ReadTransaction, caller: SourceReader, page_id: UUID) -> PageSourcesDetail:
+async def get_page_sources(session: ReadTransaction, caller: SourceReader, page_id: UUID) -> PageSourcesDetail:
     """Return one page's sources with its own tokens, recent reconciliations and last backfill."""
     return await source_status.get_source(session, caller, page_id)

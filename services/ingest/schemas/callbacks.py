@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType
 from services.ingest.schemas.base import RequestModel
 from shared.networks import NetworkName
 
-CallbackStatus = TypeAliasType("CallbackStatus", Literal["pending", "active", "failed"])
+CallbackState = TypeAliasType("CallbackState", Literal["pending", "active", "failed"])
 
 
 class CallbackIn(RequestModel):
@@ -37,7 +37,7 @@ class CallbackOut(BaseModel):
         examples=["https://feedback.example.org/callbacks/vk"],
     )
     manual: bool = Field(description="Set up by a person and not monitored")
-    state: CallbackStatus = Field(examples=["active"])
+    state: CallbackState = Field(examples=["active"])
     reason: str | None
     has_confirmation_code: bool
     checked_at: datetime | None

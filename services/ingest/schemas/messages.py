@@ -17,10 +17,10 @@ class MessageOut(BaseModel):
     id: UUID
     network: NetworkName
     kind: MessageKind
-    external_id: str = Field(examples=["-1_2_3"])
+    external_id: str = Field(examples=["-1_3"])
     page_id: UUID
     organisation_id: UUID
-    thread_key: str = Field(examples=["-1_2"])
+    thread_key: str = Field(examples=["vk:-1_2"])
     reply_to: str | None
     author_key: str | None = Field(description="Pseudonym, stable per person")
     from_community: bool

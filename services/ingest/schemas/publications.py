@@ -45,7 +45,7 @@ class PublicationOut(RowModel):
     organisation_id: UUID
     network: NetworkName
     kind: PublicationKind
-    thread_key: str = Field(examples=["-1_2"])
+    thread_key: str = Field(examples=["vk:-1_2"])
     reply_to: str | None = Field(
         description="The comment that it replies to, in the network's id; null: the thread"
     )

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
 from services.ingest.schemas.base import RowModel, SourceKind
-from services.ingest.schemas.callbacks import CallbackStatus
+from services.ingest.schemas.callbacks import CallbackState
 from services.ingest.schemas.sync import BackfillOut, ReconciliationOut
 from services.ingest.schemas.tokens import NetworkTokenOut
 from shared.networks import NetworkName
@@ -39,9 +39,9 @@ class CallBudgetOut(BaseModel):
     network: NetworkName
     method: str = Field(examples=["wall.get"])
     tokens: int = Field(description="Usable now")
-    used_last_24h: int = Field(description="Reserved before they are made, so it may be too high after a crash")
+    calls_last_24h: int = Field(description="Reserved before they are made, so it may be too high after a crash")
     daily_limit: int = Field(description="Total of the usable tokens")
-    calls_left: int
+    calls_remaining: int
 
 
 class CallBudgetList(BaseModel):
@@ -63,7 +63,7 @@ class PageTokenStateOut(BaseModel):
 class CallbackStateOut(RowModel):
     """State of a page's callback registration."""
 
-    state: CallbackStatus
+    state: CallbackState
     reason: str | None
     manual: bool = Field(description="Set up by a person in the network")
     checked_at: datetime | None

@@ -109,9 +109,9 @@ async def call_budgets(session: AsyncSession, settings: IngestSettings) -> CallB
                     network=network,
                     method=method,
                     tokens=len(usable[network]),
-                    used_last_24h=sum(spent.values()),
+                    calls_last_24h=sum(spent.values()),
                     daily_limit=limit * len(usable[network]),
-                    calls_left=sum(max(limit - spent.get(one, 0), 0) for one in usable[network]),
+                    calls_remaining=sum(max(limit - spent.get(one, 0), 0) for one in usable[network]),
                 )
             )
     return CallBudgetList(items=items)

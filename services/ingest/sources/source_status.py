@@ -131,7 +131,7 @@ async def _known(session: AsyncSession, page_ids: Sequence[UUID]) -> _PageRows:
         known.sources[source.page_id].append(source)
     known.tokens = list(
         await session.execute(
-            select(*_TOKEN, NetworkToken.method_limits)
+            select(*_TOKEN, NetworkToken.limited_methods)
             .where(NetworkToken.page_id.in_(page_ids) | NetworkToken.page_id.is_(None))
             .order_by(NetworkToken.created_at.desc(), NetworkToken.id.desc())
         )
@@ -237,7 +237,7 @@ def _one_token(row: AnyRow, now: datetime) -> PageTokenStateOut:
         return PageTokenStateOut(state="healthy", reason=None, until=None)
     if row.state != "healthy":
         return PageTokenStateOut(state=row.state, reason=row.reason, until=row.limited_until)
-    limits: Mapping[str, str] = row.method_limits
+    limits: Mapping[str, str] = row.limited_methods
     limited = {
         method: until for method, moment in limits.items() if (until := datetime.fromisoformat(moment)) > now
     }

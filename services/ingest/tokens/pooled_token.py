@@ -70,7 +70,7 @@ def read_token(row: NetworkToken, before: PooledToken | None) -> PooledToken:
         state=row.state,
         limited_until=row.limited_until,
         updated_at=row.updated_at,
-        limited_methods={method: datetime.fromisoformat(until) for method, until in row.method_limits.items()},
+        limited_methods={method: datetime.fromisoformat(until) for method, until in row.limited_methods.items()},
         solution=secret.get("solution") or {},
         solution_for=(row.challenge or {}).get("method"),
         failures=before.failures if before is not None else {},

@@ -55,7 +55,7 @@ async def _batch(
         try:
             again = reencrypted(value)
         except InvalidToken:
-            log.warning("no key decrypts this secret", table=key.class_.__tablename__, row=str(name))
+            log.warning("no key decrypts this secret", table=key.class_.__tablename__, row_id=str(name))
             continue
         if again is not None:
             fresh.append((name, value, again))

@@ -46,7 +46,7 @@ async def add_token(session: WriteSession, given: NetworkTokenIn, actor: str) ->
         "reason": None,
         "limited_until": None,
         "challenge": None,
-        "method_limits": {},
+        "limited_methods": {},
         "updated_at": now,
     }
     before = await session.scalar(
@@ -85,7 +85,7 @@ async def recover_token(
     else:
         row.challenge = None
     row.state, row.reason, row.limited_until = TokenState.HEALTHY.value, None, None
-    row.method_limits = {}
+    row.limited_methods = {}
     row.updated_at = now
     await emit_state_changed(session, row, state=row.state, reason="a person recovered it", actor=actor)
     return row
@@ -123,7 +123,7 @@ def _solution(challenge: dict[str, Any], given: NetworkTokenRecovery) -> dict[st
 
 def limited_methods(row: NetworkToken, now: datetime) -> dict[str, datetime]:
     """Return the paused methods of a token and when each pause ends."""
-    until = {method: datetime.fromisoformat(moment) for method, moment in row.method_limits.items()}
+    until = {method: datetime.fromisoformat(moment) for method, moment in row.limited_methods.items()}
     return {method: moment for method, moment in until.items() if moment > now}
 
 

@@ -69,9 +69,9 @@ async def save_failure(database: Database, trouble: TokenFailure) -> None:
             return
         if trouble.method is not None and trouble.until is not None:
             known = False
-            before: dict[str, str] = row.method_limits
+            before: dict[str, str] = row.limited_methods
             still = {name: until for name, until in before.items() if datetime.fromisoformat(until) > clock.now()}
-            row.method_limits = {**still, trouble.method: trouble.until.isoformat()}
+            row.limited_methods = {**still, trouble.method: trouble.until.isoformat()}
             row.reason = trouble.reason
             state = TokenState.LIMITED.value
         else:

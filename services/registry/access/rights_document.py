@@ -25,11 +25,11 @@ INTRODUCTION = """\
 Generated from the table in `shared/auth/rights.py` by `python -m services.registry.access.rights_document`; a
 test compares the two.
 
-A right says what a caller may do; each cell says on which organisations' data:
+A right says what a caller may do; each cell is its scope, the organisations whose data it covers:
 
 - `region`: of every organisation;
-- `place`: of the caller's own organisation and, for a caller with `include_subordinates`, of all organisations
-  below it in the organisation tree, at any depth;
+- `organisation`: of the caller's own organisation and, for a caller with `include_subordinates`, of all
+  organisations below it in the organisation tree, at any depth;
 - –: not at all.
 
 A call without a valid token answers 401, a call without the right 403. An object outside the caller's scope
@@ -50,16 +50,16 @@ the responses with these tables (`tests/integration/access`).
 SIGN_IN_SECTION = Path(__file__).with_name("sign_in.md").read_text(encoding="utf-8")
 
 
-REACH_ROWS = (
+SCOPE_ROWS = (
     ("`region`", RightScope.REGION, False),
-    ("`place`", RightScope.ORGANISATION, False),
-    ("`place` with `include_subordinates`", RightScope.ORGANISATION, True),
+    ("`organisation`", RightScope.ORGANISATION, False),
+    ("`organisation` with `include_subordinates`", RightScope.ORGANISATION, True),
 )
 
 
 def _cell(role: Role, right: Right) -> str:
-    reach = RIGHTS[role].get(right)
-    return "–" if reach is None else f"{reach}"
+    scope = RIGHTS[role].get(right)
+    return "–" if scope is None else f"{scope}"
 
 
 def render() -> str:
@@ -75,11 +75,11 @@ def render() -> str:
         lines.append(f"| `{right}` | {RIGHT_DESCRIPTIONS[right]} | {cells} |")
     lines += ["", "| role | who | bound to |", "|---|---|---|"]
     for role in roles:
-        place = "the centre" if role in CENTRE_ROLES else "an organisation, optionally with its subordinates"
-        lines.append(f"| `{role}` | {ROLE_DESCRIPTIONS[role]} | {place} |")
-    lines += ["", "| reach | own | subordinate | foreign |", "|---|---|---|---|"]
-    for name, reach, include_subordinates in REACH_ROWS:
-        relations = reach.relations(include_subordinates=include_subordinates)
+        bound_to = "the centre" if role in CENTRE_ROLES else "an organisation, optionally with its subordinates"
+        lines.append(f"| `{role}` | {ROLE_DESCRIPTIONS[role]} | {bound_to} |")
+    lines += ["", "| scope | own | subordinate | foreign |", "|---|---|---|---|"]
+    for name, scope, include_subordinates in SCOPE_ROWS:
+        relations = scope.relations(include_subordinates=include_subordinates)
         lines.append(f"| {name} | " + " | ".join("yes" if r in relations else "–" for r in Relation) + " |")
     return "\n".join([*lines, "", SIGN_IN_SECTION])
 

@@ -72,7 +72,7 @@ async def remaining_block(session: AsyncSession, attempt: SignInAttempt, now: da
     """Return how long this attempt must still wait; zero when it may proceed."""
     digests = [digest for digest, _ in attempt.counters]
     until: datetime | None = await session.scalar(
-        select(func.max(SignInFailure.blocked_until)).where(SignInFailure.digest.in_(digests))
+        select(func.max(SignInFailure.throttled_until)).where(SignInFailure.digest.in_(digests))
     )
     return timedelta() if until is None else max(until - now, timedelta())
 
@@ -100,7 +100,7 @@ async def record_failure(session: WriteSession, attempt: SignInAttempt, now: dat
         await session.execute(
             update(SignInFailure)
             .where(SignInFailure.digest == digest)
-            .values(blocked_until=now + block_duration(failures or 1, allowed))
+            .values(throttled_until=now + block_duration(failures or 1, allowed))
         )
 
 

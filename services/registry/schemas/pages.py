@@ -193,7 +193,11 @@ class PageStep(BaseModel):
     reached_on: Day
     evidence_kind: EvidenceKind
     evidence: str | None = Field(examples=["Письмо № 17 от 20.11.2026"])
-    confirmed_by: str = Field(description="Id of the person or API client", examples=[EXAMPLE_ID])
+    confirmed_by: str = Field(
+        description="Id of the person or API client; `registry`: the daily check; `migration`: the page is "
+        "older than its steps",
+        examples=[EXAMPLE_ID],
+    )
     lost_on: Day | None
     lost_reason: str | None = Field(examples=["Сеть больше не показывает отметку"])
     created_at: datetime

@@ -20,17 +20,17 @@ What = Literal["new", "edited", "deleted"]
 # Posts the body of a pushed event to ingest's route for this network's events.
 Deliver = Callable[[dict[str, Any]], Awaitable[None]]
 
-TELLS = {
-    "deleter": "does not tell who deleted a comment",
-    "restored": "does not bring a deleted comment back",
-    "message_edited": "does not tell that a private message was edited",
-    "message_reply": "does not tell which message a message answers",
+CAPABILITIES = {
+    "deleter": "does not report who deleted a comment",
+    "restored": "does not restore deleted comments",
+    "message_edited": "does not report that a private message was edited",
+    "message_reply": "does not report which message a message answers",
     "numbers_by_page": "gives no two comments of two pages the same id",
     "order": "pushes no edits and deletions, which could come twice or in another order",
     "calls_us": "pushes to no address of ours",
-    "people_leave": "has no accounts that end",
+    "people_leave": "has no accounts that are deleted",
     "boards": "has no discussions beside its posts",
-    "repeats": "is played by a server that cannot repeat and shuffle its answers",
+    "repeats": "has an emulator that cannot repeat and shuffle its responses",
 }
 """Capabilities that a network may lack, each with the reason shown for a network without it."""
 
@@ -62,14 +62,14 @@ class PublishedReply:
 class Driver(ABC):
     """The part shared by all drivers: their emulators have control APIs of the same form.
 
-    `tells` holds the keys of `TELLS` that this network supports. `comment_length` and `message_length`
-    are the maximum lengths of citizens' texts. `pushes`: a kind whose events are pushed; `pushed_at`: the path in
-    ingest that receives them, empty if ingest fetches events itself. `push_settings`: settings with which what the
-    network pushes to our address is read from no other source.
+    `capabilities` holds the keys of `CAPABILITIES` that this network supports. `comment_length` and
+    `message_length` are the maximum lengths of citizens' texts. `pushes`: a kind whose events are pushed;
+    `pushed_at`: the path in ingest that receives them, empty if ingest fetches events itself. `push_settings`:
+    settings with which what the network pushes to our address is read from no other source.
     """
 
     network: ClassVar[str]
-    tells: ClassVar[frozenset[str]]
+    capabilities: ClassVar[frozenset[str]]
     comment_length: ClassVar[int]
     message_length: ClassVar[int]
     refusal_codes: ClassVar[dict[str, str]]
@@ -118,15 +118,15 @@ class Driver(ABC):
 
     async def board(self, page: str, text: str) -> WrittenMessage:
         """Open a discussion as the community; return its first comment."""
-        raise AssertionError(f"{self.network} does not support this: remove it from `tells`")
+        raise AssertionError(f"{self.network} does not support this: remove it from `capabilities`")
 
     async def shuffle_responses(self) -> None:
         """Repeat and shuffle the items in every response to a reading call until `mend`."""
-        raise AssertionError(f"{self.network} does not support this: remove it from `tells`")
+        raise AssertionError(f"{self.network} does not support this: remove it from `capabilities`")
 
     async def deactivate(self, author: str) -> None:
         """Delete a citizen's account."""
-        raise AssertionError(f"{self.network} does not support this: remove it from `tells`")
+        raise AssertionError(f"{self.network} does not support this: remove it from `capabilities`")
 
     @abstractmethod
     async def announce(

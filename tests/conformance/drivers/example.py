@@ -12,7 +12,9 @@ class ExampleDriver(Driver):
     """The driver of `tests.conformance.example.server`."""
 
     network = "example"
-    tells = frozenset({"deleter", "restored", "message_edited", "message_reply", "numbers_by_page", "order"})
+    capabilities = frozenset(
+        {"deleter", "restored", "message_edited", "message_reply", "numbers_by_page", "order"}
+    )
     pushes = "comment"
     comment_length = 1_000
     message_length = 500

@@ -22,7 +22,7 @@ class OkDriver(Driver):
     """The driver of the OK emulator."""
 
     network = "ok"
-    tells = frozenset({"calls_us", "message_reply", "people_leave", "repeats"})
+    capabilities = frozenset({"calls_us", "message_reply", "people_leave", "repeats"})
     pushes = "message"
     pushed_at = "/callbacks/ok/{secret}"
     push_settings: ClassVar[dict[str, str]] = {"ok_subscription_check_seconds": "1", "ok_chat_poll_seconds": "600"}

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
-from tests.conformance.drivers.base import TELLS, Deliver, Driver, Kind, What, WrittenMessage
+from tests.conformance.drivers.base import CAPABILITIES, Deliver, Driver, Kind, What, WrittenMessage
 
 V = "5.199"
 READING = (
@@ -25,7 +25,7 @@ class VkDriver(Driver):
     """The driver of the VK emulator."""
 
     network = "vk"
-    tells = frozenset(TELLS)
+    capabilities = frozenset(CAPABILITIES)
     pushes = "comment"
     pushed_at = "/callbacks/vk"
     push_settings: ClassVar[dict[str, str]] = {"vk_push": "callback", "vk_callback_check_seconds": "1"}

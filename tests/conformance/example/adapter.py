@@ -44,7 +44,7 @@ from shared.contracts.values import MessageKind
 
 NAME = "example"
 URL = "http://127.0.0.1:8099"  # a network in `services` has a setting for it
-WAY = "changes"
+SOURCE = "changes"
 MAX_LENGTH: dict[str, int] = {"comment": 1_000, "message": 500}
 CALL_SECONDS = 3.0
 KINDS: tuple[MessageKind, ...] = ("wall_post", "comment", "message")
@@ -57,14 +57,14 @@ TREATMENTS = {
     413: T.CONTENT_REJECTED, 429: T.RATE_LIMITED,
     451: T.CONTENT_REJECTED, 500: T.TRANSIENT,
 }  # fmt: skip
-WORDS = {
+USER_MESSAGES = {
     401: UserMessage("Ключ доступа не принимается сетью: сообщите оператору.", False, 5.0),
     403: UserMessage("Страница закрыта.", True),
     409: UserMessage("Комментарии к этой записи закрыты.", True),
     429: UserMessage("Сеть просит отправлять медленнее, отправка повторится.", False, 1.0),
     451: UserMessage("Пользователь запретил писать ему сообщения.", True),
 }
-HISTORY_FORGOTTEN = 410
+HISTORY_EXPIRED = 410
 
 
 def treatment(code: int) -> ErrorTreatment:
@@ -72,9 +72,9 @@ def treatment(code: int) -> ErrorTreatment:
     return TREATMENTS.get(code, T.CLIENT_ERROR)
 
 
-def words(code: int) -> UserMessage:
+def user_message(code: int) -> UserMessage:
     """Return the message for a person about a refused reply."""
-    return user_message_for(code, WORDS, treatment(code), "Сеть отказала")
+    return user_message_for(code, USER_MESSAGES, treatment(code), "Сеть отказала")
 
 
 def parse(raw: dict[str, Any], page: PageRef, change: Mapping[str, Any] | None = None) -> IncomingItem:
@@ -113,62 +113,64 @@ class Example:
     name = NAME
 
     def __init__(
-        self, http: aiohttp.ClientSession, accounts: TokenPool, feed: IntakeStore, settings: IngestSettings
+        self, http: aiohttp.ClientSession, tokens: TokenPool, intake: IntakeStore, settings: IngestSettings
     ) -> None:
         self._http = http
-        self._accounts = accounts
-        self._feed = feed
-        self._compare: set[UUID] = set()
+        self._tokens = tokens
+        self._intake = intake
+        self._pages_to_reread: set[UUID] = set()
 
     def source_loops(self) -> dict[str, SourceLoop]:
         """Return one loop per page with a token, reading the page's changes."""
         return {
-            f"{NAME}:{WAY}:{page.id}": partial(self._listen, page)
-            for page in self._accounts.pages(NAME)
-            if self._accounts.select(NAME, TokenKind.GROUP, page.id) is not None
+            f"{NAME}:{SOURCE}:{page.id}": partial(self._listen, page)
+            for page in self._tokens.pages(NAME)
+            if self._tokens.select(NAME, TokenKind.GROUP, page.id) is not None
         }
 
     async def _listen(self, page: PageRef) -> None:
-        failed = partial(self._feed.report_failure, page, WAY)
-        await run_periodically(f"{WAY}:{page.external_id}", partial(self._look, page), failed)
+        failed = partial(self._intake.report_failure, page, SOURCE)
+        await run_periodically(f"{SOURCE}:{page.external_id}", partial(self._read_changes, page), failed)
 
-    async def _look(self, page: PageRef) -> float:
+    async def _read_changes(self, page: PageRef) -> float:
         """Read the next changes; the cursor moves in the transaction that stores them."""
-        stood = (await self._feed.cursor(page, WAY)).get("last")
-        if stood is None or page.id in self._compare:
+        position = (await self._intake.cursor(page, SOURCE)).get("last")
+        if position is None or page.id in self._pages_to_reread:
             await self._read_all(page)
             return 0
         try:
-            answer = await self._call(page, "GET", "changes", after=stood, wait=WAIT)
+            answer = await self._call(page, "GET", "changes", after=position, wait=WAIT)
         except CallError as error:
-            if error.code != HISTORY_FORGOTTEN:
+            if error.code != HISTORY_EXPIRED:
                 raise
-            self._compare.add(page.id)
+            self._pages_to_reread.add(page.id)
             return 0
         if not answer["changes"]:
-            self._feed.report_success(page, WAY)
+            self._intake.report_success(page, SOURCE)
             return 0
         parsed = ParsedBatch()
         for change in answer["changes"]:
             parsed.parse(lambda raw, here: parse(raw["item"], here, raw), change, page)
-        await self._feed.store(page, WAY, parsed, cursor={"last": stood + len(answer["changes"])})
+        await self._intake.store(page, SOURCE, parsed, cursor={"last": position + len(answer["changes"])})
         return 0
 
     async def _read_all(self, page: PageRef) -> None:
         """Read the whole page; stored items that it no longer shows were deleted."""
         observed_at, last, whole = clock.now(), None, ParsedBatch()
-        async for parsed, answer in self._standing(page):
+        async for parsed, answer in self._existing_items(page):
             last = answer["last"] if last is None else last
             whole.extend(parsed)
         for kind in KINDS:
-            held = await self._feed.undeleted_ids(page, kind)
-            for gone in held.keys() - {item.external_id for item in whole.items}:
-                if held[gone] < observed_at:
-                    whole.items.append(_deleted(kind, gone, held[gone]))
-        await self._feed.store(page, WAY, whole, observed_at=observed_at, cursor={"last": last})
-        self._compare.discard(page.id)
+            stored = await self._intake.undeleted_ids(page, kind)
+            for gone in stored.keys() - {item.external_id for item in whole.items}:
+                if stored[gone] < observed_at:
+                    whole.items.append(_deleted(kind, gone, stored[gone]))
+        await self._intake.store(page, SOURCE, whole, observed_at=observed_at, cursor={"last": last})
+        self._pages_to_reread.discard(page.id)
 
-    async def _standing(self, page: PageRef, after: int = 0) -> AsyncIterator[tuple[ParsedBatch, dict[str, Any]]]:
+    async def _existing_items(
+        self, page: PageRef, after: int = 0
+    ) -> AsyncIterator[tuple[ParsedBatch, dict[str, Any]]]:
         """Yield the items of the page after a number, response by response, with the responses."""
         more = True
         while more:
@@ -197,7 +199,7 @@ class Example:
             "reply_to": None if outgoing.reply_to is None else int(outgoing.reply_to.rpartition("/")[2]),
             "key": str(outgoing.id),
         }
-        with mapping_publish_errors(NAME, words):
+        with mapping_publish_errors(NAME, user_message):
             answer = await self._call(outgoing.page, "POST", "items", json=body)
             if not isinstance(answer, dict) or "number" not in answer:
                 raise PublishOutcomeUnknown("the response names no item")
@@ -208,7 +210,7 @@ class Example:
         """Return the items of the reply's thread. Raises `ReadFailed`."""
         parsed = ParsedBatch()
         try:
-            async for part, _ in self._standing(outgoing.page):
+            async for part, _ in self._existing_items(outgoing.page):
                 parsed.extend(part)
         except (CallError, NoValidResponse, NoUsableToken) as error:
             raise ReadFailed(str(error)) from error
@@ -217,19 +219,19 @@ class Example:
 
     def request_check(self, page: PageRef) -> None:
         """Request that the page is compared in its next round."""
-        self._compare.add(page.id)
+        self._pages_to_reread.add(page.id)
 
     async def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Yield all items of the page since a moment, a hundred items per step."""
         observed_at = clock.now()
-        async for parsed, answer in self._standing(page, int(cursor.get("after", 0))):
+        async for parsed, answer in self._existing_items(page, int(cursor.get("after", 0))):
             parsed.items = [item for item in parsed.items if item.written_at >= since]
             here, share = {"after": answer["after"]}, 0.5 if answer["more"] else 1.0
             yield ScanStep(batch=parsed, observed_at=observed_at, cursor=here, progress=share)
 
     async def _call(self, page: PageRef, verb: str, path: str, json: Any = None, **query: Any) -> Any:
-        credential = self._accounts.select(NAME, TokenKind.GROUP, page.id)
-        if credential is None or await self._accounts.begin_call(credential, path) is None:
+        credential = self._tokens.select(NAME, TokenKind.GROUP, page.id)
+        if credential is None or await self._tokens.begin_call(credential, path) is None:
             raise NoUsableToken("the page has no usable token")
         headers = {"Authorization": f"Bearer {credential.token}"}
         query |= {} if json else {"page": page.external_id}
@@ -244,9 +246,9 @@ class Example:
         if answer.status != 200:
             code = int(answer.status)
             if treatment(code) is T.REVOKED:
-                await self._accounts.record_failure(credential, TokenState.REVOKED, f"error {code} of {path}")
+                await self._tokens.record_failure(credential, TokenState.REVOKED, f"error {code} of {path}")
             raise CallError(NAME, path, code, "refused", treatment(code))
-        await self._accounts.record_success(credential, path)
+        await self._tokens.record_success(credential, path)
         return body
 
 

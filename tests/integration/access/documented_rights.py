@@ -1,4 +1,4 @@
-"""The tables of docs/operations/access.md, parsed: role × right → reach, reach → relations."""
+"""The tables of docs/operations/access.md, parsed: role × right → scope, scope → relations."""
 
 from functools import cache
 from pathlib import Path
@@ -18,8 +18,8 @@ def _tables() -> list[list[list[str]]]:
 
 
 @cache
-def reaches() -> dict[tuple[str, str], str]:
-    """Return the table's cell of each (role, right): `region`, `place` or `–`."""
+def scopes() -> dict[tuple[str, str], str]:
+    """Return the table's cell of each (role, right): `region`, `organisation` or `–`."""
     header, _, *rows = next(table for table in _tables() if table and table[0][0] == "right")
     return {(role, row[0]): cell for row in rows for role, cell in zip(header[2:], row[2:], strict=True)}
 
@@ -40,7 +40,7 @@ def roles() -> tuple[str, ...]:
 
 @cache
 def _relations() -> dict[str, frozenset[str]]:
-    header, _, *rows = next(table for table in _tables() if table and table[0][0] == "reach")
+    header, _, *rows = next(table for table in _tables() if table and table[0][0] == "scope")
     assert tuple(header[1:]) == RELATIONS
     return {
         row[0]: frozenset(name for name, cell in zip(RELATIONS, row[1:], strict=True) if cell == "yes")
@@ -50,12 +50,13 @@ def _relations() -> dict[str, frozenset[str]]:
 
 def has(role: str, right: str) -> bool:
     """Return whether the document gives the role this right, for any organisation's things."""
-    return reaches()[role, right] != "–"
+    return scopes()[role, right] != "–"
 
 
 def reached(role: str, right: str, *, include_subordinates: bool) -> frozenset[str] | None:
     """Return whose things this right covers for the caller, as documented; None: the caller lacks the right."""
-    cell = reaches()[role, right]
+    cell = scopes()[role, right]
     if cell == "–":
         return None
-    return _relations()["place with include_subordinates" if include_subordinates and cell == "place" else cell]
+    restricted = include_subordinates and cell == "organisation"
+    return _relations()["organisation with include_subordinates" if restricted else cell]

@@ -97,7 +97,7 @@ def test_every_list_route_is_tested_as_a_list(all_services: AllServices) -> None
         "a table above names a route that is not a list, or one that is tested now"
     )
     assert {CALLS[route].right for route in DIRECTORY} == {Right.REGISTRY_READ}
-    assert {documented_rights.reaches()[role, Right.REGISTRY_READ] for role in documented_rights.roles()} == {
+    assert {documented_rights.scopes()[role, Right.REGISTRY_READ] for role in documented_rights.roles()} == {
         "region"
     }
 
@@ -115,7 +115,7 @@ def placed(listing: ListRoute) -> list[CallerCase]:
         (
             role
             for role in documented_rights.roles()
-            if documented_rights.reaches()[role, listing.right] == "place"
+            if documented_rights.scopes()[role, listing.right] == "organisation"
         ),
         None,
     )
@@ -249,7 +249,7 @@ async def test_cursor_pagination_shows_no_hidden_rows(all_services: AllServices,
     asked = all_services.route_request(route, listing, all_services.samples["own"])
     others: str | None = None
     everything = (
-        CallerCase("auditor") if documented_rights.reaches()["auditor", str(listing.right)] == "region" else None
+        CallerCase("auditor") if documented_rights.scopes()["auditor", str(listing.right)] == "region" else None
     )
     if everything is not None:
         first = await all_services.send(route, asked, all_services.token(everything), limit=1)

@@ -319,7 +319,7 @@ async def test_concurrent_workers_open_one_incident(region: Region) -> None:
         await region.write(f"В Селенгинске нет света, {text}", power_cut_messages.MUNICIPALITY, minute=at / 4)
     database = region.scenario.appeals.service.database
     consumers = region.scenario.appeals.service.consumers
-    first, gathering = consumers[0], next(one for one in consumers if one.name == "gathering")
+    first, clustering_consumer = consumers[0], next(one for one in consumers if one.name == "clustering")
     await number_committed_events(database)
     while await first.process_batch(database):
         pass
@@ -329,10 +329,10 @@ async def test_concurrent_workers_open_one_incident(region: Region) -> None:
     )
     # Workers that continue with the feed, and jobs that handle dead letters.
     await asyncio.gather(
-        *(gathering.process_batch(database, 4) for _ in range(3)),
-        *(gathering.handle_dead_letter(database, row["id"]) for row in events[:6]),
+        *(clustering_consumer.process_batch(database, 4) for _ in range(3)),
+        *(clustering_consumer.handle_dead_letter(database, row["id"]) for row in events[:6]),
     )
-    while await gathering.process_batch(database):
+    while await clustering_consumer.process_batch(database):
         pass
     (incident,) = await region.incidents()
     assert incident["member_count"] == len(await region.members(incident)) >= 15

@@ -137,8 +137,8 @@ async def test_every_invalid_rule_is_refused_with_its_reason(scenario: AppealsSc
         {"page_owner_id": other, "municipality": CITY, "organisation_id": one},
     )
     assert list(loop) == ["/rules/0/page_owner_id", "/rules/1/page_owner_id"]
-    assert "A loop of transfers: " in loop["/rules/0/page_owner_id"]
-    assert detail.count("A loop of transfers: ") == 1
+    assert "A forwarding loop: " in loop["/rules/0/page_owner_id"]
+    assert detail.count("A forwarding loop: ") == 1
     assert list(await refused(default=None)) == ["/default"]
     assert list(await refused(default={"send_to": "organisation", "organisation_id": str(closed)})) == [
         "/default/organisation_id"
@@ -297,7 +297,7 @@ async def test_single_rule_creates_the_next_set(scenario: AppealsScenario) -> No
     assert (await scenario.post("/routing-rules", assignment_kind)).status_code == 201
     back = {"page_owner_id": other, "urgency": "high", "organisation_id": str(scenario.organisation)}
     refused = _is_problem(await scenario.post("/routing-rules", back), 422, "/page_owner_id")
-    assert "loop of transfers" in refused["detail"]
+    assert "forwarding loop" in refused["detail"]
     # The rule is named by its id in an earlier set.
     headers = scenario.appeals.headers("moderator")
     gone = await scenario.appeals.client.delete(f"/api/v1/routing-rules/{one['id']}", headers=headers)

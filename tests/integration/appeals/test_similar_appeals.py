@@ -164,10 +164,10 @@ async def test_search_and_clustering_among_a_million_read_few_rows(million: Data
         assert all(one.similarity.score >= 0 for one in found)
     p95 = statistics.quantiles(took, n=20)[-1]
     sys.stdout.write(f"similar among a million: p95 {p95 * 1000:.0f} ms\n")
-    await check_gathering(million)
+    await check_clustering(million)
 
 
-async def check_gathering(million: Database) -> None:
+async def check_clustering(million: Database) -> None:
     """Check that a batch of 500 takes as many statements as one of 5, and that none scans the table."""
     async with million.read() as session:
         last = list(await session.scalars(select(Appeal.id).order_by(Appeal.opened_at.desc()).limit(500)))
@@ -183,7 +183,7 @@ async def check_gathering(million: Database) -> None:
         opened = sum("INSERT INTO incidents" in statement for statement in sent)
         counts[size] = len(sent)
         assert opened == 0, "random appeals must not form a spike"
-    sys.stdout.write(f"gathering: {500 / seconds[500]:.0f} cases a second\n")
+    sys.stdout.write(f"clustering: {500 / seconds[500]:.0f} appeals a second\n")
     assert counts[500] <= counts[5] + 2
 
 

@@ -143,8 +143,8 @@ _EVENTS = """
         SELECT gen_random_uuid(), n, 'appeal.opened', gen_random_uuid(), 'appeals', now(),
             now() - (410 - n) * interval '1 day', '{}'
         FROM generate_series(1, 20) n;
-    INSERT INTO webhooks_cursors VALUES ('webhooks', 20);
-    INSERT INTO appeals_cursors VALUES ('appeals', 20);
+    INSERT INTO webhooks_consumer_offsets VALUES ('webhooks', 20);
+    INSERT INTO appeals_consumer_offsets VALUES ('appeals', 20);
 """
 
 
@@ -166,7 +166,7 @@ async def test_expired_events_are_purged_oldest_first(raw_connection: asyncpg.Co
 @pytest.mark.parametrize(
     ("statement", "first"),
     [
-        ("UPDATE appeals_cursors SET position = 4", 5),
+        ("UPDATE appeals_consumer_offsets SET position = 4", 5),
         (
             """INSERT INTO webhook_deliveries (id, endpoint_id, event_id, event_type, payload, status, attempts,
                    next_attempt_at, created_at)

@@ -99,7 +99,7 @@ BEGIN
         SELECT gen_random_uuid(), 'urgent', gen_random_uuid(), 'слова об опасности', since,
             since + n * interval '2 hours'
         FROM generate_series(1, 10 * 7) n;
-    INSERT INTO webhooks_cursors VALUES ('webhooks', before + {(MESSAGES + APPEALS * 8) * 7})
+    INSERT INTO webhooks_consumer_offsets VALUES ('webhooks', before + {(MESSAGES + APPEALS * 8) * 7})
         ON CONFLICT (consumer) DO UPDATE SET position = excluded.position;
 END $$
 """

@@ -214,7 +214,7 @@ async def test_page_with_invalid_token_is_delayed_and_scanned_later(
     async with seeded_pages(database) as here:
         await raw_connection.execute(
             """INSERT INTO network_tokens (id, network, kind, page_id, digest, secret, state, reason,
-               method_limits, created_at, updated_at)
+               limited_methods, created_at, updated_at)
                VALUES (gen_random_uuid(), 'vk', 'group', $1, 'd', '', 'healthy', NULL, '{}', now(), now())""",
             here.page.id,
         )

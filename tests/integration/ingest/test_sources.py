@@ -56,14 +56,14 @@ async def source(raw_connection: asyncpg.Connection, page_id: UUID, kind: str, *
 async def token(raw_connection: asyncpg.Connection, page_id: UUID | None, state: str, **values: Any) -> None:
     await raw_connection.execute(
         """INSERT INTO network_tokens (id, network, kind, page_id, digest, secret, state, reason, limited_until,
-           method_limits, created_at, updated_at)
+           limited_methods, created_at, updated_at)
            VALUES (gen_random_uuid(), 'vk', $1, $2, gen_random_uuid()::text, '', $3, $4, $5, $6, now(), now())""",
         "service" if page_id is None else "group",
         page_id,
         state,
         values.get("reason"),
         values.get("until"),
-        values.get("method_limits", "{}"),
+        values.get("limited_methods", "{}"),
     )
 
 
@@ -170,7 +170,7 @@ async def test_paused_method_is_shown_as_limit(
     later = (clock.now() + timedelta(hours=3)).isoformat()
     earlier = (clock.now() - timedelta(hours=3)).isoformat()
     limits = f'{{"wall.get": "{later}", "wall.getComments": "{earlier}"}}'
-    await token(raw_connection, page_id, "healthy", method_limits=limits)
+    await token(raw_connection, page_id, "healthy", limited_methods=limits)
     (page,) = (await get(api, ""))["items"]
     assert (page["token"]["state"], page["token"]["reason"]) == ("limited", "limited methods: wall.get")
     assert page["token"]["until"] is not None
@@ -266,7 +266,7 @@ async def test_budget_shows_calls_used_and_left(
     )
     items = {(one["network"], one["method"]): one for one in (await get(api, "/call-budgets"))["items"]}
     wall = items["vk", "wall.get"]
-    assert (wall["tokens"], wall["used_last_24h"], wall["daily_limit"], wall["calls_left"]) == (
+    assert (wall["tokens"], wall["calls_last_24h"], wall["daily_limit"], wall["calls_remaining"]) == (
         2,
         600,
         10_000,

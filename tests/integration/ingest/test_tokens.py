@@ -208,7 +208,7 @@ async def test_limited_method_is_paused_with_growing_delay(pool: Pool) -> None:
     rests = []
     for _ in range(2):
         rests.append(await _rest_of(pool, "wall.search"))
-        await pool.raw_connection.execute("UPDATE network_tokens SET method_limits = '{}', updated_at = now()")
+        await pool.raw_connection.execute("UPDATE network_tokens SET limited_methods = '{}', updated_at = now()")
         await pool.accounts.refresh()
         with pytest.raises(NoUsableToken):
             await pool.vk.read_with_any_token("wall.search", SERVICE)
@@ -217,7 +217,7 @@ async def test_limited_method_is_paused_with_growing_delay(pool: Pool) -> None:
 
 async def _rest_of(pool: Pool, method: str) -> float:
     seconds: float = await pool.raw_connection.fetchval(
-        "SELECT extract(epoch FROM (method_limits ->> $1)::timestamptz - updated_at)::float FROM network_tokens",
+        "SELECT extract(epoch FROM (limited_methods ->> $1)::timestamptz - updated_at)::float FROM network_tokens",
         method,
     )
     return seconds
@@ -389,7 +389,7 @@ async def test_secrets_are_in_no_log_error_or_repr(
         kind = SERVICE if network == "vk" else USER
         for code in all_codes:
             await pool.raw_connection.execute(
-                "UPDATE network_tokens SET state = 'healthy', method_limits = '{}', updated_at = now()"
+                "UPDATE network_tokens SET state = 'healthy', limited_methods = '{}', updated_at = now()"
             )
             await pool.accounts.refresh()
             credential = pool.accounts.select(network, kind)

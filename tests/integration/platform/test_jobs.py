@@ -143,7 +143,7 @@ async def test_dead_letter_handler_runs_in_the_transaction_of_the_dead_letter(
     async def on_dead_letter(session: WriteSession, payload: dict[str, Any], reason: str) -> None:
         nonlocal calls
         calls += 1
-        note = text("INSERT INTO appeals_cursors (consumer, position) VALUES (:consumer, 7)")
+        note = text("INSERT INTO appeals_consumer_offsets (consumer, position) VALUES (:consumer, 7)")
         await session.execute(note, {"consumer": f"{payload['who']}: {reason}"})
         if calls == 1:
             # The connection is lost before the commit: the job is not dead-lettered, and the handler runs again.
@@ -156,7 +156,7 @@ async def test_dead_letter_handler_runs_in_the_transaction_of_the_dead_letter(
     await enqueue(appeals_database, jobs, "fragile", who="reply 1")
     raw_connection = await database.connect()
     async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
-        while not (rows := await raw_connection.fetch("SELECT consumer FROM appeals_cursors")):
+        while not (rows := await raw_connection.fetch("SELECT consumer FROM appeals_consumer_offsets")):
             await asyncio.sleep(0.02)
         assert await waiting_jobs(database) == [("fragile", "failed")]
     assert [row["consumer"] for row in rows] == ["reply 1: no such page"]
@@ -179,7 +179,9 @@ async def test_job_is_not_dead_lettered_for_an_outage(
         await over.wait()
         try:
             async with appeals_database.write() as session:
-                await session.execute(text("INSERT INTO appeals_cursors (consumer, position) VALUES ('done', 1)"))
+                await session.execute(
+                    text("INSERT INTO appeals_consumer_offsets (consumer, position) VALUES ('done', 1)")
+                )
         except Exception:
             failed += 1
             raise
@@ -212,7 +214,9 @@ async def test_worker_stops_during_an_outage_and_the_next_one_runs_its_job(
         await over.wait()
         try:
             async with appeals_database.write() as session:
-                await session.execute(text("INSERT INTO appeals_cursors (consumer, position) VALUES ('done', 1)"))
+                await session.execute(
+                    text("INSERT INTO appeals_consumer_offsets (consumer, position) VALUES ('done', 1)")
+                )
         except Exception:
             failed.set()
             raise

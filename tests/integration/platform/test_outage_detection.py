@@ -12,7 +12,7 @@ from shared.database.sessions import Database, WriteSession, driver_connection
 from tests.conftest import TestDatabase
 from tests.support.eventually import HANG_SECONDS
 
-CURSOR = "INSERT INTO appeals_cursors (consumer, position) VALUES ('one', :position)"
+CURSOR = "INSERT INTO appeals_consumer_offsets (consumer, position) VALUES ('one', :position)"
 
 
 async def _failure(database: Database, statement: str, **values: object) -> Exception:

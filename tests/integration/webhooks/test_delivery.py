@@ -220,7 +220,7 @@ async def test_replays_and_crashes_create_exactly_one_delivery(
     assert await harness.deliveries() == []
     await asyncio.gather(*(harness.consumer.process_batch(harness.database, 3) for _ in range(4)))
     await harness.fan_out()
-    await harness.sql("UPDATE webhooks_cursors SET position = 0")
+    await harness.sql("UPDATE webhooks_consumer_offsets SET position = 0")
     await harness.fan_out()
     rows = await harness.sql("SELECT endpoint_id, event_id FROM webhook_deliveries")
     assert len(rows) == len({tuple(row) for row in rows}) == 20

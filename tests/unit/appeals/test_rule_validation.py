@@ -119,7 +119,7 @@ def test_loop_of_two_organisations_is_named() -> None:
     refused = found(there, rule(3, C, topic_id=TOPIC), back)
     assert list(refused) == ["/rules/0/page_owner_id", "/rules/2/page_owner_id"]
     assert "Организация 100" in refused["/rules/0/page_owner_id"]
-    assert "loop of transfers" in refused["/rules/0/page_owner_id"]
+    assert "forwarding loop" in refused["/rules/0/page_owner_id"]
 
 
 def test_longer_loop_is_found() -> None:
@@ -165,7 +165,7 @@ def test_many_forwarding_rules_are_checked_in_time() -> None:
     ]
     refused = validate_rule_set(RuleSetDraft([*rules, *round_it_goes], "page_owner"), around)
     assert len(refused) == 100
-    assert refused[0].detail.startswith("A loop of transfers: Орган ")
+    assert refused[0].detail.startswith("A forwarding loop: Орган ")
     assert "… (100 in all)" in refused[0].detail
 
 

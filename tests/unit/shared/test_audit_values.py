@@ -68,7 +68,7 @@ def test_only_texts_are_digested_and_secrets_are_hidden() -> None:
 def test_json_is_digested_unless_listed_as_readable() -> None:
     weekly = {"1": [["09:00", "18:00"]]}
     assert audited_values(Calendar, ROW, {"weekly": weekly}) == {"weekly": weekly}
-    assert audited_values(NetworkToken, ROW, {"method_limits": {}})["method_limits"].keys() == {"digest"}
+    assert audited_values(NetworkToken, ROW, {"limited_methods": {}})["limited_methods"].keys() == {"digest"}
 
 
 def test_derived_columns_are_left_out() -> None:

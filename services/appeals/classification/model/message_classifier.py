@@ -153,10 +153,10 @@ def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:
 
 
 class MessageClassifier:
-    """The loaded model with its thresholds and data card."""
+    """The loaded model with its thresholds and model card."""
 
     def __init__(self, heads: BuiltinModel, card: Mapping[str, Any], taught: "CustomModel | None" = None) -> None:
-        """`card`: data card of the model, with its thresholds; `taught`: custom model to combine with it."""
+        """`card`: model card of the model, with its thresholds; `taught`: custom model to combine with it."""
         self._heads = heads
         self._taught = taught
         self.card = card
@@ -205,7 +205,7 @@ class MessageClassifier:
 
     @property
     def custom_card(self) -> Mapping[str, Any] | None:
-        """Return the data card of the custom model, if there is one."""
+        """Return the model card of the custom model, if there is one."""
         return None if self._taught is None else self._taught.card
 
     @property

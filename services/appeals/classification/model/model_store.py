@@ -1,4 +1,4 @@
-"""Trained models stored in a folder by version, with their data cards; one of them is active.
+"""Trained models stored in a folder by version, with their model cards; one of them is active.
 
 versions/<n>/model.npz   arrays without Python objects: nothing in it can be executed
 versions/<n>/card.json   its training data and scores

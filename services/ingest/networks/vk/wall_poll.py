@@ -172,7 +172,9 @@ class WallPoller:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
         self._intake.report_failure(page, SOURCE, str(error))
         rest = retry_delay(error, failures)
-        log.warning("poll failed", source_kind=SOURCE, page_id=str(page.id), error=str(error)[:300], rest=rest)
+        log.warning(
+            "poll failed", source_kind=SOURCE, page_id=str(page.id), error=str(error)[:300], retry_in_seconds=rest
+        )
         return rest
 
     async def poll_page(self, page: PageRef) -> list[datetime]:
