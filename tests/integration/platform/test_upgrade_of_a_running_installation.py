@@ -1,4 +1,4 @@
-"""An installation with the names that migrations 0026 to 0029 change goes on after the upgrade.
+"""An installation with the names that migrations 0026 to 0030 change goes on after the upgrade.
 
 `data/revision_0025.sql.xz` is the database of one: the demo region after end-to-end tests of the version before,
 and one row of nearly everything. Its people, texts and keys are made up.
@@ -31,7 +31,8 @@ CLIENT_SECRET = "client-secret-of-the-tests"
 RENAMED_TABLES = {
     "triage": "classifications", "hands": "assignments", "set_aside": "quarantine",
     "tombstones": "pending_deletions", "seen_events": "processed_push_events",
-    "callback_servers": "callback_registrations",
+    "callback_servers": "callback_registrations", "ingest_cursors": "ingest_consumer_offsets",
+    "appeals_cursors": "appeals_consumer_offsets", "webhooks_cursors": "webhooks_consumer_offsets",
 }  # fmt: skip
 # Stored responses of a day have the former fields; schedules of former names are registered anew at startup.
 EMPTIED = ("_idempotency", "pgqueuer_schedules", "alembic_version")
