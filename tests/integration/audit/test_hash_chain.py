@@ -50,6 +50,19 @@ async def test_unchanged_trail_is_verified(chained: ServiceUnderTest) -> None:
     assert (later.head.position, later.unchained_count) == (ROWS + 1, 0)
 
 
+async def test_clock_skew_does_not_change_the_order_of_the_chain(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    """The machine that made the first change has a clock that is five minutes ahead."""
+    await change(registry, 0)
+    await tamper(database, "UPDATE audit SET created_at = created_at + interval '5 minutes'")
+    await change(registry, 1)
+    await number_committed_events(registry.service.database)
+    async with registry.service.database.read() as session:
+        codes = await session.scalars(text("SELECT after->>'code' FROM audit ORDER BY position"))
+        assert list(codes) == ["school0", "school1"]
+
+
 async def test_empty_trail_is_verified(registry: ServiceUnderTest) -> None:
     assert await verified(registry) == VerificationResult(None, 0, None)
 

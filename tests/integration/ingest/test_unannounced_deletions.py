@@ -21,11 +21,15 @@ from tests.integration.ingest.ingest_harness import build_harness
 from tests.support.eventually import eventually
 
 NETWORKS = "services.ingest.networks"
-POLLS = (
-    f"{NETWORKS}.ok.discussion_poll.DiscussionPoller",
-    f"{NETWORKS}.ok.topic_poll.TopicPoller",
-    f"{NETWORKS}.vk.wall_poll.WallPoller",
-)
+OK_DISCUSSIONS = f"{NETWORKS}.ok.discussion_poll.DiscussionPoller"
+OK_TOPICS = f"{NETWORKS}.ok.topic_poll.TopicPoller"
+VK_WALL = f"{NETWORKS}.vk.wall_poll.WallPoller"
+# The polls that do not run, by how the network is read.
+IDLE_POLLS = {
+    "polls": (),
+    "discussion list": (OK_TOPICS,),
+    "reconciliation": (OK_DISCUSSIONS, OK_TOPICS, VK_WALL),
+}
 
 
 async def _idle(_way: Any) -> None:
@@ -34,13 +38,10 @@ async def _idle(_way: Any) -> None:
 
 @pytest.fixture
 def look(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How the network is read: by polls, or by reconciliation alone."""
-    for poll in POLLS if request.param == "reconciliation" else ():
+    """How the network is read: by polls, by one of them, or by reconciliation alone."""
+    for poll in IDLE_POLLS[request.param]:
         monkeypatch.setattr(f"{poll}.run", _idle)
     return str(request.param)
-
-
-both_looks = pytest.mark.parametrize("look", ["polls", "reconciliation"], indirect=True)
 
 
 async def _row(system: Connected, condition: str, *values: Any) -> Any:
@@ -102,17 +103,17 @@ def _calls(emulator: Emulator, method: str) -> int:
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named_as_removed", "left_out"])
-@both_looks
+@pytest.mark.parametrize("look", ["discussion list", "reconciliation"], indirect=True)
 async def test_ok_comment_deleted_between_polls_is_marked_deleted(
     ok: Emulator, database: TestDatabase, keys_dir: Path, look: str, named: bool
 ) -> None:
-    page = ok.page(f"ok_unnoticed_{look}_{named}")
+    page = ok.page(f"ok_unnoticed_{look.replace(' ', '_')}_{named}")
     ok.post("settings", removed_shown=named)
     try:
         async with connected(database, keys_dir, ok_api_url=ok.url, ok_topic_poll_seconds="1") as system:
             page_id = await system.connect_page("ok", ok, page)
             topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
-            if look == "polls":
+            if look != "reconciliation":
                 await _marked(system, f"ok:{topic}")
             ok.post("faults", kind="drop", rate=1)  # no poll runs while the comment exists
             gone = ok.citizen(page, f"Сгоряча {uuid4()}", thread=topic)
@@ -129,7 +130,7 @@ async def test_ok_comment_deleted_between_polls_is_marked_deleted(
         ok.post("settings", removed_shown=True)
 
 
-@both_looks
+@pytest.mark.parametrize("look", ["polls", "reconciliation"], indirect=True)
 async def test_vk_comment_with_missed_deletion_event_is_marked_deleted(
     vk: Emulator, database: TestDatabase, keys_dir: Path, look: str
 ) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -168,7 +169,8 @@ async def test_dead_letter_handler_runs_in_the_transaction_of_the_dead_letter(
 async def test_job_is_not_dead_lettered_for_an_outage(
     appeals_database: Database, database: TestDatabase, outage: Callable[[TestDatabase], Any]
 ) -> None:
-    jobs = Jobs("appeals", max_attempts=1)
+    # The first failure that is counted dead-letters the job.
+    jobs = Jobs("appeals", max_attempts=0)
     started, over, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
     failed = 0
 
@@ -200,6 +202,39 @@ async def test_job_is_not_dead_lettered_for_an_outage(
         while await waiting_jobs(database):
             assert await waiting_jobs(database) != [("writes", "failed")]
             await asyncio.sleep(0.05)
+
+
+async def test_job_is_not_dead_lettered_when_the_write_of_its_retry_is_lost(
+    appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is lost between the job and the write of its outcome, and is back at once."""
+    jobs = Jobs("appeals")
+    runs, lost = 0, 0
+    done = asyncio.Event()
+    execute = asyncpg.Pool.execute
+
+    @jobs.handler("waits")
+    async def waits(_payload: dict[str, Any]) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise RetryLater(timedelta(0), "not yet")
+        done.set()
+
+    async def lose_first(pool: asyncpg.Pool, query: str, *values: Any, **options: Any) -> Any:
+        nonlocal lost
+        if query.startswith("UPDATE") and not lost:
+            lost += 1
+            raise ConnectionResetError("connection lost")
+        return await execute(pool, query, *values, **options)
+
+    monkeypatch.setattr(asyncpg.Pool, "execute", lose_first)
+    await enqueue(appeals_database, jobs, "waits")
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+        while not done.is_set():
+            assert await waiting_jobs(database) != [("waits", "failed")]
+            await asyncio.sleep(0.02)
+    assert (runs, lost) == (2, 1)
 
 
 async def test_worker_stops_during_an_outage_and_the_next_one_runs_its_job(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +18,9 @@ import pytest
 from sqlalchemy import Engine, event, select
 
 from cli.deployment import provisioning as bootstrap
+from cli.deployment.prepare import prepare
 from cli.embedded.temporary_postgres import TEST_PASSWORD, temporary_server
+from migrations.lock import PREPARE_LOCK, hold_lock
 from shared.audit.hash_chain import GENESIS, ChainHead, chain_hash, verify
 from shared.contracts.catalogue import EVENT_MODELS
 from shared.database.sessions import Database
@@ -162,6 +165,32 @@ async def test_concurrent_prepare_runs_create_one_deployment(tmp_path_factory: p
             connection = await asyncpg.connect(bootstrap.with_login(admin, role, TEST_PASSWORD))
             assert await connection.fetchval("SELECT count(*) FROM events") == 0
             await connection.close()
+
+
+async def test_prepare_creates_nothing_during_another_prepare_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with temporary_server(OPTIONS) as admin:
+        environment = {
+            "GOSPABLIK_DATABASE_ADMIN_URL": admin,
+            "GOSPABLIK_OWNER_PASSWORD": TEST_PASSWORD,
+            "GOSPABLIK_KEYS_DIR": str(tmp_path),
+            **{f"GOSPABLIK_{name.upper()}_PASSWORD": TEST_PASSWORD for name in SERVICES},
+        }
+        await bootstrap.wait_until_ready(admin, is_alive=lambda: True, progress=lambda _: None)
+        other = await asyncpg.connect(admin)
+        await hold_lock(other, PREPARE_LOCK, lambda _: None)
+        running = asyncio.create_task(prepare(environment))
+        said = ""
+        while "waiting for its end" not in said:
+            assert not running.done()
+            await asyncio.sleep(0.05)
+            said += capsys.readouterr().out
+        created = await other.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = $1", bootstrap.OWNER)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await other.close()
+    assert created == 0
 
 
 async def test_old_replies_keep_their_message_and_one_stays_pending(

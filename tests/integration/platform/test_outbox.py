@@ -320,6 +320,38 @@ async def test_outage_resets_the_count_of_failures(
     await raw_connection.close()
 
 
+async def test_event_is_tried_once_more_after_the_last_pause_before_its_dead_letter(
+    appeals_database: Database, fast_dead_letter: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """During the last pause the cause of the failures may have ended."""
+    async with appeals_database.write() as session:
+        await emit(session, event())
+    await number_committed_events(appeals_database)
+    steps: list[str] = []
+    done = asyncio.Event()
+    dead_letter_next = Consumer.dead_letter_next
+
+    async def handle(_session: WriteSession, _events: Sequence[Event]) -> None:
+        steps.append("try")
+        raise ValueError
+
+    def pause(_failures: int) -> float:
+        steps.append("pause")
+        return 0.0
+
+    async def dead_letter(consumer: Consumer, pool: Database) -> None:
+        await dead_letter_next(consumer, pool)
+        steps.append("dead letter")
+        done.set()
+
+    monkeypatch.setattr("shared.events.consumer.BACKOFF", mock.Mock(delay=pause))
+    monkeypatch.setattr(Consumer, "dead_letter_next", dead_letter)
+    async with asyncio.timeout(60), reading(appeals_database, handle):
+        await done.wait()
+    # The first try is that of the whole batch.
+    assert steps == ["try", "try", "pause", "try", "pause", "try", "dead letter"]
+
+
 async def test_event_that_always_times_out_is_dead_lettered_and_others_are_handled(
     appeals_database: Database, fast_dead_letter: None
 ) -> None:

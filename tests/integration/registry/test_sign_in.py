@@ -213,6 +213,8 @@ async def test_full_queue_answers_429(registry_with_people: ServiceUnderTest) ->
             # Refresh and client sign-ins do not wait in that queue.
             unknown = await sign_in(registry_with_people, **REFRESH, refresh_token="unknown")
             assert unknown.json()["error"] == "invalid_grant"
+            client = {"grant_type": "client_credentials", "client_id": str(uuid4()), "client_secret": "wrong"}
+            assert (await sign_in(registry_with_people, **client)).json()["error"] == "invalid_client"
             released.set()
             assert (await honest).status_code == 200
             answers = await asyncio.gather(*flood)
