@@ -230,7 +230,7 @@ async def test_job_is_not_dead_lettered_when_the_write_of_its_retry_is_lost(
 
     monkeypatch.setattr(asyncpg.Pool, "execute", lose_first)
     await enqueue(appeals_database, jobs, "waits")
-    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(60):
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
         while not done.is_set():
             assert await waiting_jobs(database) != [("waits", "failed")]
             await asyncio.sleep(0.02)

@@ -346,7 +346,7 @@ async def test_event_is_tried_once_more_after_the_last_pause_before_its_dead_let
 
     monkeypatch.setattr("shared.events.consumer.BACKOFF", mock.Mock(delay=pause))
     monkeypatch.setattr(Consumer, "dead_letter_next", dead_letter)
-    async with asyncio.timeout(60), reading(appeals_database, handle):
+    async with asyncio.timeout(HANG_SECONDS), reading(appeals_database, handle):
         await done.wait()
     # The first try is that of the whole batch.
     assert steps == ["try", "try", "pause", "try", "pause", "try", "dead letter"]
