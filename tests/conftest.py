@@ -16,7 +16,7 @@ from cli.deployment import provisioning as bootstrap
 from cli.deployment import signing_keys
 from cli.embedded.settings import SERVICES
 from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
-from shared import gc_tuning
+from shared import clock, gc_tuning
 from tests.support.database_reuse import Databases, Keeper
 
 __all__ = ["SERVICES", "TestDatabase"]
@@ -161,3 +161,10 @@ def keys_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
     signing_keys.ensure_keys(folder)
     return folder
+
+
+@pytest.fixture
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the application's clock, for a test about dates that may run at midnight."""
+    moment = clock.now()
+    monkeypatch.setattr("shared.clock.now", lambda: moment)

@@ -205,6 +205,7 @@ async def test_set_that_became_invalid_is_not_activated(scenario: AppealsScenari
     assert (await active(scenario))["id"] != draft["id"]
 
 
+@pytest.mark.usefixtures("stopped_clock")
 async def test_organisation_past_its_last_day_counts_as_closed(scenario: AppealsScenario) -> None:
     other = str(scenario.other_organisation)
     rule = {"municipality": CITY, "organisation_id": other}

@@ -17,6 +17,8 @@ from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import make, pointers
 from tests.support.service_under_test import CENTRE_SUBJECT, ServiceUnderTest
 
+pytestmark = pytest.mark.usefixtures("stopped_clock")
+
 PATH = "/api/v1/pages"
 LETTER = {"evidence_kind": "document", "evidence": "Письмо № 17"}
 
