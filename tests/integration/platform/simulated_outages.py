@@ -38,5 +38,6 @@ async def read_only(database: TestDatabase) -> AsyncIterator[None]:
         yield
     finally:
         await raw_connection.execute("SET default_transaction_read_only = off")
-        await raw_connection.execute(f"ALTER DATABASE {database.name} RESET default_transaction_read_only")
+        # Not RESET: the setting that stays gets the database dropped, with connections that began as read-only.
+        await raw_connection.execute(f"ALTER DATABASE {database.name} SET default_transaction_read_only = off")
         await raw_connection.close()
