@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from alembic import op
+from migrations.renames import rename
 
 revision: str = "0026"
 down_revision: str | None = "0025"
@@ -18,15 +18,11 @@ RENAMED = (
 )
 
 
-# No process of the former version runs during or after the upgrade.
-ALLOWED = "-- squawk-ignore renaming-object\n"
-
-
 def upgrade() -> None:
     for kind, suffix, former, new in RENAMED:
-        op.execute(f"{ALLOWED}ALTER {kind} {former}{suffix} RENAME TO {new}")
+        rename(f"ALTER {kind} {former}{suffix} RENAME TO {new}")
 
 
 def downgrade() -> None:
     for kind, suffix, former, new in RENAMED:
-        op.execute(f"ALTER {kind} {new}{suffix} RENAME TO {former}")
+        rename(f"ALTER {kind} {new}{suffix} RENAME TO {former}")

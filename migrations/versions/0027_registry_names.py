@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from alembic import op
 
+from migrations.renames import inverse, lift_statement_timeout, rename
+
 revision: str = "0027"
 down_revision: str | None = "0026"
 branch_labels: Sequence[str] | None = None
@@ -88,12 +90,11 @@ FIELDS_WITH_VALUES = ("step", "signs", "signals", "changed")
 
 
 def upgrade() -> None:
-    # The services are stopped: rewriting a large table may take its time.
-    op.execute("SET LOCAL statement_timeout = 0")
+    lift_statement_timeout()
     for table, old, new in COLUMNS:
         _rename_column(table, old, new)
     for old, new in INDEXES:
-        _rename("INDEX", old, new)
+        rename(f"ALTER INDEX {old} RENAME TO {new}")
     for old, new in TRIGGERS:
         _rename_trigger(old, new)
     op.execute(SET_LINEAGE.format(name="organisations_set_lineage", error=CYCLE_ERROR))
@@ -104,34 +105,27 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("SET LOCAL statement_timeout = 0")
+    lift_statement_timeout()
     _delete_stored_responses()
-    _rewrite_events(
-        _inverse(EVENT_TYPES), _inverse(DATA_FIELDS), _inverse(DATA_VALUES), actor=("registry", "system")
-    )
+    _rewrite_events(inverse(EVENT_TYPES), inverse(DATA_FIELDS), inverse(DATA_VALUES), actor=("registry", "system"))
     op.execute("UPDATE page_steps SET confirmed_by = 'system' WHERE confirmed_by = 'registry'")
     op.execute("UPDATE page_steps SET step = 'marked' WHERE step = 'gov_badge'")
     op.execute(SET_LINEAGE.format(name="organisations_set_lineage", error=FORMER_CYCLE_ERROR))
     for old, new in TRIGGERS:
         _rename_trigger(new, old)
     for old, new in INDEXES:
-        _rename("INDEX", new, old)
+        rename(f"ALTER INDEX {new} RENAME TO {old}")
     for table, old, new in COLUMNS:
         _rename_column(table, new, old)
 
 
 def _rename_column(table: str, old: str, new: str) -> None:
-    # No process of the previous version runs, so nothing reads the former name.
-    op.execute(f"-- squawk-ignore renaming-column\nALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+    rename(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
 
 
 def _rename_trigger(old: str, new: str) -> None:
-    _rename("FUNCTION", old, new)
-    _rename("TRIGGER", f"{old} ON organisations", new)
-
-
-def _rename(kind: str, old: str, new: str) -> None:
-    op.execute(f"-- squawk-ignore renaming-object\nALTER {kind} {old} RENAME TO {new}")
+    rename(f"ALTER FUNCTION {old} RENAME TO {new}")
+    rename(f"ALTER TRIGGER {old} ON organisations RENAME TO {new}")
 
 
 def _rewrite_events(
@@ -192,10 +186,6 @@ def _replaced(text: str, replacements: Mapping[str, str]) -> str:
     for old, new in replacements.items():
         text = f"replace({text}, '{old}', '{new}')"
     return text
-
-
-def _inverse(names: Mapping[str, str]) -> dict[str, str]:
-    return {new: old for old, new in names.items()}
 
 
 def _delete_stored_responses() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from alembic import op
 
+from migrations.renames import inverse, lift_statement_timeout, rename
+
 revision: str = "0028"
 down_revision: str | None = "0027"
 branch_labels: Sequence[str] | None = None
@@ -93,18 +95,17 @@ FAILED_PUBLICATIONS = ("publication.failed", "publication.retry_scheduled", "pub
 
 
 def upgrade() -> None:
-    # The services are stopped: rewriting a large table may take its time.
-    op.execute("SET LOCAL statement_timeout = 0")
+    lift_statement_timeout()
     for old, new in TABLES.items():
-        _rename(f"ALTER TABLE {old} RENAME TO {new}")
+        rename(f"ALTER TABLE {old} RENAME TO {new}")
     for table, names in COLUMNS.items():
         for old, new in names.items():
-            _rename(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+            rename(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
     for old, new in INDEXES.items():
-        _rename(f"ALTER INDEX {old} RENAME TO {new}")
+        rename(f"ALTER INDEX {old} RENAME TO {new}")
     for table, names in CONSTRAINTS.items():
         for old, new in names.items():
-            _rename(f"ALTER TABLE {table} RENAME CONSTRAINT {old} TO {new}")
+            rename(f"ALTER TABLE {table} RENAME CONSTRAINT {old} TO {new}")
     _values(SOURCE_KINDS, CALLBACK_STATES)
     op.execute("UPDATE network_tokens SET method_limits = coalesce(method_limits -> 'limited', '{}')")
     _failure_codes(FAILURE_CODES)
@@ -131,7 +132,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("SET LOCAL statement_timeout = 0")
+    lift_statement_timeout()
     op.execute(
         "DELETE FROM ingest_jobs.pgqueuer_schedules"
         " WHERE entrypoint IN ('requeue-stalled-publications', 'reencrypt-secrets')"
@@ -149,30 +150,21 @@ def downgrade() -> None:
         "'adopted', data -> 'matched', 'external_id', data -> 'external_ids' -> 0)"
         " WHERE type = 'publication.published'"
     )
-    _failure_codes_of_events(_reversed(FAILURE_CODES), FAILED_PUBLICATIONS)
-    _event_types(_reversed(EVENT_TYPES))
-    _failure_codes(_reversed(FAILURE_CODES))
+    _failure_codes_of_events(inverse(FAILURE_CODES), FAILED_PUBLICATIONS)
+    _event_types(inverse(EVENT_TYPES))
+    _failure_codes(inverse(FAILURE_CODES))
     op.execute("UPDATE network_tokens SET method_limits = jsonb_build_object('limited', method_limits)")
-    _values(_reversed(SOURCE_KINDS), _reversed(CALLBACK_STATES))
+    _values(inverse(SOURCE_KINDS), inverse(CALLBACK_STATES))
     for table, names in CONSTRAINTS.items():
         for old, new in names.items():
-            _rename(f"ALTER TABLE {table} RENAME CONSTRAINT {new} TO {old}")
+            rename(f"ALTER TABLE {table} RENAME CONSTRAINT {new} TO {old}")
     for old, new in INDEXES.items():
-        _rename(f"ALTER INDEX {new} RENAME TO {old}")
+        rename(f"ALTER INDEX {new} RENAME TO {old}")
     for table, names in COLUMNS.items():
         for old, new in names.items():
-            _rename(f"ALTER TABLE {table} RENAME COLUMN {new} TO {old}")
+            rename(f"ALTER TABLE {table} RENAME COLUMN {new} TO {old}")
     for old, new in TABLES.items():
-        _rename(f"ALTER TABLE {new} RENAME TO {old}")
-
-
-def _rename(statement: str) -> None:
-    """Run a rename. squawk reports it, because a service of the previous version would fail; none of them runs."""
-    op.execute(f"-- squawk-ignore renaming-table, renaming-column, renaming-object\n{statement}")
-
-
-def _reversed(names: Mapping[str, str]) -> dict[str, str]:
-    return {new: old for old, new in names.items()}
+        rename(f"ALTER TABLE {new} RENAME TO {old}")
 
 
 def _values(source_kinds: Mapping[str, str], callback_states: Mapping[str, str]) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from alembic import op
 
+from migrations.renames import inverse, lift_statement_timeout, rename
+
 revision: str = "0029"
 down_revision: str | None = "0028"
 branch_labels: Sequence[str] | None = None
@@ -139,7 +141,7 @@ EVENT_TYPES = (
 def upgrade() -> None:
     _prepare()
     for old, new in TABLES.items():
-        op.execute(f"ALTER TABLE {old} RENAME TO {new}")
+        rename(f"ALTER TABLE {old} RENAME TO {new}")
     _rename_parts(down=False)
     _rewrite_values(down=False)
 
@@ -149,38 +151,33 @@ def downgrade() -> None:
     _rewrite_values(down=True)
     _rename_parts(down=True)
     for old, new in TABLES.items():
-        op.execute(f"ALTER TABLE {new} RENAME TO {old}")
+        rename(f"ALTER TABLE {new} RENAME TO {old}")
 
 
 def _prepare() -> None:
-    # Squawk forbids renames, because they break running services: here the services are stopped. Whole tables are
-    # updated, and nobody waits for their locks.
-    op.execute(
-        "-- squawk-ignore-file renaming-table, renaming-column, renaming-object, ban-drop-function\n"
-        "SET LOCAL statement_timeout = 0"
-    )
+    lift_statement_timeout()
     # Stored responses have the former field names.
     op.execute("DELETE FROM appeals_idempotency")
 
 
 def _turned(names: Mapping[str, str], *, down: bool) -> dict[str, str]:
     """Return the names, reversed for a downgrade."""
-    return {new: old for old, new in reversed(list(names.items()))} if down else dict(names)
+    return inverse(names) if down else dict(names)
 
 
 def _rename_parts(*, down: bool) -> None:
     """Rename columns, constraints, indexes and the trigger."""
     for table, columns in COLUMNS.items():
         for old, new in _turned(columns, down=down).items():
-            op.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+            rename(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
     for table, constraints in CONSTRAINTS.items():
         for old, new in _turned(constraints, down=down).items():
-            op.execute(f"ALTER TABLE {table} RENAME CONSTRAINT {old} TO {new}")
+            rename(f"ALTER TABLE {table} RENAME CONSTRAINT {old} TO {new}")
     for old, new in _turned(INDEXES, down=down).items():
-        op.execute(f"ALTER INDEX {old} RENAME TO {new}")
+        rename(f"ALTER INDEX {old} RENAME TO {new}")
     for old, new in _turned(TRIGGER, down=down).items():
-        op.execute(f"ALTER TRIGGER {old} ON appeals RENAME TO {new}")
-        op.execute(f"ALTER FUNCTION {old}() RENAME TO {new}")
+        rename(f"ALTER TRIGGER {old} ON appeals RENAME TO {new}")
+        rename(f"ALTER FUNCTION {old}() RENAME TO {new}")
 
 
 # `names` is an object: former → new.
@@ -223,7 +220,8 @@ def _rewrite_values(*, down: bool) -> None:
     _rewrite_rights(down=down)
     _rewrite_jobs(down=down)
     for name in reversed(FUNCTIONS):
-        op.execute(f"DROP FUNCTION pg_temp.{name}")
+        # A function of this transaction: nobody else can use it.
+        op.execute(f"-- squawk-ignore ban-drop-function\nDROP FUNCTION pg_temp.{name}")
 
 
 def _rewrite_columns(*, down: bool) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from alembic import op
 
+from migrations.renames import rename
+
 revision: str = "0030"
 down_revision: str | None = "0029"
 branch_labels: Sequence[str] | None = None
@@ -28,7 +30,7 @@ def upgrade() -> None:
     for old, new in TABLES.items():
         _rename_table(old, new)
     for (table, old), new in COLUMNS.items():
-        _rename(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+        rename(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
     for old, new in CONSUMERS.items():
         _rename_consumer(old, new)
 
@@ -37,19 +39,14 @@ def downgrade() -> None:
     for old, new in CONSUMERS.items():
         _rename_consumer(new, old)
     for (table, old), new in COLUMNS.items():
-        _rename(f"ALTER TABLE {table} RENAME COLUMN {new} TO {old}")
+        rename(f"ALTER TABLE {table} RENAME COLUMN {new} TO {old}")
     for old, new in TABLES.items():
         _rename_table(new, old)
 
 
-def _rename(statement: str) -> None:
-    """Run a rename. squawk reports it, because a service of the previous version would fail; none of them runs."""
-    op.execute(f"-- squawk-ignore renaming-table, renaming-column, renaming-object\n{statement}")
-
-
 def _rename_table(old: str, new: str) -> None:
-    _rename(f"ALTER TABLE {old} RENAME TO {new}")
-    _rename(f"ALTER TABLE {new} RENAME CONSTRAINT pk_{old} TO pk_{new}")
+    rename(f"ALTER TABLE {old} RENAME TO {new}")
+    rename(f"ALTER TABLE {new} RENAME CONSTRAINT pk_{old} TO pk_{new}")
 
 
 def _rename_consumer(old: str, new: str) -> None:

@@ -2,26 +2,20 @@
 
 import asyncio
 import json
-import secrets
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from alembic import command
-from alembic.config import Config
 
-import migrations
 from cli.deployment import migrate
-from cli.deployment import provisioning as bootstrap
-from cli.embedded.temporary_postgres import TEST_PASSWORD
 from services.appeals.lifecycle.route_snapshot import RouteSnapshot
 from services.appeals.sla.deadline_snapshot import DeadlineSnapshot, NextClock
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
 from shared.contracts.stored_events import parse_event
 from shared.tables.common import Event
+from tests.integration.platform.upgrades import downgrade, upgrade
 
 REVISION, BEFORE = "0029", "0028"
 ID, MESSAGE, TOPIC, OTHER = (UUID(int=number) for number in range(1, 5))
@@ -71,28 +65,20 @@ REASONS = {
 
 
 @pytest.fixture
-async def former(migrated_template: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncpg.Connection]:
+async def former(empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncpg.Connection]:
     """A database of the revision before. Foreign keys are not checked, to insert only the rows of interest."""
-    name = f"upgrade_{secrets.token_hex(4)}"
-    admin = await asyncpg.connect(migrated_template)
-    await admin.execute(
-        f"CREATE DATABASE {name} OWNER {bootstrap.OWNER} TEMPLATE template0 ENCODING 'UTF8' "
-        "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
-    )
-    owner = bootstrap.with_login(migrated_template, bootstrap.OWNER, TEST_PASSWORD, name)
-    monkeypatch.setenv("GOSPABLIK_DATABASE_DIRECT_URL", owner)
-    await asyncio.to_thread(migrate.upgrade, BEFORE)
-    connection = await asyncpg.connect(bootstrap.with_database(migrated_template, name))
+    owner, admin = empty
+    await upgrade(monkeypatch, owner, BEFORE)
+    connection = await asyncpg.connect(admin)
     for row in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
         await connection.execute(f"ALTER TABLE {row['tablename']} DISABLE TRIGGER ALL")
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
     yield connection
     await connection.close()
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
 
 
 async def upgraded(revision: str = "head") -> None:
+    """Upgrade the same database: its URL is in the environment."""
     await asyncio.to_thread(migrate.upgrade, revision)
 
 
@@ -335,9 +321,7 @@ async def test_downgrade_restores_the_former_names(former: asyncpg.Connection) -
     tables = ("triage", "reviews", "appeals", "events")
     before = [await former.fetch(f"SELECT * FROM {table}") for table in tables]
     await upgraded(REVISION)
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    await asyncio.to_thread(command.downgrade, config, BEFORE)
+    await downgrade(BEFORE)
     await former.reload_schema_state()
     after = [await former.fetch(f"SELECT * FROM {table}") for table in tables]
     assert [sorted(map(dict, rows), key=str) for rows in after] == [

@@ -98,13 +98,13 @@ def test_permissions_of_parent_folders_are_unchanged(tmp_path: Path) -> None:
 def test_state_of_an_earlier_version_is_taken_over_once(tmp_path: Path) -> None:
     data_dir = DataDir.prepare(tmp_path)
     former, stale = tmp_path / "embedded.json", tmp_path / "run" / "stack.json"
-    former.write_text('{"postgres_home": "/srv/postgres"}')
+    former.write_text('{"postgres_home": "first"}')
     stale.write_text("{}")
     with data_dir.lock():
-        assert data_dir.load_state() == {"postgres_home": "/srv/postgres"}
+        assert data_dir.load_state() == {"postgres_home": "first"}
         data_dir.save_state(demo="digest")
     assert not former.exists()
     assert not stale.exists()
-    former.write_text('{"postgres_home": "/srv/other"}')
+    former.write_text('{"postgres_home": "second"}')
     with data_dir.lock():
-        assert data_dir.load_state() == {"postgres_home": "/srv/postgres", "demo": "digest"}
+        assert data_dir.load_state() == {"postgres_home": "first", "demo": "digest"}
