@@ -75,14 +75,6 @@ class RunningSystem:
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    async def kill_and_wait(self, name: str, within: float = 60) -> None:
-        """Kill a part and wait until its new process runs and the gateway is healthy."""
-        dead = await self.kill(name)
-        async with asyncio.timeout(within):
-            while await self.pid(name) in (0, dead):
-                await asyncio.sleep(0.05)
-        await self.wait_until_healthy(within)
-
     async def restart_postgres(self) -> None:
         """Restart the database while everything else keeps running."""
         await asyncio.to_thread(self._supervisor.stop, "postgres")

@@ -96,10 +96,6 @@ class CallBudget:
         block.left -= 1
         return True
 
-    def mark_exhausted(self, token_id: UUID, method: str) -> None:
-        """Record that the network reports an exhausted limit: no calls before the next bucket."""
-        self._spent_until[token_id, method] = self._bucket(clock.now()) + timedelta(seconds=self._part)
-
     async def _reserve(self, key: Key, bucket: datetime, limit: int) -> _Block:
         token_id, method = key
         old = self._blocks.pop(key, None)
