@@ -28,6 +28,7 @@ VK_WALL = f"{NETWORKS}.vk.wall_poll.WallPoller"
 IDLE_POLLS = {
     "polls": (),
     "discussion list": (OK_TOPICS,),
+    "topics": (OK_DISCUSSIONS,),
     "reconciliation": (OK_DISCUSSIONS, OK_TOPICS, VK_WALL),
 }
 
@@ -103,7 +104,7 @@ def _calls(emulator: Emulator, method: str) -> int:
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named_as_removed", "left_out"])
-@pytest.mark.parametrize("look", ["discussion list", "reconciliation"], indirect=True)
+@pytest.mark.parametrize("look", ["discussion list", "topics", "reconciliation"], indirect=True)
 async def test_ok_comment_deleted_between_polls_is_marked_deleted(
     ok: Emulator, database: TestDatabase, keys_dir: Path, look: str, named: bool
 ) -> None:
@@ -113,8 +114,10 @@ async def test_ok_comment_deleted_between_polls_is_marked_deleted(
         async with connected(database, keys_dir, ok_api_url=ok.url, ok_topic_poll_seconds="1") as system:
             page_id = await system.connect_page("ok", ok, page)
             topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
-            if look != "reconciliation":
+            if look == "discussion list":
                 await _marked(system, f"ok:{topic}")
+            elif look == "topics":
+                await _row(system, "external_id = $1", topic)  # the list poll alone makes markers
             ok.post("faults", kind="drop", rate=1)  # no poll runs while the comment exists
             gone = ok.citizen(page, f"Сгоряча {uuid4()}", thread=topic)
             ok.post("delete", page=page, id=gone["id"], by="author")
