@@ -1,7 +1,9 @@
 """A temporary Postgres with all migrations, for tests and benchmarks."""
 
 import asyncio
+import itertools
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -18,12 +20,22 @@ from cli.embedded.settings import SERVICES
 TEST_PASSWORD = "scratch"  # noqa: S105 — the server listens on loopback and ends with the run
 
 
+# Below the ports that systems choose themselves: one of those may be taken between its choice and its use. Every
+# process begins elsewhere, so that two of them do not choose the same port at the same time.
+_FIRST_PORT, _PORTS = 10_000, 20_000
+_numbers = itertools.count(secrets.randbelow(_PORTS))
+
+
 def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that is free now, each time another one."""
+    while True:
+        port = _FIRST_PORT + next(_numbers) % _PORTS
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @contextmanager

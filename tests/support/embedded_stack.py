@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,9 +19,10 @@ from cli.embedded.data_dir import DataDir
 from cli.embedded.secrets import load_secrets
 from cli.embedded.settings import EmbeddedSettings, port_field
 from cli.embedded.supervisord import Supervisor
+from cli.embedded.temporary_postgres import free_port
+from tests.support.eventually import HANG_SECONDS
 
 _ROOT = Path(__file__).parents[2]
-_START_SECONDS = 180.0
 _STOP_SECONDS = 60.0
 _ATTEMPTS = 3
 
@@ -160,7 +160,8 @@ async def _spawn(
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("GOSPABLIK_", "EMULATOR_"))
     }
-    ports = {f"GOSPABLIK_{port_field(name).upper()}": str(port) for name, port in _free_ports().items()}
+    names = EmbeddedSettings.model_construct(database_admin_url=None).ports()
+    ports = {f"GOSPABLIK_{port_field(name).upper()}": str(free_port()) for name in names}
     own = {"GOSPABLIK_DATA_DIR": str(data_dir), "GOSPABLIK_CITIZENS_PER_MINUTE": "0", "COLUMNS": "200"}
     with output.open("wb") as log:
         return await asyncio.create_subprocess_exec(
@@ -178,24 +179,14 @@ async def _spawn(
         )
 
 
-def _free_ports() -> dict[str, int]:
-    names = EmbeddedSettings.model_construct(database_admin_url=None).ports()
-    probes = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
-    try:
-        return {name: probe.getsockname()[1] for name, probe in probes.items()}
-    finally:
-        for probe in probes.values():
-            probe.close()
-
-
 async def _ready(process: asyncio.subprocess.Process, data_dir: Path, output: Path) -> RunningSystem:
     path = data_dir / "run" / "run.json"
-    deadline = asyncio.get_running_loop().time() + _START_SECONDS
+    deadline = asyncio.get_running_loop().time() + HANG_SECONDS
     while True:
         if process.returncode is not None:
             raise StackError(f"the run ended with {process.returncode}:\n{_output(output)}")
         if asyncio.get_running_loop().time() > deadline:
-            raise StackError(f"not up after {_START_SECONDS:g} s:\n{_output(output)}")
+            raise StackError(f"not up after {HANG_SECONDS:g} s:\n{_output(output)}")
         found = _read(path)
         # A killed run leaves its file behind, so accept only the file that this process wrote.
         if found and found["ready"] and found["pid"] == process.pid:

@@ -3,22 +3,14 @@
 import asyncio
 import os
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from cli.embedded.temporary_postgres import free_port
+from tests.support.eventually import HANG_SECONDS
 from tests.support.forked_program import ForkedProgram
-
-START_SECONDS = 60
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class EmulatorProcess:
@@ -53,7 +45,7 @@ class EmulatorProcess:
     async def start(self) -> None:
         """Start the process and wait until the control API responds."""
         self._process = ForkedProgram(f"emulators.{self._network}", env=self.environment)
-        deadline = asyncio.get_running_loop().time() + START_SECONDS
+        deadline = asyncio.get_running_loop().time() + HANG_SECONDS
         while True:
             try:
                 await self.control("pages")

@@ -10,7 +10,6 @@ import pytest
 from aiohttp import web
 
 from tests.contract.ok.ok_emulator import OkProcess
-from tests.support.emulator_process import free_port
 from tests.support.eventually import HANG_SECONDS, eventually
 
 
@@ -54,9 +53,8 @@ async def receiver(network: OkProcess) -> AsyncIterator[Receiver]:
     app.router.add_post("/hook", receiver.take)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    receiver.url = f"http://127.0.0.1:{port}/hook"
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
     try:
         assert await network.graph("subscribe", {"url": receiver.url}) == {"success": True}
         yield receiver

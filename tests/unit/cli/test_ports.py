@@ -6,24 +6,16 @@ from collections.abc import Iterator
 import pytest
 
 from cli.embedded.ports import PortTakenError, check_ports
-from cli.embedded.settings import EmbeddedSettings
+from cli.embedded.settings import EmbeddedSettings, port_field
+from cli.embedded.temporary_postgres import free_port
 
 pytestmark = pytest.mark.enable_socket  # ports of loopback are taken and freed
 
 
-def _free(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> EmbeddedSettings:
-    names = EmbeddedSettings().ports()
-    for name, port in zip(names, _free(len(names)), strict=True):
-        monkeypatch.setenv(f"GOSPABLIK_PORT_{name.upper()}", str(port))
+    for name in EmbeddedSettings().ports():
+        monkeypatch.setenv(f"GOSPABLIK_{port_field(name).upper()}", str(free_port()))
     return EmbeddedSettings()
 
 
