@@ -101,7 +101,7 @@ class DemoApi:
         body = {"network": network, "page_id": page_id, **{name: token.get(name) for name in fields}}
         await self._call("POST", f"{self._api}/sources/tokens", json=_without_none(body))
 
-    async def wait_until_followed(self, timeout_seconds: float = 40) -> None:
+    async def wait_until_followed(self, timeout_seconds: float = 180) -> None:
         """Wait until ingest follows every page: from then on messages arrive within seconds.
 
         Raise DemoError with the name of a page that is not followed after `timeout_seconds`.

@@ -31,7 +31,7 @@ from cli.embedded.secrets import Secrets, load_secrets
 from cli.embedded.settings import EMULATED_NETWORKS, SERVICES, EmbeddedSettings
 from cli.embedded.supervisord import Supervisor, SupervisorError
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 180.0
 _LOG_LINES = 15
 
 

@@ -1,5 +1,6 @@
 """Users of the system in tests: citizens in the networks, staff at the API, another system."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from aiohttp import web
 from tests.support.eventually import eventually
 
 PASSWORD = "demo"
+# Half the lifetime of an access token.
+TOKEN_SECONDS = 450
 
 
 @dataclass
@@ -55,6 +58,8 @@ class Person:
 
     http: httpx.AsyncClient
     token: str = ""
+    credentials: dict[str, str] | None = None
+    signed_in_at: float = field(default_factory=time.monotonic)
 
     @classmethod
     async def sign_in(cls, http: httpx.AsyncClient, username: str, password: str = PASSWORD) -> "Person":
@@ -62,10 +67,17 @@ class Person:
         form = {"grant_type": "password", "username": username, "password": password}
         answer = await http.post("/api/v1/auth/token", data=form)
         assert answer.status_code == 200, answer.text
-        return cls(http, answer.json()["access_token"])
+        return cls(http, answer.json()["access_token"], form)
+
+    async def _renew_token(self) -> None:
+        answer = await self.http.post("/api/v1/auth/token", data=self.credentials)
+        if answer.status_code == 200:
+            self.token, self.signed_in_at = answer.json()["access_token"], time.monotonic()
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         """Send a request under /api/v1 with this person's token and return the response."""
+        if self.credentials and time.monotonic() > self.signed_in_at + TOKEN_SECONDS:
+            await self._renew_token()
         headers = {"Authorization": f"Bearer {self.token}", **more.pop("headers", {})}
         return await self.http.request(method, f"/api/v1{path}", headers=headers, **more)
 

@@ -8,7 +8,9 @@ from tests.support.eventually import eventually
 
 
 def lines(demo: RunningDemo, part: str, identity: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in demo.system.log(part).splitlines() if identity in line]
+    # The last line may not be written to its end yet.
+    complete, _, _ = demo.system.log(part).rpartition("\n")
+    return [json.loads(line) for line in complete.splitlines() if identity in line]
 
 
 async def test_request_id_is_in_the_logs_of_gateway_and_services(demo: RunningDemo) -> None:

@@ -7,7 +7,9 @@ import os
 import re
 from pathlib import Path
 
+from cli.embedded.temporary_postgres import free_port
 from tests.e2e.conftest import RunningDemo
+from tests.support.eventually import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,30 +19,29 @@ def tutorial_script(demo: RunningDemo, listener_port: int) -> str:
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     script = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
     for default, here in (
+        ("9099", str(listener_port)),  # first: the other ports may contain these digits
         ("http://127.0.0.1:8080", demo.system.gateway),
         ("http://127.0.0.1:8090", demo.system.vk),
         ("http://127.0.0.1:8091", demo.system.ok),
-        ("9099", str(listener_port)),
         (".venv/bin/gospablik", "gospablik"),
     ):
         assert default in script
         script = script.replace(default, here)
-    return f"set -euo pipefail\n{script}"
+    # A busy machine may need longer than the pauses of the document.
+    return f"set -euo pipefail\nsleep() {{ command sleep $(($1 * 3)); }}\n{script}"
 
 
-async def test_tutorial_commands_give_described_results(
-    demo: RunningDemo, tmp_path: Path, unused_tcp_port: int
-) -> None:
+async def test_tutorial_commands_give_described_results(demo: RunningDemo, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         "bash",
         "-c",
-        tutorial_script(demo, unused_tcp_port),
+        tutorial_script(demo, free_port()),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=tmp_path,
         env={**os.environ, "PATH": f"{ROOT}/.venv/bin{os.pathsep}{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"},
     )
-    out, err = await asyncio.wait_for(process.communicate(), 90)
+    out, err = await asyncio.wait_for(process.communicate(), HANG_SECONDS)
     output = out.decode()
     assert process.returncode == 0, f"{output}\n{err.decode()}"
     assert "https://vk.com/wall-" in output

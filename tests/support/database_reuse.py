@@ -221,7 +221,7 @@ class Databases:
     async def drop(self, spare: Spare) -> None:
         """Drop a database, even if clients are connected."""
         await self._keeper.end(spare.name)
-        await spare.control.close(timeout=5)
+        spare.control.terminate()
         admin = await asyncpg.connect(self._admin_url)
         try:
             await admin.execute(f"DROP DATABASE {spare.name} WITH (FORCE)")

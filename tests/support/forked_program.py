@@ -20,6 +20,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.support.eventually import HANG_SECONDS
+
 # What the programs import; not the programs themselves, which are executed as `python -m` does.
 PRELOADED = [
     "cli.api_client",
@@ -83,7 +85,7 @@ class ForkedProgram:
         if self.returncode is None:
             os.kill(self.pid, number)
 
-    def wait(self, seconds: float = 60) -> int:
+    def wait(self, seconds: float = HANG_SECONDS) -> int:
         """Wait for the end; return the exit status."""
         self._process.join(seconds)
         assert self.returncode is not None, "the program does not end"

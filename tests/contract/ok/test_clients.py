@@ -148,17 +148,14 @@ async def test_exceeded_limits_give_8_and_11(lone_network: OkProcess, monkeypatc
     await lone_network.open_page("Школа № 1", "school1")
     monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{lone_network.url}/fb.do")
     client = SyncClient(lone_network)
-    codes: list[int | None] = []
-    for _ in range(60):
+
+    async def code() -> int | None:
         try:
             await client.call("users.getCurrentUser")
         except OdnoklassnikiError as error:
-            codes.append(error.code)
-            if error.code == 11:
-                break
-            await asyncio.sleep(0.1)
-        else:
-            codes.append(None)
-    assert codes.count(None) == 5
-    assert codes[-1] == 11
-    assert set(codes) == {None, 8, 11}
+            return int(error.code)
+        return None
+
+    assert [await code() for _ in range(3)] == [None, None, 8]
+    await lone_network.control("settings", {"calls_per_second": 0})
+    assert [await code() for _ in range(4)] == [None, None, None, 11]

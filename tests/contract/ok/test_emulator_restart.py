@@ -9,21 +9,21 @@ import httpx
 import pytest
 
 from tests.contract.ok.ok_emulator import OkProcess
-from tests.support.eventually import eventually
+from tests.support.eventually import HANG_SECONDS, eventually
 
 
 async def call(network: OkProcess, method: str, **params: Any) -> Any:
     """Call a REST method as the administrator."""
     user = network.user
     api = aiookru.API(user["token"], user["application_key"], session_secret_key=user["session_secret_key"])
-    async with httpx.AsyncClient(base_url=network.url, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=network.url, timeout=HANG_SECONDS) as http:
         api.session.client = http
         return await api(method, **params)
 
 
 async def httpx_get(network: OkProcess, path: str) -> httpx.Response:
     """Send a GET of the page's bot without retries."""
-    async with httpx.AsyncClient(base_url=network.url, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=network.url, timeout=HANG_SECONDS) as http:
         return await http.get(path, params={"access_token": network.bot})
 
 

@@ -12,12 +12,13 @@ import pytest
 from odnoklassniki.api import Odnoklassniki, OdnoklassnikiError
 
 from tests.contract.ok.ok_emulator import OkProcess
+from tests.support.eventually import HANG_SECONDS
 
 
 async def call(network: OkProcess, user: dict[str, Any], method: str, **params: Any) -> Any:
     """Call a method signed with the session secret; return None if the connection broke."""
     api = aiookru.API(user["token"], user["application_key"], session_secret_key=user["session_secret_key"])
-    async with httpx.AsyncClient(base_url=network.url, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=network.url, timeout=HANG_SECONDS) as http:
         api.session.client = http
         try:
             return await api(method, **params)

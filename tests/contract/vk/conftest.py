@@ -21,12 +21,13 @@ async def page(start_emulator: StartEmulator) -> VkPage:
 
 @pytest.fixture(scope="module")
 async def strict_page(start_emulator: StartEmulator) -> VkPage:
-    """A page of a network with two calls per second and three calls of wall.get per day."""
+    """A page of a network with two calls in three seconds and three calls of wall.get per day."""
     emulator = await start_emulator(
         "vk",
         user_per_second=2,
         group_per_second=2,
         daily_limits='{"wall.get": 3}',
         day_seconds=10_000_000_000,
+        rate_window_seconds=3,
     )
     return await VkPage.open(emulator)

@@ -20,7 +20,7 @@ from tests.contract.conftest import StartEmulator
 from tests.contract.vk.callback_receiver import Receiver, reaches, receiver
 from tests.contract.vk.emulator_page import VkPage
 from tests.support.emulator_process import EmulatorProcess
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, eventually_true
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ async def test_event_without_ok_in_time_is_sent_again(page: VkPage, server: Rece
     server.answer = second_time
     await server.join(page, "wall_reply_new")
     if answer is _slow:
-        await page.emulator.control("settings", {"callback_timeout_seconds": 0.5})
+        await page.emulator.control("settings", {"callback_timeout_seconds": 2})
     await page.citizen("Раз")
     await page.citizen("Два")
     bodies = await server.got(3)
@@ -280,7 +280,7 @@ async def test_vkbottle_registers_and_handles_events(page: VkPage, server: Recei
         assert sorted(wanted) == ["message_new", "wall_reply_new"]
         await page.citizen("Комментарий")
         await page.citizen("Сообщение", kind="message")
-        await server.got(2)
+        await eventually_true(lambda: len(heard) == 2, "two handled events")
         assert heard == ["Комментарий", "Сообщение"]
         await callback.delete_callback_server(number)
         assert await callback.get_callback_servers() == []

@@ -20,6 +20,7 @@ from vkbottle import VKAPIError
 from vkbottle.polling import BotPolling
 
 from tests.contract.vk.emulator_page import LONG_THREAD, VERSION, VkPage
+from tests.support.eventually import HANG_SECONDS
 
 
 class Rewriting(requests.Session):
@@ -84,7 +85,7 @@ class VkApiClient(Client):
 
         started = threading.Event()
         listening = asyncio.create_task(asyncio.to_thread(listen))
-        assert await asyncio.to_thread(started.wait, 10)
+        assert await asyncio.to_thread(started.wait, HANG_SECONDS)
         await self.page.citizen("Пока опрос ждёт")
         return await listening
 

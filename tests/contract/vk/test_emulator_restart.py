@@ -40,6 +40,7 @@ async def test_state_survives_a_restart(start_emulator: StartEmulator, with_sign
     }
     first = (await page.api("wall.createComment", **answer))["response"]
     held = asyncio.create_task(page.poll(await page.ts(), wait=60))
+    await page.polls_held()
     before = await _everything(page)
     await emulator.end(with_signal)
     if with_signal == signal.SIGTERM:

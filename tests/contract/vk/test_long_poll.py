@@ -14,7 +14,7 @@ async def test_own_comment_is_pushed_before_the_response(page: VkPage) -> None:
     written = await page.citizen("Вопрос")
     ts = await page.ts()
     await page.emulator.control(
-        "faults", {"kind": "slow", "next": 1, "method": "wall.createComment", "seconds": 1.5}
+        "faults", {"kind": "slow", "next": 1, "method": "wall.createComment", "seconds": 5}
     )
     answering = asyncio.create_task(
         page.api(

@@ -161,31 +161,39 @@ async def test_concurrent_joins_put_an_appeal_in_one_incident(scenario: AppealsS
 
 
 async def test_deadlocked_join_is_retried(scenario: AppealsScenario) -> None:
-    first, second = sorted(
-        [await case_of(scenario, "anna"), await case_of(scenario, "boris")],
+    first, second, third = sorted(
+        [await case_of(scenario, author) for author in ("anna", "boris", "vera")],
         key=lambda appeal: UUID(appeal["id"]).bytes,
     )
-    other, raw_connection = [await scenario.database.connect() for _ in range(2)]
+    gate, other, raw_connection = [await scenario.database.connect() for _ in range(3)]
 
-    async def waits() -> bool:
-        return bool(
-            await raw_connection.fetchval(
-                """SELECT count(*) FROM pg_stat_activity
-                   WHERE wait_event_type = 'Lock' AND datname = current_database()"""
-            )
-        )
+    async def waiting() -> int:
+        query = """SELECT count(*) FROM pg_stat_activity
+            WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+        return int(await raw_connection.fetchval(query))
+
+    async def request_waits() -> bool:
+        return await waiting() == 1
+
+    async def both_wait() -> bool:
+        return await waiting() == 2
 
     # This session never checks for deadlocks, so the database aborts the request instead.
     await other.execute("SET deadlock_timeout = '1h'")
-    await other.execute("BEGIN")
     lock = "SELECT FROM appeals WHERE id = $1 FOR UPDATE"
-    await other.execute(lock, UUID(second["id"]))
-    opening = asyncio.create_task(opened(scenario, first, second))
-    await eventually(waits)
-    await other.execute(lock, UUID(first["id"]))
+    for connection, held in ((gate, second), (other, third)):
+        await connection.execute("BEGIN")
+        await connection.execute(lock, UUID(held["id"]))
+    opening = asyncio.create_task(opened(scenario, first, second, third))
+    await eventually(request_waits)
+    crossing = asyncio.create_task(other.execute(lock, UUID(first["id"])))
+    await eventually(both_wait)
+    # Only now the request waits for the third appeal: a wait is checked once, after a second.
+    await gate.execute("ROLLBACK")
+    await crossing
     await other.execute("ROLLBACK")
-    assert (await opening)["member_count"] == 2
-    for connection in (other, raw_connection):
+    assert (await opening)["member_count"] == 3
+    for connection in (gate, other, raw_connection):
         await connection.close()
 
 

@@ -224,11 +224,11 @@ async def test_seen_alert_is_purged_after_its_appeal_is_closed(
 async def test_last_check_of_a_page_is_kept(raw_connection: asyncpg.Connection, purged: Purge) -> None:
     await raw_connection.execute("""
         INSERT INTO page_checks (id, page_id, day, checked_at, state, snapshot, changes, calls)
-            SELECT gen_random_uuid(), md5(page::text)::uuid, current_date - age, now(), page::text, '{}', '[]', 1
+            SELECT gen_random_uuid(), md5(page::text)::uuid, current_date - age, now(), page::text, '{}', '[]', age
             FROM (VALUES (1, 600), (1, 500), (2, 500), (2, 300)) AS checked (page, age);
     """)
     await purged("registry")
-    kept = await raw_connection.fetch("SELECT state, current_date - day AS age FROM page_checks ORDER BY 1")
+    kept = await raw_connection.fetch("SELECT state, calls AS age FROM page_checks ORDER BY 1")
     assert [(row["state"], row["age"]) for row in kept] == [("1", 500), ("2", 300)]
 
 

@@ -77,6 +77,7 @@ async def test_killed_process_overcounts_at_most_one_block(tables: Database) -> 
     assert await taken(after, token_id, 1_000) == left
 
 
+@pytest.mark.usefixtures("stopped_clock")
 async def test_calls_older_than_a_day_do_not_count(tables: Database, database: TestDatabase) -> None:
     token_id = await token(tables)
     first = budget(tables, 10)

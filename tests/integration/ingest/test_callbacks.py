@@ -2,23 +2,27 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
 import pytest
 
+from services.ingest.api import callbacks
 from services.ingest.callbacks import endpoint_cache, receiver, sender_rate_limit, write_batcher
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS, Emulator
 from tests.integration.ingest.network_double import network_double
+from tests.support.eventually import HANG_SECONDS
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
 GROUP = 900001
@@ -208,7 +212,12 @@ async def test_unknown_event_types_are_accepted_and_invalid_ones_quarantined(
         assert await one.messages() == []
 
 
-async def test_two_hundred_concurrent_events_are_each_stored_once(database: TestDatabase, keys_dir: Path) -> None:
+async def test_two_hundred_concurrent_events_are_each_stored_once(
+    database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However long a busy machine takes.
+    monkeypatch.setattr(write_batcher, "STORE_TIMEOUT", HANG_SECONDS)
+    monkeypatch.setattr(callbacks, "ANSWER_TIMEOUT", HANG_SECONDS)
     async with harness(database, keys_dir) as one:
         events = [comment(number) for number in range(1, 201)]
         answers = await asyncio.gather(*(one.push(event) for event in [*events, *events[:50]]))
@@ -241,9 +250,10 @@ async def test_confirmation_without_pending_server_is_rejected_without_call(
         network.calls.clear()
         # Once a person registers the server manually, the network gets the code.
         await one.by_hand(one.page_id, secret=SECRET, confirmation_code="c0de1")
+        began = time.monotonic()
         for _ in range(20):
             assert (await one.push(ask)).status_code == 200
-        assert len(network.calls) <= 2
+        assert len(network.calls) <= 2 + (time.monotonic() - began) / receiver.CODE_CACHE_SECONDS
 
 
 async def test_sender_of_many_rejected_events_gets_429(database: TestDatabase, keys_dir: Path) -> None:
@@ -315,19 +325,17 @@ async def test_confirmation_returns_stored_code(
         assert answer.status_code == 503
 
 
-async def test_event_without_database_gets_503_with_retry_after(
-    database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_event_without_database_gets_503_with_retry_after(database: TestDatabase, keys_dir: Path) -> None:
     async with harness(database, keys_dir) as one:
         assert taken(await one.push(comment(1)))
         admin = await database.connect()
-        monkeypatch.setattr(write_batcher, "STORE_TIMEOUT", 1.0)
         # Every write waits for this lock, as for a database that does not respond.
         lock = admin.transaction()
         await lock.start()
         await admin.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
         event = comment(2)
-        answer = await one.push(event)
+        with mock.patch.object(write_batcher, "STORE_TIMEOUT", 1.0):
+            answer = await one.push(event)
         assert answer.status_code == 503
         again = parsedate_to_datetime(answer.headers["retry-after"])
         assert 0 < (again - clock.now()).total_seconds() < 3 * 3_600

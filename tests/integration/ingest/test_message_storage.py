@@ -157,15 +157,18 @@ async def test_any_text_is_stored_exactly(database: TestDatabase, keys_dir: Path
 
 
 async def test_authors_are_pseudonymous_and_names_encrypted(harness: IngestHarness) -> None:
-    await harness.take(harness.item())
-    await harness.take(harness.item(external_id="-101_8", author=Author(native_id="5001")))
+    # So long that a key of random digits does not hold it by chance.
+    native_id = "500100200300"
+    author = Author(native_id=native_id, name="Имя Фамилия", url=f"https://vk.com/id{native_id}")
+    await harness.take(harness.item(author=author))
+    await harness.take(harness.item(external_id="-101_8", author=Author(native_id=native_id)))
     first, second = await harness.row(), await harness.row("-101_8")
     assert first["author_key"] == second["author_key"]
-    assert "5001" not in first["author_key"]
+    assert native_id not in first["author_key"]
     (author,) = await harness.raw_connection.fetch("SELECT * FROM authors")
     assert "Имя".encode() not in author["identity"]
     identity = decrypt(author["identity"])
-    assert identity == {"id": "5001", "name": "Имя Фамилия", "url": "https://vk.com/id5001"}
+    assert identity == {"id": native_id, "name": "Имя Фамилия", "url": f"https://vk.com/id{native_id}"}
 
 
 async def test_message_before_go_live_is_history(harness: IngestHarness) -> None:

@@ -124,11 +124,12 @@ async def test_hanging_call_times_out_and_thread_is_read(scenario: PublicationSc
         return PublishedReply("-101_34", "u")
 
     scenario.network.on_publish, scenario.network.seconds = publish, 0.2
-    with pytest.raises(RetryLater):
-        await scenario.publisher.process(scenario.publication_id)
+    while not scenario.network.calls:  # on a busy machine the time may be over before the call
+        with pytest.raises(RetryLater):
+            await scenario.publisher.process(scenario.publication_id)
     scenario.network.seconds = 60
     done = await scenario.run_to_end()
-    assert (done["external_id"], done["attempts"]) == ("-101_34", 2)
+    assert (done["external_id"], scenario.network.calls) == ("-101_34", 2)
 
 
 async def test_two_concurrent_jobs_make_one_call(scenario: PublicationScenario) -> None:

@@ -205,7 +205,7 @@ async def test_remaining_difference_is_rechecked_with_growing_delay(
             )
             return await harness.raw_connection.fetchrow(
                 "SELECT count_difference, recheck_count,"
-                " (recheck_at - now()) > $2 * interval '59 seconds' AS rests FROM threads WHERE thread_key = $1",
+                " (recheck_at - now()) > $2 * interval '50 seconds' AS rests FROM threads WHERE thread_key = $1",
                 key,
                 2.0
                 ** (

@@ -19,9 +19,10 @@ from sqlalchemy import Engine, event
 from cli.deployment import provisioning as bootstrap
 from cli.deployment.prepare import prepare
 from cli.embedded.temporary_postgres import TEST_PASSWORD, temporary_server
-from migrations.lock import PREPARE_LOCK, hold_lock
+from migrations.lock import MIGRATION_LOCK, PREPARE_LOCK, hold_lock
 from tests.conftest import OPTIONS, SERVICES
 from tests.integration.platform.upgrades import upgrade
+from tests.support.eventually import eventually
 
 # Tables bounded by the number of a region's organisations, pages and people, or by a day; all others grow.
 BOUNDED_TABLES = {
@@ -135,12 +136,23 @@ async def test_killed_index_build_is_resumed(empty: tuple[str, str], monkeypatch
         builder.terminate()
 
 
-async def test_second_upgrade_waits_for_the_first(empty: tuple[str, str]) -> None:
+async def test_concurrent_upgrades_wait_for_each_other(empty: tuple[str, str]) -> None:
     owner, admin = empty
-    runs = await asyncio.gather(*(_gospablik("migrate", GOSPABLIK_DATABASE_DIRECT_URL=owner) for _ in range(3)))
+    first, connection = await asyncpg.connect(owner), await asyncpg.connect(admin)
+    await hold_lock(first, MIGRATION_LOCK, lambda _: None)
+    running = asyncio.gather(*(_gospablik("migrate", GOSPABLIK_DATABASE_DIRECT_URL=owner) for _ in range(3)))
+
+    async def all_wait() -> bool:
+        # Their last statement, besides that of the first connection.
+        query = """SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND query LIKE 'SELECT pg_try_advisory_lock%'"""
+        return bool(await connection.fetchval(query) == 1 + 3)
+
+    await eventually(all_wait, "three upgrades that wait")
+    await first.close()
+    runs = await running
     assert [(code, said) for code, said in runs if code] == []
-    assert sum("waiting for its end" in said for _, said in runs) == 2
-    connection = await asyncpg.connect(admin)
+    assert ["waiting for its end" in said for _, said in runs] == [True] * 3
     assert await connection.fetchval("SELECT count(*) FROM alembic_version") == 1
     await connection.close()
 

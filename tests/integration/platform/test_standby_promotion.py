@@ -18,6 +18,7 @@ from shared.events.relay import EPOCH_BITS, relay
 from shared.jobs import Jobs
 from shared.tables.appeals import AppealsConsumerOffset
 from shared.tables.common import Event
+from tests.support.eventually import HANG_SECONDS
 from tests.support.postgres_pair import make_traversable, postgres_pair
 from tests.support.sample_events import sample_data
 
@@ -78,7 +79,7 @@ async def test_promotion_loses_and_dead_letters_no_event_or_job() -> None:
                 asyncio.create_task(jobs.run(url, pool)),
             ]
             writing = asyncio.create_task(write(stop))
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(HANG_SECONDS):
                 while len(seen) < 20:
                     await asyncio.sleep(0.05)
                 await servers.promote_standby()

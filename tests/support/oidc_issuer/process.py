@@ -62,7 +62,7 @@ async def running_issuer() -> AsyncIterator[RunningIssuer]:
     try:
         async with asyncio.timeout(HANG_SECONDS):
             url = f"http://127.0.0.1:{int(await process.stdout.readline())}"
-        async with httpx.AsyncClient(base_url=url, timeout=10) as control:
+        async with httpx.AsyncClient(base_url=url, timeout=HANG_SECONDS) as control:
             yield RunningIssuer(url, control)
     finally:
         process.terminate()

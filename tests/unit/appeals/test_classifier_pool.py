@@ -1,6 +1,7 @@
 """The classifier pool: its results equal the model's, prefetched or not, and also after its process was killed."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import time
@@ -10,7 +11,6 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from services.appeals.classification import classifier_pool as classifier_pool_module
@@ -37,8 +37,8 @@ ITEMS = [
 ]
 
 
-def _reading() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+def _children() -> set[int | None]:
+    return {child.pid for child in multiprocessing.active_children()}
 
 
 @pytest.fixture
@@ -55,12 +55,13 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_pool_returns_the_models_results_and_replaces_a_killed_process(pool: ClassifierPool) -> None:
     direct = MessageClassifier.load().classify(ITEMS)
-    others = {child.pid for child in _reading()}
+    others = _children()
     results = await pool.classify(ITEMS)
     assert [found.result for found in results] == direct
     assert {found.classified_by for found in results} == {MessageClassifier.load().name}
-    (process,) = (child for child in _reading() if child.pid not in others)
-    os.kill(process.pid, signal.SIGKILL)
+    (process,) = _children() - others
+    assert process is not None
+    os.kill(process, signal.SIGKILL)
     again = await pool.classify([("Где получить справку о составе семьи?", MessageContext())])
     assert again[0].result.needs_answer == "yes"
 

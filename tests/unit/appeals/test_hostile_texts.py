@@ -4,6 +4,7 @@ Work is counted in steps of a regex matcher and in executed lines of Python, so 
 not matter.
 """
 
+import gc
 import importlib
 import pkgutil
 import re
@@ -154,11 +155,13 @@ def lines_run(work: Callable[[], object]) -> int:
         return trace
 
     before = sys.gettrace()
+    gc.disable()  # the finalizers of what earlier tests left would count too
     sys.settrace(trace)
     try:
         work()
     finally:
         sys.settrace(before)
+        gc.enable()
     return count
 
 

@@ -44,6 +44,7 @@ def test_crashed_process_is_restarted_and_reported(data_dir: DataDir) -> None:
         supervisor.run(name)
     eventually_blocking(_running(supervisor, "one"))
     eventually_blocking(_running(supervisor, "two"))
+    eventually_blocking(lambda: "up" in (data_dir.logs / "one.log").read_text())
     monitor.check()
     dead = supervisor.states()["one"].pid
     os.kill(dead, signal.SIGKILL)

@@ -55,9 +55,7 @@ async def _gateway(settings: GatewaySettings) -> AsyncIterator[httpx.AsyncClient
 @pytest.fixture
 async def gateway(services: dict[str, Fake], serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
     urls = {f"{name}_url": await serve(fake) for name, fake in services.items()}
-    settings = GatewaySettings.model_validate(
-        urls | {"health_timeout_seconds": 0.3, "openapi_cache_seconds": 0, "gateway_body_bytes": 2048}
-    )
+    settings = GatewaySettings.model_validate(urls | {"openapi_cache_seconds": 0, "gateway_body_bytes": 2048})
     async with _gateway(settings) as client:
         yield client
 

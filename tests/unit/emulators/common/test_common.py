@@ -22,6 +22,8 @@ from emulators.common.store import EmulatorStore
 from emulators.vk.emulated_vk import EmulatedVk
 from emulators.vk.settings import VkSettings
 
+WHOLE_DAY = 10_000_000_000
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[EmulatedVk]:
@@ -72,15 +74,16 @@ def test_limit_per_second_uses_a_sliding_window() -> None:
 def test_daily_counts_are_saved_and_reset(tmp_path: Path) -> None:
     path = tmp_path / "calls.sqlite3"
     store = EmulatorStore(path, "")
-    calls = CallCounter(store, EmulatorClock())
+    today = EmulatorClock(day_seconds=WHOLE_DAY)
+    calls = CallCounter(store, today)
     assert calls.within_day("t", "m", 1)
     calls.count("m", "user", "t", accepted=True)
     calls.count("m", "user", "t", accepted=False)
     store.close()
     again = EmulatorStore(path, "")
-    assert not CallCounter(again, EmulatorClock()).within_day("t", "m", 1)
-    assert CallCounter(again, EmulatorClock()).within_day("other", "m", 1)
-    tomorrow = CallCounter(again, EmulatorClock(shift_seconds=86_400))
+    assert not CallCounter(again, today).within_day("t", "m", 1)
+    assert CallCounter(again, today).within_day("other", "m", 1)
+    tomorrow = CallCounter(again, EmulatorClock(shift_seconds=WHOLE_DAY, day_seconds=WHOLE_DAY))
     assert tomorrow.within_day("t", "m", 1)
     total = tomorrow.totals()[0]
     assert (total["count"], total["accepted"], total["accepted_today"]) == (2, 1, 0)

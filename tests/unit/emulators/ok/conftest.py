@@ -18,8 +18,9 @@ async def network(tmp_path: Path) -> AsyncIterator[Network]:
         data=tmp_path / "ok.sqlite3",
         calls_per_second=0,
         bot_calls_per_second=0,
-        # A day that does not end while a test counts calls.
+        # A day and a second that do not end while a test counts calls.
         day_seconds=10_000_000_000,
+        rate_window_seconds=10_000_000_000,
     )
     app = create_app(settings)
     transport = httpx.ASGITransport(app=app)
