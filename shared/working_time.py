@@ -131,6 +131,12 @@ def working_time_between(calendar: WorkingCalendar, start: datetime, end: dateti
     return total
 
 
+def is_working_moment(calendar: WorkingCalendar, moment: datetime) -> bool:
+    """Return whether the moment lies in a working interval."""
+    day = moment.astimezone(calendar.zone).date()
+    return any(opens <= moment < closes for opens, closes in calendar.working_intervals_utc(day))
+
+
 def _day_share(calendar: WorkingCalendar, day: date, worked: timedelta) -> DayShare:
     exception = calendar.exception(day)
     return DayShare(day, worked, exception.title if exception else None)

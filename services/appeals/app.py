@@ -6,6 +6,7 @@ from services.appeals.api import (
     appeals,
     classifications,
     incidents,
+    promises,
     replies,
     reviews,
     routing_rules,
@@ -31,6 +32,7 @@ def build_service() -> Service:
         routers=[
             appeals.router,
             replies.router,
+            promises.router,
             triage.router,
             classifications.router,
             reviews.router,

@@ -64,6 +64,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "incident_replies": frozenset({"kind", "author"}),
     "alerts": frozenset({"kind", "seen_by"}),
     "rule_sets": frozenset({"status", "default_to", "created_by", "activated_by"}),
+    "promises": frozenset({"status"}),
     "replies": frozenset({"origin", "kind", "status", "author"}),
     "routing_rules": frozenset({"municipality", "urgency", "send_to"}),
     "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason"}),

@@ -46,6 +46,10 @@ _MESSAGE_ID = {"message_id": "0198f3a0-7777-7000-8000-000000000010"}
 _ANSWERED = {"status": "answered", "first_response_at": "2026-11-23T03:30:00+00:00"}
 _CLASSIFICATION = {name: _APPEAL[name] for name in ("topic_id", "municipality", "settlement")}
 _REPLY_ID = {"reply_id": "0198f3a5-1111-7000-8000-000000000002"}
+_PROMISE = {
+    "promise_id": "0198f3a5-2222-7000-8000-000000000003",
+    "promised_at": "2026-11-27T10:00:00+00:00",
+}
 _FAILURE = {"code": "vk:222", "reason": "Сеть не пропустила ссылку.", "failed_at": "2026-11-23T03:30:00+00:00"}
 
 
@@ -234,6 +238,46 @@ class ReplyFailed(AppealSnapshot):
     code: str | None = Field(description="Code of the reason, from the network or this system")
     reason: str | None = Field(description="Explanation for the author of the reply")
     failed_at: Moment = Field(description="When it failed")
+
+
+class PromiseSnapshot(AppealSnapshot):
+    """A promise at the time of the event; `id` and `number` are those of the appeal."""
+
+    example = _APPEAL | {"status": "interim"} | _PROMISE
+
+    promise_id: UUID = Field(description="Id of the promise in `GET /promises`")
+    promised_at: Moment = Field(description="The date that the interim reply named")
+
+
+class PromiseMade(PromiseSnapshot):
+    """A published interim reply promised a date."""
+
+    event_type = "promise.made"
+
+
+class PromiseReminded(PromiseSnapshot):
+    """A working day is left until the promised date, and the final reply is not published."""
+
+    event_type = "promise.reminded"
+
+
+class PromiseKept(PromiseSnapshot):
+    """The final reply was published by the promised date."""
+
+    event_type = "promise.kept"
+    example = _APPEAL | _ANSWERED | _PROMISE
+
+
+class PromiseMoved(PromiseSnapshot):
+    """Before the promised date another interim reply named a new one, which has a promise of its own."""
+
+    event_type = "promise.moved"
+
+
+class PromiseBroken(PromiseSnapshot):
+    """The promised date passed without a final reply."""
+
+    event_type = "promise.broken"
 
 
 class IncidentSnapshot(EventData):

@@ -17,6 +17,7 @@ DeletedBy = TypeAliasType("DeletedBy", Literal["author", "community", "unknown"]
 IncidentOrigin = TypeAliasType("IncidentOrigin", Literal["spike", "person"])
 Language = TypeAliasType("Language", Literal["ru", "bxr", "mixed"])
 MessageKind = TypeAliasType("MessageKind", Literal["comment", "wall_post", "message"])
+PromiseStatus = TypeAliasType("PromiseStatus", Literal["open", "kept", "moved", "broken"])
 ReplyKind = TypeAliasType("ReplyKind", Literal["final", "interim"])
 ReplyOrigin = TypeAliasType("ReplyOrigin", Literal["gospablik", "network"])
 Urgency = TypeAliasType("Urgency", Literal["normal", "high"])

@@ -316,6 +316,39 @@ class Reply(Base):
     updated_at: Mapped[UpdatedAt]
 
 
+class Promise(Base):
+    """The date that a published interim reply promised: open until it is kept, moved or broken.
+
+    `organisation_id` is the organisation that promised; null: the centre. `ended_at`: when the reply that kept or
+    moved it was published, or the promised date that passed. `final_reply_at`: when the final reply came, also
+    after a broken promise.
+    """
+
+    __tablename__ = "promises"
+    __table_args__ = (
+        UniqueConstraint("reply_id"),
+        Index("ix_promises_appeal_id", "appeal_id", "made_at"),
+        Index("ix_promises_made_at", "made_at", "id"),
+        Index("ix_promises_status_made_at", "status", "made_at", "id"),
+        Index("ix_promises_organisation_id_made_at", "organisation_id", "made_at", "id"),
+        # Promises to remind of, and to record as broken.
+        Index("ix_promises_open", "promised_at", "id", postgresql_where=text("status = 'open'")),
+    )
+
+    id: Mapped[Id]
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    reply_id: Mapped[UUID] = mapped_column(ForeignKey("replies.id"))
+    promised_at: Mapped[datetime]
+    made_at: Mapped[datetime]
+    status: Mapped[str] = mapped_column(default="open")
+    ended_at: Mapped[datetime | None]
+    final_reply_at: Mapped[datetime | None]
+    reminded_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
 class TimelineEntry(Base):
     """A step in the history of an appeal, kept permanently: who did what, when, and why."""
 

@@ -53,6 +53,7 @@ TABLE_OWNERS: dict[str, str] = {
             "appeal_messages",
             "classifications",
             "replies",
+            "promises",
             "timeline",
             "reviews",
             "assignments",

@@ -13,6 +13,7 @@ from services.appeals.inbound.thread_context import ThreadContext, select_messag
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.replies import publication_events
 from services.appeals.replies.later_messages import reopen_after_staff_reply
+from services.appeals.replies.promises import settle_promises
 from services.appeals.routing import repository
 from services.appeals.routing.context import RoutingContext
 from shared import clock
@@ -103,10 +104,9 @@ class _MessageBatch:
                 self._matcher.match(classified[event.id])
         await self._attach_earlier_staff_replies()
         await self._matcher.write()
-        for appeal, written_at in self._staff_replies.answered:
-            await reopen_after_staff_reply(
-                self._session, appeal, written_at, self._routing_context, self._recorder
-            )
+        for appeal, reply in self._staff_replies.answered:
+            await settle_promises(self._session, appeal, reply, self._recorder)
+            await reopen_after_staff_reply(self._session, appeal, reply, self._routing_context, self._recorder)
         if self._staff_replies.answered:
             await self._recorder.write(self._session)
 

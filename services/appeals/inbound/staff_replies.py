@@ -5,7 +5,6 @@ post; else the only open appeal of the thread that awaits a reply. Anything less
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -29,7 +28,7 @@ _ON_THE_WAY = ("queued", "sending", "uncertain")
 class StaffReplyMatcher:
     """Attaches the community's own messages to appeals, in one transaction.
 
-    `answered`: the appeals that a staff reply was attached to, and when the reply was written.
+    `answered`: the appeals that a staff reply was attached to, with the reply.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class StaffReplyMatcher:
         self._locked = locked
         self._own_replies: set[tuple[object, str]] = set()
         self._attached: set[object] = set()
-        self.answered: list[tuple[Appeal, datetime]] = []
+        self.answered: list[tuple[Appeal, Reply]] = []
 
     async def load(self, messages: Collection[Message]) -> None:
         """Load which of these messages are attached already, and which of our replies are being published."""
@@ -91,7 +90,7 @@ class StaffReplyMatcher:
         self._session.add(reply)
         self._attached.add(message.id)
         appeal.updated_at = now
-        self.answered.append((appeal, message.written_at))
+        self.answered.append((appeal, reply))
         published_replies.record_published_reply(
             appeal, reply, message.written_at, self._routing_context, self._recorder, actor=NETWORK_ACTOR
         )

@@ -28,6 +28,7 @@ TimelineEntryKind = TypeAliasType(
         "opened", "routed", "triage_decided", "assigned", "moved", "rerouted", "reopened", "overdue",
         "topic_changed", "location_changed", "urgency_changed", "message_added", "message_edited",
         "message_deleted", "reply_queued", "reply_corrected", "reply_recognised", "reply_failed", "answered",
+        "promise_made", "promise_kept", "promise_moved", "promise_broken", "promise_reminded",
         "incident_joined", "incident_left", "incident_reply_skipped",
     ],
 )  # fmt: skip

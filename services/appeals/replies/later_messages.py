@@ -1,7 +1,5 @@
 """Messages of the citizen that a published reply does not answer, because its author could not have seen them."""
 
-from datetime import datetime
-
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import defer
 
@@ -30,7 +28,7 @@ async def reopen_after_own_reply(
 async def reopen_after_staff_reply(
     session: WriteSession,
     appeal: Appeal,
-    written_at: datetime,
+    reply: Reply,
     routing_context: RoutingContext,
     recorder: AppealRecorder,
 ) -> None:
@@ -38,7 +36,7 @@ async def reopen_after_staff_reply(
 
     Both times are the network's.
     """
-    await _reopen(session, appeal, Message.written_at > written_at, routing_context, recorder)
+    await _reopen(session, appeal, Message.written_at > reply.published_at, routing_context, recorder)
 
 
 async def _reopen(

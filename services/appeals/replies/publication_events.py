@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.replies import later_messages, published_replies
+from services.appeals.replies.promises import settle_promises
 from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
 from services.appeals.routing.context import RoutingContext
 from shared import clock
@@ -110,6 +111,7 @@ async def _publish(
             appeal, reply, data.published_at, routing_context, recorder, actor=reply.author, superseded=overtaken
         )
     if not overtaken:
+        await settle_promises(session, appeal, reply, recorder)
         await later_messages.reopen_after_own_reply(session, appeal, reply, routing_context, recorder)
 
 

@@ -14,6 +14,7 @@ from services.appeals.lifecycle.transitions import AssignmentKind
 from services.appeals.moderation.corrections import Corrections
 from services.appeals.schemas.classifications import ClassificationOut
 from services.appeals.schemas.common import _ID, Channel, Location, LocationIn, NamedRef, RequestBody, TopicRef
+from services.appeals.schemas.promises import PromiseOut
 from services.appeals.schemas.replies import FailedReply, ReplyOut
 from services.appeals.schemas.routes import RouteOut
 from shared.contracts.values import AppealOutcome, AppealStatus, DeletedBy, Language, MessageKind, Urgency
@@ -131,6 +132,7 @@ class AppealOut(AppealSummary):
     )
     messages: list[AppealMessageOut]
     replies: list[ReplyOut]
+    promises: list[PromiseOut] = Field(description="Promised dates, oldest first")
     assignments: list[AssignmentOut] = Field(description="Assignments, oldest first")
     timeline: list[TimelineEntryOut]
 

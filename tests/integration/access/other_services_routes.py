@@ -8,6 +8,12 @@ from tests.integration.access.route_table import ListRoute, RouteCall, Row, body
 # The second sample appeal of each organisation is older than the counted period.
 SINCE = {"opened_from": "2026-03-01T00:00:00Z"}
 PERIOD = {"from": "2026-03-02", "to": "2026-03-08"}
+
+
+def _promised(found: Any) -> int:
+    return sum(counted["made"] for counted in found["items"])
+
+
 APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals": ListRoute(Right.APPEALS_READ, shows="appeal_id"),
     "GET /api/v1/appeals/counts": ListRoute(Right.APPEALS_READ, counts=lambda found: found["total"], query=SINCE),
@@ -24,6 +30,8 @@ APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals/{appeal_id}/similar": ListRoute(
         Right.APPEALS_READ, shows="lone_appeal_id", key="appeal_id"
     ),
+    "GET /api/v1/promises": ListRoute(Right.APPEALS_READ, shows="promise_id"),
+    "GET /api/v1/promises/ledger": ListRoute(Right.APPEALS_READ, counts=_promised),
     "GET /api/v1/incidents": ListRoute(Right.APPEALS_READ, shows="incident_id"),
     "POST /api/v1/incidents": RouteCall(
         Right.APPEALS_WORK, body(appeal_ids=sample_ids("lone_appeal_id")), hidden=422

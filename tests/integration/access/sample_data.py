@@ -268,6 +268,11 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
         status="failed", author="matrix", publication_id=publication.id,
     )  # fmt: skip
     sample_ids["reply_id"] = await _add(session, reply)
+    promise = appeals.Promise(
+        appeal_id=appeal_id, organisation_id=sample_ids["organisation_id"], reply_id=reply.id, promised_at=THEN,
+        made_at=THEN, status="open",
+    )  # fmt: skip
+    sample_ids["promise_id"] = await _add(session, promise)
     actor = f"actor-{mark}"
     await _add(session, appeals.TimelineEntry(appeal_id=appeal_id, at=THEN, kind="opened", actor=actor, data={}))
     await _incident(session, sample_ids, mark)

@@ -41,7 +41,15 @@ FINDS = {
 # Other filters: each with a value that keeps all sample rows in the list, or excludes all.
 NAMES_NOBODY: dict[str, list[str]] = {
     name: ["2026-03-01T00:00:00Z", "2026-03-05T00:00:00Z"]
-    for name in ("opened_from", "opened_to", "received_from", "received_to", "started_from")
+    for name in (
+        "opened_from",
+        "opened_to",
+        "received_from",
+        "received_to",
+        "started_from",
+        "made_from",
+        "made_to",
+    )
 } | {
     "from": ["2026-03-02T00:00:00Z"],
     "to": ["2026-03-08T00:00:00Z"],

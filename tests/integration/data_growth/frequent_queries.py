@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.appeals.lifecycle import alerts, appeal_queries, breach_recording
+from services.appeals.replies import promise_queries, promises
 from services.appeals.replies.publication_requests import request_unacknowledged_again
 from services.ingest.intake import message_queries, quarantine
 from services.ingest.publishing import publication_requests
@@ -53,6 +54,14 @@ def _appeals(
         await appeal_queries.find(session, caller, filters, PAGE, newest_first=newest_first)
 
     return FrequentQuery(f"appeals: {name}", "appeals", work, frozenset(indexes), removed)
+
+
+def _promises(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
+    async def work(session: WriteSession, region: Region) -> None:
+        caller = _caller(Right.APPEALS_READ, region, staff)
+        await promise_queries.find(session, caller, promise_queries.PromiseFilter(**wanted), PAGE)
+
+    return FrequentQuery(f"promises: {name}", "appeals", work, frozenset(indexes))
 
 
 def _messages(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
@@ -122,11 +131,26 @@ FREQUENT_QUERIES = [
         MAX_OPEN,
     ),
     FrequentQuery(
+        "the schedule record-broken-promises",
+        "appeals",
+        lambda session, _: promises.record_broken_promises(session),
+        frozenset({"ix_promises_open", "pk_appeals"}),
+    ),
+    FrequentQuery(
+        "the schedule remind-of-promises",
+        "appeals",
+        lambda session, _: promises.remind_of_promises(session),
+        frozenset({"ix_promises_open", "pk_appeals", "pk_organisations", "pk_calendar_days"}),
+    ),
+    FrequentQuery(
         "the schedule request-publications-again",
         "appeals",
         lambda session, _: request_unacknowledged_again(session),
         frozenset({"ix_replies_unacknowledged"}),
     ),
+    _promises("centre", "ix_promises_made_at"),
+    _promises("staff", "ix_promises_organisation_id_made_at", staff=True),
+    _promises("moved", "ix_promises_status_made_at", status="moved"),
     _alerts("all", "ix_alerts_created_at"),
     _alerts("unseen", "ix_alerts_unseen", seen=False),
     _alerts("of a kind", "ix_alerts_kind_created_at", kind="repeated_transfers"),

@@ -71,6 +71,12 @@ INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, publicat
         CASE WHEN rare THEN 'queued' ELSE 'published' END, 'person',
         CASE WHEN rare THEN NULL ELSE gen_random_uuid() END, at, 1, at, at, message_id
     FROM source ORDER BY i;
+INSERT INTO promises (id, appeal_id, organisation_id, reply_id, promised_at, made_at, status, created_at,
+        updated_at)
+    SELECT gen_random_uuid(), appeal_id, organisation_id, reply_id, at + interval '4 days', at,
+        CASE WHEN i > {n} - {open} THEN 'open' WHEN rare THEN 'moved' WHEN i % 5 = 0 THEN 'broken' ELSE 'kept' END,
+        at, at
+    FROM source WHERE rare OR open OR i % 4 = 0 ORDER BY i;
 INSERT INTO publications (id, reply_id, page_id, organisation_id, network, kind, thread_key, reply_to, text,
         on_behalf_of, status, attempts, external_id, url, published_at, version, created_at, updated_at, part,
         parts)
@@ -114,7 +120,7 @@ class Region:
 # Indexes without a constraint are created after the tables are filled, which takes a third of the time.
 _INDEXES = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
-WHERE indrelid = ANY('{messages,appeals,appeal_messages,replies,publications,quarantine,alerts,events,
+WHERE indrelid = ANY('{messages,appeals,appeal_messages,replies,promises,publications,quarantine,alerts,events,
         webhook_deliveries}'::regclass[])
     AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
 """

@@ -9,12 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from services.appeals.api.presenters import classifications, routes
+from services.appeals.api.presenters.promises import promise_out
 from services.appeals.classification import topics
 from services.appeals.lifecycle import assignments, timeline
 from services.appeals.lifecycle.appeal_queries import AppealRow, select_rows
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
-from services.appeals.replies import submission
+from services.appeals.replies import promises, submission
 from services.appeals.schemas import appeals, common, replies
 from services.appeals.sla import breaches
 from shared import clock, security_log
@@ -48,6 +49,7 @@ async def appeal_detail(
         deadline=appeal.deadline,
         messages=await _messages(session, appeal_id),
         replies=[reply_out(found) for found in await submission.replies_of(session, appeal_id)],
+        promises=[promise_out(found) for found in await promises.promises_of(session, appeal_id)],
         assignments=[_assignment(*found) for found in await assignments.assignments_of(session, appeal_id)],
         timeline=[
             appeals.TimelineEntryOut(at=entry.at, kind=entry.kind, actor=entry.actor, data=entry.data)

@@ -1,0 +1,39 @@
+"""Presenters of promises."""
+
+from services.appeals.replies.promise_queries import LedgerRow, PromiseRow
+from services.appeals.schemas.common import NamedRef
+from services.appeals.schemas.promises import PromiseCounts, PromiseListItem, PromiseOut
+from shared.tables.appeals import Promise
+
+
+def promise_out(promise: Promise) -> PromiseOut:
+    """Return a promise as its appeal shows it."""
+    return PromiseOut(**{name: getattr(promise, name) for name in PromiseOut.model_fields})
+
+
+def promise_list_item(row: PromiseRow) -> PromiseListItem:
+    """Return a promise as lists show it."""
+    promise, number, organisation = row
+    return PromiseListItem(
+        **dict(promise_out(promise)),
+        appeal_id=promise.appeal_id,
+        appeal_number=number,
+        organisation=NamedRef(id=promise.organisation_id, name=organisation or "")
+        if promise.organisation_id
+        else None,
+    )
+
+
+def promise_counts(row: LedgerRow) -> PromiseCounts:
+    """Return the counts of an organisation."""
+    organisation_id, name, made, still_open, kept, moved, broken = row
+    ended = kept + broken
+    return PromiseCounts(
+        organisation=NamedRef(id=organisation_id, name=name or "") if organisation_id else None,
+        made=made,
+        open=still_open,
+        kept=kept,
+        moved=moved,
+        broken=broken,
+        kept_share=round(kept / ended, 3) if ended else None,
+    )

@@ -1,0 +1,175 @@
+"""Promises: the dates that published interim replies name, reminded of, and each ended as kept, moved or broken.
+
+A promise is kept by a final reply published by its date, moved by another interim reply published by its date, and
+broken by the date itself. What counts is when the reply was published: a promise that was recorded as broken
+before the publication became known is corrected.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import get_args
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
+from services.appeals.sla.deadlines import CalendarLookup
+from shared import clock
+from shared.api.pagination import inline_literal
+from shared.contracts.appeal_events import (
+    PromiseBroken,
+    PromiseKept,
+    PromiseMade,
+    PromiseMoved,
+    PromiseReminded,
+    PromiseSnapshot,
+)
+from shared.contracts.values import PromiseStatus
+from shared.database.sessions import WriteSession
+from shared.ids import new_id
+from shared.tables.appeals import Appeal, Promise, Reply
+from shared.working_time import is_working_moment, working_time_between
+
+PROMISE_STATUSES: tuple[str, ...] = get_args(PromiseStatus.__value__)
+# A reminder comes when this much working time of the organisation is left.
+REMINDER_WORKING_TIME = timedelta(hours=8)
+# No run of days off is longer, so that a later promise cannot be due for its reminder yet.
+_REMINDER_HORIZON = timedelta(days=21)
+BATCH = 500
+_RECORDS: dict[str, tuple[TimelineEntryKind, type[PromiseSnapshot]]] = {
+    "open": ("promise_made", PromiseMade),
+    "kept": ("promise_kept", PromiseKept),
+    "moved": ("promise_moved", PromiseMoved),
+    "broken": ("promise_broken", PromiseBroken),
+}
+
+
+def promise_status(promised_at: datetime, reply_kind: str, published_at: datetime) -> PromiseStatus:
+    """Return how a reply published at this moment ends a promise that no earlier reply has ended."""
+    if published_at > promised_at:
+        return "broken"
+    return "kept" if reply_kind == "final" else "moved"
+
+
+async def settle_promises(session: WriteSession, appeal: Appeal, reply: Reply, recorder: AppealRecorder) -> None:
+    """Apply a published reply to the promises of its locked appeal: end the earlier ones, open the reply's own.
+
+    A reply that was published before a promise was made does not end it.
+    """
+    published_at = reply.published_at
+    if published_at is None:
+        raise ValueError(f"Reply {reply.id} is not published")
+    promises = await session.scalars(
+        select(Promise)
+        .where(Promise.appeal_id == appeal.id, Promise.made_at <= published_at, Promise.final_reply_at.is_(None))
+        .order_by(Promise.made_at, Promise.id)
+    )
+    for promise in promises:
+        if promise.reply_id == reply.id:
+            continue
+        if reply.kind == "final":
+            promise.final_reply_at = published_at
+        # A promise that was moved is over; one recorded as broken may have been kept all the same.
+        if promise.status in {"open", "broken"}:
+            status = promise_status(promise.promised_at, reply.kind, published_at)
+            if status != promise.status:
+                promise.status = status
+                promise.ended_at = promise.promised_at if status == "broken" else published_at
+                _record(promise, appeal, reply.author, recorder)
+    if reply.kind == "interim" and reply.promised_at is not None:
+        promise = Promise(
+            id=new_id(),
+            appeal_id=appeal.id,
+            organisation_id=appeal.organisation_id,
+            reply_id=reply.id,
+            promised_at=reply.promised_at,
+            made_at=published_at,
+            status="open",
+        )
+        session.add(promise)
+        _record(promise, appeal, reply.author, recorder)
+
+
+async def record_broken_promises(session: WriteSession) -> int:
+    """Record the next promises whose date has passed as broken; returns how many."""
+    now = clock.now()
+    rows = await session.execute(
+        select(Promise, Appeal)
+        .join(Appeal, Appeal.id == Promise.appeal_id)
+        .where(Promise.status == inline_literal("open"), Promise.promised_at < now)
+        .order_by(Promise.promised_at, Promise.id)
+        .limit(BATCH)
+        # Whoever publishes or moves the appeal meanwhile settles the promise; the next round takes the rest.
+        .with_for_update(skip_locked=True)
+    )
+    recorder = AppealRecorder()
+    found = rows.all()
+    for promise, appeal in found:
+        promise.status, promise.ended_at = "broken", promise.promised_at
+        _record(promise, appeal, SYSTEM_ACTOR, recorder)
+    await recorder.write(session)
+    return len(found)
+
+
+async def remind_of_promises(session: WriteSession) -> int:
+    """Remind of the open promises that are due within a working day; returns how many.
+
+    Only in the organisation's working time: a reminder at night would be read too late, or wake somebody.
+    """
+    now = clock.now()
+    rows = await session.execute(
+        select(Promise, Appeal)
+        .join(Appeal, Appeal.id == Promise.appeal_id)
+        .where(
+            Promise.status == inline_literal("open"),
+            Promise.reminded_at.is_(None),
+            Promise.promised_at > now,
+            Promise.promised_at < now + _REMINDER_HORIZON,
+        )
+        .order_by(Promise.promised_at, Promise.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    found = rows.all()
+    calendars = await CalendarLookup.load(
+        session, {promise.organisation_id for promise, _ in found if promise.organisation_id is not None}
+    )
+    recorder, reminded = AppealRecorder(), 0
+    for promise, appeal in found:
+        working = calendars.for_organisation(promise.organisation_id).working
+        left = working_time_between(working, now, promise.promised_at)
+        if is_working_moment(working, now) and left <= REMINDER_WORKING_TIME:
+            promise.reminded_at = now
+            recorder.add_timeline_entry(
+                appeal,
+                "promise_reminded",
+                promise_id=str(promise.id),
+                promised_at=promise.promised_at.isoformat(),
+            )
+            recorder.add_event(
+                PromiseReminded(**event_snapshot(appeal), promise_id=promise.id, promised_at=promise.promised_at)
+            )
+            reminded += 1
+    await recorder.write(session)
+    return reminded
+
+
+async def promises_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Promise]:
+    """Return the promises of an appeal, oldest first."""
+    return list(
+        await session.scalars(
+            select(Promise).where(Promise.appeal_id == appeal_id).order_by(Promise.made_at, Promise.id)
+        )
+    )
+
+
+def _record(promise: Promise, appeal: Appeal, actor: str, recorder: AppealRecorder) -> None:
+    """Record what the promise has become: timeline entry and event."""
+    kind, event_model = _RECORDS[promise.status]
+    recorder.add_timeline_entry(
+        appeal, kind, actor, promise_id=str(promise.id), promised_at=promise.promised_at.isoformat()
+    )
+    event = event_model(**event_snapshot(appeal), promise_id=promise.id, promised_at=promise.promised_at)
+    recorder.add_event(event, actor)

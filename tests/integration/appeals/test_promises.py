@@ -1,0 +1,206 @@
+"""Promises of interim replies: reminded of, and each ended as kept, moved or broken."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import time_machine
+
+from services.appeals.replies import promises
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.test_appeal_matching import QUESTION
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+# Wednesday, 10:00 in the region; promised for Friday, 12:00.
+MADE_AT = WEDNESDAY
+PROMISED_AT = WEDNESDAY + 2 * DAY + 2 * HOUR
+
+
+@pytest.fixture(autouse=True)
+def moved_clock() -> Iterator[time_machine.Traveller]:
+    """The clock of the service, at the time of the first reply."""
+    with time_machine.travel(WEDNESDAY, tick=True) as travelled:
+        yield travelled
+
+
+async def promised(
+    scenario: AppealsScenario, appeal: dict[str, Any], promised_at: datetime = PROMISED_AT, *, made_at: datetime
+) -> str:
+    """Publish an interim reply with a promise; return the reply's id."""
+    return await published(
+        scenario, appeal, "Уточним и вернёмся.", made_at, kind="interim", promised_at=promised_at.isoformat()
+    )
+
+
+async def published(
+    scenario: AppealsScenario, appeal: dict[str, Any], text: str, at: datetime, **body: Any
+) -> str:
+    answer = await scenario.post(f"/appeals/{appeal['id']}/replies", {"text": text, **body})
+    assert answer.status_code == 201, answer.text
+    await scenario.emit_published(answer.json(), at=at, external_id=f"-101_{uuid4().int % 10**9}")
+    return str(answer.json()["id"])
+
+
+async def opened(scenario: AppealsScenario) -> dict[str, Any]:
+    await scenario.citizen_writes(QUESTION)
+    return await scenario.single_appeal()
+
+
+async def record_broken(scenario: AppealsScenario) -> int:
+    async with scenario.appeals.service.database.write() as session:
+        return await promises.record_broken_promises(session)
+
+
+async def remind(scenario: AppealsScenario) -> int:
+    async with scenario.appeals.service.database.write() as session:
+        return await promises.remind_of_promises(session)
+
+
+async def statuses(scenario: AppealsScenario) -> list[str]:
+    return [promise["status"] for promise in (await scenario.single_appeal())["promises"]]
+
+
+async def ends(scenario: AppealsScenario) -> list[str]:
+    """Return the types of the events about promises, in order."""
+    kinds = ("promise.made", "promise.reminded", "promise.kept", "promise.moved", "promise.broken")
+    return [event["type"].removeprefix("promise.") for event in await scenario.events(*kinds)]
+
+
+async def test_final_reply_by_the_date_keeps_the_promise(
+    scenario: AppealsScenario, moved_clock: time_machine.Traveller
+) -> None:
+    appeal = await opened(scenario)
+    reply_id = await promised(scenario, appeal, made_at=MADE_AT + HOUR)
+    (promise,) = (await scenario.single_appeal())["promises"]
+    assert (promise["status"], promise["reply_id"], promise["ended_at"]) == ("open", reply_id, None)
+    moved_clock.move_to(PROMISED_AT - HOUR)
+    await published(scenario, appeal, "Яма засыпана 6 марта.", PROMISED_AT)
+    (promise,) = (await scenario.single_appeal())["promises"]
+    assert promise["status"] == "kept"
+    assert datetime.fromisoformat(promise["ended_at"]) == PROMISED_AT
+    assert datetime.fromisoformat(promise["final_reply_at"]) == PROMISED_AT
+    assert await ends(scenario) == ["made", "kept"]
+    kinds = [entry["kind"] for entry in (await scenario.single_appeal())["timeline"]]
+    assert kinds.count("promise_made") == kinds.count("promise_kept") == 1
+
+
+async def test_passed_date_breaks_the_promise_once(
+    scenario: AppealsScenario, moved_clock: time_machine.Traveller
+) -> None:
+    appeal = await opened(scenario)
+    await promised(scenario, appeal, made_at=MADE_AT + HOUR)
+    moved_clock.move_to(PROMISED_AT - timedelta(seconds=30))
+    assert await record_broken(scenario) == 0
+    moved_clock.move_to(PROMISED_AT + timedelta(seconds=1))
+    assert [await record_broken(scenario), await record_broken(scenario)] == [1, 0]
+    late = PROMISED_AT + 3 * HOUR
+    await published(scenario, appeal, "Яма засыпана 6 марта.", late)
+    (promise,) = (await scenario.single_appeal())["promises"]
+    assert promise["status"] == "broken"
+    assert datetime.fromisoformat(promise["ended_at"]) == PROMISED_AT
+    assert datetime.fromisoformat(promise["final_reply_at"]) == late
+    assert await ends(scenario) == ["made", "broken"]
+
+
+async def test_reply_published_in_time_and_known_later_keeps_the_promise(
+    scenario: AppealsScenario, moved_clock: time_machine.Traveller
+) -> None:
+    appeal = await opened(scenario)
+    await promised(scenario, appeal, made_at=MADE_AT + HOUR)
+    moved_clock.move_to(PROMISED_AT + timedelta(minutes=2))
+    assert await record_broken(scenario) == 1
+    await published(scenario, appeal, "Яма засыпана 6 марта.", PROMISED_AT - timedelta(seconds=5))
+    assert await statuses(scenario) == ["kept"]
+    assert await ends(scenario) == ["made", "broken", "kept"]
+
+
+async def test_second_interim_reply_by_the_date_moves_the_promise(
+    scenario: AppealsScenario, moved_clock: time_machine.Traveller
+) -> None:
+    appeal = await opened(scenario)
+    await promised(scenario, appeal, made_at=MADE_AT + HOUR)
+    moved_clock.move_to(MADE_AT + DAY)
+    later = PROMISED_AT + 7 * DAY
+    await promised(scenario, appeal, later, made_at=MADE_AT + DAY)
+    assert await statuses(scenario) == ["moved", "open"]
+    moved_clock.move_to(later + HOUR)
+    assert await record_broken(scenario) == 1
+    assert await statuses(scenario) == ["moved", "broken"]
+
+
+async def test_interim_reply_after_the_date_does_not_mend_a_broken_promise(
+    scenario: AppealsScenario, moved_clock: time_machine.Traveller
+) -> None:
+    appeal = await opened(scenario)
+    await promised(scenario, appeal, made_at=MADE_AT + HOUR)
+    moved_clock.move_to(PROMISED_AT + HOUR)
+    # Nothing has recorded the passed date yet.
+    await promised(scenario, appeal, PROMISED_AT + DAY, made_at=PROMISED_AT + HOUR)
+    assert await statuses(scenario) == ["broken", "open"]
+    assert await ends(scenario) == ["made", "broken", "made"]
+
+
+async def test_reply_by_hand_in_the_network_keeps_the_promise(
+    scenario: AppealsScenario, moved_clock: time_machine.Traveller
+) -> None:
+    question = await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    await promised(scenario, appeal, made_at=MADE_AT + HOUR)
+    moved_clock.move_to(MADE_AT + DAY)
+    await scenario.citizen_writes(
+        "Яма засыпана.",
+        from_community=True,
+        reply_to=await scenario.external_id(question),
+        at=MADE_AT + DAY,
+    )
+    assert await statuses(scenario) == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (PROMISED_AT - 2 * DAY + 2 * HOUR, 0),  # more than a working day is left
+        (PROMISED_AT - DAY + HOUR, 0),  # lunch
+        (PROMISED_AT - DAY + 2 * HOUR, 1),
+        (PROMISED_AT - 9 * HOUR, 0),  # night
+    ],
+)
+async def test_reminder_comes_a_working_day_before_in_working_time(
+    scenario: AppealsScenario, moved_clock: time_machine.Traveller, moment: datetime, expected: int
+) -> None:
+    appeal = await opened(scenario)
+    await promised(scenario, appeal, made_at=MADE_AT + HOUR)
+    moved_clock.move_to(moment)
+    assert [await remind(scenario), await remind(scenario)] == [expected, 0]
+    assert await ends(scenario) == ["made"] + ["reminded"] * expected
+
+
+async def test_ledger_counts_each_organisation(
+    scenario: AppealsScenario, moved_clock: time_machine.Traveller
+) -> None:
+    for author, end in (("anna", "kept"), ("boris", "kept"), ("vera", "broken"), ("galina", "open")):
+        await scenario.citizen_writes(QUESTION, author=author)
+        (appeal,) = [one for one in await scenario.all() if one["status"] == "assigned"]
+        due = PROMISED_AT if end != "open" else PROMISED_AT + 30 * DAY
+        await promised(scenario, appeal, due, made_at=MADE_AT + HOUR)
+        if end == "kept":
+            await published(scenario, appeal, f"Готово, {author}.", MADE_AT + 2 * HOUR)
+    moved_clock.move_to(PROMISED_AT + HOUR)
+    assert await record_broken(scenario) == 1
+    (counts,) = (await scenario.get("/promises/ledger")).json()["items"]
+    assert counts == {
+        "organisation": {"id": str(scenario.organisation), "name": "Школа № 1"},
+        "made": 4,
+        "open": 1,
+        "kept": 2,
+        "moved": 0,
+        "broken": 1,
+        "kept_share": 0.667,
+    }
+    before = (MADE_AT + HOUR).astimezone(UTC).isoformat()
+    assert (await scenario.get("/promises/ledger", made_to=before)).json()["items"] == []
+    listed = (await scenario.get("/promises", status="broken")).json()["items"]
+    assert [UUID(one["organisation"]["id"]) for one in listed] == [scenario.organisation]
+    assert len((await scenario.get("/promises", limit=3)).json()["items"]) == 3
