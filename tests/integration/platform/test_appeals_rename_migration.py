@@ -17,6 +17,8 @@ from shared.contracts.stored_events import parse_event
 from shared.tables.common import Event
 from tests.integration.platform.upgrades import downgrade, upgrade
 
+pytestmark = pytest.mark.long  # the upgrade of a running installation is in `make test`
+
 REVISION, BEFORE = "0029", "0028"
 ID, MESSAGE, TOPIC, OTHER = (UUID(int=number) for number in range(1, 5))
 MOMENT = "2026-11-23T02:00:00+00:00"
