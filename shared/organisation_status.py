@@ -7,6 +7,9 @@ from sqlalchemy import ColumnElement, and_, or_
 from shared.tables.registry import Organisation
 
 
-def is_operating(today: date) -> ColumnElement[bool]:
-    """Return the condition: active and not past its last day (the registry deactivates it up to an hour later)."""
-    return and_(Organisation.active, or_(Organisation.valid_to.is_(None), Organisation.valid_to >= today))
+def is_operating(today: date, organisation: type[Organisation] = Organisation) -> ColumnElement[bool]:
+    """Return the condition: active and not past its last day (the registry deactivates it up to an hour later).
+
+    `organisation` may be an alias of the table.
+    """
+    return and_(organisation.active, or_(organisation.valid_to.is_(None), organisation.valid_to >= today))

@@ -66,7 +66,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "rule_sets": frozenset({"status", "default_to", "created_by", "activated_by"}),
     "promises": frozenset({"status"}),
     "replies": frozenset({"origin", "kind", "status", "author"}),
-    "routing_rules": frozenset({"municipality", "urgency", "send_to"}),
+    "routing_rules": frozenset({"municipality", "urgency", "page_owner_sphere", "page_owner_kind", "send_to"}),
     "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason"}),
     "webhook_deliveries": frozenset({"event_type", "status"}),
 }

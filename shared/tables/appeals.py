@@ -515,7 +515,7 @@ class Alert(Base):
 class RuleSet(Base):
     """A version of the routing rules: draft | active | retired. One is active; former ones are never edited.
 
-    `default_to` is the target of appeals that no rule matches: page_owner | moderators | organisation.
+    `default_to` is the target of appeals that no rule matches, with the same values as `send_to` of a rule.
     """
 
     __tablename__ = "rule_sets"
@@ -543,8 +543,9 @@ class RuleSet(Base):
 class RoutingRule(Base):
     """A routing rule: topic × location × page owner × urgency → organisation; null: any. The most specific wins.
 
-    `send_to`: organisation | page_owner | moderators; `organisation_id` is the target for the first. `topic_id`
-    may be a group, which includes all its topics.
+    `send_to`: organisation | page_owner | moderators | municipality_administration | sphere_body |
+    page_owner_founder; `organisation_id` is the target for the first. `topic_id` may be a group, which includes
+    all its topics. `page_owner_sphere`: same | other than the topic's; `page_owner_kind`: a kind of organisation.
     """
 
     __tablename__ = "routing_rules"
@@ -559,6 +560,9 @@ class RoutingRule(Base):
     urgency: Mapped[str | None]
     send_to: Mapped[str]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    page_owner_sphere: Mapped[str | None]
+    page_owner_kind: Mapped[str | None]
+    reason: Mapped[str | None]
     created_at: Mapped[CreatedAt]
 
 

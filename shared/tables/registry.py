@@ -67,6 +67,7 @@ class Organisation(Base):
         Index("ix_organisations_parent_id", "parent_id"),
         Index("ix_organisations_inn", "inn"),
         Index("ix_organisations_ogrn", "ogrn"),
+        Index("ix_organisations_kind", "kind"),
     )
 
     id: Mapped[Id]

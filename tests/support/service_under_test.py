@@ -203,18 +203,28 @@ def _cached_settings(name: str) -> list[Any]:
 
 
 async def insert_organisation(
-    database: TestDatabase, *, name: str = "Школа № 1", municipality: str | None = None
+    database: TestDatabase,
+    *,
+    name: str = "Школа № 1",
+    municipality: str | None = None,
+    kind: str = "institution",
+    sphere: str | None = None,
+    parent: UUID | None = None,
 ) -> UUID:
     """Insert an organisation as registry would; return its id."""
     connection = await database.connect("registry")
     try:
         organisation_id = uuid4()
         await connection.execute(
-            """INSERT INTO organisations (id, name, sort_key, kind, municipality, active, version, created_at,
-               updated_at) VALUES ($1, $2, lower($2), 'institution', $3, true, 1, now(), now())""",
+            """INSERT INTO organisations (id, name, sort_key, kind, sphere, municipality, parent_id, active,
+               version, created_at, updated_at)
+               VALUES ($1, $2, lower($2), $4, $5, $3, $6, true, 1, now(), now())""",
             organisation_id,
             name,
             municipality,
+            kind,
+            sphere,
+            parent,
         )
         return organisation_id
     finally:

@@ -10,14 +10,23 @@ from typing_extensions import TypeAliasType
 from shared.tables.appeals import Appeal
 
 # Why the rules name no organisation; why it is unclear whether an answer is due; why a moderator must decide.
-UnroutedReason = Literal["topic_uncertain", "moderators_by_rule", "no_rule", "page_unknown", "organisation_closed"]
+UnroutedReason = Literal[
+    "topic_uncertain",
+    "moderators_by_rule",
+    "no_rule",
+    "page_unknown",
+    "organisation_closed",
+    "no_role_holder",
+    "several_role_holders",
+]
 UnclearNeedReason = Literal["need_unclear", "buryat_text", "other_region"]
 TriageReason = TypeAliasType("TriageReason", Literal[UnclearNeedReason, UnroutedReason, "returned"])
 TRIAGE_REASON_HELP = (
     "It is unclear whether an answer is due: `need_unclear`, `buryat_text` (a person must read it), "
     "`other_region`. Or who answers: "
     "`topic_uncertain`, `moderators_by_rule` (a rule says so), `no_rule` (no rule matches), `page_unknown`, "
-    "`organisation_closed`, `returned` (by an organisation)"
+    "`organisation_closed`, `no_role_holder` and `several_role_holders` (the registry has no organisation, or "
+    "several, for the rule's target), `returned` (by an organisation)"
 )
 
 

@@ -7,10 +7,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.classification.types import ClassificationResult
+from services.appeals.classification.types import ClassificationResult, LocationSource
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.routing import repository
-from services.appeals.routing.engine import PageOwner, Route, Router, RoutingFacts
+from services.appeals.routing.engine import Route, Router
+from services.appeals.routing.rules import PageOwner, RoutingFacts
 from services.appeals.sla.deadlines import CalendarLookup, NamedCalendar
 from shared.tables.appeals import Appeal, RuleSet, SlaPolicy
 
@@ -44,6 +45,9 @@ class RoutingContext:
             *repository.organisations_in(router.index.rules, router.index.default_organisation_id),
             *(owner.organisation_id for owner in page_owners.values()),
         }
+        if router.index.uses_registry_roles:
+            possible |= router.roles.organisation_ids()
+            possible |= {owner.founder_id for owner in page_owners.values() if owner.founder_id is not None}
         return RoutingContext(
             topic_ids=catalogue.topic_ids,
             groups=catalogue.groups,
@@ -74,6 +78,7 @@ class RoutingContext:
             confidence=result.topic_confidence,
             candidates=[(topic_id, probability) for topic_id, probability in topics if topic_id is not None],
             why=result.why,
+            location_source=result.location_source,
         )
 
     def route_appeal(self, appeal: Appeal) -> Route:
@@ -107,6 +112,7 @@ class RoutingContext:
         confidence: float | None = None,
         candidates: Sequence[tuple[UUID, float]] = (),
         why: str | None = None,
+        location_source: LocationSource | None = None,
     ) -> Route:
         """Return who must answer. `municipality` is an OKTMO; `confidence` is that of the topic, null: certain."""
         facts = routing_facts(
@@ -116,6 +122,7 @@ class RoutingContext:
             settlement=settlement,
             urgency=urgency,
             confidence=confidence,
+            location_source=location_source,
         )
         return self.router.route(facts, candidates=candidates, why=why)
 
@@ -132,10 +139,10 @@ def routing_facts(
     settlement: str | None,
     urgency: str,
     confidence: float | None,
+    location_source: LocationSource | None = None,
 ) -> RoutingFacts:
     """Return the facts that rules compare; without a location in the message, that of its page is used."""
     if municipality is None:
-        municipality, settlement = (page_owner.municipality if page_owner else None), None
-    return RoutingFacts(
-        topic_id, municipality, settlement, urgency, page_owner, 1.0 if confidence is None else confidence
-    )
+        municipality, settlement, location_source = (page_owner.municipality if page_owner else None), None, "page"
+    certain = 1.0 if confidence is None else confidence
+    return RoutingFacts(topic_id, municipality, settlement, urgency, page_owner, certain, location_source)

@@ -10,14 +10,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, exists, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Text, and_, case, cast, exists, func, literal, null, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle import assignments
+from services.appeals.lifecycle.route_snapshot import PredictedTopic
 from services.appeals.routing import repository
 from services.appeals.routing.context import routing_facts
-from services.appeals.routing.engine import MIN_TOPIC_CONFIDENCE, PageOwner, Router
+from services.appeals.routing.engine import Router
+from services.appeals.routing.rule_application import MIN_TOPIC_CONFIDENCE
+from services.appeals.routing.rules import PageOwner
 from shared.tables.appeals import Appeal, AppealMessage, Assignment, Classification, Reply, RuleSet
 
 MAX_MOVEMENTS = 50
@@ -129,15 +132,16 @@ def _grouped_query(conditions: Sequence[ColumnElement[bool]], looks_at: Collecti
     group.
     """
     read = Appeal.route["topic"]
-    # As in `RoutingContext.route_appeal`: a topic that a person named is certain.
+    # As in `RoutingContext.route_appeal`: a topic that a person named is certain. Of a certain topic the other
+    # candidates do not matter.
     read_well = case(
         (
             read["id"].astext == cast(Appeal.topic_id, Text),
             func.coalesce(read["confidence"].as_float(), 1.0) >= MIN_TOPIC_CONFIDENCE,
         ),
-        else_=True,
+        else_=Appeal.topic_id.is_not(None),
     )
-    sure = (read_well if "topic_id" in looks_at else true()).label("sure")
+    uncertain = case((~read_well, read)) if "topic_id" in looks_at else null()
     columns = (Appeal.topic_id, Appeal.municipality, Appeal.settlement, Appeal.urgency)
     facts = [
         column if column.key in looks_at else literal(None, column.type).label(column.key) for column in columns
@@ -148,7 +152,7 @@ def _grouped_query(conditions: Sequence[ColumnElement[bool]], looks_at: Collecti
         Appeal.page_id,
         Appeal.organisation_id,
         *facts,
-        sure,
+        uncertain.label("uncertain"),
         needs_answer_decided().label("clear"),
     ).where(*conditions)
     found = each.subquery().c
@@ -164,15 +168,16 @@ def _add(
         if not row.clear:
             outcome.need_unclear += row.appeals
             continue
+        read = PredictedTopic.model_validate(row.uncertain or {})
         facts = routing_facts(
             page_owners.get(row.page_id) if row.page_id else None,
             topic_id=row.topic_id,
             municipality=row.municipality,
             settlement=row.settlement,
             urgency=row.urgency or "normal",
-            confidence=1.0 if row.sure else 0.0,
+            confidence=read.confidence,
         )
-        organisation_id = router.apply_rules(facts).organisation_id
+        organisation_id = router.decide(facts, read.top3).organisation_id
         outcome.appeals += row.appeals
         outcome.unrouted += row.appeals if organisation_id is None else 0
         if organisation_id != row.organisation_id:

@@ -9,7 +9,8 @@ from services.appeals.classification.classifier_pool import classifier_pool
 from services.appeals.classification.topics import require_topic
 from services.appeals.classification.types import ClassificationResult, MessageContext
 from services.appeals.routing.context import RoutingContext, routing_facts
-from services.appeals.routing.engine import Route, RoutingFacts, Rule
+from services.appeals.routing.engine import Route
+from services.appeals.routing.rules import RoutingFacts, Rule
 from shared.contracts.values import MessageKind
 from shared.http.problems import Invalid
 from shared.tables.appeals import RuleSet
@@ -99,4 +100,5 @@ def _facts(
         settlement=preview.settlement if location_given else (predicted.settlement if predicted else None),
         urgency=preview.urgency or (predicted.urgency if predicted else "normal"),
         confidence=None if named else (predicted.topic_confidence if predicted else None),
+        location_source="person" if preview.municipality else (predicted.location_source if predicted else None),
     )

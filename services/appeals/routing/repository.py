@@ -7,10 +7,16 @@ from uuid import UUID
 
 from sqlalchemy import Text, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from services.appeals.classification.locations.page_locations import page_location
 from services.appeals.classification.locations.settlement_names import settlement_key, settlement_names
-from services.appeals.routing.engine import NamedOrganisation, PageOwner, Router, Rule, RuleIndex, TaxonomyNames
+from services.appeals.routing.engine import Router
+from services.appeals.routing.registry_roles import load_registry_roles
+from services.appeals.routing.roles import RegistryRoles
+from services.appeals.routing.rules import NamedOrganisation, PageOwner, Rule, RuleIndex
+from services.appeals.routing.spheres import sphere_codes, spheres_of_topic
+from services.appeals.routing.wording import TaxonomyNames
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.organisation_status import is_operating
@@ -22,17 +28,19 @@ _LOCK = 0x72756C65  # "rule"
 
 @dataclass(frozen=True)
 class RuleCatalogue:
-    """What rules may name: topics, municipalities, organisations, administrations.
+    """What rules may name: topics, municipalities, organisations, and the organisations that have a role.
 
-    `topic_ids`: code of an active topic → its id; `groups`: topic or group, also of a former taxonomy → its group.
-    `settlements`: by the name of their municipality, each by `settlement_key`.
+    `topic_ids`: code of an active topic → its id; `groups`: topic or group, also of a former taxonomy → its group;
+    `topic_spheres`: topic or group → the codes of its spheres. `settlements`: by the name of their municipality,
+    each by `settlement_key`.
     """
 
     topic_ids: Mapping[str, UUID]
     groups: Mapping[UUID, UUID]
     names: TaxonomyNames
     organisations: Mapping[UUID, NamedOrganisation]
-    administrations: Mapping[str, UUID]
+    roles: RegistryRoles
+    topic_spheres: Mapping[UUID, frozenset[str]] = field(default_factory=dict)
     settlements: Mapping[str, Mapping[str, str]] = field(default_factory=settlement_names)
 
     def canonical_settlement(self, municipality: str | None, settlement: str | None) -> str | None:
@@ -44,42 +52,26 @@ class RuleCatalogue:
 
     @staticmethod
     async def load(session: AsyncSession, organisations: Collection[UUID]) -> "RuleCatalogue":
-        """Load all topics and municipalities, these organisations, and the administrations."""
+        """Load all topics and municipalities, these organisations, and who has which role."""
         today = clock.today()
         topics = (
             await session.execute(select(Topic.id, Topic.code, Topic.group_id, Topic.name, Topic.active))
         ).all()
         municipalities = (await session.execute(select(Municipality.oktmo, Municipality.name))).all()
-        governing = (
-            await session.execute(
-                select(Organisation.municipality, Organisation.id, Organisation.name)
-                .where(
-                    Organisation.kind == "municipality",
-                    is_operating(today),
-                    Organisation.municipality.is_not(None),
-                )
-                # Administrations of settlements are below their municipality's; among equals the
-                # first registered one is used.
-                .order_by(
-                    func.cardinality(Organisation.lineage).desc(),
-                    Organisation.created_at.desc(),
-                    Organisation.id.desc(),
-                )
-            )
-        ).all()
+        roles, bodies = await load_registry_roles(session, {topic.id: topic.code for topic in topics})
         named = await session.execute(
             select(Organisation.id, Organisation.name, is_operating(today).label("works")).where(
                 Organisation.id.in_(organisations)
             )
         )
-        bodies = {row.id: NamedOrganisation(row.name, active=True) for row in governing}
         bodies |= {row.id: NamedOrganisation(row.name, row.works) for row in named}
         return RuleCatalogue(
             topic_ids={topic.code: topic.id for topic in topics if topic.active},
             groups={topic.id: topic.group_id or topic.id for topic in topics},
+            topic_spheres={topic.id: spheres_of_topic(topic.code) for topic in topics},
             names=TaxonomyNames({topic.id: topic.name for topic in topics}, dict(municipalities)),
             organisations=bodies,
-            administrations={row.municipality: row.id for row in governing},
+            roles=roles,
         )
 
 
@@ -95,6 +87,7 @@ async def load_rules(session: AsyncSession, rule_set_id: UUID) -> list[Rule]:
         select(
             RoutingRule.id, RoutingRule.send_to, RoutingRule.organisation_id, RoutingRule.topic_id,
             RoutingRule.municipality, RoutingRule.settlement, RoutingRule.page_owner_id, RoutingRule.urgency,
+            RoutingRule.page_owner_sphere, RoutingRule.page_owner_kind, RoutingRule.reason,
         )
         .where(RoutingRule.rule_set_id == rule_set_id)
         .order_by(RoutingRule.created_at, RoutingRule.id)
@@ -152,12 +145,14 @@ def make_router(
         default_to=default_to,
         default_organisation_id=default_organisation_id,
         number=number,
+        topic_spheres=catalogue.topic_spheres,
     )
-    return Router(index, catalogue.organisations, catalogue.names, catalogue.administrations)
+    return Router(index, catalogue.organisations, catalogue.names, catalogue.roles)
 
 
 async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageOwner]:
     """Return the owners of these pages, each with the municipality that the page's name implies."""
+    founder = aliased(Organisation)
     query = (
         select(
             Page.id,
@@ -165,8 +160,15 @@ async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UU
             Organisation.name,
             type_coerce(Municipality.name, Text).label("seat"),
             is_operating(clock.today()).label("works"),
+            Organisation.kind,
+            Organisation.sphere,
+            Organisation.other_spheres,
+            Organisation.parent_id,
+            founder.name.label("founder"),
+            is_operating(clock.today(), founder).label("founder_works"),
         )
         .join(Organisation, Organisation.id == Page.organisation_id)
+        .outerjoin(founder, founder.id == Organisation.parent_id)
         .outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
         .where(Page.id.in_(pages))
     )
@@ -180,6 +182,16 @@ async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UU
         lambda: [page_location(row.name, row.seat).municipality for row in rows]
     )
     return {
-        row.id: PageOwner(row.id, row.organisation_id, row.name, codes.get(municipality or ""), row.works)
+        row.id: PageOwner(
+            row.id,
+            row.organisation_id,
+            row.name,
+            codes.get(municipality or ""),
+            row.works,
+            kind=row.kind,
+            spheres=sphere_codes([row.sphere, *row.other_spheres]),
+            founder_id=row.parent_id,
+            founder=NamedOrganisation(row.founder, row.founder_works) if row.parent_id else None,
+        )
         for row, municipality in zip(rows, page_municipalities, strict=True)
     }

@@ -21,7 +21,12 @@ from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
 from shared import clock
 from shared.contracts.event_base import EventData
-from shared.contracts.registry_events import OrganisationChanged, PageChanged, PageRegistered
+from shared.contracts.registry_events import (
+    OrganisationChanged,
+    OrganisationRegistered,
+    PageChanged,
+    PageRegistered,
+)
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import Database, WriteSession
 from shared.tables.appeals import Appeal
@@ -29,8 +34,18 @@ from shared.tables.common import Event
 
 REROUTE_BATCH = 200
 # Changes of an organisation or a page that matter to routing.
-REGISTRY_EVENT_TYPES = (OrganisationChanged.event_type, PageRegistered.event_type, PageChanged.event_type)
-_RELEVANT_FIELDS = frozenset({"active", "valid_to", "municipality", "organisation_id"})
+REGISTRY_EVENT_TYPES = (
+    OrganisationRegistered.event_type,
+    OrganisationChanged.event_type,
+    PageRegistered.event_type,
+    PageChanged.event_type,
+)
+_RELEVANT_FIELDS = frozenset(
+    {
+        "active", "valid_to", "municipality", "organisation_id", "kind", "sphere", "other_spheres", "parent_id",
+        "name",
+    }
+)  # fmt: skip
 
 AppealPosition = tuple[datetime, UUID]
 

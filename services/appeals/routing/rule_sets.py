@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
 from services.appeals.routing import repository
-from services.appeals.routing.engine import Rule, conditions_of
 from services.appeals.routing.repository import RuleCatalogue, organisations_in
+from services.appeals.routing.rules import NO_CONDITIONS, Rule, conditions_of
 from services.appeals.routing.validation import MAX_RULES, RuleSetDraft, find_forwarding_loops, validate_rule_set
 from shared import clock
 from shared.api.pagination import Paging
@@ -206,6 +206,7 @@ async def _store(session: WriteSession, draft: RuleSetDraft, note: str | None, a
             id=new_id(), rule_set_id=made.id, topic_id=rule.topic_id, municipality=rule.municipality,
             settlement=rule.settlement.strip() if rule.settlement else None, page_owner_id=rule.page_owner_id,
             urgency=rule.urgency, send_to=rule.send_to, organisation_id=rule.organisation_id,
+            page_owner_sphere=rule.page_owner_sphere, page_owner_kind=rule.page_owner_kind, reason=rule.reason,
             # One microsecond apart, because rules are read in the order of creation.
             created_at=now + timedelta(microseconds=index),
         )
@@ -234,7 +235,7 @@ def to_rule(row: RoutingRule) -> Rule:
     """Return a stored rule as routing uses it."""
     return Rule(
         row.id, row.send_to, row.organisation_id, row.topic_id, row.municipality, row.settlement,
-        row.page_owner_id, row.urgency,
+        row.page_owner_id, row.urgency, row.page_owner_sphere, row.page_owner_kind, row.reason,
     )  # fmt: skip
 
 
@@ -269,8 +270,10 @@ async def list_active_rules(session: AsyncSession, paging: Paging) -> Sequence[R
 
 async def add_checked_rule(session: WriteSession, rule: Rule, actor: str) -> RoutingRule:
     """Add a rule and activate it at once. Raises `Invalid` naming the field, or `Duplicate`."""
-    if conditions_of(rule) == (None,) * 5:
-        named = ("topic_id", "municipality", "page_owner_id", "urgency")
+    if conditions_of(rule) == NO_CONDITIONS:
+        named = (
+            "topic_id", "municipality", "page_owner_id", "page_owner_sphere", "page_owner_kind", "urgency",
+        )  # fmt: skip
         detail = "Give at least one condition: the set's default applies to appeals that no rule matches"
         raise Invalid(
             f"A rule without conditions: give {', '.join(named[:-1])} or {named[-1]}. The set's "

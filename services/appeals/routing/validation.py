@@ -2,19 +2,24 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 from uuid import UUID
 
 from services.appeals.classification.locations.settlement_names import settlement_key
-from services.appeals.routing.engine import (
+from services.appeals.routing.repository import RuleCatalogue
+from services.appeals.routing.rules import (
+    NO_CONDITIONS,
     NamedOrganisation,
-    Router,
+    PageOwnerKind,
+    PageOwnerSphere,
     RoutingFacts,
     Rule,
     RuleConditions,
     RuleIndex,
+    SendTo,
     conditions_of,
 )
-from services.appeals.routing.repository import RuleCatalogue
+from services.appeals.routing.wording import Wording
 from shared.http.problems import FieldError
 
 MAX_RULES = 2_000
@@ -25,7 +30,7 @@ _MAX_COST = 2_000_000
 _STEP_COST = 20
 # Maximum number of organisations that an error names; of a longer loop it names the first ones.
 _MOST_NAMED = 10
-_TARGETS = frozenset({"organisation", "page_owner", "moderators"})
+_TARGETS = frozenset(get_args(SendTo.__value__))
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def _default(draft: RuleSetDraft, organisations: Mapping[UUID, NamedOrganisation
 
 def _rule(pointer: str, rule: Rule, catalogue: RuleCatalogue) -> Iterator[FieldError]:
     yield from _target(pointer, rule.send_to, rule.organisation_id, catalogue.organisations)
-    if conditions_of(rule) == (None,) * 5:
+    if conditions_of(rule) == NO_CONDITIONS:
         yield FieldError(
             pointer=pointer, detail="A rule needs a condition; use the default of the set for everything else"
         )
@@ -109,6 +114,20 @@ def _rule(pointer: str, rule: Rule, catalogue: RuleCatalogue) -> Iterator[FieldE
         yield FieldError(pointer=f"{pointer}/settlement", detail=f"No such settlement in: {municipality_name}")
     if rule.page_owner_id is not None and rule.page_owner_id not in catalogue.organisations:
         yield FieldError(pointer=f"{pointer}/page_owner_id", detail="No such organisation")
+    yield from _page_owner(pointer, rule)
+
+
+def _page_owner(pointer: str, rule: Rule) -> Iterator[FieldError]:
+    for name, value, known in (
+        ("page_owner_sphere", rule.page_owner_sphere, get_args(PageOwnerSphere.__value__)),
+        ("page_owner_kind", rule.page_owner_kind, get_args(PageOwnerKind.__value__)),
+    ):
+        if value is not None and value not in known:
+            yield FieldError(pointer=f"{pointer}/{name}", detail=f"Expected one of {', '.join(known)}")
+        elif value is not None and rule.page_owner_id is not None:
+            yield FieldError(
+                pointer=f"{pointer}/{name}", detail="Leave it out: `page_owner_id` names one organisation already"
+            )
 
 
 def _conflicts(rules: Sequence[Rule], catalogue: RuleCatalogue) -> Iterator[FieldError]:
@@ -232,7 +251,7 @@ class _LoopFinder:
 
 def _in_words(rule: Rule, catalogue: RuleCatalogue) -> str:
     index = RuleIndex([], groups=catalogue.groups, default_to="moderators")
-    return Router(index, catalogue.organisations, catalogue.names).describe_rule(rule)
+    return Wording(index, catalogue.organisations, catalogue.names).rule(rule)
 
 
 def _name(organisation_id: UUID | None, catalogue: RuleCatalogue) -> str:

@@ -10,13 +10,20 @@ from typing_extensions import TypeAliasType
 from services.appeals.classification.types import NeedsAnswer
 from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, NonBlankText, SingleLine
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
-from services.appeals.routing.engine import Rule, SendTo
+from services.appeals.routing.rules import PageOwnerKind, PageOwnerSphere, Rule, SendTo
 from services.appeals.routing.validation import MAX_RULES
 from services.appeals.schemas.common import NamedRef, RequestBody
 from services.appeals.schemas.routes import RouteOut
 from shared.contracts.values import MessageKind, Urgency
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
+_REASON = "Дороги города переданы комитету"
+_SEND_TO = (
+    "`page_owner`: the page's organisation answers; `municipality_administration`: the administration of the "
+    "location; `sphere_body`: the regional body of the topic's sphere; `page_owner_founder`: the organisation "
+    "above the page's owner; `moderators` decide"
+)
+_OWNER_SPHERE = "Whether the page's owner is of the topic's sphere; an owner without a sphere is `other`"
 _DESCRIPTION = "тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"
 
 Oktmo = Annotated[
@@ -39,16 +46,21 @@ class RuleIn(RequestBody):
         "forwards the appeal",
     )
     urgency: Urgency | None = None
-    send_to: SendTo = Field(default="organisation", description="`page_owner`: the page's organisation answers")
+    page_owner_sphere: PageOwnerSphere | None = Field(default=None, description=_OWNER_SPHERE)
+    page_owner_kind: PageOwnerKind | None = Field(default=None, description="The kind of the page's owner")
+    send_to: SendTo = Field(default="organisation", description=_SEND_TO)
     organisation_id: UUID | None = Field(
         default=None, description="With `organisation`: the one that answers", examples=[_ID]
+    )
+    reason: SingleLine | None = Field(
+        default=None, description="Why the target answers, in words; shown in the route", examples=[_REASON]
     )
 
     def rule(self) -> Rule:
         """Return the rule as routing uses it."""
         return Rule(
             None, self.send_to, self.organisation_id, self.topic_id, self.municipality, self.settlement,
-            self.page_owner_id, self.urgency,
+            self.page_owner_id, self.urgency, self.page_owner_sphere, self.page_owner_kind, self.reason,
         )  # fmt: skip
 
 
@@ -61,8 +73,11 @@ class RuleOut(BaseModel):
     settlement: str | None
     page_owner: NamedRef | None
     urgency: Urgency | None
+    page_owner_sphere: PageOwnerSphere | None = Field(description=_OWNER_SPHERE)
+    page_owner_kind: PageOwnerKind | None
     send_to: SendTo
     organisation: NamedRef | None
+    reason: str | None = Field(examples=[_REASON])
     description: str = Field(examples=[_DESCRIPTION])
     created_at: datetime
 

@@ -27,6 +27,7 @@ from tests.integration.appeals.test_rule_sets import (
 from tests.support.eventually import eventually
 from tests.support.service_under_test import insert_organisation, insert_page
 
+ROLES = ("municipality_administration", "sphere_body", "page_owner_founder")
 UNCLEAR = "Би мүнөөдэр һургуулида ошооб"
 WINDOW = {"from": "2026-03-01T00:00:00Z", "to": "2026-04-01T00:00:00Z"}
 
@@ -91,11 +92,15 @@ def _random_rules(rng: random.Random, topics: list[str], organisations: list[str
             "settlement": place[1],
             "page_owner_id": rng.choice([None, None, *organisations]),
             "urgency": rng.choice([None, "high", "normal"]),
-            "send_to": rng.choice(["organisation", "organisation", "page_owner", "moderators"]),
+            "send_to": rng.choice(["organisation", "organisation", "page_owner", "moderators", *ROLES]),
         }
         if rule["send_to"] == "organisation":
             rule["organisation_id"] = rng.choice(organisations)
-        conditions = tuple(rule[name] for name in list(rule)[:5])
+        if rule["page_owner_id"] is None:
+            rule["page_owner_sphere"] = rng.choice([None, None, "same", "other"])
+            rule["page_owner_kind"] = rng.choice([None, None, "institution"])
+        named = ("municipality", "settlement", "page_owner_sphere", "page_owner_kind", "page_owner_id", "urgency")
+        conditions = tuple(rule.get(name) for name in ("topic_id", *named))
         if any(conditions):
             found[conditions] = rule
     return list(found.values())
@@ -117,7 +122,8 @@ async def _with_facts(scenario: AppealsScenario, rng: random.Random, topics: lis
         for row in await appeals.fetch("SELECT id FROM appeals ORDER BY number"):
             found, sure = rng.choice([None, *topics]), rng.choice([0.1, 0.49, 0.5, 0.9])
             place = rng.choice([(None, None), (CITY, None), (CITY, "Улан-Удэ"), (DISTRICT, "Кабанск")])
-            read: dict[str, Any] = {"id": found, "confidence": sure, "top3": []}
+            likely = [(one, share) for one, share in zip(rng.sample(topics, 2), (0.4, 0.2), strict=True)]
+            read: dict[str, Any] = {"id": found, "confidence": sure, "top3": rng.choice([[], likely])}
             await appeals.execute(
                 """UPDATE appeals SET topic_id = $2, municipality = $3, settlement = $4, urgency = $5,
                    route = jsonb_set(route, '{topic}', $6::text::jsonb) WHERE id = $1""",
@@ -138,7 +144,13 @@ async def test_dry_run_equals_the_later_reroute_for_each_appeal(
     scenario: AppealsScenario, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(seed)
-    third = await insert_organisation(scenario.database, name="Водоканал", municipality=CITY)
+    city = await insert_organisation(
+        scenario.database, name="Администрация города", municipality=CITY, kind="municipality"
+    )
+    await insert_organisation(scenario.database, name="Служба дорог", kind="regional", sphere="дороги")
+    third = await insert_organisation(
+        scenario.database, name="Водоканал", municipality=CITY, sphere="дороги", parent=city
+    )
     third_page = await insert_page(scenario.database, third, external_id="303")
     scenario.pages[third_page] = third, "vk"
     organisations = [str(one) for one in (scenario.organisation, scenario.other_organisation, third)]

@@ -12,19 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.appeals.routing.engine import (
-    MIN_TOPIC_CONFIDENCE,
+from services.appeals.routing.engine import Router
+from services.appeals.routing.roles import Administration, RegistryRoles
+from services.appeals.routing.rule_application import MIN_TOPIC_CONFIDENCE, RoutingDecision, apply_rules
+from services.appeals.routing.rules import (
     NamedOrganisation,
     PageOwner,
-    Router,
-    RoutingDecision,
     RoutingFacts,
     Rule,
     RuleIndex,
-    TaxonomyNames,
-    apply_rules,
     conditions_of,
 )
+from services.appeals.routing.wording import TaxonomyNames
 
 GROUP, TOPIC, OTHER_TOPIC, OTHER_GROUP = (UUID(int=number) for number in range(1, 5))
 GROUPS = {GROUP: GROUP, TOPIC: GROUP, OTHER_TOPIC: GROUP, OTHER_GROUP: OTHER_GROUP}
@@ -32,7 +31,9 @@ ORGANISATIONS = [UUID(int=number) for number in range(100, 105)]
 A, B, C, D, CLOSED = ORGANISATIONS
 BODIES = {found: NamedOrganisation(f"Организация {found.int}", active=found != CLOSED) for found in ORGANISATIONS}
 CITY, DISTRICT = "81701000", "81624000"
-PAGE = PageOwner(UUID(int=900), A, "Организация 100", CITY, active=True)
+PAGE = PageOwner(
+    UUID(int=900), A, "Организация 100", CITY, active=True, kind="institution", spheres=frozenset({"roads"})
+)
 
 
 def rule(number: int, to: UUID | None = None, *, send_to: str = "organisation", **conditions: Any) -> Rule:
@@ -84,7 +85,7 @@ def test_rule_does_not_match_when_a_fact_is_missing() -> None:
     found = list(book(*rules).matching_rules(RoutingFacts()))
     assert found == []
     only_group = list(book(*rules).matching_rules(RoutingFacts(topic_id=GROUP)))
-    assert [conditions_of(one) for one in only_group] == [(GROUP, None, None, None, None)]
+    assert [conditions_of(one) for one in only_group] == [(GROUP, *[None] * 6)]
 
 
 def test_settlements_are_compared_ignoring_case_and_yo() -> None:
@@ -165,7 +166,8 @@ def router(
     names = TaxonomyNames(
         {GROUP: "Дороги", TOPIC: "Ямочный ремонт", OTHER_TOPIC: "Разметка"}, {CITY: "город Улан-Удэ"}
     )
-    return Router(book(*rules, default_to=default_to), BODIES, names, administrations or {})
+    governing = {oktmo: [Administration(one)] for oktmo, one in (administrations or {}).items()}
+    return Router(book(*rules, default_to=default_to), BODIES, names, RegistryRoles(governing))
 
 
 def test_route_explains_its_reason() -> None:
@@ -260,6 +262,8 @@ conditions = st.fixed_dictionaries(
         "settlement": st.sampled_from([None, "Сокол"]),
         "page_owner_id": st.sampled_from([None, *ORGANISATIONS]),
         "urgency": st.sampled_from([None, "high", "normal"]),
+        "page_owner_sphere": st.sampled_from([None, "same", "other"]),
+        "page_owner_kind": st.sampled_from([None, "institution", "court"]),
     }
 ).filter(lambda found: found["settlement"] is None or found["municipality"] is not None)
 facts = st.builds(
@@ -281,13 +285,23 @@ def _fits(one: Rule, appeal: RoutingFacts) -> bool:
         and one.settlement in {None, appeal.settlement}
         and one.page_owner_id in {None, owner}
         and one.urgency in {None, appeal.urgency}
+        and one.page_owner_kind in {None, appeal.page_owner.kind if appeal.page_owner else None}
+        and one.page_owner_sphere in {None, _sphere(appeal)}
     )
+
+
+def _sphere(appeal: RoutingFacts) -> str | None:
+    if appeal.topic_id is None:
+        return None
+    own = appeal.page_owner is not None and appeal.municipality == CITY
+    return "same" if own and GROUPS[appeal.topic_id] == GROUP else "other"
 
 
 @given(given=st.lists(conditions, max_size=30), appeal=facts)
 def test_index_finds_the_same_rules_as_a_full_scan(given: list[dict[str, Any]], appeal: RoutingFacts) -> None:
     rules = {conditions_of(found): found for found in (rule(n, B, **one) for n, one in enumerate(given))}
-    found = book(*rules.values())
+    spheres = {topic: frozenset({"roads" if group == GROUP else "other"}) for topic, group in GROUPS.items()}
+    found = RuleIndex([*rules.values()], groups=GROUPS, default_to="page_owner", topic_spheres=spheres)
     fitting = [one for one in rules.values() if _fits(one, appeal)]
     shapes = [found.specificity(one) for one in fitting]
     # No two rules for one appeal are equal: the order is total.

@@ -9,17 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.appeals.routing.engine import (
-    NamedOrganisation,
-    RoutingFacts,
-    Rule,
-    RuleIndex,
-    TaxonomyNames,
-    apply_rules,
-    conditions_of,
-)
 from services.appeals.routing.repository import RuleCatalogue
+from services.appeals.routing.roles import RegistryRoles
+from services.appeals.routing.rule_application import apply_rules
+from services.appeals.routing.rules import NamedOrganisation, RoutingFacts, Rule, RuleIndex, conditions_of
 from services.appeals.routing.validation import RuleSetDraft, validate_rule_set
+from services.appeals.routing.wording import TaxonomyNames
 from tests.unit.appeals.test_routing_engine import (
     BODIES,
     CITY,
@@ -45,7 +40,7 @@ AROUND = RuleCatalogue(
         {topic: f"Тема {topic.int}" for topic in GROUPS}, {CITY: "город Улан-Удэ", DISTRICT: "Кабанский район"}
     ),
     organisations=BODIES,
-    administrations={},
+    roles=RegistryRoles(),
     settlements={
         name: {"сокол": "Сокол", "березовка": "Берёзовка"} for name in ("город Улан-Удэ", "Кабанский район")
     },
@@ -223,3 +218,44 @@ def test_valid_set_routes_every_appeal_to_one_result(rules: list[Rule], topic: U
         assert ended.organisation_id is not None or ended.unrouted_reason is not None
         if ended.organisation_id is not None:
             assert book.forwarding_rule(ended.organisation_id, appeal) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer", "words"),
+    [
+        (
+            rule(1, send_to="sphere_body", topic_id=TOPIC, page_owner_sphere="near"),
+            "page_owner_sphere",
+            "same, other",
+        ),
+        (
+            rule(1, send_to="sphere_body", topic_id=TOPIC, page_owner_kind="school"),
+            "page_owner_kind",
+            "institution",
+        ),
+        (rule(1, B, page_owner_id=A, page_owner_sphere="same"), "page_owner_sphere", "names one organisation"),
+        (rule(1, B, page_owner_id=A, page_owner_kind="court"), "page_owner_kind", "names one organisation"),
+        (rule(1, B, send_to="page_owner_founder", topic_id=TOPIC), "organisation_id", "must not name"),
+    ],
+)
+def test_invalid_condition_on_the_page_owner_or_role_is_named(wrong: Rule, pointer: str, words: str) -> None:
+    ((where, detail),) = found(wrong).items()
+    assert where == f"/rules/0/{pointer}"
+    assert words in detail
+
+
+def test_conditions_on_the_page_owner_are_enough_and_distinguish_rules() -> None:
+    assert (
+        found(
+            rule(1, send_to="page_owner", page_owner_sphere="same"),
+            rule(2, send_to="sphere_body", page_owner_sphere="other"),
+            rule(3, send_to="page_owner_founder", page_owner_kind="institution"),
+            default_to="municipality_administration",
+        )
+        == {}
+    )
+    ((where, detail),) = found(
+        rule(1, send_to="page_owner", page_owner_sphere="same"), rule(2, B, page_owner_sphere="same")
+    ).items()
+    assert where == "/rules/1"
+    assert "«страница организации этой сферы → владелец страницы»" in detail

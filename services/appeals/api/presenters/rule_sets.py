@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.api.presenters import routes
 from services.appeals.routing import rule_sets
 from services.appeals.routing.dry_run import DryRunOutcome
-from services.appeals.routing.engine import Router, RuleIndex, unclear_need_reason
+from services.appeals.routing.engine import Router, unclear_need_reason
 from services.appeals.routing.preview import PreviewResult
 from services.appeals.routing.repository import RuleCatalogue, organisations_in
+from services.appeals.routing.rules import RuleIndex
 from services.appeals.schemas.common import NamedRef
 from services.appeals.schemas.rule_sets import (
     ChangedRule,
@@ -137,8 +138,11 @@ def _router(catalogue: RuleCatalogue) -> Router:
 def _rule(row: RoutingRule, naming: Router) -> RuleOut:
     same: dict[str, Any] = {
         name: getattr(row, name)
-        for name in ("id", "topic_id", "municipality", "settlement", "urgency", "send_to", "created_at")
-    }
+        for name in (
+            "id", "topic_id", "municipality", "settlement", "urgency", "page_owner_sphere", "page_owner_kind",
+            "send_to", "reason", "created_at",
+        )
+    }  # fmt: skip
     return RuleOut(
         **same,
         page_owner=organisation_ref(naming, row.page_owner_id),
