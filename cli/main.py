@@ -136,6 +136,15 @@ def prepare() -> None:
 
 
 @app.command()
+def starter_rules() -> None:
+    """Activate the starter routing rules, unless people have made rules. Reads the settings of appeals."""
+    from cli.deployment import starter_rules as deployment
+
+    number = asyncio.run(deployment.install())
+    typer.echo("people have made rules already" if number is None else f"rule set {number} is active")
+
+
+@app.command()
 def generate_env() -> None:
     """Print an .env file with new secrets for docker-compose.yml."""
     from cli.deployment import prepare as compose

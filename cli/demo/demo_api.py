@@ -42,7 +42,8 @@ class DemoApi:
             "short_name": organisation.short_name,
             "code": organisation.code,
             "kind": organisation.kind,
-            "sphere": organisation.sphere,
+            "sphere": organisation.spheres[0],
+            "other_spheres": list(organisation.spheres[1:]),
             "municipality": organisation.municipality,
             "parent_id": parent,
         }

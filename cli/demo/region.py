@@ -7,11 +7,14 @@ from shared.tabular.reader import package_rows
 
 @dataclass(frozen=True)
 class Organisation:
-    """One row of `region.csv`; `pages` maps a network to the screen name of the page there."""
+    """One row of `region.csv`; `pages` maps a network to the screen name of the page there.
+
+    The first of `spheres` is the main one.
+    """
 
     code: str
     kind: str
-    sphere: str
+    spheres: tuple[str, ...]
     municipality: str | None
     parent: str | None
     name: str
@@ -25,7 +28,7 @@ def load() -> list[Organisation]:
         Organisation(
             row["code"],
             row["kind"],
-            row["sphere"],
+            tuple(row["spheres"].split(";")),
             row["municipality"] or None,
             row["parent"] or None,
             row["name"],

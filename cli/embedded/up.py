@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -125,24 +125,23 @@ class EmbeddedRun:
             asyncio.run(wait_until_ready(admin_url, is_alive=self._is_postgres_alive, progress=self._output.note))
             asyncio.run(ensure_database(admin_url, secrets.owner_password))
         with self._output.step("migrations and roles"):
-            self._migrate(programs.owner_url)
+            self._run_command("migrate", {"GOSPABLIK_DATABASE_DIRECT_URL": programs.owner_url})
             asyncio.run(ensure_logins(admin_url, secrets.service_passwords))
+        with self._output.step("routing rules"):
+            self._run_command("starter-rules", programs.service_environment("appeals"))
 
     def _is_postgres_alive(self) -> bool:
         if self._server is None or self._supervisor is None:
             return True
         return self._supervisor.states()["postgres"].state != "FATAL"
 
-    def _migrate(self, owner_url: str) -> None:
-        environment = os.environ | {
-            "GOSPABLIK_DATABASE_DIRECT_URL": owner_url,
-            orphan_processes.RUN_MARKER: str(self._data_dir.root),
-        }
+    def _run_command(self, name: str, settings: Mapping[str, str]) -> None:
+        environment = os.environ | dict(settings) | {orphan_processes.RUN_MARKER: str(self._data_dir.root)}
         done = subprocess.run(  # noqa: S603 - our own command
-            [*CLI_COMMAND, "migrate"], env=environment, capture_output=True, text=True, check=False
+            [*CLI_COMMAND, name], env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            raise StartError(f"the migrations failed:\n{_last_lines(done.stdout + done.stderr)}")
+            raise StartError(f"`gospablik {name}` failed:\n{_last_lines(done.stdout + done.stderr)}")
 
     def _wait_http(self, name: str, url: str) -> None:
         """Wait until the process responds with 200, or raise StartError with the end of its log."""

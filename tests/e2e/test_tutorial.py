@@ -5,10 +5,13 @@ import csv
 import json
 import os
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from cli.embedded.temporary_postgres import free_port
-from tests.e2e.conftest import RunningDemo
+from tests.e2e.conftest import PAGE_OWNERS, STARTER_RULES, RunningDemo, activate_rules
 from tests.support.eventually import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +34,15 @@ def tutorial_script(demo: RunningDemo, listener_port: int) -> str:
     return f"set -euo pipefail\nsleep() {{ command sleep $(($1 * 3)); }}\n{script}"
 
 
+@pytest.fixture
+async def starter_rules(demo: RunningDemo) -> AsyncIterator[None]:
+    """The rules of a new installation."""
+    await activate_rules(demo.centre, STARTER_RULES)
+    yield
+    await activate_rules(demo.centre, PAGE_OWNERS)
+
+
+@pytest.mark.usefixtures("starter_rules")
 async def test_tutorial_commands_give_described_results(demo: RunningDemo, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         "bash",
@@ -57,7 +69,12 @@ async def test_tutorial_commands_give_described_results(demo: RunningDemo, tmp_p
     why = next(line for line in output.splitlines() if "опасность: «искрит»" in line)
     assert output.count(f"{why}\n") == 2, "the appeal and its alert name the words that made it urgent"
     (agreement,) = [line for line in output.splitlines() if line.startswith("{'needs_answer'")]
-    assert "'organisation': False" in agreement
+    assert "'organisation': True" in agreement
+    # Found by the starter rules, under the page of another body.
+    named = [line for line in output.splitlines() if line.startswith("Администрация")]
+    assert [line.rpartition("образования ")[2] for line in named] == [
+        "«город Улан-Удэ»", *["«Кабанский район»"] * 3,
+    ]  # fmt: skip
     understood = list(csv.DictReader((tmp_path / "classified.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["needs_answer"] for row in understood] == ["yes", "yes", "no"]
     assert [row["group"] for row in understood] == ["Энергетика", "Здравоохранение", ""]
