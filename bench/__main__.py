@@ -11,6 +11,7 @@ BENCHMARKS = (
     "hostile_texts",
     "sign_in",
     "topics",
+    "owners",
     "pipeline",
     "registry_search",
 )
