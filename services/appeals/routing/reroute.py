@@ -40,12 +40,11 @@ REGISTRY_EVENT_TYPES = (
     PageRegistered.event_type,
     PageChanged.event_type,
 )
-_RELEVANT_FIELDS = frozenset(
-    {
-        "active", "valid_to", "municipality", "organisation_id", "kind", "sphere", "other_spheres", "parent_id",
-        "name",
-    }
-)  # fmt: skip
+_PAGE_FIELDS = frozenset({"active", "organisation_id"})
+# The name of an administration says which settlement it governs.
+_ORGANISATION_FIELDS = frozenset(
+    {"active", "valid_to", "name", "kind", "municipality", "sphere", "other_spheres", "parent_id"}
+)
 
 AppealPosition = tuple[datetime, UUID]
 
@@ -57,9 +56,9 @@ async def handle_registry_events(session: WriteSession, events: Sequence[Event])
 
 
 def _affects_routing(data: EventData) -> bool:
-    if isinstance(data, OrganisationChanged | PageChanged):
-        return not _RELEVANT_FIELDS.isdisjoint(data.changed)
-    return True
+    if isinstance(data, PageChanged):
+        return not _PAGE_FIELDS.isdisjoint(data.changed)
+    return not isinstance(data, OrganisationChanged) or not _ORGANISATION_FIELDS.isdisjoint(data.changed)
 
 
 async def reroute_appeals(database: Database, *, include_untouched: bool, rule_set_id: UUID | None = None) -> int:

@@ -353,6 +353,8 @@ async def test_added_policies_and_rules_apply_only_to_later_messages(scenario: A
         "/topic_id",
         "/municipality",
         "/page_owner_id",
+        "/page_owner_sphere",
+        "/page_owner_kind",
         "/urgency",
     )
     _is_problem(

@@ -290,7 +290,7 @@ async def test_single_rule_creates_the_next_set(scenario: AppealsScenario) -> No
         422,
         "/municipality",
     )
-    conditions = ("topic_id", "municipality", "page_owner_id", "urgency")
+    conditions = ("topic_id", "municipality", "page_owner_id", "page_owner_sphere", "page_owner_kind", "urgency")
     bare = await scenario.post("/routing-rules", {"organisation_id": other})
     detail = _is_problem(bare, 422, *(f"/{name}" for name in conditions))
     assert all(name in detail["detail"] for name in conditions)
