@@ -166,7 +166,7 @@ def floor(routed: Sequence[RoutedMessage]) -> ShareWithInterval:
 
 def figures_of(routed: Sequence[RoutedMessage], prefix: str = "") -> dict[str, ShareWithInterval]:
     """Return the shares of a set of messages, on their own pages and elsewhere."""
-    found = {}
+    found: dict[str, ShareWithInterval] = {}
     for place, own in (("", "yes"), ("elsewhere, ", "no")):
         here = [one for one in routed if one.row["own_page"] == own]
         found |= {

@@ -265,7 +265,12 @@ conditions = st.fixed_dictionaries(
         "page_owner_sphere": st.sampled_from([None, "same", "other"]),
         "page_owner_kind": st.sampled_from([None, "institution", "court"]),
     }
-).filter(lambda found: found["settlement"] is None or found["municipality"] is not None)
+).filter(
+    lambda found: (
+        (found["settlement"] is None or found["municipality"] is not None)
+        and (found["page_owner_id"] is None or not (found["page_owner_sphere"] or found["page_owner_kind"]))
+    )
+)
 facts = st.builds(
     RoutingFacts,
     topic_id=st.sampled_from([None, GROUP, TOPIC, OTHER_TOPIC, OTHER_GROUP]),

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from services.appeals.routing.repository import RuleCatalogue
 from services.appeals.routing.roles import RegistryRoles
 from services.appeals.routing.rule_application import apply_rules
-from services.appeals.routing.rules import NamedOrganisation, RoutingFacts, Rule, RuleIndex, conditions_of
+from services.appeals.routing.rules import (
+    NO_CONDITIONS,
+    NamedOrganisation,
+    RoutingFacts,
+    Rule,
+    RuleIndex,
+    conditions_of,
+)
 from services.appeals.routing.validation import RuleSetDraft, validate_rule_set
 from services.appeals.routing.wording import TaxonomyNames
 from tests.unit.appeals.test_routing_engine import (
@@ -179,7 +186,7 @@ rule_sets = st.lists(st.tuples(conditions, st.sampled_from([*ORGANISATIONS[:4], 
                 rule(number, to, send_to="organisation" if to else "page_owner", **one)
                 for number, (one, to) in enumerate(given)
             )
-            if conditions_of(made) != (None,) * 5
+            if conditions_of(made) != NO_CONDITIONS
         }.values()
     )
 )

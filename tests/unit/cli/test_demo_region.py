@@ -12,7 +12,7 @@ def test_region_has_the_documented_size_and_kinds() -> None:
     kinds = Counter(one.kind for one in region)
     assert kinds["municipality"] == 23
     assert kinds["regional"] >= 9
-    spheres = Counter(one.sphere for one in region if one.kind == "institution")
+    spheres = Counter(one.spheres[0] for one in region if one.kind == "institution")
     for sphere in ("образование", "дошкольное образование", "здравоохранение", "культура"):
         assert spheres[sphere] >= 5, sphere
 
@@ -41,5 +41,5 @@ def test_each_municipality_has_one_administration() -> None:
 
 def test_demo_user_org_works_at_a_school_with_pages_in_both_networks() -> None:
     (school,) = [one for one in load() if one.code == ORG_CODE]
-    assert school.sphere == "образование"
+    assert school.spheres == ("образование",)
     assert set(school.pages) == {"vk", "ok"}
