@@ -47,3 +47,22 @@ async def test_dead_letter_jobs_are_listed_and_requeued(database: TestDatabase, 
         assert tuple(recorded) == ("gospablik dead-letters --requeue", "appeals_jobs", number)
     finally:
         await raw_connection.close()
+
+
+async def test_starter_rules_become_active_once(database: TestDatabase, keys_dir: Path) -> None:
+    settings = environment("appeals", database, keys_dir)
+    first = await gospablik(settings, "starter-rules")
+    assert (first.returncode, first.stdout) == (0, "rule set 3 is active\n"), first.stderr
+    again = await gospablik(settings, "starter-rules")
+    assert (again.returncode, again.stdout) == (0, "people have made rules already\n"), again.stderr
+    raw_connection = await database.connect()
+    try:
+        rules = await raw_connection.fetchval(
+            """SELECT count(*) FROM routing_rules r JOIN rule_sets s ON s.id = r.rule_set_id
+               WHERE s.status = 'active' AND s.created_by = 'starter-rules'"""
+        )
+        assert rules > 100
+        recorded = await raw_connection.fetch("SELECT DISTINCT service, action FROM audit")
+        assert [tuple(row) for row in recorded] == [("appeals", "gospablik starter-rules")]
+    finally:
+        await raw_connection.close()
