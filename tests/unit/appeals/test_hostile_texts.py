@@ -1,4 +1,4 @@
-"""No citizen's text stalls classification: work grows linearly with the length of the text, whatever it contains.
+"""No text stalls classification or the checks of a reply: the work grows linearly with the length of the text.
 
 Work is counted in steps of a regex matcher and in executed lines of Python, so that the speed of the machine does
 not matter.
@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 import services.appeals.classification
+import services.appeals.replies.checks
 import shared.masking
 from bench.hostile_texts import hostile_texts
 from services.appeals.classification.locations.location_finder import find_location
@@ -35,6 +36,8 @@ from services.appeals.classification.text.tokenizer import clean_text, tokenize
 from services.appeals.classification.text.transliteration import to_cyrillic
 from services.appeals.classification.training.examples import load_examples
 from services.appeals.classification.types import MessageContext
+from services.appeals.replies.checks.check_text import check_reply
+from services.appeals.replies.checks.hints import ReplyContext
 from shared.masking import mask
 from shared.text.morphology import analyzer
 from shared.text.normalize import fold_text
@@ -58,10 +61,10 @@ def repeated(shape: str, length: int) -> str:
 
 
 def _patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
-    """Yield every pattern of the modules that process citizens' texts, except those applied only to words."""
+    """Yield every pattern of the modules that process texts, except those applied only to words."""
     words = {"_PATRONYMIC", "_SURNAME", "_BURYAT_NAME", "_GENITIVE", "_ADDRESS"}
     names = ["shared.logs"]
-    for package in (services.appeals.classification, shared.masking):
+    for package in (services.appeals.classification, services.appeals.replies.checks, shared.masking):
         names += [found.name for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     for name in names:
         for key, value in vars(importlib.import_module(name)).items():
@@ -187,6 +190,7 @@ FINDERS: dict[str, Callable[[str], object]] = {
     "pieces": char_ngrams,
     "script": to_cyrillic,
     "masking": mask,
+    "checks of a reply": lambda text: check_reply(text, "interim", ReplyContext(question=text)),
     "classification": lambda text: MessageClassifier.load().classify([(text, MessageContext())]),
 }
 # Lines of Python per letter: quadratic work in a text of 8,000 letters takes many times more.

@@ -1,0 +1,91 @@
+"""What a check tells the author of a reply, and what it knows of the appeal."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from typing_extensions import TypeAliasType
+
+HintSeverity = TypeAliasType("HintSeverity", Literal["blocking", "warning", "hint"])
+HintCode = TypeAliasType(
+    "HintCode",
+    Literal[
+        "personal_phone", "personal_mail", "personal_document", "personal_card", "personal_account",
+        "personal_address", "forbidden_link", "unfilled_field", "no_promise", "unknown_phone",
+        "unknown_mail", "person_link", "off_topic", "when_unanswered", "why_unanswered",
+        "where_unanswered", "no_action_or_date", "no_date", "no_contact", "no_responsible_person",
+        "redirect_without_contact", "canned_phrase", "same_as_recent", "rating_asked_early",
+        "officialese", "verbal_nouns", "participles", "long_sentence", "hard_to_read", "no_greeting",
+        "impolite", "informal_address", "shouting",
+    ],
+)  # fmt: skip
+
+# Only these prevent publication; everything else is advice.
+_SEVERITIES: dict[str, HintSeverity] = {
+    **dict.fromkeys(
+        (
+            "personal_phone", "personal_mail", "personal_document", "personal_card", "personal_account",
+            "personal_address", "forbidden_link", "unfilled_field", "no_promise",
+        ),
+        "blocking",
+    ),
+    **dict.fromkeys(
+        (
+            "unknown_phone", "unknown_mail", "person_link", "off_topic", "when_unanswered", "no_action_or_date",
+            "redirect_without_contact", "same_as_recent",
+        ),
+        "warning",
+    ),
+}  # fmt: skip
+_ORDER = ("blocking", "warning", "hint")
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A hint: `start` and `end` are the characters of the text that it is about; None: the text as a whole."""
+
+    code: HintCode
+    message: str
+    start: int | None = None
+    end: int | None = None
+    severity: HintSeverity = field(default="hint")
+
+    @staticmethod
+    def of(code: HintCode, message: str, span: tuple[int, int] | None = None) -> "Hint":
+        """Return the hint with the severity of its code."""
+        start, end = span or (None, None)
+        return Hint(code, message, start, end, _SEVERITIES.get(code, "hint"))
+
+    def stored(self) -> dict[str, Any]:
+        """Return the hint as it is stored with a version of the reply. It quotes nothing of the text."""
+        return {"code": self.code, "severity": self.severity, "start": self.start, "end": self.end}
+
+
+@dataclass(frozen=True)
+class RecentReply:
+    """A published reply of the same organisation, with the number of its appeal."""
+
+    appeal_number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class ReplyContext:
+    """What the checks know of the appeal.
+
+    `question` is what the citizen wrote. `phones` (national digits) and `mails` are official contacts. `hosts`
+    are the hosts that links may lead to; None: any host that is not forbidden. In a private conversation personal
+    data is not published, so it does not block.
+    """
+
+    question: str = ""
+    topic_names: tuple[str, ...] = ()
+    phones: frozenset[str] = frozenset()
+    mails: frozenset[str] = frozenset()
+    hosts: frozenset[str] | None = None
+    recent: tuple[RecentReply, ...] = ()
+    is_private: bool = False
+
+
+def in_order(hints: list[Hint]) -> list[Hint]:
+    """Return the hints by severity, then by position."""
+    return sorted(hints, key=lambda hint: (_ORDER.index(hint.severity), hint.start or 0, hint.code))
