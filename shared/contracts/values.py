@@ -3,6 +3,7 @@
 `TypeAliasType` gives a `Literal` a name there, so that a generated client has one union for it.
 """
 
+from enum import StrEnum
 from typing import Literal
 
 from typing_extensions import TypeAliasType
@@ -21,3 +22,13 @@ PromiseStatus = TypeAliasType("PromiseStatus", Literal["open", "kept", "moved", 
 ReplyKind = TypeAliasType("ReplyKind", Literal["final", "interim"])
 ReplyOrigin = TypeAliasType("ReplyOrigin", Literal["gospablik", "network"])
 Urgency = TypeAliasType("Urgency", Literal["normal", "high"])
+
+
+class OrganisationKind(StrEnum):
+    """What kind of body it is."""
+
+    REGIONAL = "regional"
+    MUNICIPALITY = "municipality"
+    INSTITUTION = "institution"
+    COURT = "court"
+    OTHER = "other"

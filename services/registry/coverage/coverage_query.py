@@ -29,10 +29,11 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from services.registry.persistence.search_patterns import like_patterns
 from services.registry.schemas.coverage import ANY_NETWORK, NO_GROUP, CoverageStage
-from services.registry.schemas.fields import FilterText, OrganisationKind
+from services.registry.schemas.fields import FilterText
 from services.registry.schemas.page_checks import PageState
 from services.registry.schemas.pages import PageStepKind
 from shared.api.query_parameters import ListFilter
+from shared.contracts.values import OrganisationKind
 from shared.networks import NETWORKS
 from shared.organisation_status import is_operating
 from shared.tables.registry import Organisation, Page, PageStep

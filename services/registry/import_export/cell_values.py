@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from services.registry.import_export.cell_errors import InvalidCellValue
-from services.registry.schemas.fields import OrganisationKind
 from shared.clock import REGION_TIME_ZONE
+from shared.contracts.values import OrganisationKind
 from shared.text.normalize import sort_key
 
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")

@@ -13,13 +13,14 @@ from services.registry.organisations import names
 from services.registry.organisations.validation import find_contradictions
 from services.registry.persistence import versioned_update
 from services.registry.persistence.search_patterns import like_patterns
-from services.registry.schemas.fields import FilterText, HistoricalDate, NameQuery, OrganisationKind
+from services.registry.schemas.fields import FilterText, HistoricalDate, NameQuery
 from services.registry.schemas.organisations import OrganisationCreate, OrganisationUpdate
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
 from shared.api.query_parameters import ListFilter
 from shared.contracts.registry_events import OrganisationChanged, OrganisationReference, OrganisationRegistered
+from shared.contracts.values import OrganisationKind
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Duplicate, FieldError, Invalid, NotFound

@@ -9,7 +9,8 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
-from services.registry.schemas.fields import EXAMPLE_ID, OrganisationKind, OrganisationRef
+from services.registry.schemas.fields import EXAMPLE_ID, OrganisationRef
+from shared.contracts.values import OrganisationKind
 from shared.networks import NETWORKS
 
 ANY_NETWORK = "any"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -79,16 +78,6 @@ MunicipalityOktmo = Annotated[
     ),
 ]
 Moment = Annotated[AwareDatetime, AfterValidator(_bounded), Field(examples=["2026-11-25T09:00:00+08:00"])]
-
-
-class OrganisationKind(StrEnum):
-    """What kind of body it is."""
-
-    REGIONAL = "regional"
-    MUNICIPALITY = "municipality"
-    INSTITUTION = "institution"
-    COURT = "court"
-    OTHER = "other"
 
 
 class OrganisationRef(BaseModel):

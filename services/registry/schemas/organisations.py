@@ -19,7 +19,6 @@ from services.registry.schemas.fields import (
     MunicipalityOktmo,
     Name,
     Ogrn,
-    OrganisationKind,
     Phone,
     PosOpaId,
     PostalAddress,
@@ -29,6 +28,7 @@ from services.registry.schemas.fields import (
     StrictModel,
     UpdateModel,
 )
+from shared.contracts.values import OrganisationKind
 
 OTHER_SPHERES = "Up to two more, besides `sphere`"
 VALID_FROM = "The first day of its existence; null: not known"

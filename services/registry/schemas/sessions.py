@@ -7,8 +7,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from services.registry.schemas.fields import EXAMPLE_ID, Moment, OrganisationKind, SingleLine, StrictModel
+from services.registry.schemas.fields import EXAMPLE_ID, Moment, SingleLine, StrictModel
 from shared.auth.rights import Right, Role
+from shared.contracts.values import OrganisationKind
 
 
 class CallerKind(StrEnum):
