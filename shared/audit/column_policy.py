@@ -67,6 +67,8 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "promises": frozenset({"status"}),
     "replies": frozenset({"origin", "kind", "status", "author"}),
     "routing_rules": frozenset({"municipality", "urgency", "page_owner_sphere", "page_owner_kind", "send_to"}),
+    "reply_templates": frozenset({"kind", "created_by"}),
+    "approval_rules": frozenset({"urgency", "organisation_kind", "created_by"}),
     "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason"}),
     "webhook_deliveries": frozenset({"event_type", "status"}),
 }
@@ -98,6 +100,8 @@ UNAUDITED_TABLES: dict[str, str] = {
     ),
     **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "internal state of the worker"),
     **dict.fromkeys(("timeline", "appeal_messages", "assignments"), "the permanent record of an appeal"),
+    "reply_versions": "the record of a draft's texts, with their authors",
+    "reply_leases": "expire within minutes; taking one over is in the timeline",
 }
 
 SECRET_COLUMNS = frozenset({"password_hash", "secret", "digest", "identity", "raw", "challenge"})

@@ -21,11 +21,12 @@ from shared.tables.base import (
 # An automatic classifier is named `rule:…` or `model:…`; a person is stored by id.
 CLASSIFIED_BY_PERSON = "classified_by !~ '^(rule|model):'"
 OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
-# A reply that is neither published nor failed. An appeal has at most one.
+# A reply that was handed over for publication and is neither published nor failed.
 PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
+# A reply that somebody writes or that is on its way to the citizen. An appeal has at most one.
+REPLY_STATUSES_UNDER_WAY = ("draft", "on_approval", *PENDING_REPLY_STATUSES)
 # The indexes include statuses that are no longer assigned: a wider condition serves the same queries.
 _INDEXED_OPEN = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
-_INDEXED_UNDER_WAY = ("draft", "on_approval", "queued", "sending", "uncertain")
 
 
 class Topic(Base):
@@ -272,6 +273,8 @@ class Reply(Base):
     `in_reply_to` is the citizen's message that it answers, chosen once when the reply is created; null if staff
     replied to no particular message. `message_id` is the message of a reply written in the network. `created_at`
     and `submitted_at` (the last attempt; null: `created_at`) of a reply written here are the database's times.
+    `created_at` of a draft is when it was begun, and is set again when the reply is handed over for publication. A
+    `discarded` draft is kept for its versions. `approval` is the last request for approval and its decision.
     """
 
     __tablename__ = "replies"
@@ -283,7 +286,7 @@ class Reply(Base):
             "uq_replies_under_way",
             "appeal_id",
             unique=True,
-            postgresql_where=text(f"status IN {_INDEXED_UNDER_WAY!r}"),
+            postgresql_where=text(f"status IN {REPLY_STATUSES_UNDER_WAY!r}"),
         ),
         # A reply to an incident is sent to each of its appeals once.
         UniqueConstraint("incident_reply_id", "appeal_id"),
@@ -293,6 +296,8 @@ class Reply(Base):
             "created_at",
             postgresql_where=text("status = 'queued' AND publication_id IS NULL"),
         ),
+        # Replies that wait for an approver, oldest first.
+        Index("ix_replies_on_approval", "submitted_at", "id", postgresql_where=text("status = 'on_approval'")),
     )
 
     id: Mapped[Id]
@@ -312,6 +317,8 @@ class Reply(Base):
     failure: Mapped[dict[str, Any] | None]
     version: Mapped[int] = mapped_column(default=1)
     submitted_at: Mapped[datetime | None]
+    # {"requested_by", "requested_at", "reason", "decision", "decided_by", "decided_at", "remarks"}.
+    approval: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
@@ -347,6 +354,95 @@ class Promise(Base):
     reminded_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
+
+
+class ReplyVersion(Base):
+    """A version of the text of a draft. Consecutive saves of one person within a minute are one version.
+
+    `hints` are the hints of the checks at the submission; null: this version was not submitted. Both times are the
+    database's.
+    """
+
+    __tablename__ = "reply_versions"
+    __table_args__ = (UniqueConstraint("reply_id", "number"),)
+
+    id: Mapped[Id]
+    reply_id: Mapped[UUID] = mapped_column(ForeignKey("replies.id"))
+    number: Mapped[int]
+    kind: Mapped[str]
+    text: Mapped[ExactTextColumn]
+    promised_at: Mapped[datetime | None]
+    author: Mapped[str]
+    hints: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
+    created_at: Mapped[CreatedAt]
+    saved_at: Mapped[datetime]
+
+
+class ReplyLease(Base):
+    """The right of one person to write the reply to an appeal until `expires_at`, by the database's clock."""
+
+    __tablename__ = "reply_leases"
+
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"), primary_key=True)
+    holder: Mapped[str]
+    holder_name: Mapped[str]
+    acquired_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class ReplyTemplate(Base):
+    """A template of replies, of an organisation or, if `organisation_id` is null, of the centre for all.
+
+    `topic_id` may be a group, which includes all its topics; null: any topic.
+    """
+
+    __tablename__ = "reply_templates"
+    __table_args__ = (
+        Index("ix_reply_templates_created_at", "created_at", "id"),
+        Index("ix_reply_templates_organisation_id", "organisation_id", "created_at", "id"),
+    )
+
+    id: Mapped[Id]
+    version: Mapped[int] = mapped_column(default=1)
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
+    name: Mapped[str]
+    kind: Mapped[str]
+    text: Mapped[str]
+    created_by: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 — SQLAlchemy's own name
+
+
+class ApprovalRule(Base):
+    """A rule by which replies need approval: each condition may be null, which means any.
+
+    `topic_id` may be a group, which includes all its topics; `organisation_kind` is the kind of the organisation
+    that answers. A rule is never edited.
+    """
+
+    __tablename__ = "approval_rules"
+    __table_args__ = (
+        Index("ix_approval_rules_created_at", "created_at", "id"),
+        UniqueConstraint(
+            "topic_id",
+            "urgency",
+            "organisation_id",
+            "organisation_kind",
+            name="uq_approval_rules_conditions",
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+    id: Mapped[Id]
+    topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
+    urgency: Mapped[str | None]
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    organisation_kind: Mapped[str | None]
+    created_by: Mapped[str]
+    created_at: Mapped[CreatedAt]
 
 
 class TimelineEntry(Base):
