@@ -2,10 +2,10 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class AppealsSettings(BaseSettings):
@@ -34,6 +34,27 @@ class AppealsSettings(BaseSettings):
         ge=1,
         description="Hours without a new message after which an open incident takes no more appeals",
     )
+
+    reply_lease_seconds: int = Field(
+        default=90, ge=30, le=600, description="How long an edit lease of a reply lasts after the last save"
+    )
+    reply_allowed_contacts: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(),
+        description="Phones and e-mail addresses that any reply may contain, comma-separated, besides those of "
+        "the organisation in the registry",
+    )
+    reply_link_hosts: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(),
+        description="Hosts that replies may link to, comma-separated, besides the organisation's site, the "
+        "networks and state portals; empty: any host",
+    )
+
+    @field_validator("reply_allowed_contacts", "reply_link_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return frozenset(part.strip().lower() for part in value.split(",") if part.strip())
+        return value
 
     @field_validator("topics_model", mode="before")
     @classmethod

@@ -22,6 +22,7 @@ class Right(StrEnum):
     APPEALS_TRIAGE = "appeals:triage"
     APPEALS_WORK = "appeals:work"
     APPEALS_ANSWER = "appeals:answer"
+    REPLIES_APPROVE = "replies:approve"
     CLASSIFICATIONS_READ = "classifications:read"
     RULES_MANAGE = "rules:manage"
     METRICS_READ = "metrics:read"
@@ -50,8 +51,9 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.APPEALS_TRIAGE: "decide what needs an answer, which organisation answers and how urgent it is",
     Right.APPEALS_WORK: "move appeals through their statuses",
     Right.APPEALS_ANSWER: "write and publish replies",
+    Right.REPLIES_APPROVE: "approve or refuse replies that need approval",
     Right.CLASSIFICATIONS_READ: "see the classification of all messages, and by which model it was made",
-    Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, and SLA policies",
+    Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules",
     Right.METRICS_READ: "read figures and reports",
     Right.WEBHOOKS_READ: "see endpoints and deliveries",
     Right.WEBHOOKS_MANAGE: "subscribe other systems to events of the types that the caller may read",
@@ -130,6 +132,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.APPEALS_TRIAGE,
         Right.APPEALS_WORK,
         Right.APPEALS_ANSWER,
+        Right.REPLIES_APPROVE,
         Right.CLASSIFICATIONS_READ,
         Right.RULES_MANAGE,
         Right.METRICS_READ,
@@ -176,6 +179,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
     ),
     Role.MANAGER: _STAFF
     | _own_organisation(
+        Right.REPLIES_APPROVE,
         Right.PAGES_CONFIRM,
         Right.PEOPLE_READ,
         Right.PEOPLE_MANAGE,
@@ -186,6 +190,6 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.WEBHOOKS_CONSENT,
         Right.AUDIT_READ,
     ),
-    Role.APPROVER: _STAFF,
+    Role.APPROVER: _STAFF | _own_organisation(Right.REPLIES_APPROVE),
     Role.EXECUTOR: _STAFF | _own_organisation(Right.WEBHOOKS_READ, Right.WEBHOOKS_MANAGE),
 }

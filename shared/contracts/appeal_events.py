@@ -227,6 +227,39 @@ class ReplyQueued(AppealSnapshot):
     reply_id: UUID = Field(description="The reply")
 
 
+class ReplyApprovalRequested(AppealSnapshot):
+    """A reply waits for an approver; `id` and `number` are those of the appeal."""
+
+    event_type = "reply.approval_requested"
+    sent_by_webhooks = False
+    example = _APPEAL | {"status": "in_progress", "kind": "final"} | _REPLY_ID
+
+    reply_id: UUID = Field(description="The reply")
+    kind: ReplyKind = Field(description="`interim`: it promises a later answer")
+
+
+class ReplyApproved(AppealSnapshot):
+    """An approver approved a reply, which waits for its publication now; `id` and `number` are the appeal's."""
+
+    event_type = "reply.approved"
+    sent_by_webhooks = False
+    example = _APPEAL | {"status": "in_progress", "kind": "final"} | _REPLY_ID
+
+    reply_id: UUID = Field(description="The reply")
+    kind: ReplyKind = Field(description="`interim`: it promises a later answer")
+
+
+class ReplyRefused(AppealSnapshot):
+    """An approver refused a reply, which is a draft again; the reply itself shows the remarks."""
+
+    event_type = "reply.refused"
+    sent_by_webhooks = False
+    example = _APPEAL | {"status": "in_progress", "kind": "final"} | _REPLY_ID
+
+    reply_id: UUID = Field(description="The reply")
+    kind: ReplyKind = Field(description="`interim`: it promises a later answer")
+
+
 class ReplyFailed(AppealSnapshot):
     """A reply could not be published: correct it and retry. `id` and `number` are those of the appeal."""
 

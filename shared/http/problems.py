@@ -179,6 +179,31 @@ class ReplyUnderWay(Conflict):
     }
 
 
+class ReplyBeingWritten(Conflict):
+    """Another person is writing the reply to this appeal; `lease` names them and says until when."""
+
+    slug, title = "reply-being-written", "Another person is writing the reply"
+    members: ClassVar[Mapping[str, Any]] = {
+        "lease": {
+            "type": "object",
+            "description": "The edit lease of the other person",
+            "properties": {
+                "holder": {"type": "string"},
+                "holder_name": {"type": "string"},
+                "expires_at": {"type": "string", "format": "date-time"},
+            },
+            "required": ["holder", "holder_name", "expires_at"],
+            "examples": [
+                {
+                    "holder": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11",
+                    "holder_name": "Татьяна Иванова",
+                    "expires_at": "2026-11-27T16:41:30+08:00",
+                }
+            ],
+        }
+    }
+
+
 class DecidedByAnother(Conflict):
     """Another person has made a different decision; `decision` contains it."""
 

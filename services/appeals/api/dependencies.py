@@ -14,6 +14,7 @@ WRITE_PROBLEMS = (BadRequest, Unauthenticated, Forbidden, Invalid, Conflict)
 
 
 Replier = Annotated[Caller, require_right(Right.APPEALS_ANSWER)]
+ReplyApprover = Annotated[Caller, require_right(Right.REPLIES_APPROVE)]
 
 
 ClassificationReader = Annotated[Caller, require_right(Right.CLASSIFICATIONS_READ)]

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Response
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Replier
 from services.appeals.api.presenters.appeals import reply_out
 from services.appeals.lifecycle import appeal_queries
-from services.appeals.replies import submission
+from services.appeals.replies import drafts, reply_queries, submission
+from services.appeals.replies.new_reply import NewReply
 from services.appeals.schemas import replies
 from shared.api.idempotency import IdempotencyDep, once
-from shared.api.preconditions import OptionalVersion
+from shared.api.preconditions import OptionalVersion, set_etag
 from shared.http import problems
-from shared.http.problems import Duplicate, NotFound, PreconditionFailed, ReplyUnderWay
+from shared.http.problems import Duplicate, NotFound, PreconditionFailed, ReplyBeingWritten, ReplyUnderWay
 from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.appeals import AppealsIdempotency
 
@@ -22,7 +23,9 @@ router = APIRouter(tags=["appeals"])
 @router.post(
     "/appeals/{appeal_id}/replies",
     status_code=201,
-    responses=problems.responses(*WRITE_PROBLEMS, NotFound, ReplyUnderWay, Duplicate, PreconditionFailed),
+    responses=problems.responses(
+        *WRITE_PROBLEMS, NotFound, ReplyUnderWay, ReplyBeingWritten, Duplicate, PreconditionFailed
+    ),
     summary="Reply to the citizen",
 )
 async def reply_to_appeal(
@@ -41,8 +44,13 @@ async def reply_to_appeal(
     names when the final one will come, and that date is monitored. An appeal that is over or in triage takes no
     reply: 409.
 
-    One reply at a time is under way for an appeal: a second is a 409 (`reply-under-way`) whose `reply` names the
-    first by `id`, `author` and `status`. The same final text within 24 hours is a 409 (`duplicate`) that names the
+    A text that the checks block (personal data, a forbidden link, an unfilled field of a template) is a 422 that
+    says where. If a rule requires it, the reply is `on_approval` first. With `status: "draft"` it is only begun:
+    the checks come when it is submitted, and its author gets the edit lease.
+
+    One reply at a time is under way for an appeal, drafts included: a second is a 409 (`reply-under-way`) whose
+    `reply` names the first by `id`, `author` and `status`. While another person has the edit lease, it is a 409
+    (`reply-being-written`). The same final text within 24 hours is a 409 (`duplicate`) that names the
     first likewise, unless the request has an `Idempotency-Key` of its own. With `If-Match` the appeal must be in
     the version that you saw: 412 names its present `version` and its `last_change`.
     """
@@ -50,11 +58,13 @@ async def reply_to_appeal(
     async def work() -> replies.ReplyOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
         await appeal_queries.check_version(session, appeal, seen.version)
-        draft = submission.NewReply(body.text, body.kind, body.promised_at, body.message_id)
+        draft = NewReply(body.text, body.kind, body.promised_at, body.message_id)
+        if body.status == "draft":
+            return reply_out(await drafts.create_draft(session, appeal, draft, caller))
         sent = await submission.submit_reply(session, appeal, draft, caller, allow_duplicate=key.key is not None)
         return reply_out(sent)
 
-    return await once(
+    made = await once(
         session,
         AppealsIdempotency,
         caller=caller.subject,
@@ -63,6 +73,8 @@ async def reply_to_appeal(
         model=replies.ReplyOut,
         work=work,
     )
+    set_etag(response, made.version)
+    return made
 
 
 @router.get(
@@ -73,7 +85,7 @@ async def reply_to_appeal(
 async def list_appeal_replies(session: ReadTransaction, caller: Reader, appeal_id: UUID) -> list[replies.ReplyOut]:
     """Return all replies, oldest first, including those that staff wrote in the network itself."""
     await appeal_queries.require_visible(session, caller, appeal_id)
-    return [reply_out(found) for found in await submission.replies_of(session, appeal_id)]
+    return [reply_out(found) for found in await reply_queries.replies_of(session, appeal_id)]
 
 
 @router.post(
@@ -83,10 +95,12 @@ async def list_appeal_replies(session: ReadTransaction, caller: Reader, appeal_i
     summary="Retry a failed reply",
 )
 async def retry_reply(
+    *,
     session: WriteTransaction,
     caller: Replier,
     appeal_id: UUID,
     reply_id: UUID,
+    response: Response,
     body: replies.ReplyRetryIn | None = None,
 ) -> replies.ReplyOut:
     """Retry a reply whose `status` is `failed`, with a corrected `text` if given.
@@ -94,10 +108,12 @@ async def retry_reply(
     When the first parts of a long reply are published already, `text` must begin with them: only the rest is
     changed and sent. The former text stays in the timeline (`reply_corrected`). The reply goes to the message it
     was written to (`in_reply_to`), whatever the citizen has written since. While another reply is under way it is
-    refused: 409 (`reply-under-way`).
+    refused: 409 (`reply-under-way`). A corrected text is checked as a new one; if a rule requires approval, only
+    an approver other than the author may retry with it.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     retried = await submission.retry_reply(session, appeal, reply_id, caller, body.text if body else None)
     if retried is None:
         raise NotFound("No such reply")
+    set_etag(response, retried.version)
     return reply_out(retried)

@@ -19,7 +19,8 @@ from services.appeals.lifecycle.route_snapshot import manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.transitions import assign
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
-from services.appeals.replies import submission
+from services.appeals.replies import check_context, submission
+from services.appeals.replies.new_reply import NewReply
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla.clocks import awaits_reply
 from shared import clock
@@ -63,10 +64,13 @@ async def submit_bulk_reply(
 
     A moderator's reply goes to all appeals, that of staff to their organisation's. `allow_duplicate`: the caller
     repeats an equal final text on purpose. Raises `NotFound`, `Duplicate` naming the first reply, and `Invalid`
-    naming the wrong field.
+    naming the wrong field or what must not be published.
     """
     incident = await service.lock(session, caller, incident_id)
-    submission.check_promise(submission.NewReply(given.text, given.kind, given.promised_at, None))
+    submission.check_promise(NewReply(given.text, given.kind, given.promised_at, None))
+    await check_context.require_publishable_for_all(
+        session, caller.organisation_id or incident.organisation_id, given.text
+    )
     if given.kind == "final" and not repeats:
         await _refuse_same_text(session, caller, incident, given.text)
     reply = IncidentReply(
@@ -242,7 +246,7 @@ class _ReplyBatch:
     async def _send(self, appeal: Appeal) -> bool:
         """Create the reply or record why there is none; returns False when a reply under way must end first."""
         given = self._reply
-        draft = submission.NewReply(given.text, given.kind, given.promised_at, None)
+        draft = NewReply(given.text, given.kind, given.promised_at, None)
         try:
             await submission.create_reply(self._session, appeal, draft, given.author, incident_reply_id=given.id)
         except ReplyUnderWay:

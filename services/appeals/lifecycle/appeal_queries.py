@@ -200,6 +200,16 @@ async def check_version(session: AsyncSession, appeal: Appeal, filters: int | No
         preconditions.check_version(appeal.version, filters, version=appeal.version, last_change=last)
 
 
+async def get_visible(session: AsyncSession, caller: Caller, appeal_id: UUID) -> Appeal:
+    """Return the appeal. Raises `NotFound` when it does not exist or is out of the caller's scope."""
+    appeal = await session.scalar(
+        select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
+    )
+    if appeal is None:
+        raise NotFound("No such appeal")
+    return appeal
+
+
 async def require_visible(session: AsyncSession, caller: Caller, appeal_id: UUID) -> None:
     """Raise `NotFound` unless the appeal exists and is in the caller's scope."""
     if not await is_visible(session, caller, appeal_id):

@@ -29,7 +29,8 @@ TimelineEntryKind = TypeAliasType(
         "topic_changed", "location_changed", "urgency_changed", "message_added", "message_edited",
         "message_deleted", "reply_queued", "reply_corrected", "reply_recognised", "reply_failed", "answered",
         "promise_made", "promise_kept", "promise_moved", "promise_broken", "promise_reminded",
-        "incident_joined", "incident_left", "incident_reply_skipped",
+        "incident_joined", "incident_left", "incident_reply_skipped", "reply_approval_requested",
+        "reply_approved", "reply_refused", "reply_discarded", "reply_lease_taken_over",
     ],
 )  # fmt: skip
 

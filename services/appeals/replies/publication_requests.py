@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from services.appeals.lifecycle.timeline import AppealRecorder
-from services.appeals.replies import submission
+from services.appeals.replies import handover
+from services.appeals.replies.handover import enqueue_publication_request
 from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
-from services.appeals.replies.submission import enqueue_publication_request
 from shared import clock
 from shared.api.pagination import inline_literal
 from shared.database.sessions import WriteSession
@@ -96,7 +96,7 @@ async def send_publication_request(service: Service, reply_id: UUID, *, again: b
         if reply is None or appeal is None or reply.status != "queued":
             return
         if not again:
-            await submission.ensure_target_message(session, reply)
+            await handover.ensure_target_message(session, reply)
     path, body, key = _request_body(reply, appeal.organisation_id, again=again)
     try:
         publication = await service.client().post(

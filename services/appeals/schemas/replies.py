@@ -8,11 +8,17 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
 from services.appeals.field_types import BoundedDatetime, NonBlankText
+from services.appeals.replies.checks.hints import HintCode, HintSeverity
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
 from services.appeals.schemas.common import RequestBody
 from shared.contracts.values import ReplyKind, ReplyOrigin
 
-ReplyStatus = TypeAliasType("ReplyStatus", Literal["queued", "sending", "uncertain", "published", "failed"])
+ReplyStatus = TypeAliasType(
+    "ReplyStatus",
+    Literal["draft", "on_approval", "queued", "sending", "uncertain", "published", "failed"],
+)
+NewReplyStatus = TypeAliasType("NewReplyStatus", Literal["draft"])
+ApprovalDecision = TypeAliasType("ApprovalDecision", Literal["approved", "refused"])
 
 
 class FailedReply(BaseModel):
@@ -24,10 +30,25 @@ class FailedReply(BaseModel):
     at: datetime
 
 
+class ReplyApproval(BaseModel):
+    """The last request to approve a reply, and its decision."""
+
+    reason: str = Field(
+        description="The rule that requires it", examples=["Нужно согласование: тема «Здравоохранение»"]
+    )
+    requested_by: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    requested_at: datetime
+    decision: ApprovalDecision | None = Field(description="Null: it waits")
+    decided_by: str | None = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b12"])
+    decided_at: datetime | None
+    remarks: str | None = Field(description="What the approver wrote", examples=["Назовите дату"])
+
+
 class ReplyOut(BaseModel):
     """A reply and its status."""
 
     id: UUID
+    version: int = Field(description="Send as `If-Match` to change, submit or approve it", examples=[3])
     origin: ReplyOrigin = Field(description="`network`: staff wrote it in the network itself")
     kind: ReplyKind
     text: str = Field(examples=["Ямочный ремонт начнётся в понедельник."])
@@ -52,7 +73,10 @@ class ReplyOut(BaseModel):
             },
         ]
     )
-    created_at: datetime
+    approval: ReplyApproval | None = Field(
+        description="The last request for approval; null if no rule required it", examples=[None]
+    )
+    created_at: datetime = Field(description="When it was submitted or approved; of a draft: when it was begun")
 
 
 class ReplyIn(RequestBody):
@@ -70,6 +94,98 @@ class ReplyIn(RequestBody):
         description="The message to reply to; by default the latest that needs an answer. Later messages do not "
         "change it",
     )
+    status: NewReplyStatus | None = Field(
+        default=None, description="`draft`: only begin a draft; left out: submit the reply"
+    )
+
+
+class ReplyDraftIn(RequestBody):
+    """The present content of a draft."""
+
+    text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] = Field(
+        examples=["Здравствуйте! Ямочный ремонт начнётся в понедельник."]
+    )
+    kind: ReplyKind = "final"
+    promised_at: BoundedDatetime | None = Field(
+        default=None, description="With `interim`: when the final reply will come"
+    )
+    message_id: UUID | None = Field(default=None, description="The message to reply to; unchanged when left out")
+
+
+class ReplyRefusalIn(RequestBody):
+    """Why a reply is refused."""
+
+    remarks: Annotated[NonBlankText, Field(max_length=2_000)] = Field(
+        description="What its author has to change", examples=["Назовите дату и телефон мастера"]
+    )
+
+
+class ReplyHint(BaseModel):
+    """A hint of the checks."""
+
+    code: HintCode = Field(examples=["no_date"])
+    severity: HintSeverity = Field(description="Only `blocking` prevents publication")
+    message: str = Field(
+        description="For the author of the reply", examples=["Не сказано, когда: назовите дату или срок."]
+    )
+    start: int | None = Field(
+        description="First character (Unicode code point) that it is about; null: the whole text", examples=[14]
+    )
+    end: int | None = Field(description="The character after the last one", examples=[22])
+
+
+class ReplyHints(BaseModel):
+    """The hints for a text."""
+
+    publishable: bool = Field(description="Whether none of them is `blocking`")
+    hints: list[ReplyHint] = Field(description="Blocking ones first")
+
+
+class StoredHint(BaseModel):
+    """A hint that a text had when it was submitted."""
+
+    code: HintCode
+    severity: HintSeverity
+    start: int | None
+    end: int | None
+
+
+class ReplyVersionOut(BaseModel):
+    """A version of a reply's text."""
+
+    number: int = Field(examples=[2])
+    kind: ReplyKind
+    text: str = Field(examples=["Здравствуйте! Ямочный ремонт начнётся в понедельник."])
+    promised_at: datetime | None
+    author: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    created_at: datetime = Field(description="When its author began it")
+    saved_at: datetime = Field(description="When it was saved last")
+    hints: list[StoredHint] | None = Field(
+        description="What the checks found when it was submitted; null: it was not submitted"
+    )
+
+
+class ReplyLeaseIn(RequestBody):
+    """How to take the edit lease."""
+
+    take_over: bool = Field(default=False, description="Take it from another person; moderators and managers may")
+
+
+class ReplyLeaseOut(BaseModel):
+    """The edit lease of an appeal's reply."""
+
+    holder: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    holder_name: str = Field(examples=["Татьяна Иванова"])
+    acquired_at: datetime
+    expires_at: datetime = Field(description="By the database's clock, unless it is renewed before")
+
+
+class WaitingReply(BaseModel):
+    """A reply that waits for an approver."""
+
+    appeal_id: UUID
+    appeal_number: int = Field(examples=[1024])
+    reply: ReplyOut
 
 
 class ReplyRetryIn(RequestBody):

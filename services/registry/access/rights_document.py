@@ -15,8 +15,7 @@ ROLE_DESCRIPTIONS: dict[Role, str] = {
     Role.AUDITOR: "auditor: reads everything, changes nothing",
     Role.OPERATIONS: "operations: keys, access, health",
     Role.MANAGER: "manager of an organisation: its people, systems and pages",
-    Role.APPROVER: "approver of an organisation's replies: no step asks for an approval yet, "
-    "so it has the rights of an executor except webhooks",
+    Role.APPROVER: "approver of an organisation's replies: also has the rights of an executor except webhooks",
     Role.EXECUTOR: "executor: answers for an organisation",
 }
 INTRODUCTION = """\

@@ -14,6 +14,8 @@ def _promised(found: Any) -> int:
     return sum(counted["made"] for counted in found["items"])
 
 
+DRAFT = {"appeal_id": "draft_appeal_id", "reply_id": "draft_reply_id"}
+WAITING = {"appeal_id": "on_approval_appeal_id", "reply_id": "on_approval_reply_id"}
 APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals": ListRoute(Right.APPEALS_READ, shows="appeal_id"),
     "GET /api/v1/appeals/counts": ListRoute(Right.APPEALS_READ, counts=lambda found: found["total"], query=SINCE),
@@ -27,6 +29,33 @@ APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals/{appeal_id}/replies": ListRoute(Right.APPEALS_READ, shows="reply_id"),
     "POST /api/v1/appeals/{appeal_id}/replies": RouteCall(Right.APPEALS_ANSWER, body(text="Включим")),
     "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/retry": RouteCall(Right.APPEALS_ANSWER),
+    "POST /api/v1/appeals/{appeal_id}/replies/check": RouteCall(Right.APPEALS_ANSWER, body(text="Включим")),
+    "PUT /api/v1/appeals/{appeal_id}/replies/{reply_id}": RouteCall(
+        Right.APPEALS_ANSWER, body(text="Включим завтра"), names=DRAFT
+    ),
+    "DELETE /api/v1/appeals/{appeal_id}/replies/{reply_id}": RouteCall(Right.APPEALS_ANSWER, names=DRAFT),
+    "GET /api/v1/appeals/{appeal_id}/replies/{reply_id}/versions": ListRoute(
+        Right.APPEALS_READ, shows="version_number", key="number", names=DRAFT
+    ),
+    "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/submit": RouteCall(Right.APPEALS_ANSWER, names=DRAFT),
+    "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/approve": RouteCall(Right.REPLIES_APPROVE, names=WAITING),
+    "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/refuse": RouteCall(
+        Right.REPLIES_APPROVE, body(remarks="Назовите дату"), names=WAITING
+    ),
+    "GET /api/v1/appeals/{appeal_id}/reply-lease": RouteCall(Right.APPEALS_READ, names=WAITING),
+    "PUT /api/v1/appeals/{appeal_id}/reply-lease": RouteCall(
+        Right.APPEALS_ANSWER, body(take_over=False), names=DRAFT
+    ),
+    "DELETE /api/v1/appeals/{appeal_id}/reply-lease": RouteCall(Right.APPEALS_ANSWER, names=DRAFT),
+    "GET /api/v1/reply-approvals": ListRoute(
+        Right.REPLIES_APPROVE, shows="on_approval_appeal_id", key="appeal_id"
+    ),
+    "GET /api/v1/approval-rules": RouteCall(Right.REGISTRY_READ),
+    "POST /api/v1/approval-rules": RouteCall(Right.RULES_MANAGE, body(urgency="high")),
+    "GET /api/v1/approval-rules/{rule_id}": RouteCall(Right.REGISTRY_READ, names={"rule_id": "approval_rule_id"}),
+    "DELETE /api/v1/approval-rules/{rule_id}": RouteCall(
+        Right.RULES_MANAGE, names={"rule_id": "approval_rule_id"}
+    ),
     "GET /api/v1/appeals/{appeal_id}/similar": ListRoute(
         Right.APPEALS_READ, shows="lone_appeal_id", key="appeal_id"
     ),

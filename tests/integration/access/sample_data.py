@@ -276,6 +276,7 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
     actor = f"actor-{mark}"
     await _add(session, appeals.TimelineEntry(appeal_id=appeal_id, at=THEN, kind="opened", actor=actor, data={}))
     await _incident(session, sample_ids, mark)
+    await _drafts(session, sample_ids, mark)
     rules = await session.scalar(select(appeals.RuleSet.id).where(appeals.RuleSet.status == "active"))
     rule = appeals.RoutingRule(
         rule_set_id=rules, topic_id=sample_ids["topic_id"], organisation_id=sample_ids["organisation_id"],
@@ -326,6 +327,57 @@ async def _incident(session: AsyncSession, sample_ids: dict[str, Any], mark: str
     sample_ids["incident_reply_id"] = await _add(session, *answers)
     alert = appeals.Alert(kind="urgent", appeal_id=case.id, why=f"Срочно: {mark}")
     sample_ids["alert_id"] = await _add(session, alert)
+
+
+async def _drafts(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
+    """Insert a draft with two versions, a reply on approval, a lease, a template and an approval rule."""
+    case = await session.get_one(appeals.Appeal, sample_ids["appeal_id"])
+    earlier = THEN - timedelta(days=20)
+    for which, status in enumerate(("draft", "on_approval"), start=3):
+        message = ingest.Message(
+            network="vk", kind="comment", external_id=f"{mark}_{which}", page_id=case.page_id,
+            organisation_id=case.organisation_id, thread_key=f"{case.thread_key}{which}",
+            author_key=f"author-{mark}-{which}", from_community=False, text=f"Темно: {mark} {which}",
+            attachments=[], url=f"{case.url}&reply={which}", history=False, source_kind="wall_poll",
+            written_at=earlier, received_at=earlier, raw={},
+        )  # fmt: skip
+        await _add(session, message)
+        appeal = appeals.Appeal(
+            status="assigned", organisation_id=case.organisation_id, topic_id=None, page_id=case.page_id,
+            network="vk", thread_key=message.thread_key, author_key=message.author_key, url=message.url,
+            text=message.text, written_at=earlier, opened_at=earlier, route=case.route,
+        )  # fmt: skip
+        sample_ids[f"{status}_appeal_id"] = await _add(session, appeal)
+        await _add(session, appeals.AppealMessage(message_id=message.id, appeal_id=appeal.id))
+        asked = {"reason": mark, "requested_by": "matrix", "requested_at": earlier.isoformat()}
+        decision = dict.fromkeys(("decision", "decided_by", "decided_at", "remarks"))
+        reply = appeals.Reply(
+            appeal_id=appeal.id, origin="gospablik", kind="final", text=f"Включим: {mark}", status=status,
+            author="matrix", in_reply_to=message.id, submitted_at=earlier if status == "on_approval" else None,
+            approval=asked | decision if status == "on_approval" else None,
+        )  # fmt: skip
+        sample_ids[f"{status}_reply_id"] = await _add(session, reply)
+    versions = [
+        appeals.ReplyVersion(
+            reply_id=sample_ids["draft_reply_id"], number=number, kind="final", text=f"Включим: {mark} {number}",
+            author="matrix", hints=None, saved_at=earlier,
+        )
+        for number in (1, 2)
+    ]  # fmt: skip
+    await _add(session, *versions)
+    sample_ids["version_number"] = 1
+    lease = appeals.ReplyLease(
+        appeal_id=sample_ids["on_approval_appeal_id"], holder=f"actor-{mark}", holder_name=f"Кто-то {mark}",
+        acquired_at=earlier, expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    await _add(session, lease)
+    template = appeals.ReplyTemplate(
+        organisation_id=case.organisation_id, name=f"Свет {mark}", kind="final", text=f"{{имя}}, включим: {mark}",
+        created_by="matrix",
+    )  # fmt: skip
+    sample_ids["template_id"] = await _add(session, template)
+    rule = appeals.ApprovalRule(urgency="high", organisation_id=case.organisation_id, created_by="matrix")
+    sample_ids["approval_rule_id"] = await _add(session, rule)
 
 
 async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark: str, number: int) -> None:

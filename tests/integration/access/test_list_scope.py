@@ -87,6 +87,7 @@ DIRECTORY = {
     "GET /api/v1/coverage/history",
     "GET /api/v1/topics",
     "GET /api/v1/sla-policies",
+    "GET /api/v1/approval-rules",
 }
 # Other lists that show everything to every permitted caller, and why.
 HIDE_NOTHING = {
@@ -235,7 +236,8 @@ async def test_filters_find_no_hidden_rows(all_services: AllServices, route: str
                         assert listing.counts(answer.json()) == 0, f"{who}, {name}={value}: {told}"
 
 
-# The feed is paged by positions that all callers share; an appeal's replies and similar appeals are not paged.
+# The feed is paged by positions that all callers share; an appeal's replies, templates and similar appeals are not
+# paged.
 NO_CURSORS = {
     "GET /api/v1/events",
     "GET /api/v1/appeals/{appeal_id}/replies",

@@ -73,3 +73,54 @@ async def execute(scenario: AppealsScenario, statement: str, *values: Any) -> No
         await connection.execute(statement, *values)
     finally:
         await connection.close()
+
+
+async def request(
+    scenario: AppealsScenario,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    role: str = "executor",
+    org: UUID | None = None,
+    subject: str = CENTRE_SUBJECT,
+    **headers: str,
+) -> httpx.Response:
+    """Send a request of a person of the appeal's organisation, or of `org`; moderators have none."""
+    organisation = None if role == "moderator" else org or scenario.organisation
+    token = scenario.appeals.token(role, organisation, subject=subject)
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await scenario.appeals.client.request(
+        method, f"/api/v1{path}", json=body, headers={"Authorization": f"Bearer {token}"} | more
+    )
+
+
+async def draft(
+    scenario: AppealsScenario, found: dict[str, Any], text: str = "Начнём в понедельник.", **body: Any
+) -> Any:
+    """Begin a draft as an executor of the organisation."""
+    made = await request(
+        scenario, "POST", f"/appeals/{found['id']}/replies", {"text": text, "status": "draft", **body}
+    )
+    assert made.status_code == 201, made.text
+    return made.json()
+
+
+async def require_approval(scenario: AppealsScenario, **conditions: Any) -> Any:
+    """Add an approval rule."""
+    made = await request(scenario, "POST", "/approval-rules", conditions, role="moderator")
+    assert made.status_code == 201, made.text
+    return made.json()
+
+
+async def replies_of(scenario: AppealsScenario, found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the replies of an appeal as its organisation sees them."""
+    answer = await request(scenario, "GET", f"/appeals/{found['id']}/replies")
+    assert answer.status_code == 200, answer.text
+    replies: list[dict[str, Any]] = answer.json()
+    return replies
+
+
+async def timeline_kinds(scenario: AppealsScenario, found: dict[str, Any]) -> list[str]:
+    """Return the kinds of the entries of an appeal's timeline."""
+    return [entry["kind"] for entry in (await scenario.appeal(found["id"]))["timeline"]]

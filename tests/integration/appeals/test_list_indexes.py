@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.moderation import reviews
+from services.appeals.replies import approval
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
@@ -17,6 +18,7 @@ from tests.integration.appeals.conftest import AppealsScenario
 DIALECT = dialect()  # type: ignore[no-untyped-call]
 PAGING = Paging(50, None, "", "")
 CENTRE = Caller("somebody", "", Role.MODERATOR, None).with_right(Right.APPEALS_READ)
+APPROVER = Caller("somebody", "", Role.MODERATOR, None).with_right(Right.REPLIES_APPROVE)
 STAFF = Caller("somebody", "", Role.EXECUTOR, UUID(int=1)).with_right(Right.APPEALS_READ)
 
 
@@ -30,7 +32,7 @@ async def plan_of(scenario: AppealsScenario, query: Any) -> str:
         return "\n".join(await session.scalars(text(f"EXPLAIN {literal}".replace(":", r"\:"))))
 
 
-async def test_filtered_lists_of_appeals_and_reviews_use_an_index(scenario: AppealsScenario) -> None:
+async def test_filtered_lists_use_an_index(scenario: AppealsScenario) -> None:
     for query, index in (
         (appeal_queries.list_query(CENTRE, AppealFilter(language="bxr"), PAGING), "ix_appeals_language"),
         (appeal_queries.list_query(CENTRE, AppealFilter(settlement="Кабанск"), PAGING), "ix_appeals_settlement"),
@@ -38,6 +40,7 @@ async def test_filtered_lists_of_appeals_and_reviews_use_an_index(scenario: Appe
             appeal_queries.list_query(CENTRE, AppealFilter(utility_failure="power"), PAGING),
             "ix_appeals_utility_failure",
         ),
+        (approval.waiting_query(APPROVER, PAGING), "ix_replies_on_approval"),
         (reviews.review_list_query(STAFF, reviews.ReviewFilter(), PAGING), "ix_reviews_organisation_id"),
     ):
         plan = await plan_of(scenario, query)

@@ -142,6 +142,8 @@ _ROUTES = {
     "/api/v1/appeals/counts": "appeals",
     "/api/v1/routing-rules": "appeals",
     "/api/v1/rule-sets/5/dry-run": "appeals",
+    "/api/v1/reply-approvals": "appeals",
+    "/api/v1/approval-rules": "appeals",
     "/api/v1/reviews": "appeals",
     "/api/v1/classifications": "appeals",
     "/api/v1/classifier": "appeals",

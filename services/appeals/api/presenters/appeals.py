@@ -15,7 +15,7 @@ from services.appeals.lifecycle import assignments, timeline
 from services.appeals.lifecycle.appeal_queries import AppealRow, select_rows
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
-from services.appeals.replies import promises, submission
+from services.appeals.replies import promises, reply_queries
 from services.appeals.schemas import appeals, common, replies
 from services.appeals.sla import breaches
 from shared import clock, security_log
@@ -48,8 +48,8 @@ async def appeal_detail(
         route=await routes.load_route(session, route_of(appeal)),
         deadline=appeal.deadline,
         messages=await _messages(session, appeal_id),
-        replies=[reply_out(found) for found in await submission.replies_of(session, appeal_id)],
         promises=[promise_out(found) for found in await promises.promises_of(session, appeal_id)],
+        replies=[reply_out(found) for found in await reply_queries.replies_of(session, appeal_id)],
         assignments=[_assignment(*found) for found in await assignments.assignments_of(session, appeal_id)],
         timeline=[
             appeals.TimelineEntryOut(at=entry.at, kind=entry.kind, actor=entry.actor, data=entry.data)

@@ -65,7 +65,7 @@ async def bulk_replies_out(
     counted = await session.execute(
         select(Reply.incident_reply_id, Reply.status, func.count())
         .join(Appeal, Appeal.id == Reply.appeal_id)
-        .where(Reply.incident_reply_id.in_(ids), caller.scope(Appeal.organisation_id))
+        .where(Reply.incident_reply_id.in_(ids), Reply.status != "discarded", caller.scope(Appeal.organisation_id))
         .group_by(Reply.incident_reply_id, Reply.status)
     )
     for reply_id, status, count in counted:

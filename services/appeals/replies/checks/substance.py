@@ -30,6 +30,8 @@ _BEFORE_PERIOD = frozenset(
 )  # fmt: skip
 _BEFORE_MONTH = frozenset({"в", "к", "с", "до", "на", "по", "начале", "середине", "конце", "конца"})
 _LOOK_BACK = 4
+_CONDITIONS = frozenset({"если", "когда", "пока"})
+_CONDITION_BEFORE = 3
 _MONTH_NAMES = "января|февраля|марта|апреля|мая|июня|июля|августа|сентября|октября|ноября|декабря"
 _DATE = re.compile(
     rf"(?<![\d.,])(?:[0-3]?\d\.(?:0[1-9]|1[0-2])(?:\.(?:20)?\d\d)?(?![\d.])"
@@ -82,13 +84,22 @@ def find_missing_substance(words: ReplyWords) -> Iterator[Hint]:
         yield Hint.of(
             "no_action_or_date", "Не сказано, что сделано или будет сделано и когда: назовите дело и дату."
         )
-    elif not dated and (planned := next((word for word in acts if word.has("futr")), None)):
+    elif not dated and (planned := _promise(words)) is not None:
         yield Hint.of("no_date", "Не сказано, когда: назовите дату или срок.", (planned.start, planned.end))
     if not has_contact(words):
         yield Hint.of("no_contact", "Нет контакта: дайте телефон, адрес или ссылку, где можно уточнить.")
     if not names_person(words):
         message = "Не сказано, кто отвечает: назовите должность или имя ответственного."
         yield Hint.of("no_responsible_person", message)
+
+
+def _promise(words: ReplyWords) -> Word | None:
+    """Return the first action in the future, unless it is a condition: «если сломается снова»."""
+    for at, word in enumerate(words.words):
+        before = words.words[max(at - _CONDITION_BEFORE, 0) : at]
+        if is_action(word) and word.has("futr") and not any(earlier.folded in _CONDITIONS for earlier in before):
+            return word
+    return None
 
 
 def is_action(word: Word) -> bool:

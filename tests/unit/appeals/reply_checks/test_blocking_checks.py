@@ -1,6 +1,8 @@
 """Personal data, forbidden links and template fields: what blocks publication, and what does not."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.appeals.replies.checks.check_text import blocking_hints, check_reply
 from services.appeals.replies.checks.hints import Hint, RecentReply, ReplyContext
@@ -150,6 +152,18 @@ def test_near_copy_of_a_recent_reply_is_named() -> None:
     assert "№ 17" in hint.message
     other = ReplyContext(recent=(RecentReply(19, "Здравствуйте! Автобус 28 вышел на линию вчера."),))
     assert "same_as_recent" not in {one.code for one in check_reply(text, "final", other)}
+
+
+@given(
+    st.text(max_size=200) | st.text(alphabet="аеи бвг.,!?\n{}8 914-()@:/[]|«»№ёЁİß\u0301\u200b", max_size=200),
+    st.sampled_from(["final", "interim"]),
+)
+@settings(max_examples=150)
+def test_hints_of_any_text_lie_inside_it(text: str, kind: str) -> None:
+    for hint in check_reply(text, kind, ReplyContext(question=text)):
+        assert (hint.start is None) is (hint.end is None)
+        if hint.start is not None and hint.end is not None:
+            assert 0 <= hint.start < hint.end <= len(text)
 
 
 def test_blocking_hints_come_first() -> None:

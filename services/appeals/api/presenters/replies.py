@@ -1,0 +1,47 @@
+"""Presenters of drafts, hints and approval rules: rows to response models."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from services.appeals.classification import topics
+from services.appeals.replies.approval_rules import ApprovalRuleRow
+from services.appeals.replies.checks.hints import Hint
+from services.appeals.schemas import common, replies
+from services.appeals.schemas.approval_rules import ApprovalRuleOut
+from shared.tables.appeals import ReplyLease, ReplyVersion
+
+
+def lease_out(lease: ReplyLease) -> replies.ReplyLeaseOut:
+    """Return an edit lease as the API shows it."""
+    return replies.ReplyLeaseOut(**{name: getattr(lease, name) for name in replies.ReplyLeaseOut.model_fields})
+
+
+def version_out(row: ReplyVersion) -> replies.ReplyVersionOut:
+    """Return a version of a reply as the API shows it."""
+    return replies.ReplyVersionOut(**{name: getattr(row, name) for name in replies.ReplyVersionOut.model_fields})
+
+
+def hints_out(hints: Sequence[Hint]) -> replies.ReplyHints:
+    """Return the results of the checks as the API shows them."""
+    return replies.ReplyHints(
+        publishable=all(hint.severity != "blocking" for hint in hints),
+        hints=[
+            replies.ReplyHint(**{name: getattr(hint, name) for name in replies.ReplyHint.model_fields})
+            for hint in hints
+        ],
+    )
+
+
+def approval_rule_out(row: ApprovalRuleRow) -> ApprovalRuleOut:
+    """Return an approval rule as the API shows it."""
+    rule, topic, group_id, group, organisation = row
+    same = ("id", "urgency", "organisation_kind", "created_by", "created_at")
+    return ApprovalRuleOut(
+        **{name: getattr(rule, name) for name in same},
+        organisation=_named(rule.organisation_id, organisation),
+        topic=topics.topic_ref(rule.topic_id, topic or "", group_id, group) if rule.topic_id else None,
+    )
+
+
+def _named(found: UUID | None, name: str | None) -> common.NamedRef | None:
+    return common.NamedRef(id=found, name=name or "") if found is not None else None

@@ -1,0 +1,84 @@
+"""Queries of replies, and of the message that a reply answers."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.inbound.thread_context import select_messages
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Invalid, NotFound
+from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply
+from shared.tables.ingest import Message
+
+
+async def target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | None = None) -> Message:
+    """Return the message that a reply answers, as `find_target_message`. Raises `Conflict` when there is none."""
+    message = await find_target_message(session, appeal, wanted)
+    if message is None:
+        raise Conflict("The appeal has no message in a network, so there is no thread to publish a reply in")
+    return message
+
+
+async def find_target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | None = None) -> Message | None:
+    """Return the message that a reply answers: the given one, else the latest that needs an answer, else the
+    latest; None when the appeal has no message in a network.
+
+    Deleted messages come last. Raises `Invalid` when the appeal does not have the given one.
+    """
+    query = (
+        select_messages()
+        .join(AppealMessage, AppealMessage.message_id == Message.id)
+        .outerjoin(Classification, Classification.message_id == Message.id)
+        .where(AppealMessage.appeal_id == appeal.id)
+        .order_by(
+            Message.deleted_at.is_not(None),
+            func.coalesce(Classification.needs_answer, "no") == "no",
+            Message.written_at.desc(),
+            Message.id.desc(),
+        )
+        .limit(1)
+    )
+    if wanted is not None:
+        query = query.where(Message.id == wanted)
+    message = await session.scalar(query)
+    if message is None and wanted is not None:
+        raise Invalid.field("/message_id", "No such message in this appeal")
+    return message
+
+
+async def find_message(session: AsyncSession, message_id: UUID | None) -> Message | None:
+    """Return the message with this id."""
+    return await session.scalar(select_messages().where(Message.id == message_id))
+
+
+async def replies_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Reply]:
+    """Return the replies of an appeal, oldest first, without discarded drafts."""
+    return list(
+        await session.scalars(
+            select(Reply)
+            .where(Reply.appeal_id == appeal_id, Reply.status != "discarded")
+            .order_by(Reply.created_at, Reply.id)
+        )
+    )
+
+
+async def get_reply(session: WriteSession, appeal: Appeal, reply_id: UUID) -> Reply:
+    """Return a reply of the locked appeal as it is now. Raises `NotFound`, also for a discarded one."""
+    reply = await session.scalar(
+        select(Reply)
+        .where(Reply.id == reply_id, Reply.appeal_id == appeal.id, Reply.status != "discarded")
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if reply is None:
+        raise NotFound("No such reply")
+    return reply
+
+
+async def require_reply(session: AsyncSession, appeal_id: UUID, reply_id: UUID) -> None:
+    """Raise `NotFound` unless the appeal has the reply, which may be discarded."""
+    query = select(Reply.id).where(Reply.id == reply_id, Reply.appeal_id == appeal_id)
+    if await session.scalar(query) is None:
+        raise NotFound("No such reply")

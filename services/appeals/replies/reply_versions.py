@@ -1,0 +1,66 @@
+"""Versions of the text of a draft, so that no text that somebody wrote is lost."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.replies.checks.hints import Hint
+from services.appeals.replies.edit_lease import database_time
+from shared.api.pagination import Paging
+from shared.database.sessions import WriteSession
+from shared.ids import new_id
+from shared.tables.appeals import Reply, ReplyVersion
+
+# Consecutive saves of one person within this time are one version: an editor saves every few seconds.
+ONE_VERSION_WITHIN = timedelta(minutes=1)
+
+
+async def record_version(
+    session: WriteSession, reply: Reply, author: str, hints: Sequence[Hint] | None = None
+) -> None:
+    """Store the present text of the reply as a version by `author`.
+
+    `hints`: the results of the checks; the version was submitted with them and is never overwritten. The reply is
+    flushed; the row of its appeal is locked.
+    """
+    now = await database_time(session)
+    last = await session.scalar(
+        select(ReplyVersion).where(ReplyVersion.reply_id == reply.id).order_by(ReplyVersion.number.desc()).limit(1)
+    )
+    stored = None if hints is None else [hint.stored() for hint in hints]
+    if last is not None and _is_continued(last, reply, author, now, submitted=hints is not None):
+        last.text, last.kind, last.promised_at, last.saved_at = reply.text, reply.kind, reply.promised_at, now
+        last.hints = stored
+    else:
+        session.add(
+            ReplyVersion(
+                id=new_id(), reply_id=reply.id, number=last.number + 1 if last is not None else 1, kind=reply.kind,
+                text=reply.text, promised_at=reply.promised_at, author=author, hints=stored, created_at=now,
+                saved_at=now,
+            )
+        )  # fmt: skip
+    await session.flush()
+
+
+def _is_continued(last: ReplyVersion, reply: Reply, author: str, now: datetime, *, submitted: bool) -> bool:
+    """Return whether the present text replaces that of the last version, instead of being a new one."""
+    if last.hints is not None:  # it was submitted
+        return False
+    if submitted:
+        return (last.text, last.kind, last.promised_at) == (reply.text, reply.kind, reply.promised_at)
+    return last.author == author and now - last.created_at < ONE_VERSION_WITHIN
+
+
+async def list_versions(session: AsyncSession, reply_id: UUID, paging: Paging) -> Sequence[ReplyVersion]:
+    """Return the versions of a reply, newest first, one more than the page takes."""
+    query = (
+        select(ReplyVersion)
+        .where(ReplyVersion.reply_id == reply_id)
+        .order_by(ReplyVersion.number.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after((ReplyVersion.number,), (int,))
+    return list(await session.scalars(query if after is None else query.where(after)))
