@@ -50,7 +50,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.APPEALS_READ: "read appeals with their messages, replies and timeline",
     Right.APPEALS_TRIAGE: "decide what needs an answer, which organisation answers and how urgent it is",
     Right.APPEALS_WORK: "move appeals through their statuses",
-    Right.APPEALS_ANSWER: "write and publish replies",
+    Right.APPEALS_ANSWER: "write and publish replies, and keep templates of replies",
     Right.REPLIES_APPROVE: "approve or refuse replies that need approval",
     Right.CLASSIFICATIONS_READ: "see the classification of all messages, and by which model it was made",
     Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules",

@@ -47,6 +47,19 @@ APPEALS: dict[str, Row] = {
         Right.APPEALS_ANSWER, body(take_over=False), names=DRAFT
     ),
     "DELETE /api/v1/appeals/{appeal_id}/reply-lease": RouteCall(Right.APPEALS_ANSWER, names=DRAFT),
+    "GET /api/v1/appeals/{appeal_id}/reply-templates": ListRoute(Right.APPEALS_ANSWER, shows="template_id"),
+    "GET /api/v1/reply-templates": ListRoute(Right.APPEALS_ANSWER, shows="template_id"),
+    "POST /api/v1/reply-templates": RouteCall(
+        Right.APPEALS_ANSWER,
+        body(name="Новый", text="Включим до {срок}", organisation_id=sample_id("organisation_id")),
+        hidden=422,
+    ),
+    "GET /api/v1/reply-templates/{template_id}": RouteCall(Right.APPEALS_ANSWER),
+    "PUT /api/v1/reply-templates/{template_id}": RouteCall(
+        Right.APPEALS_ANSWER,
+        body(name="Новый", text="Включим до {срок}", organisation_id=sample_id("organisation_id")),
+    ),
+    "DELETE /api/v1/reply-templates/{template_id}": RouteCall(Right.APPEALS_ANSWER),
     "GET /api/v1/reply-approvals": ListRoute(
         Right.REPLIES_APPROVE, shows="on_approval_appeal_id", key="appeal_id"
     ),

@@ -241,6 +241,7 @@ async def test_filters_find_no_hidden_rows(all_services: AllServices, route: str
 NO_CURSORS = {
     "GET /api/v1/events",
     "GET /api/v1/appeals/{appeal_id}/replies",
+    "GET /api/v1/appeals/{appeal_id}/reply-templates",
     "GET /api/v1/appeals/{appeal_id}/similar",
 }
 

@@ -142,6 +142,7 @@ _ROUTES = {
     "/api/v1/appeals/counts": "appeals",
     "/api/v1/routing-rules": "appeals",
     "/api/v1/rule-sets/5/dry-run": "appeals",
+    "/api/v1/reply-templates": "appeals",
     "/api/v1/reply-approvals": "appeals",
     "/api/v1/approval-rules": "appeals",
     "/api/v1/reviews": "appeals",

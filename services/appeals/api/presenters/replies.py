@@ -1,4 +1,4 @@
-"""Presenters of drafts, hints and approval rules: rows to response models."""
+"""Presenters of drafts, hints, templates and approval rules: rows to response models."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,8 +6,10 @@ from uuid import UUID
 from services.appeals.classification import topics
 from services.appeals.replies.approval_rules import ApprovalRuleRow
 from services.appeals.replies.checks.hints import Hint
+from services.appeals.replies.reply_templates import ReplyTemplateRow
 from services.appeals.schemas import common, replies
 from services.appeals.schemas.approval_rules import ApprovalRuleOut
+from services.appeals.schemas.reply_templates import ReplyTemplateOut
 from shared.tables.appeals import ReplyLease, ReplyVersion
 
 
@@ -29,6 +31,17 @@ def hints_out(hints: Sequence[Hint]) -> replies.ReplyHints:
             replies.ReplyHint(**{name: getattr(hint, name) for name in replies.ReplyHint.model_fields})
             for hint in hints
         ],
+    )
+
+
+def template_out(row: ReplyTemplateRow) -> ReplyTemplateOut:
+    """Return a reply template as the API shows it."""
+    template, organisation, topic, group_id, group = row
+    same = ("id", "version", "name", "kind", "text", "created_by", "created_at", "updated_at")
+    return ReplyTemplateOut(
+        **{name: getattr(template, name) for name in same},
+        organisation=_named(template.organisation_id, organisation),
+        topic=topics.topic_ref(template.topic_id, topic or "", group_id, group) if template.topic_id else None,
     )
 
 
