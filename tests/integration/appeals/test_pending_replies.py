@@ -40,6 +40,7 @@ async def test_concurrent_replies_of_two_colleagues_publish_one(scenario: Appeal
             assert lost.json()["type"] == "/problems/reply-under-way"
             first = {name: lost.json()["reply"][name] for name in ("id", "author", "status")}
             assert first == {name: won.json()[name] for name in ("id", "author", "status")}
+            await execute(scenario, "DELETE FROM reply_versions")
             await execute(scenario, "DELETE FROM replies WHERE appeal_id = $1", UUID(one["id"]))
     assert await scenario.ingest.fetchval("SELECT count(*) FROM replies") == 0
 

@@ -128,9 +128,14 @@ async def test_settings_allow_contacts_and_close_the_list_of_hosts(
 ) -> None:
     ingest = await database.connect("ingest")
     hosts = "kabansk.example" if closed else ""
-    settings = {"reply_allowed_contacts": "8 914 123-45-67, Pr@mail.ru", "reply_link_hosts": hosts}
     try:
-        async with service_under_test("appeals", database, keys_dir, **settings) as appeals:
+        async with service_under_test(
+            "appeals",
+            database,
+            keys_dir,
+            reply_allowed_contacts="8 914 123-45-67, Pr@mail.ru",
+            reply_link_hosts=hosts,
+        ) as appeals:
             scenario = await build_scenario(database, appeals, ingest)
             await set_contacts(database, scenario.organisation, site="https://school.example/")
             found = await appeal(scenario)

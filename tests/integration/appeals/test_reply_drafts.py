@@ -51,11 +51,10 @@ async def save(
 
 
 async def submit(
-    scenario: AppealsScenario, found: dict[str, Any], reply: dict[str, Any], **headers: str
+    scenario: AppealsScenario, found: dict[str, Any], reply: dict[str, Any], **more: Any
 ) -> httpx.Response:
-    return await request(
-        scenario, "POST", path(found, reply, "/submit"), **({"If_Match": f'"{reply["version"]}"'} | headers)
-    )
+    seen = {"If_Match": f'"{reply["version"]}"'} | more
+    return await request(scenario, "POST", path(found, reply, "/submit"), **seen)
 
 
 async def versions(
@@ -260,7 +259,7 @@ async def test_another_person_is_refused_naming_the_holder_of_the_lease(scenario
     begun = await draft(scenario, found, TEXT)
     lease = (await request(scenario, "GET", f"/appeals/{found['id']}/reply-lease")).json()
     assert (lease["holder"], lease["holder_name"]) == (CENTRE_SUBJECT, "Test")
-    attempts = (
+    attempts: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
         ("PUT", path(found, begun), {"text": "Да"}),
         ("POST", path(found, begun, "/submit"), None),
         ("DELETE", path(found, begun), None),
