@@ -38,3 +38,8 @@ def test_answer_gets_the_labelled_hints(row: dict[str, str]) -> None:
         assert hint.message
         if hint.start is not None and hint.end is not None:
             assert row["text"][hint.start : hint.end].strip()
+
+
+def test_every_code_is_documented() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "moderator" / "replies.md").read_text(encoding="utf-8")
+    assert [code for code in get_args(HintCode.__value__) if f"`{code}`" not in page] == []
