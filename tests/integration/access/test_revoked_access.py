@@ -19,6 +19,7 @@ from tests.integration.access.test_audit_coverage import record_changes
 # These read although they use POST: reads are allowed until the token expires, see docs/operations/access.md.
 READS = {
     "POST /api/v1/pages/resolve",
+    "POST /api/v1/appeals/{appeal_id}/replies/check",
     "POST /api/v1/rule-sets/{rule_set_id}/dry-run",
     "POST /api/v1/rule-sets/{rule_set_id}/preview",
 }
