@@ -7,7 +7,7 @@ from tests.integration.platform.upgrades import downgrade, upgrade
 
 BEFORE, REVISION = "0030", "0031"
 # Times are days from now; a reply is (kind, published, promised).
-REPLIES = {
+REPLIES: dict[str, list[tuple[str, int, int | None]]] = {
     "kept": [("interim", -9, -5), ("final", -6, None)],
     "kept at once": [("interim", -9, -5), ("final", -5, None)],
     "moved, then open": [("interim", -9, -5), ("interim", -6, 5)],
