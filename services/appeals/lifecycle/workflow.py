@@ -1,14 +1,23 @@
 """State machine of an appeal: who may move it from which status to which, and what a move requires.
 
-People move appeals by `POST /appeals/{id}/moves`. Other transitions are automatic: a published reply leads to
-`answered` or `interim`, a new message of the citizen to `reopened` or `triage`. Only a published public reply
-stops the clock.
+People move appeals by `POST /appeals/{id}/moves` (`MOVES`). Other transitions follow from something else
+(`AUTOMATIC_TRANSITIONS`): a reply, a message of the citizen, the routing rules. Only a published public reply
+stops the clock. `python -m services.appeals.lifecycle.workflow_document` writes the tables into the documentation.
 """
 
 from dataclasses import dataclass
 from typing import get_args
 
 from shared.auth.rights import Role
+from shared.contracts.appeal_events import (
+    AppealAnswered,
+    AppealAssigned,
+    AppealClosed,
+    AppealMoved,
+    AppealReopened,
+    AppealSnapshot,
+    ReplyQueued,
+)
 from shared.contracts.values import AppealStatus
 
 APPEAL_STATUSES: tuple[str, ...] = get_args(AppealStatus.__value__)
@@ -26,7 +35,7 @@ class AllowedMove:
     """A move that people may make. `takes_organisation`: the new organisation may be named with it.
 
     `needs_reason` holds for everyone, `staff_needs_reason` for staff of organisations. `once_for_staff`: staff may
-    make it only if none of them has made it before.
+    make it only if none of them has made it before. `event` is emitted besides `appeal.moved`.
     """
 
     to: AppealStatus
@@ -35,6 +44,7 @@ class AllowedMove:
     takes_organisation: bool = False
     staff_needs_reason: bool = False
     once_for_staff: bool = False
+    event: type[AppealSnapshot] | None = None
 
     def requires_reason(self, role: Role) -> bool:
         """Return whether a person of this role must give a reason."""
@@ -45,23 +55,59 @@ class AllowedMove:
         return self.once_for_staff and returns > 0 and role not in _CENTRE
 
 
-_ASSIGN = AllowedMove("assigned", takes_organisation=True)
-_TRANSFER = AllowedMove("assigned", _TRANSFER_ROLES, takes_organisation=True, staff_needs_reason=True)
+_ASSIGN = AllowedMove("assigned", takes_organisation=True, event=AppealAssigned)
+_TRANSFER = AllowedMove(
+    "assigned", _TRANSFER_ROLES, takes_organisation=True, staff_needs_reason=True, event=AppealAssigned
+)
 _WORK = AllowedMove("in_progress", _BOTH)
 _RETURN = AllowedMove("triage", _BOTH, needs_reason=True, once_for_staff=True)
-_NOT_REQUIRED = AllowedMove("not_required", needs_reason=True)
-_CLOSE = AllowedMove("closed", needs_reason=True)
+_NOT_REQUIRED = AllowedMove("not_required", needs_reason=True, event=AppealClosed)
+_CLOSE = AllowedMove("closed", needs_reason=True, event=AppealClosed)
+_CLOSE_ANSWERED = AllowedMove("closed", _BOTH, event=AppealClosed)
+_REOPEN = AllowedMove("reopened", needs_reason=True, event=AppealReopened)
 
 MOVES: dict[str, tuple[AllowedMove, ...]] = {
     "triage": (_ASSIGN, _NOT_REQUIRED),
     "assigned": (_WORK, _TRANSFER, _RETURN, _NOT_REQUIRED, _CLOSE),
     "in_progress": (_TRANSFER, _RETURN, _NOT_REQUIRED, _CLOSE),
     "interim": (_WORK, _ASSIGN, _CLOSE),
-    "answered": (AllowedMove("closed", _BOTH), AllowedMove("reopened", needs_reason=True)),
+    "answered": (_CLOSE_ANSWERED, _REOPEN),
     "reopened": (_WORK, _TRANSFER, _RETURN, _CLOSE),
-    "closed": (AllowedMove("reopened", needs_reason=True),),
+    "closed": (_REOPEN,),
     "not_required": (_ASSIGN,),
 }
+
+
+@dataclass(frozen=True)
+class AutomaticTransition:
+    """A change of status that no person requests as such: what causes it, and the event that tells of it."""
+
+    cause: str
+    statuses: tuple[AppealStatus, ...]
+    to: AppealStatus
+    event: type[AppealSnapshot]
+
+
+_TAKES_REPLY: tuple[AppealStatus, ...] = ("triage", "assigned", "in_progress", "interim", "answered", "reopened")
+_FINAL_REPLY = AutomaticTransition("a final reply is published", _TAKES_REPLY, "answered", AppealAnswered)
+_INTERIM_REPLY = AutomaticTransition("an interim reply is published", _TAKES_REPLY, "interim", AppealAnswered)
+_MESSAGE = AutomaticTransition("the citizen writes, an answer is due", ("answered",), "reopened", AppealReopened)
+_UNCLEAR_MESSAGE = AutomaticTransition(
+    "the citizen writes, the need is unclear", ("answered",), "triage", AppealReopened
+)
+
+AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
+    AutomaticTransition(
+        "an answer is due, the rules name an organisation", ("triage",), "assigned", AppealAssigned
+    ),
+    AutomaticTransition("the same after the first answer", ("triage",), "reopened", AppealReopened),
+    AutomaticTransition("changed rules name no organisation any more", ("assigned",), "triage", AppealMoved),
+    AutomaticTransition("a reply is submitted", ("assigned", "reopened"), "in_progress", ReplyQueued),
+    _FINAL_REPLY,
+    _INTERIM_REPLY,
+    _MESSAGE,
+    _UNCLEAR_MESSAGE,
+)
 
 
 def allowed_moves(status: str, role: Role, *, returns: int = 0) -> list[str]:
@@ -84,9 +130,7 @@ def find_move(status: str, to: str, role: Role) -> AllowedMove | None:
 
 def status_after_reply(status: str, kind: str) -> str:
     """Return the status after a public reply was published; a final status does not change."""
-    if status in FINAL_STATUSES:
-        return status
-    return "interim" if kind == "interim" else "answered"
+    return _status_after(_INTERIM_REPLY if kind == "interim" else _FINAL_REPLY, status)
 
 
 def status_after_message(status: str, needs_answer: str) -> str:
@@ -94,6 +138,10 @@ def status_after_message(status: str, needs_answer: str) -> str:
 
     Only an answered appeal changes: it is reopened, or goes to triage when it is unclear whether an answer is due.
     """
-    if status != "answered" or needs_answer == "no":
+    if needs_answer == "no":
         return status
-    return "reopened" if needs_answer == "yes" else "triage"
+    return _status_after(_MESSAGE if needs_answer == "yes" else _UNCLEAR_MESSAGE, status)
+
+
+def _status_after(transition: AutomaticTransition, status: str) -> str:
+    return transition.to if status in transition.statuses else status

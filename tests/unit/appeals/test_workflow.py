@@ -4,12 +4,19 @@ import pytest
 
 from services.appeals.lifecycle.workflow import (
     APPEAL_STATUSES,
+    AUTOMATIC_TRANSITIONS,
     FINAL_STATUSES,
     MOVES,
     allowed_moves,
     find_move,
     status_after_message,
     status_after_reply,
+)
+from services.appeals.lifecycle.workflow_document import (
+    DOCUMENT,
+    automatic_table,
+    moves_table,
+    with_current_tables,
 )
 from shared.auth.rights import Role
 from shared.tables.appeals import OPEN_APPEAL_STATUSES
@@ -68,3 +75,36 @@ def test_staff_must_give_a_reason_to_transfer() -> None:
     assert step is not None
     assert step.requires_reason(Role.EXECUTOR)
     assert not step.requires_reason(Role.MODERATOR)
+
+
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_documented_workflow_is_the_one_in_force() -> None:
+    """`python -m services.appeals.lifecycle.workflow_document` writes the tables."""
+    assert with_current_tables(TEXT) == TEXT
+
+
+def test_outdated_workflow_is_replaced() -> None:
+    row = next(line for line in moves_table().splitlines() if line.startswith("| `triage` | `assigned` |"))
+    assert with_current_tables(TEXT.replace(row, "| `triage` | `closed` | anyone | – | – | – |")) == TEXT
+
+
+def test_document_without_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="no marks"):
+        with_current_tables(TEXT.replace("<!-- end of workflow -->", ""))
+
+
+def test_every_transition_is_a_row_of_the_documented_workflow() -> None:
+    rows = [line for line in moves_table().splitlines() if line.startswith("| `")]
+    assert len(rows) == sum(len(moves) for moves in MOVES.values())
+    assert automatic_table().count("\n") == len(AUTOMATIC_TRANSITIONS) + 2
+    assert (
+        "| `reopened` | `triage` | `moderator`, `manager`, `approver`, `executor`; staff once | `reason` |" in TEXT
+    )
+
+
+def test_automatic_transitions_start_and_end_in_known_statuses() -> None:
+    for found in AUTOMATIC_TRANSITIONS:
+        assert {*found.statuses, found.to} <= set(APPEAL_STATUSES)
+        assert found.to not in FINAL_STATUSES
