@@ -242,13 +242,24 @@ class PreconditionFailed(Problem):
             "description": "The last change of an appeal",
             "properties": {
                 "kind": {"type": "string"},
-                "actor": {"type": "string"},
+                "actor": {
+                    "type": "object",
+                    "properties": {
+                        "id": {"type": ["string", "null"], "format": "uuid"},
+                        "name": {"type": "string"},
+                        "kind": {"type": "string"},
+                    },
+                },
                 "at": {"type": "string", "format": "date-time"},
             },
             "examples": [
                 {
                     "kind": "moved",
-                    "actor": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11",
+                    "actor": {
+                        "id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11",
+                        "name": "Цыренова Баирма Дашиевна",
+                        "kind": "person",
+                    },
                     "at": "2026-11-27T16:40:00+08:00",
                 }
             ],

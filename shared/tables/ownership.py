@@ -92,5 +92,8 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "webhook_endpoints": {"secret"},
 }
 
+# Restricted columns that one other service reads too: column by table, and its role.
+SHARED_COLUMNS: dict[tuple[str, str], str] = {("people", "full_name"): "appeals"}
+
 # Stored responses contain everything that the caller could see.
 OWNER_ONLY_TABLES = {table for table in TABLE_OWNERS if table.endswith("_idempotency")}

@@ -245,7 +245,8 @@ class CoverageDay(Base):
 
 
 class Person(Base):
-    """A person who can sign in. Only registry reads this table; other services use the claims of the token.
+    """A person who can sign in. Other services read what determines access; appeals also reads names, to show
+    colleagues.
 
     `include_subordinates`: they also see the organisations below their own. `issuer` and `external_subject`
     identify them at an external OIDC issuer.

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Replier
-from services.appeals.api.presenters.appeals import reply_out
+from services.appeals.api.presenters.appeals import replies_out, reply_out
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import drafts, reply_queries, submission
 from services.appeals.replies.new_reply import NewReply
@@ -60,9 +60,9 @@ async def reply_to_appeal(
         await appeal_queries.check_version(session, appeal, seen.version)
         draft = NewReply(body.text, body.kind, body.promised_at, body.message_id)
         if body.status == "draft":
-            return reply_out(await drafts.create_draft(session, appeal, draft, caller))
+            return await reply_out(session, await drafts.create_draft(session, appeal, draft, caller))
         sent = await submission.submit_reply(session, appeal, draft, caller, allow_duplicate=key.key is not None)
-        return reply_out(sent)
+        return await reply_out(session, sent)
 
     made = await once(
         session,
@@ -85,7 +85,7 @@ async def reply_to_appeal(
 async def list_appeal_replies(session: ReadTransaction, caller: Reader, appeal_id: UUID) -> list[replies.ReplyOut]:
     """Return all replies, oldest first, including those that staff wrote in the network itself."""
     await appeal_queries.require_visible(session, caller, appeal_id)
-    return [reply_out(found) for found in await reply_queries.replies_of(session, appeal_id)]
+    return await replies_out(session, await reply_queries.replies_of(session, appeal_id))
 
 
 @router.post(
@@ -116,4 +116,4 @@ async def retry_reply(
     if retried is None:
         raise NotFound("No such reply")
     set_etag(response, retried.version)
-    return reply_out(retried)
+    return await reply_out(session, retried)

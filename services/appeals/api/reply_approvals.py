@@ -11,7 +11,7 @@ from services.appeals.api.dependencies import (
     ReplyApprover,
     RuleManager,
 )
-from services.appeals.api.presenters.appeals import reply_out
+from services.appeals.api.presenters.appeals import replies_out, reply_out
 from services.appeals.api.presenters.replies import approval_rule_out
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import approval, approval_rules
@@ -47,13 +47,14 @@ async def list_reply_approvals(
         lambda row: (row[0].submitted_at, row[0].id),
         response,
     )
+    shown = await replies_out(session, [reply for reply, _ in rows])
     items = [
         replies.WaitingReply(
             appeal_id=reply.appeal_id,
             appeal_number=number,
-            reply=reply_out(reply).model_copy(update={"text": mask(reply.text)}),
+            reply=out.model_copy(update={"text": mask(reply.text)}),
         )
-        for reply, number in rows
+        for (reply, number), out in zip(rows, shown, strict=True)
     ]
     return Page(items=items, next_cursor=cursor)
 
@@ -77,7 +78,7 @@ async def approve_reply(
 
     async def work() -> replies.ReplyOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
-        return reply_out(await approval.approve(session, appeal, reply_id, version, caller))
+        return await reply_out(session, await approval.approve(session, appeal, reply_id, version, caller))
 
     made = await once(
         session,
@@ -113,7 +114,7 @@ async def refuse_reply(
 
     async def work() -> replies.ReplyOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
-        return reply_out(await approval.refuse(session, appeal, reply_id, body.remarks, caller, version=version))
+        return await reply_out(session, await approval.refuse(session, appeal, reply_id, body.remarks, caller, version=version))
 
     made = await once(
         session,

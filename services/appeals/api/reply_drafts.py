@@ -103,7 +103,7 @@ async def save_reply_draft(
     given = NewReply(body.text, body.kind, body.promised_at, body.message_id)
     saved = await drafts.save_draft(session, appeal, reply_id, given, caller, version=version)
     set_etag(response, saved.version)
-    return reply_out(saved)
+    return await reply_out(session, saved)
 
 
 @router.delete(
@@ -171,7 +171,7 @@ async def submit_reply_draft(
         submitted = await drafts.submit_draft(
             session, appeal, reply_id, version, caller, allow_duplicate=key.key is not None
         )
-        return reply_out(submitted)
+        return await reply_out(session, submitted)
 
     made = await once(
         session,

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
+from services.appeals.assignees.directory import ActorNames
 from services.appeals.lifecycle import alerts
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from shared import clock
@@ -136,7 +137,7 @@ async def timeline_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Timeli
 
 
 async def last_change(session: AsyncSession, appeal_id: UUID) -> dict[str, Any] | None:
-    """Return the last change of the appeal: {"kind", "actor", "at", "reply_id"?}."""
+    """Return the last change of the appeal: {"kind", "actor" with name, "at", "reply_id"?}."""
     entry = await session.scalar(
         select(TimelineEntry)
         .where(TimelineEntry.appeal_id == appeal_id)
@@ -146,4 +147,5 @@ async def last_change(session: AsyncSession, appeal_id: UUID) -> dict[str, Any] 
     if entry is None:
         return None
     reply = {"reply_id": entry.data["reply_id"]} if "reply_id" in entry.data else {}
-    return {"kind": entry.kind, "actor": entry.actor, "at": entry.at.isoformat()} | reply
+    actor = (await ActorNames.load(session, [entry.actor])).ref(entry.actor).model_dump(mode="json")
+    return {"kind": entry.kind, "actor": actor, "at": entry.at.isoformat()} | reply

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
+from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import NonBlankText, SingleLine
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.lifecycle.timeline import TimelineEntryKind
@@ -103,7 +104,7 @@ class AssignmentOut(BaseModel):
     to_organisation: NamedRef | None
     rule_id: UUID | None
     reason: str | None = Field(examples=["Дорога республиканская, не наша"])
-    actor: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    actor: ActorRef
 
 
 class TimelineEntryOut(BaseModel):
@@ -111,7 +112,7 @@ class TimelineEntryOut(BaseModel):
 
     at: datetime
     kind: TimelineEntryKind = Field(examples=["opened"])
-    actor: str = Field(examples=["system"])
+    actor: ActorRef
     data: dict[str, Any] = Field(
         examples=[{"status": "assigned", "message_id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"}]
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
+from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import BoundedDatetime, NonBlankText
 from services.appeals.replies.checks.hints import HintCode, HintSeverity
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
@@ -53,7 +54,7 @@ class ReplyOut(BaseModel):
     kind: ReplyKind
     text: str = Field(examples=["Ямочный ремонт начнётся в понедельник."])
     status: ReplyStatus = Field(examples=["published"])
-    author: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    author: ActorRef
     promised_at: datetime | None
     in_reply_to: UUID | None = Field(
         description="The citizen's message that it answers, chosen when the reply is made; null for one written "

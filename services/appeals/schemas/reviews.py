@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from services.appeals.assignees.directory import ActorRef
 from services.appeals.classification.types import MessageType, NeedsAnswer
 from services.appeals.schemas.common import Location, TopicRef
 from shared.contracts.values import Urgency
@@ -46,6 +47,6 @@ class ReviewOut(BaseModel):
     organisation_id: UUID | None = Field(
         description="The organisation that has the appeal, else the one that owns the page"
     )
-    reviewed_by: str = Field(description="The last reviewer", examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    reviewed_by: ActorRef = Field(description="The last reviewer")
     created_at: datetime = Field(description="When it was first reviewed")
     updated_at: datetime

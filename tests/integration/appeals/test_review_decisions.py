@@ -453,7 +453,7 @@ async def test_reviews_are_listed_for_the_centre_and_for_each_organisation(scena
         "Энергетика",
     )
     assert item["predicted"]["location"]["municipality"]["oktmo"] == CITY
-    assert (item["decided"]["location"], item["reviewed_by"]) == (None, CENTRE_SUBJECT)
+    assert (item["decided"]["location"], item["reviewed_by"]["id"]) == (None, CENTRE_SUBJECT)
 
 
 async def test_review_follows_its_appeals_organisation(scenario: AppealsScenario) -> None:

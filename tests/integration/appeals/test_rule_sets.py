@@ -184,7 +184,7 @@ async def test_one_set_is_active_and_an_older_one_can_be_activated_again(scenari
             "to_organisation": appeal["organisation"],
             "rule_id": draft["rules"][0]["id"],
             "reason": "Правило маршрутизации по теме",
-            "actor": "system",
+            "actor": {"id": None, "name": "Система", "kind": "system"},
         }
     ]
     retired = (await scenario.get(f"/rule-sets/{first['id']}")).json()

@@ -1,7 +1,6 @@
 """Presenters of appeals: rows to response models, with the names that they show."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, true
@@ -10,6 +9,7 @@ from sqlalchemy.orm import defer
 
 from services.appeals.api.presenters import classifications, routes
 from services.appeals.api.presenters.promises import promise_out
+from services.appeals.assignees.directory import ActorNames
 from services.appeals.classification import topics
 from services.appeals.lifecycle import assignments, timeline
 from services.appeals.lifecycle.appeal_queries import AppealRow, select_rows
@@ -22,7 +22,7 @@ from shared import clock, security_log
 from shared.auth.callers import Caller
 from shared.http.problems import NotFound
 from shared.masking import mask, snippet
-from shared.tables.appeals import Appeal, AppealMessage, Assignment, Classification
+from shared.tables.appeals import Appeal, AppealMessage, Assignment, Classification, Reply
 from shared.tables.ingest import Message
 
 
@@ -43,17 +43,22 @@ async def appeal_detail(
         raise NotFound("No such appeal")
     security_log.log_personal_data_read(caller.actor, "appeal", [appeal_id])
     appeal = row[0]
+    sent = await reply_queries.replies_of(session, appeal_id)
+    moved = await assignments.assignments_of(session, appeal_id)
+    entries = await timeline.timeline_of(session, appeal_id)
+    actors = {reply.author for reply in sent} | {found[0].actor for found in moved}
+    names = await ActorNames.load(session, actors | {entry.actor for entry in entries})
     return appeals.AppealOut(
         **dict(appeal_summary(row, caller)),
         route=await routes.load_route(session, route_of(appeal)),
         deadline=appeal.deadline,
         messages=await _messages(session, appeal_id),
         promises=[promise_out(found) for found in await promises.promises_of(session, appeal_id)],
-        replies=[reply_out(found) for found in await reply_queries.replies_of(session, appeal_id)],
-        assignments=[_assignment(*found) for found in await assignments.assignments_of(session, appeal_id)],
+        replies=[_reply(found, names) for found in sent],
+        assignments=[_assignment(*found, names) for found in moved],
         timeline=[
-            appeals.TimelineEntryOut(at=entry.at, kind=entry.kind, actor=entry.actor, data=entry.data)
-            for entry in await timeline.timeline_of(session, appeal_id)
+            appeals.TimelineEntryOut(at=entry.at, kind=entry.kind, actor=names.ref(entry.actor), data=entry.data)
+            for entry in entries
         ],
     )
 
@@ -88,7 +93,9 @@ async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.Appe
     ]
 
 
-def _assignment(row: Assignment, giving: str | None, getting: str | None) -> appeals.AssignmentOut:
+def _assignment(
+    row: Assignment, giving: str | None, getting: str | None, names: ActorNames
+) -> appeals.AssignmentOut:
     return appeals.AssignmentOut(
         at=row.at,
         kind=row.kind,
@@ -96,13 +103,25 @@ def _assignment(row: Assignment, giving: str | None, getting: str | None) -> app
         to_organisation=_named(row.to_organisation_id, getting),
         rule_id=row.rule_id,
         reason=row.reason,
-        actor=row.actor,
+        actor=names.ref(row.actor),
     )
 
 
-def reply_out(row: Any) -> replies.ReplyOut:
+async def replies_out(session: AsyncSession, rows: Sequence[Reply]) -> list[replies.ReplyOut]:
+    """Return replies as the API shows them, with the names of their authors."""
+    names = await ActorNames.load(session, {row.author for row in rows})
+    return [_reply(row, names) for row in rows]
+
+
+async def reply_out(session: AsyncSession, row: Reply) -> replies.ReplyOut:
     """Return a reply as the API shows it."""
-    return replies.ReplyOut(**{name: getattr(row, name) for name in replies.ReplyOut.model_fields})
+    (shown,) = await replies_out(session, [row])
+    return shown
+
+
+def _reply(row: Reply, names: ActorNames) -> replies.ReplyOut:
+    same = {name: getattr(row, name) for name in replies.ReplyOut.model_fields if name != "author"}
+    return replies.ReplyOut(**same, author=names.ref(row.author))
 
 
 def appeal_summary(row: AppealRow, caller: Caller) -> appeals.AppealSummary:

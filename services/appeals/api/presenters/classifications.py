@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.api.presenters import routes
+from services.appeals.assignees.directory import ActorNames
 from services.appeals.classification.classification_queries import ClassificationRow
 from services.appeals.classification.topics import TopicAndMunicipalityNames
 from services.appeals.classification.types import LOCATION_PARTS
@@ -90,6 +91,7 @@ async def reviews_out(session: AsyncSession, rows: Sequence[Review]) -> list[Rev
         location["municipality"] for side in kept if (location := _location_parts(side))["municipality"]
     }
     names = await TopicAndMunicipalityNames.load(session, topics, municipalities)
+    people = await ActorNames.load(session, {row.reviewed_by for row in rows})
     return [
         ReviewOut(
             message_id=row.message_id,
@@ -98,7 +100,7 @@ async def reviews_out(session: AsyncSession, rows: Sequence[Review]) -> list[Rev
             decided=_verdict(row.decided, names),
             agreement=_agreement(row),
             organisation_id=row.organisation_id,
-            reviewed_by=row.reviewed_by,
+            reviewed_by=people.ref(row.reviewed_by),
             created_at=row.created_at,
             updated_at=row.updated_at,
         )

@@ -1,0 +1,127 @@
+"""People and API clients as appeals show and use them: names of actors, and who may work on appeals.
+
+Registry owns both tables; `full_name` of people is granted to appeals. A name is shown only with an appeal that
+the caller may see, and never logged.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from typing_extensions import TypeAliasType
+
+from shared.auth.rights import RIGHTS, Right, RightScope, Role
+from shared.tables.registry import ApiClient, Person
+
+# Roles of an organisation's staff, and of the centre, that work on appeals.
+STAFF_ROLES: frozenset[Role] = frozenset(
+    role for role, rights in RIGHTS.items() if rights.get(Right.APPEALS_WORK) is RightScope.ORGANISATION
+)
+CENTRE_WORK_ROLES: frozenset[Role] = frozenset(
+    role for role, rights in RIGHTS.items() if rights.get(Right.APPEALS_WORK) is RightScope.REGION
+)
+
+ActorKind = TypeAliasType("ActorKind", Literal["person", "client", "system", "network"])
+# Actors that are neither people nor clients.
+_OTHER_ACTORS: Mapping[str, tuple[str, ActorKind]] = {"network": ("Сотрудник страницы в соцсети", "network")}
+_SYSTEM: tuple[str, ActorKind] = ("Система", "system")
+_UNKNOWN_PERSON = "Неизвестный сотрудник"
+
+
+class ActorRef(BaseModel):
+    """Who did something: a person, an API client, this system, or a page's staff in the network itself."""
+
+    id: UUID | None = Field(description="Of a person or client", examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    name: str = Field(examples=["Цыренова Баирма Дашиевна"])
+    kind: ActorKind = Field(examples=["person"])
+
+
+@dataclass(frozen=True)
+class Staff:
+    """A person who has access now."""
+
+    id: UUID
+    role: Role
+    organisation_id: UUID | None
+    include_subordinates: bool
+
+    def may_work_for(self, organisation_id: UUID | None) -> bool:
+        """Return whether the person works on the appeals of this organisation; null: on those of the centre."""
+        roles = CENTRE_WORK_ROLES if organisation_id is None else STAFF_ROLES
+        return self.role in roles and self.organisation_id == organisation_id
+
+    def has_right(self, right: Right, organisation_id: UUID | None, lineage: Collection[UUID]) -> bool:
+        """Return whether the person has the right for this organisation; null: for the centre.
+
+        `lineage` contains the ids from the root of the tree down to the organisation itself.
+        """
+        scope = RIGHTS[self.role].get(right)
+        if scope is None or scope is RightScope.REGION:
+            return scope is not None
+        own = self.organisation_id == organisation_id
+        return own or (self.include_subordinates and self.organisation_id in lineage)
+
+
+@dataclass(frozen=True)
+class ActorNames:
+    """The names of people and clients by id."""
+
+    people: Mapping[UUID, str] = field(default_factory=dict)
+    clients: Mapping[UUID, str] = field(default_factory=dict)
+
+    @staticmethod
+    async def load(session: AsyncSession, actors: Iterable[str | UUID | None]) -> "ActorNames":
+        """Load the names of these actors; those that are neither people nor clients have none."""
+        ids = {found for actor in actors if (found := actor_id(actor)) is not None}
+        if not ids:
+            return ActorNames()
+        people = await session.execute(select(Person.id, Person.full_name).where(Person.id.in_(ids)))
+        names = {row.id: row.full_name for row in people}
+        if not ids - names.keys():
+            return ActorNames(names)
+        clients = await session.execute(
+            select(ApiClient.id, ApiClient.name).where(ApiClient.id.in_(ids - names.keys()))
+        )
+        return ActorNames(names, {row.id: row.name for row in clients})
+
+    def ref(self, actor: str | UUID) -> ActorRef:
+        """Return the actor with their name."""
+        found = actor_id(actor)
+        if found is None:
+            name, kind = _OTHER_ACTORS.get(str(actor), _SYSTEM)
+            return ActorRef(id=None, name=name, kind=kind)
+        if (client := self.clients.get(found)) is not None:
+            return ActorRef(id=found, name=client, kind="client")
+        return ActorRef(id=found, name=self.people.get(found, _UNKNOWN_PERSON), kind="person")
+
+
+def actor_id(actor: str | UUID | None) -> UUID | None:
+    """Return the id of an actor that is a person or client; None for the system and other actors."""
+    if actor is None or isinstance(actor, UUID):
+        return actor
+    try:
+        return UUID(actor)
+    except ValueError:
+        return None
+
+
+def has_access() -> ColumnElement[bool]:
+    """Return the condition that a person can sign in."""
+    return Person.active & Person.locked_at.is_(None)
+
+
+async def load_staff(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Staff]:
+    """Return those of these people who have access now, by id."""
+    wanted = set(ids)
+    if not wanted:
+        return {}
+    rows = await session.execute(
+        select(Person.id, Person.role, Person.organisation_id, Person.include_subordinates).where(
+            Person.id.in_(wanted), has_access()
+        )
+    )
+    return {row.id: Staff(row.id, Role(row.role), row.organisation_id, row.include_subordinates) for row in rows}

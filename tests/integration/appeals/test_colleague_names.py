@@ -1,0 +1,81 @@
+"""Colleagues are shown by name wherever the API shows an appeal; events and logs never name them."""
+
+from uuid import uuid4
+
+from structlog.testing import capture_logs
+
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.people_helpers import register
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_appeals_api import _is_problem
+
+NAME = "Цыденова Сэсэг Баировна"
+
+
+async def test_timeline_assignments_and_replies_name_colleagues(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    executor = await register(scenario, NAME)
+    shown = {"id": executor.ref, "name": NAME, "kind": "person"}
+    with capture_logs() as lines:
+        sent = await executor.post(f"/appeals/{appeal['id']}/replies", {"text": "Начнём в понедельник."})
+        assert sent.status_code == 201, sent.text
+        found = (await executor.get(f"/appeals/{appeal['id']}")).json()
+    assert sent.json()["author"] == shown
+    assert [reply["author"] for reply in found["replies"]] == [shown]
+    assert (await executor.get(f"/appeals/{appeal['id']}/replies")).json()[0]["author"] == shown
+    assert [(entry["kind"], entry["actor"]["name"]) for entry in found["timeline"]] == [
+        ("opened", "Система"),
+        ("assigned", "Система"),
+        ("reply_queued", NAME),
+    ]
+    assert found["assignments"][0]["actor"] == {"id": None, "name": "Система", "kind": "system"}
+    assert NAME not in str(lines)
+    stored = await scenario.ingest.fetch("SELECT data::text, actor FROM events")
+    assert NAME not in str([tuple(row) for row in stored])
+
+
+async def test_stale_change_is_refused_with_the_name_of_the_colleague(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    executor = await register(scenario, NAME)
+    assert (await executor.move(appeal, to="in_progress")).status_code == 200
+    late = _is_problem(await scenario.move(appeal, "closed", reason="Решено"), 412)
+    assert late["last_change"]["actor"] == {"id": executor.ref, "name": NAME, "kind": "person"}
+
+
+async def test_client_and_staff_in_the_network_are_named_as_such(scenario: AppealsScenario) -> None:
+    message = await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    client = uuid4()
+    registry = await scenario.database.connect("registry")
+    await registry.execute(
+        """INSERT INTO api_clients (id, name, role, organisation_id, include_subordinates, active, created_at)
+           VALUES ($1, 'Система ЖКХ', 'executor', $2, false, true, now())""",
+        client,
+        scenario.organisation,
+    )
+    await registry.close()
+    token = scenario.appeals.token("executor", scenario.organisation, subject=str(client))
+    del scenario.appeals.granted_access[token]  # the row of the client is its access
+    moved = await scenario.appeals.client.post(
+        f"/api/v1/appeals/{appeal['id']}/moves",
+        json={"to": "in_progress"},
+        headers={"Authorization": f"Bearer {token}", "If-Match": "*"},
+    )
+    assert moved.status_code == 200, moved.text
+    assert moved.json()["timeline"][-1]["actor"] == {"id": str(client), "name": "Система ЖКХ", "kind": "client"}
+    await scenario.citizen_writes(
+        "Починим завтра", from_community=True, reply_to=await scenario.external_id(message), at=WEDNESDAY
+    )
+    (reply,) = (await scenario.appeal(appeal["id"]))["replies"]
+    assert reply["author"] == {"id": None, "name": "Сотрудник страницы в соцсети", "kind": "network"}
+
+
+async def test_reviewer_is_named(scenario: AppealsScenario) -> None:
+    message = await scenario.citizen_writes(QUESTION)
+    moderator = await register(scenario, NAME, role="moderator")
+    decided = await moderator.post(f"/messages/{message}/triage", {"needs_answer": True, "confirm": True})
+    assert decided.status_code == 200, decided.text
+    (review,) = (await scenario.get("/reviews")).json()["items"]
+    assert review["reviewed_by"] == {"id": moderator.ref, "name": NAME, "kind": "person"}
