@@ -1,18 +1,97 @@
-"""Let appeals read the names of people, to show colleagues by name."""
+"""Store who works on an appeal, the rules that choose them, and their absences.
+
+Appeals may read the names of people, to show colleagues by name.
+"""
 
 from collections.abc import Sequence
 
+import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
+
+from migrations.indexes import create_index_concurrently
 
 revision: str = "0031"
 down_revision: str | None = "0030"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
+OTHERS = "gospablik_registry, gospablik_ingest, gospablik_metrics, gospablik_webhooks"
+OPEN = "('triage', 'assigned', 'in_progress', 'interim', 'reopened')"
+
 
 def upgrade() -> None:
+    # The index builds commit the statements before them: each must be safe to run again.
     op.execute("GRANT SELECT (full_name) ON people TO gospablik_appeals")
+    op.execute("ALTER TABLE appeals ADD COLUMN IF NOT EXISTS assignee_id uuid")
+    create_index_concurrently(
+        "ix_appeals_assignee_id_opened_at",
+        "appeals",
+        ["assignee_id", "opened_at", "id"],
+        where="assignee_id IS NOT NULL",
+    )
+    create_index_concurrently(
+        "ix_appeals_without_assignee",
+        "appeals",
+        ["opened_at", "id"],
+        where=f"assignee_id IS NULL AND status IN {OPEN}",
+    )
+    _create_assignee_rules()
+    _create_absences()
 
 
 def downgrade() -> None:
+    for table in ("absences", "assignee_rules"):
+        op.drop_table(table)
+    op.drop_column("appeals", "assignee_id")
     op.execute("REVOKE SELECT (full_name) ON people FROM gospablik_appeals")
+
+
+def _create_assignee_rules() -> None:
+    op.create_table(
+        "assignee_rules",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("organisation_id", sa.Uuid(), nullable=False),
+        sa.Column("topic_id", sa.Uuid(), nullable=True),
+        sa.Column("person_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("last_person_id", sa.Uuid(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_assignee_rules_organisation_id")
+        ),
+        sa.ForeignKeyConstraint(["topic_id"], ["topics.id"], name=op.f("fk_assignee_rules_topic_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_assignee_rules")),
+        sa.UniqueConstraint(
+            "organisation_id",
+            "topic_id",
+            name=op.f("uq_assignee_rules_organisation_id_topic_id"),
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+    _grant("assignee_rules")
+
+
+def _create_absences() -> None:
+    op.create_table(
+        "absences",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("starts_on", sa.Date(), nullable=False),
+        sa.Column("ends_on", sa.Date(), nullable=False),
+        sa.Column("substitute_id", sa.Uuid(), nullable=True),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_absences_person_id")),
+        sa.ForeignKeyConstraint(["substitute_id"], ["people.id"], name=op.f("fk_absences_substitute_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_absences")),
+    )
+    op.create_index("ix_absences_person_id", "absences", ["person_id", "ends_on"])
+    op.create_index("ix_absences_starts_on", "absences", ["starts_on", "id"])
+    _grant("absences")
+
+
+def _grant(table: str) -> None:
+    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO gospablik_appeals")
+    op.execute(f"GRANT SELECT ON {table} TO {OTHERS}")

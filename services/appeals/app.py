@@ -2,8 +2,10 @@
 
 from services.appeals import worker
 from services.appeals.api import (
+    absences,
     alerts,
     appeals,
+    assignee_rules,
     classifications,
     incidents,
     promises,
@@ -48,6 +50,8 @@ def build_service() -> Service:
             rule_sets.router,
             sla_policies.router,
             routing_rules.router,
+            assignee_rules.router,
+            absences.router,
         ],
         jobs=queue,
         consumers=worker.consumers(queue),

@@ -7,4 +7,5 @@ queue = JobQueue("appeals")
 REQUEST_PUBLICATION = "request_publication"
 RETRY_PUBLICATION = "retry_publication"
 REROUTE_APPEALS = "reroute_appeals"
+RELEASE_APPEALS = "release_appeals"
 CREATE_INCIDENT_REPLIES = "create_incident_replies"

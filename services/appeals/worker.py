@@ -8,7 +8,7 @@ from services.appeals.inbound import event_consumer
 from services.appeals.inbound.event_consumer import handle_events
 from services.appeals.incidents import clustering
 from services.appeals.incidents.bulk_reply import create_all_replies, create_delayed_reply
-from services.appeals.lifecycle import breach_recording
+from services.appeals.lifecycle import access_changes, breach_recording
 from services.appeals.replies import promises, publication_events, publication_requests
 from services.appeals.replies.publication_requests import on_job_dead_lettered
 from services.appeals.routing import reroute as rerouting
@@ -34,6 +34,13 @@ def consumers(queue: Jobs) -> tuple[Consumer, ...]:
             AppealsConsumerOffset,
             rerouting.REGISTRY_EVENT_TYPES,
             rerouting.handle_registry_events,
+            queue,
+        ),
+        Consumer(
+            "assignees",
+            AppealsConsumerOffset,
+            access_changes.PERSON_EVENT_TYPES,
+            access_changes.handle_person_events,
             queue,
         ),
         # Reads the events that the first consumer emits.
@@ -71,6 +78,15 @@ def register(service: Service, queue: Jobs) -> None:
     @queue.schedule("reroute-unassigned", "17 * * * *")
     async def reroute_unassigned() -> None:
         await rerouting.reroute_appeals(service.database, include_untouched=False)
+
+    @queue.handler(jobs.RELEASE_APPEALS)
+    async def release_appeals(payload: dict[str, Any]) -> None:
+        await access_changes.release_appeals(service.database, UUID(payload["person_id"]))
+
+    # Finds appeals that were assigned to a person while their access was changing.
+    @queue.schedule("release-appeals", "*/10 * * * *")
+    async def release_remaining_appeals() -> None:
+        await access_changes.release_appeals(service.database)
 
     @queue.handler(jobs.CREATE_INCIDENT_REPLIES)
     async def create_incident_replies(payload: dict[str, Any]) -> None:

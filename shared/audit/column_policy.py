@@ -69,6 +69,8 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "routing_rules": frozenset({"municipality", "urgency", "page_owner_sphere", "page_owner_kind", "send_to"}),
     "reply_templates": frozenset({"kind", "created_by"}),
     "approval_rules": frozenset({"urgency", "organisation_kind", "created_by"}),
+    "assignee_rules": frozenset(),
+    "absences": frozenset({"created_by"}),
     "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason"}),
     "webhook_deliveries": frozenset({"event_type", "status"}),
 }

@@ -29,6 +29,7 @@ _OWNER_VIA: dict[str, tuple[str, type[_OwnedTable]]] = {
     "replies": ("appeal_id", Appeal),
     "incident_members": ("appeal_id", Appeal),
     "alerts": ("appeal_id", Appeal),
+    "absences": ("person_id", Person),
 }
 _ORGANISATION_COLUMNS: dict[str, str] = {"organisations": "id", "successions": "predecessor_id"}
 # Tables whose primary key is the digest of a secret: the column that identifies a row instead.

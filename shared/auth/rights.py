@@ -23,6 +23,7 @@ class Right(StrEnum):
     APPEALS_WORK = "appeals:work"
     APPEALS_ANSWER = "appeals:answer"
     REPLIES_APPROVE = "replies:approve"
+    ASSIGNEES_MANAGE = "assignees:manage"
     CLASSIFICATIONS_READ = "classifications:read"
     RULES_MANAGE = "rules:manage"
     METRICS_READ = "metrics:read"
@@ -52,6 +53,8 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.APPEALS_WORK: "move appeals through their statuses",
     Right.APPEALS_ANSWER: "write and publish replies, and keep templates of replies",
     Right.REPLIES_APPROVE: "approve or refuse replies that need approval",
+    Right.ASSIGNEES_MANAGE: "assign appeals that a colleague has; manage the rules that choose assignees, "
+    "and the absences of colleagues",
     Right.CLASSIFICATIONS_READ: "see the classification of all messages, and by which model it was made",
     Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules",
     Right.METRICS_READ: "read figures and reports",
@@ -133,6 +136,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.APPEALS_WORK,
         Right.APPEALS_ANSWER,
         Right.REPLIES_APPROVE,
+        Right.ASSIGNEES_MANAGE,
         Right.CLASSIFICATIONS_READ,
         Right.RULES_MANAGE,
         Right.METRICS_READ,
@@ -180,6 +184,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
     Role.MANAGER: _STAFF
     | _own_organisation(
         Right.REPLIES_APPROVE,
+        Right.ASSIGNEES_MANAGE,
         Right.PAGES_CONFIRM,
         Right.PEOPLE_READ,
         Right.PEOPLE_MANAGE,

@@ -107,6 +107,17 @@ class AppealAssigned(AppealSnapshot):
     example = _APPEAL
 
 
+class AppealAssigneeChanged(AppealSnapshot):
+    """Another person of the organisation, in triage of the centre, owes the next step; null: nobody."""
+
+    event_type = "appeal.assignee_changed"
+    sent_by_webhooks = False
+    example = _APPEAL | {"assignee_id": "0198f3a0-5555-7000-8000-000000000003", "previous_assignee_id": None}
+
+    assignee_id: UUID | None = Field(description="The person who owes the next step now")
+    previous_assignee_id: UUID | None = Field(description="The person before")
+
+
 class AppealMoved(AppealSnapshot):
     """The appeal changed its status. An organisation that loses the appeal gets an event of its own, with
     `assignment_lost: true` and itself as `organisation`, and no later events of the appeal.

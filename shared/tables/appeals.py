@@ -145,6 +145,20 @@ class Appeal(Base):
         ),
         # Appeals whose last reply failed.
         Index("ix_appeals_reply_failed", "opened_at", "id", postgresql_where=text("reply_failed IS NOT NULL")),
+        # Appeals of a person; open appeals that nobody has.
+        Index(
+            "ix_appeals_assignee_id_opened_at",
+            "assignee_id",
+            "opened_at",
+            "id",
+            postgresql_where=text("assignee_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_appeals_without_assignee",
+            "opened_at",
+            "id",
+            postgresql_where=text(f"assignee_id IS NULL AND status IN {OPEN_APPEAL_STATUSES!r}"),
+        ),
         # Unrouted appeals: routed again when rules or the registry change.
         Index(
             "ix_appeals_unassigned",
@@ -161,6 +175,8 @@ class Appeal(Base):
     urgency: Mapped[str] = mapped_column(default="normal")
     outcome: Mapped[str | None]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    # The person who owes the next step: of the organisation, in triage of the centre.
+    assignee_id: Mapped[UUID | None]
     topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
     # The location of the problem: OKTMO of the municipality; settlement, street and house from the text.
     municipality: Mapped[str | None]

@@ -67,6 +67,8 @@ TABLE_OWNERS: dict[str, str] = {
             "alerts",
             "rule_sets",
             "routing_rules",
+            "assignee_rules",
+            "absences",
             "appeals_consumer_offsets",
             "appeals_idempotency",
         ),

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Moderator, Reader, Worker
 from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_items
-from services.appeals.lifecycle import appeal_queries
+from services.appeals.lifecycle import appeal_queries, assignee_changes
 from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.moderation import decisions, manual_appeals
 from services.appeals.schemas import appeals
@@ -16,7 +16,8 @@ from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import declared, with_headers
-from shared.database.sessions import retry_on_deadlock
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession, retry_on_deadlock
 from shared.http import problems
 from shared.http.problems import (
     Invalid,
@@ -26,7 +27,7 @@ from shared.http.problems import (
     Unavailable,
 )
 from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import AppealsIdempotency
+from shared.tables.appeals import Appeal, AppealsIdempotency
 
 router = APIRouter(tags=["appeals"])
 
@@ -148,25 +149,47 @@ async def move_appeal(
     version: RequiredVersion,
     response: Response,
 ) -> appeals.AppealOut:
-    """Move the appeal to another status, with `assigned` also to another organisation. A move that is not allowed
-    is a 409 naming the allowed ones.
+    """Move the appeal to another status, with `assigned` also to another organisation, and to the person
+    `assignee_id`. A move that is not allowed is a 409 naming the allowed ones.
+
+    `{"assignee_id": …}` alone assigns it to a person and leaves its status. Everybody who works on it may take one
+    that nobody has, and pass on or release their own; to give away a colleague's needs `assignees:manage` (403).
+    Without `assignee_id` a move to `in_progress` assigns an appeal that nobody has to the caller, if they are of
+    its organisation.
 
     412 names the appeal's present `version` and its `last_change`.
     """
-    appeal = await appeal_queries.lock(session, caller, appeal_id)
-    await appeal_queries.check_version(session, appeal, version)
-    await decisions.move_appeal(
-        session,
-        caller,
-        appeal,
-        body.to,
-        organisation_id=body.organisation_id,
-        reason=body.reason,
-        outcome=body.outcome,
-    )
+    appeal = await retry_on_deadlock(session, lambda: _move(session, caller, appeal_id, body, version))
     # A caller who returns an appeal gets it in this response, although it is now out of their scope.
     moved = await appeal_detail(session, caller, appeal.id, scoped=False)
     if not await appeal_queries.is_visible(session, caller, appeal.id):
         moved.allowed_moves = []
     set_etag(response, moved.version)
     return moved
+
+
+async def _move(
+    session: WriteSession, caller: Caller, appeal_id: UUID, body: appeals.MoveIn, version: int | None
+) -> Appeal:
+    appeal = await appeal_queries.lock(session, caller, appeal_id)
+    await appeal_queries.check_version(session, appeal, version)
+    if body.to is not None:
+        await decisions.move_appeal(
+            session,
+            caller,
+            appeal,
+            body.to,
+            organisation_id=body.organisation_id,
+            reason=body.reason,
+            outcome=body.outcome,
+            assignee=body.assignee(),
+        )
+    elif not body.assignee().given:
+        raise Invalid.field("/to", "Name the new status, or a person as assignee_id")
+    elif body.model_fields_set - {"to", "assignee_id"}:
+        raise Invalid.field(
+            "/to", "Name the new status: only a move takes a reason, an organisation or an outcome"
+        )
+    else:
+        await assignee_changes.assign_person(session, appeal, body.assignee(), caller)
+    return appeal

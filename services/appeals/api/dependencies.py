@@ -21,4 +21,5 @@ ClassificationReader = Annotated[Caller, require_right(Right.CLASSIFICATIONS_REA
 
 
 RegistryReader = Annotated[Caller, require_right(Right.REGISTRY_READ)]
+AssigneeManager = Annotated[Caller, require_right(Right.ASSIGNEES_MANAGE)]
 RuleManager = Annotated[Caller, require_right(Right.RULES_MANAGE)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -19,7 +20,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
+from typing_extensions import TypeAliasType
 
+from services.appeals.assignees.directory import actor_id
 from services.appeals.classification import topics
 from services.appeals.classification.topics import TopicGroup
 from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, SingleLine
@@ -36,8 +39,10 @@ from shared.contracts.values import AppealStatus, Language, Urgency
 from shared.database.sessions import WriteSession
 from shared.http.problems import NotFound
 from shared.networks import NetworkName
-from shared.tables.appeals import Appeal, Topic
-from shared.tables.registry import Municipality, Organisation
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, Topic
+from shared.tables.registry import Municipality, Organisation, Person
+
+AssigneeFilter = TypeAliasType("AssigneeFilter", Literal["me", "none"])
 
 
 class AppealFilter(ListFilter):
@@ -48,6 +53,10 @@ class AppealFilter(ListFilter):
         default=None, description=f"In `triage`, for one or more of these reasons. {TRIAGE_REASON_HELP}"
     )
     organisation_id: UUID | None = None
+    assignee_id: UUID | None = Field(default=None, description="Appeals of this person")
+    assignee: AssigneeFilter | None = Field(
+        default=None, description="`me`: those of the caller; `none`: open ones that nobody has"
+    )
     network: NetworkName | None = None
     topic_id: UUID | None = Field(default=None, description="A topic; a group takes all its topics")
     municipality: str | None = Field(default=None, pattern=OKTMO_PATTERN, description="OKTMO of the location")
@@ -81,6 +90,7 @@ class AppealFilter(ListFilter):
             ]
         for column, value in (
             (Appeal.organisation_id, self.organisation_id),
+            (Appeal.assignee_id, self.assignee_id),
             (Appeal.municipality, self.municipality),
             (Appeal.settlement, self.settlement),
             (Appeal.utility_failure, self.utility_failure),
@@ -110,7 +120,16 @@ class AppealFilter(ListFilter):
             conditions.append(failed.is_not(None) if self.reply_failed else failed.is_(None))
         if self.q:
             conditions.append(Appeal.text.icontains(self.q, autoescape=True))
-        return conditions + self._opened()
+        return conditions + self._assigned(caller) + self._opened()
+
+    def _assigned(self, caller: Caller) -> list[ColumnElement[bool]]:
+        if self.assignee == "me":
+            # An API client is nobody's assignee.
+            return [Appeal.assignee_id == actor_id(caller.subject)]
+        if self.assignee == "none":
+            open_statuses = [inline_literal(status) for status in OPEN_APPEAL_STATUSES]
+            return [Appeal.assignee_id.is_(None), Appeal.status.in_(open_statuses)]
+        return []
 
     def _opened(self) -> list[ColumnElement[bool]]:
         since = [Appeal.opened_at >= self.opened_from] if self.opened_from is not None else []
@@ -122,11 +141,11 @@ def _label(column: InstrumentedAttribute[str], name: str) -> Label[str]:
     return type_coerce(column, Text).label(name)
 
 
-# An appeal with the names of its organisation, topic, topic group and municipality.
-AppealRow = Row[Appeal, str | None, str | None, UUID | None, str | None, str | None]
+# An appeal with the names of its organisation, topic, topic group, municipality and assignee.
+AppealRow = Row[Appeal, str | None, str | None, UUID | None, str | None, str | None, str | None]
 
 
-def select_rows() -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None]:
+def select_rows() -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None, str | None]:
     # Outer joins: an appeal may have no organisation, topic or location yet.
     return (
         select(
@@ -136,17 +155,19 @@ def select_rows() -> Select[Appeal, str | None, str | None, UUID | None, str | N
             Topic.group_id,
             _label(TopicGroup.name, "group"),
             _label(Municipality.name, "municipality"),
+            _label(Person.full_name, "assignee"),
         )
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
         .outerjoin(Topic, Topic.id == Appeal.topic_id)
         .outerjoin(TopicGroup, TopicGroup.id == Topic.group_id)
         .outerjoin(Municipality, Municipality.oktmo == Appeal.municipality)
+        .outerjoin(Person, Person.id == Appeal.assignee_id)
     )
 
 
 def list_query(
     caller: Caller, filters: AppealFilter, paging: Paging, *, newest_first: bool = True
-) -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None]:
+) -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None, str | None]:
     """Return the query that lists appeals by the moment they were opened, one more than the page takes.
 
     Indexes end in `opened_at, id` and are read in either direction.

@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import ActorNames
+from services.appeals.assignees.selection import choose_assignees
 from services.appeals.lifecycle import alerts
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from shared import clock
-from shared.contracts.appeal_events import AppealSnapshot
+from shared.contracts.appeal_events import AppealAssigneeChanged, AppealSnapshot
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
@@ -26,8 +27,8 @@ from shared.tables.appeals import Appeal, Assignment, TimelineEntry
 TimelineEntryKind = TypeAliasType(
     "TimelineEntryKind",
     Literal[
-        "opened", "routed", "triage_decided", "assigned", "moved", "rerouted", "reopened", "overdue",
-        "topic_changed", "location_changed", "urgency_changed", "message_added", "message_edited",
+        "opened", "routed", "triage_decided", "assigned", "assignee_changed", "moved", "rerouted", "reopened",
+        "overdue", "topic_changed", "location_changed", "urgency_changed", "message_added", "message_edited",
         "message_deleted", "reply_queued", "reply_corrected", "reply_recognised", "reply_failed", "answered",
         "promise_made", "promise_kept", "promise_moved", "promise_broken", "promise_reminded",
         "incident_joined", "incident_left", "incident_reply_skipped", "reply_approval_requested",
@@ -49,6 +50,7 @@ class AppealRecorder:
         self._events: list[NewEvent] = []
         self._assignments: list[dict[str, Any]] = []
         self._alerts: dict[str, list[tuple[Appeal, str]]] = {}
+        self._unsettled: dict[UUID, Appeal] = {}
 
     def add_timeline_entry(
         self,
@@ -114,15 +116,42 @@ class AppealRecorder:
         """Add an alert about the appeal, with its reason."""
         self._alerts.setdefault(kind, []).append((appeal, why))
 
+    def settle_assignee(self, appeal: Appeal) -> None:
+        """Let `write` choose who owes the next step, unless the present assignee still may."""
+        self._unsettled[appeal.id] = appeal
+
+    def change_assignee(
+        self, appeal: Appeal, person_id: UUID | None, actor: str = SYSTEM_ACTOR, *, reason: str | None = None
+    ) -> None:
+        """Set the person who owes the next step: timeline entry and event."""
+        previous, appeal.assignee_id = appeal.assignee_id, person_id
+        appeal.updated_at = clock.now()
+        self.add_timeline_entry(
+            appeal,
+            "assignee_changed",
+            actor,
+            assignee_id=str(person_id) if person_id is not None else None,
+            previous_assignee_id=str(previous) if previous is not None else None,
+            reason=reason,
+        )
+        changed = AppealAssigneeChanged(
+            **event_snapshot(appeal), assignee_id=person_id, previous_assignee_id=previous
+        )
+        self.add_event(changed, actor)
+
     async def write(self, session: WriteSession) -> None:
-        """Write everything collected; the appeals are flushed first."""
+        """Write everything collected; assignees are chosen and the appeals are flushed first."""
+        # One flush, so that a change and the choice of the assignee make one version.
+        with session.no_autoflush:
+            for choice in await choose_assignees(session, self._unsettled.values()):
+                self.change_assignee(choice.appeal, choice.person_id, reason=choice.reason)
         await session.flush()
         await insert_rows(session, TimelineEntry, self._entries)
         await insert_rows(session, Assignment, self._assignments)
         await emit(session, *self._events)
         for kind, appeals in self._alerts.items():
             await alerts.raise_for_appeals(session, kind, appeals)
-        self._entries, self._events, self._assignments, self._alerts = [], [], [], {}
+        self._entries, self._events, self._assignments, self._alerts, self._unsettled = [], [], [], {}, {}
 
 
 async def timeline_of(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:

@@ -84,6 +84,7 @@ def record_first_assignment(
         reason=route.reason,
     )
     record_assigned(recorder, appeal, actor)
+    recorder.settle_assignee(appeal)
 
 
 def assign(
@@ -135,6 +136,7 @@ def assign(
         clocks.recompute_clock(appeal, routing_context.policies, calendar)
         record_assigned(recorder, appeal, actor)
     record_unassigned(recorder, appeal, previous_organisation_id, status_before, actor, reason=route.reason)
+    recorder.settle_assignee(appeal)
 
 
 def _record_assignment(
@@ -220,6 +222,7 @@ def reopen(
     deadline = DeadlineSnapshot.parse(appeal.deadline).next_text
     recorder.add_timeline_entry(appeal, "reopened", actor, status=status, reason=reason, deadline=deadline)
     recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
+    recorder.settle_assignee(appeal)
 
 
 def start_next_clock(appeal: Appeal, routing_context: RoutingContext) -> None:
@@ -419,6 +422,7 @@ def _return_to_centre(appeal: Appeal, caller: Caller, recorder: AppealRecorder, 
     appeal.organisation_id = None
     appeal.status = "triage"
     record_unassigned(recorder, appeal, previous_organisation_id, status, caller.actor, reason=reason)
+    recorder.settle_assignee(appeal)
 
 
 def unassign(appeal: Appeal, recorder: AppealRecorder, actor: str, *, route: RouteSnapshot) -> None:
@@ -439,3 +443,4 @@ def unassign(appeal: Appeal, recorder: AppealRecorder, actor: str, *, route: Rou
     appeal.status = "triage"
     appeal.route = route.updated(unassigned_from=previous_organisation_id).dump()
     record_unassigned(recorder, appeal, previous_organisation_id, status, actor, reason=route.reason)
+    recorder.settle_assignee(appeal)

@@ -17,8 +17,9 @@ from services.appeals.classification.types import (
 )
 from services.appeals.inbound.appeal_matching import AppealMatcher, ClassifiedMessage, LockedAppeals, thread_author
 from services.appeals.inbound.thread_context import ThreadContext, select_messages
-from services.appeals.lifecycle import assignments, transitions
+from services.appeals.lifecycle import assignee_changes, assignments, transitions
 from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
+from services.appeals.lifecycle.assignee_changes import UNCHANGED, AssigneeWish
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
@@ -393,6 +394,7 @@ def _keep_in_triage(appeal: Appeal, route: Route, actor: str, recorder: AppealRe
             **event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=MODERATOR_REASON
         )
         recorder.add_event(moved, actor)
+        recorder.settle_assignee(appeal)
 
 
 def _confirm_topic(appeal: Appeal, corrections: Corrections, prediction: UUID | None) -> None:
@@ -524,20 +526,28 @@ async def move_appeal(
     organisation_id: UUID | None,
     reason: str | None,
     outcome: AppealOutcome | None,
+    assignee: AssigneeWish = UNCHANGED,
 ) -> None:
-    """Move a locked appeal by a person.
+    """Move a locked appeal by a person, and assign it to one.
 
-    Raises as `transitions.apply_move` does, and `Invalid` for an unknown organisation.
+    Raises as `transitions.apply_move` and `assignee_changes.apply_wish` do, and `Invalid` for an unknown
+    organisation.
     """
     await require_open_organisation(session, organisation_id)
     organisations = {found for found in (organisation_id, appeal.organisation_id) if found}
     if suggested := route_of(appeal).suggested_organisation_id:
         organisations.add(suggested)
     routing_context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
-    recorder = AppealRecorder()
+    recorder, former = AppealRecorder(), appeal.organisation_id
     transitions.apply_move(
         appeal, to, caller, routing_context, recorder, organisation_id=organisation_id, reason=reason,
         outcome=outcome, previous_organisations=await assignments.all_organisations(session, appeal),
     )  # fmt: skip
+    if assignee.given:
+        await assignee_changes.apply_wish(
+            session, appeal, assignee, caller, recorder, former_organisation_id=former
+        )
+    elif appeal.status == "in_progress" and appeal.assignee_id is None:
+        await assignee_changes.take(session, appeal, caller, recorder)
     await _flush(session)
     await recorder.write(session)

@@ -9,6 +9,7 @@ from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import NonBlankText, SingleLine
+from services.appeals.lifecycle.assignee_changes import AssigneeWish
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.lifecycle.timeline import TimelineEntryKind
 from services.appeals.lifecycle.transitions import AssignmentKind
@@ -37,6 +38,7 @@ class AppealSummary(BaseModel):
     urgency: Urgency = Field(examples=["normal"])
     outcome: AppealOutcome | None
     organisation: NamedRef | None
+    assignee: ActorRef | None = Field(description="The person who owes the next step; null: nobody yet")
     topic: TopicRef | None
     location: Location | None
     language: Language | None
@@ -156,9 +158,11 @@ class AppealIn(LocationIn):
 
 
 class MoveIn(RequestBody):
-    """The target of a move and what the move requires."""
+    """The target of a move and what the move requires; `assignee_id` alone changes only the person."""
 
-    to: AppealStatus = Field(examples=["assigned"])
+    to: AppealStatus | None = Field(
+        default=None, description="The new status; left out: the status stays", examples=["assigned"]
+    )
     organisation_id: UUID | None = Field(
         default=None,
         description="With `assigned`: the new organisation. Staff must give a reason, and cannot name one that "
@@ -166,6 +170,16 @@ class MoveIn(RequestBody):
     )
     reason: SingleLine | None = Field(default=None, examples=["Дорога республиканская, не наша"])
     outcome: AppealOutcome | None = Field(default=None, description="With `closed`")
+    assignee_id: UUID | None = Field(
+        default=None,
+        description="The person who owes the next step: of the appeal's organisation, in `triage` of the centre. "
+        "`null`: nobody; left out: the person stays, unless they may not work on the appeal after the move",
+        examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"],
+    )
+
+    def assignee(self) -> AssigneeWish:
+        """Return whom the body assigns."""
+        return AssigneeWish(given="assignee_id" in self.model_fields_set, person_id=self.assignee_id)
 
 
 class AppealCounts(BaseModel):

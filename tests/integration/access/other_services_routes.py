@@ -3,7 +3,7 @@
 from typing import Any
 
 from shared.auth.rights import Right
-from tests.integration.access.route_table import ListRoute, RouteCall, Row, body, sample_id, sample_ids
+from tests.integration.access.route_table import GOOD, ListRoute, RouteCall, Row, body, sample_id, sample_ids
 
 # The second sample appeal of each organisation is older than the counted period.
 SINCE = {"opened_from": "2026-03-01T00:00:00Z"}
@@ -104,6 +104,29 @@ APPEALS: dict[str, Row] = {
     "GET /api/v1/reviews": ListRoute(Right.APPEALS_READ, shows="message_id", key="message_id"),
     "GET /api/v1/topics": RouteCall(Right.REGISTRY_READ),
     "GET /api/v1/topics/{topic_id}": RouteCall(Right.REGISTRY_READ),
+    "GET /api/v1/assignee-rules": ListRoute(Right.APPEALS_READ, shows="assignee_rule_id"),
+    "POST /api/v1/assignee-rules": RouteCall(
+        Right.ASSIGNEES_MANAGE,
+        body(
+            organisation_id=sample_id("organisation_id"),
+            topic_id=sample_id("topic_id"),
+            person_ids=sample_ids("person_id"),
+        ),
+        hidden=403,
+    ),
+    "GET /api/v1/assignee-rules/{rule_id}": RouteCall(Right.APPEALS_READ, names={"rule_id": "assignee_rule_id"}),
+    "PATCH /api/v1/assignee-rules/{rule_id}": RouteCall(
+        Right.ASSIGNEES_MANAGE,
+        body(person_ids=sample_ids("deputy_id", "person_id")),
+        names={"rule_id": "assignee_rule_id"},
+    ),
+    "DELETE /api/v1/assignee-rules/{rule_id}": RouteCall(
+        Right.ASSIGNEES_MANAGE, names={"rule_id": "assignee_rule_id"}
+    ),
+    "GET /api/v1/absences": ListRoute(Right.APPEALS_READ, shows="absence_id"),
+    "POST /api/v1/absences": RouteCall(Right.APPEALS_WORK, body(starts_on="2099-01-01", ends_on="2099-01-02")),
+    # An absence of a colleague needs the right to manage assignees: tests/integration/appeals/test_absences.py.
+    "DELETE /api/v1/absences/{absence_id}": RouteCall(Right.APPEALS_WORK, answers=GOOD | {403}),
     "GET /api/v1/sla-policies": RouteCall(Right.REGISTRY_READ),
     "POST /api/v1/sla-policies": RouteCall(
         Right.RULES_MANAGE, body(name="Новая", urgency="normal", first_response_hours=8, resolution_hours=56)

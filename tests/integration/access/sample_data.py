@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
 from shared.database.sessions import create_engine
 from shared.ids import new_id
-from shared.tables import appeals, ingest, registry, webhooks
+from shared.tables import appeals, appeals_work, ingest, registry, webhooks
 from shared.tables import common as events
 from tests.conftest import TestDatabase
 
@@ -414,6 +414,23 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
     sample_ids["delivery_id"] = await _add(session, delivery)
 
 
+async def _assignees(session: AsyncSession, sample_ids: dict[str, Any]) -> None:
+    """Assign the appeal to the person, by a rule of the organisation; the person is absent for a while."""
+    appeal = await session.get_one(appeals.Appeal, sample_ids["appeal_id"])
+    appeal.assignee_id = sample_ids["person_id"]
+    rule = appeals_work.AssigneeRule(
+        organisation_id=sample_ids["organisation_id"], person_ids=[sample_ids["person_id"]]
+    )
+    sample_ids["assignee_rule_id"] = await _add(session, rule)
+    absence = appeals_work.Absence(
+        person_id=sample_ids["person_id"],
+        starts_on=date(2099, 1, 1),
+        ends_on=date(2099, 1, 9),
+        created_by="matrix",
+    )
+    sample_ids["absence_id"] = await _add(session, absence)
+
+
 async def _people(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
     organisation_id = sample_ids["organisation_id"]
     person = registry.Person(
@@ -423,6 +440,11 @@ async def _people(session: AsyncSession, sample_ids: dict[str, Any], mark: str) 
         organisation_id=organisation_id,
     )
     sample_ids["person_id"] = await _add(session, person)
+    deputy = registry.Person(
+        username=f"deputy-{mark}", full_name=f"Заместитель {mark}", role="manager", organisation_id=organisation_id
+    )
+    sample_ids["deputy_id"] = await _add(session, deputy)
+    await _assignees(session, sample_ids)
     sample_ids |= {"session_id": new_id(), "other_session_id": new_id()}
     await _add(
         session,

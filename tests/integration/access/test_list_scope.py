@@ -26,6 +26,8 @@ FINDS = {
     "event_id": "event_id",
     "thread_key": "thread_key",
     "number": "number",
+    "assignee_id": "person_id",
+    "person_id": "person_id",
     "q": "word",
     "topic_id": "topic_id",
     "group_id": "topic_id",
@@ -69,6 +71,7 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "settlement": ["Кабанск"],
     "utility_failure": ["power"],
     "min_transfers": ["1"],
+    "on": ["2099-01-02"],
 }
 PAGED = {"limit", "cursor"}
 # Lists of the region's public directory, which everybody may read.

@@ -42,6 +42,12 @@ class AppealsScenario:
         assert queue is not None
         await queue.handlers[name](payload)
 
+    async def handle_schedule(self, name: str) -> None:
+        """Run a schedule once, as the worker does."""
+        queue = self.appeals.service.jobs
+        assert queue is not None
+        await queue.schedules[name][1]()
+
     async def insert_message(
         self,
         text: str,

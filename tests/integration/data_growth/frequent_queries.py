@@ -7,8 +7,9 @@ one organisation a filter without an index reads that organisation's rows.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from services.appeals.lifecycle import alerts, appeal_queries, breach_recording
+from services.appeals.lifecycle import access_changes, alerts, appeal_queries, breach_recording
 from services.appeals.replies import promise_queries, promises
 from services.appeals.replies.publication_requests import request_unacknowledged_again
 from services.ingest.intake import message_queries, quarantine
@@ -121,6 +122,19 @@ FREQUENT_QUERIES = [
     _appeals("of two rare statuses", "ix_appeals_status_opened_at", status=("closed", "not_required")),
     _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
     _appeals("overdue", *_OPEN, overdue=True, removed=MAX_OPEN),
+    _appeals("of an assignee", "ix_appeals_assignee_id_opened_at", assignee_id=UUID(int=1)),
+    _appeals("of an assignee, of staff", "ix_appeals_assignee_id_opened_at", staff=True, assignee_id=UUID(int=1)),
+    _appeals("that nobody has", "ix_appeals_without_assignee", assignee="none", removed=MAX_OPEN),
+    _appeals(
+        "that nobody has, of staff", "ix_appeals_without_assignee", staff=True, assignee="none", removed=MAX_OPEN
+    ),
+    FrequentQuery(
+        "the schedule release-appeals",
+        "appeals",
+        lambda session, _: access_changes.release_batch(session),
+        frozenset({*_OPEN, "ix_appeals_assignee_id_opened_at"}),
+        MAX_OPEN,
+    ),
     _appeals("whose last reply failed", "ix_appeals_reply_failed", reply_failed=True),
     _appeals("whose last reply failed, of staff", "ix_appeals_reply_failed", staff=True, reply_failed=True),
     FrequentQuery(

@@ -53,11 +53,14 @@ INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, 
         'https://network.example/' || i,
         rare, 'poll', at, at + interval '1 minute', 1, json_build_object('id', i, 'text', repeat(md5(i::text), 4))
     FROM source ORDER BY i;
-INSERT INTO appeals (id, version, status, urgency, organisation_id, topic_id, language, transfers, returns,
-        page_id, network, thread_key, author_key, url, text, written_at, opened_at, assigned_at,
+INSERT INTO appeals (id, version, status, urgency, organisation_id, assignee_id, topic_id, language, transfers,
+        returns, page_id, network, thread_key, author_key, url, text, written_at, opened_at, assigned_at,
         first_response_due_at, first_response_at, overdue_recorded_at, route, created_at, updated_at)
     SELECT appeal_id, 1, CASE WHEN open THEN 'assigned' WHEN rare THEN 'closed' ELSE 'answered' END,
-        CASE WHEN rare THEN 'high' ELSE 'normal' END, organisation_id, topic_id, 'ru', 0, 0, page_id, network,
+        CASE WHEN rare THEN 'high' ELSE 'normal' END, organisation_id,
+        -- One person has worked on half of all appeals.
+        CASE WHEN i % 2 = 0 THEN '00000000-0000-0000-0000-000000000001'::uuid END,
+        topic_id, 'ru', 0, 0, page_id, network,
         network || ':' || i / 3, 'author' || i % 50000, 'https://network.example/' || i,
         'Когда починят дорогу у дома ' || i || '? ' || repeat(md5(i::text), 4), at, at + interval '1 minute', at,
         at + interval '4 days',

@@ -146,6 +146,8 @@ _ROUTES = {
     "/api/v1/reply-approvals": "appeals",
     "/api/v1/approval-rules": "appeals",
     "/api/v1/reviews": "appeals",
+    "/api/v1/assignee-rules": "appeals",
+    "/api/v1/absences/5": "appeals",
     "/api/v1/classifications": "appeals",
     "/api/v1/classifier": "appeals",
     "/api/v1/webhooks/endpoints": "webhooks",

@@ -1,6 +1,7 @@
 """Presenters of appeals: rows to response models, with the names that they show."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, true
@@ -9,7 +10,7 @@ from sqlalchemy.orm import defer
 
 from services.appeals.api.presenters import classifications, routes
 from services.appeals.api.presenters.promises import promise_out
-from services.appeals.assignees.directory import ActorNames
+from services.appeals.assignees.directory import ActorNames, ActorRef
 from services.appeals.classification import topics
 from services.appeals.lifecycle import assignments, timeline
 from services.appeals.lifecycle.appeal_queries import AppealRow, select_rows
@@ -22,8 +23,11 @@ from shared import clock, security_log
 from shared.auth.callers import Caller
 from shared.http.problems import NotFound
 from shared.masking import mask, snippet
-from shared.tables.appeals import Appeal, AppealMessage, Assignment, Classification, Reply
+from shared.tables.appeals import Appeal, AppealMessage, Assignment, Classification, Reply, TimelineEntry
 from shared.tables.ingest import Message
+
+# Fields of timeline entries that hold the id of a person.
+_PERSON_FIELDS = ("assignee_id", "previous_assignee_id")
 
 
 async def appeal_detail(
@@ -47,7 +51,8 @@ async def appeal_detail(
     moved = await assignments.assignments_of(session, appeal_id)
     entries = await timeline.timeline_of(session, appeal_id)
     actors = {reply.author for reply in sent} | {found[0].actor for found in moved}
-    names = await ActorNames.load(session, actors | {entry.actor for entry in entries})
+    actors |= {entry.actor for entry in entries} | {found for entry in entries for found in _people_in(entry)}
+    names = await ActorNames.load(session, actors)
     return appeals.AppealOut(
         **dict(appeal_summary(row, caller)),
         route=await routes.load_route(session, route_of(appeal)),
@@ -57,7 +62,9 @@ async def appeal_detail(
         replies=[_reply(found, names) for found in sent],
         assignments=[_assignment(*found, names) for found in moved],
         timeline=[
-            appeals.TimelineEntryOut(at=entry.at, kind=entry.kind, actor=names.ref(entry.actor), data=entry.data)
+            appeals.TimelineEntryOut(
+                at=entry.at, kind=entry.kind, actor=names.ref(entry.actor), data=_with_names(entry, names)
+            )
             for entry in entries
         ],
     )
@@ -93,6 +100,21 @@ async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.Appe
     ]
 
 
+def _people_in(entry: TimelineEntry) -> list[str]:
+    """Return the ids of people in the data of a timeline entry."""
+    return [entry.data[name] for name in _PERSON_FIELDS if entry.data.get(name) is not None]
+
+
+def _with_names(entry: TimelineEntry, names: ActorNames) -> dict[str, Any]:
+    """Return the entry's data with a reference, `assignee`, beside each id of a person, `assignee_id`."""
+    people = {
+        name.removesuffix("_id"): names.ref(entry.data[name]).model_dump(mode="json")
+        for name in _PERSON_FIELDS
+        if entry.data.get(name) is not None
+    }
+    return entry.data | people
+
+
 def _assignment(
     row: Assignment, giving: str | None, getting: str | None, names: ActorNames
 ) -> appeals.AssignmentOut:
@@ -126,7 +148,7 @@ def _reply(row: Reply, names: ActorNames) -> replies.ReplyOut:
 
 def appeal_summary(row: AppealRow, caller: Caller) -> appeals.AppealSummary:
     """Return an appeal with the moves that this caller may make."""
-    appeal, organisation, topic, group_id, group, municipality = row
+    appeal, organisation, topic, group_id, group, municipality, assignee = row
     same = (
         "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
         "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
@@ -136,6 +158,7 @@ def appeal_summary(row: AppealRow, caller: Caller) -> appeals.AppealSummary:
     return appeals.AppealSummary(
         **{name: getattr(appeal, name) for name in same},
         organisation=_named(appeal.organisation_id, organisation),
+        assignee=_assignee(appeal.assignee_id, assignee),
         topic=topics.topic_ref(appeal.topic_id, topic or "", group_id, group) if appeal.topic_id else None,
         location=topics.location_out(
             appeal.municipality, municipality, appeal.settlement, appeal.street, appeal.house
@@ -159,6 +182,10 @@ async def appeal_list_items(
         shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
         found.append(shown)
     return found
+
+
+def _assignee(person_id: UUID | None, name: str | None) -> ActorRef | None:
+    return ActorRef(id=person_id, name=name or "", kind="person") if person_id is not None else None
 
 
 def _named(found: UUID | None, name: str | None) -> common.NamedRef | None:

@@ -1,0 +1,48 @@
+"""Presenters of assignee rules and absences: rows to response models, with the names that they show."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.assignees.directory import ActorNames
+from services.appeals.assignees.rules import AssigneeRuleRow
+from services.appeals.schemas.assignees import AbsenceOut, AssigneeRuleOut
+from services.appeals.schemas.common import NamedRef
+from shared.tables.appeals_work import Absence
+
+
+async def rules_out(session: AsyncSession, rows: Sequence[AssigneeRuleRow]) -> list[AssigneeRuleOut]:
+    """Return assignee rules in the order of the rows."""
+    people = {person_id for row in rows for person_id in (*row[0].person_ids, row[0].last_person_id)}
+    names = await ActorNames.load(session, people)
+    return [
+        AssigneeRuleOut(
+            id=rule.id,
+            version=rule.version,
+            organisation=NamedRef(id=rule.organisation_id, name=organisation),
+            topic=NamedRef(id=rule.topic_id, name=topic or "") if rule.topic_id is not None else None,
+            people=[names.ref(person_id) for person_id in rule.person_ids],
+            last_person=names.ref(rule.last_person_id) if rule.last_person_id is not None else None,
+            created_at=rule.created_at,
+            updated_at=rule.updated_at,
+        )
+        for rule, organisation, topic in rows
+    ]
+
+
+async def absences_out(session: AsyncSession, rows: Sequence[Absence]) -> list[AbsenceOut]:
+    """Return absences in the order of the rows."""
+    people = {person for row in rows for person in (row.person_id, row.substitute_id, row.created_by)}
+    names = await ActorNames.load(session, people)
+    return [
+        AbsenceOut(
+            id=row.id,
+            person=names.ref(row.person_id),
+            starts_on=row.starts_on,
+            ends_on=row.ends_on,
+            substitute=names.ref(row.substitute_id) if row.substitute_id is not None else None,
+            created_by=names.ref(row.created_by),
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]

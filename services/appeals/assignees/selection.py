@@ -1,0 +1,227 @@
+"""Choice of the person who owes an appeal's next step, by the rules of its organisation."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.assignees.directory import Staff, load_staff
+from shared import clock
+from shared.audit import recorder
+from shared.database.sessions import WriteSession
+from shared.tables.appeals import Appeal, TimelineEntry, Topic
+from shared.tables.appeals_work import Absence, AssigneeRule
+
+ASSIGNEE_CHANGED = "assignee_changed"
+BY_RULE = "По правилу распределения"
+AS_SUBSTITUTE = "По правилу распределения: замещает отсутствующего"
+AS_BEFORE = "Уже работал с этим обращением"
+MAY_NOT_WORK = "Прежний исполнитель больше не может работать с обращением"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The new assignee of an appeal, null for nobody, and why."""
+
+    appeal: Appeal
+    person_id: UUID | None
+    reason: str
+
+
+@dataclass
+class Turns:
+    """The people of a rule in their order, and who had the last turn."""
+
+    person_ids: Sequence[UUID]
+    last_person_id: UUID | None = None
+
+    def following(self) -> list[UUID]:
+        """Return the people in the order of their next turns."""
+        if self.last_person_id not in self.person_ids:
+            return list(self.person_ids)
+        start = self.person_ids.index(self.last_person_id) + 1
+        return [*self.person_ids[start:], *self.person_ids[:start]]
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Who has access now, and who of them is absent today, with the substitute if one is named."""
+
+    staff: Mapping[UUID, Staff]
+    absent: Mapping[UUID, UUID | None] = field(default_factory=dict)
+
+    @staticmethod
+    async def load(session: AsyncSession, people: Collection[UUID]) -> "Presence":
+        """Load these people and their substitutes."""
+        absent = await _absences(session, people)
+        substitutes = {found for found in absent.values() if found is not None} - set(people)
+        absent |= await _absences(session, substitutes)
+        return Presence(await load_staff(session, {*people, *substitutes}), absent)
+
+    def is_available(self, person_id: UUID | None, organisation_id: UUID | None) -> bool:
+        """Return whether the person works for the organisation and is not absent today."""
+        found = self.staff.get(person_id) if person_id is not None else None
+        return found is not None and found.may_work_for(organisation_id) and person_id not in self.absent
+
+
+def take_turn(turns: Turns, organisation_id: UUID, presence: Presence) -> UUID | None:
+    """Return who has the next turn, and count it. None: nobody of the rule is available.
+
+    An absent person is skipped unless their substitute is available, who takes the turn.
+    """
+    for person_id in turns.following():
+        substitute = presence.absent.get(person_id) if person_id in presence.staff else None
+        for taker in (person_id, substitute):
+            if presence.is_available(taker, organisation_id):
+                turns.last_person_id = person_id
+                return taker
+    return None
+
+
+def owner_of_next_step(appeal: Appeal) -> UUID | None:
+    """Return the organisation that owes the next step; null: the centre, which decides in triage."""
+    return None if appeal.status == "triage" else appeal.organisation_id
+
+
+async def choose_assignees(session: WriteSession, appeals: Iterable[Appeal]) -> list[Choice]:
+    """Return the locked appeals whose assignee changes: because nobody has them, or because the assignee may not
+    work on them now.
+
+    Whoever worked for the same organisation on an answered appeal before gets it again; else the organisation's
+    rules choose. The rules that are used stay locked, so that concurrent choices take one turn after the other.
+    """
+    waiting = await _without_assignee(session, appeals)
+    if not waiting:
+        return []
+    organisations = {owner for appeal in waiting if (owner := owner_of_next_step(appeal)) is not None}
+    rules = await _Rules.lock(session, organisations, waiting)
+    former = await _former_assignees(session, [appeal for appeal in waiting if appeal.first_response_at])
+    presence = await Presence.load(session, rules.people() | {one for found in former.values() for one in found})
+    choices = [_choose(appeal, rules, former.get(appeal.id, ()), presence) for appeal in waiting]
+    await rules.store_turns(session)
+    return [choice for choice in choices if choice.person_id != choice.appeal.assignee_id]
+
+
+def _choose(appeal: Appeal, rules: "_Rules", former: Sequence[UUID], presence: Presence) -> Choice:
+    owner = owner_of_next_step(appeal)
+    for person_id in former:
+        if presence.is_available(person_id, owner):
+            return Choice(appeal, person_id, AS_BEFORE)
+    turns = rules.turns_for(owner, appeal.topic_id) if owner is not None else None
+    if turns is not None and owner is not None:
+        taker = take_turn(turns, owner, presence)
+        if taker is not None:
+            return Choice(appeal, taker, BY_RULE if taker == turns.last_person_id else AS_SUBSTITUTE)
+    return Choice(appeal, None, MAY_NOT_WORK)
+
+
+async def _without_assignee(session: AsyncSession, appeals: Iterable[Appeal]) -> list[Appeal]:
+    found = sorted(appeals, key=lambda appeal: (appeal.opened_at, appeal.id))
+    staff = await load_staff(session, {appeal.assignee_id for appeal in found if appeal.assignee_id is not None})
+
+    def keeps_assignee(appeal: Appeal) -> bool:
+        present = staff.get(appeal.assignee_id) if appeal.assignee_id is not None else None
+        return present is not None and present.may_work_for(owner_of_next_step(appeal))
+
+    return [appeal for appeal in found if not keeps_assignee(appeal)]
+
+
+async def _absences(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, UUID | None]:
+    if not people:
+        return {}
+    today = clock.today()
+    rows = await session.execute(
+        select(Absence.person_id, Absence.substitute_id)
+        .where(Absence.person_id.in_(people), Absence.starts_on <= today, Absence.ends_on >= today)
+        # Where absences overlap, one with a substitute takes precedence.
+        .order_by(Absence.substitute_id.is_not(None), Absence.id)
+    )
+    return {row.person_id: row.substitute_id for row in rows}
+
+
+async def _former_assignees(session: AsyncSession, appeals: Sequence[Appeal]) -> dict[UUID, list[UUID]]:
+    """Return who worked on these appeals, the last first."""
+    if not appeals:
+        return {}
+    rows = await session.execute(
+        select(TimelineEntry.appeal_id, TimelineEntry.data)
+        .where(
+            TimelineEntry.appeal_id.in_([appeal.id for appeal in appeals]), TimelineEntry.kind == ASSIGNEE_CHANGED
+        )
+        .order_by(TimelineEntry.at.desc(), TimelineEntry.id.desc())
+    )
+    found: dict[UUID, list[UUID]] = defaultdict(list)
+    for row in rows:
+        if (person_id := row.data.get("assignee_id")) is not None:
+            found[row.appeal_id].append(UUID(person_id))
+    return found
+
+
+@dataclass
+class _Rules:
+    """The locked rules of some organisations, by organisation and topic, and the group of each topic."""
+
+    by_key: dict[tuple[UUID, UUID | None], tuple[UUID, Turns]]
+    groups: Mapping[UUID, UUID | None]
+    _before: dict[UUID, UUID | None] = field(default_factory=dict)
+
+    @staticmethod
+    async def lock(session: WriteSession, organisations: Collection[UUID], appeals: Sequence[Appeal]) -> "_Rules":
+        """Lock the rules in the order of their ids, against deadlocks."""
+        if not organisations:
+            return _Rules({}, {})
+        rows = (
+            await session.execute(
+                select(
+                    AssigneeRule.id,
+                    AssigneeRule.organisation_id,
+                    AssigneeRule.topic_id,
+                    AssigneeRule.person_ids,
+                    AssigneeRule.last_person_id,
+                )
+                .where(AssigneeRule.organisation_id.in_(organisations))
+                .order_by(AssigneeRule.id)
+                .with_for_update()
+            )
+        ).all()
+        topics = {appeal.topic_id for appeal in appeals if appeal.topic_id is not None}
+        groups: dict[UUID, UUID | None] = {}
+        if topics and any(row.topic_id is not None for row in rows):
+            found = await session.execute(select(Topic.id, Topic.group_id).where(Topic.id.in_(topics)))
+            groups = {row.id: row.group_id for row in found}
+        return _Rules(
+            {
+                (row.organisation_id, row.topic_id): (row.id, Turns(row.person_ids, row.last_person_id))
+                for row in rows
+            },
+            groups,
+            {row.id: row.last_person_id for row in rows},
+        )
+
+    def people(self) -> set[UUID]:
+        """Return everybody whom the rules name."""
+        return {person_id for _, turns in self.by_key.values() for person_id in turns.person_ids}
+
+    def turns_for(self, organisation_id: UUID, topic_id: UUID | None) -> Turns | None:
+        """Return the most specific rule: of the topic, of its group, of all topics."""
+        group_id = self.groups.get(topic_id) if topic_id is not None else None
+        for wanted in (topic_id, group_id, None):
+            found = self.by_key.get((organisation_id, wanted))
+            if found is not None:
+                return found[1]
+        return None
+
+    async def store_turns(self, session: WriteSession) -> None:
+        """Store who had the last turn; the appeal's timeline records the choice, so the audit trail does not."""
+        for rule_id, turns in self.by_key.values():
+            if turns.last_person_id != self._before[rule_id]:
+                await session.execute(
+                    update(AssigneeRule)
+                    .where(AssigneeRule.id == rule_id)
+                    .values(last_person_id=turns.last_person_id, updated_at=AssigneeRule.updated_at)
+                    .execution_options(synchronize_session=False)
+                )
+                await recorder.record(session, AssigneeRule)

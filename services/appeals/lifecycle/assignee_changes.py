@@ -1,0 +1,77 @@
+"""Changes of an appeal's assignee by people: assigning, taking and releasing it."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.appeals.assignees.directory import actor_id, load_staff
+from services.appeals.assignees.selection import owner_of_next_step
+from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.lifecycle.workflow import FINAL_STATUSES
+from shared.auth.callers import Caller
+from shared.auth.rights import Right
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Forbidden, Invalid
+from shared.tables.appeals import Appeal
+
+
+@dataclass(frozen=True)
+class AssigneeWish:
+    """Whom a person wants to assign; a wish that is `given` with null releases the appeal."""
+
+    given: bool
+    person_id: UUID | None = None
+
+
+UNCHANGED = AssigneeWish(given=False)
+
+
+async def assign_person(session: WriteSession, appeal: Appeal, wish: AssigneeWish, caller: Caller) -> None:
+    """Assign a locked appeal to a person without a change of status. Raises as `apply_wish` does."""
+    recorder = AppealRecorder()
+    await apply_wish(session, appeal, wish, caller, recorder, former_organisation_id=appeal.organisation_id)
+    await recorder.write(session)
+
+
+async def apply_wish(
+    session: WriteSession,
+    appeal: Appeal,
+    wish: AssigneeWish,
+    caller: Caller,
+    recorder: AppealRecorder,
+    *,
+    former_organisation_id: UUID | None,
+) -> None:
+    """Assign a locked appeal to a person who may work on it; everybody may assign one that nobody else has.
+
+    Raises `Conflict` when the appeal is over, `Forbidden` where a colleague has it and the caller may not manage
+    assignees, `Invalid` for a person who may not work on it, or whom staff name for another organisation.
+    """
+    if appeal.status in FINAL_STATUSES:
+        raise Conflict(f"The appeal is «{appeal.status}»: nobody owes a next step")
+    moved = appeal.organisation_id != former_organisation_id
+    if moved and not caller.is_region_wide and wish.person_id is not None:
+        raise Invalid.field("/assignee_id", "The other organisation decides which of its people gets the appeal")
+    if wish.person_id == appeal.assignee_id:
+        return
+    has_it = appeal.assignee_id is not None and not moved
+    if has_it and str(appeal.assignee_id) != caller.subject and Right.ASSIGNEES_MANAGE not in caller.rights:
+        raise Forbidden(
+            f"A colleague has the appeal: to give it to somebody else needs the right «{Right.ASSIGNEES_MANAGE}»"
+        )
+    if wish.person_id is not None:
+        staff = await load_staff(session, [wish.person_id])
+        owner = owner_of_next_step(appeal)
+        if wish.person_id not in staff or not staff[wish.person_id].may_work_for(owner):
+            whose = "the centre" if owner is None else "its organisation"
+            raise Invalid.field(
+                "/assignee_id", f"Name a person of {whose} with access and the right to work on it"
+            )
+    recorder.change_assignee(appeal, wish.person_id, caller.actor)
+
+
+async def take(session: WriteSession, appeal: Appeal, caller: Caller, recorder: AppealRecorder) -> None:
+    """Assign an appeal that nobody has to the caller who starts to work on it, if they are of its organisation."""
+    person_id = actor_id(caller.subject)
+    staff = await load_staff(session, [person_id] if person_id is not None else [])
+    if person_id in staff and staff[person_id].may_work_for(owner_of_next_step(appeal)):
+        recorder.change_assignee(appeal, person_id, caller.actor)

@@ -1,0 +1,50 @@
+"""Tables of appeals about the people who work on them: rules that choose assignees, and absences."""
+
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, Uuid
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
+
+
+class AssigneeRule(Base):
+    """Who works on an organisation's appeals: these people take turns.
+
+    `topic_id` limits the rule to a topic or topic group; null: all others. `last_person_id` had the last turn; it
+    is no part of the version.
+    """
+
+    __tablename__ = "assignee_rules"
+    __table_args__ = (UniqueConstraint("organisation_id", "topic_id", postgresql_nulls_not_distinct=True),)
+
+    id: Mapped[Id]
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"))
+    topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
+    person_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    last_person_id: Mapped[UUID | None]
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 — SQLAlchemy's own name
+
+
+class Absence(Base):
+    """The days, first and last included, on which a person gets no appeals by a rule; the substitute does."""
+
+    __tablename__ = "absences"
+    __table_args__ = (
+        Index("ix_absences_person_id", "person_id", "ends_on"),
+        Index("ix_absences_starts_on", "starts_on", "id"),
+    )
+
+    id: Mapped[Id]
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("people.id"))
+    starts_on: Mapped[date]
+    ends_on: Mapped[date]
+    substitute_id: Mapped[UUID | None] = mapped_column(ForeignKey("people.id"))
+    created_by: Mapped[str]
+    created_at: Mapped[CreatedAt]
