@@ -1,4 +1,4 @@
-"""Store who works on an appeal, the rules that choose them, and their absences.
+"""Store who works on an appeal, the rules that choose them, their absences, and watchers and notes of appeals.
 
 Appeals may read the names of people, to show colleagues by name.
 """
@@ -38,10 +38,12 @@ def upgrade() -> None:
     )
     _create_assignee_rules()
     _create_absences()
+    _create_watchers()
+    _create_notes()
 
 
 def downgrade() -> None:
-    for table in ("absences", "assignee_rules"):
+    for table in ("appeal_notes", "appeal_watchers", "absences", "assignee_rules"):
         op.drop_table(table)
     op.drop_column("appeals", "assignee_id")
     op.execute("REVOKE SELECT (full_name) ON people FROM gospablik_appeals")
@@ -90,6 +92,48 @@ def _create_absences() -> None:
     op.create_index("ix_absences_person_id", "absences", ["person_id", "ends_on"])
     op.create_index("ix_absences_starts_on", "absences", ["starts_on", "id"])
     _grant("absences")
+
+
+def _create_watchers() -> None:
+    op.create_table(
+        "appeal_watchers",
+        sa.Column("appeal_id", sa.Uuid(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("added_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["appeal_id"], ["appeals.id"], name=op.f("fk_appeal_watchers_appeal_id")),
+        sa.ForeignKeyConstraint(["person_id"], ["people.id"], name=op.f("fk_appeal_watchers_person_id")),
+        sa.PrimaryKeyConstraint("appeal_id", "person_id", name=op.f("pk_appeal_watchers")),
+    )
+    _grant("appeal_watchers")
+
+
+def _create_notes() -> None:
+    op.create_table(
+        "appeal_notes",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("appeal_id", sa.Uuid(), nullable=False),
+        sa.Column("organisation_id", sa.Uuid(), nullable=True),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("visibility", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("mentions", postgresql.ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("edited_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["appeal_id"], ["appeals.id"], name=op.f("fk_appeal_notes_appeal_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_appeal_notes_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_appeal_notes")),
+    )
+    op.create_index("ix_appeal_notes_appeal_id", "appeal_notes", ["appeal_id", "created_at", "id"])
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON appeal_notes TO gospablik_appeals")
+    shown = (
+        "id, appeal_id, organisation_id, author, visibility, mentions, version, created_at, edited_at, deleted_at"
+    )
+    op.execute(f"GRANT SELECT ({shown}) ON appeal_notes TO {OTHERS}")
 
 
 def _grant(table: str) -> None:

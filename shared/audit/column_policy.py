@@ -71,6 +71,8 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "approval_rules": frozenset({"urgency", "organisation_kind", "created_by"}),
     "assignee_rules": frozenset(),
     "absences": frozenset({"created_by"}),
+    "appeal_watchers": frozenset({"added_by"}),
+    "appeal_notes": frozenset({"author", "visibility"}),
     "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason"}),
     "webhook_deliveries": frozenset({"event_type", "status"}),
 }

@@ -13,6 +13,7 @@ from shared.contracts.values import (
     AppealStatus,
     IncidentOrigin,
     Language,
+    NoteVisibility,
     ReplyKind,
     ReplyOrigin,
     Urgency,
@@ -116,6 +117,24 @@ class AppealAssigneeChanged(AppealSnapshot):
 
     assignee_id: UUID | None = Field(description="The person who owes the next step now")
     previous_assignee_id: UUID | None = Field(description="The person before")
+
+
+class AppealNoteAdded(AppealSnapshot):
+    """Somebody wrote an internal note; its text is not in the event. For the organisation whose note it is, or for
+    the one that has the appeal if the note is for everyone on it.
+    """
+
+    event_type = "appeal.note_added"
+    sent_by_webhooks = False
+    example = _APPEAL | {
+        "note_id": "0198f3a0-6666-7000-8000-000000000001",
+        "visibility": "organisation",
+        "mentions": ["0198f3a0-5555-7000-8000-000000000003"],
+    }
+
+    note_id: UUID = Field(description="The note; `GET /appeals/{id}/notes` shows it")
+    visibility: NoteVisibility = Field(description="Who may read the note")
+    mentions: list[UUID] = Field(description="The people whom the note mentions")
 
 
 class AppealMoved(AppealSnapshot):

@@ -1,13 +1,13 @@
-"""Tables of appeals about the people who work on them: rules that choose assignees, and absences."""
+"""Tables of appeals about the people who work on them: assignee rules, absences, watchers, internal notes."""
 
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
+from shared.tables.base import Base, CreatedAt, ExactTextColumn, Id, UpdatedAt
 
 
 class AssigneeRule(Base):
@@ -48,3 +48,38 @@ class Absence(Base):
     substitute_id: Mapped[UUID | None] = mapped_column(ForeignKey("people.id"))
     created_by: Mapped[str]
     created_at: Mapped[CreatedAt]
+
+
+class AppealWatcher(Base):
+    """A person who follows an appeal. Whoever may not read it any more is kept, and not shown."""
+
+    __tablename__ = "appeal_watchers"
+
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"), primary_key=True)
+    person_id: Mapped[UUID] = mapped_column(ForeignKey("people.id"), primary_key=True)
+    added_by: Mapped[str]
+    created_at: Mapped[CreatedAt]
+
+
+class AppealNote(Base):
+    """An internal note: never published. It belongs to the organisation that wrote it; null: the centre.
+
+    `visibility`: organisation | everyone_on_appeal. A deleted note keeps its row and is shown without its text.
+    """
+
+    __tablename__ = "appeal_notes"
+    __table_args__ = (Index("ix_appeal_notes_appeal_id", "appeal_id", "created_at", "id"),)
+
+    id: Mapped[Id]
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    author: Mapped[str]
+    visibility: Mapped[str]
+    text: Mapped[ExactTextColumn]
+    mentions: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[CreatedAt]
+    edited_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 — SQLAlchemy's own name

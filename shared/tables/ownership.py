@@ -69,6 +69,8 @@ TABLE_OWNERS: dict[str, str] = {
             "routing_rules",
             "assignee_rules",
             "absences",
+            "appeal_watchers",
+            "appeal_notes",
             "appeals_consumer_offsets",
             "appeals_idempotency",
         ),
@@ -91,6 +93,7 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "quarantine": {"raw"},
     "network_tokens": {"secret", "digest", "challenge"},
     "callback_registrations": {"secret", "digest"},
+    "appeal_notes": {"text"},
     "webhook_endpoints": {"secret"},
 }
 

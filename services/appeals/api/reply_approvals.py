@@ -114,7 +114,8 @@ async def refuse_reply(
 
     async def work() -> replies.ReplyOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
-        return await reply_out(session, await approval.refuse(session, appeal, reply_id, body.remarks, caller, version=version))
+        refused = await approval.refuse(session, appeal, reply_id, body.remarks, caller, version=version)
+        return await reply_out(session, refused)
 
     made = await once(
         session,

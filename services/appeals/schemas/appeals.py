@@ -133,6 +133,7 @@ class AppealOut(AppealSummary):
             }
         ],
     )
+    watchers: list[ActorRef] = Field(description="People who follow the appeal and may read it")
     messages: list[AppealMessageOut]
     replies: list[ReplyOut]
     promises: list[PromiseOut] = Field(description="Promised dates, oldest first")

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import uuid5
 
 import httpx
 from fastapi import FastAPI
@@ -20,10 +20,9 @@ from shared.settings import ServiceName
 from tests.conftest import TestDatabase
 from tests.integration.access import documented_rights, sample_data
 from tests.integration.access.route_table import RouteCall
-from tests.integration.access.sample_data import SampleData, Things
+from tests.integration.access.sample_data import NAMESPACE, SampleData, Things
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
-NAMESPACE = UUID(int=1)
 SERVICES: tuple[ServiceName, ...] = ("registry", "ingest", "appeals", "metrics", "webhooks")
 # Health checks and process metrics are not reachable from outside; each service's OpenAPI document is public.
 INTERNAL = re.compile(r" /(internal|health|metrics|openapi\.json)")

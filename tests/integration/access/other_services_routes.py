@@ -69,6 +69,15 @@ APPEALS: dict[str, Row] = {
     "DELETE /api/v1/approval-rules/{rule_id}": RouteCall(
         Right.RULES_MANAGE, names={"rule_id": "approval_rule_id"}
     ),
+    "GET /api/v1/appeals/{appeal_id}/notes": ListRoute(Right.APPEALS_READ, shows="note_id"),
+    "POST /api/v1/appeals/{appeal_id}/notes": RouteCall(Right.APPEALS_WORK, body(text="Звонили")),
+    # Only the author edits a note, and only moderators delete another's: tests/integration/appeals/test_notes.py.
+    "PATCH /api/v1/appeals/{appeal_id}/notes/{note_id}": RouteCall(
+        Right.APPEALS_WORK, body(text="Звонили дважды"), answers=GOOD | {403}
+    ),
+    "DELETE /api/v1/appeals/{appeal_id}/notes/{note_id}": RouteCall(Right.APPEALS_WORK, answers=GOOD | {403}),
+    "POST /api/v1/appeals/{appeal_id}/watchers": RouteCall(Right.APPEALS_WORK, body()),
+    "DELETE /api/v1/appeals/{appeal_id}/watchers/{person_id}": RouteCall(Right.APPEALS_WORK),
     "GET /api/v1/appeals/{appeal_id}/similar": ListRoute(
         Right.APPEALS_READ, shows="lone_appeal_id", key="appeal_id"
     ),

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
@@ -26,6 +26,8 @@ from tests.conftest import TestDatabase
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 THEN = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
+# The ids of the matrix's callers are derived from it and their kind.
+NAMESPACE = UUID(int=1)
 RELATIONS = ("own", "subordinate", "foreign")
 # Words that occur only in the texts of one organisation's sample rows.
 MARKS = {"own": "bagulnik", "subordinate": "saranka", "foreign": "oblepiha"}
@@ -431,6 +433,23 @@ async def _assignees(session: AsyncSession, sample_ids: dict[str, Any]) -> None:
     sample_ids["absence_id"] = await _add(session, absence)
 
 
+async def _notes(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
+    """Insert a note of the organisation, written by the matrix's moderator, and a watcher of the appeal."""
+    note = appeals_work.AppealNote(
+        appeal_id=sample_ids["appeal_id"],
+        organisation_id=sample_ids["organisation_id"],
+        author=str(uuid5(NAMESPACE, "moderator")),
+        visibility="organisation",
+        text=f"Позвонить: {mark}",
+        mentions=[],
+    )
+    sample_ids["note_id"] = await _add(session, note)
+    watcher = appeals_work.AppealWatcher(
+        appeal_id=sample_ids["appeal_id"], person_id=sample_ids["person_id"], added_by="matrix"
+    )
+    await _add(session, watcher)
+
+
 async def _people(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
     organisation_id = sample_ids["organisation_id"]
     person = registry.Person(
@@ -445,6 +464,7 @@ async def _people(session: AsyncSession, sample_ids: dict[str, Any], mark: str) 
     )
     sample_ids["deputy_id"] = await _add(session, deputy)
     await _assignees(session, sample_ids)
+    await _notes(session, sample_ids, mark)
     sample_ids |= {"session_id": new_id(), "other_session_id": new_id()}
     await _add(
         session,

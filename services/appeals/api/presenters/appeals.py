@@ -12,7 +12,7 @@ from services.appeals.api.presenters import classifications, routes
 from services.appeals.api.presenters.promises import promise_out
 from services.appeals.assignees.directory import ActorNames, ActorRef
 from services.appeals.classification import topics
-from services.appeals.lifecycle import assignments, timeline
+from services.appeals.lifecycle import assignments, timeline, watchers
 from services.appeals.lifecycle.appeal_queries import AppealRow, select_rows
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
@@ -51,12 +51,14 @@ async def appeal_detail(
     moved = await assignments.assignments_of(session, appeal_id)
     entries = await timeline.timeline_of(session, appeal_id)
     actors = {reply.author for reply in sent} | {found[0].actor for found in moved}
+    watching = [watcher.person_id for watcher in await watchers.watchers_of(session, appeal)]
     actors |= {entry.actor for entry in entries} | {found for entry in entries for found in _people_in(entry)}
-    names = await ActorNames.load(session, actors)
+    names = await ActorNames.load(session, [*actors, *watching])
     return appeals.AppealOut(
         **dict(appeal_summary(row, caller)),
         route=await routes.load_route(session, route_of(appeal)),
         deadline=appeal.deadline,
+        watchers=[names.ref(person_id) for person_id in watching],
         messages=await _messages(session, appeal_id),
         promises=[promise_out(found) for found in await promises.promises_of(session, appeal_id)],
         replies=[_reply(found, names) for found in sent],

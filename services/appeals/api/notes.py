@@ -1,0 +1,138 @@
+"""Routes of internal notes and watchers of an appeal."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Worker
+from services.appeals.api.presenters.notes import note_out, notes_out, watcher_out
+from services.appeals.lifecycle import notes, watchers
+from services.appeals.schemas.notes import NoteIn, NoteOut, NoteUpdate, WatcherIn, WatcherOut
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import RequiredVersion, set_etag
+from shared.http import problems
+from shared.http.problems import NotFound, PreconditionFailed, PreconditionRequired
+from shared.service import ReadTransaction, WriteTransaction
+from shared.tables.appeals import AppealsIdempotency
+
+router = APIRouter(prefix="/appeals/{appeal_id}", tags=["appeals"])
+
+
+@router.get(
+    "/notes", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="List the notes on an appeal"
+)
+async def list_appeal_notes(
+    session: ReadTransaction, caller: Reader, appeal_id: UUID, paging: PagingDep, response: Response
+) -> Page[NoteOut]:
+    """Return the internal notes that the caller may read, newest first: those of their organisation, and those for
+    everyone on the appeal. The centre reads all. Notes are never published.
+    """
+    rows, cursor = paging.page(
+        await notes.list_notes(session, caller, appeal_id, paging),
+        lambda row: (row[0].created_at, row[0].id),
+        response,
+    )
+    return Page(items=await notes_out(session, rows), next_cursor=cursor)
+
+
+@router.post(
+    "/notes",
+    status_code=201,
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound),
+    summary="Add a note to an appeal",
+)
+async def add_appeal_note(
+    *,
+    session: WriteTransaction,
+    caller: Worker,
+    appeal_id: UUID,
+    body: NoteIn,
+    key: IdempotencyDep,
+    response: Response,
+) -> NoteOut:
+    """Add an internal note. It is never published and never in a webhook; the event `appeal.note_added` in the
+    feed has no text. Everybody in `mentions` must be able to read the note; they become watchers of the appeal.
+    """
+
+    async def work() -> NoteOut:
+        new = notes.NewNote(body.text, body.visibility, body.mentions)
+        return await note_out(session, await notes.add_note(session, caller, appeal_id, new))
+
+    made = await once(
+        session,
+        AppealsIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=NoteOut,
+        work=work,
+    )
+    set_etag(response, made.version)
+    return made
+
+
+@router.patch(
+    "/notes/{note_id}",
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired),
+    summary="Edit a note",
+)
+async def edit_appeal_note(
+    *,
+    session: WriteTransaction,
+    caller: Worker,
+    appeal_id: UUID,
+    note_id: UUID,
+    body: NoteUpdate,
+    version: RequiredVersion,
+    response: Response,
+) -> NoteOut:
+    """Replace the text of one's own note. To mention somebody else, write another note."""
+    note = await note_out(
+        session, await notes.edit_note(session, caller, appeal_id, note_id, version, text=body.text)
+    )
+    set_etag(response, note.version)
+    return note
+
+
+@router.delete(
+    "/notes/{note_id}",
+    status_code=204,
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound),
+    summary="Delete a note",
+)
+async def delete_appeal_note(session: WriteTransaction, caller: Worker, appeal_id: UUID, note_id: UUID) -> None:
+    """Delete one's own note; moderators may delete any. The list goes on to show that there was one."""
+    await notes.delete_note(session, caller, appeal_id, note_id)
+
+
+@router.post(
+    "/watchers",
+    status_code=201,
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound)
+    | {200: {"model": WatcherOut, "description": "The person watches the appeal already"}},
+    summary="Watch an appeal",
+)
+async def watch_appeal(
+    session: WriteTransaction,
+    caller: Worker,
+    appeal_id: UUID,
+    response: Response,
+    body: WatcherIn | None = None,
+) -> WatcherOut:
+    """Let the caller, or a colleague who may read the appeal, watch it. The appeal lists its `watchers`."""
+    person_id = body.person_id if body is not None else None
+    watcher, new = await watchers.add_watcher(session, caller, appeal_id, person_id)
+    response.status_code = 201 if new else 200
+    return await watcher_out(session, watcher)
+
+
+@router.delete(
+    "/watchers/{person_id}",
+    status_code=204,
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound),
+    summary="Stop watching an appeal",
+)
+async def unwatch_appeal(session: WriteTransaction, caller: Worker, appeal_id: UUID, person_id: UUID) -> None:
+    """Let the caller, or a colleague, watch the appeal no more."""
+    await watchers.remove_watcher(session, caller, appeal_id, person_id)

@@ -1,0 +1,149 @@
+"""Internal notes on appeals: written by staff for staff, never published.
+
+A note belongs to the organisation that wrote it, or to the centre. Its staff and the centre read it while they may
+read the appeal; an organisation that gets the appeal later reads it only if it is for everyone on the appeal.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.lifecycle import appeal_queries, watchers
+from services.appeals.lifecycle.timeline import event_snapshot
+from shared import clock
+from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
+from shared.auth.callers import Caller
+from shared.auth.rights import Right
+from shared.contracts.appeal_events import AppealNoteAdded
+from shared.contracts.values import NoteVisibility
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.http.problems import FieldError, Forbidden, Invalid, NotFound
+from shared.tables.appeals_work import AppealNote
+from shared.tables.registry import Organisation
+
+MAX_NOTE_LENGTH = 10_000
+MAX_MENTIONS = 20
+
+# A note with the name of its organisation.
+NoteRow = Row[AppealNote, str | None]
+
+
+@dataclass(frozen=True)
+class NewNote:
+    """A note as its author wrote it."""
+
+    text: str
+    visibility: NoteVisibility
+    mentions: Sequence[UUID]
+
+
+def _readable(caller: Caller) -> ColumnElement[bool]:
+    """Return the condition that a note on an appeal that the caller may see is for the caller too."""
+    return or_(AppealNote.visibility == "everyone_on_appeal", caller.scope(AppealNote.organisation_id))
+
+
+async def list_notes(session: AsyncSession, caller: Caller, appeal_id: UUID, paging: Paging) -> Sequence[NoteRow]:
+    """Return the notes that the caller may read, newest first, one more than the page takes."""
+    await appeal_queries.require_visible(session, caller, appeal_id)
+    query = (
+        select(AppealNote, Organisation.name)
+        .outerjoin(Organisation, Organisation.id == AppealNote.organisation_id)
+        .where(AppealNote.appeal_id == appeal_id, _readable(caller))
+        .order_by(AppealNote.created_at.desc(), AppealNote.id.desc())
+        .limit(paging.limit + 1)
+    )
+    after = paging.after((AppealNote.created_at, AppealNote.id), (datetime.fromisoformat, UUID))
+    return (await session.execute(query if after is None else query.where(after))).all()
+
+
+async def add_note(session: WriteSession, caller: Caller, appeal_id: UUID, new: NewNote) -> AppealNote:
+    """Add a note; the people whom it mentions become watchers, and its event names them.
+
+    Raises `NotFound`, and `Invalid` naming each mentioned person who may not read the note.
+    """
+    appeal = await appeal_queries.lock(session, caller, appeal_id)
+    await _check_mentions(session, caller, appeal.organisation_id, new)
+    note = AppealNote(
+        appeal_id=appeal_id,
+        organisation_id=caller.organisation_id,
+        author=caller.actor,
+        visibility=new.visibility,
+        text=new.text,
+        mentions=list(new.mentions),
+    )
+    session.add(note)
+    await session.flush()
+    await watchers.add_watchers(session, appeal_id, new.mentions, caller.actor)
+    added = AppealNoteAdded(
+        **event_snapshot(appeal), note_id=note.id, visibility=new.visibility, mentions=list(new.mentions)
+    )
+    recipient = appeal.organisation_id if new.visibility == "everyone_on_appeal" else note.organisation_id
+    await emit(session, NewEvent(data=added, subject_id=appeal_id, organisation_id=recipient, actor=caller.actor))
+    return note
+
+
+async def _check_mentions(
+    session: AsyncSession, caller: Caller, organisation_id: UUID | None, new: NewNote
+) -> None:
+    readers = await watchers.may_read(session, organisation_id, new.mentions)
+    if new.visibility == "organisation":
+        readers = await watchers.may_read(session, caller.organisation_id, readers.keys())
+    errors = []
+    for number, person_id in enumerate(new.mentions):
+        if person_id not in readers:
+            detail = f"No such person who may read the note: {person_id}"
+            errors.append(FieldError(pointer=f"/mentions/{number}", detail=detail))
+        elif person_id in new.mentions[:number]:
+            errors.append(FieldError(pointer=f"/mentions/{number}", detail="The person is named twice"))
+    if errors:
+        raise Invalid("Invalid: " + ", ".join(error.pointer for error in errors), errors=errors)
+
+
+async def edit_note(
+    session: WriteSession, caller: Caller, appeal_id: UUID, note_id: UUID, version: int | None, *, text: str
+) -> AppealNote:
+    """Replace the text of the caller's own note. Raises `NotFound`, `Forbidden` for another's note, and 412."""
+    note = await _locked(session, caller, appeal_id, note_id)
+    if note.author != caller.actor:
+        raise Forbidden("Only its author may edit a note")
+    check_version(note.version, version)
+    note.text, note.edited_at = text, clock.now()
+    await session.flush()
+    return note
+
+
+async def delete_note(session: WriteSession, caller: Caller, appeal_id: UUID, note_id: UUID) -> None:
+    """Mark a note as deleted: one's own, or as a moderator any. Raises `NotFound`, `Forbidden` for another's."""
+    note = await _locked(session, caller, appeal_id, note_id)
+    if note.author != caller.actor and Right.APPEALS_TRIAGE not in caller.rights:
+        raise Forbidden("Only its author or a moderator may delete a note")
+    note.deleted_at = clock.now()
+    await session.flush()
+
+
+async def _locked(session: WriteSession, caller: Caller, appeal_id: UUID, note_id: UUID) -> AppealNote:
+    await appeal_queries.require_visible(session, caller, appeal_id)
+    note = await session.scalar(
+        select(AppealNote)
+        .where(
+            AppealNote.id == note_id,
+            AppealNote.appeal_id == appeal_id,
+            AppealNote.deleted_at.is_(None),
+            _readable(caller),
+        )
+        .with_for_update()
+    )
+    if note is None:
+        raise NotFound("No such note")
+    return note
+
+
+async def organisation_name(session: AsyncSession, note: AppealNote) -> str | None:
+    """Return the name of the note's organisation; None for the centre."""
+    return await session.scalar(select(Organisation.name).where(Organisation.id == note.organisation_id))

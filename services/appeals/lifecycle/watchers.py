@@ -1,0 +1,97 @@
+"""Watchers: people who follow an appeal, and who of them may read it now."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.assignees.directory import Staff, actor_id, load_staff
+from services.appeals.lifecycle import appeal_queries
+from shared import clock
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.auth.rights import Right
+from shared.database.bulk_insert import insert_missing
+from shared.database.sessions import WriteSession
+from shared.http.problems import Invalid, NotFound
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_work import AppealWatcher
+from shared.tables.registry import Organisation, Person
+
+
+async def may_read(
+    session: AsyncSession, organisation_id: UUID | None, people: Collection[UUID]
+) -> dict[UUID, Staff]:
+    """Return those of these people who may read what belongs to an organisation now; null: to the centre."""
+    staff = await load_staff(session, people)
+    if not staff:
+        return {}
+    query = select(Organisation.lineage).where(Organisation.id == organisation_id)
+    lineage = await session.scalar(query) if organisation_id is not None else None
+    return {
+        person_id: found
+        for person_id, found in staff.items()
+        if found.has_right(Right.APPEALS_READ, organisation_id, lineage or [])
+    }
+
+
+async def watchers_of(session: AsyncSession, appeal: Appeal) -> Sequence[AppealWatcher]:
+    """Return the watchers who may read the appeal now, the first first."""
+    found = await session.scalars(
+        select(AppealWatcher)
+        .where(AppealWatcher.appeal_id == appeal.id)
+        .order_by(AppealWatcher.created_at, AppealWatcher.person_id)
+    )
+    rows = found.all()
+    readers = await may_read(session, appeal.organisation_id, [row.person_id for row in rows])
+    return [row for row in rows if row.person_id in readers]
+
+
+async def add_watcher(
+    session: WriteSession, caller: Caller, appeal_id: UUID, person_id: UUID | None
+) -> tuple[AppealWatcher, bool]:
+    """Let a person watch the appeal, by default the caller; returns the watcher and whether it is new.
+
+    Raises `NotFound`, and `Invalid` for a person who may not read the appeal or whom the caller may not see.
+    """
+    appeal = await appeal_queries.lock(session, caller, appeal_id)
+    wanted = person_id or actor_id(caller.subject)
+    allowed = wanted is not None and await _is_colleague(session, caller, wanted)
+    if wanted is None or not allowed or wanted not in await may_read(session, appeal.organisation_id, [wanted]):
+        raise Invalid.field("/person_id", "Name a colleague who may read the appeal")
+    new = await add_watchers(session, appeal_id, [wanted], caller.actor)
+    if new:
+        return new[0], True
+    return await session.get_one(AppealWatcher, (appeal_id, wanted)), False
+
+
+async def add_watchers(
+    session: WriteSession, appeal_id: UUID, people: Collection[UUID], actor: str
+) -> Sequence[AppealWatcher]:
+    """Let these people watch the appeal; returns the new watchers."""
+    now = clock.now()
+    rows = [
+        {"appeal_id": appeal_id, "person_id": person_id, "added_by": actor, "created_at": now}
+        for person_id in sorted(people)
+    ]
+    new = await insert_missing(session, AppealWatcher, rows)
+    await recorder.record(session, AppealWatcher, (recorder.inserted(row) for row in new))
+    return new
+
+
+async def remove_watcher(session: WriteSession, caller: Caller, appeal_id: UUID, person_id: UUID) -> None:
+    """Let a person watch the appeal no more. Raises `NotFound` also for a person whom the caller may not see."""
+    await appeal_queries.require_visible(session, caller, appeal_id)
+    row = await session.get(AppealWatcher, (appeal_id, person_id))
+    if row is None or not await _is_colleague(session, caller, person_id):
+        raise NotFound("No such watcher")
+    await session.delete(row)
+    await session.flush()
+
+
+async def _is_colleague(session: AsyncSession, caller: Caller, person_id: UUID) -> bool:
+    if str(person_id) == caller.subject:
+        return True
+    query = select(Person.id).where(Person.id == person_id, caller.scope(Person.organisation_id))
+    return await session.scalar(query) is not None
