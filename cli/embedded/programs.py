@@ -88,7 +88,7 @@ class ProgramSpecs:
             **self._service_urls(),
             **self._clock_settings(),
         }
-        if name in ("ingest", "webhooks"):
+        if name in ("ingest", "appeals", "webhooks"):
             environment["GOSPABLIK_ENCRYPTION_KEYS"] = self._secrets.encryption_key
         if name == "ingest":
             environment["GOSPABLIK_PSEUDONYM_KEY"] = self._secrets.pseudonym_key

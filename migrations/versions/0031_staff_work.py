@@ -1,4 +1,5 @@
-"""Store who works on an appeal, the rules that choose them, their absences, and watchers and notes of appeals.
+"""Store who works on an appeal, the rules that choose them, their absences, watchers and notes of appeals, and how
+appeals without a thread were submitted and answered.
 
 Appeals may read the names of people, to show colleagues by name.
 """
@@ -24,6 +25,8 @@ def upgrade() -> None:
     # The index builds commit the statements before them: each must be safe to run again.
     op.execute("GRANT SELECT (full_name) ON people TO gospablik_appeals")
     op.execute("ALTER TABLE appeals ADD COLUMN IF NOT EXISTS assignee_id uuid")
+    op.execute("ALTER TABLE appeals ADD COLUMN IF NOT EXISTS source text")
+    op.execute("ALTER TABLE replies ADD COLUMN IF NOT EXISTS channel text")
     create_index_concurrently(
         "ix_appeals_assignee_id_opened_at",
         "appeals",
@@ -36,15 +39,21 @@ def upgrade() -> None:
         ["opened_at", "id"],
         where=f"assignee_id IS NULL AND status IN {OPEN}",
     )
+    create_index_concurrently(
+        "ix_appeals_source_opened_at", "appeals", ["source", "opened_at", "id"], where="source IS NOT NULL"
+    )
     _create_assignee_rules()
     _create_absences()
     _create_watchers()
     _create_notes()
+    _create_submissions()
 
 
 def downgrade() -> None:
-    for table in ("appeal_notes", "appeal_watchers", "absences", "assignee_rules"):
+    for table in ("appeal_submissions", "appeal_notes", "appeal_watchers", "absences", "assignee_rules"):
         op.drop_table(table)
+    op.drop_column("replies", "channel")
+    op.drop_column("appeals", "source")
     op.drop_column("appeals", "assignee_id")
     op.execute("REVOKE SELECT (full_name) ON people FROM gospablik_appeals")
 
@@ -134,6 +143,36 @@ def _create_notes() -> None:
         "id, appeal_id, organisation_id, author, visibility, mentions, version, created_at, edited_at, deleted_at"
     )
     op.execute(f"GRANT SELECT ({shown}) ON appeal_notes TO {OTHERS}")
+
+
+def _create_submissions() -> None:
+    op.create_table(
+        "appeal_submissions",
+        sa.Column("appeal_id", sa.Uuid(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=True),
+        sa.Column("organisation_id", sa.Uuid(), nullable=True),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("contact", sa.LargeBinary(), nullable=True),
+        sa.Column("extra", postgresql.JSONB(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["appeal_id"], ["appeals.id"], name=op.f("fk_appeal_submissions_appeal_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_appeal_submissions_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("appeal_id", name=op.f("pk_appeal_submissions")),
+    )
+    op.create_index(
+        "uq_appeal_submissions_external_id",
+        "appeal_submissions",
+        ["external_id", "source", "organisation_id"],
+        unique=True,
+        postgresql_where=sa.text("external_id IS NOT NULL"),
+        postgresql_nulls_not_distinct=True,
+    )
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON appeal_submissions TO gospablik_appeals")
+    shown = "appeal_id, source, external_id, organisation_id, created_at"
+    op.execute(f"GRANT SELECT ({shown}) ON appeal_submissions TO {OTHERS}")
 
 
 def _grant(table: str) -> None:

@@ -24,9 +24,16 @@ from services.appeals.api import (
 from services.appeals.classification.classifier_pool import check_custom_model
 from services.appeals.inbound import prefetch
 from services.appeals.lifecycle.alerts import run_gauge_updates
+from services.appeals.settings import contact_settings
 from shared.jobs import Jobs
 from shared.service import Service
 from shared.tables.appeals import AppealsIdempotency
+
+
+async def _check_settings(service: Service) -> None:
+    """Refuse to start without the keys of contacts, or with a custom model that cannot be used."""
+    contact_settings()
+    await check_custom_model(service)
 
 
 def build_service() -> Service:
@@ -59,7 +66,7 @@ def build_service() -> Service:
         consumers=worker.consumers(queue),
         workers={"classifier-prefetch": prefetch.run_prefetch, "alert-gauge": run_gauge_updates},
         answers=AppealsIdempotency,
-        before=check_custom_model,
+        before=_check_settings,
     )
     worker.register(service, queue)
     return service

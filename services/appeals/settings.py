@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.settings import FernetKeys
+
 
 class AppealsSettings(BaseSettings):
     """Settings read from environment variables `GOSPABLIK_*`."""
@@ -60,6 +62,20 @@ class AppealsSettings(BaseSettings):
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None
+
+
+class ContactSettings(BaseSettings):
+    """The keys of contacts, read when one is stored or shown; `GOSPABLIK_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
+
+    encryption_keys: FernetKeys = Field(description="Fernet keys that encrypt contacts, newest first")
+
+
+@lru_cache(maxsize=1)
+def contact_settings() -> ContactSettings:
+    """Return the process's keys of contacts, read once."""
+    return ContactSettings()
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ from services.appeals.inbound.event_consumer import handle_events
 from services.appeals.incidents import clustering
 from services.appeals.incidents.bulk_reply import create_all_replies, create_delayed_reply
 from services.appeals.lifecycle import access_changes, breach_recording
+from services.appeals.moderation import contacts
 from services.appeals.replies import promises, publication_events, publication_requests
 from services.appeals.replies.publication_requests import on_job_dead_lettered
 from services.appeals.routing import reroute as rerouting
@@ -121,6 +122,10 @@ def register(service: Service, queue: Jobs) -> None:
     async def request_publications_again() -> None:
         async with service.database.write() as session:
             await publication_requests.request_unacknowledged_again(session)
+
+    @queue.schedule("reencrypt-contacts", "49 18 * * *")
+    async def reencrypt_contacts() -> None:
+        await contacts.reencrypt_contacts(service.database)
 
     @queue.schedule("purge", "27 * * * *")
     async def purge_expired() -> None:

@@ -43,8 +43,9 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "topics": frozenset({"code", "taxonomy_version"}),
     "sla_policies": frozenset({"urgency", "starts_from"}),
     "appeals": frozenset(
-        {"status", "urgency", "outcome", "network", "municipality", "utility_failure", "language"}
+        {"status", "urgency", "outcome", "network", "source", "municipality", "utility_failure", "language"}
     ),
+    "appeal_submissions": frozenset({"source"}),
     "classifications": frozenset(
         {
             "needs_answer",
@@ -65,10 +66,10 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "alerts": frozenset({"kind", "seen_by"}),
     "rule_sets": frozenset({"status", "default_to", "created_by", "activated_by"}),
     "promises": frozenset({"status"}),
-    "replies": frozenset({"origin", "kind", "status", "author"}),
     "routing_rules": frozenset({"municipality", "urgency", "page_owner_sphere", "page_owner_kind", "send_to"}),
     "reply_templates": frozenset({"kind", "created_by"}),
     "approval_rules": frozenset({"urgency", "organisation_kind", "created_by"}),
+    "replies": frozenset({"origin", "kind", "status", "author", "channel"}),
     "assignee_rules": frozenset(),
     "absences": frozenset({"created_by"}),
     "appeal_watchers": frozenset({"added_by"}),

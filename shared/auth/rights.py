@@ -19,6 +19,7 @@ class Right(StrEnum):
     SOURCES_INSPECT = "sources:inspect"
     SOURCES_MANAGE = "sources:manage"
     APPEALS_READ = "appeals:read"
+    APPEALS_OPEN = "appeals:open"
     APPEALS_TRIAGE = "appeals:triage"
     APPEALS_WORK = "appeals:work"
     APPEALS_ANSWER = "appeals:answer"
@@ -49,6 +50,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.SOURCES_INSPECT: "see states of network tokens, call budgets and quarantined payloads",
     Right.SOURCES_MANAGE: "enter network tokens, start backfills and reconciliations",
     Right.APPEALS_READ: "read appeals with their messages, replies and timeline",
+    Right.APPEALS_OPEN: "enter appeals that came by phone, in person, by letter or from another system",
     Right.APPEALS_TRIAGE: "decide what needs an answer, which organisation answers and how urgent it is",
     Right.APPEALS_WORK: "move appeals through their statuses",
     Right.APPEALS_ANSWER: "write and publish replies, and keep templates of replies",
@@ -116,6 +118,7 @@ _STAFF = _region_wide(Right.REGISTRY_READ) | _own_organisation(
     Right.MESSAGES_READ,
     Right.SOURCES_READ,
     Right.APPEALS_READ,
+    Right.APPEALS_OPEN,
     Right.APPEALS_WORK,
     Right.APPEALS_ANSWER,
     Right.METRICS_READ,
@@ -132,6 +135,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.SOURCES_INSPECT,
         Right.SOURCES_MANAGE,
         Right.APPEALS_READ,
+        Right.APPEALS_OPEN,
         Right.APPEALS_TRIAGE,
         Right.APPEALS_WORK,
         Right.APPEALS_ANSWER,

@@ -183,7 +183,7 @@ class AppealReclassified(AppealSnapshot):
 
 
 class AppealAnswered(AppealSnapshot):
-    """A reply was published in the network."""
+    """A reply was published in the network, or an answer given otherwise was recorded."""
 
     event_type = "appeal.answered"
     example = (
@@ -202,7 +202,10 @@ class AppealAnswered(AppealSnapshot):
     reply_id: UUID = Field(description="The published reply")
     reply_url: str | None = Field(description="Address of the reply in the network")
     kind: ReplyKind = Field(description="`interim`: a later answer was promised")
-    origin: ReplyOrigin = Field(description="`network`: staff wrote it in the network itself")
+    origin: ReplyOrigin = Field(
+        description="`network`: staff wrote it in the network itself; `recorded`: given by phone, in person or in "
+        "writing"
+    )
     published_at: Moment = Field(description="When it was published")
     on_time: bool | None = Field(description="Whether the deadline was kept; null: no clock ran")
 

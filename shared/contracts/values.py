@@ -9,6 +9,7 @@ from typing import Literal
 from typing_extensions import TypeAliasType
 
 AlertKind = TypeAliasType("AlertKind", Literal["urgent", "spike", "repeated_transfers"])
+AnswerChannel = TypeAliasType("AnswerChannel", Literal["phone", "reception", "letter", "email", "system"])
 AppealOutcome = TypeAliasType("AppealOutcome", Literal["solved", "explained", "not_solved", "postponed"])
 AppealStatus = TypeAliasType(
     "AppealStatus",
@@ -21,7 +22,7 @@ MessageKind = TypeAliasType("MessageKind", Literal["comment", "wall_post", "mess
 PromiseStatus = TypeAliasType("PromiseStatus", Literal["open", "kept", "moved", "broken"])
 NoteVisibility = TypeAliasType("NoteVisibility", Literal["organisation", "everyone_on_appeal"])
 ReplyKind = TypeAliasType("ReplyKind", Literal["final", "interim"])
-ReplyOrigin = TypeAliasType("ReplyOrigin", Literal["gospablik", "network"])
+ReplyOrigin = TypeAliasType("ReplyOrigin", Literal["gospablik", "network", "recorded"])
 Urgency = TypeAliasType("Urgency", Literal["normal", "high"])
 
 

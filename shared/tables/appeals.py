@@ -145,6 +145,10 @@ class Appeal(Base):
         ),
         # Appeals whose last reply failed.
         Index("ix_appeals_reply_failed", "opened_at", "id", postgresql_where=text("reply_failed IS NOT NULL")),
+        # Appeals that did not come from a network.
+        Index(
+            "ix_appeals_source_opened_at", "source", "opened_at", "id", postgresql_where=text("source IS NOT NULL")
+        ),
         # Appeals of a person; open appeals that nobody has.
         Index(
             "ix_appeals_assignee_id_opened_at",
@@ -195,6 +199,8 @@ class Appeal(Base):
     thread_key: Mapped[str | None]
     author_key: Mapped[str | None]
     url: Mapped[str | None]
+    # As in `appeal_submissions`; null: from a network, or entered without a source.
+    source: Mapped[str | None]
     text: Mapped[ExactTextColumn]
     written_at: Mapped[datetime]
     opened_at: Mapped[datetime]
@@ -216,6 +222,37 @@ class Appeal(Base):
     updated_at: Mapped[UpdatedAt]
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 — SQLAlchemy's own name
+
+
+class AppealSubmission(Base):
+    """How an appeal without a thread was submitted: by phone, in person, by letter, or by another system.
+
+    `organisation_id` entered it (null: the centre); with `source` and `external_id` it identifies the
+    submission for good. `fingerprint` is a digest of the request, `contact` an encrypted JSON object, `extra`
+    the source's own data.
+    """
+
+    __tablename__ = "appeal_submissions"
+    __table_args__ = (
+        Index(
+            "uq_appeal_submissions_external_id",
+            "external_id",
+            "source",
+            "organisation_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"), primary_key=True)
+    source: Mapped[str]
+    external_id: Mapped[str | None]
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    fingerprint: Mapped[str]
+    contact: Mapped[bytes | None]
+    extra: Mapped[dict[str, Any]]
+    created_at: Mapped[CreatedAt]
 
 
 class AppealMessage(Base):
@@ -284,7 +321,8 @@ class Classification(Base):
 
 
 class Reply(Base):
-    """A reply: written here (`origin: "gospablik"`) or by staff in the network (`"network"`).
+    """A reply: written here (`origin: "gospablik"`), by staff in the network (`"network"`), or given by phone, in
+    person or in writing and recorded (`"recorded"`, with its `channel`).
 
     `in_reply_to` is the citizen's message that it answers, chosen once when the reply is created; null if staff
     replied to no particular message. `message_id` is the message of a reply written in the network. `created_at`
@@ -329,6 +367,7 @@ class Reply(Base):
     in_reply_to: Mapped[UUID | None] = mapped_column(ForeignKey("messages.id"))
     message_id: Mapped[UUID | None] = mapped_column(ForeignKey("messages.id"))
     url: Mapped[str | None]
+    channel: Mapped[str | None]
     published_at: Mapped[datetime | None]
     failure: Mapped[dict[str, Any] | None]
     version: Mapped[int] = mapped_column(default=1)

@@ -51,6 +51,7 @@ TABLE_OWNERS: dict[str, str] = {
             "sla_policies",
             "appeals",
             "appeal_messages",
+            "appeal_submissions",
             "classifications",
             "replies",
             "promises",
@@ -93,6 +94,7 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "quarantine": {"raw"},
     "network_tokens": {"secret", "digest", "challenge"},
     "callback_registrations": {"secret", "digest"},
+    "appeal_submissions": {"fingerprint", "contact", "extra"},
     "appeal_notes": {"text"},
     "webhook_endpoints": {"secret"},
 }

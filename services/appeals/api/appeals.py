@@ -5,8 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Moderator, Reader, Worker
-from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_items
+from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Opener, Reader, Worker
+from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_items, without_colleagues
 from services.appeals.lifecycle import appeal_queries, assignee_changes
 from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.moderation import decisions, manual_appeals
@@ -17,9 +17,11 @@ from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import declared, with_headers
 from shared.auth.callers import Caller
+from shared.auth.rights import Right
 from shared.database.sessions import WriteSession, retry_on_deadlock
 from shared.http import problems
 from shared.http.problems import (
+    Duplicate,
     Invalid,
     NotFound,
     PreconditionFailed,
@@ -87,39 +89,55 @@ async def get_appeal(
 @router.post(
     "/appeals",
     status_code=201,
-    responses=problems.responses(*WRITE_PROBLEMS, Unavailable)
+    responses=problems.responses(*WRITE_PROBLEMS, Duplicate, Unavailable)
     | with_headers(201, "Location")
     | {
         200: {
             "model": appeals.AppealOut,
-            "description": "Joined an open appeal",
+            "description": "Joined an open appeal, or submitted before with this `external_id`",
             "headers": declared("Location"),
         }
     },
     summary="Open an appeal by hand",
 )
 async def open_appeal(
-    session: WriteTransaction, caller: Moderator, body: appeals.AppealIn, key: IdempotencyDep, response: Response
+    session: WriteTransaction, caller: Opener, body: appeals.AppealIn, key: IdempotencyDep, response: Response
 ) -> appeals.AppealOut:
-    """Open an appeal from a stored message, or from a text received by phone or on paper.
+    """Open an appeal from a text received by phone, in person, by letter or from another system (`source`), or
+    from a stored message (with the right `appeals:triage`). Without an organisation the routing rules name one,
+    or moderators decide. Staff name only their own.
 
-    A message whose author has an open appeal in that thread joins it, with status 200. The same text by the same
-    caller within ten minutes is a 409 that names the first appeal, unless an Idempotency-Key is given.
+    With `external_id` the request may be repeated for good: the same again returns the first appeal with status
+    200, another content under the same id is a 422. If the appeal is with somebody else by now, it is a 409
+    (`duplicate`) that names it. The id belongs to the `source` and to the organisation that enters the appeal.
+
+    A message whose author has an open appeal in that thread joins it, with status 200. Without an `external_id`
+    the same text by the same caller within ten minutes is a 409 that names the first appeal, unless an
+    Idempotency-Key is given.
     """
 
     async def work() -> appeals.AppealOut:
-        corrections = body.corrections()
+        corrections, submission = body.corrections(), body.submission()
         if (body.message_id is None) == (body.text is None):
             raise Invalid.field("/message_id", "Give either message_id or text")
         if body.message_id is not None:
-            appeal, new = await decisions.open_from_message(session, caller, body.message_id, corrections)
-            response.status_code = 201 if new else 200
+            if submission is not None:
+                raise Invalid.field("/source", "A stored message comes from its network")
+            moderator = caller.with_right(Right.APPEALS_TRIAGE)
+            appeal, new = await decisions.open_from_message(session, moderator, body.message_id, corrections)
         else:
-            appeal = await manual_appeals.open_from_text(
-                session, caller, body.text or "", corrections, url=body.url, repeats=key.key is not None
+            appeal, new = await manual_appeals.open_from_text(
+                session,
+                caller,
+                body.text or "",
+                corrections,
+                submission,
+                url=body.url,
+                repeats=key.key is not None,
             )
+        response.status_code = 201 if new else 200
         await session.flush()
-        return await appeal_detail(session, caller, appeal.id)
+        return await _after_change(session, caller, appeal.id)
 
     opened = await once(
         session,
@@ -160,12 +178,20 @@ async def move_appeal(
     412 names the appeal's present `version` and its `last_change`.
     """
     appeal = await retry_on_deadlock(session, lambda: _move(session, caller, appeal_id, body, version))
-    # A caller who returns an appeal gets it in this response, although it is now out of their scope.
-    moved = await appeal_detail(session, caller, appeal.id, scoped=False)
-    if not await appeal_queries.is_visible(session, caller, appeal.id):
-        moved.allowed_moves = []
+    moved = await _after_change(session, caller, appeal.id)
     set_etag(response, moved.version)
     return moved
+
+
+async def _after_change(session: WriteSession, caller: Caller, appeal_id: UUID) -> appeals.AppealOut:
+    """Return the appeal to whoever changed it, also if it is now out of their scope.
+
+    The contact is left out: stored responses to an `Idempotency-Key` are not encrypted.
+    """
+    detail = await appeal_detail(session, caller, appeal_id, scoped=False)
+    if detail.submission is not None:
+        detail.submission.contact = None
+    return detail if await appeal_queries.is_visible(session, caller, appeal_id) else without_colleagues(detail)
 
 
 async def _move(

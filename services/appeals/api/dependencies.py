@@ -8,6 +8,7 @@ from shared.http.problems import BadRequest, Conflict, Forbidden, Invalid, Unaut
 
 Reader = Annotated[Caller, require_right(Right.APPEALS_READ)]
 Worker = Annotated[Caller, require_right(Right.APPEALS_WORK)]
+Opener = Annotated[Caller, require_right(Right.APPEALS_OPEN)]
 Moderator = Annotated[Caller, require_right(Right.APPEALS_TRIAGE)]
 READ_PROBLEMS = (Unauthenticated, Forbidden, Invalid)
 WRITE_PROBLEMS = (BadRequest, Unauthenticated, Forbidden, Invalid, Conflict)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Replier
 from services.appeals.api.presenters.appeals import replies_out, reply_out
 from services.appeals.lifecycle import appeal_queries
-from services.appeals.replies import drafts, reply_queries, submission
+from services.appeals.replies import drafts, recorded_answers, reply_queries, submission
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.schemas import replies
 from shared.api.idempotency import IdempotencyDep, once
@@ -75,6 +75,48 @@ async def reply_to_appeal(
     )
     set_etag(response, made.version)
     return made
+
+
+@router.post(
+    "/appeals/{appeal_id}/recorded-answers",
+    status_code=201,
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, Duplicate, PreconditionFailed),
+    summary="Record an answer given outside the networks",
+)
+async def record_answer(
+    *,
+    session: WriteTransaction,
+    caller: Replier,
+    appeal_id: UUID,
+    body: replies.RecordedAnswerIn,
+    key: IdempotencyDep,
+    seen: OptionalVersion,
+    response: Response,
+) -> replies.ReplyOut:
+    """Record what the citizen was told by phone, in person or in writing, for an appeal that has no thread. It
+    is a published reply with `origin: "recorded"`, and stops the clock at `answered_at` like any other.
+
+    An appeal with a thread takes no recorded answer (409): there only a public reply counts. The same text at the
+    same moment is a 409 (`duplicate`), unless the request has an `Idempotency-Key` of its own.
+    """
+
+    async def work() -> replies.ReplyOut:
+        appeal = await appeal_queries.lock(session, caller, appeal_id)
+        await appeal_queries.check_version(session, appeal, seen.version)
+        new = recorded_answers.NewRecordedAnswer(**dict(body))
+        repeats = key.key is not None
+        recorded = await recorded_answers.record_answer(session, appeal, new, caller, allow_duplicate=repeats)
+        return await reply_out(session, recorded)
+
+    return await once(
+        session,
+        AppealsIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=replies.ReplyOut,
+        work=work,
+    )
 
 
 @router.get(

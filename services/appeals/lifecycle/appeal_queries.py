@@ -39,7 +39,7 @@ from shared.contracts.values import AppealStatus, Language, Urgency
 from shared.database.sessions import WriteSession
 from shared.http.problems import NotFound
 from shared.networks import NetworkName
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, Topic
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealSubmission, Topic
 from shared.tables.registry import Municipality, Organisation, Person
 
 AssigneeFilter = TypeAliasType("AssigneeFilter", Literal["me", "none"])
@@ -58,6 +58,10 @@ class AppealFilter(ListFilter):
         default=None, description="`me`: those of the caller; `none`: open ones that nobody has"
     )
     network: NetworkName | None = None
+    source: SingleLine | None = Field(
+        default=None, description="`phone`, `reception`, `letter`, or the name of a system", examples=["phone"]
+    )
+    external_id: SingleLine | None = Field(default=None, description="The id in the source, if it gave one")
     topic_id: UUID | None = Field(default=None, description="A topic; a group takes all its topics")
     municipality: str | None = Field(default=None, pattern=OKTMO_PATTERN, description="OKTMO of the location")
     settlement: SingleLine | None = Field(default=None, description="As shown in `location`")
@@ -92,6 +96,7 @@ class AppealFilter(ListFilter):
             (Appeal.organisation_id, self.organisation_id),
             (Appeal.assignee_id, self.assignee_id),
             (Appeal.municipality, self.municipality),
+            (Appeal.source, self.source),
             (Appeal.settlement, self.settlement),
             (Appeal.utility_failure, self.utility_failure),
             (Appeal.number, self.number),
@@ -120,6 +125,9 @@ class AppealFilter(ListFilter):
             conditions.append(failed.is_not(None) if self.reply_failed else failed.is_(None))
         if self.q:
             conditions.append(Appeal.text.icontains(self.q, autoescape=True))
+        if self.external_id is not None:
+            submitted = select(AppealSubmission.appeal_id).where(AppealSubmission.external_id == self.external_id)
+            conditions.append(Appeal.id.in_(submitted))
         return conditions + self._assigned(caller) + self._opened()
 
     def _assigned(self, caller: Caller) -> list[ColumnElement[bool]]:

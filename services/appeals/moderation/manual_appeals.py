@@ -1,27 +1,59 @@
-"""Appeals that a person enters by hand, from a telephone call or a letter."""
+"""Appeals without a thread: entered by a person, from a call, a visit or a letter, or by another system."""
 
-from datetime import timedelta
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, get_args
+from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.types import MessageContext
 from services.appeals.lifecycle import transitions
 from services.appeals.lifecycle.route_snapshot import manual_route
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.moderation import contacts
 from services.appeals.moderation.corrections import Corrections, check_corrections
 from services.appeals.moderation.decisions import MODERATOR_REASON, classify_text, corrected_result
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from shared import clock
 from shared.auth.callers import Caller
+from shared.auth.rights import Right
 from shared.contracts.appeal_events import AppealOpened
 from shared.database.sessions import WriteSession
-from shared.http.problems import Duplicate
+from shared.http.problems import Duplicate, Forbidden, Invalid
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, TimelineEntry
+from shared.networks import NetworkName
+from shared.tables.appeals import Appeal, AppealSubmission, TimelineEntry
+from shared.tables.registry import Organisation
 
+# What people enter; every other source is a system, which gives an id.
+PEOPLES_SOURCES = frozenset({"phone", "reception", "letter"})
+# How far the clock of another system may be ahead; such a time counts as now.
+CLOCK_TOLERANCE = timedelta(minutes=5)
 # The same text by the same person within this time is one appeal that was sent twice.
 DUPLICATE_TEXT_WINDOW = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSubmission:
+    """How an appeal was submitted. `request` is the request except the contact, to recognise a repetition."""
+
+    source: str
+    external_id: str | None
+    written_at: datetime | None
+    contact: dict[str, str] | None
+    metadata: dict[str, Any]
+    request: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a digest of the request, which the same request has again."""
+        canonical = json.dumps(self.request, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 async def open_from_text(
@@ -29,16 +61,25 @@ async def open_from_text(
     caller: Caller,
     text: str,
     corrections: Corrections,
+    submission: NewSubmission | None,
     *,
     url: str | None,
     repeats: bool = False,
-) -> Appeal:
-    """Open an appeal from a text; it has no thread to publish a reply in.
+) -> tuple[Appeal, bool]:
+    """Open an appeal from a text; it has no thread to publish a reply in. Returns it and whether it is new.
 
-    Raises `Duplicate` naming the first when this caller opened one with the same text within
-    `DUPLICATE_TEXT_WINDOW`, unless the text `repeats` on purpose.
+    A submission with an `external_id` that the caller's organisation has submitted before returns the first
+    appeal. Raises `Duplicate` naming the first if that is out of the caller's scope by now, or when this caller
+    opened one with the same text within `DUPLICATE_TEXT_WINDOW`, unless the text `repeats` on purpose. Raises
+    `Invalid` naming the field, `Forbidden` for an organisation that is not the caller's.
     """
-    if not repeats:
+    _check_submission(caller, submission)
+    await _require_own_organisation(session, caller, corrections.organisation_id)
+    if submission is not None and submission.external_id is not None:
+        first = await _submitted_before(session, caller, submission)
+        if first is not None:
+            return first, False
+    elif not repeats:
         await _require_new_text(session, caller, text)
     topic = await check_corrections(session, corrections, needs_answer=True)
     routing_context = await RoutingContext.load(
@@ -53,7 +94,9 @@ async def open_from_text(
         id=new_id(), status="triage", urgency=result.urgency, outcome=None, topic_id=topic_id, text=text,
         url=url, municipality=routing_context.municipality_code(result), settlement=result.settlement,
         street=result.street, house=result.house, utility_failure=result.utility_failure, language=result.language,
-        written_at=now, opened_at=now, organisation_id=None, page_id=None, network=None, thread_key=None,
+        written_at=min(submission.written_at or now, now) if submission else now,
+        source=submission.source if submission else None, opened_at=now, organisation_id=None, page_id=None,
+        network=None, thread_key=None,
         author_key=None, route=route.to_triage_snapshot().dump(), created_at=now, updated_at=now,
     )  # fmt: skip
     organisation_id = corrections.organisation_id or route.organisation_id
@@ -68,8 +111,10 @@ async def open_from_text(
         )
     session.add(appeal)
     await session.flush()
+    if submission is not None:
+        session.add(_submission_row(appeal, caller, submission))
     recorder = AppealRecorder()
-    recorder.add_timeline_entry(appeal, "opened", caller.actor, manual=True)
+    recorder.add_timeline_entry(appeal, "opened", caller.actor, manual=True, source=appeal.source)
     recorder.add_event(AppealOpened(**event_snapshot(appeal)), caller.actor)
     if organisation_id is not None:
         assignment_kind: transitions.AssignmentKind = "assigned" if corrections.organisation_id else "routed"
@@ -77,6 +122,78 @@ async def open_from_text(
     if appeal.urgency == "high":
         recorder.add_alert("urgent", appeal, predicted.why if predicted.urgency == "high" else MODERATOR_REASON)
     await recorder.write(session)
+    return appeal, True
+
+
+def _check_submission(caller: Caller, submission: NewSubmission | None) -> None:
+    """Raise `Invalid` naming the field that is missing or wrong."""
+    if submission is None:
+        if Right.APPEALS_TRIAGE not in caller.rights:
+            raise Invalid.field(
+                "/source", "Say how the citizen got in touch: phone, reception, letter, or a system"
+            )
+        return
+    if submission.source in get_args(NetworkName.__value__):
+        raise Invalid.field("/source", "What is written in a network is collected from there")
+    if submission.source not in PEOPLES_SOURCES and submission.external_id is None:
+        raise Invalid.field(
+            "/external_id", "A system gives its id, so that a repeated request opens nothing twice"
+        )
+    if submission.written_at is not None and submission.written_at > clock.now() + CLOCK_TOLERANCE:
+        raise Invalid.field("/written_at", "The citizen cannot have written in the future")
+
+
+async def _require_own_organisation(session: AsyncSession, caller: Caller, organisation_id: UUID | None) -> None:
+    """Raise `Forbidden` for an organisation out of the caller's scope; one that does not exist is found later."""
+    if organisation_id is None or caller.is_region_wide:
+        return
+    query = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
+    if await session.scalar(query) is None:
+        raise Forbidden("Name your own organisation, or none: then the rules or the moderators decide")
+
+
+def _submission_row(appeal: Appeal, caller: Caller, submission: NewSubmission) -> AppealSubmission:
+    return AppealSubmission(
+        appeal_id=appeal.id,
+        source=submission.source,
+        external_id=submission.external_id,
+        organisation_id=caller.organisation_id,
+        fingerprint=submission.fingerprint,
+        contact=contacts.encrypt(submission.contact) if submission.contact is not None else None,
+        extra=submission.metadata,
+    )
+
+
+async def _submitted_before(session: WriteSession, caller: Caller, submission: NewSubmission) -> Appeal | None:
+    """Return the appeal that the caller's organisation submitted under this id.
+
+    Raises `Invalid` for another content, `Duplicate` for an appeal out of the caller's scope.
+    """
+    key = f"{submission.source}\n{caller.organisation_id}\n{submission.external_id}"
+    # Two requests at once: the second waits for the first and sees its appeal.
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+    row = (
+        await session.execute(
+            select(AppealSubmission, Appeal, caller.scope(Appeal.organisation_id).label("visible"))
+            .join(Appeal, Appeal.id == AppealSubmission.appeal_id)
+            .where(
+                AppealSubmission.external_id == submission.external_id,
+                AppealSubmission.source == submission.source,
+                AppealSubmission.organisation_id.is_not_distinct_from(caller.organisation_id),
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    stored, appeal, visible = row
+    if stored.fingerprint != submission.fingerprint or contacts.decrypt(stored.contact) != submission.contact:
+        raise Invalid.field("/external_id", "Another content was submitted under this id before")
+    if not visible:
+        raise Duplicate(
+            f"Submitted before as appeal № {appeal.number}, which is with somebody else now",
+            appeal_id=str(appeal.id),
+            appeal_number=appeal.number,
+        )
     return appeal
 
 

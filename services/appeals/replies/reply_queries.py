@@ -17,7 +17,10 @@ async def target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | N
     """Return the message that a reply answers, as `find_target_message`. Raises `Conflict` when there is none."""
     message = await find_target_message(session, appeal, wanted)
     if message is None:
-        raise Conflict("The appeal has no message in a network, so there is no thread to publish a reply in")
+        raise Conflict(
+            "The appeal has no message in a network, so there is no thread to publish a reply in: answer the "
+            "citizen otherwise, and record it with POST …/recorded-answers"
+        )
     return message
 
 

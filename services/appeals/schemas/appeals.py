@@ -8,18 +8,21 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import ActorRef
-from services.appeals.field_types import NonBlankText, SingleLine
+from services.appeals.field_types import BoundedDatetime, NonBlankText, SingleLine
 from services.appeals.lifecycle.assignee_changes import AssigneeWish
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.lifecycle.timeline import TimelineEntryKind
 from services.appeals.lifecycle.transitions import AssignmentKind
 from services.appeals.moderation.corrections import Corrections
+from services.appeals.moderation.manual_appeals import NewSubmission
 from services.appeals.schemas.classifications import ClassificationOut
 from services.appeals.schemas.common import _ID, Channel, Location, LocationIn, NamedRef, RequestBody, TopicRef
 from services.appeals.schemas.promises import PromiseOut
 from services.appeals.schemas.replies import FailedReply, ReplyOut
 from services.appeals.schemas.routes import RouteOut
+from services.appeals.schemas.submissions import ContactIn, ExternalId, Metadata, Source, SubmissionOut
 from shared.contracts.values import AppealOutcome, AppealStatus, DeletedBy, Language, MessageKind, Urgency
+from shared.http.problems import Invalid
 
 AppealSort = TypeAliasType("AppealSort", Literal["-opened_at", "opened_at"])
 AppealExpansion = TypeAliasType("AppealExpansion", Literal["route"])
@@ -49,12 +52,16 @@ class AppealSummary(BaseModel):
     transfers: int = Field(description="How often it was transferred between organisations", examples=[0])
     returns: int = Field(description="How often an organisation returned it", examples=[0])
     channel: Channel
+    source: str | None = Field(
+        description="Null for an appeal from a network; else `phone`, `reception`, `letter`, or a system's name",
+        examples=[None],
+    )
     text: str = Field(
         description="The text that opened the appeal. In lists personal data is masked in it, and with `q` it "
         "is an extract around it",
         examples=["Когда починят дорогу на ул. Бабушкина?"],
     )
-    written_at: datetime = Field(description="The network's time")
+    written_at: datetime = Field(description="The network's time, or that of the call or letter")
     opened_at: datetime = Field(description="When the message was received")
     first_response_due_at: datetime | None = Field(examples=["2026-11-30T17:40:00+08:00"])
     first_response_at: datetime | None
@@ -133,6 +140,7 @@ class AppealOut(AppealSummary):
             }
         ],
     )
+    submission: SubmissionOut | None = Field(description="How it was submitted, if it has a `source`")
     watchers: list[ActorRef] = Field(description="People who follow the appeal and may read it")
     messages: list[AppealMessageOut]
     replies: list[ReplyOut]
@@ -142,9 +150,22 @@ class AppealOut(AppealSummary):
 
 
 class AppealIn(LocationIn):
-    """Open an appeal by hand: from a stored message, or from a text received another way."""
+    """Open an appeal by hand: from a stored message, or from a text received another way.
 
-    message_id: UUID | None = None
+    Staff of an organisation name the `source`, and no organisation except their own.
+    """
+
+    message_id: UUID | None = Field(default=None, description="A stored message; needs `appeals:triage`")
+    source: Source | None = None
+    external_id: ExternalId | None = Field(
+        default=None,
+        description="The id in the source; a system gives one. The same again returns the first appeal, for good",
+    )
+    written_at: BoundedDatetime | None = Field(
+        default=None, description="When the citizen called or wrote; default: now"
+    )
+    contact: ContactIn | None = None
+    metadata: Metadata | None = Field(default=None, description="Data of the source, kept as they are")
     text: Annotated[NonBlankText, Field(max_length=20_000)] | None = Field(
         default=None, examples=["По телефону: на ул. Гагарина не горят фонари"]
     )
@@ -156,6 +177,26 @@ class AppealIn(LocationIn):
     def corrections(self) -> Corrections:
         """Return what the person says about the appeal."""
         return Corrections(self.organisation_id, self.topic_id, self.urgency, location=self.parts())
+
+    def submission(self) -> NewSubmission | None:
+        """Return how the appeal was submitted; None without a source.
+
+        Raises `Invalid` naming a field that does not go with the others.
+        """
+        if self.source is None:
+            for name in ("external_id", "written_at", "contact", "metadata"):
+                if getattr(self, name) is not None:
+                    raise Invalid.field(f"/{name}", "Also name the source")
+            return None
+        request = self.model_dump(mode="json", exclude={"contact"}, exclude_none=True)
+        return NewSubmission(
+            source=self.source,
+            external_id=self.external_id,
+            written_at=self.written_at,
+            contact=self.contact.parts() if self.contact is not None else None,
+            metadata=self.metadata or {},
+            request=request,
+        )
 
 
 class MoveIn(RequestBody):

@@ -12,7 +12,7 @@ from services.appeals.field_types import BoundedDatetime, NonBlankText
 from services.appeals.replies.checks.hints import HintCode, HintSeverity
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
 from services.appeals.schemas.common import RequestBody
-from shared.contracts.values import ReplyKind, ReplyOrigin
+from shared.contracts.values import AnswerChannel, ReplyKind, ReplyOrigin
 
 ReplyStatus = TypeAliasType(
     "ReplyStatus",
@@ -50,7 +50,11 @@ class ReplyOut(BaseModel):
 
     id: UUID
     version: int = Field(description="Send as `If-Match` to change, submit or approve it", examples=[3])
-    origin: ReplyOrigin = Field(description="`network`: staff wrote it in the network itself")
+    origin: ReplyOrigin = Field(
+        description="`network`: staff wrote it in the network itself; `recorded`: given by phone, in person or in "
+        "writing"
+    )
+    channel: AnswerChannel | None = Field(description="How a recorded answer was given", examples=[None])
     kind: ReplyKind
     text: str = Field(examples=["Ямочный ремонт начнётся в понедельник."])
     status: ReplyStatus = Field(examples=["published"])
@@ -187,6 +191,23 @@ class WaitingReply(BaseModel):
     appeal_id: UUID
     appeal_number: int = Field(examples=[1024])
     reply: ReplyOut
+
+
+class RecordedAnswerIn(RequestBody):
+    """An answer that was given by phone, in person or in writing."""
+
+    channel: AnswerChannel = Field(examples=["phone"])
+    text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] = Field(
+        description="What the citizen was told", examples=["Бригада выедет в понедельник."]
+    )
+    answered_at: BoundedDatetime = Field(
+        description="When the answer was given: after the appeal was opened, not in the future",
+        examples=["2026-11-27T16:41:00+08:00"],
+    )
+    kind: ReplyKind = "final"
+    promised_at: BoundedDatetime | None = Field(
+        default=None, description="With `interim`: when the final answer will come"
+    )
 
 
 class ReplyRetryIn(RequestBody):

@@ -21,13 +21,20 @@ APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals/counts": ListRoute(Right.APPEALS_READ, counts=lambda found: found["total"], query=SINCE),
     "GET /api/v1/appeals/{appeal_id}": RouteCall(Right.APPEALS_READ),
     "POST /api/v1/appeals": RouteCall(
-        Right.APPEALS_TRIAGE, body(text="По телефону", organisation_id=sample_id("organisation_id"))
+        Right.APPEALS_OPEN,
+        body(text="По телефону", source="phone", organisation_id=sample_id("organisation_id")),
+        hidden=403,
     ),
     "POST /api/v1/appeals/{appeal_id}/moves": RouteCall(
         Right.APPEALS_WORK, body(to="triage", reason="Дорога республиканская")
     ),
     "GET /api/v1/appeals/{appeal_id}/replies": ListRoute(Right.APPEALS_READ, shows="reply_id"),
     "POST /api/v1/appeals/{appeal_id}/replies": RouteCall(Right.APPEALS_ANSWER, body(text="Включим")),
+    "POST /api/v1/appeals/{appeal_id}/recorded-answers": RouteCall(
+        Right.APPEALS_ANSWER,
+        body(channel="phone", text="Починим", answered_at="2026-03-04T10:00:00+08:00"),
+        names={"appeal_id": "phone_appeal_id"},
+    ),
     "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/retry": RouteCall(Right.APPEALS_ANSWER),
     "POST /api/v1/appeals/{appeal_id}/replies/check": RouteCall(Right.APPEALS_ANSWER, body(text="Включим")),
     "PUT /api/v1/appeals/{appeal_id}/replies/{reply_id}": RouteCall(

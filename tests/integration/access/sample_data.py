@@ -433,6 +433,21 @@ async def _assignees(session: AsyncSession, sample_ids: dict[str, Any]) -> None:
     sample_ids["absence_id"] = await _add(session, absence)
 
 
+async def _phone_appeal(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
+    """Insert an older appeal of the organisation that was entered from a telephone call."""
+    earlier = THEN - timedelta(days=20)
+    appeal = appeals.Appeal(
+        status="assigned", organisation_id=sample_ids["organisation_id"], source="phone", text=f"Звонок: {mark}",
+        written_at=earlier, opened_at=earlier, assigned_at=earlier, route={"reason": "", "rule_id": None},
+    )  # fmt: skip
+    sample_ids["phone_appeal_id"] = await _add(session, appeal)
+    submission = appeals.AppealSubmission(
+        appeal_id=appeal.id, source="phone", external_id="А-1", organisation_id=sample_ids["organisation_id"],
+        fingerprint="", extra={"of": mark},
+    )  # fmt: skip
+    await _add(session, submission)
+
+
 async def _notes(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
     """Insert a note of the organisation, written by the matrix's moderator, and a watcher of the appeal."""
     note = appeals_work.AppealNote(
@@ -465,6 +480,7 @@ async def _people(session: AsyncSession, sample_ids: dict[str, Any], mark: str) 
     sample_ids["deputy_id"] = await _add(session, deputy)
     await _assignees(session, sample_ids)
     await _notes(session, sample_ids, mark)
+    await _phone_appeal(session, sample_ids, mark)
     sample_ids |= {"session_id": new_id(), "other_session_id": new_id()}
     await _add(
         session,

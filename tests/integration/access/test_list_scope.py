@@ -71,6 +71,8 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "settlement": ["Кабанск"],
     "utility_failure": ["power"],
     "min_transfers": ["1"],
+    "source": ["phone"],
+    "external_id": ["А-1"],
     "on": ["2099-01-02"],
 }
 PAGED = {"limit", "cursor"}

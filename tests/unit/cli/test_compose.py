@@ -60,7 +60,7 @@ def test_required_settings_are_given_and_secrets_only_where_needed(services: dic
     for name in SERVICES:
         environment = services[name]["environment"]
         assert required <= {*environment, *in_image}, name
-        assert ("GOSPABLIK_ENCRYPTION_KEYS" in environment) == (name in ("ingest", "webhooks"))
+        assert ("GOSPABLIK_ENCRYPTION_KEYS" in environment) == (name in ("ingest", "appeals", "webhooks"))
         assert ("GOSPABLIK_PSEUDONYM_KEY" in environment) == (name == "ingest")
         assert environment["GOSPABLIK_ENVIRONMENT"] == "${GOSPABLIK_ENVIRONMENT:-production}"
 

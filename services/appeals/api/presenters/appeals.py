@@ -16,15 +16,27 @@ from services.appeals.lifecycle import assignments, timeline, watchers
 from services.appeals.lifecycle.appeal_queries import AppealRow, select_rows
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
+from services.appeals.moderation import contacts
 from services.appeals.replies import promises, reply_queries
 from services.appeals.schemas import appeals, common, replies
+from services.appeals.schemas.submissions import ContactOut, SubmissionOut
 from services.appeals.sla import breaches
 from shared import clock, security_log
 from shared.auth.callers import Caller
+from shared.auth.rights import Right
 from shared.http.problems import NotFound
 from shared.masking import mask, snippet
-from shared.tables.appeals import Appeal, AppealMessage, Assignment, Classification, Reply, TimelineEntry
+from shared.tables.appeals import (
+    Appeal,
+    AppealMessage,
+    AppealSubmission,
+    Assignment,
+    Classification,
+    Reply,
+    TimelineEntry,
+)
 from shared.tables.ingest import Message
+from shared.tables.registry import Organisation
 
 # Fields of timeline entries that hold the id of a person.
 _PERSON_FIELDS = ("assignee_id", "previous_assignee_id")
@@ -58,6 +70,7 @@ async def appeal_detail(
         **dict(appeal_summary(row, caller)),
         route=await routes.load_route(session, route_of(appeal)),
         deadline=appeal.deadline,
+        submission=await _submission(session, appeal_id, caller) if appeal.source is not None else None,
         watchers=[names.ref(person_id) for person_id in watching],
         messages=await _messages(session, appeal_id),
         promises=[promise_out(found) for found in await promises.promises_of(session, appeal_id)],
@@ -69,6 +82,34 @@ async def appeal_detail(
             )
             for entry in entries
         ],
+    )
+
+
+def without_colleagues(detail: appeals.AppealOut) -> appeals.AppealOut:
+    """Return the appeal as it is shown to somebody who just gave it away: without the people who have it now."""
+    shown = [entry for entry in detail.timeline if entry.kind != "assignee_changed"]
+    hidden = {"allowed_moves": [], "assignee": None, "watchers": [], "timeline": shown}
+    return detail.model_copy(update=hidden)
+
+
+async def _submission(session: AsyncSession, appeal_id: UUID, caller: Caller) -> SubmissionOut | None:
+    row = (
+        await session.execute(
+            select(AppealSubmission, Organisation.name)
+            .outerjoin(Organisation, Organisation.id == AppealSubmission.organisation_id)
+            .where(AppealSubmission.appeal_id == appeal_id)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    found, organisation = row
+    contact = contacts.decrypt(found.contact) if Right.APPEALS_WORK in caller.rights else None
+    return SubmissionOut(
+        source=found.source,
+        external_id=found.external_id,
+        organisation=_named(found.organisation_id, organisation),
+        contact=ContactOut(**contact) if contact is not None else None,
+        metadata=found.extra,
     )
 
 
@@ -155,7 +196,7 @@ def appeal_summary(row: AppealRow, caller: Caller) -> appeals.AppealSummary:
         "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
         "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
         "resolution_due_at", "promised_at", "closed_at", "language", "utility_failure", "incident_id", "transfers",
-        "returns", "reply_failed",
+        "returns", "reply_failed", "source",
     )  # fmt: skip
     return appeals.AppealSummary(
         **{name: getattr(appeal, name) for name in same},

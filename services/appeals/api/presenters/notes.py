@@ -14,7 +14,8 @@ from shared.tables.appeals_work import AppealNote, AppealWatcher
 
 async def notes_out(session: AsyncSession, rows: Sequence[notes.NoteRow]) -> list[NoteOut]:
     """Return notes in the order of the rows; a deleted one without its text."""
-    people: set[str | UUID] = {person for row in rows for person in (row[0].author, *row[0].mentions)}
+    people: list[str | UUID] = [row[0].author for row in rows]
+    people += [person_id for row in rows for person_id in row[0].mentions]
     names = await ActorNames.load(session, people)
     return [_note(note, organisation, names) for note, organisation in rows]
 
