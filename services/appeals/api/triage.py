@@ -85,9 +85,14 @@ async def triage_appeal(
     With `If-Match` the appeal must be in the version that you saw: else 412 with its `version` and `last_change`.
     Without, what another person has set is not replaced: 409 (`decided-by-another`) names their `decision`.
     """
-    appeal = await appeal_queries.lock(session, caller, appeal_id)
-    await appeal_queries.check_version(session, appeal, seen.version)
-    await decisions.triage_appeal(session, caller, appeal, body.corrections(), seen=seen)
-    detail = await appeal_detail(session, caller, appeal.id)
+    corrections = body.corrections()
+
+    async def decide() -> None:
+        appeal = await appeal_queries.lock(session, caller, appeal_id)
+        await appeal_queries.check_version(session, appeal, seen.version)
+        await decisions.triage_appeal(session, caller, appeal, corrections, seen=seen)
+
+    await retry_on_deadlock(session, decide)
+    detail = await appeal_detail(session, caller, appeal_id)
     set_etag(response, detail.version)
     return detail

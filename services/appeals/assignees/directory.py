@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
@@ -112,6 +112,12 @@ def actor_id(actor: str | UUID | None) -> UUID | None:
 def has_access() -> ColumnElement[bool]:
     """Return the condition that a person can sign in."""
     return Person.active & Person.locked_at.is_(None)
+
+
+def works_for(organisation_id: UUID | None) -> ColumnElement[bool]:
+    """Return the condition of `Staff.may_work_for` for people with access."""
+    roles = CENTRE_WORK_ROLES if organisation_id is None else STAFF_ROLES
+    return and_(has_access(), Person.role.in_(roles), Person.organisation_id.is_not_distinct_from(organisation_id))
 
 
 async def load_staff(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Staff]:

@@ -56,9 +56,9 @@ class Presence:
     @staticmethod
     async def load(session: AsyncSession, people: Collection[UUID]) -> "Presence":
         """Load these people and their substitutes."""
-        absent = await _absences(session, people)
+        absent = await absences_today(session, people)
         substitutes = {found for found in absent.values() if found is not None} - set(people)
-        absent |= await _absences(session, substitutes)
+        absent |= await absences_today(session, substitutes)
         return Presence(await load_staff(session, {*people, *substitutes}), absent)
 
     def is_available(self, person_id: UUID | None, organisation_id: UUID | None) -> bool:
@@ -129,7 +129,8 @@ async def _without_assignee(session: AsyncSession, appeals: Iterable[Appeal]) ->
     return [appeal for appeal in found if not keeps_assignee(appeal)]
 
 
-async def _absences(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, UUID | None]:
+async def absences_today(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, UUID | None]:
+    """Return those of these people who are absent today, each with the substitute or null."""
     if not people:
         return {}
     today = clock.today()

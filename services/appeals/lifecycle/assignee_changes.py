@@ -1,17 +1,23 @@
 """Changes of an appeal's assignee by people: assigning, taking and releasing it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.appeals.assignees.directory import actor_id, load_staff
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.assignees.directory import actor_id, load_staff, works_for
 from services.appeals.assignees.selection import owner_of_next_step
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
+from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.database.sessions import WriteSession
-from shared.http.problems import Conflict, Forbidden, Invalid
+from shared.http.problems import Conflict, Forbidden, Invalid, NotFound
 from shared.tables.appeals import Appeal
+from shared.tables.registry import Person
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,33 @@ class AssigneeWish:
 
 
 UNCHANGED = AssigneeWish(given=False)
+
+
+# A person's id and name.
+PersonRow = Row[UUID, str]
+
+
+async def possible_assignees(
+    session: AsyncSession, caller: Caller, appeal_id: UUID, paging: Paging
+) -> Sequence[PersonRow]:
+    """Return the people to whom the appeal may be assigned, one more than the page takes.
+
+    In the order of their ids: a cursor is part of an address, and must not contain a name. Raises `NotFound` also
+    for an appeal out of the caller's scope.
+    """
+    appeal = await session.scalar(
+        select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
+    )
+    if appeal is None:
+        raise NotFound("No such appeal")
+    query = (
+        select(Person.id, Person.full_name)
+        .where(works_for(owner_of_next_step(appeal)))
+        .order_by(Person.id)
+        .limit(paging.limit + 1)
+    )
+    after = paging.after((Person.id,), (UUID,), descending=False)
+    return (await session.execute(query if after is None else query.where(after))).all()
 
 
 async def assign_person(session: WriteSession, appeal: Appeal, wish: AssigneeWish, caller: Caller) -> None:

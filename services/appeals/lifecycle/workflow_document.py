@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from services.appeals.lifecycle.workflow import AUTOMATIC_TRANSITIONS, MOVES, AllowedMove
+from services.appeals.lifecycle.workflow import AUTOMATIC_TRANSITIONS, FINAL_STATUSES, MOVES, AllowedMove
 from shared.auth.rights import Role
 from shared.contracts.appeal_events import AppealMoved, AppealSnapshot
 
@@ -59,6 +59,7 @@ def _may(move: AllowedMove) -> str:
     fields = ["reason"] if not move.needs_reason else []
     fields += ["organisation_id"] if move.takes_organisation else []
     fields += ["outcome"] if move.to == "closed" else []
+    fields += ["assignee_id"] if move.to not in FINAL_STATUSES else []
     return ", ".join(f"`{name}`" for name in fields) or "–"
 
 

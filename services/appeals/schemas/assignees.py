@@ -52,6 +52,13 @@ class AbsenceIn(RequestBody):
     substitute_id: UUID | None = Field(default=None, description="Who takes the person's turns meanwhile")
 
 
+class PossibleAssigneeOut(ActorRef):
+    """A person to whom an appeal may be assigned."""
+
+    absent: bool = Field(description="Whether the person is absent today")
+    substitute: ActorRef | None = Field(description="Who takes their turns meanwhile")
+
+
 class AbsenceOut(BaseModel):
     """An absence."""
 

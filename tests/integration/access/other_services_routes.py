@@ -76,6 +76,7 @@ APPEALS: dict[str, Row] = {
     "DELETE /api/v1/approval-rules/{rule_id}": RouteCall(
         Right.RULES_MANAGE, names={"rule_id": "approval_rule_id"}
     ),
+    "GET /api/v1/appeals/{appeal_id}/possible-assignees": ListRoute(Right.APPEALS_WORK, shows="person_id"),
     "GET /api/v1/appeals/{appeal_id}/notes": ListRoute(Right.APPEALS_READ, shows="note_id"),
     "POST /api/v1/appeals/{appeal_id}/notes": RouteCall(Right.APPEALS_WORK, body(text="Звонили")),
     # Only the author edits a note, and only moderators delete another's: tests/integration/appeals/test_notes.py.

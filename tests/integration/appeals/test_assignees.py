@@ -5,6 +5,7 @@ import json
 from typing import Any
 from uuid import uuid4
 
+from shared import clock
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import Colleague, change_access, register
 from tests.integration.appeals.test_appeal_matching import QUESTION
@@ -174,6 +175,32 @@ async def test_reopened_appeal_returns_to_whoever_answered_it(scenario: AppealsS
     again = await scenario.move(waiting, "assigned")
     assert (again.json()["status"], _holder(again)) == ("reopened", executor.ref)
     assert _steps(again.json()) == [(None, "Борис"), ("Борис", None), (None, "Борис")]
+
+
+async def test_people_who_may_get_the_appeal_are_listed_by_name(scenario: AppealsScenario) -> None:
+    appeal = await _assigned(scenario)
+    boris, anna = await register(scenario, "Борис"), await register(scenario, "Анна", "manager")
+    gone = await register(scenario, "Ушёл")
+    await register(scenario, "Глава", "head")
+    moderator = await register(scenario, "Модератор", "moderator")
+    foreign = await register(scenario, "Чужой", organisation=scenario.other_organisation)
+    await change_access(scenario, gone, "locked_at = now()")
+    today = str(clock.today())
+    absent = {"starts_on": today, "ends_on": today, "substitute_id": anna.ref}
+    assert (await boris.post("/absences", absent)).status_code == 201
+    path = f"/appeals/{appeal['id']}/possible-assignees"
+    found = {one["name"]: one for one in (await boris.get(path)).json()["items"]}
+    assert {name: one["absent"] for name, one in found.items()} == {"Анна": False, "Борис": True}
+    assert found["Борис"]["substitute"] == {"id": anna.ref, "name": "Анна", "kind": "person"}
+    first = (await boris.get(f"{path}?limit=1")).json()
+    second = (await boris.get(f"{path}?limit=1&cursor={first['next_cursor']}")).json()
+    assert {one["name"]: one for one in first["items"] + second["items"]} == found
+    _is_problem(await foreign.get(path), 404)
+    # In triage a moderator decides.
+    await boris.move(appeal, to="triage", reason="Не наше")
+    ids = [one["id"] for one in (await moderator.get(path)).json()["items"]]
+    assert moderator.ref in ids
+    assert boris.ref not in ids
 
 
 async def _appeals_of(colleague: Colleague, query: str) -> set[str]:

@@ -6,7 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.assignees.rules import AssigneeRuleRow
-from services.appeals.schemas.assignees import AbsenceOut, AssigneeRuleOut
+from services.appeals.assignees.selection import absences_today
+from services.appeals.lifecycle.assignee_changes import PersonRow
+from services.appeals.schemas.assignees import AbsenceOut, AssigneeRuleOut, PossibleAssigneeOut
 from services.appeals.schemas.common import NamedRef
 from shared.tables.appeals_work import Absence
 
@@ -27,6 +29,22 @@ async def rules_out(session: AsyncSession, rows: Sequence[AssigneeRuleRow]) -> l
             updated_at=rule.updated_at,
         )
         for rule, organisation, topic in rows
+    ]
+
+
+async def possible_assignees_out(session: AsyncSession, rows: Sequence[PersonRow]) -> list[PossibleAssigneeOut]:
+    """Return possible assignees in the order of the rows."""
+    absent = await absences_today(session, [row.id for row in rows])
+    names = await ActorNames.load(session, absent.values())
+    return [
+        PossibleAssigneeOut(
+            id=row.id,
+            name=row.full_name,
+            kind="person",
+            absent=row.id in absent,
+            substitute=names.ref(substitute) if (substitute := absent.get(row.id)) is not None else None,
+        )
+        for row in rows
     ]
 
 
