@@ -12,7 +12,7 @@ from services.appeals.assignees.directory import Staff, load_staff
 from shared import clock
 from shared.audit import recorder
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, TimelineEntry, Topic
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, TimelineEntry, Topic
 from shared.tables.appeals_work import Absence, AssigneeRule
 
 ASSIGNEE_CHANGED = "assignee_changed"
@@ -107,6 +107,9 @@ async def choose_assignees(session: WriteSession, appeals: Iterable[Appeal]) -> 
 
 def _choose(appeal: Appeal, rules: "_Rules", former: Sequence[UUID], presence: Presence) -> Choice:
     owner = owner_of_next_step(appeal)
+    if appeal.status not in OPEN_APPEAL_STATUSES:
+        # Nobody owes a next step: it was answered in the network before an organisation had it.
+        return Choice(appeal, None, MAY_NOT_WORK)
     for person_id in former:
         if presence.is_available(person_id, owner):
             return Choice(appeal, person_id, AS_BEFORE)

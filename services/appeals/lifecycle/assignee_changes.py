@@ -83,7 +83,7 @@ async def apply_wish(
         raise Conflict(f"The appeal is «{appeal.status}»: nobody owes a next step")
     moved = appeal.organisation_id != former_organisation_id
     if moved and not caller.is_region_wide and wish.person_id is not None:
-        raise Invalid.field("/assignee_id", "The other organisation decides which of its people gets the appeal")
+        raise Invalid.field("/assignee_id", "Whoever gets the appeal decides which of their people works on it")
     if wish.person_id == appeal.assignee_id:
         return
     has_it = appeal.assignee_id is not None and not moved

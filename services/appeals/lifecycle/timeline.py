@@ -139,19 +139,26 @@ class AppealRecorder:
         )
         self.add_event(changed, actor)
 
-    async def write(self, session: WriteSession) -> None:
-        """Write everything collected; assignees are chosen and the appeals are flushed first."""
-        # One flush, so that a change and the choice of the assignee make one version.
+    async def choose_assignees(self, session: WriteSession) -> None:
+        """Choose who owes the next step of the appeals of `settle_assignee`; `write` does it otherwise.
+
+        Nothing is flushed, so that a change and the choice that follows from it make one version.
+        """
         with session.no_autoflush:
             for choice in await choose_assignees(session, self._unsettled.values()):
                 self.change_assignee(choice.appeal, choice.person_id, reason=choice.reason)
+        self._unsettled = {}
+
+    async def write(self, session: WriteSession) -> None:
+        """Write everything collected; assignees are chosen and the appeals are flushed first."""
+        await self.choose_assignees(session)
         await session.flush()
         await insert_rows(session, TimelineEntry, self._entries)
         await insert_rows(session, Assignment, self._assignments)
         await emit(session, *self._events)
         for kind, appeals in self._alerts.items():
             await alerts.raise_for_appeals(session, kind, appeals)
-        self._entries, self._events, self._assignments, self._alerts, self._unsettled = [], [], [], {}, {}
+        self._entries, self._events, self._assignments, self._alerts = [], [], [], {}
 
 
 async def timeline_of(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:

@@ -549,5 +549,6 @@ async def move_appeal(
         )
     elif appeal.status == "in_progress" and appeal.assignee_id is None:
         await assignee_changes.take(session, appeal, caller, recorder)
+    await recorder.choose_assignees(session)
     await _flush(session)
     await recorder.write(session)
