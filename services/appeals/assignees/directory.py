@@ -1,7 +1,7 @@
 """People and API clients as appeals show and use them: names of actors, and who may work on appeals.
 
-Registry owns both tables; `full_name` of people is granted to appeals. A name is shown only with an appeal that
-the caller may see, and never logged.
+Registry owns both tables; `full_name` of people is granted to appeals. A name is shown to colleagues, and with an
+appeal that the caller may see. It is never logged.
 """
 
 from collections.abc import Collection, Iterable, Mapping

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.assignees.directory import actor_id, load_staff, works_for
+from services.appeals.assignees.directory import Staff, actor_id, load_staff, works_for
 from services.appeals.assignees.selection import owner_of_next_step
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
@@ -92,7 +92,7 @@ async def apply_wish(
             f"A colleague has the appeal: to give it to somebody else needs the right «{Right.ASSIGNEES_MANAGE}»"
         )
     if wish.person_id is not None:
-        staff = await load_staff(session, [wish.person_id])
+        staff = await _load_staff(session, wish.person_id)
         owner = owner_of_next_step(appeal)
         if wish.person_id not in staff or not staff[wish.person_id].may_work_for(owner):
             whose = "the centre" if owner is None else "its organisation"
@@ -105,6 +105,12 @@ async def apply_wish(
 async def take(session: WriteSession, appeal: Appeal, caller: Caller, recorder: AppealRecorder) -> None:
     """Assign an appeal that nobody has to the caller who starts to work on it, if they are of its organisation."""
     person_id = actor_id(caller.subject)
-    staff = await load_staff(session, [person_id] if person_id is not None else [])
+    staff = await _load_staff(session, person_id)
     if person_id in staff and staff[person_id].may_work_for(owner_of_next_step(appeal)):
         recorder.change_assignee(appeal, person_id, caller.actor)
+
+
+async def _load_staff(session: WriteSession, person_id: UUID | None) -> dict[UUID, Staff]:
+    # Without a flush: a move and its assignee make one version of the appeal.
+    with session.no_autoflush:
+        return await load_staff(session, [person_id] if person_id is not None else [])

@@ -1,0 +1,115 @@
+"""Random moves and assignments by eight colleagues at once: one owner, nothing lost, records that agree."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from services.appeals.lifecycle.workflow import APPEAL_STATUSES
+from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.people_helpers import Colleague, register
+from tests.integration.appeals.test_appeal_matching import QUESTION
+
+APPEALS, WORKERS, STEPS = 12, 8, 40
+REFUSED = {403, 404, 409, 412, 422}
+
+
+async def _team(scenario: AppealsScenario) -> list[Colleague]:
+    places = (scenario.organisation, scenario.other_organisation)
+    staff = [
+        await register(scenario, f"{role} {number}", role, place)
+        for number, place in enumerate(places)
+        for role in ("manager", "executor", "approver")
+    ]
+    moderators = [await register(scenario, f"Модератор {number}", "moderator") for number in range(2)]
+    for manager in (staff[0], staff[3]):
+        people = [one.ref for one in staff if one.organisation == manager.organisation]
+        assert (await manager.post("/assignee-rules", {"person_ids": people})).status_code == 201
+    return staff + moderators
+
+
+def _step(scenario: AppealsScenario, chance: random.Random, team: list[Colleague]) -> dict[str, Any]:
+    """Return a body that may or may not be allowed."""
+    body: dict[str, Any] = {}
+    if chance.random() < 0.8:
+        body["to"] = chance.choice(APPEAL_STATUSES)
+        if chance.random() < 0.8:
+            body["reason"] = "Причина"
+        if body["to"] == "assigned" and chance.random() < 0.7:
+            place = chance.choice((scenario.organisation, scenario.other_organisation))
+            body["organisation_id"] = str(place)
+    if not body or chance.random() < 0.3:
+        body["assignee_id"] = chance.choice([*(one.ref for one in team), None])
+    return body
+
+
+def _check(appeal: dict[str, Any], events: list[tuple[str, dict[str, Any]]], team: list[Colleague]) -> None:
+    by_id = {one.ref: one for one in team}
+    holder = by_id[appeal["assignee"]["id"]] if appeal["assignee"] else None
+    organisation = appeal["organisation"]["id"] if appeal["organisation"] else None
+    entries = appeal["timeline"]
+    # One person of the organisation that owes the next step, or nobody.
+    if holder is not None and appeal["status"] not in {"closed", "not_required"}:
+        owner = None if appeal["status"] == "triage" else organisation
+        assert (str(holder.organisation) if holder.organisation else None) == owner
+    # Each change starts where the one before ended.
+    changes = [entry["data"] for entry in entries if entry["kind"] == "assignee_changed"]
+    assert [one["previous_assignee_id"] for one in changes] == [
+        None,
+        *(one["assignee_id"] for one in changes[:-1]),
+    ][: len(changes)]
+    assert (changes[-1]["assignee_id"] if changes else None) == (holder.ref if holder else None)
+    hands = appeal["assignments"]
+    assert hands[0]["from_organisation"] is None
+    assert all(before["to_organisation"] == after["from_organisation"] for before, after in pairwise(hands))
+    assert hands[-1]["to_organisation"] == appeal["organisation"]
+    moves = [entry["data"] for entry in entries if entry["kind"] == "moved"]
+    assert [one["from"] for one in moves] == ["assigned", *(one["to"] for one in moves[:-1])][: len(moves)]
+    assert (moves[-1]["to"] if moves else "assigned") == appeal["status"]
+    # The feed tells the same as the timeline.
+    told = [(data["from"], data["to"]) for kind, data in events if kind == "appeal.moved"]
+    assert told == [(one["from"], one["to"]) for one in moves]
+    assert [data["assignee_id"] for kind, data in events if kind == "appeal.assignee_changed"] == [
+        one["assignee_id"] for one in changes
+    ]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_random_moves_at_once_keep_one_owner_and_agreeing_records(
+    scenario: AppealsScenario, seed: int
+) -> None:
+    team = await _team(scenario)
+    for number in range(APPEALS):
+        await scenario.citizen_writes(QUESTION, author=f"a{number}", thread=f"vk:-101_{number}")
+    ids = [appeal["id"] for appeal in await scenario.all()]
+    opened = {appeal_id: (await scenario.appeal(appeal_id))["version"] for appeal_id in ids}
+    done: Counter[str] = Counter()
+
+    async def work(number: int) -> Counter[int]:
+        chance, statuses = random.Random(seed * 100 + number), Counter[int]()
+        for _ in range(STEPS):
+            appeal_id, body = chance.choice(ids), _step(scenario, chance, team)
+            read = await team[number].get(f"/appeals/{appeal_id}")
+            version = f'"{read.json()["version"]}"' if read.status_code == 200 else "*"
+            answer = await team[number].post(f"/appeals/{appeal_id}/moves", body, If_Match=version)
+            assert answer.status_code in REFUSED | {200}, f"{body}: {answer.text}"
+            statuses[answer.status_code] += 1
+            if answer.status_code == 200 and read.json()["version"] != answer.json()["version"]:
+                done[appeal_id] += 1
+        return statuses
+
+    statuses = sum(await asyncio.gather(*(work(number) for number in range(WORKERS))), Counter())
+    assert {200, 409} <= statuses.keys()
+    rows = await scenario.ingest.fetch(
+        "SELECT subject_id, type, data::text FROM events WHERE NOT data ? 'assignment_lost' ORDER BY write_order"
+    )
+    for appeal_id in ids:
+        appeal = await scenario.appeal(appeal_id)
+        # Every accepted change is one version: none was lost.
+        assert appeal["version"] == opened[appeal_id] + done[appeal_id]
+        own = [(row["type"], json.loads(row["data"])) for row in rows if str(row["subject_id"]) == appeal_id]
+        _check(appeal, own, team)
