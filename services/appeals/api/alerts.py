@@ -1,11 +1,14 @@
 """Routes of alerts, which moderators must see at once."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Moderator
+from services.appeals.assignees.directory import ActorNames
 from services.appeals.lifecycle import alerts
 from services.appeals.schemas.alerts import AlertOut
 from shared.api.pagination import Page, PagingDep
@@ -31,7 +34,7 @@ async def list_alerts(
     """
     alert_rows = await alerts.find(session, filters, paging)
     rows, cursor = paging.page(alert_rows, lambda row: (row[0].created_at, row[0].id), response)
-    return Page(items=[_present(row) for row in rows], next_cursor=cursor)
+    return Page(items=await _present(session, rows), next_cursor=cursor)
 
 
 @router.post(
@@ -39,10 +42,16 @@ async def list_alerts(
 )
 async def mark_alert_seen(session: WriteTransaction, caller: Moderator, alert_id: UUID) -> AlertOut:
     """Mark the alert as seen by the caller. A second call keeps the first viewer."""
-    return _present(await alerts.mark_seen(session, caller, alert_id))
+    (shown,) = await _present(session, [await alerts.mark_seen(session, caller, alert_id)])
+    return shown
 
 
-def _present(row: alerts.AlertRow) -> AlertOut:
+async def _present(session: AsyncSession, rows: Sequence[alerts.AlertRow]) -> list[AlertOut]:
+    names = await ActorNames.load(session, {row[0].seen_by for row in rows})
+    return [_alert(row, names) for row in rows]
+
+
+def _alert(row: alerts.AlertRow, names: ActorNames) -> AlertOut:
     alert, appeal, incident = row
     return AlertOut(
         id=alert.id,
@@ -56,5 +65,5 @@ def _present(row: alerts.AlertRow) -> AlertOut:
         incident_title=incident.title if incident else None,
         created_at=alert.created_at,
         seen_at=alert.seen_at,
-        seen_by=alert.seen_by,
+        seen_by=names.ref(alert.seen_by) if alert.seen_by is not None else None,
     )

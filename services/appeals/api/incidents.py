@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Replier, Worker
 from services.appeals.api.presenters import incidents
-from services.appeals.api.presenters.incidents import appeal_brief, incident_out, incident_response
+from services.appeals.api.presenters.incidents import appeal_brief, incident_out, incident_response, incidents_out
 from services.appeals.incidents import bulk_reply, incident_queries, service, similar_appeals
 from services.appeals.lifecycle import assignments
 from services.appeals.schemas.incidents import (
@@ -88,7 +88,7 @@ async def list_incidents(
         lambda row: (row[0].opened_at, row[0].id),
         response,
     )
-    return Page(items=[incident_out(row) for row in rows], next_cursor=cursor)
+    return Page(items=await incidents_out(session, rows), next_cursor=cursor)
 
 
 @router.post(
@@ -108,7 +108,7 @@ async def open_incident(
 
     async def work() -> IncidentOut:
         incident = await service.open_manually(session, caller, body.appeal_ids, body.title)
-        return incident_out(await incident_queries.get_incident_row(session, caller, incident.id))
+        return await incident_out(session, await incident_queries.get_incident_row(session, caller, incident.id))
 
     opened = await once(
         session,
@@ -131,7 +131,7 @@ async def get_incident(
     session: ReadTransaction, caller: Reader, incident_id: UUID, response: Response
 ) -> IncidentOut:
     """Return the incident; its appeals are listed by `/incidents/{id}/members`. The ETag is for `If-Match`."""
-    incident = incident_out(await incident_queries.get_incident_row(session, caller, incident_id))
+    incident = await incident_out(session, await incident_queries.get_incident_row(session, caller, incident_id))
     set_etag(response, incident.version)
     return incident
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from services.appeals.assignees.directory import ActorRef
 from shared.contracts.values import AlertKind, AppealStatus
 
 
@@ -22,4 +23,4 @@ class AlertOut(BaseModel):
     incident_title: str | None
     created_at: datetime
     seen_at: datetime | None
-    seen_by: str | None
+    seen_by: ActorRef | None

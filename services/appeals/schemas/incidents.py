@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
+from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import BoundedDatetime, NonBlankText, SingleLine
 from services.appeals.incidents.service import MAX_APPEALS_PER_REQUEST
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
@@ -94,7 +95,7 @@ class IncidentOut(BaseModel):
     first_written_at: datetime | None = Field(description="When the first of its messages was written")
     last_written_at: datetime | None
     opened_at: datetime
-    opened_by: str = Field(examples=["system"])
+    opened_by: ActorRef
     closed_at: datetime | None
 
 
@@ -129,7 +130,7 @@ class IncidentReplyOut(BaseModel):
     kind: ReplyKind
     text: str = Field(examples=["Здравствуйте! Свет включат до 18:00, бригада на месте."])
     promised_at: datetime | None
-    author: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    author: ActorRef
     organisation_id: UUID | None = Field(description="For appeals of this organisation; null: for all")
     include_later_members: bool
     created_at: datetime

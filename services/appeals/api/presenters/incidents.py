@@ -8,6 +8,7 @@ from fastapi import Response
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignees.directory import ActorNames
 from services.appeals.incidents import incident_queries
 from services.appeals.incidents.bulk_reply import pending_count
 from services.appeals.schemas.common import Channel, NamedRef
@@ -19,19 +20,32 @@ from shared.tables.appeals import Appeal, IncidentReply, Reply
 
 
 async def incident_response(session: Any, caller: Any, incident_id: UUID, response: Response) -> IncidentOut:
-    found = incident_out(await incident_queries.get_incident_row(session, caller, incident_id))
+    found = await incident_out(session, await incident_queries.get_incident_row(session, caller, incident_id))
     set_etag(response, found.version)
     return found
 
 
-def incident_out(row: incident_queries.IncidentRow) -> IncidentOut:
+async def incidents_out(session: AsyncSession, rows: Sequence[incident_queries.IncidentRow]) -> list[IncidentOut]:
+    """Return incidents in the order of the rows, with the names of those who opened them."""
+    names = await ActorNames.load(session, {row[0].opened_by for row in rows})
+    return [_incident(row, names) for row in rows]
+
+
+async def incident_out(session: AsyncSession, row: incident_queries.IncidentRow) -> IncidentOut:
+    """Return one incident."""
+    (shown,) = await incidents_out(session, [row])
+    return shown
+
+
+def _incident(row: incident_queries.IncidentRow, names: ActorNames) -> IncidentOut:
     incident, organisation, topic, seen, first, last = row
     same = (
         "id", "number", "version", "origin", "title", "utility_failure", "municipality", "settlement", "street",
-        "urgency", "opened_at", "opened_by", "closed_at",
+        "urgency", "opened_at", "closed_at",
     )  # fmt: skip
     return IncidentOut(
         **{name: getattr(incident, name) for name in same},
+        opened_by=names.ref(incident.opened_by),
         organisation=_named(incident.organisation_id, organisation),
         topic=_named(incident.topic_id, topic),
         member_count=seen,
@@ -71,9 +85,11 @@ async def bulk_replies_out(
     for reply_id, status, count in counted:
         if reply_id is not None:
             by_status[reply_id][status] = count
+    names = await ActorNames.load(session, {row.author for row in rows})
     return [
         IncidentReplyOut(
             **{name: getattr(row, name) for name in _SAME},
+            author=names.ref(row.author),
             by_status=by_status[row.id],
             pending_count=await pending_count(session, caller, row),
         )
@@ -81,4 +97,4 @@ async def bulk_replies_out(
     ]
 
 
-_SAME = ("id", "kind", "text", "promised_at", "author", "organisation_id", "include_later_members", "created_at")
+_SAME = ("id", "kind", "text", "promised_at", "organisation_id", "include_later_members", "created_at")
