@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -26,7 +26,7 @@ from shared.contracts.appeal_events import AppealOpened
 from shared.database.sessions import WriteSession
 from shared.http.problems import Duplicate, Forbidden, Invalid
 from shared.ids import new_id
-from shared.networks import NetworkName
+from shared.networks import NETWORKS
 from shared.tables.appeals import Appeal, AppealSubmission, TimelineEntry
 from shared.tables.registry import Organisation
 
@@ -133,7 +133,7 @@ def _check_submission(caller: Caller, submission: NewSubmission | None) -> None:
                 "/source", "Say how the citizen got in touch: phone, reception, letter, or a system"
             )
         return
-    if submission.source in get_args(NetworkName.__value__):
+    if submission.source in NETWORKS:
         raise Invalid.field("/source", "What is written in a network is collected from there")
     if submission.source not in PEOPLES_SOURCES and submission.external_id is None:
         raise Invalid.field(

@@ -237,7 +237,7 @@ async def test_invalid_requests_are_refused_and_change_nothing(scenario: Appeals
         "/api/v1/appeals", content=b"{", headers=headers | {"Content-Type": "application/json"}
     )
     _is_problem(broken, 400)
-    _is_problem(await scenario.post("/appeals", {"text": "x"}, role="executor", org=scenario.organisation), 403)
+    _is_problem(await scenario.post("/appeals", {"text": "x"}, role="head"), 403)
     _is_problem(await scenario.post("/appeals", {}), 422, "/message_id")
     _is_problem(await scenario.post("/appeals", {"message_id": str(uuid4())}), 422, "/message_id")
     _is_problem(

@@ -51,15 +51,23 @@ async def test_people_take_turns_at_new_appeals(scenario: AppealsScenario) -> No
 async def test_rule_of_the_topic_precedes_that_of_the_group_and_the_general_one(scenario: AppealsScenario) -> None:
     manager = await register(scenario, "Анна", "manager")
     general, group, topic = [await register(scenario, name) for name in ("Общий", "Дороги", "Ямы")]
-    await scenario.citizen_writes(QUESTION)
-    known = (await scenario.single_appeal())["topic"]
+    topics = (await scenario.get("/topics", level="all", limit=200)).json()["items"]
+    pits = next(one for one in topics if one["group"] is not None)
+    other = next(one for one in topics if one["group"] not in (None, pits["group"]))
     await _rule(scenario, manager, general)
-    await scenario.citizen_writes(QUESTION, author="b", thread="vk:-101_2")
-    await _rule(scenario, manager, group, topic_id=known["group"]["id"])
-    await scenario.citizen_writes(QUESTION, author="c", thread="vk:-101_3")
-    await _rule(scenario, manager, topic, topic_id=known["id"])
-    await scenario.citizen_writes(QUESTION, author="d", thread="vk:-101_4")
-    assert await _holders(scenario) == [None, "Общий", "Дороги", "Ямы"]
+    await _rule(scenario, manager, group, topic_id=pits["group"]["id"])
+
+    async def call(topic_id: str | None) -> str:
+        body = {"text": f"Звонок: {topic_id}", "source": "phone", "organisation_id": str(scenario.organisation)}
+        answer = await manager.post("/appeals", {**body, "topic_id": topic_id}, Idempotency_Key=str(uuid4()))
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["assignee"]["name"])
+
+    assert await call(pits["id"]) == await call(pits["group"]["id"]) == "Дороги"
+    assert await call(other["id"]) == "Общий"
+    await _rule(scenario, manager, topic, topic_id=pits["id"])
+    assert await call(pits["id"]) == "Ямы"
+    assert await call(pits["group"]["id"]) == "Дороги"
 
 
 async def test_rule_applies_to_transferred_and_decided_appeals(scenario: AppealsScenario) -> None:

@@ -14,7 +14,7 @@ from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.people_helpers import Colleague, register
 from tests.integration.appeals.test_appeal_matching import QUESTION
 
-APPEALS, WORKERS, STEPS = 12, 8, 40
+APPEALS, WORKERS, STEPS = 10, 8, 30
 REFUSED = {403, 404, 409, 412, 422}
 
 
@@ -78,7 +78,7 @@ def _check(appeal: dict[str, Any], events: list[tuple[str, dict[str, Any]]], tea
     ]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 async def test_random_moves_at_once_keep_one_owner_and_agreeing_records(
     scenario: AppealsScenario, seed: int
 ) -> None:
