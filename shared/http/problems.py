@@ -21,6 +21,21 @@ log = get_logger(__name__)
 
 STATEMENT_TIMEOUT = "57014"
 _READS = ("GET", "HEAD", "OPTIONS")
+# Who did something, as a JSON Schema and by example.
+_ACTOR: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "id": {"type": ["string", "null"], "format": "uuid"},
+        "name": {"type": "string"},
+        "kind": {"type": "string"},
+    },
+    "required": ["id", "name", "kind"],
+}
+_ACTOR_EXAMPLE = {
+    "id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11",
+    "name": "Цыренова Баирма Дашиевна",
+    "kind": "person",
+}
 MEDIA_TYPE = "application/problem+json"
 UNEXPECTED = "The error was logged; check whether the change was made before you send it again"
 TOO_SLOW = "The query took longer than a read may take and was cancelled: ask for less, by narrower filters"
@@ -160,7 +175,7 @@ class ReplyUnderWay(Conflict):
             "description": "The reply that is under way",
             "properties": {
                 "id": {"type": "string", "format": "uuid"},
-                "author": {"type": "string"},
+                "author": _ACTOR,
                 "status": {"type": "string"},
                 "kind": {"type": "string"},
                 "created_at": {"type": "string", "format": "date-time"},
@@ -169,7 +184,7 @@ class ReplyUnderWay(Conflict):
             "examples": [
                 {
                     "id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10",
-                    "author": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11",
+                    "author": _ACTOR_EXAMPLE,
                     "status": "sending",
                     "kind": "final",
                     "created_at": "2026-11-27T16:40:00+08:00",
@@ -242,24 +257,13 @@ class PreconditionFailed(Problem):
             "description": "The last change of an appeal",
             "properties": {
                 "kind": {"type": "string"},
-                "actor": {
-                    "type": "object",
-                    "properties": {
-                        "id": {"type": ["string", "null"], "format": "uuid"},
-                        "name": {"type": "string"},
-                        "kind": {"type": "string"},
-                    },
-                },
+                "actor": _ACTOR,
                 "at": {"type": "string", "format": "date-time"},
             },
             "examples": [
                 {
                     "kind": "moved",
-                    "actor": {
-                        "id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11",
-                        "name": "Цыренова Баирма Дашиевна",
-                        "kind": "person",
-                    },
+                    "actor": _ACTOR_EXAMPLE,
                     "at": "2026-11-27T16:40:00+08:00",
                 }
             ],

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from services.appeals import jobs
+from services.appeals.assignees.directory import ActorNames
 from services.appeals.incidents import incident_queries, service
 from services.appeals.lifecycle.route_snapshot import manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
@@ -105,10 +106,11 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
         None,
     )
     if first is not None:
+        author = (await ActorNames.load(session, [first.author])).ref(first.author).model_dump(mode="json")
         raise Duplicate(
             "A reply with this text was already sent. To send it once more on purpose, give an Idempotency-Key "
             "of its own",
-            reply={"id": str(first.id), "author": first.author, "created_at": first.created_at.isoformat()},
+            reply={"id": str(first.id), "author": author, "created_at": first.created_at.isoformat()},
         )
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
+from services.appeals.assignees.directory import ActorNames
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves
 from services.appeals.replies import approval_rules, check_context, edit_lease, handover, reply_queries
@@ -119,7 +120,7 @@ async def require_none_under_way(session: AsyncSession, appeal: Appeal) -> None:
         }.get(status, "wait until it is published or has failed")
         raise ReplyUnderWay(
             f"A reply to this appeal is under way («{status}»): {what_to_do}",
-            reply=_named(first) | {"status": status},
+            reply=await _named(session, first) | {"status": status},
         )
 
 
@@ -142,14 +143,15 @@ async def require_new_text(session: AsyncSession, appeal: Appeal, text: str) -> 
     what = "has failed: retry it" if first.status == "failed" else "was already sent"
     raise Duplicate(
         f"A reply with this text {what}. To send it once more on purpose, give an Idempotency-Key of its own",
-        reply=_named(first),
+        reply=await _named(session, first),
     )
 
 
-def _named(reply: Reply) -> dict[str, Any]:
+async def _named(session: AsyncSession, reply: Reply) -> dict[str, Any]:
+    names = await ActorNames.load(session, [reply.author])
     return {
         "id": str(reply.id),
-        "author": reply.author,
+        "author": names.ref(reply.author).model_dump(mode="json"),
         "status": reply.status,
         "kind": reply.kind,
         "created_at": reply.created_at.isoformat(),

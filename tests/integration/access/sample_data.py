@@ -420,6 +420,8 @@ async def _assignees(session: AsyncSession, sample_ids: dict[str, Any]) -> None:
     """Assign the appeal to the person, by a rule of the organisation; the person is absent for a while."""
     appeal = await session.get_one(appeals.Appeal, sample_ids["appeal_id"])
     appeal.assignee_id = sample_ids["person_id"]
+    review = await session.get_one(appeals.Review, sample_ids["message_id"])
+    review.reviewed_by = str(sample_ids["person_id"])
     rule = appeals_work.AssigneeRule(
         organisation_id=sample_ids["organisation_id"], person_ids=[sample_ids["person_id"]]
     )
@@ -438,7 +440,8 @@ async def _phone_appeal(session: AsyncSession, sample_ids: dict[str, Any], mark:
     earlier = THEN - timedelta(days=20)
     appeal = appeals.Appeal(
         status="assigned", organisation_id=sample_ids["organisation_id"], source="phone", text=f"Звонок: {mark}",
-        written_at=earlier, opened_at=earlier, assigned_at=earlier, route={"reason": "", "rule_id": None},
+        written_at=earlier, opened_at=earlier, assigned_at=earlier,
+        route={"reason": "", "rule_id": None, "confidence": 1.0},
     )  # fmt: skip
     sample_ids["phone_appeal_id"] = await _add(session, appeal)
     submission = appeals.AppealSubmission(
@@ -449,16 +452,16 @@ async def _phone_appeal(session: AsyncSession, sample_ids: dict[str, Any], mark:
 
 
 async def _notes(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
-    """Insert a note of the organisation, written by the matrix's moderator, and a watcher of the appeal."""
-    note = appeals_work.AppealNote(
-        appeal_id=sample_ids["appeal_id"],
-        organisation_id=sample_ids["organisation_id"],
-        author=str(uuid5(NAMESPACE, "moderator")),
-        visibility="organisation",
-        text=f"Позвонить: {mark}",
-        mentions=[],
-    )
-    sample_ids["note_id"] = await _add(session, note)
+    """Insert notes of the organisation, written by the matrix's moderator, and a watcher of the appeal."""
+    notes = [
+        appeals_work.AppealNote(
+            appeal_id=sample_ids["appeal_id"], organisation_id=sample_ids["organisation_id"],
+            author=str(uuid5(NAMESPACE, "moderator")), visibility="organisation",
+            text=f"Позвонить {which}: {mark}", mentions=[],
+        )
+        for which in (1, 2)
+    ]  # fmt: skip
+    sample_ids["note_id"] = await _add(session, *notes)
     watcher = appeals_work.AppealWatcher(
         appeal_id=sample_ids["appeal_id"], person_id=sample_ids["person_id"], added_by="matrix"
     )
