@@ -8,8 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves
+from services.appeals.replies.new_reply import NewReply
+from services.appeals.replies.promises import settle_promises
 from services.appeals.replies.published_replies import record_published_reply
-from services.appeals.replies.submission import NewReply, check_promise, without_whitespace
+from services.appeals.replies.submission import check_promise, without_whitespace
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla.clocks import awaiting_since
 from shared import clock
@@ -71,6 +73,7 @@ async def record_answer(
     appeal.updated_at = now
     recorder = AppealRecorder()
     record_published_reply(appeal, reply, new.answered_at, routing_context, recorder, actor=caller.actor)
+    await settle_promises(session, appeal, reply, recorder)
     await recorder.write(session)
     return reply
 

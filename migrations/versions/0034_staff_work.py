@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.indexes import create_index_concurrently
 
-revision: str = "0031"
-down_revision: str | None = "0030"
+revision: str = "0034"
+down_revision: str | None = "0033"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
