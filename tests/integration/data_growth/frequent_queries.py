@@ -123,10 +123,21 @@ FREQUENT_QUERIES = [
     _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
     _appeals("overdue", *_OPEN, overdue=True, removed=MAX_OPEN),
     _appeals("of an assignee", "ix_appeals_assignee_id_opened_at", assignee_id=UUID(int=1)),
-    _appeals("of an assignee, of staff", "ix_appeals_assignee_id_opened_at", staff=True, assignee_id=UUID(int=1)),
-    _appeals("that nobody has", "ix_appeals_without_assignee", assignee="none", removed=MAX_OPEN),
     _appeals(
-        "that nobody has, of staff", "ix_appeals_without_assignee", staff=True, assignee="none", removed=MAX_OPEN
+        "of an assignee, of staff",
+        "ix_appeals_assignee_id_opened_at",
+        "ix_appeals_organisation_id_opened_at",
+        staff=True,
+        assignee_id=UUID(int=1),
+    ),
+    _appeals("that nobody has", "ix_appeals_without_assignee", *_OPEN, assignee="none", removed=MAX_OPEN),
+    _appeals(
+        "that nobody has, of staff",
+        "ix_appeals_without_assignee",
+        *_OPEN,
+        staff=True,
+        assignee="none",
+        removed=MAX_OPEN,
     ),
     FrequentQuery(
         "the schedule release-appeals",
