@@ -13,7 +13,7 @@ class ApprovalRuleIn(RequestBody):
     """Conditions of the appeals whose replies need approval; null: any."""
 
     topic_id: UUID | None = Field(default=None, description="A topic, or a group with all its topics")
-    urgency: Urgency | None = None
+    urgency: Urgency | None = Field(default=None, examples=["high"])
     organisation_id: UUID | None = Field(default=None, description="The organisation that answers, alone")
     organisation_kind: OrganisationKind | None = Field(
         default=None, description="Kind of the organisation that answers"

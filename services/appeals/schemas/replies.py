@@ -173,7 +173,9 @@ class ReplyVersionOut(BaseModel):
 class ReplyLeaseIn(RequestBody):
     """How to take the edit lease."""
 
-    take_over: bool = Field(default=False, description="Take it from another person; moderators and managers may")
+    take_over: bool = Field(
+        default=False, description="Take it from another person; moderators and managers may", examples=[False]
+    )
 
 
 class ReplyLeaseOut(BaseModel):
