@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, AssigneeManager, Reader
 from services.appeals.api.presenters.assignees import rules_out
-from services.appeals.assignees import rules
-from services.appeals.assignees.rules import AssigneeRuleFilter
+from services.appeals.assignees import assignee_rules
+from services.appeals.assignees.assignee_rules import AssigneeRuleFilter
 from services.appeals.schemas import assignees
 from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
@@ -34,7 +34,7 @@ async def list_assignee_rules(
     decides, else that of its group, else the one without a topic.
     """
     rows, cursor = paging.page(
-        await rules.list_rules(session, caller, filters, paging),
+        await assignee_rules.list_rules(session, caller, filters, paging),
         lambda row: (row[0].created_at, row[0].id),
         response,
     )
@@ -59,8 +59,10 @@ async def create_assignee_rule(
     """
 
     async def work() -> assignees.AssigneeRuleOut:
-        made = await rules.create_rule(session, caller, body.organisation_id, body.topic_id, body.person_ids)
-        (shown,) = await rules_out(session, [await rules.get_rule(session, caller, made.id)])
+        made = await assignee_rules.create_rule(
+            session, caller, body.organisation_id, body.topic_id, body.person_ids
+        )
+        (shown,) = await rules_out(session, [await assignee_rules.get_rule(session, caller, made.id)])
         return shown
 
     made = await once(
@@ -82,7 +84,7 @@ async def get_assignee_rule(
     session: ReadTransaction, caller: Reader, rule_id: UUID, response: Response
 ) -> assignees.AssigneeRuleOut:
     """Return the rule. The ETag is for `If-Match`."""
-    (shown,) = await rules_out(session, [await rules.get_rule(session, caller, rule_id)])
+    (shown,) = await rules_out(session, [await assignee_rules.get_rule(session, caller, rule_id)])
     set_etag(response, shown.version)
     return shown
 
@@ -102,8 +104,8 @@ async def change_assignee_rule(
     response: Response,
 ) -> assignees.AssigneeRuleOut:
     """Replace the people of the rule. The turns go on after whoever had the last one."""
-    await rules.change_people(session, caller, rule_id, version, body.person_ids)
-    (shown,) = await rules_out(session, [await rules.get_rule(session, caller, rule_id)])
+    await assignee_rules.change_people(session, caller, rule_id, version, body.person_ids)
+    (shown,) = await rules_out(session, [await assignee_rules.get_rule(session, caller, rule_id)])
     set_etag(response, shown.version)
     return shown
 
@@ -116,4 +118,4 @@ async def change_assignee_rule(
 )
 async def delete_assignee_rule(session: WriteTransaction, caller: AssigneeManager, rule_id: UUID) -> None:
     """Delete the rule. Appeals keep their assignees."""
-    await rules.delete_rule(session, caller, rule_id)
+    await assignee_rules.delete_rule(session, caller, rule_id)
