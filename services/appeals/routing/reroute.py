@@ -122,13 +122,18 @@ async def _route(session: WriteSession, ids: Sequence[UUID], condition: ColumnEl
         {appeal.organisation_id for appeal, _ in rows if appeal.organisation_id},
     )
     recorder = AppealRecorder()
-    moved = sum(_reroute(appeal, routing_context, recorder, clear=clear) for appeal, clear in rows)
+    moved = sum(reroute_appeal(appeal, routing_context, recorder, clear=clear) for appeal, clear in rows)
     await recorder.write(session)
     return moved
 
 
-def _reroute(appeal: Appeal, routing_context: RoutingContext, recorder: AppealRecorder, *, clear: bool) -> bool:
-    """Assign the appeal to the organisation that the rules name now; returns whether that is another one."""
+def reroute_appeal(
+    appeal: Appeal, routing_context: RoutingContext, recorder: AppealRecorder, *, clear: bool
+) -> bool:
+    """Assign the locked appeal to the organisation that the rules name now; returns whether that is another one.
+
+    `clear`: an answer is due; else only the suggestions for moderators change.
+    """
     route = routing_context.route_appeal(appeal)
     if not clear or (route.organisation_id is None and appeal.organisation_id is None):
         triage = route.to_triage_snapshot(None if clear else _unclear_need_reason(appeal))
