@@ -10,6 +10,7 @@ BENCHMARKS = (
     "classification",
     "hostile_texts",
     "sign_in",
+    "threads",
     "topics",
     "owners",
     "pipeline",

@@ -36,6 +36,8 @@ from services.appeals.classification.text.tokenizer import clean_text, tokenize
 from services.appeals.classification.text.transliteration import to_cyrillic
 from services.appeals.classification.training.examples import load_examples
 from services.appeals.classification.types import MessageContext
+from services.appeals.inbound.matter import compare
+from services.appeals.inbound.message_reading import AppealReading, MessageReading
 from services.appeals.replies.checks.check_text import check_reply
 from services.appeals.replies.checks.hints import ReplyContext
 from shared.masking import mask
@@ -176,6 +178,11 @@ def _place_under(text: str) -> object:
     return find_location("а у нас?", page_owner=None, page_municipality=None, post=text)
 
 
+def _matter(text: str) -> object:
+    reading = MessageReading.of(text, keyword_classifier.classify_by_keywords(text, MessageContext()))
+    return compare(reading, AppealReading((reading, reading)))
+
+
 FINDERS: dict[str, Callable[[str], object]] = {
     "place": _place,
     "place of a post": _place_under,
@@ -191,6 +198,7 @@ FINDERS: dict[str, Callable[[str], object]] = {
     "script": to_cyrillic,
     "masking": mask,
     "checks of a reply": lambda text: check_reply(text, "interim", ReplyContext(question=text)),
+    "matter": _matter,
     "classification": lambda text: MessageClassifier.load().classify([(text, MessageContext())]),
 }
 # Lines of Python per letter: quadratic work in a text of 8,000 letters takes many times more.

@@ -1,0 +1,205 @@
+"""Readings of messages and appeals, loaded and classified for the comparison of matters."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
+from services.appeals.classification.types import ClassificationResult, MessageContext, is_automatic
+from services.appeals.inbound.message_reading import AppealReading, MessageReading, NamedLocation, group_of
+from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.lifecycle.route_snapshot import route_of
+from services.appeals.routing.context import RoutingContext
+from shared.database.sessions import WriteSession
+from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply
+from shared.tables.ingest import Message, Publication
+
+# How many messages of an appeal are compared beside the one that opened it.
+_LATEST = 5
+# Length up to which each text is part of the text of the whole appeal: the last one must not be cut off.
+_PART_LENGTH = 1_200
+
+
+@dataclass(frozen=True)
+class ClassifiedMessage:
+    """A citizen's message with its classification and who made it.
+
+    `assign_by_rules`: where an answer is due, the rules name the organisation; else the caller assigns it.
+    `context` is what the classifier knew besides the text, `parent` the message that this one replies to.
+    """
+
+    message: Message
+    result: ClassificationResult
+    classified_by: str
+    actor: str = SYSTEM_ACTOR
+    assign_by_rules: bool = True
+    context: MessageContext = field(default_factory=MessageContext)
+    parent: Message | None = None
+
+
+def alone(context: MessageContext) -> MessageContext:
+    """Return the context without the post above and without what the message replies to."""
+    return MessageContext(
+        kind=context.kind, page_owner=context.page_owner, page_municipality=context.page_municipality
+    )
+
+
+def whole_text(texts: Sequence[str]) -> str:
+    """Return the messages of an appeal as one text, the first and the latest ones."""
+    kept = texts if len(texts) <= _LATEST + 1 else [texts[0], *texts[-_LATEST:]]
+    return "\n".join(text[:_PART_LENGTH] for text in kept)
+
+
+@dataclass(frozen=True)
+class LoadedReading:
+    """What an appeal says, and its texts that need an answer."""
+
+    reading: AppealReading
+    texts: tuple[str, ...]
+
+    def with_message(self, message: MessageReading, text: str) -> "LoadedReading":
+        """Return this after a message has joined."""
+        return LoadedReading(self.reading.with_message(message), (*self.texts, text))
+
+
+def person_corrected(reading: MessageReading, item: ClassifiedMessage) -> MessageReading:
+    """Return the reading with what a person has decided about the message."""
+    if is_automatic(item.classified_by):
+        return reading
+    result = item.result
+    if result.topic is not None and result.topic_confidence == 1.0:
+        reading = replace(reading, groups={group_of(result.topic): 1.0}, topic=result.topic, topic_confidence=1.0)
+    if result.location_source == "person":
+        location = NamedLocation(result.municipality, result.settlement, result.street, result.house)
+        reading = replace(reading, location=location)
+    return reading
+
+
+async def read_messages(items: Iterable[ClassifiedMessage]) -> dict[UUID, MessageReading]:
+    """Return the readings of these messages by id."""
+    wanted = list(items)
+    found = await _read([(item.message.text, alone(item.context)) for item in wanted])
+    return {item.message.id: person_corrected(reading, item) for item, reading in zip(wanted, found, strict=True)}
+
+
+async def read_appeals(
+    session: WriteSession, appeals: Mapping[UUID, tuple[Appeal, MessageContext]], routing_context: RoutingContext
+) -> dict[UUID, LoadedReading]:
+    """Return the readings of these appeals by id; the context is that of the message to compare with."""
+    texts = await _texts(session, [appeal for appeal, _ in appeals.values()])
+    order = [
+        (appeal_id, (text, alone(context)))
+        for appeal_id, (_, context) in appeals.items()
+        for text in texts[appeal_id]
+    ]
+    found = await _read([item for _, item in order])
+    by_appeal: dict[UUID, list[MessageReading]] = {appeal_id: [] for appeal_id in appeals}
+    for (appeal_id, _), reading in zip(order, found, strict=True):
+        by_appeal[appeal_id].append(reading)
+    return {
+        appeal_id: LoadedReading(
+            AppealReading(
+                messages=tuple(by_appeal[appeal_id]),
+                group=_group_by_person(appeal, routing_context),
+                location=_own_location(appeal, routing_context),
+            ),
+            texts[appeal_id],
+        )
+        for appeal_id, (appeal, _) in appeals.items()
+    }
+
+
+async def classify_whole(items: Sequence[ClassifierInput]) -> list[ClassificationResult]:
+    """Return the classifications of the texts of whole appeals, in order."""
+    return [found.result for found in await classifier_pool().classify(items)]
+
+
+async def _read(items: Sequence[ClassifierInput]) -> list[MessageReading]:
+    found = await classifier_pool().classify(items)
+    return [MessageReading.of(text, one.result) for (text, _), one in zip(items, found, strict=True)]
+
+
+async def _texts(session: WriteSession, appeals: Collection[Appeal]) -> dict[UUID, tuple[str, ...]]:
+    """Return the text that opened each appeal and its latest messages that need an answer, oldest first."""
+    ranked = (
+        select(
+            AppealMessage.appeal_id,
+            Message.text,
+            Message.written_at,
+            Message.id,
+            func.row_number()
+            .over(partition_by=AppealMessage.appeal_id, order_by=(Message.written_at.desc(), Message.id.desc()))
+            .label("place"),
+        )
+        .join(Message, Message.id == AppealMessage.message_id)
+        .join(Classification, Classification.message_id == Message.id)
+        .where(
+            AppealMessage.appeal_id.in_({appeal.id for appeal in appeals}),
+            Classification.needs_answer != "no",
+            Message.deleted_at.is_(None),
+        )
+        .subquery()
+    )
+    rows = await session.execute(
+        select(ranked.c.appeal_id, ranked.c.text)
+        .where(ranked.c.place <= _LATEST)
+        .order_by(ranked.c.written_at, ranked.c.id)
+    )
+    later: dict[UUID, list[str]] = {}
+    for appeal_id, text in rows:
+        later.setdefault(appeal_id, []).append(text)
+    return {
+        appeal.id: (appeal.text, *(text for text in later.get(appeal.id, ()) if text != appeal.text))
+        for appeal in appeals
+    }
+
+
+def _group_by_person(appeal: Appeal, routing_context: RoutingContext) -> str | None:
+    """Return the code of the group that a person has set, if any."""
+    predicted = route_of(appeal).topic
+    if appeal.topic_id is None:
+        return None
+    if predicted is not None and predicted.id == appeal.topic_id and predicted.confidence != 1.0:
+        return None
+    codes = {topic_id: code for code, topic_id in routing_context.topic_ids.items()}
+    code = codes.get(appeal.topic_id)
+    return group_of(code) if code is not None else None
+
+
+def _own_location(appeal: Appeal, routing_context: RoutingContext) -> NamedLocation:
+    """Return the parts of the appeal's location that do not come from its page."""
+    owner = routing_context.page_owners.get(appeal.page_id) if appeal.page_id else None
+    names = {oktmo: name for name, oktmo in routing_context.municipalities.items()}
+    from_page = owner is not None and owner.municipality == appeal.municipality
+    return NamedLocation(
+        municipality=None if from_page else names.get(appeal.municipality or ""),
+        street=appeal.street,
+        house=appeal.house,
+    )
+
+
+async def replied_appeals(
+    session: WriteSession, items: Iterable[ClassifiedMessage], by_message: Mapping[UUID, UUID]
+) -> dict[UUID, UUID]:
+    """Return for each message that replies to one of an appeal, the citizen's own or the page's, that appeal."""
+    parents = {item.message.id: item.parent for item in items if item.parent is not None}
+    pages_own = {parent.id for parent in parents.values() if parent.from_community}
+    replies: dict[UUID, UUID] = {}
+    if pages_own:
+        rows = await session.execute(
+            select(Reply.message_id, Reply.appeal_id).where(Reply.message_id.in_(pages_own))
+        )
+        replies |= {message_id: appeal_id for message_id, appeal_id in rows if message_id is not None}
+        published = {parent.publication_id: parent.id for parent in parents.values() if parent.publication_id}
+        rows = await session.execute(
+            select(Publication.id, Reply.appeal_id)
+            .join(Reply, Reply.id == Publication.reply_id)
+            .where(Publication.id.in_(published))
+        )
+        replies |= {published[row[0]]: row[1] for row in rows if row[0] is not None}
+    found = {
+        message_id: by_message.get(parent.id) or replies.get(parent.id) for message_id, parent in parents.items()
+    }
+    return {message_id: appeal_id for message_id, appeal_id in found.items() if appeal_id is not None}
