@@ -93,12 +93,22 @@ class AppealOpened(AppealSnapshot):
 
 
 class AppealMessageAdded(AppealSnapshot):
-    """The citizen wrote again in an open appeal."""
+    """The citizen wrote again about the matter of an appeal."""
 
     event_type = "appeal.message_added"
     example = _APPEAL | _MESSAGE_ID
 
     message_id: UUID = Field(description="The new message")
+
+
+class AppealMessageSplitOff(AppealSnapshot):
+    """A person moved a message of the appeal, about another matter, to an appeal of its own (`appeal.opened`)."""
+
+    event_type = "appeal.message_split_off"
+    example = _APPEAL | _MESSAGE_ID | {"new_appeal_id": "0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e11"}
+
+    message_id: UUID = Field(description="The message")
+    new_appeal_id: UUID = Field(description="The appeal that it belongs to now")
 
 
 class AppealAssigned(AppealSnapshot):

@@ -79,18 +79,18 @@ class Appeal(Base):
 
     __tablename__ = "appeals"
     __table_args__ = (
-        # One open appeal per thread and author: two concurrent workers cannot open two.
+        # One appeal per matter of an author in a thread: two concurrent workers that see the same appeals take the
+        # same next number, and one of them has to look again.
+        Index("uq_appeals_matter", "thread_key", "author_key", "matter_number", unique=True),
         Index(
-            "uq_appeals_open_thread",
+            "ix_appeals_open_thread",
             "thread_key",
             "author_key",
-            unique=True,
             postgresql_where=text(f"status IN {_INDEXED_OPEN!r}"),
         ),
         Index("ix_appeals_opened_at", "opened_at", "id"),
         Index("ix_appeals_organisation_id_opened_at", "organisation_id", "opened_at", "id"),
         Index("ix_appeals_status_opened_at", "status", "opened_at", "id"),
-        Index("ix_appeals_thread_key", "thread_key"),
         Index("ix_appeals_network_opened_at", "network", "opened_at", "id"),
         Index(
             "ix_appeals_first_response_due",
@@ -163,6 +163,13 @@ class Appeal(Base):
             "id",
             postgresql_where=text(f"assignee_id IS NULL AND status IN {OPEN_APPEAL_STATUSES!r}"),
         ),
+        # Appeals with a message that may be about another matter.
+        Index(
+            "ix_appeals_possible_other_matters",
+            "opened_at",
+            "id",
+            postgresql_where=text("possible_other_matters IS NOT NULL"),
+        ),
         # Unrouted appeals: routed again when rules or the registry change.
         Index(
             "ix_appeals_unassigned",
@@ -198,6 +205,10 @@ class Appeal(Base):
     network: Mapped[str | None]
     thread_key: Mapped[str | None]
     author_key: Mapped[str | None]
+    # Which of the author's matters in the thread it is: 1, 2 …
+    matter_number: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+    # Messages that may be about another matter, until a person decides: [{"message_id", "reason", "at"}], or null.
+    possible_other_matters: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
     url: Mapped[str | None]
     # As in `appeal_submissions`; null: from a network, or entered without a source.
     source: Mapped[str | None]

@@ -94,7 +94,7 @@ async def get_appeal(
     | {
         200: {
             "model": appeals.AppealOut,
-            "description": "Joined an open appeal, or submitted before with this `external_id`",
+            "description": "Joined an appeal of the same matter, or submitted before with this `external_id`",
             "headers": declared("Location"),
         }
     },
@@ -111,9 +111,9 @@ async def open_appeal(
     200, another content under the same id is a 422. If the appeal is with somebody else by now, it is a 409
     (`duplicate`) that names it. The id belongs to the `source` and to the organisation that enters the appeal.
 
-    A message whose author has an open appeal in that thread joins it, with status 200. Without an `external_id`
-    the same text by the same caller within ten minutes is a 409 that names the first appeal, unless an
-    Idempotency-Key is given.
+    A message whose author has an appeal of the same matter in that thread joins it, with status 200. Without an
+    `external_id` the same text by the same caller within ten minutes is a 409 that names the first appeal, unless
+    an Idempotency-Key is given.
     """
 
     async def work() -> appeals.AppealOut:

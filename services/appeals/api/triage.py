@@ -8,15 +8,23 @@ from services.appeals.api.dependencies import WRITE_PROBLEMS, Moderator
 from services.appeals.api.presenters import classifications
 from services.appeals.api.presenters.appeals import appeal_detail
 from services.appeals.lifecycle import appeal_queries
-from services.appeals.moderation import decisions
+from services.appeals.moderation import decisions, matter_decisions
 from services.appeals.schemas import appeals
 from services.appeals.schemas.classifications import ClassificationIn, TriageIn, TriageResult
-from shared.api.preconditions import OptionalVersion, set_etag
-from shared.api.response_headers import with_headers
+from shared.api.idempotency import IdempotencyDep, once
+from shared.api.preconditions import OptionalVersion, RequiredVersion, set_etag
+from shared.api.response_headers import declared, with_headers
 from shared.database.sessions import retry_on_deadlock
 from shared.http import problems
-from shared.http.problems import DecidedByAnother, NotFound, PreconditionFailed, Unavailable
+from shared.http.problems import (
+    DecidedByAnother,
+    NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
+    Unavailable,
+)
 from shared.service import WriteTransaction
+from shared.tables.appeals import AppealsIdempotency
 
 router = APIRouter()
 
@@ -40,8 +48,8 @@ async def triage_message(
     """Confirm or correct the classification of a message and its appeal: need, topic, location, urgency and
     organisation. `{"needs_answer": true, "confirm": true}` confirms everything.
 
-    `needs_answer` true opens an appeal, joins the open one of that thread and author, or starts the clock of one
-    in triage. A corrected topic or location reroutes an appeal that nobody has started and no person assigned.
+    `needs_answer` true opens an appeal, joins the author's one of the same matter, or starts the clock of one in
+    triage. A corrected topic or location reroutes an appeal that nobody has started and no person assigned.
     False closes an appeal that nobody has started and no other message of it needs. The decision takes precedence
     over the rules.
 
@@ -96,3 +104,61 @@ async def triage_appeal(
     detail = await appeal_detail(session, caller, appeal_id)
     set_etag(response, detail.version)
     return detail
+
+
+@router.post(
+    "/appeals/{appeal_id}/matter-decisions",
+    tags=["appeals"],
+    status_code=201,
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired)
+    | with_headers(201, "Location", "ETag")
+    | {
+        200: {
+            "model": appeals.AppealOut,
+            "description": "The message stays",
+            "headers": declared("Location", "ETag"),
+        }
+    },
+    summary="Decide whether a message is about another matter",
+)
+async def decide_matter(
+    *,
+    session: WriteTransaction,
+    caller: Moderator,
+    appeal_id: UUID,
+    body: appeals.MatterDecisionIn,
+    version: RequiredVersion,
+    key: IdempotencyDep,
+    response: Response,
+) -> appeals.AppealOut:
+    """`split_off` moves the message to an appeal of its own (201), which the rules route and whose clock counts
+    from the message; `keep` leaves it (200). Returns the appeal that the message belongs to then.
+
+    Any message can be split off, except the one that the appeal began with and one that has a reply: 409.
+    """
+
+    async def work() -> appeals.AppealOut:
+        appeal = await appeal_queries.lock(session, caller, appeal_id)
+        await appeal_queries.check_version(session, appeal, version)
+        found = appeal
+        if body.decision == "keep":
+            await matter_decisions.keep(session, caller, appeal, body.message_id)
+        else:
+            found = await matter_decisions.split_off(session, caller, appeal, body.message_id, reason=body.reason)
+        await session.flush()
+        return await appeal_detail(session, caller, found.id)
+
+    response.status_code = 200 if body.decision == "keep" else 201
+    decided = await once(
+        session,
+        AppealsIdempotency,
+        caller=caller.subject,
+        key=key,
+        response=response,
+        model=appeals.AppealOut,
+        work=lambda: retry_on_deadlock(session, work),
+        status=response.status_code,
+    )
+    response.headers["Location"] = f"/api/v1/appeals/{decided.id}"
+    set_etag(response, decided.version)
+    return decided

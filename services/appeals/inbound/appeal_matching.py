@@ -1,22 +1,26 @@
-"""Matching of messages to appeals: at most one open appeal per thread and author, under any concurrency.
+"""Matching of messages to appeals: one appeal per matter of an author in a thread, under any concurrency.
 
-The partial unique index `uq_appeals_open_thread` is the guard: appeals are inserted with ON CONFLICT DO NOTHING,
-and the transaction that loses the race joins the winner's appeal. All that an author writes in the thread joins
-the open appeal. A message within 30 days after the answer reopens it (`reopened`, or `triage` when the need is
-unclear); after that, or once it is closed, a message opens a new one.
+`matter.py` says whether a message is about an appeal's matter. A message about none of the author's appeals in
+the thread opens one with the next `matter_number`. The unique index `uq_appeals_matter` is the guard: appeals are
+inserted with ON CONFLICT DO NOTHING, and the transaction that loses the race compares the message with the
+winner's appeal too. A message within 30 days after the answer reopens the appeal that it belongs to (`reopened`,
+or `triage` when the need is unclear); after that, or once it is closed, a message opens a new one.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select, tuple_
+from sqlalchemy import func
 
 from services.appeals.classification import store
-from services.appeals.classification.types import ClassificationResult
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.classification.types import is_automatic
+from services.appeals.inbound.clarification import AppealStandings, Clarifier
+from services.appeals.inbound.locked_appeals import LockedAppeals, ThreadAuthor
+from services.appeals.inbound.matter import Comparison
+from services.appeals.inbound.matter_readings import ClassifiedMessage
+from services.appeals.inbound.placement import MessagePlacer, Placement, joined
+from services.appeals.lifecycle.other_matters import suggest_other_matter
 from services.appeals.lifecycle.route_snapshot import returned_by_organisation, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import (
@@ -39,107 +43,12 @@ from shared.database.bulk_insert import insert_missing, insert_rows
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
 from shared.ids import new_id
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealMessage
+from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.ingest import Message
 
-REOPEN_WINDOW = timedelta(days=30)
 _TRIES = 3
 # The columns that an insert sets: all but the number, which the database generates.
 _DRAFTED = frozenset(column.key for column in Appeal.__table__.columns if column.key != "number")
-
-ThreadAuthor = tuple[str, str]
-
-
-def thread_author(message: Message) -> ThreadAuthor:
-    """Return the thread and the author. A message without an author key is matched with nothing else."""
-    return message.thread_key, message.author_key or f"message:{message.id}"
-
-
-@dataclass(frozen=True)
-class ClassifiedMessage:
-    """A citizen's message with its classification and who made it.
-
-    `assign_by_rules`: where an answer is due, the rules name the organisation; else the caller assigns it.
-    """
-
-    message: Message
-    result: ClassificationResult
-    classified_by: str
-    actor: str = SYSTEM_ACTOR
-    assign_by_rules: bool = True
-
-
-@dataclass
-class LockedAppeals:
-    """The appeals that a batch of messages may touch, locked until the transaction ends."""
-
-    appeals: dict[UUID, Appeal] = field(default_factory=dict)
-    by_message: dict[UUID, UUID] = field(default_factory=dict)
-    by_thread_author: dict[ThreadAuthor, Appeal] = field(default_factory=dict)
-
-    @staticmethod
-    async def load(session: WriteSession, messages: Collection[Message]) -> "LockedAppeals":
-        """Lock the appeals of these messages, and the open or answered ones of their threads and authors."""
-        locked = LockedAppeals()
-        await locked.add(session, messages)
-        return locked
-
-    async def add(self, session: WriteSession, messages: Collection[Message]) -> None:
-        """Lock the appeals that further messages may touch."""
-        rows = await session.execute(
-            select(AppealMessage.message_id, AppealMessage.appeal_id).where(
-                AppealMessage.message_id.in_({message.id for message in messages})
-            )
-        )
-        for message_id, appeal_id in rows:
-            self.by_message[message_id] = appeal_id
-        keys = {thread_author(message) for message in messages if not message.from_community}
-        threads = {message.thread_key for message in messages}
-        # One statement in id order: two batches that touch the same appeals wait instead of deadlocking.
-        locked = await session.scalars(
-            select(Appeal)
-            .where(
-                or_(
-                    Appeal.id.in_(set(self.by_message.values())),
-                    and_(Appeal.thread_key.in_(threads), Appeal.status.in_(OPEN_APPEAL_STATUSES)),
-                    and_(Appeal.status == "answered", tuple_(Appeal.thread_key, Appeal.author_key).in_(keys)),
-                )
-            )
-            .order_by(Appeal.id)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-        for appeal in locked:
-            self.register(appeal)
-
-    def register(self, appeal: Appeal) -> None:
-        """Register a locked appeal; an open one is preferred to an answered one of the same thread and author."""
-        self.appeals[appeal.id] = appeal
-        if appeal.thread_key is None or appeal.author_key is None:
-            return
-        if appeal.status in FINAL_STATUSES:
-            return
-        key = (appeal.thread_key, appeal.author_key)
-        present = self.by_thread_author.get(key)
-        if present is None or present.status not in OPEN_APPEAL_STATUSES:
-            self.by_thread_author[key] = appeal
-
-    def appeal_for(self, key: ThreadAuthor) -> Appeal | None:
-        """Return the appeal that a new message of this thread and author belongs to."""
-        appeal = self.by_thread_author.get(key)
-        if appeal is None or appeal.status in FINAL_STATUSES:
-            return None
-        if appeal.status == "answered" and clock.now() - appeal.updated_at > REOPEN_WINDOW:
-            return None
-        return appeal
-
-    def in_thread(self, thread_key: str) -> list[Appeal]:
-        """Return the open appeals of a thread."""
-        return [
-            appeal
-            for appeal in self.appeals.values()
-            if appeal.thread_key == thread_key and appeal.status in OPEN_APPEAL_STATUSES
-        ]
 
 
 class AppealMatcher:
@@ -157,46 +66,46 @@ class AppealMatcher:
         self._recorder = recorder
         self.locked = locked
         self.opened: dict[UUID, Appeal] = {}
-        self._pending: set[UUID] = set()
+        self._placements: dict[UUID, Placement] = {}
+        self._nearest: dict[UUID, Comparison | None] = {}
+        self._clarifier = Clarifier(routing_context, recorder)
         self._links: list[dict[str, Any]] = []
         self._results: dict[UUID, dict[str, Any]] = {}
 
-    async def open_missing(self, items: Sequence[ClassifiedMessage]) -> None:
-        """Insert an appeal for each first message that needs one.
+    async def place(self, items: Sequence[ClassifiedMessage]) -> None:
+        """Decide which appeal each message belongs to, and insert those that must be opened.
 
-        Call `match` for every item afterwards, in order.
+        Call `match` for every item afterwards, in order. Raises `Conflict` when others keep changing the appeals.
         """
-        missing: dict[ThreadAuthor, ClassifiedMessage] = {}
-        for item in items:
-            key = thread_author(item.message)
-            if (
-                item.result.needs_answer != "no"
-                and key not in missing
-                and item.message.id not in self.locked.by_message
-                and self.locked.appeal_for(key) is None
-            ):
-                missing[key] = item
-        for _ in range(_TRIES):
-            if not missing:
-                break
+        placer = MessagePlacer(self._session, self._routing_context, self.locked)
+        await placer.load(items)
+        attempts = 0
+        while missing := placer.next_to_open():
+            # One appeal per author at a time: the next message is compared with it, and takes the next number.
             drafts = [self._draft(missing[key], key) for key in sorted(missing)]
             new = await self._insert(drafts)
             for appeal in new:
-                item = missing.pop((appeal.thread_key or "", appeal.author_key or ""))
+                key = (appeal.thread_key or "", appeal.author_key or "")
+                item = missing.pop(key)
                 self.opened[item.message.id] = appeal
-                self._pending.add(appeal.id)
+                self._nearest[item.message.id] = placer.nearest(key)
                 self.locked.register(appeal)
+                placer.set_opened(key, item, appeal)
             await recorder.record(self._session, Appeal, (recorder.inserted(appeal) for appeal in new))
-            # The other inserts lost the race to appeals that are committed by now: join those, unless they ended
-            # meanwhile.
+            # The other inserts lost the race to appeals that are committed by now: the messages may belong to
+            # those.
             if missing:
-                await self.locked.add(self._session, [item.message for item in missing.values()])
-                missing = {key: item for key, item in missing.items() if self.locked.appeal_for(key) is None}
-        if missing:
-            raise Conflict("The appeals of this thread are changing; try again")
+                attempts += 1
+                if attempts == _TRIES:
+                    raise Conflict("The appeals of this thread are changing; try again")
+                await placer.look_again(missing)
+        await placer.classify_whole()
+        self._placements |= placer.placements
+        standings = await AppealStandings.load(self._session, joined(placer.placements))
+        self._clarifier.standings = standings.with_opened({appeal.id for appeal in self.opened.values()})
 
     async def _insert(self, drafts: Sequence[Appeal]) -> list[Appeal]:
-        """Insert appeals, skipping those whose thread and author have an open one; returns the inserted, in
+        """Insert appeals, skipping those whose number another transaction has taken; returns the inserted, in
         order.
         """
         rows = [{name: value for name, value in vars(draft).items() if name in _DRAFTED} for draft in drafts]
@@ -211,7 +120,8 @@ class AppealMatcher:
         appeal = Appeal(
             id=new_id(), version=1, urgency=result.urgency, outcome=None, topic_id=topic_id, url=message.url,
             page_id=message.page_id, network=message.network, thread_key=key[0], author_key=key[1],
-            text=message.text, written_at=message.written_at, opened_at=message.received_at, created_at=now,
+            matter_number=self.locked.last_numbers.get(key, 0) + 1, text=message.text,
+            written_at=message.written_at, opened_at=message.received_at, created_at=now,
             updated_at=now, municipality=self._routing_context.municipality_code(result),
             settlement=result.settlement, street=result.street, house=result.house,
             utility_failure=result.utility_failure, language=result.language,
@@ -238,16 +148,24 @@ class AppealMatcher:
         if message.id in self.locked.by_message:
             return self.locked.appeals.get(self.locked.by_message[message.id])
         if (appeal := self.opened.get(message.id)) is not None:
-            self._pending.discard(appeal.id)
             self._link(appeal, message)
             self._record_opened(appeal, item)
             return appeal
-        existing = self.locked.appeal_for(thread_author(message))
-        # An appeal opened by a later message of this batch must not take an earlier one.
-        if existing is None or existing.id in self._pending:
-            return None
-        self._join(existing, item)
-        return existing
+        placement = self._placements[message.id]
+        if placement.appeal is not None:
+            self._join(placement.appeal, item, placement)
+        return placement.appeal
+
+    async def open_apart(self, item: ClassifiedMessage, key: ThreadAuthor) -> Appeal:
+        """Insert an appeal for a message, whatever the author's other appeals are about; the caller records it."""
+        for _ in range(_TRIES):
+            new = await self._insert([self._draft(item, key)])
+            if new:
+                await recorder.record(self._session, Appeal, [recorder.inserted(new[0])])
+                self.locked.register(new[0])
+                return new[0]
+            await self.locked.add(self._session, [item.message])
+        raise Conflict("The appeals of this thread are changing; try again")
 
     def reclassify(self, item: ClassifiedMessage, *, was_urgent: bool, decided: bool) -> None:
         """Apply the new classification of an edited message: raise new danger, and resolve an unclear appeal.
@@ -266,6 +184,8 @@ class AppealMatcher:
         record_reclassified(self._recorder, appeal, before, item.actor)
 
     def _record_opened(self, appeal: Appeal, item: ClassifiedMessage) -> None:
+        nearest = self._nearest.get(item.message.id)
+        matter: dict[str, Any] = {"matter": nearest.reason} if nearest is not None else {}
         self._recorder.add_timeline_entry(
             appeal,
             "opened",
@@ -273,6 +193,7 @@ class AppealMatcher:
             message_id=str(item.message.id),
             why=item.result.why,
             status=appeal.status,
+            **matter,
         )
         self._recorder.add_event(AppealOpened(**event_snapshot(appeal), message_id=item.message.id), item.actor)
         if appeal.urgency == "high":
@@ -280,26 +201,39 @@ class AppealMatcher:
         if appeal.status == "assigned":
             record_first_assignment(self._recorder, appeal, item.actor)
 
-    def _join(self, appeal: Appeal, item: ClassifiedMessage) -> None:
-        message, result = item.message, item.result
+    def _join(self, appeal: Appeal, item: ClassifiedMessage, placement: Placement) -> None:
+        message, result, comparison = item.message, item.result, placement.comparison
         before = classification_fields(appeal)
+        matter: dict[str, Any] = {}
+        if comparison is not None:
+            matter = {"relation": comparison.relation, "reason": comparison.reason}
         self._link(appeal, message)
         appeal.updated_at = clock.now()
         # The later message may be the one that names the utility failure, so clustering has to handle the appeal
         # again.
         appeal.utility_failure = appeal.utility_failure or result.utility_failure
         self._recorder.add_timeline_entry(
-            appeal, "message_added", item.actor, message_id=str(message.id), needs_answer=result.needs_answer
+            appeal,
+            "message_added",
+            item.actor,
+            message_id=str(message.id),
+            needs_answer=result.needs_answer,
+            **matter,
         )
         self._recorder.add_event(AppealMessageAdded(**event_snapshot(appeal), message_id=message.id), item.actor)
         self._raise_urgency(appeal, item)
+        clearer = self._clarifier.apply(appeal, item, placement)
         if appeal.status == "triage" and result.needs_answer == "yes":
-            self._resolve_triage(appeal, item)
+            self._resolve_triage(appeal, item, placement)
         elif (after := status_after_message(appeal.status, result.needs_answer)) != appeal.status:
             reopen(appeal, after, self._routing_context, self._recorder, item.actor, message=message)
             if appeal.status == "triage":
                 waiting = route_of(appeal).updated(triage_reason=engine.unclear_need_reason(result))
                 appeal.route = waiting.dump()
+        elif clearer:
+            self._clarifier.route_again(appeal)
+        if comparison is not None and comparison.relation == "unsure" and result.needs_answer != "no":
+            suggest_other_matter(appeal, message.id, comparison.reason, self._recorder)
         record_reclassified(self._recorder, appeal, before, item.actor)
 
     def _raise_urgency(self, appeal: Appeal, item: ClassifiedMessage, *, only_alert: bool = False) -> None:
@@ -315,9 +249,11 @@ class AppealMatcher:
         else:
             raise_urgency(appeal, self._routing_context, self._recorder, item.actor, why=result.why)
 
-    def _resolve_triage(self, appeal: Appeal, item: ClassifiedMessage) -> None:
+    def _resolve_triage(self, appeal: Appeal, item: ClassifiedMessage, placement: Placement | None = None) -> None:
         """Use a clear message to decide about an unclear appeal; one that was returned waits for a person."""
         result = item.result
+        if placement is not None and placement.whole is not None and placement.whole.topic is not None:
+            result = placement.whole
         message_route = self._routing_context.route_message(appeal.page_id, result)
         if appeal.topic_id is None:
             appeal.topic_id = self._routing_context.topic_id(result)
@@ -331,7 +267,8 @@ class AppealMatcher:
             appeal.street, appeal.house = result.street, result.house
         route = self._routing_context.route_appeal(appeal)
         organisation_id = appeal.organisation_id or route.organisation_id
-        if organisation_id is not None and item.assign_by_rules and returned_by_organisation(appeal) is None:
+        by_rules = item.assign_by_rules and is_automatic(item.classified_by)
+        if organisation_id is not None and by_rules and returned_by_organisation(appeal) is None:
             assign(
                 appeal,
                 organisation_id,
@@ -383,9 +320,3 @@ class AppealMatcher:
         await store.store_classifications(self._session, self._results)
         await self._recorder.write(self._session)
         self._links, self._results = [], {}
-
-
-def only_one(items: Iterable[Appeal]) -> Appeal | None:
-    """Return the only item, or None when there are none or several."""
-    values = list(items)
-    return values[0] if len(values) == 1 else None

@@ -7,7 +7,9 @@ from sqlalchemy import Row, select
 
 from services.appeals.classification.classifier_pool import classifier_pool
 from services.appeals.classification.types import is_automatic
-from services.appeals.inbound.appeal_matching import AppealMatcher, ClassifiedMessage, LockedAppeals
+from services.appeals.inbound.appeal_matching import AppealMatcher
+from services.appeals.inbound.locked_appeals import LockedAppeals
+from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.staff_replies import StaffReplyMatcher, find_earlier_staff_replies
 from services.appeals.inbound.thread_context import ThreadContext, select_messages
 from services.appeals.lifecycle.timeline import AppealRecorder
@@ -87,10 +89,16 @@ class _MessageBatch:
             [self._context.classifier_input(message) for _, message in new]
         )
         classified = {
-            event.id: ClassifiedMessage(message, found.result, found.classified_by)
+            event.id: ClassifiedMessage(
+                message,
+                found.result,
+                found.classified_by,
+                context=self._context.message_context(message),
+                parent=self._context.parent_of(message),
+            )
             for (event, message), found in zip(new, outcomes, strict=True)
         }
-        await self._matcher.open_missing(list(classified.values()))
+        await self._matcher.place(list(classified.values()))
         await self._staff_replies.load([message for _, message in steps])
         for event, message in steps:
             is_known = message.id in self._locked.by_message

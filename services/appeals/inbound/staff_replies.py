@@ -1,7 +1,8 @@
 """Matching of replies that staff write in the network itself to the appeals they answer.
 
-In this order: the citizen whose message is replied to; the other side of a dialogue, or the author of the wall
-post; else the only open appeal of the thread that awaits a reply. Anything less certain matches nothing.
+In this order: the appeal of the message that is replied to; the author of the wall post; the only open appeal of
+the thread that awaits a reply. Where one author has several that await one, the words of the reply decide.
+Anything less certain matches nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -10,7 +11,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import defer
 
-from services.appeals.inbound.appeal_matching import LockedAppeals, only_one, thread_author
+from services.appeals.inbound.locked_appeals import LockedAppeals, only_one, thread_author
+from services.appeals.inbound.matter import most_related
 from services.appeals.lifecycle.actors import NETWORK_ACTOR
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.replies import published_replies
@@ -76,8 +78,10 @@ class StaffReplyMatcher:
         appeal = self._answered_appeal(message, parents, citizen_posts)
         if appeal is None or message.written_at < awaiting_since(appeal):
             return None
-        # Our own reply may be received before the call that published it returns.
-        if (appeal.id, collapse_whitespace(message.text)) in self._own_replies:
+        # Our own reply may be received before the call that published it returns, perhaps to another appeal of the
+        # same author.
+        text = collapse_whitespace(message.text)
+        if any((one.id, text) in self._own_replies for one in (appeal, *self._siblings(appeal))):
             return None
         now = clock.now()
         reply = Reply(
@@ -102,14 +106,23 @@ class StaffReplyMatcher:
         if message.reply_to is not None:
             parent = parents.get((message.network, message.reply_to))
             if parent is not None and not parent.from_community:
-                return self._appeal_of(parent)
+                return self._appeal_of(parent, message.text)
         waiting = [appeal for appeal in self._locked.in_thread(message.thread_key) if awaits_reply(appeal)]
         if message.kind == "message":
-            return only_one(waiting)
+            return _answered_one(waiting, message.text)
         post = citizen_posts.get(message.thread_key)
-        if message.reply_to is None and post is not None and (appeal := self._appeal_of(post)) is not None:
-            return appeal if awaits_reply(appeal) else None
-        return only_one(waiting)
+        if message.reply_to is None and post is not None:
+            appeal = self._appeal_of(post, message.text)
+            if appeal is not None:
+                return self._of_post(appeal, message.text)
+        return _answered_one(waiting, message.text)
+
+    def _of_post(self, appeal: Appeal, text: str) -> Appeal | None:
+        """Return what a comment under a citizen's post answers: the post, or another appeal of its author."""
+        if not awaits_reply(appeal):
+            return None
+        options = [appeal, *(one for one in self._siblings(appeal) if awaits_reply(one))]
+        return options[most_related(text, [one.text for one in options]) or 0]
 
     def _replied_message(
         self, appeal: Appeal, message: Message, parents: Mapping[tuple[str, str], Message]
@@ -118,10 +131,33 @@ class StaffReplyMatcher:
         parent = parents.get((message.network, message.reply_to)) if message.reply_to is not None else None
         return parent.id if parent is not None and self._locked.by_message.get(parent.id) == appeal.id else None
 
-    def _appeal_of(self, parent: Message) -> Appeal | None:
+    def _appeal_of(self, parent: Message, text: str) -> Appeal | None:
+        """Return the appeal of a citizen's message; without one, the author's that the text answers."""
         appeal_id = self._locked.by_message.get(parent.id)
         appeal = self._locked.appeals.get(appeal_id) if appeal_id else None
-        return appeal or self._locked.appeal_for(thread_author(parent))
+        if appeal is not None:
+            return appeal
+        candidates = self._locked.candidates(thread_author(parent))
+        waiting = [one for one in candidates if awaits_reply(one)]
+        return only_one(candidates) or _answered_one(waiting, text)
+
+    def _siblings(self, appeal: Appeal) -> list[Appeal]:
+        """Return the other appeals of the author in the thread."""
+        if appeal.thread_key is None or appeal.author_key is None:
+            return []
+        return [
+            one for one in self._locked.candidates((appeal.thread_key, appeal.author_key)) if one.id != appeal.id
+        ]
+
+
+def _answered_one(waiting: Sequence[Appeal], text: str) -> Appeal | None:
+    """Return the appeal that a staff reply to no particular message answers: the only one, or, of several of one
+    author, the one whose words it repeats.
+    """
+    if len({one.author_key for one in waiting}) != 1:
+        return None
+    index = 0 if len(waiting) == 1 else most_related(text, [one.text for one in waiting])
+    return waiting[index] if index is not None else None
 
 
 async def find_earlier_staff_replies(session: WriteSession, opened: Sequence[Appeal]) -> list[Message]:

@@ -73,9 +73,13 @@ class ThreadContext:
         """Return the wall posts that citizens wrote, by thread."""
         return {thread: post for thread, post in self.posts.items() if not post.from_community}
 
+    def parent_of(self, message: Message) -> Message | None:
+        """Return the message that this one replies to, if it is stored."""
+        return self.parents.get((message.network, message.reply_to)) if message.reply_to else None
+
     def message_context(self, message: Message) -> MessageContext:
         """Return what the classifier may use besides the text."""
-        parent = self.parents.get((message.network, message.reply_to)) if message.reply_to else None
+        parent = self.parent_of(message)
         post = self.posts.get(message.thread_key) if message.kind == "comment" else None
         above = post or (parent if parent is not None and parent.from_community else None)
         kinds = {_attachment_type(attachment) for attachment in message.attachments}

@@ -75,6 +75,9 @@ class AppealFilter(ListFilter):
     reply_failed: bool | None = Field(
         default=None, description="The last reply failed, and nobody has sent one since"
     )
+    possible_other_matter: bool | None = Field(
+        default=None, description="A message may be about another matter, and no moderator has decided"
+    )
     opened_from: BoundedDatetime | None = None
     opened_to: BoundedDatetime | None = Field(default=None, description="Before this moment")
     number: int | None = Field(default=None, ge=1, le=2**63 - 1)
@@ -123,6 +126,9 @@ class AppealFilter(ListFilter):
         if self.reply_failed is not None:
             failed = Appeal.reply_failed
             conditions.append(failed.is_not(None) if self.reply_failed else failed.is_(None))
+        if self.possible_other_matter is not None:
+            possible = Appeal.possible_other_matters
+            conditions.append(possible.is_not(None) if self.possible_other_matter else possible.is_(None))
         if self.q:
             conditions.append(Appeal.text.icontains(self.q, autoescape=True))
         if self.external_id is not None:

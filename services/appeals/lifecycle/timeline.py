@@ -33,6 +33,7 @@ TimelineEntryKind = TypeAliasType(
         "promise_made", "promise_kept", "promise_moved", "promise_broken", "promise_reminded",
         "incident_joined", "incident_left", "incident_reply_skipped", "reply_approval_requested",
         "reply_approved", "reply_refused", "reply_discarded", "reply_lease_taken_over",
+        "clarified", "other_matter_suggested", "other_matter_kept", "split_off",
     ],
 )  # fmt: skip
 

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import exists, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
@@ -15,7 +14,9 @@ from services.appeals.classification.types import (
     ClassificationResult,
     is_automatic,
 )
-from services.appeals.inbound.appeal_matching import AppealMatcher, ClassifiedMessage, LockedAppeals, thread_author
+from services.appeals.inbound.appeal_matching import AppealMatcher
+from services.appeals.inbound.locked_appeals import LockedAppeals
+from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.thread_context import ThreadContext, select_messages
 from services.appeals.lifecycle import assignee_changes, assignments, transitions
 from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
@@ -44,13 +45,14 @@ MODERATOR_REASON = "Решение модератора"
 class TriageDecision:
     """The result of a person's decision about a message.
 
-    `rerouted`: the corrected topic or location gave the appeal another organisation. `suggested`: the route that
-    the rules name now, where it differs from the appeal's organisation.
+    `opened`: the message opened the appeal. `rerouted`: the corrected topic or location gave the appeal another
+    organisation. `suggested`: the route that the rules name now, where it differs from the appeal's organisation.
     """
 
     classification: Classification
     review: Review
     appeal: Appeal | None
+    opened: bool = False
     rerouted: bool = False
     suggested: Route | None = None
 
@@ -93,7 +95,7 @@ async def classify_text(item: ClassifierInput) -> ClassificationResult:
     return (await classifier_pool().classify_one(item)).result
 
 
-def _stored_result(stored: reviews.ReviewSnapshot, routing_context: RoutingContext) -> ClassificationResult:
+def stored_result(stored: reviews.ReviewSnapshot, routing_context: RoutingContext) -> ClassificationResult:
     """Return a stored classification as a classifier's result."""
     codes = {topic_id: code for code, topic_id in routing_context.topic_ids.items()}
     municipality_names = {oktmo: name for name, oktmo in routing_context.municipalities.items()}
@@ -174,9 +176,9 @@ async def decide_message(
 ) -> TriageDecision:
     """Confirm or correct the classification of a message, and apply it to the message's appeal.
 
-    `needs_answer` true opens an appeal, joins the open one, or starts the clock of an unclear one; false closes an
-    appeal that nobody has started to work on and that no other message needs. Raises `NotFound`, `Invalid`,
-    `Conflict` when the appeal has moved on, and as `reviews.check_not_stale` does.
+    `needs_answer` true opens an appeal, joins the one of its matter, or starts the clock of an unclear one; false
+    closes an appeal that nobody has started to work on and that no other message needs. Raises `NotFound`,
+    `Invalid`, `Conflict` when the appeal has moved on, and as `reviews.check_not_stale` does.
     """
     await reviews.lock_review(session, message_id)
     message = await session.scalar(select_messages().where(Message.id == message_id))
@@ -197,7 +199,8 @@ async def _decide(
     seen: Seen = UNSEEN,
 ) -> TriageDecision:
     topic = await check_corrections(session, corrections, needs_answer=needs_answer)
-    locked = await LockedAppeals.load(session, [message])
+    thread_context = await ThreadContext.load(session, [message])
+    locked = await LockedAppeals.load(session, [message, *thread_context.parents.values()])
     organisations = {one.organisation_id for one in locked.appeals.values() if one.organisation_id}
     routing_context = await RoutingContext.load(
         session,
@@ -229,26 +232,31 @@ async def _decide(
     )
     base_prediction = restored or before
     if base_prediction:
-        predicted = _stored_result(base_prediction, routing_context)
+        predicted = stored_result(base_prediction, routing_context)
     else:
-        thread_context = await ThreadContext.load(session, [message])
         predicted = await classify_text(thread_context.classifier_input(message))
     result = corrected_result(predicted, corrections, topic, routing_context, needs_answer=needs_answer)
     recorder = AppealRecorder()
     opening = AppealMatcher(session, routing_context, recorder, locked)
-    opens = existing is None and locked.appeal_for(thread_author(message)) is None
-    # The rules assign a new appeal unless the person names its organisation; else the corrections assign it.
-    settles = opens and corrections.organisation_id is None
-    item = ClassifiedMessage(message, result, caller.actor, caller.actor, assign_by_rules=settles)
-    if existing is None and needs_answer:
-        await opening.open_missing([item])
+    # The rules assign the appeal unless the person names its organisation; else the corrections assign it.
+    item = ClassifiedMessage(
+        message,
+        result,
+        caller.actor,
+        caller.actor,
+        assign_by_rules=corrections.organisation_id is None,
+        context=thread_context.message_context(message),
+        parent=thread_context.parent_of(message),
+    )
+    if existing is None:
+        await opening.place([item])
     appeal = opening.match(item)
     if appeal is not None and needs_answer:
         state = state or await _AppealState.load(session, appeal, message.id)
         _apply_corrections(state, corrections, result, caller, routing_context=routing_context, recorder=recorder)
     elif state is not None:
         _close_unneeded(state, caller, routing_context, recorder)
-    await _flush(session)
+    await session.flush()
     await opening.write()
     # A confirmation covers the organisation that the person saw, if the appeal still has it.
     confirmed_organisation_id = (
@@ -266,7 +274,12 @@ async def _decide(
     )
     stored = await session.get_one(Classification, message.id, populate_existing=True)
     return TriageDecision(
-        stored, review, appeal, state.rerouted if state else False, state.suggested if state else None
+        stored,
+        review,
+        appeal,
+        opened=message.id in opening.opened,
+        rerouted=state.rerouted if state else False,
+        suggested=state.suggested if state else None,
     )
 
 
@@ -277,19 +290,6 @@ def _first_prediction(
     if triage is None or not is_automatic(triage.classified_by):
         return {}, reviews.NO_PREDICTION
     return before | {"organisation_id": str(owner) if owner else None}, triage.classified_by
-
-
-async def _flush(session: WriteSession) -> None:
-    """Flush the appeal.
-
-    Raises `Conflict` when its author has another open appeal in the thread (`uq_appeals_open_thread`).
-    """
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        if "uq_appeals_open_thread" not in str(error.orig):
-            raise
-        raise Conflict("The citizen has another open appeal in this thread: work on that one") from error
 
 
 def _close_unneeded(
@@ -490,14 +490,14 @@ async def triage_appeal(
     recorder = AppealRecorder()
     state = await _AppealState.load(session, appeal, None)
     _apply_corrections(state, corrections, None, caller, routing_context=routing_context, recorder=recorder)
-    await _flush(session)
+    await session.flush()
     await recorder.write(session)
 
 
 async def open_from_message(
     session: WriteSession, caller: Caller, message_id: UUID, corrections: Corrections
 ) -> tuple[Appeal, bool]:
-    """Open an appeal from a stored message, or join it to the open one; returns it and whether it is new.
+    """Open an appeal from a stored message, or join it to the one of its matter; returns it and whether it is new.
 
     Raises `Invalid` naming `/message_id`, `Conflict` when the message belongs to an appeal.
     """
@@ -510,11 +510,10 @@ async def open_from_message(
     locked = await LockedAppeals.load(session, [message])
     if (present := locked.by_message.get(message.id)) is not None:
         raise Conflict("The message already belongs to an appeal", appeal_id=str(present))
-    joins = locked.appeal_for(thread_author(message)) is not None
     decided = await _decide(session, caller, message, corrections, needs_answer=True)
     if decided.appeal is None:
         raise Conflict("The appeals of this thread are changing; try again")
-    return decided.appeal, not joins
+    return decided.appeal, decided.opened
 
 
 async def move_appeal(
@@ -550,5 +549,5 @@ async def move_appeal(
     elif appeal.status == "in_progress" and appeal.assignee_id is None:
         await assignee_changes.take(session, appeal, caller, recorder)
     await recorder.choose_assignees(session)
-    await _flush(session)
+    await session.flush()
     await recorder.write(session)

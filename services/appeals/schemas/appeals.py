@@ -10,6 +10,7 @@ from typing_extensions import TypeAliasType
 from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import BoundedDatetime, NonBlankText, SingleLine
 from services.appeals.lifecycle.assignee_changes import AssigneeWish
+from services.appeals.lifecycle.other_matters import PossibleOtherMatter
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.lifecycle.timeline import TimelineEntryKind
 from services.appeals.lifecycle.transitions import AssignmentKind
@@ -25,6 +26,7 @@ from shared.contracts.values import AppealOutcome, AppealStatus, DeletedBy, Lang
 from shared.http.problems import Invalid
 
 AppealSort = TypeAliasType("AppealSort", Literal["-opened_at", "opened_at"])
+MatterDecision = TypeAliasType("MatterDecision", Literal["split_off", "keep"])
 AppealExpansion = TypeAliasType("AppealExpansion", Literal["route"])
 
 
@@ -75,6 +77,11 @@ class AppealSummary(BaseModel):
     overdue: bool = Field(description="A reply is due and late")
     reply_failed: FailedReply | None = Field(
         description="The last reply failed; null again when one is queued, retried or published", examples=[None]
+    )
+    possible_other_matters: list[PossibleOtherMatter] = Field(
+        description="Messages that may be about another matter: a moderator decides "
+        "(`POST /appeals/{id}/matter-decisions`)",
+        examples=[[]],
     )
     allowed_moves: list[AppealStatus] = Field(
         description="Statuses that you may move the appeal to", examples=[["in_progress", "assigned", "triage"]]
@@ -222,6 +229,16 @@ class MoveIn(RequestBody):
     def assignee(self) -> AssigneeWish:
         """Return whom the body assigns."""
         return AssigneeWish(given="assignee_id" in self.model_fields_set, person_id=self.assignee_id)
+
+
+class MatterDecisionIn(RequestBody):
+    """Whether a message of the appeal is about another matter."""
+
+    message_id: UUID = Field(examples=[_ID])
+    decision: MatterDecision = Field(
+        description="`split_off`: the message gets an appeal of its own; `keep`: it stays", examples=["split_off"]
+    )
+    reason: SingleLine | None = Field(default=None, examples=["Спрашивает о другой дороге"])
 
 
 class AppealCounts(BaseModel):

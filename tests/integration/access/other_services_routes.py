@@ -117,6 +117,10 @@ APPEALS: dict[str, Row] = {
     "POST /api/v1/appeals/{appeal_id}/triage": RouteCall(
         Right.APPEALS_TRIAGE, body(urgency="high"), names={"appeal_id": "lone_appeal_id"}
     ),
+    "POST /api/v1/appeals/{appeal_id}/matter-decisions": RouteCall(
+        Right.APPEALS_TRIAGE,
+        lambda things: {"decision": "keep", "message_id": str(things["message_id"])},
+    ),
     "GET /api/v1/reviews/training.csv": RouteCall(Right.RULES_MANAGE),
     "GET /api/v1/reviews": ListRoute(Right.APPEALS_READ, shows="message_id", key="message_id"),
     "GET /api/v1/topics": RouteCall(Right.REGISTRY_READ),

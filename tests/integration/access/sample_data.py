@@ -245,6 +245,9 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
         opened_at=THEN,
         first_response_due_at=THEN + timedelta(hours=1),
         route={"reason": "", "rule_id": None, "confidence": 1.0},
+        possible_other_matters=[
+            {"message_id": str(sample_ids["message_id"]), "reason": f"Другая тема: {mark}", "at": THEN.isoformat()}
+        ],
     )
     appeal_id = sample_ids["appeal_id"] = await _add(session, appeal)
     sample_ids["number"] = appeal.number

@@ -1,20 +1,13 @@
-"""A message opens or joins exactly one appeal, under any concurrency."""
+"""A message opens or joins exactly one appeal."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
-from services.appeals.classification.types import ClassificationResult
-from services.appeals.inbound.appeal_matching import AppealMatcher, ClassifiedMessage, LockedAppeals
-from services.appeals.inbound.thread_context import select_messages
-from services.appeals.lifecycle.timeline import AppealRecorder
-from services.appeals.routing.context import RoutingContext
-from shared.database.sessions import Database
+from services.appeals.inbound.appeal_matching import AppealMatcher
 from shared.tables.appeals import Appeal
-from shared.tables.ingest import Message
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 
 QUESTION = "Когда отремонтируют дорогу на ул. Бабушкина?"
@@ -129,39 +122,3 @@ async def test_appeal_opened_at_the_last_attempt_counts_as_opened(
     await scenario.citizen_writes(QUESTION)
     assert tries == 3
     assert (await scenario.single_appeal())["status"] == "assigned"
-
-
-@pytest.mark.parametrize("attempts", [20, pytest.param(1_000, marks=pytest.mark.long)])
-async def test_concurrent_workers_open_one_appeal(scenario: AppealsScenario, attempts: int) -> None:
-    """Two transactions handle two messages of one person at once, many times."""
-    url = scenario.database.url("appeals")
-    one, two = Database(url, 1, name="one"), Database(url, 1, name="two")
-    result = ClassificationResult("yes", "question", "normal", "roads", 0.9, "тест")
-
-    async def take(database: Database, message_id: object) -> None:
-        async with database.write() as session:
-            message = await session.scalar(select_messages().where(Message.id == message_id))
-            assert message is not None
-            locked = await LockedAppeals.load(session, [message])
-            routing_context = await RoutingContext.load(session, {message.page_id})
-            matcher = AppealMatcher(session, routing_context, AppealRecorder(), locked)
-            item = ClassifiedMessage(message, result, "rule:test")
-            await matcher.open_missing([item])
-            matcher.match(item)
-            await matcher.write()
-
-    try:
-        for attempt in range(attempts):
-            thread = f"vk:-101_{1000 + attempt}"
-            first = await scenario.insert_message(QUESTION, thread=thread)
-            second = await scenario.insert_message(QUESTION, thread=thread)
-            await asyncio.gather(take(one, first), take(two, second))
-    finally:
-        await one.close()
-        await two.close()
-    rows = await scenario.ingest.fetch(
-        """SELECT a.thread_key, count(DISTINCT a.id) AS cases, count(m.message_id) AS messages
-           FROM appeals a JOIN appeal_messages m ON m.appeal_id = a.id GROUP BY a.thread_key"""
-    )
-    assert len(rows) == attempts
-    assert {(row["cases"], row["messages"]) for row in rows} == {(1, 2)}

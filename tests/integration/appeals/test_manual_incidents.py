@@ -232,7 +232,7 @@ async def test_closing_and_changing_require_the_version(scenario: AppealsScenari
 
 
 async def test_urgent_appeal_raises_one_alert(scenario: AppealsScenario) -> None:
-    calm = await case_of(scenario, "anna", text="Когда починят скамейку в парке?")
+    calm = await case_of(scenario, "anna", text="Когда уберут провод у школы?")
     await scenario.citizen_writes(
         "Оборван провод, висит над дорогой у школы!", author="anna", thread="vk:-101_anna"
     )
@@ -251,7 +251,7 @@ async def test_urgent_appeal_raises_one_alert(scenario: AppealsScenario) -> None
 
 
 async def test_repeated_transfers_raise_one_alert(scenario: AppealsScenario) -> None:
-    appeal = await case_of(scenario, "anna", text="Когда починят скамейку в парке?")
+    appeal = await case_of(scenario, "anna", text="Когда уберут провод у школы?")
     for turn in range(4):
         to = scenario.other_organisation if turn % 2 == 0 else scenario.organisation
         moved = await scenario.move(

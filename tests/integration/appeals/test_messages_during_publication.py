@@ -10,7 +10,7 @@ from tests.integration.appeals.reply_helpers import answer, appeal, reply_fails
 from tests.integration.appeals.test_appeal_matching import QUESTION
 
 HOUR = timedelta(hours=1)
-FURTHER_QUESTION = "А когда починят фонарь у школы на улице Гагарина? Там тоже темно!"
+FURTHER_QUESTION = "Так когда дорогу отремонтируют? Там темно, дети спотыкаются о ямы!"
 
 
 async def test_question_before_the_publication_is_known_reopens_the_appeal(scenario: AppealsScenario) -> None:

@@ -88,10 +88,13 @@ async def test_appeal_without_messages_emits_reclassified(scenario: AppealsScena
 
 async def test_danger_in_a_later_message_emits_the_new_deadline(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
-    await scenario.citizen_writes("Нет воды третий день во всем селе!", at=WEDNESDAY + timedelta(minutes=5))
+    await scenario.citizen_writes(
+        "На дороге яма, ребёнок провалился и сломал ногу!", at=WEDNESDAY + timedelta(minutes=5)
+    )
     appeal = await scenario.single_appeal()
     (event,) = await reclassified_events(scenario)
-    assert (event["changed"], event["by"], event["id"]) == (["urgency"], "system", appeal["id"])
+    # The message also makes the topic finer.
+    assert (event["changed"], event["by"], event["id"]) == (["topic_id", "urgency"], "system", appeal["id"])
     assert event["first_response_due_at"].startswith("2026-03-04T07:01:00")
     (added,) = await scenario.events("appeal.message_added")
     assert json.loads(added["data"])["urgency"] == "normal"

@@ -10,7 +10,7 @@ from shared.service import Service
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, appeal, execute, publication_jobs, reply_fails, send
 
-LATER = "И ещё: когда включат отопление в школе? Дети мёрзнут."
+LATER = "Так когда дорогу отремонтируют? Дети спотыкаются о ямы."
 
 
 async def writes_again(scenario: AppealsScenario) -> UUID:

@@ -106,7 +106,7 @@ def _alerts(name: str, *indexes: str, **wanted: Any) -> FrequentQuery:
     )
 
 
-_OPEN = ("ix_appeals_status_opened_at", "uq_appeals_open_thread")
+_OPEN = ("ix_appeals_status_opened_at", "ix_appeals_open_thread")
 
 FREQUENT_QUERIES = [
     _appeals("centre", "ix_appeals_opened_at"),

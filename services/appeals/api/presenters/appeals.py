@@ -14,6 +14,7 @@ from services.appeals.assignees.directory import ActorNames, ActorRef
 from services.appeals.classification import topics
 from services.appeals.lifecycle import assignments, timeline, watchers
 from services.appeals.lifecycle.appeal_queries import AppealRow, select_rows
+from services.appeals.lifecycle.other_matters import possible_other_matters
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
 from services.appeals.moderation import contacts
@@ -209,6 +210,7 @@ def appeal_summary(row: AppealRow, caller: Caller) -> appeals.AppealSummary:
         channel=common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
         overdue=breaches.is_overdue(appeal, clock.now()),
         triage_reason=route_of(appeal).triage_reason if appeal.status == "triage" else None,
+        possible_other_matters=possible_other_matters(appeal),
         allowed_moves=allowed_moves(appeal.status, caller.role, returns=appeal.returns),
     )
 
@@ -222,6 +224,8 @@ async def appeal_list_items(
     for row in rows:
         route = routes.masked_route(routes.route_out(route_of(row[0]), names)) if with_route else None
         shown = appeals.AppealListItem(**dict(appeal_summary(row, caller)), route=route)
+        for matter in shown.possible_other_matters:
+            matter.reason = mask(matter.reason)
         shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
         found.append(shown)
     return found

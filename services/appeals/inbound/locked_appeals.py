@@ -1,0 +1,120 @@
+"""The appeals that a batch of messages may touch, locked until the transaction ends."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import and_, func, or_, select, tuple_
+
+from services.appeals.lifecycle.workflow import FINAL_STATUSES
+from shared import clock
+from shared.database.sessions import WriteSession
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealMessage
+from shared.tables.ingest import Message
+
+REOPEN_WINDOW = timedelta(days=30)
+
+ThreadAuthor = tuple[str, str]
+
+
+def thread_author(message: Message) -> ThreadAuthor:
+    """Return the thread and the author. A message without an author key is matched with nothing else."""
+    return message.thread_key, message.author_key or f"message:{message.id}"
+
+
+@dataclass
+class LockedAppeals:
+    """The appeals that a batch of messages may touch, locked until the transaction ends.
+
+    `last_numbers`: the last `matter_number` of each thread and author, read before their appeals were locked. Of
+    the appeals that other transactions open later one has the next number, so a draft with that number collides.
+    """
+
+    appeals: dict[UUID, Appeal] = field(default_factory=dict)
+    by_message: dict[UUID, UUID] = field(default_factory=dict)
+    last_numbers: dict[ThreadAuthor, int] = field(default_factory=dict)
+    _by_thread_author: dict[ThreadAuthor, list[Appeal]] = field(default_factory=dict)
+
+    @staticmethod
+    async def load(session: WriteSession, messages: Collection[Message]) -> "LockedAppeals":
+        """Lock the appeals of these messages, and the open or answered ones of their threads and authors."""
+        locked = LockedAppeals()
+        await locked.add(session, messages)
+        return locked
+
+    async def add(self, session: WriteSession, messages: Collection[Message]) -> None:
+        """Lock the appeals that further messages may touch."""
+        rows = await session.execute(
+            select(AppealMessage.message_id, AppealMessage.appeal_id).where(
+                AppealMessage.message_id.in_({message.id for message in messages})
+            )
+        )
+        for message_id, appeal_id in rows:
+            self.by_message[message_id] = appeal_id
+        keys = {thread_author(message) for message in messages if not message.from_community}
+        await self._read_last_numbers(session, keys)
+        threads = {message.thread_key for message in messages}
+        # One statement in id order: two batches that touch the same appeals wait instead of deadlocking.
+        locked = await session.scalars(
+            select(Appeal)
+            .where(
+                or_(
+                    Appeal.id.in_(set(self.by_message.values())),
+                    and_(Appeal.thread_key.in_(threads), Appeal.status.in_(OPEN_APPEAL_STATUSES)),
+                    and_(Appeal.status == "answered", tuple_(Appeal.thread_key, Appeal.author_key).in_(keys)),
+                )
+            )
+            .order_by(Appeal.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        for appeal in locked:
+            self.register(appeal)
+
+    async def _read_last_numbers(self, session: WriteSession, keys: Collection[ThreadAuthor]) -> None:
+        rows = await session.execute(
+            select(Appeal.thread_key, Appeal.author_key, func.max(Appeal.matter_number))
+            .where(tuple_(Appeal.thread_key, Appeal.author_key).in_(keys))
+            .group_by(Appeal.thread_key, Appeal.author_key)
+        )
+        self.last_numbers |= dict.fromkeys(keys, 0)
+        self.last_numbers |= {(row[0] or "", row[1] or ""): row[2] for row in rows}
+
+    def register(self, appeal: Appeal) -> None:
+        """Register a locked appeal."""
+        self.appeals[appeal.id] = appeal
+        if appeal.thread_key is None or appeal.author_key is None:
+            return
+        key = (appeal.thread_key, appeal.author_key)
+        others = [one for one in self._by_thread_author.get(key, ()) if one.id != appeal.id]
+        self._by_thread_author[key] = [*others, appeal]
+        self.last_numbers[key] = max(self.last_numbers.get(key, 0), appeal.matter_number)
+
+    def candidates(self, key: ThreadAuthor) -> list[Appeal]:
+        """Return the appeals that a new message of this thread and author may belong to, open ones first.
+
+        Those are the open ones and those answered within `REOPEN_WINDOW`; of equal ones the last changed is first.
+        """
+        since = clock.now() - REOPEN_WINDOW
+        found = [
+            appeal
+            for appeal in self._by_thread_author.get(key, ())
+            if appeal.status not in FINAL_STATUSES and (appeal.status != "answered" or appeal.updated_at >= since)
+        ]
+        found.sort(key=lambda appeal: (appeal.updated_at, appeal.matter_number), reverse=True)
+        return sorted(found, key=lambda appeal: appeal.status == "answered")
+
+    def in_thread(self, thread_key: str) -> list[Appeal]:
+        """Return the open appeals of a thread."""
+        return [
+            appeal
+            for appeal in self.appeals.values()
+            if appeal.thread_key == thread_key and appeal.status in OPEN_APPEAL_STATUSES
+        ]
+
+
+def only_one(items: Iterable[Appeal]) -> Appeal | None:
+    """Return the only item, or None when there are none or several."""
+    values = list(items)
+    return values[0] if len(values) == 1 else None

@@ -1,0 +1,166 @@
+"""Decisions of moderators about a message that may be about another matter than its appeal."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from services.appeals.inbound.appeal_matching import AppealMatcher
+from services.appeals.inbound.locked_appeals import LockedAppeals
+from services.appeals.inbound.matter_readings import ClassifiedMessage
+from services.appeals.inbound.thread_context import select_messages
+from services.appeals.lifecycle.other_matters import withdraw_suggestion
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.transitions import record_first_assignment
+from services.appeals.moderation import reviews
+from services.appeals.moderation.decisions import MODERATOR_REASON, stored_result
+from services.appeals.routing.context import RoutingContext
+from services.appeals.sla.deadline_snapshot import DeadlineSnapshot
+from shared import clock
+from shared.auth.callers import Caller
+from shared.contracts.appeal_events import AppealMessageSplitOff, AppealMoved, AppealOpened
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Invalid
+from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply, Review
+from shared.tables.ingest import Message
+
+
+async def keep(session: WriteSession, caller: Caller, appeal: Appeal, message_id: UUID) -> None:
+    """Decide that a message of the locked appeal is about its matter.
+
+    Raises `Conflict` when nobody suggested otherwise.
+    """
+    if not withdraw_suggestion(appeal, message_id):
+        raise Conflict("Nothing is suggested about this message: it may have been decided meanwhile")
+    appeal.updated_at = clock.now()
+    recorder = AppealRecorder()
+    recorder.add_timeline_entry(appeal, "other_matter_kept", caller.actor, message_id=str(message_id))
+    await recorder.write(session)
+
+
+async def split_off(
+    session: WriteSession, caller: Caller, appeal: Appeal, message_id: UUID, *, reason: str | None = None
+) -> Appeal:
+    """Move a message of the locked appeal to an appeal of its own, which the rules route; return that one.
+
+    The clock of the new appeal counts from this message. An appeal that only this message reopened is answered
+    again. Raises `Invalid` naming `/message_id`, `Conflict` for the message that the appeal began with or that has
+    a reply.
+    """
+    message = await _message_of(session, appeal, message_id)
+    await _require_splittable(session, appeal, message)
+    locked = await LockedAppeals.load(session, [message])
+    routing_context = await RoutingContext.load(session, {message.page_id}, _organisations(locked))
+    classification = await session.get_one(Classification, message.id)
+    result = stored_result(reviews.classification_snapshot(classification), routing_context)
+    recorder = AppealRecorder()
+    matcher = AppealMatcher(session, routing_context, recorder, locked)
+    # Who splits a message off says that it needs an answer of its own.
+    item = ClassifiedMessage(
+        message, replace(result, needs_answer="yes"), classification.classified_by, caller.actor
+    )
+    new = await matcher.open_apart(item, (appeal.thread_key or "", appeal.author_key or ""))
+    (await session.get_one(AppealMessage, message.id)).appeal_id = new.id
+    if (review := await session.get(Review, message.id)) is not None:
+        review.organisation_id = new.organisation_id or message.organisation_id
+    withdraw_suggestion(appeal, message.id)
+    await _withdraw_reopening(session, appeal, message, caller, recorder)
+    appeal.updated_at = clock.now()
+    recorder.add_timeline_entry(
+        appeal,
+        "split_off",
+        caller.actor,
+        message_id=str(message.id),
+        appeal_id=str(new.id),
+        number=new.number,
+        reason=reason,
+    )
+    recorder.add_event(
+        AppealMessageSplitOff(**event_snapshot(appeal), message_id=message.id, new_appeal_id=new.id), caller.actor
+    )
+    recorder.add_timeline_entry(
+        new,
+        "opened",
+        caller.actor,
+        message_id=str(message.id),
+        why=result.why,
+        status=new.status,
+        split_from=str(appeal.id),
+        number=appeal.number,
+    )
+    recorder.add_event(AppealOpened(**event_snapshot(new), message_id=message.id), caller.actor)
+    if new.urgency == "high":
+        recorder.add_alert("urgent", new, result.why)
+    if new.status == "assigned":
+        record_first_assignment(recorder, new, caller.actor)
+    await recorder.write(session)
+    return new
+
+
+def _organisations(locked: LockedAppeals) -> set[UUID]:
+    return {appeal.organisation_id for appeal in locked.appeals.values() if appeal.organisation_id}
+
+
+async def _message_of(session: WriteSession, appeal: Appeal, message_id: UUID) -> Message:
+    message: Message | None = await session.scalar(
+        select_messages()
+        .join(AppealMessage, AppealMessage.message_id == Message.id)
+        .where(AppealMessage.appeal_id == appeal.id, Message.id == message_id)
+    )
+    if message is None:
+        raise Invalid.field("/message_id", "No such message in this appeal")
+    return message
+
+
+async def _require_splittable(session: WriteSession, appeal: Appeal, message: Message) -> None:
+    """Raise `Conflict` when the appeal would be left without its matter, or the message's reply without it."""
+    others = await session.scalar(
+        select(func.count())
+        .select_from(AppealMessage)
+        .where(AppealMessage.appeal_id == appeal.id, AppealMessage.message_id != message.id)
+    )
+    began = message.written_at == appeal.written_at and message.url == appeal.url
+    if began or not others:
+        raise Conflict("The appeal began with this message: split off the other messages")
+    replied = await session.scalar(
+        select(Reply.id).where(
+            Reply.appeal_id == appeal.id, Reply.in_reply_to == message.id, Reply.status != "failed"
+        )
+    )
+    if replied is not None:
+        raise Conflict("A reply to this message belongs to the appeal", reply_id=str(replied))
+
+
+async def _withdraw_reopening(
+    session: WriteSession, appeal: Appeal, message: Message, caller: Caller, recorder: AppealRecorder
+) -> None:
+    """Make the appeal answered again, if only this message reopened it and nobody has started to work on it."""
+    deadline = DeadlineSnapshot.parse(appeal.deadline)
+    waiting = deadline.next_response
+    if appeal.status not in {"reopened", "triage"} or appeal.first_response_at is None:
+        return
+    if waiting is None or waiting.message_id != message.id:
+        return
+    later = (
+        select(Message.id)
+        .join(AppealMessage, AppealMessage.message_id == Message.id)
+        .join(Classification, Classification.message_id == Message.id)
+        .where(
+            AppealMessage.appeal_id == appeal.id,
+            Classification.needs_answer != "no",
+            Message.written_at > message.written_at,
+        )
+        .limit(1)
+    )
+    if await session.scalar(later) is not None:
+        return
+    before = appeal.status
+    appeal.status, appeal.next_response_due_at = "answered", None
+    appeal.deadline = replace(deadline, next_response=None).dump()
+    payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": MODERATOR_REASON}
+    recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
+    moved = AppealMoved(
+        **event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=MODERATOR_REASON
+    )
+    recorder.add_event(moved, caller.actor)

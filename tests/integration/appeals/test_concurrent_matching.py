@@ -1,0 +1,134 @@
+"""Concurrent workers open one appeal per matter of a person in a thread."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.appeals.inbound.appeal_matching import AppealMatcher
+from services.appeals.inbound.locked_appeals import LockedAppeals
+from services.appeals.inbound.matter_readings import ClassifiedMessage
+from services.appeals.inbound.thread_context import ThreadContext, select_messages
+from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.moderation.decisions import classify_text
+from services.appeals.routing.context import RoutingContext
+from shared.database.sessions import Database, WriteSession
+from shared.tables.ingest import Message
+from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.support.eventually import eventually
+
+ROAD_AGAIN = "Так когда отремонтируют дорогу на Бабушкина?"
+DOCTOR = "Почему в поликлинике нет ни одного педиатра?"
+DOCTOR_AGAIN = "Педиатра в поликлинике нет, куда вести ребёнка?"
+
+
+@dataclass
+class Workers:
+    """Two workers, each with a connection of its own."""
+
+    scenario: AppealsScenario
+    one: Database
+    two: Database
+
+    async def place(self, session: WriteSession, message_id: UUID) -> tuple[AppealMatcher, ClassifiedMessage]:
+        """Lock the appeals of a message and return what is needed to place it."""
+        message = await session.scalar(select_messages().where(Message.id == message_id))
+        assert message is not None
+        context = await ThreadContext.load(session, [message])
+        locked = await LockedAppeals.load(session, [message])
+        routing_context = await RoutingContext.load(session, {message.page_id})
+        result = await classify_text(context.classifier_input(message))
+        item = ClassifiedMessage(message, result, "model:test", context=context.message_context(message))
+        return AppealMatcher(session, routing_context, AppealRecorder(), locked), item
+
+    async def handle(self, database: Database, message_id: UUID) -> None:
+        """Handle a message in one transaction."""
+        async with database.write() as session:
+            matcher, item = await self.place(session, message_id)
+            await matcher.place([item])
+            matcher.match(item)
+            await matcher.write()
+
+    async def at_once(self, first: str, second: str, *, thread: str) -> None:
+        """Let both workers handle two messages of one person at once."""
+        messages = [await self.scenario.insert_message(text, thread=thread) for text in (first, second)]
+        await asyncio.gather(self.handle(self.one, messages[0]), self.handle(self.two, messages[1]))
+
+    async def appeals(self) -> list[tuple[str, int, int, int]]:
+        """Return thread, number of appeals, highest matter number and number of messages of each thread."""
+        rows = await self.scenario.ingest.fetch(
+            """SELECT a.thread_key, count(DISTINCT a.id), max(a.matter_number), count(m.message_id)
+               FROM appeals a JOIN appeal_messages m ON m.appeal_id = a.id
+               GROUP BY a.thread_key ORDER BY a.thread_key"""
+        )
+        return [tuple(row) for row in rows]
+
+
+@pytest.fixture
+async def workers(scenario: AppealsScenario) -> AsyncIterator[Workers]:
+    """Two workers beside the service."""
+    url = scenario.database.url("appeals")
+    one, two = Database(url, 1, name="one"), Database(url, 1, name="two")
+    try:
+        yield Workers(scenario, one, two)
+    finally:
+        await one.close()
+        await two.close()
+
+
+@pytest.mark.parametrize("attempts", [10, pytest.param(300, marks=pytest.mark.long)])
+async def test_two_messages_about_one_matter_open_one_appeal(workers: Workers, attempts: int) -> None:
+    for attempt in range(attempts):
+        await workers.at_once(QUESTION, ROAD_AGAIN, thread=f"vk:-101_{1000 + attempt}")
+    found = await workers.appeals()
+    assert len(found) == attempts
+    assert {tuple(rest) for _, *rest in found} == {(1, 1, 2)}
+
+
+async def test_two_messages_about_two_matters_open_two_appeals(workers: Workers) -> None:
+    for attempt in range(5):
+        await workers.at_once(QUESTION, DOCTOR, thread=f"vk:-101_{1000 + attempt}")
+    assert {tuple(rest) for _, *rest in await workers.appeals()} == {(2, 2, 2)}
+
+
+async def test_two_messages_about_a_new_matter_open_one_appeal_beside_the_open_one(workers: Workers) -> None:
+    for attempt in range(5):
+        thread = f"vk:-101_{1000 + attempt}"
+        await workers.handle(workers.one, await workers.scenario.insert_message(QUESTION, thread=thread))
+        await workers.at_once(DOCTOR, DOCTOR_AGAIN, thread=thread)
+    assert {tuple(rest) for _, *rest in await workers.appeals()} == {(2, 2, 3)}
+
+
+async def test_worker_that_waited_for_the_lock_sees_the_appeal_opened_meanwhile(workers: Workers) -> None:
+    """The second worker read the appeals before the first one opened another: their numbers collide."""
+    scenario, thread = workers.scenario, "vk:-101_7"
+    await workers.handle(workers.one, await scenario.insert_message(QUESTION, thread=thread))
+    first, second = [await scenario.insert_message(text, thread=thread) for text in (DOCTOR, DOCTOR_AGAIN)]
+    async with workers.one.write() as session:
+        matcher, item = await workers.place(session, first)
+        waiting = asyncio.create_task(workers.handle(workers.two, second))
+        await _waits_for_lock(scenario)
+        await matcher.place([item])
+        matcher.match(item)
+        await matcher.write()
+    await waiting
+    assert await workers.appeals() == [(thread, 2, 2, 3)]
+
+
+async def _waits_for_lock(scenario: AppealsScenario) -> None:
+    """Wait until a transaction waits for a row."""
+    connection = await scenario.database.connect()
+
+    async def waits() -> Any:
+        return await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+
+    try:
+        await eventually(waits, "a transaction that waits for a lock")
+    finally:
+        await connection.close()
