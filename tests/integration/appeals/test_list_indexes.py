@@ -41,6 +41,10 @@ async def test_filtered_lists_use_an_index(scenario: AppealsScenario) -> None:
             "ix_appeals_utility_failure",
         ),
         (approval.waiting_query(APPROVER, PAGING), "ix_replies_on_approval"),
+        (
+            appeal_queries.list_query(CENTRE, AppealFilter(possible_other_matter=True), PAGING),
+            "ix_appeals_possible_other_matters",
+        ),
         (reviews.review_list_query(STAFF, reviews.ReviewFilter(), PAGING), "ix_reviews_organisation_id"),
     ):
         plan = await plan_of(scenario, query)
