@@ -12,7 +12,7 @@ from alembic import op
 from migrations.indexes import create_index_concurrently, drop_index_concurrently
 
 revision: str = "0035"
-down_revision: str | None = "0030"
+down_revision: str | None = "0034"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

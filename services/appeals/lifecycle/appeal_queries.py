@@ -123,18 +123,22 @@ class AppealFilter(ListFilter):
             # The overdue condition is written so that indexes serve it; "not overdue" is its complement.
             late = overdue_condition(clock.now())
             conditions.append(late if self.overdue else func.coalesce(late, False).is_(False))
-        if self.reply_failed is not None:
-            failed = Appeal.reply_failed
-            conditions.append(failed.is_not(None) if self.reply_failed else failed.is_(None))
-        if self.possible_other_matter is not None:
-            possible = Appeal.possible_other_matters
-            conditions.append(possible.is_not(None) if self.possible_other_matter else possible.is_(None))
         if self.q:
             conditions.append(Appeal.text.icontains(self.q, autoescape=True))
         if self.external_id is not None:
             submitted = select(AppealSubmission.appeal_id).where(AppealSubmission.external_id == self.external_id)
             conditions.append(Appeal.id.in_(submitted))
-        return conditions + self._assigned(caller) + self._opened()
+        return conditions + self._noted() + self._assigned(caller) + self._opened()
+
+    def _noted(self) -> list[ColumnElement[bool]]:
+        return [
+            noted.is_not(None) if wanted else noted.is_(None)
+            for noted, wanted in (
+                (Appeal.reply_failed, self.reply_failed),
+                (Appeal.possible_other_matters, self.possible_other_matter),
+            )
+            if wanted is not None
+        ]
 
     def _assigned(self, caller: Caller) -> list[ColumnElement[bool]]:
         if self.assignee == "me":

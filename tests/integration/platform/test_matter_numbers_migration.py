@@ -16,7 +16,7 @@ async def test_former_appeals_of_an_author_in_a_thread_are_numbered(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
-    await upgrade(monkeypatch, owner, "0030")
+    await upgrade(monkeypatch, owner, "0034")
     connection = await asyncpg.connect(admin)
     rows: dict[UUID, tuple[str, int, str | None, str | None]] = {
         uuid4(): ("assigned", 3, "vk:1", "anna"),
@@ -36,7 +36,7 @@ async def test_former_appeals_of_an_author_in_a_thread_are_numbered(
     assert [numbers[appeal] for appeal in rows] == [3, 1, 2, 1, 1, 1, 1]
     with pytest.raises(asyncpg.UniqueViolationError, match="uq_appeals_matter"):
         await connection.execute(INSERT, uuid4(), "assigned", 4, "vk:2", "anna")
-    await downgrade("0030")
+    await downgrade("0034")
     with pytest.raises(asyncpg.UniqueViolationError, match="uq_appeals_open_thread"):
         await connection.execute(INSERT, uuid4(), "assigned", 4, "vk:2", "anna")
     await connection.close()
