@@ -108,7 +108,7 @@ async def record_answer(
         recorded = await recorded_answers.record_answer(session, appeal, new, caller, allow_duplicate=repeats)
         return await reply_out(session, recorded)
 
-    return await once(
+    made = await once(
         session,
         AppealsIdempotency,
         caller=caller.subject,
@@ -117,6 +117,8 @@ async def record_answer(
         model=replies.ReplyOut,
         work=work,
     )
+    set_etag(response, made.version)
+    return made
 
 
 @router.get(
