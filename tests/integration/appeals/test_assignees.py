@@ -169,7 +169,7 @@ async def test_reopened_appeal_returns_to_whoever_answered_it(scenario: AppealsS
     reply = (await executor.post(f"/appeals/{appeal['id']}/replies", {"text": "Отремонтируем."})).json()
     await scenario.emit_published(reply, at=WEDNESDAY)
     # An unclear message: the moderators decide, and then the organisation gets it again.
-    await scenario.citizen_writes("Би мүнөөдэр һургуулида ошооб")
+    await scenario.citizen_writes("", attachments=[{"type": "photo"}])
     waiting = await scenario.appeal(appeal["id"])
     assert (waiting["status"], waiting["assignee"]) == ("triage", None)
     again = await scenario.move(waiting, "assigned")

@@ -69,7 +69,7 @@ async def test_approved_reply_is_published_in_the_name_of_its_author(scenario: A
     assert (await scenario.appeal(found["id"]))["first_response_at"] is None
     approved = await decide(scenario, found, reply, "approve")
     assert approved.status_code == 200, approved.text
-    assert (approved.json()["status"], approved.json()["author"]) == ("queued", CENTRE_SUBJECT)
+    assert (approved.json()["status"], approved.json()["author"]["id"]) == ("queued", CENTRE_SUBJECT)
     decided = approved.json()["approval"]
     assert (decided["decision"], decided["decided_by"], decided["remarks"]) == ("approved", APPROVER, None)
     assert [job[0] for job in await publication_jobs(scenario)] == [UUID(reply["id"])]

@@ -333,7 +333,7 @@ async def test_manager_and_moderator_take_a_lease_over_and_executor_does_not(sce
     assert (taken.status_code, taken.json()["holder"]) == (200, MANAGER)
     assert (await save(scenario, found, begun, "Иначе")).status_code == 409
     entry = (await scenario.appeal(found["id"]))["timeline"][-1]
-    assert (entry["kind"], entry["actor"]) == ("reply_lease_taken_over", MANAGER)
+    assert (entry["kind"], entry["actor"]["id"]) == ("reply_lease_taken_over", MANAGER)
     assert entry["data"] == {"former_holder": CENTRE_SUBJECT}
     assert (await request(scenario, "PUT", where, take, role="moderator")).status_code == 200
 
