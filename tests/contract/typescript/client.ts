@@ -14,6 +14,8 @@ export function told(problem: Refusal): string {
   switch (problem.type) {
     case "/problems/reply-under-way":
       return problem.reply?.id ?? problem.detail;
+    case "/problems/reply-being-written":
+      return problem.lease?.holder_name ?? problem.detail;
     case "/problems/conflict":
     case "/problems/duplicate":
     case "/problems/idempotent-request-in-progress":
