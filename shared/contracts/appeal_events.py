@@ -229,6 +229,28 @@ class AppealOverdue(AppealSnapshot):
     promised_at: Moment | None = Field(description="The date that an interim reply promised, if there is one")
 
 
+class AppealClockPaused(AppealSnapshot):
+    """A person paused the clocks of the appeal: the organisation waits for something that it cannot hasten."""
+
+    event_type = "appeal.clock_paused"
+    example = _APPEAL | {
+        "first_response_due_at": None,
+        "resolution_due_at": None,
+        "reason": "Ждём адрес от автора",
+    }
+
+    reason: Annotated[str, FeedOnly()] = Field(description="What the person who paused them wrote")
+
+
+class AppealClockResumed(AppealSnapshot):
+    """A person ended the pause of the clocks; the body contains the deadlines now in force."""
+
+    event_type = "appeal.clock_resumed"
+    example = _APPEAL | {"reason": None}
+
+    reason: Annotated[str | None, FeedOnly()] = Field(description="What the person who resumed them wrote")
+
+
 class AppealClosed(AppealSnapshot):
     """The appeal ended: `status` is `closed` (with `outcome` if one was given) or `not_required` (no answer is
     needed).

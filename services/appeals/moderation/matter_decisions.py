@@ -1,5 +1,6 @@
 """Decisions of moderators about a message that may be about another matter than its appeal."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
