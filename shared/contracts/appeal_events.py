@@ -251,6 +251,13 @@ class AppealClockResumed(AppealSnapshot):
     reason: Annotated[str | None, FeedOnly()] = Field(description="What the person who resumed them wrote")
 
 
+class AppealDeadlineChanged(AppealSnapshot):
+    """A deadline of the appeal moved, because a working calendar changed or the organisation got another one."""
+
+    event_type = "appeal.deadline_changed"
+    example = _APPEAL
+
+
 class AppealClosed(AppealSnapshot):
     """The appeal ended: `status` is `closed` (with `outcome` if one was given) or `not_required` (no answer is
     needed).
