@@ -8,7 +8,12 @@ from services.appeals.inbound import event_consumer
 from services.appeals.inbound.event_consumer import handle_events
 from services.appeals.incidents import clustering
 from services.appeals.incidents.bulk_reply import create_all_replies, create_delayed_reply
-from services.appeals.lifecycle import access_changes, breach_recording, deadline_recomputation
+from services.appeals.lifecycle import (
+    access_changes,
+    breach_recording,
+    deadline_recomputation,
+    deadline_warnings,
+)
 from services.appeals.moderation import contacts
 from services.appeals.replies import promises, publication_events, publication_requests
 from services.appeals.replies.publication_requests import on_job_dead_lettered
@@ -131,6 +136,13 @@ def register(service: Service, queue: Jobs) -> None:
         while True:
             async with service.database.write() as session:
                 if not await promises.remind_of_promises(session):
+                    return
+
+    @queue.schedule("warn-of-deadlines", "* * * * *")
+    async def warn_of_deadlines() -> None:
+        while True:
+            async with service.database.write() as session:
+                if not await deadline_warnings.record_warnings(session):
                     return
 
     @queue.schedule("request-publications-again", "* * * * *")

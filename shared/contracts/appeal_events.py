@@ -251,6 +251,25 @@ class AppealClockResumed(AppealSnapshot):
     reason: Annotated[str | None, FeedOnly()] = Field(description="What the person who resumed them wrote")
 
 
+class AppealDeadlineNear(AppealSnapshot):
+    """A share of the time until a deadline is used, by the shares that the SLA policy names. Sent in the working
+    hours of the organisation.
+    """
+
+    event_type = "appeal.deadline_near"
+    example = _APPEAL | {
+        "clock": "first_response",
+        "share": 0.8,
+        "due_at": "2026-11-24T02:00:04+00:00",
+        "left_seconds": 6480,
+    }
+
+    clock: Literal["first_response", "next_response", "final_answer"] = Field(description="What is due")
+    share: float = Field(description="The share of the time that is used")
+    due_at: Moment = Field(description="The deadline")
+    left_seconds: int = Field(description="What is left, in the working or calendar time of the policy")
+
+
 class AppealDeadlineChanged(AppealSnapshot):
     """A deadline of the appeal moved, because a working calendar changed or the organisation got another one."""
 
