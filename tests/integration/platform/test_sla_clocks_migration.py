@@ -1,4 +1,4 @@
-"""Migration 0032 moves stored deadlines to clocks with events, and back; policies become versions."""
+"""Migration 0036 moves stored deadlines to clocks with events, and back; policies become versions."""
 
 import json
 from typing import Any
@@ -41,7 +41,7 @@ async def test_stored_deadlines_become_clocks_and_return(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
-    await upgrade(monkeypatch, owner, "0030")
+    await upgrade(monkeypatch, owner, "0035")
     connection = await asyncpg.connect(admin)
     for row in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
         await connection.execute(f"ALTER TABLE {row['tablename']} DISABLE TRIGGER ALL")
@@ -76,7 +76,7 @@ async def test_stored_deadlines_become_clocks_and_return(
         )  # fmt: skip
     before = await connection.fetch("SELECT id, deadline FROM appeals ORDER BY id")
 
-    await upgrade(monkeypatch, owner, "0032")
+    await upgrade(monkeypatch, owner, "0036")
     rows = await connection.fetch("SELECT * FROM sla_clocks")
     found = [(row["appeal_id"], row["kind"], row["state"]) for row in rows]
     assert sorted(found) == sorted([
@@ -99,7 +99,7 @@ async def test_stored_deadlines_become_clocks_and_return(
         True, False, False,
     ]  # fmt: skip
 
-    await downgrade("0030")
+    await downgrade("0035")
     await connection.reload_schema_state()
     after = await connection.fetch("SELECT id, deadline FROM appeals ORDER BY id")
     assert [normal(row["deadline"]) for row in after] == [normal(row["deadline"]) for row in before]
@@ -115,14 +115,14 @@ async def test_policies_of_an_urgency_become_versions(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
-    await upgrade(monkeypatch, owner, "0030")
+    await upgrade(monkeypatch, owner, "0035")
     connection = await asyncpg.connect(admin)
     await connection.execute(
         """INSERT INTO sla_policies (id, name, urgency, first_response_hours, resolution_hours, starts_from,
            valid_from, created_at) VALUES (gen_random_uuid(), 'Новая', 'normal', 8, 40, 'received', $1, now())""",
         await connection.fetchval("SELECT timestamptz '2026-01-01 00:00:00+00'"),
     )
-    await upgrade(monkeypatch, owner, "0032")
+    await upgrade(monkeypatch, owner, "0036")
     rows = await connection.fetch(
         "SELECT policy_key, version, name, valid_until FROM sla_policies WHERE urgency = 'normal' ORDER BY version"
     )

@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from migrations.renames import lift_statement_timeout
 
-revision: str = "0032"
-down_revision: str | None = "0030"
+revision: str = "0036"
+down_revision: str | None = "0035"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
