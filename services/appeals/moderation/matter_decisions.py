@@ -16,8 +16,7 @@ from services.appeals.lifecycle.transitions import record_first_assignment
 from services.appeals.moderation import reviews
 from services.appeals.moderation.decisions import MODERATOR_REASON, stored_result
 from services.appeals.routing.context import RoutingContext
-from services.appeals.sla import clocks
-from services.appeals.sla.clock_rows import unfinished
+from services.appeals.sla.deadline_snapshot import DeadlineSnapshot
 from shared import clock
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealMessageSplitOff, AppealMoved, AppealOpened
@@ -137,7 +136,8 @@ async def _withdraw_reopening(
     session: WriteSession, appeal: Appeal, message: Message, caller: Caller, recorder: AppealRecorder
 ) -> None:
     """Make the appeal answered again, if only this message reopened it and nobody has started to work on it."""
-    waiting = unfinished(appeal, "next_response")
+    deadline = DeadlineSnapshot.parse(appeal.deadline)
+    waiting = deadline.next_response
     if appeal.status not in {"reopened", "triage"} or appeal.first_response_at is None:
         return
     if waiting is None or waiting.message_id != message.id:
@@ -156,8 +156,8 @@ async def _withdraw_reopening(
     if await session.scalar(later) is not None:
         return
     before = appeal.status
-    appeal.status = "answered"
-    clocks.withdraw_awaited_reply(appeal, caller.actor)
+    appeal.status, appeal.next_response_due_at = "answered", None
+    appeal.deadline = replace(deadline, next_response=None).dump()
     payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": MODERATOR_REASON}
     recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
     moved = AppealMoved(

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
-from services.appeals.sla.calendar_lookup import CalendarLookup
+from services.appeals.sla.deadlines import CalendarLookup
 from shared import clock
 from shared.api.pagination import inline_literal
 from shared.contracts.appeal_events import (

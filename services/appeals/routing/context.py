@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.types import ClassificationResult, LocationSource
@@ -11,9 +12,8 @@ from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.routing import repository
 from services.appeals.routing.engine import Route, Router
 from services.appeals.routing.rules import PageOwner, RoutingFacts
-from services.appeals.sla.calendar_lookup import CalendarLookup
-from services.appeals.sla.sla_context import SlaContext, load_policies
-from shared.tables.appeals import Appeal, RuleSet
+from services.appeals.sla.deadlines import CalendarLookup, NamedCalendar
+from shared.tables.appeals import Appeal, RuleSet, SlaPolicy
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class RoutingContext:
     groups: Mapping[UUID, UUID]
     municipalities: Mapping[str, str]
     router: Router
+    policies: Sequence[SlaPolicy]
     page_owners: dict[UUID, PageOwner]
-    sla: SlaContext
+    calendars: CalendarLookup
 
     @staticmethod
     async def load(
@@ -52,12 +53,9 @@ class RoutingContext:
             groups=catalogue.groups,
             municipalities={name: oktmo for oktmo, name in catalogue.names.municipalities.items()},
             router=router,
+            policies=list(await session.scalars(select(SlaPolicy))),
             page_owners=page_owners,
-            sla=SlaContext(
-                policies=await load_policies(session),
-                topic_groups=catalogue.groups,
-                calendars=await CalendarLookup.load(session, possible),
-            ),
+            calendars=await CalendarLookup.load(session, possible),
         )
 
     def topic_id(self, result: ClassificationResult) -> UUID | None:
@@ -127,6 +125,10 @@ class RoutingContext:
             location_source=location_source,
         )
         return self.router.route(facts, candidates=candidates, why=why)
+
+    def calendar(self, organisation_id: UUID | None) -> NamedCalendar:
+        """Return the working calendar of an organisation."""
+        return self.calendars.for_organisation(organisation_id)
 
 
 def routing_facts(

@@ -6,10 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import select, true
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer, selectinload
+from sqlalchemy.orm import defer
 
 from services.appeals.api.presenters import classifications, routes
-from services.appeals.api.presenters.deadlines import deadline_out
 from services.appeals.api.presenters.promises import promise_out
 from services.appeals.assignees.directory import ActorNames, ActorRef
 from services.appeals.classification import topics
@@ -35,7 +34,6 @@ from shared.tables.appeals import (
     Assignment,
     Classification,
     Reply,
-    SlaClock,
     TimelineEntry,
 )
 from shared.tables.ingest import Message
@@ -54,7 +52,6 @@ async def appeal_detail(
     row = (
         await session.execute(
             select_rows()
-            .options(selectinload(Appeal.clocks).raiseload(SlaClock.events))
             .where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true())
             .execution_options(populate_existing=True)
         )
@@ -73,7 +70,7 @@ async def appeal_detail(
     return appeals.AppealOut(
         **dict(appeal_summary(row, caller)),
         route=await routes.load_route(session, route_of(appeal)),
-        deadline=deadline_out(appeal),
+        deadline=appeal.deadline,
         submission=await _submission(session, appeal_id, caller) if appeal.source is not None else None,
         watchers=[names.ref(person_id) for person_id in watching],
         messages=await _messages(session, appeal_id),
