@@ -152,7 +152,13 @@ async def test_search_and_clustering_among_a_million_read_few_rows(million: Data
         buffers, plan = await explained(million, similar_appeals.candidates(appeal, timedelta(days=14)))
         assert "Seq Scan" not in plan, plan
         assert buffers < 3_000, plan
-        for index in ("author_key_opened_at", "text_hash", "street", "municipality_opened_at", "topic_id_opened_at"):
+        for index in (
+            "author_key_opened_at",
+            "text_hash",
+            "street",
+            "municipality_opened_at",
+            "topic_id_opened_at",
+        ):
             assert f"ix_appeals_{index}" in plan, f"{index} is not used:\n{plan}"
     took = []
     for case_id in ids:
