@@ -91,7 +91,7 @@ class Service:
         self.workers = workers or {}
         self._with_relay = with_relay
         self._find_person = find_person
-        self._answers = answers
+        self.answers = answers
         self._before = before
         self._large_bodies = large_bodies
         self.wakeups = NotificationListener()
@@ -242,7 +242,7 @@ class Service:
             work["relay"] = lambda s: relay(s.database, s.wakeups)
         if (jobs := self.jobs) is not None:
             work["jobs"] = lambda s: jobs.run(s.settings.direct_url, s.database)
-        if (answers := self._answers) is not None:
+        if (answers := self.answers) is not None:
             work["purge-idempotency-keys"] = lambda s: idempotency.purge_periodically(s.database, answers)
         for consumer in self.consumers:
             work[consumer.name] = lambda s, c=consumer: c.run(s.database, s.wakeups, s.report_worker)  # type: ignore[misc]
@@ -337,6 +337,23 @@ WriteTransaction = Annotated[WriteSession, Depends(_write_transaction, scope="fu
 # For routes without a caller's token: sign-in, and `/internal`.
 UncheckedWriteTransaction = Annotated[WriteSession, Depends(_unchecked_write_transaction, scope="function")]
 ServiceDep = Annotated[Service, Depends(get_service)]
+
+
+def _once_per_key(
+    request: Request,
+    response: Response,
+    session: WriteTransaction,
+    caller: CallerDep,
+    key: idempotency.IdempotencyDep,
+) -> idempotency.OncePerKey:
+    service = get_service(request)
+    if service.answers is None:
+        raise RuntimeError(f"the service «{service.name}» stores no responses to requests with an idempotency key")
+    status = request.scope["route"].status_code or 200
+    return idempotency.OncePerKey(session, service.answers, caller.subject, key, response, status)
+
+
+Once = Annotated[idempotency.OncePerKey, Depends(_once_per_key)]
 
 
 def serve(name: str, process: Process = "all") -> None:

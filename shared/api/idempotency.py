@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -56,51 +57,62 @@ async def idempotency_key(
 IdempotencyDep = Annotated[IdempotencyKey, Depends(idempotency_key)]
 
 
-async def once(
-    session: WriteSession,
-    table: type[IdempotencyMixin],
-    *,
-    caller: str,
-    key: IdempotencyKey,
-    response: Response,
-    model: type[T],
-    work: Callable[[], Awaitable[T]],
-    status: int = 201,
-) -> T:
-    """Run `work` once per caller and key, or return the stored response.
+@dataclass(frozen=True)
+class OncePerKey:
+    """Runs the work of a request once per caller and key; without a key, each time.
 
-    Raises `KeyReused` (422) for the same key with another payload, `InFlight` (409) while the first request runs.
+    `status` is the one that the route declares; a route may set another one in `response`.
     """
-    if key.key is None:
-        return await work()
-    lock = int.from_bytes(
-        hashlib.sha256(f"{table.__name__}\n{caller}\n{key.key}".encode()).digest()[:8], signed=True
-    )
-    if not await session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
-        raise InFlight("A request with this Idempotency-Key is in progress; try again in a moment")
-    # The hourly purge may not have deleted an expired row yet; its key can be used again.
-    same = (table.caller == caller, table.key == key.key)
-    await session.execute(delete(table).where(*same, table.created_at < clock.now() - KEPT))
-    found = await session.get(table, {"caller": caller, "key": key.key})
-    if found is not None:
-        if found.fingerprint != key.fingerprint:
-            raise KeyReused.field("header/Idempotency-Key", "The key was used with another payload")
-        response.status_code = found.status or status
-        response.headers["Idempotent-Replay"] = "true"
-        return model.model_validate(found.body)
-    answer = await work()
-    body: dict[str, Any] = json.loads(json.dumps(jsonable_encoder(answer)))
-    await session.execute(
-        insert(table).values(
-            caller=caller,
-            key=key.key,
-            fingerprint=key.fingerprint,
-            status=status,
-            body=body,
-            created_at=clock.now(),
+
+    session: WriteSession
+    table: type[IdempotencyMixin]
+    caller: str
+    key: IdempotencyKey
+    response: Response
+    status: int
+
+    @property
+    def has_key(self) -> bool:
+        """Return whether the request has an idempotency key."""
+        return self.key.key is not None
+
+    async def __call__(self, model: type[T], work: Callable[[], Awaitable[T]]) -> T:
+        """Run `work`, or return the stored response, with the status of the first one.
+
+        Raises `KeyReused` (422) for the same key with another payload, `InFlight` (409) while the first request
+        runs.
+        """
+        if self.key.key is None:
+            return await work()
+        lock = int.from_bytes(
+            hashlib.sha256(f"{self.table.__name__}\n{self.caller}\n{self.key.key}".encode()).digest()[:8],
+            signed=True,
         )
-    )
-    return answer
+        if not await self.session.scalar(select(func.pg_try_advisory_xact_lock(lock))):
+            raise InFlight("A request with this Idempotency-Key is in progress; try again in a moment")
+        # The hourly purge may not have deleted an expired row yet; its key can be used again.
+        same = (self.table.caller == self.caller, self.table.key == self.key.key)
+        await self.session.execute(delete(self.table).where(*same, self.table.created_at < clock.now() - KEPT))
+        found = await self.session.get(self.table, {"caller": self.caller, "key": self.key.key})
+        if found is not None:
+            if found.fingerprint != self.key.fingerprint:
+                raise KeyReused.field("header/Idempotency-Key", "The key was used with another payload")
+            self.response.status_code = found.status or self.status
+            self.response.headers["Idempotent-Replay"] = "true"
+            return model.model_validate(found.body)
+        answer = await work()
+        body: dict[str, Any] = json.loads(json.dumps(jsonable_encoder(answer)))
+        await self.session.execute(
+            insert(self.table).values(
+                caller=self.caller,
+                key=self.key.key,
+                fingerprint=self.key.fingerprint,
+                status=self.response.status_code or self.status,
+                body=body,
+                created_at=clock.now(),
+            )
+        )
+        return answer
 
 
 async def forget_old(database: Database, table: type[IdempotencyMixin]) -> None:

@@ -10,12 +10,10 @@ from services.appeals.api.presenters.assignees import absences_out
 from services.appeals.assignees import absences
 from services.appeals.assignees.absences import AbsenceFilter
 from services.appeals.schemas.assignees import AbsenceIn, AbsenceOut
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import NotFound
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import AppealsIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/absences", tags=["assignees"])
 
@@ -38,9 +36,7 @@ async def list_absences(
 
 
 @router.post("", status_code=201, responses=problems.responses(*WRITE_PROBLEMS), summary="Record an absence")
-async def record_absence(
-    session: WriteTransaction, caller: Worker, body: AbsenceIn, key: IdempotencyDep, response: Response
-) -> AbsenceOut:
+async def record_absence(session: WriteTransaction, caller: Worker, body: AbsenceIn, once: Once) -> AbsenceOut:
     """Record on which days a person gets no appeals by a rule: the caller, or a colleague with
     `assignees:manage`. Appeals that the person has already stay with them.
     """
@@ -57,15 +53,7 @@ async def record_absence(
         (shown,) = await absences_out(session, [made])
         return shown
 
-    return await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=AbsenceOut,
-        work=work,
-    )
+    return await once(AbsenceOut, work)
 
 
 @router.delete(

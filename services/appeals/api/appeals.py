@@ -12,7 +12,6 @@ from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.moderation import decisions, manual_appeals
 from services.appeals.schemas import appeals
 from services.appeals.schemas.appeals import AppealExpansion, AppealSort
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import declared, with_headers
@@ -28,8 +27,8 @@ from shared.http.problems import (
     PreconditionRequired,
     Unavailable,
 )
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import Appeal, AppealsIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
+from shared.tables.appeals import Appeal
 
 router = APIRouter(tags=["appeals"])
 
@@ -101,7 +100,7 @@ async def get_appeal(
     summary="Open an appeal by hand",
 )
 async def open_appeal(
-    session: WriteTransaction, caller: Opener, body: appeals.AppealIn, key: IdempotencyDep, response: Response
+    session: WriteTransaction, caller: Opener, body: appeals.AppealIn, once: Once, response: Response
 ) -> appeals.AppealOut:
     """Open an appeal from a text received by phone, in person, by letter or from another system (`source`), or
     from a stored message (with the right `appeals:triage`). Without an organisation the routing rules name one,
@@ -133,21 +132,13 @@ async def open_appeal(
                 corrections,
                 submission,
                 url=body.url,
-                repeats=key.key is not None,
+                repeats=once.has_key,
             )
         response.status_code = 201 if new else 200
         await session.flush()
         return await _after_change(session, caller, appeal.id)
 
-    opened = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=appeals.AppealOut,
-        work=lambda: retry_on_deadlock(session, work),
-    )
+    opened = await once(appeals.AppealOut, lambda: retry_on_deadlock(session, work))
     response.headers["Location"] = f"/api/v1/appeals/{opened.id}"
     set_etag(response, opened.version)
     return opened

@@ -10,14 +10,12 @@ from services.appeals.api.presenters.assignees import rules_out
 from services.appeals.assignees import assignee_rules
 from services.appeals.assignees.assignee_rules import AssigneeRuleFilter
 from services.appeals.schemas import assignees
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import AppealsIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/assignee-rules", tags=["assignees"])
 
@@ -51,7 +49,7 @@ async def create_assignee_rule(
     session: WriteTransaction,
     caller: AssigneeManager,
     body: assignees.AssigneeRuleIn,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> assignees.AssigneeRuleOut:
     """Let people take turns at the organisation's appeals, or at those of one topic. It applies to appeals that
@@ -65,15 +63,7 @@ async def create_assignee_rule(
         (shown,) = await rules_out(session, [await assignee_rules.get_rule(session, caller, made.id)])
         return shown
 
-    made = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=assignees.AssigneeRuleOut,
-        work=work,
-    )
+    made = await once(assignees.AssigneeRuleOut, work)
     response.headers["Location"] = f"/api/v1/assignee-rules/{made.id}"
     set_etag(response, made.version)
     return made

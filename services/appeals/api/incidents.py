@@ -21,15 +21,13 @@ from services.appeals.schemas.incidents import (
     SimilarAppealList,
     SimilarAppealOut,
 )
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.database.sessions import retry_on_deadlock
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import AppealsIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(tags=["incidents"])
 
@@ -98,7 +96,7 @@ async def list_incidents(
     summary="Join appeals into an incident",
 )
 async def open_incident(
-    session: WriteTransaction, caller: Worker, body: IncidentIn, key: IdempotencyDep, response: Response
+    session: WriteTransaction, caller: Worker, body: IncidentIn, once: Once, response: Response
 ) -> IncidentOut:
     """Join appeals into an incident. Each keeps its author, thread, organisation and deadline; one that is in
     another incident is a 409.
@@ -110,15 +108,7 @@ async def open_incident(
         incident = await service.open_manually(session, caller, body.appeal_ids, body.title)
         return await incident_out(session, await incident_queries.get_incident_row(session, caller, incident.id))
 
-    opened = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=IncidentOut,
-        work=lambda: retry_on_deadlock(session, work),
-    )
+    opened = await once(IncidentOut, lambda: retry_on_deadlock(session, work))
     response.headers["Location"] = f"/api/v1/incidents/{opened.id}"
     set_etag(response, opened.version)
     return opened
@@ -255,8 +245,7 @@ async def reply_to_incident(
     caller: Replier,
     incident_id: UUID,
     body: IncidentReplyIn,
-    key: IdempotencyDep,
-    response: Response,
+    once: Once,
 ) -> IncidentReplyOut:
     """Reply to each appeal of the incident that awaits a reply, in its own thread and as its own page, once.
 
@@ -268,18 +257,7 @@ async def reply_to_incident(
 
     async def work() -> IncidentReplyOut:
         given = bulk_reply.NewBulkReply(body.text, body.kind, body.promised_at, body.include_later_members)
-        reply = await bulk_reply.submit_bulk_reply(
-            session, caller, incident_id, given, repeats=key.key is not None
-        )
+        reply = await bulk_reply.submit_bulk_reply(session, caller, incident_id, given, repeats=once.has_key)
         return (await incidents.bulk_replies_out(session, caller, [reply]))[0]
 
-    return await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=IncidentReplyOut,
-        work=work,
-        status=202,
-    )
+    return await once(IncidentReplyOut, work)

@@ -8,13 +8,11 @@ from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Rea
 from services.appeals.api.presenters.notes import note_out, notes_out, watcher_out
 from services.appeals.lifecycle import notes, watchers
 from services.appeals.schemas.notes import NoteIn, NoteOut, NoteUpdate, WatcherIn, WatcherOut
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http import problems
 from shared.http.problems import NotFound, PreconditionFailed, PreconditionRequired
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import AppealsIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/appeals/{appeal_id}", tags=["appeals"])
 
@@ -48,7 +46,7 @@ async def add_appeal_note(
     caller: Worker,
     appeal_id: UUID,
     body: NoteIn,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> NoteOut:
     """Add an internal note. It is never published and never in a webhook; the event `appeal.note_added` in the
@@ -59,15 +57,7 @@ async def add_appeal_note(
         new = notes.NewNote(body.text, body.visibility, body.mentions)
         return await note_out(session, await notes.add_note(session, caller, appeal_id, new))
 
-    made = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=NoteOut,
-        work=work,
-    )
+    made = await once(NoteOut, work)
     set_etag(response, made.version)
     return made
 

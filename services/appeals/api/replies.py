@@ -10,12 +10,10 @@ from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import drafts, recorded_answers, reply_queries, submission
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.schemas import replies
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.preconditions import OptionalVersion, set_etag
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, ReplyBeingWritten, ReplyUnderWay
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import AppealsIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(tags=["appeals"])
 
@@ -34,7 +32,7 @@ async def reply_to_appeal(
     caller: Replier,
     appeal_id: UUID,
     body: replies.ReplyIn,
-    key: IdempotencyDep,
+    once: Once,
     seen: OptionalVersion,
     response: Response,
 ) -> replies.ReplyOut:
@@ -61,18 +59,10 @@ async def reply_to_appeal(
         draft = NewReply(body.text, body.kind, body.promised_at, body.message_id)
         if body.status == "draft":
             return await reply_out(session, await drafts.create_draft(session, appeal, draft, caller))
-        sent = await submission.submit_reply(session, appeal, draft, caller, allow_duplicate=key.key is not None)
+        sent = await submission.submit_reply(session, appeal, draft, caller, allow_duplicate=once.has_key)
         return await reply_out(session, sent)
 
-    made = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=replies.ReplyOut,
-        work=work,
-    )
+    made = await once(replies.ReplyOut, work)
     set_etag(response, made.version)
     return made
 
@@ -89,7 +79,7 @@ async def record_answer(
     caller: Replier,
     appeal_id: UUID,
     body: replies.RecordedAnswerIn,
-    key: IdempotencyDep,
+    once: Once,
     seen: OptionalVersion,
     response: Response,
 ) -> replies.ReplyOut:
@@ -104,19 +94,11 @@ async def record_answer(
         appeal = await appeal_queries.lock(session, caller, appeal_id)
         await appeal_queries.check_version(session, appeal, seen.version)
         new = recorded_answers.NewRecordedAnswer(**dict(body))
-        repeats = key.key is not None
+        repeats = once.has_key
         recorded = await recorded_answers.record_answer(session, appeal, new, caller, allow_duplicate=repeats)
         return await reply_out(session, recorded)
 
-    made = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=replies.ReplyOut,
-        work=work,
-    )
+    made = await once(replies.ReplyOut, work)
     set_etag(response, made.version)
     return made
 

@@ -17,15 +17,13 @@ from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import approval, approval_rules
 from services.appeals.schemas import replies
 from services.appeals.schemas.approval_rules import ApprovalRuleIn, ApprovalRuleOut
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
 from shared.masking import mask
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import AppealsIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(tags=["approval"])
 
@@ -71,7 +69,7 @@ async def approve_reply(
     appeal_id: UUID,
     reply_id: UUID,
     version: RequiredVersion,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> replies.ReplyOut:
     """Approve the reply in the version that you saw; its publication begins. Its author may not: 403."""
@@ -80,16 +78,7 @@ async def approve_reply(
         appeal = await appeal_queries.lock(session, caller, appeal_id)
         return await reply_out(session, await approval.approve(session, appeal, reply_id, version, caller))
 
-    made = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=replies.ReplyOut,
-        work=work,
-        status=200,
-    )
+    made = await once(replies.ReplyOut, work)
     set_etag(response, made.version)
     return made
 
@@ -107,7 +96,7 @@ async def refuse_reply(
     reply_id: UUID,
     body: replies.ReplyRefusalIn,
     version: RequiredVersion,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> replies.ReplyOut:
     """Refuse the reply with remarks; it is a draft again, and shows them. Its author may not: 403."""
@@ -117,16 +106,7 @@ async def refuse_reply(
         refused = await approval.refuse(session, appeal, reply_id, body.remarks, caller, version=version)
         return await reply_out(session, refused)
 
-    made = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=replies.ReplyOut,
-        work=work,
-        status=200,
-    )
+    made = await once(replies.ReplyOut, work)
     set_etag(response, made.version)
     return made
 
@@ -149,7 +129,7 @@ async def list_approval_rules(
     summary="Add an approval rule",
 )
 async def add_approval_rule(
-    session: WriteTransaction, caller: RuleManager, body: ApprovalRuleIn, key: IdempotencyDep, response: Response
+    session: WriteTransaction, caller: RuleManager, body: ApprovalRuleIn, once: Once, response: Response
 ) -> ApprovalRuleOut:
     """Add a rule for replies that are submitted from now on. Rules are not edited: remove one and add another."""
 
@@ -157,15 +137,7 @@ async def add_approval_rule(
         rule = await approval_rules.add_rule(session, caller.actor, **body.model_dump())
         return approval_rule_out(await approval_rules.get_rule(session, rule.id))
 
-    made = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=ApprovalRuleOut,
-        work=work,
-    )
+    made = await once(ApprovalRuleOut, work)
     response.headers["Location"] = f"/api/v1/approval-rules/{made.id}"
     return made
 

@@ -11,13 +11,11 @@ from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import check_context, drafts, edit_lease, reply_queries, reply_versions
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.schemas import replies
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired, ReplyBeingWritten
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import AppealsIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/appeals/{appeal_id}", tags=["appeals"])
 
@@ -157,7 +155,7 @@ async def submit_reply_draft(
     appeal_id: UUID,
     reply_id: UUID,
     version: RequiredVersion,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> replies.ReplyOut:
     """Submit the draft in the version that you saw; you become its author. It is `queued` for publication, or
@@ -169,19 +167,10 @@ async def submit_reply_draft(
     async def work() -> replies.ReplyOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
         submitted = await drafts.submit_draft(
-            session, appeal, reply_id, version, caller, allow_duplicate=key.key is not None
+            session, appeal, reply_id, version, caller, allow_duplicate=once.has_key
         )
         return await reply_out(session, submitted)
 
-    made = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=replies.ReplyOut,
-        work=work,
-        status=200,
-    )
+    made = await once(replies.ReplyOut, work)
     set_etag(response, made.version)
     return made

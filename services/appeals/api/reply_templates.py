@@ -10,14 +10,12 @@ from services.appeals.api.presenters.replies import template_out
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import reply_templates
 from services.appeals.schemas import reply_templates as schemas
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.http import problems
 from shared.http.problems import NotFound, PreconditionFailed, PreconditionRequired
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import AppealsIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(tags=["reply templates"])
 
@@ -52,7 +50,7 @@ async def create_reply_template(
     session: WriteTransaction,
     caller: Replier,
     body: schemas.ReplyTemplateIn,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> schemas.ReplyTemplateOut:
     """Create a template. A field that is not in the list is a 422 that names it."""
@@ -61,15 +59,7 @@ async def create_reply_template(
         made = await reply_templates.create_template(session, caller, body.given())
         return template_out(await reply_templates.get_template(session, caller, made.id))
 
-    made = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=schemas.ReplyTemplateOut,
-        work=work,
-    )
+    made = await once(schemas.ReplyTemplateOut, work)
     response.headers["Location"] = f"/api/v1/reply-templates/{made.id}"
     set_etag(response, made.version)
     return made

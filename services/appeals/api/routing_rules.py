@@ -8,12 +8,10 @@ from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reg
 from services.appeals.api.presenters import rule_sets as presenters
 from services.appeals.routing import rule_sets
 from services.appeals.schemas import rule_sets as schemas
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import AppealsIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(tags=["routing"])
 
@@ -38,7 +36,7 @@ async def list_routing_rules(
     summary="Add a routing rule",
 )
 async def add_routing_rule(
-    session: WriteTransaction, caller: RuleManager, body: schemas.RuleIn, key: IdempotencyDep, response: Response
+    session: WriteTransaction, caller: RuleManager, body: schemas.RuleIn, once: Once
 ) -> schemas.RuleOut:
     """Create the next rule set from the active one, with this rule, and activate it. It applies to appeals opened
     from now on and to unassigned ones; others stay.
@@ -50,15 +48,7 @@ async def add_routing_rule(
         )
         return made
 
-    return await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=schemas.RuleOut,
-        work=work,
-    )
+    return await once(schemas.RuleOut, work)
 
 
 @router.delete(

@@ -14,14 +14,12 @@ from services.appeals.routing.repository import active_set
 from services.appeals.routing.validation import RuleSetDraft
 from services.appeals.schemas import rule_sets as schemas
 from shared import clock
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.http import problems
 from shared.http.problems import Invalid, NotFound, PreconditionFailed, PreconditionRequired, Unavailable
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import AppealsIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/rule-sets", tags=["routing"])
 
@@ -54,7 +52,7 @@ async def create_rule_set(
     session: WriteTransaction,
     caller: RuleManager,
     body: schemas.RuleSetIn,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> schemas.RuleSetOut:
     """Create a draft, validated as a whole: conflicts, closed or unknown organisations, unknown topics and
@@ -71,15 +69,7 @@ async def create_rule_set(
         made = await rule_sets.create_draft(session, draft, body.note, caller.actor)
         return await presenters.rule_set_out(session, made)
 
-    made = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=schemas.RuleSetOut,
-        work=work,
-    )
+    made = await once(schemas.RuleSetOut, work)
     response.headers["Location"] = f"/api/v1/rule-sets/{made.id}"
     set_etag(response, made.version)
     return made

@@ -5,11 +5,10 @@ from fastapi import APIRouter, Response
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, RegistryReader, RuleManager
 from services.appeals.schemas import sla_policies
 from services.appeals.sla import policies
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import AppealsIdempotency, SlaPolicy
+from shared.service import Once, ReadTransaction, WriteTransaction
+from shared.tables.appeals import SlaPolicy
 
 router = APIRouter(tags=["sla"])
 
@@ -32,8 +31,7 @@ async def add_sla_policy(
     session: WriteTransaction,
     caller: RuleManager,
     body: sla_policies.SlaPolicyIn,
-    key: IdempotencyDep,
-    response: Response,
+    once: Once,
 ) -> sla_policies.SlaPolicyOut:
     """Add a policy. Policies are never edited: one with a later `valid_from` replaces this one for appeals opened
     from then on.
@@ -42,15 +40,7 @@ async def add_sla_policy(
     async def work() -> sla_policies.SlaPolicyOut:
         return _policy(await policies.add_policy(session, body))
 
-    return await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=sla_policies.SlaPolicyOut,
-        work=work,
-    )
+    return await once(sla_policies.SlaPolicyOut, work)
 
 
 def _policy(row: SlaPolicy) -> sla_policies.SlaPolicyOut:

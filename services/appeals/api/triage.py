@@ -11,7 +11,6 @@ from services.appeals.lifecycle import appeal_queries
 from services.appeals.moderation import decisions, matter_decisions
 from services.appeals.schemas import appeals
 from services.appeals.schemas.classifications import ClassificationIn, TriageIn, TriageResult
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.preconditions import OptionalVersion, RequiredVersion, set_etag
 from shared.api.response_headers import declared, with_headers
 from shared.database.sessions import retry_on_deadlock
@@ -23,8 +22,7 @@ from shared.http.problems import (
     PreconditionRequired,
     Unavailable,
 )
-from shared.service import WriteTransaction
-from shared.tables.appeals import AppealsIdempotency
+from shared.service import Once, WriteTransaction
 
 router = APIRouter()
 
@@ -128,7 +126,7 @@ async def decide_matter(
     appeal_id: UUID,
     body: appeals.MatterDecisionIn,
     version: RequiredVersion,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> appeals.AppealOut:
     """`split_off` moves the message to an appeal of its own (201), which the rules route and whose clock counts
@@ -149,16 +147,7 @@ async def decide_matter(
         return await appeal_detail(session, caller, found.id)
 
     response.status_code = 200 if body.decision == "keep" else 201
-    decided = await once(
-        session,
-        AppealsIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=appeals.AppealOut,
-        work=lambda: retry_on_deadlock(session, work),
-        status=response.status_code,
-    )
+    decided = await once(appeals.AppealOut, lambda: retry_on_deadlock(session, work))
     response.headers["Location"] = f"/api/v1/appeals/{decided.id}"
     set_etag(response, decided.version)
     return decided

@@ -8,15 +8,14 @@ from fastapi import APIRouter, Response
 from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
 from services.ingest.schemas.sync import BackfillIn, BackfillOut, BackfillStatus
 from services.ingest.sync import backfill_requests
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import BadRequest, Conflict, InFlight, KeyReused
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.ingest import Backfill, IngestIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
+from shared.tables.ingest import Backfill
 
 router = APIRouter()
 
@@ -41,7 +40,7 @@ async def request_backfill(
     caller: SourceManager,
     page_id: UUID,
     body: BackfillIn,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> BackfillOut:
     """Queue a backfill. A page has at most one unfinished backfill: a second one gets 409 with its `backfill_id`.
@@ -52,16 +51,7 @@ async def request_backfill(
     async def work() -> BackfillOut:
         return BackfillOut.model_validate(await backfill_requests.request_backfill(session, caller, page_id, body))
 
-    requested = await once(
-        session,
-        IngestIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=BackfillOut,
-        work=work,
-        status=202,
-    )
+    requested = await once(BackfillOut, work)
     response.headers["Location"] = f"/api/v1/sources/backfills/{requested.id}"
     return requested
 

@@ -16,15 +16,13 @@ from services.ingest.schemas.sync import (
 from services.ingest.settings import ingest_settings
 from services.ingest.sync import reconciliation_requests
 from shared import clock
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.problems import BadRequest, Conflict, InFlight, KeyReused
-from shared.service import ReadTransaction, WriteTransaction
+from shared.service import Once, ReadTransaction, WriteTransaction
 from shared.tables import registry
-from shared.tables.ingest import IngestIdempotency
 
 router = APIRouter()
 
@@ -47,8 +45,7 @@ async def request_reconciliations(
     session: WriteTransaction,
     caller: SourceManager,
     body: ReconciliationsIn = ReconciliationsIn(),
-    key: IdempotencyDep,
-    response: Response,
+    once: Once,
 ) -> ReconciliationsRequested:
     """Queue a reconciliation of every active page, or of every active page of one network."""
 
@@ -64,16 +61,7 @@ async def request_reconciliations(
         )
         return ReconciliationsRequested(page_count=len(requested), started_at=started_at)
 
-    return await once(
-        session,
-        IngestIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=ReconciliationsRequested,
-        work=work,
-        status=202,
-    )
+    return await once(ReconciliationsRequested, work)
 
 
 @router.get(
@@ -127,8 +115,7 @@ async def request_reconciliation(
     caller: SourceManager,
     page_id: UUID,
     body: ReconciliationIn = ReconciliationIn(),
-    key: IdempotencyDep,
-    response: Response,
+    once: Once,
 ) -> ReconciliationOut:
     """Queue a reconciliation of one page outside the daily schedule.
 
@@ -140,16 +127,7 @@ async def request_reconciliation(
         row = await reconciliation_requests.request_reconciliation(session, caller, page_id, body.since, overlap)
         return ReconciliationOut.model_validate(row)
 
-    return await once(
-        session,
-        IngestIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=ReconciliationOut,
-        work=work,
-        status=202,
-    )
+    return await once(ReconciliationOut, work)
 
 
 @router.get(

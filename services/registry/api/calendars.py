@@ -24,12 +24,10 @@ from services.registry.schemas.calendars import (
     SpecialDay,
     SpecialDaysReplace,
 )
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, etag, set_etag
 from shared.api.response_headers import declared, with_headers
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.registry import RegistryIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 from shared.working_time import format_intervals
 
 _ICAL_EXAMPLE = (
@@ -104,7 +102,7 @@ async def create_calendar(
     body: CalendarCreate,
     session: WriteTransaction,
     caller: RegistryEditor,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> Calendar:
     """Create a calendar. An organisation uses it once its `calendar_id` names it (`PATCH /organisations/{id}`)."""
@@ -112,15 +110,7 @@ async def create_calendar(
     async def work() -> Calendar:
         return _shown(await calendars.register(session, body, caller.actor))
 
-    made = await once(
-        session,
-        RegistryIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=Calendar,
-        work=work,
-    )
+    made = await once(Calendar, work)
     set_etag(response, made.version)
     response.headers["Location"] = f"/api/v1/calendars/{made.id}"
     return made

@@ -13,7 +13,6 @@ from services.registry.api.csv_response import CSV_MEDIA_TYPE
 from services.registry.import_export import exporter, short_name_lookup
 from services.registry.import_export.importer import ImportRejected, import_file, read_file
 from services.registry.schemas.import_export import ImportReport
-from shared.api.idempotency import IdempotencyDep, once
 from shared.http.problems import (
     Conflict,
     InFlight,
@@ -24,8 +23,7 @@ from shared.http.problems import (
     UpstreamFailed,
     responses,
 )
-from shared.service import ReadTransaction, ServiceDep, WriteTransaction
-from shared.tables.registry import RegistryIdempotency
+from shared.service import Once, ReadTransaction, ServiceDep, WriteTransaction
 from shared.tabular.workbook import workbook_bytes
 from shared.tabular.writer import csv_chunks
 
@@ -74,8 +72,7 @@ async def import_organisations(
     request: Request,
     session: WriteTransaction,
     caller: RegistryEditor,
-    key: IdempotencyDep,
-    response: Response,
+    once: Once,
     service: ServiceDep,
     dry_run: Annotated[bool, Query(description="Report what the import would do, without doing it")] = False,
     resolve_short_names: Annotated[
@@ -104,16 +101,7 @@ async def import_organisations(
 
     if dry_run:
         return await work()
-    return await once(
-        session,
-        RegistryIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=ImportReport,
-        work=work,
-        status=200,
-    )
+    return await once(ImportReport, work)
 
 
 def _check_asked(request: Request) -> None:

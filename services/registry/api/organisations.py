@@ -29,13 +29,11 @@ from services.registry.schemas.organisations import (
 )
 from services.registry.schemas.successions import Succession, SuccessionCreate, SuccessionList
 from shared import tables
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.http.problems import Conflict, Duplicate, InFlight, responses
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.registry import RegistryIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/organisations", tags=["organisations"], responses=COMMON_ERRORS)
 municipalities_router = APIRouter(prefix="/municipalities", tags=["organisations"], responses=COMMON_ERRORS)
@@ -80,7 +78,7 @@ async def create_organisation(
     body: OrganisationCreate,
     session: WriteTransaction,
     caller: RegistryEditor,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> Organisation:
     """Register an organisation. A code in use is refused with 409 and the name of the organisation that has it."""
@@ -88,15 +86,7 @@ async def create_organisation(
     async def work() -> Organisation:
         return await _shown(session, await organisations.register(session, body, caller.actor))
 
-    made = await once(
-        session,
-        RegistryIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=Organisation,
-        work=work,
-    )
+    made = await once(Organisation, work)
     set_etag(response, made.version)
     response.headers["Location"] = f"/api/v1/organisations/{made.id}"
     return made
@@ -155,8 +145,7 @@ async def add_organisation_name(
     body: OrganisationNameCreate,
     session: WriteTransaction,
     caller: RegistryEditor,
-    key: IdempotencyDep,
-    response: Response,
+    once: Once,
 ) -> OrganisationName:
     """Add a name by which search finds the organisation.
 
@@ -166,15 +155,7 @@ async def add_organisation_name(
     async def work() -> OrganisationName:
         return OrganisationName.model_validate(await names.add(session, organisation_id, body, caller.actor))
 
-    return await once(
-        session,
-        RegistryIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=OrganisationName,
-        work=work,
-    )
+    return await once(OrganisationName, work)
 
 
 @names_router.delete(
@@ -273,8 +254,7 @@ async def record_successions(
     body: SuccessionCreate,
     session: WriteTransaction,
     caller: RegistryEditor,
-    key: IdempotencyDep,
-    response: Response,
+    once: Once,
 ) -> SuccessionList:
     """Record successors.
 
@@ -288,15 +268,7 @@ async def record_successions(
         rows = await successions.record(session, organisation_id, body, caller.actor)
         return SuccessionList(items=[_succession(row) for row in rows])
 
-    return await once(
-        session,
-        RegistryIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=SuccessionList,
-        work=work,
-    )
+    return await once(SuccessionList, work)
 
 
 @successions_router.delete("/{succession_id}", summary="Delete a succession", status_code=204)

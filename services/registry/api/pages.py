@@ -31,16 +31,14 @@ from services.registry.schemas.pages import (
     ResolvedPageAddress,
 )
 from shared import clock
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http.problems import Conflict, NotFound, Unavailable, UpstreamFailed, responses
-from shared.service import ReadTransaction, ServiceDep, WriteTransaction
+from shared.service import Once, ReadTransaction, ServiceDep, WriteTransaction
 from shared.tables import registry
-from shared.tables.registry import RegistryIdempotency
 
 router = APIRouter(prefix="/pages", tags=["pages"], responses=COMMON_ERRORS)
 
@@ -105,7 +103,7 @@ async def create_page(
     session: WriteTransaction,
     caller: RegistryEditor,
     service: ServiceDep,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> OfficialPage:
     """Register a page by `address`, or by `network`, `external_id` and `name`.
@@ -119,15 +117,7 @@ async def create_page(
         made = await pages.register(session, body, caller.actor, community)
         return (await pages.present(session, [made]))[0]
 
-    made = await once(
-        session,
-        RegistryIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=OfficialPage,
-        work=work,
-    )
+    made = await once(OfficialPage, work)
     set_etag(response, made.version)
     response.headers["Location"] = f"/api/v1/pages/{made.id}"
     return made

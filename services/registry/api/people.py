@@ -16,14 +16,12 @@ from services.registry.api.common import (
 )
 from services.registry.authentication import passwords
 from services.registry.schemas.people import Person, PersonCreate, PersonUpdate
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
-from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.registry import RegistryIdempotency
+from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/people", tags=["access"], responses=COMMON_ERRORS)
 
@@ -79,7 +77,7 @@ async def create_person(
     body_and_hash: PersonCreateWithHash,
     session: WriteTransaction,
     caller: PeopleManager,
-    key: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> Person:
     """Create a person. The password is stored as an Argon2 hash and never shown."""
@@ -89,15 +87,7 @@ async def create_person(
         made = await people.register(session, caller, body, password_hash=password_hash)
         return Person.model_validate(made)
 
-    made = await once(
-        session,
-        RegistryIdempotency,
-        caller=caller.subject,
-        key=key,
-        response=response,
-        model=Person,
-        work=work,
-    )
+    made = await once(Person, work)
     set_etag(response, made.version)
     response.headers["Location"] = f"/api/v1/people/{made.id}"
     return made

@@ -24,7 +24,6 @@ from services.webhooks.schemas.webhooks import (
     WebhookEventTypeList,
 )
 from services.webhooks.settings import webhooks_settings
-from shared.api.idempotency import IdempotencyDep, once
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
@@ -44,7 +43,7 @@ from shared.http.problems import (
     Unauthenticated,
     responses,
 )
-from shared.service import ReadTransaction, WriteTransaction
+from shared.service import Once, ReadTransaction, WriteTransaction
 from shared.settings import settings
 from shared.tables import webhooks as tables
 
@@ -128,7 +127,7 @@ async def create_webhook_endpoint(
     session: WriteTransaction,
     caller: WebhooksManager,
     body: WebhookEndpointCreate,
-    idempotency: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> WebhookEndpointWithSecret:
     """Create an endpoint.
@@ -160,15 +159,7 @@ async def create_webhook_endpoint(
         [shown] = await _all_shown(session, [endpoint])
         return shown
 
-    shown = await once(
-        session,
-        tables.WebhooksIdempotency,
-        caller=caller.subject,
-        key=idempotency,
-        response=response,
-        model=WebhookEndpoint,
-        work=work,
-    )
+    shown = await once(WebhookEndpoint, work)
     set_etag(response, shown.version)
     response.headers["Location"] = f"/api/v1/webhooks/endpoints/{shown.id}"
     return WebhookEndpointWithSecret(**shown.model_dump(), secret=made[0] if made else None)
@@ -282,7 +273,7 @@ async def send_webhook_test(
     session: WriteTransaction,
     caller: WebhooksManager,
     endpoint_id: UUID,
-    idempotency: IdempotencyDep,
+    once: Once,
     response: Response,
 ) -> WebhookDeliveryWithPayload:
     """Return the pending test delivery; request it again for its result.
@@ -296,16 +287,7 @@ async def send_webhook_test(
         response.headers.update(endpoints.test_rate_limit_headers(limit, left, 60))
         return _delivery(caller, delivery)
 
-    return await once(
-        session,
-        tables.WebhooksIdempotency,
-        caller=caller.subject,
-        key=idempotency,
-        response=response,
-        model=WebhookDeliveryWithPayload,
-        work=work,
-        status=202,
-    )
+    return await once(WebhookDeliveryWithPayload, work)
 
 
 @router.get("/deliveries", summary="Deliveries to the caller's endpoints")

@@ -217,6 +217,14 @@ async def test_reply_sent_twice_with_one_key_is_stored_once(scenario: AppealsSce
     assert len((await scenario.single_appeal())["replies"]) == 1
 
 
+async def test_repeated_request_gets_the_status_of_the_first_response(scenario: AppealsScenario) -> None:
+    call = {"text": "Не горят фонари", "source": "phone", "external_id": "17"}
+    assert (await scenario.post("/appeals", call)).status_code == 201
+    known, repeated = [await scenario.post("/appeals", call, Idempotency_Key="k1") for _ in range(2)]
+    assert (known.status_code, repeated.status_code) == (200, 200)
+    assert repeated.headers["Idempotent-Replay"] == "true"
+
+
 async def test_invalid_requests_are_refused_and_change_nothing(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION, author="a")
     await scenario.citizen_writes(QUESTION, author="b")
