@@ -10,7 +10,8 @@ from services.appeals.incidents import clustering
 from services.appeals.incidents.bulk_reply import create_all_replies, create_delayed_reply
 from services.appeals.lifecycle import access_changes, breach_recording
 from services.appeals.moderation import contacts
-from services.appeals.replies import promises, publication_events, publication_requests
+from services.appeals.promises import settlement
+from services.appeals.replies import publication_events, publication_requests
 from services.appeals.replies.publication_requests import on_job_dead_lettered
 from services.appeals.routing import reroute as rerouting
 from shared.database.purge import RetentionSettings, purge_tables
@@ -108,14 +109,14 @@ def register(service: Service, queue: Jobs) -> None:
     async def record_broken_promises() -> None:
         while True:
             async with service.database.write() as session:
-                if not await promises.record_broken_promises(session):
+                if not await settlement.record_broken_promises(session):
                     return
 
     @queue.schedule("remind-of-promises", "*/5 * * * *")
     async def remind_of_promises() -> None:
         while True:
             async with service.database.write() as session:
-                if not await promises.remind_of_promises(session):
+                if not await settlement.remind_of_promises(session):
                     return
 
     @queue.schedule("request-publications-again", "* * * * *")

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves
+from services.appeals.promises.settlement import settle_promises
 from services.appeals.replies.new_reply import NewReply
-from services.appeals.replies.promises import settle_promises
 from services.appeals.replies.published_replies import record_published_reply
 from services.appeals.replies.submission import check_promise, without_whitespace
 from services.appeals.routing.context import RoutingContext

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 import time_machine
 
-from services.appeals.replies import promises
+from services.appeals.promises import settlement
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 
@@ -50,12 +50,12 @@ async def opened(scenario: AppealsScenario) -> dict[str, Any]:
 
 async def record_broken(scenario: AppealsScenario) -> int:
     async with scenario.appeals.service.database.write() as session:
-        return await promises.record_broken_promises(session)
+        return await settlement.record_broken_promises(session)
 
 
 async def remind(scenario: AppealsScenario) -> int:
     async with scenario.appeals.service.database.write() as session:
-        return await promises.remind_of_promises(session)
+        return await settlement.remind_of_promises(session)
 
 
 async def statuses(scenario: AppealsScenario) -> list[str]:

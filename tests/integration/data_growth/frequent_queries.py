@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from services.appeals.lifecycle import access_changes, alerts, appeal_queries, breach_recording
-from services.appeals.replies import promise_queries, promises
+from services.appeals.promises import promise_queries, settlement
 from services.appeals.replies.publication_requests import request_unacknowledged_again
 from services.ingest.intake import message_queries, quarantine
 from services.ingest.publishing import publication_requests
@@ -158,13 +158,13 @@ FREQUENT_QUERIES = [
     FrequentQuery(
         "the schedule record-broken-promises",
         "appeals",
-        lambda session, _: promises.record_broken_promises(session),
+        lambda session, _: settlement.record_broken_promises(session),
         frozenset({"ix_promises_open", "pk_appeals"}),
     ),
     FrequentQuery(
         "the schedule remind-of-promises",
         "appeals",
-        lambda session, _: promises.remind_of_promises(session),
+        lambda session, _: settlement.remind_of_promises(session),
         frozenset({"ix_promises_open", "pk_appeals", "pk_organisations", "pk_calendar_days"}),
     ),
     FrequentQuery(

@@ -18,7 +18,8 @@ from services.appeals.lifecycle.other_matters import possible_other_matters
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
 from services.appeals.moderation import contacts
-from services.appeals.replies import promises, reply_queries
+from services.appeals.promises import promise_queries
+from services.appeals.replies import reply_queries
 from services.appeals.schemas import appeals, common, replies
 from services.appeals.schemas.submissions import ContactOut, SubmissionOut
 from services.appeals.sla import breaches
@@ -74,7 +75,7 @@ async def appeal_detail(
         submission=await _submission(session, appeal_id, caller) if appeal.source is not None else None,
         watchers=[names.ref(person_id) for person_id in watching],
         messages=await _messages(session, appeal_id),
-        promises=[promise_out(found) for found in await promises.promises_of(session, appeal_id)],
+        promises=[promise_out(found) for found in await promise_queries.promises_of(session, appeal_id)],
         replies=[_reply(found, names) for found in sent],
         assignments=[_assignment(*found, names) for found in moved],
         timeline=[

@@ -1,6 +1,6 @@
 """Presenters of promises."""
 
-from services.appeals.replies.promise_queries import LedgerRow, PromiseRow
+from services.appeals.promises.promise_queries import LedgerRow, PromiseRow
 from services.appeals.schemas.common import NamedRef
 from services.appeals.schemas.promises import PromiseCounts, PromiseListItem, PromiseOut
 from shared.tables.appeals import Promise

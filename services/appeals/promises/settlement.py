@@ -5,13 +5,9 @@ broken by the date itself. What counts is when the reply was published: a promis
 before the publication became known is corrected.
 """
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import get_args
-from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
@@ -32,7 +28,6 @@ from shared.ids import new_id
 from shared.tables.appeals import Appeal, Promise, Reply
 from shared.working_time import is_working_moment, working_time_between
 
-PROMISE_STATUSES: tuple[str, ...] = get_args(PromiseStatus.__value__)
 # A reminder comes when this much working time of the organisation is left.
 REMINDER_WORKING_TIME = timedelta(hours=8)
 # No run of days off is longer, so that a later promise cannot be due for its reminder yet.
@@ -154,15 +149,6 @@ async def remind_of_promises(session: WriteSession) -> int:
             reminded += 1
     await recorder.write(session)
     return reminded
-
-
-async def promises_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Promise]:
-    """Return the promises of an appeal, oldest first."""
-    return list(
-        await session.scalars(
-            select(Promise).where(Promise.appeal_id == appeal_id).order_by(Promise.made_at, Promise.id)
-        )
-    )
 
 
 def _record(promise: Promise, appeal: Appeal, actor: str, recorder: AppealRecorder) -> None:

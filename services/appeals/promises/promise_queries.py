@@ -65,6 +65,15 @@ async def find(
     return (await session.execute(query if after is None else query.where(after))).all()
 
 
+async def promises_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Promise]:
+    """Return the promises of an appeal, oldest first."""
+    return list(
+        await session.scalars(
+            select(Promise).where(Promise.appeal_id == appeal_id).order_by(Promise.made_at, Promise.id)
+        )
+    )
+
+
 async def count_by_organisation(
     session: AsyncSession, caller: Caller, period: PromisePeriod
 ) -> Sequence[LedgerRow]:
