@@ -68,7 +68,6 @@ class Clarifier:
         self._routing_context = routing_context
         self._recorder = recorder
         self._codes = {topic_id: code for code, topic_id in routing_context.topic_ids.items()}
-        self._names = {oktmo: name for name, oktmo in routing_context.municipalities.items()}
         self.standings = AppealStandings()
 
     def apply(self, appeal: Appeal, item: ClassifiedMessage, placement: Placement) -> bool:

@@ -70,9 +70,8 @@ class _MessageBatch:
         locked = await LockedAppeals.load(
             session, [*messages, *thread_context.parents.values(), *thread_context.posts.values()]
         )
-        organisations = {appeal.organisation_id for appeal in locked.appeals.values() if appeal.organisation_id}
         routing_context = await RoutingContext.load(
-            session, {message.page_id for message in messages}, organisations
+            session, {message.page_id for message in messages}, locked.organisation_ids()
         )
         classifications = await session.execute(
             select(Classification.message_id, Classification.classified_by, Classification.urgency).where(

@@ -105,6 +105,10 @@ class LockedAppeals:
         found.sort(key=lambda appeal: (appeal.updated_at, appeal.matter_number), reverse=True)
         return sorted(found, key=lambda appeal: appeal.status == "answered")
 
+    def organisation_ids(self) -> set[UUID]:
+        """Return the organisations that have these appeals."""
+        return {appeal.organisation_id for appeal in self.appeals.values() if appeal.organisation_id}
+
     def in_thread(self, thread_key: str) -> list[Appeal]:
         """Return the open appeals of a thread."""
         return [

@@ -201,11 +201,10 @@ async def _decide(
     topic = await check_corrections(session, corrections, needs_answer=needs_answer)
     thread_context = await ThreadContext.load(session, [message])
     locked = await LockedAppeals.load(session, [message, *thread_context.parents.values()])
-    organisations = {one.organisation_id for one in locked.appeals.values() if one.organisation_id}
     routing_context = await RoutingContext.load(
         session,
         {message.page_id},
-        organisations | ({corrections.organisation_id} if corrections.organisation_id else set()),
+        locked.organisation_ids() | ({corrections.organisation_id} if corrections.organisation_id else set()),
     )
     existing = locked.appeals.get(locked.by_message.get(message.id, message.id))
     state = await _AppealState.load(session, existing, message.id) if existing else None

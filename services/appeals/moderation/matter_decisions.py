@@ -51,7 +51,7 @@ async def split_off(
     message = await _message_of(session, appeal, message_id)
     await _require_splittable(session, appeal, message)
     locked = await LockedAppeals.load(session, [message])
-    routing_context = await RoutingContext.load(session, {message.page_id}, _organisations(locked))
+    routing_context = await RoutingContext.load(session, {message.page_id}, locked.organisation_ids())
     classification = await session.get_one(Classification, message.id)
     result = stored_result(reviews.classification_snapshot(classification), routing_context)
     recorder = AppealRecorder()
@@ -96,10 +96,6 @@ async def split_off(
         record_first_assignment(recorder, new, caller.actor)
     await recorder.write(session)
     return new
-
-
-def _organisations(locked: LockedAppeals) -> set[UUID]:
-    return {appeal.organisation_id for appeal in locked.appeals.values() if appeal.organisation_id}
 
 
 async def _message_of(session: WriteSession, appeal: Appeal, message_id: UUID) -> Message:
