@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -15,6 +16,8 @@ from services.appeals.routing.context import RoutingContext
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply
 from shared.tables.ingest import Message, Publication
+
+T = TypeVar("T")
 
 # How many messages of an appeal are compared beside the one that opened it.
 _LATEST = 5
@@ -46,22 +49,30 @@ def alone(context: MessageContext) -> MessageContext:
     )
 
 
+def _first_and_latest(items: Sequence[T]) -> tuple[T, ...]:
+    return tuple(items) if len(items) <= _LATEST + 1 else (items[0], *items[-_LATEST:])
+
+
 def whole_text(texts: Sequence[str]) -> str:
     """Return the messages of an appeal as one text, the first and the latest ones."""
-    kept = texts if len(texts) <= _LATEST + 1 else [texts[0], *texts[-_LATEST:]]
-    return "\n".join(text[:_PART_LENGTH] for text in kept)
+    return "\n".join(text[:_PART_LENGTH] for text in _first_and_latest(texts))
 
 
 @dataclass(frozen=True)
 class LoadedReading:
-    """What an appeal says, and its texts that need an answer."""
+    """What an appeal says, and its texts: of the messages that need an answer the first and the latest ones."""
 
     reading: AppealReading
     texts: tuple[str, ...]
 
     def with_message(self, message: MessageReading, text: str) -> "LoadedReading":
-        """Return this after a message has joined."""
-        return LoadedReading(self.reading.with_message(message), (*self.texts, text))
+        """Return this after a message has joined.
+
+        As many messages are kept as are loaded: comparing each of an author's many messages of a batch with all
+        earlier ones would block the event loop.
+        """
+        messages = _first_and_latest((*self.reading.messages, message))
+        return LoadedReading(replace(self.reading, messages=messages), _first_and_latest((*self.texts, text)))
 
 
 def person_corrected(reading: MessageReading, item: ClassifiedMessage) -> MessageReading:

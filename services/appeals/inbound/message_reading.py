@@ -114,10 +114,6 @@ class AppealReading:
     location: NamedLocation = field(default_factory=NamedLocation)
     replied_to: bool = False
 
-    def with_message(self, message: MessageReading) -> "AppealReading":
-        """Return the reading after a message has joined."""
-        return AppealReading((*self.messages, message), self.group, self.location, self.replied_to)
-
     @property
     def groups(self) -> Mapping[str, float]:
         """Return the topic groups with the highest probability that any message gives them."""

@@ -8,7 +8,7 @@ from services.appeals.classification.rules.keyword_classifier import classify_by
 from services.appeals.classification.types import ClassificationResult, MessageContext
 from services.appeals.inbound import matter
 from services.appeals.inbound.matter import choose, compare, most_related, takes_topic
-from services.appeals.inbound.matter_readings import alone, whole_text
+from services.appeals.inbound.matter_readings import LoadedReading, alone, whole_text
 from services.appeals.inbound.message_reading import AppealReading, MessageReading, NamedLocation
 
 
@@ -215,6 +215,16 @@ def test_whole_text_has_the_first_and_the_last_messages() -> None:
     texts = [f"сообщение {number}" for number in range(10)]
     assert whole_text(texts).splitlines() == [texts[0], *texts[-5:]]
     assert whole_text(["а" * 9_000, "ул. Ленина"]).endswith("\nул. Ленина")
+
+
+def test_appeal_keeps_as_many_messages_as_are_loaded() -> None:
+    """A citizen's hundreds of messages of one batch are not all compared with each other."""
+    loaded = LoadedReading(appeal(read("сообщение 0")), ("сообщение 0",))
+    for number in range(1, 10):
+        text = f"сообщение {number}"
+        loaded = loaded.with_message(read(text), text)
+    assert loaded.texts == ("сообщение 0", *(f"сообщение {number}" for number in range(5, 10)))
+    assert [message.text.cleaned for message in loaded.reading.messages] == list(loaded.texts)
 
 
 def test_location_of_the_page_is_not_named_by_the_text() -> None:
