@@ -89,10 +89,21 @@ def person_corrected(reading: MessageReading, item: ClassifiedMessage) -> Messag
 
 
 async def read_messages(items: Iterable[ClassifiedMessage]) -> dict[UUID, MessageReading]:
-    """Return the readings of these messages by id."""
+    """Return the readings of these messages by id.
+
+    Those that were classified in their context are classified again without it.
+    """
     wanted = list(items)
-    found = await _read([(item.message.text, alone(item.context)) for item in wanted])
-    return {item.message.id: person_corrected(reading, item) for item, reading in zip(wanted, found, strict=True)}
+    again = [
+        item for item in wanted if not is_automatic(item.classified_by) or item.context != alone(item.context)
+    ]
+    found = await classify([(item.message.text, alone(item.context)) for item in again])
+    results = {item.message.id: item.result for item in wanted}
+    results |= {item.message.id: result for item, result in zip(again, found, strict=True)}
+    return {
+        item.message.id: person_corrected(MessageReading.of(item.message.text, results[item.message.id]), item)
+        for item in wanted
+    }
 
 
 async def read_appeals(
@@ -105,10 +116,10 @@ async def read_appeals(
         for appeal_id, (_, context) in appeals.items()
         for text in texts[appeal_id]
     ]
-    found = await _read([item for _, item in order])
+    found = await classify([item for _, item in order])
     by_appeal: dict[UUID, list[MessageReading]] = {appeal_id: [] for appeal_id in appeals}
-    for (appeal_id, _), reading in zip(order, found, strict=True):
-        by_appeal[appeal_id].append(reading)
+    for (appeal_id, (text, _)), result in zip(order, found, strict=True):
+        by_appeal[appeal_id].append(MessageReading.of(text, result))
     return {
         appeal_id: LoadedReading(
             AppealReading(
@@ -122,14 +133,9 @@ async def read_appeals(
     }
 
 
-async def classify_whole(items: Sequence[ClassifierInput]) -> list[ClassificationResult]:
-    """Return the classifications of the texts of whole appeals, in order."""
+async def classify(items: Sequence[ClassifierInput]) -> list[ClassificationResult]:
+    """Return the classifications of these texts, in order."""
     return [found.result for found in await classifier_pool().classify(items)]
-
-
-async def _read(items: Sequence[ClassifierInput]) -> list[MessageReading]:
-    found = await classifier_pool().classify(items)
-    return [MessageReading.of(text, one.result) for (text, _), one in zip(items, found, strict=True)]
 
 
 async def _texts(session: WriteSession, appeals: Collection[Appeal]) -> dict[UUID, tuple[str, ...]]:

@@ -184,7 +184,7 @@ class MessagePlacer:
         ]
         if not wanted:
             return
-        found = await matter_readings.classify_whole([(text, context) for _, text, context in wanted])
+        found = await matter_readings.classify([(text, context) for _, text, context in wanted])
         for (placement, _, _), result in zip(wanted, found, strict=True):
             placement.whole = result
 
