@@ -84,7 +84,7 @@ def compare(new: MessageReading, appeal: AppealReading) -> Comparison:
     score = signals.score
     if appeal.is_vague and not new.cues & {"other_matter", "one_more"}:
         return Comparison("addition", "Прежние сообщения не называют ни темы, ни места", min(score, -2.0))
-    if score >= OTHER_FROM:
+    if score >= OTHER_FROM and not _is_bare_address(new):
         return Comparison("other", _sentence(signals.reasons(1)), score)
     if score >= UNSURE_FROM:
         return Comparison("unsure", _sentence(f"Возможно, другой вопрос: {signals.reasons(1)}"), score)
@@ -96,6 +96,12 @@ def compare(new: MessageReading, appeal: AppealReading) -> Comparison:
 
 def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
+
+
+def _is_bare_address(new: MessageReading) -> bool:
+    """Return whether the message names a location and nothing else: what is the matter there, it does not say."""
+    says_so = new.cues & {"other_matter", "one_more"} or matter_words.tells_of_elsewhere(new.text)
+    return bool(new.location) and not new.words and not says_so
 
 
 def _makes_clearer(new: MessageReading, appeal: AppealReading) -> bool:

@@ -76,6 +76,17 @@ def test_same_trouble_in_another_location_is_another_matter(text: str, places: d
     assert "друго" in found.reason.lower()
 
 
+def test_only_another_address_is_left_to_a_person() -> None:
+    address = read("ул. Гагарина, 7", ("roads", 0.4), street="Гагарина", house="7")
+    found = compare(address, ROAD)
+    assert (found.relation, found.reason) == (
+        "unsure",
+        "Возможно, другой вопрос: другое место: Гагарина, а в обращении Бабушкина",
+    )
+    also = read("На Гагарина 7 тоже", ("roads", 0.4), street="Гагарина", house="7")
+    assert compare(also, ROAD).relation == "other"
+
+
 def test_another_settlement_of_the_municipality_is_another_matter() -> None:
     opened = read("Дорога в Кабанске вся в ямах", ("roads", 0.9), settlement="Кабанск", location_source="text")
     known = AppealReading((opened,), location=NamedLocation(municipality="Кабанский район"))
