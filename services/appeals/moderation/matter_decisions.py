@@ -12,11 +12,12 @@ from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.thread_context import select_messages
 from services.appeals.lifecycle.other_matters import withdraw_suggestion
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
-from services.appeals.lifecycle.transitions import record_first_assignment
+from services.appeals.lifecycle.transitions import record_first_assignment, start_next_clock
 from services.appeals.moderation import reviews
 from services.appeals.moderation.decisions import MODERATOR_REASON, stored_result
+from services.appeals.replies.later_messages import first_waiting
 from services.appeals.routing.context import RoutingContext
-from services.appeals.sla.deadline_snapshot import DeadlineSnapshot
+from services.appeals.sla.deadline_snapshot import AwaitedReply, DeadlineSnapshot
 from shared import clock
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealMessageSplitOff, AppealMoved, AppealOpened
@@ -65,7 +66,7 @@ async def split_off(
     if (review := await session.get(Review, message.id)) is not None:
         review.organisation_id = new.organisation_id or message.organisation_id
     withdraw_suggestion(appeal, message.id)
-    await _withdraw_reopening(session, appeal, message, caller, recorder)
+    await _withdraw_reopening(session, appeal, message, routing_context, caller, recorder)
     appeal.updated_at = clock.now()
     recorder.add_timeline_entry(
         appeal,
@@ -129,27 +130,31 @@ async def _require_splittable(session: WriteSession, appeal: Appeal, message: Me
 
 
 async def _withdraw_reopening(
-    session: WriteSession, appeal: Appeal, message: Message, caller: Caller, recorder: AppealRecorder
+    session: WriteSession,
+    appeal: Appeal,
+    message: Message,
+    routing_context: RoutingContext,
+    caller: Caller,
+    recorder: AppealRecorder,
 ) -> None:
-    """Make the appeal answered again, if only this message reopened it and nobody has started to work on it."""
+    """Let the appeal wait for the next message that needs an answer, if it waited for this one.
+
+    Without another one it is answered again, unless somebody has started to work on it.
+    """
     deadline = DeadlineSnapshot.parse(appeal.deadline)
     waiting = deadline.next_response
-    if appeal.status not in {"reopened", "triage"} or appeal.first_response_at is None:
-        return
     if waiting is None or waiting.message_id != message.id:
         return
-    later = (
-        select(Message.id)
-        .join(AppealMessage, AppealMessage.message_id == Message.id)
-        .join(Classification, Classification.message_id == Message.id)
-        .where(
-            AppealMessage.appeal_id == appeal.id,
-            Classification.needs_answer != "no",
-            Message.written_at > message.written_at,
+    if (row := await first_waiting(session, appeal, Message.written_at > message.written_at)) is not None:
+        following = AwaitedReply(
+            message_id=row[0].id, written_at=row[0].written_at, received_at=row[0].received_at
         )
-        .limit(1)
-    )
-    if await session.scalar(later) is not None:
+        appeal.deadline = replace(deadline, next_response=following).dump()
+        if appeal.next_response_due_at is not None:
+            appeal.overdue_recorded_at = None
+            start_next_clock(appeal, routing_context)
+        return
+    if appeal.status not in {"reopened", "triage"} or appeal.first_response_at is None:
         return
     before = appeal.status
     appeal.status, appeal.next_response_due_at = "answered", None
@@ -160,3 +165,5 @@ async def _withdraw_reopening(
         **event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=MODERATOR_REASON
     )
     recorder.add_event(moved, caller.actor)
+    # A moderator who had it in triage does not work for the organisation.
+    recorder.settle_assignee(appeal)

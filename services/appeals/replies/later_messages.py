@@ -1,6 +1,6 @@
 """Messages of the citizen that a published reply does not answer, because its author could not have seen them."""
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.orm import defer
 
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
@@ -48,6 +48,23 @@ async def _reopen(
 ) -> None:
     if appeal.status != "answered":
         return
+    if (row := await first_waiting(session, appeal, is_later)) is None:
+        return
+    message, needs_answer, language = row
+    status = status_after_message(appeal.status, needs_answer)
+    reopen(appeal, status, routing_context, recorder, SYSTEM_ACTOR, message=message)
+    if status == "triage":
+        reason: TriageReason = "buryat_text" if language == "bxr" else "need_unclear"
+        appeal.route = route_of(appeal).updated(triage_reason=reason).dump()
+
+
+async def first_waiting(
+    session: WriteSession, appeal: Appeal, is_later: ColumnElement[bool]
+) -> Row[Message, str, str] | None:
+    """Return the first of the appeal's later messages that await a reply, with its need and language.
+
+    A message that certainly needs an answer takes precedence over one that a person has to review.
+    """
     rows = await session.execute(
         select(Message, Classification.needs_answer, Classification.language)
         .join(AppealMessage, AppealMessage.message_id == Message.id)
@@ -59,17 +76,9 @@ async def _reopen(
             Classification.needs_answer != "no",
             Message.deleted_at.is_(None),
         )
-        # A message that certainly needs an answer takes precedence over one that a person has to review.
         .order_by(
             Classification.needs_answer != "yes", Message.written_at, func.length(Message.external_id), Message.id
         )
         .limit(1)
     )
-    if (row := rows.first()) is None:
-        return
-    message, needs_answer, language = row
-    status = status_after_message(appeal.status, needs_answer)
-    reopen(appeal, status, routing_context, recorder, SYSTEM_ACTOR, message=message)
-    if status == "triage":
-        reason: TriageReason = "buryat_text" if language == "bxr" else "need_unclear"
-        appeal.route = route_of(appeal).updated(triage_reason=reason).dump()
+    return rows.first()

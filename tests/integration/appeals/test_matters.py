@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import answer
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_rule_sets import activated, made, topic
@@ -293,6 +294,38 @@ async def test_appeal_reopened_by_the_message_is_answered_again_after_the_split(
     assert (old["status"], old["next_response_due_at"]) == ("answered", None)
     moved = [json.loads(event["data"]) for event in await scenario.events("appeal.moved")]
     assert (moved[-1]["from"], moved[-1]["to"]) == ("reopened", "answered")
+
+
+async def test_clock_counts_from_the_next_message_after_the_split(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    await scenario.emit_published(await answer(scenario, appeal), at=WEDNESDAY + HOUR)
+    message = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + 2 * HOUR)
+    second = await scenario.citizen_writes("Так когда отремонтируют дорогу?", at=WEDNESDAY + 4 * HOUR)
+    reopened = await scenario.single_appeal()
+    assert reopened["deadline"]["next_response"]["message_id"] == str(message)
+    assert (await _decide(scenario, reopened, message, "split_off")).status_code == 201
+    old = await scenario.appeal(appeal["id"])
+    following = old["deadline"]["next_response"]
+    assert (old["status"], following["message_id"]) == ("reopened", str(second))
+    assert following["starts_at"] == "2026-03-04T06:01:00+00:00"
+    assert old["next_response_due_at"] > reopened["next_response_due_at"]
+
+
+async def test_moderator_loses_the_appeal_that_is_answered_again_after_the_split(
+    scenario: AppealsScenario,
+) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    await scenario.emit_published(await answer(scenario, appeal), at=WEDNESDAY + HOUR)
+    photo = await scenario.citizen_writes("", at=WEDNESDAY + 2 * HOUR, attachments=[{"type": "photo"}])
+    moderator = await register(scenario, "Модератор", "moderator")
+    taken = await moderator.move(appeal, assignee_id=moderator.ref)
+    assert (taken.json()["status"], taken.json()["assignee"]["id"]) == ("triage", moderator.ref)
+    split = await _decide(scenario, await scenario.single_appeal(), photo, "split_off")
+    assert split.status_code == 201, split.text
+    old = await scenario.appeal(appeal["id"])
+    assert (old["status"], old["assignee"]) == ("answered", None)
 
 
 async def test_moderator_opens_an_appeal_for_another_matter(scenario: AppealsScenario) -> None:
