@@ -137,11 +137,11 @@ def prepare() -> None:
 
 @app.command()
 def starter_rules() -> None:
-    """Activate the starter routing rules, unless people have made rules. Reads the settings of appeals."""
+    """Activate the starter routing rules, unless a rule or a set was ever made. Reads the settings of appeals."""
     from cli.deployment import starter_rules as deployment
 
     number = asyncio.run(deployment.install())
-    typer.echo("people have made rules already" if number is None else f"rule set {number} is active")
+    typer.echo("routing rules exist already: nothing changes" if number is None else f"rule set {number} is active")
 
 
 @app.command()

@@ -7,7 +7,7 @@ from shared.settings import settings
 
 
 async def install() -> int | None:
-    """Activate the starter rules and return the number of their set; None if people have made rules already.
+    """Activate the starter rules and return the number of their set; None if they or others exist already.
 
     Run as appeals' role.
     """

@@ -50,10 +50,10 @@ async def starter_draft(session: AsyncSession) -> RuleSetDraft:
 
 
 async def install_starter_rules(session: WriteSession, actor: str) -> RuleSet | None:
-    """Activate the starter rules and return their set; None when people have ever made a rule or a set."""
+    """Activate the starter rules and return their set; None when a rule or a set was ever made, these included."""
     await repository.lock_activation(session)
-    made_by_people = exists().where(RuleSet.created_by != _MIGRATION)
-    if await session.scalar(select(made_by_people | exists(select(RoutingRule.id)))):
+    made_before = exists().where(RuleSet.created_by != _MIGRATION)
+    if await session.scalar(select(made_before | exists(select(RoutingRule.id)))):
         return None
     made = await rule_sets.create_draft(session, await starter_draft(session), NOTE, actor)
     return await rule_sets.activate(session, made.id, None, actor)
