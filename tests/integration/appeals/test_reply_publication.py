@@ -190,6 +190,26 @@ async def test_unclear_message_after_the_reply_goes_to_triage(scenario: AppealsS
     assert (await scenario.single_appeal())["next_response_due_at"] is not None
 
 
+@pytest.mark.parametrize(
+    ("text", "statuses"),
+    [
+        # Surely about a school: an appeal of its own, for whoever reads Buryat.
+        ("Би мүнөөдэр һургуулида ошооб", ["answered", "triage"]),
+        # About nothing that the classifier is sure of.
+        ("Мүнөө хүрэтэр үгы", ["triage"]),
+    ],
+)
+async def test_buryat_message_after_the_reply_waits_for_a_moderator(
+    scenario: AppealsScenario, text: str, statuses: list[str]
+) -> None:
+    await scenario.citizen_writes(QUESTION)
+    await scenario.emit_published(await _answer(scenario, await scenario.single_appeal()), at=WEDNESDAY + HOUR)
+    await scenario.citizen_writes(text, at=WEDNESDAY + 2 * HOUR)
+    appeals = sorted(await scenario.all(), key=lambda one: int(one["number"]))
+    assert [one["status"] for one in appeals] == statuses
+    assert appeals[-1]["triage_reason"] == "buryat_text"
+
+
 async def test_deleted_message_is_recorded_and_the_appeal_stays(scenario: AppealsScenario) -> None:
     question = await scenario.citizen_writes(QUESTION)
     await scenario.ingest.execute(
