@@ -155,7 +155,7 @@ async def test_search_and_clustering_among_a_million_read_few_rows(million: Data
         for index in (
             "author_key_opened_at",
             "text_hash",
-            "street",
+            "municipality_street",
             "municipality_opened_at",
             "topic_id_opened_at",
         ):
