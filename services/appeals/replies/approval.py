@@ -25,11 +25,13 @@ async def approve(
 ) -> Reply:
     """Approve a reply and request its publication; `appeal` is locked.
 
-    Raises `NotFound`, `PreconditionFailed`, `Forbidden` for the author, and `Conflict` unless it waits for
-    approval, when the appeal takes no reply any more, or when the promised date has passed.
+    Raises `NotFound`, `PreconditionFailed`, `Forbidden` for the author, `ReplyUnderWay` naming a failed reply whose
+    publication was restarted meanwhile, and `Conflict` unless it waits for approval, when the appeal takes no reply
+    any more, or when the promised date has passed.
     """
     reply = await _get_waiting(session, appeal, reply_id, version, caller)
     submission.require_takes_reply(appeal, caller)
+    await submission.require_none_under_way(session, appeal, besides=reply)
     if reply.promised_at is not None and reply.promised_at <= clock.now():
         raise Conflict("The promised date has passed: refuse the reply, so that its author names another date")
     recorder = AppealRecorder()

@@ -81,6 +81,7 @@ async def submit_draft(
     await edit_lease.require_not_held_by_another(session, appeal, caller)
     check_version(reply, version)
     submission.require_takes_reply(appeal, caller)
+    await submission.require_none_under_way(session, appeal, besides=reply)
     written = NewReply(reply.text, reply.kind, reply.promised_at, reply.in_reply_to)
     submission.check_promise(written)
     if reply.kind == "final" and not allow_duplicate:

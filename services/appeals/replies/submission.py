@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
@@ -95,8 +95,8 @@ def new_reply(appeal: Appeal, draft: NewReply, author: str, message_id: UUID) ->
     )  # fmt: skip
 
 
-async def require_none_under_way(session: AsyncSession, appeal: Appeal) -> None:
-    """Raise `ReplyUnderWay` while another reply to the locked appeal is under way.
+async def require_none_under_way(session: AsyncSession, appeal: Appeal, *, besides: Reply | None = None) -> None:
+    """Raise `ReplyUnderWay` while another reply than `besides` to the locked appeal is under way.
 
     A failed reply is under way again when ingest restarted its publication.
     """
@@ -107,6 +107,7 @@ async def require_none_under_way(session: AsyncSession, appeal: Appeal) -> None:
         select(Reply)
         .where(
             Reply.appeal_id == appeal.id,
+            Reply.id != besides.id if besides is not None else true(),
             or_(Reply.status.in_(REPLY_STATUSES_UNDER_WAY), (Reply.status == "failed") & resumed),
         )
         .order_by(Reply.created_at, Reply.id)

@@ -55,6 +55,16 @@ async def publication_event(scenario: AppealsScenario, reply: dict[str, Any], ou
     await scenario.process_events()
 
 
+async def restart_publication(scenario: AppealsScenario, reply: dict[str, Any]) -> None:
+    """Store the publication of a failed reply as if ingest had restarted it."""
+    await scenario.ingest.execute(
+        """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
+           thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
+           VALUES ($1, $2, 0, 1, $3, $4, 'vk', 'comment', 'vk:-101_1', 'x', 'x', 'queued', 0, 1, now(), now())""",
+        uuid4(), UUID(reply["id"]), scenario.page, scenario.organisation,
+    )  # fmt: skip
+
+
 async def publication_jobs(scenario: AppealsScenario) -> list[tuple[UUID, UUID]]:
     """Return reply and message of each enqueued publication request, oldest first."""
     connection = await scenario.database.connect()

@@ -15,9 +15,12 @@ from tests.integration.appeals.reply_helpers import (
     COLLEAGUE,
     answer,
     appeal,
+    draft,
     execute,
     publication_event,
     reply_fails,
+    request,
+    restart_publication,
     send,
 )
 from tests.support.service_under_test import CENTRE_SUBJECT
@@ -93,15 +96,24 @@ async def test_reply_with_a_restarted_publication_is_under_way(scenario: Appeals
     found = await appeal(scenario)
     first = await answer(scenario, found)
     await reply_fails(scenario, first)
-    await scenario.ingest.execute(
-        """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
-           thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
-           VALUES ($1, $2, 0, 1, $3, $4, 'vk', 'comment', 'vk:-101_1', 'x', 'x', 'queued', 0, 1, now(), now())""",
-        uuid4(), UUID(first["id"]), scenario.page, scenario.organisation,
-    )  # fmt: skip
+    await restart_publication(scenario, first)
     refused = await send(scenario, f"/appeals/{found['id']}/replies", {"text": "Уже чиним."})
     named = refused.json()["reply"]
     assert (refused.status_code, named["id"], named["status"]) == (409, first["id"], "queued")
+
+
+async def test_draft_waits_for_a_publication_that_was_restarted_meanwhile(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    first = await answer(scenario, found)
+    await reply_fails(scenario, first)
+    begun = await draft(scenario, found, "Уже чиним.")
+    await restart_publication(scenario, first)
+    path = f"/appeals/{found['id']}/replies/{begun['id']}"
+    refused = await request(scenario, "POST", f"{path}/submit", If_Match="*")
+    assert (refused.status_code, refused.json()["reply"]["id"]) == (409, first["id"])
+    await execute(scenario, "UPDATE replies SET status = 'on_approval' WHERE id = $1", UUID(begun["id"]))
+    refused = await request(scenario, "POST", f"{path}/approve", role="manager", subject=COLLEAGUE, If_Match="*")
+    assert (refused.status_code, refused.json()["reply"]["id"]) == (409, first["id"])
 
 
 async def test_stale_version_is_refused_naming_the_last_change(scenario: AppealsScenario) -> None:
