@@ -25,9 +25,9 @@ async def approve(
 ) -> Reply:
     """Approve a reply and request its publication; `appeal` is locked.
 
-    Raises `NotFound`, `PreconditionFailed`, `Forbidden` for the author, `ReplyUnderWay` naming a failed reply whose
-    publication was restarted meanwhile, and `Conflict` unless it waits for approval, when the appeal takes no reply
-    any more, or when the promised date has passed.
+    Raises `NotFound`, `PreconditionFailed`, `Forbidden` for the author, `ReplyUnderWay` naming a failed reply that
+    is being published again, and `Conflict` unless it waits for approval, when the appeal takes no reply any more,
+    or when the promised date has passed.
     """
     reply = await _get_waiting(session, appeal, reply_id, version, caller)
     submission.require_takes_reply(appeal, caller)
