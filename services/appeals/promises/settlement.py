@@ -26,11 +26,12 @@ from shared.contracts.values import PromiseStatus
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.appeals import Appeal, Promise, Reply
-from shared.working_time import is_working_moment, working_time_between
+from shared.working_time import WorkingCalendar, is_working_moment, working_time_between
 
 # A reminder comes when this much working time of the organisation is left.
 REMINDER_WORKING_TIME = timedelta(hours=8)
-# No run of days off is longer, so that a later promise cannot be due for its reminder yet.
+# Longer than the region's runs of days off, so that a later promise is not due for its reminder yet. Where an
+# organisation is closed for longer, the reminder comes when it opens again.
 _REMINDER_HORIZON = timedelta(days=21)
 BATCH = 500
 _RECORDS: dict[str, tuple[TimelineEntryKind, type[PromiseSnapshot]]] = {
@@ -109,46 +110,61 @@ async def record_broken_promises(session: WriteSession) -> int:
 
 
 async def remind_of_promises(session: WriteSession) -> int:
-    """Remind of the open promises that are due within a working day; returns how many.
+    """Remind of the next open promises that are due within a working day; returns how many.
 
     Only in the organisation's working time: a reminder at night would be read too late, or wake somebody.
     """
     now = clock.now()
+    # The calendars tell which are due. Only those are locked: messages and replies of the others would wait.
+    waiting = (
+        await session.execute(
+            select(Promise.id, Promise.organisation_id, Promise.promised_at)
+            .where(
+                Promise.status == inline_literal("open"),
+                Promise.reminded_at.is_(None),
+                Promise.promised_at > now,
+                Promise.promised_at < now + _REMINDER_HORIZON,
+            )
+            .order_by(Promise.promised_at, Promise.id)
+        )
+    ).all()
+    calendars = await CalendarLookup.load(
+        session, {row.organisation_id for row in waiting if row.organisation_id is not None}
+    )
+    due = [
+        row.id
+        for row in waiting
+        if _is_reminder_due(calendars.for_organisation(row.organisation_id).working, now, row.promised_at)
+    ]
     rows = await session.execute(
         select(Promise, Appeal)
         .join(Appeal, Appeal.id == Promise.appeal_id)
         .where(
+            Promise.id.in_(due[:BATCH]),
             Promise.status == inline_literal("open"),
             Promise.reminded_at.is_(None),
-            Promise.promised_at > now,
-            Promise.promised_at < now + _REMINDER_HORIZON,
         )
-        .order_by(Promise.promised_at, Promise.id)
-        .limit(BATCH)
         .with_for_update(skip_locked=True)
     )
+    recorder = AppealRecorder()
     found = rows.all()
-    calendars = await CalendarLookup.load(
-        session, {promise.organisation_id for promise, _ in found if promise.organisation_id is not None}
-    )
-    recorder, reminded = AppealRecorder(), 0
     for promise, appeal in found:
-        working = calendars.for_organisation(promise.organisation_id).working
-        left = working_time_between(working, now, promise.promised_at)
-        if is_working_moment(working, now) and left <= REMINDER_WORKING_TIME:
-            promise.reminded_at = now
-            recorder.add_timeline_entry(
-                appeal,
-                "promise_reminded",
-                promise_id=str(promise.id),
-                promised_at=promise.promised_at.isoformat(),
-            )
-            recorder.add_event(
-                PromiseReminded(**event_snapshot(appeal), promise_id=promise.id, promised_at=promise.promised_at)
-            )
-            reminded += 1
+        promise.reminded_at = now
+        recorder.add_timeline_entry(
+            appeal, "promise_reminded", promise_id=str(promise.id), promised_at=promise.promised_at.isoformat()
+        )
+        recorder.add_event(
+            PromiseReminded(**event_snapshot(appeal), promise_id=promise.id, promised_at=promise.promised_at)
+        )
     await recorder.write(session)
-    return reminded
+    return len(found)
+
+
+def _is_reminder_due(calendar: WorkingCalendar, now: datetime, promised_at: datetime) -> bool:
+    return (
+        is_working_moment(calendar, now)
+        and working_time_between(calendar, now, promised_at) <= REMINDER_WORKING_TIME
+    )
 
 
 def _record(promise: Promise, appeal: Appeal, actor: str, recorder: AppealRecorder) -> None:

@@ -10,7 +10,9 @@ import time_machine
 
 from services.appeals.promises import settlement
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.reply_helpers import execute
 from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_organisation_calendars import calendar_on
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # Wednesday, 10:00 in the region; promised for Friday, 12:00.
@@ -175,6 +177,33 @@ async def test_reminder_comes_a_working_day_before_in_working_time(
     moved_clock.move_to(moment)
     assert [await remind(scenario), await remind(scenario)] == [expected, 0]
     assert await ends(scenario) == ["made"] + ["reminded"] * expected
+
+
+async def test_promise_of_a_closed_organisation_does_not_hold_up_the_reminder_of_another(
+    scenario: AppealsScenario, moved_clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promises, "BATCH", 1)
+    thursday = PROMISED_AT - DAY + 2 * HOUR
+    day_off: dict[str, Any] = {f"d{thursday:%Y%m%d}": []}
+    for author, due in (("anna", PROMISED_AT - HOUR), ("boris", PROMISED_AT)):
+        await scenario.citizen_writes(QUESTION, author=author)
+        (appeal,) = [one for one in await scenario.all() if one["status"] == "assigned"]
+        await promised(scenario, appeal, due, made_at=MADE_AT + HOUR)
+    registry = await scenario.database.connect("registry")
+    region = await registry.fetchval("SELECT id FROM calendars WHERE is_default")
+    closed = await calendar_on(registry, region, "Карантин", **day_off)
+    await registry.execute(
+        "UPDATE organisations SET calendar_id = $1 WHERE id = $2", closed, scenario.organisation
+    )
+    await registry.close()
+    await execute(
+        scenario,
+        "UPDATE promises SET organisation_id = $1 WHERE promised_at = $2",
+        scenario.other_organisation,
+        PROMISED_AT,
+    )
+    moved_clock.move_to(thursday)
+    assert [await remind(scenario), await remind(scenario)] == [1, 0]
 
 
 async def test_ledger_counts_each_organisation(
