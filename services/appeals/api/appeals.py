@@ -80,7 +80,7 @@ async def get_appeal(
     """Return the appeal with messages, replies, timeline and the explanation of its deadline. The ETag is for
     `If-Match`.
     """
-    detail = await appeal_detail(session, caller, appeal_id)
+    detail = await appeal_detail(session, caller, appeal_id, with_contact=True)
     set_etag(response, detail.version)
     return detail
 
@@ -175,13 +175,8 @@ async def move_appeal(
 
 
 async def _after_change(session: WriteSession, caller: Caller, appeal_id: UUID) -> appeals.AppealOut:
-    """Return the appeal to whoever changed it, also if it is now out of their scope.
-
-    The contact is left out: stored responses to an `Idempotency-Key` are not encrypted.
-    """
+    """Return the appeal to whoever changed it, also if it is now out of their scope."""
     detail = await appeal_detail(session, caller, appeal_id, scoped=False)
-    if detail.submission is not None:
-        detail.submission.contact = None
     return detail if await appeal_queries.is_visible(session, caller, appeal_id) else without_colleagues(detail)
 
 

@@ -45,10 +45,12 @@ _PERSON_FIELDS = ("assignee_id", "previous_assignee_id")
 
 
 async def appeal_detail(
-    session: AsyncSession, caller: Caller, appeal_id: UUID, *, scoped: bool = True
+    session: AsyncSession, caller: Caller, appeal_id: UUID, *, scoped: bool = True, with_contact: bool = False
 ) -> appeals.AppealOut:
     """Return an appeal with messages, replies and timeline. Raises `NotFound` also for one out of the caller's
     scope.
+
+    Without the contact by default: stored responses to an `Idempotency-Key` are not encrypted.
     """
     row = (
         await session.execute(
@@ -64,6 +66,7 @@ async def appeal_detail(
     sent = await reply_queries.replies_of(session, appeal_id)
     moved = await assignments.assignments_of(session, appeal_id)
     entries = await timeline.timeline_of(session, appeal_id)
+    shows_contact = with_contact and Right.APPEALS_WORK in caller.rights
     actors = {reply.author for reply in sent} | {found[0].actor for found in moved}
     watching = [watcher.person_id for watcher in await watchers.watchers_of(session, appeal)]
     actors |= {entry.actor for entry in entries} | {found for entry in entries for found in _people_in(entry)}
@@ -72,7 +75,7 @@ async def appeal_detail(
         **dict(appeal_summary(row, caller)),
         route=await routes.load_route(session, route_of(appeal)),
         deadline=appeal.deadline,
-        submission=await _submission(session, appeal_id, caller) if appeal.source is not None else None,
+        submission=await _submission(session, appeal_id, shows_contact) if appeal.source is not None else None,
         watchers=[names.ref(person_id) for person_id in watching],
         messages=await _messages(session, appeal_id),
         promises=[promise_out(found) for found in await promise_queries.promises_of(session, appeal_id)],
@@ -94,7 +97,7 @@ def without_colleagues(detail: appeals.AppealOut) -> appeals.AppealOut:
     return detail.model_copy(update=hidden)
 
 
-async def _submission(session: AsyncSession, appeal_id: UUID, caller: Caller) -> SubmissionOut | None:
+async def _submission(session: AsyncSession, appeal_id: UUID, shows_contact: bool) -> SubmissionOut | None:
     row = (
         await session.execute(
             select(AppealSubmission, Organisation.name)
@@ -105,7 +108,7 @@ async def _submission(session: AsyncSession, appeal_id: UUID, caller: Caller) ->
     if row is None:
         return None
     found, organisation = row
-    contact = contacts.decrypt(found.contact) if Right.APPEALS_WORK in caller.rights else None
+    contact = contacts.decrypt(found.contact) if shows_contact else None
     return SubmissionOut(
         source=found.source,
         external_id=found.external_id,
