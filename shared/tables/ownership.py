@@ -96,10 +96,11 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "callback_registrations": {"secret", "digest"},
     "appeal_submissions": {"fingerprint", "contact", "extra"},
     "appeal_notes": {"text"},
+    "reply_leases": {"holder_name"},
     "webhook_endpoints": {"secret"},
 }
 
-# Restricted columns that one other service reads too: column by table, and its role.
+# Restricted columns, by table and column, that one other service reads too.
 SHARED_COLUMNS: dict[tuple[str, str], str] = {("people", "full_name"): "appeals"}
 
 # Stored responses contain everything that the caller could see.
