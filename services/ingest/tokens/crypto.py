@@ -2,45 +2,21 @@
 
 import hashlib
 import hmac
-import json
-from functools import lru_cache
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-
 from services.ingest.settings import ingest_settings
-
-
-@lru_cache(maxsize=4)
-def _fernet(keys: str) -> MultiFernet:
-    return MultiFernet([Fernet(key.strip()) for key in keys.split(",") if key.strip()])
+from shared import encryption
 
 
 def encrypt(value: dict[str, Any]) -> bytes:
     """Return the JSON object encrypted with the newest key."""
-    keys = ingest_settings().encryption_keys.get_secret_value()
-    return _fernet(keys).encrypt(json.dumps(value, ensure_ascii=False, sort_keys=True).encode())
+    return encryption.encrypt(ingest_settings().encryption_keys, value)
 
 
 def decrypt(value: bytes) -> dict[str, Any]:
     """Return the object that `encrypt` encrypted. Raises `cryptography.fernet.InvalidToken` if no key fits."""
-    keys = ingest_settings().encryption_keys.get_secret_value()
-    document: dict[str, Any] = json.loads(_fernet(keys).decrypt(value))
+    document: dict[str, Any] = encryption.decrypt(ingest_settings().encryption_keys, value)
     return document
-
-
-def reencrypted(value: bytes) -> bytes | None:
-    """Return the value re-encrypted with the newest key; None if that key encrypted it already.
-
-    Raises `cryptography.fernet.InvalidToken` if no key fits.
-    """
-    keys = ingest_settings().encryption_keys.get_secret_value()
-    newest = next(key.strip() for key in keys.split(",") if key.strip())
-    try:
-        Fernet(newest).decrypt(value)
-    except InvalidToken:
-        return _fernet(keys).rotate(value)
-    return None
 
 
 def keyed_digest(purpose: str, value: str) -> str:

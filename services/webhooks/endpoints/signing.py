@@ -1,15 +1,16 @@
 """Signing secrets of endpoints, encrypted at rest, and signatures by Standard Webhooks."""
 
 import base64
-import json
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.fernet import InvalidToken
 from pydantic import SecretStr
 from standardwebhooks import Webhook
+
+from shared import encryption
 
 ROTATION_OVERLAP = timedelta(hours=24)
 
@@ -46,17 +47,17 @@ class SecretCipher:
     """Encrypts with the newest key and decrypts with any of the keys."""
 
     def __init__(self, keys: SecretStr) -> None:
-        self._fernet = MultiFernet([Fernet(key.strip()) for key in keys.get_secret_value().split(",")])
+        self._keys = keys
 
     def encrypt(self, value: SigningSecrets) -> bytes:
         """Return the encrypted bytes to store."""
         until = value.previous_until.isoformat() if value.previous_until else None
-        return self._fernet.encrypt(json.dumps([value.current, value.previous, until]).encode())
+        return encryption.encrypt(self._keys, [value.current, value.previous, until])
 
     def decrypt(self, sealed: bytes) -> SigningSecrets:
         """Return the decrypted secrets. Raise `UndecryptableSecret` when no key fits."""
         try:
-            current, previous, until = json.loads(self._fernet.decrypt(sealed))
+            current, previous, until = encryption.decrypt(self._keys, sealed)
         except InvalidToken as error:
             raise UndecryptableSecret(
                 "the secret was encrypted with a key that is no longer configured: rotate it"
