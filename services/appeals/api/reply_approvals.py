@@ -11,8 +11,7 @@ from services.appeals.api.dependencies import (
     ReplyApprover,
     RuleManager,
 )
-from services.appeals.api.presenters.appeals import replies_out, reply_out
-from services.appeals.api.presenters.replies import approval_rule_out
+from services.appeals.api.presenters.replies import approval_rule_out, replies_out, reply_out
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import approval, approval_rules
 from services.appeals.schemas import replies

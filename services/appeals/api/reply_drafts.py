@@ -5,8 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Replier
-from services.appeals.api.presenters.appeals import reply_out
-from services.appeals.api.presenters.replies import hints_out, lease_out, version_out
+from services.appeals.api.presenters.replies import hints_out, lease_out, reply_out, version_out
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import check_context, drafts, edit_lease, reply_queries, reply_versions
 from services.appeals.replies.new_reply import NewReply

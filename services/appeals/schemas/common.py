@@ -24,6 +24,11 @@ class NamedRef(BaseModel):
     name: str = Field(examples=["Комитет по строительству"])
 
 
+def named_ref(found: UUID | None, name: str | None) -> NamedRef | None:
+    """Return a reference to an object, or None for none."""
+    return NamedRef(id=found, name=name or "") if found is not None else None
+
+
 class TopicRef(NamedRef):
     """A topic, or a topic group, whose own `group` is null."""
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import defer
 
 from services.appeals.api.presenters import classifications, routes
 from services.appeals.api.presenters.promises import promise_out
+from services.appeals.api.presenters.replies import named_reply
 from services.appeals.assignees.directory import ActorNames, ActorRef
 from services.appeals.classification import topics
 from services.appeals.lifecycle import assignments, timeline, watchers
@@ -20,7 +21,8 @@ from services.appeals.lifecycle.workflow import allowed_moves
 from services.appeals.moderation import contacts
 from services.appeals.promises import promise_queries
 from services.appeals.replies import reply_queries
-from services.appeals.schemas import appeals, common, replies
+from services.appeals.schemas import appeals, common
+from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.submissions import ContactOut, SubmissionOut
 from services.appeals.sla import breaches
 from shared import clock, security_log
@@ -34,7 +36,6 @@ from shared.tables.appeals import (
     AppealSubmission,
     Assignment,
     Classification,
-    Reply,
     TimelineEntry,
 )
 from shared.tables.ingest import Message
@@ -79,7 +80,7 @@ async def appeal_detail(
         watchers=[names.ref(person_id) for person_id in watching],
         messages=await _messages(session, appeal_id),
         promises=[promise_out(found) for found in await promise_queries.promises_of(session, appeal_id)],
-        replies=[_reply(found, names) for found in sent],
+        replies=[named_reply(found, names) for found in sent],
         assignments=[_assignment(*found, names) for found in moved],
         timeline=[
             appeals.TimelineEntryOut(
@@ -112,7 +113,7 @@ async def _submission(session: AsyncSession, appeal_id: UUID, shows_contact: boo
     return SubmissionOut(
         source=found.source,
         external_id=found.external_id,
-        organisation=_named(found.organisation_id, organisation),
+        organisation=named_ref(found.organisation_id, organisation),
         contact=ContactOut(**contact) if contact is not None else None,
         metadata=found.extra,
     )
@@ -169,29 +170,12 @@ def _assignment(
     return appeals.AssignmentOut(
         at=row.at,
         kind=row.kind,
-        from_organisation=_named(row.from_organisation_id, giving),
-        to_organisation=_named(row.to_organisation_id, getting),
+        from_organisation=named_ref(row.from_organisation_id, giving),
+        to_organisation=named_ref(row.to_organisation_id, getting),
         rule_id=row.rule_id,
         reason=row.reason,
         actor=names.ref(row.actor),
     )
-
-
-async def replies_out(session: AsyncSession, rows: Sequence[Reply]) -> list[replies.ReplyOut]:
-    """Return replies as the API shows them, with the names of their authors."""
-    names = await ActorNames.load(session, {row.author for row in rows})
-    return [_reply(row, names) for row in rows]
-
-
-async def reply_out(session: AsyncSession, row: Reply) -> replies.ReplyOut:
-    """Return a reply as the API shows it."""
-    (shown,) = await replies_out(session, [row])
-    return shown
-
-
-def _reply(row: Reply, names: ActorNames) -> replies.ReplyOut:
-    same = {name: getattr(row, name) for name in replies.ReplyOut.model_fields if name != "author"}
-    return replies.ReplyOut(**same, author=names.ref(row.author))
 
 
 def appeal_summary(row: AppealRow, caller: Caller) -> appeals.AppealSummary:
@@ -205,7 +189,7 @@ def appeal_summary(row: AppealRow, caller: Caller) -> appeals.AppealSummary:
     )  # fmt: skip
     return appeals.AppealSummary(
         **{name: getattr(appeal, name) for name in same},
-        organisation=_named(appeal.organisation_id, organisation),
+        organisation=named_ref(appeal.organisation_id, organisation),
         assignee=_assignee(appeal.assignee_id, assignee),
         topic=topics.topic_ref(appeal.topic_id, topic or "", group_id, group) if appeal.topic_id else None,
         location=topics.location_out(
@@ -237,7 +221,3 @@ async def appeal_list_items(
 
 def _assignee(person_id: UUID | None, name: str | None) -> ActorRef | None:
     return ActorRef(id=person_id, name=name or "", kind="person") if person_id is not None else None
-
-
-def _named(found: UUID | None, name: str | None) -> common.NamedRef | None:
-    return common.NamedRef(id=found, name=name or "") if found is not None else None

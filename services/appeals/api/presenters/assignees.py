@@ -9,7 +9,7 @@ from services.appeals.assignees.directory import ActorNames
 from services.appeals.assignees.selection import absences_today
 from services.appeals.lifecycle.assignee_changes import PersonRow
 from services.appeals.schemas.assignees import AbsenceOut, AssigneeRuleOut, PossibleAssigneeOut
-from services.appeals.schemas.common import NamedRef
+from services.appeals.schemas.common import NamedRef, named_ref
 from shared.tables.appeals_work import Absence
 
 
@@ -22,7 +22,7 @@ async def rules_out(session: AsyncSession, rows: Sequence[AssigneeRuleRow]) -> l
             id=rule.id,
             version=rule.version,
             organisation=NamedRef(id=rule.organisation_id, name=organisation),
-            topic=NamedRef(id=rule.topic_id, name=topic or "") if rule.topic_id is not None else None,
+            topic=named_ref(rule.topic_id, topic),
             people=[names.ref(person_id) for person_id in rule.person_ids],
             last_person=names.ref(rule.last_person_id) if rule.last_person_id is not None else None,
             created_at=rule.created_at,

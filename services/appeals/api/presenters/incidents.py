@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.incidents import incident_queries
 from services.appeals.incidents.bulk_reply import pending_count
-from services.appeals.schemas.common import Channel, NamedRef
+from services.appeals.schemas.common import Channel, named_ref
 from services.appeals.schemas.incidents import AppealBriefOut, IncidentOut, IncidentReplyOut
 from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller
@@ -46,8 +46,8 @@ def _incident(row: incident_queries.IncidentRow, names: ActorNames) -> IncidentO
     return IncidentOut(
         **{name: getattr(incident, name) for name in same},
         opened_by=names.ref(incident.opened_by),
-        organisation=_named(incident.organisation_id, organisation),
-        topic=_named(incident.topic_id, topic),
+        organisation=named_ref(incident.organisation_id, organisation),
+        topic=named_ref(incident.topic_id, topic),
         member_count=seen,
         first_written_at=first,
         last_written_at=last,
@@ -60,14 +60,10 @@ def appeal_brief(appeal: Appeal, organisation: str | None, topic: str | None) ->
         appeal_id=appeal.id,
         **{name: getattr(appeal, name) for name in same},
         text=mask(appeal.text),
-        organisation=_named(appeal.organisation_id, organisation),
-        topic=_named(appeal.topic_id, topic),
+        organisation=named_ref(appeal.organisation_id, organisation),
+        topic=named_ref(appeal.topic_id, topic),
         channel=Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
     ).model_dump()
-
-
-def _named(found: UUID | None, name: str | None) -> NamedRef | None:
-    return NamedRef(id=found, name=name or "") if found is not None else None
 
 
 async def bulk_replies_out(

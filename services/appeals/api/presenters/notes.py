@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.lifecycle import notes
-from services.appeals.schemas.common import NamedRef
+from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.notes import NoteOut, WatcherOut
 from shared.tables.appeals_work import AppealNote, AppealWatcher
 
@@ -31,7 +31,7 @@ def _note(note: AppealNote, organisation: str | None, names: ActorNames) -> Note
     return NoteOut(
         **{name: getattr(note, name) for name in same},
         author=names.ref(note.author),
-        organisation=NamedRef(id=note.organisation_id, name=organisation or "") if note.organisation_id else None,
+        organisation=named_ref(note.organisation_id, organisation),
         text=note.text if note.deleted_at is None else None,
         mentions=[names.ref(person_id) for person_id in note.mentions],
     )

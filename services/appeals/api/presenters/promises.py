@@ -1,7 +1,7 @@
 """Presenters of promises."""
 
 from services.appeals.promises.promise_queries import LedgerRow, PromiseRow
-from services.appeals.schemas.common import NamedRef
+from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.promises import PromiseCounts, PromiseListItem, PromiseOut
 from shared.tables.appeals import Promise
 
@@ -18,9 +18,7 @@ def promise_list_item(row: PromiseRow) -> PromiseListItem:
         **dict(promise_out(promise)),
         appeal_id=promise.appeal_id,
         appeal_number=number,
-        organisation=NamedRef(id=promise.organisation_id, name=organisation or "")
-        if promise.organisation_id
-        else None,
+        organisation=named_ref(promise.organisation_id, organisation),
     )
 
 
@@ -29,7 +27,7 @@ def promise_counts(row: LedgerRow) -> PromiseCounts:
     organisation_id, name, made, still_open, kept, moved, broken = row
     ended = kept + broken
     return PromiseCounts(
-        organisation=NamedRef(id=organisation_id, name=name or "") if organisation_id else None,
+        organisation=named_ref(organisation_id, name),
         made=made,
         open=still_open,
         kept=kept,

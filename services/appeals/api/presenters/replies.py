@@ -1,16 +1,37 @@
-"""Presenters of drafts, hints, templates and approval rules: rows to response models."""
+"""Presenters of replies, drafts, hints, templates and approval rules: rows to response models."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.assignees.directory import ActorNames
 from services.appeals.classification import topics
 from services.appeals.replies.approval_rules import ApprovalRuleRow
 from services.appeals.replies.checks.hints import Hint
 from services.appeals.replies.reply_templates import ReplyTemplateRow
-from services.appeals.schemas import common, replies
+from services.appeals.schemas import replies
 from services.appeals.schemas.approval_rules import ApprovalRuleOut
+from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.reply_templates import ReplyTemplateOut
-from shared.tables.appeals import ReplyLease, ReplyVersion
+from shared.tables.appeals import Reply, ReplyLease, ReplyVersion
+
+
+async def replies_out(session: AsyncSession, rows: Sequence[Reply]) -> list[replies.ReplyOut]:
+    """Return replies as the API shows them, with the names of their authors."""
+    names = await ActorNames.load(session, {row.author for row in rows})
+    return [named_reply(row, names) for row in rows]
+
+
+async def reply_out(session: AsyncSession, row: Reply) -> replies.ReplyOut:
+    """Return a reply as the API shows it."""
+    (shown,) = await replies_out(session, [row])
+    return shown
+
+
+def named_reply(row: Reply, names: ActorNames) -> replies.ReplyOut:
+    """Return a reply with the name of its author from `names`."""
+    same = {name: getattr(row, name) for name in replies.ReplyOut.model_fields if name != "author"}
+    return replies.ReplyOut(**same, author=names.ref(row.author))
 
 
 def lease_out(lease: ReplyLease) -> replies.ReplyLeaseOut:
@@ -40,7 +61,7 @@ def template_out(row: ReplyTemplateRow) -> ReplyTemplateOut:
     same = ("id", "version", "name", "kind", "text", "created_by", "created_at", "updated_at")
     return ReplyTemplateOut(
         **{name: getattr(template, name) for name in same},
-        organisation=_named(template.organisation_id, organisation),
+        organisation=named_ref(template.organisation_id, organisation),
         topic=topics.topic_ref(template.topic_id, topic or "", group_id, group) if template.topic_id else None,
     )
 
@@ -51,10 +72,6 @@ def approval_rule_out(row: ApprovalRuleRow) -> ApprovalRuleOut:
     same = ("id", "urgency", "organisation_kind", "created_by", "created_at")
     return ApprovalRuleOut(
         **{name: getattr(rule, name) for name in same},
-        organisation=_named(rule.organisation_id, organisation),
+        organisation=named_ref(rule.organisation_id, organisation),
         topic=topics.topic_ref(rule.topic_id, topic or "", group_id, group) if rule.topic_id else None,
     )
-
-
-def _named(found: UUID | None, name: str | None) -> common.NamedRef | None:
-    return common.NamedRef(id=found, name=name or "") if found is not None else None
