@@ -1,7 +1,7 @@
 """How well messages of one person in one thread are joined or kept apart: `python -m bench.threads [--json]`.
 
-Each pair in `data/threads/pairs.csv` is classified by the built-in model and placed as `MessagePlacer` does, except
-that a second message which needs no answer changes nothing.
+Each pair in `data/threads/pairs.csv` is classified by the built-in model and placed as `MessagePlacer` does,
+except that a second message which needs no answer changes nothing.
 Prints the shares of the development half and of the held-out half, with 95 % intervals, and the agreement of the
 two labellings.
 """

@@ -141,7 +141,9 @@ def starter_rules() -> None:
     from cli.deployment import starter_rules as deployment
 
     number = asyncio.run(deployment.install())
-    typer.echo("routing rules exist already: nothing changes" if number is None else f"rule set {number} is active")
+    typer.echo(
+        "routing rules exist already: nothing changes" if number is None else f"rule set {number} is active"
+    )
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Background work of appeals: event consumers, jobs and schedules."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from services.appeals.replies import publication_events, publication_requests
 from services.appeals.replies.publication_requests import on_job_dead_lettered
 from services.appeals.routing import reroute as rerouting
 from shared.database.purge import RetentionSettings, purge_tables
+from shared.database.sessions import Database, WriteSession
 from shared.events.consumer import Consumer
 from shared.jobs import Jobs
 from shared.service import Service
@@ -100,24 +102,15 @@ def register(service: Service, queue: Jobs) -> None:
 
     @queue.schedule("record-breaches", "* * * * *")
     async def record_breaches() -> None:
-        while True:
-            async with service.database.write() as session:
-                if not await breach_recording.record_breaches(session):
-                    return
+        await _repeat(service.database, breach_recording.record_breaches)
 
     @queue.schedule("record-broken-promises", "* * * * *")
     async def record_broken_promises() -> None:
-        while True:
-            async with service.database.write() as session:
-                if not await settlement.record_broken_promises(session):
-                    return
+        await _repeat(service.database, settlement.record_broken_promises)
 
     @queue.schedule("remind-of-promises", "*/5 * * * *")
     async def remind_of_promises() -> None:
-        while True:
-            async with service.database.write() as session:
-                if not await settlement.remind_of_promises(session):
-                    return
+        await _repeat(service.database, settlement.remind_of_promises)
 
     @queue.schedule("request-publications-again", "* * * * *")
     async def request_publications_again() -> None:
@@ -132,3 +125,11 @@ def register(service: Service, queue: Jobs) -> None:
     async def purge_expired() -> None:
         terms = RetentionSettings()
         await purge_tables(service.database, [*retention.purge_rules(terms), *queue.purge_rules(terms)])
+
+
+async def _repeat(database: Database, batch: Callable[[WriteSession], Awaitable[object]]) -> None:
+    """Process batches, each in a transaction of its own, until one finds nothing."""
+    while True:
+        async with database.write() as session:
+            if not await batch(session):
+                return

@@ -270,37 +270,32 @@ class ReplyQueued(AppealSnapshot):
     reply_id: UUID = Field(description="The reply")
 
 
-class ReplyApprovalRequested(AppealSnapshot):
+class ReplyApprovalSnapshot(AppealSnapshot):
+    """A reply that needs approval at the time of the event; `id` and `number` are those of the appeal."""
+
+    sent_by_webhooks = False
+    example = _APPEAL | {"status": "in_progress", "kind": "final"} | _REPLY_ID
+
+    reply_id: UUID = Field(description="The reply")
+    kind: ReplyKind = Field(description="`interim`: it promises a later answer")
+
+
+class ReplyApprovalRequested(ReplyApprovalSnapshot):
     """A reply waits for an approver; `id` and `number` are those of the appeal."""
 
     event_type = "reply.approval_requested"
-    sent_by_webhooks = False
-    example = _APPEAL | {"status": "in_progress", "kind": "final"} | _REPLY_ID
-
-    reply_id: UUID = Field(description="The reply")
-    kind: ReplyKind = Field(description="`interim`: it promises a later answer")
 
 
-class ReplyApproved(AppealSnapshot):
+class ReplyApproved(ReplyApprovalSnapshot):
     """An approver approved a reply, which waits for its publication now; `id` and `number` are the appeal's."""
 
     event_type = "reply.approved"
-    sent_by_webhooks = False
-    example = _APPEAL | {"status": "in_progress", "kind": "final"} | _REPLY_ID
-
-    reply_id: UUID = Field(description="The reply")
-    kind: ReplyKind = Field(description="`interim`: it promises a later answer")
 
 
-class ReplyRefused(AppealSnapshot):
+class ReplyRefused(ReplyApprovalSnapshot):
     """An approver refused a reply, which is a draft again; the reply itself shows the remarks."""
 
     event_type = "reply.refused"
-    sent_by_webhooks = False
-    example = _APPEAL | {"status": "in_progress", "kind": "final"} | _REPLY_ID
-
-    reply_id: UUID = Field(description="The reply")
-    kind: ReplyKind = Field(description="`interim`: it promises a later answer")
 
 
 class ReplyFailed(AppealSnapshot):

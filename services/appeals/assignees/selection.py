@@ -91,7 +91,7 @@ async def choose_assignees(session: WriteSession, appeals: Iterable[Appeal]) -> 
     work on them now.
 
     Whoever worked for the same organisation on an answered appeal before gets it again; else the organisation's
-    rules choose. The rules that are used stay locked, so that concurrent choices take one turn after the other.
+    rules choose. The organisation's rules stay locked, so that concurrent choices take one turn after the other.
     """
     waiting = await _without_assignee(session, appeals)
     if not waiting:

@@ -232,11 +232,11 @@ async def lock(session: WriteSession, caller: Caller, appeal_id: UUID) -> Appeal
     return appeal
 
 
-async def check_version(session: AsyncSession, appeal: Appeal, filters: int | None) -> None:
+async def check_version(session: AsyncSession, appeal: Appeal, seen: int | None) -> None:
     """Raise 412, naming the last change, unless the locked appeal is in the version that the caller saw."""
-    if filters is not None and filters != appeal.version:
+    if seen is not None and seen != appeal.version:
         last = await timeline.last_change(session, appeal.id)
-        preconditions.check_version(appeal.version, filters, version=appeal.version, last_change=last)
+        preconditions.check_version(appeal.version, seen, version=appeal.version, last_change=last)
 
 
 async def get_visible(session: AsyncSession, caller: Caller, appeal_id: UUID) -> Appeal:

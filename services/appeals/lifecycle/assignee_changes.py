@@ -9,13 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import Staff, actor_id, load_staff, works_for
 from services.appeals.assignees.selection import owner_of_next_step
+from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.database.sessions import WriteSession
-from shared.http.problems import Conflict, Forbidden, Invalid, NotFound
+from shared.http.problems import Conflict, Forbidden, Invalid
 from shared.tables.appeals import Appeal
 from shared.tables.registry import Person
 
@@ -43,11 +44,7 @@ async def possible_assignees(
     In the order of their ids: a cursor is part of an address, and must not contain a name. Raises `NotFound` also
     for an appeal out of the caller's scope.
     """
-    appeal = await session.scalar(
-        select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
-    )
-    if appeal is None:
-        raise NotFound("No such appeal")
+    appeal = await appeal_queries.get_visible(session, caller, appeal_id)
     query = (
         select(Person.id, Person.full_name)
         .where(works_for(owner_of_next_step(appeal)))

@@ -82,7 +82,8 @@ async def add_watchers(
 
 async def remove_watcher(session: WriteSession, caller: Caller, appeal_id: UUID, person_id: UUID) -> None:
     """Let a person watch the appeal no more. Raises `NotFound` also for a person whom the caller may not see."""
-    await appeal_queries.require_visible(session, caller, appeal_id)
+    # Locked as by `add_watcher`, which reads the row that it has found.
+    await appeal_queries.lock(session, caller, appeal_id)
     row = await session.get(AppealWatcher, (appeal_id, person_id))
     if row is None or not await _is_colleague(session, caller, person_id):
         raise NotFound("No such watcher")

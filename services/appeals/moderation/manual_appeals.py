@@ -144,7 +144,7 @@ def _check_submission(caller: Caller, submission: NewSubmission | None) -> None:
 
 
 async def _require_own_organisation(session: AsyncSession, caller: Caller, organisation_id: UUID | None) -> None:
-    """Raise `Forbidden` for an organisation out of the caller's scope; one that does not exist is found later."""
+    """Raise `Forbidden` for an organisation out of the caller's scope, also if there is no such organisation."""
     if organisation_id is None or caller.is_region_wide:
         return
     query = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))

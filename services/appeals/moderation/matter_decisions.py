@@ -66,7 +66,9 @@ async def split_off(
     if (review := await session.get(Review, message.id)) is not None:
         review.organisation_id = new.organisation_id or message.organisation_id
     withdraw_suggestion(appeal, message.id)
-    await _withdraw_reopening(session, appeal, message, routing_context, caller, recorder)
+    await _withdraw_reopening(
+        session, appeal, message, routing_context=routing_context, caller=caller, recorder=recorder
+    )
     appeal.updated_at = clock.now()
     recorder.add_timeline_entry(
         appeal,
@@ -133,6 +135,7 @@ async def _withdraw_reopening(
     session: WriteSession,
     appeal: Appeal,
     message: Message,
+    *,
     routing_context: RoutingContext,
     caller: Caller,
     recorder: AppealRecorder,

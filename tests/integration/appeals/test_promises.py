@@ -182,7 +182,7 @@ async def test_reminder_comes_a_working_day_before_in_working_time(
 async def test_promise_of_a_closed_organisation_does_not_hold_up_the_reminder_of_another(
     scenario: AppealsScenario, moved_clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(promises, "BATCH", 1)
+    monkeypatch.setattr(settlement, "BATCH", 1)
     thursday = PROMISED_AT - DAY + 2 * HOUR
     day_off: dict[str, Any] = {f"d{thursday:%Y%m%d}": []}
     for author, due in (("anna", PROMISED_AT - HOUR), ("boris", PROMISED_AT)):
