@@ -66,7 +66,12 @@ async def list_appeals(
 @router.get("/appeals/counts", responses=problems.responses(*READ_PROBLEMS), summary="Count appeals")
 async def count_appeals(session: ReadTransaction, caller: Reader, filters: AppealQuery) -> appeals.AppealCounts:
     """Return how many appeals match the filter of the list, by status, and how many are overdue."""
-    return await appeal_queries.count_by_status(session, caller, filters)
+    rows = await appeal_queries.count_by_status(session, caller, filters)
+    return appeals.AppealCounts(
+        total=sum(count for _, count, _ in rows),
+        by_status={status: count for status, count, _ in rows},
+        overdue=sum(overdue for _, _, overdue in rows),
+    )
 
 
 @router.get(

@@ -28,7 +28,6 @@ from services.appeals.classification.topics import TopicGroup
 from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, SingleLine
 from services.appeals.lifecycle import timeline
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
-from services.appeals.schemas import appeals
 from services.appeals.sla.breaches import overdue_condition
 from shared import clock
 from shared.api import preconditions
@@ -204,19 +203,13 @@ async def find(
     return (await session.execute(list_query(caller, filters, paging, newest_first=newest_first))).all()
 
 
-async def count_by_status(session: AsyncSession, caller: Caller, filters: AppealFilter) -> appeals.AppealCounts:
-    """Return how many appeals the filter matches: in total, by status, and overdue."""
+async def count_by_status(
+    session: AsyncSession, caller: Caller, filters: AppealFilter
+) -> Sequence[Row[str, int, int]]:
+    """Return each status of the appeals that the filter matches, how many have it, and how many are overdue."""
     late = func.count().filter(func.coalesce(overdue_condition(clock.now()), False))
-    rows = (
-        await session.execute(
-            select(Appeal.status, func.count(), late).where(*filters.conditions(caller)).group_by(Appeal.status)
-        )
-    ).all()
-    return appeals.AppealCounts(
-        total=sum(row[1] for row in rows),
-        by_status={row[0]: row[1] for row in rows},
-        overdue=sum(row[2] for row in rows),
-    )
+    query = select(Appeal.status, func.count(), late).where(*filters.conditions(caller)).group_by(Appeal.status)
+    return (await session.execute(query)).all()
 
 
 async def lock(session: WriteSession, caller: Caller, appeal_id: UUID) -> Appeal:

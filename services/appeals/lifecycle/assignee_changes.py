@@ -1,12 +1,12 @@
 """Changes of an appeal's assignee by people: assigning, taking and releasing it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignees.assignee_wish import AssigneeWish
 from services.appeals.assignees.directory import Staff, actor_id, load_staff, works_for
 from services.appeals.assignees.selection import owner_of_next_step
 from services.appeals.lifecycle import appeal_queries
@@ -19,18 +19,6 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Forbidden, Invalid
 from shared.tables.appeals import Appeal
 from shared.tables.registry import Person
-
-
-@dataclass(frozen=True)
-class AssigneeWish:
-    """Whom a person wants to assign; a wish that is `given` with null releases the appeal."""
-
-    given: bool
-    person_id: UUID | None = None
-
-
-UNCHANGED = AssigneeWish(given=False)
-
 
 # A person's id and name.
 PersonRow = Row[UUID, str]

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignees.assignee_wish import UNCHANGED, AssigneeWish
 from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
 from services.appeals.classification.types import (
     ANSWERED_TYPES,
@@ -20,7 +21,6 @@ from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.thread_context import ThreadContext, select_messages
 from services.appeals.lifecycle import assignee_changes, assignments, transitions
 from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
-from services.appeals.lifecycle.assignee_changes import UNCHANGED, AssigneeWish
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot

@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
+from services.appeals.assignees.assignee_wish import AssigneeWish
 from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import BoundedDatetime, NonBlankText, SingleLine
-from services.appeals.lifecycle.assignee_changes import AssigneeWish
 from services.appeals.lifecycle.other_matters import PossibleOtherMatter
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.lifecycle.timeline import TimelineEntryKind
