@@ -47,15 +47,17 @@ def _completed(made: Document, app: FastAPI) -> Document:
     schemas.pop("ValidationError", None)
     document = _with_plain_names(made)
     schemas = document["components"]["schemas"]
+    used: set[type[problems.Problem]] = set()
     for path, method, needed in _routes(app):
         operation = document["paths"].get(path, {}).get(method)
         if operation is not None:
             _describe_access(operation, needed)
             _describe_parameters(operation, needed)
-            _describe_problems(operation, method, needed, schemas)
+            used |= _describe_problems(operation, method, needed)
             _describe_headers(operation, needed, schemas)
             if method == "get":
                 _describe_conditional_read(operation)
+    schemas |= problem_schemas.components(used)
     add_examples(document)
     document["components"]["headers"] = response_headers.COMPONENTS
     return document
@@ -100,7 +102,10 @@ def _describe_parameters(operation: Document, needed: frozenset[Any]) -> None:
             parameter["example"] = "9f0b6d8e-1f0a-4c58-9a55-6c2f1b7f3a10"
 
 
-def _describe_problems(operation: Document, method: str, needed: frozenset[Any], schemas: Document) -> None:
+def _describe_problems(
+    operation: Document, method: str, needed: frozenset[Any]
+) -> frozenset[type[problems.Problem]]:
+    """Describe the problems of an operation; returns their kinds."""
     # A subclass may have the slug of its base class: then the base class is used.
     by_slug = {kind.slug: kind for kind in reversed(list(problems.kinds()))}
     found: dict[int, set[type[problems.Problem]]] = {}
@@ -130,14 +135,16 @@ def _describe_problems(operation: Document, method: str, needed: frozenset[Any],
         add(problems.InFlight, problems.KeyReused, problems.Invalid)
     if required_version in needed:
         add(problems.PreconditionFailed, problems.PreconditionRequired, problems.Invalid)
+    described: set[type[problems.Problem]] = set()
     for status, kinds in found.items():
         response = responses.setdefault(str(status), {})
         if _is_other_error(response.get("content", {}).get(_JSON, {}).get("schema", {})):
             continue
         response["description"] = "; ".join(sorted({kind.title for kind in kinds}))
         response["content"] = {problems.MEDIA_TYPE: problem_schemas.media_type(kinds)}
-        schemas |= problem_schemas.components(kinds)
+        described |= kinds
     operation["responses"] = dict(sorted(responses.items()))
+    return frozenset(described)
 
 
 def _is_other_error(schema: Mapping[str, Any]) -> bool:

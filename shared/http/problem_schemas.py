@@ -18,7 +18,7 @@ def component_name(kind: type[Problem]) -> str:
 
 def components(of: Collection[type[Problem]]) -> dict[str, Any]:
     """Return the components of these kinds by name, with the components that they refer to."""
-    found = {component_name(kind): _schema(kind) for kind in of}
+    found = {component_name(kind): _schema(kind) for kind in sorted(of, key=lambda kind: kind.slug)}
     return found | {FieldError.__name__: FieldError.model_json_schema(ref_template=_REFERENCE)}
 
 
