@@ -162,24 +162,23 @@ def _label(column: InstrumentedAttribute[str], name: str) -> Label[str]:
 AppealRow = Row[Appeal, str | None, str | None, UUID | None, str | None, str | None, str | None]
 
 
-def select_rows() -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None, str | None]:
-    # Outer joins: an appeal may have no organisation, topic or location yet.
-    return (
-        select(
-            Appeal,
-            _label(Organisation.name, "organisation"),
-            _label(Topic.name, "topic"),
-            Topic.group_id,
-            _label(TopicGroup.name, "group"),
-            _label(Municipality.name, "municipality"),
-            _label(Person.full_name, "assignee"),
-        )
-        .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
-        .outerjoin(Topic, Topic.id == Appeal.topic_id)
-        .outerjoin(TopicGroup, TopicGroup.id == Topic.group_id)
-        .outerjoin(Municipality, Municipality.oktmo == Appeal.municipality)
-        .outerjoin(Person, Person.id == Appeal.assignee_id)
+# Outer joins: an appeal may have no organisation, topic or location yet.
+SELECT_ROWS: Select[Appeal, str | None, str | None, UUID | None, str | None, str | None, str | None] = (
+    select(
+        Appeal,
+        _label(Organisation.name, "organisation"),
+        _label(Topic.name, "topic"),
+        Topic.group_id,
+        _label(TopicGroup.name, "group"),
+        _label(Municipality.name, "municipality"),
+        _label(Person.full_name, "assignee"),
     )
+    .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
+    .outerjoin(Topic, Topic.id == Appeal.topic_id)
+    .outerjoin(TopicGroup, TopicGroup.id == Topic.group_id)
+    .outerjoin(Municipality, Municipality.oktmo == Appeal.municipality)
+    .outerjoin(Person, Person.id == Appeal.assignee_id)
+)
 
 
 def list_query(
@@ -191,7 +190,7 @@ def list_query(
     """
     columns = (Appeal.opened_at, Appeal.id)
     order = [column.desc() if newest_first else column.asc() for column in columns]
-    query = select_rows().where(*filters.conditions(caller)).order_by(*order).limit(paging.limit + 1)
+    query = SELECT_ROWS.where(*filters.conditions(caller)).order_by(*order).limit(paging.limit + 1)
     after = paging.after(columns, (datetime.fromisoformat, UUID), descending=newest_first)
     return query if after is None else query.where(after)
 

@@ -14,7 +14,7 @@ from services.appeals.api.presenters.replies import named_reply
 from services.appeals.assignees.directory import ActorNames, ActorRef
 from services.appeals.classification import topics
 from services.appeals.lifecycle import assignments, timeline, watchers
-from services.appeals.lifecycle.appeal_queries import AppealRow, select_rows
+from services.appeals.lifecycle.appeal_queries import SELECT_ROWS, AppealRow
 from services.appeals.lifecycle.other_matters import possible_other_matters
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
@@ -55,9 +55,9 @@ async def appeal_detail(
     """
     row = (
         await session.execute(
-            select_rows()
-            .where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true())
-            .execution_options(populate_existing=True)
+            SELECT_ROWS.where(
+                Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true()
+            ).execution_options(populate_existing=True)
         )
     ).one_or_none()
     if row is None:
@@ -73,7 +73,7 @@ async def appeal_detail(
     actors |= {entry.actor for entry in entries} | {found for entry in entries for found in _people_in(entry)}
     names = await ActorNames.load(session, [*actors, *watching])
     return appeals.AppealOut(
-        **dict(appeal_summary(row, caller)),
+        **summary_fields(row, caller),
         route=await routes.load_route(session, route_of(appeal)),
         deadline=appeal.deadline,
         submission=await _submission(session, appeal_id, shows_contact) if appeal.source is not None else None,
@@ -178,8 +178,8 @@ def _assignment(
     )
 
 
-def appeal_summary(row: AppealRow, caller: Caller) -> appeals.AppealSummary:
-    """Return an appeal with the moves that this caller may make."""
+def summary_fields(row: AppealRow, caller: Caller) -> dict[str, Any]:
+    """Return the fields of `AppealSummary`, with the moves that this caller may make."""
     appeal, organisation, topic, group_id, group, municipality, assignee = row
     same = (
         "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
@@ -187,20 +187,19 @@ def appeal_summary(row: AppealRow, caller: Caller) -> appeals.AppealSummary:
         "resolution_due_at", "promised_at", "closed_at", "language", "utility_failure", "incident_id", "transfers",
         "returns", "reply_failed", "source",
     )  # fmt: skip
-    return appeals.AppealSummary(
-        **{name: getattr(appeal, name) for name in same},
-        organisation=named_ref(appeal.organisation_id, organisation),
-        assignee=_assignee(appeal.assignee_id, assignee),
-        topic=topics.topic_ref(appeal.topic_id, topic or "", group_id, group) if appeal.topic_id else None,
-        location=topics.location_out(
+    return {name: getattr(appeal, name) for name in same} | {
+        "organisation": named_ref(appeal.organisation_id, organisation),
+        "assignee": _assignee(appeal.assignee_id, assignee),
+        "topic": topics.topic_ref(appeal.topic_id, topic or "", group_id, group) if appeal.topic_id else None,
+        "location": topics.location_out(
             appeal.municipality, municipality, appeal.settlement, appeal.street, appeal.house
         ),
-        channel=common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
-        overdue=breaches.is_overdue(appeal, clock.now()),
-        triage_reason=route_of(appeal).triage_reason if appeal.status == "triage" else None,
-        possible_other_matters=possible_other_matters(appeal),
-        allowed_moves=allowed_moves(appeal.status, caller.role, returns=appeal.returns),
-    )
+        "channel": common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
+        "overdue": breaches.is_overdue(appeal, clock.now()),
+        "triage_reason": route_of(appeal).triage_reason if appeal.status == "triage" else None,
+        "possible_other_matters": possible_other_matters(appeal),
+        "allowed_moves": allowed_moves(appeal.status, caller.role, returns=appeal.returns),
+    }
 
 
 async def appeal_list_items(
@@ -211,7 +210,7 @@ async def appeal_list_items(
     found = []
     for row in rows:
         route = routes.masked_route(routes.route_out(route_of(row[0]), names)) if with_route else None
-        shown = appeals.AppealListItem(**dict(appeal_summary(row, caller)), route=route)
+        shown = appeals.AppealListItem(**summary_fields(row, caller), route=route)
         for matter in shown.possible_other_matters:
             matter.reason = mask(matter.reason)
         shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
