@@ -15,6 +15,7 @@ BENCHMARKS = (
     "owners",
     "pipeline",
     "registry_search",
+    "api",
 )
 
 

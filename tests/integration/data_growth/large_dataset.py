@@ -65,7 +65,8 @@ INSERT INTO appeals (id, version, status, urgency, organisation_id, assignee_id,
         'Когда починят дорогу у дома ' || i || '? ' || repeat(md5(i::text), 4), at, at + interval '1 minute', at,
         at + interval '4 days',
         CASE WHEN open THEN NULL ELSE at + interval '20 hours' END,
-        CASE WHEN open AND i % 2 = 0 THEN at + interval '4 days' ELSE NULL END, '{{"reason": "topic"}}', at, at
+        CASE WHEN open AND i % 2 = 0 THEN at + interval '4 days' ELSE NULL END,
+        '{{"reason": "topic", "rule_id": null, "confidence": 1}}', at, at
     FROM source ORDER BY i;
 INSERT INTO appeal_messages SELECT message_id, appeal_id, at FROM source;
 INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, publication_id, published_at, version,

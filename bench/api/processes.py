@@ -1,0 +1,73 @@
+"""The processes that are measured: the appeals service and the bare route, both behind the gateway."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from cli.embedded.programs import traefik_program
+from cli.embedded.settings import SERVICES
+from cli.embedded.temporary_postgres import free_port
+from services.gateway.traefik.static_config import write_static_config
+
+_START_SECONDS = 60
+
+
+@asynccontextmanager
+async def measured_processes(folder: Path, recorded: Path, settings: Mapping[str, str]) -> AsyncIterator[str]:
+    """Run the gateway, the appeals service and the bare route until the block ends; yield the gateway's URL."""
+    gateway, admin, appeals, bare = (free_port() for _ in range(4))
+    address = dict.fromkeys(SERVICES, "http://127.0.0.1:1")
+    address |= {"appeals": f"http://127.0.0.1:{appeals}", "metrics": f"http://127.0.0.1:{bare}"}
+    urls = {f"GOSPABLIK_{name.upper()}_URL": url for name, url in address.items()}
+    static = write_static_config(
+        folder / "traefik.yml", public_address=f"127.0.0.1:{gateway}", admin_address=f"127.0.0.1:{admin}"
+    )
+    service = (sys.executable, "-m", "cli.main", "serve", "appeals", "--process", "api")
+    floor = (sys.executable, "-m", "bench.api.bare_route", str(recorded), str(bare))
+    proxy = (traefik_program(), f"--configFile={static}")
+    settings = {
+        **os.environ,
+        **settings,
+        **urls,
+        "GOSPABLIK_HOST": "127.0.0.1",
+        "GOSPABLIK_PORT": str(appeals),
+        "GOSPABLIK_GATEWAY_SERVICE_URL": "http://127.0.0.1:1",
+    }
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(_running(service, settings, folder / "appeals.log"))
+        await stack.enter_async_context(_running(floor, settings, folder / "bare_route.log"))
+        # The gateway comes last: its circuit breaker would refuse requests after those that found no service.
+        await _wait(f"{address['appeals']}/api/v1/topics", status=401)
+        await _wait(f"{address['metrics']}/", status=404)
+        await stack.enter_async_context(_running(proxy, settings, folder / "traefik.log"))
+        await _wait(f"http://127.0.0.1:{gateway}/api/v1/topics", status=401)
+        yield f"http://127.0.0.1:{gateway}"
+
+
+@asynccontextmanager
+async def _running(command: Sequence[str], settings: Mapping[str, str], log: Path) -> AsyncIterator[None]:
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(*command, env=settings, stdout=output, stderr=output)
+        try:
+            yield
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+async def _wait(url: str, *, status: int) -> None:
+    async with asyncio.timeout(_START_SECONDS), aiohttp.ClientSession() as http:
+        while True:
+            try:
+                async with http.get(url) as response:
+                    if response.status == status:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.2)
