@@ -9,7 +9,12 @@ from services.appeals.inbound import event_consumer
 from services.appeals.inbound.event_consumer import handle_events
 from services.appeals.incidents import clustering
 from services.appeals.incidents.bulk_reply import create_all_replies, create_delayed_reply
-from services.appeals.lifecycle import access_changes, breach_recording
+from services.appeals.lifecycle import (
+    access_changes,
+    breach_recording,
+    deadline_recomputation,
+    deadline_warnings,
+)
 from services.appeals.moderation import contacts
 from services.appeals.promises import settlement
 from services.appeals.replies import publication_events, publication_requests
@@ -47,6 +52,13 @@ def consumers(queue: Jobs) -> tuple[Consumer, ...]:
             access_changes.handle_person_events,
             queue,
         ),
+        Consumer(
+            "sla",
+            AppealsConsumerOffset,
+            deadline_recomputation.REGISTRY_EVENT_TYPES,
+            deadline_recomputation.handle_registry_events,
+            queue,
+        ),
         # Reads the events that the first consumer emits.
         Consumer(
             "clustering",
@@ -76,6 +88,14 @@ def register(service: Service, queue: Jobs) -> None:
             service.database,
             include_untouched=payload["include_untouched"],
             rule_set_id=UUID(asked_by) if asked_by else None,
+        )
+
+    @queue.handler(jobs.RECOMPUTE_DEADLINES)
+    async def recompute_deadlines(payload: dict[str, Any]) -> None:
+        await deadline_recomputation.recompute_deadlines(
+            service.database,
+            {UUID(found) for found in payload["calendars"]},
+            {UUID(found) for found in payload["organisations"]},
         )
 
     # Finds appeals that were opened while the rules or the registry were changing.
@@ -111,6 +131,13 @@ def register(service: Service, queue: Jobs) -> None:
     @queue.schedule("remind-of-promises", "*/5 * * * *")
     async def remind_of_promises() -> None:
         await _repeat(service.database, settlement.remind_of_promises)
+
+    @queue.schedule("warn-of-deadlines", "* * * * *")
+    async def warn_of_deadlines() -> None:
+        while True:
+            async with service.database.write() as session:
+                if not await deadline_warnings.record_warnings(session):
+                    return
 
     @queue.schedule("request-publications-again", "* * * * *")
     async def request_publications_again() -> None:

@@ -41,9 +41,32 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "backfills": frozenset({"status", "requested_by"}),
     "publications": frozenset({"network", "kind", "status", "on_behalf_of"}),
     "topics": frozenset({"code", "taxonomy_version"}),
-    "sla_policies": frozenset({"urgency", "starts_from"}),
+    "sla_policies": frozenset(
+        {
+            "urgency",
+            "starts_from",
+            "organisation_kind",
+            "channel",
+            "legal_regime",
+            "first_response_unit",
+            "resolution_unit",
+            "promise_unit",
+            "return_unit",
+            "created_by",
+        }
+    ),
     "appeals": frozenset(
-        {"status", "urgency", "outcome", "network", "source", "municipality", "utility_failure", "language"}
+        {
+            "status",
+            "urgency",
+            "outcome",
+            "network",
+            "source",
+            "municipality",
+            "utility_failure",
+            "language",
+            "legal_regime",
+        }
     ),
     "appeal_submissions": frozenset({"source"}),
     "classifications": frozenset(
@@ -104,9 +127,12 @@ UNAUDITED_TABLES: dict[str, str] = {
         "messages come from the networks; versions and events record their changes",
     ),
     **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "internal state of the worker"),
-    **dict.fromkeys(("timeline", "appeal_messages", "assignments"), "the permanent record of an appeal"),
     "reply_versions": "the record of a draft's texts, with their authors",
     "reply_leases": "expire within minutes; taking one over is in the timeline",
+    **dict.fromkeys(
+        ("timeline", "appeal_messages", "assignments", "sla_clocks", "sla_clock_events"),
+        "the permanent record of an appeal",
+    ),
 }
 
 SECRET_COLUMNS = frozenset({"password_hash", "secret", "digest", "identity", "raw", "challenge"})

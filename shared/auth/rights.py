@@ -25,6 +25,7 @@ class Right(StrEnum):
     APPEALS_ANSWER = "appeals:answer"
     REPLIES_APPROVE = "replies:approve"
     ASSIGNEES_MANAGE = "assignees:manage"
+    APPEALS_PAUSE = "appeals:pause"
     CLASSIFICATIONS_READ = "classifications:read"
     RULES_MANAGE = "rules:manage"
     METRICS_READ = "metrics:read"
@@ -57,6 +58,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.REPLIES_APPROVE: "approve or refuse replies that need approval",
     Right.ASSIGNEES_MANAGE: "assign appeals that a colleague has; manage the rules that choose assignees, "
     "and the absences of colleagues",
+    Right.APPEALS_PAUSE: "pause and resume the clocks of appeals",
     Right.CLASSIFICATIONS_READ: "see the classification of all messages, and by which model it was made",
     Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules",
     Right.METRICS_READ: "read figures and reports",
@@ -141,6 +143,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.APPEALS_ANSWER,
         Right.REPLIES_APPROVE,
         Right.ASSIGNEES_MANAGE,
+        Right.APPEALS_PAUSE,
         Right.CLASSIFICATIONS_READ,
         Right.RULES_MANAGE,
         Right.METRICS_READ,
@@ -189,6 +192,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
     | _own_organisation(
         Right.REPLIES_APPROVE,
         Right.ASSIGNEES_MANAGE,
+        Right.APPEALS_PAUSE,
         Right.PAGES_CONFIRM,
         Right.PEOPLE_READ,
         Right.PEOPLE_MANAGE,

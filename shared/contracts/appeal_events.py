@@ -229,6 +229,54 @@ class AppealOverdue(AppealSnapshot):
     promised_at: Moment | None = Field(description="The date that an interim reply promised, if there is one")
 
 
+class AppealClockPaused(AppealSnapshot):
+    """A person paused the clocks of the appeal: the organisation waits for something that it cannot hasten."""
+
+    event_type = "appeal.clock_paused"
+    example = _APPEAL | {
+        "first_response_due_at": None,
+        "resolution_due_at": None,
+        "reason": "Ждём адрес от автора",
+    }
+
+    reason: Annotated[str, FeedOnly()] = Field(description="What the person who paused them wrote")
+
+
+class AppealClockResumed(AppealSnapshot):
+    """A person ended the pause of the clocks; the body contains the deadlines now in force."""
+
+    event_type = "appeal.clock_resumed"
+    example = _APPEAL | {"reason": None}
+
+    reason: Annotated[str | None, FeedOnly()] = Field(description="What the person who resumed them wrote")
+
+
+class AppealDeadlineNear(AppealSnapshot):
+    """A share of the time until a deadline is used, by the shares that the SLA policy names. Sent in the working
+    hours of the organisation.
+    """
+
+    event_type = "appeal.deadline_near"
+    example = _APPEAL | {
+        "clock": "first_response",
+        "share": 0.8,
+        "due_at": "2026-11-24T02:00:04+00:00",
+        "left_seconds": 6480,
+    }
+
+    clock: Literal["first_response", "next_response", "final_answer"] = Field(description="What is due")
+    share: float = Field(description="The share of the time that is used")
+    due_at: Moment = Field(description="The deadline")
+    left_seconds: int = Field(description="What is left, in the working or calendar time of the policy")
+
+
+class AppealDeadlineChanged(AppealSnapshot):
+    """A deadline of the appeal moved, because a working calendar changed or the organisation got another one."""
+
+    event_type = "appeal.deadline_changed"
+    example = _APPEAL
+
+
 class AppealClosed(AppealSnapshot):
     """The appeal ended: `status` is `closed` (with `outcome` if one was given) or `not_required` (no answer is
     needed).

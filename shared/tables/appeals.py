@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shared.tables.base import (
     Base,
@@ -25,6 +25,7 @@ OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopene
 PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
 # A reply that somebody writes or that is on its way to the citizen. An appeal has at most one.
 REPLY_STATUSES_UNDER_WAY = ("draft", "on_approval", *PENDING_REPLY_STATUSES)
+UNFINISHED_CLOCK_STATES = ("waiting", "running", "paused")
 # The indexes include statuses that are no longer assigned: a wider condition serves the same queries.
 _INDEXED_OPEN = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
 
@@ -53,28 +54,143 @@ class Topic(Base):
 
 
 class SlaPolicy(Base):
-    """The time for a reply in working hours, from the moment `starts_from`: received | written | assigned.
+    """A version of an SLA policy: which appeals it is for, and how long a reply may take.
 
-    A policy is never edited: a change is a new row with a later `valid_from`, which explains old deadlines.
+    `policy_key` is the same for all versions of a policy. A version is in effect from `valid_from` until before
+    `valid_until` (null: without end) and is never edited or deleted, so that it explains old deadlines.
+    Conditions are null for any value: `topic_id` may be a group, `channel` is a network or `manual`. Amounts are
+    hours of the unit beside them: working | calendar; `ceiling_hours` are calendar hours. `starts_from`:
+    received | written | assigned.
     """
 
     __tablename__ = "sla_policies"
+    __table_args__ = (
+        # A policy has one version of each number: two changes at once do not both succeed.
+        UniqueConstraint("policy_key", "version"),
+        Index("ix_sla_policies_valid_from", "valid_from", "id"),
+    )
 
     id: Mapped[Id]
+    policy_key: Mapped[UUID]
+    version: Mapped[int] = mapped_column(default=1)
     name: Mapped[str]
-    urgency: Mapped[str]
+    urgency: Mapped[str | None]
+    topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
+    organisation_kind: Mapped[str | None]
+    channel: Mapped[str | None]
+    legal_regime: Mapped[str | None]
     first_response_hours: Mapped[float]
+    first_response_unit: Mapped[str] = mapped_column(default="working")
+    ceiling_hours: Mapped[float | None]
     resolution_hours: Mapped[float]
+    resolution_unit: Mapped[str] = mapped_column(default="working")
+    promise_hours: Mapped[float | None]
+    promise_unit: Mapped[str] = mapped_column(default="working")
+    return_hours: Mapped[float | None]
+    return_unit: Mapped[str] = mapped_column(default="working")
     starts_from: Mapped[str] = mapped_column(default="received")
+    # The shares of the time after which the organisation is warned, in order.
+    warn_at: Mapped[list[float]] = mapped_column(JSONB, default=lambda: [0.5, 0.8])
     valid_from: Mapped[datetime]
+    valid_until: Mapped[datetime | None]
+    created_by: Mapped[str | None]
     created_at: Mapped[CreatedAt]
+
+
+class SlaClock(Base):
+    """A clock of an appeal, kind first_response | next_response | final_answer | promise.
+
+    `message_id` is the citizen's message that it answers; null: an appeal without one. `policy_id` is the version
+    of the policy that applies, kept when the policy is edited or deleted. `due_at`, `used_seconds`, `on_time` and
+    `explanation` are computed from the events, the policy and the calendars, and stored. `due_at` is null while a
+    clock is paused in time. A clock that is `waiting` has no events yet: a moderator has to decide.
+    """
+
+    __tablename__ = "sla_clocks"
+    __table_args__ = (
+        Index("ix_sla_clocks_appeal_id", "appeal_id", "created_at", "id"),
+        # An appeal has one unfinished clock of each kind. Also lists the appeals with unfinished clocks.
+        Index(
+            "uq_sla_clocks_unfinished",
+            "appeal_id",
+            "kind",
+            unique=True,
+            postgresql_where=text(f"state IN {UNFINISHED_CLOCK_STATES!r}"),
+        ),
+        Index(
+            "ix_sla_clocks_next_warning_at",
+            "next_warning_at",
+            "id",
+            postgresql_where=text("next_warning_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[Id]
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
+    kind: Mapped[str]
+    # waiting | running | paused | stopped (by a published answer) | cancelled (without one).
+    state: Mapped[str]
+    message_id: Mapped[UUID | None] = mapped_column(ForeignKey("messages.id"))
+    written_at: Mapped[datetime]
+    received_at: Mapped[datetime]
+    policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("sla_policies.id"))
+    target_seconds: Mapped[int | None] = mapped_column(BigInteger)
+    unit: Mapped[str | None]
+    ceiling_seconds: Mapped[int | None] = mapped_column(BigInteger)
+    started_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    stopped_at: Mapped[datetime | None]
+    used_seconds: Mapped[int | None] = mapped_column(BigInteger)
+    on_time: Mapped[bool | None]
+    explanation: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    # The last share of the time that the organisation was warned of, and when the next warning is due.
+    warned_share: Mapped[float | None]
+    next_warning_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+    # Whoever changes an appeal needs its clocks; lists of appeals leave them out.
+    events: Mapped[list["SlaClockEvent"]] = relationship(
+        order_by="SlaClockEvent.sequence", lazy="selectin", cascade="save-update, merge"
+    )
+
+
+class SlaClockEvent(Base):
+    """What happened to a clock, kept permanently and never changed.
+
+    kind started | restarted (by a new question) | moved (to another organisation or calendar) | paused | resumed |
+    policy_changed | merged (an appeal with an earlier start joined) | stopped | cancelled. Events are ordered by
+    `sequence`, which is given under the lock of the appeal; `at` comes from the clocks of several machines.
+    `starts_at` is the moment from which the clock counts, `due_at` the date of a promise.
+    """
+
+    __tablename__ = "sla_clock_events"
+
+    clock_id: Mapped[UUID] = mapped_column(ForeignKey("sla_clocks.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str]
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    reason: Mapped[str | None]
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    # Null: the program's default calendar.
+    calendar_id: Mapped[UUID | None] = mapped_column(ForeignKey("calendars.id"))
+    policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("sla_policies.id"))
+    starts_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    target_seconds: Mapped[int | None] = mapped_column(BigInteger)
+    unit: Mapped[str | None]
+    ceiling_seconds: Mapped[int | None] = mapped_column(BigInteger)
+    recorded_at: Mapped[CreatedAt]
 
 
 class Appeal(Base):
     """A citizen's matter, from the message that opened it to its outcome.
 
     `first_response_*` describe the first reply and are not changed later; `next_response_due_at` is the deadline
-    of the reply to a message that reopened the appeal, or null. `deadline` explains both.
+    of the reply to a message that reopened the appeal, or null. Due dates are results of `clocks`, stored for
+    lists.
+    `legal_regime`: open_source_message unless the law treats the message as an appeal of its own kind.
     """
 
     __tablename__ = "appeals"
@@ -212,6 +328,7 @@ class Appeal(Base):
     url: Mapped[str | None]
     # As in `appeal_submissions`; null: from a network, or entered without a source.
     source: Mapped[str | None]
+    legal_regime: Mapped[str] = mapped_column(default="open_source_message", server_default="open_source_message")
     text: Mapped[ExactTextColumn]
     written_at: Mapped[datetime]
     opened_at: Mapped[datetime]
@@ -220,7 +337,6 @@ class Appeal(Base):
     first_response_due_at: Mapped[datetime | None]
     first_response_at: Mapped[datetime | None]
     first_response_working_seconds: Mapped[int | None]
-    deadline: Mapped[dict[str, Any] | None]
     next_response_due_at: Mapped[datetime | None]
     overdue_recorded_at: Mapped[datetime | None]
     resolution_due_at: Mapped[datetime | None]
@@ -231,6 +347,10 @@ class Appeal(Base):
     route: Mapped[dict[str, Any]]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
+
+    clocks: Mapped[list[SlaClock]] = relationship(
+        order_by="(SlaClock.created_at, SlaClock.id)", lazy="selectin", cascade="save-update, merge"
+    )
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 — SQLAlchemy's own name
 

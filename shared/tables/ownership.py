@@ -49,6 +49,8 @@ TABLE_OWNERS: dict[str, str] = {
         (
             "topics",
             "sla_policies",
+            "sla_clocks",
+            "sla_clock_events",
             "appeals",
             "appeal_messages",
             "appeal_submissions",

@@ -14,6 +14,9 @@ READ_PROBLEMS = (Unauthenticated, Forbidden, Invalid)
 WRITE_PROBLEMS = (BadRequest, Unauthenticated, Forbidden, Invalid, Conflict)
 
 
+ClockPauser = Annotated[Caller, require_right(Right.APPEALS_PAUSE)]
+
+
 Replier = Annotated[Caller, require_right(Right.APPEALS_ANSWER)]
 ReplyApprover = Annotated[Caller, require_right(Right.REPLIES_APPROVE)]
 

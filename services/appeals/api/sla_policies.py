@@ -1,46 +1,117 @@
 """Routes of SLA policies."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, RegistryReader, RuleManager
 from services.appeals.schemas import sla_policies
 from services.appeals.sla import policies
 from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import RequiredVersion, set_etag
+from shared.api.response_headers import with_headers
 from shared.http import problems
+from shared.http.problems import NotFound, PreconditionFailed, PreconditionRequired
 from shared.service import Once, ReadTransaction, WriteTransaction
 from shared.tables.appeals import SlaPolicy
 
-router = APIRouter(tags=["sla"])
+router = APIRouter(prefix="/sla-policies", tags=["sla"])
 
 
-@router.get("/sla-policies", responses=problems.responses(*READ_PROBLEMS), summary="SLA policies")
+@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="SLA policies")
 async def list_sla_policies(
-    session: ReadTransaction, caller: RegistryReader, paging: PagingDep, response: Response
+    session: ReadTransaction,
+    caller: RegistryReader,
+    filters: Annotated[sla_policies.SlaPolicyFilter, Query()],
+    paging: PagingDep,
+    response: Response,
 ) -> Page[sla_policies.SlaPolicyOut]:
-    """Return SLA policies, latest start first: of each urgency, the first that has started is in effect."""
+    """Return versions of SLA policies, latest start first. `in_effect_at` takes those in effect at a moment."""
     rows, cursor = paging.page(
-        await policies.list_policies(session, paging), lambda row: (row.valid_from, row.id), response
+        await policies.list_policies(session, filters, paging), lambda row: (row.valid_from, row.id), response
     )
     return Page(items=[_policy(row) for row in rows], next_cursor=cursor)
 
 
 @router.post(
-    "/sla-policies", status_code=201, responses=problems.responses(*WRITE_PROBLEMS), summary="Add an SLA policy"
+    "",
+    status_code=201,
+    responses=problems.responses(*WRITE_PROBLEMS) | with_headers(201, "Location"),
+    summary="Add an SLA policy",
 )
 async def add_sla_policy(
     session: WriteTransaction,
     caller: RuleManager,
     body: sla_policies.SlaPolicyIn,
     once: Once,
+    response: Response,
 ) -> sla_policies.SlaPolicyOut:
-    """Add a policy. Policies are never edited: one with a later `valid_from` replaces this one for appeals opened
-    from then on.
+    """Add a policy for the appeals that its conditions name. Of the policies in effect when a message was received
+    the one with most conditions applies; of equals one that names the urgency, then a topic before its group, then
+    the latest `valid_from`.
     """
 
     async def work() -> sla_policies.SlaPolicyOut:
-        return _policy(await policies.add_policy(session, body))
+        return _policy(await policies.add_policy(session, body, caller.actor))
 
-    return await once(sla_policies.SlaPolicyOut, work)
+    added = await once(sla_policies.SlaPolicyOut, work)
+    response.headers["Location"] = f"/api/v1/sla-policies/{added.policy_key}"
+    set_etag(response, added.version)
+    return added
+
+
+@router.get("/{policy_key}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get an SLA policy")
+async def get_sla_policy(
+    session: ReadTransaction, caller: RegistryReader, policy_key: UUID, response: Response
+) -> sla_policies.SlaPolicyOut:
+    """Return the latest version of the policy. The ETag is for `If-Match`."""
+    found = await policies.latest_version(session, policy_key)
+    set_etag(response, found.version)
+    return _policy(found)
+
+
+@router.put(
+    "/{policy_key}",
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired),
+    summary="Change an SLA policy",
+)
+async def change_sla_policy(
+    *,
+    session: WriteTransaction,
+    caller: RuleManager,
+    policy_key: UUID,
+    body: sla_policies.SlaPolicyIn,
+    version: RequiredVersion,
+    response: Response,
+) -> sla_policies.SlaPolicyOut:
+    """Give the policy a new version from now, or from `valid_from`, in place of what was planned for that time.
+    Earlier versions stay, and the clocks that they started keep them. 409 if some appeals would have no policy.
+    """
+    changed = await policies.change_policy(session, policy_key, version, body, caller.actor)
+    set_etag(response, changed.version)
+    return _policy(changed)
+
+
+@router.delete(
+    "/{policy_key}",
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired),
+    summary="End an SLA policy",
+)
+async def end_sla_policy(
+    *,
+    session: WriteTransaction,
+    caller: RuleManager,
+    policy_key: UUID,
+    version: RequiredVersion,
+    response: Response,
+) -> sla_policies.SlaPolicyOut:
+    """End the policy now. Its versions stay, and the clocks that they started keep them. 409 if some appeals would
+    have no policy.
+    """
+    ended = await policies.end_policy(session, policy_key, version)
+    set_etag(response, ended.version)
+    return _policy(ended)
 
 
 def _policy(row: SlaPolicy) -> sla_policies.SlaPolicyOut:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func
+from sqlalchemy.orm.attributes import set_committed_value
 
 from services.appeals.classification import store
 from services.appeals.classification.types import is_automatic
@@ -36,6 +37,7 @@ from services.appeals.lifecycle.workflow import FINAL_STATUSES, status_after_mes
 from services.appeals.routing import engine
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
+from services.appeals.sla.policy_selection import DEFAULT_LEGAL_REGIME
 from shared import clock
 from shared.audit import recorder
 from shared.contracts.appeal_events import AppealMessageAdded, AppealOpened
@@ -99,6 +101,10 @@ class AppealMatcher:
                 if attempts == _TRIES:
                     raise Conflict("The appeals of this thread are changing; try again")
                 await placer.look_again(missing)
+                organisations = {appeal.organisation_id for appeal in self.locked.appeals.values()}
+                await self._routing_context.sla.calendars.add(
+                    self._session, {found for found in organisations if found is not None}
+                )
         await placer.classify_whole()
         self._placements |= placer.placements
         standings = await AppealStandings.load(self._session, joined(placer.placements))
@@ -110,7 +116,11 @@ class AppealMatcher:
         """
         rows = [{name: value for name, value in vars(draft).items() if name in _DRAFTED} for draft in drafts]
         inserted = {appeal.id: appeal for appeal in await insert_missing(self._session, Appeal, rows)}
-        return [inserted[draft.id] for draft in drafts if draft.id in inserted]
+        kept = [draft for draft in drafts if draft.id in inserted]
+        for draft in kept:
+            set_committed_value(inserted[draft.id], "clocks", [])
+            inserted[draft.id].clocks.extend(draft.clocks)
+        return [inserted[draft.id] for draft in kept]
 
     def _draft(self, item: ClassifiedMessage, key: ThreadAuthor) -> Appeal:
         message, result = item.message, item.result
@@ -125,14 +135,12 @@ class AppealMatcher:
             updated_at=now, municipality=self._routing_context.municipality_code(result),
             settlement=result.settlement, street=result.street, house=result.house,
             utility_failure=result.utility_failure, language=result.language,
-            transfers=0, returns=0,
+            transfers=0, returns=0, legal_regime=DEFAULT_LEGAL_REGIME,
         )  # fmt: skip
         if result.needs_answer == "yes" and item.assign_by_rules and route.organisation_id is not None:
             appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", route.organisation_id, now
             appeal.route = route.to_snapshot().dump()
-            clocks.start_first_response_clock(
-                appeal, self._routing_context.policies, self._routing_context.calendar(appeal.organisation_id)
-            )
+            clocks.start_first_response_clock(appeal, self._routing_context.sla, item.actor)
         else:
             appeal.status = "triage"
             appeal.route = route.to_triage_snapshot(engine.unclear_need_reason(result)).dump()

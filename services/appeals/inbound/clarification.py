@@ -102,9 +102,7 @@ class Clarifier:
             appeal, "clarified", message_id=str(message.id), written_at=message.written_at.isoformat()
         )
         if appeal.organisation_id is not None and appeal.status != "triage":
-            clocks.recompute_clock(
-                appeal, self._routing_context.policies, self._routing_context.calendar(appeal.organisation_id)
-            )
+            clocks.start_again(appeal, self._routing_context.sla, SYSTEM_ACTOR)
             appeal.overdue_recorded_at = None
 
     def _set_topic(

@@ -23,7 +23,7 @@ from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.replies import check_context, submission
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.routing.context import RoutingContext
-from services.appeals.sla.clocks import awaits_reply
+from services.appeals.sla.clocks import awaits_reply, runs_next_response_clock
 from shared import clock
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
@@ -290,9 +290,7 @@ async def list_bulk_replies(
 
 
 async def pending_count(session: AsyncSession, caller: Caller, reply: IncidentReply) -> int:
-    waits = or_(
-        Appeal.first_response_at.is_(None), Appeal.next_response_due_at.is_not(None), Appeal.status == "interim"
-    )
+    waits = or_(Appeal.first_response_at.is_(None), runs_next_response_clock(), Appeal.status == "interim")
     query = (
         select(func.count())
         .select_from(IncidentMember)

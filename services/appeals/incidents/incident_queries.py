@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field
 from sqlalchemy import ColumnElement, Select, Text, exists, func, or_, select, true, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import raiseload
 
 from services.appeals.field_types import OKTMO_PATTERN
 from shared.api.pagination import Paging
@@ -127,6 +128,7 @@ async def members(session: AsyncSession, caller: Caller, incident_id: UUID, pagi
     await require_visible_incident(session, caller, incident_id)
     query = (
         select(IncidentMember, Appeal, _ORGANISATION, _TOPIC)
+        .options(raiseload(Appeal.clocks))
         .join(Appeal, Appeal.id == IncidentMember.appeal_id)
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
         .outerjoin(Topic, Topic.id == Appeal.topic_id)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Text, func, literal, select, text, type_coerce, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import raiseload
 
 from services.appeals.incidents.similarity import MIN_SHOWN_SCORE, Similarity, compare
 from shared.auth.callers import Caller
@@ -57,7 +58,9 @@ async def like(
     caller's scope. Raises `NotFound`.
     """
     asked = await session.scalar(
-        select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
+        select(Appeal)
+        .options(raiseload(Appeal.clocks))
+        .where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
     )
     if asked is None:
         raise NotFound("No such appeal")

@@ -13,6 +13,7 @@ from prometheus_client import Gauge
 from pydantic import Field
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import raiseload
 
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from shared import clock
@@ -137,6 +138,7 @@ async def find(session: AsyncSession, filters: AlertFilter, paging: Paging) -> S
 def _query() -> Any:
     return (
         select(Alert, Appeal, Incident)
+        .options(raiseload(Appeal.clocks))
         .outerjoin(Appeal, Appeal.id == Alert.appeal_id)
         .outerjoin(Incident, Incident.id == func.coalesce(Alert.incident_id, Appeal.incident_id))
     )

@@ -19,7 +19,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, raiseload
 from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import actor_id
@@ -191,6 +191,8 @@ def list_query(
     columns = (Appeal.opened_at, Appeal.id)
     order = [column.desc() if newest_first else column.asc() for column in columns]
     query = SELECT_ROWS.where(*filters.conditions(caller)).order_by(*order).limit(paging.limit + 1)
+    # Lists show the due dates in the appeal's own row.
+    query = query.options(raiseload(Appeal.clocks))
     after = paging.after(columns, (datetime.fromisoformat, UUID), descending=newest_first)
     return query if after is None else query.where(after)
 

@@ -3,8 +3,8 @@
 from sqlalchemy import select
 
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.sla import clocks
 from services.appeals.sla.breaches import overdue_condition
-from services.appeals.sla.deadline_snapshot import DeadlineSnapshot
 from shared import clock
 from shared.contracts.appeal_events import AppealOverdue
 from shared.database.sessions import WriteSession
@@ -27,7 +27,7 @@ async def record_breaches(session: WriteSession) -> int:
     recorder = AppealRecorder()
     for appeal in late:
         appeal.overdue_recorded_at = clock.now()
-        recorder.add_timeline_entry(appeal, "overdue", deadline=DeadlineSnapshot.parse(appeal.deadline).text)
+        recorder.add_timeline_entry(appeal, "overdue", deadline=clocks.first_response_text(appeal))
         recorder.add_event(AppealOverdue(**event_snapshot(appeal), promised_at=appeal.promised_at))
     await recorder.write(session)
     return len(late)

@@ -5,7 +5,6 @@ timeline.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -24,7 +23,7 @@ from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves, f
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
 from services.appeals.sla import clocks
-from services.appeals.sla.deadline_snapshot import AwaitedReply, DeadlineSnapshot
+from services.appeals.sla.limits import return_until
 from shared import clock
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import (
@@ -64,7 +63,7 @@ def record_assigned(recorder: AppealRecorder, appeal: Appeal, actor: str) -> Non
         actor,
         organisation_id=str(appeal.organisation_id),
         reason=route_of(appeal).reason,
-        deadline=DeadlineSnapshot.parse(appeal.deadline).text,
+        deadline=clocks.first_response_text(appeal),
     )
     recorder.add_event(AppealAssigned(**event_snapshot(appeal)), actor)
 
@@ -104,7 +103,6 @@ def assign(
     the centre took to decide. `assignment_kind` defaults to `routed` for the system and to `assigned` for a
     person.
     """
-    calendar = routing_context.calendar(organisation_id)
     previous_organisation_id, status_before = appeal.organisation_id, appeal.status
     _record_assignment(
         appeal,
@@ -122,18 +120,16 @@ def assign(
     appeal.assigned_at = appeal.assigned_at or clock.now()
     if appeal.first_response_at is None:
         appeal.status = "assigned"
-        clocks.start_first_response_clock(appeal, routing_context.policies, calendar)
+        clocks.start_first_response_clock(appeal, routing_context.sla, actor)
         record_assigned(recorder, appeal, actor)
     elif appeal.status == "triage":
-        start_next_clock(appeal, routing_context)
+        clocks.start_next_response_clock(appeal, routing_context.sla, actor)
         appeal.status = "reopened"
-        recorder.add_timeline_entry(
-            appeal, "reopened", actor, deadline=DeadlineSnapshot.parse(appeal.deadline).next_text
-        )
+        recorder.add_timeline_entry(appeal, "reopened", actor, deadline=clocks.next_response_text(appeal))
         recorder.add_event(AppealReopened(**event_snapshot(appeal)), actor)
     else:
         appeal.status = "assigned"
-        clocks.recompute_clock(appeal, routing_context.policies, calendar)
+        clocks.follow_appeal(appeal, routing_context.sla, actor)
         record_assigned(recorder, appeal, actor)
     record_unassigned(recorder, appeal, previous_organisation_id, status_before, actor, reason=route.reason)
     recorder.settle_assignee(appeal)
@@ -206,30 +202,23 @@ def reopen(
 ) -> None:
     """Reopen an answered or closed appeal; in `triage` no clock runs until a person decides."""
     now = clock.now()
-    waiting = AwaitedReply(
+    clocks.await_reply(
+        appeal,
+        actor,
         message_id=message.id if message else None,
         written_at=message.written_at if message else now,
         received_at=message.received_at if message else now,
     )
-    appeal.deadline = replace(DeadlineSnapshot.parse(appeal.deadline), next_response=waiting).dump()
     appeal.closed_at = None
     appeal.outcome = None
-    appeal.promised_at = None
     appeal.overdue_recorded_at = None
     appeal.status = status
     if status == "reopened" and appeal.first_response_at is not None:
-        start_next_clock(appeal, routing_context)
-    deadline = DeadlineSnapshot.parse(appeal.deadline).next_text
+        clocks.start_next_response_clock(appeal, routing_context.sla, actor)
+    deadline = clocks.next_response_text(appeal)
     recorder.add_timeline_entry(appeal, "reopened", actor, status=status, reason=reason, deadline=deadline)
     recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
     recorder.settle_assignee(appeal)
-
-
-def start_next_clock(appeal: Appeal, routing_context: RoutingContext) -> None:
-    """Start the response clock of the message that reopened the appeal."""
-    clocks.start_next_response_clock(
-        appeal, routing_context.policies, routing_context.calendar(appeal.organisation_id)
-    )
 
 
 def classification_fields(appeal: Appeal) -> dict[str, str | None]:
@@ -272,16 +261,21 @@ def raise_urgency(
 
     A running clock gets the shorter deadline of urgent appeals, from the same start.
     """
-    change_urgency(appeal, "high", routing_context)
+    change_urgency(appeal, "high", routing_context, actor)
     recorder.add_timeline_entry(appeal, "urgency_changed", actor, urgency="high", why=why)
     recorder.add_alert("urgent", appeal, why)
 
 
-def change_urgency(appeal: Appeal, urgency: str, routing_context: RoutingContext) -> None:
-    """Set the urgency and recompute the running clock from its start."""
+def change_urgency(appeal: Appeal, urgency: str, routing_context: RoutingContext, actor: str) -> None:
+    """Set the urgency; running clocks get the policy for it."""
     appeal.urgency = urgency
+    follow_classification(appeal, routing_context, actor)
+
+
+def follow_classification(appeal: Appeal, routing_context: RoutingContext, actor: str) -> None:
+    """Give the running clocks of an assigned appeal the policy for its topic and urgency, from their start."""
     if appeal.organisation_id is not None and appeal.status != "triage":
-        clocks.recompute_clock(appeal, routing_context.policies, routing_context.calendar(appeal.organisation_id))
+        clocks.follow_appeal(appeal, routing_context.sla, actor)
 
 
 def apply_move(
@@ -323,6 +317,8 @@ def apply_move(
         raise Invalid.field("/outcome", "Only a closed appeal has an outcome")
     if to == "assigned" and not is_centre_role(caller.role):
         _check_transfer(appeal, organisation_id, previous_organisations)
+    if step.takes_owner_away:
+        _check_return_limit(appeal, caller, routing_context)
     before = appeal.status
     _apply(
         appeal,
@@ -354,6 +350,16 @@ def _check_transfer(appeal: Appeal, organisation_id: UUID | None, holders: Colle
         raise Conflict(
             "That organisation has had the appeal before. Return the appeal to the centre instead",
             organisation_id=str(organisation_id),
+        )
+
+
+def _check_return_limit(appeal: Appeal, caller: Caller, routing_context: RoutingContext) -> None:
+    """Raise `Conflict` where the SLA policy no longer lets staff return or transfer the appeal."""
+    until = None if is_centre_role(caller.role) else return_until(appeal, routing_context.sla)
+    if until is not None and until < clock.now():
+        raise Conflict(
+            f"The SLA policy allows to return or transfer the appeal only until {until.isoformat()}",
+            return_until=until.isoformat(),
         )
 
 
@@ -389,7 +395,7 @@ def _apply(
     elif to == "reopened":
         reopen(appeal, "reopened", routing_context, recorder, caller.actor, reason=reason)
     elif to == "triage":
-        _return_to_centre(appeal, caller, recorder, reason)
+        _return_to_centre(appeal, caller, routing_context, recorder, reason)
     else:
         appeal.status = to
         if to in FINAL_STATUSES:
@@ -397,8 +403,14 @@ def _apply(
             appeal.outcome = outcome
 
 
-def _return_to_centre(appeal: Appeal, caller: Caller, recorder: AppealRecorder, reason: str | None) -> None:
-    """Return the appeal to the moderators; no clock runs until they decide."""
+def _return_to_centre(
+    appeal: Appeal,
+    caller: Caller,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+    reason: str | None,
+) -> None:
+    """Return the appeal to the moderators; nothing is overdue until they decide, but the citizen's time counts."""
     previous_organisation_id, status = appeal.organisation_id, appeal.status
     recorder.add_assignment(
         appeal,
@@ -421,13 +433,21 @@ def _return_to_centre(appeal: Appeal, caller: Caller, recorder: AppealRecorder, 
     appeal.route = returned.dump()
     appeal.organisation_id = None
     appeal.status = "triage"
+    clocks.follow_appeal(appeal, routing_context.sla, caller.actor)
     record_unassigned(recorder, appeal, previous_organisation_id, status, caller.actor, reason=reason)
     recorder.settle_assignee(appeal)
 
 
-def unassign(appeal: Appeal, recorder: AppealRecorder, actor: str, *, route: RouteSnapshot) -> None:
-    """Take the appeal from its organisation, because the active rules name none; no clock runs until moderators
-    decide.
+def unassign(
+    appeal: Appeal,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+    actor: str,
+    *,
+    route: RouteSnapshot,
+) -> None:
+    """Take the appeal from its organisation, because the active rules name none; nothing is overdue until
+    moderators decide.
     """
     previous_organisation_id, status = appeal.organisation_id, appeal.status
     recorder.add_assignment(
@@ -442,5 +462,6 @@ def unassign(appeal: Appeal, recorder: AppealRecorder, actor: str, *, route: Rou
     appeal.organisation_id = None
     appeal.status = "triage"
     appeal.route = route.updated(unassigned_from=previous_organisation_id).dump()
+    clocks.follow_appeal(appeal, routing_context.sla, actor)
     record_unassigned(recorder, appeal, previous_organisation_id, status, actor, reason=route.reason)
     recorder.settle_assignee(appeal)

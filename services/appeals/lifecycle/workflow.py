@@ -46,6 +46,11 @@ class AllowedMove:
     once_for_staff: bool = False
     event: type[AppealSnapshot] | None = None
 
+    @property
+    def takes_owner_away(self) -> bool:
+        """Return whether the organisation may lose the appeal by this move."""
+        return self.to in {"assigned", "triage"}
+
     def requires_reason(self, role: Role) -> bool:
         """Return whether a person of this role must give a reason."""
         return self.needs_reason or (self.staff_needs_reason and role not in _CENTRE)

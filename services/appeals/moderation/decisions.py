@@ -415,6 +415,7 @@ def _change_classification(
     changed = False
     if corrections.topic_id is not None and appeal.topic_id != corrections.topic_id:
         appeal.topic_id = corrections.topic_id
+        transitions.follow_classification(appeal, routing_context, caller.actor)
         recorder.add_timeline_entry(appeal, "topic_changed", caller.actor, topic_id=str(corrections.topic_id))
         changed = True
     before = location_of(appeal)
@@ -424,7 +425,7 @@ def _change_classification(
         recorder.add_timeline_entry(appeal, "location_changed", caller.actor, location=location)
         changed = True
     if corrections.urgency is not None and appeal.urgency != corrections.urgency:
-        transitions.change_urgency(appeal, corrections.urgency, routing_context)
+        transitions.change_urgency(appeal, corrections.urgency, routing_context, caller.actor)
         recorder.add_timeline_entry(appeal, "urgency_changed", caller.actor, urgency=corrections.urgency)
         changed = True
     return changed

@@ -106,9 +106,7 @@ async def open_from_text(
         if corrections.organisation_id:
             stored = stored.text_reading().replaced_by(manual_route(MODERATOR_REASON))
         appeal.route = stored.dump()
-        clocks.start_first_response_clock(
-            appeal, routing_context.policies, routing_context.calendar(organisation_id)
-        )
+        clocks.start_first_response_clock(appeal, routing_context.sla, caller.actor)
     session.add(appeal)
     await session.flush()
     if submission is not None:

@@ -12,12 +12,13 @@ from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.thread_context import select_messages
 from services.appeals.lifecycle.other_matters import withdraw_suggestion
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
-from services.appeals.lifecycle.transitions import record_first_assignment, start_next_clock
+from services.appeals.lifecycle.transitions import record_first_assignment
 from services.appeals.moderation import reviews
 from services.appeals.moderation.decisions import MODERATOR_REASON, stored_result
 from services.appeals.replies.later_messages import first_waiting
 from services.appeals.routing.context import RoutingContext
-from services.appeals.sla.deadline_snapshot import AwaitedReply, DeadlineSnapshot
+from services.appeals.sla import clocks
+from services.appeals.sla.clock_rows import STARTED_STATES, unfinished
 from shared import clock
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealMessageSplitOff, AppealMoved, AppealOpened
@@ -144,24 +145,27 @@ async def _withdraw_reopening(
 
     Without another one it is answered again, unless somebody has started to work on it.
     """
-    deadline = DeadlineSnapshot.parse(appeal.deadline)
-    waiting = deadline.next_response
+    waiting = unfinished(appeal, "next_response")
     if waiting is None or waiting.message_id != message.id:
         return
     if (row := await first_waiting(session, appeal, Message.written_at > message.written_at)) is not None:
-        following = AwaitedReply(
-            message_id=row[0].id, written_at=row[0].written_at, received_at=row[0].received_at
+        following, is_started = row[0], waiting.state in STARTED_STATES
+        clocks.await_reply(
+            appeal,
+            caller.actor,
+            message_id=following.id,
+            written_at=following.written_at,
+            received_at=following.received_at,
         )
-        appeal.deadline = replace(deadline, next_response=following).dump()
-        if appeal.next_response_due_at is not None:
+        if is_started:
             appeal.overdue_recorded_at = None
-            start_next_clock(appeal, routing_context)
+            clocks.start_next_response_clock(appeal, routing_context.sla, caller.actor)
         return
     if appeal.status not in {"reopened", "triage"} or appeal.first_response_at is None:
         return
     before = appeal.status
-    appeal.status, appeal.next_response_due_at = "answered", None
-    appeal.deadline = replace(deadline, next_response=None).dump()
+    appeal.status = "answered"
+    clocks.withdraw_awaited_reply(appeal, caller.actor)
     payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": MODERATOR_REASON}
     recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
     moved = AppealMoved(

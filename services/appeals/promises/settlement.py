@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
-from services.appeals.sla.deadlines import CalendarLookup
+from services.appeals.sla.calendar_lookup import CalendarLookup
 from shared import clock
 from shared.api.pagination import inline_literal
 from shared.contracts.appeal_events import (

@@ -37,9 +37,12 @@ def record_published_reply(
     if not superseded:
         if appeal.status == "triage" and appeal.organisation_id is None:
             _assign_by_reply(appeal, routing_context, recorder, actor)
-        on_time = clocks.stop_clock(appeal, published_at, routing_context.calendar(appeal.organisation_id))
+        on_time = clocks.stop_clocks(
+            appeal, published_at, routing_context.sla, actor, is_final=reply.kind != "interim"
+        )
         appeal.status = status_after_reply(appeal.status, reply.kind)
-        appeal.promised_at = reply.promised_at if appeal.status == "interim" else None
+        promised_at = reply.promised_at if appeal.status == "interim" else None
+        clocks.set_promise(appeal, promised_at, published_at, routing_context.sla, actor)
         # A breach is recorded once per clock and per promise: clear the record for the next clock.
         appeal.overdue_recorded_at = None
     recorder.add_timeline_entry(

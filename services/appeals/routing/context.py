@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.types import ClassificationResult, LocationSource
@@ -12,8 +11,9 @@ from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.routing import repository
 from services.appeals.routing.engine import Route, Router
 from services.appeals.routing.rules import PageOwner, RoutingFacts
-from services.appeals.sla.deadlines import CalendarLookup, NamedCalendar
-from shared.tables.appeals import Appeal, RuleSet, SlaPolicy
+from services.appeals.sla.calendar_lookup import CalendarLookup
+from services.appeals.sla.sla_context import SlaContext, load_policies
+from shared.tables.appeals import Appeal, RuleSet
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,8 @@ class RoutingContext:
     groups: Mapping[UUID, UUID]
     municipalities: Mapping[str, str]
     router: Router
-    policies: Sequence[SlaPolicy]
     page_owners: dict[UUID, PageOwner]
-    calendars: CalendarLookup
+    sla: SlaContext
 
     @staticmethod
     async def load(
@@ -53,9 +52,12 @@ class RoutingContext:
             groups=catalogue.groups,
             municipalities={name: oktmo for oktmo, name in catalogue.names.municipalities.items()},
             router=router,
-            policies=list(await session.scalars(select(SlaPolicy))),
             page_owners=page_owners,
-            calendars=await CalendarLookup.load(session, possible),
+            sla=SlaContext(
+                policies=await load_policies(session),
+                topic_groups=catalogue.groups,
+                calendars=await CalendarLookup.load(session, possible),
+            ),
         )
 
     def topic_id(self, result: ClassificationResult) -> UUID | None:
@@ -125,10 +127,6 @@ class RoutingContext:
             location_source=location_source,
         )
         return self.router.route(facts, candidates=candidates, why=why)
-
-    def calendar(self, organisation_id: UUID | None) -> NamedCalendar:
-        """Return the working calendar of an organisation."""
-        return self.calendars.for_organisation(organisation_id)
 
 
 def routing_facts(

@@ -155,7 +155,7 @@ def reroute_appeal(
             assignment_kind="rerouted",
         )
     else:
-        transitions.unassign(appeal, recorder, SYSTEM_ACTOR, route=route.to_triage_snapshot())
+        transitions.unassign(appeal, routing_context, recorder, SYSTEM_ACTOR, route=route.to_triage_snapshot())
     appeal.updated_at = clock.now()
     return True
 

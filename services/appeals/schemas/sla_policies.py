@@ -1,41 +1,106 @@
 """Schemas of SLA policies."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from typing_extensions import TypeAliasType
 
 from services.appeals.field_types import BoundedDatetime, SingleLine
 from services.appeals.schemas.common import RequestBody
-from shared.contracts.values import Urgency
+from services.appeals.sla.deadlines import TimeUnit
+from services.appeals.sla.policy_selection import MANUAL_CHANNEL
+from shared.api.query_parameters import ListFilter
+from shared.contracts.values import OrganisationKind, Urgency
+from shared.networks import NETWORKS
 
 DeadlineStart = TypeAliasType("DeadlineStart", Literal["received", "written", "assigned"])
+_CHANNELS = (*NETWORKS, MANUAL_CHANNEL)
+
+
+def _known_channel(channel: str) -> str:
+    if channel not in _CHANNELS:
+        raise ValueError(f"must be one of {', '.join(_CHANNELS)}")
+    return channel
+
+
+def _hours(description: str, example: float, *, at_most: float = 2_000) -> Any:
+    return Field(gt=0, le=at_most, allow_inf_nan=False, description=description, examples=[example])
+
+
+class SlaPolicyFilter(ListFilter):
+    """Filter of the list of SLA policies."""
+
+    policy_key: UUID | None = Field(default=None, description="The versions of one policy")
+    in_effect_at: BoundedDatetime | None = Field(default=None, description="Versions in effect at this moment")
 
 
 class SlaPolicyIn(RequestBody):
-    """A new SLA policy; the former one stays for appeals opened before `valid_from`."""
+    """An SLA policy: the appeals that it is for, and how long a reply may take."""
 
     name: SingleLine = Field(examples=["Обычное обращение: 8 рабочих часов"])
-    urgency: Urgency
-    first_response_hours: float = Field(
-        gt=0, le=720, allow_inf_nan=False, description="Working hours", examples=[8]
+    urgency: Urgency | None = Field(default=None, description="Null: any, as in all conditions")
+    topic_id: UUID | None = Field(default=None, description="A topic; a group takes all its topics")
+    organisation_kind: OrganisationKind | None = Field(
+        default=None, description="Kind of the organisation that answers"
     )
-    resolution_hours: float = Field(
-        gt=0, le=2_000, allow_inf_nan=False, description="Working hours", examples=[56]
+    channel: Annotated[str, AfterValidator(_known_channel)] | None = Field(
+        default=None, description=f"Network, or `{MANUAL_CHANNEL}`: opened by hand", examples=["vk"]
     )
+    legal_regime: SingleLine | None = Field(default=None, examples=["open_source_message"])
+    first_response_hours: float = _hours("How long the answer to a message may take", 8, at_most=720)
+    first_response_unit: TimeUnit = "working"
+    ceiling_hours: float | None = Field(
+        default=None, gt=0, le=2_000, allow_inf_nan=False, description="And at most so many calendar hours"
+    )
+    resolution_hours: float = _hours("How long the final answer may take", 56)
+    resolution_unit: TimeUnit = "working"
+    promise_hours: float | None = Field(
+        default=None, gt=0, le=10_000, allow_inf_nan=False, description="How far ahead an answer may be promised"
+    )
+    promise_unit: TimeUnit = "working"
+    return_hours: float | None = Field(
+        default=None,
+        gt=0,
+        le=2_000,
+        allow_inf_nan=False,
+        description="How long after it got an appeal an organisation may return or transfer it",
+    )
+    return_unit: TimeUnit = "working"
     starts_from: DeadlineStart = "received"
+    warn_at: list[Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]] = Field(
+        default=[0.5, 0.8],
+        max_length=5,
+        description="Shares of the time after which the organisation is warned, in order",
+    )
     valid_from: BoundedDatetime | None = Field(default=None, description="Now by default; never in the past")
 
 
 class SlaPolicyOut(BaseModel):
-    """An SLA policy."""
+    """A version of an SLA policy."""
 
     id: UUID
+    policy_key: UUID = Field(description="The same for all versions of the policy")
+    version: int = Field(examples=[1])
     name: str = Field(examples=["Обычное обращение: 8 рабочих часов"])
-    urgency: Urgency
+    urgency: Urgency | None
+    topic_id: UUID | None
+    organisation_kind: OrganisationKind | None
+    channel: str | None
+    legal_regime: str | None
     first_response_hours: float = Field(examples=[8])
+    first_response_unit: TimeUnit
+    ceiling_hours: float | None
     resolution_hours: float = Field(examples=[56])
+    resolution_unit: TimeUnit
+    promise_hours: float | None = Field(examples=[56])
+    promise_unit: TimeUnit
+    return_hours: float | None
+    return_unit: TimeUnit
     starts_from: DeadlineStart
+    warn_at: list[float] = Field(examples=[[0.5, 0.8]])
     valid_from: datetime
+    valid_until: datetime | None = Field(
+        description="Null: without end. A version is not in effect at this moment"
+    )

@@ -1,110 +1,251 @@
-"""The response clocks of an appeal: starting, recomputing, stopping and measuring them."""
+"""The clocks of an appeal: started, moved, paused and stopped as events, from which deadlines are computed.
 
-from collections.abc import Sequence
-from dataclasses import replace
+All functions need the lock of the appeal, and a context with the calendars of its organisation and its clocks.
+"""
+
+from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from services.appeals.sla.deadline_snapshot import Clock, DeadlineSnapshot, NextClock, StoppedClock
-from services.appeals.sla.deadlines import NamedCalendar, clock_start, compute_deadline
-from services.appeals.sla.policies import policy_in_effect
-from shared.tables.appeals import Appeal, SlaPolicy
-from shared.working_time import working_time_between
+from sqlalchemy import ColumnElement, exists
+
+from services.appeals.sla.clock_rows import (
+    STARTED_STATES,
+    ClockKind,
+    add_clock,
+    add_event,
+    last_of_kind,
+    owner_event,
+    store_due_dates,
+    store_results,
+    unfinished,
+    working_seconds_used,
+)
+from services.appeals.sla.deadlines import ClockEventKind, Target
+from services.appeals.sla.policy_selection import final_answer_target, first_response_target
+from services.appeals.sla.sla_context import SlaContext
+from shared import clock as time_source
+from shared.tables.appeals import UNFINISHED_CLOCK_STATES, Appeal, SlaClock, SlaPolicy
 
 
-def start_first_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
-    """Set the deadlines of the first reply by the policy in effect when the appeal was opened; it must be
-    assigned.
+def start_first_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> None:
+    """Start the clocks of the first response and the final answer of an appeal that was assigned.
 
-    The start does not move when the organisation or the urgency changes; the calendar and the hours do.
+    They count from the moment that the policy names, by the policy in effect when the appeal was opened. Clocks
+    that run already follow the appeal to its organisation.
     """
-    policy = policy_in_effect(policies, appeal.urgency, appeal.opened_at)
-    assigned = appeal.assigned_at or appeal.opened_at
-    start = clock_start(policy, received=appeal.opened_at, written=appeal.written_at, assigned=assigned)
-    deadline = compute_deadline(policy, calendar, start)
-    appeal.sla_policy_id = deadline.policy_id
-    appeal.first_response_due_at = deadline.first_response_due_at
-    appeal.resolution_due_at = deadline.resolution_due_at
-    appeal.deadline = replace(DeadlineSnapshot.parse(appeal.deadline), first=deadline.clock).dump()
+    if last_of_kind(appeal, "first_response") is not None:
+        follow_appeal(appeal, sla, actor)
+        return
+    kinds: tuple[ClockKind, ...] = ("first_response", "final_answer")
+    for kind in kinds:
+        if unfinished(appeal, kind) is None:
+            row = add_clock(
+                appeal, kind, message_id=None, written_at=appeal.written_at, received_at=appeal.opened_at
+            )
+            _start(row, appeal, sla, actor)
+    store_due_dates(appeal)
 
 
-def set_next_response_deadline(
-    appeal: Appeal,
-    policies: Sequence[SlaPolicy],
-    calendar: NamedCalendar,
-    *,
-    message_id: UUID | None,
-    received: datetime,
-    written: datetime,
+def start_again(appeal: Appeal, sla: SlaContext, actor: str) -> None:
+    """Let the running clocks count from the message that the appeal begins with now."""
+    for row in _started(appeal):
+        row.written_at, row.received_at = appeal.written_at, appeal.opened_at
+        _start(row, appeal, sla, actor)
+    store_due_dates(appeal)
+
+
+def await_reply(
+    appeal: Appeal, actor: str, *, message_id: UUID | None, written_at: datetime, received_at: datetime
 ) -> None:
-    """Start the clock of the reply to a message that reopened the appeal; the first reply's clock is kept."""
-    policy = policy_in_effect(policies, appeal.urgency, received)
-    start = clock_start(policy, received=received, written=written, assigned=received)
-    deadline = compute_deadline(policy, calendar, start)
-    appeal.next_response_due_at = deadline.first_response_due_at
-    appeal.resolution_due_at = deadline.resolution_due_at
-    following = NextClock(**dict(deadline.clock), message_id=message_id, written_at=written, received_at=received)
-    appeal.deadline = replace(DeadlineSnapshot.parse(appeal.deadline), next_response=following).dump()
+    """Add the clock of the reply to a message that reopened the appeal; it waits until somebody has to answer.
+
+    An appeal that was never answered keeps the clock of its first response. A promise lapses: the citizen did not
+    wait for it.
+    """
+    promise = unfinished(appeal, "promise")
+    if promise is not None:
+        _cancel(promise, actor)
+    if appeal.first_response_at is not None:
+        row = unfinished(appeal, "next_response") or add_clock(
+            appeal, "next_response", message_id=message_id, written_at=written_at, received_at=received_at
+        )
+        row.message_id, row.written_at, row.received_at = message_id, written_at, received_at
+        row.state, row.due_at, row.next_warning_at = "waiting", None, None
+    store_due_dates(appeal)
 
 
-def recompute_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
-    """Recompute the running clock for another calendar or urgency; stopped clocks are kept."""
-    if appeal.first_response_at is None:
-        start_first_response_clock(appeal, policies, calendar)
-    elif appeal.next_response_due_at is not None:
-        start_next_response_clock(appeal, policies, calendar)
+def withdraw_awaited_reply(appeal: Appeal, actor: str) -> None:
+    """End the clocks of a message that turned out not to belong to the answered appeal."""
+    kinds: tuple[ClockKind, ...] = ("next_response", "final_answer")
+    for kind in kinds:
+        row = unfinished(appeal, kind)
+        if row is not None and row.state == "waiting":
+            row.state = "cancelled"
+        elif row is not None:
+            _cancel(row, actor)
+    store_due_dates(appeal)
 
 
-def start_next_response_clock(appeal: Appeal, policies: Sequence[SlaPolicy], calendar: NamedCalendar) -> None:
-    """Start or restart the clock of the message that awaits a reply after the first one."""
-    following = DeadlineSnapshot.parse(appeal.deadline).next_response
-    if following is None:
+def start_next_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> None:
+    """Start the clocks of the message that awaits a reply after the first one; those that run are kept.
+
+    A clock that ran for an earlier question is restarted by the new one.
+    """
+    waiting = unfinished(appeal, "next_response")
+    if waiting is None:
         raise ValueError(f"No message of appeal {appeal.id} awaits a further reply")
-    set_next_response_deadline(
-        appeal,
-        policies,
-        calendar,
-        message_id=following.message_id,
-        received=following.received_at,
-        written=following.written_at,
-    )
+    if waiting.state == "waiting":
+        _start(waiting, appeal, sla, actor)
+        final = unfinished(appeal, "final_answer") or add_clock(
+            appeal,
+            "final_answer",
+            message_id=waiting.message_id,
+            written_at=waiting.written_at,
+            received_at=waiting.received_at,
+        )
+        final.message_id, final.written_at, final.received_at = (
+            waiting.message_id,
+            waiting.written_at,
+            waiting.received_at,
+        )
+        _start(final, appeal, sla, actor)
+        store_due_dates(appeal)
+    follow_appeal(appeal, sla, actor)
 
 
-def stop_clock(appeal: Appeal, published_at: datetime, calendar: NamedCalendar) -> bool | None:
-    """Stop the running clock at the publication of a reply; return whether it was on time, None if none ran."""
-    deadline = DeadlineSnapshot.parse(appeal.deadline)
-    if appeal.first_response_at is None:
+def follow_appeal(appeal: Appeal, sla: SlaContext, actor: str) -> None:
+    """Move the running clocks to the appeal's organisation, and to the policy for its urgency, topic and
+    organisation.
+
+    Time used so far counted in the earlier calendar, the rest counts in the new one. A policy applies from the
+    start of the clock. Without an organisation the clocks count in the default calendar and keep their policy.
+    """
+    calendar = sla.calendars.for_organisation(appeal.organisation_id)
+    for row in _started(appeal):
+        owner = owner_event(row)
+        if (owner.organisation_id, owner.calendar_id) != (appeal.organisation_id, calendar.id):
+            add_event(
+                row,
+                "moved",
+                actor,
+                time_source.now(),
+                organisation_id=appeal.organisation_id,
+                calendar_id=calendar.id,
+            )
+        if appeal.organisation_id is not None:
+            _follow_policy(row, appeal, sla, actor)
+        store_results(row, sla)
+    store_due_dates(appeal)
+
+
+def stop_clocks(
+    appeal: Appeal, published_at: datetime, sla: SlaContext, actor: str, *, is_final: bool
+) -> bool | None:
+    """Stop the clocks that a published reply answers; return whether it was on time, None if none ran.
+
+    Any reply stops the clock of the first or next response, a final one also that of the final answer and a
+    promise.
+    """
+    is_first = appeal.first_response_at is None
+    answered = unfinished(appeal, "first_response" if is_first else "next_response")
+    on_time = None
+    if is_first:
         appeal.first_response_at = published_at
-        if deadline.first is not None and appeal.first_response_due_at is not None:
-            appeal.first_response_working_seconds = working_seconds(deadline.first, calendar, published_at)
-            return published_at <= appeal.first_response_due_at
-        return None
-    running = deadline.next_response
-    if not isinstance(running, NextClock) or appeal.next_response_due_at is None:
-        return None
-    on_time = published_at <= appeal.next_response_due_at
-    stopped = StoppedClock(
-        **dict(running),
-        answered_at=published_at,
-        on_time=on_time,
-        working_seconds=working_seconds(running, calendar, published_at),
-    )
-    appeal.deadline = replace(
-        deadline, next_response=None, previous_responses=(*deadline.previous_responses, stopped)
-    ).dump()
-    appeal.next_response_due_at = None
+    if answered is not None and answered.state == "waiting":
+        answered.state = "cancelled"
+    elif answered is not None:
+        _stop(answered, published_at, sla, actor)
+        on_time = answered.on_time
+        if is_first:
+            appeal.first_response_working_seconds = working_seconds_used(answered, sla)
+    kinds: tuple[ClockKind, ...] = ("final_answer", "promise")
+    for kind in kinds:
+        row = unfinished(appeal, kind)
+        if is_final and row is not None:
+            _stop(row, published_at, sla, actor)
+    store_due_dates(appeal)
     return on_time
 
 
-def working_seconds(clock: Clock, calendar: NamedCalendar, end: datetime) -> int:
-    """Return the working seconds from the start of the clock to `end`; 0 when `end` is before the start."""
-    return int(working_time_between(calendar.working, clock.starts_at, end).total_seconds())
+def set_promise(
+    appeal: Appeal, promised_at: datetime | None, published_at: datetime, sla: SlaContext, actor: str
+) -> None:
+    """Start the clock of the date that an interim reply promised, or move it to a second date; without a date, a
+    running promise lapses.
+    """
+    row = unfinished(appeal, "promise")
+    if promised_at is None:
+        if row is not None:
+            _cancel(row, actor)
+    else:
+        kind: ClockEventKind = "restarted"
+        if row is None:
+            kind = "started"
+            row = add_clock(
+                appeal, "promise", message_id=None, written_at=appeal.written_at, received_at=appeal.opened_at
+            )
+        add_event(
+            row,
+            kind,
+            actor,
+            time_source.now(),
+            starts_at=published_at,
+            due_at=promised_at,
+            organisation_id=appeal.organisation_id,
+            calendar_id=sla.calendars.for_organisation(appeal.organisation_id).id,
+        )
+        store_results(row, sla)
+    store_due_dates(appeal)
+
+
+def pause_clocks(appeal: Appeal, sla: SlaContext, actor: str, reason: str) -> list[SlaClock]:
+    """Pause the running clocks and return them. A promise is a date, which no pause moves."""
+    return _change_state(appeal, sla, actor, before="running", kind="paused", reason=reason)
+
+
+def resume_clocks(appeal: Appeal, sla: SlaContext, actor: str, reason: str | None) -> list[SlaClock]:
+    """Resume the paused clocks and return them."""
+    return _change_state(appeal, sla, actor, before="paused", kind="resumed", reason=reason)
+
+
+def recompute_clocks(appeal: Appeal, sla: SlaContext) -> bool:
+    """Compute the deadlines of the running clocks again, after a calendar changed; return whether one changed."""
+    changed = [store_results(row, sla) for row in _started(appeal)]
+    store_due_dates(appeal)
+    return any(changed)
+
+
+def merge_clocks(appeal: Appeal, merged: Appeal, sla: SlaContext, actor: str) -> None:
+    """Let the running clocks count from the earlier start of an appeal that is merged into this one; its clocks
+    end without an answer.
+    """
+    for row in _started(appeal):
+        other = next((found for found in _started(merged) if found.kind == row.kind), None)
+        if other is not None and other.started_at and row.started_at and other.started_at < row.started_at:
+            add_event(row, "merged", actor, time_source.now(), starts_at=other.started_at)
+            store_results(row, sla)
+    for row in merged.clocks:
+        if row.state in UNFINISHED_CLOCK_STATES:
+            _cancel(row, actor)
+    store_due_dates(appeal)
+    store_due_dates(merged)
 
 
 def awaits_reply(appeal: Appeal) -> bool:
     """Return whether the citizen awaits a reply."""
+    following = unfinished(appeal, "next_response")
     return (
-        appeal.first_response_at is None or appeal.next_response_due_at is not None or appeal.status == "interim"
+        appeal.first_response_at is None
+        or (following is not None and following.state in STARTED_STATES)
+        or appeal.status == "interim"
+    )
+
+
+def runs_next_response_clock() -> ColumnElement[bool]:
+    """Return the condition in SQL that the clock of a next response runs or is paused."""
+    return exists().where(
+        SlaClock.appeal_id == Appeal.id, SlaClock.kind == "next_response", SlaClock.state.in_(STARTED_STATES)
     )
 
 
@@ -113,7 +254,91 @@ def awaiting_since(appeal: Appeal) -> datetime:
 
     A reply written earlier cannot answer it.
     """
-    following = DeadlineSnapshot.parse(appeal.deadline).next_response
+    following = unfinished(appeal, "next_response")
     if following is not None and appeal.first_response_at is not None:
         return following.written_at
     return appeal.written_at
+
+
+def first_response_text(appeal: Appeal) -> str | None:
+    """Return the deadline of the first response in words."""
+    return _text(last_of_kind(appeal, "first_response"))
+
+
+def next_response_text(appeal: Appeal) -> str | None:
+    """Return the deadline of the next response in words; None while no clock runs."""
+    following = unfinished(appeal, "next_response")
+    return _text(following) if following is not None and following.state != "waiting" else None
+
+
+def _text(row: SlaClock | None) -> str | None:
+    return str(row.explanation["text"]) if row is not None and row.explanation else None
+
+
+def _started(appeal: Appeal) -> Iterator[SlaClock]:
+    return (row for row in appeal.clocks if row.state in STARTED_STATES and row.kind != "promise")
+
+
+def _start(row: SlaClock, appeal: Appeal, sla: SlaContext, actor: str) -> None:
+    policy = sla.policy_of(appeal, row.received_at)
+    row.warned_share = None
+    add_event(
+        row,
+        "restarted" if row.events else "started",
+        actor,
+        time_source.now(),
+        policy=policy,
+        target=_target(row, policy),
+        starts_at=_start_moment(row, appeal, policy),
+        organisation_id=appeal.organisation_id,
+        calendar_id=sla.calendars.for_organisation(appeal.organisation_id).id,
+    )
+    store_results(row, sla)
+
+
+def _start_moment(row: SlaClock, appeal: Appeal, policy: SlaPolicy) -> datetime:
+    """Return the moment from which the policy counts. A later message belongs to an organisation already."""
+    opened = row.received_at == appeal.opened_at
+    assigned = (appeal.assigned_at if opened else None) or row.received_at
+    return {"received": row.received_at, "written": row.written_at, "assigned": assigned}[policy.starts_from]
+
+
+def _target(row: SlaClock, policy: SlaPolicy) -> Target:
+    return final_answer_target(policy) if row.kind == "final_answer" else first_response_target(policy)
+
+
+def _follow_policy(row: SlaClock, appeal: Appeal, sla: SlaContext, actor: str) -> None:
+    policy = sla.policy_of(appeal, row.received_at)
+    if policy.id == row.policy_id:
+        return
+    add_event(
+        row,
+        "policy_changed",
+        actor,
+        time_source.now(),
+        policy=policy,
+        target=_target(row, policy),
+        starts_at=_start_moment(row, appeal, policy),
+    )
+
+
+def _stop(row: SlaClock, published_at: datetime, sla: SlaContext, actor: str) -> None:
+    add_event(row, "stopped", actor, published_at)
+    store_results(row, sla)
+
+
+def _cancel(row: SlaClock, actor: str) -> None:
+    now = time_source.now()
+    add_event(row, "cancelled", actor, now)
+    row.state, row.stopped_at, row.next_warning_at = "cancelled", now, None
+
+
+def _change_state(
+    appeal: Appeal, sla: SlaContext, actor: str, *, before: str, kind: ClockEventKind, reason: str | None
+) -> list[SlaClock]:
+    changed = [row for row in _started(appeal) if row.state == before]
+    for row in changed:
+        add_event(row, kind, actor, time_source.now(), reason=reason)
+        store_results(row, sla)
+    store_due_dates(appeal)
+    return changed

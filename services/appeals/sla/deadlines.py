@@ -1,166 +1,394 @@
-"""Computation of deadlines. See docs/moderator/deadlines.md.
+"""Computation of deadlines from the events of a clock: pure functions without database and clock.
 
-A deadline is an SLA policy (the one in effect at the time of the message) applied to the organisation's working
-calendar from the moment that the policy names. It is stored with an explanation for people.
+See docs/moderator/deadlines.md. A deadline depends on the events of a clock, the target of its policy and the
+calendars that the events name, and on nothing else.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from uuid import UUID
-from zoneinfo import ZoneInfo
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
+from typing import Literal
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from typing_extensions import TypeAliasType
 
-from services.appeals.sla.deadline_snapshot import Clock, WorkingDay
-from shared import calendars
-from shared.clock import REGION_TIME_ZONE
-from shared.tables.appeals import SlaPolicy
-from shared.tables.registry import Organisation
-from shared.working_time import DayShare, WorkingCalendar, add_working_time
+from services.appeals.sla.named_calendar import DEFAULT_CALENDAR, NamedCalendar
 
-_OFFICE = ((time(9), time(13)), (time(14), time(18)))
-_FROM_WEEKDAY = (
-    "с понедельника",
-    "со вторника",
-    "со среды",
-    "с четверга",
-    "с пятницы",
-    "с субботы",
-    "с воскресенья",
+TimeUnit = TypeAliasType("TimeUnit", Literal["working", "calendar"])
+ClockEventKind = TypeAliasType(
+    "ClockEventKind",
+    Literal[
+        "started",
+        "restarted",
+        "moved",
+        "paused",
+        "resumed",
+        "policy_changed",
+        "merged",
+        "stopped",
+        "cancelled",
+    ],
 )
-_WEEKDAY = ("понедельник", "вторник", "среда", "четверг", "пятница", "суббота", "воскресенье")
+ClockState = TypeAliasType("ClockState", Literal["waiting", "running", "paused", "stopped", "cancelled"])
+# Nobody is warned later than so many days after the moment.
+_WARNING_DAYS = 31
+# Why the time of a segment does not count.
+NotCounted = TypeAliasType("NotCounted", Literal["paused", "day_off", "holiday", "outside_hours"])
 
 
 @dataclass(frozen=True)
-class NamedCalendar:
-    """Working time of an organisation, and the calendar it comes from (`id` null: the program's default)."""
+class Target:
+    """How much time a clock has: working or calendar time, and at most `ceiling` of calendar time."""
 
-    id: UUID | None
-    name: str
-    working: WorkingCalendar
-
-
-DEFAULT_CALENDAR = NamedCalendar(
-    None, "Пятидневная неделя", WorkingCalendar(REGION_TIME_ZONE, dict.fromkeys(range(1, 6), _OFFICE))
-)
-
-
-class CalendarLookup:
-    """Calendars of some organisations, loaded once for a request or a batch."""
-
-    def __init__(self, by_organisation: dict[UUID, NamedCalendar], default: NamedCalendar) -> None:
-        self._by_organisation = by_organisation
-        self._default = default
-
-    def for_organisation(self, organisation_id: UUID | None) -> NamedCalendar:
-        """Return the organisation's calendar, else the default one."""
-        if organisation_id is None:
-            return self._default
-        return self._by_organisation.get(organisation_id, self._default)
-
-    @staticmethod
-    async def load(session: AsyncSession, organisations: Collection[UUID]) -> "CalendarLookup":
-        """Load the calendars of these organisations and the default one, with all their exceptions."""
-        chosen = {
-            row.id: row.calendar_id
-            for row in await session.execute(
-                select(Organisation.id, Organisation.calendar_id).where(
-                    Organisation.id.in_(organisations), Organisation.calendar_id.is_not(None)
-                )
-            )
-        }
-        rows = await calendars.load_calendar_rows(session, set(chosen.values()))
-        named = {
-            calendar_id: NamedCalendar(calendar_id, rows[calendar_id].name, found)
-            for calendar_id, found in (await calendars.build_working_calendars(session, rows)).items()
-        }
-        default = next((named[row.id] for row in rows.values() if row.is_default), DEFAULT_CALENDAR)
-        return CalendarLookup(
-            {organisation: named[calendar] for organisation, calendar in chosen.items()}, default
-        )
+    amount: timedelta
+    unit: TimeUnit = "working"
+    ceiling: timedelta | None = None
 
 
 @dataclass(frozen=True)
-class Deadline:
-    """When the first response and the resolution are due, and why."""
+class ClockEvent:
+    """What happened to a clock. `sequence` orders events; `at` is the time of the machine that recorded it.
 
-    policy_id: UUID
-    first_response_due_at: datetime
-    resolution_due_at: datetime
-    clock: Clock
-
-
-def clock_start(policy: SlaPolicy, *, received: datetime, written: datetime, assigned: datetime) -> datetime:
-    """Return the moment from which the policy counts."""
-    return {"received": received, "written": written, "assigned": assigned}[policy.starts_from]
-
-
-def compute_deadline(policy: SlaPolicy, calendar: NamedCalendar, start: datetime) -> Deadline:
-    """Return the deadlines of a clock that starts at `start`.
-
-    Where the calendar's days off leave no working time (validation cannot rule that out), the default week is used
-    and the clock names it: an appeal without a deadline would be worse.
+    `started` and `restarted` give `starts_at`, `calendar`, and `target` or, for a promise, the date `due_at`.
+    `moved` gives `calendar`; `policy_changed` gives `target` and `starts_at`; `merged` gives `starts_at`.
     """
-    hours = timedelta(hours=policy.first_response_hours)
-    try:
-        due, portions = add_working_time(calendar.working, start, hours)
-        resolution, _ = add_working_time(calendar.working, start, timedelta(hours=policy.resolution_hours))
-    except ValueError:
-        if calendar is DEFAULT_CALENDAR:
-            raise
-        return compute_deadline(policy, DEFAULT_CALENDAR, start)
-    clock = Clock(
-        policy_id=policy.id,
-        policy=policy.name,
-        hours=policy.first_response_hours,
-        starts_from=policy.starts_from,
-        starts_at=start,
-        due_at=due,
-        calendar_id=calendar.id,
-        calendar=calendar.name,
-        time_zone=calendar.working.zone.key,
-        days=[
-            WorkingDay(day=part.day, minutes=round(part.worked.total_seconds() / 60), note=part.title)
-            for part in portions
-        ],
-        text=explain_deadline(policy.first_response_hours, start, due, portions, calendar.working.zone),
+
+    sequence: int
+    kind: ClockEventKind
+    at: datetime
+    starts_at: datetime | None = None
+    calendar: NamedCalendar = DEFAULT_CALENDAR
+    target: Target | None = None
+    due_at: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A span of a clock within one local day, and how much of it counts.
+
+    `why_not` is given when nothing counts; `note` is the title of the day or the reason of the pause.
+    """
+
+    begins: datetime
+    ends: datetime
+    counted: timedelta
+    calendar: NamedCalendar
+    why_not: NotCounted | None = None
+    note: str | None = None
+
+    @property
+    def day(self) -> date:
+        """Return the local date on which the segment begins."""
+        return self.begins.astimezone(self.calendar.working.zone).date()
+
+
+@dataclass(frozen=True)
+class ClockDeadline:
+    """The deadline of a clock; null while it is paused in time."""
+
+    state: ClockState
+    started_at: datetime
+    due_at: datetime | None
+    target: Target | None
+
+
+@dataclass(frozen=True)
+class ClockReading:
+    """A clock at a moment. `due_at` is null while it is paused in time.
+
+    `segments` cover the time from the start to the later of deadline and `moment`, without gaps. `used` is what
+    counted until the moment, `left` what counts from then to the deadline; both are what the segments add up to.
+    Until the deadline is missed or cut by the ceiling, `used + left` is the target.
+    """
+
+    state: ClockState
+    moment: datetime
+    started_at: datetime
+    due_at: datetime | None
+    target: Target | None
+    segments: tuple[Segment, ...]
+    used: timedelta
+    left: timedelta
+    cut_by_ceiling: bool = False
+
+    @property
+    def calendar(self) -> NamedCalendar:
+        """Return the calendar in which the clock counted last."""
+        return self.segments[-1].calendar if self.segments else DEFAULT_CALENDAR
+
+
+@dataclass(frozen=True)
+class _Period:
+    """A time in which the clock counts in one calendar, or is paused; the last period has no end."""
+
+    begins: datetime
+    ends: datetime | None
+    calendar: NamedCalendar
+    paused: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class _History:
+    starts_at: datetime
+    target: Target | None
+    due_at: datetime | None
+    periods: tuple[_Period, ...]
+    stopped_at: datetime | None
+    state: ClockState
+
+
+def read_clock(events: Sequence[ClockEvent], moment: datetime | None = None) -> ClockReading:
+    """Return the clock at the moment; None: where it stopped, else where it was paused, else at its start.
+
+    The order of `events` does not matter: their sequence numbers do. Raise `ValueError` if none started the clock.
+    """
+    history = _history([_in_utc(event) for event in events])
+    moment = moment.astimezone(UTC) if moment is not None else None
+    paused_at = history.periods[-1].begins if history.state == "paused" else None
+    moment = history.stopped_at or moment or paused_at or history.starts_at
+    if history.target is None:
+        return _read_promise(history, moment)
+    due_at, cut = _due(history.periods, history.target)
+    ends = max(moment, due_at or moment, history.starts_at)
+    cuts = sorted({moment, *([due_at] if due_at else [])})
+    segments = tuple(_spans(history.periods, history.target.unit, ends=ends, cuts=cuts))
+    used = sum((part.counted for part in segments if part.ends <= moment), timedelta())
+    left = sum(
+        (part.counted for part in segments if part.begins >= moment and due_at and part.ends <= due_at),
+        timedelta(),
     )
-    return Deadline(policy.id, due, resolution, clock)
+    if due_at is None:
+        left = max(history.target.amount - used, timedelta())
+    return ClockReading(
+        history.state, moment, history.starts_at, due_at, history.target, segments, used, left, cut
+    )
 
 
-def explain_deadline(
-    hours: float, start: datetime, due: datetime, portions: Sequence[DayShare], zone: ZoneInfo
-) -> str:
-    """Return the deadline in words, local time: «9 рабочих часов с пятницы 27.11 16:40: 27.11 — 1 ч 20 мин; …»."""
-    begins, ends = start.astimezone(zone), due.astimezone(zone)
-    days = "; ".join(_day(part) for part in portions)
+def compute_deadline(events: Sequence[ClockEvent]) -> ClockDeadline:
+    """Return the deadline without its explanation, as `read_clock` does. Raise `ValueError` if none started it."""
+    history = _history([_in_utc(event) for event in events])
+    if history.target is None:
+        return ClockDeadline(history.state, history.starts_at, history.due_at, None)
+    due_at, _ = _due(history.periods, history.target)
+    return ClockDeadline(history.state, history.starts_at, due_at, history.target)
+
+
+def warning_moment(events: Sequence[ClockEvent], share: float) -> datetime | None:
+    """Return the moment to warn that this share of the target is used: in the organisation's working hours and
+    before the deadline. None: there is no such moment, or the clock is paused or has ended.
+    """
+    history = _history([_in_utc(event) for event in events])
+    if history.target is None or history.stopped_at is not None:
+        return None
+    due_at, _ = _due(history.periods, history.target)
+    used = _used_up(history.periods, history.target.amount * share, history.target.unit)
+    if due_at is None or used is None:
+        return None
+    moment = _next_working_moment(history.periods[-1].calendar, used)
+    return moment if moment is not None and moment < due_at else None
+
+
+def _next_working_moment(calendar: NamedCalendar, moment: datetime) -> datetime | None:
+    """Return the moment if somebody works then, else the next at which somebody does; None within a month."""
+    first = moment.astimezone(calendar.working.zone).date()
+    for day in range(_WARNING_DAYS):
+        for opens, closes in calendar.working.working_intervals_utc(first + timedelta(days=day)):
+            if moment < closes:
+                return max(opens, moment)
+    return None
+
+
+def due_if_resumed(events: Sequence[ClockEvent], moment: datetime) -> datetime | None:
+    """Return the deadline of a paused clock that is resumed at the moment, else its deadline."""
+    last = max(event.sequence for event in events)
+    return compute_deadline([*events, ClockEvent(last + 1, "resumed", moment)]).due_at
+
+
+def _read_promise(history: _History, moment: datetime) -> ClockReading:
+    """Return the reading of a promise: a date that no pause, calendar or organisation moves."""
+    return ClockReading(
+        history.state,
+        moment,
+        history.starts_at,
+        history.due_at,
+        None,
+        (),
+        max(moment - history.starts_at, timedelta()),
+        max((history.due_at or moment) - moment, timedelta()),
+    )
+
+
+def _history(events: Sequence[ClockEvent]) -> _History:
+    ordered = sorted(events, key=lambda event: event.sequence)
+    begins = [place for place, event in enumerate(ordered) if event.kind in {"started", "restarted"}]
+    if not begins:
+        raise ValueError("no event started the clock")
+    first, *later = ordered[begins[-1] :]
+    starts_at, target, merged = _required(first.starts_at), first.target, None
+    stopped_at: datetime | None = None
+    state: ClockState = "running"
+    marks: list[ClockEvent] = []
+    for event in later:
+        if event.kind == "policy_changed":
+            target, starts_at = event.target, event.starts_at or starts_at
+        elif event.kind == "merged":
+            merged = min(_required(event.starts_at), merged or _required(event.starts_at))
+        elif event.kind in {"stopped", "cancelled"}:
+            stopped_at, state = event.at, "stopped" if event.kind == "stopped" else "cancelled"
+            break
+        else:
+            marks.append(event)
+    starts_at = min(starts_at, merged) if merged is not None else starts_at
+    periods = _periods(starts_at, first.calendar, marks)
+    if target is None:
+        periods = periods[:1]
+    elif stopped_at is not None:
+        periods = _stopped(periods, max(stopped_at, starts_at))
+    elif periods[-1].paused:
+        state = "paused"
+    return _History(
+        starts_at, target, first.due_at, periods, max(stopped_at, starts_at) if stopped_at else None, state
+    )
+
+
+def _periods(starts_at: datetime, calendar: NamedCalendar, marks: Sequence[ClockEvent]) -> tuple[_Period, ...]:
+    """Return the periods between pauses, resumptions and moves.
+
+    An event counts from its time, but never before the event that was recorded before it: the clocks of two
+    machines differ.
+    """
+    present = _Period(starts_at, None, calendar, paused=False, reason=None)
+    periods: list[_Period] = []
+    for mark in marks:
+        at = max(mark.at, present.begins)
+        if mark.kind == "moved":
+            following = replace(present, begins=at, calendar=mark.calendar)
+        elif mark.kind == "paused" and not present.paused:
+            following = replace(present, begins=at, paused=True, reason=mark.reason)
+        elif mark.kind == "resumed" and present.paused:
+            following = replace(present, begins=at, paused=False, reason=None)
+        else:
+            continue
+        if at > present.begins:
+            periods.append(replace(present, ends=at))
+        present = following
+    return (*periods, present)
+
+
+def _stopped(periods: Sequence[_Period], stopped_at: datetime) -> tuple[_Period, ...]:
+    """Return the periods of a stopped clock: an answer ends a pause, and what follows it does not count."""
+    kept = [period for period in periods if period.begins < stopped_at] or [periods[0]]
+    last = kept.pop()
+    if not last.paused:
+        return (*kept, replace(last, ends=None))
     return (
-        f"{_hours(hours)} {_FROM_WEEKDAY[begins.weekday()]} {begins:%d.%m %H:%M}: {days} → "
-        f"{_WEEKDAY[ends.weekday()]} {ends:%d.%m %H:%M}"
+        *kept,
+        replace(last, ends=stopped_at),
+        _Period(stopped_at, None, last.calendar, paused=False, reason=None),
     )
 
 
-def _day(part: DayShare) -> str:
-    title = f" ({part.title})" if part.title else ""
-    if not part.worked:
-        return f"{part.day:%d.%m} — не идёт{title}"
-    minutes = round(part.worked.total_seconds() / 60)
-    spent = " ".join(
-        piece
-        for piece in (f"{minutes // 60} ч" if minutes >= 60 else "", f"{minutes % 60} мин" if minutes % 60 else "")
-        if piece
+def _due(periods: Sequence[_Period], target: Target) -> tuple[datetime | None, bool]:
+    """Return when the target is used up, and whether that is because of the ceiling."""
+    due_at = _used_up(periods, target.amount, target.unit)
+    if target.ceiling is None:
+        return due_at, False
+    ceiling = _used_up(periods, target.ceiling, "calendar")
+    if ceiling is not None and (due_at is None or ceiling < due_at):
+        return ceiling, True
+    return due_at, False
+
+
+def _used_up(periods: Sequence[_Period], amount: timedelta, unit: TimeUnit) -> datetime | None:
+    """Return the first moment at which `amount` has counted; None if the clock is paused before."""
+    remaining = amount
+    for span in _spans(periods, unit):
+        if span.counted < remaining:
+            remaining -= span.counted
+            continue
+        if unit == "calendar":
+            return span.begins + remaining
+        for opens, closes in span.calendar.working.working_intervals_utc(span.day):
+            begins, ends = max(opens, span.begins), min(closes, span.ends)
+            if ends - begins >= remaining:
+                return begins + remaining
+            remaining -= max(ends - begins, timedelta())
+    return None
+
+
+def _spans(
+    periods: Sequence[_Period],
+    unit: TimeUnit,
+    *,
+    ends: datetime | None = None,
+    cuts: Sequence[datetime] = (),
+) -> Iterator[Segment]:
+    """Yield the days of the periods in order, divided at `cuts`, until `ends`; without it, without end.
+
+    A pause is one segment. A calendar without working time counts as the default week (validation cannot rule it
+    out): an appeal without a deadline would be worse.
+    """
+    for period in periods:
+        calendar = period.calendar
+        if unit == "working" and not any(calendar.working.weekly.values()):
+            calendar = DEFAULT_CALENDAR
+        stop = min((found for found in (period.ends, ends) if found is not None), default=None)
+        if period.paused:
+            if stop is None:
+                return
+            bounds = [period.begins, *(cut for cut in cuts if period.begins < cut < stop), stop]
+            for begins, closes in pairwise(bounds):
+                if begins < closes:
+                    yield Segment(begins, closes, timedelta(), calendar, "paused", period.reason)
+            continue
+        begins = period.begins
+        while stop is None or begins < stop:
+            ahead = (_next_midnight(calendar, begins), stop, *cuts)
+            closes = min(found for found in ahead if found is not None and found > begins)
+            yield _segment(calendar, begins, closes, unit)
+            begins = closes
+
+
+def _segment(calendar: NamedCalendar, begins: datetime, ends: datetime, unit: TimeUnit) -> Segment:
+    if unit == "calendar":
+        return Segment(begins, ends, ends - begins, calendar)
+    day = begins.astimezone(calendar.working.zone).date()
+    counted = sum(
+        (
+            max(min(closes, ends) - max(opens, begins), timedelta())
+            for opens, closes in calendar.working.working_intervals_utc(day)
+        ),
+        timedelta(),
     )
-    return f"{part.day:%d.%m} — {spent or 'меньше минуты'}{title}"
+    exception = calendar.working.exception(day)
+    why_not: NotCounted | None = None
+    if not counted:
+        day_off: NotCounted = "holiday" if exception else "day_off"
+        why_not = "outside_hours" if calendar.working.intervals(day) else day_off
+    return Segment(begins, ends, counted, calendar, why_not, exception.title if exception else None)
 
 
-def _hours(hours: float) -> str:
-    if hours != int(hours):
-        return f"{hours:g} рабочего часа".replace(".", ",")
-    count = int(hours)
-    if count % 10 == 1 and count % 100 != 11:
-        return f"{count} рабочий час"
-    if count % 10 in {2, 3, 4} and count % 100 not in {12, 13, 14}:
-        return f"{count} рабочих часа"
-    return f"{count} рабочих часов"
+def _next_midnight(calendar: NamedCalendar, moment: datetime) -> datetime:
+    zone = calendar.working.zone
+    tomorrow = moment.astimezone(zone).date() + timedelta(days=1)
+    return datetime.combine(tomorrow, time.min, zone).astimezone(UTC)
+
+
+def _in_utc(event: ClockEvent) -> ClockEvent:
+    """Return the event with times in UTC: within a zone with summer time, Python counts wall-clock hours."""
+    if all(moment is None or moment.tzinfo is UTC for moment in (event.at, event.starts_at, event.due_at)):
+        return event
+    return replace(
+        event,
+        at=event.at.astimezone(UTC),
+        starts_at=event.starts_at.astimezone(UTC) if event.starts_at else None,
+        due_at=event.due_at.astimezone(UTC) if event.due_at else None,
+    )
+
+
+def _required(moment: datetime | None) -> datetime:
+    if moment is None:
+        raise ValueError("an event that starts a clock gives the moment from which it counts")
+    return moment

@@ -1,46 +1,152 @@
-"""SLA policies: finding the one in effect, listing and adding them."""
+"""SLA policies: listing them, adding one, giving one a new version, ending one."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import get_args
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.schemas.sla_policies import SlaPolicyIn
+from services.appeals.schemas.sla_policies import SlaPolicyFilter, SlaPolicyIn
+from services.appeals.sla.policy_selection import is_general, is_in_effect
+from services.appeals.sla.sla_context import load_policies
 from shared import clock
 from shared.api.pagination import Paging
+from shared.api.preconditions import check_version
+from shared.contracts.values import Urgency
 from shared.database.sessions import WriteSession
-from shared.http.problems import Invalid
-from shared.tables.appeals import SlaPolicy
+from shared.http.problems import Conflict, Invalid, NotFound
+from shared.ids import new_id
+from shared.tables.appeals import SlaPolicy, Topic
 
 
-def policy_in_effect(policies: Sequence[SlaPolicy], urgency: str, moment: datetime) -> SlaPolicy:
-    """Return the policy of this urgency in effect at the moment. Raises `LookupError` when there is none."""
-    valid = [policy for policy in policies if policy.urgency == urgency and policy.valid_from <= moment]
-    if not valid:
-        raise LookupError(f"no SLA policy for urgency «{urgency}» at {moment.isoformat()}")
-    return max(valid, key=lambda policy: (policy.valid_from, policy.created_at, policy.id))
-
-
-async def list_policies(session: AsyncSession, paging: Paging) -> Sequence[SlaPolicy]:
-    """Return SLA policies, latest start first, one more than the page takes."""
+async def list_policies(session: AsyncSession, filters: SlaPolicyFilter, paging: Paging) -> Sequence[SlaPolicy]:
+    """Return versions of SLA policies, latest start first, one more than the page takes."""
     query = select(SlaPolicy).order_by(SlaPolicy.valid_from.desc(), SlaPolicy.id.desc()).limit(paging.limit + 1)
+    if filters.policy_key is not None:
+        query = query.where(SlaPolicy.policy_key == filters.policy_key)
+    if filters.in_effect_at is not None:
+        query = query.where(
+            SlaPolicy.valid_from <= filters.in_effect_at,
+            or_(SlaPolicy.valid_until.is_(None), SlaPolicy.valid_until > filters.in_effect_at),
+        )
     after = paging.after((SlaPolicy.valid_from, SlaPolicy.id), (datetime.fromisoformat, UUID))
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
-async def add_policy(session: WriteSession, wanted: SlaPolicyIn) -> SlaPolicy:
+async def latest_version(session: AsyncSession, policy_key: UUID) -> SlaPolicy:
+    """Return the latest version of a policy. Raise `NotFound`."""
+    found = await session.scalar(
+        select(SlaPolicy).where(SlaPolicy.policy_key == policy_key).order_by(SlaPolicy.version.desc()).limit(1)
+    )
+    if found is None:
+        raise NotFound("No such SLA policy")
+    return found
+
+
+async def add_policy(session: WriteSession, wanted: SlaPolicyIn, actor: str) -> SlaPolicy:
     """Add a policy that starts now or later.
 
     Raises `Invalid` for a start in the past: the explanations of deadlines already computed must remain true.
     """
+    key = new_id()
+    policy = await _new_version(session, wanted, key, 1, actor)
+    await session.flush()
+    return policy
+
+
+async def change_policy(
+    session: WriteSession, policy_key: UUID, seen_version: int | None, wanted: SlaPolicyIn, actor: str
+) -> SlaPolicy:
+    """Give the policy a new version from now or later; what was planned for that time is replaced by it.
+
+    Clocks that run keep the version by which they started. Raise `NotFound`, `Invalid`, or `Conflict` if some
+    appeals would have no policy.
+    """
+    await _lock(session)
+    latest = await latest_version(session, policy_key)
+    check_version(latest.version, seen_version)
+    added = await _new_version(session, wanted, policy_key, latest.version + 1, actor)
+    await _end(session, policy_key, added.valid_from, except_for=added)
+    await session.flush()
+    await _require_coverage(session)
+    return added
+
+
+async def end_policy(session: WriteSession, policy_key: UUID, seen_version: int | None) -> SlaPolicy:
+    """End the policy now, with all that was planned; return its latest version.
+
+    Clocks that run keep it. Raise `NotFound`, or `Conflict` if some appeals would have no policy.
+    """
+    await _lock(session)
+    latest = await latest_version(session, policy_key)
+    check_version(latest.version, seen_version)
+    await _end(session, policy_key, clock.now())
+    await session.flush()
+    await _require_coverage(session)
+    return latest
+
+
+async def _new_version(
+    session: WriteSession, wanted: SlaPolicyIn, policy_key: UUID, version: int, actor: str
+) -> SlaPolicy:
     now = clock.now()
     if wanted.valid_from is not None and wanted.valid_from < now:
         raise Invalid.field("/valid_from", "A policy cannot start in the past")
-    if wanted.resolution_hours < wanted.first_response_hours:
+    if wanted.first_response_unit == wanted.resolution_unit and (
+        wanted.resolution_hours < wanted.first_response_hours
+    ):
         raise Invalid.field("/resolution_hours", "The resolution cannot be due before the first response")
-    policy = SlaPolicy(**wanted.model_dump(exclude={"valid_from"}), valid_from=wanted.valid_from or now)
+    if wanted.warn_at != sorted(set(wanted.warn_at)):
+        raise Invalid.field("/warn_at", "The shares must increase")
+    if wanted.topic_id is not None and await session.get(Topic, wanted.topic_id) is None:
+        raise Invalid.field("/topic_id", "No such topic")
+    policy = SlaPolicy(
+        **wanted.model_dump(exclude={"valid_from"}),
+        policy_key=policy_key,
+        version=version,
+        valid_from=wanted.valid_from or now,
+        created_by=actor,
+    )
     session.add(policy)
-    await session.flush()
     return policy
+
+
+async def _lock(session: WriteSession) -> None:
+    """Lock the policies: two changes at once could each leave the other's policy as the only one and end it."""
+    await session.execute(select(SlaPolicy.id).order_by(SlaPolicy.id).with_for_update())
+
+
+async def _end(
+    session: WriteSession, policy_key: UUID, moment: datetime, *, except_for: SlaPolicy | None = None
+) -> None:
+    """End the versions in effect at the moment; later ones never take effect. What is over stays."""
+    rows = await session.scalars(
+        select(SlaPolicy).where(
+            SlaPolicy.policy_key == policy_key,
+            or_(SlaPolicy.valid_until.is_(None), SlaPolicy.valid_until > moment),
+        )
+    )
+    for row in rows:
+        if row is not except_for:
+            row.valid_until = max(moment, row.valid_from)
+
+
+async def _require_coverage(session: WriteSession) -> None:
+    """Raise `Conflict` if from now on there is a moment without a policy for all appeals of an urgency."""
+    policies = await load_policies(session)
+    now = clock.now()
+    moments = {
+        now,
+        *(row.valid_until for row in policies if row.valid_until is not None and row.valid_until > now),
+    }
+    for moment in sorted(moments):
+        in_effect = [policy for policy in policies if is_in_effect(policy, moment)]
+        for urgency in get_args(Urgency.__value__):
+            if not any(is_general(policy, urgency) for policy in in_effect):
+                raise Conflict(
+                    f"From {moment.isoformat()} on appeals of urgency «{urgency}» would have no policy: "
+                    "add one for all of them first",
+                    urgency=urgency,
+                )

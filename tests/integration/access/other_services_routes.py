@@ -152,6 +152,18 @@ APPEALS: dict[str, Row] = {
     "POST /api/v1/sla-policies": RouteCall(
         Right.RULES_MANAGE, body(name="Новая", urgency="normal", first_response_hours=8, resolution_hours=56)
     ),
+    "GET /api/v1/sla-policies/{policy_key}": RouteCall(Right.REGISTRY_READ),
+    "PUT /api/v1/sla-policies/{policy_key}": RouteCall(
+        Right.RULES_MANAGE, body(name="Новая", channel="vk", first_response_hours=8, resolution_hours=56)
+    ),
+    "DELETE /api/v1/sla-policies/{policy_key}": RouteCall(Right.RULES_MANAGE),
+    "GET /api/v1/appeals/{appeal_id}/deadlines": RouteCall(Right.APPEALS_READ),
+    "POST /api/v1/appeals/{appeal_id}/clocks/pause": RouteCall(
+        Right.APPEALS_PAUSE, body(reason="Ждём адрес от автора")
+    ),
+    "POST /api/v1/appeals/{appeal_id}/clocks/resume": RouteCall(
+        Right.APPEALS_PAUSE, body(), names={"appeal_id": "lone_appeal_id"}
+    ),
     "GET /api/v1/routing-rules": ListRoute(Right.REGISTRY_READ, shows="rule_id"),
     "POST /api/v1/routing-rules": RouteCall(
         Right.RULES_MANAGE, body(organisation_id=sample_id("organisation_id"), municipality="81701000")

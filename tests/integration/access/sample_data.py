@@ -85,7 +85,17 @@ async def _common(session: AsyncSession) -> dict[str, Any]:
     calendar = registry.Calendar(name="Матрица", time_zone="Asia/Irkutsk", weekly={"1": [["09:00", "18:00"]]})
     calendar_id = await _add(session, calendar)
     topic = appeals.Topic(code="matrix", name="Матрица", position=999, taxonomy_version="matrix", aliases=[])
-    return {"calendar_id": calendar_id, "topic_id": await _add(session, topic), "step": "created"}
+    policy = appeals.SlaPolicy(
+        policy_key=new_id(), name="Матрица", legal_regime="matrix", first_response_hours=9,
+        resolution_hours=56, valid_from=THEN,
+    )  # fmt: skip
+    await _add(session, policy)
+    return {
+        "calendar_id": calendar_id,
+        "topic_id": await _add(session, topic),
+        "policy_key": policy.policy_key,
+        "step": "created",
+    }
 
 
 async def _directory(
@@ -290,10 +300,33 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
     sample_ids["rule_id"] = await _add(session, rule)
     draft = appeals.RuleSet(status="draft", note=f"Правила {mark}", default_to="page_owner", created_by="matrix")
     sample_ids["rule_set_id"] = await _add(session, draft)
+    await _clock(session, sample_ids["appeal_id"], paused=False)
+    await _clock(session, sample_ids["lone_appeal_id"], paused=True)
     hand = appeals.Assignment(
         appeal_id=appeal_id, at=THEN, kind="routed", to_organisation_id=sample_ids["organisation_id"], actor=actor
     )
     await _add(session, hand)
+
+
+async def _clock(session: AsyncSession, appeal_id: UUID, *, paused: bool) -> None:
+    """Insert the clock of a first response."""
+    policy_id = await session.scalar(select(appeals.SlaPolicy.id).where(appeals.SlaPolicy.urgency == "normal"))
+    clock_id = await _add(
+        session,
+        appeals.SlaClock(
+            appeal_id=appeal_id, kind="first_response", state="paused" if paused else "running", written_at=THEN,
+            received_at=THEN, policy_id=policy_id, target_seconds=32_400, unit="working", started_at=THEN,
+            due_at=None if paused else THEN + timedelta(hours=1),
+        ),
+    )  # fmt: skip
+    started = appeals.SlaClockEvent(
+        clock_id=clock_id, sequence=1, kind="started", at=THEN, actor="matrix", starts_at=THEN,
+        policy_id=policy_id, target_seconds=32_400, unit="working",
+    )  # fmt: skip
+    await _add(session, started)
+    if paused:
+        pause = appeals.SlaClockEvent(clock_id=clock_id, sequence=2, kind="paused", at=THEN, actor="matrix")
+        await _add(session, pause)
 
 
 async def _incident(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:

@@ -1,15 +1,16 @@
 """Deadlines of organisations with a calendar based on the region's."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from services.appeals.sla.deadlines import DEFAULT_CALENDAR, CalendarLookup, compute_deadline
+from services.appeals.sla.calendar_lookup import CalendarLookup
+from services.appeals.sla.deadlines import ClockEvent, Target, compute_deadline
+from services.appeals.sla.named_calendar import DEFAULT_CALENDAR
 from shared.database.sessions import Database
-from shared.tables.appeals import SlaPolicy
 from tests.conftest import TestDatabase
 from tests.support.service_under_test import insert_organisation
 
@@ -51,10 +52,6 @@ async def test_deadlines_follow_an_organisations_own_exceptions(database: TestDa
     for organisation, calendar in ((school, six), (quarantine, closed)):
         await registry.execute("UPDATE organisations SET calendar_id = $2 WHERE id = $1", organisation, calendar)
     await registry.close()
-    policy = SlaPolicy(
-        id=uuid4(), name="Обычное", urgency="normal", first_response_hours=4, resolution_hours=56,
-        starts_from="received",
-    )  # fmt: skip
     appeals = Database(database.url("appeals"), 1, name="appeals")
     async with appeals.read() as session:
         book = await CalendarLookup.load(session, [plain, school, quarantine])
@@ -62,8 +59,10 @@ async def test_deadlines_follow_an_organisations_own_exceptions(database: TestDa
 
     def due(organisation: UUID) -> tuple[str, str]:
         # Tuesday is an hour shorter, Wednesday is Сагаалган.
-        made = compute_deadline(policy, book.for_organisation(organisation), datetime(2026, 2, 17, 5, tzinfo=UTC))
-        return f"{made.first_response_due_at.astimezone(ZONE):%d %H:%M}", made.clock.calendar
+        start, calendar = datetime(2026, 2, 17, 5, tzinfo=UTC), book.for_organisation(organisation)
+        made = compute_deadline([ClockEvent(1, "started", start, start, calendar, Target(timedelta(hours=4)))])
+        assert made.due_at is not None
+        return f"{made.due_at.astimezone(ZONE):%d %H:%M}", calendar.name
 
     assert due(plain) == ("19 10:00", "Республика Бурятия, пятидневная неделя")
     assert due(school) == ("19 11:00", "Шестидневка")

@@ -503,7 +503,7 @@ async def _unsure(scenario: AppealsScenario, *, confidence: float = 0.4) -> UUID
     await execute(
         scenario,
         """UPDATE appeals SET status = 'triage', organisation_id = NULL, assigned_at = NULL,
-           first_response_due_at = NULL, resolution_due_at = NULL, deadline = NULL, route = $1::text::jsonb""",
+           first_response_due_at = NULL, resolution_due_at = NULL, route = $1::text::jsonb""",
         json.dumps(
             {
                 "reason": "Тема определена неуверенно (40%); решает модератор",
@@ -514,6 +514,11 @@ async def _unsure(scenario: AppealsScenario, *, confidence: float = 0.4) -> UUID
         ),
     )  # fmt: skip
     await execute(scenario, "DELETE FROM assignments")
+    # The service itself may not delete clocks.
+    connection = await scenario.database.connect()
+    for table in ("sla_clock_events", "sla_clocks"):
+        await connection.execute(f"DELETE FROM {table}")
+    await connection.close()
     return message
 
 

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from services.appeals.lifecycle import access_changes, alerts, appeal_queries, breach_recording
+from sqlalchemy import select
+
+from services.appeals.lifecycle import (
+    access_changes,
+    alerts,
+    appeal_queries,
+    breach_recording,
+    deadline_recomputation,
+    deadline_warnings,
+)
 from services.appeals.promises import promise_queries, settlement
 from services.appeals.replies.publication_requests import request_unacknowledged_again
 from services.ingest.intake import message_queries, quarantine
@@ -20,6 +29,7 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
 from shared.database.sessions import WriteSession
 from shared.tables.ingest import QuarantinedPayload
+from shared.tables.registry import Calendar
 from tests.integration.data_growth.large_dataset import OPEN, Region
 from tests.integration.data_growth.query_plans import MODES
 
@@ -63,6 +73,12 @@ def _promises(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> F
         await promise_queries.find(session, caller, promise_queries.PromiseFilter(**wanted), PAGE)
 
     return FrequentQuery(f"promises: {name}", "appeals", work, frozenset(indexes))
+
+
+async def _recompute(session: WriteSession, _: Region) -> None:
+    calendar = await session.scalar(select(Calendar.id).where(Calendar.is_default))
+    assert calendar is not None
+    await deadline_recomputation.recompute_batch(session, {calendar}, (), after=UUID(int=0))
 
 
 def _messages(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
@@ -166,6 +182,20 @@ FREQUENT_QUERIES = [
         "appeals",
         lambda session, _: settlement.remind_of_promises(session),
         frozenset({"ix_promises_open", "pk_appeals", "pk_organisations", "pk_calendar_days"}),
+    ),
+    FrequentQuery(
+        "the schedule warn-of-deadlines",
+        "appeals",
+        lambda session, _: deadline_warnings.record_warnings(session),
+        frozenset({"ix_sla_clocks_next_warning_at"}),
+        MAX_OPEN,
+    ),
+    FrequentQuery(
+        "the job recompute_deadlines",
+        "appeals",
+        _recompute,
+        frozenset({"uq_sla_clocks_unfinished"}),
+        2 * MAX_OPEN,
     ),
     FrequentQuery(
         "the schedule request-publications-again",

@@ -11,7 +11,6 @@ import pytest
 
 from cli.deployment import migrate
 from services.appeals.lifecycle.route_snapshot import RouteSnapshot
-from services.appeals.sla.deadline_snapshot import DeadlineSnapshot, NextClock
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
 from shared.contracts.stored_events import parse_event
 from shared.tables.common import Event
@@ -163,7 +162,7 @@ async def test_routes_and_deadlines_are_read_by_the_new_names(former: asyncpg.Co
     for appeal, deadline in deadlines.items():
         await insert_appeal(former, appeal, deadline=deadline, reply_failed={"reply_id": str(ID), **FAILURE})
     await insert_appeal(former, undone)
-    await upgraded()
+    await upgraded(REVISION)
     rows = {row["id"]: row for row in await former.fetch("SELECT * FROM appeals")}
     for appeal, route in routes.items():
         expected = {"reason": "x", "confidence": 0.5, "triage_reason": REASONS[str(route["waiting_for"])]}
@@ -171,17 +170,14 @@ async def test_routes_and_deadlines_are_read_by_the_new_names(former: asyncpg.Co
         assert RouteSnapshot.parse(rows[appeal]["route"]).dump() == expected
     assert rows[held]["route"] == {"unassigned_from": str(OTHER), "triage_reason": None}
     assert (rows[held]["transfers"], rows[held]["utility_failure"]) == (2, "gas")
-    snapshots = {appeal: DeadlineSnapshot.parse(rows[appeal]["deadline"]) for appeal in deadlines}
-    for appeal, snapshot in snapshots.items():
-        assert snapshot.dump() == rows[appeal]["deadline"]
+    for appeal in deadlines:
         assert rows[appeal]["reply_failed"]["code"] == "job_dead_lettered"
-    first = snapshots[ID].first
-    assert first is not None
-    assert [day.note for day in first.days] == [None, "x"]
-    assert isinstance(snapshots[ID].next_response, NextClock)
-    assert len(snapshots[ID].previous_responses) == 2
-    assert snapshots[OTHER].first is None
-    assert snapshots[OTHER].next_response is not None
+    stored = rows[ID]["deadline"]
+    assert [day["note"] for day in stored["days"]] == [None, "x"]
+    assert (stored["starts_at"], stored["next_response"]["starts_at"]) == (MOMENT, MOMENT)
+    assert len(stored["previous_responses"]) == 2
+    assert rows[OTHER]["deadline"] == {"next_response": AWAITED}
+    assert rows[MESSAGE]["deadline"].keys() == CLOCK.keys() - {"start"} | {"starts_at"}
     assert (rows[undone]["deadline"], rows[undone]["reply_failed"]) == (None, None)
 
 

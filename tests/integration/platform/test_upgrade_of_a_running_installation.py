@@ -34,6 +34,7 @@ RENAMED_TABLES = {
     "callback_servers": "callback_registrations", "ingest_cursors": "ingest_consumer_offsets",
     "appeals_cursors": "appeals_consumer_offsets", "webhooks_cursors": "webhooks_consumer_offsets",
 }  # fmt: skip
+# Filled by migrations from other tables.
 # Responses kept for an Idempotency-Key are deleted, and a worker creates its schedules when it starts.
 EMPTIED = ("_idempotency", "pgqueuer_schedules", "alembic_version")
 TABLES = """SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
@@ -211,3 +212,24 @@ async def test_audit_trail_of_the_former_version_is_valid_after_the_upgrade(
         result = await verify(session)
     assert result.error is None
     assert result.head is not None, "the trail is empty"
+
+
+async def test_deadlines_of_former_appeals_are_explained_by_their_clocks(
+    upgraded: TestDatabase, keys_dir: Path
+) -> None:
+    async with running("appeals", upgraded, keys_dir) as service:
+        found = 0
+        for listed in await read_all(service, "/api/v1/appeals"):
+            shown = await read(service, f"/api/v1/appeals/{listed['id']}")
+            clocks = (await read(service, f"/api/v1/appeals/{listed['id']}/deadlines"))["clocks"]
+            first = next((one for one in clocks if one["kind"] == "first_response"), None)
+            if first is None:
+                assert shown["deadline"] is None or "text" not in shown["deadline"]
+                continue
+            found += 1
+            assert first["due_at"] == shown["first_response_due_at"]
+            assert (first["state"] == "stopped") == (shown["first_response_at"] is not None)
+            # Stored texts did not say why nothing counts on an ordinary day.
+            told = first["text"].replace(" (выходной)", "").replace(" (нерабочее время)", "")
+            assert told.startswith(shown["deadline"]["text"])
+        assert found > 5

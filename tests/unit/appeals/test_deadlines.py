@@ -8,12 +8,15 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from time_machine import TimeMachineFixture
 
 from services.appeals.sla import clocks
 from services.appeals.sla.breaches import is_overdue
-from services.appeals.sla.deadline_snapshot import WorkingDay
-from services.appeals.sla.deadlines import DEFAULT_CALENDAR, NamedCalendar, compute_deadline
-from services.appeals.sla.policies import policy_in_effect
+from services.appeals.sla.calendar_lookup import CalendarLookup
+from services.appeals.sla.deadlines import ClockEvent, ClockReading, Target, read_clock
+from services.appeals.sla.explanation import explain_deadline
+from services.appeals.sla.named_calendar import DEFAULT_CALENDAR, NamedCalendar
+from services.appeals.sla.sla_context import SlaContext
 from shared.tables.appeals import Appeal, SlaPolicy
 from shared.working_time import DayException, WorkingCalendar, add_working_time, working_time_between
 
@@ -30,27 +33,47 @@ WORKING = WorkingCalendar(
     },
 )
 CALENDAR = NamedCalendar(UUID(int=7), "Бурятия", WORKING)
+ROUND_THE_CLOCK = NamedCalendar(
+    UUID(int=8), "Круглосуточно", WorkingCalendar(ZONE, dict.fromkeys(range(1, 8), ((time(0), time(23, 59)),)))
+)
+OFFICE_BODY, ROUND_THE_CLOCK_BODY = UUID(int=1), UUID(int=2)
 
 
-def policy(
-    hours: float = 9, *, starts_from: str = "received", valid_from: int = 2000, urgency: str = "normal"
-) -> SlaPolicy:
-    """Return a policy in effect since the beginning of a year."""
-    return SlaPolicy(
-        id=uuid4(),
-        name="Обычное",
-        urgency=urgency,
-        first_response_hours=hours,
-        resolution_hours=56,
-        starts_from=starts_from,
-        valid_from=datetime(valid_from, 1, 1, tzinfo=UTC),
-        created_at=datetime(valid_from, 1, 1, tzinfo=UTC),
+def policy(hours: float = 9, **values: Any) -> SlaPolicy:
+    """Return a policy in effect since 2000."""
+    since = datetime(2000, 1, 1, tzinfo=UTC)
+    given_values: dict[str, Any] = {
+        "id": uuid4(), "policy_key": uuid4(), "version": 1, "name": "Обычное", "urgency": None,
+        "first_response_hours": hours, "first_response_unit": "working", "resolution_hours": 56,
+        "resolution_unit": "working", "promise_unit": "working", "return_unit": "working",
+        "starts_from": "received", "valid_from": since, "created_at": since,
+        "warn_at": [],
+    }  # fmt: skip
+    return SlaPolicy(**(given_values | values))
+
+
+def context(*policies: SlaPolicy) -> SlaContext:
+    """Return a context with two organisations, one of which works around the clock."""
+    return SlaContext(
+        policies,
+        {},
+        CalendarLookup(
+            default=CALENDAR,
+            _by_id={UUID(int=7): CALENDAR, UUID(int=8): ROUND_THE_CLOCK},
+            _chosen={OFFICE_BODY: UUID(int=7), ROUND_THE_CLOCK_BODY: UUID(int=8)},
+        ),
     )
 
 
 def local(text: str) -> datetime:
     """Return a moment of 2026 in local time: `MM-DD HH:MM`."""
     return datetime.fromisoformat(f"2026-{text}").replace(tzinfo=ZONE)
+
+
+def reading(start: str, hours: float, calendar: NamedCalendar = CALENDAR) -> ClockReading:
+    """Return the reading of a clock at its start."""
+    begins = local(start).astimezone(UTC)
+    return read_clock([ClockEvent(1, "started", begins, begins, calendar, Target(timedelta(hours=hours)))])
 
 
 @pytest.mark.parametrize(
@@ -72,18 +95,14 @@ def local(text: str) -> datetime:
     ],
 )
 def test_deadline_is_computed_from_working_time(start: str, hours: float, due: str) -> None:
-    computed = compute_deadline(policy(hours), CALENDAR, local(start).astimezone(UTC))
-    assert computed.first_response_due_at == local(due)
+    assert reading(start, hours).due_at == local(due)
 
 
 def test_deadline_is_explained_in_words() -> None:
-    clock = compute_deadline(policy(), CALENDAR, local("02-17 16:40")).clock
-    assert clock.text == (
+    assert explain_deadline(reading("02-17 16:40", 9)) == (
         "9 рабочих часов со вторника 17.02 16:40: 17.02 — 1 ч 20 мин; 18.02 — не идёт (Сагаалган); "
         "19.02 — 7 ч 40 мин → четверг 19.02 17:40"
     )
-    assert clock.days[1] == WorkingDay(day=date(2026, 2, 18), minutes=0, note="Сагаалган")
-    assert clock.calendar == "Бурятия"
 
 
 @pytest.mark.parametrize(
@@ -92,9 +111,7 @@ def test_deadline_is_explained_in_words() -> None:
      (21, "21 рабочий час"), (1.5, "1,5 рабочего часа")],
 )  # fmt: skip
 def test_hours_are_declined_in_russian(hours: float, words: str) -> None:
-    assert compute_deadline(policy(hours), CALENDAR, local("03-04 09:00")).clock.text.startswith(
-        words + " со среды"
-    )
+    assert explain_deadline(reading("03-04 09:00", hours)).startswith(words + " со среды")
 
 
 moments = st.integers(0, 330 * 24 * 3600).map(
@@ -118,16 +135,6 @@ def test_working_time_of_adjacent_spans_adds_up(start: datetime, first: timedelt
     assert working_time_between(WORKING, middle, end) == second
 
 
-def test_policy_in_effect_at_the_moment_is_used() -> None:
-    old, new, high = policy(9, valid_from=2000), policy(8, valid_from=2026), policy(4, urgency="high")
-    found = [old, new, high]
-    assert policy_in_effect(found, "normal", datetime(2025, 12, 31, tzinfo=UTC)) is old
-    assert policy_in_effect(found, "normal", datetime(2026, 1, 1, tzinfo=UTC)) is new
-    assert policy_in_effect(found, "high", datetime(2026, 6, 1, tzinfo=UTC)) is high
-    with pytest.raises(LookupError):
-        policy_in_effect(found, "normal", datetime(1999, 1, 1, tzinfo=UTC))
-
-
 def make_appeal(**values: Any) -> Appeal:
     """Return an appeal with the fields that deadlines use."""
     given_values: dict[str, Any] = {
@@ -136,7 +143,7 @@ def make_appeal(**values: Any) -> Appeal:
         "written_at": local("03-04 09:00"),
         "opened_at": local("03-04 10:00"),
         "assigned_at": local("03-04 11:00"),
-        "deadline": None,
+        "organisation_id": OFFICE_BODY,
     }
     return Appeal(**(given_values | values))
 
@@ -146,20 +153,22 @@ def make_appeal(**values: Any) -> Appeal:
 )
 def test_clock_starts_at_the_moment_the_policy_names(starts_from: str, due: str) -> None:
     appeal = make_appeal()
-    clocks.start_first_response_clock(appeal, [policy(5, starts_from=starts_from)], CALENDAR)
+    clocks.start_first_response_clock(appeal, context(policy(5, starts_from=starts_from)), "system")
     assert appeal.first_response_due_at == local(due)
     assert appeal.resolution_due_at is not None
 
 
-def test_reassignment_changes_the_calendar_but_not_the_start() -> None:
-    appeal = make_appeal()
-    clocks.start_first_response_clock(appeal, [policy(9)], CALENDAR)
+def test_time_used_before_a_transfer_stays_counted_in_the_earlier_calendar(
+    time_machine: TimeMachineFixture,
+) -> None:
+    appeal, sla = make_appeal(), context(policy(9))
+    clocks.start_first_response_clock(appeal, sla, "system")
     assert appeal.first_response_due_at == local("03-05 11:00")
-    round_the_clock = NamedCalendar(
-        None, "Круглосуточно", WorkingCalendar(ZONE, dict.fromkeys(range(1, 8), ((time(0), time(23, 59)),)))
-    )
-    clocks.recompute_clock(appeal, [policy(9)], round_the_clock)
-    assert appeal.first_response_due_at == local("03-04 19:00")
+    time_machine.move_to(local("03-04 17:00"), tick=False)
+    appeal.organisation_id = ROUND_THE_CLOCK_BODY
+    clocks.follow_appeal(appeal, sla, "system")
+    # Six hours from 10:00 to 17:00 with lunch, and three in the new calendar.
+    assert appeal.first_response_due_at == local("03-04 20:00")
 
 
 def test_appeal_is_overdue_when_an_awaited_reply_is_late() -> None:
@@ -180,8 +189,5 @@ def test_appeal_is_overdue_when_an_awaited_reply_is_late() -> None:
 
 
 def test_calendar_without_working_time_falls_back_to_the_default_week() -> None:
-    empty = NamedCalendar(uuid4(), "Пустой", WorkingCalendar(CALENDAR.working.zone, {}))
-    nine = policy(9)
-    made = compute_deadline(nine, empty, local("03-04 09:00"))
-    assert made == compute_deadline(nine, DEFAULT_CALENDAR, local("03-04 09:00"))
-    assert made.clock.calendar == DEFAULT_CALENDAR.name
+    empty = NamedCalendar(uuid4(), "Пустой", WorkingCalendar(ZONE, {}))
+    assert reading("03-04 09:00", 9, empty) == reading("03-04 09:00", 9, DEFAULT_CALENDAR)

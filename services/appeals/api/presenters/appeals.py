@@ -6,9 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import select, true
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
+from sqlalchemy.orm import defer, selectinload
 
 from services.appeals.api.presenters import classifications, routes
+from services.appeals.api.presenters.deadlines import deadline_out
 from services.appeals.api.presenters.promises import promise_out
 from services.appeals.api.presenters.replies import named_reply
 from services.appeals.assignees.directory import ActorNames, ActorRef
@@ -36,6 +37,7 @@ from shared.tables.appeals import (
     AppealSubmission,
     Assignment,
     Classification,
+    SlaClock,
     TimelineEntry,
 )
 from shared.tables.ingest import Message
@@ -55,9 +57,9 @@ async def appeal_detail(
     """
     row = (
         await session.execute(
-            SELECT_ROWS.where(
-                Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true()
-            ).execution_options(populate_existing=True)
+            SELECT_ROWS.options(selectinload(Appeal.clocks).raiseload(SlaClock.events))
+            .where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true())
+            .execution_options(populate_existing=True)
         )
     ).one_or_none()
     if row is None:
@@ -75,7 +77,7 @@ async def appeal_detail(
     return appeals.AppealOut(
         **summary_fields(row, caller),
         route=await routes.load_route(session, route_of(appeal)),
-        deadline=appeal.deadline,
+        deadline=deadline_out(appeal),
         submission=await _submission(session, appeal_id, shows_contact) if appeal.source is not None else None,
         watchers=[names.ref(person_id) for person_id in watching],
         messages=await _messages(session, appeal_id),

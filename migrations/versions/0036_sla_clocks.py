@@ -1,0 +1,286 @@
+"""Store the clocks of appeals as rows with their events, and give SLA policies versions and conditions.
+
+`appeals.deadline` moves to the new tables. The services are stopped meanwhile: the previous version writes it. A
+clock that was stored before gets one event for its start and one for its end; it counted in one calendar. Policies
+of one urgency become the versions of one policy.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
+from migrations.renames import lift_statement_timeout
+
+revision: str = "0036"
+down_revision: str | None = "0035"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+OWNER = "gospablik_appeals"
+OTHERS = "gospablik_registry, gospablik_ingest, gospablik_metrics, gospablik_webhooks"
+UNFINISHED = "state IN ('waiting', 'running', 'paused')"
+MOMENT = sa.DateTime(timezone=True)
+# Seven working days from an interim answer to the final one.
+PROMISE_HOURS = 56
+# Name, type and default of the new columns of policies; without a default they may be null.
+POLICY_COLUMNS: tuple[tuple[str, sa.types.TypeEngine[Any], str | None], ...] = (
+    ("policy_key", sa.Uuid(), None),
+    ("version", sa.Integer(), "1"),
+    ("topic_id", sa.Uuid(), None),
+    ("organisation_kind", sa.Text(), None),
+    ("channel", sa.Text(), None),
+    ("legal_regime", sa.Text(), None),
+    ("first_response_unit", sa.Text(), "working"),
+    ("ceiling_hours", sa.Float(), None),
+    ("resolution_unit", sa.Text(), "working"),
+    ("promise_hours", sa.Float(), None),
+    ("promise_unit", sa.Text(), "working"),
+    ("return_hours", sa.Float(), None),
+    ("return_unit", sa.Text(), "working"),
+    ("warn_at", JSONB(), "[0.5, 0.8]"),
+    ("valid_until", MOMENT, None),
+    ("created_by", sa.Text(), None),
+)
+# Of several policies of an urgency the latest that had started was in effect.
+SERIES = f"""
+UPDATE sla_policies SET policy_key = series.policy_key, version = series.version, valid_until = series.valid_until,
+    promise_hours = {PROMISE_HOURS}
+FROM (
+    SELECT id, first_value(id) OVER versions AS policy_key, row_number() OVER versions AS version,
+           lead(valid_from) OVER versions AS valid_until
+    FROM sla_policies WINDOW versions AS (PARTITION BY urgency ORDER BY valid_from, created_at, id)
+) AS series
+WHERE series.id = sla_policies.id
+"""
+COLUMNS = """id, appeal_id, kind, state, message_id, written_at, received_at, policy_id, target_seconds, unit,
+    started_at, due_at, stopped_at, used_seconds, on_time, explanation, created_at, updated_at"""
+# What a stored clock says, from a JSON value `c`.
+POLICY = "(SELECT id FROM sla_policies WHERE id = (c ->> 'policy_id')::uuid)"
+TARGET = "round((c ->> 'hours')::float8 * 3600)"
+STARTED = "(c ->> 'starts_at')::timestamptz"
+MESSAGE = "(SELECT id FROM messages WHERE id = (c ->> 'message_id')::uuid)"
+WRITTEN = "(c ->> 'written_at')::timestamptz, (c ->> 'received_at')::timestamptz"
+WORDS = "c - '{message_id,written_at,received_at,answered_at,on_time,working_seconds}'::text[]"
+UNIT = """ || '{"unit": "working"}'"""
+FIRST = f"""
+INSERT INTO sla_clocks ({COLUMNS})
+SELECT gen_random_uuid(), a.id, 'first_response',
+    CASE WHEN first_response_at IS NULL THEN 'running' ELSE 'stopped' END,
+    NULL, written_at, opened_at, {POLICY}, {TARGET}, 'working', {STARTED}, first_response_due_at,
+    first_response_at, first_response_working_seconds, first_response_at <= first_response_due_at,
+    ({WORDS}){UNIT}, opened_at, now()
+FROM appeals AS a, LATERAL (SELECT deadline - '{{next_response,previous_responses}}'::text[] AS c) AS clock
+WHERE jsonb_exists(deadline, 'policy_id')
+"""
+PREVIOUS = f"""
+INSERT INTO sla_clocks ({COLUMNS})
+SELECT gen_random_uuid(), a.id, 'next_response', 'stopped', {MESSAGE}, {WRITTEN}, {POLICY}, {TARGET}, 'working',
+    {STARTED}, (c ->> 'due_at')::timestamptz, (c ->> 'answered_at')::timestamptz,
+    (c ->> 'working_seconds')::bigint, (c ->> 'on_time')::boolean, ({WORDS}){UNIT},
+    (c ->> 'received_at')::timestamptz, now()
+FROM appeals AS a, LATERAL jsonb_array_elements(deadline -> 'previous_responses') AS c
+WHERE jsonb_typeof(deadline -> 'previous_responses') = 'array'
+"""
+# A message that waits for a moderator has no clock; an appeal that was answered meanwhile no longer waits.
+NEXT = f"""
+INSERT INTO sla_clocks ({COLUMNS})
+SELECT gen_random_uuid(), a.id, 'next_response',
+    CASE WHEN jsonb_exists(c, 'policy_id') THEN 'running' WHEN status = 'triage' THEN 'waiting'
+         ELSE 'cancelled' END,
+    {MESSAGE}, {WRITTEN}, {POLICY}, {TARGET}, CASE WHEN jsonb_exists(c, 'policy_id') THEN 'working' END,
+    {STARTED}, next_response_due_at, NULL, NULL, NULL,
+    CASE WHEN jsonb_exists(c, 'policy_id') THEN ({WORDS}){UNIT} END,
+    (c ->> 'received_at')::timestamptz, now()
+FROM appeals AS a, LATERAL (SELECT deadline -> 'next_response' AS c) AS clock
+WHERE jsonb_typeof(c) = 'object' AND first_response_at IS NOT NULL
+"""
+# The final answer is due by the clock that started last.
+FINAL = f"""
+INSERT INTO sla_clocks ({COLUMNS})
+SELECT gen_random_uuid(), a.id, 'final_answer', CASE WHEN answer.at IS NULL THEN 'running' ELSE 'stopped' END,
+    last.message_id, last.written_at, last.received_at, last.policy_id,
+    round((SELECT resolution_hours FROM sla_policies WHERE id = last.policy_id) * 3600), 'working',
+    last.started_at, resolution_due_at, answer.at, NULL, answer.at <= resolution_due_at, NULL,
+    last.created_at, now()
+FROM appeals AS a
+CROSS JOIN LATERAL (
+    SELECT * FROM sla_clocks WHERE appeal_id = a.id AND started_at IS NOT NULL ORDER BY created_at DESC LIMIT 1
+) AS last
+LEFT JOIN LATERAL (
+    SELECT max(published_at) AS at FROM replies
+    WHERE appeal_id = a.id AND status = 'published' AND kind = 'final' AND published_at >= last.written_at
+) AS answer ON true
+WHERE resolution_due_at IS NOT NULL AND last.policy_id IS NOT NULL
+"""
+PROMISE = f"""
+INSERT INTO sla_clocks ({COLUMNS})
+SELECT gen_random_uuid(), a.id, 'promise', 'running', NULL, written_at, opened_at, NULL, NULL, NULL,
+    coalesce(interim.at, opened_at), promised_at, NULL, NULL, NULL, NULL, coalesce(interim.at, opened_at), now()
+FROM appeals AS a
+LEFT JOIN LATERAL (
+    SELECT max(published_at) AS at FROM replies
+    WHERE appeal_id = a.id AND status = 'published' AND kind = 'interim'
+) AS interim ON true
+WHERE promised_at IS NOT NULL
+"""
+CALENDAR = """(SELECT id FROM calendars WHERE id = coalesce(
+    sla_clocks.explanation ->> 'calendar_id', appeals.deadline ->> 'calendar_id')::uuid)"""
+EVENT_COLUMNS = "clock_id, sequence, kind, at, actor, recorded_at"
+STARTS = f"""
+INSERT INTO sla_clock_events ({EVENT_COLUMNS}, organisation_id, calendar_id, policy_id, starts_at, due_at,
+    target_seconds, unit)
+SELECT sla_clocks.id, 1, 'started', started_at, 'system', now(), appeals.organisation_id, {CALENDAR}, policy_id,
+    started_at, CASE WHEN kind = 'promise' THEN due_at END, target_seconds, unit
+FROM sla_clocks JOIN appeals ON appeals.id = sla_clocks.appeal_id WHERE started_at IS NOT NULL
+"""
+STOPS = f"""
+INSERT INTO sla_clock_events ({EVENT_COLUMNS})
+SELECT id, 2, 'stopped', stopped_at, 'system', now() FROM sla_clocks
+WHERE state = 'stopped' AND started_at IS NOT NULL
+"""
+# The former form of a clock that has a message.
+OF_MESSAGE = """(explanation - 'segments' - 'unit') || jsonb_build_object(
+    'message_id', message_id, 'written_at', written_at, 'received_at', received_at)"""
+BACK = f"""
+UPDATE appeals SET deadline = nullif(
+    coalesce((SELECT explanation - 'segments' - 'unit' FROM sla_clocks
+              WHERE appeal_id = appeals.id AND kind = 'first_response' AND explanation IS NOT NULL), '{{}}')
+    || coalesce((SELECT jsonb_build_object('next_response', CASE WHEN state = 'waiting'
+                     THEN jsonb_build_object('message_id', message_id, 'written_at', written_at,
+                                             'received_at', received_at)
+                     ELSE {OF_MESSAGE} END) FROM sla_clocks
+                 WHERE appeal_id = appeals.id AND kind = 'next_response' AND {UNFINISHED}), '{{}}')
+    || coalesce((SELECT jsonb_build_object('previous_responses', jsonb_agg({OF_MESSAGE} || jsonb_build_object(
+                     'answered_at', stopped_at, 'on_time', on_time, 'working_seconds', used_seconds)
+                     ORDER BY created_at)) FROM sla_clocks
+                 WHERE appeal_id = appeals.id AND kind = 'next_response' AND state = 'stopped'
+                 HAVING count(*) > 0), '{{}}'), '{{}}')
+"""
+
+
+def upgrade() -> None:
+    lift_statement_timeout()
+    _extend_policies()
+    op.add_column(
+        "appeals",
+        sa.Column("legal_regime", sa.Text(), server_default="open_source_message", nullable=False),
+    )
+    _create_tables()
+    for statement in (FIRST, PREVIOUS, NEXT, FINAL, PROMISE, STARTS, STOPS):
+        op.execute(statement)
+    op.execute("-- squawk-ignore ban-drop-column\nALTER TABLE appeals DROP COLUMN deadline")
+
+
+def _extend_policies() -> None:
+    for name, kind, default in POLICY_COLUMNS:
+        op.add_column("sla_policies", sa.Column(name, kind, server_default=default, nullable=default is None))
+    op.execute(SERIES)
+    # A table of some rows: reading them all takes no time.
+    op.execute(
+        "-- squawk-ignore adding-not-nullable-field\nALTER TABLE sla_policies ALTER policy_key SET NOT NULL"
+    )
+    op.execute("-- squawk-ignore ban-drop-not-null\nALTER TABLE sla_policies ALTER urgency DROP NOT NULL")
+    op.execute(
+        "-- squawk-ignore adding-foreign-key-constraint, constraint-missing-not-valid\n"
+        "ALTER TABLE sla_policies ADD CONSTRAINT fk_sla_policies_topic_id"
+        " FOREIGN KEY (topic_id) REFERENCES topics (id)"
+    )
+    op.execute(
+        "-- squawk-ignore disallowed-unique-constraint, constraint-missing-not-valid\n"
+        "ALTER TABLE sla_policies ADD CONSTRAINT uq_sla_policies_policy_key_version UNIQUE (policy_key, version)"
+    )
+    op.execute(
+        "-- squawk-ignore require-concurrent-index-creation\n"
+        "CREATE INDEX ix_sla_policies_valid_from ON sla_policies (valid_from, id)"
+    )
+
+
+def _create_tables() -> None:
+    op.create_table(
+        "sla_clocks",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("appeal_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.Uuid(), nullable=True),
+        sa.Column("written_at", MOMENT, nullable=False),
+        sa.Column("received_at", MOMENT, nullable=False),
+        sa.Column("policy_id", sa.Uuid(), nullable=True),
+        sa.Column("target_seconds", sa.BigInteger(), nullable=True),
+        sa.Column("unit", sa.Text(), nullable=True),
+        sa.Column("ceiling_seconds", sa.BigInteger(), nullable=True),
+        sa.Column("started_at", MOMENT, nullable=True),
+        sa.Column("due_at", MOMENT, nullable=True),
+        sa.Column("stopped_at", MOMENT, nullable=True),
+        sa.Column("used_seconds", sa.BigInteger(), nullable=True),
+        sa.Column("on_time", sa.Boolean(), nullable=True),
+        sa.Column("explanation", JSONB(), nullable=True),
+        sa.Column("warned_share", sa.Float(), nullable=True),
+        sa.Column("next_warning_at", MOMENT, nullable=True),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("updated_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_sla_clocks"),
+        sa.ForeignKeyConstraint(["appeal_id"], ["appeals.id"], name="fk_sla_clocks_appeal_id"),
+        sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name="fk_sla_clocks_message_id"),
+        sa.ForeignKeyConstraint(["policy_id"], ["sla_policies.id"], name="fk_sla_clocks_policy_id"),
+    )
+    op.create_index("ix_sla_clocks_appeal_id", "sla_clocks", ["appeal_id", "created_at", "id"])
+    op.create_index(
+        "uq_sla_clocks_unfinished",
+        "sla_clocks",
+        ["appeal_id", "kind"],
+        unique=True,
+        postgresql_where=sa.text(UNFINISHED),
+    )
+    op.create_index(
+        "ix_sla_clocks_next_warning_at",
+        "sla_clocks",
+        ["next_warning_at", "id"],
+        postgresql_where=sa.text("next_warning_at IS NOT NULL"),
+    )
+    op.create_table(
+        "sla_clock_events",
+        sa.Column("clock_id", sa.Uuid(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("organisation_id", sa.Uuid(), nullable=True),
+        sa.Column("calendar_id", sa.Uuid(), nullable=True),
+        sa.Column("policy_id", sa.Uuid(), nullable=True),
+        sa.Column("starts_at", MOMENT, nullable=True),
+        sa.Column("due_at", MOMENT, nullable=True),
+        sa.Column("target_seconds", sa.BigInteger(), nullable=True),
+        sa.Column("unit", sa.Text(), nullable=True),
+        sa.Column("ceiling_seconds", sa.BigInteger(), nullable=True),
+        sa.Column("recorded_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("clock_id", "sequence", name="pk_sla_clock_events"),
+        sa.ForeignKeyConstraint(["clock_id"], ["sla_clocks.id"], name="fk_sla_clock_events_clock_id"),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name="fk_sla_clock_events_organisation_id"
+        ),
+        sa.ForeignKeyConstraint(["calendar_id"], ["calendars.id"], name="fk_sla_clock_events_calendar_id"),
+        sa.ForeignKeyConstraint(["policy_id"], ["sla_policies.id"], name="fk_sla_clock_events_policy_id"),
+    )
+    op.execute(f"GRANT SELECT, INSERT, UPDATE ON sla_clocks TO {OWNER}")
+    # The events of a clock are never changed.
+    op.execute(f"GRANT SELECT, INSERT ON sla_clock_events TO {OWNER}")
+    op.execute(f"GRANT SELECT ON sla_clocks, sla_clock_events TO {OTHERS}")
+
+
+def downgrade() -> None:
+    op.add_column("appeals", sa.Column("deadline", JSONB(), nullable=True))
+    op.execute(BACK)
+    op.drop_table("sla_clock_events")
+    op.drop_table("sla_clocks")
+    op.drop_column("appeals", "legal_regime")
+    op.drop_index("ix_sla_policies_valid_from", table_name="sla_policies")
+    # The previous version knows no policy for several urgencies.
+    op.execute("UPDATE sla_policies SET urgency = 'normal' WHERE urgency IS NULL")
+    op.alter_column("sla_policies", "urgency", nullable=False)
+    for name, *_ in reversed(POLICY_COLUMNS):
+        op.drop_column("sla_policies", name)

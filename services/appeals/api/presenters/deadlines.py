@@ -1,0 +1,123 @@
+"""Presenters of the clocks of an appeal."""
+
+from datetime import timedelta
+from typing import Any
+
+from services.appeals.schemas import deadlines
+from services.appeals.sla.clock_rows import (
+    STARTED_STATES,
+    events_of,
+    last_of_kind,
+    segment_figures,
+    unfinished,
+)
+from services.appeals.sla.deadlines import ClockReading, due_if_resumed, read_clock
+from services.appeals.sla.explanation import explain_deadline, explain_state
+from services.appeals.sla.limits import latest_promise, return_until
+from services.appeals.sla.sla_context import SlaContext
+from shared import clock
+from shared.tables.appeals import Appeal, SlaClock
+
+
+def deadline_out(appeal: Appeal) -> dict[str, Any] | None:
+    """Return how the response deadlines of an appeal were computed, as the appeal itself shows it."""
+    first = last_of_kind(appeal, "first_response")
+    found: dict[str, Any] = _stored(first) if first is not None else {}
+    following = unfinished(appeal, "next_response")
+    if following is not None:
+        found["next_response"] = _message(following) | _stored(following)
+    answered = [row for row in appeal.clocks if row.kind == "next_response" and row.state == "stopped"]
+    if answered:
+        found["previous_responses"] = [
+            _message(row)
+            | _stored(row)
+            | {
+                "answered_at": row.stopped_at.isoformat() if row.stopped_at else None,
+                "on_time": row.on_time,
+                "working_seconds": row.used_seconds,
+            }
+            for row in answered
+        ]
+    return found or None
+
+
+def _message(row: SlaClock) -> dict[str, Any]:
+    return {
+        "message_id": str(row.message_id) if row.message_id else None,
+        "written_at": row.written_at.isoformat(),
+        "received_at": row.received_at.isoformat(),
+    }
+
+
+def _stored(row: SlaClock) -> dict[str, Any]:
+    shown = row.explanation or {}
+    return {name: value for name, value in shown.items() if name != "segments"}
+
+
+def clocks_out(appeal: Appeal, sla: SlaContext) -> deadlines.DeadlinesOut:
+    """Return each clock of the appeal with its events and its time until now, oldest first."""
+    now = clock.now()
+    return deadlines.DeadlinesOut(
+        appeal_id=appeal.id,
+        version=appeal.version,
+        at=now,
+        return_until=return_until(appeal, sla),
+        latest_promise_at=latest_promise(appeal, sla, now),
+        clocks=[_clock_out(row, sla) for row in appeal.clocks],
+    )
+
+
+def _clock_out(row: SlaClock, sla: SlaContext) -> deadlines.ClockOut:
+    policy = sla.policy(row.policy_id)
+    shown: dict[str, Any] = {
+        name: getattr(row, name)
+        for name in (
+            "id", "kind", "state", "message_id", "written_at", "received_at", "started_at", "due_at", "stopped_at",
+            "on_time", "target_seconds", "unit", "ceiling_seconds", "next_warning_at",
+        )
+    }  # fmt: skip
+    shown["policy"] = (
+        deadlines.ClockPolicy(id=policy.id, policy_key=policy.policy_key, name=policy.name, version=policy.version)
+        if policy is not None
+        else None
+    )
+    shown["events"] = [
+        deadlines.ClockEventOut(**{name: getattr(event, name) for name in deadlines.ClockEventOut.model_fields})
+        for event in row.events
+    ]
+    if not row.events:
+        return deadlines.ClockOut(**shown, text="Часы ждут решения модератора" if row.state == "waiting" else None)
+    events = events_of(row, sla.calendars)
+    reading = read_clock(events, clock.now())
+    shown["calendar"], shown["time_zone"] = reading.calendar.name, reading.calendar.working.zone.key
+    if row.state == "paused":
+        shown["due_if_resumed_now"] = due_if_resumed(events, reading.moment)
+    return deadlines.ClockOut(**(shown | _figures(row, reading)))
+
+
+def _figures(row: SlaClock, reading: ClockReading) -> dict[str, Any]:
+    """Return segments, their sums and the text. What a finished clock counted was stored when it stopped."""
+    stored = row.explanation or {}
+    segments = stored.get("segments") if row.state not in STARTED_STATES else None
+    if segments is None:
+        segments = segment_figures(reading)
+        words = (explain_deadline(reading), explain_state(reading, on_time=row.on_time))
+        text = ". ".join(part for part in words if part)
+    else:
+        used = timedelta(seconds=sum(part["seconds"] for part in segments if not part["planned"]))
+        summary = ClockReading(
+            reading.state, reading.moment, reading.started_at, row.due_at, reading.target, reading.segments, used,
+            reading.left,
+        )  # fmt: skip
+        text = f"{stored['text']}. {explain_state(summary, on_time=row.on_time)}"
+    return {
+        "used_seconds": sum(part["seconds"] for part in segments if not part["planned"]),
+        "left_seconds": sum(part["seconds"] for part in segments if part["planned"]) + _unplanned(row, reading),
+        "segments": [deadlines.ClockSegment(**part) for part in segments],
+        "text": text,
+    }
+
+
+def _unplanned(row: SlaClock, reading: ClockReading) -> int:
+    """Return the seconds that are left and lie in no segment: a paused clock has no deadline to count up to."""
+    return int(reading.left.total_seconds()) if row.state == "paused" or reading.target is None else 0

@@ -1,0 +1,46 @@
+"""Pauses of the clocks of an appeal by a person, with a reason."""
+
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.sla import clocks
+from services.appeals.sla.clock_rows import unfinished
+from services.appeals.sla.sla_context import SlaContext
+from shared import clock
+from shared.auth.callers import Caller
+from shared.contracts.appeal_events import AppealClockPaused, AppealClockResumed
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict
+from shared.tables.appeals import Appeal
+
+
+async def pause_clocks(session: WriteSession, caller: Caller, appeal: Appeal, reason: str) -> SlaContext:
+    """Pause the running clocks of a locked appeal. Raise `Conflict` if none runs."""
+    sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
+    if not clocks.pause_clocks(appeal, sla, caller.actor, reason):
+        raise Conflict("No clock of the appeal runs: it is paused already, or nobody awaits an answer")
+    recorder = AppealRecorder()
+    recorder.add_timeline_entry(appeal, "clock_paused", caller.actor, reason=reason)
+    appeal.updated_at = clock.now()
+    recorder.add_event(AppealClockPaused(**event_snapshot(appeal), reason=reason), caller.actor)
+    await recorder.write(session)
+    return sla
+
+
+async def resume_clocks(session: WriteSession, caller: Caller, appeal: Appeal, reason: str | None) -> SlaContext:
+    """Resume the paused clocks of a locked appeal. Raise `Conflict` if none is paused."""
+    sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
+    if not clocks.resume_clocks(appeal, sla, caller.actor, reason):
+        raise Conflict("No clock of the appeal is paused")
+    recorder = AppealRecorder()
+    recorder.add_timeline_entry(
+        appeal, "clock_resumed", caller.actor, reason=reason, deadline=present_text(appeal)
+    )
+    appeal.updated_at = clock.now()
+    recorder.add_event(AppealClockResumed(**event_snapshot(appeal), reason=reason), caller.actor)
+    await recorder.write(session)
+    return sla
+
+
+def present_text(appeal: Appeal) -> str | None:
+    """Return in words the deadline of the response that is awaited; None if none is."""
+    row = unfinished(appeal, "first_response") or unfinished(appeal, "next_response")
+    return str(row.explanation["text"]) if row is not None and row.explanation else None

@@ -1,0 +1,133 @@
+"""Recomputation of running deadlines after a working calendar changed or an organisation got another one.
+
+Clocks that have stopped keep what they counted. Work is done in batches of one transaction and is idempotent.
+"""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from sqlalchemy import Select, exists, or_, select
+
+from services.appeals import jobs
+from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.lifecycle.clock_pauses import present_text
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.sla import clocks
+from services.appeals.sla.clock_rows import STARTED_STATES
+from services.appeals.sla.sla_context import SlaContext
+from shared import clock
+from shared.api.pagination import inline_literal
+from shared.contracts.appeal_events import AppealDeadlineChanged
+from shared.contracts.registry_events import CalendarChanged, OrganisationChanged
+from shared.contracts.stored_events import parse_event
+from shared.database.sessions import Database, WriteSession
+from shared.tables.appeals import Appeal, SlaClock, SlaClockEvent
+from shared.tables.common import Event
+from shared.tables.registry import Calendar
+
+RECOMPUTE_BATCH = 200
+REGISTRY_EVENT_TYPES = (CalendarChanged.event_type, OrganisationChanged.event_type)
+# A change of the name moves no deadline.
+_COUNTING_FIELDS = frozenset({"weekly", "time_zone"})
+
+
+async def handle_registry_events(session: WriteSession, events: Sequence[Event]) -> None:
+    """Enqueue the recomputation of the clocks that these changes may affect."""
+    calendars: set[UUID] = set()
+    organisations: set[UUID] = set()
+    for event in events:
+        data = parse_event(event)
+        if isinstance(data, CalendarChanged) and (
+            data.start is not None or not _COUNTING_FIELDS.isdisjoint(data.changed or ())
+        ):
+            calendars.add(event.subject_id)
+        elif isinstance(data, OrganisationChanged) and not {"calendar_id", "kind"}.isdisjoint(data.changed):
+            organisations.add(event.subject_id)
+    if calendars or organisations:
+        payload = {
+            "calendars": sorted(str(found) for found in calendars),
+            "organisations": sorted(str(found) for found in organisations),
+        }
+        await jobs.queue.enqueue(session, jobs.RECOMPUTE_DEADLINES, payload)
+
+
+async def recompute_deadlines(
+    database: Database, calendars: Collection[UUID], organisations: Collection[UUID]
+) -> int:
+    """Recompute the running clocks that have counted in these calendars or in those based on them, and give those
+    of the organisations their present calendar; return how many appeals got another deadline.
+    """
+    changed, position = 0, UUID(int=0)
+    while True:
+        async with database.write() as session:
+            found, last = await recompute_batch(session, calendars, organisations, after=position)
+        changed += found
+        if last is None:
+            return changed
+        position = last
+
+
+async def recompute_batch(
+    session: WriteSession, calendars: Collection[UUID], organisations: Collection[UUID], *, after: UUID
+) -> tuple[int, UUID | None]:
+    """Recompute the clocks of the next appeals after this one; return how many got another deadline, and the last
+    appeal if there may be more.
+    """
+    dependents = await _with_dependents(session, calendars)
+    ids = list(await session.scalars(_affected(dependents, organisations, after=after)))
+    # In id order, like all code that locks appeals, against deadlocks.
+    appeals = await session.scalars(select(Appeal).where(Appeal.id.in_(ids)).order_by(Appeal.id).with_for_update())
+    changed = await _recompute(session, appeals.all(), organisations)
+    return changed, ids[-1] if len(ids) == RECOMPUTE_BATCH else None
+
+
+def _affected(calendars: Collection[UUID], organisations: Collection[UUID], *, after: UUID) -> Select[UUID]:
+    """Return the query of the next appeals with a running clock that may be affected. It reads only unfinished
+    clocks, by their partial index.
+    """
+    counted = exists().where(SlaClockEvent.clock_id == SlaClock.id, SlaClockEvent.calendar_id.in_(calendars))
+    owned = exists().where(Appeal.id == SlaClock.appeal_id, Appeal.organisation_id.in_(organisations))
+    return (
+        select(SlaClock.appeal_id)
+        .distinct()
+        .where(
+            SlaClock.state.in_([inline_literal(state) for state in STARTED_STATES]),
+            SlaClock.appeal_id > after,
+            or_(counted, owned),
+        )
+        .order_by(SlaClock.appeal_id)
+        .limit(RECOMPUTE_BATCH)
+    )
+
+
+async def _with_dependents(session: WriteSession, calendars: Collection[UUID]) -> set[UUID]:
+    """Return the calendars and all that are based on them, directly or not: they inherit days."""
+    found = set(calendars)
+    added = set(calendars)
+    while added:
+        based = await session.scalars(select(Calendar.id).where(Calendar.base_id.in_(added)))
+        added = set(based) - found
+        found |= added
+    return found
+
+
+async def _recompute(session: WriteSession, appeals: Sequence[Appeal], organisations: Collection[UUID]) -> int:
+    sla = await SlaContext.load(session, {appeal.organisation_id for appeal in appeals})
+    recorder = AppealRecorder()
+    changed = 0
+    for appeal in appeals:
+        before = _due_dates(appeal)
+        if appeal.organisation_id in organisations:
+            clocks.follow_appeal(appeal, sla, SYSTEM_ACTOR)
+        clocks.recompute_clocks(appeal, sla)
+        if _due_dates(appeal) != before:
+            changed += 1
+            appeal.updated_at = clock.now()
+            recorder.add_timeline_entry(appeal, "deadline_changed", deadline=present_text(appeal))
+            recorder.add_event(AppealDeadlineChanged(**event_snapshot(appeal)))
+    await recorder.write(session)
+    return changed
+
+
+def _due_dates(appeal: Appeal) -> tuple[object, ...]:
+    return appeal.first_response_due_at, appeal.next_response_due_at, appeal.resolution_due_at

@@ -1,0 +1,72 @@
+"""Warnings that a share of the time until a deadline is used, in the working hours of the organisation."""
+
+from typing import Literal, cast
+
+from sqlalchemy import select
+
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.workflow import FINAL_STATUSES
+from services.appeals.sla.clock_rows import events_of, next_warning
+from services.appeals.sla.deadlines import read_clock, warning_moment
+from services.appeals.sla.sla_context import SlaContext
+from shared import clock
+from shared.contracts.appeal_events import AppealDeadlineNear
+from shared.database.sessions import WriteSession
+from shared.tables.appeals import Appeal, SlaClock
+
+WARNING_BATCH = 200
+
+
+async def record_warnings(session: WriteSession) -> int:
+    """Warn of the next deadlines that are near; return how many clocks were handled.
+
+    Each share is recorded once per clock; of several at once only the last. Nobody is warned of an appeal that has
+    ended, or that waits in `triage` for a moderator.
+    """
+    now = clock.now()
+    ids = await session.scalars(
+        select(SlaClock.appeal_id)
+        .join(Appeal, Appeal.id == SlaClock.appeal_id)
+        .where(SlaClock.next_warning_at <= now, Appeal.status != "triage")
+        .order_by(SlaClock.next_warning_at, SlaClock.id)
+        .limit(WARNING_BATCH)
+    )
+    # In id order, like all code that locks appeals, against deadlocks.
+    appeals = (
+        await session.scalars(
+            select(Appeal).where(Appeal.id.in_(ids.all())).order_by(Appeal.id).with_for_update(skip_locked=True)
+        )
+    ).all()
+    sla = await SlaContext.load(session, {appeal.organisation_id for appeal in appeals}, selects_policies=False)
+    recorder = AppealRecorder()
+    handled = 0
+    for appeal in appeals:
+        for row in appeal.clocks:
+            if row.next_warning_at is not None and row.next_warning_at <= now:
+                handled += 1
+                _warn(appeal, row, sla, recorder)
+    await recorder.write(session)
+    return handled
+
+
+def _warn(appeal: Appeal, row: SlaClock, sla: SlaContext, recorder: AppealRecorder) -> None:
+    policy, events, now = sla.policy(row.policy_id), events_of(row, sla.calendars), clock.now()
+    if policy is None or row.due_at is None or appeal.status in FINAL_STATUSES:
+        row.next_warning_at = None
+        return
+    moments = {share: warning_moment(events, share) for share in policy.warn_at}
+    reached = [share for share, moment in moments.items() if moment is not None and moment <= now]
+    row.warned_share = max([*reached, row.warned_share or 0])
+    row.next_warning_at = next_warning(row, events, policy)
+    if row.due_at <= now:
+        return  # the breach is recorded instead
+    left = int(read_clock(events, now).left.total_seconds())
+    recorder.add_timeline_entry(appeal, "deadline_near", clock=row.kind, share=row.warned_share, left_seconds=left)
+    near = AppealDeadlineNear(
+        **event_snapshot(appeal),
+        clock=cast("Literal['first_response', 'next_response', 'final_answer']", row.kind),
+        share=row.warned_share,
+        due_at=row.due_at,
+        left_seconds=left,
+    )
+    recorder.add_event(near)

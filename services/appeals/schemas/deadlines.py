@@ -1,0 +1,112 @@
+"""Schemas of the clocks of an appeal."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.appeals.field_types import SingleLine
+from services.appeals.schemas.common import RequestBody
+from services.appeals.sla.clock_rows import ClockKind
+from services.appeals.sla.deadlines import ClockEventKind, ClockState, NotCounted, TimeUnit
+
+_ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
+
+
+class ClockPolicy(BaseModel):
+    """The version of the SLA policy that a clock counts by; later versions do not change it."""
+
+    id: UUID
+    policy_key: UUID = Field(description="The same for all versions of the policy")
+    name: str = Field(examples=["Обычное обращение: 9 рабочих часов"])
+    version: int = Field(examples=[1])
+
+
+class ClockSegment(BaseModel):
+    """A span within one local day, or one pause, and how much of it counts."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    from_: datetime = Field(alias="from")
+    to: datetime
+    seconds: int = Field(description="What counts", examples=[4800])
+    planned: bool = Field(description="Lies ahead, or after the answer")
+    why_not: NotCounted | None = Field(description="Why nothing counts")
+    note: str | None = Field(description="Title of the day, or the reason of the pause", examples=["Сагаалган"])
+    calendar: str = Field(description="The calendar in which it counts", examples=["Бурятия"])
+
+
+class ClockEventOut(BaseModel):
+    """What happened to a clock, in the order of `sequence`."""
+
+    sequence: int = Field(examples=[1])
+    kind: ClockEventKind
+    at: datetime
+    actor: str = Field(examples=["system"])
+    reason: str | None = Field(description="Of a pause or its end", examples=["Ждём адрес от автора"])
+    organisation_id: UUID | None = Field(description="The organisation that must answer from then on")
+    policy_id: UUID | None = Field(description="The version of the policy from then on")
+    starts_at: datetime | None = Field(description="The moment from which the clock counts")
+
+
+class ClockOut(BaseModel):
+    """A clock of an appeal. `used_seconds` and `left_seconds` are the sums of its segments."""
+
+    id: UUID = Field(examples=[_ID])
+    kind: ClockKind
+    state: ClockState = Field(
+        description="`waiting`: a moderator must decide; `stopped` by a published answer, `cancelled` without"
+    )
+    message_id: UUID | None = Field(description="The message that it answers; null: the one that opened it")
+    written_at: datetime
+    received_at: datetime
+    policy: ClockPolicy | None
+    target_seconds: int | None = Field(description="How long the answer may take", examples=[32400])
+    unit: TimeUnit | None
+    ceiling_seconds: int | None = Field(description="And at most this much calendar time")
+    calendar: str | None = Field(default=None, description="The calendar that counts now", examples=["Бурятия"])
+    time_zone: str | None = Field(default=None, examples=["Asia/Irkutsk"])
+    started_at: datetime | None = Field(description="The moment from which it counts")
+    due_at: datetime | None = Field(description="Null while it is paused in time")
+    due_if_resumed_now: datetime | None = Field(default=None, description="Of a paused clock")
+    stopped_at: datetime | None
+    on_time: bool | None = Field(description="Of a stopped clock")
+    next_warning_at: datetime | None = Field(description="When the organisation is warned next")
+    used_seconds: int | None = Field(default=None, description="Until now, or until the answer", examples=[4800])
+    left_seconds: int | None = Field(default=None, description="Until the deadline", examples=[27600])
+    segments: list[ClockSegment] = []
+    events: list[ClockEventOut]
+    text: str | None = Field(
+        description="For people",
+        examples=[
+            "9 рабочих часов со вторника 17.02 16:40: 17.02 — 1 ч 20 мин; 18.02 — не идёт (Сагаалган); "
+            "19.02 — 7 ч 40 мин → четверг 19.02 17:40. Использовано 1 ч 20 мин из 9 ч, осталось 7 ч 40 мин."
+        ],
+    )
+
+
+class DeadlinesOut(BaseModel):
+    """The clocks of an appeal, oldest first."""
+
+    appeal_id: UUID
+    version: int = Field(description="Version of the appeal, for `If-Match`", examples=[3])
+    at: datetime = Field(description="The moment for which used and left time was computed")
+    return_until: datetime | None = Field(
+        description="Until when the organisation may return or transfer the appeal; null: without limit"
+    )
+    latest_promise_at: datetime | None = Field(
+        description="The latest date that an interim reply should promise now; null: without limit"
+    )
+    clocks: list[ClockOut]
+
+
+class ClockPauseIn(RequestBody):
+    """A pause of the clocks of an appeal."""
+
+    reason: SingleLine = Field(description="Why the time of the organisation must not count")
+
+
+class ClockResumeIn(RequestBody):
+    """The end of a pause."""
+
+    reason: SingleLine | None = None

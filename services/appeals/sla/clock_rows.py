@@ -1,0 +1,232 @@
+"""Rows of clocks and their events: reading them for the computation, adding events, storing the results."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
+from uuid import UUID
+
+from typing_extensions import TypeAliasType
+
+from services.appeals.sla.calendar_lookup import CalendarLookup
+from services.appeals.sla.deadlines import (
+    ClockDeadline,
+    ClockEvent,
+    ClockEventKind,
+    ClockReading,
+    Segment,
+    Target,
+    TimeUnit,
+    compute_deadline,
+    read_clock,
+    warning_moment,
+)
+from services.appeals.sla.explanation import explain_deadline, explained_spans
+from services.appeals.sla.sla_context import SlaContext
+from shared import clock as time_source
+from shared.ids import new_id
+from shared.tables.appeals import UNFINISHED_CLOCK_STATES, Appeal, SlaClock, SlaClockEvent, SlaPolicy
+
+ClockKind = TypeAliasType("ClockKind", Literal["first_response", "next_response", "final_answer", "promise"])
+STARTED_STATES = ("running", "paused")
+
+
+def unfinished(appeal: Appeal, kind: ClockKind) -> SlaClock | None:
+    """Return the appeal's clock of this kind that is neither stopped nor cancelled."""
+    return next(
+        (found for found in appeal.clocks if found.kind == kind and found.state in UNFINISHED_CLOCK_STATES), None
+    )
+
+
+def last_of_kind(appeal: Appeal, kind: ClockKind) -> SlaClock | None:
+    """Return the appeal's latest clock of this kind."""
+    return next((found for found in reversed(appeal.clocks) if found.kind == kind), None)
+
+
+def add_clock(
+    appeal: Appeal, kind: ClockKind, *, message_id: UUID | None, written_at: datetime, received_at: datetime
+) -> SlaClock:
+    """Add a clock that waits to be started."""
+    now = time_source.now()
+    added = SlaClock(
+        id=new_id(), appeal_id=appeal.id, kind=kind, state="waiting", message_id=message_id, written_at=written_at,
+        received_at=received_at, created_at=now, updated_at=now, events=[],
+    )  # fmt: skip
+    appeal.clocks.append(added)
+    return added
+
+
+def add_event(
+    row: SlaClock,
+    kind: ClockEventKind,
+    actor: str,
+    at: datetime,
+    *,
+    reason: str | None = None,
+    policy: SlaPolicy | None = None,
+    target: Target | None = None,
+    **fields: Any,
+) -> None:
+    """Add an event to a clock of a locked appeal; its number follows that of the last one."""
+    if policy is not None:
+        row.policy_id = policy.id
+    row.events.append(
+        SlaClockEvent(
+            clock_id=row.id,
+            sequence=max((event.sequence for event in row.events), default=0) + 1,
+            kind=kind,
+            actor=actor,
+            at=at,
+            reason=reason,
+            policy_id=policy.id if policy is not None else None,
+            target_seconds=_seconds(target.amount) if target is not None else None,
+            unit=target.unit if target is not None else None,
+            ceiling_seconds=_seconds(target.ceiling) if target is not None and target.ceiling else None,
+            recorded_at=time_source.now(),
+            **fields,
+        )
+    )
+
+
+def events_of(row: SlaClock, calendars: CalendarLookup) -> list[ClockEvent]:
+    """Return the events of a clock for the computation. Raise `KeyError` if a calendar is not loaded."""
+    return [
+        ClockEvent(
+            sequence=event.sequence,
+            kind=cast("ClockEventKind", event.kind),
+            at=event.at,
+            starts_at=event.starts_at,
+            calendar=calendars.by_id(event.calendar_id),
+            target=_target(event),
+            due_at=event.due_at,
+            reason=event.reason,
+        )
+        for event in row.events
+    ]
+
+
+def owner_event(row: SlaClock) -> SlaClockEvent:
+    """Return the event that names the present organisation and calendar of a started clock."""
+    return next(event for event in reversed(row.events) if event.kind in {"started", "restarted", "moved"})
+
+
+def store_results(row: SlaClock, sla: SlaContext) -> bool:
+    """Compute the deadline of a started clock from its events and store it; return whether it changed."""
+    events = events_of(row, sla.calendars)
+    # Nobody reads the way to the deadline of a running final answer: it is computed when somebody asks for it.
+    is_explained = row.kind != "final_answer" or events[-1].kind in {"stopped", "cancelled"}
+    reading = read_clock(events) if is_explained else compute_deadline(events)
+    before = row.due_at
+    row.state, row.started_at, row.due_at = reading.state, reading.started_at, reading.due_at
+    if reading.target is not None:
+        row.target_seconds, row.unit = _seconds(reading.target.amount), reading.target.unit
+        row.ceiling_seconds = _seconds(reading.target.ceiling) if reading.target.ceiling else None
+    policy = sla.policy(row.policy_id)
+    row.next_warning_at = next_warning(row, events, policy)
+    if isinstance(reading, ClockDeadline):
+        row.explanation = None
+        return row.due_at != before
+    if reading.state in {"stopped", "cancelled"}:
+        row.stopped_at = row.events[-1].at
+        row.used_seconds = _seconds(reading.used) if reading.target is not None else None
+    if reading.state == "stopped" and row.stopped_at is not None:
+        row.on_time = row.due_at is None or row.stopped_at <= row.due_at
+    row.explanation = _explanation(row, reading, policy)
+    return row.due_at != before
+
+
+def next_warning(row: SlaClock, events: Sequence[ClockEvent], policy: SlaPolicy | None) -> datetime | None:
+    """Return when to warn of the next share of the time that the organisation was not warned of."""
+    shares = policy.warn_at if policy is not None and row.kind != "promise" else []
+    ahead = (warning_moment(events, share) for share in shares if share > (row.warned_share or 0))
+    return next((moment for moment in ahead if moment is not None), None)
+
+
+def working_seconds_used(row: SlaClock, sla: SlaContext) -> int:
+    """Return the working time that a stopped clock used, also where its target counts calendar time."""
+    events = [
+        replace(event, target=replace(event.target, unit="working", ceiling=None)) if event.target else event
+        for event in events_of(row, sla.calendars)
+    ]
+    return _seconds(read_clock(events).used)
+
+
+def store_due_dates(appeal: Appeal) -> None:
+    """Copy the deadlines of the clocks to the columns by which lists and metrics select appeals."""
+    first, final = last_of_kind(appeal, "first_response"), last_of_kind(appeal, "final_answer")
+    following, promise = unfinished(appeal, "next_response"), unfinished(appeal, "promise")
+    if first is not None:
+        appeal.first_response_due_at, appeal.sla_policy_id = first.due_at, first.policy_id
+    if final is not None:
+        appeal.resolution_due_at = final.due_at
+    appeal.next_response_due_at = following.due_at if following is not None else None
+    appeal.promised_at = promise.due_at if promise is not None else None
+
+
+def segment_figures(reading: ClockReading) -> list[dict[str, Any]]:
+    """Return the segments of a reading as JSON. Their whole seconds add up to `used` and `left` exactly."""
+    return list(_figures(reading.segments, reading.moment))
+
+
+def _figures(segments: tuple[Segment, ...], moment: datetime) -> Iterator[dict[str, Any]]:
+    total, shown = timedelta(), 0
+    for part in segments:
+        total += part.counted
+        seconds = _seconds(total) - shown
+        shown += seconds
+        yield {
+            "from": part.begins.isoformat(),
+            "to": part.ends.isoformat(),
+            "seconds": seconds,
+            "planned": part.begins >= moment,
+            "why_not": part.why_not,
+            "note": part.note,
+            "calendar": part.calendar.name,
+        }
+
+
+def _explanation(row: SlaClock, reading: ClockReading, policy: SlaPolicy | None) -> dict[str, Any]:
+    text = explain_deadline(reading)
+    if reading.target is None or policy is None:
+        return {"text": text}
+    until = reading.due_at or reading.moment
+    calendar = reading.calendar
+    spans = explained_spans([part for part in reading.segments if part.ends <= until])
+    return {
+        "policy_id": str(policy.id),
+        "policy": policy.name,
+        "hours": reading.target.amount / timedelta(hours=1),
+        "unit": reading.target.unit,
+        "starts_from": policy.starts_from,
+        "starts_at": reading.started_at.isoformat(),
+        "due_at": reading.due_at.isoformat() if reading.due_at else None,
+        "calendar_id": str(calendar.id) if calendar.id else None,
+        "calendar": calendar.name,
+        "time_zone": calendar.working.zone.key,
+        "days": [
+            {
+                "day": span.begins.astimezone(span.calendar.working.zone).date().isoformat(),
+                "minutes": span.minutes,
+                "note": span.note,
+            }
+            for span in spans
+            if span.why_not != "paused"
+        ],
+        "text": text,
+        # A calendar may change after the answer; what was counted until then stays.
+        **({"segments": segment_figures(reading)} if row.state in {"stopped", "cancelled"} else {}),
+    }
+
+
+def _target(event: SlaClockEvent) -> Target | None:
+    if event.target_seconds is None:
+        return None
+    return Target(
+        timedelta(seconds=event.target_seconds),
+        cast("TimeUnit", event.unit),
+        timedelta(seconds=event.ceiling_seconds) if event.ceiling_seconds is not None else None,
+    )
+
+
+def _seconds(duration: timedelta) -> int:
+    return int(duration.total_seconds())

@@ -1,0 +1,38 @@
+"""Limits that an SLA policy sets besides its clocks: until when to return an appeal, how far ahead to promise."""
+
+from datetime import datetime
+
+from services.appeals.sla.clock_rows import STARTED_STATES, owner_event
+from services.appeals.sla.deadlines import ClockEvent, Target, read_clock
+from services.appeals.sla.policy_selection import promise_target, return_target
+from services.appeals.sla.sla_context import SlaContext
+from shared.tables.appeals import Appeal, SlaClock, SlaPolicy
+
+
+def return_until(appeal: Appeal, sla: SlaContext) -> datetime | None:
+    """Return until when the organisation may return or transfer the appeal; None: without limit."""
+    found = _running_policy(appeal, sla)
+    target = return_target(found[1]) if found is not None else None
+    if found is None or target is None:
+        return None
+    return _after(owner_event(found[0]).at, target, appeal, sla)
+
+
+def latest_promise(appeal: Appeal, sla: SlaContext, moment: datetime) -> datetime | None:
+    """Return the latest date that an interim reply may promise at the moment; None: without limit."""
+    found = _running_policy(appeal, sla)
+    target = promise_target(found[1]) if found is not None else None
+    return _after(moment, target, appeal, sla) if target is not None else None
+
+
+def _running_policy(appeal: Appeal, sla: SlaContext) -> tuple[SlaClock, SlaPolicy] | None:
+    for row in reversed(appeal.clocks):
+        policy = sla.policy(row.policy_id)
+        if row.state in STARTED_STATES and policy is not None:
+            return row, policy
+    return None
+
+
+def _after(moment: datetime, target: Target, appeal: Appeal, sla: SlaContext) -> datetime | None:
+    calendar = sla.calendars.for_organisation(appeal.organisation_id)
+    return read_clock([ClockEvent(1, "started", moment, moment, calendar, target)]).due_at

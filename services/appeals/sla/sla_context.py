@@ -1,0 +1,66 @@
+"""What the clocks of appeals need to know: policies, topic groups and calendars, loaded once."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.sla.calendar_lookup import CalendarLookup
+from services.appeals.sla.policy_selection import (
+    DEFAULT_LEGAL_REGIME,
+    MANUAL_CHANNEL,
+    PolicyFacts,
+    policy_in_effect,
+)
+from shared.tables.appeals import Appeal, SlaPolicy, Topic
+
+
+@dataclass(frozen=True)
+class SlaContext:
+    """All versions of the policies, the group of each topic, calendars of some organisations and clocks."""
+
+    policies: Sequence[SlaPolicy]
+    topic_groups: Mapping[UUID, UUID]
+    calendars: CalendarLookup
+
+    @staticmethod
+    async def load(
+        session: AsyncSession, organisations: Collection[UUID | None], *, selects_policies: bool = True
+    ) -> "SlaContext":
+        """Load the context for these organisations and for the clocks that the session has loaded.
+
+        Without `selects_policies` the topic groups are left out: nothing gets another policy.
+        """
+        groups: dict[UUID, UUID] = {}
+        if selects_policies:
+            topics = await session.execute(select(Topic.id, Topic.group_id))
+            groups = {row.id: row.group_id or row.id for row in topics}
+        return SlaContext(
+            policies=await load_policies(session),
+            topic_groups=groups,
+            calendars=await CalendarLookup.load(session, {found for found in organisations if found is not None}),
+        )
+
+    def policy_of(self, appeal: Appeal, moment: datetime) -> SlaPolicy:
+        """Return the policy for the appeal as it is now, in effect at the moment of the message."""
+        facts = PolicyFacts(
+            urgency=appeal.urgency,
+            topic_id=appeal.topic_id,
+            topic_group_id=self.topic_groups.get(appeal.topic_id) if appeal.topic_id else None,
+            organisation_kind=self.calendars.kind(appeal.organisation_id),
+            channel=appeal.network or MANUAL_CHANNEL,
+            legal_regime=appeal.legal_regime or DEFAULT_LEGAL_REGIME,
+        )
+        return policy_in_effect(self.policies, facts, moment)
+
+    def policy(self, policy_id: UUID | None) -> SlaPolicy | None:
+        """Return a version of a policy by its id."""
+        return next((policy for policy in self.policies if policy.id == policy_id), None)
+
+
+async def load_policies(session: AsyncSession) -> Sequence[SlaPolicy]:
+    """Return all versions of the SLA policies."""
+    return list(await session.scalars(select(SlaPolicy)))

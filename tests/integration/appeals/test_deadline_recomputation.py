@@ -1,0 +1,115 @@
+"""Deadlines follow the registry's calendars: running ones are recomputed, finished ones stay."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.appeals import jobs
+from services.appeals.lifecycle import deadline_recomputation
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_clocks import SetTime, deadlines, opened, set_calendar, set_time
+
+__all__ = ["set_time"]  # a fixture of the other module
+
+
+async def registry_event(scenario: AppealsScenario, event: str, subject: UUID, **data: Any) -> None:
+    """Emit an event of registry and let the service handle it and the jobs that it enqueues."""
+    await scenario.emit(event, subject, None, **data)
+    await scenario.process_events()
+    connection = await scenario.database.connect()
+    rows = await connection.fetch(
+        "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING payload", jobs.RECOMPUTE_DEADLINES
+    )
+    await connection.close()
+    for row in rows:
+        await scenario.handle_job(jobs.RECOMPUTE_DEADLINES, json.loads(row["payload"]))
+
+
+async def add_day_off(scenario: AppealsScenario, day: str, *, calendar: UUID | None = None) -> UUID:
+    """Add a day off to a calendar, by default the region's; return the calendar's id."""
+    connection = await scenario.database.connect()
+    try:
+        found: UUID = calendar or await connection.fetchval("SELECT id FROM calendars WHERE is_default")
+        await connection.execute(
+            """INSERT INTO calendar_days (calendar_id, day, intervals, title)
+               VALUES ($1, $2::text::date, '[]', 'Траур')""",
+            found,
+            day,
+        )
+    finally:
+        await connection.close()
+    return found
+
+
+async def test_new_day_off_moves_running_deadlines_and_keeps_finished_clocks(
+    scenario: AppealsScenario, set_time: SetTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline_recomputation, "RECOMPUTE_BATCH", 1)
+    first = await opened(scenario, set_time)
+    await scenario.citizen_writes(QUESTION, author="boris", thread="vk:-101_2")
+    await scenario.citizen_writes(QUESTION, author="vera", thread="vk:-101_3")
+    await scenario.citizen_writes(
+        "Отремонтируем", from_community=True, thread="vk:-101_2", at=WEDNESDAY + timedelta(minutes=5)
+    )
+    answered = next(found for found in await scenario.all() if found["status"] == "answered")
+    before = (await deadlines(scenario, answered))["first_response"]
+    calendar = await add_day_off(scenario, "2026-03-05")
+    await registry_event(scenario, "calendar.changed", calendar, version=2, start="2026-03-05", end="2026-03-05")
+    running = [found for found in await scenario.all() if found["status"] != "answered"]
+    assert [found["first_response_due_at"] for found in running] == ["2026-03-06T03:01:00Z"] * 2
+    after = (await deadlines(scenario, answered))["first_response"]
+    assert (after["due_at"], after["segments"]) == (before["due_at"], before["segments"])
+    changed = await scenario.events("appeal.deadline_changed")
+    assert {event["subject_id"] for event in changed} == {UUID(found["id"]) for found in running}
+    entry = (await scenario.appeal(first["id"]))["timeline"][-1]
+    assert entry["kind"] == "deadline_changed"
+    assert "05.03 — не идёт (Траур)" in entry["data"]["deadline"]
+    # The event is handled again: nothing changes.
+    await registry_event(scenario, "calendar.changed", calendar, version=2, start="2026-03-05", end="2026-03-05")
+    assert len(await scenario.events("appeal.deadline_changed")) == len(changed)
+
+
+async def test_day_off_of_the_base_moves_deadlines_of_calendars_based_on_it(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    own = await set_calendar(scenario, scenario.organisation, "Свой", [["09:00", "13:00"], ["14:00", "18:00"]])
+    connection = await scenario.database.connect()
+    await connection.execute(
+        "UPDATE calendars SET base_id = (SELECT id FROM calendars WHERE is_default) WHERE id = $1", own
+    )
+    await connection.close()
+    appeal = await opened(scenario, set_time)
+    base = await add_day_off(scenario, "2026-03-05")
+    await registry_event(scenario, "calendar.changed", base, version=2, start="2026-03-05", end="2026-03-05")
+    assert (await scenario.appeal(appeal["id"]))["first_response_due_at"] == "2026-03-06T03:01:00Z"
+
+
+async def test_organisation_with_another_calendar_counts_the_rest_in_it(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    appeal = await opened(scenario, set_time)
+    set_time(WEDNESDAY + timedelta(hours=7))
+    await set_calendar(scenario, scenario.organisation, "Круглосуточно", [["00:00", "24:00"]])
+    await registry_event(
+        scenario, "organisation.changed", scenario.organisation, version=2, changed=["calendar_id"]
+    )
+    clock = (await deadlines(scenario, appeal))["first_response"]
+    assert [event["kind"] for event in clock["events"]] == ["started", "moved"]
+    assert clock["due_at"].startswith("2026-03-04T12:01")
+
+
+async def test_renamed_calendar_recomputes_nothing(scenario: AppealsScenario, set_time: SetTime) -> None:
+    await opened(scenario, set_time)
+    calendar = await add_day_off(scenario, "2026-03-05")
+    await scenario.emit("calendar.changed", calendar, None, version=2, changed=["name"], start=None, end=None)
+    await scenario.process_events()
+    connection = await scenario.database.connect()
+    waiting = await connection.fetchval(
+        "SELECT count(*) FROM appeals_jobs.pgqueuer WHERE entrypoint = $1", jobs.RECOMPUTE_DEADLINES
+    )
+    await connection.close()
+    assert waiting == 0

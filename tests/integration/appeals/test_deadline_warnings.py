@@ -1,0 +1,87 @@
+"""An organisation is warned once of each share of the time, in its working hours, while it has the appeal."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from services.appeals.lifecycle.deadline_warnings import record_warnings
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.test_clocks import SetTime, deadlines, opened, pause, set_time
+
+__all__ = ["set_time"]  # a fixture of the other module
+
+HOUR = timedelta(hours=1)
+
+
+async def warn(scenario: AppealsScenario) -> int:
+    """Run the job once."""
+    async with scenario.appeals.service.database.write() as session:
+        return await record_warnings(session)
+
+
+async def warned(scenario: AppealsScenario) -> list[tuple[str, float]]:
+    """Return the clock and the share of each warning, in order."""
+    events = [json.loads(event["data"]) for event in await scenario.events("appeal.deadline_near")]
+    return [(event["clock"], event["share"]) for event in events]
+
+
+async def test_each_share_is_warned_of_once_and_outside_hours_never(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    appeal = await opened(scenario, set_time)
+    # Half of nine hours from Wednesday 10:01 is used at 15:31, four fifths on Thursday at 9:13.
+    assert (await deadlines(scenario, appeal))["first_response"]["next_warning_at"] == "2026-03-04T07:31:00Z"
+    set_time(WEDNESDAY + 5 * HOUR)
+    assert await warn(scenario) == 0
+    set_time(WEDNESDAY + 6 * HOUR)
+    assert (await warn(scenario), await warn(scenario)) == (1, 0)
+    assert await warned(scenario) == [("first_response", 0.5)]
+    set_time(WEDNESDAY + 22 * HOUR)
+    assert await warn(scenario) == 0
+    set_time(WEDNESDAY + 24 * HOUR)
+    assert await warn(scenario) == 1
+    assert await warned(scenario) == [("first_response", 0.5), ("first_response", 0.8)]
+    entry = (await scenario.appeal(appeal["id"]))["timeline"][-1]
+    assert (entry["kind"], entry["data"]["share"]) == ("deadline_near", 0.8)
+    assert 0 < entry["data"]["left_seconds"] < 3_700
+    assert (await deadlines(scenario, appeal))["first_response"]["next_warning_at"] is None
+
+
+async def test_of_shares_that_passed_together_only_the_last_is_recorded(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    await opened(scenario, set_time)
+    set_time(WEDNESDAY + 24 * HOUR)
+    assert await warn(scenario) == 1
+    assert await warned(scenario) == [("first_response", 0.8)]
+
+
+async def test_nobody_is_warned_of_a_missed_deadline_a_pause_or_an_appeal_without_owner(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    late = await opened(scenario, set_time)
+    set_time(WEDNESDAY + timedelta(days=3))
+    await warn(scenario)
+    assert await warned(scenario) == []
+
+    async def another(author: str, at: Any) -> dict[str, Any]:
+        set_time(at + timedelta(minutes=2))
+        await scenario.citizen_writes(
+            "Когда отремонтируют дорогу?", author=author, thread=f"vk:-101_{author}", at=at
+        )
+        return next(found for found in await scenario.all() if found["id"] != late["id"])
+
+    monday = WEDNESDAY + timedelta(days=6)
+    paused = await another("boris", monday)
+    assert (await pause(scenario, paused, "pause", reason="Ждём адрес")).status_code == 200
+    returned = await scenario.move(late, "triage", reason="Не наш вопрос")
+    assert returned.status_code == 200, returned.text
+    set_time(monday + 6 * HOUR)
+    await warn(scenario)
+    assert [clock for clock, _ in await warned(scenario) if clock != "final_answer"] == []
+    # An appeal that ended needs no warning either, and is not looked at again.
+    closed = await scenario.move(await scenario.appeal(paused["id"]), "closed", reason="Повтор")
+    assert closed.status_code == 200, closed.text
+    set_time(monday + timedelta(days=20))
+    await warn(scenario)
+    assert await warn(scenario) == 0

@@ -1,0 +1,92 @@
+"""An independent count of a clock: a loop over minutes that shares no code with the product."""
+
+from datetime import UTC, datetime, timedelta
+
+from tests.unit.appeals.sla.case_table import Case, RawCalendar, RawEvent, RawTarget
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LIMIT = 200 * 24 * 60
+
+
+def policy_of(case: Case, received: datetime) -> RawTarget | None:
+    """Return the target in effect when the message was received: the first policy of the case that has one."""
+    for policy in case.policies:
+        target = None
+        for start, version in policy.versions:
+            if start is None or start <= received:
+                target = version
+        if target is not None:
+            return target
+    return None
+
+
+def count(case: Case, calendars: dict[str, RawCalendar]) -> tuple[datetime | None, int | None]:
+    """Return the deadline, and the minutes used at the answer, or at the pause that lasts."""
+    events = list(case.events)
+    begin = max(number for number, event in enumerate(events) if event.kind in {"start", "restart"})
+    first, rest = events[begin], events[begin + 1 :]
+    answer = next((number for number, event in enumerate(rest) if event.kind == "stop"), None)
+    stop = rest[answer] if answer is not None else None
+    rest = rest[:answer]
+    target = policy_of(case, first.at)
+    for event in rest:
+        target = event.target if event.kind == "policy" else target
+    if target is None:
+        return first.other, None
+    start = min([first.at, *(event.other for event in rest if event.kind == "merge" and event.other)])
+    return _loop(case, calendars, target, start, [event for event in rest if event.kind in _CHANGES], stop)
+
+
+_CHANGES = ("pause", "resume", "move")
+
+
+def _loop(  # noqa: PLR0917 — the parts of one case
+    case: Case,
+    calendars: dict[str, RawCalendar],
+    target: RawTarget,
+    start: datetime,
+    changes: list[RawEvent],
+    stop: RawEvent | None,
+) -> tuple[datetime | None, int | None]:
+    stopped = _minute(stop.at) if stop is not None else None
+    calendar, paused, waiting = calendars[case.calendar], False, list(changes)
+    counted = unpaused = 0
+    used: int | None = None
+    due: int | None = None
+    for minute in range(_minute(start), _minute(start) + _LIMIT):
+        if stopped is not None and used is None and minute >= stopped:
+            used, paused, waiting = counted, False, []
+        while waiting and _minute(waiting[0].at) <= minute:
+            change = waiting.pop(0)
+            if change.kind == "move":
+                calendar = calendars[change.calendar or ""]
+            else:
+                paused = change.kind == "pause"
+        if paused and not waiting and stopped is None:
+            return _moment(due), counted if due is None else None
+        if due is not None and (stopped is None or used is not None):
+            return _moment(due), used
+        if paused:
+            continue
+        unpaused += 1
+        counted += target.unit == "c" or _is_working(minute, calendar)
+        if due is None and (counted == target.minutes or unpaused == target.ceiling):
+            due = minute + 1
+    raise AssertionError(f"no deadline within {_LIMIT} minutes: {case.name}")
+
+
+def _is_working(minute: int, calendar: RawCalendar) -> bool:
+    local = (_EPOCH + timedelta(minutes=minute)).astimezone(calendar.zone)
+    hours = calendar.week.get(local.isoweekday(), [])
+    if local.date() in calendar.days:
+        hours = calendar.days[local.date()][0]
+    of_day = local.hour * 60 + local.minute
+    return any(opens <= of_day < closes for opens, closes in hours)
+
+
+def _minute(moment: datetime) -> int:
+    return int((moment - _EPOCH).total_seconds()) // 60
+
+
+def _moment(minute: int | None) -> datetime | None:
+    return None if minute is None else _EPOCH + timedelta(minutes=minute)

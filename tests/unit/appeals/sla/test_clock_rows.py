@@ -1,0 +1,223 @@
+"""Clocks of an appeal in memory: what is stored is what its rows give, after any steps."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import time_machine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.appeals.sla import clocks
+from services.appeals.sla.calendar_lookup import CalendarLookup
+from services.appeals.sla.clock_rows import events_of, last_of_kind, store_results, unfinished
+from services.appeals.sla.deadlines import read_clock
+from services.appeals.sla.limits import latest_promise, return_until
+from services.appeals.sla.sla_context import SlaContext
+from shared.tables.appeals import UNFINISHED_CLOCK_STATES, Appeal, SlaPolicy
+from tests.unit.appeals.sla.product_clocks import calendars
+
+ORGANISATIONS = {UUID(int=number): key for number, key in enumerate(("region", "duty", "split", "night"), start=1)}
+OPENED = datetime(2026, 2, 16, 2, 0, tzinfo=UTC)
+RESULTS = (
+    "state",
+    "due_at",
+    "started_at",
+    "stopped_at",
+    "used_seconds",
+    "on_time",
+    "explanation",
+    "next_warning_at",
+)
+
+
+def policy(name: str, hours: float, **values: Any) -> SlaPolicy:
+    since = datetime(2000, 1, 1, tzinfo=UTC)
+    defaults: dict[str, Any] = {
+        "id": uuid4(), "policy_key": uuid4(), "version": 1, "name": name, "first_response_hours": hours,
+        "first_response_unit": "working", "resolution_hours": 56, "resolution_unit": "working",
+        "promise_unit": "working", "return_unit": "working", "starts_from": "received", "valid_from": since,
+        "created_at": since, "warn_at": [0.5, 0.8],
+    }  # fmt: skip
+    return SlaPolicy(**(defaults | values))
+
+
+def context(*more: SlaPolicy) -> SlaContext:
+    return SlaContext(
+        (policy("Обычное", 9), policy("Срочное", 4, urgency="high"), *more),
+        {},
+        CalendarLookup(
+            default=calendars()["region"],
+            _by_id={calendar.id: calendar for calendar in calendars().values() if calendar.id},
+            _chosen={organisation: calendars()[key].id for organisation, key in ORGANISATIONS.items()},
+        ),
+    )
+
+
+def appeal_of(organisation: int = 1, **values: Any) -> Appeal:
+    defaults: dict[str, Any] = {
+        "id": uuid4(), "status": "assigned", "urgency": "normal", "written_at": OPENED - timedelta(minutes=5),
+        "opened_at": OPENED, "assigned_at": OPENED + timedelta(hours=1), "organisation_id": UUID(int=organisation),
+    }  # fmt: skip
+    return Appeal(**(defaults | values))
+
+
+def apply_step(appeal: Appeal, sla: SlaContext, step: str, now: datetime) -> None:
+    """Do to the clocks what a message, a reply or a person does to them, if it is possible now."""
+    if step in {"region", "duty", "split", "night"}:
+        appeal.organisation_id = next(found for found, key in ORGANISATIONS.items() if key == step)
+        clocks.follow_appeal(appeal, sla, "person")
+    elif step == "return":
+        appeal.organisation_id = None
+        clocks.follow_appeal(appeal, sla, "person")
+    elif step in {"normal", "high"}:
+        appeal.urgency = step
+        clocks.follow_appeal(appeal, sla, "person")
+    elif step == "pause":
+        clocks.pause_clocks(appeal, sla, "person", "Ждём адрес")
+    elif step == "resume":
+        clocks.resume_clocks(appeal, sla, "person", None)
+    elif step == "reopen":
+        clocks.await_reply(appeal, "system", message_id=None, written_at=now, received_at=now)
+        if appeal.first_response_at is not None:
+            clocks.start_next_response_clock(appeal, sla, "system")
+    else:
+        clocks.stop_clocks(appeal, now, sla, "person", is_final=step == "final")
+        promised = now + timedelta(days=3) if step == "interim" else None
+        clocks.set_promise(appeal, promised, now, sla, "person")
+
+
+STEPS = st.sampled_from([
+    "region", "duty", "split", "night", "return", "normal", "high", "pause", "resume", "reopen", "final",
+    "interim",
+])  # fmt: skip
+
+
+@settings(max_examples=200)
+@given(steps=st.lists(st.tuples(STEPS, st.integers(0, 3 * 1440)), max_size=12))
+def test_recomputing_from_rows_gives_what_is_stored(steps: list[tuple[str, int]]) -> None:
+    appeal, sla, now = appeal_of(), context(), OPENED
+    with time_machine.travel(now, tick=False) as machine:
+        clocks.start_first_response_clock(appeal, sla, "system")
+        for step, minutes in steps:
+            now += timedelta(minutes=minutes)
+            machine.move_to(now, tick=False)
+            apply_step(appeal, sla, step, now)
+    for row in appeal.clocks:
+        assert [event.sequence for event in row.events] == list(range(1, len(row.events) + 1))
+        before = {name: getattr(row, name) for name in RESULTS}
+        store_results(row, sla)
+        assert {name: getattr(row, name) for name in RESULTS} == before
+    kept = [row.kind for row in appeal.clocks if row.state in UNFINISHED_CLOCK_STATES]
+    assert len(kept) == len(set(kept))
+    first, final = last_of_kind(appeal, "first_response"), last_of_kind(appeal, "final_answer")
+    assert first is not None
+    assert final is not None
+    assert (appeal.first_response_due_at, appeal.resolution_due_at) == (first.due_at, final.due_at)
+    following, promise = unfinished(appeal, "next_response"), unfinished(appeal, "promise")
+    assert appeal.next_response_due_at == (following.due_at if following else None)
+    assert appeal.promised_at == (promise.due_at if promise else None)
+    assert (appeal.first_response_at is not None) == (first.state == "stopped")
+
+
+def test_paused_clock_has_no_deadline_and_is_not_overdue(time_machine: Any) -> None:
+    appeal, sla = appeal_of(), context()
+    clocks.start_first_response_clock(appeal, sla, "system")
+    time_machine.move_to(OPENED + timedelta(hours=2), tick=False)
+    paused = clocks.pause_clocks(appeal, sla, "person", "Ждём адрес")
+    assert [row.kind for row in paused] == ["first_response", "final_answer"]
+    assert (appeal.first_response_due_at, appeal.resolution_due_at) == (None, None)
+    assert clocks.pause_clocks(appeal, sla, "person", "Ещё раз") == []
+    time_machine.move_to(OPENED + timedelta(days=2), tick=False)
+    clocks.resume_clocks(appeal, sla, "person", None)
+    assert appeal.first_response_due_at is not None
+    assert clocks.resume_clocks(appeal, sla, "person", None) == []
+
+
+def test_transfer_to_an_organisation_of_another_kind_changes_the_policy_but_not_the_start() -> None:
+    fast = policy("Дежурные", 1, organisation_kind="duty_service")
+    appeal, sla = appeal_of(), context(fast)
+    sla.calendars._kinds[UUID(int=2)] = "duty_service"
+    clocks.start_first_response_clock(appeal, sla, "system")
+    appeal.organisation_id = UUID(int=2)
+    clocks.follow_appeal(appeal, sla, "person")
+    row = last_of_kind(appeal, "first_response")
+    assert row is not None
+    assert [event.kind for event in row.events] == ["started", "moved", "policy_changed"]
+    assert (row.policy_id, row.started_at) == (fast.id, OPENED)
+    appeal.organisation_id = None
+    clocks.follow_appeal(appeal, sla, "person")
+    assert row.policy_id == fast.id
+    assert row.events[-1].kind == "moved"
+
+
+def test_edited_policy_does_not_change_a_running_clock() -> None:
+    appeal, sla = appeal_of(), context()
+    clocks.start_first_response_clock(appeal, sla, "system")
+    row, due = last_of_kind(appeal, "first_response"), appeal.first_response_due_at
+    assert row is not None
+    old = sla.policy(row.policy_id)
+    assert old is not None
+    old.valid_until = OPENED + timedelta(hours=1)
+    newer = policy("Обычное", 2, policy_key=old.policy_key, version=2, valid_from=old.valid_until)
+    changed = SlaContext((*sla.policies, newer), {}, sla.calendars)
+    clocks.follow_appeal(appeal, changed, "person")
+    assert (row.policy_id, appeal.first_response_due_at) == (old.id, due)
+
+
+def test_second_promise_moves_the_date_and_the_final_reply_ends_it() -> None:
+    appeal, sla = appeal_of(), context()
+    clocks.start_first_response_clock(appeal, sla, "system")
+    dates = [OPENED + timedelta(days=days) for days in (1, 3, 7)]
+    clocks.stop_clocks(appeal, dates[0], sla, "person", is_final=False)
+    for promised in dates[1:]:
+        clocks.set_promise(appeal, promised, dates[0], sla, "person")
+        assert appeal.promised_at == promised
+    row = unfinished(appeal, "promise")
+    assert row is not None
+    assert [event.kind for event in row.events] == ["started", "restarted"]
+    clocks.stop_clocks(appeal, dates[1], sla, "person", is_final=True)
+    assert (row.state, row.on_time, appeal.promised_at) == ("stopped", True, None)
+
+
+def test_merged_appeal_gives_its_earlier_start_and_ends_its_clocks() -> None:
+    earlier, later, sla = appeal_of(), appeal_of(opened_at=OPENED + timedelta(hours=5)), context()
+    for appeal in (earlier, later):
+        clocks.start_first_response_clock(appeal, sla, "system")
+    due = earlier.first_response_due_at
+    clocks.merge_clocks(later, earlier, sla, "person")
+    assert later.first_response_due_at == due
+    assert [row.state for row in earlier.clocks] == ["cancelled", "cancelled"]
+    row = last_of_kind(later, "first_response")
+    assert row is not None
+    assert row.events[-1].kind == "merged"
+
+
+@pytest.mark.parametrize(("hours", "until"), [(None, None), (8, OPENED + timedelta(days=1, hours=1))])
+def test_return_limit_counts_from_the_moment_the_organisation_got_the_appeal(
+    hours: float | None, until: datetime | None, time_machine: Any
+) -> None:
+    limited = policy("С возвратом", 9, return_hours=hours, promise_hours=56, channel="vk")
+    appeal, sla = appeal_of(network="vk"), context(limited)
+    time_machine.move_to(OPENED + timedelta(hours=1), tick=False)
+    clocks.start_first_response_clock(appeal, sla, "system")
+    assert return_until(appeal, sla) == until
+    promise = latest_promise(appeal, sla, OPENED)
+    assert promise is not None
+    assert promise > OPENED + timedelta(days=7)
+
+
+def test_events_of_two_machines_are_ordered_by_their_numbers(time_machine: Any) -> None:
+    appeal, sla = appeal_of(), context()
+    time_machine.move_to(OPENED, tick=False)
+    clocks.start_first_response_clock(appeal, sla, "system")
+    due = appeal.first_response_due_at
+    time_machine.move_to(OPENED + timedelta(hours=1), tick=False)
+    clocks.pause_clocks(appeal, sla, "person", "Ждём адрес")
+    # The next machine's clock is five minutes slow.
+    time_machine.move_to(OPENED + timedelta(minutes=55), tick=False)
+    clocks.resume_clocks(appeal, sla, "person", None)
+    row = last_of_kind(appeal, "first_response")
+    assert row is not None
+    assert read_clock(events_of(row, sla.calendars)).due_at == due
