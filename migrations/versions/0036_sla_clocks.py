@@ -1,8 +1,8 @@
 """Store the clocks of appeals as rows with their events, and give SLA policies versions and conditions.
 
-`appeals.deadline` moves to the new tables. The services are stopped meanwhile: the previous version writes it. A
-clock that was stored before gets one event for its start and one for its end; it counted in one calendar. Policies
-of one urgency become the versions of one policy.
+`appeals.deadline` moves to the new tables. The services are stopped meanwhile: the previous version writes it. The
+row of a clock is its start, in the one calendar in which it counted; a clock that has ended gets an event for its
+end. Policies of one urgency become the versions of one policy.
 """
 
 from collections.abc import Sequence
@@ -115,27 +115,14 @@ LEFT JOIN LATERAL (
 ) AS answer ON true
 WHERE resolution_due_at IS NOT NULL AND last.policy_id IS NOT NULL
 """
-PROMISE = f"""
-INSERT INTO sla_clocks ({COLUMNS})
-SELECT gen_random_uuid(), a.id, 'promise', 'running', NULL, written_at, opened_at, NULL, NULL, NULL,
-    coalesce(interim.at, opened_at), promised_at, NULL, NULL, NULL, NULL, coalesce(interim.at, opened_at), now()
-FROM appeals AS a
-LEFT JOIN LATERAL (
-    SELECT max(published_at) AS at FROM replies
-    WHERE appeal_id = a.id AND status = 'published' AND kind = 'interim'
-) AS interim ON true
-WHERE promised_at IS NOT NULL
+# The row of a clock is its start; a clock that has ended has an event for its end.
+OWNERS = """
+UPDATE sla_clocks SET started_by = 'system', start_recorded_at = now(), organisation_id = appeals.organisation_id,
+    calendar_id = (SELECT id FROM calendars WHERE id = coalesce(
+        sla_clocks.explanation ->> 'calendar_id', appeals.deadline ->> 'calendar_id')::uuid)
+FROM appeals WHERE appeals.id = sla_clocks.appeal_id AND started_at IS NOT NULL
 """
-CALENDAR = """(SELECT id FROM calendars WHERE id = coalesce(
-    sla_clocks.explanation ->> 'calendar_id', appeals.deadline ->> 'calendar_id')::uuid)"""
 EVENT_COLUMNS = "clock_id, sequence, kind, at, actor, recorded_at"
-STARTS = f"""
-INSERT INTO sla_clock_events ({EVENT_COLUMNS}, organisation_id, calendar_id, policy_id, starts_at, due_at,
-    target_seconds, unit)
-SELECT sla_clocks.id, 1, 'started', started_at, 'system', now(), appeals.organisation_id, {CALENDAR}, policy_id,
-    started_at, CASE WHEN kind = 'promise' THEN due_at END, target_seconds, unit
-FROM sla_clocks JOIN appeals ON appeals.id = sla_clocks.appeal_id WHERE started_at IS NOT NULL
-"""
 STOPS = f"""
 INSERT INTO sla_clock_events ({EVENT_COLUMNS})
 SELECT id, 2, 'stopped', stopped_at, 'system', now() FROM sla_clocks
@@ -169,7 +156,7 @@ def upgrade() -> None:
         sa.Column("legal_regime", sa.Text(), server_default="open_source_message", nullable=False),
     )
     _create_tables()
-    for statement in (FIRST, PREVIOUS, NEXT, FINAL, PROMISE, STARTS, STOPS):
+    for statement in (FIRST, PREVIOUS, NEXT, FINAL, OWNERS, STOPS):
         op.execute(statement)
     op.execute("-- squawk-ignore ban-drop-column\nALTER TABLE appeals DROP COLUMN deadline")
 
@@ -217,6 +204,10 @@ def _create_tables() -> None:
         sa.Column("stopped_at", MOMENT, nullable=True),
         sa.Column("used_seconds", sa.BigInteger(), nullable=True),
         sa.Column("on_time", sa.Boolean(), nullable=True),
+        sa.Column("organisation_id", sa.Uuid(), nullable=True),
+        sa.Column("calendar_id", sa.Uuid(), nullable=True),
+        sa.Column("started_by", sa.Text(), nullable=True),
+        sa.Column("start_recorded_at", MOMENT, nullable=True),
         sa.Column("explanation", JSONB(), nullable=True),
         sa.Column("warned_share", sa.Float(), nullable=True),
         sa.Column("next_warning_at", MOMENT, nullable=True),
@@ -226,6 +217,8 @@ def _create_tables() -> None:
         sa.ForeignKeyConstraint(["appeal_id"], ["appeals.id"], name="fk_sla_clocks_appeal_id"),
         sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name="fk_sla_clocks_message_id"),
         sa.ForeignKeyConstraint(["policy_id"], ["sla_policies.id"], name="fk_sla_clocks_policy_id"),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name="fk_sla_clocks_organisation_id"),
+        sa.ForeignKeyConstraint(["calendar_id"], ["calendars.id"], name="fk_sla_clocks_calendar_id"),
     )
     op.create_index("ix_sla_clocks_appeal_id", "sla_clocks", ["appeal_id", "created_at", "id"])
     op.create_index(
@@ -253,7 +246,6 @@ def _create_tables() -> None:
         sa.Column("calendar_id", sa.Uuid(), nullable=True),
         sa.Column("policy_id", sa.Uuid(), nullable=True),
         sa.Column("starts_at", MOMENT, nullable=True),
-        sa.Column("due_at", MOMENT, nullable=True),
         sa.Column("target_seconds", sa.BigInteger(), nullable=True),
         sa.Column("unit", sa.Text(), nullable=True),
         sa.Column("ceiling_seconds", sa.BigInteger(), nullable=True),

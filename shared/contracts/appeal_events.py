@@ -221,7 +221,7 @@ class AppealAnswered(AppealSnapshot):
 
 
 class AppealOverdue(AppealSnapshot):
-    """The deadline of an answer has passed."""
+    """The appeal is late now: the deadline of an answer or (with `promise.broken`) a promised date has passed."""
 
     event_type = "appeal.overdue"
     example = _APPEAL | {"promised_at": None}
@@ -394,7 +394,9 @@ class PromiseMoved(PromiseSnapshot):
 
 
 class PromiseBroken(PromiseSnapshot):
-    """The promised date passed without a final reply."""
+    """The promised date passed without a final reply. The ledger counts it; whether the appeal is late says
+    `appeal.overdue`.
+    """
 
     event_type = "promise.broken"
 

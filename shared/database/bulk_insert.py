@@ -5,6 +5,7 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Table
 from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.orm import raiseload
 
 from shared.database.sessions import WriteSession
 from shared.tables import Base
@@ -41,12 +42,12 @@ async def insert_missing(
     """Insert the rows that conflict with no existing row; return them as objects of the session, in any order.
 
     All rows have the same columns. The INSERT returns their values, so that changes of the objects are
-    flushed without another read.
+    flushed without another read; relations are not read.
     """
     if not rows:
         return []
     inserted = await session.scalars(
-        insert(table).on_conflict_do_nothing().returning(table),
+        insert(table).on_conflict_do_nothing().returning(table).options(raiseload("*")),
         rows,
         # Otherwise rows with different empty columns would need separate statements.
         execution_options={"render_nulls": True},

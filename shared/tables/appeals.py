@@ -58,9 +58,9 @@ class SlaPolicy(Base):
 
     `policy_key` is the same for all versions of a policy. A version is in effect from `valid_from` until before
     `valid_until` (null: without end) and is never edited or deleted, so that it explains old deadlines.
-    Conditions are null for any value: `topic_id` may be a group, `channel` is a network or `manual`. Amounts are
-    hours of the unit beside them: working | calendar; `ceiling_hours` are calendar hours. `starts_from`:
-    received | written | assigned.
+    Conditions are null for any value: `topic_id` may be a group, `channel` is a network, the source of an
+    appeal or `manual`. Amounts are hours of the unit beside them: working | calendar; `ceiling_hours` are calendar
+    hours. `starts_from`: received | written | assigned.
     """
 
     __tablename__ = "sla_policies"
@@ -98,12 +98,13 @@ class SlaPolicy(Base):
 
 
 class SlaClock(Base):
-    """A clock of an appeal, kind first_response | next_response | final_answer | promise.
+    """A clock of an appeal, kind first_response | next_response | final_answer. A promise is a row of `promises`.
 
     `message_id` is the citizen's message that it answers; null: an appeal without one. `policy_id` is the version
-    of the policy that applies, kept when the policy is edited or deleted. `due_at`, `used_seconds`, `on_time` and
-    `explanation` are computed from the events, the policy and the calendars, and stored. `due_at` is null while a
-    clock is paused in time. A clock that is `waiting` has no events yet: a moderator has to decide.
+    of the policy that applies, kept when the policy is edited or deleted. The row itself is the start of the
+    clock, which is also written as an event before another event changes what the row says. `due_at`,
+    `used_seconds` and `on_time` are computed from the start, the events and the calendars, and stored. `due_at` is
+    null while a clock is paused in time. A clock that is `waiting` has not started: a moderator has to decide.
     """
 
     __tablename__ = "sla_clocks"
@@ -142,6 +143,13 @@ class SlaClock(Base):
     stopped_at: Mapped[datetime | None]
     used_seconds: Mapped[int | None] = mapped_column(BigInteger)
     on_time: Mapped[bool | None]
+    # Who has to answer, and in which calendar it counts; null: the centre, the program's default calendar.
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    calendar_id: Mapped[UUID | None] = mapped_column(ForeignKey("calendars.id"))
+    # Who started it, and when that was recorded.
+    started_by: Mapped[str | None]
+    start_recorded_at: Mapped[datetime | None]
+    # Of a clock that has ended: what counted. A calendar may change later.
     explanation: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     # The last share of the time that the organisation was warned of, and when the next warning is due.
     warned_share: Mapped[float | None]
@@ -156,12 +164,14 @@ class SlaClock(Base):
 
 
 class SlaClockEvent(Base):
-    """What happened to a clock, kept permanently and never changed.
+    """What happened to a clock after its start, kept permanently and never changed.
 
-    kind started | restarted (by a new question) | moved (to another organisation or calendar) | paused | resumed |
-    policy_changed | merged (an appeal with an earlier start joined) | stopped | cancelled. Events are ordered by
-    `sequence`, which is given under the lock of the appeal; `at` comes from the clocks of several machines.
-    `starts_at` is the moment from which the clock counts, `due_at` the date of a promise.
+    kind started (written when a later event changes what the clock's row says of it) | restarted (by a new
+    question) | moved (to another organisation or calendar) | paused | resumed | policy_changed | merged (an appeal
+    with an earlier start joined) | stopped | cancelled. Events are ordered by `sequence`, which is given under the
+    lock of the appeal and begins at 2 while the start is not written; `at` comes from the clocks of several
+    machines.
+    `starts_at` is the moment from which the clock counts.
     """
 
     __tablename__ = "sla_clock_events"
@@ -177,7 +187,6 @@ class SlaClockEvent(Base):
     calendar_id: Mapped[UUID | None] = mapped_column(ForeignKey("calendars.id"))
     policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("sla_policies.id"))
     starts_at: Mapped[datetime | None]
-    due_at: Mapped[datetime | None]
     target_seconds: Mapped[int | None] = mapped_column(BigInteger)
     unit: Mapped[str | None]
     ceiling_seconds: Mapped[int | None] = mapped_column(BigInteger)

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func
-from sqlalchemy.orm.attributes import set_committed_value
 
 from services.appeals.classification import store
 from services.appeals.classification.types import is_automatic
@@ -36,7 +35,8 @@ from services.appeals.lifecycle.transitions import (
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, status_after_message
 from services.appeals.routing import engine
 from services.appeals.routing.context import RoutingContext
-from services.appeals.sla import clocks
+from services.appeals.sla.opened_clocks import OpenedClocks, remember_opened
+from services.appeals.sla.opening import open_clocks
 from services.appeals.sla.policy_selection import DEFAULT_LEGAL_REGIME
 from shared import clock
 from shared.audit import recorder
@@ -45,7 +45,7 @@ from shared.database.bulk_insert import insert_missing, insert_rows
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals import Appeal, AppealMessage, SlaClock
 from shared.tables.ingest import Message
 
 _TRIES = 3
@@ -73,6 +73,7 @@ class AppealMatcher:
         self._clarifier = Clarifier(routing_context, recorder)
         self._links: list[dict[str, Any]] = []
         self._results: dict[UUID, dict[str, Any]] = {}
+        self._opened_clocks: dict[UUID, OpenedClocks] = {}
 
     async def place(self, items: Sequence[ClassifiedMessage]) -> None:
         """Decide which appeal each message belongs to, and insert those that must be opened.
@@ -116,11 +117,13 @@ class AppealMatcher:
         """
         rows = [{name: value for name, value in vars(draft).items() if name in _DRAFTED} for draft in drafts]
         inserted = {appeal.id: appeal for appeal in await insert_missing(self._session, Appeal, rows)}
-        kept = [draft for draft in drafts if draft.id in inserted]
-        for draft in kept:
-            set_committed_value(inserted[draft.id], "clocks", [])
-            inserted[draft.id].clocks.extend(draft.clocks)
-        return [inserted[draft.id] for draft in kept]
+        opened = {draft.id: self._opened_clocks.pop(draft.id, OpenedClocks()) for draft in drafts}
+        for appeal in inserted.values():
+            remember_opened(appeal, opened[appeal.id])
+        await insert_rows(
+            self._session, SlaClock, [row for appeal_id in inserted for row in opened[appeal_id].rows]
+        )
+        return [inserted[draft.id] for draft in drafts if draft.id in inserted]
 
     def _draft(self, item: ClassifiedMessage, key: ThreadAuthor) -> Appeal:
         message, result = item.message, item.result
@@ -140,7 +143,7 @@ class AppealMatcher:
         if result.needs_answer == "yes" and item.assign_by_rules and route.organisation_id is not None:
             appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", route.organisation_id, now
             appeal.route = route.to_snapshot().dump()
-            clocks.start_first_response_clock(appeal, self._routing_context.sla, item.actor)
+            self._opened_clocks[appeal.id] = open_clocks(appeal, self._routing_context.sla, item.actor)
         else:
             appeal.status = "triage"
             appeal.route = route.to_triage_snapshot(engine.unclear_need_reason(result)).dump()
@@ -207,7 +210,7 @@ class AppealMatcher:
         if appeal.urgency == "high":
             self._recorder.add_alert("urgent", appeal, item.result.why)
         if appeal.status == "assigned":
-            record_first_assignment(self._recorder, appeal, item.actor)
+            record_first_assignment(self._recorder, appeal, self._routing_context, item.actor)
 
     def _join(self, appeal: Appeal, item: ClassifiedMessage, placement: Placement) -> None:
         message, result, comparison = item.message, item.result, placement.comparison

@@ -2,7 +2,6 @@
 
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.sla import clocks
-from services.appeals.sla.clock_rows import unfinished
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.auth.callers import Caller
@@ -32,15 +31,9 @@ async def resume_clocks(session: WriteSession, caller: Caller, appeal: Appeal, r
         raise Conflict("No clock of the appeal is paused")
     recorder = AppealRecorder()
     recorder.add_timeline_entry(
-        appeal, "clock_resumed", caller.actor, reason=reason, deadline=present_text(appeal)
+        appeal, "clock_resumed", caller.actor, reason=reason, deadline=clocks.awaited_response_text(appeal, sla)
     )
     appeal.updated_at = clock.now()
     recorder.add_event(AppealClockResumed(**event_snapshot(appeal), reason=reason), caller.actor)
     await recorder.write(session)
     return sla
-
-
-def present_text(appeal: Appeal) -> str | None:
-    """Return in words the deadline of the response that is awaited; None if none is."""
-    row = unfinished(appeal, "first_response") or unfinished(appeal, "next_response")
-    return str(row.explanation["text"]) if row is not None and row.explanation else None

@@ -10,7 +10,6 @@ from sqlalchemy import Select, exists, or_, select
 
 from services.appeals import jobs
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
-from services.appeals.lifecycle.clock_pauses import present_text
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.sla import clocks
 from services.appeals.sla.clock_rows import STARTED_STATES
@@ -93,7 +92,7 @@ def _affected(calendars: Collection[UUID], organisations: Collection[UUID], *, a
         .where(
             SlaClock.state.in_([inline_literal(state) for state in STARTED_STATES]),
             SlaClock.appeal_id > after,
-            or_(counted, owned),
+            or_(SlaClock.calendar_id.in_(calendars), counted, owned),
         )
         .order_by(SlaClock.appeal_id)
         .limit(RECOMPUTE_BATCH)
@@ -123,7 +122,8 @@ async def _recompute(session: WriteSession, appeals: Sequence[Appeal], organisat
         if _due_dates(appeal) != before:
             changed += 1
             appeal.updated_at = clock.now()
-            recorder.add_timeline_entry(appeal, "deadline_changed", deadline=present_text(appeal))
+            text = clocks.awaited_response_text(appeal, sla)
+            recorder.add_timeline_entry(appeal, "deadline_changed", deadline=text)
             recorder.add_event(AppealDeadlineChanged(**event_snapshot(appeal)))
     await recorder.write(session)
     return changed

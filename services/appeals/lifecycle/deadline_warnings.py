@@ -8,6 +8,7 @@ from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.sla.clock_rows import events_of, next_warning
 from services.appeals.sla.deadlines import read_clock, warning_moment
+from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.contracts.appeal_events import AppealDeadlineNear
@@ -41,7 +42,7 @@ async def record_warnings(session: WriteSession) -> int:
     recorder = AppealRecorder()
     handled = 0
     for appeal in appeals:
-        for row in appeal.clocks:
+        for row in clocks_of(appeal):
             if row.next_warning_at is not None and row.next_warning_at <= now:
                 handled += 1
                 _warn(appeal, row, sla, recorder)
@@ -57,7 +58,7 @@ def _warn(appeal: Appeal, row: SlaClock, sla: SlaContext, recorder: AppealRecord
     moments = {share: warning_moment(events, share) for share in policy.warn_at}
     reached = [share for share, moment in moments.items() if moment is not None and moment <= now]
     row.warned_share = max([*reached, row.warned_share or 0])
-    row.next_warning_at = next_warning(row, events, policy)
+    row.next_warning_at = next_warning(events, policy, after=row.warned_share)
     if row.due_at <= now:
         return  # the breach is recorded instead
     left = int(read_clock(events, now).left.total_seconds())

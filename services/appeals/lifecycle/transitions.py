@@ -55,7 +55,7 @@ def keep_in_triage(appeal: Appeal, route: Route) -> None:
     appeal.route = route_of(appeal).replaced_by(triage).dump()
 
 
-def record_assigned(recorder: AppealRecorder, appeal: Appeal, actor: str) -> None:
+def record_assigned(recorder: AppealRecorder, appeal: Appeal, routing_context: RoutingContext, actor: str) -> None:
     """Record that the appeal was assigned: timeline entry and event."""
     recorder.add_timeline_entry(
         appeal,
@@ -63,13 +63,18 @@ def record_assigned(recorder: AppealRecorder, appeal: Appeal, actor: str) -> Non
         actor,
         organisation_id=str(appeal.organisation_id),
         reason=route_of(appeal).reason,
-        deadline=clocks.first_response_text(appeal),
+        deadline=clocks.first_response_text(appeal, routing_context.sla),
     )
     recorder.add_event(AppealAssigned(**event_snapshot(appeal)), actor)
 
 
 def record_first_assignment(
-    recorder: AppealRecorder, appeal: Appeal, actor: str, *, assignment_kind: AssignmentKind = "routed"
+    recorder: AppealRecorder,
+    appeal: Appeal,
+    routing_context: RoutingContext,
+    actor: str,
+    *,
+    assignment_kind: AssignmentKind = "routed",
 ) -> None:
     """Record the first assignment of an appeal that was opened with an organisation."""
     route = route_of(appeal)
@@ -82,7 +87,7 @@ def record_first_assignment(
         rule_id=route.rule_id,
         reason=route.reason,
     )
-    record_assigned(recorder, appeal, actor)
+    record_assigned(recorder, appeal, routing_context, actor)
     recorder.settle_assignee(appeal)
 
 
@@ -121,16 +126,17 @@ def assign(
     if appeal.first_response_at is None:
         appeal.status = "assigned"
         clocks.start_first_response_clock(appeal, routing_context.sla, actor)
-        record_assigned(recorder, appeal, actor)
+        record_assigned(recorder, appeal, routing_context, actor)
     elif appeal.status == "triage":
         clocks.start_next_response_clock(appeal, routing_context.sla, actor)
         appeal.status = "reopened"
-        recorder.add_timeline_entry(appeal, "reopened", actor, deadline=clocks.next_response_text(appeal))
+        deadline = clocks.next_response_text(appeal, routing_context.sla)
+        recorder.add_timeline_entry(appeal, "reopened", actor, deadline=deadline)
         recorder.add_event(AppealReopened(**event_snapshot(appeal)), actor)
     else:
         appeal.status = "assigned"
         clocks.follow_appeal(appeal, routing_context.sla, actor)
-        record_assigned(recorder, appeal, actor)
+        record_assigned(recorder, appeal, routing_context, actor)
     record_unassigned(recorder, appeal, previous_organisation_id, status_before, actor, reason=route.reason)
     recorder.settle_assignee(appeal)
 
@@ -215,7 +221,7 @@ def reopen(
     appeal.status = status
     if status == "reopened" and appeal.first_response_at is not None:
         clocks.start_next_response_clock(appeal, routing_context.sla, actor)
-    deadline = clocks.next_response_text(appeal)
+    deadline = clocks.next_response_text(appeal, routing_context.sla)
     recorder.add_timeline_entry(appeal, "reopened", actor, status=status, reason=reason, deadline=deadline)
     recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
     recorder.settle_assignee(appeal)

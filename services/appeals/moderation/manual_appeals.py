@@ -116,7 +116,9 @@ async def open_from_text(
     recorder.add_event(AppealOpened(**event_snapshot(appeal)), caller.actor)
     if organisation_id is not None:
         assignment_kind: transitions.AssignmentKind = "assigned" if corrections.organisation_id else "routed"
-        transitions.record_first_assignment(recorder, appeal, caller.actor, assignment_kind=assignment_kind)
+        transitions.record_first_assignment(
+            recorder, appeal, routing_context, caller.actor, assignment_kind=assignment_kind
+        )
     if appeal.urgency == "high":
         recorder.add_alert("urgent", appeal, predicted.why if predicted.urgency == "high" else MODERATOR_REASON)
     await recorder.write(session)

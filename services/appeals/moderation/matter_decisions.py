@@ -97,7 +97,7 @@ async def split_off(
     if new.urgency == "high":
         recorder.add_alert("urgent", new, result.why)
     if new.status == "assigned":
-        record_first_assignment(recorder, new, caller.actor)
+        record_first_assignment(recorder, new, routing_context, caller.actor)
     await recorder.write(session)
     return new
 
@@ -165,7 +165,7 @@ async def _withdraw_reopening(
         return
     before = appeal.status
     appeal.status = "answered"
-    clocks.withdraw_awaited_reply(appeal, caller.actor)
+    clocks.withdraw_awaited_reply(appeal, routing_context.sla, caller.actor)
     payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": MODERATOR_REASON}
     recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
     moved = AppealMoved(

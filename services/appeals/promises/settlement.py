@@ -1,8 +1,8 @@
 """Promises: the dates that published interim replies name, reminded of, and each ended as kept, moved or broken.
 
 A promise is kept by a final reply published by its date, moved by another interim reply published by its date, and
-broken by the date itself. What counts is when the reply was published: a promise that was recorded as broken
-before the publication became known is corrected.
+broken by the date itself, which also makes the appeal overdue. What counts is when the reply was published: a
+promise that was recorded as broken before the publication became known is corrected.
 """
 
 from datetime import datetime, timedelta
@@ -10,8 +10,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.lifecycle.breach_recording import record_overdue
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
+from services.appeals.promises.promise_clock import read_promise
+from services.appeals.sla.breaches import is_overdue
 from services.appeals.sla.calendar_lookup import CalendarLookup
+from services.appeals.sla.explanation import explain_deadline
 from shared import clock
 from shared.api.pagination import inline_literal
 from shared.contracts.appeal_events import (
@@ -105,6 +109,10 @@ async def record_broken_promises(session: WriteSession) -> int:
     for promise, appeal in found:
         promise.status, promise.ended_at = "broken", promise.promised_at
         _record(promise, appeal, SYSTEM_ACTOR, recorder)
+        # The appeal may wait for another date by now; in triage nobody has it.
+        is_late = promise.promised_at == appeal.promised_at and is_overdue(appeal, now)
+        if is_late and appeal.overdue_recorded_at is None:
+            record_overdue(appeal, recorder, deadline=explain_deadline(read_promise(promise)))
     await recorder.write(session)
     return len(found)
 

@@ -1,15 +1,17 @@
 """Schemas of the clocks of an appeal."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from services.appeals.field_types import SingleLine
 from services.appeals.schemas.common import RequestBody
-from services.appeals.sla.clock_rows import ClockKind
 from services.appeals.sla.deadlines import ClockEventKind, ClockState, NotCounted, TimeUnit
 
+ClockKind = TypeAliasType("ClockKind", Literal["first_response", "next_response", "final_answer", "promise"])
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
 
 
@@ -50,7 +52,10 @@ class ClockEventOut(BaseModel):
 
 
 class ClockOut(BaseModel):
-    """A clock of an appeal. `used_seconds` and `left_seconds` are the sums of its segments."""
+    """A clock of an appeal, or the date of a promise, which has neither events nor segments.
+
+    `used_seconds` and `left_seconds` of a clock are the sums of its segments.
+    """
 
     id: UUID = Field(examples=[_ID])
     kind: ClockKind
@@ -86,7 +91,7 @@ class ClockOut(BaseModel):
 
 
 class DeadlinesOut(BaseModel):
-    """The clocks of an appeal, oldest first."""
+    """The clocks of an appeal, then its promises, each oldest first."""
 
     appeal_id: UUID
     version: int = Field(description="Version of the appeal, for `If-Match`", examples=[3])

@@ -4,25 +4,18 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 from typing_extensions import TypeAliasType
 
 from services.appeals.field_types import BoundedDatetime, SingleLine
 from services.appeals.schemas.common import RequestBody
+from services.appeals.schemas.submissions import SOURCE_PATTERN
 from services.appeals.sla.deadlines import TimeUnit
 from services.appeals.sla.policy_selection import MANUAL_CHANNEL
 from shared.api.query_parameters import ListFilter
 from shared.contracts.values import OrganisationKind, Urgency
-from shared.networks import NETWORKS
 
 DeadlineStart = TypeAliasType("DeadlineStart", Literal["received", "written", "assigned"])
-_CHANNELS = (*NETWORKS, MANUAL_CHANNEL)
-
-
-def _known_channel(channel: str) -> str:
-    if channel not in _CHANNELS:
-        raise ValueError(f"must be one of {', '.join(_CHANNELS)}")
-    return channel
 
 
 def _hours(description: str, example: float, *, at_most: float = 2_000) -> Any:
@@ -45,8 +38,11 @@ class SlaPolicyIn(RequestBody):
     organisation_kind: OrganisationKind | None = Field(
         default=None, description="Kind of the organisation that answers"
     )
-    channel: Annotated[str, AfterValidator(_known_channel)] | None = Field(
-        default=None, description=f"Network, or `{MANUAL_CHANNEL}`: opened by hand", examples=["vk"]
+    channel: Annotated[str, StringConstraints(pattern=SOURCE_PATTERN)] | None = Field(
+        default=None,
+        description="A network, the source of an appeal without a thread (`phone`, `reception`, `letter`, a "
+        f"system), or `{MANUAL_CHANNEL}`: opened by a moderator without a source",
+        examples=["vk"],
     )
     legal_regime: SingleLine | None = Field(default=None, examples=["open_source_message"])
     first_response_hours: float = _hours("How long the answer to a message may take", 8, at_most=720)

@@ -10,14 +10,23 @@ from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
 
 def overdue_condition(moment: datetime) -> ColumnElement[bool]:
     """Return the condition of `is_overdue` in SQL."""
-    return and_(
-        Appeal.status.in_([inline_literal(status) for status in OPEN_APPEAL_STATUSES if status != "triage"]),
-        or_(
-            and_(Appeal.first_response_at.is_(None), Appeal.first_response_due_at < moment),
-            Appeal.next_response_due_at < moment,
-            # A promise holds until the final reply is published, whatever else happens to the appeal.
-            Appeal.promised_at < moment,
-        ),
+    # A promise holds until the final reply is published, whatever else happens to the appeal.
+    return and_(_is_with_somebody(), or_(_is_response_late(moment), Appeal.promised_at < moment))
+
+
+def late_response_condition(moment: datetime) -> ColumnElement[bool]:
+    """Return the condition in SQL that the first or the next reply is late."""
+    return and_(_is_with_somebody(), _is_response_late(moment))
+
+
+def _is_with_somebody() -> ColumnElement[bool]:
+    return Appeal.status.in_([inline_literal(status) for status in OPEN_APPEAL_STATUSES if status != "triage"])
+
+
+def _is_response_late(moment: datetime) -> ColumnElement[bool]:
+    return or_(
+        and_(Appeal.first_response_at.is_(None), Appeal.first_response_due_at < moment),
+        Appeal.next_response_due_at < moment,
     )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.sla.named_calendar import DEFAULT_CALENDAR, NamedCalendar
 from shared import calendars
-from shared.tables.appeals import SlaClockEvent
+from shared.tables.appeals import SlaClock, SlaClockEvent
 from shared.tables.registry import Organisation
 
 
@@ -49,7 +49,7 @@ class CalendarLookup:
             )
             for row in rows:
                 self._chosen[row.id], self._kinds[row.id] = row.calendar_id, row.kind
-        in_use = {found.calendar_id for found in session if isinstance(found, SlaClockEvent)}
+        in_use = {found.calendar_id for found in session if isinstance(found, SlaClock | SlaClockEvent)}
         wanted = {found for found in (*self._chosen.values(), *in_use) if found is not None} - self._by_id.keys()
         if wanted or not self._by_id:
             await self._add_calendars(session, wanted)

@@ -1,4 +1,7 @@
-"""Rows of clocks and their events: reading them for the computation, adding events, storing the results."""
+"""Rows of clocks and their events: reading them for the computation, adding events, storing the results.
+
+A clock's row is its start. As long as no later event changes what it says, the start has no row of its own.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,7 +13,6 @@ from typing_extensions import TypeAliasType
 
 from services.appeals.sla.calendar_lookup import CalendarLookup
 from services.appeals.sla.deadlines import (
-    ClockDeadline,
     ClockEvent,
     ClockEventKind,
     ClockReading,
@@ -22,25 +24,31 @@ from services.appeals.sla.deadlines import (
     warning_moment,
 )
 from services.appeals.sla.explanation import explain_deadline, explained_spans
+from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock as time_source
 from shared.ids import new_id
 from shared.tables.appeals import UNFINISHED_CLOCK_STATES, Appeal, SlaClock, SlaClockEvent, SlaPolicy
 
-ClockKind = TypeAliasType("ClockKind", Literal["first_response", "next_response", "final_answer", "promise"])
+ClockKind = TypeAliasType("ClockKind", Literal["first_response", "next_response", "final_answer"])
 STARTED_STATES = ("running", "paused")
+ENDED_STATES = ("stopped", "cancelled")
+# Events after which the row of the clock no longer says how it started.
+_CHANGES_START = frozenset({"restarted", "moved", "policy_changed", "merged"})
+_START = 1
 
 
 def unfinished(appeal: Appeal, kind: ClockKind) -> SlaClock | None:
     """Return the appeal's clock of this kind that is neither stopped nor cancelled."""
     return next(
-        (found for found in appeal.clocks if found.kind == kind and found.state in UNFINISHED_CLOCK_STATES), None
+        (found for found in clocks_of(appeal) if found.kind == kind and found.state in UNFINISHED_CLOCK_STATES),
+        None,
     )
 
 
 def last_of_kind(appeal: Appeal, kind: ClockKind) -> SlaClock | None:
     """Return the appeal's latest clock of this kind."""
-    return next((found for found in reversed(appeal.clocks) if found.kind == kind), None)
+    return next((found for found in reversed(clocks_of(appeal)) if found.kind == kind), None)
 
 
 def add_clock(
@@ -52,8 +60,39 @@ def add_clock(
         id=new_id(), appeal_id=appeal.id, kind=kind, state="waiting", message_id=message_id, written_at=written_at,
         received_at=received_at, created_at=now, updated_at=now, events=[],
     )  # fmt: skip
-    appeal.clocks.append(added)
+    clocks_of(appeal).append(added)
     return added
+
+
+def start(
+    row: SlaClock,
+    actor: str,
+    *,
+    policy: SlaPolicy,
+    target: Target,
+    starts_at: datetime,
+    organisation_id: UUID | None,
+    calendar_id: UUID | None,
+) -> None:
+    """Start a clock of a locked appeal, or start it again."""
+    row.warned_share = None
+    if row.start_recorded_at is not None:
+        add_event(
+            row,
+            "restarted",
+            actor,
+            time_source.now(),
+            policy=policy,
+            target=target,
+            starts_at=starts_at,
+            organisation_id=organisation_id,
+            calendar_id=calendar_id,
+        )
+        return
+    row.started_by, row.start_recorded_at, row.started_at = actor, time_source.now(), starts_at
+    row.policy_id = policy.id
+    _set_target(row, target)
+    row.organisation_id, row.calendar_id = organisation_id, calendar_id
 
 
 def add_event(
@@ -68,12 +107,16 @@ def add_event(
     **fields: Any,
 ) -> None:
     """Add an event to a clock of a locked appeal; its number follows that of the last one."""
+    if kind in _CHANGES_START and not _is_start_written(row):
+        row.events.insert(0, start_event(row))
     if policy is not None:
         row.policy_id = policy.id
+    if kind in {"restarted", "moved"}:
+        row.organisation_id, row.calendar_id = fields["organisation_id"], fields["calendar_id"]
     row.events.append(
         SlaClockEvent(
             clock_id=row.id,
-            sequence=max((event.sequence for event in row.events), default=0) + 1,
+            sequence=max((event.sequence for event in row.events), default=_START) + 1,
             kind=kind,
             actor=actor,
             at=at,
@@ -88,8 +131,32 @@ def add_event(
     )
 
 
+def start_event(row: SlaClock) -> SlaClockEvent:
+    """Return the event that started the clock: a row, or what the clock's own row says of it."""
+    if _is_start_written(row):
+        return row.events[0]
+    recorded_at = row.start_recorded_at or row.created_at
+    return SlaClockEvent(
+        clock_id=row.id, sequence=_START, kind="started", at=recorded_at, actor=row.started_by, reason=None,
+        organisation_id=row.organisation_id, calendar_id=row.calendar_id, policy_id=row.policy_id,
+        starts_at=row.started_at, target_seconds=row.target_seconds, unit=row.unit,
+        ceiling_seconds=row.ceiling_seconds, recorded_at=recorded_at,
+    )  # fmt: skip
+
+
+def all_events(row: SlaClock) -> list[SlaClockEvent]:
+    """Return the events of a clock with its start, in order; none if it has not started."""
+    if row.start_recorded_at is None:
+        return []
+    return list(row.events) if _is_start_written(row) else [start_event(row), *row.events]
+
+
+def _is_start_written(row: SlaClock) -> bool:
+    return bool(row.events) and row.events[0].sequence == _START
+
+
 def events_of(row: SlaClock, calendars: CalendarLookup) -> list[ClockEvent]:
-    """Return the events of a clock for the computation. Raise `KeyError` if a calendar is not loaded."""
+    """Return the events of a started clock for the computation. Raise `KeyError` if a calendar is not loaded."""
     return [
         ClockEvent(
             sequence=event.sequence,
@@ -98,48 +165,63 @@ def events_of(row: SlaClock, calendars: CalendarLookup) -> list[ClockEvent]:
             starts_at=event.starts_at,
             calendar=calendars.by_id(event.calendar_id),
             target=_target(event),
-            due_at=event.due_at,
             reason=event.reason,
         )
-        for event in row.events
+        for event in all_events(row)
     ]
 
 
 def owner_event(row: SlaClock) -> SlaClockEvent:
-    """Return the event that names the present organisation and calendar of a started clock."""
-    return next(event for event in reversed(row.events) if event.kind in {"started", "restarted", "moved"})
+    """Return the event since which the present organisation has had a started clock."""
+    return next(event for event in reversed(all_events(row)) if event.kind in {"started", "restarted", "moved"})
 
 
 def store_results(row: SlaClock, sla: SlaContext) -> bool:
-    """Compute the deadline of a started clock from its events and store it; return whether it changed."""
+    """Compute the deadline of a started clock from its events and store it; return whether it changed.
+
+    What led to the deadline is stored when the clock has ended; until then it is computed when somebody asks.
+    """
     events = events_of(row, sla.calendars)
-    # Nobody reads the way to the deadline of a running final answer: it is computed when somebody asks for it.
-    is_explained = row.kind != "final_answer" or events[-1].kind in {"stopped", "cancelled"}
-    reading = read_clock(events) if is_explained else compute_deadline(events)
+    has_ended = events[-1].kind in ENDED_STATES
+    reading = read_clock(events) if has_ended else compute_deadline(events)
     before = row.due_at
     row.state, row.started_at, row.due_at = reading.state, reading.started_at, reading.due_at
     if reading.target is not None:
-        row.target_seconds, row.unit = _seconds(reading.target.amount), reading.target.unit
-        row.ceiling_seconds = _seconds(reading.target.ceiling) if reading.target.ceiling else None
-    policy = sla.policy(row.policy_id)
-    row.next_warning_at = next_warning(row, events, policy)
-    if isinstance(reading, ClockDeadline):
-        row.explanation = None
-        return row.due_at != before
-    if reading.state in {"stopped", "cancelled"}:
+        _set_target(row, reading.target)
+    row.next_warning_at = next_warning(events, sla.policy(row.policy_id), after=row.warned_share)
+    row.explanation = None
+    if isinstance(reading, ClockReading):
         row.stopped_at = row.events[-1].at
-        row.used_seconds = _seconds(reading.used) if reading.target is not None else None
-    if reading.state == "stopped" and row.stopped_at is not None:
-        row.on_time = row.due_at is None or row.stopped_at <= row.due_at
-    row.explanation = _explanation(row, reading, policy)
+        row.used_seconds = _seconds(reading.used)
+        if reading.state == "stopped":
+            row.on_time = row.due_at is None or row.stopped_at <= row.due_at
+        row.explanation = _explanation(row, reading, sla.policy(row.policy_id))
     return row.due_at != before
 
 
-def next_warning(row: SlaClock, events: Sequence[ClockEvent], policy: SlaPolicy | None) -> datetime | None:
+def next_warning(
+    events: Sequence[ClockEvent], policy: SlaPolicy | None, *, after: float | None = None
+) -> datetime | None:
     """Return when to warn of the next share of the time that the organisation was not warned of."""
-    shares = policy.warn_at if policy is not None and row.kind != "promise" else []
-    ahead = (warning_moment(events, share) for share in shares if share > (row.warned_share or 0))
+    shares = policy.warn_at if policy is not None else []
+    ahead = (warning_moment(events, share) for share in shares if share > (after or 0))
     return next((moment for moment in ahead if moment is not None), None)
+
+
+def explanation_of(row: SlaClock, sla: SlaContext) -> dict[str, Any] | None:
+    """Return how the deadline of a clock came about; None if it has not started."""
+    if row.state in ENDED_STATES or row.start_recorded_at is None:
+        return row.explanation
+    return _explanation(row, read_clock(events_of(row, sla.calendars)), sla.policy(row.policy_id))
+
+
+def deadline_text(row: SlaClock | None, sla: SlaContext) -> str | None:
+    """Return the deadline of a clock in words; None if there is no clock or it has not started."""
+    if row is None or row.start_recorded_at is None:
+        return None
+    if row.explanation is not None and row.state in ENDED_STATES:
+        return str(row.explanation["text"])
+    return explain_deadline(read_clock(events_of(row, sla.calendars)))
 
 
 def working_seconds_used(row: SlaClock, sla: SlaContext) -> int:
@@ -154,13 +236,12 @@ def working_seconds_used(row: SlaClock, sla: SlaContext) -> int:
 def store_due_dates(appeal: Appeal) -> None:
     """Copy the deadlines of the clocks to the columns by which lists and metrics select appeals."""
     first, final = last_of_kind(appeal, "first_response"), last_of_kind(appeal, "final_answer")
-    following, promise = unfinished(appeal, "next_response"), unfinished(appeal, "promise")
+    following = unfinished(appeal, "next_response")
     if first is not None:
         appeal.first_response_due_at, appeal.sla_policy_id = first.due_at, first.policy_id
     if final is not None:
         appeal.resolution_due_at = final.due_at
     appeal.next_response_due_at = following.due_at if following is not None else None
-    appeal.promised_at = promise.due_at if promise is not None else None
 
 
 def segment_figures(reading: ClockReading) -> list[dict[str, Any]]:
@@ -214,7 +295,7 @@ def _explanation(row: SlaClock, reading: ClockReading, policy: SlaPolicy | None)
         ],
         "text": text,
         # A calendar may change after the answer; what was counted until then stays.
-        **({"segments": segment_figures(reading)} if row.state in {"stopped", "cancelled"} else {}),
+        **({"segments": segment_figures(reading)} if row.state in ENDED_STATES else {}),
     }
 
 
@@ -226,6 +307,11 @@ def _target(event: SlaClockEvent) -> Target | None:
         cast("TimeUnit", event.unit),
         timedelta(seconds=event.ceiling_seconds) if event.ceiling_seconds is not None else None,
     )
+
+
+def _set_target(row: SlaClock, target: Target) -> None:
+    row.target_seconds, row.unit = _seconds(target.amount), target.unit
+    row.ceiling_seconds = _seconds(target.ceiling) if target.ceiling else None
 
 
 def _seconds(duration: timedelta) -> int:

@@ -14,18 +14,21 @@ from services.appeals.sla.clock_rows import (
     ClockKind,
     add_clock,
     add_event,
+    deadline_text,
     last_of_kind,
     owner_event,
+    start,
     store_due_dates,
     store_results,
     unfinished,
     working_seconds_used,
 )
-from services.appeals.sla.deadlines import ClockEventKind, Target
-from services.appeals.sla.policy_selection import final_answer_target, first_response_target
+from services.appeals.sla.deadlines import ClockEventKind
+from services.appeals.sla.opened_clocks import clocks_of, opened_clocks
+from services.appeals.sla.opening import open_clocks, start_moment, target_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock as time_source
-from shared.tables.appeals import UNFINISHED_CLOCK_STATES, Appeal, SlaClock, SlaPolicy
+from shared.tables.appeals import UNFINISHED_CLOCK_STATES, Appeal, SlaClock
 
 
 def start_first_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> None:
@@ -37,14 +40,8 @@ def start_first_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> N
     if last_of_kind(appeal, "first_response") is not None:
         follow_appeal(appeal, sla, actor)
         return
-    kinds: tuple[ClockKind, ...] = ("first_response", "final_answer")
-    for kind in kinds:
-        if unfinished(appeal, kind) is None:
-            row = add_clock(
-                appeal, kind, message_id=None, written_at=appeal.written_at, received_at=appeal.opened_at
-            )
-            _start(row, appeal, sla, actor)
-    store_due_dates(appeal)
+    opened = open_clocks(appeal, sla, actor)
+    clocks_of(appeal).extend(SlaClock(**row, events=[]) for row in opened.rows)
 
 
 def start_again(appeal: Appeal, sla: SlaContext, actor: str) -> None:
@@ -60,12 +57,10 @@ def await_reply(
 ) -> None:
     """Add the clock of the reply to a message that reopened the appeal; it waits until somebody has to answer.
 
-    An appeal that was never answered keeps the clock of its first response. A promise lapses: the citizen did not
-    wait for it.
+    An appeal that was never answered keeps the clock of its first response. A promise no longer postpones the
+    answer: the citizen did not wait for it.
     """
-    promise = unfinished(appeal, "promise")
-    if promise is not None:
-        _cancel(promise, actor)
+    appeal.promised_at = None
     if appeal.first_response_at is not None:
         row = unfinished(appeal, "next_response") or add_clock(
             appeal, "next_response", message_id=message_id, written_at=written_at, received_at=received_at
@@ -75,7 +70,7 @@ def await_reply(
     store_due_dates(appeal)
 
 
-def withdraw_awaited_reply(appeal: Appeal, actor: str) -> None:
+def withdraw_awaited_reply(appeal: Appeal, sla: SlaContext, actor: str) -> None:
     """End the clocks of a message that turned out not to belong to the answered appeal."""
     kinds: tuple[ClockKind, ...] = ("next_response", "final_answer")
     for kind in kinds:
@@ -83,7 +78,7 @@ def withdraw_awaited_reply(appeal: Appeal, actor: str) -> None:
         if row is not None and row.state == "waiting":
             row.state = "cancelled"
         elif row is not None:
-            _cancel(row, actor)
+            _cancel(row, sla, actor)
     store_due_dates(appeal)
 
 
@@ -144,8 +139,7 @@ def stop_clocks(
 ) -> bool | None:
     """Stop the clocks that a published reply answers; return whether it was on time, None if none ran.
 
-    Any reply stops the clock of the first or next response, a final one also that of the final answer and a
-    promise.
+    Any reply stops the clock of the first or next response, a final one also that of the final answer.
     """
     is_first = appeal.first_response_at is None
     answered = unfinished(appeal, "first_response" if is_first else "next_response")
@@ -159,44 +153,11 @@ def stop_clocks(
         on_time = answered.on_time
         if is_first:
             appeal.first_response_working_seconds = working_seconds_used(answered, sla)
-    kinds: tuple[ClockKind, ...] = ("final_answer", "promise")
-    for kind in kinds:
-        row = unfinished(appeal, kind)
-        if is_final and row is not None:
-            _stop(row, published_at, sla, actor)
+    final = unfinished(appeal, "final_answer")
+    if is_final and final is not None:
+        _stop(final, published_at, sla, actor)
     store_due_dates(appeal)
     return on_time
-
-
-def set_promise(
-    appeal: Appeal, promised_at: datetime | None, published_at: datetime, sla: SlaContext, actor: str
-) -> None:
-    """Start the clock of the date that an interim reply promised, or move it to a second date; without a date, a
-    running promise lapses.
-    """
-    row = unfinished(appeal, "promise")
-    if promised_at is None:
-        if row is not None:
-            _cancel(row, actor)
-    else:
-        kind: ClockEventKind = "restarted"
-        if row is None:
-            kind = "started"
-            row = add_clock(
-                appeal, "promise", message_id=None, written_at=appeal.written_at, received_at=appeal.opened_at
-            )
-        add_event(
-            row,
-            kind,
-            actor,
-            time_source.now(),
-            starts_at=published_at,
-            due_at=promised_at,
-            organisation_id=appeal.organisation_id,
-            calendar_id=sla.calendars.for_organisation(appeal.organisation_id).id,
-        )
-        store_results(row, sla)
-    store_due_dates(appeal)
 
 
 def pause_clocks(appeal: Appeal, sla: SlaContext, actor: str, reason: str) -> list[SlaClock]:
@@ -225,21 +186,21 @@ def merge_clocks(appeal: Appeal, merged: Appeal, sla: SlaContext, actor: str) ->
         if other is not None and other.started_at and row.started_at and other.started_at < row.started_at:
             add_event(row, "merged", actor, time_source.now(), starts_at=other.started_at)
             store_results(row, sla)
-    for row in merged.clocks:
-        if row.state in UNFINISHED_CLOCK_STATES:
-            _cancel(row, actor)
+    for row in clocks_of(merged):
+        if row.state == "waiting":
+            row.state = "cancelled"
+        elif row.state in UNFINISHED_CLOCK_STATES:
+            _cancel(row, sla, actor)
     store_due_dates(appeal)
     store_due_dates(merged)
 
 
 def awaits_reply(appeal: Appeal) -> bool:
     """Return whether the citizen awaits a reply."""
+    if appeal.first_response_at is None or appeal.status == "interim":
+        return True
     following = unfinished(appeal, "next_response")
-    return (
-        appeal.first_response_at is None
-        or (following is not None and following.state in STARTED_STATES)
-        or appeal.status == "interim"
-    )
+    return following is not None and following.state in STARTED_STATES
 
 
 def runs_next_response_clock() -> ColumnElement[bool]:
@@ -254,57 +215,45 @@ def awaiting_since(appeal: Appeal) -> datetime:
 
     A reply written earlier cannot answer it.
     """
-    following = unfinished(appeal, "next_response")
-    if following is not None and appeal.first_response_at is not None:
-        return following.written_at
-    return appeal.written_at
+    following = unfinished(appeal, "next_response") if appeal.first_response_at is not None else None
+    return following.written_at if following is not None else appeal.written_at
 
 
-def first_response_text(appeal: Appeal) -> str | None:
+def first_response_text(appeal: Appeal, sla: SlaContext) -> str | None:
     """Return the deadline of the first response in words."""
-    return _text(last_of_kind(appeal, "first_response"))
+    opened = opened_clocks(appeal)
+    if opened is not None:
+        return opened.first_response_text
+    return deadline_text(last_of_kind(appeal, "first_response"), sla)
 
 
-def next_response_text(appeal: Appeal) -> str | None:
+def next_response_text(appeal: Appeal, sla: SlaContext) -> str | None:
     """Return the deadline of the next response in words; None while no clock runs."""
     following = unfinished(appeal, "next_response")
-    return _text(following) if following is not None and following.state != "waiting" else None
+    return deadline_text(following, sla) if following is not None and following.state != "waiting" else None
 
 
-def _text(row: SlaClock | None) -> str | None:
-    return str(row.explanation["text"]) if row is not None and row.explanation else None
+def awaited_response_text(appeal: Appeal, sla: SlaContext) -> str | None:
+    """Return in words the deadline of the response that is awaited; None if none is."""
+    return deadline_text(unfinished(appeal, "first_response"), sla) or next_response_text(appeal, sla)
 
 
 def _started(appeal: Appeal) -> Iterator[SlaClock]:
-    return (row for row in appeal.clocks if row.state in STARTED_STATES and row.kind != "promise")
+    return (row for row in clocks_of(appeal) if row.state in STARTED_STATES)
 
 
 def _start(row: SlaClock, appeal: Appeal, sla: SlaContext, actor: str) -> None:
     policy = sla.policy_of(appeal, row.received_at)
-    row.warned_share = None
-    add_event(
+    start(
         row,
-        "restarted" if row.events else "started",
         actor,
-        time_source.now(),
         policy=policy,
-        target=_target(row, policy),
-        starts_at=_start_moment(row, appeal, policy),
+        target=target_of(row.kind, policy),
+        starts_at=start_moment(appeal, policy, written_at=row.written_at, received_at=row.received_at),
         organisation_id=appeal.organisation_id,
         calendar_id=sla.calendars.for_organisation(appeal.organisation_id).id,
     )
     store_results(row, sla)
-
-
-def _start_moment(row: SlaClock, appeal: Appeal, policy: SlaPolicy) -> datetime:
-    """Return the moment from which the policy counts. A later message belongs to an organisation already."""
-    opened = row.received_at == appeal.opened_at
-    assigned = (appeal.assigned_at if opened else None) or row.received_at
-    return {"received": row.received_at, "written": row.written_at, "assigned": assigned}[policy.starts_from]
-
-
-def _target(row: SlaClock, policy: SlaPolicy) -> Target:
-    return final_answer_target(policy) if row.kind == "final_answer" else first_response_target(policy)
 
 
 def _follow_policy(row: SlaClock, appeal: Appeal, sla: SlaContext, actor: str) -> None:
@@ -317,8 +266,8 @@ def _follow_policy(row: SlaClock, appeal: Appeal, sla: SlaContext, actor: str) -
         actor,
         time_source.now(),
         policy=policy,
-        target=_target(row, policy),
-        starts_at=_start_moment(row, appeal, policy),
+        target=target_of(row.kind, policy),
+        starts_at=start_moment(appeal, policy, written_at=row.written_at, received_at=row.received_at),
     )
 
 
@@ -327,10 +276,9 @@ def _stop(row: SlaClock, published_at: datetime, sla: SlaContext, actor: str) ->
     store_results(row, sla)
 
 
-def _cancel(row: SlaClock, actor: str) -> None:
-    now = time_source.now()
-    add_event(row, "cancelled", actor, now)
-    row.state, row.stopped_at, row.next_warning_at = "cancelled", now, None
+def _cancel(row: SlaClock, sla: SlaContext, actor: str) -> None:
+    add_event(row, "cancelled", actor, time_source.now())
+    store_results(row, sla)
 
 
 def _change_state(

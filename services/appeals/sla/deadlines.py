@@ -30,6 +30,7 @@ ClockEventKind = TypeAliasType(
     ],
 )
 ClockState = TypeAliasType("ClockState", Literal["waiting", "running", "paused", "stopped", "cancelled"])
+_ONE_DAY = timedelta(days=1)
 # Nobody is warned later than so many days after the moment.
 _WARNING_DAYS = 31
 # Why the time of a segment does not count.
@@ -304,18 +305,38 @@ def _due(periods: Sequence[_Period], target: Target) -> tuple[datetime | None, b
 def _used_up(periods: Sequence[_Period], amount: timedelta, unit: TimeUnit) -> datetime | None:
     """Return the first moment at which `amount` has counted; None if the clock is paused before."""
     remaining = amount
-    for span in _spans(periods, unit):
-        if span.counted < remaining:
-            remaining -= span.counted
+    for period in periods:
+        if period.paused:
             continue
-        if unit == "calendar":
-            return span.begins + remaining
-        for opens, closes in span.calendar.working.working_intervals_utc(span.day):
-            begins, ends = max(opens, span.begins), min(closes, span.ends)
-            if ends - begins >= remaining:
+        for begins, ends in _counting_times(period, unit):
+            if ends is None or ends - begins >= remaining:
                 return begins + remaining
-            remaining -= max(ends - begins, timedelta())
+            remaining -= ends - begins
     return None
+
+
+def _counting_times(period: _Period, unit: TimeUnit) -> Iterator[tuple[datetime, datetime | None]]:
+    """Yield the times of the period that count, in order; without its end, without end."""
+    if unit == "calendar":
+        yield period.begins, period.ends
+        return
+    calendar = _counting_calendar(period.calendar, unit).working
+    day = period.begins.astimezone(calendar.zone).date()
+    last = period.ends.astimezone(calendar.zone).date() if period.ends is not None else None
+    while last is None or day <= last:
+        for opens, closes in calendar.working_intervals_utc(day):
+            begins = max(opens, period.begins)
+            ends = closes if period.ends is None else min(closes, period.ends)
+            if begins < ends:
+                yield begins, ends
+        day += _ONE_DAY
+
+
+def _counting_calendar(calendar: NamedCalendar, unit: TimeUnit) -> NamedCalendar:
+    """Return the calendar; the default one instead of one without working time (validation cannot rule it out): an
+    appeal without a deadline would be worse.
+    """
+    return calendar if unit == "calendar" or any(calendar.working.weekly.values()) else DEFAULT_CALENDAR
 
 
 def _spans(
@@ -327,13 +348,10 @@ def _spans(
 ) -> Iterator[Segment]:
     """Yield the days of the periods in order, divided at `cuts`, until `ends`; without it, without end.
 
-    A pause is one segment. A calendar without working time counts as the default week (validation cannot rule it
-    out): an appeal without a deadline would be worse.
+    A pause is one segment.
     """
     for period in periods:
-        calendar = period.calendar
-        if unit == "working" and not any(calendar.working.weekly.values()):
-            calendar = DEFAULT_CALENDAR
+        calendar = _counting_calendar(period.calendar, unit)
         stop = min((found for found in (period.ends, ends) if found is not None), default=None)
         if period.paused:
             if stop is None:

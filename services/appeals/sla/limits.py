@@ -4,6 +4,7 @@ from datetime import datetime
 
 from services.appeals.sla.clock_rows import STARTED_STATES, owner_event
 from services.appeals.sla.deadlines import ClockEvent, Target, read_clock
+from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.policy_selection import promise_target, return_target
 from services.appeals.sla.sla_context import SlaContext
 from shared.tables.appeals import Appeal, SlaClock, SlaPolicy
@@ -26,7 +27,7 @@ def latest_promise(appeal: Appeal, sla: SlaContext, moment: datetime) -> datetim
 
 
 def _running_policy(appeal: Appeal, sla: SlaContext) -> tuple[SlaClock, SlaPolicy] | None:
-    for row in reversed(appeal.clocks):
+    for row in reversed(clocks_of(appeal)):
         policy = sla.policy(row.policy_id)
         if row.state in STARTED_STATES and policy is not None:
             return row, policy

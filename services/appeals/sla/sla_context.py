@@ -1,14 +1,16 @@
 """What the clocks of appeals need to know: policies, topic groups and calendars, loaded once."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.sla.calendar_lookup import CalendarLookup
+from services.appeals.sla.opened_clocks import OpenedClocks
 from services.appeals.sla.policy_selection import (
     DEFAULT_LEGAL_REGIME,
     MANUAL_CHANNEL,
@@ -20,11 +22,16 @@ from shared.tables.appeals import Appeal, SlaPolicy, Topic
 
 @dataclass(frozen=True)
 class SlaContext:
-    """All versions of the policies, the group of each topic, calendars of some organisations and clocks."""
+    """All versions of the policies, the group of each topic, calendars of some organisations and clocks.
+
+    `opened` are the clocks of appeals by policy, calendar and start: messages of a batch were received together.
+    """
 
     policies: Sequence[SlaPolicy]
     topic_groups: Mapping[UUID, UUID]
     calendars: CalendarLookup
+    opened: dict[tuple[UUID, UUID | None, datetime], OpenedClocks] = field(default_factory=dict)
+    _chosen: dict[tuple[PolicyFacts, datetime], SlaPolicy] = field(default_factory=dict)
 
     @staticmethod
     async def load(
@@ -51,14 +58,21 @@ class SlaContext:
             topic_id=appeal.topic_id,
             topic_group_id=self.topic_groups.get(appeal.topic_id) if appeal.topic_id else None,
             organisation_kind=self.calendars.kind(appeal.organisation_id),
-            channel=appeal.network or MANUAL_CHANNEL,
+            channel=appeal.source or appeal.network or MANUAL_CHANNEL,
             legal_regime=appeal.legal_regime or DEFAULT_LEGAL_REGIME,
         )
-        return policy_in_effect(self.policies, facts, moment)
+        key = (facts, moment)
+        if key not in self._chosen:
+            self._chosen[key] = policy_in_effect(self.policies, facts, moment)
+        return self._chosen[key]
 
     def policy(self, policy_id: UUID | None) -> SlaPolicy | None:
         """Return a version of a policy by its id."""
-        return next((policy for policy in self.policies if policy.id == policy_id), None)
+        return self._by_id.get(policy_id) if policy_id is not None else None
+
+    @cached_property
+    def _by_id(self) -> dict[UUID, SlaPolicy]:
+        return {policy.id: policy for policy in self.policies}
 
 
 async def load_policies(session: AsyncSession) -> Sequence[SlaPolicy]:

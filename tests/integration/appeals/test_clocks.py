@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from services.appeals.sla.clock_rows import last_of_kind, store_results, unfinished
+from services.appeals.sla.clock_rows import all_events, last_of_kind, store_results, unfinished
 from services.appeals.sla.sla_context import SlaContext
 from shared.tables.appeals import Appeal
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
@@ -108,6 +108,21 @@ async def test_pause_keeps_the_time_left_and_is_recorded(scenario: AppealsScenar
     assert kinds[-2:] == ["clock_paused", "clock_resumed"]
     events = await scenario.events("appeal.clock_paused", "appeal.clock_resumed")
     assert [event["type"] for event in events] == ["appeal.clock_paused", "appeal.clock_resumed"]
+
+
+async def test_clocks_of_an_appeal_that_is_answered_in_its_first_batch_are_stopped(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    set_time(WEDNESDAY + 2 * HOUR)
+    await scenario.insert_message(QUESTION)
+    await scenario.insert_message("Отремонтировали", from_community=True, at=WEDNESDAY + HOUR)
+    await scenario.process_events()
+    appeal = await scenario.single_appeal()
+    assert appeal["status"] == "answered"
+    found = await deadlines(scenario, appeal)
+    assert {clock["state"] for clock in found.values()} == {"stopped"}
+    assert [event["kind"] for event in found["first_response"]["events"]] == ["started", "stopped"]
+    assert found["first_response"]["used_seconds"] == appeal["first_response_working_seconds"] == 3_540
 
 
 async def test_answer_during_a_pause_is_on_time(scenario: AppealsScenario, set_time: SetTime) -> None:
@@ -219,8 +234,8 @@ async def test_stored_deadlines_equal_those_computed_from_rows_after_any_steps(
         assert row is not None
         sla = await SlaContext.load(session, {row.organisation_id})
         for clock in row.clocks:
-            assert [event.sequence for event in clock.events] == list(range(1, len(clock.events) + 1))
-            if clock.events:
+            assert [event.sequence for event in all_events(clock)] == list(range(1, len(all_events(clock)) + 1))
+            if clock.start_recorded_at is not None:
                 before = {name: getattr(clock, name) for name in RESULTS}
                 store_results(clock, sla)
                 assert {name: getattr(clock, name) for name in RESULTS} == before

@@ -1,5 +1,6 @@
 """Promises of interim replies: reminded of, and each ended as kept, moved or broken."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -97,6 +98,11 @@ async def test_passed_date_breaks_the_promise_once(
     assert await record_broken(scenario) == 0
     moved_clock.move_to(PROMISED_AT + timedelta(seconds=1))
     assert [await record_broken(scenario), await record_broken(scenario)] == [1, 0]
+    await scenario.handle_schedule("record-breaches")
+    (overdue,) = await scenario.events("appeal.overdue")
+    assert datetime.fromisoformat(json.loads(overdue["data"])["promised_at"]) == PROMISED_AT
+    (entry,) = [found for found in (await scenario.single_appeal())["timeline"] if found["kind"] == "overdue"]
+    assert entry["data"]["deadline"] == "обещано: пятница 06.03 12:00"
     late = PROMISED_AT + 3 * HOUR
     await published(scenario, appeal, "Яма засыпана 6 марта.", late)
     (promise,) = (await scenario.single_appeal())["promises"]
@@ -104,6 +110,22 @@ async def test_passed_date_breaks_the_promise_once(
     assert datetime.fromisoformat(promise["ended_at"]) == PROMISED_AT
     assert datetime.fromisoformat(promise["final_reply_at"]) == late
     assert await ends(scenario) == ["made", "broken"]
+
+
+async def test_promise_is_shown_among_the_clocks_of_its_appeal(
+    scenario: AppealsScenario, moved_clock: time_machine.Traveller
+) -> None:
+    appeal = await opened(scenario)
+    await promised(scenario, appeal, made_at=MADE_AT + HOUR)
+    moved_clock.move_to(PROMISED_AT - HOUR, tick=False)
+    path = f"/appeals/{appeal['id']}/deadlines"
+    first, final, promise = (await scenario.get(path)).json()["clocks"]
+    assert [first["kind"], final["kind"], promise["kind"]] == ["first_response", "final_answer", "promise"]
+    assert (promise["state"], promise["left_seconds"], promise["on_time"]) == ("running", 3_600, None)
+    assert promise["text"] == "обещано: пятница 06.03 12:00"
+    await published(scenario, appeal, "Яма засыпана 6 марта.", PROMISED_AT - HOUR)
+    kept = (await scenario.get(path)).json()["clocks"][-1]
+    assert (kept["state"], kept["on_time"]) == ("stopped", True)
 
 
 async def test_reply_published_in_time_and_known_later_keeps_the_promise(

@@ -5,6 +5,7 @@ from typing import Any
 
 from shared import clock
 from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import _is_problem
 
@@ -23,7 +24,7 @@ async def send(scenario: AppealsScenario, method: str, path: str, body: Any = No
 
 async def write_now(scenario: AppealsScenario, **details: Any) -> dict[str, Any]:
     """Open an appeal by a message received now; return it."""
-    await scenario.citizen_writes(QUESTION, at=clock.now() - timedelta(seconds=59), **details)
+    await scenario.citizen_writes(QUESTION, at=clock.now() - timedelta(minutes=1), **details)
     newest: dict[str, Any] = (await scenario.all())[0]
     return await scenario.appeal(newest["id"])
 
@@ -109,7 +110,7 @@ async def test_policy_with_a_ceiling_and_calendar_hours_is_applied_and_wrong_one
 ) -> None:
     for wrong, pointer in (
         ({"topic_id": "00000000-0000-0000-0000-000000000009"}, "/topic_id"),
-        ({"channel": "telegram"}, "/channel"),
+        ({"channel": "По телефону"}, "/channel"),
         ({"resolution_hours": 1}, "/resolution_hours"),
         ({"ceiling_hours": 0}, "/ceiling_hours"),
     ):
@@ -125,3 +126,14 @@ async def test_policy_with_a_ceiling_and_calendar_hours_is_applied_and_wrong_one
     received = datetime.fromisoformat(appeal["opened_at"])
     assert datetime.fromisoformat(appeal["first_response_due_at"]) == received + timedelta(hours=24)
     _is_problem(await scenario.get("/sla-policies/00000000-0000-0000-0000-000000000009"), 404)
+
+
+async def test_policy_for_a_channel_applies_to_appeals_from_that_source(scenario: AppealsScenario) -> None:
+    calls = POLICY | {"name": "Звонки", "channel": "phone", "urgency": "normal", "first_response_hours": 2}
+    assert (await send(scenario, "POST", "/sla-policies", calls)).status_code == 201
+    executor = await register(scenario, "Борис")
+    body = {"text": "На улице Гагарина не горят фонари", "organisation_id": str(scenario.organisation)}
+    called = await executor.post("/appeals", body | {"source": "phone"})
+    assert called.json()["deadline"]["policy"] == "Звонки"
+    written = await executor.post("/appeals", body | {"source": "letter", "text": "Прошу поставить урну"})
+    assert written.json()["deadline"]["hours"] == 9

@@ -69,17 +69,16 @@ INSERT INTO appeals (id, version, status, urgency, organisation_id, assignee_id,
         '{{"reason": "topic", "rule_id": null, "confidence": 1}}', at, at
     FROM source ORDER BY i;
 INSERT INTO sla_clocks (id, appeal_id, kind, state, written_at, received_at, policy_id, target_seconds, unit,
-        started_at, due_at, stopped_at, next_warning_at, created_at, updated_at)
+        started_at, due_at, stopped_at, next_warning_at, calendar_id, started_by, start_recorded_at, created_at,
+        updated_at)
     SELECT gen_random_uuid(), appeal_id, kind, CASE WHEN open THEN 'running' ELSE 'stopped' END, at, at,
         (SELECT id FROM sla_policies WHERE urgency = 'normal'), 32400, 'working', at, at + interval '4 days',
         CASE WHEN open THEN NULL ELSE at + interval '20 hours' END,
-        CASE WHEN open THEN at + interval '2 days' ELSE NULL END, at, at
+        CASE WHEN open THEN at + interval '2 days' ELSE NULL END, (SELECT id FROM calendars WHERE is_default),
+        'system', at, at, at
     FROM source CROSS JOIN (VALUES ('first_response'), ('final_answer')) kinds (kind) ORDER BY i;
-INSERT INTO sla_clock_events (clock_id, sequence, kind, at, actor, calendar_id, policy_id, starts_at,
-        target_seconds, unit, recorded_at)
-    SELECT id, 1, 'started', started_at, 'system', (SELECT id FROM calendars WHERE is_default), policy_id,
-        started_at, target_seconds, unit, started_at
-    FROM sla_clocks;
+INSERT INTO sla_clock_events (clock_id, sequence, kind, at, actor, recorded_at)
+    SELECT id, 2, 'stopped', stopped_at, 'system', stopped_at FROM sla_clocks WHERE stopped_at IS NOT NULL;
 INSERT INTO appeal_messages SELECT message_id, appeal_id, at FROM source;
 INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, publication_id, published_at, version,
         created_at, updated_at, in_reply_to)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select, true
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer, selectinload
+from sqlalchemy.orm import defer
 
 from services.appeals.api.presenters import classifications, routes
 from services.appeals.api.presenters.deadlines import deadline_out
@@ -26,6 +26,7 @@ from services.appeals.schemas import appeals, common
 from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.submissions import ContactOut, SubmissionOut
 from services.appeals.sla import breaches
+from services.appeals.sla.sla_context import SlaContext
 from shared import clock, security_log
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
@@ -37,7 +38,6 @@ from shared.tables.appeals import (
     AppealSubmission,
     Assignment,
     Classification,
-    SlaClock,
     TimelineEntry,
 )
 from shared.tables.ingest import Message
@@ -57,9 +57,9 @@ async def appeal_detail(
     """
     row = (
         await session.execute(
-            SELECT_ROWS.options(selectinload(Appeal.clocks).raiseload(SlaClock.events))
-            .where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true())
-            .execution_options(populate_existing=True)
+            SELECT_ROWS.where(
+                Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true()
+            ).execution_options(populate_existing=True)
         )
     ).one_or_none()
     if row is None:
@@ -74,10 +74,11 @@ async def appeal_detail(
     watching = [watcher.person_id for watcher in await watchers.watchers_of(session, appeal)]
     actors |= {entry.actor for entry in entries} | {found for entry in entries for found in _people_in(entry)}
     names = await ActorNames.load(session, [*actors, *watching])
+    sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     return appeals.AppealOut(
         **summary_fields(row, caller),
         route=await routes.load_route(session, route_of(appeal)),
-        deadline=deadline_out(appeal),
+        deadline=deadline_out(appeal, sla),
         submission=await _submission(session, appeal_id, shows_contact) if appeal.source is not None else None,
         watchers=[names.ref(person_id) for person_id in watching],
         messages=await _messages(session, appeal_id),

@@ -1,12 +1,16 @@
 """Presenters of the clocks of an appeal."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
+from services.appeals.promises.promise_clock import ended_by_reply, read_promise
 from services.appeals.schemas import deadlines
 from services.appeals.sla.clock_rows import (
     STARTED_STATES,
+    all_events,
     events_of,
+    explanation_of,
     last_of_kind,
     segment_figures,
     unfinished,
@@ -14,23 +18,24 @@ from services.appeals.sla.clock_rows import (
 from services.appeals.sla.deadlines import ClockReading, due_if_resumed, read_clock
 from services.appeals.sla.explanation import explain_deadline, explain_state
 from services.appeals.sla.limits import latest_promise, return_until
+from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
-from shared.tables.appeals import Appeal, SlaClock
+from shared.tables.appeals import Appeal, Promise, SlaClock
 
 
-def deadline_out(appeal: Appeal) -> dict[str, Any] | None:
+def deadline_out(appeal: Appeal, sla: SlaContext) -> dict[str, Any] | None:
     """Return how the response deadlines of an appeal were computed, as the appeal itself shows it."""
     first = last_of_kind(appeal, "first_response")
-    found: dict[str, Any] = _stored(first) if first is not None else {}
+    found: dict[str, Any] = _explained(first, sla) if first is not None else {}
     following = unfinished(appeal, "next_response")
     if following is not None:
-        found["next_response"] = _message(following) | _stored(following)
-    answered = [row for row in appeal.clocks if row.kind == "next_response" and row.state == "stopped"]
+        found["next_response"] = _message(following) | _explained(following, sla)
+    answered = [row for row in clocks_of(appeal) if row.kind == "next_response" and row.state == "stopped"]
     if answered:
         found["previous_responses"] = [
             _message(row)
-            | _stored(row)
+            | _explained(row, sla)
             | {
                 "answered_at": row.stopped_at.isoformat() if row.stopped_at else None,
                 "on_time": row.on_time,
@@ -49,13 +54,13 @@ def _message(row: SlaClock) -> dict[str, Any]:
     }
 
 
-def _stored(row: SlaClock) -> dict[str, Any]:
-    shown = row.explanation or {}
+def _explained(row: SlaClock, sla: SlaContext) -> dict[str, Any]:
+    shown = (explanation_of(row, sla) if row.state != "waiting" else None) or {}
     return {name: value for name, value in shown.items() if name != "segments"}
 
 
-def clocks_out(appeal: Appeal, sla: SlaContext) -> deadlines.DeadlinesOut:
-    """Return each clock of the appeal with its events and its time until now, oldest first."""
+def clocks_out(appeal: Appeal, promises: Sequence[Promise], sla: SlaContext) -> deadlines.DeadlinesOut:
+    """Return each clock of the appeal with its events and its time until now, and each promise, oldest first."""
     now = clock.now()
     return deadlines.DeadlinesOut(
         appeal_id=appeal.id,
@@ -63,7 +68,10 @@ def clocks_out(appeal: Appeal, sla: SlaContext) -> deadlines.DeadlinesOut:
         at=now,
         return_until=return_until(appeal, sla),
         latest_promise_at=latest_promise(appeal, sla, now),
-        clocks=[_clock_out(row, sla) for row in appeal.clocks],
+        clocks=[
+            *(_clock_out(row, sla) for row in clocks_of(appeal)),
+            *(_promise_out(promise, appeal, sla, now) for promise in promises),
+        ],
     )
 
 
@@ -83,9 +91,9 @@ def _clock_out(row: SlaClock, sla: SlaContext) -> deadlines.ClockOut:
     )
     shown["events"] = [
         deadlines.ClockEventOut(**{name: getattr(event, name) for name in deadlines.ClockEventOut.model_fields})
-        for event in row.events
+        for event in all_events(row)
     ]
-    if not row.events:
+    if not shown["events"]:
         return deadlines.ClockOut(**shown, text="Часы ждут решения модератора" if row.state == "waiting" else None)
     events = events_of(row, sla.calendars)
     reading = read_clock(events, clock.now())
@@ -93,6 +101,33 @@ def _clock_out(row: SlaClock, sla: SlaContext) -> deadlines.ClockOut:
     if row.state == "paused":
         shown["due_if_resumed_now"] = due_if_resumed(events, reading.moment)
     return deadlines.ClockOut(**(shown | _figures(row, reading)))
+
+
+def _promise_out(promise: Promise, appeal: Appeal, sla: SlaContext, now: datetime) -> deadlines.ClockOut:
+    reading = read_promise(promise, now, calendar=sla.calendars.for_organisation(appeal.organisation_id))
+    stopped_at = ended_by_reply(promise)
+    return deadlines.ClockOut(
+        id=promise.id,
+        kind="promise",
+        state=reading.state,
+        message_id=None,
+        written_at=appeal.written_at,
+        received_at=appeal.opened_at,
+        policy=None,
+        target_seconds=None,
+        unit=None,
+        ceiling_seconds=None,
+        time_zone=reading.calendar.working.zone.key,
+        started_at=promise.made_at,
+        due_at=promise.promised_at,
+        stopped_at=stopped_at,
+        on_time=stopped_at <= promise.promised_at if stopped_at is not None else None,
+        next_warning_at=None,
+        used_seconds=int(reading.used.total_seconds()),
+        left_seconds=int(reading.left.total_seconds()),
+        events=[],
+        text=explain_deadline(reading),
+    )
 
 
 def _figures(row: SlaClock, reading: ClockReading) -> dict[str, Any]:
@@ -120,4 +155,4 @@ def _figures(row: SlaClock, reading: ClockReading) -> dict[str, Any]:
 
 def _unplanned(row: SlaClock, reading: ClockReading) -> int:
     """Return the seconds that are left and lie in no segment: a paused clock has no deadline to count up to."""
-    return int(reading.left.total_seconds()) if row.state == "paused" or reading.target is None else 0
+    return int(reading.left.total_seconds()) if row.state == "paused" else 0

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from services.appeals.sla import clocks
 from services.appeals.sla.calendar_lookup import CalendarLookup
-from services.appeals.sla.clock_rows import events_of, last_of_kind, store_results, unfinished
+from services.appeals.sla.clock_rows import (
+    all_events,
+    events_of,
+    last_of_kind,
+    store_results,
+    unfinished,
+)
 from services.appeals.sla.deadlines import read_clock
 from services.appeals.sla.limits import latest_promise, return_until
 from services.appeals.sla.sla_context import SlaContext
@@ -84,8 +90,6 @@ def apply_step(appeal: Appeal, sla: SlaContext, step: str, now: datetime) -> Non
             clocks.start_next_response_clock(appeal, sla, "system")
     else:
         clocks.stop_clocks(appeal, now, sla, "person", is_final=step == "final")
-        promised = now + timedelta(days=3) if step == "interim" else None
-        clocks.set_promise(appeal, promised, now, sla, "person")
 
 
 STEPS = st.sampled_from([
@@ -105,7 +109,7 @@ def test_recomputing_from_rows_gives_what_is_stored(steps: list[tuple[str, int]]
             machine.move_to(now, tick=False)
             apply_step(appeal, sla, step, now)
     for row in appeal.clocks:
-        assert [event.sequence for event in row.events] == list(range(1, len(row.events) + 1))
+        assert [event.sequence for event in all_events(row)] == list(range(1, len(all_events(row)) + 1))
         before = {name: getattr(row, name) for name in RESULTS}
         store_results(row, sla)
         assert {name: getattr(row, name) for name in RESULTS} == before
@@ -115,9 +119,8 @@ def test_recomputing_from_rows_gives_what_is_stored(steps: list[tuple[str, int]]
     assert first is not None
     assert final is not None
     assert (appeal.first_response_due_at, appeal.resolution_due_at) == (first.due_at, final.due_at)
-    following, promise = unfinished(appeal, "next_response"), unfinished(appeal, "promise")
+    following = unfinished(appeal, "next_response")
     assert appeal.next_response_due_at == (following.due_at if following else None)
-    assert appeal.promised_at == (promise.due_at if promise else None)
     assert (appeal.first_response_at is not None) == (first.state == "stopped")
 
 
@@ -166,19 +169,22 @@ def test_edited_policy_does_not_change_a_running_clock() -> None:
     assert (row.policy_id, appeal.first_response_due_at) == (old.id, due)
 
 
-def test_second_promise_moves_the_date_and_the_final_reply_ends_it() -> None:
+def test_start_is_written_as_an_event_before_another_event_changes_it() -> None:
     appeal, sla = appeal_of(), context()
     clocks.start_first_response_clock(appeal, sla, "system")
-    dates = [OPENED + timedelta(days=days) for days in (1, 3, 7)]
-    clocks.stop_clocks(appeal, dates[0], sla, "person", is_final=False)
-    for promised in dates[1:]:
-        clocks.set_promise(appeal, promised, dates[0], sla, "person")
-        assert appeal.promised_at == promised
-    row = unfinished(appeal, "promise")
+    row = last_of_kind(appeal, "first_response")
     assert row is not None
-    assert [event.kind for event in row.events] == ["started", "restarted"]
-    clocks.stop_clocks(appeal, dates[1], sla, "person", is_final=True)
-    assert (row.state, row.on_time, appeal.promised_at) == ("stopped", True, None)
+    assert (row.events, [event.kind for event in all_events(row)]) == ([], ["started"])
+    clocks.pause_clocks(appeal, sla, "person", "Ждём адрес")
+    assert [(event.sequence, event.kind) for event in row.events] == [(2, "paused")]
+    normal = row.policy_id
+    appeal.urgency = "high"
+    clocks.follow_appeal(appeal, sla, "person")
+    assert [(event.sequence, event.kind) for event in row.events] == [
+        (1, "started"), (2, "paused"), (3, "policy_changed"),
+    ]  # fmt: skip
+    assert (row.events[0].policy_id, row.events[0].target_seconds, row.target_seconds) == (normal, 32_400, 14_400)
+    assert row.events[0].starts_at == OPENED
 
 
 def test_merged_appeal_gives_its_earlier_start_and_ends_its_clocks() -> None:

@@ -1,0 +1,52 @@
+"""Clocks that were inserted in bulk with new appeals: rows first, objects only when something happens to them.
+
+Of a batch of messages hardly any appeal is needed again once it is opened, and the objects of its clocks cost more
+than their rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import make_transient_to_detached, object_session
+from sqlalchemy.orm.attributes import set_committed_value
+
+from shared.tables.appeals import Appeal, SlaClock
+
+_KEY = "opened_clocks"
+_NO_VALUES: dict[str, Any] = dict.fromkeys(SlaClock.__table__.columns.keys())
+
+
+@dataclass(frozen=True)
+class OpenedClocks:
+    """The rows of the clocks of a new appeal, and the deadline of its first response in words."""
+
+    rows: Sequence[dict[str, Any]] = ()
+    first_response_text: str | None = None
+
+
+def remember_opened(appeal: Appeal, opened: OpenedClocks) -> None:
+    """Note which clocks were inserted with the appeal, an object of the session."""
+    inspect(appeal).info[_KEY] = opened
+
+
+def opened_clocks(appeal: Appeal) -> OpenedClocks | None:
+    """Return the clocks that were inserted with the appeal, as long as nothing needed them as objects."""
+    state = inspect(appeal)
+    return state.info.get(_KEY) if "clocks" in state.unloaded else None
+
+
+def clocks_of(appeal: Appeal) -> list[SlaClock]:
+    """Return the clocks of an appeal, oldest first, as objects of its session."""
+    opened = opened_clocks(appeal)
+    if opened is not None:
+        rows = [SlaClock(**(_NO_VALUES | row)) for row in opened.rows]
+        for row in rows:
+            make_transient_to_detached(row)
+            set_committed_value(row, "events", [])
+        set_committed_value(appeal, "clocks", rows)
+        session = object_session(appeal)
+        if session is not None:
+            session.add_all(rows)
+    return appeal.clocks
