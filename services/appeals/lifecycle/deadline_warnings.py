@@ -6,8 +6,8 @@ from sqlalchemy import select
 
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
-from services.appeals.sla.clock_rows import events_of, next_warning
-from services.appeals.sla.deadlines import read_clock, warning_moment
+from services.appeals.sla.clock_rows import events_of, shares_to_warn_of
+from services.appeals.sla.deadlines import compute_deadline, read_clock, warning_moment
 from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
@@ -58,7 +58,8 @@ def _warn(appeal: Appeal, row: SlaClock, sla: SlaContext, recorder: AppealRecord
     moments = {share: warning_moment(events, share) for share in policy.warn_at}
     reached = [share for share, moment in moments.items() if moment is not None and moment <= now]
     row.warned_share = max([*reached, row.warned_share or 0])
-    row.next_warning_at = next_warning(events, policy, after=row.warned_share)
+    ahead = shares_to_warn_of(policy, after=row.warned_share)
+    row.next_warning_at = compute_deadline(events, ahead).next_warning_at
     if row.due_at <= now:
         return  # the breach is recorded instead
     left = int(read_clock(events, now).left.total_seconds())

@@ -3,7 +3,7 @@
 A clock's row is its start. As long as no later event changes what it says, the start has no row of its own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -21,7 +21,6 @@ from services.appeals.sla.deadlines import (
     TimeUnit,
     compute_deadline,
     read_clock,
-    warning_moment,
 )
 from services.appeals.sla.explanation import explain_deadline, explained_spans
 from services.appeals.sla.opened_clocks import clocks_of
@@ -181,31 +180,25 @@ def store_results(row: SlaClock, sla: SlaContext) -> bool:
 
     What led to the deadline is stored when the clock has ended; until then it is computed when somebody asks.
     """
-    events = events_of(row, sla.calendars)
-    has_ended = events[-1].kind in ENDED_STATES
-    reading = read_clock(events) if has_ended else compute_deadline(events)
+    events, policy = events_of(row, sla.calendars), sla.policy(row.policy_id)
     before = row.due_at
-    row.state, row.started_at, row.due_at = reading.state, reading.started_at, reading.due_at
-    if reading.target is not None:
-        _set_target(row, reading.target)
-    row.next_warning_at = next_warning(events, sla.policy(row.policy_id), after=row.warned_share)
-    row.explanation = None
-    if isinstance(reading, ClockReading):
-        row.stopped_at = row.events[-1].at
-        row.used_seconds = _seconds(reading.used)
-        if reading.state == "stopped":
+    found = compute_deadline(events, shares_to_warn_of(policy, after=row.warned_share))
+    row.state, row.started_at, row.due_at = found.state, found.started_at, found.due_at
+    row.next_warning_at, row.explanation = found.next_warning_at, None
+    if found.target is not None:
+        _set_target(row, found.target)
+    if found.state in ENDED_STATES:
+        reading = read_clock(events)
+        row.stopped_at, row.used_seconds = row.events[-1].at, _seconds(reading.used)
+        row.explanation = _explanation(row, reading, policy)
+        if found.state == "stopped":
             row.on_time = row.due_at is None or row.stopped_at <= row.due_at
-        row.explanation = _explanation(row, reading, sla.policy(row.policy_id))
     return row.due_at != before
 
 
-def next_warning(
-    events: Sequence[ClockEvent], policy: SlaPolicy | None, *, after: float | None = None
-) -> datetime | None:
-    """Return when to warn of the next share of the time that the organisation was not warned of."""
-    shares = policy.warn_at if policy is not None else []
-    ahead = (warning_moment(events, share) for share in shares if share > (after or 0))
-    return next((moment for moment in ahead if moment is not None), None)
+def shares_to_warn_of(policy: SlaPolicy | None, *, after: float | None = None) -> list[float]:
+    """Return the shares of the time that the organisation was not warned of, in order."""
+    return [share for share in policy.warn_at if share > (after or 0)] if policy is not None else []
 
 
 def explanation_of(row: SlaClock, sla: SlaContext) -> dict[str, Any] | None:

@@ -86,12 +86,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class ClockDeadline:
-    """The deadline of a clock; null while it is paused in time."""
+    """The deadline of a clock, null while it is paused in time, and when to warn of it next."""
 
     state: ClockState
     started_at: datetime
     due_at: datetime | None
     target: Target | None
+    next_warning_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -167,27 +168,31 @@ def read_clock(events: Sequence[ClockEvent], moment: datetime | None = None) -> 
     )
 
 
-def compute_deadline(events: Sequence[ClockEvent]) -> ClockDeadline:
-    """Return the deadline without its explanation, as `read_clock` does. Raise `ValueError` if none started it."""
+def compute_deadline(events: Sequence[ClockEvent], warn_at: Sequence[float] = ()) -> ClockDeadline:
+    """Return the deadline without its explanation, as `read_clock` does, and the first moment to warn of one of
+    these shares. Raise `ValueError` if none started the clock.
+    """
     history = _history([_in_utc(event) for event in events])
     if history.target is None:
         return ClockDeadline(history.state, history.starts_at, history.due_at, None)
     due_at, _ = _due(history.periods, history.target)
-    return ClockDeadline(history.state, history.starts_at, due_at, history.target)
+    warnings = (_warning_moment(history, share, due_at) for share in warn_at)
+    next_warning_at = next((moment for moment in warnings if moment is not None), None)
+    return ClockDeadline(history.state, history.starts_at, due_at, history.target, next_warning_at)
 
 
 def warning_moment(events: Sequence[ClockEvent], share: float) -> datetime | None:
     """Return the moment to warn that this share of the target is used: in the organisation's working hours and
     before the deadline. None: there is no such moment, or the clock is paused or has ended.
     """
-    history = _history([_in_utc(event) for event in events])
-    if history.target is None or history.stopped_at is not None:
+    return compute_deadline(events, [share]).next_warning_at
+
+
+def _warning_moment(history: _History, share: float, due_at: datetime | None) -> datetime | None:
+    if history.target is None or history.stopped_at is not None or due_at is None:
         return None
-    due_at, _ = _due(history.periods, history.target)
     used = _used_up(history.periods, history.target.amount * share, history.target.unit)
-    if due_at is None or used is None:
-        return None
-    moment = _next_working_moment(history.periods[-1].calendar, used)
+    moment = _next_working_moment(history.periods[-1].calendar, used) if used is not None else None
     return moment if moment is not None and moment < due_at else None
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.appeals.sla.clock_rows import ClockKind, next_warning
+from services.appeals.sla.clock_rows import ClockKind, shares_to_warn_of
 from services.appeals.sla.deadlines import ClockEvent, Target, compute_deadline, read_clock
 from services.appeals.sla.explanation import explain_deadline
 from services.appeals.sla.named_calendar import NamedCalendar
@@ -68,7 +68,7 @@ def _opened(policy: SlaPolicy, calendar: NamedCalendar, starts_at: datetime) -> 
 
 
 def _row(kind: ClockKind, policy: SlaPolicy, calendar_id: UUID | None, events: list[ClockEvent]) -> dict[str, Any]:
-    found, target = compute_deadline(events), target_of(kind, policy)
+    found, target = compute_deadline(events, shares_to_warn_of(policy)), target_of(kind, policy)
     return {
         "kind": kind,
         "state": found.state,
@@ -79,5 +79,5 @@ def _row(kind: ClockKind, policy: SlaPolicy, calendar_id: UUID | None, events: l
         "calendar_id": calendar_id,
         "started_at": found.started_at,
         "due_at": found.due_at,
-        "next_warning_at": next_warning(events, policy),
+        "next_warning_at": found.next_warning_at,
     }
