@@ -8,8 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals.lifecycle import appeal_queries, breach_recording
+from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.appeal_queries import AppealFilter
+from services.appeals.promises import settlement
 from services.appeals.replies import publication_requests
 from services.webhooks.event_catalogue.catalogue import delivery_body_of_event
 from shared.tables.common import Event
@@ -115,7 +116,15 @@ async def test_late_interim_reply_does_not_supersede_the_final_one(scenario: App
 
 async def note_overdue(scenario: AppealsScenario) -> int:
     async with scenario.appeals.service.database.write() as session:
-        return await breach_recording.record_breaches(session)
+        return await settlement.record_broken_promises(session)
+
+
+async def promise_passes(scenario: AppealsScenario) -> None:
+    await execute(
+        scenario,
+        """WITH late AS (UPDATE appeals SET promised_at = now() - interval '1 minute')
+           UPDATE promises SET promised_at = now() - interval '1 minute' WHERE status = 'open'""",
+    )
 
 
 async def test_each_broken_promise_is_recorded_once(scenario: AppealsScenario) -> None:
@@ -124,7 +133,7 @@ async def test_each_broken_promise_is_recorded_once(scenario: AppealsScenario) -
         interim = await answer(scenario, found, f"Уточним {number}", **PROMISE)
         await scenario.emit_published(interim, at=WEDNESDAY + number * HOUR, external_id=f"-101_{number}")
         assert await note_overdue(scenario) == 0
-        await execute(scenario, "UPDATE appeals SET promised_at = now() - interval '1 minute'")
+        await promise_passes(scenario)
         assert (await scenario.single_appeal())["overdue"] is True
         assert [await note_overdue(scenario) for _ in range(2)] == [1, 0]
     assert len(await scenario.events("appeal.overdue")) == 3
@@ -135,7 +144,7 @@ async def test_promise_is_monitored_after_work_starts(scenario: AppealsScenario)
     interim = await answer(scenario, found, "Уточним", **PROMISE)
     await scenario.emit_published(interim, at=WEDNESDAY + HOUR)
     assert (await scenario.move(await scenario.single_appeal(), "in_progress")).status_code == 200
-    await execute(scenario, "UPDATE appeals SET promised_at = now() - interval '1 minute'")
+    await promise_passes(scenario)
     assert (await scenario.single_appeal())["overdue"] is True
     assert len(await scenario.all(overdue=True)) == 1
     assert await note_overdue(scenario) == 1
