@@ -10,8 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from migrations.indexes import create_index_concurrently
 from migrations.renames import lift_statement_timeout
 
 revision: str = "0036"
@@ -41,6 +42,11 @@ POLICY_COLUMNS: tuple[tuple[str, sa.types.TypeEngine[Any], str | None], ...] = (
     ("return_hours", sa.Float(), None),
     ("return_unit", sa.Text(), "working"),
     ("warn_at", JSONB(), "[0.5, 0.8]"),
+    (
+        "escalation",
+        JSONB(),
+        '{"executor_share": 0.8, "manager_hours": 0, "centre_hours": 4, "deputy_head_hours": 9}',
+    ),
     ("valid_until", MOMENT, None),
     ("created_by", sa.Text(), None),
 )
@@ -128,6 +134,16 @@ INSERT INTO sla_clock_events ({EVENT_COLUMNS})
 SELECT id, 2, 'stopped', stopped_at, 'system', now() FROM sla_clocks
 WHERE state = 'stopped' AND started_at IS NOT NULL
 """
+# Nobody is told of deadlines that have passed before: people know of them, and they are many.
+ESCALATED = """
+UPDATE appeals SET next_escalation_at = due.at
+FROM (
+    SELECT id, CASE WHEN first_response_at IS NULL THEN first_response_due_at
+               ELSE coalesce(next_response_due_at, promised_at) END AS at
+    FROM appeals WHERE status IN ('assigned', 'in_progress', 'interim', 'reopened')
+) AS due
+WHERE due.id = appeals.id AND due.at > now()
+"""
 # The former form of a clock that has a message.
 OF_MESSAGE = """(explanation - 'segments' - 'unit') || jsonb_build_object(
     'message_id', message_id, 'written_at', written_at, 'received_at', received_at)"""
@@ -149,6 +165,14 @@ UPDATE appeals SET deadline = nullif(
 
 
 def upgrade() -> None:
+    # The index build commits the statement before it, which is safe to run again.
+    op.execute("ALTER TABLE appeals ADD COLUMN IF NOT EXISTS next_escalation_at timestamptz")
+    create_index_concurrently(
+        "ix_appeals_next_escalation_at",
+        "appeals",
+        ["next_escalation_at", "id"],
+        where="next_escalation_at IS NOT NULL",
+    )
     lift_statement_timeout()
     _extend_policies()
     op.add_column(
@@ -156,7 +180,7 @@ def upgrade() -> None:
         sa.Column("legal_regime", sa.Text(), server_default="open_source_message", nullable=False),
     )
     _create_tables()
-    for statement in (FIRST, PREVIOUS, NEXT, FINAL, OWNERS, STOPS):
+    for statement in (FIRST, PREVIOUS, NEXT, FINAL, OWNERS, STOPS, ESCALATED):
         op.execute(statement)
     op.execute("-- squawk-ignore ban-drop-column\nALTER TABLE appeals DROP COLUMN deadline")
 
@@ -258,17 +282,37 @@ def _create_tables() -> None:
         sa.ForeignKeyConstraint(["calendar_id"], ["calendars.id"], name="fk_sla_clock_events_calendar_id"),
         sa.ForeignKeyConstraint(["policy_id"], ["sla_policies.id"], name="fk_sla_clock_events_policy_id"),
     )
+    op.create_table(
+        "escalations",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("appeal_id", sa.Uuid(), nullable=False),
+        sa.Column("organisation_id", sa.Uuid(), nullable=False),
+        sa.Column("clock", sa.Text(), nullable=False),
+        sa.Column("due_at", MOMENT, nullable=False),
+        sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("told", ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_escalations"),
+        sa.ForeignKeyConstraint(["appeal_id"], ["appeals.id"], name="fk_escalations_appeal_id"),
+        sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name="fk_escalations_organisation_id"),
+        sa.UniqueConstraint(
+            "appeal_id", "clock", "organisation_id", "due_at", "step",
+            name="uq_escalations_appeal_id_clock_organisation_id_due_at_step",
+        ),
+    )  # fmt: skip
     op.execute(f"GRANT SELECT, INSERT, UPDATE ON sla_clocks TO {OWNER}")
-    # The events of a clock are never changed.
-    op.execute(f"GRANT SELECT, INSERT ON sla_clock_events TO {OWNER}")
-    op.execute(f"GRANT SELECT ON sla_clocks, sla_clock_events TO {OTHERS}")
+    # The events of a clock, and who was told, are never changed.
+    op.execute(f"GRANT SELECT, INSERT ON sla_clock_events, escalations TO {OWNER}")
+    op.execute(f"GRANT SELECT ON sla_clocks, sla_clock_events, escalations TO {OTHERS}")
 
 
 def downgrade() -> None:
     op.add_column("appeals", sa.Column("deadline", JSONB(), nullable=True))
     op.execute(BACK)
+    op.drop_table("escalations")
     op.drop_table("sla_clock_events")
     op.drop_table("sla_clocks")
+    op.drop_column("appeals", "next_escalation_at")
     op.drop_column("appeals", "legal_regime")
     op.drop_index("ix_sla_policies_valid_from", table_name="sla_policies")
     # The previous version knows no policy for several urgencies.

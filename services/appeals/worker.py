@@ -14,6 +14,7 @@ from services.appeals.lifecycle import (
     breach_recording,
     deadline_recomputation,
     deadline_warnings,
+    escalations,
 )
 from services.appeals.moderation import contacts
 from services.appeals.promises import settlement
@@ -138,6 +139,10 @@ def register(service: Service, queue: Jobs) -> None:
             async with service.database.write() as session:
                 if not await deadline_warnings.record_warnings(session):
                     return
+
+    @queue.schedule("escalate-appeals", "* * * * *")
+    async def escalate_appeals() -> None:
+        await _repeat(service.database, escalations.record_escalations)
 
     @queue.schedule("request-publications-again", "* * * * *")
     async def request_publications_again() -> None:

@@ -130,7 +130,7 @@ UNAUDITED_TABLES: dict[str, str] = {
     "reply_versions": "the record of a draft's texts, with their authors",
     "reply_leases": "expire within minutes; taking one over is in the timeline",
     **dict.fromkeys(
-        ("timeline", "appeal_messages", "assignments", "sla_clocks", "sla_clock_events"),
+        ("timeline", "appeal_messages", "assignments", "sla_clocks", "sla_clock_events", "escalations"),
         "the permanent record of an appeal",
     ),
 }

@@ -270,6 +270,27 @@ class AppealDeadlineNear(AppealSnapshot):
     left_seconds: int = Field(description="What is left, in the working or calendar time of the policy")
 
 
+class AppealEscalated(AppealSnapshot):
+    """The next level was told of a late or nearly late appeal: executor, manager, centre, deputy head. Sent in the
+    working hours of the organisation, once for each step.
+    """
+
+    event_type = "appeal.escalated"
+    example = _APPEAL | {
+        "step": "manager",
+        "clock": "first_response",
+        "due_at": "2026-11-24T02:00:04+00:00",
+        "told": ["0198f3a0-5555-7000-8000-000000000003"],
+    }
+
+    step: Literal["executor", "manager", "centre", "deputy_head"] = Field(description="The level")
+    clock: Literal["first_response", "next_response", "promise"] = Field(description="What is due")
+    due_at: Moment = Field(description="The deadline, or the promised date")
+    told: Annotated[list[UUID], FeedOnly()] = Field(
+        description="The people who hold the role; none: nobody does, and the step was skipped"
+    )
+
+
 class AppealDeadlineChanged(AppealSnapshot):
     """A deadline of the appeal moved, because a working calendar changed or the organisation got another one."""
 

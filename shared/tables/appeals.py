@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Identity, Index, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -26,6 +26,13 @@ PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
 # A reply that somebody writes or that is on its way to the citizen. An appeal has at most one.
 REPLY_STATUSES_UNDER_WAY = ("draft", "on_approval", *PENDING_REPLY_STATUSES)
 UNFINISHED_CLOCK_STATES = ("waiting", "running", "paused")
+# The executor at a share of the time, the others so many working hours after the deadline.
+DEFAULT_ESCALATION: dict[str, float | None] = {
+    "executor_share": 0.8,
+    "manager_hours": 0,
+    "centre_hours": 4,
+    "deputy_head_hours": 9,
+}
 # The indexes include statuses that are no longer assigned: a wider condition serves the same queries.
 _INDEXED_OPEN = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
 
@@ -91,6 +98,8 @@ class SlaPolicy(Base):
     starts_from: Mapped[str] = mapped_column(default="received")
     # The shares of the time after which the organisation is warned, in order.
     warn_at: Mapped[list[float]] = mapped_column(JSONB, default=lambda: [0.5, 0.8])
+    # When to tell whom, as in `DEFAULT_ESCALATION`; null: never.
+    escalation: Mapped[dict[str, float | None]] = mapped_column(JSONB, default=lambda: dict(DEFAULT_ESCALATION))
     valid_from: Mapped[datetime]
     valid_until: Mapped[datetime | None]
     created_by: Mapped[str | None]
@@ -193,6 +202,27 @@ class SlaClockEvent(Base):
     recorded_at: Mapped[CreatedAt]
 
 
+class Escalation(Base):
+    """A step of the escalation of a late or nearly late appeal: whom this system told, and when.
+
+    step executor | manager | centre | deputy_head. `told` is empty if nobody holds the role: then the step was
+    skipped. A transfer or another deadline begins anew, because both are part of the key.
+    """
+
+    __tablename__ = "escalations"
+    __table_args__ = (UniqueConstraint("appeal_id", "clock", "organisation_id", "due_at", "step"),)
+
+    id: Mapped[Id]
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"))
+    # first_response | next_response | promise.
+    clock: Mapped[str]
+    due_at: Mapped[datetime]
+    step: Mapped[str]
+    told: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    created_at: Mapped[CreatedAt]
+
+
 class Appeal(Base):
     """A citizen's matter, from the message that opened it to its outcome.
 
@@ -227,6 +257,12 @@ class Appeal(Base):
             "ix_appeals_next_response_due_at",
             "next_response_due_at",
             postgresql_where=text("next_response_due_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_appeals_next_escalation_at",
+            "next_escalation_at",
+            "id",
+            postgresql_where=text("next_escalation_at IS NOT NULL"),
         ),
         # Recent appeals with the same topic and location: similar appeals, spikes.
         Index("ix_appeals_municipality_opened_at", "municipality", "opened_at"),
@@ -348,6 +384,8 @@ class Appeal(Base):
     first_response_working_seconds: Mapped[int | None]
     next_response_due_at: Mapped[datetime | None]
     overdue_recorded_at: Mapped[datetime | None]
+    # When to look whether somebody has to be told that the awaited reply is late or nearly late.
+    next_escalation_at: Mapped[datetime | None]
     resolution_due_at: Mapped[datetime | None]
     promised_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]

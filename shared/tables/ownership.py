@@ -51,6 +51,7 @@ TABLE_OWNERS: dict[str, str] = {
             "sla_policies",
             "sla_clocks",
             "sla_clock_events",
+            "escalations",
             "appeals",
             "appeal_messages",
             "appeal_submissions",

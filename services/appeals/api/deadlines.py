@@ -7,9 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import load_only, selectinload
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, ClockPauser, Reader
-from services.appeals.api.presenters.deadlines import clocks_out
+from services.appeals.api.presenters.deadlines import deadlines_of
 from services.appeals.lifecycle import appeal_queries, clock_pauses
-from services.appeals.promises import promise_queries
 from services.appeals.schemas import deadlines
 from services.appeals.sla.sla_context import SlaContext
 from shared.api.preconditions import RequiredVersion, set_etag
@@ -31,7 +30,15 @@ async def get_deadlines(
     appeal = await session.scalar(
         select(Appeal)
         .options(
-            load_only(Appeal.id, Appeal.version, Appeal.organisation_id, Appeal.written_at, Appeal.opened_at),
+            load_only(
+                Appeal.id,
+                Appeal.version,
+                Appeal.status,
+                Appeal.organisation_id,
+                Appeal.written_at,
+                Appeal.opened_at,
+                Appeal.next_escalation_at,
+            ),
             selectinload(Appeal.clocks).selectinload(SlaClock.events),
         )
         .where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
@@ -40,7 +47,7 @@ async def get_deadlines(
         raise NotFound("No such appeal")
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     set_etag(response, appeal.version)
-    return clocks_out(appeal, await promise_queries.promises_of(session, appeal.id), sla)
+    return await deadlines_of(session, appeal, sla)
 
 
 @router.post(
@@ -65,7 +72,7 @@ async def pause_clocks(
     await appeal_queries.check_version(session, appeal, version)
     sla = await clock_pauses.pause_clocks(session, caller, appeal, body.reason)
     set_etag(response, appeal.version)
-    return clocks_out(appeal, await promise_queries.promises_of(session, appeal.id), sla)
+    return await deadlines_of(session, appeal, sla)
 
 
 @router.post(
@@ -87,4 +94,4 @@ async def resume_clocks(
     await appeal_queries.check_version(session, appeal, version)
     sla = await clock_pauses.resume_clocks(session, caller, appeal, body.reason)
     set_etag(response, appeal.version)
-    return clocks_out(appeal, await promise_queries.promises_of(session, appeal.id), sla)
+    return await deadlines_of(session, appeal, sla)

@@ -34,7 +34,7 @@ TimelineEntryKind = TypeAliasType(
         "incident_joined", "incident_left", "incident_reply_skipped", "reply_approval_requested",
         "reply_approved", "reply_refused", "reply_discarded", "reply_lease_taken_over",
         "clarified", "other_matter_suggested", "other_matter_kept", "split_off",
-        "clock_paused", "clock_resumed", "deadline_changed", "deadline_near",
+        "clock_paused", "clock_resumed", "deadline_changed", "deadline_near", "escalated",
     ],
 )  # fmt: skip
 

@@ -210,7 +210,7 @@ def reopen(
     now = clock.now()
     clocks.await_reply(
         appeal,
-        actor,
+        routing_context.sla,
         message_id=message.id if message else None,
         written_at=message.written_at if message else now,
         received_at=message.received_at if message else now,

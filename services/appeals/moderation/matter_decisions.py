@@ -152,7 +152,7 @@ async def _withdraw_reopening(
         following, is_started = row[0], waiting.state in STARTED_STATES
         clocks.await_reply(
             appeal,
-            caller.actor,
+            routing_context.sla,
             message_id=following.id,
             written_at=following.written_at,
             received_at=following.received_at,

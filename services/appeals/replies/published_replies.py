@@ -41,7 +41,8 @@ def record_published_reply(
             appeal, published_at, routing_context.sla, actor, is_final=reply.kind != "interim"
         )
         appeal.status = status_after_reply(appeal.status, reply.kind)
-        appeal.promised_at = reply.promised_at if appeal.status == "interim" else None
+        promised_at = reply.promised_at if appeal.status == "interim" else None
+        clocks.set_promise(appeal, promised_at, routing_context.sla)
         # A breach is recorded once per clock and per promise: clear the record for the next clock.
         appeal.overdue_recorded_at = None
     recorder.add_timeline_entry(

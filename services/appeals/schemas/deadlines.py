@@ -7,9 +7,11 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
+from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import SingleLine
 from services.appeals.schemas.common import RequestBody
 from services.appeals.sla.deadlines import ClockEventKind, ClockState, NotCounted, TimeUnit
+from services.appeals.sla.escalation_steps import AwaitedClock, EscalationStep
 
 ClockKind = TypeAliasType("ClockKind", Literal["first_response", "next_response", "final_answer", "promise"])
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"
@@ -90,6 +92,18 @@ class ClockOut(BaseModel):
     )
 
 
+class EscalationOut(BaseModel):
+    """A step of the escalation: who was told when that the reply is late or nearly late."""
+
+    step: EscalationStep = Field(examples=["manager"])
+    clock: AwaitedClock = Field(description="What was due", examples=["first_response"])
+    organisation_id: UUID = Field(description="The organisation that had the appeal", examples=[_ID])
+    due_at: datetime = Field(description="The deadline, or the promised date")
+    at: datetime = Field(description="When they were told")
+    told: list[ActorRef]
+    skipped: bool = Field(description="Nobody held the role", examples=[False])
+
+
 class DeadlinesOut(BaseModel):
     """The clocks of an appeal, then its promises, each oldest first."""
 
@@ -102,7 +116,9 @@ class DeadlinesOut(BaseModel):
     latest_promise_at: datetime | None = Field(
         description="The latest date that an interim reply should promise now; null: without limit"
     )
+    next_escalation_at: datetime | None = Field(description="When the next level is told, unless a reply comes")
     clocks: list[ClockOut]
+    escalations: list[EscalationOut] = Field(description="Oldest first")
 
 
 class ClockPauseIn(RequestBody):

@@ -14,12 +14,36 @@ from services.appeals.sla.deadlines import TimeUnit
 from services.appeals.sla.policy_selection import MANUAL_CHANNEL
 from shared.api.query_parameters import ListFilter
 from shared.contracts.values import OrganisationKind, Urgency
+from shared.tables.appeals import DEFAULT_ESCALATION
 
 DeadlineStart = TypeAliasType("DeadlineStart", Literal["received", "written", "assigned"])
 
 
 def _hours(description: str, example: float, *, at_most: float = 2_000) -> Any:
     return Field(gt=0, le=at_most, allow_inf_nan=False, description=description, examples=[example])
+
+
+def _hours_late(example: float) -> Any:
+    return Field(default=example, ge=0, le=2_000, allow_inf_nan=False, examples=[example])
+
+
+class EscalationTimes(RequestBody):
+    """When to tell whom that a reply is late or nearly late; null: never.
+
+    Hours are working hours of the organisation after the deadline.
+    """
+
+    executor_share: float | None = Field(
+        default=DEFAULT_ESCALATION["executor_share"],
+        gt=0,
+        lt=1,
+        allow_inf_nan=False,
+        description="The share of the time after which the executor is told",
+        examples=[0.8],
+    )
+    manager_hours: float | None = _hours_late(0)
+    centre_hours: float | None = _hours_late(4)
+    deputy_head_hours: float | None = _hours_late(9)
 
 
 class SlaPolicyFilter(ListFilter):
@@ -70,6 +94,7 @@ class SlaPolicyIn(RequestBody):
         max_length=5,
         description="Shares of the time after which the organisation is warned, in order",
     )
+    escalation: EscalationTimes = Field(default_factory=EscalationTimes, examples=[DEFAULT_ESCALATION])
     valid_from: BoundedDatetime | None = Field(default=None, description="Now by default; never in the past")
 
 
@@ -96,6 +121,7 @@ class SlaPolicyOut(BaseModel):
     return_unit: TimeUnit
     starts_from: DeadlineStart
     warn_at: list[float] = Field(examples=[[0.5, 0.8]])
+    escalation: EscalationTimes = Field(examples=[DEFAULT_ESCALATION])
     valid_from: datetime
     valid_until: datetime | None = Field(
         description="Null: without end. A version is not in effect at this moment"

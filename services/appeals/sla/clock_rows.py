@@ -226,17 +226,6 @@ def working_seconds_used(row: SlaClock, sla: SlaContext) -> int:
     return _seconds(read_clock(events).used)
 
 
-def store_due_dates(appeal: Appeal) -> None:
-    """Copy the deadlines of the clocks to the columns by which lists and metrics select appeals."""
-    first, final = last_of_kind(appeal, "first_response"), last_of_kind(appeal, "final_answer")
-    following = unfinished(appeal, "next_response")
-    if first is not None:
-        appeal.first_response_due_at, appeal.sla_policy_id = first.due_at, first.policy_id
-    if final is not None:
-        appeal.resolution_due_at = final.due_at
-    appeal.next_response_due_at = following.due_at if following is not None else None
-
-
 def segment_figures(reading: ClockReading) -> list[dict[str, Any]]:
     """Return the segments of a reading as JSON. Their whole seconds add up to `used` and `left` exactly."""
     return list(_figures(reading.segments, reading.moment))

@@ -18,12 +18,12 @@ from services.appeals.sla.clock_rows import (
     last_of_kind,
     owner_event,
     start,
-    store_due_dates,
     store_results,
     unfinished,
     working_seconds_used,
 )
 from services.appeals.sla.deadlines import ClockEventKind
+from services.appeals.sla.due_dates import store_due_dates
 from services.appeals.sla.opened_clocks import clocks_of, opened_clocks
 from services.appeals.sla.opening import open_clocks, start_moment, target_of
 from services.appeals.sla.sla_context import SlaContext
@@ -49,11 +49,11 @@ def start_again(appeal: Appeal, sla: SlaContext, actor: str) -> None:
     for row in _started(appeal):
         row.written_at, row.received_at = appeal.written_at, appeal.opened_at
         _start(row, appeal, sla, actor)
-    store_due_dates(appeal)
+    store_due_dates(appeal, sla)
 
 
 def await_reply(
-    appeal: Appeal, actor: str, *, message_id: UUID | None, written_at: datetime, received_at: datetime
+    appeal: Appeal, sla: SlaContext, *, message_id: UUID | None, written_at: datetime, received_at: datetime
 ) -> None:
     """Add the clock of the reply to a message that reopened the appeal; it waits until somebody has to answer.
 
@@ -67,7 +67,7 @@ def await_reply(
         )
         row.message_id, row.written_at, row.received_at = message_id, written_at, received_at
         row.state, row.due_at, row.next_warning_at = "waiting", None, None
-    store_due_dates(appeal)
+    store_due_dates(appeal, sla)
 
 
 def withdraw_awaited_reply(appeal: Appeal, sla: SlaContext, actor: str) -> None:
@@ -79,7 +79,7 @@ def withdraw_awaited_reply(appeal: Appeal, sla: SlaContext, actor: str) -> None:
             row.state = "cancelled"
         elif row is not None:
             _cancel(row, sla, actor)
-    store_due_dates(appeal)
+    store_due_dates(appeal, sla)
 
 
 def start_next_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> None:
@@ -105,7 +105,7 @@ def start_next_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> No
             waiting.received_at,
         )
         _start(final, appeal, sla, actor)
-        store_due_dates(appeal)
+        store_due_dates(appeal, sla)
     follow_appeal(appeal, sla, actor)
 
 
@@ -131,7 +131,7 @@ def follow_appeal(appeal: Appeal, sla: SlaContext, actor: str) -> None:
         if appeal.organisation_id is not None:
             _follow_policy(row, appeal, sla, actor)
         store_results(row, sla)
-    store_due_dates(appeal)
+    store_due_dates(appeal, sla)
 
 
 def stop_clocks(
@@ -156,8 +156,14 @@ def stop_clocks(
     final = unfinished(appeal, "final_answer")
     if is_final and final is not None:
         _stop(final, published_at, sla, actor)
-    store_due_dates(appeal)
+    store_due_dates(appeal, sla)
     return on_time
+
+
+def set_promise(appeal: Appeal, promised_at: datetime | None, sla: SlaContext) -> None:
+    """Set the date for which the appeal waits after an interim reply; null: it waits for none."""
+    appeal.promised_at = promised_at
+    store_due_dates(appeal, sla)
 
 
 def pause_clocks(appeal: Appeal, sla: SlaContext, actor: str, reason: str) -> list[SlaClock]:
@@ -173,7 +179,8 @@ def resume_clocks(appeal: Appeal, sla: SlaContext, actor: str, reason: str | Non
 def recompute_clocks(appeal: Appeal, sla: SlaContext) -> bool:
     """Compute the deadlines of the running clocks again, after a calendar changed; return whether one changed."""
     changed = [store_results(row, sla) for row in _started(appeal)]
-    store_due_dates(appeal)
+    if any(changed):
+        store_due_dates(appeal, sla)
     return any(changed)
 
 
@@ -191,8 +198,8 @@ def merge_clocks(appeal: Appeal, merged: Appeal, sla: SlaContext, actor: str) ->
             row.state = "cancelled"
         elif row.state in UNFINISHED_CLOCK_STATES:
             _cancel(row, sla, actor)
-    store_due_dates(appeal)
-    store_due_dates(merged)
+    store_due_dates(appeal, sla)
+    store_due_dates(merged, sla)
 
 
 def awaits_reply(appeal: Appeal) -> bool:
@@ -288,5 +295,5 @@ def _change_state(
     for row in changed:
         add_event(row, kind, actor, time_source.now(), reason=reason)
         store_results(row, sla)
-    store_due_dates(appeal)
+    store_due_dates(appeal, sla)
     return changed

@@ -192,11 +192,11 @@ def _warning_moment(history: _History, share: float, due_at: datetime | None) ->
     if history.target is None or history.stopped_at is not None or due_at is None:
         return None
     used = _used_up(history.periods, history.target.amount * share, history.target.unit)
-    moment = _next_working_moment(history.periods[-1].calendar, used) if used is not None else None
+    moment = next_working_moment(history.periods[-1].calendar, used) if used is not None else None
     return moment if moment is not None and moment < due_at else None
 
 
-def _next_working_moment(calendar: NamedCalendar, moment: datetime) -> datetime | None:
+def next_working_moment(calendar: NamedCalendar, moment: datetime) -> datetime | None:
     """Return the moment if somebody works then, else the next at which somebody does; None within a month."""
     first = moment.astimezone(calendar.working.zone).date()
     for day in range(_WARNING_DAYS):
@@ -325,7 +325,7 @@ def _counting_times(period: _Period, unit: TimeUnit) -> Iterator[tuple[datetime,
     if unit == "calendar":
         yield period.begins, period.ends
         return
-    calendar = _counting_calendar(period.calendar, unit).working
+    calendar = counting_calendar(period.calendar, unit).working
     day = period.begins.astimezone(calendar.zone).date()
     last = period.ends.astimezone(calendar.zone).date() if period.ends is not None else None
     while last is None or day <= last:
@@ -337,7 +337,7 @@ def _counting_times(period: _Period, unit: TimeUnit) -> Iterator[tuple[datetime,
         day += _ONE_DAY
 
 
-def _counting_calendar(calendar: NamedCalendar, unit: TimeUnit) -> NamedCalendar:
+def counting_calendar(calendar: NamedCalendar, unit: TimeUnit) -> NamedCalendar:
     """Return the calendar; the default one instead of one without working time (validation cannot rule it out): an
     appeal without a deadline would be worse.
     """
@@ -356,7 +356,7 @@ def _spans(
     A pause is one segment.
     """
     for period in periods:
-        calendar = _counting_calendar(period.calendar, unit)
+        calendar = counting_calendar(period.calendar, unit)
         stop = min((found for found in (period.ends, ends) if found is not None), default=None)
         if period.paused:
             if stop is None:

@@ -6,6 +6,7 @@ than their rows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import inspect
@@ -20,10 +21,11 @@ _NO_VALUES: dict[str, Any] = dict.fromkeys(SlaClock.__table__.columns.keys())
 
 @dataclass(frozen=True)
 class OpenedClocks:
-    """The rows of the clocks of a new appeal, and the deadline of its first response in words."""
+    """The rows of the clocks of a new appeal, its first deadline in words, and when to tell of it first."""
 
     rows: Sequence[dict[str, Any]] = ()
     first_response_text: str | None = None
+    next_escalation_at: datetime | None = None
 
 
 def remember_opened(appeal: Appeal, opened: OpenedClocks) -> None:

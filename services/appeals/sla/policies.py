@@ -100,6 +100,10 @@ async def _new_version(
         raise Invalid.field("/resolution_hours", "The resolution cannot be due before the first response")
     if wanted.warn_at != sorted(set(wanted.warn_at)):
         raise Invalid.field("/warn_at", "The shares must increase")
+    late = [wanted.escalation.manager_hours, wanted.escalation.centre_hours, wanted.escalation.deputy_head_hours]
+    hours = [found for found in late if found is not None]
+    if hours != sorted(hours):
+        raise Invalid.field("/escalation", "The manager is told first, then the centre, then the deputy head")
     if wanted.topic_id is not None and await session.get(Topic, wanted.topic_id) is None:
         raise Invalid.field("/topic_id", "No such topic")
     policy = SlaPolicy(

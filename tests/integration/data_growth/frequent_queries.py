@@ -18,6 +18,7 @@ from services.appeals.lifecycle import (
     breach_recording,
     deadline_recomputation,
     deadline_warnings,
+    escalations,
 )
 from services.appeals.promises import promise_queries, settlement
 from services.appeals.replies.publication_requests import request_unacknowledged_again
@@ -189,6 +190,12 @@ FREQUENT_QUERIES = [
         lambda session, _: deadline_warnings.record_warnings(session),
         frozenset({"ix_sla_clocks_next_warning_at"}),
         MAX_OPEN,
+    ),
+    FrequentQuery(
+        "the schedule escalate-appeals",
+        "appeals",
+        lambda session, _: escalations.record_escalations(session),
+        frozenset({"ix_appeals_next_escalation_at"}),
     ),
     FrequentQuery(
         "the job recompute_deadlines",

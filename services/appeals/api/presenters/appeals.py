@@ -154,17 +154,21 @@ async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.Appe
 
 def _people_in(entry: TimelineEntry) -> list[str]:
     """Return the ids of people in the data of a timeline entry."""
-    return [entry.data[name] for name in _PERSON_FIELDS if entry.data.get(name) is not None]
+    named = [entry.data[name] for name in _PERSON_FIELDS if entry.data.get(name) is not None]
+    return [*named, *entry.data.get("told_ids", ())]
 
 
 def _with_names(entry: TimelineEntry, names: ActorNames) -> dict[str, Any]:
-    """Return the entry's data with a reference, `assignee`, beside each id of a person, `assignee_id`."""
+    """Return the entry's data with a reference, `assignee`, beside each id of a person, `assignee_id`; so for
+    `told_ids`.
+    """
     people = {
         name.removesuffix("_id"): names.ref(entry.data[name]).model_dump(mode="json")
         for name in _PERSON_FIELDS
         if entry.data.get(name) is not None
     }
-    return entry.data | people
+    told = [names.ref(person_id).model_dump(mode="json") for person_id in entry.data.get("told_ids", ())]
+    return entry.data | people | ({"told": told} if "told_ids" in entry.data else {})
 
 
 def _assignment(

@@ -1,9 +1,13 @@
 """Presenters of the clocks of an appeal."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.assignees.directory import ActorNames
+from services.appeals.lifecycle import escalations
+from services.appeals.promises import promise_queries
 from services.appeals.promises.promise_clock import ended_by_reply, read_promise
 from services.appeals.schemas import deadlines
 from services.appeals.sla.clock_rows import (
@@ -59,8 +63,11 @@ def _explained(row: SlaClock, sla: SlaContext) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if name != "segments"}
 
 
-def clocks_out(appeal: Appeal, promises: Sequence[Promise], sla: SlaContext) -> deadlines.DeadlinesOut:
-    """Return each clock of the appeal with its events and its time until now, and each promise, oldest first."""
+async def deadlines_of(session: AsyncSession, appeal: Appeal, sla: SlaContext) -> deadlines.DeadlinesOut:
+    """Return the clocks and promises of an appeal until now, and who was told of them, each oldest first."""
+    promises = await promise_queries.promises_of(session, appeal.id)
+    told = await escalations.escalations_of(session, appeal.id)
+    names = await ActorNames.load(session, [person_id for row in told for person_id in row.told])
     now = clock.now()
     return deadlines.DeadlinesOut(
         appeal_id=appeal.id,
@@ -71,6 +78,19 @@ def clocks_out(appeal: Appeal, promises: Sequence[Promise], sla: SlaContext) -> 
         clocks=[
             *(_clock_out(row, sla) for row in clocks_of(appeal)),
             *(_promise_out(promise, appeal, sla, now) for promise in promises),
+        ],
+        next_escalation_at=appeal.next_escalation_at if appeal.status != "triage" else None,
+        escalations=[
+            deadlines.EscalationOut(
+                step=row.step,
+                clock=row.clock,
+                organisation_id=row.organisation_id,
+                due_at=row.due_at,
+                at=row.created_at,
+                told=[names.ref(person_id) for person_id in row.told],
+                skipped=not row.told,
+            )
+            for row in told
         ],
     )
 

@@ -21,7 +21,7 @@ from services.appeals.sla.clock_rows import (
 from services.appeals.sla.deadlines import read_clock
 from services.appeals.sla.limits import latest_promise, return_until
 from services.appeals.sla.sla_context import SlaContext
-from shared.tables.appeals import UNFINISHED_CLOCK_STATES, Appeal, SlaPolicy
+from shared.tables.appeals import DEFAULT_ESCALATION, UNFINISHED_CLOCK_STATES, Appeal, SlaPolicy
 from tests.unit.appeals.sla.product_clocks import calendars
 
 ORGANISATIONS = {UUID(int=number): key for number, key in enumerate(("region", "duty", "split", "night"), start=1)}
@@ -44,7 +44,7 @@ def policy(name: str, hours: float, **values: Any) -> SlaPolicy:
         "id": uuid4(), "policy_key": uuid4(), "version": 1, "name": name, "first_response_hours": hours,
         "first_response_unit": "working", "resolution_hours": 56, "resolution_unit": "working",
         "promise_unit": "working", "return_unit": "working", "starts_from": "received", "valid_from": since,
-        "created_at": since, "warn_at": [0.5, 0.8],
+        "created_at": since, "warn_at": [0.5, 0.8], "escalation": DEFAULT_ESCALATION,
     }  # fmt: skip
     return SlaPolicy(**(defaults | values))
 
@@ -85,7 +85,7 @@ def apply_step(appeal: Appeal, sla: SlaContext, step: str, now: datetime) -> Non
     elif step == "resume":
         clocks.resume_clocks(appeal, sla, "person", None)
     elif step == "reopen":
-        clocks.await_reply(appeal, "system", message_id=None, written_at=now, received_at=now)
+        clocks.await_reply(appeal, sla, message_id=None, written_at=now, received_at=now)
         if appeal.first_response_at is not None:
             clocks.start_next_response_clock(appeal, sla, "system")
     else:

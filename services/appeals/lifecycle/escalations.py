@@ -1,0 +1,179 @@
+"""Escalation of late and nearly late appeals: executor, manager, centre, deputy head, at the times of the policy.
+
+A step is taken once for each organisation that has the appeal and each deadline: a transfer or another deadline
+begins anew. People are told in the working hours of the organisation. A step whose role nobody holds is skipped.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.assignees.directory import STAFF_ROLES, has_access
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.workflow import FINAL_STATUSES
+from services.appeals.sla.deadlines import next_working_moment
+from services.appeals.sla.due_dates import awaited_deadline
+from services.appeals.sla.escalation_steps import AwaitedDeadline, EscalationStep
+from services.appeals.sla.sla_context import SlaContext
+from shared import clock
+from shared.auth.rights import Role
+from shared.contracts.appeal_events import AppealEscalated
+from shared.database.bulk_insert import insert_rows
+from shared.database.sessions import WriteSession
+from shared.ids import new_id
+from shared.tables.appeals import Appeal, Escalation
+from shared.tables.registry import Person
+
+ESCALATION_BATCH = 200
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """A person with access, by role and organisation; null: the centre."""
+
+    id: UUID
+    role: Role
+    organisation_id: UUID | None
+
+
+async def record_escalations(session: WriteSession) -> int:
+    """Tell of the next appeals that are late or nearly late; return how many were handled."""
+    now = clock.now()
+    ids = await session.scalars(
+        select(Appeal.id)
+        .where(Appeal.next_escalation_at <= now)
+        .order_by(Appeal.next_escalation_at, Appeal.id)
+        .limit(ESCALATION_BATCH)
+    )
+    # In id order, like all code that locks appeals, against deadlocks.
+    appeals = (
+        await session.scalars(
+            select(Appeal)
+            .where(Appeal.id.in_(ids.all()), Appeal.next_escalation_at <= now)
+            .order_by(Appeal.id)
+            .with_for_update(skip_locked=True)
+        )
+    ).all()
+    if not appeals:
+        return 0
+    organisations = {appeal.organisation_id for appeal in appeals}
+    sla = await SlaContext.load(session, organisations, selects_policies=False)
+    escalating = _Escalating(sla, await _holders(session, organisations), await _told(session, appeals))
+    for appeal in appeals:
+        escalating.escalate(appeal)
+    await escalating.write(session, appeals)
+    return len(appeals)
+
+
+async def escalations_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Escalation]:
+    """Return the steps of an appeal that were told or skipped, oldest first."""
+    return list(
+        await session.scalars(
+            select(Escalation)
+            .where(Escalation.appeal_id == appeal_id)
+            .order_by(Escalation.created_at, Escalation.id)
+        )
+    )
+
+
+class _Escalating:
+    """The steps of a batch of locked appeals."""
+
+    def __init__(self, sla: SlaContext, holders: Sequence[_Holder], told: Collection[tuple[object, ...]]) -> None:
+        self._sla = sla
+        self._holders = holders
+        self._told = set(told)
+        self._rows: list[dict[str, object]] = []
+        self._next: dict[UUID, object] = {}
+        self._recorder = AppealRecorder()
+
+    def escalate(self, appeal: Appeal) -> None:
+        """Tell of the steps that are due, and find when the next one is."""
+        self._next[appeal.id] = None
+        # In triage nobody has the appeal, and an appeal that has ended waits for nothing.
+        if appeal.organisation_id is None or appeal.status == "triage" or appeal.status in FINAL_STATUSES:
+            return
+        awaited = awaited_deadline(appeal, self._sla)
+        if awaited is None:
+            return
+        now = clock.now()
+        works_from = next_working_moment(awaited.calendar, now)
+        for step, moment in awaited.steps():
+            if (appeal.id, awaited.clock, appeal.organisation_id, awaited.due_at, step) in self._told:
+                continue
+            if moment > now or works_from is None or works_from > now:
+                self._next[appeal.id] = max(moment, works_from) if works_from is not None else None
+                return
+            if step == "executor" and awaited.due_at <= now:
+                continue  # the manager is told instead that the deadline has passed
+            self._tell(appeal, appeal.organisation_id, awaited, step)
+
+    def _tell(self, appeal: Appeal, organisation_id: UUID, awaited: AwaitedDeadline, step: EscalationStep) -> None:
+        people = sorted(self._people(appeal, organisation_id, step))
+        self._rows.append(
+            {
+                "id": new_id(), "appeal_id": appeal.id, "organisation_id": organisation_id, "clock": awaited.clock,
+                "due_at": awaited.due_at, "step": step, "told": people, "created_at": clock.now(),
+            }
+        )  # fmt: skip
+        self._recorder.add_timeline_entry(
+            appeal,
+            "escalated",
+            step=step,
+            clock=awaited.clock,
+            due_at=awaited.due_at.isoformat(),
+            told_ids=[str(person_id) for person_id in people],
+            skipped=not people,
+        )
+        escalated = AppealEscalated(
+            **event_snapshot(appeal), step=step, clock=awaited.clock, due_at=awaited.due_at, told=people
+        )
+        self._recorder.add_event(escalated)
+
+    def _people(self, appeal: Appeal, organisation_id: UUID, step: EscalationStep) -> set[UUID]:
+        staff = [holder for holder in self._holders if holder.organisation_id == organisation_id]
+        if step == "executor":
+            if any(holder.id == appeal.assignee_id for holder in staff) and appeal.assignee_id is not None:
+                return {appeal.assignee_id}
+            return {holder.id for holder in staff if holder.role is Role.EXECUTOR}
+        if step == "manager":
+            return {holder.id for holder in staff if holder.role is Role.MANAGER}
+        role = Role.MODERATOR if step == "centre" else Role.HEAD
+        return {holder.id for holder in self._holders if holder.organisation_id is None and holder.role is role}
+
+    async def write(self, session: WriteSession, appeals: Sequence[Appeal]) -> None:
+        """Write the steps with their events, and when to look at each appeal again."""
+        await insert_rows(session, Escalation, self._rows)
+        await self._recorder.write(session)
+        for moment in set(self._next.values()):
+            # Not through the ORM: nobody sees the moment, so the appeal keeps its version.
+            await session.execute(
+                update(Appeal)
+                .where(Appeal.id.in_([appeal.id for appeal in appeals if self._next[appeal.id] == moment]))
+                .values(next_escalation_at=moment)
+                .execution_options(synchronize_session=False)
+            )
+
+
+async def _told(session: AsyncSession, appeals: Iterable[Appeal]) -> set[tuple[object, ...]]:
+    rows = await session.execute(
+        select(
+            Escalation.appeal_id, Escalation.clock, Escalation.organisation_id, Escalation.due_at, Escalation.step
+        ).where(Escalation.appeal_id.in_([appeal.id for appeal in appeals]))
+    )
+    return {tuple(row) for row in rows}
+
+
+async def _holders(session: AsyncSession, organisations: Collection[UUID | None]) -> list[_Holder]:
+    """Return the people with access who may have to be told: staff of these organisations, and of the centre."""
+    of_centre = Person.organisation_id.is_(None) & Person.role.in_([Role.MODERATOR, Role.HEAD])
+    of_staff = Person.organisation_id.in_([found for found in organisations if found is not None])
+    rows = await session.execute(
+        select(Person.id, Person.role, Person.organisation_id).where(
+            has_access(), or_(of_centre, of_staff & Person.role.in_(STAFF_ROLES))
+        )
+    )
+    return [_Holder(row.id, Role(row.role), row.organisation_id) for row in rows]

@@ -1,0 +1,56 @@
+"""When to tell whom that a reply is late or nearly late: a pure function of deadline, policy and calendar."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from typing_extensions import TypeAliasType
+
+from services.appeals.sla.deadlines import ClockEvent, compute_deadline, counting_calendar, next_working_moment
+from services.appeals.sla.named_calendar import NamedCalendar
+from shared.tables.appeals import SlaPolicy
+from shared.working_time import add_working_time
+
+EscalationStep = TypeAliasType("EscalationStep", Literal["executor", "manager", "centre", "deputy_head"])
+AwaitedClock = TypeAliasType("AwaitedClock", Literal["first_response", "next_response", "promise"])
+# Each level is told so many working hours of the organisation after the deadline.
+_AFTER_DEADLINE: tuple[tuple[EscalationStep, str], ...] = (
+    ("manager", "manager_hours"),
+    ("centre", "centre_hours"),
+    ("deputy_head", "deputy_head_hours"),
+)
+
+
+@dataclass(frozen=True)
+class AwaitedDeadline:
+    """The deadline of the reply that an appeal awaits, and when it is near (null: no such moment)."""
+
+    clock: AwaitedClock
+    due_at: datetime
+    near_at: datetime | None
+    calendar: NamedCalendar
+    policy: SlaPolicy
+
+    def steps(self) -> Iterator[tuple[EscalationStep, datetime]]:
+        """Yield the steps with their moments, in order, each in the working hours of the organisation."""
+        if self.near_at is not None:
+            yield "executor", self.near_at
+        calendar = counting_calendar(self.calendar, "working")
+        for step, field in _AFTER_DEADLINE:
+            hours = self.policy.escalation.get(field)
+            if hours is not None:
+                after, _ = add_working_time(calendar.working, self.due_at, timedelta(hours=hours))
+                moment = next_working_moment(calendar, max(after, self.due_at))
+                if moment is not None:
+                    yield step, moment
+
+    def first_moment(self) -> datetime | None:
+        """Return the moment of the first step; null: the policy has none."""
+        return next((moment for _, moment in self.steps()), None)
+
+
+def near_moment(events: list[ClockEvent], policy: SlaPolicy) -> datetime | None:
+    """Return when the share of the time is used after which the executor is told."""
+    share = policy.escalation.get("executor_share")
+    return compute_deadline(events, [share]).next_warning_at if share is not None else None

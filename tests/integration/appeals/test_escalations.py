@@ -1,0 +1,134 @@
+"""Late and nearly late appeals are told to the next level once, in working hours, until somebody answers."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from services.appeals.lifecycle.escalations import record_escalations
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.people_helpers import register
+from tests.integration.appeals.reply_helpers import answer
+from tests.integration.appeals.test_clocks import SetTime, opened, pause, set_time
+
+__all__ = ["set_time"]  # a fixture of the other module
+
+HOUR = timedelta(hours=1)
+# Of nine hours from Wednesday 10:01, four fifths are used on Thursday at 9:13; the deadline is at 11:01.
+NEAR, LATE = WEDNESDAY + 23.5 * HOUR, WEDNESDAY + 25.5 * HOUR
+
+
+async def escalate(scenario: AppealsScenario) -> int:
+    """Run the job once."""
+    async with scenario.appeals.service.database.write() as session:
+        return await record_escalations(session)
+
+
+async def told(scenario: AppealsScenario) -> list[tuple[str, list[str]]]:
+    """Return the step and the people of each event, in order."""
+    events = [json.loads(event["data"]) for event in await scenario.events("appeal.escalated")]
+    return [(event["step"], event["told"]) for event in events]
+
+
+async def shown(scenario: AppealsScenario, appeal: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = (await scenario.get(f"/appeals/{appeal['id']}/deadlines")).json()
+    return found
+
+
+async def test_each_level_is_told_once_at_its_time(scenario: AppealsScenario, set_time: SetTime) -> None:
+    people = {
+        role: await register(scenario, f"Сотрудник {role}", role)
+        for role in ("executor", "manager", "moderator", "head")
+    }
+    appeal = await opened(scenario, set_time)
+    steps = (("executor", NEAR), ("manager", LATE), ("moderator", LATE + 5 * HOUR), ("head", LATE + 27 * HOUR))
+    for role, moment in steps:
+        assert await escalate(scenario) == 0
+        set_time(moment)
+        assert (await escalate(scenario), await escalate(scenario)) == (1, 0)
+        assert (await told(scenario))[-1][1] == [people[role].ref]
+    assert [step for step, _ in await told(scenario)] == ["executor", "manager", "centre", "deputy_head"]
+    found = await shown(scenario, appeal)
+    assert found["next_escalation_at"] is None
+    assert [(row["step"], row["told"][0]["name"], row["skipped"]) for row in found["escalations"]] == [
+        ("executor", "Сотрудник executor", False), ("manager", "Сотрудник manager", False),
+        ("centre", "Сотрудник moderator", False), ("deputy_head", "Сотрудник head", False),
+    ]  # fmt: skip
+    after = await scenario.appeal(appeal["id"])
+    entries = [entry for entry in after["timeline"] if entry["kind"] == "escalated"]
+    assert [entry["data"]["told"][0]["name"] for entry in entries][:2] == [
+        "Сотрудник executor", "Сотрудник manager",
+    ]  # fmt: skip
+    # Nobody's edit is refused because others were told.
+    assert after["version"] == appeal["version"]
+
+
+async def test_nobody_is_told_at_night_and_a_role_without_people_is_skipped(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    moderator = await register(scenario, "Модератор", "moderator")
+    appeal = await opened(scenario, set_time)
+    set_time(WEDNESDAY + 34 * HOUR)
+    assert (await escalate(scenario), await escalate(scenario)) == (1, 0)
+    assert await told(scenario) == []
+    assert (await shown(scenario, appeal))["next_escalation_at"] == "2026-03-06T01:00:00Z"
+    set_time(WEDNESDAY + 47.5 * HOUR)
+    assert await escalate(scenario) == 1
+    assert await told(scenario) == [("manager", []), ("centre", [moderator.ref])]
+    assert [row["skipped"] for row in (await shown(scenario, appeal))["escalations"]] == [True, False]
+
+
+async def test_assignee_is_told_instead_of_all_executors(scenario: AppealsScenario, set_time: SetTime) -> None:
+    await register(scenario, "Анна")
+    boris = await register(scenario, "Борис")
+    appeal = await opened(scenario, set_time)
+    assert (await boris.move(appeal, assignee_id=boris.ref)).status_code == 200
+    set_time(NEAR)
+    assert await escalate(scenario) == 1
+    assert await told(scenario) == [("executor", [boris.ref])]
+
+
+async def test_transfer_begins_anew_and_an_answer_ends_it(scenario: AppealsScenario, set_time: SetTime) -> None:
+    first = await register(scenario, "Первый", "manager")
+    second = await register(scenario, "Второй", "manager", scenario.other_organisation)
+    appeal = await opened(scenario, set_time)
+    set_time(LATE)
+    assert await escalate(scenario) == 1
+    moved = await scenario.move(appeal, "assigned", organisation_id=str(scenario.other_organisation))
+    assert moved.status_code == 200, moved.text
+    assert (await escalate(scenario), await escalate(scenario)) == (1, 0)
+    assert await told(scenario) == [("manager", [first.ref]), ("manager", [second.ref])]
+    await scenario.citizen_writes("Отремонтировали", from_community=True, at=LATE)
+    assert (await shown(scenario, appeal))["next_escalation_at"] is None
+    set_time(LATE + 30 * HOUR)
+    assert await escalate(scenario) == 0
+
+
+async def test_paused_and_returned_appeals_are_told_to_nobody(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    await register(scenario, "Руководитель", "manager")
+    appeal = await opened(scenario, set_time)
+    assert (await pause(scenario, appeal, "pause", reason="Ждём адрес")).status_code == 200
+    set_time(LATE)
+    assert await escalate(scenario) == 0
+    assert (await pause(scenario, appeal, "resume")).status_code == 200
+    returned = await scenario.move(await scenario.single_appeal(), "triage", reason="Не наше")
+    assert returned.status_code == 200, returned.text
+    set_time(LATE + 50 * HOUR)
+    await escalate(scenario)
+    assert await told(scenario) == []
+    assert (await shown(scenario, appeal))["next_escalation_at"] is None
+
+
+async def test_passed_promise_is_told_to_the_manager(scenario: AppealsScenario, set_time: SetTime) -> None:
+    manager = await register(scenario, "Руководитель", "manager")
+    appeal = await opened(scenario, set_time)
+    promised = WEDNESDAY + 48 * HOUR
+    interim = await answer(scenario, appeal, "Уточним", kind="interim", promised_at=promised.isoformat())
+    await scenario.emit_published(interim, at=WEDNESDAY + HOUR)
+    set_time(promised - HOUR)
+    assert await escalate(scenario) == 0
+    set_time(promised + HOUR)
+    assert await escalate(scenario) == 1
+    assert await told(scenario) == [("manager", [manager.ref])]
+    assert (await shown(scenario, appeal))["escalations"][0]["clock"] == "promise"

@@ -1,0 +1,45 @@
+"""The steps of an escalation lie in working hours, as many after the deadline as the policy says."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from services.appeals.sla.deadlines import ClockEvent, Target
+from services.appeals.sla.escalation_steps import AwaitedDeadline, near_moment
+from shared.tables.appeals import DEFAULT_ESCALATION, SlaPolicy
+from tests.unit.appeals.sla.product_clocks import calendars
+
+# Tuesday 17 February, 16:00 in the region, which works until 17:00 that day; Wednesday is Сагаалган.
+DUE = datetime(2026, 2, 17, 8, 0, tzinfo=UTC)
+
+
+def awaited(due_at: datetime = DUE, **times: Any) -> AwaitedDeadline:
+    policy = SlaPolicy(escalation=DEFAULT_ESCALATION | times)
+    return AwaitedDeadline("first_response", due_at, None, calendars()["region"], policy)
+
+
+def test_hours_after_the_deadline_are_working_hours() -> None:
+    assert list(awaited().steps()) == [
+        ("manager", DUE),
+        ("centre", datetime(2026, 2, 19, 4, 0, tzinfo=UTC)),
+        ("deputy_head", datetime(2026, 2, 20, 1, 0, tzinfo=UTC)),
+    ]
+
+
+def test_deadline_at_night_is_told_in_the_morning() -> None:
+    step, moment = next(awaited(datetime(2026, 2, 16, 15, 0, tzinfo=UTC)).steps())
+    assert (step, moment) == ("manager", datetime(2026, 2, 17, 1, 0, tzinfo=UTC))
+
+
+def test_level_without_a_time_is_left_out() -> None:
+    assert [step for step, _ in awaited(manager_hours=None, centre_hours=None).steps()] == ["deputy_head"]
+    assert awaited(manager_hours=None, centre_hours=None, deputy_head_hours=None).first_moment() is None
+
+
+def test_executor_is_told_when_the_share_is_used() -> None:
+    start = datetime(2026, 2, 16, 1, 0, tzinfo=UTC)
+    target = Target(timedelta(hours=5))
+    events = [ClockEvent(1, "started", start, start, calendars()["region"], target)]
+    # Four hours from 9:00 end with the morning's work at 13:00; people work again at 14:00.
+    policy = SlaPolicy(escalation=DEFAULT_ESCALATION)
+    assert near_moment(events, policy) == datetime(2026, 2, 16, 6, 0, tzinfo=UTC)
+    assert near_moment(events, SlaPolicy(escalation=DEFAULT_ESCALATION | {"executor_share": None})) is None
