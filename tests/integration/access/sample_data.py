@@ -316,14 +316,9 @@ async def _clock(session: AsyncSession, appeal_id: UUID, *, paused: bool) -> Non
         appeals.SlaClock(
             appeal_id=appeal_id, kind="first_response", state="paused" if paused else "running", written_at=THEN,
             received_at=THEN, policy_id=policy_id, target_seconds=32_400, unit="working", started_at=THEN,
-            due_at=None if paused else THEN + timedelta(hours=1),
+            due_at=None if paused else THEN + timedelta(hours=1), started_by="matrix", start_recorded_at=THEN,
         ),
     )  # fmt: skip
-    started = appeals.SlaClockEvent(
-        clock_id=clock_id, sequence=1, kind="started", at=THEN, actor="matrix", starts_at=THEN,
-        policy_id=policy_id, target_seconds=32_400, unit="working",
-    )  # fmt: skip
-    await _add(session, started)
     if paused:
         pause = appeals.SlaClockEvent(clock_id=clock_id, sequence=2, kind="paused", at=THEN, actor="matrix")
         await _add(session, pause)
