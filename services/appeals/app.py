@@ -7,6 +7,7 @@ from services.appeals.api import (
     appeals,
     assignee_rules,
     assignees,
+    bulk,
     classifications,
     deadlines,
     incidents,
@@ -45,6 +46,8 @@ def build_service() -> Service:
         "appeals",
         "Gospablik: appeals",
         routers=[
+            # Before the paths with the id of an appeal.
+            bulk.router,
             appeals.router,
             replies.router,
             promises.router,

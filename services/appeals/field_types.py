@@ -35,5 +35,6 @@ def _countable(value: datetime) -> datetime:
 SingleLine = Annotated[
     str, StringConstraints(max_length=1_000), AfterValidator(_storable), AfterValidator(_not_blank)
 ]
+StorableText = Annotated[str, AfterValidator(_storable)]
 NonBlankText = Annotated[str, AfterValidator(_storable), AfterValidator(_not_blank)]
 BoundedDatetime = Annotated[AwareDatetime, AfterValidator(_countable)]

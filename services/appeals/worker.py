@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.appeals import jobs, retention
+from services.appeals.bulk import runner as bulk_runner
 from services.appeals.inbound import event_consumer
 from services.appeals.inbound.event_consumer import handle_events
 from services.appeals.incidents import clustering
@@ -120,6 +121,10 @@ def register(service: Service, queue: Jobs) -> None:
             await create_delayed_reply(service, reply_id, UUID(appeal_id))
         else:
             await create_all_replies(service, reply_id, payload.get("joined_from"))
+
+    @queue.handler(jobs.RUN_BULK_OPERATION, on_dead_letter=bulk_runner.on_job_dead_lettered)
+    async def run_bulk_operation(payload: dict[str, Any]) -> None:
+        await bulk_runner.run_operation(service.database, UUID(payload["operation_id"]))
 
     @queue.schedule("record-breaches", "* * * * *")
     async def record_breaches() -> None:

@@ -97,6 +97,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "absences": frozenset({"created_by"}),
     "appeal_watchers": frozenset({"added_by"}),
     "appeal_notes": frozenset({"author", "visibility"}),
+    "bulk_operations": frozenset({"action", "author", "scopes"}),
     "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason"}),
     "webhook_deliveries": frozenset({"event_type", "status"}),
 }
@@ -127,6 +128,7 @@ UNAUDITED_TABLES: dict[str, str] = {
         "messages come from the networks; versions and events record their changes",
     ),
     **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "internal state of the worker"),
+    "bulk_operation_rows": "the record of a bulk operation; each change of an appeal is audited itself",
     "reply_versions": "the record of a draft's texts, with their authors",
     "reply_leases": "expire within minutes; taking one over is in the timeline",
     **dict.fromkeys(

@@ -3,7 +3,7 @@
 A session that serves a caller or an operator's command has an `AuditContext`. Changes of rows through the ORM are
 recorded automatically. After a statement that changes an audited table without the ORM, `record` must be called:
 otherwise the transaction cannot commit. Sessions of workers have no context, so that bulk processing, which is
-recorded as events, has no additional cost.
+recorded as events, has no additional cost; a job that works on behalf of a person sets one.
 """
 
 import os

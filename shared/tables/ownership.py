@@ -75,6 +75,8 @@ TABLE_OWNERS: dict[str, str] = {
             "absences",
             "appeal_watchers",
             "appeal_notes",
+            "bulk_operations",
+            "bulk_operation_rows",
             "appeals_consumer_offsets",
             "appeals_idempotency",
         ),

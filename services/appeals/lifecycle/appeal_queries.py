@@ -25,7 +25,7 @@ from typing_extensions import TypeAliasType
 from services.appeals.assignees.directory import actor_id
 from services.appeals.classification import topics
 from services.appeals.classification.topics import TopicGroup
-from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, SingleLine
+from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, SingleLine, StorableText
 from services.appeals.lifecycle import timeline
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.sla.breaches import overdue_condition
@@ -80,7 +80,7 @@ class AppealFilter(ListFilter):
     opened_from: BoundedDatetime | None = None
     opened_to: BoundedDatetime | None = Field(default=None, description="Before this moment")
     number: int | None = Field(default=None, ge=1, le=2**63 - 1)
-    q: str | None = Field(
+    q: StorableText | None = Field(
         default=None, max_length=200, description="Part of the text of the message that opened the appeal"
     )
 

@@ -14,6 +14,7 @@ def _promised(found: Any) -> int:
     return sum(counted["made"] for counted in found["items"])
 
 
+BULK = {"operation_id": "bulk_operation_id"}
 DRAFT = {"appeal_id": "draft_appeal_id", "reply_id": "draft_reply_id"}
 WAITING = {"appeal_id": "on_approval_appeal_id", "reply_id": "on_approval_reply_id"}
 APPEALS: dict[str, Row] = {
@@ -27,6 +28,21 @@ APPEALS: dict[str, Row] = {
     ),
     "POST /api/v1/appeals/{appeal_id}/moves": RouteCall(
         Right.APPEALS_WORK, body(to="triage", reason="Дорога республиканская")
+    ),
+    # Staff see their own bulk operations, managers those of their organisation, as
+    # tests/integration/appeals/test_bulk_operations.py shows.
+    "GET /api/v1/appeals/bulk": RouteCall(Right.APPEALS_WORK),
+    "POST /api/v1/appeals/bulk": RouteCall(
+        Right.APPEALS_WORK,
+        body(action="assign", assignee_id=sample_id("person_id"), appeal_ids=sample_ids("lone_appeal_id")),
+        hidden=422,
+    ),
+    "GET /api/v1/appeals/bulk/{operation_id}": RouteCall(Right.APPEALS_WORK, names=BULK, answers=GOOD | {404}),
+    "GET /api/v1/appeals/bulk/{operation_id}/rows": RouteCall(
+        Right.APPEALS_WORK, names=BULK, answers=GOOD | {404}
+    ),
+    "POST /api/v1/appeals/bulk/{operation_id}/undo": RouteCall(
+        Right.APPEALS_WORK, names=BULK, answers=GOOD | {404}
     ),
     "GET /api/v1/appeals/{appeal_id}/replies": ListRoute(Right.APPEALS_READ, shows="reply_id"),
     "POST /api/v1/appeals/{appeal_id}/replies": RouteCall(Right.APPEALS_ANSWER, body(text="Включим")),

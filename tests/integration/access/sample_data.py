@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
 from shared.database.sessions import create_engine
 from shared.ids import new_id
-from shared.tables import appeals, appeals_work, ingest, registry, webhooks
+from shared.tables import appeals, appeals_bulk, appeals_work, ingest, registry, webhooks
 from shared.tables import common as events
 from tests.conftest import TestDatabase
 
@@ -464,6 +464,23 @@ async def _assignees(session: AsyncSession, sample_ids: dict[str, Any]) -> None:
         created_by="matrix",
     )
     sample_ids["absence_id"] = await _add(session, absence)
+    await _bulk_operation(session, sample_ids)
+
+
+async def _bulk_operation(session: AsyncSession, sample_ids: dict[str, Any]) -> None:
+    """Insert a complete bulk operation of the organisation that assigned its appeal."""
+    operation = appeals_bulk.BulkOperation(
+        action="assign", parameters={"assignee_id": str(sample_ids["person_id"])}, author="matrix",
+        organisation_id=sample_ids["organisation_id"], include_subordinates=False, total=1, created_at=THEN,
+        completed_at=THEN + timedelta(seconds=1),
+    )  # fmt: skip
+    operation_id = sample_ids["bulk_operation_id"] = await _add(session, operation)
+    row = appeals_bulk.BulkOperationRow(
+        operation_id=operation_id, appeal_id=sample_ids["appeal_id"], number=sample_ids["number"], outcome="done",
+        former={"status": "in_progress", "organisation_id": None, "assignee_id": None, "transfers": 0}, version=2,
+        changed_at=THEN,
+    )  # fmt: skip
+    await _add(session, row)
 
 
 async def _phone_appeal(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:

@@ -1,0 +1,115 @@
+"""Routes of work in bulk: change many appeals, follow the progress, take it back."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Worker
+from services.appeals.api.presenters.bulk import bulk_operation_out, bulk_operations_out, bulk_row_out
+from services.appeals.bulk import operations
+from services.appeals.bulk.operations import BulkRowFilter
+from services.appeals.schemas.bulk import BulkOperationIn, BulkOperationOut, BulkRowOut
+from shared.api.pagination import Page, PagingDep
+from shared.api.response_headers import with_headers
+from shared.http import problems
+from shared.http.problems import Duplicate, NotFound
+from shared.service import Once, ReadTransaction, WriteTransaction
+
+router = APIRouter(prefix="/appeals/bulk", tags=["appeals"])
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses=problems.responses(*WRITE_PROBLEMS) | with_headers(202, "Location"),
+    summary="Change many appeals",
+)
+async def change_appeals_in_bulk(
+    session: WriteTransaction, caller: Worker, body: BulkOperationIn, once: Once, response: Response
+) -> BulkOperationOut:
+    """Assign, transfer, close or decide about a selection of appeals, or all that a filter matches, 5,000 at most.
+
+    The appeals are fixed with the request; a job changes them one by one, each as its single route would, with the
+    rights that you have for it at that moment. `GET /appeals/bulk/{id}` shows the progress, and
+    `GET /appeals/bulk/{id}/rows` the outcome of each appeal: `done`, `refused` with the problem, or `unchanged`
+    where it was so already.
+
+    `triage` needs `appeals:triage`. It decides about the appeal's last message that is unclear, or else its first.
+    """
+
+    async def work() -> BulkOperationOut:
+        operation = await operations.submit(session, caller, body.selection(), body.change())
+        return await bulk_operation_out(session, operation)
+
+    accepted = await once(BulkOperationOut, work)
+    response.headers["Location"] = f"/api/v1/appeals/bulk/{accepted.id}"
+    return accepted
+
+
+@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="List bulk operations")
+async def list_bulk_operations(
+    session: ReadTransaction, caller: Worker, paging: PagingDep, response: Response
+) -> Page[BulkOperationOut]:
+    """Return bulk operations, newest first: your own, with `assignees:manage` those of your organisation, in the
+    centre all.
+    """
+    rows, cursor = paging.page(
+        await operations.list_operations(session, caller, paging), lambda row: (row.created_at, row.id), response
+    )
+    return Page(items=await bulk_operations_out(session, rows), next_cursor=cursor)
+
+
+@router.get(
+    "/{operation_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get a bulk operation"
+)
+async def get_bulk_operation(session: ReadTransaction, caller: Worker, operation_id: UUID) -> BulkOperationOut:
+    """Return how far the operation is, and how many appeals have each outcome."""
+    return await bulk_operation_out(session, await operations.get_visible(session, caller, operation_id))
+
+
+@router.get(
+    "/{operation_id}/rows",
+    responses=problems.responses(*READ_PROBLEMS, NotFound),
+    summary="List the appeals of a bulk operation",
+)
+async def list_bulk_operation_rows(
+    *,
+    session: ReadTransaction,
+    caller: Worker,
+    operation_id: UUID,
+    filters: Annotated[BulkRowFilter, Query()],
+    paging: PagingDep,
+    response: Response,
+) -> Page[BulkRowOut]:
+    """Return each appeal of the operation with its outcome, the last opened first."""
+    operation = await operations.get_visible(session, caller, operation_id)
+    rows, cursor = paging.page(
+        await operations.list_rows(session, operation, filters, paging), lambda row: (row.appeal_id,), response
+    )
+    return Page(items=[bulk_row_out(row) for row in rows], next_cursor=cursor)
+
+
+@router.post(
+    "/{operation_id}/undo",
+    status_code=202,
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, Duplicate) | with_headers(202, "Location"),
+    summary="Take a bulk operation back",
+)
+async def undo_bulk_operation(
+    session: WriteTransaction, caller: Worker, operation_id: UUID, once: Once, response: Response
+) -> BulkOperationOut:
+    """Give the appeals that the operation changed, and nobody since, their former person, organisation and status.
+
+    The others are `refused` with `precondition-failed`. `assign`, `transfer` and `close` can be taken back, once
+    and when they are complete; a `triage` decision cannot (409). A second request is a 409 (`duplicate`) naming
+    the first in `operation_id`.
+    """
+
+    async def work() -> BulkOperationOut:
+        operation = await operations.submit_undo(session, caller, operation_id)
+        return await bulk_operation_out(session, operation)
+
+    accepted = await once(BulkOperationOut, work)
+    response.headers["Location"] = f"/api/v1/appeals/bulk/{accepted.id}"
+    return accepted

@@ -1,0 +1,208 @@
+"""Bulk operations: requested, taken back, and shown to those who may see them.
+
+The appeals of an operation are stored with the request, so a filter whose result the work changes is safe.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+from sqlalchemy import ColumnElement, and_, func, insert, literal, or_, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+from typing_extensions import TypeAliasType
+
+from services.appeals import jobs
+from services.appeals.bulk.changes import BulkChange, check_change
+from services.appeals.lifecycle.appeal_queries import AppealFilter
+from shared import clock
+from shared.api.pagination import Paging, inline_literal
+from shared.api.query_parameters import ListFilter
+from shared.auth.callers import Caller
+from shared.auth.rights import Right
+from shared.database.bulk_insert import insert_rows
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Duplicate, Invalid, NotFound
+from shared.ids import new_id
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
+
+MAX_APPEALS = 5_000
+# A triage decision is part of the training set and may open, join or close appeals: it is decided again instead.
+UNDOABLE_ACTIONS = frozenset({"assign", "transfer", "close"})
+
+BulkOutcome = TypeAliasType("BulkOutcome", Literal["pending", "done", "refused", "unchanged"])
+
+
+class BulkRowFilter(ListFilter):
+    """Filter of the appeals of a bulk operation."""
+
+    outcome: BulkOutcome | None = Field(default=None, description="Appeals with this outcome")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The appeals to change: named one by one, or all that a filter matches."""
+
+    appeal_ids: Sequence[UUID] | None = None
+    filter: AppealFilter | None = None
+
+
+async def submit(session: WriteSession, caller: Caller, selection: Selection, change: BulkChange) -> BulkOperation:
+    """Store the operation with its appeals, and enqueue the job that changes them.
+
+    Raises `Forbidden` and `Invalid` as `check_change` does, and `Invalid` for more than `MAX_APPEALS` appeals.
+    """
+    await check_change(session, caller, change)
+    chosen = await _choose(session, caller, selection)
+    operation = await _store(session, caller, change, total=len(chosen))
+    rows = [
+        {"operation_id": operation.id, "appeal_id": appeal_id, "number": number, "outcome": "pending"}
+        for appeal_id, number in chosen.items()
+    ]
+    await insert_rows(session, BulkOperationRow, rows)
+    return operation
+
+
+async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID) -> BulkOperation:
+    """Store the operation that takes another one back, for the appeals that it changed, and enqueue its job.
+
+    Raises `NotFound`, `Duplicate` naming the operation that took it back, `Conflict` for one that is under way or
+    whose action cannot be taken back.
+    """
+    undone = await get_visible(session, caller, operation_id, lock=True)
+    if undone.action not in UNDOABLE_ACTIONS:
+        raise Conflict(f"The action «{undone.action}» cannot be taken back as a whole")
+    if undone.completed_at is None:
+        raise Conflict("The operation is under way: take it back when it is complete")
+    again = await session.scalar(select(BulkOperation.id).where(BulkOperation.undoes_id == undone.id))
+    if again is not None:
+        raise Duplicate("The operation was taken back before", operation_id=str(again))
+    changed = (BulkOperationRow.operation_id == undone.id, BulkOperationRow.outcome == inline_literal("done"))
+    total = await session.scalar(select(func.count()).select_from(BulkOperationRow).where(*changed))
+    operation = await _store(session, caller, BulkChange(action="undo"), total=total or 0, undoes_id=undone.id)
+    columns = ["operation_id", "appeal_id", "number", "outcome"]
+    rows = select(
+        literal(operation.id), BulkOperationRow.appeal_id, BulkOperationRow.number, literal("pending")
+    ).where(*changed)
+    await session.execute(insert(BulkOperationRow).from_select(columns, rows))
+    return operation
+
+
+async def _choose(session: AsyncSession, caller: Caller, selection: Selection) -> dict[UUID, int | None]:
+    """Return the appeals by id, with their numbers; null: out of the caller's scope, or no appeal at all."""
+    query = select(Appeal.id, Appeal.number)
+    if selection.filter is not None:
+        rows = await session.execute(query.where(*selection.filter.conditions(caller)).limit(MAX_APPEALS + 1))
+        found: dict[UUID, int | None] = {row.id: row.number for row in rows}
+        if len(found) > MAX_APPEALS:
+            raise Invalid.field(
+                "/filter", f"The filter matches more than {MAX_APPEALS} appeals, which is the limit: narrow it"
+            )
+        return found
+    named = list(selection.appeal_ids or ())
+    rows = await session.execute(query.where(Appeal.id.in_(named), caller.scope(Appeal.organisation_id)))
+    return dict.fromkeys(named) | {row.id: row.number for row in rows}
+
+
+async def _store(
+    session: WriteSession, caller: Caller, change: BulkChange, *, total: int, undoes_id: UUID | None = None
+) -> BulkOperation:
+    operation = BulkOperation(
+        id=new_id(), action=change.action, undoes_id=undoes_id,
+        parameters=change.model_dump(mode="json", exclude={"action"}, exclude_unset=True),
+        author=caller.actor, organisation_id=caller.organisation_id,
+        include_subordinates=caller.include_subordinates,
+        scopes=sorted(caller.scopes) if caller.scopes is not None else None, total=total, created_at=clock.now(),
+    )  # fmt: skip
+    session.add(operation)
+    await session.flush()
+    await jobs.queue.enqueue(session, jobs.RUN_BULK_OPERATION, {"operation_id": str(operation.id)})
+    return operation
+
+
+def change_of(operation: BulkOperation) -> BulkChange:
+    """Return the operation's action with its parameters."""
+    return BulkChange(action=operation.action, **operation.parameters)
+
+
+def visible(caller: Caller) -> ColumnElement[bool]:
+    """Return the condition of the operations that the caller may see: the centre's moderators all, others their
+    own, and whoever manages assignees those of their organisation.
+
+    One that reached into subordinate organisations is shown only to a colleague who sees these too.
+    """
+    if caller.is_region_wide:
+        return true()
+    own = and_(BulkOperation.author == caller.actor, BulkOperation.organisation_id == caller.organisation_id)
+    if Right.ASSIGNEES_MANAGE not in caller.rights:
+        return own
+    of_organisation = caller.scope(BulkOperation.organisation_id)
+    if not caller.include_subordinates:
+        of_organisation = and_(of_organisation, BulkOperation.include_subordinates.is_(False))
+    return or_(own, of_organisation)
+
+
+async def get_visible(
+    session: AsyncSession, caller: Caller, operation_id: UUID, *, lock: bool = False
+) -> BulkOperation:
+    """Return the operation. Raises `NotFound` when it does not exist or the caller may not see it."""
+    query = select(BulkOperation).where(BulkOperation.id == operation_id, visible(caller))
+    found = await session.scalar(query.with_for_update() if lock else query)
+    if found is None:
+        raise NotFound("No such bulk operation")
+    return found
+
+
+async def list_operations(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[BulkOperation]:
+    """Return the operations that the caller may see, newest first, one more than the page takes."""
+    columns = (BulkOperation.created_at, BulkOperation.id)
+    query = (
+        select(BulkOperation)
+        .where(visible(caller))
+        .order_by(*(column.desc() for column in columns))
+        .limit(paging.limit + 1)
+    )
+    after = paging.after(columns, (datetime.fromisoformat, UUID))
+    return (await session.scalars(query if after is None else query.where(after))).all()
+
+
+async def list_rows(
+    session: AsyncSession, operation: BulkOperation, filters: BulkRowFilter, paging: Paging
+) -> Sequence[BulkOperationRow]:
+    """Return the appeals of an operation, the last opened first, one more than the page takes."""
+    query = (
+        select(BulkOperationRow)
+        .where(BulkOperationRow.operation_id == operation.id)
+        .order_by(BulkOperationRow.appeal_id.desc())
+        .limit(paging.limit + 1)
+    )
+    if filters.outcome is not None:
+        query = query.where(BulkOperationRow.outcome == inline_literal(filters.outcome))
+    after = paging.after((BulkOperationRow.appeal_id,), (UUID,))
+    return (await session.scalars(query if after is None else query.where(after))).all()
+
+
+async def count_outcomes(session: AsyncSession, operations: Sequence[BulkOperation]) -> dict[UUID, dict[str, int]]:
+    """Return how many appeals of each operation have each outcome."""
+    counts: dict[UUID, dict[str, int]] = {operation.id: {} for operation in operations}
+    rows = await session.execute(
+        select(BulkOperationRow.operation_id, BulkOperationRow.outcome, func.count())
+        .where(BulkOperationRow.operation_id.in_(counts))
+        .group_by(BulkOperationRow.operation_id, BulkOperationRow.outcome)
+    )
+    for operation_id, outcome, count in rows:
+        counts[operation_id][outcome] = count
+    return counts
+
+
+async def undone_by(session: AsyncSession, operations: Sequence[BulkOperation]) -> dict[UUID, UUID]:
+    """Return the operations that took these back, by the id of the one taken back."""
+    rows = await session.execute(
+        select(BulkOperation.undoes_id, BulkOperation.id).where(
+            BulkOperation.undoes_id.in_([operation.id for operation in operations])
+        )
+    )
+    return {undone: operation_id for undone, operation_id in rows if undone is not None}

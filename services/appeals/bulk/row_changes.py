@@ -1,0 +1,113 @@
+"""The change of one appeal by a bulk operation, made by the functions of the single routes."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.bulk.changes import MOVE_TO, BulkChange
+from services.appeals.lifecycle import appeal_queries, assignee_changes
+from services.appeals.lifecycle.assignee_changes import AssigneeWish
+from services.appeals.moderation import decisions
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.tables.appeals import Appeal, AppealMessage, Classification
+
+
+class FormerState(BaseModel):
+    """The state of an appeal before a change, as far as the change can be taken back."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: str
+    organisation_id: UUID | None
+    assignee_id: UUID | None
+    transfers: int
+
+    @staticmethod
+    def of(appeal: Appeal) -> "FormerState":
+        """Return the present state of the appeal."""
+        return FormerState.model_validate(appeal, from_attributes=True)
+
+
+@dataclass(frozen=True)
+class RowChange:
+    """What was done to an appeal: `former` is its state before, `version` its version after.
+
+    Both are null where nothing was to be done.
+    """
+
+    number: int
+    former: FormerState | None = None
+    version: int | None = None
+
+
+async def change_appeal(session: WriteSession, caller: Caller, appeal_id: UUID, change: BulkChange) -> RowChange:
+    """Change one appeal on behalf of the caller, or nothing if it is so already.
+
+    Raises as the single routes do: `NotFound` out of the caller's present scope, `Forbidden`, `Conflict`,
+    `Invalid`.
+    """
+    appeal = await appeal_queries.lock(session, caller.with_right(change.right), appeal_id)
+    if _is_so(appeal, change):
+        return RowChange(appeal.number)
+    former = FormerState.of(appeal)
+    if change.action == "assign":
+        wish = AssigneeWish(given=True, person_id=change.assignee_id)
+        await assignee_changes.assign_person(session, appeal, wish, caller)
+    elif change.action == "triage":
+        await _decide(session, caller.with_right(change.right), appeal, change)
+    else:
+        await decisions.move_appeal(
+            session, caller, appeal, MOVE_TO[change.action], organisation_id=change.organisation_id,
+            reason=change.reason, outcome=change.outcome,
+        )  # fmt: skip
+    await session.flush()
+    return RowChange(appeal.number, former, appeal.version)
+
+
+def _is_so(appeal: Appeal, change: BulkChange) -> bool:
+    """Return whether the appeal is as the change wants it."""
+    match change.action:
+        case "assign":
+            return appeal.assignee_id == change.assignee_id
+        case "transfer":
+            # In triage the organisation has not got it yet.
+            has_it = appeal.organisation_id == change.organisation_id
+            return has_it and appeal.status not in {"triage", "not_required"}
+        case "close":
+            return appeal.status == "closed"
+        case _:
+            return change.needs_answer is False and appeal.status == "not_required"
+
+
+async def _decide(session: WriteSession, caller: Caller, appeal: Appeal, change: BulkChange) -> None:
+    """Decide about the message that waits for a decision, or about an appeal without messages."""
+    message_id = await _message_to_decide(session, appeal)
+    if message_id is not None:
+        await decisions.decide_message(
+            session, caller, message_id, change.corrections(), needs_answer=bool(change.needs_answer)
+        )
+    elif change.needs_answer:
+        await decisions.triage_appeal(session, caller, appeal, change.corrections())
+    else:
+        await decisions.move_appeal(
+            session, caller, appeal, "not_required", organisation_id=None,
+            reason=decisions.MODERATOR_REASON, outcome=None,
+        )  # fmt: skip
+
+
+async def _message_to_decide(session: AsyncSession, appeal: Appeal) -> UUID | None:
+    """Return the appeal's last message whose need for an answer is unclear, or else its first one."""
+    rows = await session.execute(
+        select(AppealMessage.message_id, Classification.needs_answer)
+        .outerjoin(Classification, Classification.message_id == AppealMessage.message_id)
+        .where(AppealMessage.appeal_id == appeal.id)
+        .order_by(AppealMessage.created_at, AppealMessage.message_id)
+    )
+    messages = rows.all()
+    unclear: list[UUID] = [row.message_id for row in messages if row.needs_answer == "unsure"]
+    first: list[UUID] = [row.message_id for row in messages[:1]]
+    return next(iter([*reversed(unclear), *first]), None)

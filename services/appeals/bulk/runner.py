@@ -1,0 +1,154 @@
+"""The job of a bulk operation: small batches, each a transaction that stores every outcome with its change.
+
+A worker that is killed loses at most the batch that it had not committed, and no appeal is changed twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from services.appeals.assignees.directory import actor_id
+from services.appeals.bulk import row_changes
+from services.appeals.bulk.operations import change_of
+from services.appeals.bulk.row_changes import RowChange
+from services.appeals.bulk.undo import take_back
+from shared import clock
+from shared.api.pagination import inline_literal
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.auth.token_recheck import load_callers
+from shared.database.sessions import Database, WriteSession
+from shared.http.problems import Forbidden, Problem
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
+
+BULK_BATCH = 20
+_PENDING = inline_literal("pending")
+# The parts of a problem that a row keeps. Others may contain names.
+_KEPT = ("type", "title", "status", "detail", "errors")
+
+
+async def run_operation(database: Database, operation_id: UUID) -> None:
+    """Change all appeals of an operation that have no outcome yet."""
+    while True:
+        async with database.write() as session:
+            if not await run_batch(session, operation_id):
+                return
+
+
+async def run_batch(session: WriteSession, operation_id: UUID) -> bool:
+    """Change the next appeals of an operation; returns whether there may be more. Idempotent."""
+    # Two workers with the same job take turns.
+    operation = await session.scalar(
+        select(BulkOperation).where(BulkOperation.id == operation_id).with_for_update()
+    )
+    if operation is None or operation.completed_at is not None:
+        return False
+    context = recorder.AuditContext(service="appeals", action="run_bulk_operation", actor=operation.author)
+    recorder.set_context(session, context)
+    appeal_ids = await _next_appeals(session, operation)
+    caller = await _present_caller(session, operation)
+    undone = await _undone_rows(session, operation, appeal_ids)
+    for appeal_id in appeal_ids:
+        outcome = await _attempt(session, operation, caller, appeal_id, undone.get(appeal_id))
+        await session.execute(
+            update(BulkOperationRow)
+            .where(BulkOperationRow.operation_id == operation.id, BulkOperationRow.appeal_id == appeal_id)
+            .values(changed_at=clock.now(), **outcome)
+            .execution_options(synchronize_session=False)
+        )
+    if len(appeal_ids) < BULK_BATCH:
+        operation.completed_at = clock.now()
+        return False
+    return True
+
+
+async def _next_appeals(session: WriteSession, operation: BulkOperation) -> Sequence[UUID]:
+    """Return the next appeals, locked in id order, before anything that their changes lock, against deadlocks."""
+    rows = await session.scalars(
+        select(BulkOperationRow.appeal_id)
+        .where(BulkOperationRow.operation_id == operation.id, BulkOperationRow.outcome == _PENDING)
+        .order_by(BulkOperationRow.appeal_id)
+        .limit(BULK_BATCH)
+    )
+    appeal_ids = rows.all()
+    await session.execute(select(Appeal.id).where(Appeal.id.in_(appeal_ids)).order_by(Appeal.id).with_for_update())
+    return appeal_ids
+
+
+async def _present_caller(session: WriteSession, operation: BulkOperation) -> Caller | None:
+    """Return the author with their present access, within the scopes of the request; None without access."""
+    author = actor_id(operation.author)
+    found = (await load_callers(session, [author])).get(author) if author is not None else None
+    if found is None or operation.scopes is None:
+        return found
+    scopes = frozenset(operation.scopes)
+    return replace(found, scopes=scopes if found.scopes is None else scopes & found.scopes)
+
+
+async def _undone_rows(
+    session: WriteSession, operation: BulkOperation, appeal_ids: Sequence[UUID]
+) -> dict[UUID, BulkOperationRow]:
+    """Return the rows that the operation takes back, by appeal."""
+    if operation.undoes_id is None:
+        return {}
+    rows = await session.scalars(
+        select(BulkOperationRow).where(
+            BulkOperationRow.operation_id == operation.undoes_id, BulkOperationRow.appeal_id.in_(appeal_ids)
+        )
+    )
+    return {row.appeal_id: row for row in rows}
+
+
+async def _attempt(
+    session: WriteSession,
+    operation: BulkOperation,
+    caller: Caller | None,
+    appeal_id: UUID,
+    undone: BulkOperationRow | None,
+) -> dict[str, Any]:
+    """Change one appeal in a savepoint, and return the columns of its outcome."""
+    try:
+        if caller is None:
+            raise Forbidden("Whoever asked for the operation has no access any more")
+        async with session.begin_nested():
+            made = await _change(session, operation, caller, appeal_id, undone)
+    except Problem as refused:
+        document = refused.document("")
+        return {"outcome": "refused", "problem": {name: document[name] for name in _KEPT if name in document}}
+    if made.former is None:
+        return {"outcome": "unchanged", "number": made.number}
+    former = made.former.model_dump(mode="json")
+    return {"outcome": "done", "number": made.number, "former": former, "version": made.version}
+
+
+async def _change(
+    session: WriteSession,
+    operation: BulkOperation,
+    caller: Caller,
+    appeal_id: UUID,
+    undone: BulkOperationRow | None,
+) -> RowChange:
+    if undone is None:
+        return await row_changes.change_appeal(session, caller, appeal_id, change_of(operation))
+    action = await session.scalar(select(BulkOperation.action).where(BulkOperation.id == undone.operation_id))
+    return await take_back(session, caller, appeal_id, action=str(action), changed=undone)
+
+
+async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
+    """Refuse the appeals that have no outcome when the job failed for good, so that nobody waits for them."""
+    operation_id = UUID(payload["operation_id"])
+    operation = await session.get(BulkOperation, operation_id, with_for_update=True)
+    if operation is None or operation.completed_at is not None:
+        return
+    failed = Problem("The operation failed; the error was logged. The appeal was not changed").document("")
+    await session.execute(
+        update(BulkOperationRow)
+        .where(BulkOperationRow.operation_id == operation_id, BulkOperationRow.outcome == _PENDING)
+        .values(outcome="refused", problem={name: failed[name] for name in _KEPT if name in failed})
+        .execution_options(synchronize_session=False)
+    )
+    operation.completed_at = clock.now()

@@ -1,0 +1,125 @@
+"""Taking one change of a bulk operation back: the former person, organisation and status, if nobody changed the
+appeal since.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.assignees.directory import load_staff
+from services.appeals.assignees.selection import owner_of_next_step
+from services.appeals.bulk.changes import MOVE_TO
+from services.appeals.bulk.row_changes import FormerState, RowChange
+from services.appeals.lifecycle import appeal_queries, assignee_changes, transitions
+from services.appeals.lifecycle.assignee_changes import AssigneeWish
+from services.appeals.lifecycle.assignments import require_open_organisation
+from services.appeals.lifecycle.route_snapshot import manual_route, route_of
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.workflow import find_move, is_centre_role
+from services.appeals.routing.context import RoutingContext
+from services.appeals.sla import clocks
+from shared import clock
+from shared.auth.callers import Caller
+from shared.auth.rights import Right
+from shared.contracts.appeal_events import AppealMoved
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Forbidden, PreconditionFailed
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_bulk import BulkOperationRow
+
+UNDO_REASON = "Отмена массовой операции"
+# An appeal that was transferred from one of these gets its former status back with its former organisation.
+_RESTORED_AFTER_TRANSFER = frozenset({"assigned", "in_progress", "interim", "reopened"})
+
+
+async def take_back(
+    session: WriteSession, caller: Caller, appeal_id: UUID, *, action: str, changed: BulkOperationRow
+) -> RowChange:
+    """Take back what the operation's row `changed` did to the appeal.
+
+    Whoever may make the move may take it back. Raises `NotFound`, `Forbidden`, `PreconditionFailed` when somebody
+    changed the appeal since, `Conflict` when its former state cannot be restored, `Invalid` when the former
+    organisation has closed.
+    """
+    caller = caller.with_right(Right.APPEALS_WORK)
+    appeal = await appeal_queries.lock(session, caller, appeal_id)
+    if appeal.version != changed.version:
+        raise PreconditionFailed("The appeal was changed since the operation: decide about it by itself")
+    former, before = FormerState.model_validate(changed.former), FormerState.of(appeal)
+    if action == "assign":
+        wish = AssigneeWish(given=True, person_id=former.assignee_id)
+        await assignee_changes.assign_person(session, appeal, wish, caller)
+    else:
+        _check_restorable(appeal, action, former, caller)
+        await require_open_organisation(session, former.organisation_id)
+        await _restore(session, appeal, former, caller)
+    await session.flush()
+    return RowChange(appeal.number, before, appeal.version)
+
+
+def _check_restorable(appeal: Appeal, action: str, former: FormerState, caller: Caller) -> None:
+    to = MOVE_TO[action]
+    if find_move(former.status, to, caller.role) is None:
+        raise Forbidden(f"The role «{caller.role}» may not move an appeal from «{former.status}» to «{to}»")
+    # No reply was due yet, and nobody had the appeal: it waits for a moderator again.
+    untouched = former.status == "triage" and former.organisation_id is None and appeal.first_response_at is None
+    if action == "transfer" and former.status not in _RESTORED_AFTER_TRANSFER and not untouched:
+        raise Conflict(f"A transfer from «{former.status}» cannot be taken back: move the appeal by itself")
+
+
+async def _restore(session: WriteSession, appeal: Appeal, former: FormerState, caller: Caller) -> None:
+    """Give a locked appeal its former organisation, status and person; a running clock is computed again."""
+    organisations = {one for one in (appeal.organisation_id, former.organisation_id) if one is not None}
+    context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
+    recorder, lost_by, status = AppealRecorder(), appeal.organisation_id, appeal.status
+    appeal.status, appeal.closed_at, appeal.outcome = former.status, None, None
+    if former.organisation_id != lost_by:
+        _return_organisation(appeal, former, caller, context, recorder)
+    if appeal.organisation_id is not None:
+        clocks.recompute_clock(appeal, context.policies, context.calendar(appeal.organisation_id))
+    appeal.updated_at = clock.now()
+    payload: dict[str, Any] = {"from": status, "to": appeal.status, "reason": UNDO_REASON}
+    recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
+    moved = AppealMoved(**event_snapshot(appeal), from_status=status, to_status=appeal.status, reason=UNDO_REASON)
+    recorder.add_event(moved, caller.actor)
+    transitions.record_unassigned(recorder, appeal, lost_by, status, caller.actor, reason=UNDO_REASON)
+    if await _may_work(session, appeal, former.assignee_id):
+        if appeal.assignee_id != former.assignee_id:
+            recorder.change_assignee(appeal, former.assignee_id, caller.actor, reason=UNDO_REASON)
+    else:
+        recorder.settle_assignee(appeal)
+    await recorder.choose_assignees(session)
+    await session.flush()
+    await recorder.write(session)
+
+
+def _return_organisation(
+    appeal: Appeal, former: FormerState, caller: Caller, context: RoutingContext, recorder: AppealRecorder
+) -> None:
+    if former.organisation_id is None:
+        kind: transitions.AssignmentKind = "returned"
+    else:
+        kind = "assigned" if is_centre_role(caller.role) else "transferred"
+    recorder.add_assignment(
+        appeal, kind, caller.actor, from_organisation_id=appeal.organisation_id,
+        to_organisation_id=former.organisation_id, reason=UNDO_REASON,
+    )  # fmt: skip
+    appeal.organisation_id = former.organisation_id
+    # A transfer that was taken back is none.
+    appeal.transfers = former.transfers
+    if former.organisation_id is None:
+        transitions.keep_in_triage(appeal, context.route_appeal(appeal))
+    else:
+        appeal.route = route_of(appeal).text_reading().replaced_by(manual_route(UNDO_REASON)).dump()
+        transitions.record_assigned(recorder, appeal, caller.actor)
+
+
+async def _may_work(session: AsyncSession, appeal: Appeal, person_id: UUID | None) -> bool:
+    """Return whether the former assignee, or nobody, may have the appeal again."""
+    if person_id is None:
+        return True
+    # Without a flush: the move and its assignee make one version of the appeal.
+    with session.no_autoflush:
+        staff = await load_staff(session, [person_id])
+    return person_id in staff and staff[person_id].may_work_for(owner_of_next_step(appeal))

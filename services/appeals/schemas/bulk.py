@@ -1,0 +1,139 @@
+"""Schemas of work in bulk."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.appeals.assignees.directory import ActorRef
+from services.appeals.bulk.changes import BulkAction, BulkChange, RequestedAction, check_parameters
+from services.appeals.bulk.operations import MAX_APPEALS, BulkOutcome, Selection
+from services.appeals.field_types import SingleLine
+from services.appeals.lifecycle.appeal_queries import AppealFilter
+from services.appeals.schemas.common import _ID, NamedRef, RequestBody
+from shared.contracts.values import AppealOutcome, Urgency
+from shared.http.problems import FieldError, Invalid
+
+
+class BulkFilter(AppealFilter):
+    """The filter of `GET /appeals`, as an object. An unknown name is an error: left out, it would change more."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class BulkOperationIn(RequestBody):
+    """A change of many appeals: those in `appeal_ids`, or all that `filter` matches now.
+
+    The action takes only its own parameters, and `reason` where the same move of a single appeal needs one.
+    """
+
+    action: RequestedAction = Field(
+        description="`assign` to a person; `transfer` to an organisation; `close`; `triage`: a decision whether "
+        "an answer is due",
+        examples=["assign"],
+    )
+    appeal_ids: list[UUID] | None = Field(
+        default=None, min_length=1, max_length=MAX_APPEALS, description="The appeals", examples=[[_ID]]
+    )
+    filter: BulkFilter | None = Field(
+        default=None,
+        description=f"All appeals that match, {MAX_APPEALS} at most. They are fixed with the request",
+        examples=[None],
+    )
+    assignee_id: UUID | None = Field(
+        default=None,
+        description="With `assign`: the person; `null`: nobody",
+        examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"],
+    )
+    organisation_id: UUID | None = Field(
+        default=None,
+        description="With `transfer`: the new organisation; with `triage`: who must answer",
+        examples=[None],
+    )
+    reason: SingleLine | None = Field(default=None, description="With `transfer` and `close`", examples=[None])
+    outcome: AppealOutcome | None = Field(default=None, description="With `close`", examples=[None])
+    needs_answer: bool | None = Field(
+        default=None, description="With `triage`: whether an answer is due", examples=[None]
+    )
+    confirm: bool = Field(
+        default=False, description="With `triage`: what is not given is right as classified", examples=[False]
+    )
+    topic_id: UUID | None = Field(default=None, description="With `triage`", examples=[None])
+    urgency: Urgency | None = Field(default=None, description="With `triage`", examples=[None])
+
+    def selection(self) -> Selection:
+        """Return the appeals to change. Raises `Invalid` unless they are given in one of the two ways."""
+        if (self.appeal_ids is None) == (self.filter is None):
+            detail = "Give either appeal_ids or filter"
+            errors = [FieldError(pointer=f"/{name}", detail=detail) for name in ("appeal_ids", "filter")]
+            raise Invalid(detail, errors=errors)
+        return Selection(self.appeal_ids, self.filter)
+
+    def change(self) -> BulkChange:
+        """Return the change. Raises `Invalid` naming a parameter that is missing or of another action."""
+        # A null is no value, except as the assignee.
+        given = {
+            name
+            for name in self.model_fields_set - {"action", "appeal_ids", "filter"}
+            if name == "assignee_id" or getattr(self, name) not in {None, False} or name == "needs_answer"
+        }
+        if self.needs_answer is None:
+            given.discard("needs_answer")
+        if self.assignee_id is None and self.action != "assign":
+            given.discard("assignee_id")
+        check_parameters(self.action, given)
+        return BulkChange(action=self.action, **{name: getattr(self, name) for name in given})
+
+
+class BulkCounts(BaseModel):
+    """How many appeals have each outcome."""
+
+    total: int = Field(examples=[1000])
+    pending: int = Field(description="Not reached yet", examples=[0])
+    done: int = Field(examples=[963])
+    refused: int = Field(examples=[37])
+    unchanged: int = Field(description="It was so already", examples=[0])
+
+
+class BulkOperationOut(BaseModel):
+    """A bulk operation and how far it is."""
+
+    id: UUID = Field(examples=[_ID])
+    action: BulkAction = Field(examples=["assign"])
+    author: ActorRef
+    assignee: ActorRef | None = Field(description="With `assign`; null: nobody")
+    organisation: NamedRef | None = Field(description="With `transfer` and `triage`")
+    reason: str | None = Field(examples=[None])
+    outcome: AppealOutcome | None = Field(examples=[None])
+    needs_answer: bool | None = Field(description="With `triage`", examples=[None])
+    counts: BulkCounts
+    created_at: datetime
+    completed_at: datetime | None = Field(description="When the last appeal had its outcome; null: under way")
+    duration_seconds: float | None = Field(description="From the request to the last outcome", examples=[41.5])
+    undoable: bool = Field(
+        description="`POST /appeals/bulk/{id}/undo` takes it back for the appeals that nobody changed since"
+    )
+    undoes_id: UUID | None = Field(description="With `undo`: the operation that it takes back", examples=[None])
+    undone_by_id: UUID | None = Field(description="The operation that took this one back", examples=[None])
+
+
+class RowProblem(BaseModel):
+    """Why an appeal was refused: the problem that the single route would have answered with."""
+
+    type: str = Field(examples=["/problems/conflict"])
+    title: str = Field(examples=["Conflict"])
+    status: int = Field(examples=[409])
+    detail: str = Field(examples=["The appeal is «closed»: nobody owes a next step"])
+    errors: list[FieldError] | None = Field(default=None, examples=[None])
+
+
+class BulkRowOut(BaseModel):
+    """An appeal of a bulk operation."""
+
+    appeal_id: UUID = Field(examples=[_ID])
+    number: int | None = Field(
+        description="Null: no such appeal, or it was out of the author's scope", examples=[1024]
+    )
+    outcome: BulkOutcome = Field(examples=["refused"])
+    problem: RowProblem | None = Field(description="With `refused`")
+    changed_at: datetime | None = Field(description="When it got its outcome")

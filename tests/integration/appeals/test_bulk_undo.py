@@ -1,0 +1,163 @@
+"""A bulk operation taken back: the former person, organisation and status, unless somebody changed the appeal."""
+
+from typing import Any
+
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.people_helpers import change_access, register
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_appeals_api import _is_problem
+from tests.integration.appeals.test_bulk_operations import (
+    completed,
+    counts,
+    insert_appeals,
+    reasons,
+    rows_of,
+    run,
+    submitted,
+    undo,
+)
+
+
+def _state(appeal: dict[str, Any]) -> dict[str, Any]:
+    """Return what an undo gives back, and the deadlines."""
+    names = ("status", "organisation", "assignee", "transfers", "outcome", "closed_at", "first_response_due_at",
+             "next_response_due_at", "allowed_moves", "overdue")  # fmt: skip
+    return {name: appeal[name] for name in names}
+
+
+async def test_assignment_is_taken_back_except_where_somebody_changed_the_appeal(
+    scenario: AppealsScenario,
+) -> None:
+    manager, boris = await register(scenario, "Анна", "manager"), await register(scenario, "Борис")
+    vera = await register(scenario, "Вера")
+    ids = await insert_appeals(scenario, 4)
+    assert (await boris.post(f"/appeals/{ids[0]}/moves", {"assignee_id": boris.ref}, If_Match="*")).is_success
+    assert (await vera.post(f"/appeals/{ids[3]}/moves", {"assignee_id": vera.ref}, If_Match="*")).is_success
+    body = {"action": "assign", "assignee_id": vera.ref, "appeal_ids": ids}
+    operation = await completed(scenario, manager, body)
+    assert (counts(operation), operation["undoable"]) == ((0, 3, 0, 1), True)
+    assert (await vera.post(f"/appeals/{ids[2]}/moves", {"to": "in_progress"}, If_Match="*")).is_success
+    undone = await undo(scenario, manager, operation)
+    assert (undone["action"], undone["undoes_id"]) == ("undo", operation["id"])
+    assert counts(undone) == (0, 2, 1, 0)
+    (refused,) = await rows_of(manager, undone, "&outcome=refused")
+    assert (refused["appeal_id"], refused["problem"]["type"]) == (ids[2], "/problems/precondition-failed")
+    holders = [(await scenario.appeal(appeal_id))["assignee"] for appeal_id in ids]
+    assert [one and one["name"] for one in holders] == ["Борис", None, "Вера", "Вера"]
+    # Once, and an undo itself is not taken back.
+    again = _is_problem(await manager.post(f"/appeals/bulk/{operation['id']}/undo"), 409)
+    assert (again["type"], again["operation_id"]) == ("/problems/duplicate", undone["id"])
+    _is_problem(await manager.post(f"/appeals/bulk/{undone['id']}/undo"), 409)
+    shown = (await manager.get(f"/appeals/bulk/{operation['id']}")).json()
+    assert (shown["undoable"], shown["undone_by_id"]) == (False, undone["id"])
+
+
+async def test_operation_under_way_is_not_taken_back(scenario: AppealsScenario) -> None:
+    manager = await register(scenario, "Анна", "manager")
+    ids = await insert_appeals(scenario, 1)
+    body = {"action": "assign", "assignee_id": manager.ref, "appeal_ids": ids}
+    operation = await submitted(manager, body)
+    assert operation["undoable"] is False
+    _is_problem(await manager.post(f"/appeals/bulk/{operation['id']}/undo"), 409)
+
+
+async def test_repeated_undo_request_with_its_key_is_one_undo(scenario: AppealsScenario) -> None:
+    manager = await register(scenario, "Анна", "manager")
+    ids = await insert_appeals(scenario, 1)
+    body = {"action": "assign", "assignee_id": manager.ref, "appeal_ids": ids}
+    operation = await completed(scenario, manager, body)
+    path = f"/appeals/bulk/{operation['id']}/undo"
+    first, second = [await manager.post(path, Idempotency_Key="back") for _ in range(2)]
+    assert (first.status_code, first.json()["id"]) == (202, second.json()["id"])
+    for _ in range(2):
+        await run(scenario, first.json())
+    assert (await scenario.appeal(ids[0]))["version"] == 3
+
+
+async def _appeals_of_all_statuses(scenario: AppealsScenario) -> dict[str, dict[str, Any]]:
+    """Return an appeal in each open status, and an answered one; all but the one in triage were worked on."""
+    executor = await register(scenario, "Исполнитель")
+    found: dict[str, dict[str, Any]] = {}
+    for number, status in enumerate(("assigned", "in_progress", "interim", "answered", "reopened")):
+        place = {"author": f"a{number}", "thread": f"vk:-101_{number}"}
+        await scenario.citizen_writes(QUESTION, **place)
+        appeal = (await scenario.all())[0]
+        if status != "assigned":
+            await executor.move(appeal, to="in_progress")
+        if status in {"interim", "answered", "reopened"}:
+            reply: dict[str, Any] = {"text": "Отремонтируем до 30 ноября 2099 года."}
+            if status == "interim":
+                reply |= {"kind": "interim", "promised_at": "2099-11-30T10:00:00+08:00"}
+            sent = await executor.post(f"/appeals/{appeal['id']}/replies", reply)
+            assert sent.status_code == 201, sent.text
+            await scenario.emit_published(sent.json(), at=WEDNESDAY, external_id=f"-101_7{number}")
+        if status == "reopened":
+            await scenario.citizen_writes("Так и не отремонтировали дорогу на Бабушкина! Когда?", **place)
+        found[status] = await scenario.appeal(appeal["id"])
+        assert found[status]["status"] == status
+    return found
+
+
+async def test_transfer_and_closing_are_taken_back_to_the_former_state(scenario: AppealsScenario) -> None:
+    moderator = await register(scenario, "Модератор", "moderator")
+    before = await _appeals_of_all_statuses(scenario)
+    ids = {status: appeal["id"] for status, appeal in before.items()}
+    changes: list[tuple[dict[str, Any], set[str]]] = [
+        # An answered appeal cannot be transferred.
+        ({"action": "transfer", "organisation_id": str(scenario.other_organisation)}, {"answered"}),
+        ({"action": "close", "reason": "Решено", "outcome": "solved"}, set()),
+    ]
+    for body, refused in changes:
+        operation = await completed(scenario, moderator, body | {"appeal_ids": list(ids.values())})
+        assert counts(operation) == (0, 5 - len(refused), len(refused), 0)
+        undone = await undo(scenario, moderator, operation)
+        assert counts(undone) == (0, 5 - len(refused), 0, 0), await rows_of(moderator, undone)
+        for status, appeal_id in ids.items():
+            found = await scenario.appeal(appeal_id)
+            assert _state(found) == _state(before[status]), status
+            # The timeline is a chain that ends at the present state.
+            moves = [entry["data"] for entry in found["timeline"] if entry["kind"] == "moved"]
+            if status not in refused:
+                assert moves[-1]["to"] == status
+                assert moves[-1]["reason"] == "Отмена массовой операции"
+            hands = found["assignments"]
+            assert hands[-1]["to_organisation"] == found["organisation"]
+
+
+async def test_transfer_from_triage_is_taken_back_only_if_nobody_had_the_appeal(scenario: AppealsScenario) -> None:
+    moderator = await register(scenario, "Модератор", "moderator")
+    (free,) = await insert_appeals(scenario, 1, status="triage", unassigned=True)
+    (owned,) = await insert_appeals(scenario, 1, status="triage")
+    body = {"action": "transfer", "organisation_id": str(scenario.other_organisation)}
+    operation = await completed(scenario, moderator, body | {"appeal_ids": [free, owned]})
+    undone = await undo(scenario, moderator, operation)
+    (refused,) = await rows_of(moderator, undone, "&outcome=refused")
+    assert (refused["appeal_id"], refused["problem"]["status"]) == (owned, 409)
+    found = await scenario.appeal(free)
+    assert (found["status"], found["organisation"], found["transfers"]) == ("triage", None, 0)
+    assert found["assignments"][-1]["to_organisation"] is None
+
+
+async def test_staff_cannot_take_back_what_another_organisation_has_now(scenario: AppealsScenario) -> None:
+    manager = await register(scenario, "Анна", "manager")
+    ids = await insert_appeals(scenario, 1)
+    body = {"action": "transfer", "organisation_id": str(scenario.other_organisation), "reason": "Их фонари"}
+    operation = await completed(scenario, manager, body | {"appeal_ids": ids})
+    undone = await undo(scenario, manager, operation)
+    assert reasons(await rows_of(manager, undone)) == {"not-found": 1}
+
+
+async def test_person_without_access_does_not_get_an_appeal_back(scenario: AppealsScenario) -> None:
+    moderator = await register(scenario, "Модератор", "moderator")
+    boris = await register(scenario, "Борис")
+    ids = await insert_appeals(scenario, 2)
+    for appeal_id in ids:
+        await boris.post(f"/appeals/{appeal_id}/moves", {"assignee_id": boris.ref}, If_Match="*")
+    closed = await completed(scenario, moderator, {"action": "close", "reason": "Так", "appeal_ids": ids[:1]})
+    given = await completed(scenario, moderator, {"action": "assign", "assignee_id": None, "appeal_ids": ids[1:]})
+    await change_access(scenario, boris, "locked_at = now()")
+    assert counts(await undo(scenario, moderator, closed)) == (0, 1, 0, 0)
+    found = await scenario.appeal(ids[0])
+    assert (found["status"], found["assignee"]) == ("assigned", None)
+    refused = await undo(scenario, moderator, given)
+    assert reasons(await rows_of(moderator, refused)) == {"invalid": 1}
