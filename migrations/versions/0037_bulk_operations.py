@@ -1,4 +1,4 @@
-"""Store work in bulk: operations over many appeals, and the outcome for each appeal."""
+"""Store work in bulk, operations over many appeals with the outcome for each, and which appeals were merged."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "0037"
-down_revision = "0036"
+down_revision: str | None = "0036"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
@@ -63,11 +63,42 @@ def upgrade() -> None:
     op.create_index(
         "ix_bulk_operation_rows_outcome", "bulk_operation_rows", ["operation_id", "outcome", "appeal_id"]
     )
-    for table in ("bulk_operations", "bulk_operation_rows"):
+    _create_merges()
+    for table in ("bulk_operations", "bulk_operation_rows", "appeal_merges"):
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO gospablik_appeals")
         op.execute(f"GRANT SELECT ON {table} TO {OTHERS}")
 
 
 def downgrade() -> None:
+    """Merged appeals become closed: the previous version does not know their status."""
+    op.execute("UPDATE appeals SET status = 'closed' WHERE status = 'merged'")
+    op.drop_table("appeal_merges")
     op.drop_table("bulk_operation_rows")
     op.drop_table("bulk_operations")
+
+
+def _create_merges() -> None:
+    op.create_table(
+        "appeal_merges",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("appeal_id", sa.Uuid(), nullable=False),
+        sa.Column("into_id", sa.Uuid(), nullable=False),
+        sa.Column("thread_key", sa.Text(), nullable=False),
+        sa.Column("author_key", sa.Text(), nullable=False),
+        sa.Column("message_ids", postgresql.ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("former_status", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("merged_by", sa.Text(), nullable=False),
+        sa.Column("merged_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("undone_by", sa.Text(), nullable=True),
+        sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["appeal_id"], ["appeals.id"], name=op.f("fk_appeal_merges_appeal_id")),
+        sa.ForeignKeyConstraint(["into_id"], ["appeals.id"], name=op.f("fk_appeal_merges_into_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_appeal_merges")),
+    )
+    in_effect = sa.text("undone_at IS NULL")
+    op.create_index(
+        "uq_appeal_merges_appeal_id", "appeal_merges", ["appeal_id"], unique=True, postgresql_where=in_effect
+    )
+    for column in ("into_id", "thread_key"):
+        op.create_index(f"ix_appeal_merges_{column}", "appeal_merges", [column], postgresql_where=in_effect)

@@ -97,6 +97,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "absences": frozenset({"created_by"}),
     "appeal_watchers": frozenset({"added_by"}),
     "appeal_notes": frozenset({"author", "visibility"}),
+    "appeal_merges": frozenset({"former_status", "merged_by", "undone_by"}),
     "bulk_operations": frozenset({"action", "author", "scopes"}),
     "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason"}),
     "webhook_deliveries": frozenset({"event_type", "status"}),

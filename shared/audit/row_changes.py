@@ -31,6 +31,7 @@ _OWNER_VIA: dict[str, tuple[str, type[_OwnedTable]]] = {
     "alerts": ("appeal_id", Appeal),
     "absences": ("person_id", Person),
     "appeal_watchers": ("appeal_id", Appeal),
+    "appeal_merges": ("appeal_id", Appeal),
 }
 _ORGANISATION_COLUMNS: dict[str, str] = {"organisations": "id", "successions": "predecessor_id"}
 # Tables whose primary key is the digest of a secret: the column that identifies a row instead.

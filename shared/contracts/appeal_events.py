@@ -310,6 +310,34 @@ class AppealClosed(AppealSnapshot):
     reason: Annotated[str | None, FeedOnly()] = Field(description="What the person who closed it wrote")
 
 
+class AppealMerged(AppealSnapshot):
+    """A moderator merged the appeal into another one of the same author, which has its messages now. Sent to both
+    organisations.
+    """
+
+    event_type = "appeal.merged"
+    example = _APPEAL | {
+        "status": "merged",
+        "into_id": "0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e11",
+        "into_number": 1025,
+    }
+
+    into_id: UUID = Field(description="The appeal that has its messages now")
+    into_number: int = Field(description="Its number")
+
+
+class AppealUnmerged(AppealSnapshot):
+    """A moderator took a merge back: the appeal has its messages and its status again. Sent to both
+    organisations.
+    """
+
+    event_type = "appeal.unmerged"
+    example = _APPEAL | {"from_id": "0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e11", "from_number": 1025}
+
+    from_id: UUID = Field(description="The appeal that it was merged into")
+    from_number: int = Field(description="Its number")
+
+
 class AppealReopened(AppealSnapshot):
     """A closed or answered appeal was reopened."""
 

@@ -13,7 +13,9 @@ AnswerChannel = TypeAliasType("AnswerChannel", Literal["phone", "reception", "le
 AppealOutcome = TypeAliasType("AppealOutcome", Literal["solved", "explained", "not_solved", "postponed"])
 AppealStatus = TypeAliasType(
     "AppealStatus",
-    Literal["triage", "assigned", "in_progress", "interim", "answered", "reopened", "closed", "not_required"],
+    Literal[
+        "triage", "assigned", "in_progress", "interim", "answered", "reopened", "closed", "not_required", "merged"
+    ],
 )
 DeletedBy = TypeAliasType("DeletedBy", Literal["author", "community", "unknown"])
 IncidentOrigin = TypeAliasType("IncidentOrigin", Literal["spike", "person"])

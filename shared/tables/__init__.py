@@ -5,7 +5,17 @@
 exactly this; a test tries every forbidden pair.
 """
 
-from shared.tables import appeals, appeals_bulk, appeals_work, common, ingest, registry, webhooks
+from shared.tables import appeals, appeals_bulk, appeals_merges, appeals_work, common, ingest, registry, webhooks
 from shared.tables.base import Base
 
-__all__ = ["Base", "appeals", "appeals_bulk", "appeals_work", "common", "ingest", "registry", "webhooks"]
+__all__ = [
+    "Base",
+    "appeals",
+    "appeals_bulk",
+    "appeals_merges",
+    "appeals_work",
+    "common",
+    "ingest",
+    "registry",
+    "webhooks",
+]

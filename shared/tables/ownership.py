@@ -75,6 +75,7 @@ TABLE_OWNERS: dict[str, str] = {
             "absences",
             "appeal_watchers",
             "appeal_notes",
+            "appeal_merges",
             "bulk_operations",
             "bulk_operation_rows",
             "appeals_consumer_offsets",

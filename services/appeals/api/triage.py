@@ -8,7 +8,7 @@ from services.appeals.api.dependencies import WRITE_PROBLEMS, Moderator
 from services.appeals.api.presenters import classifications
 from services.appeals.api.presenters.appeals import appeal_detail
 from services.appeals.lifecycle import appeal_queries
-from services.appeals.moderation import decisions, matter_decisions
+from services.appeals.moderation import decisions, matter_decisions, merges
 from services.appeals.schemas import appeals
 from services.appeals.schemas.classifications import ClassificationIn, TriageIn, TriageResult
 from shared.api.preconditions import OptionalVersion, RequiredVersion, set_etag
@@ -20,6 +20,7 @@ from shared.http.problems import (
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
+    ReplyUnderWay,
     Unavailable,
 )
 from shared.service import Once, WriteTransaction
@@ -151,3 +152,68 @@ async def decide_matter(
     response.headers["Location"] = f"/api/v1/appeals/{decided.id}"
     set_etag(response, decided.version)
     return decided
+
+
+@router.post(
+    "/appeals/{appeal_id}/merge",
+    tags=["appeals"],
+    responses=problems.responses(
+        *WRITE_PROBLEMS, NotFound, ReplyUnderWay, PreconditionFailed, PreconditionRequired
+    )
+    | with_headers(200, "ETag"),
+    summary="Merge an appeal into another one",
+)
+async def merge_appeal(
+    *,
+    session: WriteTransaction,
+    caller: Moderator,
+    appeal_id: UUID,
+    body: appeals.MergeIn,
+    version: RequiredVersion,
+    once: Once,
+    response: Response,
+) -> appeals.AppealOut:
+    """Merge the appeal into an earlier one of the same author, while both await their first reply. Its messages,
+    and later ones of its matter, go to that one (`merged_into`), whose deadline stays, or becomes that of an
+    urgent appeal if this one is urgent. Returns the merged appeal.
+
+    A reply or draft of the merged appeal is a 409 (`reply-under-way`) that names it.
+    """
+
+    async def work() -> appeals.AppealOut:
+        await merges.merge(session, caller, appeal_id, body.into, reason=body.reason, version=version)
+        return await appeal_detail(session, caller, appeal_id)
+
+    merged = await once(appeals.AppealOut, lambda: retry_on_deadlock(session, work))
+    set_etag(response, merged.version)
+    return merged
+
+
+@router.post(
+    "/appeals/{appeal_id}/unmerge",
+    tags=["appeals"],
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired)
+    | with_headers(200, "ETag"),
+    summary="Take the merge of an appeal back",
+)
+async def unmerge_appeal(
+    *,
+    session: WriteTransaction,
+    caller: Moderator,
+    appeal_id: UUID,
+    body: appeals.UnmergeIn,
+    version: RequiredVersion,
+    once: Once,
+    response: Response,
+) -> appeals.AppealOut:
+    """Give the appeal its messages and its former status back, while no reply was published or is under way since
+    the merge (409). The urgency that the other appeal got from it stays. Returns the appeal.
+    """
+
+    async def work() -> appeals.AppealOut:
+        await merges.unmerge(session, caller, appeal_id, reason=body.reason, version=version)
+        return await appeal_detail(session, caller, appeal_id)
+
+    found = await once(appeals.AppealOut, lambda: retry_on_deadlock(session, work))
+    set_etag(response, found.version)
+    return found

@@ -11,6 +11,7 @@ from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealMessage
+from shared.tables.appeals_merges import AppealMerge
 from shared.tables.ingest import Message
 
 REOPEN_WINDOW = timedelta(days=30)
@@ -35,6 +36,8 @@ class LockedAppeals:
     by_message: dict[UUID, UUID] = field(default_factory=dict)
     last_numbers: dict[ThreadAuthor, int] = field(default_factory=dict)
     _by_thread_author: dict[ThreadAuthor, list[Appeal]] = field(default_factory=dict)
+    # The threads and authors of merged appeals, by the appeal that they were merged into.
+    _merged_into: dict[UUID, set[ThreadAuthor]] = field(default_factory=dict)
 
     @staticmethod
     async def load(session: WriteSession, messages: Collection[Message]) -> "LockedAppeals":
@@ -55,12 +58,13 @@ class LockedAppeals:
         keys = {thread_author(message) for message in messages if not message.from_community}
         await self._read_last_numbers(session, keys)
         threads = {message.thread_key for message in messages}
+        await self._read_merged(session, threads)
         # One statement in id order: two batches that touch the same appeals wait instead of deadlocking.
         locked = await session.scalars(
             select(Appeal)
             .where(
                 or_(
-                    Appeal.id.in_(set(self.by_message.values())),
+                    Appeal.id.in_({*self.by_message.values(), *self._merged_into}),
                     and_(Appeal.thread_key.in_(threads), Appeal.status.in_(OPEN_APPEAL_STATUSES)),
                     and_(Appeal.status == "answered", tuple_(Appeal.thread_key, Appeal.author_key).in_(keys)),
                 )
@@ -71,6 +75,15 @@ class LockedAppeals:
         )
         for appeal in locked:
             self.register(appeal)
+
+    async def _read_merged(self, session: WriteSession, threads: Collection[str]) -> None:
+        rows = await session.execute(
+            select(AppealMerge.into_id, AppealMerge.thread_key, AppealMerge.author_key).where(
+                AppealMerge.thread_key.in_(threads), AppealMerge.undone_at.is_(None)
+            )
+        )
+        for into_id, thread_key, author_key in rows:
+            self._merged_into.setdefault(into_id, set()).add((thread_key, author_key))
 
     async def _read_last_numbers(self, session: WriteSession, keys: Collection[ThreadAuthor]) -> None:
         rows = await session.execute(
@@ -87,8 +100,9 @@ class LockedAppeals:
         if appeal.thread_key is None or appeal.author_key is None:
             return
         key = (appeal.thread_key, appeal.author_key)
-        others = [one for one in self._by_thread_author.get(key, ()) if one.id != appeal.id]
-        self._by_thread_author[key] = [*others, appeal]
+        for place in {key, *self._merged_into.get(appeal.id, ())}:
+            others = [one for one in self._by_thread_author.get(place, ()) if one.id != appeal.id]
+            self._by_thread_author[place] = [*others, appeal]
         self.last_numbers[key] = max(self.last_numbers.get(key, 0), appeal.matter_number)
 
     def candidates(self, key: ThreadAuthor) -> list[Appeal]:
@@ -110,11 +124,15 @@ class LockedAppeals:
         return {appeal.organisation_id for appeal in self.appeals.values() if appeal.organisation_id}
 
     def in_thread(self, thread_key: str) -> list[Appeal]:
-        """Return the open appeals of a thread."""
+        """Return the open appeals of a thread, and those into which one of the thread was merged."""
         return [
             appeal
             for appeal in self.appeals.values()
-            if appeal.thread_key == thread_key and appeal.status in OPEN_APPEAL_STATUSES
+            if appeal.status in OPEN_APPEAL_STATUSES
+            and (
+                appeal.thread_key == thread_key
+                or any(thread == thread_key for thread, _ in self._merged_into.get(appeal.id, ()))
+            )
         ]
 
 

@@ -101,7 +101,7 @@ _group_id = func.coalesce(Topic.group_id, Topic.id)
 
 def _counted() -> tuple[ColumnElement[bool], ...]:
     """Return the conditions of appeals that are in no incident and may still belong to one."""
-    return Appeal.incident_id.is_(None), Appeal.status != "not_required"
+    return Appeal.incident_id.is_(None), Appeal.status.not_in(("not_required", "merged"))
 
 
 def _never_joined() -> ColumnElement[bool]:

@@ -35,6 +35,7 @@ TimelineEntryKind = TypeAliasType(
         "reply_approved", "reply_refused", "reply_discarded", "reply_lease_taken_over",
         "clarified", "other_matter_suggested", "other_matter_kept", "split_off",
         "clock_paused", "clock_resumed", "deadline_changed", "deadline_near", "escalated",
+        "merged", "merged_in", "unmerged",
     ],
 )  # fmt: skip
 

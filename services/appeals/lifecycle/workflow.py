@@ -1,8 +1,9 @@
 """State machine of an appeal: who may move it from which status to which, and what a move requires.
 
-People move appeals by `POST /appeals/{id}/moves` (`MOVES`). Other transitions follow from something else
-(`AUTOMATIC_TRANSITIONS`): a reply, a message of the citizen, the routing rules. Only a published public reply
-stops the clock. `python -m services.appeals.lifecycle.workflow_document` writes the tables into the documentation.
+People move appeals by `POST /appeals/{id}/moves` (`MOVES`) and merge them (`MERGE`). Other transitions follow
+from something else (`AUTOMATIC_TRANSITIONS`): a reply, a message of the citizen, the routing rules. Only a
+published public reply stops the clock. `python -m services.appeals.lifecycle.workflow_document` writes the tables
+into the documentation.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from shared.contracts.appeal_events import (
     AppealAnswered,
     AppealAssigned,
     AppealClosed,
+    AppealMerged,
     AppealMoved,
     AppealReopened,
     AppealSnapshot,
@@ -23,7 +25,7 @@ from shared.contracts.values import AppealStatus
 APPEAL_STATUSES: tuple[str, ...] = get_args(AppealStatus.__value__)
 
 # Statuses in which the appeal is over and cannot be replied to.
-FINAL_STATUSES: frozenset[str] = frozenset({"closed", "not_required"})
+FINAL_STATUSES: frozenset[str] = frozenset({"closed", "not_required", "merged"})
 
 _CENTRE = frozenset({Role.MODERATOR})
 _BOTH = _CENTRE | {Role.MANAGER, Role.APPROVER, Role.EXECUTOR}
@@ -80,6 +82,8 @@ MOVES: dict[str, tuple[AllowedMove, ...]] = {
     "reopened": (_WORK, _TRANSFER, _RETURN, _CLOSE),
     "closed": (_REOPEN,),
     "not_required": (_ASSIGN,),
+    # Only the merge itself can be taken back.
+    "merged": (),
 }
 
 
@@ -99,6 +103,11 @@ _INTERIM_REPLY = AutomaticTransition("an interim reply is published", _TAKES_REP
 _MESSAGE = AutomaticTransition("the citizen writes, an answer is due", ("answered",), "reopened", AppealReopened)
 _UNCLEAR_MESSAGE = AutomaticTransition(
     "the citizen writes, the need is unclear", ("answered",), "triage", AppealReopened
+)
+
+# A merge that is taken back restores the former status.
+MERGE = AutomaticTransition(
+    "a moderator merges it into another appeal", ("triage", "assigned", "in_progress"), "merged", AppealMerged
 )
 
 AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (

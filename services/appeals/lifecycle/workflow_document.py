@@ -5,7 +5,13 @@
 
 from pathlib import Path
 
-from services.appeals.lifecycle.workflow import AUTOMATIC_TRANSITIONS, FINAL_STATUSES, MOVES, AllowedMove
+from services.appeals.lifecycle.workflow import (
+    AUTOMATIC_TRANSITIONS,
+    FINAL_STATUSES,
+    MERGE,
+    MOVES,
+    AllowedMove,
+)
 from shared.auth.rights import Role
 from shared.contracts.appeal_events import AppealMoved, AppealSnapshot
 
@@ -26,9 +32,9 @@ def moves_table() -> str:
 
 
 def automatic_table() -> str:
-    """Return the table of the transitions that follow from something else."""
+    """Return the table of the transitions that follow from something else, and of merging."""
     lines = ["| when | from | to | event |", "|---|---|---|---|"]
-    for found in AUTOMATIC_TRANSITIONS:
+    for found in (*AUTOMATIC_TRANSITIONS, MERGE):
         statuses = ", ".join(f"`{status}`" for status in found.statuses)
         lines.append(f"| {found.cause} | {statuses} | `{found.to}` | `{found.event.event_type}` |")
     return "\n".join(lines) + "\n"
@@ -40,7 +46,7 @@ def with_current_tables(document: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError("the document has no marks around the workflow")
-    between = "What follows by itself:"
+    between = "Other transitions:"
     return f"{before}{BEGIN}\n{moves_table()}\n{between}\n\n{automatic_table()}\n{END}{after}"
 
 

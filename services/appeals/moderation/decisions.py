@@ -472,6 +472,8 @@ async def triage_appeal(
     Raises `Invalid`, `DecidedByAnother`, or `Conflict` where the appeal has messages: then a decision is about one
     of them.
     """
+    if appeal.status == "merged":
+        raise Conflict("The appeal was merged into another one: decide about that one")
     message_id = await session.scalar(
         select(AppealMessage.message_id)
         .where(AppealMessage.appeal_id == appeal.id)

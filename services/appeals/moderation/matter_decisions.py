@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from services.appeals.inbound.appeal_matching import AppealMatcher
-from services.appeals.inbound.locked_appeals import LockedAppeals
+from services.appeals.inbound.locked_appeals import LockedAppeals, thread_author
 from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.thread_context import select_messages
 from services.appeals.lifecycle.other_matters import withdraw_suggestion
@@ -62,7 +62,7 @@ async def split_off(
     item = ClassifiedMessage(
         message, replace(result, needs_answer="yes"), classification.classified_by, caller.actor
     )
-    new = await matcher.open_apart(item, (appeal.thread_key or "", appeal.author_key or ""))
+    new = await matcher.open_apart(item, thread_author(message))
     (await session.get_one(AppealMessage, message.id)).appeal_id = new.id
     if (review := await session.get(Review, message.id)) is not None:
         review.organisation_id = new.organisation_id or message.organisation_id

@@ -189,6 +189,8 @@ async def retry_reply(
     )
     if reply is None:
         return None
+    if appeal.status == "merged":
+        raise Conflict("The appeal was merged into another one: reply to that one")
     if reply.status != "failed":
         raise Conflict(f"Only a failed reply can be retried; this one is «{reply.status}»")
     await require_none_under_way(session, appeal)

@@ -93,11 +93,11 @@ async def dry_run(
 ) -> DryRunOutcome:
     """Route the appeals opened in the window by the set, with their present topic, location, urgency and page.
 
-    Appeals that need no answer are left out.
+    Appeals that need no answer or were merged are left out.
     """
     router, _ = await repository.load_router(session, rule_set)
     outcome, page_owners = DryRunOutcome(), dict[UUID, PageOwner]()
-    conditions: list[ColumnElement[bool]] = [Appeal.status != "not_required"]
+    conditions: list[ColumnElement[bool]] = [Appeal.status.not_in(("not_required", "merged"))]
     if only_untouched:
         conditions.append(untouched())
     async for start, end in _slices(session, opened_from, opened_to):

@@ -134,6 +134,13 @@ class TimelineEntryOut(BaseModel):
     )
 
 
+class AppealLink(BaseModel):
+    """Another appeal."""
+
+    id: UUID = Field(examples=[_ID])
+    number: int = Field(examples=[1025])
+
+
 class AppealOut(AppealSummary):
     """An appeal with everything that belongs to it."""
 
@@ -149,6 +156,10 @@ class AppealOut(AppealSummary):
     )
     submission: SubmissionOut | None = Field(description="How it was submitted, if it has a `source`")
     watchers: list[ActorRef] = Field(description="People who follow the appeal and may read it")
+    merged_into: AppealLink | None = Field(description="With `merged`: the appeal that has its messages now")
+    merged_appeals: list[AppealLink] = Field(
+        description="The appeals that were merged into this one", examples=[[]]
+    )
     messages: list[AppealMessageOut]
     replies: list[ReplyOut]
     promises: list[PromiseOut] = Field(description="Promised dates, oldest first")
@@ -239,6 +250,22 @@ class MatterDecisionIn(RequestBody):
         description="`split_off`: the message gets an appeal of its own; `keep`: it stays", examples=["split_off"]
     )
     reason: SingleLine | None = Field(default=None, examples=["Спрашивает о другой дороге"])
+
+
+class MergeIn(RequestBody):
+    """The appeal to merge into, and why."""
+
+    into: UUID = Field(
+        description="The appeal of the same author that was received earlier",
+        examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"],
+    )
+    reason: SingleLine = Field(examples=["Повтор того же вопроса на другой странице"])
+
+
+class UnmergeIn(RequestBody):
+    """Why a merge is taken back."""
+
+    reason: SingleLine = Field(examples=["Это другая дорога"])
 
 
 class AppealCounts(BaseModel):

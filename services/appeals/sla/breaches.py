@@ -32,7 +32,7 @@ def _is_response_late(moment: datetime) -> ColumnElement[bool]:
 
 def is_overdue(appeal: Appeal, moment: datetime) -> bool:
     """Return whether the first reply, the next reply or a promised final reply is late."""
-    if appeal.status in {"closed", "not_required", "triage"}:
+    if appeal.status in {"closed", "not_required", "merged", "triage"}:
         return False
     first = appeal.first_response_at is None and _passed(appeal.first_response_due_at, moment)
     return first or _passed(appeal.promised_at, moment) or _passed(appeal.next_response_due_at, moment)

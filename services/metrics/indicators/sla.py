@@ -45,7 +45,8 @@ from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import Appeal, Topic
 from shared.tables.registry import Municipality, Organisation
 
-EXCLUDED_STATUSES = ("not_required", "triage")
+# A merged appeal is counted as the one that it was merged into.
+EXCLUDED_STATUSES = ("not_required", "merged", "triage")
 
 _local = func.timezone(REGION_TIME_ZONE.key, Appeal.opened_at)
 # The topic group of an appeal's topic; an appeal may also have a topic group without a topic.

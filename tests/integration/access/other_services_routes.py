@@ -137,6 +137,16 @@ APPEALS: dict[str, Row] = {
         Right.APPEALS_TRIAGE,
         lambda things: {"decision": "keep", "message_id": str(things["message_id"])},
     ),
+    "POST /api/v1/appeals/{appeal_id}/merge": RouteCall(
+        Right.APPEALS_TRIAGE,
+        body(into=sample_id("draft_appeal_id"), reason="Повтор"),
+        names={"appeal_id": "second_assigned_appeal_id"},
+    ),
+    "POST /api/v1/appeals/{appeal_id}/unmerge": RouteCall(
+        Right.APPEALS_TRIAGE,
+        body(reason="Другой вопрос"),
+        names={"appeal_id": "second_merged_appeal_id"},
+    ),
     "GET /api/v1/reviews/training.csv": RouteCall(Right.RULES_MANAGE),
     "GET /api/v1/reviews": ListRoute(Right.APPEALS_READ, shows="message_id", key="message_id"),
     "GET /api/v1/topics": RouteCall(Right.REGISTRY_READ),

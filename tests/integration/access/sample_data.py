@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
 from shared.database.sessions import create_engine
 from shared.ids import new_id
-from shared.tables import appeals, appeals_bulk, appeals_work, ingest, registry, webhooks
+from shared.tables import appeals, appeals_bulk, appeals_merges, appeals_work, ingest, registry, webhooks
 from shared.tables import common as events
 from tests.conftest import TestDatabase
 
@@ -292,6 +292,7 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
     await _add(session, appeals.TimelineEntry(appeal_id=appeal_id, at=THEN, kind="opened", actor=actor, data={}))
     await _incident(session, sample_ids, mark)
     await _drafts(session, sample_ids, mark)
+    await _merges(session, sample_ids, mark)
     rules = await session.scalar(select(appeals.RuleSet.id).where(appeals.RuleSet.status == "active"))
     rule = appeals.RoutingRule(
         rule_set_id=rules, topic_id=sample_ids["topic_id"], organisation_id=sample_ids["organisation_id"],
@@ -360,6 +361,35 @@ async def _incident(session: AsyncSession, sample_ids: dict[str, Any], mark: str
     sample_ids["incident_reply_id"] = await _add(session, *answers)
     alert = appeals.Alert(kind="urgent", appeal_id=case.id, why=f"Срочно: {mark}")
     sample_ids["alert_id"] = await _add(session, alert)
+
+
+async def _merges(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
+    """Insert a second appeal of the author of the one with a draft, and a third that was merged into that one."""
+    into = await session.get_one(appeals.Appeal, sample_ids["draft_appeal_id"])
+    later = into.opened_at + timedelta(hours=1)
+    for which, status in enumerate(("assigned", "merged"), start=6):
+        message = ingest.Message(
+            network="vk", kind="comment", external_id=f"{mark}_{which}", page_id=into.page_id,
+            organisation_id=into.organisation_id, thread_key=f"{into.thread_key}{which}",
+            author_key=into.author_key, from_community=False, text=f"Опять темно: {mark} {which}",
+            attachments=[], url=f"{into.url}&reply={which}", history=False, source_kind="wall_poll",
+            written_at=later, received_at=later, raw={},
+        )  # fmt: skip
+        await _add(session, message)
+        appeal = appeals.Appeal(
+            status=status, organisation_id=into.organisation_id, page_id=into.page_id, network="vk",
+            thread_key=message.thread_key, author_key=message.author_key, url=message.url, text=message.text,
+            written_at=later, opened_at=later, closed_at=later if status == "merged" else None, route=into.route,
+        )  # fmt: skip
+        sample_ids[f"second_{status}_appeal_id"] = await _add(session, appeal)
+        owner = into if status == "merged" else appeal
+        await _add(session, appeals.AppealMessage(message_id=message.id, appeal_id=owner.id))
+    merge = appeals_merges.AppealMerge(
+        appeal_id=appeal.id, into_id=into.id, thread_key=message.thread_key, author_key=message.author_key,
+        message_ids=[message.id], former_status="assigned", reason=f"Повтор: {mark}", merged_by="matrix",
+        merged_at=later,
+    )  # fmt: skip
+    await _add(session, merge)
 
 
 async def _drafts(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:

@@ -128,6 +128,10 @@ async def cases(region: Region) -> dict[str, UUID]:
         # Not counted in `opened`.
         "not_required": {"status": "not_required", "organisation_id": school, "opened_at": "11-24 12:00"},
         "triage": {"status": "triage", "opened_at": "11-24 12:00"},
+        "merged": {
+            "status": "merged", "organisation_id": school, "opened_at": "11-24 12:00",
+            "first_response_due_at": "11-24 13:00", "closed_at": "11-24 14:00",
+        },
         # The last second of the week before, and the first of the week after.
         "before": {
             "organisation_id": school, "opened_at": "11-22 23:59:59", "first_response_due_at": "11-23 18:00",

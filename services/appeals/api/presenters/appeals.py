@@ -19,7 +19,7 @@ from services.appeals.lifecycle.appeal_queries import SELECT_ROWS, AppealRow
 from services.appeals.lifecycle.other_matters import possible_other_matters
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
-from services.appeals.moderation import contacts
+from services.appeals.moderation import contacts, merges
 from services.appeals.promises import promise_queries
 from services.appeals.replies import reply_queries
 from services.appeals.schemas import appeals, common
@@ -82,6 +82,7 @@ async def appeal_detail(
         submission=await _submission(session, appeal_id, shows_contact) if appeal.source is not None else None,
         watchers=[names.ref(person_id) for person_id in watching],
         messages=await _messages(session, appeal_id),
+        **await _merges(session, appeal),
         promises=[promise_out(found) for found in await promise_queries.promises_of(session, appeal_id)],
         replies=[named_reply(found, names) for found in sent],
         assignments=[_assignment(*found, names) for found in moved],
@@ -120,6 +121,13 @@ async def _submission(session: AsyncSession, appeal_id: UUID, shows_contact: boo
         contact=ContactOut(**contact) if contact is not None else None,
         metadata=found.extra,
     )
+
+
+async def _merges(session: AsyncSession, appeal: Appeal) -> dict[str, Any]:
+    """Return the links between the appeal and those that it was merged with."""
+    into, merged = await merges.links_of(session, appeal.id)
+    link = {"id": into.id, "number": into.number} if into is not None else None
+    return {"merged_into": link, "merged_appeals": [{"id": row.id, "number": row.number} for row in merged]}
 
 
 async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.AppealMessageOut]:

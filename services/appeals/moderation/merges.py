@@ -1,0 +1,261 @@
+"""Merging an appeal into another one of the same author, and taking that back.
+
+Both appeals await their first reply, and the one that was received later is merged into the earlier one: so the
+deadline that remains is the earlier one, and a reply to the author answers both. Appeals of several people about
+one cause are an incident instead.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from services.appeals.lifecycle import appeal_queries, transitions
+from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
+from services.appeals.lifecycle.workflow import MERGE
+from services.appeals.replies import submission
+from services.appeals.routing.context import RoutingContext
+from services.appeals.sla import clocks
+from shared import clock
+from shared.auth.callers import Caller
+from shared.contracts.appeal_events import AppealMerged, AppealUnmerged
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Invalid, NotFound
+from shared.ids import new_id
+from shared.tables.appeals import PENDING_REPLY_STATUSES, Appeal, AppealMessage, Reply, Review
+from shared.tables.appeals_merges import AppealMerge
+
+# Id and number of an appeal.
+LinkRow = Row[UUID, int]
+
+
+async def merge(
+    session: WriteSession, caller: Caller, appeal_id: UUID, into_id: UUID, *, reason: str, version: int | None
+) -> Appeal:
+    """Merge an appeal into another one, which gets its messages; return the merged one.
+
+    Raises `NotFound`, `Invalid` naming `/into`, `PreconditionFailed`, `ReplyUnderWay` naming a reply or draft of
+    the merged appeal, and `Conflict` when the two cannot be merged.
+    """
+    if appeal_id == into_id:
+        raise Invalid.field("/into", "Name another appeal")
+    locked = await _lock_both(session, caller, appeal_id, into_id)
+    if appeal_id not in locked:
+        raise NotFound("No such appeal")
+    if into_id not in locked:
+        raise Invalid.field("/into", "No such appeal")
+    appeal, into = locked[appeal_id], locked[into_id]
+    await appeal_queries.check_version(session, appeal, version)
+    await _require_mergeable(session, appeal, into)
+    context = await _routing_context(session, appeal, into)
+    recorder = AppealRecorder()
+    message_ids = await _message_ids(session, appeal)
+    await _move_messages(session, message_ids, into)
+    now = clock.now()
+    session.add(
+        AppealMerge(
+            id=new_id(), appeal_id=appeal.id, into_id=into.id, thread_key=appeal.thread_key,
+            author_key=appeal.author_key, message_ids=message_ids, former_status=appeal.status, reason=reason,
+            merged_by=caller.actor, merged_at=now,
+        )
+    )  # fmt: skip
+    before = transitions.classification_fields(into)
+    _keep_earlier_deadline(into, appeal, context, recorder, caller)
+    transitions.record_reclassified(recorder, into, before, caller.actor)
+    appeal.status, appeal.closed_at, appeal.updated_at, into.updated_at = MERGE.to, now, now, now
+    _record(recorder, caller, "merged", appeal, into, reason=reason)
+    _record(recorder, caller, "merged_in", into, appeal, reason=reason)
+    merged = AppealMerged(**event_snapshot(appeal), into_id=into.id, into_number=into.number)
+    _emit_to_both(recorder, merged, appeal, into, caller)
+    await recorder.write(session)
+    return appeal
+
+
+async def unmerge(
+    session: WriteSession, caller: Caller, appeal_id: UUID, *, reason: str, version: int | None
+) -> Appeal:
+    """Take the merge of an appeal back: its messages and its former status; return it.
+
+    What only the merge brought to the other appeal, its urgency, stays there. Raises `NotFound`,
+    `PreconditionFailed`, and `Conflict` when it was not merged, a reply was published since, or one is under way.
+    """
+    of_appeal = _in_effect(AppealMerge.appeal_id, appeal_id)
+    into_id = await session.scalar(select(AppealMerge.into_id).where(*of_appeal))
+    locked = await _lock_both(session, caller, appeal_id, into_id or appeal_id)
+    if appeal_id not in locked:
+        raise NotFound("No such appeal")
+    appeal = locked[appeal_id]
+    await appeal_queries.check_version(session, appeal, version)
+    found = await session.scalar(select(AppealMerge).where(*of_appeal))
+    if found is None or found.into_id not in locked:
+        raise Conflict("The appeal is not merged into another one")
+    into = locked[found.into_id]
+    await _require_nothing_published_since(session, into, found)
+    # Messages that were split off since have an appeal of their own.
+    message_ids = [one for one in await _message_ids(session, into) if one in set(found.message_ids)]
+    if not message_ids:
+        raise Conflict("All messages of the appeal were split off meanwhile")
+    await _move_messages(session, message_ids, appeal)
+    context, recorder, now = await _routing_context(session, appeal, into), AppealRecorder(), clock.now()
+    found.undone_by, found.undone_at = caller.actor, now
+    appeal.status, appeal.closed_at, appeal.updated_at, into.updated_at = found.former_status, None, now, now
+    if appeal.organisation_id is not None and appeal.status != "triage":
+        clocks.recompute_clock(appeal, context.policies, context.calendar(appeal.organisation_id))
+    _record(recorder, caller, "unmerged", appeal, into, reason=reason)
+    _record(recorder, caller, "unmerged", into, appeal, reason=reason)
+    unmerged = AppealUnmerged(**event_snapshot(appeal), from_id=into.id, from_number=into.number)
+    _emit_to_both(recorder, unmerged, appeal, into, caller)
+    # The former assignee may work elsewhere by now.
+    recorder.settle_assignee(appeal)
+    await recorder.write(session)
+    return appeal
+
+
+async def links_of(session: AsyncSession, appeal_id: UUID) -> tuple[LinkRow | None, Sequence[LinkRow]]:
+    """Return the appeal that this one was merged into, or None, and those that were merged into it."""
+    link = select(Appeal.id, Appeal.number).where(AppealMerge.undone_at.is_(None))
+    into = await session.execute(
+        link.join(AppealMerge, AppealMerge.into_id == Appeal.id).where(AppealMerge.appeal_id == appeal_id)
+    )
+    merged = await session.execute(
+        link.join(AppealMerge, AppealMerge.appeal_id == Appeal.id)
+        .where(AppealMerge.into_id == appeal_id)
+        .order_by(Appeal.number)
+    )
+    return into.one_or_none(), merged.all()
+
+
+def _in_effect(column: InstrumentedAttribute[UUID], appeal_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of merges of or into the appeal that were not taken back."""
+    return column == appeal_id, AppealMerge.undone_at.is_(None)
+
+
+async def _lock_both(session: WriteSession, caller: Caller, *appeal_ids: UUID) -> dict[UUID, Appeal]:
+    """Return those of the appeals that the caller may see, locked in id order: two merges that cross do not
+    deadlock.
+    """
+    rows = await session.scalars(
+        select(Appeal)
+        .where(Appeal.id.in_(appeal_ids), caller.scope(Appeal.organisation_id))
+        .order_by(Appeal.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return {appeal.id: appeal for appeal in rows}
+
+
+async def _require_mergeable(session: WriteSession, appeal: Appeal, into: Appeal) -> None:
+    """Raise `Conflict` saying why the two cannot be merged."""
+    for one, what in ((appeal, "appeal"), (into, "appeal to merge into")):
+        if one.status not in MERGE.statuses or one.first_response_at is not None:
+            raise Conflict(f"The {what} is «{one.status}»: only appeals that await their first reply are merged")
+    if appeal.author_key is None or appeal.thread_key is None or appeal.author_key != into.author_key:
+        raise Conflict(
+            "Only appeals of one author are merged, so that one reply answers both: use an incident for others"
+        )
+    if (into.opened_at, into.number) > (appeal.opened_at, appeal.number):
+        raise Conflict(
+            "The other appeal was received later: merge it into this one, which has the earlier deadline"
+        )
+    if await session.scalar(select(AppealMerge.id).where(*_in_effect(AppealMerge.into_id, appeal.id)).limit(1)):
+        raise Conflict(
+            "Others were merged into this appeal: merge the other one into it, or take those back first"
+        )
+    if appeal.possible_other_matters:
+        raise Conflict("A message of the appeal may be about another matter: decide about that first")
+    await submission.require_none_under_way(session, appeal)
+    submitted = ("on_approval", *PENDING_REPLY_STATUSES)
+    unseen = await session.scalar(
+        select(Reply.id).where(Reply.appeal_id == into.id, Reply.status.in_(submitted)).limit(1)
+    )
+    if unseen is not None:
+        raise Conflict(
+            "A reply to the appeal to merge into was submitted: its author has not seen this one",
+            reply_id=str(unseen),
+        )
+
+
+def _keep_earlier_deadline(
+    into: Appeal, merged: Appeal, context: RoutingContext, recorder: AppealRecorder, caller: Caller
+) -> None:
+    """Give `into` the shorter deadline of an urgent appeal, if `merged` is urgent.
+
+    Otherwise its own deadline is the earlier one, because it was received earlier.
+    """
+    if merged.urgency == "high" != into.urgency:
+        why = f"Срочным было присоединённое обращение № {merged.number}"
+        transitions.raise_urgency(into, context, recorder, caller.actor, why=why)
+
+
+async def _require_nothing_published_since(session: WriteSession, into: Appeal, found: AppealMerge) -> None:
+    since = Reply.published_at > found.merged_at
+    under_way = Reply.status.in_(PENDING_REPLY_STATUSES)
+    # A draft, too, answers a message that would leave the appeal.
+    answers_moved = Reply.in_reply_to.in_(found.message_ids) & Reply.status.not_in(("failed", "discarded"))
+    reply_id = await session.scalar(
+        select(Reply.id).where(Reply.appeal_id == into.id, or_(since, under_way, answers_moved)).limit(1)
+    )
+    if reply_id is not None or into.first_response_at is not None:
+        raise Conflict(
+            "A reply to both was published or is under way since the merge",
+            reply_id=str(reply_id) if reply_id else None,
+        )
+
+
+async def _routing_context(session: WriteSession, *appeals: Appeal) -> RoutingContext:
+    pages = {appeal.page_id for appeal in appeals if appeal.page_id is not None}
+    organisations = {appeal.organisation_id for appeal in appeals if appeal.organisation_id is not None}
+    return await RoutingContext.load(session, pages, organisations)
+
+
+async def _message_ids(session: WriteSession, appeal: Appeal) -> list[UUID]:
+    rows = await session.scalars(
+        select(AppealMessage.message_id)
+        .where(AppealMessage.appeal_id == appeal.id)
+        .order_by(AppealMessage.message_id)
+    )
+    return list(rows)
+
+
+async def _move_messages(session: WriteSession, message_ids: Sequence[UUID], to: Appeal) -> None:
+    """Move the messages, and the reviews of them, to an appeal."""
+    await session.execute(
+        update(AppealMessage)
+        .where(AppealMessage.message_id.in_(message_ids))
+        .values(appeal_id=to.id)
+        .execution_options(synchronize_session=False)
+    )
+    if to.organisation_id is None:
+        return
+    for review in await session.scalars(select(Review).where(Review.message_id.in_(message_ids))):
+        review.organisation_id = to.organisation_id
+
+
+def _record(
+    recorder: AppealRecorder,
+    caller: Caller,
+    kind: TimelineEntryKind,
+    appeal: Appeal,
+    other: Appeal,
+    *,
+    reason: str,
+) -> None:
+    recorder.add_timeline_entry(
+        appeal,
+        kind,
+        caller.actor,
+        appeal_id=str(other.id),
+        number=other.number,
+        status=appeal.status,
+        reason=reason,
+    )
+
+
+def _emit_to_both(
+    recorder: AppealRecorder, data: AppealMerged | AppealUnmerged, appeal: Appeal, into: Appeal, caller: Caller
+) -> None:
+    recorder.add_event(data, caller.actor)
+    if into.organisation_id not in {None, appeal.organisation_id}:
+        recorder.add_event(data, caller.actor, recipient_organisation_id=into.organisation_id)

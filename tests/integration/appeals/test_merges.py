@@ -1,0 +1,250 @@
+"""Merging two appeals of one author: one reply, one deadline, nothing lost, and the way back."""
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.people_helpers import register
+from tests.integration.appeals.reply_helpers import answer
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_appeals_api import _is_problem
+from tests.integration.appeals.test_bulk_operations import insert_appeals
+
+HOUR = timedelta(hours=1)
+REASON = "Повтор того же вопроса"
+OTHER_THREAD = "vk:-101_2"
+
+
+async def _appeal_of(scenario: AppealsScenario, text: str = QUESTION, **details: Any) -> dict[str, Any]:
+    message = await scenario.citizen_writes(text, **details)
+    row = await scenario.ingest.fetchval("SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message)
+    return await scenario.appeal(str(row))
+
+
+async def _two(scenario: AppealsScenario, text: str = QUESTION) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return two appeals of one author in two threads, the earlier one first."""
+    first = await _appeal_of(scenario)
+    return first, await _appeal_of(scenario, text, thread=OTHER_THREAD, at=WEDNESDAY + HOUR)
+
+
+async def _merge(
+    scenario: AppealsScenario, appeal: dict[str, Any], into: dict[str, Any], *, role: str = "moderator"
+) -> httpx.Response:
+    body = {"into": into["id"], "reason": REASON}
+    return await scenario.post(
+        f"/appeals/{appeal['id']}/merge", body, role=role, If_Match=f'"{appeal["version"]}"'
+    )
+
+
+async def _unmerge(scenario: AppealsScenario, appeal_id: str) -> httpx.Response:
+    return await scenario.post(f"/appeals/{appeal_id}/unmerge", {"reason": "Это другая дорога"}, If_Match="*")
+
+
+def _texts(appeal: dict[str, Any]) -> list[str]:
+    return [message["text"] for message in appeal["messages"]]
+
+
+async def test_messages_and_the_earlier_deadline_stay_in_one_appeal(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario)
+    merged = await _merge(scenario, second, first)
+    assert merged.status_code == 200, merged.text
+    found, into = merged.json(), await scenario.appeal(first["id"])
+    assert (found["status"], found["allowed_moves"], found["overdue"]) == ("merged", [], False)
+    assert (found["version"], into["version"]) == (second["version"] + 1, first["version"] + 1)
+    assert found["merged_into"] == {"id": first["id"], "number": first["number"]}
+    assert into["merged_appeals"] == [{"id": second["id"], "number": second["number"]}]
+    assert (found["messages"], _texts(into)) == ([], [QUESTION, QUESTION])
+    assert into["first_response_due_at"] == first["first_response_due_at"] < second["first_response_due_at"]
+    assert [entry["kind"] for entry in (found["timeline"][-1], into["timeline"][-1])] == ["merged", "merged_in"]
+    assert into["timeline"][-1]["data"]["number"] == second["number"]
+    (event,) = await scenario.events("appeal.merged")
+    data = json.loads(event["data"])
+    assert (str(event["subject_id"]), data["status"], data["into_id"]) == (second["id"], "merged", first["id"])
+    # It is counted as the other one, and nobody can act on it.
+    figures = await scenario.get("/appeals/counts")
+    assert figures.json()["by_status"] == {"assigned": 1, "merged": 1}
+    for path, body in (("replies", {"text": "Починим"}), ("triage", {"urgency": "high"})):
+        _is_problem(await scenario.post(f"/appeals/{second['id']}/{path}", body), 409)
+    _is_problem(await scenario.move(found, "assigned"), 409)
+
+
+async def test_reply_answers_both_and_later_messages_go_to_the_remaining_appeal(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario)
+    assert (await _merge(scenario, second, first)).is_success
+    reply = await answer(scenario, first)
+    # In the thread of the last message that needs an answer, which came from the merged appeal.
+    assert reply["in_reply_to"] == second["messages"][0]["id"]
+    await scenario.emit_published(reply, at=WEDNESDAY + 2 * HOUR)
+    await scenario.citizen_writes(
+        "Так когда отремонтируют дорогу на Бабушкина?", thread=OTHER_THREAD, at=WEDNESDAY + 3 * HOUR
+    )
+    into = await scenario.appeal(first["id"])
+    assert (into["status"], len(into["messages"])) == ("reopened", 3)
+    assert (await scenario.appeal(second["id"]))["status"] == "merged"
+    assert len(await scenario.all()) == 2
+    # A published reply has answered both: there is no way back.
+    refused = _is_problem(await _unmerge(scenario, second["id"]), 409)
+    assert refused["reply_id"] == reply["id"]
+
+
+async def test_staff_reply_in_the_thread_of_the_merged_appeal_answers_the_remaining_one(
+    scenario: AppealsScenario,
+) -> None:
+    first, second = await _two(scenario)
+    assert (await _merge(scenario, second, first)).is_success
+    await scenario.citizen_writes(
+        "Отремонтируем в мае.", thread=OTHER_THREAD, from_community=True, at=WEDNESDAY + 2 * HOUR
+    )
+    into = await scenario.appeal(first["id"])
+    assert (into["status"], [reply["origin"] for reply in into["replies"]]) == ("answered", ["network"])
+
+
+async def test_urgent_appeal_makes_the_remaining_one_urgent(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario, "Опора со столбом упала на дорогу, провода искрят, опасно для детей!")
+    assert (first["urgency"], second["urgency"]) == ("normal", "high")
+    assert (await _merge(scenario, second, first)).is_success
+    into = await scenario.appeal(first["id"])
+    assert into["urgency"] == "high"
+    assert into["first_response_due_at"] <= min(first["first_response_due_at"], second["first_response_due_at"])
+    (changed,) = [entry["data"] for entry in into["timeline"] if entry["kind"] == "urgency_changed"]
+    assert str(second["number"]) in changed["why"]
+
+
+async def test_merge_is_taken_back_while_nothing_was_published(scenario: AppealsScenario) -> None:
+    executor = await register(scenario, "Борис")
+    first, second = await _two(scenario)
+    assert (await executor.move(second, to="in_progress")).is_success
+    second = await scenario.appeal(second["id"])
+    assert (await _merge(scenario, second, first)).is_success
+    added = await scenario.citizen_writes("Когда же дорогу на Бабушкина починят?", at=WEDNESDAY + 2 * HOUR)
+    back = await _unmerge(scenario, second["id"])
+    assert back.status_code == 200, back.text
+    found, into = back.json(), await scenario.appeal(first["id"])
+    same = ("status", "assignee", "organisation", "messages", "first_response_due_at", "closed_at", "merged_into")
+    assert {name: found[name] for name in same} == {name: second[name] for name in same}
+    assert [message["id"] for message in into["messages"]] == [first["messages"][0]["id"], str(added)]
+    assert (into["merged_appeals"], into["timeline"][-1]["kind"]) == ([], "unmerged")
+    assert [event["type"] for event in await scenario.events("appeal.merged", "appeal.unmerged")] == [
+        "appeal.merged",
+        "appeal.unmerged",
+    ]
+    # Later messages of its thread are its own again, and it may be merged again.
+    await scenario.citizen_writes(QUESTION, thread=OTHER_THREAD, at=WEDNESDAY + 3 * HOUR)
+    again = await scenario.appeal(second["id"])
+    assert len(again["messages"]) == 2
+    _is_problem(await _unmerge(scenario, second["id"]), 409)
+    assert (await _merge(scenario, again, first)).is_success
+
+
+async def test_draft_of_the_merged_appeal_refuses_the_merge_and_is_named(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario)
+    draft = await answer(scenario, second, status="draft")
+    refused = _is_problem(await _merge(scenario, second, first), 409)
+    assert (refused["type"], refused["reply"]["id"]) == ("/problems/reply-under-way", draft["id"])
+    await answer(scenario, first)
+    third = await _appeal_of(scenario, thread="vk:-101_3", at=WEDNESDAY + 2 * HOUR)
+    # The author of a submitted reply has not seen what would be merged.
+    _is_problem(await _merge(scenario, third, first), 409)
+    assert await scenario.ingest.fetchval("SELECT count(*) FROM appeal_merges") == 0
+
+
+async def test_draft_that_answers_a_moved_message_keeps_the_merge(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario)
+    assert (await _merge(scenario, second, first)).is_success
+    draft = await answer(scenario, first, status="draft")
+    refused = _is_problem(await _unmerge(scenario, second["id"]), 409)
+    assert refused["reply_id"] == draft["id"]
+
+
+async def test_only_appeals_of_one_author_that_await_their_first_reply_are_merged(
+    scenario: AppealsScenario,
+) -> None:
+    first, second = await _two(scenario)
+    stranger = await _appeal_of(scenario, author="boris", thread=OTHER_THREAD, at=WEDNESDAY + 2 * HOUR)
+    (phone,) = await insert_appeals(scenario, 1)
+    called = await scenario.appeal(phone)
+    for one, into in ((stranger, first), (called, first), (first, second)):
+        _is_problem(await _merge(scenario, one, into), 409)
+    _is_problem(await _merge(scenario, first, first), 422, "/into")
+    unknown = {"id": "01a00000-0000-7000-8000-000000000000"}
+    _is_problem(await _merge(scenario, first, unknown), 422, "/into")
+    _is_problem(await _merge(scenario, {**unknown, "version": 1}, first), 404)
+    _is_problem(await _merge(scenario, second | {"version": 99}, first), 412)
+    executor = await register(scenario, "Борис")
+    path, body = f"/appeals/{second['id']}", {"into": first["id"], "reason": REASON}
+    _is_problem(await executor.post(f"{path}/merge", body, If_Match="*"), 403)
+    _is_problem(await scenario.post(f"{path}/merge", body), 428)
+    await scenario.move(first, "closed", reason="Решено")
+    _is_problem(await _merge(scenario, second, first), 409)
+    assert (await scenario.appeal(second["id"]))["version"] == second["version"]
+
+
+async def test_merges_make_no_chain(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario)
+    third = await _appeal_of(scenario, thread="vk:-101_3", at=WEDNESDAY + 2 * HOUR)
+    assert (await _merge(scenario, third, second)).is_success
+    second = await scenario.appeal(second["id"])
+    _is_problem(await _merge(scenario, second, first), 409)
+    assert (await _unmerge(scenario, third["id"])).is_success
+    second = await scenario.appeal(second["id"])
+    assert (await _merge(scenario, second, first)).is_success
+    third = await scenario.appeal(third["id"])
+    _is_problem(await _merge(scenario, third, second), 409)
+    assert (await _merge(scenario, third, first)).is_success
+    assert len((await scenario.appeal(first["id"]))["messages"]) == 3
+
+
+@pytest.mark.parametrize("rounds", [3, pytest.param(40, marks=pytest.mark.long)])
+async def test_crossing_merges_lose_no_message(scenario: AppealsScenario, rounds: int) -> None:
+    for number in range(rounds):
+        author = f"author-{number}"
+        made = [
+            await _appeal_of(
+                scenario, author=author, thread=f"vk:-101_{number}{which}", at=WEDNESDAY + which * HOUR
+            )
+            for which in range(3)
+        ]
+        pairs = [(2, 1), (1, 0), (1, 2), (2, 0), (0, 1)]
+        answers = await asyncio.gather(*(_merge(scenario, made[one], made[into]) for one, into in pairs))
+        statuses = sorted(one.status_code for one in answers)
+        assert set(statuses) <= {200, 409, 412}
+        found = [await scenario.appeal(one["id"]) for one in made]
+        # At least one merge succeeded; every message is in an appeal that is not merged.
+        merged = [one for one in found if one["status"] == "merged"]
+        assert len(merged) == statuses.count(200) >= 1
+        assert sum(len(one["messages"]) for one in found if one["status"] != "merged") == 3
+        open_ids = {one["id"] for one in found if one["status"] != "merged"}
+        assert {one["merged_into"]["id"] for one in merged} <= open_ids
+
+
+async def test_repeated_request_with_its_key_merges_once(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario)
+    body = {"into": first["id"], "reason": REASON}
+    version = f'"{second["version"]}"'
+    path = f"/appeals/{second['id']}/merge"
+    answers = [await scenario.post(path, body, If_Match=version, Idempotency_Key="once") for _ in range(2)]
+    assert [one.status_code for one in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    assert len(await scenario.events("appeal.merged")) == 1
+
+
+async def test_message_of_the_merged_appeal_can_be_split_off(scenario: AppealsScenario) -> None:
+    """The new appeal belongs to the message's own thread."""
+    first, second = await _two(scenario)
+    assert (await _merge(scenario, second, first)).is_success
+    into = await scenario.appeal(first["id"])
+    decision = {"message_id": second["messages"][0]["id"], "decision": "split_off"}
+    split = await scenario.post(
+        f"/appeals/{first['id']}/matter-decisions", decision, If_Match=f'"{into["version"]}"'
+    )
+    assert split.status_code == 201, split.text
+    row = await scenario.ingest.fetchrow(
+        "SELECT thread_key, matter_number FROM appeals WHERE id = $1", split.json()["id"]
+    )
+    assert tuple(row) == (OTHER_THREAD, 2)
+    _is_problem(await _unmerge(scenario, second["id"]), 409)
