@@ -74,11 +74,13 @@ async def _restore(session: WriteSession, appeal: Appeal, former: FormerState, c
     context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
     recorder, lost_by, status = AppealRecorder(), appeal.organisation_id, appeal.status
     appeal.status, appeal.closed_at, appeal.outcome = former.status, None, None
+    appeal.updated_at = clock.now()
     if former.organisation_id != lost_by:
         _return_organisation(appeal, former, caller, context, recorder)
     if appeal.organisation_id is not None:
         clocks.recompute_clock(appeal, context.policies, context.calendar(appeal.organisation_id))
-    appeal.updated_at = clock.now()
+        if appeal.organisation_id != lost_by:
+            transitions.record_assigned(recorder, appeal, caller.actor)
     payload: dict[str, Any] = {"from": status, "to": appeal.status, "reason": UNDO_REASON}
     recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
     moved = AppealMoved(**event_snapshot(appeal), from_status=status, to_status=appeal.status, reason=UNDO_REASON)
@@ -112,7 +114,6 @@ def _return_organisation(
         transitions.keep_in_triage(appeal, context.route_appeal(appeal))
     else:
         appeal.route = route_of(appeal).text_reading().replaced_by(manual_route(UNDO_REASON)).dump()
-        transitions.record_assigned(recorder, appeal, caller.actor)
 
 
 async def _may_work(session: AsyncSession, appeal: Appeal, person_id: UUID | None) -> bool:

@@ -1,5 +1,7 @@
 """A bulk operation taken back: the former person, organisation and status, unless somebody changed the appeal."""
 
+import json
+from datetime import datetime
 from typing import Any
 
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
@@ -16,6 +18,7 @@ from tests.integration.appeals.test_bulk_operations import (
     submitted,
     undo,
 )
+from tests.integration.appeals.test_organisation_calendars import calendar_on
 
 
 def _state(appeal: dict[str, Any]) -> dict[str, Any]:
@@ -136,6 +139,39 @@ async def test_transfer_from_triage_is_taken_back_only_if_nobody_had_the_appeal(
     found = await scenario.appeal(free)
     assert (found["status"], found["organisation"], found["transfers"]) == ("triage", None, 0)
     assert found["assignments"][-1]["to_organisation"] is None
+
+
+async def test_undo_computes_the_deadline_in_the_calendar_of_the_former_organisation(
+    scenario: AppealsScenario,
+) -> None:
+    moderator = await register(scenario, "Модератор", "moderator")
+    registry = await scenario.database.connect("registry")
+    try:
+        region = await registry.fetchval("SELECT id FROM calendars WHERE is_default")
+        week = json.dumps({str(day): [["08:00", "10:00"]] for day in range(1, 6)})
+        short = await calendar_on(registry, region, "Два часа в день", week)
+        await registry.execute(
+            "UPDATE organisations SET calendar_id = $2 WHERE id = $1", scenario.other_organisation, short
+        )
+    finally:
+        await registry.close()
+    await scenario.citizen_writes(QUESTION)
+    before = await scenario.single_appeal()
+    body = {"action": "transfer", "organisation_id": str(scenario.other_organisation)}
+    operation = await completed(scenario, moderator, body | {"appeal_ids": [before["id"]]})
+    moved = await scenario.single_appeal()
+    assert moved["first_response_due_at"] > before["first_response_due_at"]
+    assert counts(await undo(scenario, moderator, operation)) == (0, 1, 0, 0)
+    found = await scenario.single_appeal()
+    assert (found["first_response_due_at"], found["deadline"]) == (
+        before["first_response_due_at"],
+        before["deadline"],
+    )
+    # So do the events tell it: to the former organisation, which has it again, and to the one that lost it.
+    told = (await scenario.events("appeal.moved", "appeal.assigned"))[-3:]
+    assert {row["organisation_id"] for row in told} == {scenario.organisation, scenario.other_organisation}
+    due = {datetime.fromisoformat(json.loads(row["data"])["first_response_due_at"]) for row in told}
+    assert due == {datetime.fromisoformat(before["first_response_due_at"])}
 
 
 async def test_staff_cannot_take_back_what_another_organisation_has_now(scenario: AppealsScenario) -> None:
