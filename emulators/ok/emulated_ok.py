@@ -1,5 +1,6 @@
 """The emulated OK as the control API uses it: citizens, staff, pages and tokens."""
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -316,11 +317,12 @@ class EmulatedOk:
 def published_replies(store: EmulatorStore, page: str | None) -> list[dict[str, Any]]:
     """Return the undeleted comments and messages of the groups, oldest first."""
     rows = store.all(
-        "SELECT id, CAST(topic AS TEXT) AS thread, reply_to, text, created_ms, via, page, number FROM comments"
+        "SELECT id, CAST(topic AS TEXT) AS thread, reply_to, text, created_ms, via, page, number,"
+        " attachments FROM comments"
         " WHERE author >= 'group:' AND author < 'group;' AND deleted_by IS NULL"
         " AND (?1 IS NULL OR page = ?1)"
         " UNION ALL"
-        " SELECT id, 'chat:' || chat, reply_to, text, created_ms, via, page, number FROM messages"
+        " SELECT id, 'chat:' || chat, reply_to, text, created_ms, via, page, number, attachments FROM messages"
         " WHERE sender >= 'group:' AND sender < 'group;' AND deleted_by IS NULL"
         " AND (?1 IS NULL OR page = ?1)"
         " ORDER BY created_ms, number",
@@ -335,6 +337,7 @@ def published_replies(store: EmulatorStore, page: str | None) -> list[dict[str, 
             "at": rfc3339(row["created_ms"]),
             "by": row["via"],
             "page": row["page"],
+            "attachments": json.loads(row["attachments"]),
         }
         for row in rows
     ]

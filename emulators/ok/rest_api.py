@@ -9,13 +9,16 @@ from starlette.responses import Response
 
 from emulators.common.call_params import merged_params
 from emulators.common.faults.fault_injector import CallAnswer
+from emulators.common.uploads import uploaded_files
 from emulators.ok.errors import OkError
 from emulators.ok.rest_call import METHODS, Method, RestCall
 from emulators.ok.state.network_state import OkState
 from emulators.ok.state.tokens import Session
 
-for section in ("discussions", "group", "mediatopic", "url", "users"):
+for section in ("discussions", "group", "mediatopic", "photos", "url", "users"):
     importlib.import_module(f"emulators.ok.methods.{section}")
+
+UPLOAD_METHOD = "upload"
 
 
 def error_answer(error: OkError) -> CallAnswer:
@@ -89,5 +92,22 @@ def rest_router(world: OkState) -> APIRouter:
     @router.api_route("/api/{section}/{method}", methods=["GET", "POST"])
     async def by_path(request: Request, section: str, method: str) -> Response:
         return await answer(f"{section}.{method}", await merged_params(request))
+
+    @router.post("/upload/{key}")
+    async def upload(key: str, request: Request) -> Response:
+        files = await uploaded_files(request)
+
+        async def work() -> CallAnswer:
+            try:
+                return CallAnswer(world.photos.receive(key, files))
+            except OkError as error:
+                return error_answer(error)
+
+        return await answer_with_faults(world, IncomingCall(None, UPLOAD_METHOD, {}), work)
+
+    @router.get("/photos/{photo_id}")
+    async def photo(photo_id: str) -> Response:
+        content = world.photos.content(photo_id)
+        return Response(content, media_type="image/jpeg") if content is not None else Response(status_code=404)
 
     return router

@@ -13,6 +13,7 @@ from emulators.common.citizens import CitizenWriter
 from emulators.common.control_api import control_router
 from emulators.common.errors import RefusedError
 from emulators.common.faults.fault_injector import CallAnswer, FaultInjector
+from emulators.common.uploads import uploaded_files
 from emulators.vk.callback_control_routes import callback_control_routes
 from emulators.vk.control_routes import vk_control_routes
 from emulators.vk.emulated_vk import EmulatedVk
@@ -26,6 +27,7 @@ from emulators.vk.state.tokens import Token
 
 log = logging.getLogger("emulators.vk")
 POLL_METHOD = "a_check"
+UPLOAD_METHOD = "upload"
 
 
 def create_app(settings: VkSettings) -> tuple[FastAPI, EmulatedVk]:
@@ -76,9 +78,11 @@ class ApiEndpoints:
         self._seconds = RateLimit(world.settings.rate_window_seconds)
 
     def add_routes(self, app: FastAPI) -> None:
-        """Add the routes; both accept GET and POST."""
+        """Add the routes; calls and the long poll accept GET and POST."""
         app.add_api_route("/method/{name}", self.call_method, methods=["GET", "POST"])
         app.add_api_route("/whp/{page}", self.long_poll, methods=["GET", "POST"])
+        app.add_api_route("/upload/{key}", self.upload, methods=["POST"])
+        app.add_api_route("/media/photo{owner}_{number}", self.photo, methods=["GET"])
 
     async def call_method(self, name: str, request: Request) -> Response:
         """Handle one API call; always responds with HTTP 200 and an envelope."""
@@ -106,6 +110,23 @@ class ApiEndpoints:
             return CallAnswer({"response": result.response, **errors})
 
         return await self._faults.apply(self._faults.draw(name), refuse, carry_out)
+
+    async def upload(self, key: str, request: Request) -> Response:
+        """Receive an uploaded file."""
+        files = await uploaded_files(request)
+
+        async def carry_out() -> CallAnswer:
+            return CallAnswer(self._world.photos.receive(key, files))
+
+        def refuse(code: int | None) -> CallAnswer:
+            return CallAnswer({"error": "ERR_UPLOAD_FILE", "code": code or 1})
+
+        return await self._faults.apply(self._faults.draw(UPLOAD_METHOD), refuse, carry_out)
+
+    async def photo(self, owner: int, number: int) -> Response:
+        """Return the file of a saved photo."""
+        content = self._world.photos.content(owner, number)
+        return Response(content, media_type="image/jpeg") if content is not None else Response(status_code=404)
 
     async def long_poll(self, page: int, request: Request) -> Response:
         """Handle one `a_check`; the fault `error` returns `failed` with the fault's code (2 by default)."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from emulators.vk.errors import vk_error
 
-_SHORT = re.compile(r"(photo|video|audio|doc)(-?\d+)_(\d+)(?:_\w+)?")
+SHORT_FORM = re.compile(r"(photo|video|audio|doc)(-?\d+)_(\d+)(?:_(\w+))?")
 
 
 def to_attachment(item: object, base_url: str, date: int) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def to_attachment(item: object, base_url: str, date: int) -> dict[str, Any]:
     if isinstance(item, dict) and isinstance(item.get("type"), str):
         return item
     if isinstance(item, str):
-        match = _SHORT.fullmatch(item)
+        match = SHORT_FORM.fullmatch(item)
         if match:
             kind, owner, number = match[1], int(match[2]), int(match[3])
             return {"type": kind, kind: _media(kind, owner, number, base_url, date)}

@@ -1,5 +1,6 @@
 """The emulated VK as the control API uses it: actions of citizens and staff."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -162,10 +163,11 @@ class EmulatedVk(VkState):
         number = None if page is None else self.page(page)["id"]
         living = "from_id < 0 AND NOT deleted AND (?1 IS NULL OR page = ?1)"
         rows = self.store.all(
-            "SELECT page, id, post_id AS thread, reply_to, text, at, by_api FROM comments"  # noqa: S608
+            "SELECT page, id, post_id AS thread, reply_to, text, at, by_api, attachments FROM comments"  # noqa: S608
             f" WHERE {living}"
-            f" UNION ALL SELECT page, id, peer_id, reply_to, text, at, by_api FROM messages WHERE {living}"
-            f" UNION ALL SELECT page, id, '{BOARD}' || topic_id, reply_to, text, at, by_api"
+            f" UNION ALL SELECT page, id, peer_id, reply_to, text, at, by_api, attachments FROM messages"
+            f" WHERE {living}"
+            f" UNION ALL SELECT page, id, '{BOARD}' || topic_id, reply_to, text, at, by_api, attachments"
             # The first comment of a topic is the topic's own text.
             f" FROM board_comments WHERE {living} AND id > 1 ORDER BY at, id",
             (number,),
@@ -179,6 +181,7 @@ class EmulatedVk(VkState):
                 "text": row["text"],
                 "at": datetime.fromtimestamp(row["at"], UTC).isoformat(),
                 "by": "api" if row["by_api"] else "hand",
+                "attachments": json.loads(row["attachments"]),
             }
             for row in rows
         ]

@@ -40,6 +40,8 @@ class VkSettings(EmulatorSettings):
     """Calls a day of one token, by method."""
 
     comment_length: int = 4_096
+    comment_attachments: int = 2
+    """Media of one comment; the network does not document the number."""
     post_length: int = 16_384
     message_length: int = 4_096
     topic_title_length: int = 128

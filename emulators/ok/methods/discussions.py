@@ -205,7 +205,7 @@ def _attachments(call: RestCall) -> list[Any]:
         parsed = parsed.get("attachments", [])
     if not isinstance(parsed, list):
         raise OkError(100, "Invalid parameter attachments", "attachments")
-    return parsed
+    return call.world.photos.attach(parsed)
 
 
 @method("discussions.editDiscussionComment")

@@ -14,6 +14,7 @@ from emulators.ok.settings import OkSettings
 from emulators.ok.state.chat_store import ChatStore
 from emulators.ok.state.discussion_store import DiscussionStore
 from emulators.ok.state.page_rules import PageRuleStore
+from emulators.ok.state.photo_store import PhotoStore
 from emulators.ok.state.tokens import TokenStore
 from emulators.ok.webhooks import WebhookSender
 
@@ -41,6 +42,7 @@ class OkState:
         self.rules = PageRuleStore(self.store)
         self.discussions = DiscussionStore(self.store, settings, self.clock, self.rules)
         self.chats = ChatStore(self.store, settings, self.clock)
+        self.photos = PhotoStore(self.store, settings, self.clock)
         self.webhooks = WebhookSender(self.store, settings, self.clock, self.faults)
         self.call_counter = CallCounter(self.store, self.clock)
         self.rate_limit = RateLimit(settings.rate_window_seconds)

@@ -85,7 +85,7 @@ def create_comment(call: MethodCall) -> int:
             topic["id"],
             author,
             call.text("message"),
-            attachments=call.list_param("attachments"),
+            attachments=call.attachments(),
             by_api=True,
         )
         number: int = row["id"]
@@ -108,7 +108,7 @@ def edit_comment(call: MethodCall) -> int:
             row["topic_id"],
             row["id"],
             call.text("message"),
-            call.list_param("attachments") if given else None,
+            call.attachments() if given else None,
         )
     return 1
 

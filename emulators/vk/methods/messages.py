@@ -155,7 +155,7 @@ def _send(call: MethodCall, page: int, peer: int, random_id: int) -> Row:
             call.text("message"),
             random_id=random_id,
             reply_to=call.optional("reply_to") or None,
-            attachments=call.list_param("attachment"),
+            attachments=call.attachments("attachment"),
         )
         if random_id:
             call.world.save_deduplicated(page, key, row["id"])

@@ -59,6 +59,11 @@ class MethodCall:
         """Return the items of a comma-separated parameter."""
         return [word.strip() for word in self.params.get(name, "").split(",") if word.strip()]
 
+    def attachments(self, name: str = "attachments") -> list[object]:
+        """Return attachments; photos that were saved here are checked and given as objects."""
+        owners = {self.token.user_id or 0, -(self.token.page or 0)}
+        return self.world.photos.attach(self.list_param(name), owners)
+
     def integers(self, name: str) -> list[int]:
         """Return a list of whole numbers; raises error 100 for anything else."""
         words = self.list_param(name)

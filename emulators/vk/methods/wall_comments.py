@@ -96,7 +96,7 @@ def create_comment(call: MethodCall) -> dict[str, Any]:
                 author,
                 call.text("message"),
                 reply_to=call.optional("reply_to_comment") or None,
-                attachments=call.list_param("attachments"),
+                attachments=_attachments(call),
                 by_api=True,
             )
             if guid:
@@ -110,9 +110,7 @@ def edit_comment(call: MethodCall) -> int:
     row = _own_comment(call)
     given = "attachments" in call.params
     with mapping_unknown_errors():
-        call.world.wall.edit(
-            row["page"], row["id"], call.text("message"), call.list_param("attachments") if given else None
-        )
+        call.world.wall.edit(row["page"], row["id"], call.text("message"), _attachments(call) if given else None)
     return 1
 
 
@@ -144,6 +142,13 @@ def open_comments(call: MethodCall) -> int:
 def close_comments(call: MethodCall) -> int:
     """Forbid further comments on a post."""
     return _switch(call, closed=True)
+
+
+def _attachments(call: MethodCall) -> list[object]:
+    found = call.attachments()
+    if len(found) > call.world.settings.comment_attachments:
+        raise vk_error(100, "too many attachments")
+    return found
 
 
 def _switch(call: MethodCall, *, closed: bool) -> int:

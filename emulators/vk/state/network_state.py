@@ -18,6 +18,7 @@ from emulators.vk.settings import VkSettings
 from emulators.vk.state.board_topics import BoardTopics
 from emulators.vk.state.conversations import FIRST_MESSAGE, Conversations
 from emulators.vk.state.people import People
+from emulators.vk.state.photos import Photos
 from emulators.vk.state.tokens import TokenStore
 from emulators.vk.state.walls import Walls
 
@@ -44,6 +45,7 @@ class VkState:
         self.wall = Walls(self.store, self.clock, settings, self.views, events)
         self.board = BoardTopics(self.store, self.clock, settings, events)
         self.dialogs = Conversations(self.store, self.clock, settings, self.views, events)
+        self.photos = Photos(self.store, self.clock, settings)
         self.token_store = TokenStore(self.store)
         self.call_counter = CallCounter(self.store, self.clock)
         if not any(token.kind != "group" for token in self.token_store.active()):
